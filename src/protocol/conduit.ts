@@ -1,0 +1,34 @@
+/**
+ * The eight argument or result registers of an SMC, each an unsigned 32-bit integer (w0..w7 of the SMC32 calling
+ * convention). Source: SMC Calling Convention (Arm DEN 0028), optee_smc.h ("a0..a7 is used as register names").
+ */
+export interface SmcRegisters {
+  readonly a0: number;
+  readonly a1: number;
+  readonly a2: number;
+  readonly a3: number;
+  readonly a4: number;
+  readonly a5: number;
+  readonly a6: number;
+  readonly a7: number;
+}
+
+/** Registers from the values given; the rest are zero. */
+export function smcRegisters(a0: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters {
+  return { a0, a1, a2, a3, a4, a5, a6, a7 };
+}
+
+/**
+ * The way into secure world: one SMC out, the registers that come back. Whoever answers (the simulated world, real
+ * OP-TEE in QEMU) may answer at once or later; several SMCs may be inside at the same time, one a CPU.
+ *
+ * A conduit that can no longer reach its world rejects with a `ConduitError`; it never invents registers.
+ */
+export interface Conduit {
+  smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
+}
+
+/** Secure world cannot be reached any more (it died, panicked, or did not return in time). */
+export class ConduitError extends Error {
+  override readonly name = 'ConduitError';
+}

@@ -1,0 +1,66 @@
+/**
+ * What secure world asks the normal world to do: the `cmd` of an RPC message, and the sub-commands.
+ * Source of every value: optee_rpc_cmd.h of OP-TEE/optee_os.
+ */
+
+/** OPTEE_RPC_CMD_* */
+export const RpcCommand = {
+  /** value[0].a-b UUID in, memref[1] image out; a null memref asks for the size. */
+  loadTa: 0,
+  rpmb: 1,
+  fs: 2,
+  /** value[0] out: a seconds, b nanoseconds since 1970-01-01 UTC. */
+  getTime: 3,
+  /** value[0] in: a `RpcNotification`, b the notification value, c timeout in ms (0: none). */
+  notification: 4,
+  /** value[0].a in: milliseconds. */
+  suspend: 5,
+  /** value[0] in: a `RpcShmType`, b size, c alignment. Out: memref[0]. */
+  shmAlloc: 6,
+  /** value[0] in: a `RpcShmType`, b cookie. */
+  shmFree: 7,
+  gprof: 9,
+  socket: 10,
+  ftrace: 11,
+  plugin: 12,
+  i2cTransfer: 21,
+  rpmbProbeReset: 22,
+  rpmbProbeNext: 23,
+  rpmbFrames: 24,
+} as const;
+
+/** OPTEE_RPC_NOTIFICATION_* */
+export const RpcNotification = { wait: 0, send: 1 } as const;
+
+/** OPTEE_RPC_SHM_TYPE_* */
+export const RpcShmType = {
+  /** Shared with the supplicant. */
+  appl: 0,
+  /** Shared with the kernel only. */
+  kernel: 1,
+  global: 2,
+} as const;
+
+/** OPTEE_RPC_FS_*, value[0].a of an `fs` request. */
+export const RpcFs = {
+  open: 0,
+  create: 1,
+  close: 2,
+  read: 3,
+  write: 4,
+  truncate: 5,
+  remove: 6,
+  rename: 7,
+  opendir: 8,
+  closedir: 9,
+  readdir: 10,
+} as const;
+
+/** The name of an RPC command, for people: `FS`, `NOTIFICATION`, `command 99`. */
+export function rpcCommandName(command: number): string {
+  return names.get(command) ?? `command ${command}`;
+}
+
+const names = new Map<number, string>(
+  Object.entries(RpcCommand).map(([name, id]) => [id, name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()]),
+);

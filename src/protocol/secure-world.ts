@@ -1,0 +1,12 @@
+import type { Conduit } from './conduit.js';
+import type { MemoryRange, PhysicalMemory } from './physical-memory.js';
+
+/** What a driver needs of a secure world, whichever it is. */
+export interface SecureWorld extends AsyncDisposable {
+  /** What it is, for people: "simulated", "OP-TEE in QEMU". */
+  readonly name: string;
+  readonly conduit: Conduit;
+  readonly memory: PhysicalMemory;
+  /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
+  readonly normalWorldRam: readonly MemoryRange[];
+}

@@ -1,0 +1,37 @@
+import { v5 } from 'uuid';
+
+/** A UUID in its canonical lower-case text form. */
+export type Uuid = string;
+
+export const nilUuid: Uuid = '00000000-0000-0000-0000-000000000000';
+
+/** The form without regard to version bits: the UUIDs of trusted applications need not have any (RFC 9562, section 4). */
+const form = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/**
+ * The canonical form of a UUID as a person writes it.
+ * @throws TypeError naming the text when it is none.
+ */
+export function parseUuid(text: string): Uuid {
+  const uuid = text.trim().toLowerCase();
+  if (!form.test(uuid)) throw new TypeError(`not a UUID: "${text}" (wanted xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx)`);
+  return uuid;
+}
+
+/** The 16 octets of a UUID, most significant first, as messages carry them (optee_msg.h, RFC 9562 section 5). */
+export function uuidOctets(uuid: Uuid): Uint8Array {
+  const hex = uuid.replaceAll('-', '');
+  return Uint8Array.from({ length: 16 }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16));
+}
+
+/** The UUID of 16 octets, most significant first. */
+export function uuidFromOctets(octets: Uint8Array): Uuid {
+  let hex = '';
+  for (let index = 0; index < 16; index++) hex += (octets[index] ?? 0).toString(16).padStart(2, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** A name-based UUID, version 5 (SHA-1). */
+export function uuidVersion5(name: string, namespace: Uuid): Uuid {
+  return v5(name, namespace);
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    reporters: ['default'],
+    // Tests never wait for wall-clock time; the limit only ends a test that hangs.
+    testTimeout: 60_000,
+  },
+});
