@@ -28,6 +28,7 @@ export class Supplicant implements AsyncDisposable {
   private readonly memory = new Map<number, TeeShm>();
   private readonly serving = new Set<Promise<void>>();
   private readonly loop: Promise<void>;
+  private left = false;
 
   /** Takes the supplicant's place at once. @throws TeecError BUSY when another has it. */
   constructor(
@@ -40,8 +41,10 @@ export class Supplicant implements AsyncDisposable {
 
   /** Leave the place; requests being served are answered with COMMUNICATION. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.queue.present) return;
-    this.queue.detach();
+    if (!this.left) {
+      this.left = true;
+      this.queue.detach();
+    }
     await this.loop;
     await Promise.all(this.serving);
     for (const shm of this.memory.values()) shm.put();
