@@ -6,7 +6,7 @@
  * The driver awaits around it, the explorer enumerates it: the same code in both.
  */
 
-export type DisciplineName = 'linux-6.7' | 'patch-v6' | 'linux-6.8' | 'hand-off' | 'hand-off-a';
+export type DisciplineName = 'linux-6.7' | 'patch-v6' | 'linux-6.8' | 'hand-off' | 'hand-off-a' | 'hand-off-c';
 
 /** What a caller does next. */
 export type QueueStep =

@@ -11,6 +11,7 @@ export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
   'linux-6.8': 'Linux since 6.8: every call claims a thread, system sessions share one that is kept free',
   'hand-off': 'a freed thread is handed to the next sleeper; a running system call is the use of the reserve',
   'hand-off-a': 'hand-off, with one thread kept free for system calls even while one runs',
+  'hand-off-c': 'hand-off, with one thread for each system session, so that system calls may wait for each other',
 };
 
 /**
@@ -33,8 +34,10 @@ export const createCallQueue: CreateCallQueue = (discipline, threadCount) => {
     case 'linux-6.8':
       return new Linux68CallQueue(threadCount);
     case 'hand-off':
-      return new HandOffCallQueue(threadCount, 'used-by-running');
+      return new HandOffCallQueue(threadCount, 'one-in-all');
     case 'hand-off-a':
       return new HandOffCallQueue(threadCount, 'always-free');
+    case 'hand-off-c':
+      return new HandOffCallQueue(threadCount, 'one-a-session');
   }
 };

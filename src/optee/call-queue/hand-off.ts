@@ -6,8 +6,12 @@ import { WaiterList } from './waiter-list.js';
 export type ReservePolicy =
   /** One thread stays free for system calls whenever a system session exists, as Linux since 6.8 has it. */
   | 'always-free'
-  /** A running system call is the use of the reserve: normal calls may then have the rest. */
-  | 'used-by-running';
+  /** One thread for all system sessions together. A running system call is its use: normal calls may have the rest. */
+  | 'one-in-all'
+  /** One thread for each system session, as far as one stays for normal calls; running system calls use them. */
+  | 'one-a-session';
+
+const DISCIPLINE_OF = { 'always-free': 'hand-off-a', 'one-in-all': 'hand-off', 'one-a-session': 'hand-off-c' } as const;
 
 /** Stands for a capacity that is not known: more than any secure world has. */
 const UNKNOWN = 0x3fff_ffff;
@@ -21,7 +25,7 @@ const UNKNOWN = 0x3fff_ffff;
  * Every operation costs the same whatever the number of waiters: nothing is searched.
  */
 export class HandOffCallQueue implements CallQueue {
-  readonly discipline: 'hand-off' | 'hand-off-a';
+  readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
   readonly systemWaiters = new WaiterList();
   readonly normalWaiters = new WaiterList();
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
@@ -29,7 +33,7 @@ export class HandOffCallQueue implements CallQueue {
   /** Tokens held by callers of each class. */
   private normalInFlight = 0;
   private systemInFlight = 0;
-  /** System sessions; they share one thread. */
+  /** System sessions. */
   private reservations = 0;
   /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
   private exits = 0;
@@ -39,7 +43,7 @@ export class HandOffCallQueue implements CallQueue {
     threadCount: number,
     private readonly policy: ReservePolicy,
   ) {
-    this.discipline = policy === 'always-free' ? 'hand-off-a' : 'hand-off';
+    this.discipline = DISCIPLINE_OF[policy];
     this.capacity = threadCount === 0 ? UNKNOWN : threadCount;
   }
 
@@ -157,7 +161,14 @@ export class HandOffCallQueue implements CallQueue {
   private withheld(): number {
     // With a single thread there is nothing to withhold: normal calls could never run.
     if (this.reservations === 0 || this.capacity <= 1) return 0;
-    return this.policy === 'always-free' || this.systemInFlight === 0 ? 1 : 0;
+    switch (this.policy) {
+      case 'always-free':
+        return 1;
+      case 'one-in-all':
+        return this.systemInFlight === 0 ? 1 : 0;
+      case 'one-a-session':
+        return Math.max(0, Math.min(this.reservations, this.capacity - 1) - this.systemInFlight);
+    }
   }
 
   /** Hands out every thread that may be handed out: to system calls first, in order of arrival within each class. */
