@@ -24,7 +24,9 @@ const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: 'ut
   });
 
 const importsOf = (folder: string) =>
-  files.filter(({ path }) => path.startsWith(folder)).flatMap(({ path, imports }) => imports.map((each) => [path, each]));
+  files
+    .filter(({ path }) => path.startsWith(folder))
+    .flatMap(({ path, imports }) => imports.map((each) => [path, each]));
 
 describe('the house', () => {
   it('has a core that runs without Node', () => {
@@ -39,9 +41,7 @@ describe('the house', () => {
   it('keeps the driver and the worlds apart', () => {
     const upper = ['optee/', 'tee/', 'client/', 'supplicant/'];
     expect(upper.flatMap(importsOf).filter(([, target]) => target?.startsWith('worlds/'))).toEqual([]);
-    expect(
-      importsOf('worlds/').filter(([, target]) => upper.some((folder) => target?.startsWith(folder))),
-    ).toEqual([]);
+    expect(importsOf('worlds/').filter(([, target]) => upper.some((folder) => target?.startsWith(folder)))).toEqual([]);
   });
 
   it('builds upwards: the ground floor knows nothing above it', () => {

@@ -20,7 +20,9 @@ describe('the identity that a session carries', () => {
   });
 
   it('is computed from a group that the client is in', () => {
-    expect(clientLogin({ login: 'group', gid: 1000 }, identity, false).uuid).toBe('0ece43ed-001d-51bd-bab7-480c8954c3cf');
+    expect(clientLogin({ login: 'group', gid: 1000 }, identity, false).uuid).toBe(
+      '0ece43ed-001d-51bd-bab7-480c8954c3cf',
+    );
     expect(clientLogin({ login: 'group', gid: 27 }, identity, false).loginClass).toBe(LoginClass.group);
   });
 
