@@ -48,9 +48,9 @@ const newest = 1 / 8;
  * is done.
  */
 export class MailboxConduit implements Conduit {
-  /** CPUs without a call, the one used last on top: it still polls its doorbell and needs no bell. */
-  private readonly idle: number[] = [];
-  private readonly present = new Set<number>();
+  /** CPUs that are there and have no call, a bit each. */
+  private idle = 0;
+  private present = 0;
   private readonly calls = new Map<number, Call>();
   private readonly waiting: Waiter[] = [];
   private readonly lastCall: number[] = [];
@@ -69,15 +69,15 @@ export class MailboxConduit implements Conduit {
 
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    const cpu = this.idle.pop();
-    if (cpu === undefined) return new Promise((resolve, reject) => this.waiting.push({ registers, resolve, reject }));
+    if (this.idle === 0) return new Promise((resolve, reject) => this.waiting.push({ registers, resolve, reject }));
+    const cpu = this.takeCpu();
     const number = this.post(cpu, registers);
     const started = performance.now();
     if (this.calls.size === 0 && this.meanDuration * 1000 <= this.options.spinMicroseconds) {
       if (this.spin(cpu, number, started)) {
         this.learnDuration(started);
         const results = this.mailbox.results(cpu);
-        this.idle.push(cpu);
+        this.idle |= 1 << cpu;
         return results;
       }
     }
@@ -92,9 +92,9 @@ export class MailboxConduit implements Conduit {
         this.options.failed(describeFatalException(fatal));
         return;
       }
-      if (!this.present.has(cpu) && this.mailbox.isPresent(cpu)) {
-        this.present.add(cpu);
-        this.idle.push(cpu);
+      if ((this.present & (1 << cpu)) === 0 && this.mailbox.isPresent(cpu)) {
+        this.present |= 1 << cpu;
+        this.idle |= 1 << cpu;
       }
     }
     const { notifications } = this.mailbox;
@@ -114,6 +114,13 @@ export class MailboxConduit implements Conduit {
     this.calls.clear();
     for (const { reject } of ended) reject(error);
     this.options.busy(false);
+  }
+
+  /** The first idle CPU: used most it is rarely asleep, and the bell reaches it without a detour over another. */
+  private takeCpu(): number {
+    const cpu = 31 - Math.clz32(this.idle & -this.idle);
+    this.idle &= ~(1 << cpu);
+    return cpu;
   }
 
   private post(cpu: number, registers: SmcRegisters): number {
@@ -167,14 +174,13 @@ export class MailboxConduit implements Conduit {
       clearTimeout(call.limit);
       this.learnDuration(call.started);
       call.resolve(this.mailbox.results(call.cpu));
-      this.idle.push(call.cpu);
+      this.idle |= 1 << call.cpu;
     }
-    while (this.waiting.length > 0) {
-      const cpu = this.idle.pop();
-      if (cpu === undefined) break;
+    while (this.idle !== 0) {
       const waiter = this.waiting.shift();
       if (waiter === undefined) break;
       const { registers, resolve, reject } = waiter;
+      const cpu = this.takeCpu();
       this.sleepFor(cpu, this.post(cpu, registers), performance.now(), registers, resolve, reject);
     }
     if (this.calls.size === 0) {

@@ -46,8 +46,11 @@ const mebibyte = 1 << 20;
 
 const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
 
-/** Doorbell looks of an idle CPU before it sleeps: some tens of microseconds. */
-const polls = 3000;
+/**
+ * Doorbell looks of an idle CPU before it sleeps, about 0.2 ms: longer than the caller takes between two calls in a row.
+ * With fewer both sides sleep in turn, and the kernel then likes to keep them on one core.
+ */
+const polls = 10_000;
 /** How long the secure console has to be silent after a panic until its tail is complete. */
 const panicSilenceMs = 50;
 
