@@ -1,0 +1,206 @@
+import { CallQueueAssertion, expectPhase } from './assertion.js';
+import type { CallQueue, CallWaiter, QueueState, QueueStep } from './call-queue.js';
+import { WaiterList } from './waiter-list.js';
+
+/** How much a reservation withholds from normal calls. */
+export type ReservePolicy =
+  /** One thread stays free for system calls whenever a system session exists, as Linux since 6.8 has it. */
+  | 'always-free'
+  /** One thread for all system sessions together. A running system call is its use: normal calls may have the rest. */
+  | 'one-in-all'
+  /** One thread for each system session, as far as one stays for normal calls; running system calls use them. */
+  | 'one-a-session';
+
+const DISCIPLINE_OF = { 'always-free': 'hand-off-a', 'one-in-all': 'hand-off', 'one-a-session': 'hand-off-c' } as const;
+
+/** Stands for a capacity that is not known: more than any secure world has. */
+const UNKNOWN = 0x3fff_ffff;
+
+/**
+ * The queue without a race between wake-up and claim: a thread is handed to a sleeper, token and all, in the step that
+ * frees it. A caller holds a token or sleeps; the lists hold only sleepers; who wakes has a token already and neither
+ * checks again nor queues again. So a wake-up cannot go to someone who is not asleep, and nobody can overtake within
+ * a class.
+ *
+ * Every operation costs the same whatever the number of waiters: nothing is searched.
+ */
+export class HandOffCallQueue implements CallQueue {
+  readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
+  readonly systemWaiters = new WaiterList();
+  readonly normalWaiters = new WaiterList();
+  /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
+  private capacity: number;
+  /** Tokens held by callers of each class. */
+  private normalInFlight = 0;
+  private systemInFlight = 0;
+  /** System sessions. */
+  private reservations = 0;
+  /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
+  private exits = 0;
+
+  /** @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out. */
+  constructor(
+    threadCount: number,
+    private readonly policy: ReservePolicy,
+  ) {
+    this.discipline = DISCIPLINE_OF[policy];
+    this.capacity = threadCount === 0 ? UNKNOWN : threadCount;
+  }
+
+  enter(waiter: CallWaiter, system: boolean): QueueStep {
+    expectPhase(waiter, 'outside', 'enter');
+    waiter.system = system;
+    if (system) {
+      // Not while an earlier one waits: the order within a class is the order of arrival.
+      if (this.systemWaiters.head === undefined && this.hasRoomForSystem()) {
+        this.systemInFlight++;
+        return this.enterNow(waiter);
+      }
+      this.systemWaiters.pushTail(waiter);
+    } else {
+      if (this.normalWaiters.head === undefined && this.hasRoomForNormal()) {
+        this.normalInFlight++;
+        return this.enterNow(waiter);
+      }
+      this.normalWaiters.pushTail(waiter);
+    }
+    waiter.phase = 'asleep-claim';
+    return 'sleep';
+  }
+
+  resume(waiter: CallWaiter): QueueStep {
+    expectPhase(waiter, 'entered', 'resume');
+    if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} was not asleep`);
+    waiter.completed = false;
+    // Noted here, directly before the SMC, rather than when the token was given.
+    waiter.exitsSeen = this.exits;
+    return 'call';
+  }
+
+  threadLimit(waiter: CallWaiter): QueueStep {
+    expectPhase(waiter, 'entered', 'threadLimit');
+    if (waiter.exitsSeen !== this.exits) {
+      // A call has returned since: the answer may be from before it.
+      waiter.exitsSeen = this.exits;
+      return 'call';
+    }
+    // Nobody is inside whose return could wake this caller.
+    if (this.normalInFlight + this.systemInFlight === 1) return 'pause';
+
+    // All who hold a token besides this caller may be inside; with it they were one too many.
+    this.capacity = this.normalInFlight + this.systemInFlight - 1;
+    waiter.phase = 'asleep-thread-limit';
+    // It was at the head when it got its token: it goes back there, not behind those who came later.
+    if (waiter.system) {
+      this.systemInFlight--;
+      this.systemWaiters.pushHead(waiter);
+    } else {
+      this.normalInFlight--;
+      this.normalWaiters.pushHead(waiter);
+    }
+    this.dispatch();
+    return 'sleep';
+  }
+
+  leave(waiter: CallWaiter): void {
+    expectPhase(waiter, 'entered', 'leave');
+    waiter.phase = 'outside';
+    if (waiter.system) this.systemInFlight--;
+    else this.normalInFlight--;
+    this.exits++;
+    this.dispatch();
+  }
+
+  reserve(): boolean {
+    if (this.capacity === 1 || this.capacity === UNKNOWN) return false;
+    this.reservations++;
+    return true;
+  }
+
+  release(): void {
+    if (this.reservations === 0) throw new CallQueueAssertion('release: no system session is counted');
+    this.reservations--;
+    this.dispatch();
+  }
+
+  state(): QueueState {
+    const inFlight = this.normalInFlight + this.systemInFlight;
+    const capacity = this.capacity === UNKNOWN ? 0 : this.capacity;
+    return {
+      discipline: this.discipline,
+      lists: { system_waiters: this.systemWaiters.state(), normal_waiters: this.normalWaiters.state() },
+      counters: {
+        /** 0: unknown. */
+        capacity,
+        /** 0 while the capacity is unknown. */
+        free: capacity === 0 ? 0 : capacity - inFlight,
+        normal_in_flight: this.normalInFlight,
+        system_in_flight: this.systemInFlight,
+        reservations: this.reservations,
+        exits: this.exits,
+      },
+    };
+  }
+
+  private enterNow(waiter: CallWaiter): QueueStep {
+    waiter.phase = 'entered';
+    waiter.completed = false;
+    waiter.exitsSeen = this.exits;
+    return 'call';
+  }
+
+  private hasRoomForSystem(): boolean {
+    return this.normalInFlight + this.systemInFlight < this.capacity;
+  }
+
+  private hasRoomForNormal(): boolean {
+    return this.normalInFlight + this.systemInFlight < this.capacity - this.withheld();
+  }
+
+  /** Threads that normal calls must leave free. */
+  private withheld(): number {
+    // With a single thread there is nothing to withhold: normal calls could never run.
+    if (this.reservations === 0 || this.capacity <= 1) return 0;
+    switch (this.policy) {
+      case 'always-free':
+        return 1;
+      case 'one-in-all':
+        return this.systemInFlight === 0 ? 1 : 0;
+      case 'one-a-session':
+        return Math.max(0, Math.min(this.reservations, this.capacity - 1) - this.systemInFlight);
+    }
+  }
+
+  /** Hands out every thread that may be handed out: to system calls first, in order of arrival within each class. */
+  private dispatch(): void {
+    let waiter = this.systemWaiters.head;
+    while (waiter !== undefined && this.hasRoomForSystem()) {
+      this.systemWaiters.remove(waiter);
+      this.systemInFlight++;
+      this.grant(waiter);
+      waiter = this.systemWaiters.head;
+    }
+    waiter = this.normalWaiters.head;
+    while (waiter !== undefined && this.hasRoomForNormal()) {
+      this.normalWaiters.remove(waiter);
+      this.normalInFlight++;
+      this.grant(waiter);
+      waiter = this.normalWaiters.head;
+    }
+    if (
+      this.normalInFlight < 0 ||
+      this.systemInFlight < 0 ||
+      !(this.normalInFlight + this.systemInFlight <= this.capacity)
+    ) {
+      throw new CallQueueAssertion(
+        `in flight: ${this.normalInFlight} normal, ${this.systemInFlight} system, of ${this.capacity}`,
+      );
+    }
+  }
+
+  private grant(waiter: CallWaiter): void {
+    waiter.phase = 'entered';
+    waiter.completed = true;
+    waiter.wake?.();
+  }
+}

@@ -1,0 +1,115 @@
+import { CallQueueAssertion, expectPhase } from './assertion.js';
+import type { CallQueue, CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
+import type { WaiterList } from './waiter-list.js';
+
+/**
+ * What the three Linux variants share: a caller is on its list from before its first SMC until it has returned, so the
+ * list holds sleepers and callers inside secure world alike, and whoever looks for a sleeper to wake sees only whether
+ * a completion is still outstanding. Sources: `optee_cq_wait_init`, `optee_cq_wait_for_completion`,
+ * `optee_cq_complete_one` and `optee_cq_wait_final` in Linux's drivers/tee/optee/call.c.
+ *
+ * A variant says on which list a waiter stands, who may claim a thread, and whom a completion goes to.
+ */
+export abstract class LinuxCallQueue implements CallQueue {
+  abstract readonly discipline: DisciplineName;
+
+  /** @param totalThreadCount what `optee_cq_init()` was given; 0: threads are not tracked. */
+  constructor(readonly totalThreadCount: number) {}
+
+  /** The list for the waiter's class. */
+  protected abstract listOf(waiter: CallWaiter): WaiterList;
+  /** Claims a thread if the variant lets this caller have one now; true as well when it need not claim. */
+  protected abstract claim(waiter: CallWaiter): boolean;
+  /** Gives back what `claim` took. */
+  protected abstract unclaim(waiter: CallWaiter): void;
+  /** Completes one waiter whose completion is outstanding, if the variant finds one. */
+  protected abstract completeOne(): void;
+  /** The promise that the variant's counters keep at every step, checked after each section. */
+  protected abstract checkConservation(): void;
+  abstract reserve(): boolean;
+  abstract release(): void;
+  abstract state(): QueueState;
+
+  enter(waiter: CallWaiter, system: boolean): QueueStep {
+    expectPhase(waiter, 'outside', 'enter');
+    waiter.completed = false;
+    waiter.system = system;
+    this.listOf(waiter).pushTail(waiter);
+    const claimed = this.claim(waiter);
+    waiter.phase = claimed ? 'entered' : 'asleep-claim';
+    this.checkConservation();
+    return claimed ? 'call' : 'sleep';
+  }
+
+  threadLimit(waiter: CallWaiter): QueueStep {
+    expectPhase(waiter, 'entered', 'threadLimit');
+    // The completion is kept: one that came while the caller was inside ends this sleep at once.
+    waiter.phase = 'asleep-thread-limit';
+    return 'sleep';
+  }
+
+  resume(waiter: CallWaiter): QueueStep {
+    switch (waiter.phase) {
+      case 'asleep-claim':
+      case 'asleep-thread-limit':
+        // wait_for_completion() returns: the completion is consumed, the mutex not yet taken.
+        if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} has not been completed`);
+        waiter.completed = false;
+        waiter.phase = waiter.phase === 'asleep-claim' ? 'requeue-claim' : 'requeue-thread-limit';
+        return 'continue';
+      case 'requeue-claim':
+        this.moveToTail(waiter);
+        waiter.phase = 'recheck';
+        return 'continue';
+      case 'requeue-thread-limit':
+        this.moveToTail(waiter);
+        waiter.phase = 'entered';
+        return 'call';
+      case 'recheck': {
+        const claimed = this.claim(waiter);
+        waiter.phase = claimed ? 'entered' : 'asleep-claim';
+        this.checkConservation();
+        return claimed ? 'call' : 'sleep';
+      }
+      case 'entered':
+      case 'outside':
+        throw new CallQueueAssertion(`resume: caller ${waiter.label} is ${waiter.phase}`);
+    }
+  }
+
+  leave(waiter: CallWaiter): void {
+    expectPhase(waiter, 'entered', 'leave');
+    this.listOf(waiter).remove(waiter);
+    this.unclaim(waiter);
+    this.completeOne();
+    // A completion that came while this caller was inside was meant for a sleeper: pass it on.
+    if (waiter.completed) this.completeOne();
+    waiter.completed = false;
+    waiter.phase = 'outside';
+    this.checkConservation();
+  }
+
+  protected complete(waiter: CallWaiter): void {
+    waiter.completed = true;
+    waiter.wake?.();
+  }
+
+  /** Completes the first waiter of a list whose completion is outstanding. */
+  protected completeFirst(list: WaiterList, systemOnly = false): boolean {
+    for (let waiter = list.head; waiter !== undefined; waiter = waiter.next) {
+      if (!waiter.completed && (waiter.system || !systemOnly)) {
+        this.complete(waiter);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** `list_del`, `reinit_completion`, `list_add_tail`: a completion that came since the last was consumed is lost. */
+  private moveToTail(waiter: CallWaiter): void {
+    const list = this.listOf(waiter);
+    list.remove(waiter);
+    waiter.completed = false;
+    list.pushTail(waiter);
+  }
+}
