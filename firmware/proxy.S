@@ -89,7 +89,11 @@ sleep:
 	b	poll
 
 call:
-	mov	served, w0
+	/* The bell first, if it woke us: OP-TEE would give way to it at once. */
+	mrs	x1, isr_el1
+	tbz	x1, #ISR_IRQ, 1f
+	bl	take_interrupts
+1:	ldr	served, [slot]			/* SLOT_DOORBELL */
 	ldp	w0, w1, [slot, #SLOT_ARGUMENTS]
 	ldp	w2, w3, [slot, #SLOT_ARGUMENTS + 8]
 	ldp	w4, w5, [slot, #SLOT_ARGUMENTS + 16]
