@@ -89,8 +89,7 @@ export class SmcAbi implements OpteeAbi {
     let smcReturn: number = OpteeSmcReturn.unknownFunction;
     try {
       for (;;) {
-        const held = schedule.point(`call ${call.id}`, smcName(registers.a0));
-        if (held !== undefined) await held;
+        if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(registers.a0));
         if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
         const answer = this.conduit.smc(registers);
         const returned = answer instanceof Promise ? await answer : answer;
