@@ -16,4 +16,4 @@ export {
 } from './parameters.js';
 export { type InvokeOptions, KernelSession, Session } from './session.js';
 export { SharedMemory } from './shared-memory.js';
-export { type ContextOptions, Tee } from './tee.js';
+export { type ContextOptions, Tee, type WaitingCall } from './tee.js';
