@@ -75,6 +75,7 @@ function answer(message: MsgArg, result: number, origin: number): void {
 }
 
 function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message: MsgArg, count: number): Routine<void> {
+  thread.activity = 'invoke';
   const parameters: TaParameter[] = [];
   let result = copyInParameters(core, message, 0, count, parameters);
   let origin: number = TeeOrigin.TEE;
@@ -83,7 +84,9 @@ function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message:
     const session = manager.getSessionNow(id, thread) ?? (yield* manager.getSession(id, thread, true));
     if (session === undefined) result = TeeResult.ERROR_BAD_PARAMETERS;
     else {
-      result = yield* manager.invokeCommand(thread, session, message.func, parameters);
+      const command = message.func;
+      thread.command = command;
+      result = yield* manager.invokeCommand(thread, session, command, parameters);
       origin = session.errorOrigin;
       yield* manager.putSession(session, thread);
       copyOutParameters(message, 0, parameters);
@@ -100,7 +103,8 @@ function* openSession(core: Core, manager: TaManager, thread: Thread, message: M
     answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);
     return;
   }
-  thread.activity = `open session to ${meta.uuid}`;
+  thread.activity = 'open session';
+  thread.application = meta.uuid;
   const parameters: TaParameter[] = [];
   const first = openSessionMetaCount;
   let result = copyInParameters(core, message, first, count - first, parameters);

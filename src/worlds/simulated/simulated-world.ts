@@ -16,7 +16,7 @@ import type { Faults } from './faults.js';
 import { NonSecureMemory } from './non-secure-memory.js';
 import { start } from './routine.js';
 import { TaManager } from './ta-manager.js';
-import type { Thread, ThreadState } from './thread.js';
+import type { ThreadState } from './thread.js';
 import { stdSmcEntry } from './thread-optee-smc.js';
 import type { TrustedApplication } from './trusted-application.js';
 
@@ -49,8 +49,12 @@ export interface SimulatedWorldOptions {
 export interface ThreadReport {
   readonly id: number;
   readonly state: ThreadState;
-  /** What it executes; empty when it is free. */
+  /** What it was entered for, `invoke` for example; empty when it is free. */
   readonly activity: string;
+  /** Name (or UUID) of the application that the call is for; empty when it is for none. */
+  readonly application: string;
+  /** The command of an invoke. */
+  readonly command: number;
   /** What it asked the normal world for; empty when it is not suspended. */
   readonly request: string;
 }
@@ -106,7 +110,14 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 
   /** Every thread context as it stands. */
   get threads(): readonly ThreadReport[] {
-    return this.core.threads.map(({ id, state, activity, request }) => ({ id, state, activity, request }));
+    return this.core.threads.map(({ id, state, activity, application, command, request }) => ({
+      id,
+      state,
+      activity,
+      application,
+      command,
+      request,
+    }));
   }
 
   /** Sessions that are open. */
@@ -134,7 +145,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   smc(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
-    if (this.death !== undefined) throw this.death;
+    if (this.death !== undefined) return Promise.reject(this.death);
     const { faults } = this.core;
     const replaced = faults.smc?.(call);
     if (replaced !== undefined) return replaced;
@@ -163,15 +174,15 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     try {
       code = start(stdSmcEntry(this.core, this.manager, thread, call));
     } catch (error) {
-      throw this.die(error);
+      return Promise.reject(this.die(error));
     }
     if (typeof code === 'number') {
-      free(thread);
+      thread.free();
       return smcRegisters(code);
     }
     code.then(
       (late) => {
-        free(thread);
+        thread.free();
         thread.leave(smcRegisters(late));
       },
       (error: unknown) => this.die(error),
@@ -197,11 +208,6 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 
 /** Registers a1..a3 of an ETHREAD_LIMIT are what secure world happened to leave there. */
 const threadLimit = smcRegisters(OpteeSmcReturn.ethreadLimit);
-
-function free(thread: Thread): void {
-  thread.state = 'free';
-  thread.activity = '';
-}
 
 function without(range: MemoryRange, hole: MemoryRange): MemoryRange[] {
   const end = range.base + range.size;

@@ -22,6 +22,7 @@ import { Mutex } from './wait-queue.js';
  */
 export class TaCall {
   private ended = false;
+  private waiting = false;
 
   constructor(
     private readonly core: Core,
@@ -90,20 +91,22 @@ export class TaCall {
     return before;
   }
 
+  /** TEE_GenerateRandom: from the generator the world was given. */
+  random(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => Math.floor(this.core.random() * 256));
+  }
+
   /** TEE_GetSystemTime, in milliseconds: secure world's own counter. */
   systemTime(): number {
     return Math.floor(this.core.clock.now());
   }
 
   /** TEE_GetREETime, in milliseconds since 1970: asks the normal world. */
-  reeTime(): Promise<number> {
+  async reeTime(): Promise<number> {
     const time = rpcValue('output');
-    return this.run(
-      (function* (core: Core, thread: Thread) {
-        check(yield* rpcCommand(core, thread, RpcCommand.getTime, [time]));
-        return time.a * 1000 + Math.floor(time.b / 1_000_000);
-      })(this.core, this.thread),
-    );
+    const result = await this.rpc(RpcCommand.getTime, [time]);
+    if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+    return time.a * 1000 + Math.floor(time.b / 1_000_000);
   }
 
   /**
@@ -159,13 +162,14 @@ export class TaCall {
     return new Mutex(this.core.createWaitQueue());
   }
 
-  /** Take a mutex, sleeping in the normal world (NOTIFICATION) until it is free. */
-  lock(mutex: Mutex): Promise<void> {
-    return this.run(mutex.lock(this.thread));
-  }
-
-  unlock(mutex: Mutex): Promise<void> {
-    return this.run(mutex.unlock(this.thread));
+  /** Do something with a mutex held. Until it is free the thread sleeps in the normal world (NOTIFICATION). */
+  async locked<T>(mutex: Mutex, work: () => Promise<T>): Promise<T> {
+    await this.run(mutex.lock(this.thread));
+    try {
+      return await work();
+    } finally {
+      await this.run(mutex.unlock(this.thread));
+    }
   }
 
   /** The entry point returned: nothing more may be asked for through this call. */
@@ -175,10 +179,12 @@ export class TaCall {
 
   private async run<T>(routine: Routine<T>): Promise<T> {
     if (this.ended) throw new Error('a trusted application went on after its entry point had returned');
-    return start(routine);
+    if (this.waiting) throw new Error('a trusted application asked for two things at a time on one thread');
+    this.waiting = true;
+    try {
+      return await start(routine);
+    } finally {
+      this.waiting = false;
+    }
   }
-}
-
-function check(result: number): void {
-  if (result !== TeeResult.SUCCESS) throw new TeeError(result);
 }

@@ -62,6 +62,7 @@ export class TaManager {
     this.sessions.set(session.id, session);
     const initialized = yield* this.initSession(thread, session, uuid);
     const instance = session.instance;
+    thread.application = instance?.name ?? uuid;
     if (initialized !== TeeResult.SUCCESS || instance === undefined) {
       this.sessions.delete(session.id);
       return { session: undefined, result: initialized, origin: TeeOrigin.TEE };
@@ -132,7 +133,8 @@ export class TaManager {
     parameters: readonly TaParameter[],
   ): Routine<number> {
     const instance = session.instance;
-    if (instance === undefined) return TeeResult.ERROR_BAD_STATE;
+    if (instance === undefined) throw new CorePanic('a session without an instance was invoked');
+    thread.application = instance.name;
     if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
       throw new CorePanic('a session was invoked from inside its own application');
     let result: number = TeeResult.ERROR_TARGET_DEAD;
@@ -287,6 +289,7 @@ export class TaManager {
   private *close(thread: Thread, session: TaSession): Routine<void> {
     const instance = session.instance;
     if (instance === undefined) throw new CorePanic('a session without an instance was closed');
+    thread.application = instance.name;
     if (instance.panicked) yield* this.destroySession(thread, session);
     else {
       if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
@@ -332,15 +335,19 @@ export class TaManager {
         result = fault.result;
       } else {
         const call = new TaCall(core, thread, session, command, parameters);
-        const returned = callEntryPoint(instance, entry, call);
-        if (typeof returned === 'number') result = returned;
-        else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
+        try {
+          const returned = callEntryPoint(instance, entry, call);
+          if (typeof returned === 'number') result = returned;
+          else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
+        } finally {
+          call.end();
+        }
       }
     } catch (error) {
       if (error instanceof CorePanic) throw error;
       if (error instanceof TeeError) result = error.code;
       else if (application.kind === 'pseudo')
-        throw new CorePanic(`${application.name ?? application.uuid} panicked, and with it OP-TEE`, { cause: error });
+        throw new CorePanic(`${instance.name} panicked, and with it OP-TEE`, { cause: error });
       else {
         instance.panicked = true;
         const code = error instanceof TaPanic ? error.code : TeeResult.ERROR_GENERIC;

@@ -9,7 +9,7 @@ export const noThread = -1;
 
 /** An instance of a trusted application: `struct tee_ta_ctx`. */
 export class TaInstance {
-  flags: TaFlags;
+  readonly flags: TaFlags;
   /** The entry points, from the first session on. */
   entryPoints: TaInstanceEntryPoints | undefined;
   /** Its image is being loaded. */
@@ -24,6 +24,11 @@ export class TaInstance {
 
   constructor(readonly application: TrustedApplication) {
     this.flags = taFlags(application);
+  }
+
+  /** For people. */
+  get name(): string {
+    return this.application.name ?? this.application.uuid;
   }
 }
 
