@@ -53,7 +53,8 @@ export function* entryStd(
     case OpteeMsgCmd.unregisterShm:
       if (core.configuration.dynamicShm) {
         thread.activity = 'unregister shared memory';
-        message.ret = count === 1 ? yield* unregister(core, thread, message.c(0)) : TeeResult.ERROR_BAD_PARAMETERS;
+        if (count === 1) message.ret = yield* unregister(core, thread, message.c(0));
+        else answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);
         return true;
       }
       break;

@@ -8,6 +8,7 @@ import type { Conduit, SmcRegisters } from '../../protocol/conduit.js';
 import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
 import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { MemoryRange } from '../../protocol/physical-memory.js';
+import { pageSize } from '../../protocol/physical-memory.js';
 import type { SecureWorld } from '../../protocol/secure-world.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
@@ -78,10 +79,17 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly manager: TaManager;
   private death: ConduitError | undefined;
 
+  /** @throws RangeError when there could be no board like that. */
   constructor(options: SimulatedWorldOptions = {}) {
     const threads = options.threads ?? 2;
     const dram = options.dram ?? defaultDram;
     const reservedShm = options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
+    if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
+    for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
+      if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
+        throw new RangeError(
+          `memory 0x${range.base.toString(16)}, 0x${range.size.toString(16)} bytes: not in pages of DRAM`,
+        );
     this.memory = new NonSecureMemory(dram, reservedShm);
     this.normalWorldRam = reservedShm === undefined ? [dram] : without(dram, reservedShm);
     this.core = new Core(
@@ -208,6 +216,10 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 
 /** Registers a1..a3 of an ETHREAD_LIMIT are what secure world happened to leave there. */
 const threadLimit = smcRegisters(OpteeSmcReturn.ethreadLimit);
+
+function contains(outer: MemoryRange, inner: MemoryRange): boolean {
+  return inner.size > 0 && inner.base >= outer.base && inner.base + inner.size <= outer.base + outer.size;
+}
 
 function without(range: MemoryRange, hole: MemoryRange): MemoryRange[] {
   const end = range.base + range.size;

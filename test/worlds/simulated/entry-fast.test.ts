@@ -86,3 +86,15 @@ test('no asynchronous notification is ever pending', () => {
   expect(fast(OpteeSmc.enableAsyncNotif)).toMatchObject({ a0: 0 });
   expect(fast(OpteeSmc.getAsyncNotifValue)).toMatchObject({ a0: 0, a1: 0, a2: 0 });
 });
+
+test.each([
+  [{ threads: 0 }],
+  [{ threads: 1.5 }],
+  [{ dram: { base: 0x4000_0100, size: 0x10_0000 } }],
+  [{ dram: { base: 0x4000_0000, size: 0x10_0000 } }],
+  [{ reservedShm: { base: 0x4200_0000, size: 0 } }],
+  [{ reservedShm: { base: 0x4200_0000, size: 0x1_0001 } }],
+  [{ reservedShm: { base: 0x3fff_f000, size: 0x2000 } }],
+])('a board that cannot be is refused: %j', (options) => {
+  expect(() => new SimulatedWorld(options)).toThrow(RangeError);
+});

@@ -63,6 +63,11 @@ export class Supplicant {
     return new Promise((resolve) => this.waiting.set(value, resolve));
   }
 
+  /** Wake a sleeper that nobody meant to wake. */
+  wake(value: number): void {
+    this.send(value);
+  }
+
   private send(value: number): void {
     const waiter = this.waiting.get(value);
     this.waiting.delete(value);
