@@ -164,10 +164,7 @@ function registerShm(core: Core, message: MsgArg, count: number): true {
   if (count !== 1 || message.attr(0) !== (OpteeMsgAttr.tmemOutput | attrNoncontig)) return true;
   const size = message.b(0);
   const cookie = message.c(0);
-  if (core.faults.refuseMemory?.({ cookie, size })) {
-    message.ret = TeeResult.ERROR_OUT_OF_MEMORY;
-    return true;
-  }
+  if (core.faults.refuseMemory?.({ cookie, size })) return true;
   const mobj = mobjFromNoncontig(core.memory, message.a(0), size, cookie);
   if (mobj === undefined) return true;
   mobj.guarded = false;

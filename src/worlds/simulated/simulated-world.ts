@@ -68,6 +68,10 @@ const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte 
  * OP-TEE, simulated in the process: it answers the same SMCs, at the same physical addresses, with the same bytes as the
  * real one. Its trusted applications are written in TypeScript.
  *
+ * Not simulated, and refused where it is asked for: FF-A, virtualization, protected memory and the secure data path,
+ * messages that cross pages which do not adjoin. Nothing in it raises an asynchronous notification. A trusted
+ * application finds no cryptography, no secure storage and no sessions to other applications here.
+ *
  * What nothing suspends is answered at once. What waits, waits for promises and for the clock given, so that with a
  * virtual clock and a seeded schedule a run can be repeated exactly.
  */

@@ -17,12 +17,13 @@ import { Mutex } from './wait-queue.js';
 /**
  * One entry into a trusted application: its parameters and what OP-TEE offers it while it executes.
  *
- * Everything that waits gives a promise and keeps the thread context until that settles. A call that was not awaited
- * when the entry point returned belongs to nobody: it throws.
+ * Everything that waits gives a promise and keeps the thread context until that settles. A thread does one
+ * thing at a time: who asks for a second, or returns before the first is done, has a bug and panics.
  */
 export class TaCall {
   private ended = false;
-  private waiting = false;
+  /** What the thread waits for. */
+  private pending: Promise<void> | undefined;
 
   constructor(
     private readonly core: Core,
@@ -172,19 +173,28 @@ export class TaCall {
     }
   }
 
-  /** The entry point returned: nothing more may be asked for through this call. */
-  end(): void {
+  /**
+   * The entry point returned: nothing more may be asked for through this call.
+   * @returns what it still waits for on this thread, when it did not await all of it.
+   */
+  end(): Promise<void> | undefined {
     this.ended = true;
+    return this.pending;
   }
 
-  private async run<T>(routine: Routine<T>): Promise<T> {
-    if (this.ended) throw new Error('a trusted application went on after its entry point had returned');
-    if (this.waiting) throw new Error('a trusted application asked for two things at a time on one thread');
-    this.waiting = true;
-    try {
-      return await start(routine);
-    } finally {
-      this.waiting = false;
-    }
+  private run<T>(routine: Routine<T>): Promise<T> {
+    if (this.ended) return Promise.reject(new Error('an application went on after its entry point had returned'));
+    if (this.pending !== undefined)
+      return Promise.reject(new Error('an application asked for two things at a time on one thread'));
+    const work = later(routine);
+    const done = () => {
+      this.pending = undefined;
+    };
+    this.pending = work.then(done, done);
+    return work;
   }
+}
+
+async function later<T>(routine: Routine<T>): Promise<T> {
+  return start(routine);
 }

@@ -18,8 +18,6 @@ export class TaInstance {
   references = 1;
   busy = false;
   panicked = false;
-  /** No longer found by its UUID. */
-  released = false;
   readonly busyCondition = new Condition();
 
   constructor(readonly application: TrustedApplication) {

@@ -265,6 +265,7 @@ describe('a panic', () => {
     ['reads outside its memref', (call) => call.memref(0).read(0, 9)],
     ['writes outside its memref', (call) => call.memref(0).write(new Uint8Array(1), 8)],
     ['writes to an input memref', (call) => call.memref(0).write(new Uint8Array(1))],
+    ['returns before it is done', (call) => void call.wait(1)],
     ['asks for two things at a time', (call) => Promise.all([call.wait(1), call.wait(1)])],
   ])('is what a user TA gets that %s', async (_, misbehave) => {
     const ta = trustedApplication({
@@ -276,13 +277,16 @@ describe('a panic', () => {
         },
       }),
     });
-    const { normal, finish } = board({ trustedApplications: [ta] });
+    const { normal, world, finish } = board({ trustedApplications: [ta] });
     const session = await normal.open(ta.uuid);
     const memref = { attr: OpteeMsgAttr.tmemInput, a: normal.allocate(), b: 8 };
     expect(await finish(normal.invoke(session, 0, [memref]))).toMatchObject({
       ret: TeeResult.ERROR_TARGET_DEAD,
       retOrigin: TeeOrigin.TEE,
     });
+    expect(world.threads.map(({ state }) => state)).toEqual(['free', 'free']);
+    // The context that it ran in serves the next call.
+    expect(await finish(normal.invoke(session, 0, [memref]))).toMatchObject({ ret: TeeResult.ERROR_TARGET_DEAD });
   });
 
   test('of a pseudo-TA is the end of OP-TEE', async () => {

@@ -114,7 +114,7 @@ describe('an RPC', () => {
 
 test('memory is refused', async () => {
   const { normal, world } = made({ refuseMemory: ({ cookie, size }) => cookie === 7 && size === 4096 });
-  expect((await normal.register([0x4100_0000], 7)).ret).toBe(TeeResult.ERROR_OUT_OF_MEMORY);
+  expect((await normal.register([0x4100_0000], 7)).ret).toBe(TeeResult.ERROR_BAD_PARAMETERS);
   expect((await normal.register([0x4100_0000], 8)).ret).toBe(TeeResult.SUCCESS);
   expect(world.sharedMemoryCount).toBe(1);
 });

@@ -174,6 +174,8 @@ describe('memory for RPC messages', () => {
     await finish(normal.follow(rpc, registered.address, OpteeSmc.callWithRegdArg));
     expect(registered.message.ret).toBe(TeeResult.SUCCESS);
     expect(normal.allocated.size).toBe(0);
+    // The call no longer holds the memory that its message lay in.
+    expect((await finish(normal.unregister(0x55))).ret).toBe(TeeResult.SUCCESS);
   });
 
   test.each([
