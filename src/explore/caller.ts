@@ -68,6 +68,8 @@ export class Caller {
   constructor(
     readonly label: number,
     readonly operations: readonly Operation[],
+    /** Begins again when it is through its list. */
+    readonly repeats: boolean,
   ) {
     this.waiter = new CallWaiter(label);
     this.stage = operations.length > 0 ? 'idle' : 'done';
@@ -82,6 +84,7 @@ export class Caller {
 
   endOperation(): void {
     this.index++;
+    if (this.repeats && this.index === this.operations.length) this.index = 0;
     this.stage = this.index < this.operations.length ? 'idle' : 'done';
   }
 }

@@ -169,6 +169,10 @@ export class HandOffCallQueue implements StorableCallQueue {
     return waiter.system ? 0 : 1;
   }
 
+  holdsClaim({ phase }: CallWaiter): boolean {
+    return phase === 'entered';
+  }
+
   allows(waiter: CallWaiter): boolean {
     return waiter.system ? this.hasRoomForSystem() : this.hasRoomForNormal();
   }
@@ -185,6 +189,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     this.reservations = from[1] ?? 0;
     this.normalInFlight = from[2] ?? 0;
     this.systemInFlight = from[3] ?? 0;
+    this.exits = 0;
   }
 
   violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {

@@ -88,9 +88,13 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     waiter.phase = 'outside';
   }
 
-  allows(waiter: CallWaiter): boolean {
+  holdsClaim({ phase }: CallWaiter): boolean {
     // A caller that secure world had no thread for keeps its claim while it sleeps.
-    return waiter.phase === 'asleep-thread-limit' || this.mayClaim(waiter);
+    return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return this.holdsClaim(waiter) || this.mayClaim(waiter);
   }
 
   protected complete(waiter: CallWaiter): void {

@@ -18,6 +18,8 @@ export interface StorableCallQueue extends CallQueue {
   loadCounters(from: Int32Array): void;
   /** The discipline's rules would let this sleeper have a thread now. */
   allows(waiter: CallWaiter): boolean;
+  /** The waiter holds a thread by the discipline's count, inside secure world or not. */
+  holdsClaim(waiter: CallWaiter): boolean;
   /** Threads set aside for system calls. */
   reservedThreads(): number;
   /** What is wrong with the counters, given the callers who hold a claim; undefined when nothing is. */

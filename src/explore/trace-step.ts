@@ -1,5 +1,5 @@
-import type { Caller, Step } from '../explore/caller.js';
-import type { QueueModel } from '../explore/queue-model.js';
+import type { Caller, Step } from './caller.js';
+import type { QueueModel } from './queue-model.js';
 
 /** Plain data as it stands in a trace file. */
 export type TraceFields = Record<string, unknown>;
@@ -43,11 +43,6 @@ export function callerState({ stage, waiter }: Caller): string {
     case 'outside':
       throw new Error(`caller ${waiter.label} waits outside the queue`);
   }
-}
-
-/** Nobody can wake it unless somebody else steps. */
-export function isAsleep({ stage, waiter }: Caller): boolean {
-  return stage === 'waiting' && waiter.phase.startsWith('asleep') && !waiter.completed;
 }
 
 /** One step as a trace file has it. */
