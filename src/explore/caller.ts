@@ -30,6 +30,8 @@ export type Stage =
   | 'waiting'
   /** May make its SMC. */
   | 'ready'
+  /** Secure world has answered ETHREAD_LIMIT; the call queue does not know yet (hand-off only). */
+  | 'limited'
   | 'in_secure'
   /** Suspended: the thread context stays allocated. */
   | 'in_rpc'
@@ -48,6 +50,7 @@ export type Step =
   | 'requeue'
   | 'recheck'
   | 'smc'
+  | 'thread_limit'
   | 'rpc_out'
   | 'rpc_back'
   | 'smc_return'

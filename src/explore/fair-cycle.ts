@@ -200,5 +200,5 @@ class Graph {
 
 /** The caller has entered the queue and not yet secure world. */
 function isQueued({ stage }: Caller): boolean {
-  return stage === 'waiting' || stage === 'ready';
+  return stage === 'waiting' || stage === 'ready' || stage === 'limited';
 }

@@ -61,6 +61,7 @@ export function brokenInState(model: QueueModel): number {
         if (system) systemInside++;
         break;
       case 'ready':
+      case 'limited':
       case 'returned':
       case 'releasing':
         quiet = false;

@@ -27,7 +27,7 @@ export interface ModelConfig {
 export interface StepOutcome {
   /** `system_session`, `begin`: 0 or -EINVAL. */
   rc: number;
-  /** `wait_init`: the caller must wait. */
+  /** `wait_init`, `thread_limit`: the caller must wait. */
   needWait: boolean;
   /** `requeue`: a completion was thrown away. */
   discarded: boolean;
@@ -83,6 +83,8 @@ export class QueueModel {
         }
       case 'ready':
         return 'smc';
+      case 'limited':
+        return 'thread_limit';
       case 'in_secure':
         if (caller.rpcLeft > 0) return 'rpc_out';
         return this.mayReturn(caller.operation) ? 'smc_return' : undefined;
@@ -131,9 +133,15 @@ export class QueueModel {
         if (outcome.entered) {
           this.secureFree--;
           caller.stage = 'in_secure';
+        } else if (queue.thinksOnThreadLimit) {
+          caller.stage = 'limited';
         } else {
           this.follow(caller, queue.threadLimit(waiter));
         }
+        break;
+      case 'thread_limit':
+        this.follow(caller, queue.threadLimit(waiter));
+        outcome.needWait = caller.stage === 'waiting';
         break;
       case 'rpc_out':
         caller.rpcLeft--;

@@ -19,6 +19,7 @@ const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
   ['waiting', 'requeue-claim'],
   ['waiting', 'requeue-thread-limit'],
   ['waiting', 'recheck'],
+  ['limited', 'entered'],
 ];
 const PLACE_BITS = 4;
 const COMPLETED = 1 << PLACE_BITS;
@@ -27,13 +28,13 @@ const SYSTEM = 1 << (PLACE_BITS + 1);
 const STALE = 1 << (PLACE_BITS + 2);
 const INDEX_SHIFT = PLACE_BITS + 3;
 
-const COUNTER_BITS = 6;
-/** Counters from -16 to 47 fit. */
-const COUNTER_OFFSET = 16;
+const COUNTER_BITS = 5;
+/** Counters from -8 to 23 fit. */
+const COUNTER_OFFSET = 8;
 const SESSION_SHIFT = COUNTER_COUNT * COUNTER_BITS;
 
 /** What the codec can hold; more is refused when the exploration is set up. */
-export const MAX_THREADS = 16;
+export const MAX_THREADS = 8;
 export const MAX_CALLERS = 12;
 
 /**
@@ -225,7 +226,7 @@ export class StateCodec {
         let code = placeOf(stage, waiter.phase) | (index << INDEX_SHIFT) | (rpcLeft << this.rpcShift);
         if (waiter.completed) code |= COMPLETED;
         if (caller.system) code |= SYSTEM;
-        if (stage === 'ready' && waiter.exitsSeen !== this.model.queue.exits) code |= STALE;
+        if ((stage === 'ready' || stage === 'limited') && waiter.exitsSeen !== this.model.queue.exits) code |= STALE;
         return code;
       }
     }
@@ -244,6 +245,8 @@ function placeOf(stage: Stage, phase: WaiterPhase): number {
       return 3;
     case 'ready':
       return 4;
+    case 'limited':
+      return 14;
     case 'in_secure':
       return 5;
     case 'in_rpc':

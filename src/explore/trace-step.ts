@@ -85,6 +85,9 @@ export function takeTraceStep(model: QueueModel, caller: Caller): TraceStep {
     case 'smc':
       result = { ret: entered ? 'entered' : 'ETHREAD_LIMIT' };
       break;
+    case 'thread_limit':
+      result = { need_wait: bit(needWait) };
+      break;
     case 'wait_final':
     case 'release':
       result = { completed };

@@ -14,6 +14,7 @@ import type { WaiterList } from './waiter-list.js';
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
   abstract readonly waiterLists: readonly WaiterList[];
+  readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
   readonly exits = 0;
 
