@@ -2,9 +2,12 @@
 import { Command } from 'commander';
 import { addConformCommand } from './conform.js';
 import { addDoctorCommand } from './doctor.js';
+import { addExploreCommand } from './explore.js';
 import { addOpteeCommand } from './optee.js';
-
+import { addReplayCommand } from './replay.js';
 const program = new Command('normalworld').description('The OP-TEE driver of Linux in TypeScript');
+addExploreCommand(program);
+addReplayCommand(program);
 addConformCommand(program);
 addOpteeCommand(program);
 addDoctorCommand(program);
