@@ -13,7 +13,7 @@ export const incrementer = trustedApplication({
   concurrent: true,
   create: () => ({
     invokeCommand(call) {
-      call.params.value(0).a += 1;
+      call.value(0).a += 1;
     },
   }),
 });

@@ -89,7 +89,11 @@ export class SmcAbi implements OpteeAbi {
     let smcReturn: number = OpteeSmcReturn.unknownFunction;
     try {
       for (;;) {
-        const returned = await this.smc(call, registers);
+        if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(registers.a0));
+        if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
+        const answer = this.conduit.smc(registers);
+        const returned = answer instanceof Promise ? await answer : answer;
+        if (trace.on) this.traceExit(call, returned);
         smcReturn = returned.a0;
         if (smcReturn === OpteeSmcReturn.ethreadLimit) {
           step = callQueue.threadLimit(waiter);
@@ -167,20 +171,8 @@ export class SmcAbi implements OpteeAbi {
     }
   }
 
-  private async smc(call: Call, registers: SmcRegisters): Promise<SmcRegisters> {
-    const { trace, schedule } = this.optee;
-    const held = schedule.point(`call ${call.id}`, smcName(registers.a0));
-    if (held !== undefined) await held;
-    if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
-    const returned = await this.conduit.smc(registers);
-    if (trace.on)
-      trace.emit({
-        type: 'world-exit',
-        call: call.id,
-        a0: returned.a0,
-        ...(isRpcReturn(returned.a0) ? { thread: returned.a3 } : {}),
-      });
-    return returned;
+  private traceExit(call: Call, { a0, a3 }: SmcRegisters): void {
+    this.optee.trace.emit({ type: 'world-exit', call: call.id, a0, ...(isRpcReturn(a0) ? { thread: a3 } : {}) });
   }
 
   private firstRegisters(slot: MessageSlot): SmcRegisters {

@@ -176,6 +176,13 @@ export class MsgArg {
     this.setUint64(offset + 24, c);
   }
 
+  /** Write value.a and .b, the rest left as it is. */
+  setAB(index: number, a: number, b: number): void {
+    const offset = this.offset(index);
+    this.setUint64(offset + 8, a);
+    this.setUint64(offset + 16, b);
+  }
+
   /** Write the size of a memref, or value.b. */
   setB(index: number, b: number): void {
     this.setUint64(this.offset(index) + 16, b);

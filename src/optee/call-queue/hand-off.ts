@@ -1,5 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
-import type { CallQueue, CallWaiter, QueueState, QueueStep } from './call-queue.js';
+import type { CallWaiter, QueueState, QueueStep } from './call-queue.js';
+import type { CounterViolation, StorableCallQueue } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /** How much a reservation withholds from normal calls. */
@@ -24,10 +25,11 @@ const UNKNOWN = 0x3fff_ffff;
  *
  * Every operation costs the same whatever the number of waiters: nothing is searched.
  */
-export class HandOffCallQueue implements CallQueue {
+export class HandOffCallQueue implements StorableCallQueue {
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
-  readonly systemWaiters = new WaiterList();
-  readonly normalWaiters = new WaiterList();
+  private readonly systemWaiters = new WaiterList();
+  private readonly normalWaiters = new WaiterList();
+  readonly waiterLists = [this.systemWaiters, this.normalWaiters];
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */
@@ -36,7 +38,7 @@ export class HandOffCallQueue implements CallQueue {
   /** System sessions. */
   private reservations = 0;
   /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
-  private exits = 0;
+  exits = 0;
 
   /** @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out. */
   constructor(
@@ -157,18 +159,45 @@ export class HandOffCallQueue implements CallQueue {
     return this.normalInFlight + this.systemInFlight < this.capacity - this.withheld();
   }
 
+  reservedThreads(): number {
+    // With a single thread there is nothing to reserve: normal calls could never run.
+    const most = this.policy === 'one-a-session' ? this.capacity - 1 : Math.min(1, this.capacity - 1);
+    return Math.min(this.reservations, most);
+  }
+
+  listIndex(waiter: CallWaiter): number {
+    return waiter.system ? 0 : 1;
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return waiter.system ? this.hasRoomForSystem() : this.hasRoomForNormal();
+  }
+
+  saveCounters(into: Int32Array): void {
+    into[0] = this.capacity === UNKNOWN ? 0 : this.capacity;
+    into[1] = this.reservations;
+    into[2] = this.normalInFlight;
+    into[3] = this.systemInFlight;
+  }
+
+  loadCounters(from: Int32Array): void {
+    this.capacity = from[0] || UNKNOWN;
+    this.reservations = from[1] ?? 0;
+    this.normalInFlight = from[2] ?? 0;
+    this.systemInFlight = from[3] ?? 0;
+  }
+
+  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+    if (normalClaims !== this.normalInFlight || systemClaims !== this.systemInFlight) return 'conservation';
+    return normalClaims + systemClaims > this.capacity || this.capacity < 1 || this.reservations < 0
+      ? 'range'
+      : undefined;
+  }
+
   /** Threads that normal calls must leave free. */
   private withheld(): number {
-    // With a single thread there is nothing to withhold: normal calls could never run.
-    if (this.reservations === 0 || this.capacity <= 1) return 0;
-    switch (this.policy) {
-      case 'always-free':
-        return 1;
-      case 'one-in-all':
-        return this.systemInFlight === 0 ? 1 : 0;
-      case 'one-a-session':
-        return Math.max(0, Math.min(this.reservations, this.capacity - 1) - this.systemInFlight);
-    }
+    const reserved = this.reservedThreads();
+    return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
 
   /** Hands out every thread that may be handed out: to system calls first, in order of arrival within each class. */

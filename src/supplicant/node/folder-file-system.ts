@@ -21,7 +21,11 @@ export class FolderFileSystem implements ReeFileSystem {
 
   async create(name: string): Promise<ReeFile> {
     const parts = pathParts(name);
-    await named(name, () => mkdir(join(this.root, ...parts.slice(0, -1)), { recursive: true, mode: 0o700 }));
+    // Folder by folder: a link on the way must not have one made elsewhere.
+    for (let depth = 1; depth < parts.length; depth++) {
+      const folder = await this.inside(parts.slice(0, depth).join('/'));
+      await named(name, () => mkdir(folder, { recursive: true, mode: 0o700 }));
+    }
     const path = await this.inside(name);
     return named(name, async () => {
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | durable;

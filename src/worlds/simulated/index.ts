@@ -1,0 +1,15 @@
+export type { SecureWorldEvent } from './core.js';
+export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } from './faults.js';
+export { composeFaults } from './faults.js';
+export type { FsRpc } from './fs-rpc.js';
+export type { SimulatedWorldOptions, ThreadReport } from './simulated-world.js';
+export { SimulatedWorld } from './simulated-world.js';
+export type { TaCall } from './ta-call.js';
+export { simulatedTaImage } from './ta-image.js';
+export type { MemrefParameter, TaParameter, ValueParameter } from './ta-parameters.js';
+export type { ClientIdentity } from './ta-session.js';
+export type { Direction, RpcMemory, RpcParameter } from './thread-rpc.js';
+export { rpcMemref, rpcValue } from './thread-rpc.js';
+export type { PseudoTa, TaResult, TrustedApplication, UserTa } from './trusted-application.js';
+export { TeeError, trustedApplication } from './trusted-application.js';
+export type { Mutex } from './wait-queue.js';
