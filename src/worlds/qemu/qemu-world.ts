@@ -111,7 +111,7 @@ export class QemuWorld implements SecureWorld {
     const cpus = inRange('cpus', options.cpus ?? defaultCpus, 1, maxCpus);
     const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
-    const image = opteeImage(await readFile(options.optee));
+    const image = opteeImage(await imageFile(options.optee));
     const file = MemoryFile.create('normalworld', memorySize);
     let world: QemuWorld;
     try {
@@ -190,6 +190,16 @@ const defaultQemu = 'qemu-system-aarch64';
 const defaultCpus = 2;
 const defaultMemoryMiB = 256;
 const defaultSpinMicroseconds = 400;
+
+async function imageFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`no OP-TEE image: ${(error as Error).message}; get one with: npx normalworld optee fetch`, {
+      cause: error,
+    });
+  }
+}
 
 function inRange(name: string, value: number, low: number, high: number): number {
   if (!(Number.isInteger(value) && value >= low && value <= high))
