@@ -89,7 +89,7 @@ function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message:
       copyOutParameters(message, 0, parameters);
     }
   }
-  yield* letGoParameters(core, thread, parameters);
+  if (parameters.some(holdsMemory)) yield* letGoParameters(core, thread, parameters);
   answer(message, result, origin);
 }
 
@@ -112,7 +112,7 @@ function* openSession(core: Core, manager: TaManager, thread: Thread, message: M
     id = opened.session?.id ?? 0;
     copyOutParameters(message, first, parameters);
   }
-  yield* letGoParameters(core, thread, parameters);
+  if (parameters.some(holdsMemory)) yield* letGoParameters(core, thread, parameters);
   message.session = id;
   answer(message, result, origin);
 }
@@ -169,6 +169,10 @@ function registerShm(core: Core, message: MsgArg, count: number): true {
   core.registeredShm.add(mobj);
   message.ret = TeeResult.SUCCESS;
   return true;
+}
+
+function holdsMemory(parameter: TaParameter): boolean {
+  return parameter?.type === 'memref' && parameter.mobj !== undefined;
 }
 
 function* letGoParameters(core: Core, thread: Thread, parameters: readonly TaParameter[]): Routine<void> {

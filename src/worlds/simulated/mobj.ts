@@ -64,10 +64,20 @@ export class Mobj {
     return page === undefined ? undefined : page + (full % pageSize);
   }
 
+  /** Covered and physically contiguous. */
+  contiguousAt(offset: number, length: number): boolean {
+    return this.contiguous ? this.covers(offset, length) : this.windows(offset, length)?.length === 1;
+  }
+
   /** The memory, live, when it is covered and physically contiguous. */
   window(offset: number, length: number): Uint8Array | undefined {
+    if (this.contiguous) return this.covers(offset, length) ? this.at(offset, length) : undefined;
     const windows = this.windows(offset, length);
-    return windows !== undefined && windows.length === 1 ? windows[0] : undefined;
+    return windows?.length === 1 ? windows[0] : undefined;
+  }
+
+  private at(offset: number, length: number): Uint8Array {
+    return this.memory.window((this.pages[0] ?? 0) + this.pageOffset + offset, length);
   }
 
   /** A copy of the memory, which must be covered. */
@@ -93,7 +103,7 @@ export class Mobj {
   /** The memory, live, as the contiguous stretches it consists of, in order. Nothing when it is not covered. */
   windows(offset: number, length: number): Uint8Array[] | undefined {
     if (!this.covers(offset, length)) return undefined;
-    if (this.contiguous) return [this.memory.window((this.pages[0] ?? 0) + this.pageOffset + offset, length)];
+    if (this.contiguous) return [this.at(offset, length)];
     const windows: Uint8Array[] = [];
     let full = offset + this.pageOffset;
     const end = full + length;

@@ -1,10 +1,12 @@
 import type { SmcRegisters } from '../../protocol/conduit.js';
-import { MsgArg, maxParamCount, msgArgSize } from '../../protocol/optee-msg.js';
+import type { MsgArg } from '../../protocol/optee-msg.js';
+import { maxParamCount, msgArgSize } from '../../protocol/optee-msg.js';
 import { fromRegisterPair, OpteeSmc, OpteeSmcReturn, smcName } from '../../protocol/optee-smc.js';
 import { pageSize } from '../../protocol/physical-memory.js';
 import type { Core } from './core.js';
 import { entryStd } from './entry-std.js';
 import { Mobj } from './mobj.js';
+import type { NonSecureMemory } from './non-secure-memory.js';
 import { letGo } from './registered-shm.js';
 import type { Routine } from './routine.js';
 import type { TaManager } from './ta-manager.js';
@@ -22,6 +24,8 @@ interface FoundMessage {
   readonly mobj: Mobj;
 }
 
+/** Where `struct optee_msg_arg` has num_params. */
+const paramCountOffset = 28;
 const rpcArgSize = msgArgSize(rpcMaxParamCount);
 
 /**
@@ -62,7 +66,7 @@ function findMessage(core: Core, call: SmcRegisters): FoundMessage | number {
       if (!rpcArg || !dynamicShm) break;
       const mobj = core.registeredShm.find(fromRegisterPair(call.a1, call.a2));
       if (mobj === undefined) return OpteeSmcReturn.ebadAddr;
-      const found = messageIn(mobj, call.a3, true);
+      const found = messageIn(core.memory, mobj, call.a3, true);
       if (typeof found !== 'number') mobj.references++;
       return found;
     }
@@ -80,26 +84,25 @@ function messageAtAddress(core: Core, address: number, withRpcArg: boolean): Fou
     const { reservedShm } = memory;
     const rest = reservedShm === undefined ? 0 : reservedShm.base + reservedShm.size - address;
     const mobj = Mobj.reserved(memory, address, rest, 0);
-    return mobj === undefined ? OpteeSmcReturn.ebadAddr : messageIn(mobj, 0, withRpcArg);
+    return mobj === undefined ? OpteeSmcReturn.ebadAddr : messageIn(memory, mobj, 0, withRpcArg);
   }
   if (address % pageSize !== 0 || !core.configuration.dynamicShm) return OpteeSmcReturn.ebadAddr;
   const mobj = Mobj.registered(memory, [address], 0, 0);
-  return mobj === undefined ? OpteeSmcReturn.ebadAddr : messageIn(mobj, 0, withRpcArg);
+  return mobj === undefined ? OpteeSmcReturn.ebadAddr : messageIn(memory, mobj, 0, withRpcArg);
 }
 
 /** get_msg_arg(). */
-function messageIn(mobj: Mobj, offset: number, withRpcArg: boolean): FoundMessage | number {
+function messageIn(memory: NonSecureMemory, mobj: Mobj, offset: number, withRpcArg: boolean): FoundMessage | number {
   const address = mobj.addressOf(offset);
-  const header = mobj.window(offset, msgArgSize(0));
-  if (address === undefined || address % 8 !== 0 || header === undefined) return OpteeSmcReturn.ebadAddr;
-  const count = new MsgArg(header).paramCount;
+  const countAddress = mobj.addressOf(offset + paramCountOffset);
+  if (address === undefined || address % 8 !== 0 || countAddress === undefined) return OpteeSmcReturn.ebadAddr;
+  const count = memory.uint32(countAddress);
   if (count > maxParamCount) return OpteeSmcReturn.ebadAddr;
   const size = msgArgSize(count);
   // A message over pages that do not adjoin is refused: OP-TEE maps them side by side, the simulation does not.
-  const bytes = mobj.window(offset, size);
-  const rpcBytes = withRpcArg ? mobj.window(offset + size, rpcArgSize) : undefined;
-  if (bytes === undefined || (withRpcArg && rpcBytes === undefined)) return OpteeSmcReturn.ebadAddr;
-  return { message: new MsgArg(bytes), count, rpcArg: rpcBytes === undefined ? undefined : new MsgArg(rpcBytes), mobj };
+  if (!mobj.contiguousAt(offset, withRpcArg ? size + rpcArgSize : size)) return OpteeSmcReturn.ebadAddr;
+  const message = memory.message(address, size);
+  return { message, count, rpcArg: withRpcArg ? memory.message(address + size, rpcArgSize) : undefined, mobj };
 }
 
 /** clear_prealloc_rpc_cache(). */
