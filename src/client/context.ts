@@ -55,6 +55,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
       if (reply.result !== TeeResult.SUCCESS)
         throw new TeecError(reply.result, reply.origin, withTrouble(`opening a session with ${application}`, reply), {
           outputs,
+          sizes: operation.sizes(),
         });
       return new this.sessionClass(application, reply.session, this.device, this.teeContext, this.temporaryMemory);
     } finally {

@@ -35,8 +35,8 @@ export class Session implements AsyncDisposable {
    * TEEC_InvokeCommand.
    * @param command the TA's command, 0..2^32-1.
    * @returns what came back in each parameter.
-   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same
-   *   (the size wanted, with SHORT_BUFFER).
+   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
+   *   its `sizes` what a TA that answers SHORT_BUFFER wants.
    */
   invoke<const P extends Parameters>(
     command: number,
@@ -57,7 +57,10 @@ export class Session implements AsyncDisposable {
       const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply), { outputs });
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply), {
+          outputs,
+          sizes: operation.sizes(),
+        });
       return outputs;
     } finally {
       const released = operation.release();

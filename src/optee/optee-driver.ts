@@ -1,4 +1,5 @@
 import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
+import type { InterruptSource } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
 import { uuidOctets } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
@@ -8,6 +9,7 @@ import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { ArgCache, MessageSlot } from './arg-cache.js';
+import { AsyncNotifications, type NotificationSource } from './async-notification.js';
 import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 
@@ -34,9 +36,13 @@ interface ContextData {
 /** Parameters of an OPEN_SESSION ahead of the client's: the TA's UUID; the client's UUID and login class. */
 const openSessionMetaParams = 2;
 
+/** Of calls that belong to none. */
+const noSession = { id: 0, system: false } as const;
+
 /** The OP-TEE driver over one ABI: Linux's call.c. */
 export class OpteeDriver implements TeeDriver {
   private readonly contexts = new Map<TeeContext, ContextData>();
+  private notifications: AsyncNotifications | undefined;
 
   constructor(
     readonly optee: Optee,
@@ -211,7 +217,19 @@ export class OpteeDriver implements TeeDriver {
     }
   }
 
+  /** Take secure world's notifications from now on. */
+  async takeNotifications(interrupt: InterruptSource, source: NotificationSource): Promise<void> {
+    const { kernelContext } = this.optee;
+    this.notifications = new AsyncNotifications(this.optee, source, (purpose, command) =>
+      this.shortCall(kernelContext, purpose, noSession, (msg) => {
+        msg.cmd = command;
+      }),
+    );
+    await this.notifications.start(interrupt);
+  }
+
   async remove(): Promise<void> {
+    await this.notifications?.stop();
     this.optee.supplicant.close();
     await this.abi.remove();
   }
@@ -260,7 +278,7 @@ export class OpteeDriver implements TeeDriver {
   private async shortCall(
     context: TeeContext,
     purpose: CallPurpose,
-    session: OpteeSession,
+    session: Pick<OpteeSession, 'id' | 'system'>,
     write: (msg: MsgArg) => void,
   ): Promise<void> {
     const slot: MessageSlot = await this.argCache.acquire(session.system);

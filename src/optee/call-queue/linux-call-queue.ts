@@ -14,6 +14,7 @@ import type { WaiterList } from './waiter-list.js';
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
   abstract readonly waiterLists: readonly WaiterList[];
+  readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
   readonly exits = 0;
 
@@ -88,9 +89,13 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     waiter.phase = 'outside';
   }
 
-  allows(waiter: CallWaiter): boolean {
+  holdsClaim({ phase }: CallWaiter): boolean {
     // A caller that secure world had no thread for keeps its claim while it sleeps.
-    return waiter.phase === 'asleep-thread-limit' || this.mayClaim(waiter);
+    return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return this.holdsClaim(waiter) || this.mayClaim(waiter);
   }
 
   protected complete(waiter: CallWaiter): void {

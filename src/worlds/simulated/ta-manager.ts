@@ -27,7 +27,8 @@ export class CorePanic extends Error {
  */
 export class TaManager {
   private readonly sessions = new Map<number, TaSession>();
-  private readonly instances: TaInstance[] = [];
+  /** Instances that can be found by their UUID, oldest first. */
+  private readonly instances = new Map<Uuid, Set<TaInstance>>();
   private readonly waiters: WaitQueue;
   private readonly initialized = new Condition();
   /** The one thread that executes in single-instance applications, and how deep. */
@@ -62,6 +63,7 @@ export class TaManager {
     this.sessions.set(session.id, session);
     const initialized = yield* this.initSession(thread, session, uuid);
     const instance = session.instance;
+    thread.application = instance?.name ?? uuid;
     if (initialized !== TeeResult.SUCCESS || instance === undefined) {
       this.sessions.delete(session.id);
       return { session: undefined, result: initialized, origin: TeeOrigin.TEE };
@@ -132,7 +134,8 @@ export class TaManager {
     parameters: readonly TaParameter[],
   ): Routine<number> {
     const instance = session.instance;
-    if (instance === undefined) return TeeResult.ERROR_BAD_STATE;
+    if (instance === undefined) throw new CorePanic('a session without an instance was invoked');
+    thread.application = instance.name;
     if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
       throw new CorePanic('a session was invoked from inside its own application');
     let result: number = TeeResult.ERROR_TARGET_DEAD;
@@ -207,7 +210,7 @@ export class TaManager {
     if (instance !== undefined) {
       instance.initializing = false;
       if (result === TeeResult.SUCCESS) session.instance = instance;
-      else this.remove(instance);
+      else this.release(instance);
     }
     this.waiters.signal(this.initialized, true);
     yield* this.waiters.wakeNext(thread);
@@ -216,22 +219,24 @@ export class TaManager {
 
   private addInstance(application: TrustedApplication): TaInstance {
     const instance = new TaInstance(application);
-    this.instances.push(instance);
+    const { uuid } = application;
+    const others = this.instances.get(uuid);
+    if (others === undefined) this.instances.set(uuid, new Set([instance]));
+    else others.add(instance);
     return instance;
   }
 
+  /** The oldest: tee_ta_context_find(). */
   private find(uuid: Uuid): TaInstance | undefined {
-    return this.instances.find((instance) => instance.application.uuid === uuid);
+    return this.instances.get(uuid)?.values().next().value;
   }
 
-  private remove(instance: TaInstance): void {
-    instance.released = true;
-    this.instances.splice(this.instances.indexOf(instance), 1);
-  }
-
-  /** A panicked instance is not found any more: the next session gets a new one: maybe_release_ta_ctx(). */
+  /** It is not found any more: the next session gets a new instance. Also maybe_release_ta_ctx(), after a panic. */
   private release(instance: TaInstance): void {
-    if (!instance.released) this.remove(instance);
+    const { uuid } = instance.application;
+    const others = this.instances.get(uuid);
+    others?.delete(instance);
+    if (others?.size === 0) this.instances.delete(uuid);
   }
 
   /** tee_ta_try_set_busy() when nobody stands in the way. */
@@ -287,6 +292,7 @@ export class TaManager {
   private *close(thread: Thread, session: TaSession): Routine<void> {
     const instance = session.instance;
     if (instance === undefined) throw new CorePanic('a session without an instance was closed');
+    thread.application = instance.name;
     if (instance.panicked) yield* this.destroySession(thread, session);
     else {
       if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
@@ -332,15 +338,23 @@ export class TaManager {
         result = fault.result;
       } else {
         const call = new TaCall(core, thread, session, command, parameters);
-        const returned = callEntryPoint(instance, entry, call);
-        if (typeof returned === 'number') result = returned;
-        else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
+        let unfinished: Promise<void> | undefined;
+        try {
+          const returned = callEntryPoint(instance, entry, call);
+          if (typeof returned === 'number') result = returned;
+          else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
+        } finally {
+          // The thread must be back before its context can be given to another call.
+          unfinished = call.end();
+          if (unfinished !== undefined) yield* until(unfinished);
+        }
+        if (unfinished !== undefined) throw new Error('an application returned before it was done');
       }
     } catch (error) {
       if (error instanceof CorePanic) throw error;
       if (error instanceof TeeError) result = error.code;
       else if (application.kind === 'pseudo')
-        throw new CorePanic(`${application.name ?? application.uuid} panicked, and with it OP-TEE`, { cause: error });
+        throw new CorePanic(`${instance.name} panicked, and with it OP-TEE`, { cause: error });
       else {
         instance.panicked = true;
         const code = error instanceof TaPanic ? error.code : TeeResult.ERROR_GENERIC;
