@@ -8,6 +8,7 @@ import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import type { CallPurpose, Trace } from '../trace/trace.js';
 import { Context, KernelContext } from './context.js';
+import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 
 export interface ContextOptions {
   /** What traces and reports call this client. */
@@ -90,6 +91,19 @@ export class Tee implements AsyncDisposable {
       since: rpc.since,
     }));
     return { calls, supplicantRequests: supplicant.waitingCommands, notifications: notifications.waitingFor };
+  }
+
+  /**
+   * The devices that OP-TEE wants drivers for. Those that need a supplicant are listed when one is there.
+   * @throws TeecError COMMUNICATION when OP-TEE's answer is no list of UUIDs.
+   */
+  async devices(): Promise<readonly TeeDeviceDescription[]> {
+    const context = new KernelContext(this.device, 'device enumeration');
+    try {
+      return await enumerateDevices(context, this.driver.optee.supplicant.present);
+    } finally {
+      await context.close();
+    }
   }
 
   /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */

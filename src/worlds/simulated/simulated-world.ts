@@ -10,6 +10,7 @@ import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.j
 import type { MemoryRange } from '../../protocol/physical-memory.js';
 import { pageSize } from '../../protocol/physical-memory.js';
 import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
+import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
 import { entryFast } from './entry-fast.js';
@@ -72,7 +73,7 @@ const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte 
  * real one. Its trusted applications are written in TypeScript.
  *
  * Not simulated, and refused where it is asked for: FF-A, virtualization, protected memory and the secure data path,
- * messages that cross pages which do not adjoin. Nothing in it raises an asynchronous notification. A trusted
+ * messages that cross pages which do not adjoin. A trusted
  * application finds no cryptography, no secure storage and no sessions to other applications here.
  *
  * What nothing suspends is answered at once. What waits, waits for promises and for the clock given, so that with a
@@ -116,7 +117,9 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       options.trace,
       options.notificationDriver ?? {},
     );
-    const applications = options.trustedApplications ?? [];
+    const given = options.trustedApplications ?? [];
+    // One of the caller's own with the same UUID takes its place.
+    const applications = [deviceEnumerationPta(given), ...given];
     this.manager = new TaManager(this.core, new Map(applications.map((ta) => [ta.uuid, ta])));
   }
 
