@@ -2,7 +2,7 @@ import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
-import { openSmcDriver } from './optee/open-driver.js';
+import { openDriver } from './optee/open-driver.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
 import type { ClientIdentity } from './tee/login.js';
@@ -30,7 +30,7 @@ export interface OpenWorldOptions {
 export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
   try {
     const clock = options.clock ?? machineClock;
-    const { driver, info } = await openSmcDriver(world, {
+    const { driver, info } = await openDriver(world, {
       queue: options.queue ?? 'hand-off',
       clock,
       schedule: options.schedule ?? immediateSchedule,
