@@ -289,6 +289,23 @@ describe('a panic', () => {
     expect(await finish(normal.invoke(session, 0, [memref]))).toMatchObject({ ret: TeeResult.ERROR_TARGET_DEAD });
   });
 
+  test('at the end of an instance harms nobody else', async () => {
+    const ta = trustedApplication({
+      uuid: '00000000-0000-0000-0000-0000000000e4',
+      kind: 'user',
+      create: () => ({
+        invokeCommand() {},
+        destroy() {
+          throw new Error('a bug at the end');
+        },
+      }),
+    });
+    const { normal, events } = board({ trustedApplications: [ta] });
+    expect((await normal.close(await normal.open(ta.uuid))).ret).toBe(TeeResult.SUCCESS);
+    expect(events).toContainEqual(expect.objectContaining({ type: 'panic', uuid: ta.uuid }));
+    await normal.open(ta.uuid);
+  });
+
   test('of a pseudo-TA is the end of OP-TEE', async () => {
     const ta = trustedApplication({
       uuid: '00000000-0000-0000-0000-0000000000e3',
