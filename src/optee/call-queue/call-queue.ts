@@ -6,7 +6,7 @@
  * The driver awaits around it, the explorer enumerates it: the same code in both.
  */
 
-export type DisciplineName = 'linux-6.7' | 'patch-v6' | 'linux-6.8' | 'hand-off' | 'hand-off-a';
+export type DisciplineName = 'linux-6.7' | 'patch-v6' | 'linux-6.8' | 'hand-off' | 'hand-off-a' | 'hand-off-c';
 
 /** What a caller does next. */
 export type QueueStep =
@@ -32,7 +32,10 @@ export class CallWaiter {
   /** Neighbours in the list that the waiter is on; owned by `WaiterList`. */
   next: CallWaiter | undefined = undefined;
   previous: CallWaiter | undefined = undefined;
-  /** Called, synchronously, when the queue gives this waiter its completion. */
+  /**
+   * Called, synchronously, whenever the queue gives this waiter its completion. Linux's queues give one also to callers
+   * inside secure world, who then find `completed` set. It runs inside a section: it must not call the queue.
+   */
   wake: (() => void) | undefined = undefined;
 
   /** @param label what `CallQueue.state` calls this caller. */

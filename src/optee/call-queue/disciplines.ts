@@ -1,8 +1,44 @@
-import type { CallQueue, DisciplineName } from './call-queue.js';
+import type { DisciplineName } from './call-queue.js';
+import { HandOffCallQueue } from './hand-off.js';
+import { Linux67CallQueue } from './linux-6.7.js';
+import { Linux68CallQueue } from './linux-6.8.js';
+import { PatchV6CallQueue } from './patch-v6.js';
+import type { StorableCallQueue } from './storable.js';
+
+/** The disciplines there are, oldest first, and what each is. */
+export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
+  'linux-6.7': 'Linux up to 6.7: no counting, secure world says when it is full, no system sessions',
+  'patch-v6': 'the patch series of May 2023 (v6): normal calls claim a thread, each system session reserves one',
+  'linux-6.8': 'Linux since 6.8: every call claims a thread, system sessions share one that is kept free',
+  'hand-off': 'a freed thread is handed to the next sleeper; a running system call is the use of the reserve',
+  'hand-off-a': 'hand-off, with one thread kept free for system calls even while one runs',
+  'hand-off-c': 'hand-off, with one thread for each system session, so that system calls may wait for each other',
+};
 
 /**
  * A queue of the discipline named.
  * @param threadCount what secure world announced (GET_THREAD_COUNT); 0 when it announced nothing: Linux then does not
  *   track threads, hand-off learns the capacity.
+ * @throws RangeError when the count is not a whole number from 0.
  */
-export type CreateCallQueue = (discipline: DisciplineName, threadCount: number) => CallQueue;
+export type CreateCallQueue = (discipline: DisciplineName, threadCount: number) => StorableCallQueue;
+
+export const createCallQueue: CreateCallQueue = (discipline, threadCount) => {
+  if (!Number.isInteger(threadCount) || threadCount < 0 || threadCount > 0xffff) {
+    throw new RangeError(`thread count ${threadCount} is not a whole number from 0 to 65535`);
+  }
+  switch (discipline) {
+    case 'linux-6.7':
+      return new Linux67CallQueue(threadCount);
+    case 'patch-v6':
+      return new PatchV6CallQueue(threadCount);
+    case 'linux-6.8':
+      return new Linux68CallQueue(threadCount);
+    case 'hand-off':
+      return new HandOffCallQueue(threadCount, 'one-in-all');
+    case 'hand-off-a':
+      return new HandOffCallQueue(threadCount, 'always-free');
+    case 'hand-off-c':
+      return new HandOffCallQueue(threadCount, 'one-a-session');
+  }
+};

@@ -205,9 +205,10 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   /** thread_resume_from_rpc(). */
   private resume(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     const thread = this.core.threads[call.a3];
-    const held = thread && this.core.schedule.point(`secure thread ${thread.id}`, 'resume');
+    const { schedule } = this.core;
     const go = () => (thread?.resume(call) ? thread.outcome() : smcRegisters(OpteeSmcReturn.eresume));
-    return held === undefined ? go() : held.then(go);
+    if (thread === undefined || !schedule.decides) return go();
+    return schedule.point(`secure thread ${thread.id}`, 'resume').then(go);
   }
 
   private die(cause: unknown): ConduitError {

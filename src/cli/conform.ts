@@ -1,0 +1,78 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type Difference, replayTrace } from '../conform/replay-trace.js';
+import { parseTraceFile, TraceFileError } from '../conform/trace-file.js';
+
+export function addConformCommand(program: Command): void {
+  program
+    .command('conform')
+    .summary('replay call-queue traces and compare every result and state')
+    .description(
+      'Replays trace files (format optee-cq-trace/1) against the discipline that each names, compares every result ' +
+        'and every state, and says where the first difference is. A directory stands for the .json files below it.',
+    )
+    .argument('<file...>', 'trace files, or directories of them')
+    .option('--quiet', 'print only files that differ or cannot be read, and the summary')
+    .action(async (paths: string[], { quiet }: { quiet?: boolean }) => {
+      const totals = { conform: 0, differ: 0, unreadable: 0 };
+      for (const path of paths) {
+        for await (const { file, outcome, line } of conform(path)) {
+          totals[outcome]++;
+          if (outcome !== 'conform') console.error(`${file}: ${line}`);
+          else if (!quiet) console.log(`${file}: ${line}`);
+        }
+      }
+      console.log(`${totals.conform} conform, ${totals.differ} differ, ${totals.unreadable} unreadable`);
+      if (totals.differ + totals.unreadable > 0 || totals.conform === 0) process.exitCode = 1;
+    });
+}
+
+interface FileOutcome {
+  readonly file: string;
+  readonly outcome: 'conform' | 'differ' | 'unreadable';
+  readonly line: string;
+}
+
+async function* conform(path: string): AsyncGenerator<FileOutcome> {
+  let files: string[];
+  try {
+    files = await traceFiles(path);
+  } catch (error) {
+    yield { file: path, outcome: 'unreadable', line: message(error) };
+    return;
+  }
+  if (files.length === 0) yield { file: path, outcome: 'unreadable', line: 'no .json file below this directory' };
+  for (const file of files) yield conformFile(file, await readFile(file, 'utf8').catch((error: Error) => error));
+}
+
+function conformFile(file: string, text: string | Error): FileOutcome {
+  if (text instanceof Error) return { file, outcome: 'unreadable', line: text.message };
+  try {
+    const trace = parseTraceFile(text);
+    const difference = replayTrace(trace);
+    if (difference !== undefined) return { file, outcome: 'differ', line: describeDifference(difference) };
+    return { file, outcome: 'conform', line: `conforms (${trace.variant}, ${trace.steps.length} steps)` };
+  } catch (error) {
+    if (error instanceof TraceFileError) return { file, outcome: 'unreadable', line: error.message };
+    throw error;
+  }
+}
+
+async function traceFiles(path: string): Promise<string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const entries = await readdir(path, { recursive: true });
+  return entries
+    .filter((entry) => entry.endsWith('.json'))
+    .sort()
+    .map((entry) => join(path, entry));
+}
+
+export function describeDifference({ at, field, expected, actual }: Difference): string {
+  const where = typeof at === 'number' ? `step ${at}` : at;
+  return `differs at ${where}, ${field}: expected ${show(expected)}, actual ${show(actual)}`;
+}
+
+const show = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value));
+
+const message = (error: unknown) => (error instanceof Error ? error.message : String(error));

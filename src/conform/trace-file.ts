@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+
+export const TRACE_FORMAT = 'optee-cq-trace/1';
+
+/** The disciplines under the names that trace files use; ours keep their own. */
+export const TRACE_VARIANTS: Readonly<Record<string, DisciplineName>> = {
+  prepatch: 'linux-6.7',
+  v6: 'patch-v6',
+  upstream: 'linux-6.8',
+  'hand-off': 'hand-off',
+  'hand-off-a': 'hand-off-a',
+  'hand-off-c': 'hand-off-c',
+};
+
+const count = z.int().min(0).max(0xffff);
+const flag = z.union([z.literal(0), z.literal(1)]);
+const session = z
+  .int()
+  .min(-1)
+  .max(SESSION_COUNT - 1);
+
+const operation = z.discriminatedUnion('op', [
+  z.object({
+    op: z.enum(['call', 'close']),
+    session,
+    rpc: count.default(0),
+    needs: z.int().min(-1).default(-1),
+    forever: flag.default(0),
+  }),
+  z.object({ op: z.literal('system_session'), session }),
+]);
+
+const fields = z.record(z.string(), z.unknown());
+
+const traceFile = z
+  .object({
+    format: z.literal(TRACE_FORMAT),
+    variant: z.enum(Object.keys(TRACE_VARIANTS)),
+    note: z.string().optional(),
+    config: z.object({
+      total_thread_count: count,
+      secure_threads: count,
+      initial_system_sessions: count.max(SESSION_COUNT),
+      callers: z.array(z.array(operation)).max(255),
+    }),
+    initial: fields,
+    steps: z.array(
+      z.object({
+        n: z.int(),
+        actor: z.int().min(0),
+        op: z.string(),
+        args: fields,
+        result: fields,
+        state: fields,
+      }),
+    ),
+    final: z.object({ asleep: count, enabled: z.array(z.int().min(0)) }).optional(),
+  })
+  .superRefine(({ config }, context) => {
+    config.callers.forEach((operations, caller) => {
+      operations.forEach((each, index) => {
+        if (each.op !== 'system_session' && each.needs >= config.callers.length) {
+          const path = ['config', 'callers', caller, index, 'needs'];
+          context.addIssue({ code: 'custom', path, message: `there is no caller ${each.needs}` });
+        }
+      });
+    });
+  });
+
+/** A schedule of one discipline with every result and state: the format `optee-cq-trace/1`. */
+export type TraceFile = z.infer<typeof traceFile>;
+
+/** A trace file that is not JSON, or not of the format; the message names every field that is wrong. */
+export class TraceFileError extends Error {
+  override readonly name = 'TraceFileError';
+}
+
+/** @throws TraceFileError */
+export function parseTraceFile(text: string): TraceFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new TraceFileError(`not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  const parsed = traceFile.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const wrong = parsed.error.issues.map(({ path, message }) => `${z.core.toDotPath(path) || 'file'}: ${message}`);
+  throw new TraceFileError(`not a trace of format ${TRACE_FORMAT}: ${wrong.join('; ')}`);
+}
+
+/** The model that the trace describes. */
+export function modelConfig({ variant, config }: TraceFile): ModelConfig {
+  const discipline = TRACE_VARIANTS[variant];
+  if (discipline === undefined) throw new TraceFileError(`unknown variant ${variant}`);
+  return {
+    discipline,
+    totalThreadCount: config.total_thread_count,
+    secureThreads: config.secure_threads,
+    initialSystemSessions: config.initial_system_sessions,
+    callers: config.callers.map((operations) =>
+      operations.map((each) => (each.op === 'system_session' ? each : { ...each, forever: each.forever === 1 })),
+    ),
+  };
+}

@@ -1,0 +1,87 @@
+import type { Tee } from './client/tee.js';
+import { machineClock } from './clock/clock.js';
+import { type OpenWorldOptions, openWorld } from './open-world.js';
+import type { SecureWorld } from './protocol/secure-world.js';
+import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
+import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
+import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
+import { Trace } from './trace/trace.js';
+import { opteeFolder } from './worlds/qemu/optee-folder.js';
+import { QemuWorld, type QemuWorldOptions } from './worlds/qemu/qemu-world.js';
+import {
+  SimulatedWorld,
+  type SimulatedWorldOptions,
+  simulatedTaImage,
+  type TrustedApplication,
+} from './worlds/simulated/index.js';
+
+export interface OpenTeeOptions extends OpenWorldOptions {
+  /** Which secure world: `simulated` when left out, the real OP-TEE OS in QEMU, or one of your own making. */
+  readonly world?: 'simulated' | 'qemu' | SecureWorld;
+  /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
+  readonly trustedApplications?: readonly TrustedApplication[];
+  /** How the simulated world is made. */
+  readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule'>;
+  /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
+  readonly qemu?: Partial<QemuWorldOptions>;
+  /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
+  readonly taFolders?: readonly string[];
+  /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
+  readonly storageFolder?: string;
+}
+
+/**
+ * Open a TEE.
+ * @throws TeecError with the reason when the world cannot be used.
+ */
+export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
+  const { world = 'simulated', trustedApplications = [], supplicant } = options;
+  const trace = options.trace ?? new Trace(options.clock ?? machineClock);
+  const taFolders = options.taFolders ?? (world === 'qemu' ? [opteeFolder().trustedApplications] : []);
+  const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder));
+  const images = new MemoryTaStore();
+  for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
+  return openWorld(await secureWorld(world, options, trace), {
+    ...options,
+    trace,
+    supplicant:
+      supplicant === false
+        ? false
+        : {
+            ...(options.storageFolder === undefined ? {} : { fileSystem: new FolderFileSystem(options.storageFolder) }),
+            ...supplicant,
+            // The caller's stores come first: a test may put a broken image there.
+            taStores: [...(supplicant?.taStores ?? []), ...taStores, images],
+          },
+  });
+}
+
+async function secureWorld(
+  world: 'simulated' | 'qemu' | SecureWorld,
+  options: OpenTeeOptions,
+  trace: Trace,
+): Promise<SecureWorld> {
+  switch (world) {
+    case 'simulated':
+      return simulatedWorld(options);
+    case 'qemu':
+      return QemuWorld.start({
+        optee: opteeFolder().image,
+        onConsoleLine: (line) => {
+          if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
+        },
+        ...options.qemu,
+      });
+    default:
+      return world;
+  }
+}
+
+function simulatedWorld(options: OpenTeeOptions): SecureWorld {
+  return new SimulatedWorld({
+    clock: options.clock ?? machineClock,
+    ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+    ...options.simulated,
+    trustedApplications: options.trustedApplications ?? [],
+  });
+}

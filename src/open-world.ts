@@ -1,0 +1,83 @@
+import { Tee } from './client/tee.js';
+import { type Clock, machineClock } from './clock/clock.js';
+import { immediateSchedule, type Schedule } from './clock/schedule.js';
+import type { DisciplineName } from './optee/call-queue/call-queue.js';
+import { openSmcDriver } from './optee/open-driver.js';
+import { RpcCommand } from './protocol/optee-rpc-command.js';
+import type { SecureWorld } from './protocol/secure-world.js';
+import { fsService } from './supplicant/fs-service.js';
+import { MemoryFileSystem } from './supplicant/memory-file-system.js';
+import type { ReeFileSystem } from './supplicant/ree-file-system.js';
+import { Supplicant, type SupplicantService } from './supplicant/supplicant.js';
+import { loadTaService, type TaStore } from './supplicant/ta-store.js';
+import type { ClientIdentity } from './tee/login.js';
+import { Trace } from './trace/trace.js';
+
+export interface SupplicantSettings {
+  /** Where images of trusted applications come from, asked in order. */
+  readonly taStores?: readonly TaStore[];
+  /** What secure storage writes to; memory that goes with the TEE when left out. */
+  readonly fileSystem?: ReeFileSystem;
+  /** Further services, or others in place of the usual, by `RpcCommand`. */
+  readonly services?: ReadonlyMap<number, SupplicantService>;
+  /** A service failed in a way that is no TEE result. By default the error becomes an uncaught exception. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface OpenWorldOptions {
+  /** The call queue's discipline; `hand-off` when left out. */
+  readonly queue?: DisciplineName;
+  /** False: no supplicant comes; requests to it wait until one does. */
+  readonly supplicant?: SupplicantSettings | false;
+  /** Who a client is that does not say otherwise; root when left out. */
+  readonly identity?: ClientIdentity;
+  /** Time; the machine's when left out. */
+  readonly clock?: Clock;
+  /** Who goes next where the order is open; the machine decides when left out. */
+  readonly schedule?: Schedule;
+  /** Where events go; a stream of its own when left out. */
+  readonly trace?: Trace;
+}
+
+/**
+ * Open the TEE that a secure world holds: probe it, drive it, give it a supplicant. The TEE owns the world from here on.
+ * @throws TeecError NOT_SUPPORTED with the reason when the world is no OP-TEE that can be used.
+ */
+export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
+  try {
+    const clock = options.clock ?? machineClock;
+    const { driver, info } = await openSmcDriver(world, {
+      queue: options.queue ?? 'hand-off',
+      clock,
+      schedule: options.schedule ?? immediateSchedule,
+      trace: options.trace ?? new Trace(clock),
+    });
+    const settings = options.supplicant ?? {};
+    const { pool, supplicant: requests } = driver.optee;
+    const supplicant =
+      settings === false
+        ? undefined
+        : new Supplicant(requests, {
+            services: new Map<number, SupplicantService>([
+              [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
+              [RpcCommand.fs, fsService(settings.fileSystem ?? new MemoryFileSystem())],
+              ...(settings.services ?? []),
+            ]),
+            allocate: (size) => pool.allocate(size),
+            onError: settings.onError ?? throwUncaught,
+          });
+    return new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, async () => {
+      await supplicant?.[Symbol.asyncDispose]();
+      await world[Symbol.asyncDispose]();
+    });
+  } catch (error) {
+    await world[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

@@ -1,0 +1,49 @@
+import type { QueueState } from './call-queue.js';
+import { LinuxCallQueue } from './linux-call-queue.js';
+import { WaiterList } from './waiter-list.js';
+
+/**
+ * Linux up to 6.7: one list, no counting. Every caller makes its SMC, and secure world's ETHREAD_LIMIT alone decides
+ * who sleeps. There are no system sessions.
+ */
+export class Linux67CallQueue extends LinuxCallQueue {
+  readonly discipline = 'linux-6.7';
+  private readonly waiters = new WaiterList();
+  readonly waiterLists = [this.waiters];
+
+  listIndex(): number {
+    return 0;
+  }
+
+  protected mayClaim(): boolean {
+    return true;
+  }
+
+  protected claim(): void {}
+
+  protected unclaim(): void {}
+
+  protected completeOne(): void {
+    this.completeFirst(this.waiters);
+  }
+
+  reserve(): boolean {
+    return false;
+  }
+
+  release(): void {}
+
+  reservedThreads(): number {
+    return 0;
+  }
+
+  saveCounters(): void {}
+
+  loadCounters(): void {}
+
+  violation(): undefined {}
+
+  state(): QueueState {
+    return { discipline: this.discipline, lists: { waiters: this.waiters.state() }, counters: {} };
+  }
+}

@@ -1,0 +1,140 @@
+import { CallQueueAssertion, expectPhase } from './assertion.js';
+import type { CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
+import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { WaiterList } from './waiter-list.js';
+
+/**
+ * What the three Linux variants share: a caller is on its list from before its first SMC until it has returned, so the
+ * list holds sleepers and callers inside secure world alike, and whoever looks for a sleeper to wake sees only whether
+ * a completion is still outstanding. Sources: `optee_cq_wait_init`, `optee_cq_wait_for_completion`,
+ * `optee_cq_complete_one` and `optee_cq_wait_final` in Linux's drivers/tee/optee/call.c.
+ *
+ * A variant says on which list a waiter stands, who may claim a thread, and whom a completion goes to.
+ */
+export abstract class LinuxCallQueue implements StorableCallQueue {
+  abstract readonly discipline: DisciplineName;
+  abstract readonly waiterLists: readonly WaiterList[];
+  readonly thinksOnThreadLimit: boolean = false;
+  /** Linux counts no exits. */
+  readonly exits = 0;
+
+  /** @param totalThreadCount what `optee_cq_init()` was given; 0: threads are not tracked. */
+  constructor(readonly totalThreadCount: number) {}
+
+  /** The variant lets this caller have a thread now, or asks for no claim. */
+  protected abstract mayClaim(waiter: CallWaiter): boolean;
+  /** Counts a thread as this caller's. */
+  protected abstract claim(waiter: CallWaiter): void;
+  /** Gives back what `claim` took. */
+  protected abstract unclaim(waiter: CallWaiter): void;
+  /** Completes one waiter whose completion is outstanding, if the variant finds one. */
+  protected abstract completeOne(): void;
+  abstract listIndex(waiter: CallWaiter): number;
+  abstract saveCounters(into: Int32Array): void;
+  abstract loadCounters(from: Int32Array): void;
+  abstract reservedThreads(): number;
+  abstract violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  abstract reserve(): boolean;
+  abstract release(): void;
+  abstract state(): QueueState;
+
+  enter(waiter: CallWaiter, system: boolean): QueueStep {
+    expectPhase(waiter, 'outside', 'enter');
+    waiter.completed = false;
+    waiter.system = system;
+    this.listOf(waiter).pushTail(waiter);
+    return this.tryToClaim(waiter);
+  }
+
+  threadLimit(waiter: CallWaiter): QueueStep {
+    expectPhase(waiter, 'entered', 'threadLimit');
+    // The completion is kept: one that came while the caller was inside ends this sleep at once.
+    waiter.phase = 'asleep-thread-limit';
+    return 'sleep';
+  }
+
+  resume(waiter: CallWaiter): QueueStep {
+    switch (waiter.phase) {
+      case 'asleep-claim':
+      case 'asleep-thread-limit':
+        // wait_for_completion() returns: the completion is consumed, the mutex not yet taken.
+        if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} has not been completed`);
+        waiter.completed = false;
+        waiter.phase = waiter.phase === 'asleep-claim' ? 'requeue-claim' : 'requeue-thread-limit';
+        return 'continue';
+      case 'requeue-claim':
+        this.moveToTail(waiter);
+        waiter.phase = 'recheck';
+        return 'continue';
+      case 'requeue-thread-limit':
+        this.moveToTail(waiter);
+        waiter.phase = 'entered';
+        return 'call';
+      case 'recheck':
+        return this.tryToClaim(waiter);
+      case 'entered':
+      case 'outside':
+        throw new CallQueueAssertion(`resume: caller ${waiter.label} is ${waiter.phase}`);
+    }
+  }
+
+  leave(waiter: CallWaiter): void {
+    expectPhase(waiter, 'entered', 'leave');
+    this.listOf(waiter).remove(waiter);
+    this.unclaim(waiter);
+    this.completeOne();
+    // A completion that came while this caller was inside was meant for a sleeper: pass it on.
+    if (waiter.completed) this.completeOne();
+    waiter.completed = false;
+    waiter.phase = 'outside';
+  }
+
+  holdsClaim({ phase }: CallWaiter): boolean {
+    // A caller that secure world had no thread for keeps its claim while it sleeps.
+    return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return this.holdsClaim(waiter) || this.mayClaim(waiter);
+  }
+
+  protected complete(waiter: CallWaiter): void {
+    waiter.completed = true;
+    waiter.wake?.();
+  }
+
+  /** Completes the first waiter of a list whose completion is outstanding. */
+  protected completeFirst(list: WaiterList, systemOnly = false): boolean {
+    for (let waiter = list.head; waiter !== undefined; waiter = waiter.next) {
+      if (!waiter.completed && (waiter.system || !systemOnly)) {
+        this.complete(waiter);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private tryToClaim(waiter: CallWaiter): QueueStep {
+    if (!this.mayClaim(waiter)) {
+      waiter.phase = 'asleep-claim';
+      return 'sleep';
+    }
+    this.claim(waiter);
+    waiter.phase = 'entered';
+    return 'call';
+  }
+
+  private listOf(waiter: CallWaiter): WaiterList {
+    const list = this.waiterLists[this.listIndex(waiter)];
+    if (list === undefined) throw new CallQueueAssertion(`no list for caller ${waiter.label}`);
+    return list;
+  }
+
+  /** `list_del`, `reinit_completion`, `list_add_tail`: a completion that came since the last was consumed is lost. */
+  private moveToTail(waiter: CallWaiter): void {
+    const list = this.listOf(waiter);
+    list.remove(waiter);
+    waiter.completed = false;
+    list.pushTail(waiter);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Clock } from '../clock/clock.js';
+import type { Schedule } from '../clock/schedule.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { CallPurpose, Trace } from '../trace/trace.js';
+import type { CallQueue } from './call-queue/call-queue.js';
+import type { Notifications } from './notification.js';
+import type { Call } from './optee-abi.js';
+import type { ShmPool } from './shm-pool.js';
+import type { SupplicantQueue } from './supplicant-queue.js';
+
+/** What the parts of one driver instance share: Linux's `struct optee`. */
+export class Optee {
+  private calls = 0;
+
+  constructor(
+    readonly callQueue: CallQueue,
+    readonly pool: ShmPool,
+    readonly notifications: Notifications,
+    readonly supplicant: SupplicantQueue,
+    /** The driver's own context: memory that belongs to no client. */
+    readonly kernelContext: TeeContext,
+    readonly clock: Clock,
+    readonly schedule: Schedule,
+    readonly trace: Trace,
+  ) {}
+
+  newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
+    return { id: ++this.calls, context, purpose, session, system };
+  }
+
+  /** Secure world broke the protocol in this call (0: in none); it was refused and nothing was lost. */
+  violation(call: number, what: string): void {
+    if (this.trace.on) this.trace.emit({ type: 'protocol-violation', call, what });
+  }
+}

@@ -1,0 +1,273 @@
+import { sleep } from '../clock/clock.js';
+import { type Conduit, ConduitError, type SmcRegisters, smcRegisters } from '../protocol/conduit.js';
+import { attrNoncontig, type MsgArg, msgArgSize, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
+import {
+  fromRegisterPair,
+  isRpcReturn,
+  lower32,
+  OpteeSmc,
+  OpteeSmcReturn,
+  OpteeSmcRpc,
+  rpcFunction,
+  SecureWorldCapability,
+  smcName,
+  upper32,
+} from '../protocol/optee-smc.js';
+import { pageSize } from '../protocol/physical-memory.js';
+import { TeeResult, teeResultName } from '../protocol/tee-result.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeVersion } from '../tee/tee-driver.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { commsError } from '../tee/teec-error.js';
+import { ArgCache, MessageSlot } from './arg-cache.js';
+import { CallWaiter } from './call-queue/call-queue.js';
+import { waitTurn } from './call-queue/wait-turn.js';
+import { toMsgParam, updateFromMsgParam } from './msg-param.js';
+import type { Optee } from './optee.js';
+import type { Call, OpteeAbi } from './optee-abi.js';
+import { pageListSize, writePageList } from './page-list.js';
+import { RpcServer, type RpcState } from './rpc.js';
+import type { SecureWorldInfo } from './smc-probe.js';
+
+/** How long to wait before asking again for something that secure world does only while idle. */
+const busyPauseMs = 1;
+
+/** OP-TEE over raw SMCs: Linux's smc_abi.c. */
+export class SmcAbi implements OpteeAbi {
+  readonly version: TeeVersion;
+  readonly argCache: ArgCache;
+  readonly toMsgParam = toMsgParam;
+  readonly updateFromMsgParam = updateFromMsgParam;
+  private readonly rpc: RpcServer;
+
+  constructor(
+    private readonly optee: Optee,
+    private readonly conduit: Conduit,
+    private readonly info: SecureWorldInfo,
+  ) {
+    const dynamic = optee.pool.dynamic;
+    this.version = {
+      implementationId: 1,
+      registeredMemory: dynamic,
+      memrefNull: (info.capabilities & SecureWorldCapability.memrefNull) !== 0,
+    };
+    this.rpc = new RpcServer(optee);
+    const registered = dynamic && info.rpcParamCount > 0;
+    // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
+    const shared = registered || !dynamic;
+    this.argCache = new ArgCache(
+      (system) =>
+        registered ? this.registered(optee.kernelContext, pageSize, system, false) : optee.pool.allocate(pageSize),
+      shared,
+      info.rpcParamCount,
+    );
+  }
+
+  async call(call: Call, slot: MessageSlot): Promise<void> {
+    const { callQueue, trace, clock, schedule } = this.optee;
+    const { msg } = slot;
+    const rpcMessage = this.info.rpcParamCount > 0 ? slot.rpcMessage(msg.paramCount) : undefined;
+    const first = this.firstRegisters(slot);
+    const waiter = new CallWaiter(call.id);
+    if (trace.on)
+      trace.emit({
+        type: 'call-begin',
+        call: call.id,
+        context: call.context.label,
+        purpose: call.purpose,
+        session: call.session,
+        system: call.system,
+      });
+    let step = callQueue.enter(waiter, call.system);
+    if (step !== 'call') {
+      if (trace.on) trace.emit({ type: 'queue-sleep', call: call.id, limit: false });
+      await waitTurn(callQueue, waiter, step, clock, schedule);
+      if (trace.on) trace.emit({ type: 'queue-wake', call: call.id });
+    }
+    const rpcState: RpcState = { call, message: rpcMessage, pageList: undefined };
+    let registers = first;
+    let smcReturn: number = OpteeSmcReturn.unknownFunction;
+    try {
+      for (;;) {
+        if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(registers.a0));
+        if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
+        const answer = this.conduit.smc(registers);
+        const returned = answer instanceof Promise ? await answer : answer;
+        if (trace.on) this.traceExit(call, returned);
+        smcReturn = returned.a0;
+        if (smcReturn === OpteeSmcReturn.ethreadLimit) {
+          step = callQueue.threadLimit(waiter);
+          if (step !== 'call') {
+            if (trace.on) trace.emit({ type: 'queue-sleep', call: call.id, limit: true });
+            await waitTurn(callQueue, waiter, step, clock, schedule);
+            if (trace.on) trace.emit({ type: 'queue-wake', call: call.id });
+          }
+          // Secure world does not preserve the registers of a refused call, whatever the header says.
+          registers = first;
+        } else if (isRpcReturn(smcReturn)) {
+          registers = await this.handleRpc(returned, rpcState);
+        } else {
+          break;
+        }
+      }
+    } catch (error) {
+      if (error instanceof ConduitError)
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: ${error.message}`, { cause: error });
+      throw error;
+    } finally {
+      rpcState.pageList?.put();
+      callQueue.leave(waiter);
+      if (trace.on) trace.emit({ type: 'call-end', call: call.id, smcReturn });
+    }
+    if (smcReturn !== OpteeSmcReturn.ok)
+      throw commsError(
+        TeeResult.ERROR_COMMUNICATION,
+        `${call.purpose}: secure world refused ${smcName(first.a0)} with return code 0x${smcReturn.toString(16)}`,
+      );
+  }
+
+  allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
+    const { pool } = this.optee;
+    return pool.dynamic ? this.registered(context, size, false, false) : Promise.resolve(pool.allocate(size));
+  }
+
+  async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
+    if (!this.optee.pool.dynamic)
+      throw commsError(
+        TeeResult.ERROR_NOT_SUPPORTED,
+        'registering shared memory: secure world has only its reserved memory',
+      );
+    return this.registered(context, size, false, true);
+  }
+
+  async remove(): Promise<void> {
+    await this.argCache.dispose();
+    if (this.info.rpcParamCount === 0) await this.disableShmCache(true);
+    this.rpc.dispose();
+  }
+
+  /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */
+  async enableShmCache(): Promise<void> {
+    await this.whileIdle(OpteeSmc.enableShmCache, () => true);
+  }
+
+  /**
+   * Take back what secure world kept.
+   * @param ours whether this driver allocated it; at the start it may be an earlier one's, long gone.
+   */
+  async disableShmCache(ours: boolean): Promise<void> {
+    await this.whileIdle(OpteeSmc.disableShmCache, ({ a1, a2 }) => {
+      if (ours) this.rpc.free(0, fromRegisterPair(a1, a2));
+      return false;
+    });
+  }
+
+  /** Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. */
+  private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
+    for (;;) {
+      const returned = await this.conduit.smc(smcRegisters(functionId));
+      if (returned.a0 === OpteeSmcReturn.ebusy) await sleep(this.optee.clock, busyPauseMs);
+      else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) return;
+    }
+  }
+
+  private traceExit(call: Call, { a0, a3 }: SmcRegisters): void {
+    this.optee.trace.emit({ type: 'world-exit', call: call.id, a0, ...(isRpcReturn(a0) ? { thread: a3 } : {}) });
+  }
+
+  private firstRegisters(slot: MessageSlot): SmcRegisters {
+    if (this.info.rpcParamCount > 0 && slot.shm.kind === 'registered')
+      return smcRegisters(OpteeSmc.callWithRegdArg, upper32(slot.shm.id), lower32(slot.shm.id), slot.offset);
+    const functionId = this.info.rpcParamCount > 0 ? OpteeSmc.callWithRpcArg : OpteeSmc.callWithArg;
+    return smcRegisters(functionId, upper32(slot.address), lower32(slot.address));
+  }
+
+  /** Serve one RPC; the registers to resume with. Linux's `optee_handle_rpc()`. */
+  private async handleRpc(returned: SmcRegisters, state: RpcState): Promise<SmcRegisters> {
+    let { a1, a2, a4, a5 } = returned;
+    switch (rpcFunction(returned.a0)) {
+      case OpteeSmcRpc.alloc: {
+        const shm = this.rpc.allocate(returned.a1);
+        a1 = upper32(shm?.address ?? 0);
+        a2 = lower32(shm?.address ?? 0);
+        a4 = upper32(shm?.id ?? 0);
+        a5 = lower32(shm?.id ?? 0);
+        break;
+      }
+      case OpteeSmcRpc.free:
+        this.rpc.free(state.call.id, fromRegisterPair(returned.a1, returned.a2));
+        break;
+      case OpteeSmcRpc.foreignInterrupt:
+        // Nothing to do: an interrupt of the normal world came, and coming back here took it.
+        break;
+      case OpteeSmcRpc.cmd:
+        await this.rpc.command(state, fromRegisterPair(returned.a1, returned.a2));
+        break;
+      default:
+        this.optee.violation(state.call.id, `RPC function 0x${rpcFunction(returned.a0).toString(16)} is not known`);
+    }
+    return { ...returned, a0: OpteeSmc.returnFromRpc, a1, a2, a4, a5 };
+  }
+
+  /** Memory that secure world knows by its cookie: OPTEE_MSG_CMD_REGISTER_SHM. */
+  private async registered(context: TeeContext, size: number, system: boolean, scattered: boolean): Promise<TeeShm> {
+    const { pool } = this.optee;
+    let known = false;
+    const unregister = async (shm: TeeShm) => {
+      if (known) await this.unregister(context, shm);
+    };
+    const shm = scattered ? pool.scatteredToRegister(size, unregister) : pool.allocateToRegister(size, unregister);
+    const pages = shm.pages ?? [];
+    let list: TeeShm | undefined;
+    try {
+      list = pool.allocate(pageListSize(pages.length));
+      writePageList(list.bytes, list.address, pages);
+      const { address } = list;
+      await this.privateCall(context, 'register-shm', system, (msg) => {
+        msg.cmd = OpteeMsgCmd.registerShm;
+        // The header says TMEM_INPUT; OP-TEE has always wanted TMEM_OUTPUT.
+        msg.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, address, shm.size, shm.id);
+      });
+      known = true;
+    } catch (error) {
+      await shm.put();
+      throw error;
+    } finally {
+      list?.put();
+    }
+    return shm;
+  }
+
+  private async unregister(context: TeeContext, shm: TeeShm): Promise<void> {
+    await this.privateCall(context, 'unregister-shm', false, (msg) => {
+      msg.cmd = OpteeMsgCmd.unregisterShm;
+      msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
+    });
+  }
+
+  /**
+   * A call whose message lies in memory of its own: the cache cannot serve calls that it needs itself.
+   * @throws TeecError when secure world refuses.
+   */
+  private async privateCall(
+    context: TeeContext,
+    purpose: 'register-shm' | 'unregister-shm',
+    system: boolean,
+    write: (msg: MsgArg) => void,
+  ): Promise<void> {
+    const { rpcParamCount } = this.info;
+    const shm = this.optee.pool.allocate(msgArgSize(1) + (rpcParamCount > 0 ? msgArgSize(rpcParamCount) : 0));
+    try {
+      shm.bytes.fill(0);
+      const slot = new MessageSlot(shm, 0, shm.bytes, rpcParamCount);
+      slot.msg.paramCount = 1;
+      if (rpcParamCount > 0) slot.rpcMessage(1).reset(rpcParamCount);
+      write(slot.msg);
+      await this.call(this.optee.newCall(context, purpose, 0, system), slot);
+      if (slot.msg.ret !== TeeResult.SUCCESS)
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world says ${teeResultName(slot.msg.ret)}`);
+    } finally {
+      shm.put();
+    }
+  }
+}
