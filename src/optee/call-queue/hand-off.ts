@@ -1,6 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
 import type { CallWaiter, QueueState, QueueStep } from './call-queue.js';
-import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { StorableCallQueue, Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /** How much a reservation withholds from normal calls. */
@@ -32,6 +32,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];
   readonly counterCount = 5;
+  private readonly announced: number;
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */
@@ -50,7 +51,8 @@ export class HandOffCallQueue implements StorableCallQueue {
     private readonly policy: ReservePolicy,
   ) {
     this.discipline = DISCIPLINE_OF[policy];
-    this.capacity = threadCount === 0 ? UNKNOWN : threadCount;
+    this.announced = threadCount === 0 ? UNKNOWN : threadCount;
+    this.capacity = this.announced;
   }
 
   enter(waiter: CallWaiter, system: boolean): QueueStep {
@@ -95,7 +97,9 @@ export class HandOffCallQueue implements StorableCallQueue {
     // left since, those are the ones who hold a token now; else they were fewer than the most that ever did. So each
     // such answer lowers the capacity, never below the truth, and a caller is told to try again only so many times.
     const most = this.capacity === UNKNOWN ? this.mostInFlight : this.capacity;
-    this.capacity = Math.max(1, answerIsOld ? most - 1 : inFlight - 1);
+    const learnt = answerIsOld ? most - 1 : inFlight - 1;
+    // Refused with nobody else about: secure world lacks even one thread, which may pass.
+    if (learnt > 0) this.capacity = learnt;
     if (inFlight <= this.capacity) return 'call';
 
     waiter.phase = 'asleep-thread-limit';
@@ -197,11 +201,13 @@ export class HandOffCallQueue implements StorableCallQueue {
     this.exits = 0;
   }
 
-  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+  violation(normalClaims: number, systemClaims: number, secureThreads: number): Violation | undefined {
+    const { capacity, announced, reservations } = this;
     if (normalClaims !== this.normalInFlight || systemClaims !== this.systemInFlight) return 'conservation';
-    return normalClaims + systemClaims > this.capacity || this.capacity < 1 || this.reservations < 0
-      ? 'range'
-      : undefined;
+    if (normalClaims + systemClaims > capacity || reservations < 0) return 'range';
+    // What is learnt is never less than what there is.
+    if (capacity < Math.min(announced, secureThreads)) return 'range';
+    return this.waiterLists.every(inOrder) ? undefined : 'order';
   }
 
   /** Threads that normal calls must leave free. */
@@ -250,4 +256,12 @@ export class HandOffCallQueue implements StorableCallQueue {
       throw new CallQueueAssertion(`in flight: ${normalInFlight} normal, ${systemInFlight} system, of ${capacity}`);
     }
   }
+}
+
+/** Who has had a token, and was refused by secure world, stands before all who have not. */
+function inOrder(list: WaiterList): boolean {
+  let waiter = list.head;
+  while (waiter?.phase === 'asleep-thread-limit') waiter = waiter.next;
+  for (; waiter !== undefined; waiter = waiter.next) if (waiter.phase !== 'asleep-claim') return false;
+  return true;
 }
