@@ -58,20 +58,13 @@ export class HandOffCallQueue implements StorableCallQueue {
   enter(waiter: CallWaiter, system: boolean): QueueStep {
     expectPhase(waiter, 'outside', 'enter');
     waiter.system = system;
-    if (system) {
-      // Not while an earlier one waits: the order within a class is the order of arrival.
-      if (this.systemWaiters.head === undefined && this.hasRoomForSystem()) {
-        this.giveToken(waiter);
-        return 'call';
-      }
-      this.systemWaiters.pushTail(waiter);
-    } else {
-      if (this.normalWaiters.head === undefined && this.hasRoomForNormal()) {
-        this.giveToken(waiter);
-        return 'call';
-      }
-      this.normalWaiters.pushTail(waiter);
+    // Whenever someone of this class sleeps there is no room for it: nobody is overtaken here.
+    if (system ? this.hasRoomForSystem() : this.hasRoomForNormal()) {
+      this.giveToken(waiter);
+      return 'call';
     }
+    if (system) this.systemWaiters.pushTail(waiter);
+    else this.normalWaiters.pushTail(waiter);
     waiter.phase = 'asleep-claim';
     return 'sleep';
   }
@@ -216,19 +209,19 @@ export class HandOffCallQueue implements StorableCallQueue {
     return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
 
-  /** Hands out every thread that may be handed out: to system calls first, in order of arrival within each class. */
+  /**
+   * Hands on what has become free, to a system call first. An exit or the end of a reservation makes room for one caller
+   * at most, and before it there was none for anyone who sleeps.
+   */
   private dispatch(): void {
-    let waiter = this.systemWaiters.head;
-    while (waiter !== undefined && this.hasRoomForSystem()) {
-      this.systemWaiters.remove(waiter);
-      this.wakeWithToken(waiter);
-      waiter = this.systemWaiters.head;
-    }
-    waiter = this.normalWaiters.head;
-    while (waiter !== undefined && this.hasRoomForNormal()) {
-      this.normalWaiters.remove(waiter);
-      this.wakeWithToken(waiter);
-      waiter = this.normalWaiters.head;
+    const system = this.systemWaiters.head;
+    const normal = this.normalWaiters.head;
+    if (system !== undefined && this.hasRoomForSystem()) {
+      this.systemWaiters.remove(system);
+      this.wakeWithToken(system);
+    } else if (normal !== undefined && this.hasRoomForNormal()) {
+      this.normalWaiters.remove(normal);
+      this.wakeWithToken(normal);
     }
     this.checkCounters();
   }
