@@ -1,6 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
 import type { CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
-import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { StorableCallQueue, Violation } from './storable.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
@@ -34,7 +34,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
   abstract reservedThreads(): number;
-  abstract violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  abstract violation(normalClaims: number, systemClaims: number): Violation | undefined;
   abstract reserve(): boolean;
   abstract release(): void;
   abstract state(): QueueState;
