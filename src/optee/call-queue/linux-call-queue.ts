@@ -14,6 +14,7 @@ import type { WaiterList } from './waiter-list.js';
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
   abstract readonly waiterLists: readonly WaiterList[];
+  readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
   readonly exits = 0;
 
@@ -28,6 +29,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   protected abstract unclaim(waiter: CallWaiter): void;
   /** Completes one waiter whose completion is outstanding, if the variant finds one. */
   protected abstract completeOne(): void;
+  abstract readonly counterCount: number;
   abstract listIndex(waiter: CallWaiter): number;
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
@@ -88,9 +90,13 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     waiter.phase = 'outside';
   }
 
-  allows(waiter: CallWaiter): boolean {
+  holdsClaim({ phase }: CallWaiter): boolean {
     // A caller that secure world had no thread for keeps its claim while it sleeps.
-    return waiter.phase === 'asleep-thread-limit' || this.mayClaim(waiter);
+    return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return this.holdsClaim(waiter) || this.mayClaim(waiter);
   }
 
   protected complete(waiter: CallWaiter): void {
