@@ -45,7 +45,11 @@ export async function openSmcDriver(
     options.schedule,
     options.trace,
   );
-  const abi = new SmcAbi(optee, world.conduit, info);
+  // Messages in reserved memory, if there is some beside: OP-TEE has it mapped at all times, whereas a registered page is
+  // mapped for each call and unmapped after it, on all CPUs.
+  const messagePool =
+    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : undefined;
+  const abi = new SmcAbi(optee, world.conduit, info, messagePool);
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
   if (info.rpcParamCount === 0) await abi.enableShmCache();

@@ -27,6 +27,7 @@ import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
 import { RpcServer, type RpcState } from './rpc.js';
+import type { ShmPool } from './shm-pool.js';
 import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
@@ -46,6 +47,7 @@ export class SmcAbi implements OpteeAbi {
     private readonly optee: Optee,
     private readonly conduit: Conduit,
     private readonly info: SecureWorldInfo,
+    messagePool?: ShmPool,
   ) {
     const dynamic = optee.pool.dynamic;
     this.version = {
@@ -56,10 +58,14 @@ export class SmcAbi implements OpteeAbi {
     this.rpc = new RpcServer(optee);
     const registered = dynamic && info.rpcParamCount > 0;
     // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
-    const shared = registered || !dynamic;
+    const shared = registered || !dynamic || messagePool !== undefined;
     this.argCache = new ArgCache(
-      (system) =>
-        registered ? this.registered(optee.kernelContext, pageSize, system, false) : optee.pool.allocate(pageSize),
+      (system) => {
+        if (messagePool !== undefined) return messagePool.allocate(pageSize);
+        return registered
+          ? this.registered(optee.kernelContext, pageSize, system, false)
+          : optee.pool.allocate(pageSize);
+      },
       shared,
       info.rpcParamCount,
     );
