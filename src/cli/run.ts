@@ -110,7 +110,7 @@ function parseSeed(text: string): number {
 /** Reports are made for 80 columns; more than 100 do not make them easier to read. */
 const reportWidth = (columns = 80) => Math.min(Math.max(columns, 60), 100);
 
-const wantsColour = (isTty: boolean | undefined) => isTty === true && !process.env['NO_COLOR'];
+const wantsColour = (isTty: boolean | undefined) => isTty === true && !process.env.NO_COLOR;
 
 /** How long a run may take before it says how far it is, in milliseconds. */
 const patienceMs = 1000;

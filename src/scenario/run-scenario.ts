@@ -11,6 +11,7 @@ import { scenarioApplications, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
 import { type Evidence, explain, type Outcome } from './explanation.js';
 import { latenciesOf, type Percentiles } from './percentiles.js';
+import { preempting } from './preemption.js';
 import { RunJournal as Journal, type RunJournal } from './run-journal.js';
 import type { Scenario } from './scenario.js';
 import { scenarioServices } from './services.js';
@@ -101,11 +102,13 @@ async function runUnder(
   const opened = await run.until(run.open());
   if (opened === 'stopped') {
     run.begin();
-    const end = await run.until(run.clients.work(), report);
-    return run.result(end);
+    return run.result(true, await run.until(run.clients.work(), report));
   }
-  return run.result(opened);
+  return run.result(false, opened);
 }
+
+/** Sets the times lost by preemption apart from what else the seed decides. */
+const preemptionStream = 0x2545_f491;
 
 /** One world with its clients. */
 class Run {
@@ -125,7 +128,7 @@ class Run {
   constructor(
     private readonly scenario: Scenario,
     private readonly queue: DisciplineName,
-    seed: number,
+    private readonly seed: number,
   ) {
     const { clock, trace } = this;
     const now = () => clock.now();
@@ -148,7 +151,8 @@ class Run {
   }
 
   async open(): Promise<void> {
-    const { scenario, clients, journal, clock, schedule, trace, queue } = this;
+    const { scenario, clients, journal, clock, trace, queue } = this;
+    const schedule = preempting(this.schedule, clock, scenario.preemption, seededRandom(this.seed ^ preemptionStream));
     const images = new MemoryTaStore();
     for (const { code } of this.applications.values()) images.set(code.uuid, simulatedTaImage(code));
     this.tee = await openWorld(this.recorder.watched, {
@@ -205,7 +209,8 @@ class Run {
     return end;
   }
 
-  result(end: RunEnd): RunResult {
+  /** @param opened all sessions could be opened. */
+  result(opened: boolean, end: RunEnd): RunResult {
     const { scenario, queue, journal, recorder } = this;
     const duration = end === 'limit' ? scenario.limit : this.clock.now() - this.from;
     const systemSessions = this.systemSessions();
@@ -227,8 +232,8 @@ class Run {
     const evidence: Evidence = {
       scenario,
       queue,
+      opened,
       end,
-      now: this.from + duration,
       from: this.from,
       journal,
       clients,

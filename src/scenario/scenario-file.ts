@@ -1,6 +1,7 @@
 import { isMap, isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
-import { checkReferences, defaultThreads, type FieldPath, type Problem } from './check-references.js';
+import { checkReferences, type FieldPath, type Problem } from './check-references.js';
+import type { Duration } from './duration.js';
 import type {
   ApplicationStep,
   ClientStep,
@@ -114,6 +115,11 @@ const fieldName = (path: FieldPath) =>
 /** The time after which a run ends when the file does not say, in milliseconds. */
 const defaultLimitMs = 10_000;
 
+const noTime: Duration = { min: 0, max: 0 };
+
+/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
+const defaultThreads = 2;
+
 /** A checked file with everything filled in that it leaves out. */
 function completed(file: ScenarioFile): Scenario {
   const threads = file.secureWorld?.threads ?? defaultThreads;
@@ -122,11 +128,8 @@ function completed(file: ScenarioFile): Scenario {
     about: file.about?.trim() ?? '',
     queues: file.queues ?? ['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'],
     limit: file.limit ?? defaultLimitMs,
-    secureWorld: {
-      threads,
-      announced: file.secureWorld?.announced ?? threads,
-      missing: file.secureWorld?.missing ?? 0,
-    },
+    preemption: file.preemption ?? noTime,
+    secureWorld: { threads, announced: file.secureWorld?.announced ?? threads },
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
     clients: mapped(file.clients, clientOf),
@@ -184,7 +187,7 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
     callers,
     repeat: repeat === 'forever' ? Number.POSITIVE_INFINITY : repeat,
     every,
-    start: file.start ?? { min: 0, max: 0 },
+    start: file.start ?? noTime,
     deadline,
     steps: file.steps?.map(clientStep) ?? [],
   };

@@ -134,10 +134,10 @@ export const scenarioSchema = fields('a scenario', {
     .min(1, { error: 'it takes at least one queue' })
     .optional(),
   limit: period.optional(),
+  preemption: drawnTime.optional(),
   secureWorld: fields('the secure world', {
     threads: wholeNumber(1, mostThreads).optional(),
     announced: wholeNumber(0, mostThreads).optional(),
-    missing: wholeNumber(0, mostThreads).optional(),
   }).optional(),
   applications: named('a mapping from names to applications', application),
   services: z

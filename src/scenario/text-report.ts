@@ -47,9 +47,7 @@ function runBlock(run: RunResult, width: number, paint: Paint): string[] {
   const when = outcome === 'deadlock' ? `at ${formatTime(duration)}` : `after ${formatTime(duration)}`;
   return [
     `${paint(`── ${queue}`, 'bold')}: ${paint(outcome.toUpperCase(), outcomeColours[outcome], 'bold')} ${when}`,
-    ...run.explanation.flatMap((sentence) =>
-      wrapped(sentence, width - indent.length, '  ').map((line) => indent + line),
-    ),
+    ...run.explanation.flatMap((sentence) => explained(sentence, width - indent.length).map((line) => indent + line)),
     '',
     ...clientTable(run.clients).map((line) => indent + line),
     '',
@@ -74,6 +72,13 @@ function clientTable(clients: readonly ClientResult[]): string[] {
 
 function comparison(runs: readonly RunResult[], paint: Paint): string {
   return runs.map(({ queue, outcome }) => `${queue} ${paint(outcome, outcomeColours[outcome])}`).join(' · ');
+}
+
+/** A sentence in lines; one that belongs to the sentence before it is indented further. */
+function explained(sentence: string, width: number): string[] {
+  const text = sentence.trimStart();
+  const further = ' '.repeat(sentence.length - text.length);
+  return wrapped(text, width - further.length, '  ').map((line) => further + line);
 }
 
 /** A text in lines of that width, all but the first of them indented. */
