@@ -3,8 +3,8 @@ import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.
 import type { ClientRecord } from './clients.js';
 import { deadlockSentences } from './deadlock-sentences.js';
 import { formatTime } from './duration.js';
-import { deadlocked, type Need, needsOf } from './needs.js';
-import { callName, capital, listed, predicament } from './predicament.js';
+import { deadlocked, letInAndAsleep, type Need, needsOf } from './needs.js';
+import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
 import type { OpenCall, RunJournal } from './run-journal.js';
 import type { ClientResult } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
@@ -98,7 +98,7 @@ function freeWords({ freeThreads }: Evidence): string {
 }
 
 /** Why nobody will wake a sleeper although a thread is free for it. */
-function whyForgotten({ queueState, queue }: Evidence, call: OpenCall): string {
+function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall): string {
   const counters = Object.entries(queueState?.counters ?? {})
     .map(([name, count]) => `${name} ${count}`)
     .join(', ');
@@ -108,6 +108,9 @@ function whyForgotten({ queueState, queue }: Evidence, call: OpenCall): string {
       'it had claimed a thread, then got ETHREAD_LIMIT; its own claim keeps free_normal_thread_count from rising, ' +
       `and at 0 no normal sleeper is woken${counted}`
     );
+  const letIn = letInAndAsleep(call, journal);
+  if (letIn.length > 0 && call.state.at === 'queue' && !call.state.limit)
+    return `${callNumbers(letIn)} ${letIn.length === 1 ? 'counts as' : 'count as'} inside, but ${letIn.length === 1 ? 'sleeps as well' : 'sleep as well'}${counted}`;
   return `those who returned since have woken nobody who sleeps${counted}`;
 }
 

@@ -92,7 +92,7 @@ export function holdersBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
 }
 
 /** Calls that the queue counts as inside although they sleep after ETHREAD_LIMIT. */
-function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] {
+export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter(
     (other) => other !== call && other.state.at === 'queue' && other.state.limit,
   );

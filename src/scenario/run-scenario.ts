@@ -256,13 +256,13 @@ class Run {
   }
 
   private recordCalls(trace: Trace): void {
-    const { journal, recorder } = this;
+    const { journal, recorder, scenario } = this;
     let entering = 0;
     recorder.onTaken = (thread, otherFree) => {
       const call = journal.calls.get(entering);
       if (call === undefined) return;
       call.thread = thread;
-      if (call.system && otherFree === 0) journal.enteredByReserve++;
+      if (call.system && otherFree === 0 && scenario.secureWorld.threads > 1) journal.enteredByReserve++;
     };
     trace.listen((event) => {
       if (event.type === 'world-enter') entering = event.call;
@@ -287,6 +287,7 @@ class Run {
     const { granted } = this.systemSessions();
     if (system || granted === 0) return 0;
     const each = this.queue === 'patch-v6' || this.queue === 'hand-off-c';
-    return each ? granted : 1;
+    // Of what secure world really has, one thread at least is not for system calls alone.
+    return Math.min(each ? granted : 1, this.scenario.secureWorld.threads - 1);
   }
 }
