@@ -5,6 +5,9 @@ import type { SecureWorld } from './protocol/secure-world.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
+import { Trace } from './trace/trace.js';
+import { opteeFolder } from './worlds/qemu/optee-folder.js';
+import { QemuWorld, type QemuWorldOptions } from './worlds/qemu/qemu-world.js';
 import {
   SimulatedWorld,
   type SimulatedWorldOptions,
@@ -13,13 +16,15 @@ import {
 } from './worlds/simulated/index.js';
 
 export interface OpenTeeOptions extends OpenWorldOptions {
-  /** Which secure world: `simulated` when left out, or one of your own making. */
-  readonly world?: 'simulated' | SecureWorld;
+  /** Which secure world: `simulated` when left out, the real OP-TEE OS in QEMU, or one of your own making. */
+  readonly world?: 'simulated' | 'qemu' | SecureWorld;
   /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
   readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule'>;
-  /** Folders with images of trusted applications, `<uuid>.ta`, asked in order. */
+  /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
+  readonly qemu?: Partial<QemuWorldOptions>;
+  /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
   readonly taFolders?: readonly string[];
   /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
   readonly storageFolder?: string;
@@ -31,11 +36,14 @@ export interface OpenTeeOptions extends OpenWorldOptions {
  */
 export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   const { world = 'simulated', trustedApplications = [], supplicant } = options;
-  const taStores: TaStore[] = (options.taFolders ?? []).map((folder) => new FolderTaStore(folder));
+  const trace = options.trace ?? new Trace(options.clock ?? machineClock);
+  const taFolders = options.taFolders ?? (world === 'qemu' ? [opteeFolder().trustedApplications] : []);
+  const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder));
   const images = new MemoryTaStore();
   for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
-  return openWorld(world === 'simulated' ? simulatedWorld(options) : world, {
+  return openWorld(await secureWorld(world, options, trace), {
     ...options,
+    trace,
     supplicant:
       supplicant === false
         ? false
@@ -46,6 +54,27 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
             taStores: [...(supplicant?.taStores ?? []), ...taStores, images],
           },
   });
+}
+
+async function secureWorld(
+  world: 'simulated' | 'qemu' | SecureWorld,
+  options: OpenTeeOptions,
+  trace: Trace,
+): Promise<SecureWorld> {
+  switch (world) {
+    case 'simulated':
+      return simulatedWorld(options);
+    case 'qemu':
+      return QemuWorld.start({
+        optee: opteeFolder().image,
+        onConsoleLine: (line) => {
+          if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
+        },
+        ...options.qemu,
+      });
+    default:
+      return world;
+  }
 }
 
 function simulatedWorld(options: OpenTeeOptions): SecureWorld {

@@ -52,7 +52,10 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
       const reply = await this.device.openSession(this.teeContext, application, login, operation.params);
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, `opening a session with ${application}`, { outputs });
+        throw new TeecError(reply.result, reply.origin, `opening a session with ${application}`, {
+          outputs,
+          sizes: operation.sizes(),
+        });
       return new this.sessionClass(application, reply.session, this.device, this.teeContext, this.temporaryMemory);
     } finally {
       await operation.release();

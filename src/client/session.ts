@@ -34,8 +34,8 @@ export class Session implements AsyncDisposable {
    * TEEC_InvokeCommand.
    * @param command the TA's command, 0..2^32-1.
    * @returns what came back in each parameter.
-   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same
-   *   (the size wanted, with SHORT_BUFFER).
+   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
+   *   its `sizes` what a TA that answers SHORT_BUFFER wants.
    */
   invoke<const P extends Parameters>(
     command: number,
@@ -55,7 +55,8 @@ export class Session implements AsyncDisposable {
       const pending = this.device.invoke(this.context, { session: this.id, command, cancelId }, operation.params);
       const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
       const outputs = operation.outputs();
-      if (reply.result !== TeeResult.SUCCESS) throw new TeecError(reply.result, reply.origin, doing(), { outputs });
+      if (reply.result !== TeeResult.SUCCESS)
+        throw new TeecError(reply.result, reply.origin, doing(), { outputs, sizes: operation.sizes() });
       return outputs;
     } finally {
       const released = operation.release();

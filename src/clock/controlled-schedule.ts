@@ -20,6 +20,7 @@ export function randomPick(random: Random): Pick {
  * go is the run's schedule.
  */
 export class ControlledSchedule implements Schedule {
+  readonly decides = true;
   private readonly waiting: (HeldActor & { readonly go: () => void })[] = [];
 
   constructor(private readonly pick: Pick) {}

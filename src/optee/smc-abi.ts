@@ -31,6 +31,8 @@ import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
 const busyPauseMs = 1;
+/** How often to ask. */
+const busyRefusals = 100;
 
 /** OP-TEE over raw SMCs: Linux's smc_abi.c. */
 export class SmcAbi implements OpteeAbi {
@@ -89,7 +91,11 @@ export class SmcAbi implements OpteeAbi {
     let smcReturn: number = OpteeSmcReturn.unknownFunction;
     try {
       for (;;) {
-        const returned = await this.smc(call, registers);
+        if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(registers.a0));
+        if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
+        const answer = this.conduit.smc(registers);
+        const returned = answer instanceof Promise ? await answer : answer;
+        if (trace.on) this.traceExit(call, returned);
         smcReturn = returned.a0;
         if (smcReturn === OpteeSmcReturn.ethreadLimit) {
           step = callQueue.threadLimit(waiter);
@@ -158,29 +164,26 @@ export class SmcAbi implements OpteeAbi {
     });
   }
 
-  /** Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. */
+  /**
+   * Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. Secure world may
+   * never be idle (a thread context that an earlier boot stage lost counts as active): then its cache stays as it is,
+   * which costs RPCs but breaks nothing. Linux waits for ever here.
+   */
   private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
-    for (;;) {
+    for (let refusals = 0; refusals < busyRefusals; ) {
       const returned = await this.conduit.smc(smcRegisters(functionId));
-      if (returned.a0 === OpteeSmcReturn.ebusy) await sleep(this.optee.clock, busyPauseMs);
-      else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) return;
+      if (returned.a0 === OpteeSmcReturn.ebusy) {
+        refusals++;
+        await sleep(this.optee.clock, busyPauseMs);
+      } else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) {
+        return;
+      }
     }
+    this.optee.violation(0, `${smcName(functionId)}: secure world is never idle, its cache stays as it is`);
   }
 
-  private async smc(call: Call, registers: SmcRegisters): Promise<SmcRegisters> {
-    const { trace, schedule } = this.optee;
-    const held = schedule.point(`call ${call.id}`, smcName(registers.a0));
-    if (held !== undefined) await held;
-    if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
-    const returned = await this.conduit.smc(registers);
-    if (trace.on)
-      trace.emit({
-        type: 'world-exit',
-        call: call.id,
-        a0: returned.a0,
-        ...(isRpcReturn(returned.a0) ? { thread: returned.a3 } : {}),
-      });
-    return returned;
+  private traceExit(call: Call, { a0, a3 }: SmcRegisters): void {
+    this.optee.trace.emit({ type: 'world-exit', call: call.id, a0, ...(isRpcReturn(a0) ? { thread: a3 } : {}) });
   }
 
   private firstRegisters(slot: MessageSlot): SmcRegisters {

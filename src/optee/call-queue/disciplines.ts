@@ -1,8 +1,9 @@
-import type { CallQueue, DisciplineName } from './call-queue.js';
+import type { DisciplineName } from './call-queue.js';
 import { HandOffCallQueue } from './hand-off.js';
 import { Linux67CallQueue } from './linux-6.7.js';
 import { Linux68CallQueue } from './linux-6.8.js';
 import { PatchV6CallQueue } from './patch-v6.js';
+import type { StorableCallQueue } from './storable.js';
 
 /** The disciplines there are, oldest first, and what each is. */
 export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
@@ -20,7 +21,7 @@ export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
  *   track threads, hand-off learns the capacity.
  * @throws RangeError when the count is not a whole number from 0.
  */
-export type CreateCallQueue = (discipline: DisciplineName, threadCount: number) => CallQueue;
+export type CreateCallQueue = (discipline: DisciplineName, threadCount: number) => StorableCallQueue;
 
 export const createCallQueue: CreateCallQueue = (discipline, threadCount) => {
   if (!Number.isInteger(threadCount) || threadCount < 0 || threadCount > 0xffff) {

@@ -1,5 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
-import type { CallQueue, CallWaiter, QueueState, QueueStep } from './call-queue.js';
+import type { CallWaiter, QueueState, QueueStep } from './call-queue.js';
+import type { CounterViolation, StorableCallQueue } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /** How much a reservation withholds from normal calls. */
@@ -24,10 +25,12 @@ const UNKNOWN = 0x3fff_ffff;
  *
  * Every operation costs the same whatever the number of waiters: nothing is searched.
  */
-export class HandOffCallQueue implements CallQueue {
+export class HandOffCallQueue implements StorableCallQueue {
+  readonly thinksOnThreadLimit = true;
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
-  readonly systemWaiters = new WaiterList();
-  readonly normalWaiters = new WaiterList();
+  private readonly systemWaiters = new WaiterList();
+  private readonly normalWaiters = new WaiterList();
+  readonly waiterLists = [this.systemWaiters, this.normalWaiters];
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */
@@ -36,7 +39,9 @@ export class HandOffCallQueue implements CallQueue {
   /** System sessions. */
   private reservations = 0;
   /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
-  private exits = 0;
+  exits = 0;
+  /** The most tokens that were held at once, as long as the capacity is unknown. */
+  private mostInFlight = 0;
 
   /** @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out. */
   constructor(
@@ -53,14 +58,14 @@ export class HandOffCallQueue implements CallQueue {
     if (system) {
       // Not while an earlier one waits: the order within a class is the order of arrival.
       if (this.systemWaiters.head === undefined && this.hasRoomForSystem()) {
-        this.systemInFlight++;
-        return this.enterNow(waiter);
+        this.giveToken(waiter);
+        return 'call';
       }
       this.systemWaiters.pushTail(waiter);
     } else {
       if (this.normalWaiters.head === undefined && this.hasRoomForNormal()) {
-        this.normalInFlight++;
-        return this.enterNow(waiter);
+        this.giveToken(waiter);
+        return 'call';
       }
       this.normalWaiters.pushTail(waiter);
     }
@@ -72,25 +77,29 @@ export class HandOffCallQueue implements CallQueue {
     expectPhase(waiter, 'entered', 'resume');
     if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} was not asleep`);
     waiter.completed = false;
-    // Noted here, directly before the SMC, rather than when the token was given.
+    // Noted again, directly before the SMC: fewer ETHREAD_LIMIT answers will seem to be from before an exit.
     waiter.exitsSeen = this.exits;
     return 'call';
   }
 
   threadLimit(waiter: CallWaiter): QueueStep {
     expectPhase(waiter, 'entered', 'threadLimit');
-    if (waiter.exitsSeen !== this.exits) {
-      // A call has returned since: the answer may be from before it.
-      waiter.exitsSeen = this.exits;
-      return 'call';
-    }
+    const inFlight = this.normalInFlight + this.systemInFlight;
+    const answerIsOld = waiter.exitsSeen !== this.exits;
+    waiter.exitsSeen = this.exits;
     // Nobody is inside whose return could wake this caller.
-    if (this.normalInFlight + this.systemInFlight === 1) return 'pause';
+    if (inFlight === 1 && !answerIsOld) return 'pause';
 
-    // All who hold a token besides this caller may be inside; with it they were one too many.
-    this.capacity = this.normalInFlight + this.systemInFlight - 1;
+    // When the answer was given, every thread was in use by a caller with a token other than this one. If nobody has
+    // left since, those are the ones who hold a token now; else they were fewer than the most that ever did. So each
+    // such answer lowers the capacity, never below the truth, and a caller is told to try again only so many times.
+    const most = this.capacity === UNKNOWN ? this.mostInFlight : this.capacity;
+    this.capacity = Math.max(1, answerIsOld ? most - 1 : inFlight - 1);
+    if (inFlight <= this.capacity) return 'call';
+
     waiter.phase = 'asleep-thread-limit';
-    // It was at the head when it got its token: it goes back there, not behind those who came later.
+    // It was at the head when it got its token: it goes back there, not behind those who came later. All threads are
+    // spoken for, so that there is nothing to hand out.
     if (waiter.system) {
       this.systemInFlight--;
       this.systemWaiters.pushHead(waiter);
@@ -98,7 +107,7 @@ export class HandOffCallQueue implements CallQueue {
       this.normalInFlight--;
       this.normalWaiters.pushHead(waiter);
     }
-    this.dispatch();
+    this.checkCounters();
     return 'sleep';
   }
 
@@ -138,15 +147,10 @@ export class HandOffCallQueue implements CallQueue {
         system_in_flight: this.systemInFlight,
         reservations: this.reservations,
         exits: this.exits,
+        /** 0 once the capacity is known. */
+        most_in_flight: capacity === 0 ? this.mostInFlight : 0,
       },
     };
-  }
-
-  private enterNow(waiter: CallWaiter): QueueStep {
-    waiter.phase = 'entered';
-    waiter.completed = false;
-    waiter.exitsSeen = this.exits;
-    return 'call';
   }
 
   private hasRoomForSystem(): boolean {
@@ -157,18 +161,52 @@ export class HandOffCallQueue implements CallQueue {
     return this.normalInFlight + this.systemInFlight < this.capacity - this.withheld();
   }
 
+  reservedThreads(): number {
+    // With a single thread there is nothing to reserve: normal calls could never run.
+    const most = this.policy === 'one-a-session' ? this.capacity - 1 : Math.min(1, this.capacity - 1);
+    return Math.min(this.reservations, most);
+  }
+
+  listIndex(waiter: CallWaiter): number {
+    return waiter.system ? 0 : 1;
+  }
+
+  holdsClaim({ phase }: CallWaiter): boolean {
+    return phase === 'entered';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return waiter.system ? this.hasRoomForSystem() : this.hasRoomForNormal();
+  }
+
+  saveCounters(into: Int32Array): void {
+    into[0] = this.capacity === UNKNOWN ? 0 : this.capacity;
+    into[1] = this.reservations;
+    into[2] = this.normalInFlight;
+    into[3] = this.systemInFlight;
+    into[4] = this.capacity === UNKNOWN ? this.mostInFlight : 0;
+  }
+
+  loadCounters(from: Int32Array): void {
+    this.capacity = from[0] || UNKNOWN;
+    this.reservations = from[1] ?? 0;
+    this.normalInFlight = from[2] ?? 0;
+    this.systemInFlight = from[3] ?? 0;
+    this.mostInFlight = from[4] ?? 0;
+    this.exits = 0;
+  }
+
+  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+    if (normalClaims !== this.normalInFlight || systemClaims !== this.systemInFlight) return 'conservation';
+    return normalClaims + systemClaims > this.capacity || this.capacity < 1 || this.reservations < 0
+      ? 'range'
+      : undefined;
+  }
+
   /** Threads that normal calls must leave free. */
   private withheld(): number {
-    // With a single thread there is nothing to withhold: normal calls could never run.
-    if (this.reservations === 0 || this.capacity <= 1) return 0;
-    switch (this.policy) {
-      case 'always-free':
-        return 1;
-      case 'one-in-all':
-        return this.systemInFlight === 0 ? 1 : 0;
-      case 'one-a-session':
-        return Math.max(0, Math.min(this.reservations, this.capacity - 1) - this.systemInFlight);
-    }
+    const reserved = this.reservedThreads();
+    return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
 
   /** Hands out every thread that may be handed out: to system calls first, in order of arrival within each class. */
@@ -176,31 +214,39 @@ export class HandOffCallQueue implements CallQueue {
     let waiter = this.systemWaiters.head;
     while (waiter !== undefined && this.hasRoomForSystem()) {
       this.systemWaiters.remove(waiter);
-      this.systemInFlight++;
-      this.grant(waiter);
+      this.wakeWithToken(waiter);
       waiter = this.systemWaiters.head;
     }
     waiter = this.normalWaiters.head;
     while (waiter !== undefined && this.hasRoomForNormal()) {
       this.normalWaiters.remove(waiter);
-      this.normalInFlight++;
-      this.grant(waiter);
+      this.wakeWithToken(waiter);
       waiter = this.normalWaiters.head;
     }
-    if (
-      this.normalInFlight < 0 ||
-      this.systemInFlight < 0 ||
-      !(this.normalInFlight + this.systemInFlight <= this.capacity)
-    ) {
-      throw new CallQueueAssertion(
-        `in flight: ${this.normalInFlight} normal, ${this.systemInFlight} system, of ${this.capacity}`,
-      );
+    this.checkCounters();
+  }
+
+  private wakeWithToken(waiter: CallWaiter): void {
+    this.giveToken(waiter);
+    waiter.completed = true;
+    waiter.wake?.();
+  }
+
+  private giveToken(waiter: CallWaiter): void {
+    if (waiter.system) this.systemInFlight++;
+    else this.normalInFlight++;
+    waiter.phase = 'entered';
+    waiter.completed = false;
+    waiter.exitsSeen = this.exits;
+    if (this.capacity === UNKNOWN) {
+      this.mostInFlight = Math.max(this.mostInFlight, this.normalInFlight + this.systemInFlight);
     }
   }
 
-  private grant(waiter: CallWaiter): void {
-    waiter.phase = 'entered';
-    waiter.completed = true;
-    waiter.wake?.();
+  private checkCounters(): void {
+    const { normalInFlight, systemInFlight, capacity } = this;
+    if (normalInFlight < 0 || systemInFlight < 0 || normalInFlight + systemInFlight > capacity) {
+      throw new CallQueueAssertion(`in flight: ${normalInFlight} normal, ${systemInFlight} system, of ${capacity}`);
+    }
   }
 }

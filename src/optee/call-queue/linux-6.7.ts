@@ -8,15 +8,18 @@ import { WaiterList } from './waiter-list.js';
  */
 export class Linux67CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.7';
-  readonly waiters = new WaiterList();
+  private readonly waiters = new WaiterList();
+  readonly waiterLists = [this.waiters];
 
-  protected listOf(): WaiterList {
-    return this.waiters;
+  listIndex(): number {
+    return 0;
   }
 
-  protected claim(): boolean {
+  protected mayClaim(): boolean {
     return true;
   }
+
+  protected claim(): void {}
 
   protected unclaim(): void {}
 
@@ -24,13 +27,21 @@ export class Linux67CallQueue extends LinuxCallQueue {
     this.completeFirst(this.waiters);
   }
 
-  protected checkConservation(): void {}
-
   reserve(): boolean {
     return false;
   }
 
   release(): void {}
+
+  reservedThreads(): number {
+    return 0;
+  }
+
+  saveCounters(): void {}
+
+  loadCounters(): void {}
+
+  violation(): undefined {}
 
   state(): QueueState {
     return { discipline: this.discipline, lists: { waiters: this.waiters.state() }, counters: {} };

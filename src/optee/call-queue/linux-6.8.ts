@@ -1,6 +1,7 @@
 import { CallQueueAssertion } from './assertion.js';
 import type { CallWaiter, QueueState } from './call-queue.js';
 import { LinuxCallQueue } from './linux-call-queue.js';
+import type { CounterViolation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
@@ -9,46 +10,38 @@ import { WaiterList } from './waiter-list.js';
  */
 export class Linux68CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.8';
-  readonly waiters = new WaiterList();
-  freeThreadCount: number;
+  private readonly waiters = new WaiterList();
+  readonly waiterLists = [this.waiters];
+  private freeThreadCount: number;
   /** System sessions; all of them share the one thread that normal calls leave free. */
-  sysThreadReqCount = 0;
-  private claimed = 0;
+  private sysThreadReqCount = 0;
 
   constructor(totalThreadCount: number) {
     super(totalThreadCount);
     this.freeThreadCount = totalThreadCount;
   }
 
-  protected listOf(): WaiterList {
-    return this.waiters;
+  listIndex(): number {
+    return 0;
   }
 
-  protected claim(waiter: CallWaiter): boolean {
+  protected mayClaim(waiter: CallWaiter): boolean {
     if (this.totalThreadCount === 0) return true;
     const threshold = waiter.system || this.sysThreadReqCount === 0 ? 0 : 1;
-    if (this.freeThreadCount <= threshold) return false;
-    this.freeThreadCount--;
-    this.claimed++;
-    return true;
+    return this.freeThreadCount > threshold;
+  }
+
+  protected claim(): void {
+    if (this.totalThreadCount !== 0) this.freeThreadCount--;
   }
 
   protected unclaim(): void {
-    // Also when untracked: the count then only grows, and decides nothing.
+    // Also when threads are not tracked: the count then only grows, and decides nothing.
     this.freeThreadCount++;
-    this.claimed--;
   }
 
   protected completeOne(): void {
     if (!this.completeFirst(this.waiters, true)) this.completeFirst(this.waiters);
-  }
-
-  protected checkConservation(): void {
-    if (this.totalThreadCount !== 0 && this.claimed + this.freeThreadCount !== this.totalThreadCount) {
-      throw new CallQueueAssertion(
-        `claimed ${this.claimed} + free ${this.freeThreadCount} is not total ${this.totalThreadCount}`,
-      );
-    }
   }
 
   reserve(): boolean {
@@ -61,6 +54,27 @@ export class Linux68CallQueue extends LinuxCallQueue {
     if (this.sysThreadReqCount === 0) throw new CallQueueAssertion('release: no system session is counted');
     this.sysThreadReqCount--;
     this.completeOne();
+  }
+
+  reservedThreads(): number {
+    return this.sysThreadReqCount > 0 ? 1 : 0;
+  }
+
+  saveCounters(into: Int32Array): void {
+    into[0] = this.totalThreadCount === 0 ? 0 : this.freeThreadCount;
+    into[1] = this.sysThreadReqCount;
+  }
+
+  loadCounters(from: Int32Array): void {
+    this.freeThreadCount = from[0] ?? 0;
+    this.sysThreadReqCount = from[1] ?? 0;
+  }
+
+  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+    const { totalThreadCount: total, freeThreadCount: free } = this;
+    if (total === 0) return undefined;
+    if (normalClaims + systemClaims + free !== total) return 'conservation';
+    return free < 0 || free > total || this.sysThreadReqCount < 0 ? 'range' : undefined;
   }
 
   state(): QueueState {

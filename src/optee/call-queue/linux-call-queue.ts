@@ -1,5 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
-import type { CallQueue, CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
+import type { CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
+import type { CounterViolation, StorableCallQueue } from './storable.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
@@ -10,22 +11,29 @@ import type { WaiterList } from './waiter-list.js';
  *
  * A variant says on which list a waiter stands, who may claim a thread, and whom a completion goes to.
  */
-export abstract class LinuxCallQueue implements CallQueue {
+export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
+  abstract readonly waiterLists: readonly WaiterList[];
+  readonly thinksOnThreadLimit: boolean = false;
+  /** Linux counts no exits. */
+  readonly exits = 0;
 
   /** @param totalThreadCount what `optee_cq_init()` was given; 0: threads are not tracked. */
   constructor(readonly totalThreadCount: number) {}
 
-  /** The list for the waiter's class. */
-  protected abstract listOf(waiter: CallWaiter): WaiterList;
-  /** Claims a thread if the variant lets this caller have one now; true as well when it need not claim. */
-  protected abstract claim(waiter: CallWaiter): boolean;
+  /** The variant lets this caller have a thread now, or asks for no claim. */
+  protected abstract mayClaim(waiter: CallWaiter): boolean;
+  /** Counts a thread as this caller's. */
+  protected abstract claim(waiter: CallWaiter): void;
   /** Gives back what `claim` took. */
   protected abstract unclaim(waiter: CallWaiter): void;
   /** Completes one waiter whose completion is outstanding, if the variant finds one. */
   protected abstract completeOne(): void;
-  /** The promise that the variant's counters keep at every step, checked after each section. */
-  protected abstract checkConservation(): void;
+  abstract listIndex(waiter: CallWaiter): number;
+  abstract saveCounters(into: Int32Array): void;
+  abstract loadCounters(from: Int32Array): void;
+  abstract reservedThreads(): number;
+  abstract violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
   abstract reserve(): boolean;
   abstract release(): void;
   abstract state(): QueueState;
@@ -35,10 +43,7 @@ export abstract class LinuxCallQueue implements CallQueue {
     waiter.completed = false;
     waiter.system = system;
     this.listOf(waiter).pushTail(waiter);
-    const claimed = this.claim(waiter);
-    waiter.phase = claimed ? 'entered' : 'asleep-claim';
-    this.checkConservation();
-    return claimed ? 'call' : 'sleep';
+    return this.tryToClaim(waiter);
   }
 
   threadLimit(waiter: CallWaiter): QueueStep {
@@ -65,12 +70,8 @@ export abstract class LinuxCallQueue implements CallQueue {
         this.moveToTail(waiter);
         waiter.phase = 'entered';
         return 'call';
-      case 'recheck': {
-        const claimed = this.claim(waiter);
-        waiter.phase = claimed ? 'entered' : 'asleep-claim';
-        this.checkConservation();
-        return claimed ? 'call' : 'sleep';
-      }
+      case 'recheck':
+        return this.tryToClaim(waiter);
       case 'entered':
       case 'outside':
         throw new CallQueueAssertion(`resume: caller ${waiter.label} is ${waiter.phase}`);
@@ -86,7 +87,15 @@ export abstract class LinuxCallQueue implements CallQueue {
     if (waiter.completed) this.completeOne();
     waiter.completed = false;
     waiter.phase = 'outside';
-    this.checkConservation();
+  }
+
+  holdsClaim({ phase }: CallWaiter): boolean {
+    // A caller that secure world had no thread for keeps its claim while it sleeps.
+    return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return this.holdsClaim(waiter) || this.mayClaim(waiter);
   }
 
   protected complete(waiter: CallWaiter): void {
@@ -103,6 +112,22 @@ export abstract class LinuxCallQueue implements CallQueue {
       }
     }
     return false;
+  }
+
+  private tryToClaim(waiter: CallWaiter): QueueStep {
+    if (!this.mayClaim(waiter)) {
+      waiter.phase = 'asleep-claim';
+      return 'sleep';
+    }
+    this.claim(waiter);
+    waiter.phase = 'entered';
+    return 'call';
+  }
+
+  private listOf(waiter: CallWaiter): WaiterList {
+    const list = this.waiterLists[this.listIndex(waiter)];
+    if (list === undefined) throw new CallQueueAssertion(`no list for caller ${waiter.label}`);
+    return list;
   }
 
   /** `list_del`, `reinit_completion`, `list_add_tail`: a completion that came since the last was consumed is lost. */

@@ -1,6 +1,6 @@
-import { CallQueueAssertion } from './assertion.js';
 import type { CallWaiter, QueueState } from './call-queue.js';
 import { LinuxCallQueue } from './linux-call-queue.js';
+import type { CounterViolation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
@@ -10,48 +10,38 @@ import { WaiterList } from './waiter-list.js';
  */
 export class PatchV6CallQueue extends LinuxCallQueue {
   readonly discipline = 'patch-v6';
-  readonly normalWaiters = new WaiterList();
-  readonly sysWaiters = new WaiterList();
+  private readonly normalWaiters = new WaiterList();
+  private readonly sysWaiters = new WaiterList();
+  readonly waiterLists = [this.normalWaiters, this.sysWaiters];
   /** May go below zero: `reserve` takes a thread from the count even when a normal call holds it. */
-  freeNormalThreadCount: number;
-  resSysThreadCount = 0;
-  private normalClaimed = 0;
+  private freeNormalThreadCount: number;
+  private resSysThreadCount = 0;
 
   constructor(totalThreadCount: number) {
     super(totalThreadCount);
     this.freeNormalThreadCount = totalThreadCount;
   }
 
-  protected listOf(waiter: CallWaiter): WaiterList {
-    return waiter.system ? this.sysWaiters : this.normalWaiters;
+  listIndex(waiter: CallWaiter): number {
+    return waiter.system ? 1 : 0;
   }
 
-  protected claim(waiter: CallWaiter): boolean {
-    if (waiter.system || this.totalThreadCount === 0) return true;
-    if (this.freeNormalThreadCount <= 0) return false;
-    this.freeNormalThreadCount--;
-    this.normalClaimed++;
-    return true;
+  protected mayClaim(waiter: CallWaiter): boolean {
+    return waiter.system || this.totalThreadCount === 0 || this.freeNormalThreadCount > 0;
+  }
+
+  protected claim(waiter: CallWaiter): void {
+    if (!waiter.system && this.totalThreadCount !== 0) this.freeNormalThreadCount--;
   }
 
   protected unclaim(waiter: CallWaiter): void {
-    if (waiter.system) return;
-    // Also when untracked: the count then only grows, and decides nothing.
-    this.freeNormalThreadCount++;
-    this.normalClaimed--;
+    // Also when threads are not tracked: the count then only grows, and decides nothing.
+    if (!waiter.system) this.freeNormalThreadCount++;
   }
 
   protected completeOne(): void {
     if (this.completeFirst(this.sysWaiters)) return;
     if (this.totalThreadCount === 0 || this.freeNormalThreadCount > 0) this.completeFirst(this.normalWaiters);
-  }
-
-  protected checkConservation(): void {
-    if (this.totalThreadCount === 0) return;
-    const counted = this.normalClaimed + this.freeNormalThreadCount + this.resSysThreadCount;
-    if (counted !== this.totalThreadCount) {
-      throw new CallQueueAssertion(`claimed + free + reserved is ${counted}, total ${this.totalThreadCount}`);
-    }
   }
 
   reserve(): boolean {
@@ -66,6 +56,27 @@ export class PatchV6CallQueue extends LinuxCallQueue {
     this.resSysThreadCount--;
     this.freeNormalThreadCount++;
     this.completeOne();
+  }
+
+  reservedThreads(): number {
+    return this.resSysThreadCount;
+  }
+
+  saveCounters(into: Int32Array): void {
+    into[0] = this.totalThreadCount === 0 ? 0 : this.freeNormalThreadCount;
+    into[1] = this.resSysThreadCount;
+  }
+
+  loadCounters(from: Int32Array): void {
+    this.freeNormalThreadCount = from[0] ?? 0;
+    this.resSysThreadCount = from[1] ?? 0;
+  }
+
+  violation(normalClaims: number): CounterViolation | undefined {
+    const { totalThreadCount: total, freeNormalThreadCount: free, resSysThreadCount: reserved } = this;
+    if (total === 0) return undefined;
+    if (normalClaims + free + reserved !== total) return 'conservation';
+    return free < 0 || free > total || reserved < 0 || reserved >= total ? 'range' : undefined;
   }
 
   state(): QueueState {

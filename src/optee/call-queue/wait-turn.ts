@@ -27,12 +27,12 @@ export async function waitTurn(
             waiter.wake = resolve;
           });
         waiter.wake = undefined;
-        await schedule.point(actor, 'wake');
+        if (schedule.decides) await schedule.point(actor, 'wake');
         step = queue.resume(waiter);
         break;
       case 'continue':
         // The kernel lets go of the mutex here: whoever else is runnable may take it first.
-        await schedule.point(actor, waiter.phase);
+        await (schedule.decides ? schedule.point(actor, waiter.phase) : undefined);
         step = queue.resume(waiter);
         break;
       case 'pause':

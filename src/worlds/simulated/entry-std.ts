@@ -53,7 +53,8 @@ export function* entryStd(
     case OpteeMsgCmd.unregisterShm:
       if (core.configuration.dynamicShm) {
         thread.activity = 'unregister shared memory';
-        message.ret = count === 1 ? yield* unregister(core, thread, message.c(0)) : TeeResult.ERROR_BAD_PARAMETERS;
+        if (count === 1) message.ret = yield* unregister(core, thread, message.c(0));
+        else answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);
         return true;
       }
       break;
@@ -75,6 +76,7 @@ function answer(message: MsgArg, result: number, origin: number): void {
 }
 
 function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message: MsgArg, count: number): Routine<void> {
+  thread.activity = 'invoke';
   const parameters: TaParameter[] = [];
   let result = copyInParameters(core, message, 0, count, parameters);
   let origin: number = TeeOrigin.TEE;
@@ -83,7 +85,9 @@ function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message:
     const session = manager.getSessionNow(id, thread) ?? (yield* manager.getSession(id, thread, true));
     if (session === undefined) result = TeeResult.ERROR_BAD_PARAMETERS;
     else {
-      result = yield* manager.invokeCommand(thread, session, message.func, parameters);
+      const command = message.func;
+      thread.command = command;
+      result = yield* manager.invokeCommand(thread, session, command, parameters);
       origin = session.errorOrigin;
       yield* manager.putSession(session, thread);
       copyOutParameters(message, 0, parameters);
@@ -100,7 +104,8 @@ function* openSession(core: Core, manager: TaManager, thread: Thread, message: M
     answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);
     return;
   }
-  thread.activity = `open session to ${meta.uuid}`;
+  thread.activity = 'open session';
+  thread.application = meta.uuid;
   const parameters: TaParameter[] = [];
   const first = openSessionMetaCount;
   let result = copyInParameters(core, message, first, count - first, parameters);
@@ -159,10 +164,7 @@ function registerShm(core: Core, message: MsgArg, count: number): true {
   if (count !== 1 || message.attr(0) !== (OpteeMsgAttr.tmemOutput | attrNoncontig)) return true;
   const size = message.b(0);
   const cookie = message.c(0);
-  if (core.faults.refuseMemory?.({ cookie, size })) {
-    message.ret = TeeResult.ERROR_OUT_OF_MEMORY;
-    return true;
-  }
+  if (core.faults.refuseMemory?.({ cookie, size })) return true;
   const mobj = mobjFromNoncontig(core.memory, message.a(0), size, cookie);
   if (mobj === undefined) return true;
   mobj.guarded = false;

@@ -1,3 +1,6 @@
+export { CounterCommand, counterTa } from './applications/counter.js';
+export { StorageCommand, storageTa } from './applications/storage.js';
+export { WorkloadCommand, workloadPta } from './applications/workload.js';
 export type { SecureWorldEvent } from './core.js';
 export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } from './faults.js';
 export { composeFaults } from './faults.js';

@@ -1,0 +1,41 @@
+import type { CallQueue, CallWaiter } from './call-queue.js';
+import type { WaiterList } from './waiter-list.js';
+
+/**
+ * A call queue whose state can be taken out and put back, so that every reachable state of the code that runs can be
+ * visited. The whole state is: the order in each list, the counters, each waiter's own fields, and `exits`, of which
+ * only its difference to the waiters' `exitsSeen` matters.
+ */
+export interface StorableCallQueue extends CallQueue {
+  readonly waiterLists: readonly WaiterList[];
+  /** Returned calls, where the discipline counts them. */
+  exits: number;
+  /**
+   * ETHREAD_LIMIT is told to the queue in a section of its own: others may go between the answer and it. Linux's
+   * callers only go to sleep, which needs no lock.
+   */
+  readonly thinksOnThreadLimit: boolean;
+  /** Which of `waiterLists` the waiter stands on, judged by its class. */
+  listIndex(waiter: CallWaiter): number;
+  /** Writes the counters; those that grow without deciding anything are written as 0. */
+  saveCounters(into: Int32Array): void;
+  /** Takes the counters back, before the waiters are put on the lists. */
+  loadCounters(from: Int32Array): void;
+  /** The discipline's rules would let this sleeper have a thread now. */
+  allows(waiter: CallWaiter): boolean;
+  /** The waiter holds a thread by the discipline's count, inside secure world or not. */
+  holdsClaim(waiter: CallWaiter): boolean;
+  /** Threads set aside for system calls. */
+  reservedThreads(): number;
+  /** What is wrong with the counters, given the callers who hold a claim; undefined when nothing is. */
+  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+}
+
+export type CounterViolation =
+  /** Claimed and free threads do not add up to the total. */
+  | 'conservation'
+  /** A counter is below zero or above what there can be. */
+  | 'range';
+
+/** How many counters a discipline has at most. */
+export const COUNTER_COUNT = 5;
