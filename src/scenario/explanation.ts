@@ -9,14 +9,16 @@ import type { OpenCall, RunJournal } from './run-journal.js';
 import type { ClientResult } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
 
-/** What became of a run. */
-export type Outcome =
+/** What can become of a run. */
+export const OUTCOMES = [
   /** Everybody came through, in time. */
-  | 'finished'
+  'finished',
   /** Calls wait for each other, for ever. */
-  | 'deadlock'
+  'deadlock',
   /** A call never came through, or too late, without such a circle. */
-  | 'starved';
+  'starved',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** All that the verdict on a run rests on. */
 export interface Evidence {
@@ -76,7 +78,9 @@ function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need
         break;
       case 'never-answered':
       case 'no-supplicant':
-        sentences.push(`${name}: ${predicament(call)}.`);
+        sentences.push(
+          `${name}: ${predicament(call)}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
+        );
         break;
       default:
         why satisfies never;
@@ -135,8 +139,7 @@ function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   const worst = record?.worst;
   if (worst === undefined || worst.latency <= deadline) return sentences;
   const { call, latency, asleep, besideFree } = worst;
-  const beside =
-    besideFree > latency / 100 ? `, ${formatTime(besideFree)} of that beside a thread that was free for it` : '';
+  const beside = besideFree > latency / 100 ? `, ${formatTime(besideFree)} of that while a thread was free for it` : '';
   const overtaken = call.overtaken === 0 ? '' : `; ${call.overtaken} that came later were let in before it`;
   sentences.push(
     `${capital(callName(call))} took ${formatTime(latency)}: it slept ${formatTime(asleep)} in the queue${beside}${overtaken}.`,

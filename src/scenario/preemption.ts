@@ -10,6 +10,7 @@ import { type Duration, drawTime } from './duration.js';
 export function preempting(schedule: Schedule, clock: Clock, time: Duration, random: Random): Schedule {
   if (time.max === 0) return schedule;
   return {
+    decides: true,
     async point(actor, step) {
       if (actor.startsWith('call ')) await sleep(clock, drawTime(time, random));
       await schedule.point(actor, step);
