@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
-import { OUTCOMES, type Outcome } from '../scenario/explanation.js';
 import { jsonReport } from '../scenario/json-report.js';
 import { type Progress, runScenario } from '../scenario/run-scenario.js';
 import type { Scenario } from '../scenario/scenario.js';
 import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
+import { OUTCOMES, type Outcome } from '../scenario/scenario-result.js';
 import { textReport } from '../scenario/text-report.js';
 
 interface RunOptions {

@@ -6,19 +6,8 @@ import { formatTime } from './duration.js';
 import { deadlocked, letInAndAsleep, type Need, needsOf } from './needs.js';
 import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
 import type { OpenCall, RunJournal } from './run-journal.js';
-import type { ClientResult } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
-
-/** What can become of a run. */
-export const OUTCOMES = [
-  /** Everybody came through, in time. */
-  'finished',
-  /** Calls wait for each other, for ever. */
-  'deadlock',
-  /** A call never came through, or too late, without such a circle. */
-  'starved',
-] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+import type { ClientResult, Outcome } from './scenario-result.js';
 
 /** All that the verdict on a run rests on. */
 export interface Evidence {

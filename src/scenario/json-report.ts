@@ -1,4 +1,4 @@
-import type { ScenarioResult } from './run-scenario.js';
+import type { ScenarioResult } from './scenario-result.js';
 import type { ThreadChange, ThreadUse } from './thread-recorder.js';
 
 /** A scenario's results as plain data for other programs. Times are in milliseconds. */

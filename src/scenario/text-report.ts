@@ -1,6 +1,5 @@
 import { formatTime } from './duration.js';
-import type { Outcome } from './explanation.js';
-import type { ClientResult, RunResult, ScenarioResult } from './run-scenario.js';
+import type { ClientResult, Outcome, RunResult, ScenarioResult } from './scenario-result.js';
 import { pictureLegend, threadPicture } from './thread-picture.js';
 
 /** How a terminal is to be used. */

@@ -1,5 +1,5 @@
 import { formatTime } from './duration.js';
-import type { RunResult } from './run-scenario.js';
+import type { RunResult } from './scenario-result.js';
 import type { ThreadChange, ThreadUse } from './thread-recorder.js';
 
 /** What stands for each use of a thread context in the picture. */
