@@ -121,7 +121,7 @@ function parseSeed(text: string): number {
 }
 
 /** Reports are made for 80 columns; more than 100 do not make them easier to read. */
-const reportWidth = (columns = 80) => Math.min(Math.max(columns, 60), 100);
+const reportWidth = (columns = 80) => Math.min(Math.max(columns, 80), 100);
 
 const wantsColour = (isTty: boolean | undefined) => isTty === true && !process.env.NO_COLOR;
 

@@ -1,4 +1,4 @@
-import { isMap, isNode, LineCounter, parseDocument } from 'yaml';
+import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { checkReferences, type FieldPath, type Problem } from './check-references.js';
 import type { Duration } from './duration.js';
@@ -69,7 +69,10 @@ export function parseScenario(text: string, file: string): Scenario {
     throw new ScenarioFileError(file, [located(0, `not YAML: ${error instanceof Error ? error.message : error}`)]);
   }
   const parsed = scenarioSchema.safeParse(plain);
-  const problems = parsed.success ? checkReferences(parsed.data) : parsed.error.issues.flatMap(problemsOf);
+  const problems = [
+    ...unusableKeys(document.contents, []),
+    ...(parsed.success ? checkReferences(parsed.data) : parsed.error.issues.flatMap(problemsOf)),
+  ];
   if (problems.length > 0)
     throw new ScenarioFileError(
       file,
@@ -80,6 +83,17 @@ export function parseScenario(text: string, file: string): Scenario {
     );
   if (!parsed.success) throw new Error('a refused scenario without a problem');
   return completed(parsed.data);
+}
+
+/** JavaScript has a meaning of its own for one key; the checks behind would not see it. */
+function unusableKeys(node: unknown, path: FieldPath): Problem[] {
+  if (isMap(node))
+    return node.items.flatMap(({ key, value }) => {
+      const name = isNode(key) ? String(key) : '';
+      if (name === '__proto__') return [{ path: [...path, name], message: 'this name is not possible anywhere' }];
+      return unusableKeys(value, [...path, name]);
+    });
+  return isSeq(node) ? node.items.flatMap((item, index) => unusableKeys(item, [...path, index])) : [];
 }
 
 function problemsOf(issue: z.core.$ZodIssue): Problem[] {
@@ -99,7 +113,7 @@ function offsetOf(root: unknown, path: FieldPath): number {
       if (pair === undefined) return offset;
       if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset;
       node = pair.value;
-    } else if (isNode(node) && 'items' in node && Array.isArray(node.items)) {
+    } else if (isSeq(node)) {
       node = node.items[Number(key)];
       if (isNode(node)) offset = node.range?.[0] ?? offset;
     } else {

@@ -9,7 +9,7 @@ const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', 
 const briefly = '▁';
 
 /** What the marks mean, for below a picture. */
-export const pictureLegend = `${marks.secure} in secure world  ${marks.rpc} out in an RPC, still taken  ${marks.free} free  ${briefly} free, used briefly`;
+export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} out in an RPC (still taken), ${marks.free} free, ${briefly} free but for a moment`;
 
 const levels = '▁▂▃▄▅▆▇█';
 const labelWidth = 10;
