@@ -2,6 +2,7 @@ import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
+import type { TeeReply } from '../tee/tee-driver.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { ParameterOutputs, Parameters } from './parameters.js';
@@ -56,7 +57,10 @@ export class Session implements AsyncDisposable {
       const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, doing(), { outputs, sizes: operation.sizes() });
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply), {
+          outputs,
+          sizes: operation.sizes(),
+        });
       return outputs;
     } finally {
       const released = operation.release();
@@ -88,6 +92,11 @@ export class Session implements AsyncDisposable {
       await cancelling;
     }
   }
+}
+
+/** What was being done, with what went wrong on the way: it often says more than the result. */
+export function withTrouble(doing: string, { trouble }: TeeReply): string {
+  return trouble === undefined ? doing : `${doing} (${trouble})`;
 }
 
 /** A session of a client inside the kernel. */

@@ -16,6 +16,8 @@ export interface Call {
   readonly session: number;
   /** It belongs to a system session and may use the thread kept in reserve. */
   readonly system: boolean;
+  /** The first thing that the normal world could not do for it, for people: it may explain the result. */
+  trouble: string | undefined;
 }
 
 /**

@@ -44,6 +44,8 @@ export type TraceEvent =
   | { readonly type: 'session-open'; readonly session: number; readonly context: string; readonly uuid: string }
   | { readonly type: 'session-close'; readonly session: number; readonly context: string }
   | { readonly type: 'system-session'; readonly session: number; readonly granted: boolean }
+  /** Secure world notified this value by its interrupt; 0 asks for bottom half processing. */
+  | { readonly type: 'notification'; readonly value: number }
   /** The other world broke the protocol; the driver refused and went on. */
   | { readonly type: 'protocol-violation'; readonly call: number; readonly what: string }
   /** A line of secure world's console. */

@@ -31,6 +31,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];
+  readonly counterCount = 5;
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */

@@ -29,6 +29,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   protected abstract unclaim(waiter: CallWaiter): void;
   /** Completes one waiter whose completion is outstanding, if the variant finds one. */
   protected abstract completeOne(): void;
+  abstract readonly counterCount: number;
   abstract listIndex(waiter: CallWaiter): number;
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;

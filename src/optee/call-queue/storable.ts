@@ -8,6 +8,8 @@ import type { WaiterList } from './waiter-list.js';
  */
 export interface StorableCallQueue extends CallQueue {
   readonly waiterLists: readonly WaiterList[];
+  /** How many counters `saveCounters` writes, at most `COUNTER_COUNT`. */
+  readonly counterCount: number;
   /** Returned calls, where the discipline counts them. */
   exits: number;
   /**

@@ -7,6 +7,7 @@ import type { Core } from './core.js';
 import { mobjFromNoncontig } from './msg-param.js';
 import { letGo, unregister } from './registered-shm.js';
 import type { Routine } from './routine.js';
+import { until } from './routine.js';
 import type { TaManager } from './ta-manager.js';
 import type { TaParameter } from './ta-parameters.js';
 import { copyInParameters, copyOutParameters } from './ta-parameters.js';
@@ -59,15 +60,27 @@ export function* entryStd(
       }
       break;
     case OpteeMsgCmd.doBottomHalf:
+      if (!core.configuration.asyncNotif) break;
+      thread.activity = 'bottom half';
+      yield* finish(core.notificationDriver.bottomHalf?.());
+      message.ret = TeeResult.SUCCESS;
+      return true;
     case OpteeMsgCmd.stopAsyncNotif:
-      // No driver of the simulation has a bottom half: with notifications there is nothing to do.
-      if (core.configuration.asyncNotif) return true;
-      break;
+      if (!core.configuration.asyncNotif) break;
+      thread.activity = 'stop notifications';
+      core.asyncNotif.started = false;
+      yield* finish(core.notificationDriver.stopped?.());
+      message.ret = TeeResult.SUCCESS;
+      return true;
     default:
       break;
   }
   core.log(`unknown message command ${command}`);
   return false;
+}
+
+function* finish(work: void | Promise<void>): Routine<void> {
+  if (work !== undefined) yield* until(work);
 }
 
 function answer(message: MsgArg, result: number, origin: number): void {

@@ -5,6 +5,7 @@ export type { SecureWorldEvent } from './core.js';
 export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } from './faults.js';
 export { composeFaults } from './faults.js';
 export type { FsRpc } from './fs-rpc.js';
+export type { NotificationDriver } from './notif.js';
 export type { SimulatedWorldOptions, ThreadReport } from './simulated-world.js';
 export { SimulatedWorld } from './simulated-world.js';
 export type { TaCall } from './ta-call.js';

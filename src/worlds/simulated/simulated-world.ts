@@ -9,12 +9,14 @@ import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
 import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { MemoryRange } from '../../protocol/physical-memory.js';
 import { pageSize } from '../../protocol/physical-memory.js';
-import type { SecureWorld } from '../../protocol/secure-world.js';
+import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
+import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
 import { entryFast } from './entry-fast.js';
 import type { Faults } from './faults.js';
 import { NonSecureMemory } from './non-secure-memory.js';
+import type { NotificationDriver } from './notif.js';
 import { start } from './routine.js';
 import { TaManager } from './ta-manager.js';
 import type { ThreadState } from './thread.js';
@@ -42,6 +44,8 @@ export interface SimulatedWorldOptions {
   readonly schedule?: Schedule;
   readonly random?: Random;
   readonly faults?: Faults;
+  /** What secure world's drivers do with asynchronous notifications; nothing when left out. */
+  readonly notificationDriver?: NotificationDriver;
   /** Is told what happens inside. */
   readonly trace?: (event: SecureWorldEvent) => void;
 }
@@ -69,7 +73,7 @@ const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte 
  * real one. Its trusted applications are written in TypeScript.
  *
  * Not simulated, and refused where it is asked for: FF-A, virtualization, protected memory and the secure data path,
- * messages that cross pages which do not adjoin. Nothing in it raises an asynchronous notification. A trusted
+ * messages that cross pages which do not adjoin. A trusted
  * application finds no cryptography, no secure storage and no sessions to other applications here.
  *
  * What nothing suspends is answered at once. What waits, waits for promises and for the clock given, so that with a
@@ -111,9 +115,25 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       options.random ?? seededRandom(0),
       options.faults ?? {},
       options.trace,
+      options.notificationDriver ?? {},
     );
-    const applications = options.trustedApplications ?? [];
+    const given = options.trustedApplications ?? [];
+    // One of the caller's own with the same UUID takes its place.
+    const applications = [deviceEnumerationPta(given), ...given];
     this.manager = new TaManager(this.core, new Map(applications.map((ta) => [ta.uuid, ta])));
+  }
+
+  get notificationInterrupt(): InterruptSource {
+    return this.core.asyncNotif;
+  }
+
+  /**
+   * Something happened in secure world that the normal world is to know: a value becomes pending, the interrupt comes.
+   * @param value 1..63; 0 asks for bottom half processing.
+   * @returns false when the normal world takes no notifications.
+   */
+  notify(value: number): boolean {
+    return this.core.asyncNotif.send(value);
   }
 
   get conduit(): Conduit {
