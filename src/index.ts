@@ -13,7 +13,8 @@ export type { SecureWorld } from './protocol/secure-world.js';
 export { TeeOrigin, TeeResult } from './protocol/tee-result.js';
 export type { ReeFile, ReeFileSystem } from './supplicant/ree-file-system.js';
 export type { TaStore } from './supplicant/ta-store.js';
-export type { TimedTraceEvent, TraceEvent } from './trace/trace.js';
+export type { TimedTraceEvent, TraceEvent } from './trace/event.js';
+export { Trace } from './trace/trace.js';
 export {
   type PseudoTa,
   type TaCall,

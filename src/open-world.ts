@@ -46,12 +46,11 @@ export interface OpenWorldOptions {
 export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
   try {
     const clock = options.clock ?? machineClock;
-    const { driver, info } = await openSmcDriver(world, {
-      queue: options.queue ?? 'hand-off',
-      clock,
-      schedule: options.schedule ?? immediateSchedule,
-      trace: options.trace ?? new Trace(clock),
-    });
+    const queue = options.queue ?? 'hand-off';
+    const trace = options.trace ?? new Trace(clock);
+    const schedule = options.schedule ?? immediateSchedule;
+    const { driver, info } = await openSmcDriver(world, { queue, clock, schedule, trace });
+    trace.describe({ world: world.name, queue, threads: info.threadCount });
     const settings = options.supplicant ?? {};
     const { pool, supplicant: requests } = driver.optee;
     const supplicant =

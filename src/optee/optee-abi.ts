@@ -3,7 +3,7 @@ import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeVersion } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import type { CallPurpose } from '../trace/trace.js';
+import type { CallPurpose } from '../trace/event.js';
 import type { MessageSlot } from './arg-cache.js';
 
 /** One yielding call, from its place in the queue to its return. */

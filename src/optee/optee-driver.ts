@@ -6,7 +6,7 @@ import type { InvokeRequest, OpenSessionRequest, TeeDriver, TeeReply, TeeVersion
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
-import type { CallPurpose } from '../trace/trace.js';
+import type { CallPurpose } from '../trace/event.js';
 import type { ArgCache, MessageSlot } from './arg-cache.js';
 import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
