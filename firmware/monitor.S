@@ -1,8 +1,8 @@
 /*
- * The EL3 monitor: boots OP-TEE at S-EL1 on every CPU and switches between it and the proxy.
+ * The EL3 monitor: boots OP-TEE at S-EL1 on every CPU and switches between it and the normal world.
  *
- * The proxy runs at NS-EL2, so all EL1 registers (and SP_EL0) always belong to OP-TEE: a world switch changes SCR_EL3,
- * the general registers, and where ERET goes; nothing else. SP_EL3 points to the CPU's context at all times.
+ * A world switch changes SCR_EL3, the general registers, where ERET goes, and what the normal world's header
+ * (NORMAL_WORLD) adds. SP_EL3 points to the CPU's context at all times.
  *
  * OP-TEE's side of the conversation is that of TF-A's dispatcher for it: core/arch/arm/include/sm/optee_smc.h and
  * teesmc_opteed.h of OP-TEE/optee_os.
@@ -30,7 +30,6 @@
 #define SCR_SECURE		0xc30		/* RW: EL1 is AArch64; ST: OP-TEE may use the secure timer; RES1 */
 #define SCR_NORMAL		0x435		/* RW; NS; FIQ: secure interrupts come here; RES1 */
 #define SPSR_EL1H		0x3c5		/* EL1 on its own stack, D, A, I, F masked */
-#define SPSR_EL2H		0x3c9		/* likewise EL2 */
 #define SCTLR_EL1_COLD		0x30d00800	/* MMU and caches off, RES1 bits: what a cold OP-TEE expects */
 #define SCTLR_EL3_VALUE		0x30c51830	/* MMU off; RES1 bits */
 
@@ -40,6 +39,8 @@
 #define OPTEED_CALL_DONE	0x0005		/* x1..x4 are the caller's x0..x3 */
 #define OPTEED_FIQ_DONE		0x0006
 #define EC_SMC64		0x17
+
+#include NORMAL_WORLD
 
 	.section .monitor, "ax"
 	.global	_start
@@ -100,6 +101,7 @@ _start:
 	mov	x0, #SCTLR_EL1_COLD & 0xffff
 	movk	x0, #SCTLR_EL1_COLD >> 16, lsl #16
 	msr	sctlr_el1, x0
+	prepare_normal_world
 	cbnz	x19, later_cpu
 
 first_cpu:
@@ -149,6 +151,7 @@ later_cpu:
 	msr	s3_0_c12_c12_1, x0		/* ICC_EOIR1_EL1 */
 2:	ldr	x0, [x1]
 	cbz	x0, 1b
+	unless_started	1b
 	add	x0, x0, #VECTOR_CPU_ON
 	msr	elr_el3, x0
 	mov	x2, #0
@@ -198,6 +201,7 @@ park:	wfi
 
 	/* x16 = where in OP-TEE; x0..x7 as OP-TEE shall see them */
 	.macro	enter_optee
+	switch_to_optee
 	msr	elr_el3, x16
 	ldr	x17, [sp, #CONTEXT_S_SPSR]
 	msr	spsr_el3, x17
@@ -219,7 +223,7 @@ from_normal_world:
 	/* Only a trusted OS's own range gets to OP-TEE; it sees neither PSCI nor other services. */
 	ubfx	x16, x0, #24, #6
 	cmp	x16, #TRUSTED_OS_FIRST_OWNER
-	b.lo	unknown
+	b.lo	normal_world_service
 	ldp	x16, x17, [sp, #CONTEXT_SCRATCH]
 	save_normal_world
 	ldr	x16, =VECTORS
@@ -250,7 +254,7 @@ from_optee:
 	cmp	w16, #OPTEED_FIQ_DONE
 	b.eq	interrupt_done
 	cmp	w16, #OPTEED_ON_DONE
-	b.eq	to_proxy
+	b.eq	start
 	cmp	w16, #OPTEED_ENTRY_DONE
 	b.ne	unknown
 
@@ -262,15 +266,13 @@ entry_done:
 	msr	s3_0_c12_c11_5, x16		/* ICC_SGI1R_EL1: all CPUs but the first */
 	isb
 
-to_proxy:
-	ldr	x16, =PROXY
-	msr	elr_el3, x16
-	mov	x16, #SPSR_EL2H
-	msr	spsr_el3, x16
+start:
+	switch_to_normal_world
 	mov	x16, #SCR_NORMAL
 	msr	scr_el3, x16
 	mrs	x0, mpidr_el1
 	and	x0, x0, #0xff
+	start_normal_world
 	eret
 
 interrupt_done:
@@ -285,6 +287,7 @@ call_done:
 	mov	x3, x4
 
 to_normal_world:
+	switch_to_normal_world
 	/* All but the results as they were: the caller keeps its registers and sees none of OP-TEE's. */
 	ldp	x30, x16, [sp, #CONTEXT_NS_X + 0xf0]
 	ldr	x17, [sp, #CONTEXT_NS_SPSR]
@@ -307,6 +310,9 @@ to_normal_world:
 	ldp	x28, x29, [sp, #CONTEXT_NS_X + 0xe0]
 	eret
 
+normal_world_service:
+	serve_normal_world
+	b	unknown
 service:
 	/* OP-TEE asks for the SMCCC version while it boots, and stops when there is none. */
 	mov	w16, #0x80000000

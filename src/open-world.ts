@@ -3,26 +3,10 @@ import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { openSmcDriver } from './optee/open-driver.js';
-import { RpcCommand } from './protocol/optee-rpc-command.js';
 import type { SecureWorld } from './protocol/secure-world.js';
-import { fsService } from './supplicant/fs-service.js';
-import { MemoryFileSystem } from './supplicant/memory-file-system.js';
-import type { ReeFileSystem } from './supplicant/ree-file-system.js';
-import { Supplicant, type SupplicantService } from './supplicant/supplicant.js';
-import { loadTaService, type TaStore } from './supplicant/ta-store.js';
+import { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
 import type { ClientIdentity } from './tee/login.js';
 import { Trace } from './trace/trace.js';
-
-export interface SupplicantSettings {
-  /** Where images of trusted applications come from, asked in order. */
-  readonly taStores?: readonly TaStore[];
-  /** What secure storage writes to; memory that goes with the TEE when left out. */
-  readonly fileSystem?: ReeFileSystem;
-  /** Further services, or others in place of the usual, by `RpcCommand`. */
-  readonly services?: ReadonlyMap<number, SupplicantService>;
-  /** A service failed in a way that is no TEE result. By default the error becomes an uncaught exception. */
-  readonly onError?: (error: unknown) => void;
-}
 
 export interface OpenWorldOptions {
   /** The call queue's discipline; `hand-off` when left out. */
@@ -51,32 +35,11 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
     const schedule = options.schedule ?? immediateSchedule;
     const { driver, info } = await openSmcDriver(world, { queue, clock, schedule, trace });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
-    const settings = options.supplicant ?? {};
-    const { pool, supplicant: requests } = driver.optee;
-    const supplicant =
-      settings === false
-        ? undefined
-        : new Supplicant(requests, {
-            services: new Map<number, SupplicantService>([
-              [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
-              [RpcCommand.fs, fsService(settings.fileSystem ?? new MemoryFileSystem())],
-              ...(settings.services ?? []),
-            ]),
-            allocate: (size) => pool.allocate(size),
-            onError: settings.onError ?? throwUncaught,
-          });
-    return new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, async () => {
-      await supplicant?.[Symbol.asyncDispose]();
-      await world[Symbol.asyncDispose]();
-    });
+    const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);
+    if (options.supplicant !== false) startSupplicant(tee, options.supplicant);
+    return tee;
   } catch (error) {
     await world[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-function throwUncaught(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }

@@ -51,7 +51,7 @@ function conformFile(file: string, text: string | Error): FileOutcome {
   try {
     const trace = parseTraceFile(text);
     const difference = replayTrace(trace);
-    if (difference !== undefined) return { file, outcome: 'differ', line: describe(difference) };
+    if (difference !== undefined) return { file, outcome: 'differ', line: describeDifference(difference) };
     return { file, outcome: 'conform', line: `conforms (${trace.variant}, ${trace.steps.length} steps)` };
   } catch (error) {
     if (error instanceof TraceFileError) return { file, outcome: 'unreadable', line: error.message };
@@ -68,7 +68,7 @@ async function traceFiles(path: string): Promise<string[]> {
     .map((entry) => join(path, entry));
 }
 
-function describe({ at, field, expected, actual }: Difference): string {
+export function describeDifference({ at, field, expected, actual }: Difference): string {
   const where = typeof at === 'number' ? `step ${at}` : at;
   return `differs at ${where}, ${field}: expected ${show(expected)}, actual ${show(actual)}`;
 }

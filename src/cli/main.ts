@@ -2,9 +2,15 @@
 import { Command } from 'commander';
 import { addConformCommand } from './conform.js';
 import { addDoctorCommand } from './doctor.js';
+import { addExploreCommand } from './explore.js';
 import { addOpteeCommand } from './optee.js';
+import { addReplayCommand } from './replay.js';
+import { addRunCommand } from './run.js';
 
 const program = new Command('normalworld').description('The OP-TEE driver of Linux in TypeScript');
+addRunCommand(program);
+addExploreCommand(program);
+addReplayCommand(program);
 addConformCommand(program);
 addOpteeCommand(program);
 addDoctorCommand(program);

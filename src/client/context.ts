@@ -6,7 +6,7 @@ import type { TeeDevice } from '../tee/tee-device.js';
 import { badParameters, TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { Parameters } from './parameters.js';
-import { KernelSession, Session } from './session.js';
+import { KernelSession, Session, withTrouble } from './session.js';
 import { SharedMemory } from './shared-memory.js';
 import { TemporaryMemory } from './temporary-memory.js';
 
@@ -25,6 +25,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   protected readonly teeContext: TeeContext;
   protected readonly temporaryMemory: TemporaryMemory;
   private closed: Promise<void> | undefined;
+  private ended = false;
 
   constructor(
     protected readonly device: TeeDevice,
@@ -52,7 +53,10 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
       const reply = await this.device.openSession(this.teeContext, application, login, operation.params);
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, `opening a session with ${application}`, { outputs });
+        throw new TeecError(reply.result, reply.origin, withTrouble(`opening a session with ${application}`, reply), {
+          outputs,
+          sizes: operation.sizes(),
+        });
       return new this.sessionClass(application, reply.session, this.device, this.teeContext, this.temporaryMemory);
     } finally {
       await operation.release();
@@ -73,8 +77,20 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
 
   /** TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. */
   close(): Promise<void> {
-    this.closed ??= this.device.closeContext(this.teeContext);
+    this.closed ??= this.device.closeContext(this.teeContext).finally(() => {
+      this.ended = true;
+    });
     return this.closed;
+  }
+
+  /**
+   * The client dies, as a process that is killed: calls in flight are cancelled, and what they wait for from the
+   * supplicant is withdrawn. Sessions close as their calls come back, then the memory is given back. Calls in flight
+   * still settle. A close that waits is hurried on by it.
+   */
+  kill(): Promise<void> {
+    if (!this.ended) this.device.killContext(this.teeContext);
+    return this.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

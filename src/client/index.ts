@@ -2,6 +2,7 @@
 export type { ClientIdentity, Login } from '../tee/login.js';
 export { TeecError } from '../tee/teec-error.js';
 export { Context, KernelContext, type OpenSessionOptions, type UserLogin } from './context.js';
+export type { TeeDeviceDescription } from './devices.js';
 export {
   memref,
   none,
@@ -16,4 +17,4 @@ export {
 } from './parameters.js';
 export { type InvokeOptions, KernelSession, Session } from './session.js';
 export { SharedMemory } from './shared-memory.js';
-export { type ContextOptions, Tee } from './tee.js';
+export { type ContextOptions, Tee, type WaitingCall } from './tee.js';

@@ -74,6 +74,11 @@ export class Operation {
     return outputs;
   }
 
+  /** The size of each memory reference as it came back: with SHORT_BUFFER, what would be needed. */
+  sizes(): (undefined | number)[] {
+    return this.params.map((param) => (param.type === 'memref' ? param.size : undefined));
+  }
+
   /** Give temporary memory back; a promise when there is any. */
   release(): Promise<void> | undefined {
     const { temporary } = this;
@@ -94,15 +99,15 @@ export class Operation {
     if (parameter === undefined || parameter.kind === 'none' || parameter.direction === 'input') return undefined;
     if (parameter.kind === 'value') return param?.type === 'value' ? { a: param.a >>> 0, b: param.b >>> 0 } : undefined;
     if (param?.type !== 'memref') return undefined;
-    // A size larger than the buffer says what would be needed; nothing beyond the buffer was written.
-    if (parameter.kind === 'shared-memref') {
-      const size = Math.min(param.size, parameter.size);
+    const shared = parameter.kind === 'shared-memref';
+    const room = shared ? parameter.size : (parameter.buffer?.length ?? 0);
+    // A size larger than the room says what would be needed; then nothing was written.
+    const size = param.size <= room ? param.size : 0;
+    if (shared) {
       parameter.memory.copyOut(parameter.offset, size);
       return parameter.memory.bytes.subarray(parameter.offset, parameter.offset + size);
     }
-    const { buffer } = parameter;
-    if (buffer === null) return new Uint8Array(0);
-    const written = buffer.subarray(0, Math.min(param.size, buffer.length));
+    const written = parameter.buffer?.subarray(0, size) ?? new Uint8Array(0);
     this.temporary?.get(index)?.read(0, written);
     return written;
   }

@@ -2,6 +2,7 @@ import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
+import type { TeeReply } from '../tee/tee-driver.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { ParameterOutputs, Parameters } from './parameters.js';
@@ -34,8 +35,8 @@ export class Session implements AsyncDisposable {
    * TEEC_InvokeCommand.
    * @param command the TA's command, 0..2^32-1.
    * @returns what came back in each parameter.
-   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same
-   *   (the size wanted, with SHORT_BUFFER).
+   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
+   *   its `sizes` what a TA that answers SHORT_BUFFER wants.
    */
   invoke<const P extends Parameters>(
     command: number,
@@ -55,7 +56,11 @@ export class Session implements AsyncDisposable {
       const pending = this.device.invoke(this.context, { session: this.id, command, cancelId }, operation.params);
       const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
       const outputs = operation.outputs();
-      if (reply.result !== TeeResult.SUCCESS) throw new TeecError(reply.result, reply.origin, doing(), { outputs });
+      if (reply.result !== TeeResult.SUCCESS)
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply), {
+          outputs,
+          sizes: operation.sizes(),
+        });
       return outputs;
     } finally {
       const released = operation.release();
@@ -87,6 +92,11 @@ export class Session implements AsyncDisposable {
       await cancelling;
     }
   }
+}
+
+/** What was being done, with what went wrong on the way: it often says more than the result. */
+export function withTrouble(doing: string, { trouble }: TeeReply): string {
+  return trouble === undefined ? doing : `${doing} (${trouble})`;
 }
 
 /** A session of a client inside the kernel. */

@@ -1,6 +1,7 @@
+import { isAsleep } from '../explore/properties.js';
 import { QueueModel } from '../explore/queue-model.js';
+import { takeTraceStep, traceState } from '../explore/trace-step.js';
 import { modelConfig, type TraceFile } from './trace-file.js';
-import { isAsleep, takeTraceStep, traceState } from './trace-state.js';
 
 /** Where a discipline does something else than the trace says. */
 export interface Difference {

@@ -30,6 +30,8 @@ export type Stage =
   | 'waiting'
   /** May make its SMC. */
   | 'ready'
+  /** Secure world has answered ETHREAD_LIMIT; the call queue does not know yet (hand-off only). */
+  | 'limited'
   | 'in_secure'
   /** Suspended: the thread context stays allocated. */
   | 'in_rpc'
@@ -48,6 +50,7 @@ export type Step =
   | 'requeue'
   | 'recheck'
   | 'smc'
+  | 'thread_limit'
   | 'rpc_out'
   | 'rpc_back'
   | 'smc_return'
@@ -68,6 +71,8 @@ export class Caller {
   constructor(
     readonly label: number,
     readonly operations: readonly Operation[],
+    /** Begins again when it is through its list. */
+    readonly repeats: boolean,
   ) {
     this.waiter = new CallWaiter(label);
     this.stage = operations.length > 0 ? 'idle' : 'done';
@@ -82,6 +87,7 @@ export class Caller {
 
   endOperation(): void {
     this.index++;
+    if (this.repeats && this.index === this.operations.length) this.index = 0;
     this.stage = this.index < this.operations.length ? 'idle' : 'done';
   }
 }

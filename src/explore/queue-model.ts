@@ -1,5 +1,6 @@
-import type { CallQueue, DisciplineName, QueueStep } from '../optee/call-queue/call-queue.js';
+import type { DisciplineName, QueueStep } from '../optee/call-queue/call-queue.js';
 import { createCallQueue } from '../optee/call-queue/disciplines.js';
+import type { StorableCallQueue } from '../optee/call-queue/storable.js';
 import { Caller, type Operation, type Step } from './caller.js';
 
 /** Linux's -EINVAL. */
@@ -18,13 +19,15 @@ export interface ModelConfig {
   /** Sessions 0 to this less one are system sessions from the start, as far as the discipline grants it. */
   readonly initialSystemSessions: number;
   readonly callers: readonly (readonly Operation[])[];
+  /** Which callers repeat their list for ever; the rest end. */
+  readonly repeating?: readonly number[];
 }
 
 /** What a step gave, besides the new state; the fields that a step does not set keep their last value. */
 export interface StepOutcome {
   /** `system_session`, `begin`: 0 or -EINVAL. */
   rc: number;
-  /** `wait_init`: the caller must wait. */
+  /** `wait_init`, `thread_limit`: the caller must wait. */
   needWait: boolean;
   /** `requeue`: a completion was thrown away. */
   discarded: boolean;
@@ -40,16 +43,22 @@ export interface StepOutcome {
  * a list of callers.
  */
 export class QueueModel {
-  readonly queue: CallQueue;
+  readonly queue: StorableCallQueue;
   readonly callers: readonly Caller[];
   readonly sessionIsSystem: boolean[];
   readonly sessionIsClosed: boolean[];
   secureFree: number;
   readonly outcome: StepOutcome = { rc: 0, needWait: false, discarded: false, claimed: false, entered: false };
 
-  constructor(readonly config: ModelConfig) {
-    this.queue = createCallQueue(config.discipline, config.totalThreadCount);
-    this.callers = config.callers.map((operations, label) => new Caller(label, operations));
+  /** @param queue the queue to drive, when it is not the discipline's own. */
+  constructor(
+    readonly config: ModelConfig,
+    queue?: StorableCallQueue,
+  ) {
+    this.queue = queue ?? createCallQueue(config.discipline, config.totalThreadCount);
+    this.callers = config.callers.map(
+      (operations, label) => new Caller(label, operations, config.repeating?.includes(label) ?? false),
+    );
     this.secureFree = config.secureThreads;
     this.sessionIsClosed = Array.from({ length: SESSION_COUNT }, () => false);
     this.sessionIsSystem = this.sessionIsClosed.map((_, s) => s < config.initialSystemSessions && this.queue.reserve());
@@ -74,6 +83,8 @@ export class QueueModel {
         }
       case 'ready':
         return 'smc';
+      case 'limited':
+        return 'thread_limit';
       case 'in_secure':
         if (caller.rpcLeft > 0) return 'rpc_out';
         return this.mayReturn(caller.operation) ? 'smc_return' : undefined;
@@ -122,9 +133,15 @@ export class QueueModel {
         if (outcome.entered) {
           this.secureFree--;
           caller.stage = 'in_secure';
+        } else if (queue.thinksOnThreadLimit) {
+          caller.stage = 'limited';
         } else {
           this.follow(caller, queue.threadLimit(waiter));
         }
+        break;
+      case 'thread_limit':
+        this.follow(caller, queue.threadLimit(waiter));
+        outcome.needWait = caller.stage === 'waiting';
         break;
       case 'rpc_out':
         caller.rpcLeft--;

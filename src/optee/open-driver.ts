@@ -11,6 +11,7 @@ import { Optee } from './optee.js';
 import { OpteeDriver } from './optee-driver.js';
 import { ShmPool } from './shm-pool.js';
 import { SmcAbi } from './smc-abi.js';
+import { SmcNotificationSource } from './smc-notification.js';
 import { probeSmc, type SecureWorldInfo } from './smc-probe.js';
 import { SupplicantQueue } from './supplicant-queue.js';
 
@@ -53,5 +54,11 @@ export async function openSmcDriver(
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
   if (info.rpcParamCount === 0) await abi.enableShmCache();
-  return { driver: new OpteeDriver(optee, abi, abi.argCache), info };
+  const driver = new OpteeDriver(optee, abi, abi.argCache);
+  if (world.notificationInterrupt !== undefined && (info.capabilities & SecureWorldCapability.asyncNotif) !== 0)
+    await driver.takeNotifications(
+      world.notificationInterrupt,
+      new SmcNotificationSource(optee, world.conduit, info.maxNotificationValue),
+    );
+  return { driver, info };
 }

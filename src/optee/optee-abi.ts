@@ -3,7 +3,7 @@ import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeVersion } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import type { CallPurpose } from '../trace/event.js';
+import type { CallPurpose } from '../trace/trace.js';
 import type { MessageSlot } from './arg-cache.js';
 
 /** One yielding call, from its place in the queue to its return. */
@@ -16,6 +16,8 @@ export interface Call {
   readonly session: number;
   /** It belongs to a system session and may use the thread kept in reserve. */
   readonly system: boolean;
+  /** The first thing that the normal world could not do for it, for people: it may explain the result. */
+  trouble: string | undefined;
 }
 
 /**

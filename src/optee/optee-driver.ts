@@ -1,4 +1,5 @@
 import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
+import type { InterruptSource } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
 import { uuidOctets } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
@@ -6,8 +7,9 @@ import type { InvokeRequest, OpenSessionRequest, TeeDriver, TeeReply, TeeVersion
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
-import type { CallPurpose } from '../trace/event.js';
+import type { CallPurpose } from '../trace/trace.js';
 import type { ArgCache, MessageSlot } from './arg-cache.js';
+import { AsyncNotifications, type NotificationSource } from './async-notification.js';
 import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 
@@ -16,6 +18,10 @@ interface OpteeSession {
   readonly id: number;
   /** Its calls may use the thread kept in reserve: Linux's `use_sys_thread`. */
   system: boolean;
+  /** Its invokes in flight. */
+  calls: number;
+  /** Called when the last of them returns, in a context that closes. */
+  idle: (() => void) | undefined;
 }
 
 /** What the driver keeps of a client context: Linux's `struct optee_context_data`. */
@@ -30,9 +36,13 @@ interface ContextData {
 /** Parameters of an OPEN_SESSION ahead of the client's: the TA's UUID; the client's UUID and login class. */
 const openSessionMetaParams = 2;
 
+/** Of calls that belong to none. */
+const noSession = { id: 0, system: false } as const;
+
 /** The OP-TEE driver over one ABI: Linux's call.c. */
 export class OpteeDriver implements TeeDriver {
   private readonly contexts = new Map<TeeContext, ContextData>();
+  private notifications: AsyncNotifications | undefined;
 
   constructor(
     readonly optee: Optee,
@@ -48,15 +58,37 @@ export class OpteeDriver implements TeeDriver {
     this.contexts.set(context, { sessions: new Map(), callsInFlight: 0, closing: false, idle: undefined });
   }
 
+  abandon(context: TeeContext): void {
+    const data = this.dataOf(context);
+    this.optee.supplicant.withdraw(context);
+    // Best effort, as every cancellation: the call may be on its way back, and the TA may not care.
+    for (const session of data.sessions.values())
+      if (session.calls > 0) this.cancelRequest(context, session.id, 0).catch(() => undefined);
+  }
+
   async release(context: TeeContext): Promise<void> {
     const data = this.dataOf(context);
     data.closing = true;
+    const sessions = [...data.sessions.values()];
+    // A session whose own calls are back does not wait for those of others: its TA may be wanted.
+    const busy = sessions.filter((session) => session.calls > 0);
+    const closings = busy.map(async (session) => {
+      await new Promise<void>((resolve) => {
+        session.idle = resolve;
+      });
+      await this.closeFoundSession(context, data, session);
+    });
+    closings.push(this.closeAll(context, data, (session) => !busy.includes(session)));
+    const closing = Promise.allSettled(closings);
     if (data.callsInFlight > 0)
       await new Promise<void>((resolve) => {
         data.idle = resolve;
       });
-    for (const session of [...data.sessions.values()]) await this.closeFoundSession(context, data, session);
+    await closing;
+    // Sessions that were being opened when the context closed.
+    const late = await Promise.allSettled([this.closeAll(context, data, () => true)]);
     this.contexts.delete(context);
+    for (const result of [...(await closing), ...late]) if (result.status === 'rejected') throw result.reason;
   }
 
   async openSession(
@@ -78,8 +110,9 @@ export class OpteeDriver implements TeeDriver {
         msg.octets(1).set(uuidOctets(request.client.uuid));
         for (let index = 0; index < params.length; index++)
           this.abi.toMsgParam(msg, openSessionMetaParams + index, paramAt(params, index));
-        await this.abi.call(this.newCall(context, 'open-session', 0, false), slot);
-        const reply = replyOf(msg, 'opening a session');
+        const call = this.newCall(context, 'open-session', 0, false);
+        await this.abi.call(call, slot);
+        const reply = replyOf(msg, call, 'opening a session');
         const session = msg.session;
         if (reply.result === TeeResult.SUCCESS) this.addSession(context, data, session, request.uuid);
         try {
@@ -102,8 +135,10 @@ export class OpteeDriver implements TeeDriver {
 
   async invoke(context: TeeContext, request: InvokeRequest, params: readonly TeeParam[]): Promise<TeeReply> {
     const data = this.beginCall(context);
+    let session: OpteeSession | undefined;
     try {
-      const session = this.findSession(data, request.session, 'invoking a command');
+      session = this.findSession(data, request.session, 'invoking a command');
+      session.calls++;
       const { system } = session;
       const acquired = this.argCache.acquire(system);
       const slot = acquired instanceof Promise ? await acquired : acquired;
@@ -115,8 +150,9 @@ export class OpteeDriver implements TeeDriver {
         msg.session = request.session;
         msg.cancelId = request.cancelId;
         for (let index = 0; index < params.length; index++) this.abi.toMsgParam(msg, index, paramAt(params, index));
-        await this.abi.call(this.newCall(context, 'invoke', session.id, system), slot);
-        const reply = replyOf(msg, 'invoking a command');
+        const call = this.newCall(context, 'invoke', session.id, system);
+        await this.abi.call(call, slot);
+        const reply = replyOf(msg, call, 'invoking a command');
         for (let index = 0; index < params.length; index++)
           this.abi.updateFromMsgParam(msg, index, paramAt(params, index));
         return reply;
@@ -124,6 +160,7 @@ export class OpteeDriver implements TeeDriver {
         this.argCache.release(slot);
       }
     } finally {
+      if (session !== undefined && --session.calls === 0) session.idle?.();
       this.endCall(data);
     }
   }
@@ -180,7 +217,19 @@ export class OpteeDriver implements TeeDriver {
     }
   }
 
+  /** Take secure world's notifications from now on. */
+  async takeNotifications(interrupt: InterruptSource, source: NotificationSource): Promise<void> {
+    const { kernelContext } = this.optee;
+    this.notifications = new AsyncNotifications(this.optee, source, (purpose, command) =>
+      this.shortCall(kernelContext, purpose, noSession, (msg) => {
+        msg.cmd = command;
+      }),
+    );
+    await this.notifications.start(interrupt);
+  }
+
   async remove(): Promise<void> {
+    await this.notifications?.stop();
     this.optee.supplicant.close();
     await this.abi.remove();
   }
@@ -191,9 +240,21 @@ export class OpteeDriver implements TeeDriver {
         this.optee.violation(0, `secure world opened session ${id}, which is open already`);
         throw commsError(TeeResult.ERROR_COMMUNICATION, `opening a session: secure world gave session ${id} twice`);
       }
-    data.sessions.set(id, { id, system: false });
+    data.sessions.set(id, { id, system: false, calls: 0, idle: undefined });
     const { trace } = this.optee;
     if (trace.on) trace.emit({ type: 'session-open', session: id, context: context.label, uuid });
+  }
+
+  /** One after the other. @throws the first failure, after all have been closed. */
+  private async closeAll(
+    context: TeeContext,
+    data: ContextData,
+    which: (session: OpteeSession) => boolean,
+  ): Promise<void> {
+    const failures: unknown[] = [];
+    for (const session of [...data.sessions.values()].filter(which))
+      await this.closeFoundSession(context, data, session).catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 
   /** The session is out of the list before the call, so that nobody uses it any more: `optee_close_session()`. */
@@ -217,7 +278,7 @@ export class OpteeDriver implements TeeDriver {
   private async shortCall(
     context: TeeContext,
     purpose: CallPurpose,
-    session: OpteeSession,
+    session: Pick<OpteeSession, 'id' | 'system'>,
     write: (msg: MsgArg) => void,
   ): Promise<void> {
     const slot: MessageSlot = await this.argCache.acquire(session.system);
@@ -267,7 +328,7 @@ export class OpteeDriver implements TeeDriver {
   }
 }
 
-function replyOf(msg: MsgArg, doing: string): TeeReply {
+function replyOf(msg: MsgArg, { trouble }: Call, doing: string): TeeReply {
   const result = msg.ret;
   const origin = msg.retOrigin;
   if (
@@ -276,7 +337,7 @@ function replyOf(msg: MsgArg, doing: string): TeeReply {
     origin === TeeOrigin.COMMS ||
     origin === TeeOrigin.API
   )
-    return { result, origin };
+    return trouble === undefined ? { result, origin } : { result, origin, trouble };
   // A success needs no origin.
   if (result === TeeResult.SUCCESS) return { result, origin: TeeOrigin.TRUSTED_APP };
   throw commsError(

@@ -6,11 +6,14 @@ import type { Trace } from '../trace/trace.js';
 import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
 import type { Call } from './optee-abi.js';
+import type { RpcInService } from './rpc-in-service.js';
 import type { ShmPool } from './shm-pool.js';
 import type { SupplicantQueue } from './supplicant-queue.js';
 
 /** What the parts of one driver instance share: Linux's `struct optee`. */
 export class Optee {
+  /** RPCs that are being served. */
+  readonly rpcs = new Set<RpcInService>();
   private calls = 0;
 
   constructor(
@@ -26,7 +29,7 @@ export class Optee {
   ) {}
 
   newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
-    return { id: ++this.calls, context, purpose, session, system };
+    return { id: ++this.calls, context, purpose, session, system, trouble: undefined };
   }
 
   /** Secure world broke the protocol in this call (0: in none); it was refused and nothing was lost. */

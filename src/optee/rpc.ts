@@ -1,6 +1,6 @@
 import { sleep } from '../clock/clock.js';
 import { attrNoncontig, MsgArg, msgArgSize, OpteeMsgAttr } from '../protocol/optee-msg.js';
-import { RpcCommand, RpcNotification, RpcShmType } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, RpcNotification, RpcShmType, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam, TeeValueParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
@@ -10,6 +10,7 @@ import type { NotificationResult } from './notification.js';
 import type { Optee } from './optee.js';
 import type { Call } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
+import type { RpcInService } from './rpc-in-service.js';
 
 /** What one call keeps between its RPCs: Linux's `struct optee_call_ctx`. */
 export interface RpcState {
@@ -84,13 +85,25 @@ export class RpcServer {
         command,
         ...(paramCount > 0 ? { a: request.a(0), b: request.b(0) } : {}),
       });
+    const { rpcs } = this.optee;
+    const inService: RpcInService = {
+      call: state.call,
+      command,
+      a: paramCount > 0 ? request.a(0) : 0,
+      b: paramCount > 0 ? request.b(0) : 0,
+      since: this.optee.clock.now(),
+    };
+    rpcs.add(inService);
     try {
       live.ret = await this.serve(state, request, paramCount, live);
     } catch (error) {
       if (error instanceof RpcRefusal) live.ret = error.result;
       else if (error instanceof TeecError) live.ret = error.code;
       else throw error;
+      state.call.trouble ??= `${rpcCommandName(command)}: ${error.message}`;
       this.optee.violation(state.call.id, error.message);
+    } finally {
+      rpcs.delete(inService);
     }
     if (trace.on) trace.emit({ type: 'rpc-end', call: state.call.id, command, result: live.ret });
   }
@@ -129,12 +142,12 @@ export class RpcServer {
       case RpcCommand.shmAlloc:
         return this.shmAlloc(state, request, paramCount, live);
       case RpcCommand.shmFree:
-        return this.shmFree(request, paramCount);
+        return this.shmFree(state.call, request, paramCount);
       case RpcCommand.i2cTransfer:
         // There is no I2C bus here.
         return TeeResult.ERROR_NOT_SUPPORTED;
       default:
-        return this.supplicantCommand(request, paramCount, live);
+        return this.supplicantCommand(state.call, request, paramCount, live);
     }
   }
 
@@ -181,7 +194,7 @@ export class RpcServer {
     const size = request.b(0);
     const { pool } = this.optee;
     let shm: TeeShm;
-    if (type === RpcShmType.appl) shm = await this.supplicantAlloc(size);
+    if (type === RpcShmType.appl) shm = await this.supplicantAlloc(state.call, size);
     else if (type === RpcShmType.kernel) shm = pool.allocate(size);
     else throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `SHM_ALLOC of memory type ${type}`);
     if (shm.pages === undefined) {
@@ -200,7 +213,7 @@ export class RpcServer {
     return TeeResult.SUCCESS;
   }
 
-  private async shmFree(request: MsgArg, paramCount: number): Promise<number> {
+  private async shmFree(call: Call, request: MsgArg, paramCount: number): Promise<number> {
     this.onlyValue(request, paramCount, OpteeMsgAttr.valueInput);
     const type = request.a(0);
     if (type !== RpcShmType.appl && type !== RpcShmType.kernel)
@@ -217,7 +230,7 @@ export class RpcServer {
       const params: TeeValueParam[] = [{ type: 'value', direction: 'inout', a: type, b: shm.id, c: 0 }];
       // Secure world's reference goes first, so that the supplicant's is the last.
       shm.put();
-      await this.optee.supplicant.request(RpcCommand.shmFree, params);
+      await this.optee.supplicant.request(call, RpcCommand.shmFree, params);
     } else {
       shm.put();
     }
@@ -225,22 +238,28 @@ export class RpcServer {
   }
 
   /** Memory that the supplicant can reach: it allocates it and tells its id in value[0].c. */
-  private async supplicantAlloc(size: number): Promise<TeeShm> {
+  private async supplicantAlloc(call: Call, size: number): Promise<TeeShm> {
     const param: TeeValueParam = { type: 'value', direction: 'inout', a: RpcShmType.appl, b: size, c: 0 };
-    const result = await this.optee.supplicant.request(RpcCommand.shmAlloc, [param]);
+    const result = await this.optee.supplicant.request(call, RpcCommand.shmAlloc, [param]);
     const shm = result === TeeResult.SUCCESS ? this.optee.pool.find(param.c) : undefined;
     if (shm === undefined)
       throw new RpcRefusal(TeeResult.ERROR_OUT_OF_MEMORY, `the supplicant has no memory of ${size} bytes`);
     return shm.get();
   }
 
-  private async supplicantCommand(request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
+  private async supplicantCommand(call: Call, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
     const params: TeeParam[] = [];
     for (let index = 0; index < paramCount; index++) params.push(fromMsgParam(request, index, this.optee.pool));
-    // The memory stays while the supplicant uses it, whoever frees it meanwhile.
-    const memory = params.flatMap((param) => (param.type === 'memref' && param.shm !== null ? [param.shm.get()] : []));
-    const result = await this.optee.supplicant.request(request.cmd, params);
-    for (const shm of memory) shm.put();
+    const result = await this.optee.supplicant.request(call, request.cmd, params);
+    params.forEach((param, index) => {
+      if (param.type === 'none' || param.direction === 'input') return;
+      const words = param.type === 'value' ? [param.a, param.b, param.c] : [param.size];
+      if (!words.every((word) => Number.isSafeInteger(word) && word >= 0))
+        throw new RpcRefusal(
+          TeeResult.ERROR_COMMUNICATION,
+          `the supplicant answered parameter ${index} with ${words.join(', ')}, which are no numbers of a message`,
+        );
+    });
     params.forEach((param, index) => {
       if (param.type === 'none' || param.direction === 'input') return;
       if (param.type === 'value') live.setWords(index, param.a, param.b, param.c);

@@ -83,6 +83,9 @@ export class ShmPool {
       pages = blocks.length === count ? blocks : Array.from({ length: count }, (_, page) => base + page * pageSize);
     }
     const contiguous = blocks.length === 1;
+    // What another client, or secure world, left there is nobody else's business.
+    const blockSize = contiguous ? size : pageSize;
+    for (const block of blocks) this.memory.window(block, blockSize).fill(0);
     const giveBack = (shm: TeeShm) => {
       this.byCookie.delete(shm.id);
       for (const block of blocks) this.allocator.release(block);

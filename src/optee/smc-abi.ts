@@ -31,6 +31,8 @@ import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
 const busyPauseMs = 1;
+/** How often to ask. */
+const busyRefusals = 100;
 
 /** OP-TEE over raw SMCs: Linux's smc_abi.c. */
 export class SmcAbi implements OpteeAbi {
@@ -114,10 +116,10 @@ export class SmcAbi implements OpteeAbi {
       throw error;
     } finally {
       rpcState.pageList?.put();
-      if (trace.on) trace.callEnd(call.id, smcReturn, back);
       trace.waker = call.id;
       callQueue.leave(waiter);
       trace.waker = 0;
+      if (trace.on) trace.callEnd(call.id, smcReturn, back);
     }
     if (smcReturn !== OpteeSmcReturn.ok)
       throw commsError(
@@ -162,13 +164,22 @@ export class SmcAbi implements OpteeAbi {
     });
   }
 
-  /** Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. */
+  /**
+   * Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. Secure world may
+   * never be idle (a thread context that an earlier boot stage lost counts as active): then its cache stays as it is,
+   * which costs RPCs but breaks nothing. Linux waits for ever here.
+   */
   private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
-    for (;;) {
+    for (let refusals = 0; refusals < busyRefusals; ) {
       const returned = await this.conduit.smc(smcRegisters(functionId));
-      if (returned.a0 === OpteeSmcReturn.ebusy) await sleep(this.optee.clock, busyPauseMs);
-      else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) return;
+      if (returned.a0 === OpteeSmcReturn.ebusy) {
+        refusals++;
+        await sleep(this.optee.clock, busyPauseMs);
+      } else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) {
+        return;
+      }
     }
+    this.optee.violation(0, `${smcName(functionId)}: secure world is never idle, its cache stays as it is`);
   }
 
   private firstRegisters(slot: MessageSlot): SmcRegisters {

@@ -155,6 +155,16 @@ export class MsgArg {
     return this.getUint64(this.offset(index) + 16);
   }
 
+  /** The low 32 bits of value.a: all that OP-TEE gives a trusted application. */
+  a32(index: number): number {
+    return this.view.getUint32(this.offset(index) + 8, true);
+  }
+
+  /** The low 32 bits of value.b. */
+  b32(index: number): number {
+    return this.view.getUint32(this.offset(index) + 16, true);
+  }
+
   /** value.c, or the shared-memory reference (cookie) of a memref. */
   c(index: number): number {
     return this.getUint64(this.offset(index) + 24);

@@ -9,4 +9,12 @@ export interface SecureWorld extends AsyncDisposable {
   readonly memory: PhysicalMemory;
   /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
   readonly normalWorldRam: readonly MemoryRange[];
+  /** Secure world's interrupt to the normal world, by which it announces notifications; not every world has one. */
+  readonly notificationInterrupt?: InterruptSource;
+}
+
+/** An interrupt line, as the device tree would name it. */
+export interface InterruptSource {
+  /** Call the handler each time the interrupt is taken, outside any call, until the function returned is called. */
+  listen(handler: () => void): () => void;
 }

@@ -1,5 +1,5 @@
 import type { SupplicantQueue, SupplicantRequest } from '../optee/supplicant-queue.js';
-import { RpcCommand } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
@@ -24,7 +24,7 @@ export interface SupplicantOptions {
  * The supplicant: OP-TEE's helper in the normal world's user space (tee-supplicant). It takes requests as they come and
  * serves them side by side, so that one that waits does not hold up the others.
  */
-export class Supplicant implements AsyncDisposable {
+export class Supplicant implements Disposable, AsyncDisposable {
   private readonly memory = new Map<number, TeeShm>();
   private readonly serving = new Set<Promise<void>>();
   private readonly loop: Promise<void>;
@@ -39,14 +39,24 @@ export class Supplicant implements AsyncDisposable {
     this.loop = this.run();
   }
 
-  /** Leave the place; requests being served are answered with COMMUNICATION. */
+  /** Leave the place: requests being served are answered with COMMUNICATION, their services go on to their ends. */
+  [Symbol.dispose](): void {
+    if (this.left) return;
+    this.left = true;
+    this.queue.detach();
+    this.freeWhenIdle();
+  }
+
+  /** Leave, and wait for the services. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.left) {
-      this.left = true;
-      this.queue.detach();
-    }
+    this[Symbol.dispose]();
     await this.loop;
     await Promise.all(this.serving);
+  }
+
+  /** The memory that secure world got from this supplicant goes with it, but not while a service may write there. */
+  private freeWhenIdle(): void {
+    if (this.serving.size > 0) return;
     for (const shm of this.memory.values()) shm.put();
     this.memory.clear();
   }
@@ -55,8 +65,13 @@ export class Supplicant implements AsyncDisposable {
     for (;;) {
       const request = await this.queue.receive();
       if (request === undefined) return;
-      const served: Promise<void> = this.serve(request).finally(() => this.serving.delete(served));
+      const served: Promise<void> = this.serve(request).finally(() => {
+        this.serving.delete(served);
+        if (this.left) this.freeWhenIdle();
+      });
       this.serving.add(served);
+      // Another may have the place by now: its requests are not ours.
+      if (this.left) return;
     }
   }
 
@@ -64,12 +79,16 @@ export class Supplicant implements AsyncDisposable {
     let result: number;
     try {
       result = await this.result(request);
+      if (!(Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff))
+        throw new TypeError(
+          `the service for ${rpcCommandName(request.command)} answered ${result}, which is no TEE result`,
+        );
     } catch (error) {
       if (!(error instanceof TeecError)) this.options.onError(error);
       result = error instanceof TeecError ? error.code : TeeResult.ERROR_GENERIC;
     }
-    // Gone meanwhile: the queue has answered for us.
-    if (this.queue.isOpen(request.id)) this.queue.send(request.id, result);
+    // It may have been answered for us meanwhile; then this only says that we are through with it.
+    this.queue.send(request.id, result);
   }
 
   private result(request: SupplicantRequest): number | Promise<number> {

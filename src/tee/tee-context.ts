@@ -5,6 +5,8 @@ import type { TeeShm } from './tee-shm.js';
 export class TeeContext {
   /** Shared memory allocated in this context and not freed yet. */
   readonly shm = new Set<TeeShm>();
+  /** The client died: nothing is asked for it any more. */
+  killed = false;
   private lastCancelId = 0;
 
   /**

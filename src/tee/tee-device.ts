@@ -31,6 +31,12 @@ export class TeeDevice {
     return context;
   }
 
+  /** The client died: its calls are cancelled, and what they wait for outside is withdrawn. */
+  killContext(context: TeeContext): void {
+    context.killed = true;
+    this.driver.abandon(context);
+  }
+
   /** Waits for the context's calls, closes its sessions, gives back its memory. */
   async closeContext(context: TeeContext): Promise<void> {
     const shm = [...context.shm];

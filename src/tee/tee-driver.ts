@@ -19,6 +19,8 @@ export interface TeeVersion {
 export interface TeeReply {
   readonly result: number;
   readonly origin: TeeOrigin;
+  /** What went wrong on the way, for people: no supplicant was there, say. */
+  readonly trouble?: string;
 }
 
 export interface OpenSessionRequest {
@@ -45,6 +47,8 @@ export interface TeeDriver {
 
   /** A client context begins. */
   open(context: TeeContext): void;
+  /** Its client died: cancel what it asked for, withdraw what that waits for. Its release follows. */
+  abandon(context: TeeContext): void;
   /** It ends: wait for its calls, close its sessions. */
   release(context: TeeContext): Promise<void>;
 

@@ -10,6 +10,8 @@ export class TeecError extends Error {
   readonly codeName: string;
   /** What came back in the parameters of a request that reached the TEE. */
   readonly outputs: readonly unknown[] | undefined;
+  /** The size, in bytes, of each parameter that is a memory reference: with SHORT_BUFFER, what would be needed. */
+  readonly sizes: readonly (number | undefined)[] | undefined;
 
   /**
    * @param code a TEEC_ERROR_* or TEE_ERROR_* number, see `TeeResult`.
@@ -20,13 +22,17 @@ export class TeecError extends Error {
     readonly code: number,
     readonly origin: TeeOrigin,
     doing: string,
-    options: ErrorOptions & { readonly outputs?: readonly unknown[] } = {},
+    options: ErrorOptions & {
+      readonly outputs?: readonly unknown[];
+      readonly sizes?: readonly (number | undefined)[];
+    } = {},
   ) {
     const known = teeResultName(code);
     const codeName = known.startsWith('0x') ? known : `TEEC_${known}`;
     super(`${doing}: ${codeName} (0x${code.toString(16).padStart(8, '0')}, origin ${teeOriginName(origin)})`, options);
     this.codeName = codeName;
     this.outputs = options.outputs;
+    this.sizes = options.sizes;
   }
 }
 

@@ -1,4 +1,4 @@
-import { callPurposes, type TimedTraceEvent, type TraceEvent } from './event.js';
+import { callPurposes, purposeNumbers, type TimedTraceEvent, type TraceEvent } from './event.js';
 
 /**
  * The number of each type of event: in records and in files, for ever. New types get new numbers; a reader passes over
@@ -21,13 +21,15 @@ export const EventKind = {
   simulatedFault: 14,
   taPanic: 15,
   mark: 16,
+  notification: 17,
 } as const;
 
 /** The part of a record's first word that is the kind. */
 export const kindMask = 0xff;
 /**
- * The event's one yes or no: `system` of a call, `returned` of its end, `limit` of a sleep, `asleep` of a wake-up,
- * `granted` of a system session; that an exit has a thread, that an RPC has a value.
+ * The event's one yes or no: `system` of a call, `limit` of a sleep, `asleep` of a wake-up,
+ * `granted` of a system session; that an exit has a thread, that an RPC has a value, that a
+ * call came back before it ended.
  */
 export const flagBit = 0x100;
 
@@ -50,11 +52,12 @@ export const kindNames: readonly TraceEvent['type'][] = [
   'simulated-fault',
   'ta-panic',
   'mark',
+  'notification',
 ];
 
 /**
  * Takes events as numbers, so that none costs an object. What `a`, `b`, `c` and `text` mean depends on the kind:
- * see `decodeEvent`.
+ * see `decodeEvents`.
  */
 export interface TraceSink {
   /**
@@ -73,11 +76,11 @@ export function encodeEvent(sink: TraceSink, time: number, event: TraceEvent): v
   switch (event.type) {
     case 'call-begin': {
       const { call, session, purpose, context, system } = event;
-      put(EventKind.callBegin, system, call, session, callPurposes.indexOf(purpose), event.function, context);
+      put(EventKind.callBegin, system, call, session, purposeNumbers[purpose], 0, context);
       break;
     }
     case 'call-end':
-      put(EventKind.callEnd, event.returned, event.call, event.smcReturn);
+      put(EventKind.callEnd, false, event.call, event.smcReturn);
       break;
     case 'queue-sleep':
       put(EventKind.queueSleep, event.limit, event.call);
@@ -121,13 +124,35 @@ export function encodeEvent(sink: TraceSink, time: number, event: TraceEvent): v
     case 'mark':
       put(EventKind.mark, false, 0, 0, 0, 0, event.text);
       break;
+    case 'notification':
+      put(EventKind.notification, false, 0, event.value);
+      break;
     default:
       event satisfies never;
   }
 }
 
-/** The event of a record; undefined for a kind from the future. */
-export function decodeEvent(
+/**
+ * The events of a record: one as a rule, none for a kind from the future. The beginning of a call that entered secure world
+ * at once says both, and so does the end of one that came back.
+ */
+export function decodeEvents(
+  kind: number,
+  time: number,
+  call: number,
+  a: number,
+  b: number,
+  c: number,
+  text: string,
+): TimedTraceEvent[] {
+  const event = decodeEvent(kind, time, call, a, b, c, text);
+  if (event === undefined) return [];
+  if (event.type === 'call-begin' && c !== 0) return [event, { type: 'world-enter', time, call, function: c }];
+  if (event.type === 'call-end' && (kind & flagBit) !== 0) return [{ type: 'world-exit', time, call, a0: a }, event];
+  return [event];
+}
+
+function decodeEvent(
   kind: number,
   time: number,
   call: number,
@@ -140,11 +165,10 @@ export function decodeEvent(
   switch (kind & kindMask) {
     case EventKind.callBegin: {
       const purpose = callPurposes[b] ?? 'unknown';
-      const begin = { type: 'call-begin', time, call, context: text, purpose, session: a, system: flag } as const;
-      return c === 0 ? begin : { ...begin, function: c };
+      return { type: 'call-begin', time, call, context: text, purpose, session: a, system: flag };
     }
     case EventKind.callEnd:
-      return { type: 'call-end', time, call, smcReturn: a, returned: flag };
+      return { type: 'call-end', time, call, smcReturn: a };
     case EventKind.queueSleep:
       return { type: 'queue-sleep', time, call, limit: flag };
     case EventKind.queueWake:
@@ -173,6 +197,8 @@ export function decodeEvent(
       return { type: 'simulated-fault', time, what: text };
     case EventKind.taPanic:
       return { type: 'ta-panic', time, uuid: text, code: a };
+    case EventKind.notification:
+      return { type: 'notification', time, value: a };
     case EventKind.mark:
       return { type: 'mark', time, text };
     default:

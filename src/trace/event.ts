@@ -26,10 +26,7 @@ export const rpcCommandNotRecorded = 0xffff_ffff;
  * an unsigned integer of 32 bits; of a wider value the lower half is kept.
  */
 export type TraceEvent =
-  /**
-   * A call begins. `context` is the label of the client context. With `function` it went to secure world at once, with
-   * this function id, and no `world-enter` says so again; without, it has just asked the queue.
-   */
+  /** A call begins, before it asks the queue. `context` is the label of the client context. */
   | {
       readonly type: 'call-begin';
       readonly call: number;
@@ -37,13 +34,9 @@ export type TraceEvent =
       readonly purpose: CallPurpose;
       readonly session: number;
       readonly system: boolean;
-      readonly function?: number;
     }
-  /**
-   * The call is over: back from secure world for good, with this a0 (OPTEE_SMC_RETURN_*); when not `returned`, because
-   * secure world could no longer be reached.
-   */
-  | { readonly type: 'call-end'; readonly call: number; readonly smcReturn: number; readonly returned: boolean }
+  /** The call is over, with secure world's SMC return code (OPTEE_SMC_RETURN_*). */
+  | { readonly type: 'call-end'; readonly call: number; readonly smcReturn: number }
   /** The call may not enter and sleeps in the queue; `limit` after secure world answered ETHREAD_LIMIT. */
   | { readonly type: 'queue-sleep'; readonly call: number; readonly limit: boolean }
   /**
@@ -53,10 +46,7 @@ export type TraceEvent =
   | { readonly type: 'queue-wake'; readonly call: number; readonly by: number; readonly asleep: boolean }
   /** The processor goes to secure world with this function id. */
   | { readonly type: 'world-enter'; readonly call: number; readonly function: number }
-  /**
-   * It is back, but not for good: with an RPC, which leaves secure world's thread `thread` suspended, or because no thread
-   * was free.
-   */
+  /** It is back, with this a0. `thread` is secure world's thread id when an RPC left it suspended. */
   | { readonly type: 'world-exit'; readonly call: number; readonly a0: number; readonly thread?: number }
   /** Secure world asks for something: an RPC command, with the first value parameter where it has one. */
   | {
@@ -70,6 +60,8 @@ export type TraceEvent =
   | { readonly type: 'session-open'; readonly session: number; readonly context: string; readonly uuid: string }
   | { readonly type: 'session-close'; readonly session: number; readonly context: string }
   | { readonly type: 'system-session'; readonly session: number; readonly granted: boolean }
+  /** Secure world notified this value by its interrupt; 0 asks for bottom half processing. */
+  | { readonly type: 'notification'; readonly value: number }
   /** The other world broke the protocol; the driver refused and went on. */
   | { readonly type: 'protocol-violation'; readonly call: number; readonly what: string }
   /** A line of secure world's console. */

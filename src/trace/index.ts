@@ -7,7 +7,7 @@ export type {
   TraceSubject,
 } from './event.js';
 export { rpcCommandNotRecorded } from './event.js';
-export { decodeEvent, EventKind, encodeEvent, flagBit, kindMask, type TraceSink } from './event-codec.js';
+export { decodeEvents, EventKind, encodeEvent, flagBit, kindMask, type TraceSink } from './event-codec.js';
 export { MemoryRecorder, type MemoryRecorderOptions } from './memory-recorder.js';
 export { Trace, type TraceRecorder } from './trace.js';
 export { type TraceDamage, TraceFormatError, TraceReader } from './trace-reader.js';

@@ -1,5 +1,5 @@
 import type { TimedTraceEvent, TraceSubject } from './event.js';
-import { decodeEvent } from './event-codec.js';
+import { decodeEvents } from './event-codec.js';
 import type { TraceRecorder } from './trace.js';
 import { type TraceDamage, TraceReader } from './trace-reader.js';
 
@@ -70,9 +70,9 @@ export class TraceTable implements TraceRecorder {
     return this.texts[this.words[index * wordsPerRecord + 5] ?? 0] ?? '';
   }
 
-  /** Record `index` as an event; undefined when its kind is not known to this version. */
-  event(index: number): TimedTraceEvent | undefined {
-    return decodeEvent(
+  /** The events of record `index`: see `decodeEvents`. */
+  eventsAt(index: number): TimedTraceEvent[] {
+    return decodeEvents(
       this.kind(index),
       this.time(index),
       this.call(index),
@@ -85,10 +85,7 @@ export class TraceTable implements TraceRecorder {
 
   /** Every event that this version knows, in order. */
   *events(): Generator<TimedTraceEvent> {
-    for (let index = 0; index < this.length; index++) {
-      const event = this.event(index);
-      if (event !== undefined) yield event;
-    }
+    for (let index = 0; index < this.length; index++) yield* this.eventsAt(index);
   }
 
   private grow(): void {

@@ -1,6 +1,8 @@
 import { type Clock, machineClock } from '../clock/clock.js';
 import { type CallPurpose, purposeNumbers, type TraceEvent, type TraceListener, type TraceSubject } from './event.js';
-import { decodeEvent, EventKind, encodeEvent, flagBit, type TraceSink } from './event-codec.js';
+import { decodeEvents, EventKind, encodeEvent, flagBit, type TraceSink } from './event-codec.js';
+
+export type { CallPurpose, TimedTraceEvent, TraceEvent, TraceListener } from './event.js';
 
 /** Something that keeps a trace: takes its records, and learns what it is of. */
 export interface TraceRecorder extends TraceSink {
@@ -10,7 +12,9 @@ export interface TraceRecorder extends TraceSink {
 /**
  * The one stream of events. Whoever has something to say asks `on` first, so that nothing costs while nobody listens.
  *
- * The events of every call have methods of their own, which make no object; the rarer ones go through `emit`.
+ * The events of every call have methods of their own, which make no object; the rarer ones go through `emit`. A call that
+ * is not held up costs two records and two readings of the clock: it enters secure world at the moment at which it begins,
+ * and ends at that at which it came back.
  */
 export class Trace {
   /** Somebody listens. */
@@ -37,6 +41,7 @@ export class Trace {
     this.put(kind, call, session, purposeNumbers[purpose], functionId, context);
   }
 
+  /** @param returned it came back from secure world with this a0; else secure world could not be reached. */
   callEnd(call: number, smcReturn: number, returned: boolean): void {
     this.put(returned ? EventKind.callEnd | flagBit : EventKind.callEnd, call, smcReturn, 0, 0, '');
   }
@@ -45,7 +50,10 @@ export class Trace {
     this.put(EventKind.worldEnter, call, functionId, 0, 0, '');
   }
 
-  /** @param thread secure world's thread id when an RPC left it suspended. */
+  /**
+   * A call came back, but not for good.
+   * @param thread secure world's thread id when an RPC left it suspended.
+   */
   worldExit(call: number, a0: number, thread?: number): void {
     if (thread === undefined) this.put(EventKind.worldExit, call, a0, 0, 0, '');
     else this.put(EventKind.worldExit | flagBit, call, a0, thread, 0, '');
@@ -81,8 +89,7 @@ export class Trace {
   listen(listener: TraceListener): () => void {
     return this.attach({
       record(kind, time, call, a, b, c, text) {
-        const event = decodeEvent(kind, time, call, a, b, c, text);
-        if (event !== undefined) listener(event);
+        for (const event of decodeEvents(kind, time, call, a, b, c, text)) listener(event);
       },
     });
   }

@@ -27,7 +27,7 @@ const event: fc.Arbitrary<TraceEvent> = fc.oneof(
     session: u32,
     system: fc.boolean(),
   }),
-  fc.record({ type: fc.constant('call-end' as const), call: u32, smcReturn: u32, returned: fc.boolean() }),
+  fc.record({ type: fc.constant('call-end' as const), call: u32, smcReturn: u32 }),
   fc.record({ type: fc.constant('queue-sleep' as const), call: u32, limit: fc.boolean() }),
   fc.record({ type: fc.constant('queue-wake' as const), call: u32, by: u32, asleep: fc.boolean() }),
   fc.record({ type: fc.constant('world-enter' as const), call: u32, function: u32 }),
@@ -46,6 +46,7 @@ const event: fc.Arbitrary<TraceEvent> = fc.oneof(
   fc.record({ type: fc.constant('secure-console' as const), line: fc.string({ unit: 'grapheme' }) }),
   fc.record({ type: fc.constant('simulated-fault' as const), what: fc.string() }),
   fc.record({ type: fc.constant('ta-panic' as const), uuid: fc.string(), code: u32 }),
+  fc.record({ type: fc.constant('notification' as const), value: u32 }),
   fc.record({ type: fc.constant('mark' as const), text: fc.string() }),
 );
 
@@ -77,7 +78,7 @@ describe('a .nwt file', () => {
   it('keeps the newest events when memory is short', () => {
     const table = readTrace(bytesOf(many, 200_000));
     expect(table.length).toBeLessThan(many.length);
-    expect(table.event(table.length - 1)).toMatchObject({ type: 'mark', text: 'step 9999' });
+    expect(table.eventsAt(table.length - 1)).toMatchObject([{ type: 'mark', text: 'step 9999' }]);
     expect(table.damage).toEqual([]);
   });
 
@@ -108,8 +109,8 @@ describe('a .nwt file', () => {
       expect.stringMatching(/^\d+ bytes are no chunk, or one whose checksum is wrong$/),
       '1 chunks are missing here',
     ]);
-    expect(table.event(0)).toMatchObject({ text: 'step 0' });
-    expect(table.event(table.length - 1)).toMatchObject({ text: 'step 9999' });
+    expect(table.eventsAt(0)).toMatchObject([{ text: 'step 0' }]);
+    expect(table.eventsAt(table.length - 1)).toMatchObject([{ text: 'step 9999' }]);
   });
 
   it('survives any damage', () => {

@@ -26,12 +26,14 @@ const UNKNOWN = 0x3fff_ffff;
  * Every operation costs the same whatever the number of waiters: nothing is searched.
  */
 export class HandOffCallQueue implements StorableCallQueue {
+  readonly thinksOnThreadLimit = true;
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
   /** Never called: the lists hold only sleepers. */
   onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];
+  readonly counterCount = 5;
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */
@@ -41,6 +43,8 @@ export class HandOffCallQueue implements StorableCallQueue {
   private reservations = 0;
   /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
   exits = 0;
+  /** The most tokens that were held at once, as long as the capacity is unknown. */
+  private mostInFlight = 0;
 
   /** @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out. */
   constructor(
@@ -57,14 +61,14 @@ export class HandOffCallQueue implements StorableCallQueue {
     if (system) {
       // Not while an earlier one waits: the order within a class is the order of arrival.
       if (this.systemWaiters.head === undefined && this.hasRoomForSystem()) {
-        this.systemInFlight++;
-        return this.enterNow(waiter);
+        this.giveToken(waiter);
+        return 'call';
       }
       this.systemWaiters.pushTail(waiter);
     } else {
       if (this.normalWaiters.head === undefined && this.hasRoomForNormal()) {
-        this.normalInFlight++;
-        return this.enterNow(waiter);
+        this.giveToken(waiter);
+        return 'call';
       }
       this.normalWaiters.pushTail(waiter);
     }
@@ -76,25 +80,29 @@ export class HandOffCallQueue implements StorableCallQueue {
     expectPhase(waiter, 'entered', 'resume');
     if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} was not asleep`);
     waiter.completed = false;
-    // Noted here, directly before the SMC, rather than when the token was given.
+    // Noted again, directly before the SMC: fewer ETHREAD_LIMIT answers will seem to be from before an exit.
     waiter.exitsSeen = this.exits;
     return 'call';
   }
 
   threadLimit(waiter: CallWaiter): QueueStep {
     expectPhase(waiter, 'entered', 'threadLimit');
-    if (waiter.exitsSeen !== this.exits) {
-      // A call has returned since: the answer may be from before it.
-      waiter.exitsSeen = this.exits;
-      return 'call';
-    }
+    const inFlight = this.normalInFlight + this.systemInFlight;
+    const answerIsOld = waiter.exitsSeen !== this.exits;
+    waiter.exitsSeen = this.exits;
     // Nobody is inside whose return could wake this caller.
-    if (this.normalInFlight + this.systemInFlight === 1) return 'pause';
+    if (inFlight === 1 && !answerIsOld) return 'pause';
 
-    // All who hold a token besides this caller may be inside; with it they were one too many.
-    this.capacity = this.normalInFlight + this.systemInFlight - 1;
+    // When the answer was given, every thread was in use by a caller with a token other than this one. If nobody has
+    // left since, those are the ones who hold a token now; else they were fewer than the most that ever did. So each
+    // such answer lowers the capacity, never below the truth, and a caller is told to try again only so many times.
+    const most = this.capacity === UNKNOWN ? this.mostInFlight : this.capacity;
+    this.capacity = Math.max(1, answerIsOld ? most - 1 : inFlight - 1);
+    if (inFlight <= this.capacity) return 'call';
+
     waiter.phase = 'asleep-thread-limit';
-    // It was at the head when it got its token: it goes back there, not behind those who came later.
+    // It was at the head when it got its token: it goes back there, not behind those who came later. All threads are
+    // spoken for, so that there is nothing to hand out.
     if (waiter.system) {
       this.systemInFlight--;
       this.systemWaiters.pushHead(waiter);
@@ -102,7 +110,7 @@ export class HandOffCallQueue implements StorableCallQueue {
       this.normalInFlight--;
       this.normalWaiters.pushHead(waiter);
     }
-    this.dispatch();
+    this.checkCounters();
     return 'sleep';
   }
 
@@ -142,15 +150,10 @@ export class HandOffCallQueue implements StorableCallQueue {
         system_in_flight: this.systemInFlight,
         reservations: this.reservations,
         exits: this.exits,
+        /** 0 once the capacity is known. */
+        most_in_flight: capacity === 0 ? this.mostInFlight : 0,
       },
     };
-  }
-
-  private enterNow(waiter: CallWaiter): QueueStep {
-    waiter.phase = 'entered';
-    waiter.completed = false;
-    waiter.exitsSeen = this.exits;
-    return 'call';
   }
 
   private hasRoomForSystem(): boolean {
@@ -171,6 +174,10 @@ export class HandOffCallQueue implements StorableCallQueue {
     return waiter.system ? 0 : 1;
   }
 
+  holdsClaim({ phase }: CallWaiter): boolean {
+    return phase === 'entered';
+  }
+
   allows(waiter: CallWaiter): boolean {
     return waiter.system ? this.hasRoomForSystem() : this.hasRoomForNormal();
   }
@@ -180,6 +187,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     into[1] = this.reservations;
     into[2] = this.normalInFlight;
     into[3] = this.systemInFlight;
+    into[4] = this.capacity === UNKNOWN ? this.mostInFlight : 0;
   }
 
   loadCounters(from: Int32Array): void {
@@ -187,6 +195,8 @@ export class HandOffCallQueue implements StorableCallQueue {
     this.reservations = from[1] ?? 0;
     this.normalInFlight = from[2] ?? 0;
     this.systemInFlight = from[3] ?? 0;
+    this.mostInFlight = from[4] ?? 0;
+    this.exits = 0;
   }
 
   violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
@@ -207,31 +217,39 @@ export class HandOffCallQueue implements StorableCallQueue {
     let waiter = this.systemWaiters.head;
     while (waiter !== undefined && this.hasRoomForSystem()) {
       this.systemWaiters.remove(waiter);
-      this.systemInFlight++;
-      this.grant(waiter);
+      this.wakeWithToken(waiter);
       waiter = this.systemWaiters.head;
     }
     waiter = this.normalWaiters.head;
     while (waiter !== undefined && this.hasRoomForNormal()) {
       this.normalWaiters.remove(waiter);
-      this.normalInFlight++;
-      this.grant(waiter);
+      this.wakeWithToken(waiter);
       waiter = this.normalWaiters.head;
     }
-    if (
-      this.normalInFlight < 0 ||
-      this.systemInFlight < 0 ||
-      !(this.normalInFlight + this.systemInFlight <= this.capacity)
-    ) {
-      throw new CallQueueAssertion(
-        `in flight: ${this.normalInFlight} normal, ${this.systemInFlight} system, of ${this.capacity}`,
-      );
+    this.checkCounters();
+  }
+
+  private wakeWithToken(waiter: CallWaiter): void {
+    this.giveToken(waiter);
+    waiter.completed = true;
+    waiter.wake?.();
+  }
+
+  private giveToken(waiter: CallWaiter): void {
+    if (waiter.system) this.systemInFlight++;
+    else this.normalInFlight++;
+    waiter.phase = 'entered';
+    waiter.completed = false;
+    waiter.exitsSeen = this.exits;
+    if (this.capacity === UNKNOWN) {
+      this.mostInFlight = Math.max(this.mostInFlight, this.normalInFlight + this.systemInFlight);
     }
   }
 
-  private grant(waiter: CallWaiter): void {
-    waiter.phase = 'entered';
-    waiter.completed = true;
-    waiter.wake?.();
+  private checkCounters(): void {
+    const { normalInFlight, systemInFlight, capacity } = this;
+    if (normalInFlight < 0 || systemInFlight < 0 || normalInFlight + systemInFlight > capacity) {
+      throw new CallQueueAssertion(`in flight: ${normalInFlight} normal, ${systemInFlight} system, of ${capacity}`);
+    }
   }
 }

@@ -12,6 +12,7 @@ export class Linux68CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.8';
   private readonly waiters = new WaiterList();
   readonly waiterLists = [this.waiters];
+  readonly counterCount = 2;
   private freeThreadCount: number;
   /** System sessions; all of them share the one thread that normal calls leave free. */
   private sysThreadReqCount = 0;

@@ -15,6 +15,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
   onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   abstract readonly waiterLists: readonly WaiterList[];
+  readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
   readonly exits = 0;
 
@@ -29,6 +30,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   protected abstract unclaim(waiter: CallWaiter): void;
   /** Completes one waiter whose completion is outstanding, if the variant finds one. */
   protected abstract completeOne(): void;
+  abstract readonly counterCount: number;
   abstract listIndex(waiter: CallWaiter): number;
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
@@ -89,9 +91,13 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     waiter.phase = 'outside';
   }
 
-  allows(waiter: CallWaiter): boolean {
+  holdsClaim({ phase }: CallWaiter): boolean {
     // A caller that secure world had no thread for keeps its claim while it sleeps.
-    return waiter.phase === 'asleep-thread-limit' || this.mayClaim(waiter);
+    return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  allows(waiter: CallWaiter): boolean {
+    return this.holdsClaim(waiter) || this.mayClaim(waiter);
   }
 
   protected complete(waiter: CallWaiter): void {

@@ -13,6 +13,7 @@ export class PatchV6CallQueue extends LinuxCallQueue {
   private readonly normalWaiters = new WaiterList();
   private readonly sysWaiters = new WaiterList();
   readonly waiterLists = [this.normalWaiters, this.sysWaiters];
+  readonly counterCount = 2;
   /** May go below zero: `reserve` takes a thread from the count even when a normal call holds it. */
   private freeNormalThreadCount: number;
   private resSysThreadCount = 0;

@@ -8,8 +8,15 @@ import type { WaiterList } from './waiter-list.js';
  */
 export interface StorableCallQueue extends CallQueue {
   readonly waiterLists: readonly WaiterList[];
+  /** How many counters `saveCounters` writes, at most `COUNTER_COUNT`. */
+  readonly counterCount: number;
   /** Returned calls, where the discipline counts them. */
   exits: number;
+  /**
+   * ETHREAD_LIMIT is told to the queue in a section of its own: others may go between the answer and it. Linux's
+   * callers only go to sleep, which needs no lock.
+   */
+  readonly thinksOnThreadLimit: boolean;
   /** Which of `waiterLists` the waiter stands on, judged by its class. */
   listIndex(waiter: CallWaiter): number;
   /** Writes the counters; those that grow without deciding anything are written as 0. */
@@ -18,6 +25,8 @@ export interface StorableCallQueue extends CallQueue {
   loadCounters(from: Int32Array): void;
   /** The discipline's rules would let this sleeper have a thread now. */
   allows(waiter: CallWaiter): boolean;
+  /** The waiter holds a thread by the discipline's count, inside secure world or not. */
+  holdsClaim(waiter: CallWaiter): boolean;
   /** Threads set aside for system calls. */
   reservedThreads(): number;
   /** What is wrong with the counters, given the callers who hold a claim; undefined when nothing is. */
@@ -31,4 +40,4 @@ export type CounterViolation =
   | 'range';
 
 /** How many counters a discipline has at most. */
-export const COUNTER_COUNT = 4;
+export const COUNTER_COUNT = 5;

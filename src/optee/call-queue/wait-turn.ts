@@ -24,14 +24,15 @@ export async function waitTurn(
       case 'call':
         return;
       case 'sleep':
-        if (trace.on) trace.queueSleep(waiter.label, waiter.phase === 'asleep-thread-limit');
-        if (!waiter.completed)
+        if (!waiter.completed) {
+          if (trace.on) trace.queueSleep(waiter.label, waiter.phase === 'asleep-thread-limit');
           await new Promise<void>((resolve) => {
             waiter.wake = () => {
               if (trace.on) trace.queueWake(waiter.label, true);
               resolve();
             };
           });
+        }
         waiter.wake = undefined;
         if (schedule.decides) await schedule.point(actor, 'wake');
         step = queue.resume(waiter);

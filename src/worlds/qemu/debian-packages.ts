@@ -21,10 +21,14 @@ export function sourceOfStanzas(text: string): DebianSource | undefined {
   for (const stanza of text.split(/\n\s*\n/)) {
     const fields = new Map<string, string>();
     let name = '';
-    for (const line of stanza.split('\n').filter((line) => !line.startsWith('#'))) {
+    for (const line of stanza.split('\n')) {
       const field = /^([\w-]+):\s*(.*)$/.exec(line);
-      if (field !== null) name = (field[1] ?? '').toLowerCase();
-      fields.set(name, field === null ? `${fields.get(name) ?? ''}\n${line}` : (field[2] ?? ''));
+      if (field !== null) {
+        name = (field[1] ?? '').toLowerCase();
+        fields.set(name, field[2] ?? '');
+      } else if (/^\s/.test(line)) {
+        fields.set(name, `${fields.get(name) ?? ''}\n${line}`);
+      }
     }
     const words = (name: string) => (fields.get(name) ?? '').split(/\s+/).filter((word) => word !== '');
     const uris = words('uris').join(' ');

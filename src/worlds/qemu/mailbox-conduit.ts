@@ -9,6 +9,8 @@ export interface MailboxConduitOptions {
   readonly spinMicroseconds: number;
   /** How long a call may stay in secure world, in milliseconds; undefined: for ever. */
   readonly callLimitMs: number | undefined;
+  /** The first CPU takes calls: told at least once. */
+  ready(): void;
   /** Wake that CPU. */
   ring(cpu: number): void;
   /** The first call went to sleep (true), or the last one came back (false): whether the process has to stay alive. */
@@ -92,11 +94,8 @@ export class MailboxConduit implements Conduit {
         this.options.failed(describeFatalException(fatal));
         return;
       }
-      if ((this.present & (1 << cpu)) === 0 && this.mailbox.isPresent(cpu)) {
-        this.present |= 1 << cpu;
-        this.idle |= 1 << cpu;
-      }
     }
+    this.admitCpus();
     const { notifications } = this.mailbox;
     if (notifications !== this.notifications) {
       this.notifications = notifications;
@@ -114,6 +113,18 @@ export class MailboxConduit implements Conduit {
     this.calls.clear();
     for (const { reject } of ended) reject(error);
     this.options.busy(false);
+  }
+
+  /** CPUs that have come up take calls, but none before the first, which has to pass on the bell. */
+  private admitCpus(): void {
+    if (!this.mailbox.isPresent(0)) return;
+    for (let cpu = 0; cpu < this.options.cpus; cpu++) {
+      const bit = 1 << cpu;
+      if ((this.present & bit) !== 0 || !this.mailbox.isPresent(cpu)) continue;
+      this.present |= bit;
+      this.idle |= bit;
+    }
+    this.options.ready();
   }
 
   /** The first idle CPU: used most it is rarely asleep, and the bell reaches it without a detour over another. */

@@ -63,7 +63,8 @@ export class QemuWorld implements SecureWorld {
   private readonly console: SecureConsole;
   private readonly interruptListeners = new Set<() => void>();
   private readonly mailboxConduit: MailboxConduit;
-  private readonly firstBell: Promise<void>;
+  private readonly booted: Promise<void>;
+  private resolveBoot: () => void = () => undefined;
   private rejectBoot: (error: ConduitError) => void = () => undefined;
   private panicTimer: NodeJS.Timeout | undefined;
   private disposed = false;
@@ -84,6 +85,7 @@ export class QemuWorld implements SecureWorld {
       // A spinner on the only core would keep QEMU from working.
       spinMicroseconds: availableParallelism() > 1 ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
       callLimitMs: options.callLimitMs,
+      ready: () => this.resolveBoot(),
       ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
       busy: (isBusy) => process.keepAlive(isBusy),
       failed: (reason) => this.fail(reason),
@@ -92,13 +94,11 @@ export class QemuWorld implements SecureWorld {
       },
     });
     this.conduit = this.mailboxConduit;
-    this.firstBell = new Promise((resolve, reject) => {
+    this.booted = new Promise((resolve, reject) => {
+      this.resolveBoot = resolve;
       this.rejectBoot = reject;
-      process.bell.on('data', () => {
-        resolve();
-        this.mailboxConduit.onBell();
-      });
     });
+    process.bell.on('data', () => this.mailboxConduit.onBell());
     process.console.setEncoding('utf8').on('data', (text: string) => this.console.write(text));
     void process.ended.then((how) => this.fail(`QEMU ${how}`));
   }
@@ -111,7 +111,7 @@ export class QemuWorld implements SecureWorld {
     const cpus = inRange('cpus', options.cpus ?? defaultCpus, 1, maxCpus);
     const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
-    const image = opteeImage(await readFile(options.optee));
+    const image = opteeImage(await imageFile(options.optee));
     const file = MemoryFile.create('normalworld', memorySize);
     let world: QemuWorld;
     try {
@@ -132,7 +132,7 @@ export class QemuWorld implements SecureWorld {
     const { bootLimitMs = 20_000 } = options;
     const limit = setTimeout(() => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`), bootLimitMs);
     try {
-      await world.firstBell;
+      await world.booted;
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -190,6 +190,16 @@ const defaultQemu = 'qemu-system-aarch64';
 const defaultCpus = 2;
 const defaultMemoryMiB = 256;
 const defaultSpinMicroseconds = 400;
+
+async function imageFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`no OP-TEE image: ${(error as Error).message}; get one with: npx normalworld optee fetch`, {
+      cause: error,
+    });
+  }
+}
 
 function inRange(name: string, value: number, low: number, high: number): number {
   if (!(Number.isInteger(value) && value >= low && value <= high))

@@ -9,6 +9,7 @@ import { OpteeSmcRpc, rpcReturn } from '../../protocol/optee-smc.js';
 import type { Faults } from './faults.js';
 import { RegisteredShm } from './mobj.js';
 import type { NonSecureMemory } from './non-secure-memory.js';
+import { AsyncNotif, asyncNotifMax, type NotificationDriver } from './notif.js';
 import type { Routine } from './routine.js';
 import { until } from './routine.js';
 import { Thread } from './thread.js';
@@ -37,6 +38,7 @@ export type SecureWorldEvent =
 export class Core {
   readonly threads: readonly Thread[];
   readonly registeredShm = new RegisteredShm();
+  readonly asyncNotif = new AsyncNotif();
   /** thread_prealloc_rpc_cache: RPC messages stay allocated between calls. */
   preallocRpcCache = false;
 
@@ -52,6 +54,7 @@ export class Core {
     readonly random: Random,
     readonly faults: Faults,
     readonly trace: ((event: SecureWorldEvent) => void) | undefined,
+    readonly notificationDriver: NotificationDriver,
   ) {
     this.threads = Array.from({ length: configuration.threads }, (_, id) => new Thread(id));
     for (const thread of this.threads.slice(0, faults.threadsMissing ?? 0)) {
@@ -92,7 +95,7 @@ export class Core {
 
   /** NOTIF_SYNC_VALUE_BASE: the notification value that thread 0 sleeps on. */
   get notificationBase(): number {
-    return this.configuration.asyncNotif ? 64 : 0;
+    return this.configuration.asyncNotif ? asyncNotifMax + 1 : 0;
   }
 
   /**

@@ -1,6 +1,8 @@
 import type { SmcRegisters } from '../../protocol/conduit.js';
 import { smcRegisters } from '../../protocol/conduit.js';
 import {
+  asyncNotifPending,
+  asyncNotifValid,
   lower32,
   normalWorldUniprocessor,
   OpteeSmc,
@@ -50,10 +52,16 @@ export function entryFast(core: Core, call: SmcRegisters): SmcRegisters {
     case OpteeSmc.disableShmCache:
       return disableShmCache(core, call);
     case OpteeSmc.enableAsyncNotif:
-      return core.configuration.asyncNotif ? { ...call, a0: OpteeSmcReturn.ok } : unknown(core, call);
-    case OpteeSmc.getAsyncNotifValue:
-      // Nothing here raises an asynchronous notification: none is ever valid or pending.
-      return core.configuration.asyncNotif ? { ...call, a0: OpteeSmcReturn.ok, a1: 0, a2: 0 } : unknown(core, call);
+      if (!core.configuration.asyncNotif) return unknown(core, call);
+      core.asyncNotif.started = true;
+      return { ...call, a0: OpteeSmcReturn.ok };
+    case OpteeSmc.getAsyncNotifValue: {
+      if (!core.configuration.asyncNotif) return unknown(core, call);
+      const taken = core.asyncNotif.take();
+      if (taken === undefined) return { ...call, a0: OpteeSmcReturn.ok, a1: 0, a2: 0 };
+      const flags = asyncNotifValid | (taken.more ? asyncNotifPending : 0);
+      return { ...call, a0: OpteeSmcReturn.ok, a1: taken.value, a2: flags };
+    }
     default:
       return unknown(core, call);
   }

@@ -7,6 +7,7 @@ import type { Core } from './core.js';
 import { mobjFromNoncontig } from './msg-param.js';
 import { letGo, unregister } from './registered-shm.js';
 import type { Routine } from './routine.js';
+import { until } from './routine.js';
 import type { TaManager } from './ta-manager.js';
 import type { TaParameter } from './ta-parameters.js';
 import { copyInParameters, copyOutParameters } from './ta-parameters.js';
@@ -53,20 +54,33 @@ export function* entryStd(
     case OpteeMsgCmd.unregisterShm:
       if (core.configuration.dynamicShm) {
         thread.activity = 'unregister shared memory';
-        message.ret = count === 1 ? yield* unregister(core, thread, message.c(0)) : TeeResult.ERROR_BAD_PARAMETERS;
+        if (count === 1) message.ret = yield* unregister(core, thread, message.c(0));
+        else answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);
         return true;
       }
       break;
     case OpteeMsgCmd.doBottomHalf:
+      if (!core.configuration.asyncNotif) break;
+      thread.activity = 'bottom half';
+      yield* finish(core.notificationDriver.bottomHalf?.());
+      message.ret = TeeResult.SUCCESS;
+      return true;
     case OpteeMsgCmd.stopAsyncNotif:
-      // No driver of the simulation has a bottom half: with notifications there is nothing to do.
-      if (core.configuration.asyncNotif) return true;
-      break;
+      if (!core.configuration.asyncNotif) break;
+      thread.activity = 'stop notifications';
+      core.asyncNotif.started = false;
+      yield* finish(core.notificationDriver.stopped?.());
+      message.ret = TeeResult.SUCCESS;
+      return true;
     default:
       break;
   }
   core.log(`unknown message command ${command}`);
   return false;
+}
+
+function* finish(work: void | Promise<void>): Routine<void> {
+  if (work !== undefined) yield* until(work);
 }
 
 function answer(message: MsgArg, result: number, origin: number): void {
@@ -75,6 +89,7 @@ function answer(message: MsgArg, result: number, origin: number): void {
 }
 
 function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message: MsgArg, count: number): Routine<void> {
+  thread.activity = 'invoke';
   const parameters: TaParameter[] = [];
   let result = copyInParameters(core, message, 0, count, parameters);
   let origin: number = TeeOrigin.TEE;
@@ -83,7 +98,9 @@ function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message:
     const session = manager.getSessionNow(id, thread) ?? (yield* manager.getSession(id, thread, true));
     if (session === undefined) result = TeeResult.ERROR_BAD_PARAMETERS;
     else {
-      result = yield* manager.invokeCommand(thread, session, message.func, parameters);
+      const command = message.func;
+      thread.command = command;
+      result = yield* manager.invokeCommand(thread, session, command, parameters);
       origin = session.errorOrigin;
       yield* manager.putSession(session, thread);
       copyOutParameters(message, 0, parameters);
@@ -100,7 +117,8 @@ function* openSession(core: Core, manager: TaManager, thread: Thread, message: M
     answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);
     return;
   }
-  thread.activity = `open session to ${meta.uuid}`;
+  thread.activity = 'open session';
+  thread.application = meta.uuid;
   const parameters: TaParameter[] = [];
   const first = openSessionMetaCount;
   let result = copyInParameters(core, message, first, count - first, parameters);
@@ -159,10 +177,7 @@ function registerShm(core: Core, message: MsgArg, count: number): true {
   if (count !== 1 || message.attr(0) !== (OpteeMsgAttr.tmemOutput | attrNoncontig)) return true;
   const size = message.b(0);
   const cookie = message.c(0);
-  if (core.faults.refuseMemory?.({ cookie, size })) {
-    message.ret = TeeResult.ERROR_OUT_OF_MEMORY;
-    return true;
-  }
+  if (core.faults.refuseMemory?.({ cookie, size })) return true;
   const mobj = mobjFromNoncontig(core.memory, message.a(0), size, cookie);
   if (mobj === undefined) return true;
   mobj.guarded = false;

@@ -54,7 +54,7 @@ export interface Faults {
   /** A message was answered, live, before the call returns. */
   answer?(message: MsgArg): void;
   rpc?(request: RpcRequest): RpcFault;
-  /** True: the registration fails with TEE_ERROR_OUT_OF_MEMORY. */
+  /** True: the registration fails, with TEE_ERROR_BAD_PARAMETERS as every failed one does in OP-TEE. */
   refuseMemory?(registration: Registration): boolean;
   trustedApplication?(entry: TaEntry): TaFault;
 }

@@ -1,7 +1,11 @@
+export { CounterCommand, counterTa } from './applications/counter.js';
+export { StorageCommand, storageTa } from './applications/storage.js';
+export { WorkloadCommand, workloadPta } from './applications/workload.js';
 export type { SecureWorldEvent } from './core.js';
 export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } from './faults.js';
 export { composeFaults } from './faults.js';
 export type { FsRpc } from './fs-rpc.js';
+export type { NotificationDriver } from './notif.js';
 export type { SimulatedWorldOptions, ThreadReport } from './simulated-world.js';
 export { SimulatedWorld } from './simulated-world.js';
 export type { TaCall } from './ta-call.js';

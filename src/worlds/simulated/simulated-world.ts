@@ -8,15 +8,18 @@ import type { Conduit, SmcRegisters } from '../../protocol/conduit.js';
 import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
 import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { MemoryRange } from '../../protocol/physical-memory.js';
-import type { SecureWorld } from '../../protocol/secure-world.js';
+import { pageSize } from '../../protocol/physical-memory.js';
+import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
+import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
 import { entryFast } from './entry-fast.js';
 import type { Faults } from './faults.js';
 import { NonSecureMemory } from './non-secure-memory.js';
+import type { NotificationDriver } from './notif.js';
 import { start } from './routine.js';
 import { TaManager } from './ta-manager.js';
-import type { Thread, ThreadState } from './thread.js';
+import type { ThreadState } from './thread.js';
 import { stdSmcEntry } from './thread-optee-smc.js';
 import type { TrustedApplication } from './trusted-application.js';
 
@@ -41,6 +44,8 @@ export interface SimulatedWorldOptions {
   readonly schedule?: Schedule;
   readonly random?: Random;
   readonly faults?: Faults;
+  /** What secure world's drivers do with asynchronous notifications; nothing when left out. */
+  readonly notificationDriver?: NotificationDriver;
   /** Is told what happens inside. */
   readonly trace?: (event: SecureWorldEvent) => void;
 }
@@ -49,8 +54,12 @@ export interface SimulatedWorldOptions {
 export interface ThreadReport {
   readonly id: number;
   readonly state: ThreadState;
-  /** What it executes; empty when it is free. */
+  /** What it was entered for, `invoke` for example; empty when it is free. */
   readonly activity: string;
+  /** Name (or UUID) of the application that the call is for; empty when it is for none. */
+  readonly application: string;
+  /** The command of an invoke. */
+  readonly command: number;
   /** What it asked the normal world for; empty when it is not suspended. */
   readonly request: string;
 }
@@ -63,6 +72,10 @@ const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte 
  * OP-TEE, simulated in the process: it answers the same SMCs, at the same physical addresses, with the same bytes as the
  * real one. Its trusted applications are written in TypeScript.
  *
+ * Not simulated, and refused where it is asked for: FF-A, virtualization, protected memory and the secure data path,
+ * messages that cross pages which do not adjoin. A trusted
+ * application finds no cryptography, no secure storage and no sessions to other applications here.
+ *
  * What nothing suspends is answered at once. What waits, waits for promises and for the clock given, so that with a
  * virtual clock and a seeded schedule a run can be repeated exactly.
  */
@@ -74,10 +87,17 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly manager: TaManager;
   private death: ConduitError | undefined;
 
+  /** @throws RangeError when there could be no board like that. */
   constructor(options: SimulatedWorldOptions = {}) {
     const threads = options.threads ?? 2;
     const dram = options.dram ?? defaultDram;
     const reservedShm = options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
+    if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
+    for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
+      if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
+        throw new RangeError(
+          `memory 0x${range.base.toString(16)}, 0x${range.size.toString(16)} bytes: not in pages of DRAM`,
+        );
     this.memory = new NonSecureMemory(dram, reservedShm);
     this.normalWorldRam = reservedShm === undefined ? [dram] : without(dram, reservedShm);
     this.core = new Core(
@@ -95,9 +115,25 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       options.random ?? seededRandom(0),
       options.faults ?? {},
       options.trace,
+      options.notificationDriver ?? {},
     );
-    const applications = options.trustedApplications ?? [];
+    const given = options.trustedApplications ?? [];
+    // One of the caller's own with the same UUID takes its place.
+    const applications = [deviceEnumerationPta(given), ...given];
     this.manager = new TaManager(this.core, new Map(applications.map((ta) => [ta.uuid, ta])));
+  }
+
+  get notificationInterrupt(): InterruptSource {
+    return this.core.asyncNotif;
+  }
+
+  /**
+   * Something happened in secure world that the normal world is to know: a value becomes pending, the interrupt comes.
+   * @param value 1..63; 0 asks for bottom half processing.
+   * @returns false when the normal world takes no notifications.
+   */
+  notify(value: number): boolean {
+    return this.core.asyncNotif.send(value);
   }
 
   get conduit(): Conduit {
@@ -106,7 +142,14 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 
   /** Every thread context as it stands. */
   get threads(): readonly ThreadReport[] {
-    return this.core.threads.map(({ id, state, activity, request }) => ({ id, state, activity, request }));
+    return this.core.threads.map(({ id, state, activity, application, command, request }) => ({
+      id,
+      state,
+      activity,
+      application,
+      command,
+      request,
+    }));
   }
 
   /** Sessions that are open. */
@@ -134,7 +177,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   smc(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
-    if (this.death !== undefined) throw this.death;
+    if (this.death !== undefined) return Promise.reject(this.death);
     const { faults } = this.core;
     const replaced = faults.smc?.(call);
     if (replaced !== undefined) return replaced;
@@ -163,15 +206,15 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     try {
       code = start(stdSmcEntry(this.core, this.manager, thread, call));
     } catch (error) {
-      throw this.die(error);
+      return Promise.reject(this.die(error));
     }
     if (typeof code === 'number') {
-      free(thread);
+      thread.free();
       return smcRegisters(code);
     }
     code.then(
       (late) => {
-        free(thread);
+        thread.free();
         thread.leave(smcRegisters(late));
       },
       (error: unknown) => this.die(error),
@@ -199,9 +242,8 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 /** Registers a1..a3 of an ETHREAD_LIMIT are what secure world happened to leave there. */
 const threadLimit = smcRegisters(OpteeSmcReturn.ethreadLimit);
 
-function free(thread: Thread): void {
-  thread.state = 'free';
-  thread.activity = '';
+function contains(outer: MemoryRange, inner: MemoryRange): boolean {
+  return inner.size > 0 && inner.base >= outer.base && inner.base + inner.size <= outer.base + outer.size;
 }
 
 function without(range: MemoryRange, hole: MemoryRange): MemoryRange[] {

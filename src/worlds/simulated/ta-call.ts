@@ -17,11 +17,13 @@ import { Mutex } from './wait-queue.js';
 /**
  * One entry into a trusted application: its parameters and what OP-TEE offers it while it executes.
  *
- * Everything that waits gives a promise and keeps the thread context until that settles. A call that was not awaited
- * when the entry point returned belongs to nobody: it throws.
+ * Everything that waits gives a promise and keeps the thread context until that settles. A thread does one
+ * thing at a time: who asks for a second, or returns before the first is done, has a bug and panics.
  */
 export class TaCall {
   private ended = false;
+  /** What the thread waits for. */
+  private pending: Promise<void> | undefined;
 
   constructor(
     private readonly core: Core,
@@ -90,25 +92,28 @@ export class TaCall {
     return before;
   }
 
+  /** TEE_GenerateRandom: from the generator the world was given. */
+  random(length: number): Uint8Array {
+    return Uint8Array.from({ length }, () => Math.floor(this.core.random() * 256));
+  }
+
   /** TEE_GetSystemTime, in milliseconds: secure world's own counter. */
   systemTime(): number {
     return Math.floor(this.core.clock.now());
   }
 
   /** TEE_GetREETime, in milliseconds since 1970: asks the normal world. */
-  reeTime(): Promise<number> {
+  async reeTime(): Promise<number> {
     const time = rpcValue('output');
-    return this.run(
-      (function* (core: Core, thread: Thread) {
-        check(yield* rpcCommand(core, thread, RpcCommand.getTime, [time]));
-        return time.a * 1000 + Math.floor(time.b / 1_000_000);
-      })(this.core, this.thread),
-    );
+    const result = await this.rpc(RpcCommand.getTime, [time]);
+    if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+    return time.a * 1000 + Math.floor(time.b / 1_000_000);
   }
 
   /**
    * TEE_Wait: sleep in the normal world, again and again until the time is over. A cancellation is noticed between two
    * sleeps, as in OP-TEE.
+   * @param ms TEE_Wait counts whole milliseconds: a part of one counts as one.
    * @throws TeeError CANCEL.
    */
   wait(ms: number): Promise<void> {
@@ -116,12 +121,14 @@ export class TaCall {
   }
 
   private *waitRoutine(ms: number): Routine<void> {
+    if (!(ms >= 0)) throw new RangeError(`a wait of ${ms} ms`);
+    const timeout = Math.ceil(ms);
     const from = this.systemTime();
     for (;;) {
       if (this.cancelled) throw new TeeError(TeeResult.ERROR_CANCEL);
       const elapsed = this.systemTime() - from;
-      if (elapsed >= ms) return;
-      yield* rpcCommand(this.core, this.thread, RpcCommand.suspend, [rpcValue('input', ms - elapsed)]);
+      if (elapsed >= timeout) return;
+      yield* rpcCommand(this.core, this.thread, RpcCommand.suspend, [rpcValue('input', timeout - elapsed)]);
     }
   }
 
@@ -159,26 +166,38 @@ export class TaCall {
     return new Mutex(this.core.createWaitQueue());
   }
 
-  /** Take a mutex, sleeping in the normal world (NOTIFICATION) until it is free. */
-  lock(mutex: Mutex): Promise<void> {
-    return this.run(mutex.lock(this.thread));
+  /** Do something with a mutex held. Until it is free the thread sleeps in the normal world (NOTIFICATION). */
+  async locked<T>(mutex: Mutex, work: () => Promise<T>): Promise<T> {
+    await this.run(mutex.lock(this.thread));
+    try {
+      return await work();
+    } finally {
+      await this.run(mutex.unlock(this.thread));
+    }
   }
 
-  unlock(mutex: Mutex): Promise<void> {
-    return this.run(mutex.unlock(this.thread));
-  }
-
-  /** The entry point returned: nothing more may be asked for through this call. */
-  end(): void {
+  /**
+   * The entry point returned: nothing more may be asked for through this call.
+   * @returns what it still waits for on this thread, when it did not await all of it.
+   */
+  end(): Promise<void> | undefined {
     this.ended = true;
+    return this.pending;
   }
 
-  private async run<T>(routine: Routine<T>): Promise<T> {
-    if (this.ended) throw new Error('a trusted application went on after its entry point had returned');
-    return start(routine);
+  private run<T>(routine: Routine<T>): Promise<T> {
+    if (this.ended) return Promise.reject(new Error('an application went on after its entry point had returned'));
+    if (this.pending !== undefined)
+      return Promise.reject(new Error('an application asked for two things at a time on one thread'));
+    const work = later(routine);
+    const done = () => {
+      this.pending = undefined;
+    };
+    this.pending = work.then(done, done);
+    return work;
   }
 }
 
-function check(result: number): void {
-  if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+async function later<T>(routine: Routine<T>): Promise<T> {
+  return start(routine);
 }

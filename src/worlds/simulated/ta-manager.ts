@@ -3,21 +3,15 @@ import type { Uuid } from '../../protocol/uuid.js';
 import type { Core } from './core.js';
 import { loadUserTa } from './ree-fs-ta.js';
 import type { Routine } from './routine.js';
-import { until } from './routine.js';
-import { TaCall } from './ta-call.js';
+import { BusyLocks } from './ta-busy.js';
+import { CorePanic, destroyInstance, enterTa } from './ta-entry.js';
 import type { TaParameter } from './ta-parameters.js';
 import type { ClientIdentity } from './ta-session.js';
 import { noThread, TaInstance, TaSession } from './ta-session.js';
 import type { Thread } from './thread.js';
-import type { TaResult, TrustedApplication } from './trusted-application.js';
-import { TaPanic, TeeError } from './trusted-application.js';
+import type { TrustedApplication } from './trusted-application.js';
 import type { WaitQueue } from './wait-queue.js';
 import { Condition } from './wait-queue.js';
-
-/** OP-TEE's core panicked: secure world is dead. */
-export class CorePanic extends Error {
-  override readonly name = 'CorePanic';
-}
 
 /**
  * Sessions and instances of trusted applications: core/kernel/tee_ta_manager.c.
@@ -27,13 +21,11 @@ export class CorePanic extends Error {
  */
 export class TaManager {
   private readonly sessions = new Map<number, TaSession>();
-  private readonly instances: TaInstance[] = [];
+  /** Instances that can be found by their UUID, oldest first. */
+  private readonly instances = new Map<Uuid, Set<TaInstance>>();
   private readonly waiters: WaitQueue;
   private readonly initialized = new Condition();
-  /** The one thread that executes in single-instance applications, and how deep. */
-  private singleInstanceThread = noThread;
-  private singleInstanceDepth = 0;
-  private readonly singleInstanceFree = new Condition();
+  private readonly busy: BusyLocks;
   private lastSessionId = 0;
 
   constructor(
@@ -41,6 +33,7 @@ export class TaManager {
     private readonly applications: ReadonlyMap<Uuid, TrustedApplication>,
   ) {
     this.waiters = core.createWaitQueue();
+    this.busy = new BusyLocks(this.waiters);
   }
 
   /** Sessions that are open. */
@@ -62,6 +55,7 @@ export class TaManager {
     this.sessions.set(session.id, session);
     const initialized = yield* this.initSession(thread, session, uuid);
     const instance = session.instance;
+    thread.application = instance?.name ?? uuid;
     if (initialized !== TeeResult.SUCCESS || instance === undefined) {
       this.sessions.delete(session.id);
       return { session: undefined, result: initialized, origin: TeeOrigin.TEE };
@@ -69,9 +63,9 @@ export class TaManager {
 
     let result: number = TeeResult.ERROR_BUSY;
     let origin: TeeOrigin = TeeOrigin.TEE;
-    if (this.trySetBusyNow(instance, thread) || (yield* this.trySetBusy(instance, thread))) {
+    if (this.busy.tryTakeNow(instance, thread) || (yield* this.busy.tryTake(instance, thread))) {
       if (!instance.panicked) {
-        result = yield* this.enter(thread, session, instance, 'open', 0, parameters);
+        result = yield* enterTa(this.core, thread, session, instance, 'open', 0, parameters);
         origin = session.errorOrigin;
       }
       if (instance.panicked) {
@@ -79,7 +73,7 @@ export class TaManager {
         result = TeeResult.ERROR_TARGET_DEAD;
         origin = TeeOrigin.TEE;
       }
-      yield* this.clearBusy(instance, thread);
+      yield* this.busy.letGo(instance, thread);
     }
     if (result !== TeeResult.SUCCESS) {
       yield* this.close(thread, session);
@@ -132,17 +126,19 @@ export class TaManager {
     parameters: readonly TaParameter[],
   ): Routine<number> {
     const instance = session.instance;
-    if (instance === undefined) return TeeResult.ERROR_BAD_STATE;
-    if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
+    if (instance === undefined) throw new CorePanic('a session without an instance was invoked');
+    thread.application = instance.name;
+    if (!this.busy.tryTakeNow(instance, thread) && !(yield* this.busy.tryTake(instance, thread)))
       throw new CorePanic('a session was invoked from inside its own application');
     let result: number = TeeResult.ERROR_TARGET_DEAD;
-    if (!instance.panicked) result = yield* this.enter(thread, session, instance, 'invoke', command, parameters);
+    if (!instance.panicked)
+      result = yield* enterTa(this.core, thread, session, instance, 'invoke', command, parameters);
     if (instance.panicked) {
       this.release(instance);
       result = TeeResult.ERROR_TARGET_DEAD;
       session.errorOrigin = TeeOrigin.TEE;
     }
-    yield* this.clearBusy(instance, thread);
+    yield* this.busy.letGo(instance, thread);
     return result;
   }
 
@@ -207,7 +203,7 @@ export class TaManager {
     if (instance !== undefined) {
       instance.initializing = false;
       if (result === TeeResult.SUCCESS) session.instance = instance;
-      else this.remove(instance);
+      else this.release(instance);
     }
     this.waiters.signal(this.initialized, true);
     yield* this.waiters.wakeNext(thread);
@@ -216,90 +212,44 @@ export class TaManager {
 
   private addInstance(application: TrustedApplication): TaInstance {
     const instance = new TaInstance(application);
-    this.instances.push(instance);
+    const { uuid } = application;
+    const others = this.instances.get(uuid);
+    if (others === undefined) this.instances.set(uuid, new Set([instance]));
+    else others.add(instance);
     return instance;
   }
 
+  /** The oldest: tee_ta_context_find(). */
   private find(uuid: Uuid): TaInstance | undefined {
-    return this.instances.find((instance) => instance.application.uuid === uuid);
+    return this.instances.get(uuid)?.values().next().value;
   }
 
-  private remove(instance: TaInstance): void {
-    instance.released = true;
-    this.instances.splice(this.instances.indexOf(instance), 1);
-  }
-
-  /** A panicked instance is not found any more: the next session gets a new one: maybe_release_ta_ctx(). */
+  /** It is not found any more: the next session gets a new instance. Also maybe_release_ta_ctx(), after a panic. */
   private release(instance: TaInstance): void {
-    if (!instance.released) this.remove(instance);
-  }
-
-  /** tee_ta_try_set_busy() when nobody stands in the way. */
-  private trySetBusyNow(instance: TaInstance, thread: Thread): boolean {
-    if (instance.flags.concurrent) return true;
-    if (instance.busy || (instance.flags.singleInstance && this.singleInstanceThread !== noThread)) return false;
-    if (instance.flags.singleInstance) {
-      this.singleInstanceThread = thread.id;
-      this.singleInstanceDepth = 1;
-    }
-    instance.busy = true;
-    return true;
-  }
-
-  /** tee_ta_try_set_busy(): false when waiting would be a deadlock with ourselves. */
-  private *trySetBusy(instance: TaInstance, thread: Thread): Routine<boolean> {
-    if (instance.flags.singleInstance) {
-      if (this.singleInstanceThread !== thread.id) {
-        while (this.singleInstanceThread !== noThread) yield* this.waiters.wait(thread, this.singleInstanceFree);
-        this.singleInstanceThread = thread.id;
-      }
-      this.singleInstanceDepth++;
-    }
-    if (this.singleInstanceThread === thread.id) {
-      if (instance.busy) {
-        if (instance.flags.singleInstance) this.unlockSingleInstance();
-        return false;
-      }
-    } else {
-      while (instance.busy) yield* this.waiters.wait(thread, instance.busyCondition);
-    }
-    instance.busy = true;
-    return true;
-  }
-
-  /** tee_ta_clear_busy(). */
-  private *clearBusy(instance: TaInstance, thread: Thread): Routine<void> {
-    if (instance.flags.concurrent) return;
-    instance.busy = false;
-    this.waiters.signal(instance.busyCondition);
-    if (instance.flags.singleInstance) this.unlockSingleInstance();
-    if (!this.waiters.empty) yield* this.waiters.wakeNext(thread);
-  }
-
-  private unlockSingleInstance(): void {
-    this.singleInstanceDepth--;
-    if (this.singleInstanceDepth > 0) return;
-    this.singleInstanceThread = noThread;
-    this.waiters.signal(this.singleInstanceFree);
+    const { uuid } = instance.application;
+    const others = this.instances.get(uuid);
+    others?.delete(instance);
+    if (others?.size === 0) this.instances.delete(uuid);
   }
 
   /** close_session(): the caller executes in the session. */
   private *close(thread: Thread, session: TaSession): Routine<void> {
     const instance = session.instance;
     if (instance === undefined) throw new CorePanic('a session without an instance was closed');
+    thread.application = instance.name;
     if (instance.panicked) yield* this.destroySession(thread, session);
     else {
-      if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
+      if (!this.busy.tryTakeNow(instance, thread) && !(yield* this.busy.tryTake(instance, thread)))
         throw new CorePanic('a session was closed from inside its own application');
-      if (!instance.panicked) yield* this.enter(thread, session, instance, 'close', 0, []);
+      if (!instance.panicked) yield* enterTa(this.core, thread, session, instance, 'close', 0, []);
       yield* this.destroySession(thread, session);
-      yield* this.clearBusy(instance, thread);
+      yield* this.busy.letGo(instance, thread);
     }
     instance.references--;
     const keepAlive = instance.flags.singleInstance && instance.flags.keepAlive;
     if (instance.references > 0 || (keepAlive && !instance.panicked)) return;
     this.release(instance);
-    if (!instance.panicked) instance.entryPoints?.destroy?.();
+    if (!instance.panicked) destroyInstance(this.core, instance);
   }
 
   /** destroy_session(): waits until nobody holds it. */
@@ -308,63 +258,5 @@ export class TaManager {
     this.waiters.signal(session.lockCondition, true);
     while (session.references !== 1) yield* this.waiters.wait(thread, session.referencesCondition);
     this.sessions.delete(session.id);
-  }
-
-  /** Execute an entry point: user_ta_enter(), pseudo_ta_enter_*(). */
-  private *enter(
-    thread: Thread,
-    session: TaSession,
-    instance: TaInstance,
-    entry: 'open' | 'invoke' | 'close',
-    command: number,
-    parameters: readonly TaParameter[],
-  ): Routine<number> {
-    const { core } = this;
-    const { application } = instance;
-    session.errorOrigin = TeeOrigin.TRUSTED_APP;
-    let result: number = TeeResult.SUCCESS;
-    if (application.kind === 'user')
-      for (const parameter of parameters) if (parameter?.type === 'memref') parameter.mapForUser();
-    try {
-      const fault = core.faults.trustedApplication?.({ uuid: application.uuid, entry, command });
-      if (fault !== undefined) {
-        if ('panic' in fault) throw new TaPanic(fault.panic);
-        result = fault.result;
-      } else {
-        const call = new TaCall(core, thread, session, command, parameters);
-        const returned = callEntryPoint(instance, entry, call);
-        if (typeof returned === 'number') result = returned;
-        else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
-      }
-    } catch (error) {
-      if (error instanceof CorePanic) throw error;
-      if (error instanceof TeeError) result = error.code;
-      else if (application.kind === 'pseudo')
-        throw new CorePanic(`${application.name ?? application.uuid} panicked, and with it OP-TEE`, { cause: error });
-      else {
-        instance.panicked = true;
-        const code = error instanceof TaPanic ? error.code : TeeResult.ERROR_GENERIC;
-        core.trace?.({ type: 'panic', uuid: application.uuid, code, cause: error });
-        result = TeeResult.ERROR_TARGET_DEAD;
-      }
-    }
-    if (application.kind === 'user') {
-      // The next operation of the session does not inherit a cancellation.
-      session.cancelled = false;
-      session.cancellationMasked = true;
-    }
-    return result >>> 0;
-  }
-}
-
-function callEntryPoint(instance: TaInstance, entry: 'open' | 'invoke' | 'close', call: TaCall): TaResult {
-  instance.entryPoints ??= instance.application.create();
-  switch (entry) {
-    case 'open':
-      return instance.entryPoints.openSession?.(call);
-    case 'invoke':
-      return instance.entryPoints.invokeCommand(call);
-    case 'close':
-      return instance.entryPoints.closeSession?.(call);
   }
 }

@@ -125,14 +125,14 @@ export function copyInParameters(
     }
     const direction = directions[(type & 3) - 1];
     if (direction === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
-    const a = message.a(first + index);
-    const b = message.b(first + index);
     switch (type - (type & 3)) {
       case 0:
-        into.push(new ValueParameter(direction, a >>> 0, b >>> 0));
+        into.push(new ValueParameter(direction, message.a32(first + index), message.b32(first + index)));
         break;
       case OpteeMsgAttr.rmemInput - 1:
       case OpteeMsgAttr.tmemInput - 1: {
+        const a = message.a(first + index);
+        const b = message.b(first + index);
         const cookie = message.c(first + index);
         const temporary = type >= OpteeMsgAttr.tmemInput;
         const found = temporary

@@ -9,7 +9,7 @@ export const noThread = -1;
 
 /** An instance of a trusted application: `struct tee_ta_ctx`. */
 export class TaInstance {
-  flags: TaFlags;
+  readonly flags: TaFlags;
   /** The entry points, from the first session on. */
   entryPoints: TaInstanceEntryPoints | undefined;
   /** Its image is being loaded. */
@@ -18,12 +18,15 @@ export class TaInstance {
   references = 1;
   busy = false;
   panicked = false;
-  /** No longer found by its UUID. */
-  released = false;
   readonly busyCondition = new Condition();
 
   constructor(readonly application: TrustedApplication) {
     this.flags = taFlags(application);
+  }
+
+  /** For people. */
+  get name(): string {
+    return this.application.name ?? this.application.uuid;
   }
 }
 

@@ -23,8 +23,11 @@ export class Thread {
   rpcArg: MsgArg | undefined;
   /** Shared memory kept for the file operations of one call: thread_rpc_shm_cache_alloc(). */
   shmCache: Mobj | undefined;
-  /** What it does, for people: `invoke command 3 of counter`. */
+  /** What it was entered for, for people: `invoke`. */
   activity = '';
+  /** The application that it executes or is about to, by name, and the command. */
+  application = '';
+  command = 0;
   /** What it asked the normal world for, for people, while it is suspended. */
   request = '';
   /** Ends a computation that an interrupt for the normal world may end early. */
@@ -36,6 +39,14 @@ export class Thread {
   private proceed: ((registers: SmcRegisters) => void) | undefined;
 
   constructor(readonly id: number) {}
+
+  /** The call has ended. */
+  free(): void {
+    this.state = 'free';
+    this.activity = '';
+    this.application = '';
+    this.command = 0;
+  }
 
   /** How the SMC that entered this thread ends: at once when the thread has already left. */
   outcome(): SmcRegisters | Promise<SmcRegisters> {

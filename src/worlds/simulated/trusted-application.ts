@@ -23,6 +23,11 @@ interface Definition {
   readonly uuid: Uuid;
   /** For people; the UUID when there is none. */
   readonly name?: string;
+  /**
+   * A driver of the normal world is to be bound to it: TA_FLAG_DEVICE_ENUM, or TA_FLAG_DEVICE_ENUM_SUPP when that driver
+   * needs a supplicant.
+   */
+  readonly device?: 'always' | 'with-supplicant';
   /** TA_CreateEntryPoint: state that is shared by the sessions of an instance lives in its closure. */
   create(): TaInstanceEntryPoints;
 }
@@ -68,7 +73,7 @@ export class TeeError extends Error {
   }
 }
 
-/** TEE_Panic: ends the instance. Thrown through the application's code, which cannot survive it. */
+/** TEE_Panic: ends the instance. Thrown through the application's code, which must not catch it. */
 export class TaPanic extends Error {
   override readonly name = 'TaPanic';
 

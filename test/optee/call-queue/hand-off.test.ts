@@ -94,12 +94,30 @@ describe('hand-off', () => {
     expect(queue.reserve()).toBe(true);
   });
 
-  it('tries again at once when a call has returned since the SMC was made', () => {
-    const queue = createCallQueue('hand-off', 2);
-    const waiters = waitersOf(queue, 'NN');
+  it('tries again at once when a call has returned since the SMC was made, and there is room', () => {
+    const queue = createCallQueue('hand-off', 3);
+    const waiters = waitersOf(queue, 'NNN');
     queue.leave(at(waiters, 0));
     expect(queue.threadLimit(at(waiters, 1))).toBe('call');
+    // Two others held tokens at most when the answer was given.
     expect(queue.state().counters.capacity).toBe(2);
+  });
+
+  it('lets a caller be told ETHREAD_LIMIT only so often, however many calls return in between', () => {
+    const queue = createCallQueue('hand-off', 0);
+    const waiters = waitersOf(queue, 'NNNN');
+    const unlucky = at(waiters, 3);
+    let answers = 0;
+    let step: string;
+    do {
+      // Another leaves and is back before the answer is looked at.
+      queue.leave(at(waiters, 0));
+      queue.enter(at(waiters, 0), false);
+      step = queue.threadLimit(unlucky);
+      answers++;
+    } while (step === 'call');
+    expect({ step, answers }).toEqual({ step: 'sleep', answers: 1 });
+    expect(queue.state().counters.capacity).toBe(3);
   });
 
   it('pauses rather than sleeps when nobody is inside who could wake the caller', () => {

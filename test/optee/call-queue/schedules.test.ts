@@ -3,8 +3,8 @@
  * workload in the same order. A caller is named by its place in the list of callers.
  */
 import { describe, expect, it } from 'vitest';
-import { isAsleep } from '../../../src/conform/trace-state.js';
 import type { Operation, Stage } from '../../../src/explore/caller.js';
+import { isAsleep } from '../../../src/explore/properties.js';
 import { QueueModel } from '../../../src/explore/queue-model.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { createCallQueue, DISCIPLINES } from '../../../src/optee/call-queue/disciplines.js';

@@ -1,6 +1,13 @@
 import type { SmcRegisters } from '../../../src/protocol/conduit.js';
 import { smcRegisters } from '../../../src/protocol/conduit.js';
-import { attrMeta, MsgArg, msgArgSize, OpteeMsgAttr, OpteeMsgCmd } from '../../../src/protocol/optee-msg.js';
+import {
+  attrMeta,
+  attrNoncontig,
+  MsgArg,
+  msgArgSize,
+  OpteeMsgAttr,
+  OpteeMsgCmd,
+} from '../../../src/protocol/optee-msg.js';
 import {
   fromRegisterPair,
   isRpcReturn,
@@ -123,6 +130,23 @@ export class NormalWorld {
     const address = this.cookies.get(cookie);
     if (address === undefined) throw new Error(`no such cookie: ${cookie}`);
     return address;
+  }
+
+  /** Ask for pages to be registered, by a list of one page. */
+  async register(pages: readonly number[], cookie: number, size = pages.length * 4096): Promise<MsgArg> {
+    const list = this.allocate();
+    const words = new BigUint64Array(pages.map(BigInt));
+    this.world.memory.window(list, words.byteLength).set(new Uint8Array(words.buffer));
+    const attr = OpteeMsgAttr.tmemOutput | attrNoncontig;
+    const { address, message } = this.message(OpteeMsgCmd.registerShm, [{ attr, a: list, b: size, c: cookie }]);
+    await this.call(address);
+    return message;
+  }
+
+  async unregister(cookie: number): Promise<MsgArg> {
+    const { address, message } = this.message(OpteeMsgCmd.unregisterShm, [{ attr: OpteeMsgAttr.rmemInput, c: cookie }]);
+    await this.call(address);
+    return message;
   }
 
   openMessage(uuid: string, params: readonly Param[] = [], login = 0, client = nilUuid) {

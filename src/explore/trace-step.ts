@@ -1,5 +1,5 @@
-import type { Caller, Step } from '../explore/caller.js';
-import type { QueueModel } from '../explore/queue-model.js';
+import type { Caller, Step } from './caller.js';
+import type { QueueModel } from './queue-model.js';
 
 /** Plain data as it stands in a trace file. */
 export type TraceFields = Record<string, unknown>;
@@ -45,11 +45,6 @@ export function callerState({ stage, waiter }: Caller): string {
   }
 }
 
-/** Nobody can wake it unless somebody else steps. */
-export function isAsleep({ stage, waiter }: Caller): boolean {
-  return stage === 'waiting' && waiter.phase.startsWith('asleep') && !waiter.completed;
-}
-
 /** One step as a trace file has it. */
 export interface TraceStep {
   readonly op: Step;
@@ -89,6 +84,9 @@ export function takeTraceStep(model: QueueModel, caller: Caller): TraceStep {
       break;
     case 'smc':
       result = { ret: entered ? 'entered' : 'ETHREAD_LIMIT' };
+      break;
+    case 'thread_limit':
+      result = { need_wait: bit(needWait) };
       break;
     case 'wait_final':
     case 'release':

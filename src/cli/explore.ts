@@ -1,0 +1,199 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { writeTrace } from '../conform/write-trace.js';
+import { type Callers, CallersNotationError, callerNotation, parseCallers } from '../explore/callers-notation.js';
+import { scheduleTable } from '../explore/describe-schedule.js';
+import { type Exploration, explore, type Progress } from '../explore/explore.js';
+import { PROPERTIES, PROPERTY_NAMES } from '../explore/properties.js';
+import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
+import { MAX_THREADS } from '../explore/state-codec.js';
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+
+interface ExploreFlags {
+  readonly queue: DisciplineName;
+  readonly threads: number;
+  readonly secureThreads?: number;
+  readonly reservations: number;
+  readonly callers: Callers;
+  readonly json?: boolean;
+  readonly traces?: string;
+  readonly symmetry: boolean;
+  readonly maxStates?: number;
+  readonly maxMemory: number;
+  readonly maxSeconds?: number;
+  readonly progress?: boolean;
+}
+
+const CALLERS_HELP = `
+Callers, separated by commas; the operations of one by +:
+  N            a normal call
+  S S1 S2      a call on session 0, 1, 2: a system call when that is a system session
+  C C1 C2      closes the session (one call, then the end of its reservation)
+  M M1 M2      makes it a system session
+After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has finished (the first is 0),
+! it never returns. Before a caller: 3*N three such callers. After it: N* or (N+S)* it repeats for ever.
+
+Examples:
+  normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
+  normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers 2*N,S+S
+  normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
+
+The exit code is 0 whatever the verdicts; 1 when the search could not be made.`;
+
+export function addExploreCommand(program: Command): void {
+  program
+    .command('explore')
+    .summary('walk every schedule of callers around a call queue')
+    .description('Walks every interleaving of some callers around a call queue and gives a verdict on each property.')
+    .addOption(new Option('--queue <name>', 'the discipline').choices(Object.keys(DISCIPLINES)).default('hand-off'))
+    .option('--threads <n>', 'threads that secure world announces; 0: it announces none', threads, 2)
+    .option('--secure-threads <n>', 'threads that it really has (default: as announced)', threads)
+    .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
+    .requiredOption('--callers <list>', 'what the callers do, see below', callers)
+    .option('--json', 'one JSON object on standard output')
+    .option('--traces <folder>', 'write each shortest schedule as a file for `normalworld replay`')
+    .option('--no-symmetry', 'do not fold callers that do the same')
+    .option('--max-states <n>', 'stop at so many states', count)
+    .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
+    .option('--max-seconds <s>', 'stop after so long', count)
+    .option('--progress', 'show progress even when standard error is no terminal')
+    .addHelpText('after', CALLERS_HELP)
+    .action(async (flags: ExploreFlags, command: Command) => {
+      const config = modelConfig(flags, command);
+      const exploration = await run(config, flags, command);
+      if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);
+      if (flags.json) console.log(JSON.stringify(jsonReport(exploration)));
+      else for (const line of textReport(exploration)) console.log(line);
+    });
+}
+
+function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
+  const secureThreads = flags.secureThreads ?? flags.threads;
+  if (secureThreads === 0) command.error('error: with --threads 0, say --secure-threads: what secure world really has');
+  return {
+    discipline: flags.queue,
+    totalThreadCount: flags.threads,
+    secureThreads,
+    initialSystemSessions: flags.reservations,
+    ...flags.callers,
+  };
+}
+
+async function run(config: ModelConfig, flags: ExploreFlags, command: Command): Promise<Exploration> {
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
+  const shown = flags.progress === true || process.stderr.isTTY === true;
+  try {
+    return await explore(config, {
+      symmetric: flags.symmetry,
+      maxMiB: flags.maxMemory,
+      signal: interrupt.signal,
+      ...(flags.maxStates === undefined ? {} : { maxStates: flags.maxStates }),
+      ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
+      ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),
+    });
+  } catch (error) {
+    if (error instanceof RangeError) command.error(`error: ${error.message}`);
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+    if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
+  }
+}
+
+function showProgress({ states, frontier, depth, seconds, mebibytes, broken }: Progress, flags: ExploreFlags): void {
+  const rate = states / seconds;
+  const left = [
+    ...(flags.maxSeconds === undefined ? [] : [flags.maxSeconds - seconds]),
+    ...(flags.maxStates === undefined ? [] : [(flags.maxStates - states) / rate]),
+  ];
+  const parts = [
+    `${states.toLocaleString('en')} states`,
+    `${Math.round(rate / 1000)} k/s`,
+    `${frontier.toLocaleString('en')} to expand`,
+    `${depth} steps deep`,
+    `${Math.round(mebibytes)} MiB`,
+    `${seconds.toFixed(0)} s`,
+    ...(left.length > 0 ? [`at most ${Math.max(0, Math.min(...left)).toFixed(0)} s to go`] : []),
+    `${broken.length} broken`,
+  ];
+  process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
+}
+
+function jsonReport({ config, ...exploration }: Exploration): unknown {
+  return {
+    queue: config.discipline,
+    threads: config.totalThreadCount,
+    secureThreads: config.secureThreads,
+    reservations: config.initialSystemSessions,
+    callers: callersText(config),
+    ...exploration,
+  };
+}
+
+function callersText({ callers, repeating }: ModelConfig): string {
+  return callers.map((operations, label) => callerNotation(operations, repeating?.includes(label))).join(',');
+}
+
+function* textReport({ config, properties, ...exploration }: Exploration): Generator<string> {
+  const { totalThreadCount, secureThreads, initialSystemSessions } = config;
+  const announced = totalThreadCount === 0 ? 'no thread count announced' : `${totalThreadCount} threads announced`;
+  yield `${config.discipline}: ${announced}, ${secureThreads} there, ${initialSystemSessions} system sessions, callers ${callersText(config)}`;
+  const { states, transitions, depth, seconds, bound } = exploration;
+  const folded = exploration.symmetric ? ' (callers that do the same are folded)' : '';
+  yield `${states} states${folded}, ${transitions} steps between them, ${depth} deep, ${seconds.toFixed(2)} s`;
+  if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
+  for (const name of PROPERTY_NAMES) {
+    const { verdict, steps } = properties[name];
+    yield `  ${name.padEnd(30)}${verdict}${steps === null ? '' : ` in ${steps} steps`}`;
+  }
+  for (const name of PROPERTY_NAMES) {
+    const { verdict, schedule, repeatsFrom } = properties[name];
+    if (verdict !== 'broken') continue;
+    yield '';
+    yield `${name}: ${PROPERTIES[name]}`;
+    yield* scheduleTable(config, schedule).map((line) => `  ${line}`);
+    if (repeatsFrom !== undefined) yield `  and again from step ${repeatsFrom + 1}, for ever`;
+  }
+}
+
+async function writeTraces({ config, properties }: Exploration, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of PROPERTY_NAMES) {
+    const { verdict, schedule } = properties[name];
+    if (verdict !== 'broken') continue;
+    const note = `shortest schedule found that breaks ${name}: ${PROPERTIES[name]}`;
+    const actors = schedule.map(({ actor }) => actor);
+    await writeFile(join(folder, `${config.discipline}-${name}.json`), writeTrace(config, actors, note));
+  }
+}
+
+function callers(text: string): Callers {
+  try {
+    return parseCallers(text);
+  } catch (error) {
+    if (error instanceof CallersNotationError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function reservations(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > SESSION_COUNT) {
+    throw new InvalidArgumentError(`a number from 0 to ${SESSION_COUNT}`);
+  }
+  return Number(text);
+}
+
+function threads(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > MAX_THREADS)
+    throw new InvalidArgumentError(`a number from 0 to ${MAX_THREADS}`);
+  return Number(text);
+}
+
+function count(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('a whole number above 0');
+  return Number(text);
+}

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { replayTrace } from '../conform/replay-trace.js';
+import { modelConfig, parseTraceFile, TraceFileError } from '../conform/trace-file.js';
+import { runSchedule } from '../explore/counterexample.js';
+import { scheduleTable } from '../explore/describe-schedule.js';
+import { brokenInState, deadlocks, PROPERTIES, PROPERTY_BIT, PROPERTY_NAMES } from '../explore/properties.js';
+import type { QueueModel } from '../explore/queue-model.js';
+import { describeDifference } from './conform.js';
+
+export function addReplayCommand(program: Command): void {
+  program
+    .command('replay')
+    .summary('run a recorded schedule of the call queue again, step by step')
+    .description(
+      'Runs the schedule of a trace file (format optee-cq-trace/1, as `explore --traces` writes it) on the discipline ' +
+        'that it names, and shows each step, the queue after it, and what the end of it breaks.',
+    )
+    .argument('<file>', 'the trace file')
+    .option('--json', 'one JSON object on standard output')
+    .action(async (file: string, { json }: { json?: boolean }, command: Command) => {
+      try {
+        const trace = parseTraceFile(await readFile(file, 'utf8'));
+        const difference = replayTrace(trace);
+        if (difference !== undefined) command.error(`${file}: ${describeDifference(difference)}`);
+        const config = modelConfig(trace);
+        const { model, steps } = runSchedule(
+          config,
+          trace.steps.map(({ actor }) => actor),
+        );
+        const broken = brokenAtEnd(model);
+        if (json) {
+          console.log(JSON.stringify({ queue: config.discipline, note: trace.note ?? null, steps, broken }));
+          return;
+        }
+        if (trace.note !== undefined) console.log(trace.note);
+        for (const line of scheduleTable(config, steps)) console.log(line);
+        for (const name of broken) console.log(`${name}: ${PROPERTIES[name]}`);
+        if (broken.length === 0) console.log('The state at the end breaks no property.');
+      } catch (error) {
+        if (error instanceof TraceFileError || (error instanceof Error && 'code' in error && 'syscall' in error)) {
+          command.error(`${file}: ${error.message}`);
+        }
+        throw error;
+      }
+    });
+}
+
+function brokenAtEnd(model: QueueModel) {
+  const stuck = model.callers.every((caller) => model.next(caller) === undefined);
+  const broken = brokenInState(model) | (stuck ? deadlocks(model) : 0);
+  return PROPERTY_NAMES.filter((name) => (broken & PROPERTY_BIT[name]) !== 0);
+}

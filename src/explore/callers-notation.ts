@@ -1,0 +1,86 @@
+import type { Operation } from './caller.js';
+import { SESSION_COUNT } from './queue-model.js';
+
+/** What the callers do, and which of them do it again and again. */
+export interface Callers {
+  readonly callers: readonly (readonly Operation[])[];
+  readonly repeating: readonly number[];
+}
+
+/** A mistake in the notation of callers; the message shows the place. */
+export class CallersNotationError extends Error {
+  override readonly name = 'CallersNotationError';
+}
+
+const OPERATION = /^([NSCM])(\d?)((?:r\d+|>\d+|!)*)$/;
+
+/**
+ * Reads callers in their notation: callers separated by commas, the operations of one by `+`.
+ *
+ * - `N` a normal call; `S`, `S1`, `S2` a call on session 0, 1, 2, a system call when that is a system session;
+ *   `C`, `C1`, `C2` closes the session; `M`, `M1`, `M2` makes it a system session.
+ * - After a call: `r2` it suspends in two RPCs; `>3` it returns only after caller 3 has finished (the first is 0);
+ *   `!` it never returns.
+ * - Before a caller: `3*` three such callers. After it: `*` it repeats its operations for ever.
+ *
+ * For example `2*N,S1r1+C1,N>2,(N+S)*`.
+ * @throws CallersNotationError
+ */
+export function parseCallers(text: string): Callers {
+  const callers: Operation[][] = [];
+  const repeating: number[] = [];
+  for (const part of text.split(',')) {
+    const match = /^(?:(\d+)\*)?\(?([^()*]+)\)?(\*?)$/.exec(part.trim());
+    if (match === null) throw new CallersNotationError(`callers: "${part}" is no caller (in "${text}")`);
+    const [, times = '1', list = '', repeats] = match;
+    const operations = list.split('+').map((operation) => parseOperation(operation.trim(), text));
+    for (let i = Number(times); i > 0; i--) {
+      if (repeats === '*') repeating.push(callers.length);
+      callers.push(operations);
+    }
+  }
+  callers.flat().forEach((operation) => {
+    if ('needs' in operation && operation.needs >= callers.length) {
+      throw new CallersNotationError(`callers: ">${operation.needs}", but the last caller is ${callers.length - 1}`);
+    }
+  });
+  const endless = repeating.find((label) => callers[label]?.some(({ op }) => op === 'close'));
+  if (endless !== undefined) throw new CallersNotationError(`callers: caller ${endless} closes a session for ever`);
+  return { callers, repeating };
+}
+
+function parseOperation(text: string, all: string): Operation {
+  const match = OPERATION.exec(text);
+  if (match === null) throw new CallersNotationError(`callers: "${text}" is no operation (in "${all}")`);
+  const [, kind, digit = '', modifiers = ''] = match;
+  const session = kind === 'N' ? -1 : Number(digit);
+  if (session >= SESSION_COUNT || (kind === 'N' && digit !== '')) {
+    throw new CallersNotationError(`callers: "${text}": sessions are 0 to ${SESSION_COUNT - 1}, and N has none`);
+  }
+  if (kind === 'M') {
+    if (modifiers !== '') throw new CallersNotationError(`callers: "${text}": M makes no call`);
+    return { op: 'system_session', session };
+  }
+  const number = (letter: string) => new RegExp(`${letter}(\\d+)`).exec(modifiers)?.[1];
+  return {
+    op: kind === 'C' ? 'close' : 'call',
+    session,
+    rpc: Number(number('r') ?? 0),
+    needs: Number(number('>') ?? -1),
+    forever: modifiers.includes('!'),
+  };
+}
+
+/** One caller in the notation that `parseCallers` reads. */
+export function callerNotation(operations: readonly Operation[], repeats = false): string {
+  const list = operations.map((operation) => {
+    const digit = operation.session > 0 ? operation.session : '';
+    if (operation.op === 'system_session') return `M${digit}`;
+    const kind = operation.op === 'close' ? 'C' : operation.session < 0 ? 'N' : 'S';
+    const rpc = operation.rpc > 0 ? `r${operation.rpc}` : '';
+    const needs = operation.needs >= 0 ? `>${operation.needs}` : '';
+    return `${kind}${digit}${rpc}${needs}${operation.forever ? '!' : ''}`;
+  });
+  if (!repeats) return list.join('+');
+  return list.length > 1 ? `(${list.join('+')})*` : `${list.join('+')}*`;
+}

@@ -1,0 +1,101 @@
+import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
+import type { StorableCallQueue } from '../optee/call-queue/storable.js';
+import type { Caller } from './caller.js';
+import { brokenByStep, PROPERTY_BIT, type PropertyName } from './properties.js';
+import { type ModelConfig, QueueModel } from './queue-model.js';
+import type { Breach } from './search.js';
+import { StateCodec } from './state-codec.js';
+import { NO_STATE, type StateStore } from './state-store.js';
+import { type TraceStep, takeTraceStep, traceState } from './trace-step.js';
+
+/** One step of a schedule: who, what, with which result, and the state after it. */
+export interface ScheduledStep extends TraceStep {
+  readonly n: number;
+  readonly actor: number;
+}
+
+/** The states from the first to this one, by number. */
+export function pathTo(store: StateStore, state: number): number[] {
+  const path: number[] = [];
+  for (let at = state; at !== NO_STATE; at = store.parent(at)) path.push(at);
+  return path.reverse();
+}
+
+/**
+ * Who steps in turn, from the start, along a path of stored states and then, for a breach by a step, in that step. The
+ * stored states leave open who is who among interchangeable callers; here each step is some caller's.
+ */
+export class Retracing {
+  private readonly model: QueueModel;
+  private readonly canonical: StateCodec;
+  private readonly exact: StateCodec;
+  private readonly before: Uint32Array;
+  private readonly after: Uint32Array;
+
+  constructor(config: ModelConfig, symmetric: boolean, queue?: StorableCallQueue) {
+    this.model = new QueueModel(config, queue);
+    this.canonical = new StateCodec(this.model, symmetric);
+    this.exact = new StateCodec(this.model, false);
+    this.before = new Uint32Array(this.exact.words);
+    this.after = new Uint32Array(this.canonical.words);
+  }
+
+  /** @returns the callers of the schedule, in order. */
+  schedule(store: StateStore, name: PropertyName, { state, by }: Breach): number[] {
+    const callers = this.along(store, pathTo(store, state).slice(1));
+    if (by === 'step') callers.push(this.find((caller) => this.breaks(caller, name)));
+    return callers;
+  }
+
+  /** Takes the steps that lead through these states, one after the other, from where the model stands. */
+  along(store: StateStore, states: readonly number[]): number[] {
+    return states.map((state) =>
+      this.find((caller) => {
+        this.model.step(caller);
+        this.canonical.save(this.after, 0);
+        const at = store.offset(state);
+        return this.after.every((word, i) => word === store.records[at + i]);
+      }),
+    );
+  }
+
+  /** The first caller whose step is the one looked for; the model has then taken it. */
+  private find(isIt: (caller: Caller) => boolean): number {
+    this.exact.save(this.before, 0);
+    for (const caller of this.model.callers) {
+      if (this.model.next(caller) === undefined) continue;
+      if (isIt(caller)) return caller.label;
+      this.exact.load(this.before, 0);
+    }
+    throw new Error('the path of a counterexample cannot be retraced');
+  }
+
+  private breaks(caller: Caller, name: PropertyName): boolean {
+    try {
+      const step = this.model.step(caller);
+      return (brokenByStep(this.model, step) & PROPERTY_BIT[name]) !== 0;
+    } catch (error) {
+      if (error instanceof CallQueueAssertion) return name === 'conservation';
+      throw error;
+    }
+  }
+}
+
+/** Runs a schedule from the start and describes every step. */
+export function runSchedule(config: ModelConfig, schedule: readonly number[], queue?: StorableCallQueue) {
+  const model = new QueueModel(config, queue);
+  const initial = traceState(model);
+  const steps: ScheduledStep[] = schedule.map((actor, n) => {
+    const caller = model.callers[actor];
+    if (caller === undefined) throw new RangeError(`step ${n}: there is no caller ${actor}`);
+    try {
+      return { n, actor, ...takeTraceStep(model, caller) };
+    } catch (error) {
+      // Where the discipline itself notices that it lost count, that is the result; a schedule ends there.
+      if (!(error instanceof CallQueueAssertion)) throw error;
+      const op = model.next(caller) ?? 'wait_final';
+      return { n, actor, op, args: {}, result: { assertion: error.message }, state: traceState(model) };
+    }
+  });
+  return { model, initial, steps };
+}

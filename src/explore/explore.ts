@@ -1,0 +1,157 @@
+import type { StorableCallQueue } from '../optee/call-queue/storable.js';
+import { pathTo, Retracing, runSchedule, type ScheduledStep } from './counterexample.js';
+import { findOvertaking } from './fair-cycle.js';
+import { PROPERTY_NAMES, type PropertyName } from './properties.js';
+import { type ModelConfig, QueueModel } from './queue-model.js';
+import { Search } from './search.js';
+import { StateCodec } from './state-codec.js';
+import { StateStore } from './state-store.js';
+
+export interface ExploreOptions {
+  /** Keep one state of all that differ only in who is who among callers that do the same (default: true). */
+  readonly symmetric?: boolean;
+  /** Bounds; where one is met, what is not broken by then is `bounded`. */
+  readonly maxStates?: number;
+  readonly maxMiB?: number;
+  readonly maxSeconds?: number;
+  /** Ends the search as a bound does. */
+  readonly signal?: AbortSignal;
+  /** Called a few times a second. */
+  readonly progress?: (progress: Progress) => void;
+  /** Makes the queue to explore, when it is not the discipline's own. */
+  readonly createQueue?: () => StorableCallQueue;
+}
+
+export interface Progress {
+  readonly states: number;
+  /** States not yet expanded. */
+  readonly frontier: number;
+  /** Steps from the start. */
+  readonly depth: number;
+  readonly transitions: number;
+  readonly seconds: number;
+  readonly mebibytes: number;
+  readonly broken: readonly PropertyName[];
+}
+
+export type Bound = 'states' | 'memory' | 'time' | 'interrupted';
+
+export interface PropertyResult {
+  /** `bounded`: not broken as far as the search came. */
+  readonly verdict: 'holds' | 'broken' | 'bounded';
+  /** Steps of the schedule; null unless broken. */
+  readonly steps: number | null;
+  /** A shortest schedule that breaks the property; empty unless broken. */
+  readonly schedule: readonly ScheduledStep[];
+  /** For `unboundedOvertaking`: the step from which the rest of the schedule can be repeated for ever. */
+  readonly repeatsFrom?: number;
+}
+
+export interface Exploration {
+  readonly config: ModelConfig;
+  readonly symmetric: boolean;
+  readonly states: number;
+  readonly transitions: number;
+  /** The longest of the shortest ways to a state. */
+  readonly depth: number;
+  readonly seconds: number;
+  /** What ended the search before every state was expanded. */
+  readonly bound: Bound | null;
+  readonly properties: Readonly<Record<PropertyName, PropertyResult>>;
+}
+
+/** States expanded between two looks at the clock. */
+const STATES_A_TURN = 1 << 14;
+const PROGRESS_INTERVAL_MS = 250;
+
+/**
+ * Walks every interleaving of the callers around the discipline, as far as the bounds allow, and gives a verdict on
+ * each property.
+ * @throws RangeError when the configuration is larger than can be explored.
+ */
+export async function explore(config: ModelConfig, options: ExploreOptions = {}): Promise<Exploration> {
+  const repeating = (config.repeating ?? []).length > 0;
+  // Who overtakes whom is lost when callers are interchanged.
+  const symmetric = (options.symmetric ?? true) && !repeating;
+  const model = new QueueModel(config, options.createQueue?.());
+  const codec = new StateCodec(model, symmetric);
+  const store = new StateStore(codec.words);
+  const search = new Search(model, codec, store);
+  const start = performance.now();
+  const seconds = () => (performance.now() - start) / 1000;
+
+  let bound: Bound | null = null;
+  let reported = start;
+  while (!search.complete && bound === null) {
+    search.run(STATES_A_TURN);
+    bound = boundMet(options, store, seconds());
+    if (options.progress !== undefined && performance.now() - reported >= PROGRESS_INTERVAL_MS) {
+      reported = performance.now();
+      options.progress(progress(search, store, seconds()));
+    }
+    // Lets a signal arrive.
+    if (!search.complete) await new Promise((resolve) => setImmediate(resolve));
+  }
+  if (search.complete) bound = null;
+
+  const properties = Object.fromEntries(
+    PROPERTY_NAMES.map((name): [PropertyName, PropertyResult] => {
+      const breach = search.breaches.get(name);
+      if (breach === undefined) return [name, unbroken(bound)];
+      const schedule = new Retracing(config, symmetric, options.createQueue?.()).schedule(store, name, breach);
+      return [name, broken(runSchedule(config, schedule, options.createQueue?.()).steps)];
+    }),
+  ) as Record<PropertyName, PropertyResult>;
+
+  if (repeating && bound === null) {
+    const cycle = findOvertaking(model, codec, store);
+    if (cycle !== undefined) {
+      const lead = pathTo(store, cycle.entry).slice(1);
+      const schedule = new Retracing(config, symmetric, options.createQueue?.()).along(store, [
+        ...lead,
+        ...cycle.states,
+      ]);
+      const { steps } = runSchedule(config, schedule, options.createQueue?.());
+      properties.unboundedOvertaking = { ...broken(steps), repeatsFrom: lead.length };
+    }
+  }
+
+  return {
+    config,
+    symmetric,
+    states: store.count,
+    transitions: search.transitions,
+    depth: search.depth,
+    seconds: seconds(),
+    bound,
+    properties,
+  };
+}
+
+function boundMet(options: ExploreOptions, store: StateStore, seconds: number): Bound | null {
+  if (options.signal?.aborted) return 'interrupted';
+  if (store.count >= (options.maxStates ?? Number.POSITIVE_INFINITY)) return 'states';
+  if (store.bytes >= (options.maxMiB ?? Number.POSITIVE_INFINITY) * 2 ** 20) return 'memory';
+  if (seconds >= (options.maxSeconds ?? Number.POSITIVE_INFINITY)) return 'time';
+  return null;
+}
+
+function progress(search: Search, store: StateStore, seconds: number): Progress {
+  return {
+    states: store.count,
+    frontier: search.frontier,
+    depth: search.depth,
+    transitions: search.transitions,
+    seconds,
+    mebibytes: store.bytes / 2 ** 20,
+    broken: [...search.breaches.keys()],
+  };
+}
+
+function unbroken(bound: Bound | null): PropertyResult {
+  return { verdict: bound === null ? 'holds' : 'bounded', steps: null, schedule: [] };
+}
+
+function broken(schedule: readonly ScheduledStep[]): PropertyResult {
+  return { verdict: 'broken', steps: schedule.length, schedule };
+}

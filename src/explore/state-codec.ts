@@ -1,0 +1,310 @@
+import type { CallWaiter, WaiterPhase } from '../optee/call-queue/call-queue.js';
+import { COUNTER_COUNT } from '../optee/call-queue/storable.js';
+import type { Caller, Stage } from './caller.js';
+import { type QueueModel, SESSION_COUNT } from './queue-model.js';
+
+/** What a caller's stage and phase are together, as a number below 16. */
+const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
+  ['idle', 'outside'],
+  ['begun', 'outside'],
+  ['releasing', 'outside'],
+  ['done', 'outside'],
+  ['ready', 'entered'],
+  ['in_secure', 'entered'],
+  ['in_rpc', 'entered'],
+  ['returned', 'entered'],
+  ['waiting', 'entered'],
+  ['waiting', 'asleep-claim'],
+  ['waiting', 'asleep-thread-limit'],
+  ['waiting', 'requeue-claim'],
+  ['waiting', 'requeue-thread-limit'],
+  ['waiting', 'recheck'],
+  ['limited', 'entered'],
+];
+const STAGE_OF = PLACES.map(([stage]) => stage);
+const PHASE_OF = PLACES.map(([, phase]) => phase);
+const PLACE_BITS = 4;
+const COMPLETED = 1 << PLACE_BITS;
+const SYSTEM = 1 << (PLACE_BITS + 1);
+/** A call has returned since the caller could enter (hand-off). */
+const STALE = 1 << (PLACE_BITS + 2);
+const INDEX_SHIFT = PLACE_BITS + 3;
+
+const COUNTER_BITS = 5;
+/** Counters from -8 to 23 fit. */
+const COUNTER_OFFSET = 8;
+const SESSION_SHIFT = COUNTER_COUNT * COUNTER_BITS;
+
+/** What the codec can hold; more is refused when the exploration is set up. */
+export const MAX_THREADS = 8;
+export const MAX_CALLERS = 12;
+
+/**
+ * States as a few 32-bit words: a code for each caller (where it stands, its place in its list, what is left to do),
+ * several to a word, and one word of counters and sessions.
+ *
+ * With `symmetric`, callers that do the same and that nobody depends on are interchangeable: their codes are sorted,
+ * so that of all states that differ only in who is who, one is kept.
+ */
+export class StateCodec {
+  /** Words a state takes. */
+  readonly words: number;
+  /** The codes of the state last loaded or saved. */
+  readonly codes: Int32Array;
+  /** For each caller, the interchangeable caller before it; -1: none. */
+  readonly twinBefore: Int32Array;
+
+  /** Some caller makes a session a system session, or closes it. */
+  private readonly sessionsChange: boolean;
+  private readonly groups: readonly (readonly number[])[];
+  private readonly rpcShift: number;
+  private readonly positionShift: number;
+  private readonly indexMask: number;
+  private readonly rpcMask: number;
+  private readonly codeBits: number;
+  private readonly codesAWord: number;
+  private readonly codeMask: number;
+  private readonly counters = new Int32Array(COUNTER_COUNT);
+  /** Callers by list and place in it, while loading. */
+  private readonly places: (CallWaiter | undefined)[][];
+
+  constructor(
+    private readonly model: QueueModel,
+    symmetric: boolean,
+  ) {
+    const { callers, config } = model;
+    if (callers.length === 0 || callers.length > MAX_CALLERS) {
+      throw new RangeError(`${callers.length} callers; from 1 to ${MAX_CALLERS} can be explored`);
+    }
+    if (config.totalThreadCount > MAX_THREADS || config.secureThreads > MAX_THREADS) {
+      throw new RangeError(`more than ${MAX_THREADS} threads cannot be explored`);
+    }
+    this.sessionsChange = callers.some(({ operations }) => operations.some(({ op }) => op !== 'call'));
+    const rpcs = callers.flatMap(({ operations }) => operations.map((each) => ('rpc' in each ? each.rpc : 0)));
+    const indexBits = bitsFor(Math.max(...callers.map(({ operations }) => operations.length)));
+    const rpcBits = bitsFor(Math.max(0, ...rpcs));
+    this.rpcShift = INDEX_SHIFT + indexBits;
+    this.positionShift = this.rpcShift + rpcBits;
+    this.codeBits = this.positionShift + bitsFor(callers.length);
+    if (this.codeBits > 31) throw new RangeError('callers with so many operations and RPCs cannot be explored');
+    this.indexMask = (1 << indexBits) - 1;
+    this.rpcMask = (1 << rpcBits) - 1;
+    this.codeMask = 2 ** this.codeBits - 1;
+    this.codesAWord = Math.floor(32 / this.codeBits);
+    this.words = Math.ceil(callers.length / this.codesAWord) + 1;
+    this.codes = new Int32Array(callers.length);
+    this.groups = symmetric ? interchangeable(callers).filter((group) => group.length > 1) : [];
+    this.twinBefore = new Int32Array(callers.length).fill(-1);
+    for (const group of this.groups) {
+      group.forEach((label, at) => {
+        this.twinBefore[label] = group[at - 1] ?? -1;
+      });
+    }
+    this.places = model.queue.waiterLists.map(() => callers.map(() => undefined));
+  }
+
+  /** Writes the model's state, in its canonical form, to `words` from `at`. */
+  save(words: Uint32Array, at: number): void {
+    const { model, codes, codesAWord, codeBits } = this;
+    const { queue } = model;
+    const callers = model.callers;
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      if (caller !== undefined) codes[i] = this.code(caller);
+    }
+    for (const list of queue.waiterLists) {
+      let position = 1;
+      for (let waiter = list.head; waiter !== undefined; waiter = waiter.next) {
+        codes[waiter.label] = (codes[waiter.label] ?? 0) | (position++ << this.positionShift);
+      }
+    }
+    for (const group of this.groups) sortCodes(codes, group);
+
+    let word = 0;
+    let inWord = 0;
+    let to = at;
+    for (let i = 0; i < codes.length; i++) {
+      if (inWord === codesAWord) {
+        words[to++] = word;
+        word = 0;
+        inWord = 0;
+      }
+      word |= (codes[i] ?? 0) << (inWord * codeBits);
+      inWord++;
+    }
+    words[to++] = word;
+
+    const { counters } = this;
+    queue.saveCounters(counters);
+    let globals = 0;
+    for (let i = 0; i < queue.counterCount; i++) {
+      globals |= ((counters[i] ?? 0) + COUNTER_OFFSET) << (i * COUNTER_BITS);
+    }
+    if (this.sessionsChange) {
+      for (let s = 0; s < SESSION_COUNT; s++) {
+        if (model.sessionIsSystem[s]) globals |= 1 << (SESSION_SHIFT + 2 * s);
+        if (model.sessionIsClosed[s]) globals |= 2 << (SESSION_SHIFT + 2 * s);
+      }
+    }
+    words[to] = globals;
+  }
+
+  /** Puts the model in the state at `words` from `at`. */
+  load(words: Uint32Array, at: number): void {
+    const { codes, codesAWord, codeBits, codeMask } = this;
+    let word = 0;
+    let inWord = codesAWord;
+    let from = at;
+    for (let i = 0; i < codes.length; i++) {
+      if (inWord === codesAWord) {
+        word = words[from++] ?? 0;
+        inWord = 0;
+      }
+      codes[i] = (word >>> (inWord * codeBits)) & codeMask;
+      inWord++;
+    }
+    this.restore(words[from] ?? 0);
+  }
+
+  /** Puts the model in the state of `codes` and the word of counters and sessions. */
+  private restore(globals: number): void {
+    const { model, codes, places } = this;
+    const { queue, callers } = model;
+    for (let i = 0; i < queue.counterCount; i++) {
+      this.counters[i] = ((globals >>> (i * COUNTER_BITS)) & ((1 << COUNTER_BITS) - 1)) - COUNTER_OFFSET;
+    }
+    queue.loadCounters(this.counters);
+    for (let s = 0; this.sessionsChange && s < SESSION_COUNT; s++) {
+      model.sessionIsSystem[s] = (globals & (1 << (SESSION_SHIFT + 2 * s))) !== 0;
+      model.sessionIsClosed[s] = (globals & (2 << (SESSION_SHIFT + 2 * s))) !== 0;
+    }
+
+    let inside = 0;
+    let waiting = 0;
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      const code = codes[i] ?? 0;
+      if (caller === undefined) continue;
+      const { waiter } = caller;
+      const place = code & ((1 << PLACE_BITS) - 1);
+      caller.stage = STAGE_OF[place] ?? 'done';
+      waiter.phase = PHASE_OF[place] ?? 'outside';
+      waiter.completed = (code & COMPLETED) !== 0;
+      caller.system = (code & SYSTEM) !== 0;
+      waiter.system = caller.system;
+      waiter.exitsSeen = (code & STALE) === 0 ? queue.exits : queue.exits - 1;
+      caller.index = (code >>> INDEX_SHIFT) & this.indexMask;
+      caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
+      if (caller.stage === 'in_secure' || caller.stage === 'in_rpc') inside++;
+      const position = code >>> this.positionShift;
+      if (position > 0) {
+        const list = places[queue.listIndex(waiter)];
+        if (list !== undefined) list[position - 1] = waiter;
+        waiting++;
+      }
+    }
+    model.secureFree = model.config.secureThreads - inside;
+
+    const lists = queue.waiterLists;
+    for (let l = 0; l < lists.length; l++) {
+      const list = lists[l];
+      const order = places[l];
+      if (list === undefined || order === undefined) continue;
+      list.head = undefined;
+      list.tail = undefined;
+      for (let p = 0; p < order.length && waiting > 0; p++) {
+        const waiter = order[p];
+        if (waiter === undefined) break;
+        list.pushTail(waiter);
+        order[p] = undefined;
+      }
+    }
+  }
+
+  private code(caller: Caller): number {
+    const { stage, waiter, index, rpcLeft } = caller;
+    switch (stage) {
+      case 'idle':
+        return index << INDEX_SHIFT;
+      case 'done':
+        return 3;
+      default: {
+        let code = placeOf(stage, waiter.phase) | (index << INDEX_SHIFT) | (rpcLeft << this.rpcShift);
+        if (waiter.completed) code |= COMPLETED;
+        if (caller.system) code |= SYSTEM;
+        if ((stage === 'ready' || stage === 'limited') && waiter.exitsSeen !== this.model.queue.exits) code |= STALE;
+        return code;
+      }
+    }
+  }
+}
+
+function placeOf(stage: Stage, phase: WaiterPhase): number {
+  switch (stage) {
+    case 'idle':
+      return 0;
+    case 'begun':
+      return 1;
+    case 'releasing':
+      return 2;
+    case 'done':
+      return 3;
+    case 'ready':
+      return 4;
+    case 'limited':
+      return 14;
+    case 'in_secure':
+      return 5;
+    case 'in_rpc':
+      return 6;
+    case 'returned':
+      return 7;
+    case 'waiting':
+      switch (phase) {
+        case 'entered':
+          return 8;
+        case 'asleep-claim':
+          return 9;
+        case 'asleep-thread-limit':
+          return 10;
+        case 'requeue-claim':
+          return 11;
+        case 'requeue-thread-limit':
+          return 12;
+        case 'recheck':
+          return 13;
+        case 'outside':
+          throw new Error('a caller waits outside the queue');
+      }
+  }
+}
+
+/** Bits for a number from 0 to `most`. */
+function bitsFor(most: number): number {
+  return most === 0 ? 0 : 32 - Math.clz32(most);
+}
+
+/** Callers that do the same, and that nobody depends on, by group. */
+function interchangeable(callers: readonly Caller[]): number[][] {
+  const needed = new Set(
+    callers.flatMap(({ operations }) => operations.map((each) => ('needs' in each ? each.needs : -1))),
+  );
+  const groups = new Map<string, number[]>();
+  for (const { label, operations, repeats } of callers) {
+    const key = needed.has(label) ? `caller ${label}` : JSON.stringify([operations, repeats]);
+    groups.set(key, [...(groups.get(key) ?? []), label]);
+  }
+  return [...groups.values()];
+}
+
+/** Sorts the codes of a group of callers among themselves. */
+function sortCodes(codes: Int32Array, group: readonly number[]): void {
+  for (let i = 1; i < group.length; i++) {
+    const code = codes[group[i] ?? 0] ?? 0;
+    let j = i - 1;
+    for (; j >= 0 && (codes[group[j] ?? 0] ?? 0) > code; j--) {
+      codes[group[j + 1] ?? 0] = codes[group[j] ?? 0] ?? 0;
+    }
+    codes[group[j + 1] ?? 0] = code;
+  }
+}

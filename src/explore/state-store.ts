@@ -1,0 +1,124 @@
+/** Stands for no state. */
+export const NO_STATE = 0xffff_ffff;
+
+/**
+ * States found so far, in the order in which they were found, each once: fixed-size records of 32-bit words (the
+ * state, then the state that it was first reached from), and a hash table of their numbers with linear probing.
+ */
+export class StateStore {
+  count = 0;
+  /** The records, one after the other. */
+  records: Uint32Array;
+  private readonly recordWords: number;
+  /** Number of the state plus one; 0 is empty. */
+  private table: Uint32Array;
+  private capacity: number;
+
+  /** @param stateWords 32-bit words of a state. */
+  constructor(
+    private readonly stateWords: number,
+    capacity = 1 << 12,
+  ) {
+    this.recordWords = stateWords + 1;
+    this.capacity = capacity;
+    this.records = new Uint32Array(capacity * this.recordWords);
+    this.table = new Uint32Array(capacity * 2);
+  }
+
+  get bytes(): number {
+    return this.records.byteLength + this.table.byteLength;
+  }
+
+  /** Where in `records` a state stands. */
+  offset(state: number): number {
+    return state * this.recordWords;
+  }
+
+  /** The state from which this one was first reached; `NO_STATE` for the first. */
+  parent(state: number): number {
+    return this.records[this.offset(state) + this.stateWords] ?? NO_STATE;
+  }
+
+  /** Adds the state at `words[at]`, whose hash is given; false when it is known already. */
+  add(words: Uint32Array, at: number, hash: number, parent: number): boolean {
+    const slot = this.slot(words, at, hash);
+    if (this.table[slot] !== 0) return false;
+    const to = this.count * this.recordWords;
+    for (let i = 0; i < this.stateWords; i++) this.records[to + i] = words[at + i] ?? 0;
+    this.records[to + this.stateWords] = parent;
+    this.count++;
+    this.table[slot] = this.count;
+    if (this.count === this.capacity) this.grow();
+    return true;
+  }
+
+  /** The number of the state at `words[at]`, or `NO_STATE`. */
+  find(words: Uint32Array, at: number): number {
+    const entry = this.table[this.slot(words, at, this.hash(words, at))] ?? 0;
+    return entry === 0 ? NO_STATE : entry - 1;
+  }
+
+  hash(words: Uint32Array, at: number): number {
+    return hashWords(words, at, this.stateWords);
+  }
+
+  /**
+   * Reads where the states of these hashes would be, for nothing but to have it in the cache: the reads of a few states
+   * overlap, those of one lookup after another do not.
+   */
+  touch(hashes: Uint32Array, count: number): number {
+    const { table, records, recordWords } = this;
+    const mask = table.length - 1;
+    let touched = 0;
+    for (let i = 0; i < count; i++) touched |= table[(hashes[i] ?? 0) & mask] ?? 0;
+    for (let i = 0; i < count; i++) {
+      const entry = table[(hashes[i] ?? 0) & mask] ?? 0;
+      if (entry !== 0) touched |= records[(entry - 1) * recordWords] ?? 0;
+    }
+    return touched;
+  }
+
+  /** The table's slot that holds the state, or the empty one where it belongs. */
+  private slot(words: Uint32Array, at: number, hash: number): number {
+    const { records, table, stateWords, recordWords } = this;
+    const mask = table.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const entry = table[slot] ?? 0;
+      if (entry === 0) return slot;
+      const known = (entry - 1) * recordWords;
+      let same = 0;
+      while (same < stateWords && records[known + same] === words[at + same]) same++;
+      if (same === stateWords) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  private grow(): void {
+    this.capacity *= 2;
+    const records = new Uint32Array(this.capacity * this.recordWords);
+    records.set(this.records);
+    this.records = records;
+    this.table = new Uint32Array(this.capacity * 2);
+    const mask = this.table.length - 1;
+    for (let state = 0; state < this.count; state++) {
+      let slot = hashWords(records, this.offset(state), this.stateWords) & mask;
+      while (this.table[slot] !== 0) slot = (slot + 1) & mask;
+      this.table[slot] = state + 1;
+    }
+  }
+}
+
+/** A 32-bit hash of some words (the mixing of MurmurHash3). */
+export function hashWords(words: Uint32Array, at: number, count: number): number {
+  let hash = 0x9747_b28c;
+  for (let i = at; i < at + count; i++) {
+    let word = Math.imul(words[i] ?? 0, 0xcc9e_2d51);
+    word = Math.imul((word << 15) | (word >>> 17), 0x1b87_3593);
+    hash ^= word;
+    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe654_6b64) | 0;
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
