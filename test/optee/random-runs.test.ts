@@ -80,10 +80,12 @@ async function client(tee: Tee, kernel: boolean, deeds: readonly Deed[], which: 
         break;
       case 'cancel': {
         const controller = new AbortController();
-        const waiting = session.invoke(Command.wait, [value.input(10)], { signal: controller.signal });
+        const waiting = session
+          .invoke(Command.wait, [value.input(10)], { signal: controller.signal })
+          .catch(expectCancelled);
         await session.invoke(Command.add, [value.inout(1, 1)]);
         controller.abort();
-        await waiting.catch(expectCancelled);
+        await waiting;
         break;
       }
       case 'reopen':
