@@ -35,15 +35,20 @@ export async function openSmcDriver(
   const ranges = dynamic || info.reservedShm === undefined ? world.normalWorldRam : [info.reservedShm];
   // A range that is not there fails here, not at the first call.
   for (const range of ranges) world.memory.window(range.base, range.size);
+  const { trace } = options;
+  const callQueue = createCallQueue(options.queue, info.threadCount);
+  callQueue.onUnusedWakeUp = (waiter) => {
+    if (trace.on) trace.queueWake(waiter.label, false);
+  };
   const optee = new Optee(
-    createCallQueue(options.queue, info.threadCount),
+    callQueue,
     new ShmPool(world.memory, dynamic, ranges),
     new Notifications(info.maxNotificationValue, options.clock),
     new SupplicantQueue(),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
     options.clock,
     options.schedule,
-    options.trace,
+    trace,
   );
   // Messages in reserved memory, if there is some beside: OP-TEE has it mapped at all times, whereas a registered page is
   // mapped for each call and unmapped after it, on all CPUs.

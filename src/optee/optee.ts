@@ -1,7 +1,8 @@
 import type { Clock } from '../clock/clock.js';
 import type { Schedule } from '../clock/schedule.js';
 import type { TeeContext } from '../tee/tee-context.js';
-import type { CallPurpose, Trace } from '../trace/trace.js';
+import type { CallPurpose } from '../trace/event.js';
+import type { Trace } from '../trace/trace.js';
 import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
 import type { Call } from './optee-abi.js';
