@@ -40,9 +40,15 @@ export async function openSmcDriver(
   callQueue.onUnusedWakeUp = (waiter) => {
     if (trace.on) trace.queueWake(waiter.label, false);
   };
+  const pool = new ShmPool(world.memory, dynamic, ranges);
+  // Messages go into reserved memory where there is some: OP-TEE has it mapped at all times, whereas a registered page is
+  // mapped for each call and unmapped after it, on all CPUs.
+  const messagePool =
+    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : pool;
   const optee = new Optee(
     callQueue,
-    new ShmPool(world.memory, dynamic, ranges),
+    pool,
+    messagePool,
     new Notifications(info.maxNotificationValue, options.clock),
     new SupplicantQueue(),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
@@ -50,11 +56,7 @@ export async function openSmcDriver(
     options.schedule,
     trace,
   );
-  // Messages in reserved memory, if there is some beside: OP-TEE has it mapped at all times, whereas a registered page is
-  // mapped for each call and unmapped after it, on all CPUs.
-  const messagePool =
-    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : undefined;
-  const abi = new SmcAbi(optee, world.conduit, info, messagePool);
+  const abi = new SmcAbi(optee, world.conduit, info);
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
   if (info.rpcParamCount === 0) await abi.enableShmCache();

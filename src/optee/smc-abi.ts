@@ -27,7 +27,6 @@ import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
 import { RpcServer, type RpcState } from './rpc.js';
-import type { ShmPool } from './shm-pool.js';
 import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
@@ -47,25 +46,20 @@ export class SmcAbi implements OpteeAbi {
     private readonly optee: Optee,
     private readonly conduit: Conduit,
     private readonly info: SecureWorldInfo,
-    messagePool?: ShmPool,
   ) {
-    const dynamic = optee.pool.dynamic;
+    const { pool, messagePool } = optee;
     this.version = {
       implementationId: 1,
-      registeredMemory: dynamic,
+      registeredMemory: pool.dynamic,
       memrefNull: (info.capabilities & SecureWorldCapability.memrefNull) !== 0,
     };
     this.rpc = new RpcServer(optee);
-    const registered = dynamic && info.rpcParamCount > 0;
+    const registered = messagePool.dynamic && info.rpcParamCount > 0;
     // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
-    const shared = registered || !dynamic || messagePool !== undefined;
+    const shared = registered || !messagePool.dynamic;
     this.argCache = new ArgCache(
-      (system) => {
-        if (messagePool !== undefined) return messagePool.allocate(pageSize);
-        return registered
-          ? this.registered(optee.kernelContext, pageSize, system, false)
-          : optee.pool.allocate(pageSize);
-      },
+      (system) =>
+        registered ? this.registered(optee.kernelContext, pageSize, system, false) : messagePool.allocate(pageSize),
       shared,
       info.rpcParamCount,
     );
