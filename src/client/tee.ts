@@ -70,7 +70,7 @@ export class Tee implements AsyncDisposable {
 
   /** Bytes of shared memory in use by clients, secure world, and the driver. */
   get sharedMemoryInUse(): number {
-    return this.driver.optee.pool.bytesInUse;
+    return this.driver.optee.sharedMemoryInUse;
   }
 
   /** What calls of secure world wait for in the normal world, besides other calls: for whoever asks why one hangs. */

@@ -40,12 +40,14 @@ class Graph {
   private readonly waiting: Uint32Array;
   /** For each state, who can step, as bits. */
   private readonly enabled: Uint32Array;
+  private readonly successor: Uint32Array;
 
   constructor(
     private readonly model: QueueModel,
     codec: StateCodec,
     store: StateStore,
   ) {
+    this.successor = new Uint32Array(codec.words);
     this.waiting = new Uint32Array(store.count);
     this.enabled = new Uint32Array(store.count);
     for (let state = 0; state < store.count; state++) {
@@ -66,9 +68,9 @@ class Graph {
       if (((this.enabled[state] ?? 0) & (1 << caller.label)) === 0) continue;
       codec.load(store.records, store.offset(state));
       const step = this.model.step(caller);
-      codec.save(store.records, store.scratch);
+      codec.save(this.successor, 0);
       edges.push({
-        to: store.find(),
+        to: store.find(this.successor, 0),
         caller: caller.label,
         enters: step === 'smc' && this.model.outcome.entered,
       });

@@ -35,17 +35,23 @@ export class Search {
   private endOfLevel = 1;
   /** Properties not yet seen broken, as bits. */
   private unbroken = (1 << PROPERTY_NAMES.length) - 1;
+  /** The successors of the state being expanded, their hashes, and the properties that each breaks. */
+  private readonly successors: Uint32Array;
+  private readonly hashes: Uint32Array;
+  private readonly breaks: Int32Array;
 
   constructor(
     private readonly model: QueueModel,
     private readonly codec: StateCodec,
     private readonly store: StateStore,
   ) {
-    if (store.count === 0) {
-      codec.save(store.records, store.scratch);
-      store.add(NO_STATE);
-      this.note(brokenInState(model), 0, 'state', 0);
-    }
+    const callers = model.callers.length;
+    this.successors = new Uint32Array(callers * codec.words);
+    this.hashes = new Uint32Array(callers);
+    this.breaks = new Int32Array(callers);
+    codec.save(this.successors, 0);
+    store.add(this.successors, 0, store.hash(this.successors, 0), NO_STATE);
+    this.note(brokenInState(model), 0, 'state', 0);
   }
 
   /** Every state found has been expanded. */
@@ -70,12 +76,29 @@ export class Search {
   }
 
   private expand(state: number): void {
+    const { store, successors, hashes, breaks } = this;
+    const count = this.step(state);
+    if (count === 0) return;
+    const { words } = this.codec;
+    for (let i = 0; i < count; i++) hashes[i] = store.hash(successors, i * words);
+    store.touch(hashes, count);
+    for (let i = 0; i < count; i++) {
+      if (store.add(successors, i * words, hashes[i] ?? 0, state)) {
+        const broken = breaks[i] ?? 0;
+        if (broken !== 0) this.note(broken, store.count - 1, 'state', this.depth + 1);
+      }
+    }
+  }
+
+  /** Takes every step that can be taken from a state; gives the number of successors. */
+  private step(state: number): number {
     const { model, codec, store } = this;
     const { callers } = model;
     const { codes, twinBefore } = codec;
     codec.load(store.records, store.offset(state));
     let loaded = true;
-    let moved = false;
+    let stuck = true;
+    let count = 0;
     for (let i = 0; i < callers.length; i++) {
       if (!loaded) codec.load(store.records, store.offset(state));
       loaded = true;
@@ -84,7 +107,7 @@ export class Search {
       if (twin >= 0 && codes[twin] === codes[i]) continue;
       const caller = callers[i];
       if (caller === undefined || model.next(caller) === undefined) continue;
-      moved = true;
+      stuck = false;
       loaded = false;
       this.transitions++;
       let step: Step;
@@ -96,14 +119,17 @@ export class Search {
         this.note(PROPERTY_BIT.conservation, state, 'step', this.depth + 1);
         continue;
       }
-      this.note(brokenByStep(model, step), state, 'step', this.depth + 1);
-      codec.save(store.records, store.scratch);
-      if (store.add(state)) this.note(brokenInState(model), store.count - 1, 'state', this.depth + 1);
+      const broken = brokenByStep(model, step);
+      if (broken !== 0) this.note(broken, state, 'step', this.depth + 1);
+      codec.save(this.successors, count * codec.words);
+      this.breaks[count] = brokenInState(model);
+      count++;
     }
-    if (!moved) {
+    if (stuck) {
       if (!loaded) codec.load(store.records, store.offset(state));
       this.note(deadlocks(model), state, 'state', this.depth);
     }
+    return count;
   }
 
   private note(broken: number, state: number, by: Breach['by'], steps: number): void {

@@ -21,6 +21,8 @@ const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
   ['waiting', 'recheck'],
   ['limited', 'entered'],
 ];
+const STAGE_OF = PLACES.map(([stage]) => stage);
+const PHASE_OF = PLACES.map(([, phase]) => phase);
 const PLACE_BITS = 4;
 const COMPLETED = 1 << PLACE_BITS;
 const SYSTEM = 1 << (PLACE_BITS + 1);
@@ -52,6 +54,8 @@ export class StateCodec {
   /** For each caller, the interchangeable caller before it; -1: none. */
   readonly twinBefore: Int32Array;
 
+  /** Some caller makes a session a system session, or closes it. */
+  private readonly sessionsChange: boolean;
   private readonly groups: readonly (readonly number[])[];
   private readonly rpcShift: number;
   private readonly positionShift: number;
@@ -75,6 +79,7 @@ export class StateCodec {
     if (config.totalThreadCount > MAX_THREADS || config.secureThreads > MAX_THREADS) {
       throw new RangeError(`more than ${MAX_THREADS} threads cannot be explored`);
     }
+    this.sessionsChange = callers.some(({ operations }) => operations.some(({ op }) => op !== 'call'));
     const rpcs = callers.flatMap(({ operations }) => operations.map((each) => ('rpc' in each ? each.rpc : 0)));
     const indexBits = bitsFor(Math.max(...callers.map(({ operations }) => operations.length)));
     const rpcBits = bitsFor(Math.max(0, ...rpcs));
@@ -129,15 +134,17 @@ export class StateCodec {
     }
     words[to++] = word;
 
-    this.counters.fill(0);
-    queue.saveCounters(this.counters);
+    const { counters } = this;
+    queue.saveCounters(counters);
     let globals = 0;
-    for (let i = 0; i < COUNTER_COUNT; i++) {
-      globals |= ((this.counters[i] ?? 0) + COUNTER_OFFSET) << (i * COUNTER_BITS);
+    for (let i = 0; i < queue.counterCount; i++) {
+      globals |= ((counters[i] ?? 0) + COUNTER_OFFSET) << (i * COUNTER_BITS);
     }
-    for (let s = 0; s < SESSION_COUNT; s++) {
-      if (model.sessionIsSystem[s]) globals |= 1 << (SESSION_SHIFT + 2 * s);
-      if (model.sessionIsClosed[s]) globals |= 2 << (SESSION_SHIFT + 2 * s);
+    if (this.sessionsChange) {
+      for (let s = 0; s < SESSION_COUNT; s++) {
+        if (model.sessionIsSystem[s]) globals |= 1 << (SESSION_SHIFT + 2 * s);
+        if (model.sessionIsClosed[s]) globals |= 2 << (SESSION_SHIFT + 2 * s);
+      }
     }
     words[to] = globals;
   }
@@ -163,11 +170,11 @@ export class StateCodec {
   private restore(globals: number): void {
     const { model, codes, places } = this;
     const { queue, callers } = model;
-    for (let i = 0; i < COUNTER_COUNT; i++) {
+    for (let i = 0; i < queue.counterCount; i++) {
       this.counters[i] = ((globals >>> (i * COUNTER_BITS)) & ((1 << COUNTER_BITS) - 1)) - COUNTER_OFFSET;
     }
     queue.loadCounters(this.counters);
-    for (let s = 0; s < SESSION_COUNT; s++) {
+    for (let s = 0; this.sessionsChange && s < SESSION_COUNT; s++) {
       model.sessionIsSystem[s] = (globals & (1 << (SESSION_SHIFT + 2 * s))) !== 0;
       model.sessionIsClosed[s] = (globals & (2 << (SESSION_SHIFT + 2 * s))) !== 0;
     }
@@ -179,10 +186,9 @@ export class StateCodec {
       const code = codes[i] ?? 0;
       if (caller === undefined) continue;
       const { waiter } = caller;
-      const place = PLACES[code & ((1 << PLACE_BITS) - 1)];
-      if (place === undefined) throw new Error(`no such place: ${code}`);
-      caller.stage = place[0];
-      waiter.phase = place[1];
+      const place = code & ((1 << PLACE_BITS) - 1);
+      caller.stage = STAGE_OF[place] ?? 'done';
+      waiter.phase = PHASE_OF[place] ?? 'outside';
       waiter.completed = (code & COMPLETED) !== 0;
       caller.system = (code & SYSTEM) !== 0;
       waiter.system = caller.system;

@@ -7,7 +7,7 @@ export const NO_STATE = 0xffff_ffff;
  */
 export class StateStore {
   count = 0;
-  /** The records; a state to look up is written behind the last one (`scratch`). */
+  /** The records, one after the other. */
   records: Uint32Array;
   private readonly recordWords: number;
   /** Number of the state plus one; 0 is empty. */
@@ -21,17 +21,12 @@ export class StateStore {
   ) {
     this.recordWords = stateWords + 1;
     this.capacity = capacity;
-    this.records = new Uint32Array((capacity + 1) * this.recordWords);
+    this.records = new Uint32Array(capacity * this.recordWords);
     this.table = new Uint32Array(capacity * 2);
   }
 
   get bytes(): number {
     return this.records.byteLength + this.table.byteLength;
-  }
-
-  /** Where in `records` the next state is to be written before `add`. */
-  get scratch(): number {
-    return this.count * this.recordWords;
   }
 
   /** Where in `records` a state stands. */
@@ -44,34 +39,56 @@ export class StateStore {
     return this.records[this.offset(state) + this.stateWords] ?? NO_STATE;
   }
 
-  /** Adds the state written at `scratch`; false when it is known already. */
-  add(parent: number): boolean {
-    const found = this.slot();
-    if (this.table[found] !== 0) return false;
-    this.records[this.scratch + this.stateWords] = parent;
+  /** Adds the state at `words[at]`, whose hash is given; false when it is known already. */
+  add(words: Uint32Array, at: number, hash: number, parent: number): boolean {
+    const slot = this.slot(words, at, hash);
+    if (this.table[slot] !== 0) return false;
+    const to = this.count * this.recordWords;
+    for (let i = 0; i < this.stateWords; i++) this.records[to + i] = words[at + i] ?? 0;
+    this.records[to + this.stateWords] = parent;
     this.count++;
-    this.table[found] = this.count;
+    this.table[slot] = this.count;
     if (this.count === this.capacity) this.grow();
     return true;
   }
 
-  /** The number of the state written at `scratch`, or `NO_STATE`. */
-  find(): number {
-    const entry = this.table[this.slot()] ?? 0;
+  /** The number of the state at `words[at]`, or `NO_STATE`. */
+  find(words: Uint32Array, at: number): number {
+    const entry = this.table[this.slot(words, at, this.hash(words, at))] ?? 0;
     return entry === 0 ? NO_STATE : entry - 1;
   }
 
-  /** The table's slot that holds the state at `scratch`, or the empty one where it belongs. */
-  private slot(): number {
-    const { records, table, stateWords, recordWords, scratch } = this;
+  hash(words: Uint32Array, at: number): number {
+    return hashWords(words, at, this.stateWords);
+  }
+
+  /**
+   * Reads where the states of these hashes would be, for nothing but to have it in the cache: the reads of a few states
+   * overlap, those of one lookup after another do not.
+   */
+  touch(hashes: Uint32Array, count: number): number {
+    const { table, records, recordWords } = this;
     const mask = table.length - 1;
-    let slot = hashWords(records, scratch, stateWords) & mask;
+    let touched = 0;
+    for (let i = 0; i < count; i++) touched |= table[(hashes[i] ?? 0) & mask] ?? 0;
+    for (let i = 0; i < count; i++) {
+      const entry = table[(hashes[i] ?? 0) & mask] ?? 0;
+      if (entry !== 0) touched |= records[(entry - 1) * recordWords] ?? 0;
+    }
+    return touched;
+  }
+
+  /** The table's slot that holds the state, or the empty one where it belongs. */
+  private slot(words: Uint32Array, at: number, hash: number): number {
+    const { records, table, stateWords, recordWords } = this;
+    const mask = table.length - 1;
+    let slot = hash & mask;
     for (;;) {
       const entry = table[slot] ?? 0;
       if (entry === 0) return slot;
-      const at = (entry - 1) * recordWords;
+      const known = (entry - 1) * recordWords;
       let same = 0;
-      while (same < stateWords && records[at + same] === records[scratch + same]) same++;
+      while (same < stateWords && records[known + same] === words[at + same]) same++;
       if (same === stateWords) return slot;
       slot = (slot + 1) & mask;
     }
@@ -79,7 +96,7 @@ export class StateStore {
 
   private grow(): void {
     this.capacity *= 2;
-    const records = new Uint32Array((this.capacity + 1) * this.recordWords);
+    const records = new Uint32Array(this.capacity * this.recordWords);
     records.set(this.records);
     this.records = records;
     this.table = new Uint32Array(this.capacity * 2);

@@ -47,7 +47,12 @@ async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promis
   const ranges = dynamic || info.reservedShm === undefined ? world.normalWorldRam : [info.reservedShm];
   // A range that is not there fails here, not at the first call.
   for (const range of ranges) world.memory.window(range.base, range.size);
-  const optee = newOptee(info, info.threadCount, new ShmPool(world.memory, dynamic, ranges), options);
+  const pool = new ShmPool(world.memory, dynamic, ranges);
+  // Messages go into reserved memory where there is some: OP-TEE has it mapped at all times, whereas a registered page is
+  // mapped for each call and unmapped after it, on all CPUs.
+  const messagePool =
+    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : pool;
+  const optee = newOptee(info, info.threadCount, pool, messagePool, options);
   const abi = new SmcAbi(optee, world.conduit, info);
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
@@ -73,10 +78,10 @@ async function openFfaDriver(world: SecureWorld, options: DriverOptions): Promis
   const handOff = options.queue.startsWith('hand-off');
   let capacity = 0;
   if (handOff) {
-    const untracked = new FfaAbi(newOptee(info, 0, pool, options), link, probe);
+    const untracked = new FfaAbi(newOptee(info, 0, pool, pool, options), link, probe);
     capacity = await learnCapacity(link, () => untracked.allocate(pageSize), info.rpcParamCount);
   }
-  const optee = newOptee(info, capacity, pool, options);
+  const optee = newOptee(info, capacity, pool, pool, options);
   const abi = new FfaAbi(optee, link, probe);
   const driver = new OpteeDriver(optee, abi, abi.argCache);
   if (world.notificationInterrupt !== undefined && (info.capabilities & SecureWorldCapability.asyncNotif) !== 0)
@@ -84,15 +89,26 @@ async function openFfaDriver(world: SecureWorld, options: DriverOptions): Promis
   return { driver, info };
 }
 
-function newOptee(info: SecureWorldInfo, threadCount: number, pool: ShmPool, options: DriverOptions): Optee {
+function newOptee(
+  info: SecureWorldInfo,
+  threadCount: number,
+  pool: ShmPool,
+  messagePool: ShmPool,
+  { queue, clock, schedule, trace }: DriverOptions,
+): Optee {
+  const callQueue = createCallQueue(queue, threadCount);
+  callQueue.onUnusedWakeUp = (waiter) => {
+    if (trace.on) trace.queueWake(waiter.label, false);
+  };
   return new Optee(
-    createCallQueue(options.queue, threadCount),
+    callQueue,
     pool,
-    new Notifications(info.maxNotificationValue, options.clock),
+    messagePool,
+    new Notifications(info.maxNotificationValue, clock),
     new SupplicantQueue(),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
-    options.clock,
-    options.schedule,
-    options.trace,
+    clock,
+    schedule,
+    trace,
   );
 }

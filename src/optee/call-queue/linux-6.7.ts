@@ -10,6 +10,7 @@ export class Linux67CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.7';
   private readonly waiters = new WaiterList();
   readonly waiterLists = [this.waiters];
+  readonly counterCount = 0;
 
   listIndex(): number {
     return 0;

@@ -1,7 +1,7 @@
 import { CallQueueAssertion } from './assertion.js';
 import type { CallWaiter, QueueState } from './call-queue.js';
 import { LinuxCallQueue } from './linux-call-queue.js';
-import type { CounterViolation } from './storable.js';
+import type { Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
@@ -12,6 +12,7 @@ export class Linux68CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.8';
   private readonly waiters = new WaiterList();
   readonly waiterLists = [this.waiters];
+  readonly counterCount = 2;
   private freeThreadCount: number;
   /** System sessions; all of them share the one thread that normal calls leave free. */
   private sysThreadReqCount = 0;
@@ -70,7 +71,7 @@ export class Linux68CallQueue extends LinuxCallQueue {
     this.sysThreadReqCount = from[1] ?? 0;
   }
 
-  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+  violation(normalClaims: number, systemClaims: number): Violation | undefined {
     const { totalThreadCount: total, freeThreadCount: free } = this;
     if (total === 0) return undefined;
     if (normalClaims + systemClaims + free !== total) return 'conservation';

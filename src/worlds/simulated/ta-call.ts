@@ -113,6 +113,7 @@ export class TaCall {
   /**
    * TEE_Wait: sleep in the normal world, again and again until the time is over. A cancellation is noticed between two
    * sleeps, as in OP-TEE.
+   * @param ms TEE_Wait counts whole milliseconds: a part of one counts as one.
    * @throws TeeError CANCEL.
    */
   wait(ms: number): Promise<void> {
@@ -120,12 +121,14 @@ export class TaCall {
   }
 
   private *waitRoutine(ms: number): Routine<void> {
+    if (!(ms >= 0)) throw new RangeError(`a wait of ${ms} ms`);
+    const timeout = Math.ceil(ms);
     const from = this.systemTime();
     for (;;) {
       if (this.cancelled) throw new TeeError(TeeResult.ERROR_CANCEL);
       const elapsed = this.systemTime() - from;
-      if (elapsed >= ms) return;
-      yield* rpcCommand(this.core, this.thread, RpcCommand.suspend, [rpcValue('input', ms - elapsed)]);
+      if (elapsed >= timeout) return;
+      yield* rpcCommand(this.core, this.thread, RpcCommand.suspend, [rpcValue('input', timeout - elapsed)]);
     }
   }
 

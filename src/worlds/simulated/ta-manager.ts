@@ -3,21 +3,15 @@ import type { Uuid } from '../../protocol/uuid.js';
 import type { Core } from './core.js';
 import { loadUserTa } from './ree-fs-ta.js';
 import type { Routine } from './routine.js';
-import { until } from './routine.js';
-import { TaCall } from './ta-call.js';
+import { BusyLocks } from './ta-busy.js';
+import { CorePanic, destroyInstance, enterTa } from './ta-entry.js';
 import type { TaParameter } from './ta-parameters.js';
 import type { ClientIdentity } from './ta-session.js';
 import { noThread, TaInstance, TaSession } from './ta-session.js';
 import type { Thread } from './thread.js';
-import type { TaResult, TrustedApplication } from './trusted-application.js';
-import { TaPanic, TeeError } from './trusted-application.js';
+import type { TrustedApplication } from './trusted-application.js';
 import type { WaitQueue } from './wait-queue.js';
 import { Condition } from './wait-queue.js';
-
-/** OP-TEE's core panicked: secure world is dead. */
-export class CorePanic extends Error {
-  override readonly name = 'CorePanic';
-}
 
 /**
  * Sessions and instances of trusted applications: core/kernel/tee_ta_manager.c.
@@ -31,10 +25,7 @@ export class TaManager {
   private readonly instances = new Map<Uuid, Set<TaInstance>>();
   private readonly waiters: WaitQueue;
   private readonly initialized = new Condition();
-  /** The one thread that executes in single-instance applications, and how deep. */
-  private singleInstanceThread = noThread;
-  private singleInstanceDepth = 0;
-  private readonly singleInstanceFree = new Condition();
+  private readonly busy: BusyLocks;
   private lastSessionId = 0;
 
   constructor(
@@ -42,6 +33,7 @@ export class TaManager {
     private readonly applications: ReadonlyMap<Uuid, TrustedApplication>,
   ) {
     this.waiters = core.createWaitQueue();
+    this.busy = new BusyLocks(this.waiters);
   }
 
   /** Sessions that are open. */
@@ -71,9 +63,9 @@ export class TaManager {
 
     let result: number = TeeResult.ERROR_BUSY;
     let origin: TeeOrigin = TeeOrigin.TEE;
-    if (this.trySetBusyNow(instance, thread) || (yield* this.trySetBusy(instance, thread))) {
+    if (this.busy.tryTakeNow(instance, thread) || (yield* this.busy.tryTake(instance, thread))) {
       if (!instance.panicked) {
-        result = yield* this.enter(thread, session, instance, 'open', 0, parameters);
+        result = yield* enterTa(this.core, thread, session, instance, 'open', 0, parameters);
         origin = session.errorOrigin;
       }
       if (instance.panicked) {
@@ -81,7 +73,7 @@ export class TaManager {
         result = TeeResult.ERROR_TARGET_DEAD;
         origin = TeeOrigin.TEE;
       }
-      yield* this.clearBusy(instance, thread);
+      yield* this.busy.letGo(instance, thread);
     }
     if (result !== TeeResult.SUCCESS) {
       yield* this.close(thread, session);
@@ -136,16 +128,17 @@ export class TaManager {
     const instance = session.instance;
     if (instance === undefined) throw new CorePanic('a session without an instance was invoked');
     thread.application = instance.name;
-    if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
+    if (!this.busy.tryTakeNow(instance, thread) && !(yield* this.busy.tryTake(instance, thread)))
       throw new CorePanic('a session was invoked from inside its own application');
     let result: number = TeeResult.ERROR_TARGET_DEAD;
-    if (!instance.panicked) result = yield* this.enter(thread, session, instance, 'invoke', command, parameters);
+    if (!instance.panicked)
+      result = yield* enterTa(this.core, thread, session, instance, 'invoke', command, parameters);
     if (instance.panicked) {
       this.release(instance);
       result = TeeResult.ERROR_TARGET_DEAD;
       session.errorOrigin = TeeOrigin.TEE;
     }
-    yield* this.clearBusy(instance, thread);
+    yield* this.busy.letGo(instance, thread);
     return result;
   }
 
@@ -239,55 +232,6 @@ export class TaManager {
     if (others?.size === 0) this.instances.delete(uuid);
   }
 
-  /** tee_ta_try_set_busy() when nobody stands in the way. */
-  private trySetBusyNow(instance: TaInstance, thread: Thread): boolean {
-    if (instance.flags.concurrent) return true;
-    if (instance.busy || (instance.flags.singleInstance && this.singleInstanceThread !== noThread)) return false;
-    if (instance.flags.singleInstance) {
-      this.singleInstanceThread = thread.id;
-      this.singleInstanceDepth = 1;
-    }
-    instance.busy = true;
-    return true;
-  }
-
-  /** tee_ta_try_set_busy(): false when waiting would be a deadlock with ourselves. */
-  private *trySetBusy(instance: TaInstance, thread: Thread): Routine<boolean> {
-    if (instance.flags.singleInstance) {
-      if (this.singleInstanceThread !== thread.id) {
-        while (this.singleInstanceThread !== noThread) yield* this.waiters.wait(thread, this.singleInstanceFree);
-        this.singleInstanceThread = thread.id;
-      }
-      this.singleInstanceDepth++;
-    }
-    if (this.singleInstanceThread === thread.id) {
-      if (instance.busy) {
-        if (instance.flags.singleInstance) this.unlockSingleInstance();
-        return false;
-      }
-    } else {
-      while (instance.busy) yield* this.waiters.wait(thread, instance.busyCondition);
-    }
-    instance.busy = true;
-    return true;
-  }
-
-  /** tee_ta_clear_busy(). */
-  private *clearBusy(instance: TaInstance, thread: Thread): Routine<void> {
-    if (instance.flags.concurrent) return;
-    instance.busy = false;
-    this.waiters.signal(instance.busyCondition);
-    if (instance.flags.singleInstance) this.unlockSingleInstance();
-    if (!this.waiters.empty) yield* this.waiters.wakeNext(thread);
-  }
-
-  private unlockSingleInstance(): void {
-    this.singleInstanceDepth--;
-    if (this.singleInstanceDepth > 0) return;
-    this.singleInstanceThread = noThread;
-    this.waiters.signal(this.singleInstanceFree);
-  }
-
   /** close_session(): the caller executes in the session. */
   private *close(thread: Thread, session: TaSession): Routine<void> {
     const instance = session.instance;
@@ -295,17 +239,17 @@ export class TaManager {
     thread.application = instance.name;
     if (instance.panicked) yield* this.destroySession(thread, session);
     else {
-      if (!this.trySetBusyNow(instance, thread) && !(yield* this.trySetBusy(instance, thread)))
+      if (!this.busy.tryTakeNow(instance, thread) && !(yield* this.busy.tryTake(instance, thread)))
         throw new CorePanic('a session was closed from inside its own application');
-      if (!instance.panicked) yield* this.enter(thread, session, instance, 'close', 0, []);
+      if (!instance.panicked) yield* enterTa(this.core, thread, session, instance, 'close', 0, []);
       yield* this.destroySession(thread, session);
-      yield* this.clearBusy(instance, thread);
+      yield* this.busy.letGo(instance, thread);
     }
     instance.references--;
     const keepAlive = instance.flags.singleInstance && instance.flags.keepAlive;
     if (instance.references > 0 || (keepAlive && !instance.panicked)) return;
     this.release(instance);
-    if (!instance.panicked) instance.entryPoints?.destroy?.();
+    if (!instance.panicked) destroyInstance(this.core, instance);
   }
 
   /** destroy_session(): waits until nobody holds it. */
@@ -314,71 +258,5 @@ export class TaManager {
     this.waiters.signal(session.lockCondition, true);
     while (session.references !== 1) yield* this.waiters.wait(thread, session.referencesCondition);
     this.sessions.delete(session.id);
-  }
-
-  /** Execute an entry point: user_ta_enter(), pseudo_ta_enter_*(). */
-  private *enter(
-    thread: Thread,
-    session: TaSession,
-    instance: TaInstance,
-    entry: 'open' | 'invoke' | 'close',
-    command: number,
-    parameters: readonly TaParameter[],
-  ): Routine<number> {
-    const { core } = this;
-    const { application } = instance;
-    session.errorOrigin = TeeOrigin.TRUSTED_APP;
-    let result: number = TeeResult.SUCCESS;
-    if (application.kind === 'user')
-      for (const parameter of parameters) if (parameter?.type === 'memref') parameter.mapForUser();
-    try {
-      const fault = core.faults.trustedApplication?.({ uuid: application.uuid, entry, command });
-      if (fault !== undefined) {
-        if ('panic' in fault) throw new TaPanic(fault.panic);
-        result = fault.result;
-      } else {
-        const call = new TaCall(core, thread, session, command, parameters);
-        let unfinished: Promise<void> | undefined;
-        try {
-          const returned = callEntryPoint(instance, entry, call);
-          if (typeof returned === 'number') result = returned;
-          else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
-        } finally {
-          // The thread must be back before its context can be given to another call.
-          unfinished = call.end();
-          if (unfinished !== undefined) yield* until(unfinished);
-        }
-        if (unfinished !== undefined) throw new Error('an application returned before it was done');
-      }
-    } catch (error) {
-      if (error instanceof CorePanic) throw error;
-      if (error instanceof TeeError) result = error.code;
-      else if (application.kind === 'pseudo')
-        throw new CorePanic(`${instance.name} panicked, and with it OP-TEE`, { cause: error });
-      else {
-        instance.panicked = true;
-        const code = error instanceof TaPanic ? error.code : TeeResult.ERROR_GENERIC;
-        core.trace?.({ type: 'panic', uuid: application.uuid, code, cause: error });
-        result = TeeResult.ERROR_TARGET_DEAD;
-      }
-    }
-    if (application.kind === 'user') {
-      // The next operation of the session does not inherit a cancellation.
-      session.cancelled = false;
-      session.cancellationMasked = true;
-    }
-    return result >>> 0;
-  }
-}
-
-function callEntryPoint(instance: TaInstance, entry: 'open' | 'invoke' | 'close', call: TaCall): TaResult {
-  instance.entryPoints ??= instance.application.create();
-  switch (entry) {
-    case 'open':
-      return instance.entryPoints.openSession?.(call);
-    case 'invoke':
-      return instance.entryPoints.invokeCommand(call);
-    case 'close':
-      return instance.entryPoints.closeSession?.(call);
   }
 }

@@ -73,7 +73,7 @@ export class TeeError extends Error {
   }
 }
 
-/** TEE_Panic: ends the instance. Thrown through the application's code, which cannot survive it. */
+/** TEE_Panic: ends the instance. Thrown through the application's code, which must not catch it. */
 export class TaPanic extends Error {
   override readonly name = 'TaPanic';
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { seededRandom } from '../../../src/clock/random.js';
 import { OpteeMsgAttr, OpteeMsgCmd } from '../../../src/protocol/optee-msg.js';
 import { TeeOrigin, TeeResult } from '../../../src/protocol/tee-result.js';
 import type { TaCall, UserTa } from '../../../src/worlds/simulated/index.js';
@@ -289,6 +290,23 @@ describe('a panic', () => {
     expect(await finish(normal.invoke(session, 0, [memref]))).toMatchObject({ ret: TeeResult.ERROR_TARGET_DEAD });
   });
 
+  test('at the end of an instance harms nobody else', async () => {
+    const ta = trustedApplication({
+      uuid: '00000000-0000-0000-0000-0000000000e4',
+      kind: 'user',
+      create: () => ({
+        invokeCommand() {},
+        destroy() {
+          throw new Error('a bug at the end');
+        },
+      }),
+    });
+    const { normal, events } = board({ trustedApplications: [ta] });
+    expect((await normal.close(await normal.open(ta.uuid))).ret).toBe(TeeResult.SUCCESS);
+    expect(events).toContainEqual(expect.objectContaining({ type: 'panic', uuid: ta.uuid }));
+    await normal.open(ta.uuid);
+  });
+
   test('of a pseudo-TA is the end of OP-TEE', async () => {
     const ta = trustedApplication({
       uuid: '00000000-0000-0000-0000-0000000000e3',
@@ -411,6 +429,37 @@ describe('the services of a call', () => {
     const session = await normal.open(ta.uuid);
     await finish(normal.invoke(session, 0));
     expect(times).toEqual([1500, clock.wallClock()]);
+  });
+
+  test('a wait of part of a millisecond is one of a whole', async () => {
+    const ta = trustedApplication({
+      uuid: '00000000-0000-0000-0000-0000000000f4',
+      kind: 'pseudo',
+      create: () => ({ invokeCommand: (call) => call.wait(2.25) }),
+    });
+    const { normal, clock, finish, supplicant } = board({ trustedApplications: [ta] });
+    const session = await normal.open(ta.uuid);
+    await finish(normal.invoke(session, 0));
+    expect([clock.now(), supplicant.asked]).toEqual([3, ['SUSPEND']]);
+  });
+
+  test('random numbers are those of the generator the world was given', async () => {
+    const drawn: number[][] = [];
+    const ta = trustedApplication({
+      uuid: '00000000-0000-0000-0000-0000000000f5',
+      kind: 'pseudo',
+      create: () => ({
+        invokeCommand(call) {
+          drawn.push([...call.random(16)]);
+        },
+      }),
+    });
+    for (const seed of [1, 1, 2]) {
+      const { normal } = board({ trustedApplications: [ta], random: seededRandom(seed) });
+      await normal.invoke(await normal.open(ta.uuid), 0);
+    }
+    expect(drawn[1]).toEqual(drawn[0]);
+    expect(drawn[2]).not.toEqual(drawn[0]);
   });
 
   test('objects are stored in files and read again', async () => {
