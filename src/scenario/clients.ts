@@ -79,7 +79,7 @@ export class Clients {
     }
   }
 
-  /** Let the active clients go about their work; resolves when all that end have ended. */
+  /** Let the active clients go about their work; resolves when all that end have ended, if there are such. */
   async work(): Promise<void> {
     const ends: Promise<void>[] = [];
     this.active.forEach((running, index) => {
@@ -88,7 +88,7 @@ export class Clients {
         if (Number.isFinite(running.client.repeat)) ends.push(work);
       }
     });
-    await Promise.all(ends);
+    await (ends.length > 0 ? Promise.all(ends) : new Promise(() => {}));
   }
 
   /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */

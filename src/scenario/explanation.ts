@@ -42,6 +42,7 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
     ...evidence.clients.flatMap((client) => lateSentences(evidence, client)),
     ...(evidence.end === 'limit' ? cutSentences(evidence) : []),
   ];
+  if (evidence.end === 'quiet' && starved.length === 0) starved.push(...quietSentences(evidence));
   const failed = failureSentences(evidence);
   if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...failed] };
   return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...failed] };
@@ -80,6 +81,16 @@ function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need
   if (sentences.length > 0 && others > 0)
     sentences.push(`${others} more ${others === 1 ? 'call waits' : 'calls wait'} with it.`);
   return sentences;
+}
+
+/** What is left when nothing moves any more, and no reason is known. */
+function quietSentences({ journal }: Evidence): string[] {
+  const calls = [...journal.calls.values()];
+  return [
+    'Nothing moves any more.',
+    ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${predicament(call)}.`),
+    ...(calls.length > mostDescribed ? [`${calls.length - mostDescribed} more calls wait with it.`] : []),
+  ];
 }
 
 /** The most calls that are described one by one. */

@@ -102,6 +102,13 @@ describe('a run', () => {
     expect(clients.find(({ name }) => name === 'one')).toMatchObject({ calls: 2, unanswered: 0 });
   });
 
+  it('goes on to its limit when nobody ends', async () => {
+    const { outcome, duration, clients } = await only(
+      single('limit: 1s').replace('repeat: 2', 'repeat: forever, every: 100ms'),
+    );
+    expect([outcome, duration, clients[0]?.calls]).toEqual(['finished', 1000, 10]);
+  });
+
   it('is starved when a call comes after its deadline', async () => {
     const { outcome, clients, explanation } = await only(single().replace('repeat: 2,', 'repeat: 2, deadline: 10ms,'));
     expect([outcome, clients[0]?.late]).toEqual(['starved', 2]);
@@ -183,6 +190,26 @@ describe('faults', () => {
     expect(explanation).toEqual(['1 call of one failed with TEEC_ERROR_TARGET_DEAD.']);
     expect(clients[0]).toMatchObject({ failed: 1, unanswered: 0 });
     expect(clients[0]?.calls).toBeGreaterThanOrEqual(61);
+  });
+
+  it('a pseudo-TA that panics takes secure world with it', async () => {
+    const { outcome, explanation, clients } = await only(`
+title: panic
+applications:
+  pta: { kind: pseudo, commands: { go: [{ compute: 1ms }, { rpc: fs }] } }
+services:
+  fs: { steps: [{ wait: 1ms }] }
+clients:
+  one: { application: pta, count: 3, repeat: 5, steps: [{ invoke: go }] }
+faults: { panics: [{ application: pta, command: go, nth: 4 }] }
+`);
+    expect(outcome).toBe('starved');
+    expect(clients[0]).toMatchObject({ calls: 5, unanswered: 1, failed: 2 });
+    expect(explanation).toEqual([
+      'Nothing moves any more.',
+      expect.stringMatching(/its NOTIFICATION RPC is not answered/),
+      '2 calls of one failed with TEEC_ERROR_COMMUNICATION.',
+    ]);
   });
 
   it('without a supplicant no application can be loaded', async () => {
