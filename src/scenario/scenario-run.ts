@@ -146,6 +146,7 @@ export class ScenarioRun {
       queue,
       opened,
       end,
+      duration,
       from: this.from,
       journal,
       clients,
