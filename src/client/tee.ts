@@ -108,9 +108,12 @@ export class Tee implements AsyncDisposable {
   }
 
   /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */
-  get supplicantDevice(): { readonly queue: SupplicantQueue; readonly allocate: (size: number) => TeeShm } {
-    const { supplicant, pool } = this.driver.optee;
-    return { queue: supplicant, allocate: (size) => pool.allocate(size) };
+  get supplicantDevice(): {
+    readonly queue: SupplicantQueue;
+    readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
+  } {
+    const { driver } = this;
+    return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };
   }
 
   /** It is disposed of when the TEE closes, before the world goes. */

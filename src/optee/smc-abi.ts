@@ -27,6 +27,7 @@ import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
 import { RpcServer, type RpcState } from './rpc.js';
+import { type RpcMemory, SmcRpcMemory } from './rpc-memory.js';
 import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
@@ -40,6 +41,7 @@ export class SmcAbi implements OpteeAbi {
   readonly argCache: ArgCache;
   readonly toMsgParam = toMsgParam;
   readonly updateFromMsgParam = updateFromMsgParam;
+  readonly rpcMemory: RpcMemory;
   private readonly rpc: RpcServer;
 
   constructor(
@@ -53,7 +55,8 @@ export class SmcAbi implements OpteeAbi {
       registeredMemory: pool.dynamic,
       memrefNull: (info.capabilities & SecureWorldCapability.memrefNull) !== 0,
     };
-    this.rpc = new RpcServer(optee);
+    this.rpcMemory = new SmcRpcMemory(optee.pool);
+    this.rpc = new RpcServer(optee, this.rpcMemory);
     const registered = messagePool.dynamic && info.rpcParamCount > 0;
     // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
     const shared = registered || !messagePool.dynamic;
@@ -145,7 +148,7 @@ export class SmcAbi implements OpteeAbi {
   async remove(): Promise<void> {
     await this.argCache.dispose();
     if (this.info.rpcParamCount === 0) await this.disableShmCache(true);
-    this.rpc.dispose();
+    await this.rpc.dispose();
   }
 
   /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */
