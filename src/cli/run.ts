@@ -7,11 +7,13 @@ import { type Progress, runScenario } from '../scenario/run-scenario.js';
 import type { Scenario } from '../scenario/scenario.js';
 import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
 import { textReport } from '../scenario/text-report.js';
+import { TraceFile } from '../trace/node/trace-file.js';
 
 interface RunOptions {
   readonly queue?: readonly DisciplineName[];
   readonly seed: number;
   readonly json?: boolean;
+  readonly trace?: string;
 }
 
 /** Bad usage, or a file that is no scenario. */
@@ -42,6 +44,10 @@ export function addRunCommand(program: Command): void {
         .default(1),
     )
     .option('--json', 'print one JSON object; times in milliseconds')
+    .option(
+      '-t, --trace <file.nwt>',
+      'record everything that happens; with several disciplines, one file for each: file.<discipline>.nwt',
+    )
     .addHelpText(
       'after',
       `
@@ -52,6 +58,7 @@ Exit codes:
 Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml
   $ normalworld run scenarios/thread-starvation.yaml --queue linux-6.8 --queue hand-off
+  $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --queue linux-6.7 --trace out.nwt && normalworld view out.nwt
   $ normalworld run scenarios/one-thread-short.yaml --seed 7 --json | jq '.runs[].outcome'`,
     )
     .exitOverride((error) => {
@@ -61,11 +68,14 @@ Examples:
       const scenario = await readScenario(file);
       if (scenario === undefined) return;
       const progress = progressLine();
+      const files: TraceFile[] = [];
+      const one = (options.queue ?? scenario.queues).length === 1;
       try {
         const result = await runScenario(scenario, {
           seed: options.seed,
           ...(options.queue === undefined ? {} : { queues: options.queue }),
           onProgress: progress.show,
+          ...(options.trace === undefined ? {} : { record: recordTo(options.trace, one, files) }),
         });
         progress.clear();
         const { stdout } = process;
@@ -74,10 +84,27 @@ Examples:
             ? JSON.stringify(jsonReport(result), null, 2)
             : textReport(result, { width: reportWidth(stdout.columns), colour: wantsColour(stdout.isTTY) }),
         );
+      } catch (error) {
+        if (!(error instanceof Error && 'syscall' in error)) throw error;
+        console.error(error.message);
+        process.exitCode = badUsage;
       } finally {
         progress.clear();
+        for (const file of files) {
+          file.close();
+          console.error(`trace: ${file.path}`);
+        }
       }
     });
+}
+
+/** Record into the file named, or, with several disciplines, into one for each beside it. */
+function recordTo(path: string, one: boolean, files: TraceFile[]): (queue: DisciplineName) => TraceFile {
+  return (queue) => {
+    const file = new TraceFile(one ? path : path.replace(/(\.nwt)?$/, `.${queue}.nwt`));
+    files.push(file);
+    return file;
+  };
 }
 
 async function readScenario(file: string): Promise<Scenario | undefined> {

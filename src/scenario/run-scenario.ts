@@ -5,8 +5,9 @@ import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
 import { openWorld } from '../open-world.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
-import { Trace } from '../trace/trace.js';
+import { Trace, type TraceRecorder } from '../trace/trace.js';
 import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
+import { tracedWorld } from '../worlds/simulated/traced-world.js';
 import { scenarioApplications, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
 import { type Evidence, explain, type Outcome } from './explanation.js';
@@ -23,6 +24,8 @@ export interface RunScenarioOptions {
   /** Disciplines to run under; those of the scenario when left out. */
   readonly queues?: readonly DisciplineName[];
   readonly onProgress?: (progress: Progress) => void;
+  /** What records the run under a discipline, from before its world is opened. */
+  readonly record?: (queue: DisciplineName) => TraceRecorder;
 }
 
 /** How far a scenario has come; told often. */
@@ -86,7 +89,7 @@ export async function runScenario(scenario: Scenario, options: RunScenarioOption
       onProgress &&
       ((time: number, calls: number) =>
         onProgress({ queue, run, runs: queues.length, time, limit: scenario.limit, calls }));
-    runs.push(await runUnder(scenario, queue, seed, report));
+    runs.push(await runUnder(scenario, queue, seed, report, options.record?.(queue)));
   }
   return { title: scenario.title, about: scenario.about, seed, runs };
 }
@@ -96,8 +99,11 @@ async function runUnder(
   queue: DisciplineName,
   seed: number,
   report: ((time: number, calls: number) => void) | undefined,
+  recorder: TraceRecorder | undefined,
 ): Promise<RunResult> {
   const run = new Run(scenario, queue, seed);
+  run.trace.describe({ title: scenario.title });
+  if (recorder !== undefined) run.trace.attach(recorder);
   const opened = await run.until(run.open());
   if (opened === 'stopped') {
     run.begin();
@@ -111,7 +117,7 @@ async function runUnder(
 class Run {
   private readonly clock = new VirtualClock();
   private readonly schedule: ControlledSchedule;
-  private readonly trace = new Trace(this.clock);
+  readonly trace = new Trace(this.clock);
   private readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
   readonly clients: Clients;
@@ -140,7 +146,7 @@ class Run {
       clock,
       schedule: this.schedule,
       random: seededRandom(seed),
-      faults: scenarioFaults(scenario, this.applications),
+      ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
     });
     this.recorder = new ThreadRecorder(world, now);
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
