@@ -16,7 +16,7 @@ import {
   simulatedTaImage,
   type TrustedApplication,
 } from './worlds/simulated/index.js';
-import { tellFaults } from './worlds/simulated/tell-faults.js';
+import { tracedWorld } from './worlds/simulated/traced-world.js';
 
 export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   /**
@@ -29,7 +29,7 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
-  readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule'>;
+  readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule' | 'trace'>;
   /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
   readonly qemu?: Partial<QemuWorldOptions>;
   /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
@@ -96,21 +96,11 @@ async function secureWorld(
 }
 
 function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
-  const { faults } = options.simulated ?? {};
   return new SimulatedWorld({
     clock: options.clock ?? machineClock,
     ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
-    trace: (event) => {
-      if (!trace.on) return;
-      if (event.type === 'log') trace.emit({ type: 'secure-console', line: event.text });
-      else trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
-    },
     ...options.simulated,
-    ...(faults && {
-      faults: tellFaults(faults, (what) => {
-        if (trace.on) trace.emit({ type: 'simulated-fault', what });
-      }),
-    }),
+    ...tracedWorld(trace, options.simulated?.faults),
     trustedApplications: options.trustedApplications ?? [],
   });
 }

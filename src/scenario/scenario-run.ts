@@ -7,6 +7,7 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { Trace } from '../trace/trace.js';
 import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
+import { tracedWorld } from '../worlds/simulated/traced-world.js';
 import { scenarioApplications, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
 import { type Evidence, explain } from './explanation.js';
@@ -26,7 +27,7 @@ const preemptionStream = 0x2545_f491;
 export class ScenarioRun {
   private readonly clock = new VirtualClock();
   private readonly schedule: ControlledSchedule;
-  private readonly trace = new Trace(this.clock);
+  readonly trace = new Trace(this.clock);
   private readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
   readonly clients: Clients;
@@ -55,7 +56,7 @@ export class ScenarioRun {
       clock,
       schedule: this.schedule,
       random: seededRandom(seed),
-      faults: scenarioFaults(scenario, this.applications),
+      ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
     });
     this.recorder = new ThreadRecorder(world, now);
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
