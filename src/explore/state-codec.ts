@@ -138,7 +138,9 @@ export class StateCodec {
     queue.saveCounters(counters);
     let globals = 0;
     for (let i = 0; i < queue.counterCount; i++) {
-      globals |= ((counters[i] ?? 0) + COUNTER_OFFSET) << (i * COUNTER_BITS);
+      const counter = (counters[i] ?? 0) + COUNTER_OFFSET;
+      if (counter >>> COUNTER_BITS !== 0) throw new RangeError(`a counter of ${counters[i]} cannot be stored`);
+      globals |= counter << (i * COUNTER_BITS);
     }
     if (this.sessionsChange) {
       for (let s = 0; s < SESSION_COUNT; s++) {
