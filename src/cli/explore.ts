@@ -20,6 +20,7 @@ interface ExploreFlags {
   readonly json?: boolean;
   readonly traces?: string;
   readonly symmetry: boolean;
+  readonly fine?: boolean;
   readonly maxStates?: number;
   readonly maxMemory: number;
   readonly maxSeconds?: number;
@@ -56,6 +57,7 @@ export function addExploreCommand(program: Command): void {
     .option('--json', 'one JSON object on standard output')
     .option('--traces <folder>', 'write each shortest schedule as a file for `normalworld replay`')
     .option('--no-symmetry', 'do not fold callers that do the same')
+    .option('--fine', "let callers wake up in the middle of another's leaving, as the kernel's lock allows")
     .option('--max-states <n>', 'stop at so many states', count)
     .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
     .option('--max-seconds <s>', 'stop after so long', count)
@@ -72,6 +74,7 @@ export function addExploreCommand(program: Command): void {
 }
 
 function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
+  if (flags.fine && flags.traces !== undefined) command.error('error: a trace file cannot hold --fine schedules');
   const secureThreads = flags.secureThreads ?? flags.threads;
   if (secureThreads === 0) command.error('error: with --threads 0, say --secure-threads: what secure world really has');
   return {
@@ -79,6 +82,7 @@ function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
     totalThreadCount: flags.threads,
     secureThreads,
     initialSystemSessions: flags.reservations,
+    ...(flags.fine ? { fine: true } : {}),
     ...flags.callers,
   };
 }
