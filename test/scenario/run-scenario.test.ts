@@ -115,6 +115,28 @@ describe('a run', () => {
     expect(explanation[0]).toBe('2 of 2 calls of one took longer than their deadline of 10 ms.');
   });
 
+  it('is starved when one sleeps beside a free thread, though others go on', async () => {
+    const text = `
+title: swallowed
+limit: 2s
+applications:
+  ta: { kind: user, commands: { long: [{ compute: 1min }], short: [{ compute: 20ms }] } }
+clients:
+  long: { application: ta, repeat: forever, every: 1s, steps: [{ invoke: long }] }
+  short: { application: ta, start: 10ms, steps: [{ invoke: short }] }
+  sleeper: { application: ta, repeat: forever, start: 20ms, every: 1s, steps: [{ invoke: short }] }
+  later: { application: ta, start: 3s, steps: [{ invoke: short }] }
+`;
+    const { outcome, explanation } = await only(text, { queues: ['linux-6.8'] });
+    expect(outcome).toBe('starved');
+    expect(explanation.slice(0, 2)).toEqual([
+      expect.stringMatching(/^Call \d+ \(sleeper, short\) has slept 1\.97 s beside a free thread \(1\)/),
+      expect.stringMatching(/^Swallowed wake-up: when call \d+ \(short, short\) returned, at 30 ms, .* \(long, long\)/),
+    ]);
+    const { clients } = await only(text);
+    expect(clients.find(({ name }) => name === 'sleeper')).toMatchObject({ calls: 2, unanswered: 0, max: 30 });
+  });
+
   it('lets a passive client make one call at a time', async () => {
     const { outcome, clients } = await only(`
 title: channel
