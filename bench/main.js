@@ -5,6 +5,7 @@
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
 import { benchSessions } from './sessions.js';
+import { benchTrace } from './trace.js';
 
 const json = process.argv.includes('--json');
 const say = (text) => {
@@ -28,4 +29,8 @@ say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
 
-if (json) console.log(JSON.stringify({ queue, invoke, sessions }));
+say('The trace: invokes per second without and with a recorder');
+const trace = await benchTrace();
+table(trace);
+
+if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace }));

@@ -30,12 +30,11 @@ export interface OpenWorldOptions {
 export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
   try {
     const clock = options.clock ?? machineClock;
-    const { driver, info } = await openSmcDriver(world, {
-      queue: options.queue ?? 'hand-off',
-      clock,
-      schedule: options.schedule ?? immediateSchedule,
-      trace: options.trace ?? new Trace(clock),
-    });
+    const queue = options.queue ?? 'hand-off';
+    const trace = options.trace ?? new Trace(clock);
+    const schedule = options.schedule ?? immediateSchedule;
+    const { driver, info } = await openSmcDriver(world, { queue, clock, schedule, trace });
+    trace.describe({ world: world.name, queue, threads: info.threadCount });
     const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);
     return tee;

@@ -23,6 +23,7 @@ interface ExploreFlags {
   readonly maxStates?: number;
   readonly maxMemory: number;
   readonly maxSeconds?: number;
+  readonly workers?: number;
   readonly progress?: boolean;
 }
 
@@ -58,6 +59,7 @@ export function addExploreCommand(program: Command): void {
     .option('--max-states <n>', 'stop at so many states', count)
     .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
     .option('--max-seconds <s>', 'stop after so long', count)
+    .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
     .option('--progress', 'show progress even when standard error is no terminal')
     .addHelpText('after', CALLERS_HELP)
     .action(async (flags: ExploreFlags, command: Command) => {
@@ -91,6 +93,7 @@ async function run(config: ModelConfig, flags: ExploreFlags, command: Command): 
       symmetric: flags.symmetry,
       maxMiB: flags.maxMemory,
       signal: interrupt.signal,
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
       ...(flags.maxStates === undefined ? {} : { maxStates: flags.maxStates }),
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
       ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),

@@ -35,15 +35,26 @@ export async function openSmcDriver(
   const ranges = dynamic || info.reservedShm === undefined ? world.normalWorldRam : [info.reservedShm];
   // A range that is not there fails here, not at the first call.
   for (const range of ranges) world.memory.window(range.base, range.size);
+  const { trace } = options;
+  const callQueue = createCallQueue(options.queue, info.threadCount);
+  callQueue.onUnusedWakeUp = (waiter) => {
+    if (trace.on) trace.queueWake(waiter.label, false);
+  };
+  const pool = new ShmPool(world.memory, dynamic, ranges);
+  // Messages go into reserved memory where there is some: OP-TEE has it mapped at all times, whereas a registered page is
+  // mapped for each call and unmapped after it, on all CPUs.
+  const messagePool =
+    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : pool;
   const optee = new Optee(
-    createCallQueue(options.queue, info.threadCount),
-    new ShmPool(world.memory, dynamic, ranges),
+    callQueue,
+    pool,
+    messagePool,
     new Notifications(info.maxNotificationValue, options.clock),
     new SupplicantQueue(),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
     options.clock,
     options.schedule,
-    options.trace,
+    trace,
   );
   const abi = new SmcAbi(optee, world.conduit, info);
   // Secure world may still keep memory of a driver that was here before us.

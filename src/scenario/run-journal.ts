@@ -181,6 +181,7 @@ export class RunJournal {
         };
         break;
       case 'queue-wake': {
+        if (!event.asleep) break;
         const { asleep, besideFree } = this.sleepOf(call);
         this.asleep--;
         call.asleep = asleep;

@@ -1,6 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
 import type { CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
-import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { StorableCallQueue, Violation } from './storable.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
@@ -13,6 +13,7 @@ import type { WaiterList } from './waiter-list.js';
  */
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
+  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   abstract readonly waiterLists: readonly WaiterList[];
   readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
@@ -34,7 +35,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
   abstract reservedThreads(): number;
-  abstract violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  abstract violation(normalClaims: number, systemClaims: number): Violation | undefined;
   abstract reserve(): boolean;
   abstract release(): void;
   abstract state(): QueueState;
@@ -101,7 +102,8 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
 
   protected complete(waiter: CallWaiter): void {
     waiter.completed = true;
-    waiter.wake?.();
+    if (waiter.wake === undefined) this.onUnusedWakeUp?.(waiter);
+    else waiter.wake();
   }
 
   /** Completes the first waiter of a list whose completion is outstanding. */

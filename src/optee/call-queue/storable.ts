@@ -29,15 +29,20 @@ export interface StorableCallQueue extends CallQueue {
   holdsClaim(waiter: CallWaiter): boolean;
   /** Threads set aside for system calls. */
   reservedThreads(): number;
-  /** What is wrong with the counters, given the callers who hold a claim; undefined when nothing is. */
-  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  /**
+   * What is wrong with the state, given the callers who hold a claim and the threads that secure world really has;
+   * undefined when nothing is.
+   */
+  violation(normalClaims: number, systemClaims: number, secureThreads: number): Violation | undefined;
 }
 
-export type CounterViolation =
+export type Violation =
   /** Claimed and free threads do not add up to the total. */
   | 'conservation'
   /** A counter is below zero or above what there can be. */
-  | 'range';
+  | 'range'
+  /** A waiter stands behind one that it should be before. */
+  | 'order';
 
 /** How many counters a discipline has at most. */
 export const COUNTER_COUNT = 5;
