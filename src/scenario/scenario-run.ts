@@ -119,13 +119,15 @@ export class ScenarioRun {
       },
     });
     if (this.failure !== undefined) throw this.failure.error;
+    // The clock stands at the last event; whoever waits has waited until the limit.
+    if (end === 'limit') await this.clock.advance(limitMs - this.clock.now());
     return end;
   }
 
   /** @param opened all sessions could be opened. */
   result(opened: boolean, end: RunEnd): RunResult {
     const { scenario, queue, journal, recorder } = this;
-    const duration = end === 'limit' ? scenario.limit : this.clock.now() - this.from;
+    const duration = this.clock.now() - this.from;
     const systemSessions = this.systemSessions();
     const clients = Array.from(this.clients.records.values(), (record): ClientResult => {
       const { client, latencies, failures } = record;
