@@ -48,8 +48,9 @@ export class ScenarioRun {
     this.schedule = new ControlledSchedule(randomPick(seededRandom(seed)));
     this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
     this.applications = scenarioApplications(scenario, this.journal);
-    const { threads, announced } = scenario.secureWorld;
+    const { threads, announced, abi } = scenario.secureWorld;
     const world = new SimulatedWorld({
+      abi,
       threads,
       announcedThreads: announced === 0 ? false : announced,
       trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
