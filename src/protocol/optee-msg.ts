@@ -155,6 +155,16 @@ export class MsgArg {
     return this.getUint64(this.offset(index) + 16);
   }
 
+  /** The low 32 bits of value.a: all that OP-TEE gives a trusted application. */
+  a32(index: number): number {
+    return this.view.getUint32(this.offset(index) + 8, true);
+  }
+
+  /** The low 32 bits of value.b. */
+  b32(index: number): number {
+    return this.view.getUint32(this.offset(index) + 16, true);
+  }
+
   /** value.c, or the shared-memory reference (cookie) of a memref. */
   c(index: number): number {
     return this.getUint64(this.offset(index) + 24);
@@ -174,6 +184,13 @@ export class MsgArg {
     this.setUint64(offset + 8, a);
     this.setUint64(offset + 16, b);
     this.setUint64(offset + 24, c);
+  }
+
+  /** Write value.a and .b, the rest left as it is. */
+  setAB(index: number, a: number, b: number): void {
+    const offset = this.offset(index);
+    this.setUint64(offset + 8, a);
+    this.setUint64(offset + 16, b);
   }
 
   /** Write the size of a memref, or value.b. */

@@ -41,6 +41,8 @@ export const RpcShmType = {
   global: 2,
 } as const;
 
+export type RpcShmType = (typeof RpcShmType)[keyof typeof RpcShmType];
+
 /** OPTEE_RPC_FS_*, value[0].a of an `fs` request. */
 export const RpcFs = {
   open: 0,

@@ -6,7 +6,17 @@ export interface SecureWorld extends AsyncDisposable {
   /** What it is, for people: "simulated", "OP-TEE in QEMU". */
   readonly name: string;
   readonly conduit: Conduit;
+  /** How OP-TEE is reached in it: `smc` when left out, or as an FF-A partition. */
+  readonly abi?: 'smc' | 'ffa';
   readonly memory: PhysicalMemory;
   /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
   readonly normalWorldRam: readonly MemoryRange[];
+  /** Secure world's interrupt to the normal world, by which it announces notifications; not every world has one. */
+  readonly notificationInterrupt?: InterruptSource;
+}
+
+/** An interrupt line, as the device tree would name it. */
+export interface InterruptSource {
+  /** Call the handler each time the interrupt is taken, outside any call, until the function returned is called. */
+  listen(handler: () => void): () => void;
 }

@@ -28,6 +28,8 @@ const UNKNOWN = 0x3fff_ffff;
 export class HandOffCallQueue implements StorableCallQueue {
   readonly thinksOnThreadLimit = true;
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
+  /** Never called: the lists hold only sleepers. */
+  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];

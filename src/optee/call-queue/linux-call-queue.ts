@@ -13,6 +13,7 @@ import type { WaiterList } from './waiter-list.js';
  */
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
+  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   abstract readonly waiterLists: readonly WaiterList[];
   readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
@@ -110,7 +111,8 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
 
   protected complete(waiter: CallWaiter): void {
     waiter.completed = true;
-    waiter.wake?.();
+    if (waiter.wake === undefined) this.onUnusedWakeUp?.(waiter);
+    else waiter.wake();
   }
 
   /** Completes the first waiter of a list whose completion is outstanding. */

@@ -1,0 +1,223 @@
+/*
+ * The Linux side of the comparison, and its init: loads the TEE driver, starts tee-supplicant, measures what
+ * bench/optee-figures.js measures through normalworld, and prints "@key value" lines on the console.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tee.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODULE_INIT_COMPRESSED_FILE 4
+
+static const uint8_t invoke_tests_pta[] = { 0xd9, 0x6a, 0x5b, 0x40, 0xc3, 0xe5, 0x21, 0xe3, 0x87, 0x94, 0x10, 0x02, 0xa5, 0xd5, 0xc6, 0x1b };
+static const uint8_t os_test[] = { 0x5b, 0x9e, 0x0e, 0x40, 0x26, 0x36, 0x11, 0xe1, 0xad, 0x9e, 0x00, 0x02, 0xa5, 0xd5, 0xc5, 0x1b };
+static const uint8_t sims[] = { 0xe6, 0xa3, 0x3e, 0xd4, 0x56, 0x2b, 0x46, 0x3a, 0xbb, 0x7e, 0xff, 0x5e, 0x15, 0xa4, 0x93, 0xc8 };
+
+enum { INOUT = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INOUT, OUTPUT = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_OUTPUT,
+       INPUT = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INPUT };
+
+static int measure_seconds = 2;
+
+static void fail(const char *what)
+{
+	printf("@failed %s: %s\n", what, strerror(errno));
+	for (;;)
+		pause();
+}
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+}
+
+static void load(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || syscall(SYS_finit_module, fd, "", MODULE_INIT_COMPRESSED_FILE))
+		fail(path);
+	close(fd);
+}
+
+static int open_context(void)
+{
+	int fd = open("/dev/tee0", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		fail("/dev/tee0");
+	return fd;
+}
+
+/* The session, or -1 when the TEE refuses. */
+static int64_t open_session(int fd, const uint8_t *uuid)
+{
+	struct tee_ioctl_open_session_arg arg = { .clnt_login = TEE_IOCTL_LOGIN_PUBLIC };
+	struct tee_ioctl_buf_data data = { (uintptr_t)&arg, sizeof(arg) };
+
+	memcpy(arg.uuid, uuid, sizeof(arg.uuid));
+	if (ioctl(fd, TEE_IOC_OPEN_SESSION, &data))
+		fail("open session");
+	return arg.ret ? -1 : (int64_t)arg.session;
+}
+
+static void close_session(int fd, uint32_t session)
+{
+	struct tee_ioctl_close_session_arg arg = { session };
+
+	if (ioctl(fd, TEE_IOC_CLOSE_SESSION, &arg))
+		fail("close session");
+}
+
+static void invoke(int fd, uint32_t session, uint32_t command, uint64_t attr, uint64_t a)
+{
+	struct {
+		struct tee_ioctl_invoke_arg arg;
+		struct tee_ioctl_param param;
+	} request = { { .func = command, .session = session, .num_params = 1 }, { attr, a, 0, 0 } };
+	struct tee_ioctl_buf_data data = { (uintptr_t)&request, sizeof(request) };
+
+	if (ioctl(fd, TEE_IOC_INVOKE, &data) || request.arg.ret)
+		fail("invoke");
+}
+
+/* One client: a context and a session of its own, and what it does until the time is over. */
+struct client {
+	const uint8_t *uuid;
+	uint32_t command;
+	uint64_t attr, a;
+	pthread_barrier_t *start;
+	pthread_t thread;
+	long calls;
+	double *latency;	/* of each call, in ms */
+};
+
+#define MAX_CALLS 200000
+
+static void *run_client(void *argument)
+{
+	struct client *client = argument;
+	int fd = open_context();
+	int64_t session = open_session(fd, client->uuid);
+	double begin, end;
+
+	if (session < 0)
+		fail("session of a client");
+	client->latency = malloc(MAX_CALLS * sizeof(double));
+	pthread_barrier_wait(client->start);
+	end = now_ms() + measure_seconds * 1e3;
+	while ((begin = now_ms()) < end && client->calls < MAX_CALLS) {
+		invoke(fd, session, client->command, client->attr, client->a);
+		client->latency[client->calls++] = now_ms() - begin;
+	}
+	close_session(fd, session);
+	close(fd);
+	return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static void run_clients(const char *key, int count, struct client each, int latencies)
+{
+	struct client clients[8];
+	pthread_barrier_t start;
+	double *all = malloc(sizeof(double) * MAX_CALLS * 8);
+	long calls = 0;
+
+	pthread_barrier_init(&start, NULL, count);
+	for (int i = 0; i < count; i++) {
+		clients[i] = each;
+		clients[i].start = &start;
+		pthread_create(&clients[i].thread, NULL, run_client, &clients[i]);
+	}
+	for (int i = 0; i < count; i++) {
+		pthread_join(clients[i].thread, NULL);
+		memcpy(all + calls, clients[i].latency, clients[i].calls * sizeof(double));
+		calls += clients[i].calls;
+		free(clients[i].latency);
+	}
+	if (latencies) {
+		qsort(all, calls, sizeof(double), compare);
+		printf("@%sP50Ms %.3f\n@%sP99Ms %.3f\n@%sMaxMs %.3f\n", key, all[calls / 2], key, all[calls * 99 / 100],
+		       key, all[calls - 1]);
+	} else {
+		printf("@%s %.1f\n", key, (double)calls / measure_seconds);
+	}
+	free(all);
+}
+
+static void open_and_close(void)
+{
+	int fd = open_context();
+	int64_t keep = open_session(fd, sims);
+	double end = now_ms() + measure_seconds * 1e3;
+	long pairs = 0;
+
+	if (keep < 0)
+		fail("open SIMS");
+	for (; now_ms() < end; pairs++)
+		close_session(fd, open_session(fd, sims));
+	printf("@openClosePerSecond %.1f\n", (double)pairs / measure_seconds);
+	close_session(fd, keep);
+	close(fd);
+}
+
+int main(int count, char **arguments)
+{
+	struct client pta = { .uuid = invoke_tests_pta, .command = 1, .attr = INOUT, .a = 1 };
+	struct client user = { .uuid = os_test, .command = 18, .attr = OUTPUT };
+	struct client wait = { .uuid = os_test, .command = 9, .attr = INPUT, .a = 10 };
+	int fd;
+	int64_t session;
+
+	/* As init: the kernel's command line has the seconds that one measurement takes. */
+	if (count > 1)
+		measure_seconds = atoi(arguments[1]);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	fd = open("/dev/console", O_RDWR);
+	dup2(fd, 0);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	setlinebuf(stdout);
+	load("/tee.ko.xz");
+	load("/optee.ko.xz");
+	fd = open_context();
+	printf("@firstSmcMs\n");
+	if (fork() == 0) {
+		execl("/usr/sbin/tee-supplicant", "tee-supplicant", NULL);
+		fail("tee-supplicant");
+	}
+	/* Until the supplicant is there, the TEE finds no TA. */
+	while ((session = open_session(fd, os_test)) < 0)
+		usleep(1000);
+	invoke(fd, session, 18, OUTPUT, 0);
+	printf("@firstUserTaInvokeMs\n");
+	run_clients("ptaInvokesPerSecond", 1, pta, 0);
+	run_clients("userTaInvokesPerSecond", 1, user, 0);
+	run_clients("ptaInvokesPerSecond4", 4, pta, 0);
+	run_clients("userTaInvokesPerSecond4", 4, user, 0);
+	open_and_close();
+	measure_seconds *= 2;
+	run_clients("wait", 8, wait, 1);
+	printf("@done\n");
+	for (;;)
+		pause();
+}

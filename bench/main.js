@@ -1,0 +1,36 @@
+/**
+ * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, and of
+ * many sessions. Compare figures of one run; machines drift.
+ */
+import { benchInvoke } from './invoke.js';
+import { benchQueue } from './queue.js';
+import { benchSessions } from './sessions.js';
+import { benchTrace } from './trace.js';
+
+const json = process.argv.includes('--json');
+const say = (text) => {
+  if (!json) console.log(text);
+};
+const table = (rows) => {
+  if (!json) console.table(rows);
+};
+
+say('The call queue alone, 64 callers on 4 threads');
+const queue = await benchQueue();
+table(queue.contention);
+say('One call while others wait in the queue');
+table(queue.waiting);
+
+say('From client to trusted application and back, one value parameter, one core, simulated world');
+const invoke = await benchInvoke({ progress: process.stderr.isTTY && !json });
+table([invoke]);
+
+say('Invoking one of many open sessions');
+const sessions = await benchSessions();
+table(sessions.lookup);
+
+say('The trace: invokes per second without and with a recorder');
+const trace = await benchTrace();
+table(trace);
+
+if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace }));

@@ -1,0 +1,45 @@
+/*
+ * The memory map and the mailbox, as the firmware and the host agree on them.
+ * The host's side of it is src/worlds/qemu/mailbox.ts.
+ */
+
+#define CPU_COUNT		4		/* OP-TEE is built for at most 4 */
+
+/* Physical addresses: machine "virt" of QEMU with secure=on, and OP-TEE's platform vexpress-qemu_armv8a. */
+#define UART0			0x09000000	/* non-secure PL011: the bell, in both directions */
+#define GIC_DISTRIBUTOR		0x08000000
+#define GIC_REDISTRIBUTOR	0x080a0000	/* one every 0x20000 bytes, SGI frame 0x10000 behind */
+#define SECURE_RAM		0x0e000000	/* the monitor's data */
+#define OPTEE			0x0e100000	/* load and entry address of OP-TEE */
+#define DEVICE_TREE		0x40000000	/* QEMU writes it here, OP-TEE edits it here */
+#define MAILBOX			0x40100000
+#define OPTEE_STAGING		0x41000000	/* the host puts OP-TEE's image here before reset */
+
+/* Interrupts of the normal world. */
+#define INTID_WAKE		0		/* SGI: another CPU passes the bell on */
+#define INTID_UART0		33
+#define INTID_NOTIFICATION	219		/* OP-TEE's asynchronous notifications: SPI 187 */
+#define INTID_SPECIAL		1020		/* this and above: nothing (more) is pending */
+/* A secure interrupt of the monitor's own, never seen by OP-TEE. */
+#define INTID_CPU_ON		8
+
+/* Mailbox: a header, then one slot a CPU. All words are 32 bits, little endian. */
+#define MAILBOX_OPTEE_SIZE	0x00		/* host: bytes of OP-TEE's image, a multiple of 16 */
+#define MAILBOX_POLLS		0x04		/* host: how often a CPU looks at its doorbell before it sleeps */
+#define MAILBOX_HOST_SLEEPS	0x08		/* host: ring the bell (a byte out of UART0) when a call is done */
+#define MAILBOX_NOTIFICATIONS	0x0c		/* firmware: notification interrupts seen */
+#define MAILBOX_SLOTS		0x100
+#define SLOT_SIZE		0x100
+#define SLOT_SIZE_SHIFT		8
+/* What the host writes and what the firmware writes lie on cache lines of their own. */
+#define SLOT_DOORBELL		0x00		/* host: number of the call to make */
+#define SLOT_ARGUMENTS		0x08		/* host: w0..w7 of it */
+#define SLOT_DONE		0x40		/* firmware: number of the last call made */
+#define SLOT_STATE		0x44		/* firmware: one of CPU_... */
+#define SLOT_RESULTS		0x48		/* firmware: w0..w3 after it */
+#define SLOT_FATAL		0x80		/* a fatal exception: 1 when there was one, its vector, then 64 bit each: */
+#define SLOT_FATAL_SYNDROME	0x88		/* ESR_EL3, ELR_EL3, FAR_EL3, SPSR_EL3 */
+
+#define CPU_ABSENT		0		/* not there (yet) */
+#define CPU_AWAKE		1
+#define CPU_SLEEPING		2		/* in WFI, or about to: needs a byte with its number into UART0 */

@@ -1,0 +1,251 @@
+/*
+ * The EL3 monitor: boots OP-TEE at S-EL1 on every CPU, enters it, and takes it back.
+ *
+ * OP-TEE's side of the conversation is that of TF-A's dispatcher for it: core/arch/arm/include/sm/optee_smc.h and
+ * teesmc_opteed.h of OP-TEE/optee_os.
+ */
+#include "layout.h"
+#include "monitor.h"
+
+/* OP-TEE's vector table, told once by the first CPU. */
+#define VECTORS			(SECURE_RAM + CPU_COUNT * CONTEXT_SIZE)
+
+#define SCTLR_EL3_VALUE		0x30c51830	/* MMU off; RES1 bits */
+
+#define OPTEED_ENTRY_DONE	0x0000		/* 0xbe000000: booted; x1 = vector table */
+#define OPTEED_ON_DONE		0x0001
+#define OPTEED_CALL_DONE	0x0005		/* x1..x4 are the caller's x0..x3 */
+#define OPTEED_FIQ_DONE		0x0006
+#define EC_SMC64		0x17
+
+	.section .monitor, "ax"
+	.global	_start, enter_optee, fatal_exception, unknown, answered
+_start:
+	ldr	x0, =SCTLR_EL3_VALUE
+	msr	sctlr_el3, x0
+	msr	cptr_el3, xzr			/* let floating point through: OP-TEE saves it lazily */
+	adr	x0, vectors
+	msr	vbar_el3, x0
+	mov	x0, #SCR_SECURE			/* the ICC registers below are the secure ones */
+	msr	scr_el3, x0
+	isb
+
+	mrs	x19, mpidr_el1
+	and	x19, x19, #0xff			/* "virt" numbers CPUs in affinity 0 */
+	cmp	x19, #CPU_COUNT
+	b.hs	park
+	ldr	x0, =SECURE_RAM
+	add	x0, x0, x19, lsl #CONTEXT_SIZE_SHIFT
+	mov	sp, x0
+
+	/* This CPU's redistributor: awake; SGI 8..15 secure group 1, the rest of 0..31 the normal world's. */
+	ldr	x0, =GIC_REDISTRIBUTOR
+	add	x0, x0, x19, lsl #17
+	ldr	w1, [x0, #0x14]			/* GICR_WAKER */
+	bic	w1, w1, #2			/* ProcessorSleep: no interrupt gets through while it is set */
+	str	w1, [x0, #0x14]
+	add	x0, x0, #0x10000
+	mov	w1, #0xffff00ff
+	str	w1, [x0, #0x80]			/* GICR_IGROUPR0 */
+	mov	w1, #0xff00
+	str	w1, [x0, #0xd00]		/* GICR_IGRPMODR0: group 1 secure rather than group 0 */
+	str	w1, [x0, #0x100]		/* GICR_ISENABLER0 */
+
+	/* Its CPU interface: system registers at every level and in both worlds, every priority, every group. */
+	mov	x0, #0xf
+	msr	s3_6_c12_c12_5, x0		/* ICC_SRE_EL3 */
+	isb
+	mov	x0, #7
+	msr	s3_0_c12_c12_5, x0		/* ICC_SRE_EL1, secure */
+	mov	x1, #SCR_NORMAL
+	msr	scr_el3, x1
+	isb
+	msr	s3_0_c12_c12_5, x0		/* ICC_SRE_EL1, non-secure */
+	mov	x1, #SCR_SECURE
+	msr	scr_el3, x1
+	isb
+	mov	x0, #0xff
+	msr	s3_0_c4_c6_0, x0		/* ICC_PMR_EL1 */
+	mov	x0, #1
+	msr	s3_0_c12_c12_6, x0		/* ICC_IGRPEN0_EL1 */
+	mov	x0, #3
+	msr	s3_6_c12_c12_7, x0		/* ICC_IGRPEN1_EL3: both worlds */
+	isb
+
+	ldr	x0, =SCTLR_EL1_COLD
+	msr	sctlr_el1, x0
+	bl	world_prepare
+	cbnz	x19, later_cpu
+
+first_cpu:
+	/* Distributor: affinity routing before anything else, all shared interrupts to the normal world, all groups on. */
+	ldr	x0, =GIC_DISTRIBUTOR
+	mov	w1, #0x30
+	str	w1, [x0]			/* GICD_CTLR: ARE_S, ARE_NS */
+	mov	w2, #-1
+	ldr	w3, =0xa0a0a0a0
+	mov	x4, #1				/* word 0 of each is the redistributors' */
+1:	add	x5, x0, x4, lsl #2
+	str	w2, [x5, #0x80]			/* GICD_IGROUPR<n> */
+	add	x4, x4, #1
+	cmp	x4, #32
+	b.lo	1b
+	add	x5, x0, #0x420			/* GICD_IPRIORITYR: INTID 32 .. 1019 */
+	add	x6, x0, #0x7fc
+2:	str	w3, [x5], #4
+	cmp	x5, x6
+	b.lo	2b
+	mov	w1, #0x37
+	str	w1, [x0]
+
+	/* OP-TEE from where the host put it; its size is a multiple of 16. */
+	ldr	x0, =OPTEE_STAGING
+	ldr	x1, =OPTEE
+	msr	elr_el3, x1
+	ldr	x2, =MAILBOX
+	ldr	w2, [x2, #MAILBOX_OPTEE_SIZE]
+3:	ldp	x3, x4, [x0], #16
+	stp	x3, x4, [x1], #16
+	subs	x2, x2, #16
+	b.hi	3b
+
+	mov	x2, #DEVICE_TREE		/* OP-TEE learns from it which RAM may be shared dynamically */
+	b	cold_entry
+
+later_cpu:
+	/* Sleep until the first CPU has OP-TEE up, then enter it at its cpu_on vector. */
+	wfi
+	mrs	x0, s3_0_c12_c12_0		/* ICC_IAR1_EL1 */
+	cmp	x0, #INTID_SPECIAL
+	b.hs	1f
+	msr	s3_0_c12_c12_1, x0		/* ICC_EOIR1_EL1 */
+1:	bl	world_may_start
+	cbz	x0, later_cpu
+	ldr	x1, =VECTORS
+	ldr	x0, [x1]
+	cbz	x0, later_cpu
+	add	x0, x0, #VECTOR_CPU_ON
+	msr	elr_el3, x0
+	mov	x2, #0
+
+cold_entry:
+	mov	x0, #SPSR_EL1H
+	msr	spsr_el3, x0
+	mov	x0, #0				/* no pageable part */
+	mov	x1, #0
+	mov	x3, #0
+	eret
+
+park:	wfi
+	b	park
+
+enter_optee:
+	ldr	x17, =VECTORS
+	ldr	x17, [x17]
+	add	x16, x16, x17
+	msr	elr_el3, x16
+	ldr	x17, [sp, #CONTEXT_S_SPSR]
+	msr	spsr_el3, x17
+	mov	x17, #SCR_SECURE
+	msr	scr_el3, x17
+	eret
+
+from_below:
+	stp	x16, x17, [sp, #CONTEXT_SCRATCH]
+	mrs	x16, esr_el3
+	lsr	x16, x16, #26
+	cmp	x16, #EC_SMC64
+	b.ne	trapped
+	mrs	x16, scr_el3
+	tbnz	x16, #0, world_smc
+
+	lsr	w16, w0, #16
+	mov	w17, #0xbe00			/* fast call, SMC32, owner 62: the dispatcher's own */
+	cmp	w16, w17
+	b.ne	service
+	mrs	x16, spsr_el3
+	str	x16, [sp, #CONTEXT_S_SPSR]
+	and	w16, w0, #0xffff
+	cmp	w16, #OPTEED_CALL_DONE
+	b.eq	world_call_done
+	cmp	w16, #OPTEED_FIQ_DONE
+	b.eq	world_interrupt_done
+	cmp	w16, #OPTEED_ON_DONE
+	b.eq	started
+	cmp	w16, #OPTEED_ENTRY_DONE
+	b.ne	unknown
+
+	ldr	x16, =VECTORS
+	str	x1, [x16]
+	dsb	ish				/* the vector table before the interrupt that says it is there */
+	ldr	x16, =(INTID_CPU_ON << 24) | ((1 << CPU_COUNT) - 2)
+	msr	s3_0_c12_c11_5, x16		/* ICC_SGI1R_EL1: all CPUs but the first */
+	isb
+started:
+	mrs	x0, mpidr_el1
+	and	x0, x0, #0xff
+	b	world_start
+
+service:
+	/* OP-TEE asks for the SMCCC version while it boots, and stops when there is none. */
+	mov	w16, #0x80000000
+	cmp	w0, w16
+	b.ne	unknown
+	mov	w0, #0x10001			/* SMCCC 1.1 */
+	b	answered
+unknown:
+	mov	x0, #-1				/* SMCCC: unknown function */
+answered:
+	ldp	x16, x17, [sp, #CONTEXT_SCRATCH]
+	eret
+
+trapped:
+	mov	x0, #8				/* the vector that leads to from_below */
+fatal_exception:
+	/* Tell the host: what and where into this CPU's slot of the mailbox, and ring. Nobody comes back from it. */
+	mrs	x1, mpidr_el1
+	and	x1, x1, #0xff
+	ldr	x2, =MAILBOX + MAILBOX_SLOTS + SLOT_FATAL
+	add	x2, x2, x1, lsl #SLOT_SIZE_SHIFT
+	mrs	x3, esr_el3
+	mrs	x4, elr_el3
+	mrs	x5, far_el3
+	mrs	x6, spsr_el3
+	stp	x3, x4, [x2, #(SLOT_FATAL_SYNDROME - SLOT_FATAL)]
+	stp	x5, x6, [x2, #(SLOT_FATAL_SYNDROME - SLOT_FATAL + 16)]
+	str	w0, [x2, #4]
+	mov	w3, #1
+	stlr	w3, [x2]			/* last: it says that the rest is there */
+	ldr	x2, =UART0
+	str	w1, [x2]			/* UARTDR */
+	b	park
+
+	.macro	fatal_vector number
+	.balign	0x80
+	mov	x0, #\number
+	b	fatal_exception
+	.endm
+
+	.balign	0x800
+vectors:
+	fatal_vector 0
+	fatal_vector 1
+	fatal_vector 2
+	fatal_vector 3
+	fatal_vector 4
+	fatal_vector 5
+	fatal_vector 6
+	fatal_vector 7
+	.balign	0x80
+	b	from_below
+	fatal_vector 9
+	.balign	0x80				/* FIQ from a lower level: only with SCR_EL3.FIQ, which is the normal world's */
+	stp	x16, x17, [sp, #CONTEXT_SCRATCH]
+	b	world_secure_interrupt
+	fatal_vector 11
+	fatal_vector 12
+	fatal_vector 13
+	fatal_vector 14
+	fatal_vector 15
+	.balign	0x80
+	.ltorg

@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
+import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+
+interface DoctorOptions {
+  readonly optee?: string;
+  readonly ta?: string;
+  readonly qemu?: string;
+  readonly json?: boolean;
+}
+
+const marks = { present: 'ok      ', missing: 'MISSING ', optional: 'absent  ' } as const;
+
+/** `normalworld doctor`: exit code 1 when something is missing that real OP-TEE needs. */
+export function addDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .description('say what real OP-TEE in QEMU needs: what is there, what is missing, how to get it')
+    .option('--optee <file>', "OP-TEE image of your own (tee-pager_v2.bin) instead of the fetched one's")
+    .option('--ta <folder>', 'folder with trusted applications of your own (<uuid>.ta)')
+    .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
+    .option('--json', 'print JSON')
+    .action(async (options: DoctorOptions) => {
+      const findings = await inspectMachine({
+        folder: opteeFolder(),
+        image: options.optee,
+        trustedApplications: options.ta,
+        qemu: options.qemu,
+      });
+      console.log(options.json ? JSON.stringify(findings, null, 2) : findings.map(line).join('\n'));
+      if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
+    });
+}
+
+function line({ what, state, detail }: Finding): string {
+  return `${marks[state]} ${what}: ${detail}`;
+}

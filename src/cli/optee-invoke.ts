@@ -1,0 +1,75 @@
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import type { Parameters, Value } from '../client/parameters.js';
+import { TeecError } from '../tee/teec-error.js';
+import { type OperationArgument, operationArgumentForms, parseOperationArgument } from './operation-argument.js';
+import { addOpteeOptions, type OpteeOptions, onOptee } from './optee-options.js';
+
+const maxParameters = 4;
+
+/** `normalworld optee invoke UUID COMMAND [PARAMETER...]`. */
+export function addInvokeCommand(optee: Command): void {
+  const command = optee
+    .command('invoke')
+    .description('boot OP-TEE, open a session with a trusted application, invoke a command of it')
+    .argument('<uuid>', 'the trusted application')
+    .argument('<command>', "the command's number")
+    .argument('[parameters...]', 'see below')
+    .option('--repeat <times>', 'invoke so often in the same session (default: 1)')
+    .addHelpText('after', `\n${operationArgumentForms}`);
+  addOpteeOptions(command).action(
+    async (
+      uuid: string,
+      commandText: string,
+      texts: string[],
+      options: OpteeOptions & { readonly repeat?: string },
+    ) => {
+      await onOptee(options, async (tee) => {
+        if (texts.length > maxParameters) throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
+        const command = Number(commandText);
+        if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
+          throw new RangeError(`command "${commandText}" is no integer from 0 to 0xffffffff`);
+        const times = Number(options.repeat ?? 1);
+        if (!(Number.isInteger(times) && times >= 1))
+          throw new RangeError(`--repeat ${options.repeat} is no integer from 1`);
+        const operation = await Promise.all(texts.map(parseOperationArgument));
+        await using context = tee.openContext();
+        await using session = await context.openSession(uuid);
+        for (let time = 0; time < times; time++) {
+          const parameters = operation.map(({ parameter }) => parameter) as unknown as Parameters;
+          try {
+            await tell(operation, await session.invoke(command, parameters), options);
+          } catch (error) {
+            if (error instanceof TeecError && error.outputs !== undefined)
+              await tell(operation, error.outputs, options);
+            throw error;
+          }
+        }
+      });
+    },
+  );
+}
+
+async function tell(operation: readonly OperationArgument[], outputs: readonly unknown[], options: OpteeOptions) {
+  const told: unknown[] = [];
+  for (const [index, output] of outputs.entries()) {
+    const file = operation[index]?.file;
+    if (output instanceof Uint8Array && file !== undefined) await writeFile(file, output);
+    told.push(
+      output instanceof Uint8Array ? { bytes: output.length, ...(file ? { file } : { hex: hex(output) }) } : output,
+    );
+    if (!options.json && output !== undefined) console.log(`parameter ${index}: ${inWords(output, file)}`);
+  }
+  if (options.json) console.log(JSON.stringify({ parameters: told.map((output) => output ?? null) }));
+}
+
+function inWords(output: unknown, file: string | undefined): string {
+  if (output instanceof Uint8Array)
+    return file === undefined ? `${output.length} bytes ${hex(output)}` : `${output.length} bytes to ${file}`;
+  const { a, b } = output as Value;
+  return `a = ${a} (0x${a.toString(16)}), b = ${b} (0x${b.toString(16)})`;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+}

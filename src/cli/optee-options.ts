@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import type { Tee } from '../client/tee.js';
+import { openTee } from '../open-tee.js';
+import { TeecError } from '../tee/teec-error.js';
+import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+
+/** What every command on real OP-TEE takes. */
+export interface OpteeOptions {
+  readonly optee?: string;
+  readonly ta?: readonly string[];
+  readonly storage?: string;
+  readonly qemu?: string;
+  readonly cpus?: string;
+  readonly console?: boolean;
+  readonly json?: boolean;
+}
+
+export function addOpteeOptions(command: Command): Command {
+  return command
+    .option('--optee <file>', "OP-TEE image of your own (tee-pager_v2.bin) instead of the fetched one's")
+    .option('--ta <folder...>', 'folders with trusted applications (<uuid>.ta), asked before the fetched ones')
+    .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
+    .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
+    .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
+    .option('--console', "print OP-TEE's secure console to standard error")
+    .option('--json', 'print JSON');
+}
+
+/** Folders that trusted applications come from, in the order in which they are asked. */
+export function taFolders(options: OpteeOptions): readonly string[] {
+  return [...(options.ta ?? []), opteeFolder().trustedApplications];
+}
+
+/** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph, with exit code 1. */
+export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
+  try {
+    await using tee = await openTee({
+      world: 'qemu',
+      taFolders: taFolders(options),
+      ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
+      qemu: {
+        ...(options.optee === undefined ? {} : { optee: options.optee }),
+        ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
+        ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
+        ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),
+      },
+    });
+    await run(tee);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const known = error instanceof TeecError || error instanceof RangeError || error.name === 'ConduitError';
+    console.error(
+      `normalworld: ${known ? error.message : `${error.message} (normalworld doctor says what is missing)`}`,
+    );
+    process.exitCode = 1;
+  }
+}

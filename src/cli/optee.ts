@@ -1,0 +1,14 @@
+import type { Command } from 'commander';
+import { addFetchCommand } from './optee-fetch.js';
+import { addInfoCommand } from './optee-info.js';
+import { addInvokeCommand } from './optee-invoke.js';
+import { addTaCommand } from './optee-ta-list.js';
+
+/** `normalworld optee ...`: the real OP-TEE OS in QEMU. */
+export function addOpteeCommand(program: Command): void {
+  const optee = program.command('optee').description('the real OP-TEE OS, in QEMU, without Linux');
+  addFetchCommand(optee);
+  addInfoCommand(optee);
+  addTaCommand(optee);
+  addInvokeCommand(optee);
+}

@@ -1,0 +1,125 @@
+import { TeeResult } from '../protocol/tee-result.js';
+import { parseUuid } from '../protocol/uuid.js';
+import type { ClientIdentity, Login } from '../tee/login.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeDevice } from '../tee/tee-device.js';
+import { badParameters, TeecError } from '../tee/teec-error.js';
+import { Operation } from './operation.js';
+import type { Parameters } from './parameters.js';
+import { KernelSession, Session, withTrouble } from './session.js';
+import { SharedMemory } from './shared-memory.js';
+import { TemporaryMemory } from './temporary-memory.js';
+
+export interface OpenSessionOptions<L extends Login = Login> {
+  /** How the client identifies itself; public when left out, REE_KERNEL for kernel clients. */
+  readonly login?: L;
+  /** Parameters of the TA's open-session entry point. */
+  readonly parameters?: Parameters;
+}
+
+/** Logins open to user space. */
+export type UserLogin = Exclude<Login, { login: 'ree-kernel' }>;
+
+/** What both kinds of context share. */
+abstract class AnyContext<S extends Session, L extends Login> implements AsyncDisposable {
+  protected readonly teeContext: TeeContext;
+  protected readonly temporaryMemory: TemporaryMemory;
+  private closed: Promise<void> | undefined;
+  private ended = false;
+
+  constructor(
+    protected readonly device: TeeDevice,
+    label: string,
+    kernel: boolean,
+    identity: ClientIdentity,
+    private readonly defaultLogin: L,
+    private readonly sessionClass: new (...args: ConstructorParameters<typeof Session>) => S,
+    private readonly onEnd: () => void,
+  ) {
+    this.teeContext = device.openContext(label, kernel, identity);
+    this.temporaryMemory = new TemporaryMemory(device, this.teeContext);
+  }
+
+  /**
+   * TEEC_OpenSession.
+   * @param uuid the trusted application.
+   * @throws TeecError: ITEM_NOT_FOUND from TEE when there is no such TA, ACCESS_DENIED, BUSY, or what the TA answers.
+   */
+  async openSession(uuid: string, options: OpenSessionOptions<L> = {}): Promise<S> {
+    const application = uuidParameter(uuid);
+    const login = options.login ?? this.defaultLogin;
+    const operation = new Operation(options.parameters ?? [], this.temporaryMemory);
+    await operation.prepare();
+    try {
+      const reply = await this.device.openSession(this.teeContext, application, login, operation.params);
+      const outputs = operation.outputs();
+      if (reply.result !== TeeResult.SUCCESS)
+        throw new TeecError(reply.result, reply.origin, withTrouble(`opening a session with ${application}`, reply), {
+          outputs,
+          sizes: operation.sizes(),
+        });
+      return new this.sessionClass(application, reply.session, this.device, this.teeContext, this.temporaryMemory);
+    } finally {
+      await operation.release();
+    }
+  }
+
+  /** TEEC_AllocateSharedMemory. @param size bytes */
+  async allocateSharedMemory(size: number): Promise<SharedMemory> {
+    const shm = await this.device.allocateShm(this.teeContext, size);
+    return new SharedMemory(shm.bytes, shm, false, () => this.device.freeShm(this.teeContext, shm));
+  }
+
+  /** TEEC_RegisterSharedMemory: share a buffer of the caller's. */
+  async registerSharedMemory(buffer: Uint8Array): Promise<SharedMemory> {
+    const shm = await this.device.registerShm(this.teeContext, buffer.length);
+    return new SharedMemory(buffer, shm, true, () => this.device.freeShm(this.teeContext, shm));
+  }
+
+  /** TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. */
+  close(): Promise<void> {
+    this.closed ??= this.device.closeContext(this.teeContext).finally(() => {
+      this.ended = true;
+      this.onEnd();
+    });
+    return this.closed;
+  }
+
+  /**
+   * The client dies, as a process that is killed: calls in flight are cancelled, and what they wait for from the
+   * supplicant is withdrawn. Sessions close as their calls come back, then the memory is given back. Calls in flight
+   * still settle. A close that waits is hurried on by it.
+   */
+  kill(): Promise<void> {
+    if (!this.ended) this.device.killContext(this.teeContext);
+    return this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** TEEC_Context: a client in user space. */
+export class Context extends AnyContext<Session, UserLogin> {
+  /** Made by `Tee.openContext`. */
+  constructor(device: TeeDevice, label: string, identity: ClientIdentity, onEnd: () => void) {
+    super(device, label, false, identity, { login: 'public' }, Session, onEnd);
+  }
+}
+
+/** A client inside the kernel: a driver that talks to a trusted application, as Linux's tee_client_*() functions let it. */
+export class KernelContext extends AnyContext<KernelSession, Login> {
+  /** Made by `Tee.openKernelContext`. */
+  constructor(device: TeeDevice, label: string, onEnd: () => void) {
+    super(device, label, true, { uid: 0, gid: 0, groups: [] }, { login: 'ree-kernel' }, KernelSession, onEnd);
+  }
+}
+
+function uuidParameter(text: string): string {
+  try {
+    return parseUuid(text);
+  } catch (error) {
+    throw badParameters(error instanceof Error ? error.message : String(error));
+  }
+}

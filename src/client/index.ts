@@ -1,0 +1,20 @@
+/** The TEE Client API: what a program needs to talk to trusted applications. */
+export type { ClientIdentity, Login } from '../tee/login.js';
+export { TeecError } from '../tee/teec-error.js';
+export { Context, KernelContext, type OpenSessionOptions, type UserLogin } from './context.js';
+export type { TeeDeviceDescription } from './devices.js';
+export {
+  memref,
+  none,
+  type Parameter,
+  type ParameterOutput,
+  type ParameterOutputs,
+  type Parameters,
+  type Part,
+  temporary,
+  type Value,
+  value,
+} from './parameters.js';
+export { type InvokeOptions, KernelSession, Session } from './session.js';
+export { SharedMemory } from './shared-memory.js';
+export { type ContextOptions, Tee, type WaitingCall } from './tee.js';

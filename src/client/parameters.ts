@@ -1,0 +1,112 @@
+import type { ParamDirection } from '../tee/tee-param.js';
+import type { SharedMemory } from './shared-memory.js';
+
+/** TEEC_VALUE_*: two integers, 0..2^32-1 each. */
+export interface ValueParameter<Direction extends ParamDirection = ParamDirection> {
+  readonly kind: 'value';
+  readonly direction: Direction;
+  readonly a: number;
+  readonly b: number;
+}
+
+/** TEEC_MEMREF_TEMP_*: a buffer shared for the time of one call; null asks for the size of an output. */
+export interface TemporaryMemref<Direction extends ParamDirection = ParamDirection> {
+  readonly kind: 'temporary-memref';
+  readonly direction: Direction;
+  readonly buffer: Uint8Array | null;
+}
+
+/** TEEC_MEMREF_WHOLE and TEEC_MEMREF_PARTIAL_*: a part of shared memory. */
+export interface SharedMemref<Direction extends ParamDirection = ParamDirection> {
+  readonly kind: 'shared-memref';
+  readonly direction: Direction;
+  readonly memory: SharedMemory;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** TEEC_NONE */
+export interface NoneParameter {
+  readonly kind: 'none';
+}
+
+export type Parameter = NoneParameter | ValueParameter | TemporaryMemref | SharedMemref;
+
+/** None to four parameters. */
+export type Parameters =
+  | readonly []
+  | readonly [Parameter]
+  | readonly [Parameter, Parameter]
+  | readonly [Parameter, Parameter, Parameter]
+  | readonly [Parameter, Parameter, Parameter, Parameter];
+
+export interface Value {
+  readonly a: number;
+  readonly b: number;
+}
+
+/** What comes back in a parameter: nothing in an input, the value or the bytes in an output. */
+export type ParameterOutput<P> =
+  P extends ValueParameter<infer D>
+    ? D extends 'input'
+      ? undefined
+      : Value
+    : P extends TemporaryMemref<infer D>
+      ? D extends 'input'
+        ? undefined
+        : Uint8Array
+      : P extends SharedMemref<infer D>
+        ? D extends 'input'
+          ? undefined
+          : Uint8Array
+        : undefined;
+
+export type ParameterOutputs<P extends Parameters> = { readonly [Index in keyof P]: ParameterOutput<P[Index]> };
+
+/** TEEC_NONE */
+export const none: NoneParameter = { kind: 'none' };
+
+/** TEEC_VALUE_INPUT, _OUTPUT, _INOUT. Integers from 0 to 2^32-1. */
+export const value = {
+  input: (a: number, b = 0): ValueParameter<'input'> => ({ kind: 'value', direction: 'input', a, b }),
+  output: (): ValueParameter<'output'> => ({ kind: 'value', direction: 'output', a: 0, b: 0 }),
+  inout: (a: number, b = 0): ValueParameter<'inout'> => ({ kind: 'value', direction: 'inout', a, b }),
+} as const;
+
+/**
+ * TEEC_MEMREF_TEMP_INPUT, _OUTPUT, _INOUT: a buffer of the caller's. An output may be given as a size, then the buffer
+ * is made; what comes back is the part that the TA wrote.
+ */
+export const temporary = {
+  input: (buffer: Uint8Array | null): TemporaryMemref<'input'> => ({
+    kind: 'temporary-memref',
+    direction: 'input',
+    buffer,
+  }),
+  output: (buffer: Uint8Array | number | null): TemporaryMemref<'output'> => ({
+    kind: 'temporary-memref',
+    direction: 'output',
+    buffer: typeof buffer === 'number' ? new Uint8Array(buffer) : buffer,
+  }),
+  inout: (buffer: Uint8Array | null): TemporaryMemref<'inout'> => ({
+    kind: 'temporary-memref',
+    direction: 'inout',
+    buffer,
+  }),
+} as const;
+
+/** A part of shared memory, in bytes; the rest of it when `size` is left out. */
+export interface Part {
+  readonly offset?: number;
+  readonly size?: number;
+}
+
+function shared<Direction extends ParamDirection>(direction: Direction) {
+  return (memory: SharedMemory, part: Part = {}): SharedMemref<Direction> => {
+    const offset = part.offset ?? 0;
+    return { kind: 'shared-memref', direction, memory, offset, size: part.size ?? memory.size - offset };
+  };
+}
+
+/** TEEC_MEMREF_WHOLE (the direction said here) and TEEC_MEMREF_PARTIAL_INPUT, _OUTPUT, _INOUT. */
+export const memref = { input: shared('input'), output: shared('output'), inout: shared('inout') } as const;

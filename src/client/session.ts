@@ -1,0 +1,113 @@
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import type { Uuid } from '../protocol/uuid.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeDevice } from '../tee/tee-device.js';
+import type { TeeReply } from '../tee/tee-driver.js';
+import { TeecError } from '../tee/teec-error.js';
+import { Operation } from './operation.js';
+import type { ParameterOutputs, Parameters } from './parameters.js';
+import type { TemporaryMemory } from './temporary-memory.js';
+
+export interface InvokeOptions {
+  /**
+   * Cancels the request (TEEC_RequestCancellation): the TA is asked to stop, and does or does not. A signal that is
+   * aborted before the call keeps it from being made.
+   */
+  readonly signal?: AbortSignal;
+}
+
+/** TEEC_Session: a client's session with one trusted application. */
+export class Session implements AsyncDisposable {
+  private closed: Promise<void> | undefined;
+
+  /** Made by `Context.openSession`. */
+  constructor(
+    /** The trusted application. */
+    readonly uuid: Uuid,
+    /** Secure world's number for the session. */
+    readonly id: number,
+    protected readonly device: TeeDevice,
+    protected readonly context: TeeContext,
+    private readonly temporaryMemory: TemporaryMemory,
+  ) {}
+
+  /**
+   * TEEC_InvokeCommand.
+   * @param command the TA's command, 0..2^32-1.
+   * @returns what came back in each parameter.
+   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
+   *   its `sizes` what a TA that answers SHORT_BUFFER wants.
+   */
+  invoke<const P extends Parameters>(
+    command: number,
+    parameters: P,
+    options?: InvokeOptions,
+  ): Promise<ParameterOutputs<P>>;
+  invoke(command: number): Promise<readonly []>;
+  async invoke(command: number, parameters: Parameters = [], options: InvokeOptions = {}): Promise<unknown> {
+    const { signal } = options;
+    const doing = () => `invoking command ${command} of ${this.uuid}`;
+    if (signal?.aborted) throw new TeecError(TeeResult.ERROR_CANCEL, TeeOrigin.API, doing());
+    const operation = new Operation(parameters, this.temporaryMemory);
+    const prepared = operation.prepare();
+    if (prepared !== undefined) await prepared;
+    try {
+      const cancelId = signal === undefined ? 0 : this.context.newCancelId();
+      const pending = this.device.invoke(this.context, { session: this.id, command, cancelId }, operation.params);
+      const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
+      const outputs = operation.outputs();
+      if (reply.result !== TeeResult.SUCCESS)
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply), {
+          outputs,
+          sizes: operation.sizes(),
+        });
+      return outputs;
+    } finally {
+      const released = operation.release();
+      if (released !== undefined) await released;
+    }
+  }
+
+  /** TEEC_CloseSession. Calls in flight are awaited by the trusted OS. Closing twice is closing once. */
+  close(): Promise<void> {
+    this.closed ??= this.device.closeSession(this.context, this.id);
+    return this.closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private async cancellable<T>(pending: Promise<T>, signal: AbortSignal, cancelId: number): Promise<T> {
+    let cancelling: Promise<void> | undefined;
+    const cancel = () => {
+      // Best effort: the request may have returned, and its session be closed, before the cancellation arrives.
+      cancelling = this.device.cancelRequest(this.context, this.id, cancelId).catch(() => undefined);
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      return await pending;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      await cancelling;
+    }
+  }
+}
+
+/** What was being done, with what went wrong on the way: it often says more than the result. */
+export function withTrouble(doing: string, { trouble }: TeeReply): string {
+  return trouble === undefined ? doing : `${doing} (${trouble})`;
+}
+
+/** A session of a client inside the kernel. */
+export class KernelSession extends Session {
+  /**
+   * Keep a thread context of secure world in reserve for the calls of this session: Linux's
+   * `tee_client_system_session()`.
+   * @returns false when that cannot be had (secure world has one thread only, or does not say how many): the session
+   *   works, but a deadlock that the reserve prevents is possible.
+   */
+  systemSession(): boolean {
+    return this.device.systemSession(this.context, this.id);
+  }
+}

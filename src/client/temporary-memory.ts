@@ -1,0 +1,49 @@
+import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeDevice } from '../tee/tee-device.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+
+/** Buffers up to this size, in bytes, are kept for the next call. */
+const keptSize = 64 * 1024;
+/** How many are kept. */
+const keptCount = 16;
+
+/**
+ * Shared memory behind temporary memory references. Making a buffer known to secure world costs two calls of its own, so
+ * small ones are kept and used again.
+ */
+export class TemporaryMemory {
+  private readonly kept: TeeShm[] = [];
+
+  constructor(
+    private readonly device: TeeDevice,
+    private readonly context: TeeContext,
+  ) {}
+
+  /** An empty buffer needs no memory: the TEE knows null memory references. */
+  get nullReferences(): boolean {
+    return this.device.version.memrefNull;
+  }
+
+  /** Shared memory of at least `size` bytes; its first `size` bytes are the caller's. */
+  acquire(size: number): Promise<TeeShm> {
+    if (size > keptSize) return this.device.allocateShm(this.context, size);
+    const index = this.kept.findIndex((shm) => shm.size >= size);
+    const [shm] = index < 0 ? [] : this.kept.splice(index, 1);
+    return shm === undefined ? this.device.allocateShm(this.context, keptSizeFor(size)) : Promise.resolve(shm);
+  }
+
+  async release(shm: TeeShm, used: number): Promise<void> {
+    if (shm.size > keptSize || this.kept.length >= keptCount) {
+      await this.device.freeShm(this.context, shm);
+      return;
+    }
+    // The next TA must not find what was meant for this one.
+    shm.bytes.fill(0, 0, used);
+    this.kept.push(shm);
+  }
+}
+
+/** One page, or the whole of what is kept: few sizes, so that a kept buffer fits often. */
+function keptSizeFor(size: number): number {
+  return size <= 4096 ? 4096 : keptSize;
+}

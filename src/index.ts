@@ -1,0 +1,26 @@
+/** normalworld: the OP-TEE driver of Linux as a library. */
+export * from './client/index.js';
+export { type Clock, machineClock } from './clock/clock.js';
+export { type OpenTeeOptions, openTee } from './open-tee.js';
+export { type OpenWorldOptions, openWorld } from './open-world.js';
+export type { CallQueue, DisciplineName, QueueState } from './optee/call-queue/call-queue.js';
+export { createCallQueue, DISCIPLINES } from './optee/call-queue/disciplines.js';
+export type { SecureWorldInfo } from './optee/smc-probe.js';
+export type { Conduit, SmcRegisters } from './protocol/conduit.js';
+export { RpcCommand } from './protocol/optee-rpc-command.js';
+export type { PhysicalMemory } from './protocol/physical-memory.js';
+export type { SecureWorld } from './protocol/secure-world.js';
+export { TeeOrigin, TeeResult } from './protocol/tee-result.js';
+export { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
+export type { ReeFile, ReeFileSystem } from './supplicant/ree-file-system.js';
+export type { TaStore } from './supplicant/ta-store.js';
+export type { TimedTraceEvent, TraceEvent } from './trace/event.js';
+export { Trace } from './trace/trace.js';
+export {
+  type PseudoTa,
+  type TaCall,
+  TeeError,
+  type TrustedApplication,
+  trustedApplication,
+  type UserTa,
+} from './worlds/simulated/index.js';

@@ -1,0 +1,103 @@
+import { MsgArg, msgArgSize } from '../protocol/optee-msg.js';
+import { type PhysicalAddress, pageSize } from '../protocol/physical-memory.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+
+/** The most parameters a message of ours has: four of the client and two meta parameters of an OPEN_SESSION. */
+export const maxArgParamCount = 6;
+
+/** A place for one message, and for the RPC message behind it when secure world wants one there. */
+export class MessageSlot {
+  readonly msg: MsgArg;
+  private readonly rpcMessages: (MsgArg | undefined)[] = [];
+
+  constructor(
+    readonly shm: TeeShm,
+    /** Bytes from the start of `shm`. */
+    readonly offset: number,
+    private readonly bytes: Uint8Array,
+    private readonly rpcParamCount: number,
+  ) {
+    this.msg = new MsgArg(bytes.subarray(0, msgArgSize(maxArgParamCount)));
+  }
+
+  get address(): PhysicalAddress {
+    return this.shm.address + this.offset;
+  }
+
+  /** The RPC message behind a message of `paramCount` parameters. */
+  rpcMessage(paramCount: number): MsgArg {
+    let message = this.rpcMessages[paramCount];
+    if (message === undefined) {
+      const offset = msgArgSize(paramCount);
+      message = new MsgArg(this.bytes.subarray(offset, offset + msgArgSize(this.rpcParamCount)));
+      this.rpcMessages[paramCount] = message;
+    }
+    return message;
+  }
+}
+
+/**
+ * Memory for messages, kept between calls: Linux's `optee_shm_arg_cache`. It grows by a page when all places are taken,
+ * which with registered pages is a call to secure world of its own.
+ */
+export class ArgCache {
+  private readonly free: MessageSlot[] = [];
+  private readonly pages: TeeShm[] = [];
+  private growing: Promise<void> | undefined;
+  private readonly slotSize: number;
+
+  /**
+   * @param allocatePage one page for messages; `system` when the message is for a call of a system session: then the
+   *   registration must not wait behind normal calls, or the reserve would be of no use to the call that needs it.
+   * @param shared whether messages may lie elsewhere than at the start of a page.
+   * @param rpcParamCount parameters of the RPC message behind each message; 0 when there is none.
+   */
+  constructor(
+    private readonly allocatePage: (system: boolean) => TeeShm | Promise<TeeShm>,
+    private readonly shared: boolean,
+    private readonly rpcParamCount: number,
+  ) {
+    this.slotSize = msgArgSize(maxArgParamCount) + (rpcParamCount > 0 ? msgArgSize(rpcParamCount) : 0);
+  }
+
+  /** A free place; a promise when a page has to be fetched first. */
+  acquire(system: boolean): MessageSlot | Promise<MessageSlot> {
+    return this.free.pop() ?? this.acquireSlowly(system);
+  }
+
+  release(slot: MessageSlot): void {
+    this.free.push(slot);
+  }
+
+  /** Give all pages back. No message may be in use. */
+  async dispose(): Promise<void> {
+    this.free.length = 0;
+    for (const page of this.pages.splice(0)) await page.put();
+  }
+
+  private async acquireSlowly(system: boolean): Promise<MessageSlot> {
+    for (;;) {
+      const slot = this.free.pop();
+      if (slot !== undefined) return slot;
+      if (system) {
+        await this.grow(true);
+      } else {
+        this.growing ??= this.grow(false).finally(() => {
+          this.growing = undefined;
+        });
+        await this.growing;
+      }
+    }
+  }
+
+  private async grow(system: boolean): Promise<void> {
+    const page = await this.allocatePage(system);
+    this.pages.push(page);
+    const count = this.shared ? Math.floor(pageSize / this.slotSize) : 1;
+    for (let index = 0; index < count; index++) {
+      const offset = index * this.slotSize;
+      const bytes = page.bytes.subarray(offset, offset + this.slotSize);
+      this.free.push(new MessageSlot(page, offset, bytes, this.rpcParamCount));
+    }
+  }
+}

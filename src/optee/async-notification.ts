@@ -1,0 +1,99 @@
+import { OpteeMsgCmd } from '../protocol/optee-msg.js';
+import { asyncNotifDoBottomHalf } from '../protocol/optee-smc.js';
+import type { InterruptSource } from '../protocol/secure-world.js';
+import type { CallPurpose } from '../trace/trace.js';
+import type { Optee } from './optee.js';
+
+/** How an ABI gets at the notifications that secure world has pending. */
+export interface NotificationSource {
+  /** Tell secure world that we take notifications. False: it has none. */
+  enable(): Promise<boolean>;
+  /** All values that are pending, which then are no more. */
+  take(): Promise<readonly number[]>;
+}
+
+/**
+ * Asynchronous notifications: secure world raises an interrupt, the values that it has pending are fetched and sent to
+ * whoever waits for them; one value asks for bottom half processing, a yielding call. Source: optee_smc.h,
+ * OPTEE_SMC_GET_ASYNC_NOTIF_VALUE; optee_msg.h, OPTEE_MSG_CMD_DO_BOTTOM_HALF and OPTEE_MSG_CMD_STOP_ASYNC_NOTIF.
+ */
+export class AsyncNotifications {
+  private silence: (() => void) | undefined;
+  /** The interrupt came again while it was handled. */
+  private again = false;
+  private handling: Promise<void> | undefined;
+  private bottomHalfWanted = false;
+  private bottomHalf: Promise<void> | undefined;
+
+  /** @param call makes a yielding call without parameters. */
+  constructor(
+    private readonly optee: Optee,
+    private readonly source: NotificationSource,
+    private readonly call: (purpose: CallPurpose, command: number) => Promise<void>,
+  ) {}
+
+  /** Take the interrupt from now on, if secure world has notifications. */
+  async start(interrupt: InterruptSource): Promise<void> {
+    // Before they are enabled: the first may come at once.
+    this.silence = interrupt.listen(() => this.interrupted());
+    if (await this.source.enable()) return;
+    this.silence();
+    this.silence = undefined;
+  }
+
+  /** Secure world stops, and what it has begun is finished. */
+  async stop(): Promise<void> {
+    if (this.silence === undefined) return;
+    await this.call('stop-notifications', OpteeMsgCmd.stopAsyncNotif);
+    this.silence();
+    this.silence = undefined;
+    await this.handling;
+    await this.bottomHalf;
+  }
+
+  private interrupted(): void {
+    this.again = true;
+    this.handling ??= this.handle().finally(() => {
+      this.handling = undefined;
+    });
+  }
+
+  private async handle(): Promise<void> {
+    while (this.again) {
+      this.again = false;
+      let values: readonly number[];
+      try {
+        values = await this.source.take();
+      } catch (error) {
+        this.optee.violation(0, `no notifications could be fetched: ${String(error)}`);
+        return;
+      }
+      const { trace } = this.optee;
+      for (const value of values) {
+        if (trace.on) trace.emit({ type: 'notification', value });
+        if (value === asyncNotifDoBottomHalf) this.requestBottomHalf();
+        else if (this.optee.notifications.send(value) !== 'notified')
+          this.optee.violation(0, `secure world notifies value ${value}, which is out of range`);
+      }
+    }
+  }
+
+  /** One at a time; any number of requests while one runs are one more. */
+  private requestBottomHalf(): void {
+    this.bottomHalfWanted = true;
+    this.bottomHalf ??= this.runBottomHalf().finally(() => {
+      this.bottomHalf = undefined;
+    });
+  }
+
+  private async runBottomHalf(): Promise<void> {
+    while (this.bottomHalfWanted) {
+      this.bottomHalfWanted = false;
+      try {
+        await this.call('bottom-half', OpteeMsgCmd.doBottomHalf);
+      } catch (error) {
+        this.optee.violation(0, `bottom half processing failed: ${String(error)}`);
+      }
+    }
+  }
+}

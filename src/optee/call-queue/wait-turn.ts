@@ -1,0 +1,55 @@
+import { type Clock, sleep } from '../../clock/clock.js';
+import type { Schedule } from '../../clock/schedule.js';
+import type { Trace } from '../../trace/trace.js';
+import type { CallQueue, CallWaiter, QueueStep } from './call-queue.js';
+
+/** How long a caller waits before it tries again when nobody is in flight whose return could wake it. */
+const retryPauseMs = 10;
+
+/**
+ * Do as the queue says until the caller may make its SMC.
+ * @param step what the queue answered last.
+ */
+export async function waitTurn(
+  queue: CallQueue,
+  waiter: CallWaiter,
+  step: QueueStep,
+  clock: Clock,
+  schedule: Schedule,
+  trace: Trace,
+): Promise<void> {
+  const actor = `call ${waiter.label}`;
+  for (;;) {
+    switch (step) {
+      case 'call':
+        return;
+      case 'sleep':
+        if (!waiter.completed) {
+          if (trace.on) trace.queueSleep(waiter.label, waiter.phase === 'asleep-thread-limit');
+          await new Promise<void>((resolve) => {
+            waiter.wake = () => {
+              if (trace.on) trace.queueWake(waiter.label, true);
+              resolve();
+            };
+          });
+        }
+        waiter.wake = undefined;
+        if (schedule.decides) await schedule.point(actor, 'wake');
+        step = queue.resume(waiter);
+        break;
+      case 'continue':
+        // The kernel lets go of the mutex here: whoever else is runnable may take it first.
+        await (schedule.decides ? schedule.point(actor, waiter.phase) : undefined);
+        step = queue.resume(waiter);
+        break;
+      case 'pause':
+        if (trace.on) trace.queueSleep(waiter.label, true);
+        await sleep(clock, retryPauseMs);
+        trace.waker = 0;
+        if (trace.on) trace.queueWake(waiter.label, true);
+        return;
+      default:
+        step satisfies never;
+    }
+  }
+}

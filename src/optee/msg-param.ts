@@ -1,0 +1,108 @@
+import { attrMeta, attrNoncontig, attrTypeMask, type MsgArg, OpteeMsgAttr } from '../protocol/optee-msg.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { noneParam, type ParamDirection, type TeeMemrefParam, type TeeParam } from '../tee/tee-param.js';
+import { commsError } from '../tee/teec-error.js';
+import type { ShmPool } from './shm-pool.js';
+
+/** The offset of a direction from the `…Input` attribute of its type. */
+const directionOffset = { input: 0, output: 1, inout: 2 } as const satisfies Record<ParamDirection, number>;
+const directions: readonly ParamDirection[] = ['input', 'output', 'inout'];
+
+/** The attribute with which the SMC ABI sends a parameter. */
+function attrOf(param: TeeParam): number {
+  switch (param.type) {
+    case 'none':
+      return OpteeMsgAttr.none;
+    case 'value':
+      return OpteeMsgAttr.valueInput + directionOffset[param.direction];
+    case 'memref':
+      return memrefAttr(param) + directionOffset[param.direction];
+    default:
+      return param satisfies never;
+  }
+}
+
+/**
+ * Registered memory is named by its cookie, reserved memory by its address. A null memory reference has neither; it goes
+ * as a temporary one, as Linux sends it.
+ */
+function memrefAttr(param: TeeMemrefParam): number {
+  return param.shm?.kind === 'registered' ? OpteeMsgAttr.rmemInput : OpteeMsgAttr.tmemInput;
+}
+
+/** Write a parameter of a request into its message: Linux's `optee_to_msg_param()`. */
+export function toMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
+  switch (param.type) {
+    case 'none':
+      msg.setParam(index, OpteeMsgAttr.none, 0, 0, 0);
+      break;
+    case 'value':
+      msg.setParam(index, attrOf(param), param.a, param.b, param.c);
+      break;
+    case 'memref':
+      if (param.shm === null) msg.setParam(index, attrOf(param), 0, param.size, 0);
+      else if (param.shm.kind === 'registered')
+        msg.setParam(index, attrOf(param), param.offset, param.size, param.shm.secureWorldId);
+      else msg.setParam(index, attrOf(param), param.shm.address + param.offset, param.size, param.shm.id);
+      break;
+    default:
+      param satisfies never;
+  }
+}
+
+/**
+ * Take over what secure world wrote into a parameter of a request. It may change the words of a value and the size of a
+ * memref, nothing else.
+ * @throws TeecError COMMUNICATION naming the parameter when its attribute came back changed.
+ */
+export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
+  const attr = msg.attr(index);
+  if ((attr & attrTypeMask) !== attrOf(param))
+    throw commsError(
+      TeeResult.ERROR_COMMUNICATION,
+      `parameter ${index} was sent with attribute 0x${attrOf(param).toString(16)} and came back with 0x${attr.toString(16)}`,
+    );
+  if (param.type === 'none' || param.direction === 'input') return;
+  if (param.type === 'value') {
+    param.a = msg.a(index);
+    param.b = msg.b(index);
+    param.c = msg.c(index);
+  } else {
+    param.size = msg.b(index);
+  }
+}
+
+/**
+ * Read a parameter of a request that secure world makes: Linux's `optee_from_msg_param()`. Everything in it is checked:
+ * memory that it names must exist and hold what it claims.
+ * @param msg a copy: secure world must not be able to change it meanwhile.
+ * @throws TeecError BAD_PARAMETERS naming the parameter and the value.
+ */
+export function fromMsgParam(msg: MsgArg, index: number, pool: Pick<ShmPool, 'find'>): TeeParam {
+  const attr = msg.attr(index);
+  const type = attr & attrTypeMask;
+  if (Number.isNaN(attr) || (attr & ~(attrTypeMask | attrNoncontig)) !== 0 || (attr & attrMeta) !== 0)
+    throw badRpcParam(index, `has attribute 0x${attr.toString(16)}`);
+  if (type === OpteeMsgAttr.none) return noneParam;
+  const direction = directions[(type & 3) - 1];
+  if (direction === undefined) throw badRpcParam(index, `has attribute 0x${attr.toString(16)}`);
+  if (type <= OpteeMsgAttr.valueInout)
+    return { type: 'value', direction, a: msg.a(index), b: msg.b(index), c: msg.c(index), octets: msg.octets(index) };
+  const temporary = type >= OpteeMsgAttr.tmemInput && type <= OpteeMsgAttr.tmemInout;
+  if (!temporary && !(type >= OpteeMsgAttr.rmemInput && type <= OpteeMsgAttr.rmemInout))
+    throw badRpcParam(index, `has attribute 0x${attr.toString(16)}`);
+  const size = msg.b(index);
+  const cookie = msg.c(index);
+  // A memory reference without memory asks for a size (LOAD_TA does).
+  if (cookie === 0) return { type: 'memref', direction, shm: null, offset: 0, size };
+  const shm = pool.find(cookie);
+  if (shm === undefined) throw badRpcParam(index, `names shared memory 0x${cookie.toString(16)}, which does not exist`);
+  const offset = temporary ? msg.a(index) - shm.address : msg.a(index);
+  if (!(offset >= 0 && size >= 0 && offset + size <= shm.size))
+    throw badRpcParam(index, `offset ${offset}, ${size} bytes, is outside its shared memory of ${shm.size} bytes`);
+  return { type: 'memref', direction, shm, offset, size };
+}
+
+function badRpcParam(index: number, what: string) {
+  return commsError(TeeResult.ERROR_BAD_PARAMETERS, `RPC parameter ${index} ${what}`);
+}

@@ -1,0 +1,53 @@
+import type { MsgArg } from '../protocol/optee-msg.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeVersion } from '../tee/tee-driver.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import type { CallPurpose } from '../trace/trace.js';
+import type { MessageSlot } from './arg-cache.js';
+import type { RpcMemory } from './rpc-memory.js';
+
+/** One yielding call, from its place in the queue to its return. */
+export interface Call {
+  /** Numbered from 1 in the order in which calls begin: the label in the queue's state and in traces. */
+  readonly id: number;
+  readonly context: TeeContext;
+  readonly purpose: CallPurpose;
+  /** The session it belongs to; 0 when to none. */
+  readonly session: number;
+  /** It belongs to a system session and may use the thread kept in reserve. */
+  readonly system: boolean;
+  /** The first thing that the normal world could not do for it, for people: it may explain the result. */
+  trouble: string | undefined;
+}
+
+/**
+ * What differs between the SMC and the FF-A interface of OP-TEE: Linux's `struct optee_ops`, and how shared memory is
+ * made known to secure world.
+ */
+export interface OpteeAbi {
+  readonly version: TeeVersion;
+
+  /**
+   * Carry a message to secure world, serve the RPCs that come back, return when the call is over.
+   * @throws TeecError COMMUNICATION when secure world refused the message or cannot be reached: what the message holds
+   *   then is not an answer.
+   */
+  call(call: Call, slot: MessageSlot): Promise<void>;
+
+  /** Write a parameter into a message. */
+  toMsgParam(msg: MsgArg, index: number, param: TeeParam): void;
+  /** Take over what came back in it. @throws TeecError COMMUNICATION when that is not what was sent. */
+  updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam): void;
+
+  /** Contiguous memory known to secure world. @throws TeecError */
+  allocateShm(context: TeeContext, size: number): Promise<TeeShm>;
+  /** Scattered memory known to secure world. @throws TeecError */
+  registerShm(context: TeeContext, size: number): Promise<TeeShm>;
+
+  /** Memory of RPCs. */
+  readonly rpcMemory: RpcMemory;
+
+  /** Tell secure world that the driver goes, and give back what was kept for it. */
+  remove(): Promise<void>;
+}

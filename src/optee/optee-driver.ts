@@ -1,0 +1,358 @@
+import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
+import type { InterruptSource } from '../protocol/secure-world.js';
+import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
+import { uuidOctets } from '../protocol/uuid.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { InvokeRequest, OpenSessionRequest, TeeDriver, TeeReply, TeeVersion } from '../tee/tee-driver.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { commsError } from '../tee/teec-error.js';
+import type { CallPurpose } from '../trace/trace.js';
+import type { ArgCache, MessageSlot } from './arg-cache.js';
+import { AsyncNotifications, type NotificationSource } from './async-notification.js';
+import type { Optee } from './optee.js';
+import type { Call, OpteeAbi } from './optee-abi.js';
+
+/** Linux's `struct optee_session`. */
+interface OpteeSession {
+  readonly id: number;
+  /** Its calls may use the thread kept in reserve: Linux's `use_sys_thread`. */
+  system: boolean;
+  /** Its invokes in flight. */
+  calls: number;
+  /** Called when the last of them returns, in a context that closes. */
+  idle: (() => void) | undefined;
+}
+
+/** What the driver keeps of a client context: Linux's `struct optee_context_data`. */
+interface ContextData {
+  readonly sessions: Map<number, OpteeSession>;
+  callsInFlight: number;
+  closing: boolean;
+  /** Called when the last call of a closing context returns. */
+  idle: (() => void) | undefined;
+}
+
+/** Parameters of an OPEN_SESSION ahead of the client's: the TA's UUID; the client's UUID and login class. */
+const openSessionMetaParams = 2;
+
+/** Of calls that belong to none. */
+const noSession = { id: 0, system: false } as const;
+
+/** The OP-TEE driver over one ABI: Linux's call.c. */
+export class OpteeDriver implements TeeDriver {
+  private readonly contexts = new Map<TeeContext, ContextData>();
+  private notifications: AsyncNotifications | undefined;
+
+  constructor(
+    readonly optee: Optee,
+    private readonly abi: OpteeAbi,
+    private readonly argCache: ArgCache,
+  ) {}
+
+  get version(): TeeVersion {
+    return this.abi.version;
+  }
+
+  open(context: TeeContext): void {
+    this.contexts.set(context, { sessions: new Map(), callsInFlight: 0, closing: false, idle: undefined });
+  }
+
+  abandon(context: TeeContext): void {
+    const data = this.dataOf(context);
+    this.optee.supplicant.withdraw(context);
+    // Best effort, as every cancellation: the call may be on its way back, and the TA may not care.
+    for (const session of data.sessions.values())
+      if (session.calls > 0) this.cancelRequest(context, session.id, 0).catch(() => undefined);
+  }
+
+  async release(context: TeeContext): Promise<void> {
+    const data = this.dataOf(context);
+    data.closing = true;
+    const sessions = [...data.sessions.values()];
+    // A session whose own calls are back does not wait for those of others: its TA may be wanted.
+    const busy = sessions.filter((session) => session.calls > 0);
+    const closings = busy.map(async (session) => {
+      await new Promise<void>((resolve) => {
+        session.idle = resolve;
+      });
+      await this.closeFoundSession(context, data, session);
+    });
+    closings.push(this.closeAll(context, data, (session) => !busy.includes(session)));
+    const closing = Promise.allSettled(closings);
+    if (data.callsInFlight > 0)
+      await new Promise<void>((resolve) => {
+        data.idle = resolve;
+      });
+    await closing;
+    // Sessions that were being opened when the context closed.
+    const late = await Promise.allSettled([this.closeAll(context, data, () => true)]);
+    this.contexts.delete(context);
+    for (const result of [...(await closing), ...late]) if (result.status === 'rejected') throw result.reason;
+  }
+
+  async openSession(
+    context: TeeContext,
+    request: OpenSessionRequest,
+    params: readonly TeeParam[],
+  ): Promise<TeeReply & { readonly session: number }> {
+    const data = this.beginCall(context);
+    try {
+      const slot = await this.argCache.acquire(false);
+      try {
+        const { msg } = slot;
+        this.reset(msg, openSessionMetaParams + params.length);
+        msg.cmd = OpteeMsgCmd.openSession;
+        msg.cancelId = request.cancelId;
+        msg.setParam(0, OpteeMsgAttr.valueInput | attrMeta, 0, 0, 0);
+        msg.octets(0).set(uuidOctets(request.uuid));
+        msg.setParam(1, OpteeMsgAttr.valueInput | attrMeta, 0, 0, request.client.loginClass);
+        msg.octets(1).set(uuidOctets(request.client.uuid));
+        for (let index = 0; index < params.length; index++)
+          this.abi.toMsgParam(msg, openSessionMetaParams + index, paramAt(params, index));
+        const call = this.newCall(context, 'open-session', 0, false);
+        await this.abi.call(call, slot);
+        const reply = replyOf(msg, call, 'opening a session');
+        const session = msg.session;
+        if (reply.result === TeeResult.SUCCESS) this.addSession(context, data, session, request.uuid);
+        try {
+          for (let index = 0; index < params.length; index++)
+            this.abi.updateFromMsgParam(msg, openSessionMetaParams + index, paramAt(params, index));
+        } catch (error) {
+          // The client will not learn of the session: it must not stay open.
+          const opened = reply.result === TeeResult.SUCCESS ? data.sessions.get(session) : undefined;
+          if (opened !== undefined) await this.closeFoundSession(context, data, opened);
+          throw error;
+        }
+        return { ...reply, session };
+      } finally {
+        this.argCache.release(slot);
+      }
+    } finally {
+      this.endCall(data);
+    }
+  }
+
+  async invoke(context: TeeContext, request: InvokeRequest, params: readonly TeeParam[]): Promise<TeeReply> {
+    const data = this.beginCall(context);
+    let session: OpteeSession | undefined;
+    try {
+      session = this.findSession(data, request.session, 'invoking a command');
+      session.calls++;
+      const { system } = session;
+      const acquired = this.argCache.acquire(system);
+      const slot = acquired instanceof Promise ? await acquired : acquired;
+      try {
+        const { msg } = slot;
+        this.reset(msg, params.length);
+        msg.cmd = OpteeMsgCmd.invokeCommand;
+        msg.func = request.command;
+        msg.session = request.session;
+        msg.cancelId = request.cancelId;
+        for (let index = 0; index < params.length; index++) this.abi.toMsgParam(msg, index, paramAt(params, index));
+        const call = this.newCall(context, 'invoke', session.id, system);
+        await this.abi.call(call, slot);
+        const reply = replyOf(msg, call, 'invoking a command');
+        for (let index = 0; index < params.length; index++)
+          this.abi.updateFromMsgParam(msg, index, paramAt(params, index));
+        return reply;
+      } finally {
+        this.argCache.release(slot);
+      }
+    } finally {
+      if (session !== undefined && --session.calls === 0) session.idle?.();
+      this.endCall(data);
+    }
+  }
+
+  async cancelRequest(context: TeeContext, sessionId: number, cancelId: number): Promise<void> {
+    const data = this.dataOf(context);
+    const session = this.findSession(data, sessionId, 'cancelling a request');
+    data.callsInFlight++;
+    try {
+      await this.shortCall(context, 'cancel', session, (msg) => {
+        msg.cmd = OpteeMsgCmd.cancel;
+        msg.session = sessionId;
+        msg.cancelId = cancelId;
+      });
+    } finally {
+      this.endCall(data);
+    }
+  }
+
+  async closeSession(context: TeeContext, sessionId: number): Promise<void> {
+    const data = this.beginCall(context);
+    try {
+      const session = this.findSession(data, sessionId, 'closing a session');
+      await this.closeFoundSession(context, data, session);
+    } finally {
+      this.endCall(data);
+    }
+  }
+
+  systemSession(context: TeeContext, sessionId: number): boolean {
+    const session = this.findSession(this.dataOf(context), sessionId, 'asking for a system session');
+    // One session is counted once, however often it asks (as Linux since 6.8).
+    session.system ||= this.optee.callQueue.reserve();
+    const { trace } = this.optee;
+    if (trace.on) trace.emit({ type: 'system-session', session: sessionId, granted: session.system });
+    return session.system;
+  }
+
+  async allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
+    const data = this.beginCall(context);
+    try {
+      return await this.abi.allocateShm(context, size);
+    } finally {
+      this.endCall(data);
+    }
+  }
+
+  async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
+    const data = this.beginCall(context);
+    try {
+      return await this.abi.registerShm(context, size);
+    } finally {
+      this.endCall(data);
+    }
+  }
+
+  /** Take secure world's notifications from now on. */
+  async takeNotifications(interrupt: InterruptSource, source: NotificationSource): Promise<void> {
+    const { kernelContext } = this.optee;
+    this.notifications = new AsyncNotifications(this.optee, source, (purpose, command) =>
+      this.shortCall(kernelContext, purpose, noSession, (msg) => {
+        msg.cmd = command;
+      }),
+    );
+    await this.notifications.start(interrupt);
+  }
+
+  /** Memory that the supplicant gives to secure world. @throws TeecError OUT_OF_MEMORY */
+  allocateForRpc(size: number): TeeShm | Promise<TeeShm> {
+    return this.abi.rpcMemory.allocate(size);
+  }
+
+  async remove(): Promise<void> {
+    await this.notifications?.stop();
+    this.optee.supplicant.close();
+    await this.abi.remove();
+  }
+
+  private addSession(context: TeeContext, data: ContextData, id: number, uuid: string): void {
+    for (const other of this.contexts.values())
+      if (other.sessions.has(id)) {
+        this.optee.violation(0, `secure world opened session ${id}, which is open already`);
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `opening a session: secure world gave session ${id} twice`);
+      }
+    data.sessions.set(id, { id, system: false, calls: 0, idle: undefined });
+    const { trace } = this.optee;
+    if (trace.on) trace.emit({ type: 'session-open', session: id, context: context.label, uuid });
+  }
+
+  /** One after the other. @throws the first failure, after all have been closed. */
+  private async closeAll(
+    context: TeeContext,
+    data: ContextData,
+    which: (session: OpteeSession) => boolean,
+  ): Promise<void> {
+    const failures: unknown[] = [];
+    for (const session of [...data.sessions.values()].filter(which))
+      await this.closeFoundSession(context, data, session).catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** The session is out of the list before the call, so that nobody uses it any more: `optee_close_session()`. */
+  private async closeFoundSession(context: TeeContext, data: ContextData, session: OpteeSession): Promise<void> {
+    data.sessions.delete(session.id);
+    try {
+      await this.shortCall(context, 'close-session', session, (msg) => {
+        msg.cmd = OpteeMsgCmd.closeSession;
+        msg.session = session.id;
+      });
+    } finally {
+      // Whatever became of the message: the reservation must not outlive the session. (Linux up to at least 6.12 skips
+      // this when the message cannot be allocated, and the reservation leaks.)
+      if (session.system) this.optee.callQueue.release();
+      const { trace } = this.optee;
+      if (trace.on) trace.emit({ type: 'session-close', session: session.id, context: context.label });
+    }
+  }
+
+  /** A call without parameters whose result nobody asks for. */
+  private async shortCall(
+    context: TeeContext,
+    purpose: CallPurpose,
+    session: Pick<OpteeSession, 'id' | 'system'>,
+    write: (msg: MsgArg) => void,
+  ): Promise<void> {
+    const slot: MessageSlot = await this.argCache.acquire(session.system);
+    try {
+      this.reset(slot.msg, 0);
+      write(slot.msg);
+      await this.abi.call(this.newCall(context, purpose, session.id, session.system), slot);
+    } finally {
+      this.argCache.release(slot);
+    }
+  }
+
+  private reset(msg: MsgArg, paramCount: number): void {
+    msg.reset(paramCount);
+    // What stands there when secure world does not answer at all.
+    msg.ret = TeeResult.ERROR_COMMUNICATION;
+    msg.retOrigin = TeeOrigin.COMMS;
+  }
+
+  private newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
+    return this.optee.newCall(context, purpose, session, system);
+  }
+
+  private dataOf(context: TeeContext): ContextData {
+    const data = this.contexts.get(context);
+    if (data === undefined) throw commsError(TeeResult.ERROR_BAD_STATE, `context ${context.label} is closed`);
+    return data;
+  }
+
+  private beginCall(context: TeeContext): ContextData {
+    const data = this.dataOf(context);
+    if (data.closing) throw commsError(TeeResult.ERROR_BAD_STATE, `context ${context.label} is being closed`);
+    data.callsInFlight++;
+    return data;
+  }
+
+  private endCall(data: ContextData): void {
+    data.callsInFlight--;
+    if (data.callsInFlight === 0) data.idle?.();
+  }
+
+  private findSession(data: ContextData, id: number, doing: string): OpteeSession {
+    const session = data.sessions.get(id);
+    if (session === undefined)
+      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `${doing}: session ${id} is not open in this context`);
+    return session;
+  }
+}
+
+function replyOf(msg: MsgArg, { trouble }: Call, doing: string): TeeReply {
+  const result = msg.ret;
+  const origin = msg.retOrigin;
+  if (
+    origin === TeeOrigin.TRUSTED_APP ||
+    origin === TeeOrigin.TEE ||
+    origin === TeeOrigin.COMMS ||
+    origin === TeeOrigin.API
+  )
+    return trouble === undefined ? { result, origin } : { result, origin, trouble };
+  // A success needs no origin.
+  if (result === TeeResult.SUCCESS) return { result, origin: TeeOrigin.TRUSTED_APP };
+  throw commsError(
+    TeeResult.ERROR_COMMUNICATION,
+    `${doing}: secure world answered 0x${result.toString(16)} with ${teeOriginName(origin)}`,
+  );
+}
+
+function paramAt(params: readonly TeeParam[], index: number): TeeParam {
+  const param = params[index];
+  if (param === undefined) throw new Error(`parameter ${index} is missing`);
+  return param;
+}

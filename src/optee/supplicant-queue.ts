@@ -1,0 +1,191 @@
+import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { commsError } from '../tee/teec-error.js';
+import type { Call } from './optee-abi.js';
+
+/** A request of secure world on its way to the supplicant. */
+export interface SupplicantRequest {
+  readonly id: number;
+  /** A `RpcCommand`. */
+  readonly command: number;
+  readonly params: readonly TeeParam[];
+}
+
+interface PendingRequest extends SupplicantRequest {
+  /** The call that secure world makes it for. */
+  readonly call: Call;
+  /** Held for the supplicant: it may write there until it answers, whatever has become of the call. */
+  readonly memory: readonly TeeShm[];
+  readonly finish: (result: number) => void;
+}
+
+/**
+ * Requests of secure world to the supplicant: Linux's `struct optee_supp`. A request waits for a supplicant to come,
+ * unless it is a kernel client's (Linux's `supp_nowait`). What was asked of a supplicant that left, or for a client that
+ * died, is answered with COMMUNICATION: nobody is left who would answer, or who would want it.
+ */
+export class SupplicantQueue {
+  private readonly waiting: PendingRequest[] = [];
+  private readonly taken = new Map<number, PendingRequest>();
+  /** Answered for the supplicant, which may still be at work on them. */
+  private readonly abandoned = new Map<number, PendingRequest>();
+  private receiver: ((request: SupplicantRequest | undefined) => void) | undefined;
+  private attached = false;
+  private closed = false;
+  private nextId = 1;
+
+  /** A supplicant has the place. */
+  get present(): boolean {
+    return this.attached;
+  }
+
+  /** Requests that nobody has taken yet, for whoever asks why a call hangs. */
+  get waitingCommands(): readonly string[] {
+    return this.waiting.map((request) => rpcCommandName(request.command));
+  }
+
+  /**
+   * Ask the supplicant: `optee_supp_thrd_req()`. Resolves with the result; params are updated in place. When there is
+   * nobody to ask, `call.trouble` says so.
+   */
+  request(call: Call, command: number, params: readonly TeeParam[]): Promise<number> {
+    const refusal = this.refusal(call, command);
+    if (refusal !== undefined) {
+      call.trouble ??= `${rpcCommandName(command)}: ${refusal}`;
+      return Promise.resolve(TeeResult.ERROR_COMMUNICATION);
+    }
+    return new Promise((finish) => {
+      const memory = params.flatMap((param) =>
+        param.type === 'memref' && param.shm !== null ? [param.shm.get()] : [],
+      );
+      const request = { id: this.nextId++, call, command, params, memory, finish };
+      const { receiver } = this;
+      if (receiver === undefined) {
+        this.waiting.push(request);
+      } else {
+        this.receiver = undefined;
+        this.taken.set(request.id, request);
+        receiver(request);
+      }
+    });
+  }
+
+  /** A supplicant takes the place. @throws TeecError BUSY when another has it. */
+  attach(): void {
+    if (this.attached)
+      throw commsError(TeeResult.ERROR_BUSY, 'opening the supplicant device: a supplicant has it open');
+    this.attached = true;
+  }
+
+  /** It goes: what it had taken is answered with COMMUNICATION, what it had not is kept for the next. */
+  detach(): void {
+    this.attached = false;
+    const { receiver } = this;
+    this.receiver = undefined;
+    receiver?.(undefined);
+    for (const request of this.taken.values()) this.abandon(request, 'the supplicant left while it served this');
+    for (const request of [...this.waiting]) {
+      const refusal = this.refusal(request.call, request.command);
+      if (refusal !== undefined) this.withdrawWaiting(request, refusal);
+    }
+  }
+
+  /** The next request: `optee_supp_recv()`. Undefined when the supplicant was detached meanwhile. */
+  receive(): Promise<SupplicantRequest | undefined> {
+    if (!this.attached) return Promise.resolve(undefined);
+    const request = this.waiting.shift();
+    if (request !== undefined) {
+      this.taken.set(request.id, request);
+      return Promise.resolve(request);
+    }
+    if (this.receiver !== undefined) throw new Error('the supplicant already waits for a request');
+    return new Promise((resolve) => {
+      this.receiver = resolve;
+    });
+  }
+
+  /**
+   * Answer a request: `optee_supp_send()`. From here on the supplicant leaves its memory alone.
+   * @param result a TEE_Result. What is none goes to secure world as COMMUNICATION.
+   * @returns false when nobody waits for the answer any more, though somebody did: the client died, or the supplicant
+   *   had left.
+   * @throws TeecError ITEM_NOT_FOUND for a request that was never taken or is answered already, BAD_PARAMETERS for a
+   *   result that is none.
+   */
+  send(id: number, result: number): boolean {
+    const late = this.abandoned.get(id);
+    if (late !== undefined) {
+      this.abandoned.delete(id);
+      putAll(late.memory);
+      return false;
+    }
+    const request = this.taken.get(id);
+    if (request === undefined)
+      throw commsError(TeeResult.ERROR_ITEM_NOT_FOUND, `answering supplicant request ${id}: no such request is open`);
+    this.taken.delete(id);
+    putAll(request.memory);
+    const valid = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
+    request.finish(valid ? result : TeeResult.ERROR_COMMUNICATION);
+    if (valid) return true;
+    request.call.trouble ??= `${rpcCommandName(request.command)}: the supplicant answered ${result}, which is no result`;
+    throw commsError(
+      TeeResult.ERROR_BAD_PARAMETERS,
+      `answering supplicant request ${id}: ${result} is no TEE_Result, an integer from 0 to 4294967295`,
+    );
+  }
+
+  /** A client died: nothing is asked for it any more. */
+  withdraw(context: TeeContext): void {
+    for (const request of this.waiting.filter(({ call }) => call.context === context)) {
+      const refusal = this.refusal(request.call, request.command);
+      if (refusal !== undefined) this.withdrawWaiting(request, refusal);
+    }
+    for (const request of this.taken.values())
+      if (request.call.context === context && this.refusal(request.call, request.command) !== undefined)
+        this.abandon(request, 'the client died before the supplicant had answered');
+  }
+
+  /** The driver goes: nobody will ever answer. */
+  close(): void {
+    this.closed = true;
+    this.detach();
+  }
+
+  /** Why there is no point in asking; undefined when there is one. */
+  private refusal(call: Call, command: number): string | undefined {
+    if (this.closed) return 'the driver goes';
+    // Memory that a supplicant allocated goes with it. As long as it is there, it must learn of what is freed.
+    if (command === RpcCommand.shmFree) return this.attached ? undefined : 'the supplicant left';
+    // Its sessions close in good order: a TA may have something to store.
+    if (call.context.killed && !(this.attached && call.purpose === 'close-session'))
+      return this.attached ? 'the client died' : 'the client died before a supplicant came';
+    if (call.context.kernel && !this.attached)
+      return 'there is no supplicant, and a kernel client does not wait for one';
+    return undefined;
+  }
+
+  private withdrawWaiting(request: PendingRequest, why: string): void {
+    this.waiting.splice(this.waiting.indexOf(request), 1);
+    putAll(request.memory);
+    giveUp(request, why);
+  }
+
+  private abandon(request: PendingRequest, why: string): void {
+    this.taken.delete(request.id);
+    this.abandoned.set(request.id, request);
+    giveUp(request, why);
+  }
+}
+
+function giveUp(request: PendingRequest, why: string): void {
+  request.call.trouble ??= `${rpcCommandName(request.command)}: ${why}`;
+  request.finish(TeeResult.ERROR_COMMUNICATION);
+}
+
+function putAll(memory: readonly TeeShm[]): void {
+  // What secure world does not let go of stays allocated; the ABI has said so in the trace.
+  for (const shm of memory) Promise.resolve(shm.put()).catch(() => undefined);
+}

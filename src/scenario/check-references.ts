@@ -1,0 +1,107 @@
+import type { ScenarioFile } from './scenario-schema.js';
+
+/** Where in a scenario file: the keys and indices that lead there. */
+export type FieldPath = readonly (string | number)[];
+
+/** Something wrong in a scenario file, and what is allowed there. */
+export interface Problem {
+  readonly path: FieldPath;
+  readonly message: string;
+}
+
+/** Fields that a passive client has no use for: it makes calls when services want them. */
+const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps'] as const;
+
+/** Everything in a file that refers to something that is not there, or contradicts itself. */
+export function checkReferences(file: ScenarioFile): Problem[] {
+  const problems: Problem[] = [];
+  const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
+
+  const commandOf = (application: string, command: string, ...path: FieldPath) => {
+    const commands = Object.keys(file.applications[application]?.commands ?? {});
+    // An application that is not there is reported where it is named.
+    if (file.applications[application] !== undefined && !commands.includes(command))
+      report(`application ${application} has no command ${command}; it has ${list(commands)}`, ...path);
+  };
+
+  for (const [name, application] of Object.entries(file.applications)) {
+    const at: FieldPath = ['applications', name];
+    const other =
+      application.kind === 'pseudo' ? (['singleInstance', 'multiSession'] as const) : ['concurrent' as const];
+    for (const field of other)
+      if (application[field] !== undefined) report(`a ${application.kind} application has no ${field}`, ...at, field);
+    for (const [command, steps] of Object.entries(application.commands))
+      steps.forEach(({ rpc }, index) => {
+        if (rpc !== undefined && file.services?.[rpc] === undefined)
+          report(
+            `there is no service ${rpc}; services are ${list(Object.keys(file.services ?? {}))}`,
+            ...at,
+            'commands',
+            command,
+            index,
+            'rpc',
+          );
+      });
+  }
+
+  for (const [name, service] of Object.entries(file.services ?? {}))
+    service?.steps.forEach(({ invoke }, index) => {
+      if (invoke === undefined) return;
+      const at: FieldPath = ['services', name, 'steps', index, 'invoke'];
+      const client = file.clients[invoke.client];
+      if (client === undefined || client.passive !== true)
+        report(`there is no passive client ${invoke.client}; passive are ${list(passive(file))}`, ...at, 'client');
+      else commandOf(client.application, invoke.command, ...at, 'command');
+    });
+
+  for (const [name, client] of Object.entries(file.clients)) {
+    const at: FieldPath = ['clients', name];
+    if (file.applications[client.application] === undefined)
+      report(
+        `there is no application ${client.application}; applications are ${list(Object.keys(file.applications))}`,
+        ...at,
+        'application',
+      );
+    if (client.system === true && client.kernel !== true)
+      report('only a client inside the kernel (kernel: true) may have system sessions', ...at, 'system');
+    if (client.passive === true) {
+      for (const field of activeOnly)
+        if (client[field] !== undefined)
+          report(`a passive client has no ${field}: it makes calls when services want them`, ...at, field);
+    } else if (client.steps === undefined) {
+      report('a client that is not passive needs steps, such as [{ invoke: write }]', ...at);
+    }
+    client.steps?.forEach(({ invoke }, index) => {
+      if (invoke !== undefined) commandOf(client.application, invoke, ...at, 'steps', index, 'invoke');
+    });
+    if (client.repeat === 'forever' && client.every === undefined && client.steps?.every(takesNoTime(file, client)))
+      report('these steps may take no time at all, for ever: add a wait, or every', ...at, 'repeat');
+  }
+  if (Object.values(file.clients).every((client) => client.passive === true))
+    report('there is no client that makes calls of itself', 'clients');
+
+  file.faults?.panics?.forEach(({ application, command }, index) => {
+    const at: FieldPath = ['faults', 'panics', index];
+    if (file.applications[application] === undefined)
+      report(`there is no application ${application}`, ...at, 'application');
+    else commandOf(application, command, ...at, 'command');
+  });
+  file.faults?.unanswered?.forEach(({ rpc }, index) => {
+    if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', 'unanswered', index, 'rpc');
+  });
+  return problems;
+}
+
+const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
+
+const passive = (file: ScenarioFile) =>
+  Object.entries(file.clients).flatMap(([name, client]) => (client.passive === true ? [name] : []));
+
+/** Virtual time stands still while such a step is repeated: the run would never end. */
+function takesNoTime(file: ScenarioFile, client: { readonly application: string }) {
+  return (step: { readonly invoke?: string | undefined; readonly wait?: { readonly min: number } | undefined }) => {
+    if (step.wait !== undefined) return step.wait.min === 0;
+    const command = file.applications[client.application]?.commands[step.invoke ?? ''] ?? [];
+    return command.every(({ compute, wait }) => (compute ?? wait ?? { min: 0 }).min === 0);
+  };
+}

@@ -1,0 +1,162 @@
+import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
+import type { OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
+
+/** What an open call needs to go on. */
+export type Need =
+  /** Nothing, or only time. */
+  | { readonly need: 'nothing' }
+  /** Something that will not come, however the other calls go on. */
+  | {
+      readonly need: 'impossible';
+      readonly why: 'never-answered' | 'no-supplicant' | 'lost-wake-up' | 'no-thread';
+    }
+  /** That one of these calls ends. */
+  | { readonly need: 'one-of'; readonly calls: readonly OpenCall[] };
+
+/** The thread contexts as the calls share them. */
+export interface ThreadShares {
+  /** Contexts that are free in secure world. */
+  readonly free: number;
+  /** Free contexts that a call of this class must leave free. */
+  withheld(system: boolean): number;
+  /** No supplicant ever comes. */
+  readonly supplicantAbsent: boolean;
+}
+
+const nothing: Need = { need: 'nothing' };
+
+/** What each open call needs. */
+export function needsOf(journal: RunJournal, threads: ThreadShares): ReadonlyMap<OpenCall, Need> {
+  return new Map(Array.from(journal.calls.values(), (call) => [call, needOf(call, journal, threads)]));
+}
+
+function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Need {
+  const { state } = call;
+  switch (state.at) {
+    case 'door':
+    case 'secure':
+      return nothing;
+    case 'queue': {
+      // Whoever sleeps after ETHREAD_LIMIT has been let in by the queue and needs only a thread.
+      const withheld = state.limit ? 0 : threads.withheld(call.system);
+      if (threads.free > withheld) return { need: 'impossible', why: 'lost-wake-up' };
+      const holders = holdersBeside(call, journal);
+      if (!state.limit) holders.push(...letInAndAsleep(call, journal));
+      return holders.length === 0 ? { need: 'impossible', why: 'no-thread' } : { need: 'one-of', calls: holders };
+    }
+    case 'rpc': {
+      if (state.request !== undefined) return needOfRequest(state.request, journal, threads);
+      switch (state.command) {
+        case undefined:
+        case RpcCommand.getTime:
+        case RpcCommand.suspend:
+          return nothing;
+        case RpcCommand.notification:
+          return state.a === RpcNotification.wait ? anyOf(whoExecutesBeside(call, journal)) : nothing;
+        default:
+          return threads.supplicantAbsent ? { need: 'impossible', why: 'no-supplicant' } : nothing;
+      }
+    }
+    default:
+      return state satisfies never;
+  }
+}
+
+function needOfRequest({ waits }: ServiceRequest, journal: RunJournal, threads: ThreadShares): Need {
+  switch (waits.for) {
+    case 'supplicant':
+      return threads.supplicantAbsent ? { need: 'impossible', why: 'no-supplicant' } : nothing;
+    case 'time':
+      return nothing;
+    case 'never':
+      return { need: 'impossible', why: 'never-answered' };
+    case 'turn':
+    case 'client': {
+      const holder = waits.holder()?.invocation.call;
+      return holder === undefined ? nothing : { need: 'one-of', calls: [holder] };
+    }
+    case 'invocation': {
+      const { call } = waits.invocation;
+      return anyOf(call === undefined ? registrations(journal) : [call]);
+    }
+    default:
+      return waits satisfies never;
+  }
+}
+
+const anyOf = (calls: readonly OpenCall[]): Need => (calls.length === 0 ? nothing : { need: 'one-of', calls });
+
+/** Calls that hold a thread context, other than this one. */
+export function holdersBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
+  return [...journal.calls.values()].filter((other) => other !== call && other.thread !== undefined);
+}
+
+/** Calls that the queue counts as inside although they sleep after ETHREAD_LIMIT. */
+export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] {
+  return [...journal.calls.values()].filter(
+    (other) => other !== call && other.state.at === 'queue' && other.state.limit,
+  );
+}
+
+/** Who may have what a call waits for inside OP-TEE: those that execute in the same application, else all inside. */
+function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
+  const holders = holdersBeside(call, journal);
+  const executing = holders.filter(
+    ({ invocation }) => invocation?.executing && invocation.application === call.invocation?.application,
+  );
+  return executing.length > 0 ? executing : holders;
+}
+
+/** Calls that bring memory for messages. */
+function registrations(journal: RunJournal): OpenCall[] {
+  return [...journal.calls.values()].filter(({ purpose }) => purpose === 'register-shm');
+}
+
+/**
+ * Calls that could not end even if everything impossible came true: they wait for each other.
+ * Empty when there is no deadlock.
+ */
+export function deadlocked(needs: ReadonlyMap<OpenCall, Need>): ReadonlySet<OpenCall> {
+  const stuck = new Set<OpenCall>();
+  for (const [call, need] of needs) if (need.need === 'one-of') stuck.add(call);
+  for (let before = -1; before !== stuck.size; ) {
+    before = stuck.size;
+    for (const call of stuck) {
+      const need = needs.get(call);
+      if (need?.need === 'one-of' && need.calls.some((other) => !stuck.has(other))) stuck.delete(call);
+    }
+  }
+  return stuck;
+}
+
+/** The shortest cycle of needs, from a call that holds a thread to one that sleeps for lack of it. */
+export function cycleIn(stuck: ReadonlySet<OpenCall>, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
+  let shortest: readonly OpenCall[] = [];
+  for (const start of stuck) {
+    if (start.thread === undefined) continue;
+    const cycle = wayBack(start, needs);
+    if (cycle.length > 0 && (shortest.length === 0 || cycle.length < shortest.length)) shortest = cycle;
+  }
+  return shortest;
+}
+
+/** Breadth first from a call along its needs until it is met again. */
+function wayBack(start: OpenCall, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
+  const from = new Map<OpenCall, OpenCall>();
+  const queue = [start];
+  for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
+    const need = needs.get(call);
+    if (need?.need !== 'one-of') continue;
+    for (const next of need.calls) {
+      if (next === start) {
+        const cycle = [call];
+        for (let back = from.get(call); back !== undefined; back = from.get(back)) cycle.unshift(back);
+        return cycle;
+      }
+      if (from.has(next)) continue;
+      from.set(next, call);
+      queue.push(next);
+    }
+  }
+  return [];
+}

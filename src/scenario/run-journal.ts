@@ -1,0 +1,261 @@
+import type { Random } from '../clock/random.js';
+import { OpteeSmcReturn } from '../protocol/optee-smc.js';
+import type { CallPurpose, TimedTraceEvent } from '../trace/trace.js';
+import type { ServiceName } from './scenario.js';
+
+/** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
+export interface Invocation {
+  readonly number: number;
+  /** The kind of client: its name in the scenario. */
+  readonly client: string;
+  /** Which of them: the label of its context. */
+  readonly label: string;
+  readonly application: string;
+  readonly command: string;
+  readonly begun: number;
+  /** Times that this invocation draws come from here, so that they are the same under every discipline. */
+  readonly random: Random;
+  /** The driver's call that carries it; none while memory for its message must be registered first. */
+  call: OpenCall | undefined;
+  /** The application's code executes for it. */
+  executing: boolean;
+}
+
+type InvocationDescription = Pick<Invocation, 'client' | 'label' | 'application' | 'command' | 'random'>;
+
+/** An RPC that a service of the scenario answers. */
+export interface ServiceRequest {
+  readonly number: number;
+  readonly service: ServiceName;
+  readonly invocation: Invocation;
+  /** What it waits for. */
+  waits: ServiceWait;
+}
+
+export type ServiceWait =
+  /** Nobody has taken it. */
+  | { readonly for: 'supplicant' }
+  /** An exclusive service that serves another. */
+  | { readonly for: 'turn'; readonly holder: () => ServiceRequest | undefined }
+  | { readonly for: 'time' }
+  /** A passive client that makes a call for another. */
+  | { readonly for: 'client'; readonly client: string; readonly holder: () => ServiceRequest | undefined }
+  | { readonly for: 'invocation'; readonly invocation: Invocation }
+  /** Nothing that will come. */
+  | { readonly for: 'never' };
+
+export type CallState =
+  /** On its way to the queue or from it. */
+  | { readonly at: 'door' }
+  /** `limit`: secure world had answered ETHREAD_LIMIT. `freeBefore`: see `OpenCall.besideFree`. */
+  | { readonly at: 'queue'; readonly limit: boolean; readonly since: number; readonly freeBefore: number }
+  | { readonly at: 'secure' }
+  /** `a`: the first value of the RPC's first parameter, where it has one. */
+  | {
+      readonly at: 'rpc';
+      readonly command: number | undefined;
+      readonly a: number | undefined;
+      readonly request: ServiceRequest | undefined;
+    };
+
+/** A call of the driver that has not ended. */
+export interface OpenCall {
+  readonly id: number;
+  readonly label: string;
+  readonly purpose: CallPurpose;
+  readonly system: boolean;
+  readonly begun: number;
+  readonly invocation: Invocation | undefined;
+  state: CallState;
+  /** The thread context that it holds. */
+  thread: number | undefined;
+  /** Milliseconds in the queue. */
+  asleep: number;
+  /** Those of them during which a thread that it may use was free. */
+  besideFree: number;
+  /** Calls of its class that began later and ended while it slept. */
+  overtaken: number;
+  /** The last wake-up of another's return that went to a call that did not sleep, while this one did. */
+  passedOver: SwallowedWakeUp | undefined;
+}
+
+/** A call returned while others slept, and its wake-up went to one that was awake. */
+export interface SwallowedWakeUp {
+  readonly time: number;
+  /** The call that returned, and the one that got the wake-up. */
+  readonly from: OpenCall;
+  readonly to: OpenCall;
+  /** It was inside secure world; else on its way there. */
+  readonly inside: boolean;
+}
+
+/** How long a thread that a call of this class may use was free so far, in milliseconds. */
+export type FreeTime = (system: boolean) => number;
+
+/** What is going on in a run, as far as explanations need it: kept from the trace, and by those who act in it. */
+export class RunJournal {
+  readonly calls = new Map<number, OpenCall>();
+  readonly requests = new Map<number, ServiceRequest>();
+  private readonly invocations = new Map<number, Invocation>();
+  /** Invocations without a call yet, oldest first. */
+  private readonly withoutCall: Invocation[] = [];
+  private beginning: Invocation | undefined;
+  private lastInvocation = 0;
+  private lastRequest = 0;
+  /** The call that ended last. */
+  lastEnded: OpenCall | undefined;
+  /** Calls asleep in the queue. */
+  asleep = 0;
+  /** System calls that entered when no other thread was free. */
+  enteredByReserve = 0;
+  swallowed = 0;
+
+  constructor(
+    private readonly now: () => number,
+    private readonly freeTime: FreeTime,
+  ) {}
+
+  /** Follow an invocation from its start, by the function given, to its end. */
+  async invocation<T>(about: InvocationDescription, start: (invocation: Invocation) => Promise<T>): Promise<T> {
+    const number = ++this.lastInvocation;
+    const invocation: Invocation = { ...about, number, begun: this.now(), call: undefined, executing: false };
+    this.invocations.set(number, invocation);
+    this.beginning = invocation;
+    const ended = start(invocation);
+    this.beginning = undefined;
+    // The driver begins a call in the same turn, unless it has to find memory for the message first.
+    if (invocation.call === undefined) this.withoutCall.push(invocation);
+    try {
+      return await ended;
+    } finally {
+      this.invocations.delete(number);
+      this.takeFromWaiting(invocation);
+    }
+  }
+
+  /** Invocations that have not ended. */
+  get openInvocations(): Iterable<Invocation> {
+    return this.invocations.values();
+  }
+
+  findInvocation(number: number): Invocation | undefined {
+    return this.invocations.get(number);
+  }
+
+  beginRequest(service: ServiceName, invocation: Invocation): ServiceRequest {
+    const number = ++this.lastRequest;
+    const request: ServiceRequest = { number, service, invocation, waits: { for: 'supplicant' } };
+    this.requests.set(number, request);
+    return request;
+  }
+
+  endRequest(request: ServiceRequest): void {
+    this.requests.delete(request.number);
+  }
+
+  /** How long a call that still sleeps has slept, and how much of it beside a free thread. */
+  sleepOf(call: OpenCall): { readonly asleep: number; readonly besideFree: number } {
+    const { asleep, besideFree, state } = call;
+    if (state.at !== 'queue') return { asleep, besideFree };
+    return {
+      asleep: asleep + this.now() - state.since,
+      besideFree: besideFree + this.freeTime(call.system) - state.freeBefore,
+    };
+  }
+
+  record(event: TimedTraceEvent): void {
+    if (event.type === 'call-begin') {
+      this.beginCall(event);
+      return;
+    }
+    const call = 'call' in event ? this.calls.get(event.call) : undefined;
+    if (call === undefined) return;
+    switch (event.type) {
+      case 'queue-sleep':
+        this.asleep++;
+        call.state = {
+          at: 'queue',
+          limit: event.limit,
+          since: event.time,
+          freeBefore: this.freeTime(call.system),
+        };
+        break;
+      case 'queue-wake': {
+        if (!event.asleep) break;
+        const { asleep, besideFree } = this.sleepOf(call);
+        this.asleep--;
+        call.asleep = asleep;
+        call.besideFree = besideFree;
+        call.state = { at: 'door' };
+        break;
+      }
+      case 'world-enter':
+        call.state = { at: 'secure' };
+        break;
+      case 'world-exit':
+        if (event.thread !== undefined)
+          call.state = { at: 'rpc', command: undefined, a: undefined, request: undefined };
+        else if (event.a0 === OpteeSmcReturn.ethreadLimit) call.state = { at: 'door' };
+        break;
+      case 'rpc-begin':
+        call.state = {
+          at: 'rpc',
+          command: event.command,
+          a: event.a,
+          // The applications of a scenario put the request's number into the RPC's first value.
+          request: event.b === undefined ? undefined : this.requestOf(event.b, call),
+        };
+        break;
+      case 'call-end':
+        this.calls.delete(call.id);
+        this.lastEnded = call;
+        if (this.asleep > 0) this.countOvertaken(call);
+        break;
+      default:
+        break;
+    }
+  }
+
+  private countOvertaken(ended: OpenCall): void {
+    for (const call of this.calls.values()) {
+      // In the order in which they began.
+      if (call.id > ended.id) return;
+      if (call.state.at === 'queue' && call.system === ended.system) call.overtaken++;
+    }
+  }
+
+  private requestOf(number: number, call: OpenCall): ServiceRequest | undefined {
+    const request = this.requests.get(number);
+    return request?.invocation === call.invocation ? request : undefined;
+  }
+
+  private beginCall(event: TimedTraceEvent & { readonly type: 'call-begin' }): void {
+    const own = event.purpose === 'invoke' || event.purpose === 'open-session';
+    const invocation = own
+      ? (this.beginning ?? this.withoutCall.find(({ label }) => label === event.context))
+      : undefined;
+    const call: OpenCall = {
+      id: event.call,
+      label: event.context,
+      purpose: event.purpose,
+      system: event.system,
+      begun: event.time,
+      invocation,
+      state: { at: 'door' },
+      thread: undefined,
+      asleep: 0,
+      besideFree: 0,
+      overtaken: 0,
+      passedOver: undefined,
+    };
+    this.calls.set(call.id, call);
+    if (invocation === undefined) return;
+    invocation.call = call;
+    this.takeFromWaiting(invocation);
+  }
+
+  private takeFromWaiting(invocation: Invocation): void {
+    const index = this.withoutCall.indexOf(invocation);
+    if (index >= 0) this.withoutCall.splice(index, 1);
+  }
+}

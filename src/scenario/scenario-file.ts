@@ -1,0 +1,214 @@
+import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { checkReferences, type FieldPath, type Problem } from './check-references.js';
+import type { Duration } from './duration.js';
+import type {
+  ApplicationStep,
+  ClientStep,
+  Scenario,
+  ScenarioApplication,
+  ScenarioClient,
+  ScenarioService,
+  ServiceName,
+  ServiceStep,
+} from './scenario.js';
+import { type ScenarioFile, scenarioSchema } from './scenario-schema.js';
+
+/** A problem with the place in the file where it is, both counted from 1. */
+export interface LocatedProblem {
+  readonly line: number;
+  readonly column: number;
+  /** The field: `clients.storage.count`; empty for the file as a whole. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/** The file is no scenario. The message has a line for each problem: `file:line:column: field: what is allowed`. */
+export class ScenarioFileError extends Error {
+  override readonly name = 'ScenarioFileError';
+
+  constructor(
+    file: string,
+    readonly problems: readonly LocatedProblem[],
+  ) {
+    super(
+      problems
+        .map(({ line, column, field, message }) => `${file}:${line}:${column}: ${field && `${field}: `}${message}`)
+        .join('\n'),
+    );
+  }
+}
+
+/** The longest file that is read, in characters: more than any scenario needs. */
+const longestFile = 1_000_000;
+
+/**
+ * Read a scenario.
+ * @param file its name, for messages.
+ * @throws ScenarioFileError with everything that is wrong, in the order of the file.
+ */
+export function parseScenario(text: string, file: string): Scenario {
+  const lines = new LineCounter();
+  const located = (offset: number, message: string, path: FieldPath = []): LocatedProblem => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1), field: fieldName(path), message };
+  };
+  if (text.length > longestFile)
+    throw new ScenarioFileError(file, [located(0, `the file has ${text.length} characters, at most ${longestFile}`)]);
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0)
+    throw new ScenarioFileError(
+      file,
+      document.errors.map(({ pos, message }) => located(pos[0], `not YAML: ${message}`)),
+    );
+  let plain: unknown;
+  try {
+    plain = document.toJS();
+  } catch (error) {
+    // Aliases without end, or to nothing.
+    throw new ScenarioFileError(file, [located(0, `not YAML: ${error instanceof Error ? error.message : error}`)]);
+  }
+  const parsed = scenarioSchema.safeParse(plain);
+  const problems = [
+    ...unusableKeys(document.contents, []),
+    ...(parsed.success ? checkReferences(parsed.data) : parsed.error.issues.flatMap(problemsOf)),
+  ];
+  if (problems.length > 0)
+    throw new ScenarioFileError(
+      file,
+      problems
+        .map(({ path, message }) => ({ offset: offsetOf(document.contents, path), message, path }))
+        .sort((one, other) => one.offset - other.offset)
+        .map(({ offset, message, path }) => located(offset, message, path)),
+    );
+  if (!parsed.success) throw new Error('a refused scenario without a problem');
+  return completed(parsed.data);
+}
+
+/** JavaScript has a meaning of its own for one key; the checks behind would not see it. */
+function unusableKeys(node: unknown, path: FieldPath): Problem[] {
+  if (isMap(node))
+    return node.items.flatMap(({ key, value }) => {
+      const name = isNode(key) ? String(key) : '';
+      if (name === '__proto__') return [{ path: [...path, name], message: 'this name is not possible anywhere' }];
+      return unusableKeys(value, [...path, name]);
+    });
+  return isSeq(node) ? node.items.flatMap((item, index) => unusableKeys(item, [...path, index])) : [];
+}
+
+function problemsOf(issue: z.core.$ZodIssue): Problem[] {
+  const path = issue.path.map((key) => (typeof key === 'number' ? key : String(key)));
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({ path: [...path, key], message: issue.message }));
+  return [{ path, message: issue.message }];
+}
+
+/** Where a field begins: its key, or its place in a list; for one that is not there, what it is missing from. */
+function offsetOf(root: unknown, path: FieldPath): number {
+  let node = root;
+  let offset = isNode(root) ? (root.range?.[0] ?? 0) : 0;
+  for (const key of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isNode(item.key) && String(item.key) === String(key));
+      if (pair === undefined) return offset;
+      if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(key)];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+    } else {
+      return offset;
+    }
+  }
+  return offset;
+}
+
+const fieldName = (path: FieldPath) =>
+  path.reduce<string>((name, key) => (typeof key === 'number' ? `${name}[${key}]` : name ? `${name}.${key}` : key), '');
+
+/** The time after which a run ends when the file does not say, in milliseconds. */
+const defaultLimitMs = 10_000;
+
+const noTime: Duration = { min: 0, max: 0 };
+
+/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
+const defaultThreads = 2;
+
+/** A checked file with everything filled in that it leaves out. */
+function completed(file: ScenarioFile): Scenario {
+  const threads = file.secureWorld?.threads ?? defaultThreads;
+  return {
+    title: file.title,
+    about: file.about?.trim() ?? '',
+    queues: file.queues ?? ['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'],
+    limit: file.limit ?? defaultLimitMs,
+    preemption: file.preemption ?? noTime,
+    secureWorld: { threads, announced: file.secureWorld?.announced ?? threads },
+    applications: mapped(file.applications, applicationOf),
+    services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
+    clients: mapped(file.clients, clientOf),
+    faults: {
+      unanswered: file.faults?.unanswered ?? [],
+      panics: file.faults?.panics ?? [],
+      supplicantAbsent: file.faults?.supplicant === 'absent',
+      interruptPeriod: file.faults?.interrupts,
+    },
+  };
+}
+
+function mapped<From, To>(record: Readonly<Record<string, From>>, convert: (name: string, value: From) => To) {
+  return new Map(Object.entries(record).map(([name, value]) => [name, convert(name, value)]));
+}
+
+function applicationOf(name: string, file: ScenarioFile['applications'][string]): ScenarioApplication {
+  const { kind, concurrent = false, singleInstance = false, multiSession = false } = file;
+  const commands = mapped(file.commands, (_, steps) => steps.map(applicationStep));
+  return { name, kind, concurrent, singleInstance, multiSession, commands };
+}
+
+function applicationStep({
+  compute,
+  wait,
+  rpc,
+}: ScenarioFile['applications'][string]['commands'][string][number]): ApplicationStep {
+  if (compute !== undefined) return { step: 'compute', time: compute };
+  if (wait !== undefined) return { step: 'wait', time: wait };
+  if (rpc !== undefined) return { step: 'rpc', service: rpc };
+  throw new Error('a step of a command without a field');
+}
+
+type ServiceFile = NonNullable<NonNullable<ScenarioFile['services']>[ServiceName]>;
+
+function serviceOf(_name: string, file: ServiceFile | undefined): ScenarioService {
+  return { exclusive: file?.exclusive ?? false, steps: file?.steps.map(serviceStep) ?? [] };
+}
+
+function serviceStep({ wait, invoke }: ServiceFile['steps'][number]): ServiceStep {
+  if (wait !== undefined) return { step: 'wait', time: wait };
+  if (invoke !== undefined) return { step: 'invoke', ...invoke };
+  return { step: 'never' };
+}
+
+function clientOf(name: string, file: ScenarioFile['clients'][string]): ScenarioClient {
+  const { kernel = false, system = false, passive = false, count = 1, callers = 1, repeat = 1, every, deadline } = file;
+  return {
+    name,
+    kernel,
+    system,
+    application: file.application,
+    passive,
+    count,
+    callers,
+    repeat: repeat === 'forever' ? Number.POSITIVE_INFINITY : repeat,
+    every,
+    start: file.start ?? noTime,
+    deadline,
+    steps: file.steps?.map(clientStep) ?? [],
+  };
+}
+
+function clientStep({ invoke, wait }: NonNullable<ScenarioFile['clients'][string]['steps']>[number]): ClientStep {
+  if (invoke !== undefined) return { step: 'invoke', command: invoke };
+  if (wait !== undefined) return { step: 'wait', time: wait };
+  throw new Error('a step of a client without a field');
+}

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from './duration.js';
+import { SERVICES } from './scenario.js';
+
+/** The shape of a scenario file. What refers to something elsewhere in the file is checked after it. */
+
+/** Sessions, callers and repetitions are bounded so that no file can ask for a run without end. */
+const mostClients = 1000;
+const mostRepeats = 1_000_000;
+const mostThreads = 64;
+
+const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
+  issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
+
+/** A mapping with these fields and no others. */
+function fields<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
+  const names = Object.keys(shape).join(', ');
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? `no such field; ${what} has ${names}`
+        : saysMissing(`${what}: a mapping with ${names}`)(issue),
+  });
+}
+
+const namePattern = /^[a-z][a-z0-9-]{0,31}$/;
+const nameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 32';
+const reference = z.string({ error: saysMissing(nameForm) }).regex(namePattern, { error: `it takes ${nameForm}` });
+
+/** A mapping from names to values. */
+const named = <Value extends z.ZodType>(what: string, value: Value) =>
+  z.record(z.string().regex(namePattern), value, {
+    error: (issue) =>
+      issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
+  });
+
+const text = z.string({ error: saysMissing('a text') });
+const flag = z.boolean({ error: saysMissing('true or false') });
+
+function wholeNumber(min: number, max: number) {
+  const error = saysMissing(`a whole number from ${min} to ${max}`);
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+const time = z.unknown().transform((value, context): number => {
+  const parsed = parseTime(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: `it takes ${durationForm}` });
+  return z.NEVER;
+});
+
+const drawnTime = z.unknown().transform((value, context): Duration => {
+  const parsed = parseDuration(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: `it takes ${durationRangeForm}` });
+  return z.NEVER;
+});
+
+/** A time that something is repeated after: zero would never let it pass. */
+const period = time.refine((ms) => ms > 0, { error: 'it takes a time longer than zero' });
+
+function oneOf<const Names extends readonly [string, ...string[]]>(names: Names) {
+  return z.enum(names, { error: saysMissing(`one of ${names.join(', ')}`) });
+}
+
+/** A step is a mapping with exactly one field, which names it. */
+function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
+  const optional = Object.fromEntries(Object.entries(shape).map(([name, type]) => [name, z.optional(type)])) as {
+    [Name in keyof Shape]: z.ZodOptional<Shape[Name]>;
+  };
+  return fields(what, optional).refine((value) => Object.keys(value).length === 1, {
+    error: `${what} has exactly one of ${Object.keys(shape).join(', ')}`,
+  });
+}
+
+const serviceNames = Object.keys(SERVICES) as [keyof typeof SERVICES, ...(keyof typeof SERVICES)[]];
+const service = oneOf(serviceNames);
+const queueNames = Object.keys(DISCIPLINES) as [keyof typeof DISCIPLINES, ...(keyof typeof DISCIPLINES)[]];
+
+const applicationSteps = z.array(step('a step of a command', { compute: drawnTime, wait: drawnTime, rpc: service }), {
+  error: saysMissing('a list of steps, such as [{ compute: 1ms }, { rpc: rpmb }]'),
+});
+
+const application = fields('an application', {
+  kind: oneOf(['user', 'pseudo']),
+  concurrent: flag.optional(),
+  singleInstance: flag.optional(),
+  multiSession: flag.optional(),
+  commands: named('a mapping from the names of commands to their steps', applicationSteps),
+});
+
+const serviceSteps = z.array(
+  step('a step of a service', {
+    wait: drawnTime,
+    invoke: fields('an invoke of a service', { client: reference, command: reference }),
+    never: z.literal(true, { error: saysMissing('true') }),
+  }),
+  { error: saysMissing('a list of steps, such as [{ wait: 1ms }]') },
+);
+
+const normalWorldService = fields('a service', { exclusive: flag.optional(), steps: serviceSteps });
+
+const repeatsError = saysMissing(`a whole number from 1 to ${mostRepeats}, or forever`);
+const repeats = z.int().min(1, { error: repeatsError }).max(mostRepeats, { error: repeatsError });
+
+const client = fields('a client', {
+  kernel: flag.optional(),
+  system: flag.optional(),
+  application: reference,
+  passive: flag.optional(),
+  count: wholeNumber(1, mostClients).optional(),
+  callers: wholeNumber(1, mostClients).optional(),
+  repeat: z.union([z.literal('forever'), repeats], { error: repeatsError }).optional(),
+  every: drawnTime.refine(({ min }) => min > 0, { error: 'it takes a time longer than zero' }).optional(),
+  start: drawnTime.optional(),
+  deadline: period.optional(),
+  steps: z
+    .array(step('a step of a client', { invoke: reference, wait: drawnTime }), {
+      error: saysMissing('a list of steps, such as [{ invoke: write }]'),
+    })
+    .min(1, { error: 'it takes at least one step' })
+    .optional(),
+});
+
+const nth = wholeNumber(1, mostRepeats);
+
+export const scenarioSchema = fields('a scenario', {
+  title: text,
+  about: text.optional(),
+  queues: z
+    .array(oneOf(queueNames), { error: saysMissing('a list of queues') })
+    .min(1, { error: 'it takes at least one queue' })
+    .optional(),
+  limit: period.optional(),
+  preemption: drawnTime.optional(),
+  secureWorld: fields('the secure world', {
+    threads: wholeNumber(1, mostThreads).optional(),
+    announced: wholeNumber(0, mostThreads).optional(),
+  }).optional(),
+  applications: named('a mapping from names to applications', application),
+  services: z
+    .partialRecord(service, normalWorldService, {
+      error: saysMissing(`a mapping from ${serviceNames.join(', ')} to services`),
+    })
+    .optional(),
+  clients: named('a mapping from names to clients', client),
+  faults: fields('the faults', {
+    unanswered: z
+      .array(fields('an RPC that is not answered', { rpc: service, nth }), { error: saysMissing('a list of RPCs') })
+      .optional(),
+    panics: z
+      .array(fields('a panic', { application: reference, command: reference, nth }), {
+        error: saysMissing('a list of panics'),
+      })
+      .optional(),
+    supplicant: oneOf(['present', 'absent']).optional(),
+    interrupts: period.optional(),
+  }).optional(),
+});
+
+/** A scenario file as it stands, times in milliseconds, nothing filled in. */
+export type ScenarioFile = z.output<typeof scenarioSchema>;

@@ -1,0 +1,110 @@
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { RpcCommand } from '../protocol/optee-rpc-command.js';
+import type { Duration } from './duration.js';
+
+/**
+ * A workload on a simulated secure world, checked: every name in it refers to something. Times are in milliseconds.
+ * The format of its files is described in docs/scenarios.md.
+ */
+export interface Scenario {
+  readonly title: string;
+  /** A paragraph for people; may be empty. */
+  readonly about: string;
+  /** The disciplines to run under, unless the caller says otherwise. */
+  readonly queues: readonly DisciplineName[];
+  /** Virtual time after which a run ends. */
+  readonly limit: number;
+  /** Time that a task of the normal world loses at each point where another could run in its place. */
+  readonly preemption: Duration;
+  readonly secureWorld: SecureWorldSettings;
+  readonly applications: ReadonlyMap<string, ScenarioApplication>;
+  readonly services: ReadonlyMap<ServiceName, ScenarioService>;
+  readonly clients: ReadonlyMap<string, ScenarioClient>;
+  readonly faults: ScenarioFaults;
+}
+
+export interface SecureWorldSettings {
+  /** Thread contexts that there are. */
+  readonly threads: number;
+  /** What GET_THREAD_COUNT answers, whether it is true or not; 0: nothing. */
+  readonly announced: number;
+}
+
+export interface ScenarioApplication {
+  readonly name: string;
+  readonly kind: 'user' | 'pseudo';
+  /** TA_FLAG_CONCURRENT of a pseudo-TA: its sessions execute at the same time. */
+  readonly concurrent: boolean;
+  readonly singleInstance: boolean;
+  readonly multiSession: boolean;
+  readonly commands: ReadonlyMap<string, readonly ApplicationStep[]>;
+}
+
+export type ApplicationStep =
+  /** Busy in secure world. */
+  | { readonly step: 'compute'; readonly time: Duration }
+  /** TEE_Wait: the thread context stays taken, the processor is in the normal world. */
+  | { readonly step: 'wait'; readonly time: Duration }
+  /** An RPC that a service of the scenario answers. */
+  | { readonly step: 'rpc'; readonly service: ServiceName };
+
+/** RPC commands that a scenario can have answered, by the names that it uses for them. */
+export const SERVICES = {
+  rpmb: RpcCommand.rpmb,
+  fs: RpcCommand.fs,
+  socket: RpcCommand.socket,
+  plugin: RpcCommand.plugin,
+} as const;
+export type ServiceName = keyof typeof SERVICES;
+
+export interface ScenarioService {
+  /** One request at a time, in the order of their arrival, as for a device that is claimed. */
+  readonly exclusive: boolean;
+  readonly steps: readonly ServiceStep[];
+}
+
+export type ServiceStep =
+  | { readonly step: 'wait'; readonly time: Duration }
+  /** A passive client makes a call, and the request waits for it. */
+  | { readonly step: 'invoke'; readonly client: string; readonly command: string }
+  /** The request is never answered. */
+  | { readonly step: 'never' };
+
+export interface ScenarioClient {
+  readonly name: string;
+  /** Inside the kernel; else in user space. */
+  readonly kernel: boolean;
+  /** Its sessions ask to be system sessions. */
+  readonly system: boolean;
+  readonly application: string;
+  /** It makes calls only for services, one after the other. */
+  readonly passive: boolean;
+  /** That many such clients, each with a context and a session of its own. */
+  readonly count: number;
+  /** Threads of each client that use its session side by side. */
+  readonly callers: number;
+  /** How often each caller goes through the steps; infinite for `forever`. */
+  readonly repeat: number;
+  /** Time from one start of the steps to the next; they start late when the last round took longer. */
+  readonly every: Duration | undefined;
+  /** Time before the first start. */
+  readonly start: Duration;
+  /** A call that takes longer has come too late. */
+  readonly deadline: number | undefined;
+  readonly steps: readonly ClientStep[];
+}
+
+export type ClientStep =
+  | { readonly step: 'invoke'; readonly command: string }
+  | { readonly step: 'wait'; readonly time: Duration };
+
+export interface ScenarioFaults {
+  /** The nth RPC (from 1) of this kind is never answered. */
+  readonly unanswered: readonly { readonly rpc: ServiceName; readonly nth: number }[];
+  /** The application panics in the nth invoke (from 1) of this command. */
+  readonly panics: readonly { readonly application: string; readonly command: string; readonly nth: number }[];
+  /** No supplicant ever comes. */
+  readonly supplicantAbsent: boolean;
+  /** An interrupt for the normal world takes computing threads out every so many milliseconds. */
+  readonly interruptPeriod: number | undefined;
+}

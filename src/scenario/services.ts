@@ -1,0 +1,92 @@
+import { type Clock, sleep } from '../clock/clock.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { SupplicantService } from '../supplicant/supplicant.js';
+import { TeecError } from '../tee/teec-error.js';
+import { drawTime } from './duration.js';
+import type { RunJournal, ServiceRequest } from './run-journal.js';
+import { type Scenario, type ScenarioService, SERVICES, type ServiceName } from './scenario.js';
+import { Turns } from './turns.js';
+
+/** How a passive client makes a call for a request. */
+export type InvokeFor = (request: ServiceRequest, client: string, command: string) => Promise<void>;
+
+/** The normal world's side of the RPCs of a scenario, by RPC command. */
+export function scenarioServices(
+  { services, faults }: Scenario,
+  journal: RunJournal,
+  clock: Clock,
+  invokeFor: InvokeFor,
+): ReadonlyMap<number, SupplicantService> {
+  return new Map(
+    Array.from(services, ([name, service]) => [
+      SERVICES[name],
+      supplicantService(
+        service,
+        faults.unanswered.flatMap(({ rpc, nth }) => (rpc === name ? [nth] : [])),
+        { name, journal, clock, invokeFor },
+      ),
+    ]),
+  );
+}
+
+interface Surroundings {
+  readonly name: ServiceName;
+  readonly journal: RunJournal;
+  readonly clock: Clock;
+  readonly invokeFor: InvokeFor;
+}
+
+function supplicantService(
+  service: ScenarioService,
+  unanswered: readonly number[],
+  { journal, clock, invokeFor }: Surroundings,
+): SupplicantService {
+  const turns = new Turns<ServiceRequest>();
+  let requests = 0;
+
+  const serve = async (request: ServiceRequest): Promise<void> => {
+    for (const step of service.steps) {
+      switch (step.step) {
+        case 'wait':
+          request.waits = { for: 'time' };
+          await sleep(clock, drawTime(step.time, request.invocation.random));
+          break;
+        case 'invoke':
+          await invokeFor(request, step.client, step.command);
+          break;
+        case 'never':
+          await never(request);
+          break;
+        default:
+          step satisfies never;
+      }
+    }
+  };
+
+  return async (params) => {
+    requests++;
+    const param = params[0];
+    const request = param?.type === 'value' ? journal.requests.get(param.b) : undefined;
+    if (request === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
+    if (unanswered.includes(requests)) await never(request);
+    if (service.exclusive) {
+      request.waits = { for: 'turn', holder: () => turns.holder };
+      await turns.take(request);
+    }
+    try {
+      await serve(request);
+      return TeeResult.SUCCESS;
+    } catch (error) {
+      // The device did not get what it needed.
+      if (error instanceof TeecError) return TeeResult.ERROR_COMMUNICATION;
+      throw error;
+    } finally {
+      if (service.exclusive) turns.pass();
+    }
+  };
+}
+
+function never(request: ServiceRequest): Promise<never> {
+  request.waits = { for: 'never' };
+  return new Promise(() => {});
+}

@@ -1,0 +1,44 @@
+import type { Tee } from './client/tee.js';
+import { RpcCommand } from './protocol/optee-rpc-command.js';
+import { fsService } from './supplicant/fs-service.js';
+import { MemoryFileSystem } from './supplicant/memory-file-system.js';
+import type { ReeFileSystem } from './supplicant/ree-file-system.js';
+import { Supplicant, type SupplicantService } from './supplicant/supplicant.js';
+import { loadTaService, type TaStore } from './supplicant/ta-store.js';
+
+export interface SupplicantSettings {
+  /** Where images of trusted applications come from, asked in order. */
+  readonly taStores?: readonly TaStore[];
+  /** What secure storage writes to; memory that goes with the supplicant when left out. */
+  readonly fileSystem?: ReeFileSystem;
+  /** Further services, or others in place of the usual, by `RpcCommand`. */
+  readonly services?: ReadonlyMap<number, SupplicantService>;
+  /** A service failed in a way that is no TEE result. By default the error becomes an uncaught exception. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * Start a supplicant: for a TEE that was opened without one, or whose supplicant has left. Disposing of it is its
+ * leaving; it goes with the TEE at the latest.
+ * @throws TeecError BUSY when the TEE has a supplicant.
+ */
+export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Supplicant {
+  const { queue, allocate } = tee.supplicantDevice;
+  const supplicant = new Supplicant(queue, {
+    services: new Map<number, SupplicantService>([
+      [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
+      [RpcCommand.fs, fsService(settings.fileSystem ?? new MemoryFileSystem())],
+      ...(settings.services ?? []),
+    ]),
+    allocate,
+    onError: settings.onError ?? throwUncaught,
+  });
+  tee.adopt(supplicant);
+  return supplicant;
+}
+
+function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

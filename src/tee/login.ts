@@ -1,0 +1,58 @@
+import { LoginClass } from '../protocol/optee-msg.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { nilUuid, type Uuid, uuidVersion5 } from '../protocol/uuid.js';
+import { badParameters, commsError } from './teec-error.js';
+
+/** Who a client is, as the kernel knows it: numeric user, group, and supplementary groups. */
+export interface ClientIdentity {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+/** How a client identifies itself when it opens a session. */
+export type Login =
+  | { readonly login: 'public' }
+  | { readonly login: 'user' }
+  /** `gid` must be the client's own group or one of its supplementary groups. */
+  | { readonly login: 'group'; readonly gid: number }
+  /** Kernel clients only. */
+  | { readonly login: 'ree-kernel' };
+
+/** The namespace of client UUIDs (Linux drivers/tee/tee_core.c, `tee_client_uuid_ns`). */
+const clientUuidNamespace: Uuid = '58ac9ca0-2086-4683-a1b8-ec4bc08e01b6';
+
+/** What a message carries of a client's identity. */
+export interface ClientLogin {
+  readonly loginClass: LoginClass;
+  /** Version 5 over "uid=<hex>" or "gid=<hex>"; nil for public and kernel logins. */
+  readonly uuid: Uuid;
+}
+
+/**
+ * The login class and client UUID of a session, computed here and never taken from the client.
+ * @throws TeecError BAD_PARAMETERS for a kernel login from user space, ACCESS_DENIED for a group the client is not in.
+ */
+export function clientLogin(login: Login, identity: ClientIdentity, kernel: boolean): ClientLogin {
+  switch (login.login) {
+    case 'public':
+      return { loginClass: LoginClass.public, uuid: nilUuid };
+    case 'user':
+      return {
+        loginClass: LoginClass.user,
+        uuid: uuidVersion5(`uid=${identity.uid.toString(16)}`, clientUuidNamespace),
+      };
+    case 'group':
+      if (login.gid !== identity.gid && !identity.groups.includes(login.gid))
+        throw commsError(TeeResult.ERROR_ACCESS_DENIED, `group login: the client is not in group ${login.gid}`);
+      return {
+        loginClass: LoginClass.group,
+        uuid: uuidVersion5(`gid=${login.gid.toString(16)}`, clientUuidNamespace),
+      };
+    case 'ree-kernel':
+      if (!kernel) throw badParameters('login class REE_KERNEL is for kernel clients only');
+      return { loginClass: LoginClass.reeKernel, uuid: nilUuid };
+    default:
+      return login satisfies never;
+  }
+}

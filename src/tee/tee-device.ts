@@ -1,0 +1,152 @@
+import { TeeResult } from '../protocol/tee-result.js';
+import type { Uuid } from '../protocol/uuid.js';
+import { type ClientIdentity, clientLogin, type Login } from './login.js';
+import { TeeContext } from './tee-context.js';
+import type { InvokeRequest, TeeDriver, TeeReply, TeeVersion } from './tee-driver.js';
+import type { TeeMemrefParam, TeeParam } from './tee-param.js';
+import type { TeeShm } from './tee-shm.js';
+import { badParameters, commsError } from './teec-error.js';
+
+/** The most parameters a client may give (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
+export const maxClientParams = 4;
+
+/** The largest shared memory a client may ask for, in bytes (TEEC_CONFIG_SHAREDMEM_MAX_SIZE is at least 512 KiB). */
+export const maxSharedMemorySize = 0x4000_0000;
+
+/**
+ * The TEE device as clients see it: Linux's tee_core.c. It checks what a client gives before a driver sees it, and
+ * decides what a client may claim to be.
+ */
+export class TeeDevice {
+  constructor(private readonly driver: TeeDriver) {}
+
+  get version(): TeeVersion {
+    return this.driver.version;
+  }
+
+  /** @param label what traces call this client. */
+  openContext(label: string, kernel: boolean, identity: ClientIdentity): TeeContext {
+    const context = new TeeContext(label, kernel, identity);
+    this.driver.open(context);
+    return context;
+  }
+
+  /** The client died: its calls are cancelled, and what they wait for outside is withdrawn. */
+  killContext(context: TeeContext): void {
+    context.killed = true;
+    this.driver.abandon(context);
+  }
+
+  /** Waits for the context's calls, closes its sessions, gives back its memory. */
+  async closeContext(context: TeeContext): Promise<void> {
+    const shm = [...context.shm];
+    context.shm.clear();
+    try {
+      await this.driver.release(context);
+    } finally {
+      for (const each of shm) await each.put();
+    }
+  }
+
+  async openSession(
+    context: TeeContext,
+    uuid: Uuid,
+    login: Login,
+    params: readonly TeeParam[],
+  ): Promise<TeeReply & { readonly session: number }> {
+    const client = clientLogin(login, context.identity, context.kernel);
+    const memory = this.hold(context, params);
+    try {
+      return await this.driver.openSession(context, { uuid, client, cancelId: 0 }, params);
+    } finally {
+      putAll(memory);
+    }
+  }
+
+  invoke(context: TeeContext, request: InvokeRequest, params: readonly TeeParam[]): Promise<TeeReply> {
+    const memory = this.hold(context, params);
+    const reply = this.driver.invoke(context, request, params);
+    return memory === noMemory ? reply : reply.finally(() => putAll(memory));
+  }
+
+  cancelRequest(context: TeeContext, session: number, cancelId: number): Promise<void> {
+    return this.driver.cancelRequest(context, session, cancelId);
+  }
+
+  closeSession(context: TeeContext, session: number): Promise<void> {
+    return this.driver.closeSession(context, session);
+  }
+
+  /** @throws TeecError ACCESS_DENIED from user space: there is no way to a system session from there. */
+  systemSession(context: TeeContext, session: number): boolean {
+    if (!context.kernel)
+      throw commsError(TeeResult.ERROR_ACCESS_DENIED, 'asking for a system session: only kernel clients may have one');
+    return this.driver.systemSession(context, session);
+  }
+
+  /** Contiguous shared memory. @param size bytes, 1..`maxSharedMemorySize` */
+  async allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
+    checkSize(size);
+    return this.own(context, await this.driver.allocateShm(context, size));
+  }
+
+  /** Shared memory that stands for a client's own buffer. @param size bytes, 1..`maxSharedMemorySize` */
+  async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
+    checkSize(size);
+    return this.own(context, await this.driver.registerShm(context, size));
+  }
+
+  /** The client is done with it. */
+  async freeShm(context: TeeContext, shm: TeeShm): Promise<void> {
+    // Closing the context frees what the client did not.
+    if (context.shm.delete(shm)) await shm.put();
+  }
+
+  private own(context: TeeContext, shm: TeeShm): TeeShm {
+    context.shm.add(shm);
+    return shm;
+  }
+
+  /** Check the parameters, and keep their memory for the time of the call. */
+  private hold(context: TeeContext, params: readonly TeeParam[]): readonly TeeShm[] {
+    if (params.length > maxClientParams)
+      throw badParameters(`${params.length} parameters, at most ${maxClientParams} are possible`);
+    let memory: TeeShm[] | undefined;
+    for (let index = 0; index < params.length; index++) {
+      const param = params[index];
+      if (param?.type !== 'memref') continue;
+      this.checkMemref(context, param, index);
+      if (param.shm !== null) {
+        memory ??= [];
+        memory.push(param.shm);
+      }
+    }
+    if (memory === undefined) return noMemory;
+    for (const shm of memory) shm.get();
+    return memory;
+  }
+
+  private checkMemref(context: TeeContext, { shm, offset, size }: TeeMemrefParam, index: number): void {
+    if (shm === null) {
+      if (!this.version.memrefNull) throw badParameters(`parameter ${index}: this TEE knows no null memory reference`);
+    } else if (!context.shm.has(shm)) {
+      throw badParameters(`parameter ${index}: its shared memory is not of this context, or freed`);
+    } else if (
+      !(Number.isInteger(offset) && Number.isInteger(size) && offset >= 0 && size >= 0) ||
+      offset + size > shm.size
+    ) {
+      throw badParameters(`parameter ${index}: offset ${offset}, ${size} bytes, is outside its ${shm.size} bytes`);
+    }
+  }
+}
+
+const noMemory: readonly TeeShm[] = [];
+
+function putAll(memory: readonly TeeShm[]): void {
+  for (const shm of memory) shm.put();
+}
+
+function checkSize(size: number): void {
+  if (!(Number.isInteger(size) && size >= 1 && size <= maxSharedMemorySize))
+    throw badParameters(`shared memory of ${size} bytes, possible are 1 to ${maxSharedMemorySize}`);
+}

@@ -1,0 +1,136 @@
+import { type Clock, machineClock } from '../clock/clock.js';
+import { type CallPurpose, purposeNumbers, type TraceEvent, type TraceListener, type TraceSubject } from './event.js';
+import { decodeEvents, EventKind, encodeEvent, flagBit, type TraceSink } from './event-codec.js';
+
+export type { CallPurpose, TimedTraceEvent, TraceEvent, TraceListener } from './event.js';
+
+/** Something that keeps a trace: takes its records, and learns what it is of. */
+export interface TraceRecorder extends TraceSink {
+  describe(subject: TraceSubject): void;
+}
+
+/**
+ * The one stream of events. Whoever has something to say asks `on` first, so that nothing costs while nobody listens.
+ *
+ * The events of every call have methods of their own, which make no object; the rarer ones go through `emit`. A call that
+ * is not held up costs two records and two readings of the clock: it enters secure world at the moment at which it begins,
+ * and ends at that at which it came back.
+ */
+export class Trace {
+  /** Somebody listens. */
+  on = false;
+  /** The call in whose section of the call queue we are: whoever is woken is woken by it. 0: none. */
+  waker = 0;
+  private sinks: readonly TraceSink[] = [];
+  /** The only one of them, or one that stands for all. */
+  private sink: TraceSink = nobody;
+  private subject: TraceSubject = {};
+
+  constructor(private readonly clock: Clock) {}
+
+  /** @param functionId with which the call enters secure world at once; 0: not yet. */
+  callBegin(
+    call: number,
+    context: string,
+    purpose: CallPurpose,
+    session: number,
+    system: boolean,
+    functionId: number,
+  ): void {
+    const kind = system ? EventKind.callBegin | flagBit : EventKind.callBegin;
+    this.put(kind, call, session, purposeNumbers[purpose], functionId, context);
+  }
+
+  /** @param returned it came back from secure world with this a0; else secure world could not be reached. */
+  callEnd(call: number, smcReturn: number, returned: boolean): void {
+    this.put(returned ? EventKind.callEnd | flagBit : EventKind.callEnd, call, smcReturn, 0, 0, '');
+  }
+
+  worldEnter(call: number, functionId: number): void {
+    this.put(EventKind.worldEnter, call, functionId, 0, 0, '');
+  }
+
+  /**
+   * A call came back, but not for good.
+   * @param thread secure world's thread id when an RPC left it suspended.
+   */
+  worldExit(call: number, a0: number, thread?: number): void {
+    if (thread === undefined) this.put(EventKind.worldExit, call, a0, 0, 0, '');
+    else this.put(EventKind.worldExit | flagBit, call, a0, thread, 0, '');
+  }
+
+  queueSleep(call: number, limit: boolean): void {
+    this.put(limit ? EventKind.queueSleep | flagBit : EventKind.queueSleep, call, 0, 0, 0, '');
+  }
+
+  /** A call gets its wake-up, in a section of `waker`. */
+  queueWake(call: number, asleep: boolean): void {
+    const kind = asleep ? EventKind.queueWake | flagBit : EventKind.queueWake;
+    this.put(kind, call, this.waker, 0, 0, '');
+  }
+
+  /** The rarer events. */
+  emit(event: TraceEvent): void {
+    encodeEvent(this.sink, this.clock.now(), event);
+  }
+
+  /** A program's own note in the trace. */
+  mark(text: string): void {
+    if (this.on) this.emit({ type: 'mark', text });
+  }
+
+  /** Say what the trace is of: what is given replaces what was said before. */
+  describe(subject: TraceSubject): void {
+    this.subject = { ...this.subject, ...subject };
+    for (const sink of this.sinks) if (isRecorder(sink)) sink.describe(this.subject);
+  }
+
+  /** Listen to every event as an object, until the function returned is called. */
+  listen(listener: TraceListener): () => void {
+    return this.attach({
+      record(kind, time, call, a, b, c, text) {
+        for (const event of decodeEvents(kind, time, call, a, b, c, text)) listener(event);
+      },
+    });
+  }
+
+  /** Give every event to a sink, until the function returned is called. */
+  attach(sink: TraceSink | TraceRecorder): () => void {
+    this.setSinks([...this.sinks, sink]);
+    const { clock } = this;
+    this.subject = {
+      clock: clock === machineClock ? 'machine' : 'virtual',
+      startedAt: new Date(clock.wallClock()).toISOString(),
+      ...this.subject,
+    };
+    if (isRecorder(sink)) sink.describe(this.subject);
+    return () => {
+      this.setSinks(this.sinks.filter((other) => other !== sink));
+    };
+  }
+
+  private setSinks(sinks: readonly TraceSink[]): void {
+    this.sinks = sinks;
+    const [first, second] = sinks;
+    this.sink = first === undefined ? nobody : second === undefined ? first : all(sinks);
+    this.on = first !== undefined;
+  }
+
+  private put(kind: number, call: number, a: number, b: number, c: number, text: string): void {
+    this.sink.record(kind, this.clock.now(), call, a, b, c, text);
+  }
+}
+
+const nobody: TraceSink = { record: () => undefined };
+
+function all(sinks: readonly TraceSink[]): TraceSink {
+  return {
+    record(kind, time, call, a, b, c, text) {
+      for (const sink of sinks) sink.record(kind, time, call, a, b, c, text);
+    },
+  };
+}
+
+function isRecorder(sink: TraceSink): sink is TraceRecorder {
+  return 'describe' in sink;
+}

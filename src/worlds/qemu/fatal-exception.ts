@@ -1,0 +1,58 @@
+/** An exception that the firmware cannot handle, as it reports it (firmware/monitor.S). */
+export interface FatalException {
+  readonly cpu: number;
+  /** Number of the vector, 0..15. */
+  readonly vector: number;
+  /** ESR_EL3 */
+  readonly syndrome: bigint;
+  /** ELR_EL3: where it happened. */
+  readonly address: bigint;
+  /** FAR_EL3: which address was accessed; meaningful for aborts. */
+  readonly faultAddress: bigint;
+}
+
+/** In words: which syndrome, where. */
+export function describeFatalException(exception: FatalException): string {
+  const { cpu, vector, syndrome, address, faultAddress } = exception;
+  const kind = kinds[vector % 4] ?? '';
+  const origin = origins[vector >> 2] ?? '';
+  const exceptionClass = Number((syndrome >> 26n) & 0x3fn);
+  const className = classes.get(exceptionClass) ?? 'reserved';
+  return (
+    `fatal exception on CPU ${cpu} in the EL3 firmware: ${kind} from ${origin} at ELR ${hex(address)}, ` +
+    `ESR ${hex(syndrome)} (${className}), FAR ${hex(faultAddress)}`
+  );
+}
+
+// Arm Architecture Reference Manual, D1.3.1: the vector table.
+const kinds = ['synchronous exception', 'IRQ', 'FIQ', 'SError'];
+const origins = [
+  'the same level on SP_EL0',
+  'the same level',
+  'a lower level in AArch64',
+  'a lower level in AArch32',
+] as const;
+
+// Exception classes, D17.2.37: ESR_ELx.EC.
+const classes = new Map([
+  [0x00, 'unknown or undefined instruction'],
+  [0x01, 'trapped WFI or WFE'],
+  [0x07, 'trapped floating point'],
+  [0x0e, 'illegal execution state'],
+  [0x15, 'SVC'],
+  [0x16, 'HVC'],
+  [0x17, 'SMC'],
+  [0x18, 'trapped system register access'],
+  [0x20, 'instruction abort from a lower level'],
+  [0x21, 'instruction abort'],
+  [0x22, 'misaligned PC'],
+  [0x24, 'data abort from a lower level'],
+  [0x25, 'data abort'],
+  [0x26, 'misaligned SP'],
+  [0x2f, 'SError'],
+  [0x3c, 'BRK'],
+]);
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}

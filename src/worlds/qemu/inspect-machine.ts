@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { fetchedPackages, type OpteeFolder } from './optee-folder.js';
+import { opteeImage } from './optee-image.js';
+
+const run = promisify(execFile);
+
+/** One thing that the QEMU world needs. */
+export interface Finding {
+  readonly what: string;
+  /** `present` and `missing` are about what is needed; what is `optional` is missing, but not needed. */
+  readonly state: 'present' | 'missing' | 'optional';
+  /** What it is, or how to get it. */
+  readonly detail: string;
+}
+
+export interface InspectOptions {
+  readonly folder: OpteeFolder;
+  /** The user's own image instead of the folder's. */
+  readonly image?: string | undefined;
+  /** The user's own trusted applications instead of the folder's. */
+  readonly trustedApplications?: string | undefined;
+  /** QEMU's program (default: qemu-system-aarch64). */
+  readonly qemu?: string | undefined;
+}
+
+const fetchCommand = 'npx normalworld optee fetch';
+
+/** Look for everything that the QEMU world needs: what is there, what is missing, how to get it. */
+export async function inspectMachine(options: InspectOptions): Promise<Finding[]> {
+  return [
+    await qemu(options.qemu ?? 'qemu-system-aarch64'),
+    await program('setpriv', ['--version'], 'apt-get install util-linux', 'missing'),
+    await image(options),
+    await trustedApplications(options),
+    await program(
+      'aarch64-linux-gnu-gcc',
+      ['--version'],
+      'apt-get install gcc-aarch64-linux-gnu: needed only to build the firmware',
+      'optional',
+    ),
+  ];
+}
+
+async function program(name: string, args: string[], how: string, otherwise: 'missing' | 'optional'): Promise<Finding> {
+  try {
+    const { stdout } = await run(name, args);
+    return { what: name, state: 'present', detail: stdout.split('\n')[0] ?? '' };
+  } catch {
+    return { what: name, state: otherwise, detail: how };
+  }
+}
+
+const oldestQemu = 7;
+
+async function qemu(name: string): Promise<Finding> {
+  const found = await program(name, ['--version'], `apt-get install qemu-system-arm, or ${fetchCommand}`, 'missing');
+  const major = Number(/version (\d+)/.exec(found.detail)?.[1]);
+  if (found.state !== 'present' || major >= oldestQemu) return found;
+  return { ...found, state: 'missing', detail: `${found.detail}: version ${oldestQemu} or later is needed` };
+}
+
+async function image({ folder, image = folder.image }: InspectOptions): Promise<Finding> {
+  const what = 'OP-TEE OS';
+  try {
+    const { length } = opteeImage(await readFile(image));
+    const own = image !== folder.image;
+    const versions = own ? [] : (await fetchedPackages(folder)).map(({ name, version }) => `${name} ${version}`);
+    return { what, state: 'present', detail: [`${image} (${length} bytes)`, ...versions].join(', ') };
+  } catch (error) {
+    const why = error instanceof RangeError ? error.message : `no ${image}`;
+    const how = `${fetchCommand}, or give the tee-pager_v2.bin of your own build for PLATFORM=vexpress-qemu_armv8a`;
+    return { what, state: 'missing', detail: `${why}: ${how}` };
+  }
+}
+
+async function trustedApplications({
+  folder,
+  trustedApplications = folder.trustedApplications,
+}: InspectOptions): Promise<Finding> {
+  const what = 'trusted applications';
+  const names = (await readdir(trustedApplications).catch(() => [])).filter((name) => name.endsWith('.ta'));
+  if (names.length > 0) return { what, state: 'present', detail: `${names.length} in ${trustedApplications}` };
+  return {
+    what,
+    state: 'optional',
+    detail: `no *.ta in ${trustedApplications}: ${fetchCommand}, or give a folder of your own`,
+  };
+}

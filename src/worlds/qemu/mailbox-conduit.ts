@@ -1,0 +1,206 @@
+import type { Conduit, ConduitError, SmcRegisters } from '../../protocol/conduit.js';
+import { smcName } from '../../protocol/optee-smc.js';
+import { describeFatalException } from './fatal-exception.js';
+import type { Mailbox } from './mailbox.js';
+
+export interface MailboxConduitOptions {
+  readonly cpus: number;
+  /** How long to spin for a call's result before sleeping, in microseconds; it blocks the event loop. 0: never. */
+  readonly spinMicroseconds: number;
+  /** How long a call may stay in secure world, in milliseconds; undefined: for ever. */
+  readonly callLimitMs: number | undefined;
+  /** The first CPU takes calls: told at least once. */
+  ready(): void;
+  /** Wake that CPU. */
+  ring(cpu: number): void;
+  /** The first call went to sleep (true), or the last one came back (false): whether the process has to stay alive. */
+  busy(isBusy: boolean): void;
+  /** Secure world cannot go on. */
+  failed(reason: string): void;
+  /** OP-TEE's asynchronous notification interrupt came. */
+  interrupt(): void;
+}
+
+interface Call {
+  readonly cpu: number;
+  readonly number: number;
+  readonly started: number;
+  readonly resolve: (registers: SmcRegisters) => void;
+  readonly reject: (error: ConduitError) => void;
+  readonly limit: NodeJS.Timeout | undefined;
+}
+
+interface Waiter {
+  readonly registers: SmcRegisters;
+  readonly resolve: (registers: SmcRegisters) => void;
+  readonly reject: (error: ConduitError) => void;
+}
+
+/** Polls between two looks at the clock. */
+const pollsPerLook = 64;
+/** Weight of the newest call in the mean duration. */
+const newest = 1 / 8;
+
+/**
+ * The conduit through the mailbox: each SMC takes an idle CPU, as many are inside as there are CPUs, further ones wait
+ * in order.
+ *
+ * A result is awaited in two stages. A single call that is likely to be short is spun for, a bounded time, because a
+ * sleep and a wake-up cost more than the call. Everything else sleeps: the firmware rings the bell (`onBell`) when a call
+ * is done.
+ */
+export class MailboxConduit implements Conduit {
+  /** CPUs that are there and have no call, a bit each. */
+  private idle = 0;
+  private present = 0;
+  private readonly calls = new Map<number, Call>();
+  private readonly waiting: Waiter[] = [];
+  private readonly lastCall: number[] = [];
+  private notifications = 0;
+  /** Mean time that a call takes, in milliseconds. Starts short, so that the first is spun for. */
+  private meanDuration = 0;
+  private failure: ConduitError | undefined;
+
+  constructor(
+    private readonly mailbox: Mailbox,
+    private readonly options: MailboxConduitOptions,
+  ) {
+    // Until the first bell the host sleeps.
+    mailbox.hostSleeps = true;
+  }
+
+  smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.idle === 0) return new Promise((resolve, reject) => this.waiting.push({ registers, resolve, reject }));
+    const cpu = this.takeCpu();
+    const number = this.post(cpu, registers);
+    const started = performance.now();
+    if (this.calls.size === 0 && this.meanDuration * 1000 <= this.options.spinMicroseconds) {
+      if (this.spin(cpu, number, started)) {
+        this.learnDuration(started);
+        const results = this.mailbox.results(cpu);
+        this.idle |= 1 << cpu;
+        return results;
+      }
+    }
+    return new Promise((resolve, reject) => this.sleepFor(cpu, number, started, registers, resolve, reject));
+  }
+
+  /** A byte came out of UART0: something in the mailbox changed. */
+  onBell(): void {
+    for (let cpu = 0; cpu < this.options.cpus; cpu++) {
+      const fatal = this.mailbox.fatalException(cpu);
+      if (fatal !== undefined) {
+        this.options.failed(describeFatalException(fatal));
+        return;
+      }
+    }
+    this.admitCpus();
+    const { notifications } = this.mailbox;
+    if (notifications !== this.notifications) {
+      this.notifications = notifications;
+      this.options.interrupt();
+    }
+    this.collect();
+  }
+
+  /** No call gets through any more: those inside and those waiting end with the error, and so does every later one. */
+  fail(error: ConduitError): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    const ended = [...this.calls.values(), ...this.waiting.splice(0)];
+    for (const { limit } of this.calls.values()) clearTimeout(limit);
+    this.calls.clear();
+    for (const { reject } of ended) reject(error);
+    this.options.busy(false);
+  }
+
+  /** CPUs that have come up take calls, but none before the first, which has to pass on the bell. */
+  private admitCpus(): void {
+    if (!this.mailbox.isPresent(0)) return;
+    for (let cpu = 0; cpu < this.options.cpus; cpu++) {
+      const bit = 1 << cpu;
+      if ((this.present & bit) !== 0 || !this.mailbox.isPresent(cpu)) continue;
+      this.present |= bit;
+      this.idle |= bit;
+    }
+    this.options.ready();
+  }
+
+  /** The first idle CPU: used most it is rarely asleep, and the bell reaches it without a detour over another. */
+  private takeCpu(): number {
+    const cpu = 31 - Math.clz32(this.idle & -this.idle);
+    this.idle &= ~(1 << cpu);
+    return cpu;
+  }
+
+  private post(cpu: number, registers: SmcRegisters): number {
+    const number = ((this.lastCall[cpu] ?? 0) + 1) | 0 || 1;
+    this.lastCall[cpu] = number;
+    this.mailbox.post(cpu, number, registers);
+    if (this.mailbox.isSleeping(cpu)) this.options.ring(cpu);
+    return number;
+  }
+
+  private spin(cpu: number, number: number, started: number): boolean {
+    const end = started + this.options.spinMicroseconds / 1000;
+    do {
+      for (let poll = 0; poll < pollsPerLook; poll++) if (this.mailbox.isDone(cpu, number)) return true;
+    } while (performance.now() < end);
+    return false;
+  }
+
+  private sleepFor(
+    cpu: number,
+    number: number,
+    started: number,
+    registers: SmcRegisters,
+    resolve: (registers: SmcRegisters) => void,
+    reject: (error: ConduitError) => void,
+  ): void {
+    const { callLimitMs } = this.options;
+    const limit =
+      callLimitMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            this.options.failed(
+              `SMC ${smcName(registers.a0)} on CPU ${cpu} did not return from secure world within ${callLimitMs} ms`,
+            );
+          }, callLimitMs);
+    const wasIdle = this.calls.size === 0;
+    this.calls.set(cpu, { cpu, number, started, resolve, reject, limit });
+    if (!wasIdle) return;
+    this.options.busy(true);
+    this.mailbox.hostSleeps = true;
+    // Done between the last look and the word that the host sleeps: no bell comes. Later than this turn of the event
+    // loop, as the caller must get its promise first.
+    if (this.mailbox.isDone(cpu, number)) queueMicrotask(() => this.collect());
+  }
+
+  /** Hand out the results that are there, and the CPUs with them to those that wait. */
+  private collect(): void {
+    for (const call of this.calls.values()) {
+      if (!this.mailbox.isDone(call.cpu, call.number)) continue;
+      this.calls.delete(call.cpu);
+      clearTimeout(call.limit);
+      this.learnDuration(call.started);
+      call.resolve(this.mailbox.results(call.cpu));
+      this.idle |= 1 << call.cpu;
+    }
+    while (this.idle !== 0) {
+      const waiter = this.waiting.shift();
+      if (waiter === undefined) break;
+      const { registers, resolve, reject } = waiter;
+      const cpu = this.takeCpu();
+      this.sleepFor(cpu, this.post(cpu, registers), performance.now(), registers, resolve, reject);
+    }
+    if (this.calls.size === 0) {
+      this.mailbox.hostSleeps = false;
+      this.options.busy(false);
+    }
+  }
+
+  private learnDuration(started: number): void {
+    this.meanDuration += newest * (performance.now() - started - this.meanDuration);
+  }
+}

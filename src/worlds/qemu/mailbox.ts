@@ -1,0 +1,116 @@
+import { type SmcRegisters, smcRegisters } from '../../protocol/conduit.js';
+import type { FatalException } from './fatal-exception.js';
+
+// The layout is firmware/layout.h's; here in 32-bit words.
+const opteeSize = 0x00 / 4;
+const polls = 0x04 / 4;
+const hostSleeps = 0x08 / 4;
+const notifications = 0x0c / 4;
+const slots = 0x100 / 4;
+const slotSize = 0x100 / 4;
+const doorbell = 0x00 / 4;
+const args = 0x08 / 4;
+const done = 0x40 / 4;
+const state = 0x44 / 4;
+const results = 0x48 / 4;
+const fatal = 0x80 / 4;
+
+const cpuAbsent = 0;
+const cpuSleeping = 2;
+
+/** MAILBOX and the most CPUs of firmware/layout.h. */
+export const mailboxAddress = 0x4010_0000;
+export const mailboxSize = 0x1000;
+export const maxCpus = 4;
+
+/**
+ * The memory through which host and firmware talk: a header and a slot a CPU. Every access is atomic and sequentially
+ * consistent: "ring the doorbell, then look who sleeps" here meets "say that I sleep, then look at the doorbell" there,
+ * and neither may be reordered.
+ */
+export class Mailbox {
+  private readonly words: Int32Array;
+
+  constructor(buffer: ArrayBuffer) {
+    this.words = new Int32Array(buffer);
+  }
+
+  /** Before reset: how large OP-TEE's image in the staging area is, in bytes. */
+  set opteeSize(bytes: number) {
+    Atomics.store(this.words, opteeSize, bytes);
+  }
+
+  /** How often an idle CPU looks at its doorbell before it sleeps. */
+  set polls(count: number) {
+    Atomics.store(this.words, polls, count);
+  }
+
+  /** Whether the firmware shall write a byte into UART0 when a call is done. */
+  set hostSleeps(sleeps: boolean) {
+    Atomics.store(this.words, hostSleeps, sleeps ? 1 : 0);
+  }
+
+  /** How often OP-TEE's asynchronous notification interrupt came. */
+  get notifications(): number {
+    return Atomics.load(this.words, notifications);
+  }
+
+  isPresent(cpu: number): boolean {
+    return Atomics.load(this.words, this.slot(cpu) + state) !== cpuAbsent;
+  }
+
+  /** Whether the CPU needs a byte with its number into UART0 to see its doorbell. */
+  isSleeping(cpu: number): boolean {
+    return Atomics.load(this.words, this.slot(cpu) + state) === cpuSleeping;
+  }
+
+  /** Have the CPU make an SMC: the call is the CPU's number `call`, one more than its last. */
+  post(cpu: number, call: number, registers: SmcRegisters): void {
+    const { words } = this;
+    const at = this.slot(cpu) + args;
+    words[at] = registers.a0;
+    words[at + 1] = registers.a1;
+    words[at + 2] = registers.a2;
+    words[at + 3] = registers.a3;
+    words[at + 4] = registers.a4;
+    words[at + 5] = registers.a5;
+    words[at + 6] = registers.a6;
+    words[at + 7] = registers.a7;
+    Atomics.store(words, this.slot(cpu) + doorbell, call);
+  }
+
+  isDone(cpu: number, call: number): boolean {
+    return Atomics.load(this.words, this.slot(cpu) + done) === call;
+  }
+
+  /** The registers after the call that is done: OP-TEE answers in the first four. */
+  results(cpu: number): SmcRegisters {
+    const at = this.slot(cpu) + results;
+    return smcRegisters(this.word(at), this.word(at + 1), this.word(at + 2), this.word(at + 3));
+  }
+
+  /** The fatal exception that ended the firmware on that CPU, if one did. */
+  fatalException(cpu: number): FatalException | undefined {
+    const at = this.slot(cpu) + fatal;
+    if (Atomics.load(this.words, at) === 0) return undefined;
+    return {
+      cpu,
+      vector: this.word(at + 1),
+      syndrome: this.doubleWord(at + 2),
+      address: this.doubleWord(at + 4),
+      faultAddress: this.doubleWord(at + 6),
+    };
+  }
+
+  private slot(cpu: number): number {
+    return slots + cpu * slotSize;
+  }
+
+  private word(index: number): number {
+    return (this.words[index] ?? 0) >>> 0;
+  }
+
+  private doubleWord(index: number): bigint {
+    return (BigInt(this.word(index + 1)) << 32n) | BigInt(this.word(index));
+  }
+}

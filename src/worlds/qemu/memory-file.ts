@@ -1,0 +1,70 @@
+import { closeSync, ftruncateSync } from 'node:fs';
+import koffi from 'koffi';
+
+// Linux's values (uapi linux/memfd.h, asm-generic/mman-common.h).
+const MFD_CLOEXEC = 1;
+const PROT_READ_WRITE = 0x1 | 0x2;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED = 0x02 | 0x20 | 0x4000 | 0x10;
+
+const loadCalls = () => {
+  const libc = koffi.load(null);
+  return {
+    memfdCreate: libc.func('int memfd_create(const char *name, unsigned int flags)'),
+    mmap: libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
+  };
+};
+let calls: ReturnType<typeof loadCalls> | undefined;
+
+/**
+ * Memory shared with another process: a file without a name (memfd), mapped here. As it has no name there is nothing
+ * to remove: the kernel frees it when the last process that has it open or mapped ends, however it ends.
+ */
+export class MemoryFile implements Disposable {
+  private constructor(
+    /** To be inherited by the other process, which finds the file as /proc/self/fd/N. */
+    readonly fd: number,
+    readonly size: number,
+    private readonly address: bigint,
+  ) {}
+
+  /**
+   * @param size bytes, a multiple of the page size.
+   * @throws Error naming the system call that failed.
+   */
+  static create(name: string, size: number): MemoryFile {
+    calls ??= loadCalls();
+    const fd: number = calls.memfdCreate(name, MFD_CLOEXEC);
+    if (fd < 0) throw new Error(`memfd_create failed: errno ${koffi.errno()}`);
+    try {
+      ftruncateSync(fd, size);
+      return new MemoryFile(fd, size, map(0n, size, MAP_SHARED, fd));
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** A part of the memory, live. */
+  view(offset: number, length: number): ArrayBuffer {
+    if (!(offset >= 0 && length > 0 && offset + length <= this.size))
+      throw new RangeError(`${length} bytes at ${offset} are outside a memory file of ${this.size} bytes`);
+    return koffi.view(this.address + BigInt(offset), length);
+  }
+
+  /**
+   * Give the memory back. Views may outlive this: they read and write private memory from now on, because an access to
+   * an address that is not mapped would end the process. The addresses stay taken, the memory behind them does not.
+   */
+  [Symbol.dispose](): void {
+    map(this.address, this.size, MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED, -1);
+    closeSync(this.fd);
+  }
+}
+
+function map(address: bigint, size: number, flags: number, fd: number): bigint {
+  calls ??= loadCalls();
+  const mapped: bigint = BigInt.asIntN(64, calls.mmap(address, size, PROT_READ_WRITE, flags, fd, 0));
+  if (mapped === -1n) throw new Error(`mmap of ${size} bytes failed: errno ${koffi.errno()}`);
+  return mapped;
+}

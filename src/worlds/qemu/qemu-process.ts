@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+
+export interface QemuOptions {
+  /** The program: a name to be found in PATH, or a path. */
+  readonly program: string;
+  /** Flash image. */
+  readonly firmware: string;
+  readonly cpus: number;
+  /** File descriptor of the RAM's memory file, and its size in bytes. */
+  readonly memoryFd: number;
+  readonly memorySize: number;
+}
+
+/** What the child's file descriptors beyond the standard three are. */
+const bellFd = 3;
+const consoleFd = 4;
+const memoryFd = 5;
+
+const maxErrorOutput = 4096;
+
+/**
+ * A QEMU that cannot outlive this process: the kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG,
+ * through setpriv), also when that is killed itself. As the parent may have ended before that was arranged, a shell
+ * compares its parent's number before it becomes QEMU.
+ */
+export class QemuProcess {
+  /** UART0, the bell in both directions. */
+  readonly bell: Duplex;
+  /** UART1, OP-TEE's secure console. */
+  readonly console: Duplex;
+  /** Resolves, in words, when the process is gone: with the exit code, the signal, or why it did not start. */
+  readonly ended: Promise<string>;
+  private errorOutput = '';
+
+  private constructor(private readonly child: ChildProcess) {
+    this.bell = child.stdio[bellFd] as Duplex;
+    this.console = child.stdio[consoleFd] as Duplex;
+    // A pipe whose other end has gone: `ended` tells it.
+    this.bell.on('error', () => undefined);
+    this.console.on('error', () => undefined);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.errorOutput = (this.errorOutput + text).slice(-maxErrorOutput);
+    });
+    this.ended = new Promise((resolve) => {
+      child.once('error', (error) => resolve(`could not be started: ${error.message}`));
+      child.once('close', (code, signal) => {
+        const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
+        resolve(this.errorOutput === '' ? how : `${how}: ${this.errorOutput.trim()}`);
+      });
+    });
+  }
+
+  static start(options: QemuOptions): QemuProcess {
+    const child = spawn(
+      'setpriv',
+      [
+        ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
+        ...[String(process.pid), options.program, ...commandLine(options)],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', options.memoryFd] },
+    );
+    return new QemuProcess(child);
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** Whether the process keeps this one alive. */
+  keepAlive(keep: boolean): void {
+    const handles = [this.child, ...this.child.stdio] as unknown as { ref?(): void; unref?(): void }[];
+    for (const handle of handles) {
+      if (keep) handle?.ref?.();
+      else handle?.unref?.();
+    }
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+}
+
+function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
+  const size = `${memorySize}B`;
+  return [
+    // Without default devices: nothing there that nobody asked for, and no option ROM to be found.
+    '-nodefaults',
+    // EL3, and memory that only TrustZone sees.
+    ...['-M', 'virt,secure=on,gic-version=3,memory-backend=ram'],
+    ...['-object', `memory-backend-file,id=ram,size=${size},mem-path=/proc/self/fd/${memoryFd},share=on`],
+    ...['-m', size],
+    ...['-accel', 'tcg,thread=multi', '-cpu', 'cortex-a57', '-smp', String(cpus)],
+    ...['-bios', firmware],
+    ...['-display', 'none', '-monitor', 'none', '-nic', 'none'],
+    ...['-chardev', `socket,id=bell,fd=${bellFd}`, '-serial', 'chardev:bell'],
+    ...['-chardev', `socket,id=console,fd=${consoleFd}`, '-serial', 'chardev:console'],
+  ];
+}

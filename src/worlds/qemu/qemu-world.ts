@@ -1,0 +1,208 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { type Conduit, ConduitError } from '../../protocol/conduit.js';
+import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
+import type { SecureWorld } from '../../protocol/secure-world.js';
+import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
+import { MailboxConduit } from './mailbox-conduit.js';
+import { MemoryFile } from './memory-file.js';
+import { opteeImage } from './optee-image.js';
+import { QemuProcess } from './qemu-process.js';
+import { type ConsoleLine, isCorePanic, SecureConsole } from './secure-console.js';
+
+export interface QemuWorldOptions {
+  /** OP-TEE's image: tee-pager_v2.bin or tee.bin of a build for PLATFORM=vexpress-qemu_armv8a. */
+  readonly optee: string;
+  /** QEMU's program (default: qemu-system-aarch64). */
+  readonly qemu?: string;
+  /** Flash image (default: the one that comes with this package). */
+  readonly firmware?: string;
+  /** CPUs, 1..4 (default 2). As many calls are inside secure world at once. */
+  readonly cpus?: number;
+  /** RAM in MiB, 64..3072 (default 256). */
+  readonly memoryMiB?: number;
+  /** How long one SMC may stay in secure world, in milliseconds (default: for ever). When it is over, the world ends. */
+  readonly callLimitMs?: number;
+  /** How long the boot may take, in milliseconds (default 20,000). */
+  readonly bootLimitMs?: number;
+  /**
+   * How long a call's result may be spun for, in microseconds (default 400): the time for which a call may block the
+   * event loop. Calls that take longer on average sleep at once.
+   */
+  readonly spinMicroseconds?: number;
+  /** Called with each line of the secure console. */
+  readonly onConsoleLine?: (line: ConsoleLine) => void;
+}
+
+// firmware/layout.h
+const ramAddress = 0x4000_0000;
+const stagingAddress = 0x4100_0000;
+/** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree and mailbox. */
+const sharedAddress = 0x4200_0000;
+/** Behind the reserved shared memory (CFG_SHMEM_SIZE). */
+const normalWorldRamAddress = 0x4220_0000;
+const mebibyte = 1 << 20;
+
+const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
+
+/**
+ * Doorbell looks of an idle CPU before it sleeps, about 0.2 ms: longer than the caller takes between two calls in a row.
+ * With fewer both sides sleep in turn, and the kernel then likes to keep them on one core.
+ */
+const polls = 10_000;
+/** How long the secure console has to be silent after a panic until its tail is complete. */
+const panicSilenceMs = 50;
+
+/** The real OP-TEE OS, in QEMU, without Linux: `QemuWorld.start(options)`. */
+export class QemuWorld implements SecureWorld {
+  readonly name = 'OP-TEE in QEMU';
+  readonly conduit: Conduit;
+  readonly memory: PhysicalMemory;
+  readonly normalWorldRam: readonly MemoryRange[];
+  private readonly console: SecureConsole;
+  private readonly interruptListeners = new Set<() => void>();
+  private readonly mailboxConduit: MailboxConduit;
+  private readonly booted: Promise<void>;
+  private resolveBoot: () => void = () => undefined;
+  private rejectBoot: (error: ConduitError) => void = () => undefined;
+  private panicTimer: NodeJS.Timeout | undefined;
+  private disposed = false;
+  private failed = false;
+
+  private constructor(
+    private readonly file: MemoryFile,
+    private readonly process: QemuProcess,
+    mailbox: Mailbox,
+    private readonly options: QemuWorldOptions,
+  ) {
+    const ram = file.size - (sharedAddress - ramAddress);
+    this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
+    this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
+    this.console = new SecureConsole((line) => this.onConsoleLine(line));
+    this.mailboxConduit = new MailboxConduit(mailbox, {
+      cpus: options.cpus ?? defaultCpus,
+      // A spinner on the only core would keep QEMU from working.
+      spinMicroseconds: availableParallelism() > 1 ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
+      callLimitMs: options.callLimitMs,
+      ready: () => this.resolveBoot(),
+      ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
+      busy: (isBusy) => process.keepAlive(isBusy),
+      failed: (reason) => this.fail(reason),
+      interrupt: () => {
+        for (const listener of this.interruptListeners) listener();
+      },
+    });
+    this.conduit = this.mailboxConduit;
+    this.booted = new Promise((resolve, reject) => {
+      this.resolveBoot = resolve;
+      this.rejectBoot = reject;
+    });
+    process.bell.on('data', () => this.mailboxConduit.onBell());
+    process.console.setEncoding('utf8').on('data', (text: string) => this.console.write(text));
+    void process.ended.then((how) => this.fail(`QEMU ${how}`));
+  }
+
+  /**
+   * Boot OP-TEE: resolves when the first CPU takes calls.
+   * @throws ConduitError with the tail of the secure console when it does not come up.
+   */
+  static async start(options: QemuWorldOptions): Promise<QemuWorld> {
+    const cpus = inRange('cpus', options.cpus ?? defaultCpus, 1, maxCpus);
+    const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
+    const firmware = options.firmware ?? shippedFirmware;
+    const image = opteeImage(await imageFile(options.optee));
+    const file = MemoryFile.create('normalworld', memorySize);
+    let world: QemuWorld;
+    try {
+      // The monitor copies 16 bytes at a time.
+      const staged = Math.ceil(image.length / 16) * 16;
+      new Uint8Array(file.view(stagingAddress - ramAddress, staged)).set(image);
+      const mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
+      mailbox.opteeSize = staged;
+      mailbox.polls = polls;
+      const process = QemuProcess.start({
+        ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
+      });
+      world = new QemuWorld(file, process, mailbox, options);
+    } catch (error) {
+      file[Symbol.dispose]();
+      throw error;
+    }
+    const { bootLimitMs = 20_000 } = options;
+    const limit = setTimeout(() => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`), bootLimitMs);
+    try {
+      await world.booted;
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  /** Process id of QEMU. */
+  get pid(): number | undefined {
+    return this.process.pid;
+  }
+
+  /**
+   * Be told each asynchronous notification interrupt of OP-TEE: time to ask for GET_ASYNC_NOTIF_VALUE.
+   * @returns a function that ends it.
+   */
+  onInterrupt(listener: () => void): () => void {
+    this.interruptListeners.add(listener);
+    return () => this.interruptListeners.delete(listener);
+  }
+
+  /** End QEMU and give the memory back. Calls still inside end with a ConduitError. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.fail('the world was closed');
+    clearTimeout(this.panicTimer);
+    this.process.keepAlive(true);
+    this.process.kill();
+    await this.process.ended;
+    this.file[Symbol.dispose]();
+  }
+
+  private onConsoleLine(line: ConsoleLine): void {
+    // A panicked OP-TEE still prints its call stack, then nothing ever again.
+    if (this.panicTimer !== undefined) this.panicTimer.refresh();
+    else if (isCorePanic(line)) this.panicTimer = setTimeout(() => this.fail('OP-TEE panicked'), panicSilenceMs);
+    this.options.onConsoleLine?.(line);
+  }
+
+  private fail(reason: string): void {
+    if (this.failed) return;
+    this.failed = true;
+    const { tail } = this.console;
+    const error = new ConduitError(tail === '' ? reason : `${reason}\nThe secure console ends with:\n${tail}`);
+    this.mailboxConduit.fail(error);
+    this.rejectBoot(error);
+    this.process.kill();
+  }
+}
+
+const defaultQemu = 'qemu-system-aarch64';
+const defaultCpus = 2;
+const defaultMemoryMiB = 256;
+const defaultSpinMicroseconds = 400;
+
+async function imageFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`no OP-TEE image: ${(error as Error).message}; get one with: npx normalworld optee fetch`, {
+      cause: error,
+    });
+  }
+}
+
+function inRange(name: string, value: number, low: number, high: number): number {
+  if (!(Number.isInteger(value) && value >= low && value <= high))
+    throw new RangeError(`${name} is ${value}, allowed are integers ${low}..${high}`);
+  return value;
+}

@@ -1,0 +1,284 @@
+import type { Clock } from '../../clock/clock.js';
+import { machineClock } from '../../clock/clock.js';
+import type { Random } from '../../clock/random.js';
+import { seededRandom } from '../../clock/random.js';
+import type { Schedule } from '../../clock/schedule.js';
+import { immediateSchedule } from '../../clock/schedule.js';
+import type { Conduit, SmcRegisters } from '../../protocol/conduit.js';
+import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
+import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
+import type { MemoryRange } from '../../protocol/physical-memory.js';
+import { pageSize } from '../../protocol/physical-memory.js';
+import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
+import { deviceEnumerationPta } from './applications/device-enumeration.js';
+import type { SecureWorldEvent } from './core.js';
+import { Core } from './core.js';
+import { entryFast } from './entry-fast.js';
+import type { Faults } from './faults.js';
+import { NonSecureMemory } from './non-secure-memory.js';
+import type { NotificationDriver } from './notif.js';
+import { start } from './routine.js';
+import { Spmc } from './spmc.js';
+import { TaManager } from './ta-manager.js';
+import type { ThreadState } from './thread.js';
+import { stdSmcEntry } from './thread-optee-smc.js';
+import type { TrustedApplication } from './trusted-application.js';
+
+/** How a simulated secure world is made. What is left out is as in OP-TEE 4.5 for QEMU's Arm board. */
+export interface SimulatedWorldOptions {
+  /**
+   * How OP-TEE is reached: raw SMCs when left out; with `ffa` it is a partition under a secure partition manager, has no
+   * reserved memory, and its capabilities are those of FF-A.
+   */
+  readonly abi?: 'smc' | 'ffa';
+  /** CFG_NUM_THREADS: 2. */
+  readonly threads?: number;
+  /** What GET_THREAD_COUNT answers: as many; `false`: it is an unknown function. */
+  readonly announcedThreads?: number | false;
+  /** 64 MiB at 0x40000000; page-aligned. */
+  readonly dram?: MemoryRange;
+  /** A part of DRAM: 2 MiB at 0x42000000; `false`: none. */
+  readonly reservedShm?: MemoryRange | false;
+  /** Capabilities, true unless switched off. */
+  readonly dynamicShm?: boolean;
+  readonly memrefNull?: boolean;
+  readonly rpcArg?: boolean;
+  readonly asyncNotif?: boolean;
+
+  readonly trustedApplications?: readonly TrustedApplication[];
+  readonly clock?: Clock;
+  readonly schedule?: Schedule;
+  readonly random?: Random;
+  readonly faults?: Faults;
+  /** What secure world's drivers do with asynchronous notifications; nothing when left out. */
+  readonly notificationDriver?: NotificationDriver;
+  /** Is told what happens inside. */
+  readonly trace?: (event: SecureWorldEvent) => void;
+}
+
+/** A thread context as plain data, for reports. */
+export interface ThreadReport {
+  readonly id: number;
+  readonly state: ThreadState;
+  /** What it was entered for, `invoke` for example; empty when it is free. */
+  readonly activity: string;
+  /** Name (or UUID) of the application that the call is for; empty when it is for none. */
+  readonly application: string;
+  /** The command of an invoke. */
+  readonly command: number;
+  /** What it asked the normal world for; empty when it is not suspended. */
+  readonly request: string;
+}
+
+const mebibyte = 1024 * 1024;
+const defaultDram: MemoryRange = { base: 0x4000_0000, size: 64 * mebibyte };
+const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte };
+
+/**
+ * OP-TEE, simulated in the process: it answers the same SMCs, at the same physical addresses, with the same bytes as the
+ * real one. Its trusted applications are written in TypeScript.
+ *
+ * Not simulated, and refused where it is asked for: virtualization, protected memory and the secure data path,
+ * messages that cross pages which do not adjoin. A trusted
+ * application finds no cryptography, no secure storage and no sessions to other applications here.
+ *
+ * What nothing suspends is answered at once. What waits, waits for promises and for the clock given, so that with a
+ * virtual clock and a seeded schedule a run can be repeated exactly.
+ */
+export class SimulatedWorld implements SecureWorld, Conduit {
+  readonly name = 'simulated';
+  readonly abi: 'smc' | 'ffa';
+  /** Stands between the normal world and OP-TEE where they talk FF-A. */
+  private readonly spmc: Spmc | undefined;
+  readonly memory: NonSecureMemory;
+  readonly normalWorldRam: readonly MemoryRange[];
+  private readonly core: Core;
+  private readonly manager: TaManager;
+  private death: ConduitError | undefined;
+
+  /** @throws RangeError when there could be no board like that. */
+  constructor(options: SimulatedWorldOptions = {}) {
+    const threads = options.threads ?? 2;
+    const dram = options.dram ?? defaultDram;
+    this.abi = options.abi ?? 'smc';
+    const ffa = this.abi === 'ffa';
+    const reservedShm = ffa || options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
+    if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
+    for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
+      if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
+        throw new RangeError(
+          `memory 0x${range.base.toString(16)}, 0x${range.size.toString(16)} bytes: not in pages of DRAM`,
+        );
+    this.memory = new NonSecureMemory(dram, reservedShm);
+    this.normalWorldRam = reservedShm === undefined ? [dram] : without(dram, reservedShm);
+    this.core = new Core(
+      {
+        threads,
+        announcedThreads: options.announcedThreads === false ? undefined : (options.announcedThreads ?? threads),
+        dynamicShm: ffa || (options.dynamicShm ?? true),
+        memrefNull: ffa || (options.memrefNull ?? true),
+        rpcArg: ffa || (options.rpcArg ?? true),
+        asyncNotif: options.asyncNotif ?? true,
+        ffa,
+      },
+      this.memory,
+      options.clock ?? machineClock,
+      options.schedule ?? immediateSchedule,
+      options.random ?? seededRandom(0),
+      options.faults ?? {},
+      options.trace,
+      options.notificationDriver ?? {},
+    );
+    const given = options.trustedApplications ?? [];
+    // One of the caller's own with the same UUID takes its place.
+    const applications = [deviceEnumerationPta(given), ...given];
+    this.manager = new TaManager(this.core, new Map(applications.map((ta) => [ta.uuid, ta])));
+    const { ffaShares } = this.core;
+    this.spmc =
+      ffaShares === undefined
+        ? undefined
+        : new Spmc(this.core, ffaShares, {
+            enter: (call) => this.enter(call),
+            resume: (call) => this.resume(call),
+          });
+  }
+
+  /** Memory shared over FF-A and not reclaimed. */
+  get ffaShareCount(): number {
+    return this.core.ffaShares?.count ?? 0;
+  }
+
+  get notificationInterrupt(): InterruptSource {
+    return this.core.asyncNotif;
+  }
+
+  /**
+   * Something happened in secure world that the normal world is to know: a value becomes pending, the interrupt comes.
+   * @param value 1..63; 0 asks for bottom half processing.
+   * @returns false when the normal world takes no notifications.
+   * @throws RangeError for another value; over FF-A for all but 0, which is the one notification that OP-TEE has there.
+   */
+  notify(value: number): boolean {
+    if (this.abi === 'ffa' && value !== 0) throw new RangeError(`notification value ${value} over FF-A`);
+    return this.core.asyncNotif.send(value);
+  }
+
+  get conduit(): Conduit {
+    return this;
+  }
+
+  /** Every thread context as it stands. */
+  get threads(): readonly ThreadReport[] {
+    return this.core.threads.map(({ id, state, activity, application, command, request }) => ({
+      id,
+      state,
+      activity,
+      application,
+      command,
+      request,
+    }));
+  }
+
+  /** Sessions that are open. */
+  get sessionCount(): number {
+    return this.manager.sessionCount;
+  }
+
+  /** Objects of shared memory that secure world holds. */
+  get sharedMemoryCount(): number {
+    return this.core.registeredShm.size;
+  }
+
+  /**
+   * An interrupt for the normal world: every application that computes leaves secure world with FOREIGN_INTR.
+   * @returns how many did.
+   */
+  interrupt(): number {
+    let interrupted = 0;
+    for (const thread of this.core.threads) {
+      if (thread.interrupt === undefined) continue;
+      thread.interrupt();
+      interrupted++;
+    }
+    return interrupted;
+  }
+
+  smc(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    if (this.death !== undefined) return Promise.reject(this.death);
+    const { faults } = this.core;
+    const replaced = faults.smc?.(call);
+    if (replaced !== undefined) return replaced;
+    const answer = this.handle(call);
+    if (faults.smcReturn === undefined) return answer;
+    const alter = (registers: SmcRegisters) => faults.smcReturn?.(registers, call) ?? registers;
+    return answer instanceof Promise ? answer.then(alter) : alter(answer);
+  }
+
+  /** Calls that are inside never return. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.die(new Error('it was closed'));
+  }
+
+  private handle(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    if (this.spmc !== undefined) return this.spmc.smc(call);
+    if (isFastCall(call.a0)) return entryFast(this.core, call);
+    if (call.a0 === OpteeSmc.returnFromRpc) return this.resume(call);
+    return this.enter(call);
+  }
+
+  /** thread_alloc_and_run(). */
+  private enter(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    const thread = this.core.allocateThread();
+    if (thread === undefined) return threadLimit;
+    let code: number | Promise<number>;
+    try {
+      code = start(stdSmcEntry(this.core, this.manager, thread, call));
+    } catch (error) {
+      return Promise.reject(this.die(error));
+    }
+    if (typeof code === 'number') {
+      thread.free();
+      return smcRegisters(code);
+    }
+    code.then(
+      (late) => {
+        thread.free();
+        thread.leave(smcRegisters(late));
+      },
+      (error: unknown) => this.die(error),
+    );
+    return thread.outcome();
+  }
+
+  /** thread_resume_from_rpc(). */
+  private resume(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    const thread = this.core.threads[call.a3];
+    const { schedule } = this.core;
+    const go = () => (thread?.resume(call) ? thread.outcome() : smcRegisters(OpteeSmcReturn.eresume));
+    if (thread === undefined || !schedule.decides) return go();
+    return schedule.point(`secure thread ${thread.id}`, 'resume').then(go);
+  }
+
+  private die(cause: unknown): ConduitError {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    this.death ??= new ConduitError(`the simulated secure world is dead: ${why}`, { cause });
+    for (const thread of this.core.threads) thread.fail(this.death);
+    return this.death;
+  }
+}
+
+/** Registers a1..a3 of an ETHREAD_LIMIT are what secure world happened to leave there. */
+const threadLimit = smcRegisters(OpteeSmcReturn.ethreadLimit);
+
+function contains(outer: MemoryRange, inner: MemoryRange): boolean {
+  return inner.size > 0 && inner.base >= outer.base && inner.base + inner.size <= outer.base + outer.size;
+}
+
+function without(range: MemoryRange, hole: MemoryRange): MemoryRange[] {
+  const end = range.base + range.size;
+  const holeEnd = hole.base + hole.size;
+  return [
+    { base: range.base, size: hole.base - range.base },
+    { base: holeEnd, size: end - holeEnd },
+  ].filter(({ size }) => size > 0);
+}

@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest';
+import { sleep } from '../../src/clock/clock.js';
+import { ControlledSchedule, randomPick } from '../../src/clock/controlled-schedule.js';
+import { seededRandom } from '../../src/clock/random.js';
+import { VirtualClock } from '../../src/clock/virtual-clock.js';
+
+test('time jumps from timer to timer, equal ones in the order in which they were set', async () => {
+  const clock = new VirtualClock();
+  const log: string[] = [];
+  const at = (ms: number, name: string) => clock.setTimer(ms, () => log.push(`${clock.now()} ${name}`));
+  at(3_600_000, 'late');
+  at(5, 'first');
+  at(5, 'second');
+  at(0, 'at once');
+  const cancel = at(5, 'never');
+  cancel();
+  expect(await clock.run()).toBe('quiet');
+  expect(log).toEqual(['0 at once', '5 first', '5 second', '3600000 late']);
+});
+
+test('all that a timer sets off happens before the next one', async () => {
+  const clock = new VirtualClock();
+  const log: string[] = [];
+  clock.setTimer(1, async () => {
+    for (let step = 0; step < 100; step++) await undefined;
+    log.push('a hundred promises later');
+  });
+  clock.setTimer(2, () => log.push('next timer'));
+  await clock.run();
+  expect(log).toEqual(['a hundred promises later', 'next timer']);
+});
+
+test('a run ends at its limit, and goes on from there', async () => {
+  const clock = new VirtualClock();
+  let rang = false;
+  clock.setTimer(100, () => {
+    rang = true;
+  });
+  expect(await clock.run({ limitMs: 99 })).toBe('limit');
+  expect(rang).toBe(false);
+  await clock.advance(100);
+  expect([rang, clock.now()]).toEqual([true, 100]);
+});
+
+test('a run waits for work outside virtual time before time moves', async () => {
+  const clock = new VirtualClock();
+  const log: string[] = [];
+  clock.setTimer(1, () => log.push('timer'));
+  const outside = (async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    log.push('outside');
+  })();
+  void clock.outside(outside);
+  await clock.run();
+  expect(log).toEqual(['outside', 'timer']);
+});
+
+async function order(seed: number): Promise<string> {
+  const clock = new VirtualClock();
+  const schedule = new ControlledSchedule(randomPick(seededRandom(seed)));
+  const log: string[] = [];
+  const actor = async (name: string) => {
+    for (const step of ['one', 'two', 'three']) {
+      await schedule.point(name, step);
+      log.push(`${name} ${step}`);
+      await sleep(clock, 1);
+    }
+  };
+  for (const name of ['a', 'b', 'c']) void actor(name);
+  expect(await clock.run({ schedule })).toBe('quiet');
+  expect(log).toHaveLength(9);
+  return log.join();
+}
+
+test('a seed gives the same order again, seeds give different ones', async () => {
+  const orders = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(order));
+  expect(await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(order))).toEqual(orders);
+  expect(new Set(orders).size).toBeGreaterThan(1);
+});
+
+test('a run stops when it is told to, with actors still held', async () => {
+  const clock = new VirtualClock();
+  const schedule = new ControlledSchedule(() => 0);
+  void schedule.point('actor', 'step');
+  expect(await clock.run({ schedule, until: () => schedule.held.length > 0 })).toBe('stopped');
+  expect(schedule.held).toMatchObject([{ actor: 'actor', step: 'step' }]);
+});

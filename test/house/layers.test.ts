@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const source = resolve(import.meta.dirname, '../../src');
+
+interface SourceFile {
+  readonly path: string;
+  readonly lines: number;
+  /** Files of the project that it imports, relative to src; packages and Node modules as they are written. */
+  readonly imports: readonly string[];
+}
+
+const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = readFileSync(join(source, path), 'utf8');
+    // A worker is reached by its URL.
+    const imports = [
+      ...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms),
+      ...text.matchAll(/new URL\('([^']+\.js)', import\.meta\.url\)/g),
+    ].map(([, target = '']) =>
+      target.startsWith('.')
+        ? relative(source, resolve(source, dirname(path), target)).replace(/\.js$/, '.ts')
+        : target,
+    );
+    return { path, lines: text.split('\n').length, imports };
+  });
+
+const importsOf = (folder: string) =>
+  files
+    .filter(({ path }) => path.startsWith(folder))
+    .flatMap(({ path, imports }) => imports.map((each) => [path, each]));
+
+describe('the house', () => {
+  it('has a core that runs without Node', () => {
+    const core = ['protocol/', 'clock/', 'trace/', 'tee/', 'optee/', 'client/', 'worlds/simulated/', 'open-world.ts'];
+    const offenders = core
+      .flatMap(importsOf)
+      .concat(importsOf('supplicant/'))
+      .filter(([path]) => !path?.includes('/node/'))
+      .filter(([, target]) => target?.startsWith('node:') || target?.includes('/node/'));
+    expect(offenders).toEqual([]);
+  });
+
+  it('keeps the driver and the worlds apart', () => {
+    const upper = ['optee/', 'tee/', 'client/', 'supplicant/'];
+    expect(upper.flatMap(importsOf).filter(([, target]) => target?.startsWith('worlds/'))).toEqual([]);
+    expect(importsOf('worlds/').filter(([, target]) => upper.some((folder) => target?.startsWith(folder)))).toEqual([]);
+  });
+
+  it('builds upwards: the ground floor knows nothing above it', () => {
+    expect(
+      importsOf('protocol/').filter(([, target]) => target?.includes('/') && !target.startsWith('protocol/')),
+    ).toEqual([]);
+    expect(importsOf('tee/').filter(([, target]) => target?.startsWith('optee/'))).toEqual([]);
+  });
+
+  it('has no file that nobody can reach', () => {
+    const doors = ['index.ts', 'testing.ts', 'client/index.ts', 'cli/main.ts', 'trace/index.ts', 'trace/node/index.ts'];
+    const imported = new Set(files.flatMap(({ imports }) => imports));
+    expect(files.map(({ path }) => path).filter((path) => !imported.has(path) && !doors.includes(path))).toEqual([]);
+  });
+
+  it('has no file too long to read', () => {
+    expect(files.filter(({ lines }) => lines > 420).map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
+  });
+});

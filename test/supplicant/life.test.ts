@@ -1,0 +1,239 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../src/clock/virtual-clock.js';
+import { openTee, RpcCommand, startSupplicant, type Tee, trustedApplication } from '../../src/index.js';
+import { TeeResult } from '../../src/protocol/tee-result.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import { MemoryTaStore, rpcMemref, rpcValue, simulatedTaImage } from '../../src/testing.js';
+
+const storing = trustedApplication({
+  uuid: '11111111-0000-4000-8000-000000000001',
+  kind: 'user',
+  singleInstance: true,
+  create: () => ({
+    async invokeCommand(call) {
+      const memory = await call.allocateRpcMemory(4096);
+      const value = rpcValue('output');
+      const bytes = rpcMemref('output', memory.mobj, 16);
+      const result = await call.rpc(RpcCommand.plugin, [value, bytes]);
+      await call.freeRpcMemory(memory);
+      return result;
+    },
+  }),
+});
+
+const images = new MemoryTaStore();
+images.set(storing.uuid, simulatedTaImage(storing));
+
+let clock: VirtualClock;
+let tee: Tee;
+
+async function open(): Promise<void> {
+  clock = new VirtualClock();
+  tee = await openTee({ clock, supplicant: false, trustedApplications: [storing] });
+}
+
+const withPlugin = (plugin: SupplicantService) => ({
+  taStores: [images],
+  services: new Map([[RpcCommand.plugin as number, plugin]]),
+  onError: () => {},
+});
+
+const messageOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'resolved',
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+
+afterEach(async () => {
+  await tee.close();
+  expect(tee.sharedMemoryInUse).toBe(0);
+});
+
+describe('a supplicant that is not there', () => {
+  it('is waited for, and whoever asks learns who waits for what', async () => {
+    await open();
+    const opening = tee.openContext({ label: 'shop' }).openSession(storing.uuid);
+    await clock.run();
+    expect(tee.waiting()).toMatchObject({
+      calls: [{ context: 'shop', purpose: 'open-session', waitsFor: 'a supplicant to come: LOAD_TA', since: 0 }],
+      supplicantRequests: ['LOAD_TA'],
+    });
+    startSupplicant(tee, { taStores: [images] });
+    await opening;
+    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [] });
+  });
+
+  it('is not waited for by a kernel client, which is told why', async () => {
+    await open();
+    const message = await messageOf(tee.openKernelContext().openSession(storing.uuid));
+    expect(message).toContain('LOAD_TA: there is no supplicant, and a kernel client does not wait for one');
+    expect(message).toContain('TEEC_ERROR_COMMUNICATION');
+  });
+
+  it('does not hold up a client that died, nor the end of the TEE', async () => {
+    await open();
+    const client = tee.openContext();
+    const opening = messageOf(client.openSession(storing.uuid));
+    await clock.run();
+    await client.kill();
+    expect(await opening).toContain('LOAD_TA: the client died before a supplicant came');
+    expect(tee.waiting().supplicantRequests).toEqual([]);
+    void messageOf(tee.openContext().openSession(storing.uuid));
+    await clock.run();
+  });
+});
+
+describe('a supplicant that leaves', () => {
+  it('leaves COMMUNICATION behind, with the reason, and the next one serves again', async () => {
+    await open();
+    let answer: (result: number) => void = () => {};
+    const slow = startSupplicant(
+      tee,
+      withPlugin(
+        () =>
+          new Promise((resolve) => {
+            answer = resolve;
+          }),
+      ),
+    );
+    const session = await tee.openContext().openSession(storing.uuid);
+    const before = tee.sharedMemoryInUse;
+    const invoked = messageOf(session.invoke(0));
+    await clock.run();
+    const left = slow[Symbol.asyncDispose]();
+    expect(await invoked).toContain('PLUGIN: the supplicant left while it served this');
+    expect(tee.sharedMemoryInUse).toBeGreaterThan(before);
+
+    startSupplicant(
+      tee,
+      withPlugin(() => TeeResult.SUCCESS),
+    );
+    await session.invoke(0);
+    // Only now does the first one stop to write to its memory.
+    answer(TeeResult.SUCCESS);
+    await left;
+    expect(tee.sharedMemoryInUse).toBe(before);
+  });
+
+  it('keeps for the next one what it had not taken', async () => {
+    await open();
+    tee.supplicantDevice.queue.attach();
+    const opening = tee.openContext().openSession(storing.uuid);
+    await clock.run();
+    tee.supplicantDevice.queue.detach();
+    expect(tee.waiting().supplicantRequests).toEqual(['LOAD_TA']);
+    startSupplicant(tee, { taStores: [images] });
+    await opening;
+  });
+});
+
+describe('two supplicants', () => {
+  it('cannot have the place at once: the second is told BUSY and the first goes on', async () => {
+    await open();
+    const first = startSupplicant(tee, { taStores: [images] });
+    expect(() => startSupplicant(tee)).toThrow(/TEEC_ERROR_BUSY/);
+    await (await tee.openContext().openSession(storing.uuid)).close();
+    await first[Symbol.asyncDispose]();
+    startSupplicant(tee, { taStores: [images] });
+    await (await tee.openContext().openSession(storing.uuid)).close();
+  });
+});
+
+describe('a supplicant that misbehaves', () => {
+  it('cannot answer a request twice, nor one that there never was', async () => {
+    await open();
+    const { queue } = tee.supplicantDevice;
+    queue.attach();
+    const opening = messageOf(tee.openContext().openSession(storing.uuid));
+    const request = await queue.receive();
+    if (request === undefined) throw new Error('no request');
+    expect(queue.send(request.id, TeeResult.ERROR_ITEM_NOT_FOUND)).toBe(true);
+    expect(() => queue.send(request.id, TeeResult.SUCCESS)).toThrow(/ITEM_NOT_FOUND/);
+    expect(() => queue.send(4711, TeeResult.SUCCESS)).toThrow(/4711/);
+    expect(await opening).toContain('ITEM_NOT_FOUND');
+  });
+
+  it('and never answers is named by waiting(), and given up when the client dies', async () => {
+    await open();
+    let end: (result: number) => void = () => {};
+    startSupplicant(
+      tee,
+      withPlugin(
+        () =>
+          new Promise((resolve) => {
+            end = resolve;
+          }),
+      ),
+    );
+    const client = tee.openContext({ label: 'patient' });
+    const session = await client.openSession(storing.uuid);
+    const invoked = messageOf(session.invoke(0));
+    await clock.advance(1000);
+    expect(tee.waiting().calls).toMatchObject([{ context: 'patient', waitsFor: 'the supplicant: PLUGIN' }]);
+    await client.kill();
+    expect(await invoked).toContain('PLUGIN: the client died before the supplicant had answered');
+    // The single-instance TA is free again. The memory that the service has stays until it is through.
+    await tee.openContext().openSession(storing.uuid);
+    const held = tee.sharedMemoryInUse;
+    end(TeeResult.SUCCESS);
+    await clock.run();
+    expect(tee.sharedMemoryInUse).toBe(held - 4096);
+  });
+
+  const rubbish: readonly [string, SupplicantService, RegExp][] = [
+    ['no result at all', (() => undefined) as unknown as SupplicantService, /GENERIC/],
+    ['a negative result', () => -1, /GENERIC/],
+    ['a result that is no integer', () => 0.5, /GENERIC/],
+    ['a result of 33 bits', () => 2 ** 32, /GENERIC/],
+    ['an error that is no TEE result', () => Promise.reject(new Error('disk on fire')), /GENERIC/],
+    [
+      'a value that is no number',
+      ([value]) => {
+        if (value?.type === 'value') value.a = Number.NaN;
+        return TeeResult.SUCCESS;
+      },
+      /COMMUNICATION.*|parameter 0 with NaN/,
+    ],
+    [
+      'a negative size',
+      ([, bytes]) => {
+        if (bytes?.type === 'memref') bytes.size = -1;
+        return TeeResult.SUCCESS;
+      },
+      /parameter 1 with -1/,
+    ],
+    [
+      'a size beyond exact numbers',
+      ([, bytes]) => {
+        if (bytes?.type === 'memref') bytes.size = 2 ** 60;
+        return TeeResult.SUCCESS;
+      },
+      /parameter 1 with 1152921504606847000/,
+    ],
+  ];
+
+  it.each(rubbish)('by %s gives the call an error, and the next request is served', async (_, service, message) => {
+    await open();
+    let bad = true;
+    startSupplicant(
+      tee,
+      withPlugin((params) => (bad ? service(params) : TeeResult.SUCCESS)),
+    );
+    const session = await tee.openContext().openSession(storing.uuid);
+    const before = tee.sharedMemoryInUse;
+    expect(await messageOf(session.invoke(0))).toMatch(message);
+    bad = false;
+    await session.invoke(0);
+    expect(tee.sharedMemoryInUse).toBe(before);
+  });
+
+  it('by a raw answer that is no result gets told, and the call gets COMMUNICATION', async () => {
+    await open();
+    const { queue } = tee.supplicantDevice;
+    queue.attach();
+    const opening = messageOf(tee.openContext().openSession(storing.uuid));
+    const request = await queue.receive();
+    expect(() => queue.send(request?.id ?? 0, Number.NaN)).toThrow(/BAD_PARAMETERS/);
+    expect(await opening).toContain('LOAD_TA: the supplicant answered NaN, which is no result');
+  });
+});

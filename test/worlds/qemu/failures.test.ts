@@ -1,0 +1,127 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ConduitError, smcRegisters } from '../../../src/protocol/conduit.js';
+import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
+import { onRealOptee, startWorld, whyNot } from './real-optee.js';
+
+const shipped = new URL('../../../firmware/normalworld.bin', import.meta.url);
+/** ubfx w16, w0, #24, #6: on the way of every call, its owner. */
+const ownerCheck = 0x5318_7410;
+/** b . */
+const branchToItself = 0x1400_0000;
+const threadCount = smcRegisters(OpteeSmc.getThreadCount);
+
+describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), () => {
+  let scratch: string;
+  beforeAll(async () => {
+    scratch = await mkdtemp(join(tmpdir(), 'normalworld-'));
+  });
+  afterAll(async () => {
+    await rm(scratch, { recursive: true });
+  });
+
+  /** The shipped firmware with one instruction, found by its encoding, replaced by another. */
+  async function patched(instruction: number, by: number): Promise<string> {
+    const image = await readFile(shipped);
+    const encoded = Buffer.alloc(4);
+    encoded.writeUInt32LE(instruction);
+    const at = image.indexOf(encoded);
+    expect(at).toBeGreaterThan(0);
+    image.writeUInt32LE(by, at);
+    const path = join(scratch, `${by.toString(16)}.bin`);
+    await writeFile(path, image);
+    return path;
+  }
+
+  it('tells a fatal exception of the firmware in words', async () => {
+    await using world = await startWorld({ firmware: await patched(ownerCheck, 0) });
+    const failed = world.conduit.smc(threadCount);
+    await expect(failed).rejects.toThrow(
+      /^fatal exception on CPU 0 in the EL3 firmware: synchronous exception from the same level at ELR 0x[0-9a-f]+, ESR 0x2000000 \(unknown or undefined instruction\), FAR 0x/,
+    );
+    await expect(failed).rejects.toBeInstanceOf(ConduitError);
+    await expect(world.conduit.smc(threadCount), 'every later call').rejects.toThrow(/EL3 firmware/);
+  });
+
+  it('says that QEMU died, with the tail of the secure console', async () => {
+    await using world = await startWorld();
+    expect(await world.conduit.smc(threadCount)).toMatchObject({ a0: 0 });
+    process.kill(world.pid ?? 0, 'SIGKILL');
+    let failure: unknown;
+    // The signal takes its time: until it has arrived, calls are answered or end with the error.
+    while (failure === undefined)
+      failure = await (async () => world.conduit.smc(threadCount))().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    expect(failure).toBeInstanceOf(ConduitError);
+    expect(String(failure)).toMatch(/QEMU was ended by SIGKILL.*secure console ends with:.*Primary CPU switching/s);
+  });
+
+  it('says why QEMU did not start', async () => {
+    await expect(startWorld({ qemu: '/does/not/exist' })).rejects.toThrow(
+      /QEMU exited with code 127: .*does\/not\/exist/,
+    );
+    await expect(startWorld({ firmware: '/no/firmware' })).rejects.toThrow(/QEMU exited with code 1: .*no\/firmware/);
+  });
+
+  it('ends a boot that does not come to its end', async () => {
+    const endless = join(scratch, 'endless.bin');
+    const code = Buffer.alloc(4);
+    code.writeUInt32LE(branchToItself);
+    await writeFile(endless, code);
+    await expect(startWorld({ optee: endless, bootLimitMs: 300 })).rejects.toThrow('OP-TEE did not boot within 300 ms');
+  });
+
+  it('ends with a call that does not return within its limit', async () => {
+    const firmware = await patched(ownerCheck, branchToItself);
+    await using world = await startWorld({ firmware, callLimitMs: 100 });
+    await expect(world.conduit.smc(threadCount)).rejects.toThrow(
+      'SMC GET_THREAD_COUNT on CPU 0 did not return from secure world within 100 ms',
+    );
+  });
+
+  it('says that OP-TEE panicked, with all that it said of it', async () => {
+    const optee = join(scratch, 'panicking.bin');
+    await writeFile(
+      optee,
+      printer("E/TC:0 0 Panic 'no memory' at core/mm/x.c:12 <boot>\nE/TC:0 0 Call stack:\nE/TC:0 0  0x1\n"),
+    );
+    await expect(startWorld({ optee })).rejects.toThrow(/^OP-TEE panicked\n.*Panic 'no memory'.*Call stack:\n.* 0x1$/s);
+  });
+
+  it('refuses what cannot be', async () => {
+    await expect(startWorld({ cpus: 5 })).rejects.toThrow('cpus is 5, allowed are integers 1..4');
+    await expect(startWorld({ memoryMiB: 1 })).rejects.toThrow('memoryMiB is 1, allowed are integers 64..3072');
+    const empty = join(scratch, 'empty.bin');
+    await writeFile(empty, '');
+    await expect(startWorld({ optee: empty })).rejects.toThrow('the OP-TEE image is empty');
+  });
+
+  it('rejects the calls that are inside when it is closed', async () => {
+    const world = await startWorld();
+    const calls = Array.from({ length: 10 }, () => (async () => world.conduit.smc(threadCount))());
+    const settled = Promise.allSettled(calls);
+    await world[Symbol.asyncDispose]();
+    for (const result of await settled)
+      if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(ConduitError);
+    await expect(world.conduit.smc(threadCount)).rejects.toThrow('the world was closed');
+  });
+});
+
+/** A program at S-EL1 that prints a text on the secure console and then stands still. */
+function printer(text: string): Buffer {
+  const instructions = [
+    0x1000_00c0, // adr  x0, text
+    0xd2a1_2081, // mov  x1, #0x09040000
+    0x3840_1402, // ldrb w2, [x0], #1
+    0x3400_0002, // cbz  w2, .
+    0xb900_0022, // str  w2, [x1]
+    0x17ff_fffd, // b    the ldrb
+  ];
+  const code = Buffer.alloc(4 * instructions.length);
+  for (const [index, instruction] of instructions.entries()) code.writeUInt32LE(instruction, 4 * index);
+  return Buffer.concat([code, Buffer.from(`${text}\0`)]);
+}

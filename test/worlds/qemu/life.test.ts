@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { smcRegisters } from '../../../src/protocol/conduit.js';
+import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
+import { onRealOptee, startWorld, whyNot } from './real-optee.js';
+
+const program = fileURLToPath(new URL('start-world.js', import.meta.url));
+const shipped = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
+
+/** Processes with the path in their command line, but for `except`. */
+function processesWith(path: string, except?: number): string[] {
+  return readdirSync('/proc').filter((entry) => {
+    if (!/^\d+$/.test(entry) || Number(entry) === except) return false;
+    try {
+      return readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes(path);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Look again and again, letting the event loop turn, until it is so; the test's own limit ends what never is. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(setImmediate);
+}
+
+/** Resolves when the program says that it has reached the stage. */
+async function stageReached(child: ChildProcess, stage: string): Promise<void> {
+  if (child.stdout === null) throw new Error('no output to read');
+  for await (const line of createInterface({ input: child.stdout })) if (line === stage) return;
+  throw new Error(`the program ended before it was ${stage}`);
+}
+
+describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), () => {
+  let scratch: string;
+  /** A name of our own, by which the processes of this test are told from others'. */
+  let firmware: string;
+  beforeAll(async () => {
+    expect(existsSync(new URL('../../../dist', import.meta.url)), 'npm run build goes before').toBe(true);
+    scratch = await mkdtemp(join(tmpdir(), 'normalworld-'));
+    firmware = join(scratch, 'firmware.bin');
+    await copyFile(shipped, firmware);
+  });
+  afterAll(async () => {
+    await rm(scratch, { recursive: true });
+  });
+
+  it.each(['spawning', 'booting', 'idle', 'calling'])(
+    'leaves nothing when its process is killed while %s',
+    async (stage) => {
+      const child = spawn(process.execPath, [program, firmware], { stdio: ['ignore', 'pipe', 'inherit'] });
+      if (stage === 'spawning') await until(() => processesWith(firmware, child.pid).length > 0);
+      else await stageReached(child, stage);
+      const closed = once(child, 'exit');
+      child.kill('SIGKILL');
+      await closed;
+      await until(() => processesWith(firmware).length === 0);
+    },
+  );
+
+  it('leaves nothing after many starts and stops in a row', async () => {
+    const files = readdirSync('/dev/shm');
+    for (let run = 0; run < 10; run++) {
+      await using world = await startWorld({ firmware, cpus: 1 + (run % 4) });
+      expect(await world.conduit.smc(smcRegisters(OpteeSmc.getThreadCount))).toMatchObject({ a0: 0, a1: 2 });
+    }
+    expect(processesWith(firmware)).toEqual([]);
+    expect(readdirSync('/dev/shm').filter((name) => !files.includes(name) && name.includes('normalworld'))).toEqual([]);
+  });
+
+  it('gives the memory back, and a window into it stays harmless', async () => {
+    const world = await startWorld({ firmware });
+    const window = world.memory.window(world.normalWorldRam[0]?.base ?? 0, 4096);
+    window.fill(0x5a);
+    const mapped = () => readFileSync('/proc/self/maps', 'utf8').includes('memfd:normalworld');
+    expect(mapped()).toBe(true);
+    await world[Symbol.asyncDispose]();
+    expect(mapped()).toBe(false);
+    window.fill(1);
+    expect(window[0]).toBe(1);
+  });
+});
