@@ -2,9 +2,11 @@
  * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, and of
  * many sessions. Compare figures of one run; machines drift.
  */
+import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
 import { benchSessions } from './sessions.js';
+import { benchTrace } from './trace.js';
 
 const json = process.argv.includes('--json');
 const say = (text) => {
@@ -24,8 +26,16 @@ say('From client to trusted application and back, one value parameter, one core,
 const invoke = await benchInvoke({ progress: process.stderr.isTTY && !json });
 table([invoke]);
 
+say('The same call over FF-A and over raw SMCs');
+const ffa = await benchFfa();
+table([ffa]);
+
 say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
 
-if (json) console.log(JSON.stringify({ queue, invoke, sessions }));
+say('The trace: invokes per second without and with a recorder');
+const trace = await benchTrace();
+table(trace);
+
+if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace, ffa }));

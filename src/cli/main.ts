@@ -6,11 +6,15 @@ import { addExploreCommand } from './explore.js';
 import { addOpteeCommand } from './optee.js';
 import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run.js';
+import { addTopCommand } from './top.js';
+import { addTraceCommand } from './trace.js';
 
 const program = new Command('normalworld').description('The OP-TEE driver of Linux in TypeScript');
 addRunCommand(program);
 addExploreCommand(program);
 addReplayCommand(program);
+addTraceCommand(program);
+addTopCommand(program);
 addConformCommand(program);
 addOpteeCommand(program);
 addDoctorCommand(program);

@@ -73,6 +73,8 @@ export interface OpenCall {
   asleep: number;
   /** Those of them during which a thread that it may use was free. */
   besideFree: number;
+  /** Calls of its class that began later and ended while it slept. */
+  overtaken: number;
   /** The last wake-up of another's return that went to a call that did not sleep, while this one did. */
   passedOver: SwallowedWakeUp | undefined;
 }
@@ -179,6 +181,7 @@ export class RunJournal {
         };
         break;
       case 'queue-wake': {
+        if (!event.asleep) break;
         const { asleep, besideFree } = this.sleepOf(call);
         this.asleep--;
         call.asleep = asleep;
@@ -206,9 +209,18 @@ export class RunJournal {
       case 'call-end':
         this.calls.delete(call.id);
         this.lastEnded = call;
+        if (this.asleep > 0) this.countOvertaken(call);
         break;
       default:
         break;
+    }
+  }
+
+  private countOvertaken(ended: OpenCall): void {
+    for (const call of this.calls.values()) {
+      // In the order in which they began.
+      if (call.id > ended.id) return;
+      if (call.state.at === 'queue' && call.system === ended.system) call.overtaken++;
     }
   }
 
@@ -233,6 +245,7 @@ export class RunJournal {
       thread: undefined,
       asleep: 0,
       besideFree: 0,
+      overtaken: 0,
       passedOver: undefined,
     };
     this.calls.set(call.id, call);
