@@ -6,6 +6,7 @@ import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
 import { Trace } from './trace/trace.js';
+import { MemoryFile } from './worlds/qemu/memory-file.js';
 import { opteeFolder } from './worlds/qemu/optee-folder.js';
 import { QemuWorld, type QemuWorldOptions } from './worlds/qemu/qemu-world.js';
 import {
@@ -22,6 +23,8 @@ export interface OpenTeeOptions extends OpenWorldOptions {
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
   readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule'>;
+  /** Keep the simulated world's RAM in a file, so that clients in other processes can share memory with it. */
+  readonly memoryFile?: boolean;
   /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
   readonly qemu?: Partial<QemuWorldOptions>;
   /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
@@ -81,6 +84,7 @@ function simulatedWorld(options: OpenTeeOptions): SecureWorld {
   return new SimulatedWorld({
     clock: options.clock ?? machineClock,
     ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+    ...(options.memoryFile ? { dramFile: (size: number) => MemoryFile.create('normalworld', size) } : {}),
     ...options.simulated,
     trustedApplications: options.trustedApplications ?? [],
   });
