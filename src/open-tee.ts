@@ -4,6 +4,7 @@ import { type OpenWorldOptions, openWorld } from './open-world.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
+import { nodeSockets } from './supplicant/node/node-sockets.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
 import { Trace } from './trace/trace.js';
 import { MemoryFile } from './worlds/qemu/memory-file.js';
@@ -51,6 +52,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
       supplicant === false
         ? false
         : {
+            sockets: nodeSockets,
             ...(options.storageFolder === undefined ? {} : { fileSystem: new FolderFileSystem(options.storageFolder) }),
             ...supplicant,
             // The caller's stores come first: a test may put a broken image there.

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
+import { socketDescriptor } from '../supplicant/node/socket-descriptor.js';
 import type { ClientIdentity } from '../tee/login.js';
 
 /**
@@ -39,14 +40,6 @@ const calls = () => {
   return loaded;
 };
 
-/** The socket's descriptor. @throws Error when it is closed. */
-function descriptor(socket: Socket): number {
-  // Not in Node's documentation, but there since its beginning, and the only way to the number.
-  const { fd } = (socket as unknown as { readonly _handle: { readonly fd?: number } | null })._handle ?? {};
-  if (fd === undefined || fd < 0) throw new Error('the connection is closed');
-  return fd;
-}
-
 /** A process that connected. */
 export interface Peer {
   readonly pid: number;
@@ -56,7 +49,7 @@ export interface Peer {
 
 /** Who connected: the kernel's word, not the client's. */
 export function peerOf(socket: Socket): Peer {
-  const fd = descriptor(socket);
+  const fd = socketDescriptor(socket);
   const credentials = option(fd, SO_PEERCRED, 12);
   const groups = option(fd, SO_PEERGROUPS, 4 * maxGroups);
   return {
@@ -98,6 +91,6 @@ export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void 
     controlLength: control.length,
     flags: 0,
   };
-  const sent = Number(calls().sendmsg(descriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
+  const sent = Number(calls().sendmsg(socketDescriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
   if (sent !== bytes.length) throw new Error(`sendmsg failed: errno ${koffi.errno()}`);
 }
