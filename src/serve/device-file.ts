@@ -8,6 +8,7 @@ import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Errno, ErrnoError } from './errno.js';
+import { KeptMemory } from './kept-memory.js';
 import { fixedArg, invalid, invokeReply, openSessionReply, parseInvoke, parseOpenSession } from './tee-ioctl.js';
 import { Operation, tokenSize } from './wire.js';
 
@@ -29,6 +30,8 @@ export class DeviceFile {
   private readonly context: TeeContext;
   /** By the client's ids. */
   private readonly shm = new Map<number, TeeShm>();
+  /** Given back, but not to the driver. Closing the context does that. */
+  private readonly kept = new KeptMemory();
   private lastShmId = 0;
   private opened = true;
   /** Calls whose caller waits for them. */
@@ -89,7 +92,7 @@ export class DeviceFile {
     const size = body.readBigUInt64LE(sizeAt);
     if (size === 0n) throw invalid('shared memory of 0 bytes');
     if (size > BigInt(maxSharedMemorySize)) throw new ErrnoError(Errno.ENOMEM, `shared memory of ${size} bytes`);
-    const shm = await this.device.allocateShm(this.context, Math.ceil(Number(size) / pageSize) * pageSize);
+    const shm = await this.pages(Math.ceil(Number(size) / pageSize) * pageSize);
     do this.lastShmId = (this.lastShmId % lastId) + 1;
     while (this.shm.has(this.lastShmId));
     this.shm.set(this.lastShmId, shm);
@@ -102,7 +105,9 @@ export class DeviceFile {
     if (shm === undefined) return;
     this.shm.delete(id);
     try {
-      await this.device.freeShm(this.context, shm);
+      // While a call uses it, it must not become somebody else's; and a file that is closed makes no more wishes.
+      const keep = this.opened && shm.unshared && this.kept.keep(shm);
+      if (!keep) await this.device.freeShm(this.context, shm);
     } finally {
       this.endIfUnused();
     }
@@ -129,6 +134,19 @@ export class DeviceFile {
         this.endIfUnused();
       },
     };
+  }
+
+  private async pages(size: number): Promise<TeeShm> {
+    const kept = this.kept.take(size);
+    if (kept !== undefined) return kept;
+    try {
+      return await this.device.allocateShm(this.context, size);
+    } catch (error) {
+      const others = this.kept.takeAll();
+      if (others.length === 0) throw error;
+      for (const shm of others) await this.device.freeShm(this.context, shm);
+      return this.device.allocateShm(this.context, size);
+    }
   }
 
   private version(body: Buffer): Buffer {
