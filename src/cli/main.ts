@@ -2,10 +2,13 @@
 import { Command } from 'commander';
 import { addConformCommand } from './conform.js';
 import { addDoctorCommand } from './doctor.js';
+import { addExecCommand } from './exec.js';
 import { addExploreCommand } from './explore.js';
 import { addOpteeCommand } from './optee.js';
 import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run.js';
+import { addServeCommand } from './serve.js';
+import { addXtestCommand } from './xtest.js';
 
 const program = new Command('normalworld').description('The OP-TEE driver of Linux in TypeScript');
 addRunCommand(program);
@@ -13,5 +16,8 @@ addExploreCommand(program);
 addReplayCommand(program);
 addConformCommand(program);
 addOpteeCommand(program);
+addServeCommand(program);
+addExecCommand(program);
+addXtestCommand(program);
 addDoctorCommand(program);
 await program.parseAsync();
