@@ -65,6 +65,7 @@ export function brokenInState(model: QueueModel): number {
       case 'ready':
       case 'limited':
       case 'returned':
+      case 'leaving':
       case 'releasing':
         quiet = false;
         break;
@@ -79,7 +80,7 @@ export function brokenInState(model: QueueModel): number {
         }
         break;
     }
-    if (queue.holdsClaim(waiter)) {
+    if (stage !== 'leaving' && queue.holdsClaim(waiter)) {
       if (system) systemClaims++;
       else normalClaims++;
     }

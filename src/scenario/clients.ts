@@ -79,16 +79,18 @@ export class Clients {
     }
   }
 
-  /** Let the active clients go about their work; resolves when all that end have ended. */
+  /** Let the active clients go about their work; resolves when all that end have ended, if there are such. */
   async work(): Promise<void> {
     const ends: Promise<void>[] = [];
+    // These do not end, unless they fail.
+    const others: Promise<void>[] = [new Promise(() => {})];
     this.active.forEach((running, index) => {
       for (let caller = 0; caller < running.client.callers; caller++) {
         const work = this.caller(running, seededRandom(mixed(this.seed, index, caller)));
-        if (Number.isFinite(running.client.repeat)) ends.push(work);
+        (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
-    await Promise.all(ends);
+    await Promise.race([Promise.all(others), ...(ends.length > 0 ? [Promise.all(ends)] : [])]);
   }
 
   /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */

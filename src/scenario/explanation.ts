@@ -16,6 +16,7 @@ export interface Evidence {
   /** All sessions could be opened. */
   readonly opened: boolean;
   readonly end: RunEnd;
+  readonly duration: number;
   /** When the run began, by the clock of its trace, in milliseconds. */
   readonly from: number;
   readonly journal: RunJournal;
@@ -38,10 +39,11 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
   if (stuck.size > 0) return { outcome: 'deadlock', explanation: deadlockSentences(evidence, needs, stuck) };
   const starved = [
     ...(evidence.opened ? [] : ['Not all sessions could be opened.']),
-    ...(evidence.end === 'stopped' ? [] : hopelessSentences(evidence, needs)),
+    ...hopelessSentences(evidence, needs),
     ...evidence.clients.flatMap((client) => lateSentences(evidence, client)),
     ...(evidence.end === 'limit' ? cutSentences(evidence) : []),
   ];
+  if (evidence.end === 'quiet' && starved.length === 0) starved.push(...quietSentences(evidence));
   const failed = failureSentences(evidence);
   if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...failed] };
   return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...failed] };
@@ -54,15 +56,20 @@ function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need
   for (const { call, why } of hopeless.slice(0, mostDescribed)) {
     const name = capital(callName(call));
     switch (why) {
-      case 'lost-wake-up':
-        // While others move, one of them may yet wake it.
-        if (evidence.end !== 'quiet') break;
+      case 'lost-wake-up': {
+        // While others move, one of them may yet wake it: it counts as starved when that takes too long.
+        const { besideFree } = evidence.journal.sleepOf(call);
+        const quiet = evidence.end === 'quiet';
+        if (!quiet && besideFree < evidence.duration * longBesideFree) break;
         sentences.push(
-          `${name} sleeps for ever beside ${freeWords(evidence)}: ${whyForgotten(evidence, call)}.`,
+          `${name} ${quiet ? 'sleeps for ever' : `has slept ${formatTime(besideFree)}`} beside ` +
+            `${freeWords(evidence)}: ${whyForgotten(evidence, call)}.`,
           ...passedOverSentences(evidence, call),
         );
         break;
+      }
       case 'no-thread':
+        if (evidence.end === 'stopped') break;
         sentences.push(`${name} cannot enter although nobody is inside: secure world answers ETHREAD_LIMIT.`);
         break;
       case 'never-answered':
@@ -81,6 +88,19 @@ function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need
     sentences.push(`${others} more ${others === 1 ? 'call waits' : 'calls wait'} with it.`);
   return sentences;
 }
+
+/** What is left when nothing moves any more, and no reason is known. */
+function quietSentences({ journal }: Evidence): string[] {
+  const calls = [...journal.calls.values()];
+  return [
+    'Nothing moves any more.',
+    ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${predicament(call)}.`),
+    ...(calls.length > mostDescribed ? [`${calls.length - mostDescribed} more calls wait with it.`] : []),
+  ];
+}
+
+/** The part of a run after which a call that sleeps beside a free thread, and still does at the end, is starved. */
+const longBesideFree = 0.1;
 
 /** The most calls that are described one by one. */
 const mostDescribed = 3;

@@ -1,4 +1,5 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import type { TraceRecorder } from '../trace/trace.js';
 import type { Scenario } from './scenario.js';
 import type { RunResult, ScenarioResult } from './scenario-result.js';
 import { ScenarioRun } from './scenario-run.js';
@@ -9,6 +10,8 @@ export interface RunScenarioOptions {
   /** Disciplines to run under; those of the scenario when left out. */
   readonly queues?: readonly DisciplineName[];
   readonly onProgress?: (progress: Progress) => void;
+  /** What records the run under a discipline, from before its world is opened. */
+  readonly record?: (queue: DisciplineName) => TraceRecorder;
 }
 
 /** How far a scenario has come; told often. */
@@ -35,7 +38,7 @@ export async function runScenario(scenario: Scenario, options: RunScenarioOption
       onProgress &&
       ((time: number, calls: number) =>
         onProgress({ queue, run, runs: queues.length, time, limit: scenario.limit, calls }));
-    runs.push(await runUnder(scenario, queue, seed, report));
+    runs.push(await runUnder(scenario, queue, seed, report, options.record?.(queue)));
   }
   return { title: scenario.title, about: scenario.about, seed, runs };
 }
@@ -45,8 +48,11 @@ async function runUnder(
   queue: DisciplineName,
   seed: number,
   report: ((time: number, calls: number) => void) | undefined,
+  recorder: TraceRecorder | undefined,
 ): Promise<RunResult> {
   const run = new ScenarioRun(scenario, queue, seed);
+  run.trace.describe({ title: scenario.title });
+  if (recorder !== undefined) run.trace.attach(recorder);
   const opened = await run.until(run.open());
   if (opened === 'stopped') {
     run.begin();

@@ -7,6 +7,7 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { Trace } from '../trace/trace.js';
 import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
+import { tracedWorld } from '../worlds/simulated/traced-world.js';
 import { scenarioApplications, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
 import { type Evidence, explain } from './explanation.js';
@@ -17,7 +18,6 @@ import type { Scenario } from './scenario.js';
 import type { ClientResult, RunResult } from './scenario-result.js';
 import { scenarioServices } from './services.js';
 import { ThreadRecorder } from './thread-recorder.js';
-import { watchWakeUps } from './wake-ups.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
@@ -26,7 +26,7 @@ const preemptionStream = 0x2545_f491;
 export class ScenarioRun {
   private readonly clock = new VirtualClock();
   private readonly schedule: ControlledSchedule;
-  private readonly trace = new Trace(this.clock);
+  readonly trace = new Trace(this.clock);
   private readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
   readonly clients: Clients;
@@ -56,7 +56,7 @@ export class ScenarioRun {
       clock,
       schedule: this.schedule,
       random: seededRandom(seed),
-      faults: scenarioFaults(scenario, this.applications),
+      ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
     });
     this.recorder = new ThreadRecorder(world, now);
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
@@ -85,7 +85,6 @@ export class ScenarioRun {
             },
           },
     });
-    watchWakeUps(trace, journal, () => this.tee?.queueState());
     await this.clients.open(this.tee);
   }
 
@@ -119,13 +118,15 @@ export class ScenarioRun {
       },
     });
     if (this.failure !== undefined) throw this.failure.error;
+    // The clock stands at the last event; whoever waits has waited until the limit.
+    if (end === 'limit') await this.clock.advance(limitMs - this.clock.now());
     return end;
   }
 
   /** @param opened all sessions could be opened. */
   result(opened: boolean, end: RunEnd): RunResult {
     const { scenario, queue, journal, recorder } = this;
-    const duration = end === 'limit' ? scenario.limit : this.clock.now() - this.from;
+    const duration = this.clock.now() - this.from;
     const systemSessions = this.systemSessions();
     const clients = Array.from(this.clients.records.values(), (record): ClientResult => {
       const { client, latencies, failures } = record;
@@ -147,6 +148,7 @@ export class ScenarioRun {
       queue,
       opened,
       end,
+      duration,
       from: this.from,
       journal,
       clients,

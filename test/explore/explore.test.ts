@@ -140,6 +140,23 @@ describe('the search', () => {
     expect(await states([2, 2, 1, '3*N,2*S'])).toBe(48_796);
   });
 
+  it.each(LINUX)(
+    '%s: a wake-up in the middle of another caller leaving adds states, and breaks nothing more',
+    async (name) => {
+      for (const setting of [
+        [2, 2, 1, '2*N,2*S'],
+        [2, 1, 1, '2*N,S+S'],
+        [0, 2, 0, '4*N'],
+      ] as const) {
+        const config = configuration(name, setting);
+        const [coarse, fine] = [await explore(config), await explore({ ...config, fine: true })];
+        expect(fine.states).toBeGreaterThan(coarse.states);
+        // A schedule in which a caller passes its own completion on is one step longer.
+        expect(Object.keys(broken(fine))).toEqual(Object.keys(broken(coarse)));
+      }
+    },
+  );
+
   it('says bounded, not holds, where a bound ended it', async () => {
     const bounded = await explore(configuration('linux-6.8', [2, 1, 1, '3*N+N,S+S']), { maxStates: 10 });
     expect(bounded.bound).toBe('states');

@@ -102,10 +102,39 @@ describe('a run', () => {
     expect(clients.find(({ name }) => name === 'one')).toMatchObject({ calls: 2, unanswered: 0 });
   });
 
+  it('goes on to its limit when nobody ends', async () => {
+    const { outcome, duration, clients } = await only(
+      single('limit: 1s').replace('repeat: 2', 'repeat: forever, every: 100ms'),
+    );
+    expect([outcome, duration, clients[0]?.calls]).toEqual(['finished', 1000, 10]);
+  });
+
   it('is starved when a call comes after its deadline', async () => {
     const { outcome, clients, explanation } = await only(single().replace('repeat: 2,', 'repeat: 2, deadline: 10ms,'));
     expect([outcome, clients[0]?.late]).toEqual(['starved', 2]);
     expect(explanation[0]).toBe('2 of 2 calls of one took longer than their deadline of 10 ms.');
+  });
+
+  it('is starved when one sleeps beside a free thread, though others go on', async () => {
+    const text = `
+title: swallowed
+limit: 2s
+applications:
+  ta: { kind: user, commands: { long: [{ compute: 1min }], short: [{ compute: 20ms }] } }
+clients:
+  long: { application: ta, repeat: forever, every: 1s, steps: [{ invoke: long }] }
+  short: { application: ta, start: 10ms, steps: [{ invoke: short }] }
+  sleeper: { application: ta, repeat: forever, start: 20ms, every: 1s, steps: [{ invoke: short }] }
+  later: { application: ta, start: 3s, steps: [{ invoke: short }] }
+`;
+    const { outcome, explanation } = await only(text, { queues: ['linux-6.8'] });
+    expect(outcome).toBe('starved');
+    expect(explanation.slice(0, 2)).toEqual([
+      expect.stringMatching(/^Call \d+ \(sleeper, short\) has slept 1\.97 s beside a free thread \(1\)/),
+      expect.stringMatching(/^Swallowed wake-up: when call \d+ \(short, short\) returned, at 30 ms, .* \(long, long\)/),
+    ]);
+    const { clients } = await only(text);
+    expect(clients.find(({ name }) => name === 'sleeper')).toMatchObject({ calls: 2, unanswered: 0, max: 30 });
   });
 
   it('lets a passive client make one call at a time', async () => {
@@ -183,6 +212,23 @@ describe('faults', () => {
     expect(explanation).toEqual(['1 call of one failed with TEEC_ERROR_TARGET_DEAD.']);
     expect(clients[0]).toMatchObject({ failed: 1, unanswered: 0 });
     expect(clients[0]?.calls).toBeGreaterThanOrEqual(61);
+  });
+
+  it('a pseudo-TA that panics takes secure world with it', async () => {
+    const { outcome, explanation, clients } = await only(`
+title: panic
+applications:
+  pta: { kind: pseudo, commands: { go: [{ compute: 1ms }, { rpc: fs }] } }
+services:
+  fs: { steps: [{ wait: 1ms }] }
+clients:
+  one: { application: pta, count: 3, repeat: 5, steps: [{ invoke: go }] }
+faults: { panics: [{ application: pta, command: go, nth: 4 }] }
+`);
+    // Every call gets an answer all the same, also those that were inside or asleep.
+    expect(outcome).toBe('finished');
+    expect(clients[0]).toMatchObject({ unanswered: 0, failed: 3 });
+    expect(explanation).toEqual(['3 calls of one failed with TEEC_ERROR_COMMUNICATION.']);
   });
 
   it('without a supplicant no application can be loaded', async () => {

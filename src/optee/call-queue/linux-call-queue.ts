@@ -81,12 +81,21 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   }
 
   leave(waiter: CallWaiter): void {
+    if (this.beginLeave(waiter)) this.endLeave(waiter);
+  }
+
+  beginLeave(waiter: CallWaiter): boolean {
     expectPhase(waiter, 'entered', 'leave');
     this.listOf(waiter).remove(waiter);
     this.unclaim(waiter);
     this.completeOne();
+    if (!waiter.completed) waiter.phase = 'outside';
+    return waiter.completed;
+  }
+
+  endLeave(waiter: CallWaiter): void {
     // A completion that came while this caller was inside was meant for a sleeper: pass it on.
-    if (waiter.completed) this.completeOne();
+    this.completeOne();
     waiter.completed = false;
     waiter.phase = 'outside';
   }

@@ -17,6 +17,13 @@ export interface StorableCallQueue extends CallQueue {
    * callers only go to sleep, which needs no lock.
    */
   readonly thinksOnThreadLimit: boolean;
+  /**
+   * `leave` in two halves, where a completion given in the first can be consumed before the second (which Linux's lock
+   * does not prevent: `wait_for_completion()` needs none).
+   * @returns whether there is a second half.
+   */
+  beginLeave?(waiter: CallWaiter): boolean;
+  endLeave?(waiter: CallWaiter): void;
   /** Which of `waiterLists` the waiter stands on, judged by its class. */
   listIndex(waiter: CallWaiter): number;
   /** Writes the counters; those that grow without deciding anything are written as 0. */

@@ -1,9 +1,29 @@
 import type { MsgArg } from '../../protocol/optee-msg.js';
 import { smcName } from '../../protocol/optee-smc.js';
+import type { Trace } from '../../trace/trace.js';
+import type { SecureWorldEvent } from './core.js';
 import type { Faults } from './faults.js';
 
+/** What a simulated world takes so that what happens in it, and the faults that it makes, are events of a trace. */
+export function tracedWorld(
+  trace: Trace,
+  faults: Faults | undefined,
+): { readonly trace: (event: SecureWorldEvent) => void; readonly faults?: Faults } {
+  const tell = (what: string) => {
+    if (trace.on) trace.emit({ type: 'simulated-fault', what });
+  };
+  return {
+    trace: (event) => {
+      if (!trace.on) return;
+      if (event.type === 'log') trace.emit({ type: 'secure-console', line: event.text });
+      else trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
+    },
+    ...(faults && { faults: tellFaults(faults, tell) }),
+  };
+}
+
 /** The same faults, each told to `tell` when it strikes. A hook that is not there stays away: it would cost every call. */
-export function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
+function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
   const { smc, smcReturn, message, answer, rpc, refuseMemory, trustedApplication } = faults;
   const hex = (value: number) => `0x${value.toString(16)}`;
   const change = (what: string, hook: (message: MsgArg) => void) => (live: MsgArg) => {
