@@ -8,11 +8,13 @@ import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run.js';
 import { addTopCommand } from './top.js';
 import { addTraceCommand } from './trace.js';
+import { addViewCommand } from './view.js';
 
 const program = new Command('normalworld').description('The OP-TEE driver of Linux in TypeScript');
 addRunCommand(program);
 addExploreCommand(program);
 addReplayCommand(program);
+addViewCommand(program);
 addTraceCommand(program);
 addTopCommand(program);
 addConformCommand(program);
