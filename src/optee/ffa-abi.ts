@@ -49,8 +49,17 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     const handle = slot.shm.secureWorldId;
     const rpcState: RpcState = { call, message: slot.rpcMessage(msg.paramCount), pageList: undefined };
     const waiter = new CallWaiter(call.id);
-    if (trace.on) trace.callBegin(call.id, call.context.label, call.purpose, call.session, call.system, 0);
     let step = callQueue.enter(waiter, call.system);
+    let entersAtOnce = step === 'call' && !schedule.decides;
+    if (trace.on)
+      trace.callBegin(
+        call.id,
+        call.context.label,
+        call.purpose,
+        call.session,
+        call.system,
+        entersAtOnce ? OpteeSmc.callWithRegdArg : 0,
+      );
     if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
     let resuming = false;
     let resumeInfo = 0;
@@ -60,30 +69,33 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
       for (;;) {
         const functionId = resuming ? OpteeSmc.returnFromRpc : OpteeSmc.callWithRegdArg;
         if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(functionId));
-        if (trace.on) trace.worldEnter(call.id, functionId);
+        if (trace.on && !entersAtOnce) trace.worldEnter(call.id, functionId);
+        entersAtOnce = false;
         const answer = resuming
           ? this.link.direct(OpteeFfa.yieldingCallResume, 0, 0, 0, resumeInfo)
           : this.link.direct(OpteeFfa.yieldingCallWithArg, lower32(handle), upper32(handle), slot.offset);
         const returned = answer instanceof Promise ? await answer : answer;
         smcReturn = smcReturnOf(returned);
-        if (returned.a3 !== 0) {
-          if (smcReturn !== OpteeSmcReturn.ethreadLimit || resuming) throw this.refused(call, returned, resuming);
+        if (smcReturn === OpteeSmcReturn.ok) {
+          back = true;
+          break;
+        }
+        if (returned.a3 === 0) {
+          if (trace.on) trace.worldExit(call.id, smcReturn, returned.a7);
+          if (returned.a4 === OpteeFfaReturn.rpcCommand) await this.rpc.command(rpcState, 0);
+          else if (returned.a4 !== OpteeFfaReturn.interrupt)
+            this.optee.violation(call.id, `a yielding call returns with ${returned.a4}, which is not known`);
+          resuming = true;
+          resumeInfo = returned.a7;
+        } else if (smcReturn === OpteeSmcReturn.ethreadLimit && !resuming) {
           if (trace.on) trace.worldExit(call.id, smcReturn);
           trace.waker = call.id;
           step = callQueue.threadLimit(waiter);
           if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
-          continue;
-        }
-        if (returned.a4 === OpteeFfaReturn.done) {
+        } else {
           back = true;
-          break;
+          throw this.refused(call, returned, resuming);
         }
-        if (trace.on) trace.worldExit(call.id, smcReturn, returned.a7);
-        if (returned.a4 === OpteeFfaReturn.rpcCommand) await this.rpc.command(rpcState, 0);
-        else if (returned.a4 !== OpteeFfaReturn.interrupt)
-          this.optee.violation(call.id, `a yielding call returns with ${returned.a4}, which is not known`);
-        resuming = true;
-        resumeInfo = returned.a7;
       }
     } catch (error) {
       if (error instanceof ConduitError)

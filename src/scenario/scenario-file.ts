@@ -143,7 +143,11 @@ function completed(file: ScenarioFile): Scenario {
     queues: file.queues ?? ['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'],
     limit: file.limit ?? defaultLimitMs,
     preemption: file.preemption ?? noTime,
-    secureWorld: { threads, announced: file.secureWorld?.announced ?? threads },
+    secureWorld: {
+      threads,
+      announced: file.secureWorld?.announced ?? threads,
+      abi: file.secureWorld?.abi ?? 'smc',
+    },
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
     clients: mapped(file.clients, clientOf),

@@ -18,7 +18,6 @@ import type { Scenario } from './scenario.js';
 import type { ClientResult, RunResult } from './scenario-result.js';
 import { scenarioServices } from './services.js';
 import { ThreadRecorder } from './thread-recorder.js';
-import { watchWakeUps } from './wake-ups.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
@@ -59,8 +58,9 @@ export class ScenarioRun {
     this.schedule = new ControlledSchedule(pick);
     this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
     this.applications = scenarioApplications(scenario, this.journal);
-    const { threads, announced } = scenario.secureWorld;
+    const { threads, announced, abi } = scenario.secureWorld;
     this.world = new SimulatedWorld({
+      abi,
       threads,
       announcedThreads: announced === 0 ? false : announced,
       trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
@@ -96,7 +96,6 @@ export class ScenarioRun {
             },
           },
     });
-    watchWakeUps(trace, journal, () => this.tee?.queueState());
     await this.clients.open(this.tee);
   }
 

@@ -137,6 +137,7 @@ export const scenarioSchema = fields('a scenario', {
   secureWorld: fields('the secure world', {
     threads: wholeNumber(1, mostThreads).optional(),
     announced: wholeNumber(0, mostThreads).optional(),
+    abi: oneOf(['smc', 'ffa']).optional(),
   }).optional(),
   applications: named('a mapping from names to applications', application),
   services: z

@@ -28,6 +28,8 @@ export interface SecureWorldSettings {
   readonly threads: number;
   /** What GET_THREAD_COUNT answers, whether it is true or not; 0: nothing. */
   readonly announced: number;
+  /** How OP-TEE is reached. Over FF-A nothing is announced. */
+  readonly abi: 'smc' | 'ffa';
 }
 
 export interface ScenarioApplication {

@@ -42,6 +42,7 @@ export class ThreadRecorder {
     const { world } = this;
     return {
       name: world.name,
+      abi: world.abi,
       memory: world.memory,
       normalWorldRam: world.normalWorldRam,
       conduit: { smc: (registers) => this.smc(registers) },

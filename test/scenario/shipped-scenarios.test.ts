@@ -13,6 +13,7 @@ const shipped = (name: string): Scenario => parseScenario(readFileSync(resolve(f
 const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'rpmb-scmi-deadlock.yaml': ['deadlock', 'finished', 'finished', 'finished'],
   'rpmb-scmi-no-system-session.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
+  'ffa-scmi-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'finished'],
   'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],

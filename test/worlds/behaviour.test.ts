@@ -7,13 +7,13 @@ import {
   openTee,
   type Parameters,
   type Tee,
-  type TraceEvent,
   temporary,
   value,
 } from '../../src/index.js';
 import { TeeOrigin, TeeResult } from '../../src/protocol/tee-result.js';
 import { uuidVersion5 } from '../../src/protocol/uuid.js';
 import { Door } from '../support/door.js';
+import { happened } from '../support/happened.js';
 import {
   InvokeTestsCommand,
   invokeTests,
@@ -241,17 +241,6 @@ for (const [name, world] of Object.entries(worlds)) {
       await expect(session.invoke(OsTestCommand.wait, [value.input(5)])).rejects.toEqual(
         error('ERROR_BAD_STATE', 'COMMS'),
       );
-    });
-  });
-}
-
-/** Resolves when the trace has such an event. */
-function happened(tee: Tee, such: (event: TraceEvent) => boolean): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = tee.trace.listen((event) => {
-      if (!such(event)) return;
-      stop();
-      resolve();
     });
   });
 }
