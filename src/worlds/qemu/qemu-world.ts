@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
-import type { SecureWorld } from '../../protocol/secure-world.js';
+import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -60,8 +60,15 @@ export class QemuWorld implements SecureWorld {
   readonly conduit: Conduit;
   readonly memory: PhysicalMemory;
   readonly normalWorldRam: readonly MemoryRange[];
+  /** SPI 187, which OP-TEE puts into the device tree for its asynchronous notifications. */
+  readonly notificationInterrupt: InterruptSource = {
+    listen: (handler) => {
+      this.interruptHandlers.add(handler);
+      return () => this.interruptHandlers.delete(handler);
+    },
+  };
   private readonly console: SecureConsole;
-  private readonly interruptListeners = new Set<() => void>();
+  private readonly interruptHandlers = new Set<() => void>();
   private readonly mailboxConduit: MailboxConduit;
   private readonly booted: Promise<void>;
   private resolveBoot: () => void = () => undefined;
@@ -90,7 +97,7 @@ export class QemuWorld implements SecureWorld {
       busy: (isBusy) => process.keepAlive(isBusy),
       failed: (reason) => this.fail(reason),
       interrupt: () => {
-        for (const listener of this.interruptListeners) listener();
+        for (const handler of this.interruptHandlers) handler();
       },
     });
     this.conduit = this.mailboxConduit;
@@ -145,15 +152,6 @@ export class QemuWorld implements SecureWorld {
   /** Process id of QEMU. */
   get pid(): number | undefined {
     return this.process.pid;
-  }
-
-  /**
-   * Be told each asynchronous notification interrupt of OP-TEE: time to ask for GET_ASYNC_NOTIF_VALUE.
-   * @returns a function that ends it.
-   */
-  onInterrupt(listener: () => void): () => void {
-    this.interruptListeners.add(listener);
-    return () => this.interruptListeners.delete(listener);
   }
 
   /** End QEMU and give the memory back. Calls still inside end with a ConduitError. */
