@@ -3,6 +3,7 @@ import type { OpteeDriver } from '../optee/optee-driver.js';
 import { waitsFor } from '../optee/rpc-in-service.js';
 import type { SecureWorldInfo } from '../optee/smc-probe.js';
 import type { SupplicantQueue } from '../optee/supplicant-queue.js';
+import type { PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
 import type { ClientIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
@@ -49,7 +50,7 @@ export class Tee implements AsyncDisposable {
     readonly info: SecureWorldInfo,
     private readonly driver: OpteeDriver,
     private readonly identity: ClientIdentity,
-    private readonly world: AsyncDisposable,
+    private readonly world: SecureWorld,
   ) {
     this.device = new TeeDevice(driver);
   }
@@ -114,6 +115,11 @@ export class Tee implements AsyncDisposable {
   } {
     const { driver } = this;
     return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };
+  }
+
+  /** Shared memory lies in this file, which other processes can map; undefined when the world's memory is in none. */
+  get memoryFile(): PhysicalMemoryFile | undefined {
+    return this.world.memoryFile;
   }
 
   /** It is disposed of when the TEE closes, before the world goes. */

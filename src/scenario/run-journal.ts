@@ -102,8 +102,11 @@ export class RunJournal {
   private beginning: Invocation | undefined;
   private lastInvocation = 0;
   private lastRequest = 0;
-  /** The call that ended last. */
-  lastEnded: OpenCall | undefined;
+  /**
+   * A call that was given a wake-up, in the step that is under way, although it does not sleep: Linux's queues keep
+   * sleepers and callers inside on one list.
+   */
+  private uselesslyWoken: OpenCall | undefined;
   /** Calls asleep in the queue. */
   asleep = 0;
   /** System calls that entered when no other thread was free. */
@@ -181,7 +184,10 @@ export class RunJournal {
         };
         break;
       case 'queue-wake': {
-        if (!event.asleep) break;
+        if (!event.asleep) {
+          this.uselesslyWoken ??= call;
+          break;
+        }
         const { asleep, besideFree } = this.sleepOf(call);
         this.asleep--;
         call.asleep = asleep;
@@ -208,8 +214,11 @@ export class RunJournal {
         break;
       case 'call-end':
         this.calls.delete(call.id);
-        this.lastEnded = call;
-        if (this.asleep > 0) this.countOvertaken(call);
+        if (this.asleep > 0) {
+          this.countOvertaken(call);
+          if (this.uselesslyWoken !== undefined) this.noteSwallowed(call, this.uselesslyWoken, event.time);
+        }
+        this.uselesslyWoken = undefined;
         break;
       default:
         break;
@@ -222,6 +231,13 @@ export class RunJournal {
       if (call.id > ended.id) return;
       if (call.state.at === 'queue' && call.system === ended.system) call.overtaken++;
     }
+  }
+
+  /** A call returned, its wake-up went to one that was awake, and others sleep on. */
+  private noteSwallowed(from: OpenCall, to: OpenCall, time: number): void {
+    this.swallowed++;
+    const swallowed = { time, from, to, inside: to.state.at === 'secure' || to.state.at === 'rpc' };
+    for (const call of this.calls.values()) if (call.state.at === 'queue') call.passedOver = swallowed;
   }
 
   private requestOf(number: number, call: OpenCall): ServiceRequest | undefined {

@@ -18,7 +18,6 @@ import type { Scenario } from './scenario.js';
 import type { ClientResult, RunResult } from './scenario-result.js';
 import { scenarioServices } from './services.js';
 import { ThreadRecorder } from './thread-recorder.js';
-import { watchWakeUps } from './wake-ups.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
@@ -86,7 +85,6 @@ export class ScenarioRun {
             },
           },
     });
-    watchWakeUps(trace, journal, () => this.tee?.queueState());
     await this.clients.open(this.tee);
   }
 

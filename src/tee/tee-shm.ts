@@ -45,6 +45,11 @@ export class TeeShm {
     return this.references === 0;
   }
 
+  /** Its owner alone holds it: no call uses it. */
+  get unshared(): boolean {
+    return this.references === 1;
+  }
+
   get(): this {
     if (this.references === 0) throw new Error(`shared memory ${this.id} is already released`);
     this.references++;

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
-import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
+import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -59,6 +59,7 @@ export class QemuWorld implements SecureWorld {
   readonly name = 'OP-TEE in QEMU';
   readonly conduit: Conduit;
   readonly memory: PhysicalMemory;
+  readonly memoryFile: PhysicalMemoryFile;
   readonly normalWorldRam: readonly MemoryRange[];
   /** SPI 187, which OP-TEE puts into the device tree for its asynchronous notifications. */
   readonly notificationInterrupt: InterruptSource = {
@@ -85,6 +86,7 @@ export class QemuWorld implements SecureWorld {
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
     this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
+    this.memoryFile = { fd: file.fd, base: ramAddress };
     this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
     this.console = new SecureConsole((line) => this.onConsoleLine(line));
     this.mailboxConduit = new MailboxConduit(mailbox, {

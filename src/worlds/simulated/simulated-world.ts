@@ -9,7 +9,7 @@ import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
 import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { MemoryRange } from '../../protocol/physical-memory.js';
 import { pageSize } from '../../protocol/physical-memory.js';
-import type { InterruptSource, SecureWorld } from '../../protocol/secure-world.js';
+import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
 import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
@@ -39,6 +39,8 @@ export interface SimulatedWorldOptions {
   readonly dram?: MemoryRange;
   /** A part of DRAM: 2 MiB at 0x42000000; `false`: none. */
   readonly reservedShm?: MemoryRange | false;
+  /** Makes the file that DRAM lies in, of so many bytes, so that other processes can map it; the world disposes of it. */
+  readonly dramFile?: (size: number) => DramFile;
   /** Capabilities, true unless switched off. */
   readonly dynamicShm?: boolean;
   readonly memrefNull?: boolean;
@@ -54,6 +56,13 @@ export interface SimulatedWorldOptions {
   readonly notificationDriver?: NotificationDriver;
   /** Is told what happens inside. */
   readonly trace?: (event: SecureWorldEvent) => void;
+}
+
+/** An open file mapped into this process. */
+export interface DramFile extends Disposable {
+  readonly fd: number;
+  /** The mapping, live. */
+  view(offset: number, length: number): ArrayBuffer;
 }
 
 /** A thread context as plain data, for reports. */
@@ -92,6 +101,8 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly spmc: Spmc | undefined;
   readonly memory: NonSecureMemory;
   readonly normalWorldRam: readonly MemoryRange[];
+  readonly memoryFile?: PhysicalMemoryFile;
+  private readonly dramFile: DramFile | undefined;
   private readonly core: Core;
   private readonly manager: TaManager;
   private death: ConduitError | undefined;
@@ -109,7 +120,9 @@ export class SimulatedWorld implements SecureWorld, Conduit {
         throw new RangeError(
           `memory 0x${range.base.toString(16)}, 0x${range.size.toString(16)} bytes: not in pages of DRAM`,
         );
-    this.memory = new NonSecureMemory(dram, reservedShm);
+    this.dramFile = options.dramFile?.(dram.size);
+    if (this.dramFile !== undefined) this.memoryFile = { fd: this.dramFile.fd, base: dram.base };
+    this.memory = new NonSecureMemory(dram, reservedShm, this.dramFile?.view(0, dram.size));
     this.normalWorldRam = reservedShm === undefined ? [dram] : without(dram, reservedShm);
     this.core = new Core(
       {
@@ -217,6 +230,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   /** Calls that are inside never return. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.die(new Error('it was closed'));
+    this.dramFile?.[Symbol.dispose]();
   }
 
   private handle(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
