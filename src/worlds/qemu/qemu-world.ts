@@ -96,7 +96,6 @@ export class QemuWorld implements SecureWorld {
       callLimitMs: options.callLimitMs,
       ready: () => this.resolveBoot(),
       ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
-      busy: (isBusy) => process.keepAlive(isBusy),
       failed: (reason) => this.fail(reason),
       interrupt: () => {
         for (const handler of this.interruptHandlers) handler();
@@ -162,7 +161,6 @@ export class QemuWorld implements SecureWorld {
     this.disposed = true;
     this.fail('the world was closed');
     clearTimeout(this.panicTimer);
-    this.process.keepAlive(true);
     this.process.kill();
     await this.process.ended;
     this.file[Symbol.dispose]();
