@@ -2,6 +2,7 @@
  * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, and of
  * many sessions. Compare figures of one run; machines drift.
  */
+import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
 import { benchSessions } from './sessions.js';
@@ -25,6 +26,10 @@ say('From client to trusted application and back, one value parameter, one core,
 const invoke = await benchInvoke({ progress: process.stderr.isTTY && !json });
 table([invoke]);
 
+say('The same call over FF-A and over raw SMCs');
+const ffa = await benchFfa();
+table([ffa]);
+
 say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
@@ -33,4 +38,4 @@ say('The trace: invokes per second without and with a recorder');
 const trace = await benchTrace();
 table(trace);
 
-if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace }));
+if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace, ffa }));

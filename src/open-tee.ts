@@ -4,10 +4,12 @@ import { type OpenWorldOptions, openWorld } from './open-world.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
+import { nodeSockets } from './supplicant/node/node-sockets.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
 import { publishTrace } from './trace/node/publish-trace.js';
 import { TraceFile } from './trace/node/trace-file.js';
 import { Trace } from './trace/trace.js';
+import { MemoryFile } from './worlds/qemu/memory-file.js';
 import { opteeFolder } from './worlds/qemu/optee-folder.js';
 import { QemuWorld, type QemuWorldOptions } from './worlds/qemu/qemu-world.js';
 import {
@@ -30,6 +32,8 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
   readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule' | 'trace'>;
+  /** Keep the simulated world's RAM in a file, so that clients in other processes can share memory with it. */
+  readonly memoryFile?: boolean;
   /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
   readonly qemu?: Partial<QemuWorldOptions>;
   /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
@@ -66,6 +70,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
       supplicant === false
         ? false
         : {
+            sockets: nodeSockets,
             ...(options.storageFolder === undefined ? {} : { fileSystem: new FolderFileSystem(options.storageFolder) }),
             ...supplicant,
             // The caller's stores come first: a test may put a broken image there.
@@ -99,6 +104,7 @@ function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
   return new SimulatedWorld({
     clock: options.clock ?? machineClock,
     ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+    ...(options.memoryFile ? { dramFile: (size: number) => MemoryFile.create('normalworld', size) } : {}),
     ...options.simulated,
     ...tracedWorld(trace, options.simulated?.faults),
     trustedApplications: options.trustedApplications ?? [],

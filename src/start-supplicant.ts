@@ -2,7 +2,9 @@ import type { Tee } from './client/tee.js';
 import { RpcCommand } from './protocol/optee-rpc-command.js';
 import { fsService } from './supplicant/fs-service.js';
 import { MemoryFileSystem } from './supplicant/memory-file-system.js';
+import { pluginService, type SupplicantPlugin } from './supplicant/plugin-service.js';
 import type { ReeFileSystem } from './supplicant/ree-file-system.js';
+import { type ReeSockets, socketService } from './supplicant/socket-service.js';
 import { Supplicant, type SupplicantService } from './supplicant/supplicant.js';
 import { loadTaService, type TaStore } from './supplicant/ta-store.js';
 
@@ -11,6 +13,10 @@ export interface SupplicantSettings {
   readonly taStores?: readonly TaStore[];
   /** What secure storage writes to; memory that goes with the supplicant when left out. */
   readonly fileSystem?: ReeFileSystem;
+  /** What trusted applications reach the network by; without it they have none. */
+  readonly sockets?: ReeSockets;
+  /** Plugins that trusted applications can call. */
+  readonly plugins?: readonly SupplicantPlugin[];
   /** Further services, or others in place of the usual, by `RpcCommand`. */
   readonly services?: ReadonlyMap<number, SupplicantService>;
   /** A service failed in a way that is no TEE result. By default the error becomes an uncaught exception. */
@@ -28,6 +34,8 @@ export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Su
     services: new Map<number, SupplicantService>([
       [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
       [RpcCommand.fs, fsService(settings.fileSystem ?? new MemoryFileSystem())],
+      [RpcCommand.plugin, pluginService(settings.plugins ?? [])],
+      ...(settings.sockets === undefined ? [] : [[RpcCommand.socket, socketService(settings.sockets)] as const]),
       ...(settings.services ?? []),
     ]),
     allocate,

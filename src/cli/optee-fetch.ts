@@ -1,37 +1,44 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
+import { arm64Root, fetchArm64Root } from '../serve/arm64-root.js';
 import { fetchOptee, folderAt, opteeFolder } from '../worlds/qemu/optee-folder.js';
 
 const run = promisify(execFile);
+
+/** OP-TEE's machine, and what runs arm64 clients on other machines. */
+const programs: readonly (readonly [program: string, debianPackage: string])[] = [
+  ['qemu-system-aarch64', 'qemu-system-arm'],
+  ...(process.arch === 'arm64' ? [] : [['qemu-aarch64', 'qemu-user'] as const]),
+];
 
 /** `normalworld optee fetch`. */
 export function addFetchCommand(optee: Command): void {
   optee
     .command('fetch')
-    .description("get QEMU, OP-TEE OS and its test TAs from Debian's packages")
+    .description("get QEMU, OP-TEE OS, its test TAs and its test suite from Debian's packages")
     .option('--folder <path>', 'where to put OP-TEE (default: NORMALWORLD_OPTEE, or normalworld/optee in the cache)')
     .action(async (options: { readonly folder?: string }) => {
-      await installQemu();
-      await fetchOptee(options.folder === undefined ? opteeFolder() : folderAt(options.folder), (step) =>
-        console.log(step),
-      );
+      for (const [program, debianPackage] of programs) await install(program, debianPackage);
+      const say = (step: string) => console.log(step);
+      await fetchOptee(options.folder === undefined ? opteeFolder() : folderAt(options.folder), say);
+      await fetchArm64Root(arm64Root(), say);
     });
 }
 
-async function installQemu(): Promise<void> {
-  if (await works('qemu-system-aarch64', ['--version'])) {
-    console.log('qemu-system-aarch64 is there');
+async function install(program: string, debianPackage: string): Promise<void> {
+  if (await works(program, ['--version'])) {
+    console.log(`${program} is there`);
     return;
   }
   if (process.getuid?.() !== 0) {
-    console.log('qemu-system-aarch64 is missing; as root: apt-get install qemu-system-arm');
+    console.log(`${program} is missing; as root: apt-get install ${debianPackage}`);
     process.exitCode = 1;
     return;
   }
-  console.log('installing qemu-system-arm');
+  console.log(`installing ${debianPackage}`);
   await run('apt-get', ['--quiet', 'update'], { maxBuffer: 1 << 26 });
-  await run('apt-get', ['--quiet', '--yes', '--no-install-recommends', 'install', 'qemu-system-arm'], {
+  await run('apt-get', ['--quiet', '--yes', '--no-install-recommends', 'install', debianPackage], {
     maxBuffer: 1 << 26,
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   });

@@ -19,6 +19,8 @@ export class Optee {
   constructor(
     readonly callQueue: CallQueue,
     readonly pool: ShmPool,
+    /** Where messages lie: reserved memory where there is some, else the pool. */
+    readonly messagePool: ShmPool,
     readonly notifications: Notifications,
     readonly supplicant: SupplicantQueue,
     /** The driver's own context: memory that belongs to no client. */
@@ -27,6 +29,12 @@ export class Optee {
     readonly schedule: Schedule,
     readonly trace: Trace,
   ) {}
+
+  /** Bytes of shared memory in use. */
+  get sharedMemoryInUse(): number {
+    const { pool, messagePool } = this;
+    return pool.bytesInUse + (messagePool === pool ? 0 : messagePool.bytesInUse);
+  }
 
   newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
     return { id: ++this.calls, context, purpose, session, system, trouble: undefined };

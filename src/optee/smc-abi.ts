@@ -27,6 +27,7 @@ import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
 import { RpcServer, type RpcState } from './rpc.js';
+import { type RpcMemory, SmcRpcMemory } from './rpc-memory.js';
 import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
@@ -40,6 +41,7 @@ export class SmcAbi implements OpteeAbi {
   readonly argCache: ArgCache;
   readonly toMsgParam = toMsgParam;
   readonly updateFromMsgParam = updateFromMsgParam;
+  readonly rpcMemory: RpcMemory;
   private readonly rpc: RpcServer;
 
   constructor(
@@ -47,19 +49,20 @@ export class SmcAbi implements OpteeAbi {
     private readonly conduit: Conduit,
     private readonly info: SecureWorldInfo,
   ) {
-    const dynamic = optee.pool.dynamic;
+    const { pool, messagePool } = optee;
     this.version = {
       implementationId: 1,
-      registeredMemory: dynamic,
+      registeredMemory: pool.dynamic,
       memrefNull: (info.capabilities & SecureWorldCapability.memrefNull) !== 0,
     };
-    this.rpc = new RpcServer(optee);
-    const registered = dynamic && info.rpcParamCount > 0;
+    this.rpcMemory = new SmcRpcMemory(optee.pool);
+    this.rpc = new RpcServer(optee, this.rpcMemory);
+    const registered = messagePool.dynamic && info.rpcParamCount > 0;
     // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
-    const shared = registered || !dynamic;
+    const shared = registered || !messagePool.dynamic;
     this.argCache = new ArgCache(
       (system) =>
-        registered ? this.registered(optee.kernelContext, pageSize, system, false) : optee.pool.allocate(pageSize),
+        registered ? this.registered(optee.kernelContext, pageSize, system, false) : messagePool.allocate(pageSize),
       shared,
       info.rpcParamCount,
     );
@@ -145,7 +148,7 @@ export class SmcAbi implements OpteeAbi {
   async remove(): Promise<void> {
     await this.argCache.dispose();
     if (this.info.rpcParamCount === 0) await this.disableShmCache(true);
-    this.rpc.dispose();
+    await this.rpc.dispose();
   }
 
   /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */

@@ -58,6 +58,26 @@ export const RpcFs = {
   readdir: 10,
 } as const;
 
+/** OPTEE_RPC_SOCKET_*, value[0].a of a `socket` request; b is the TA's instance, c the handle. */
+export const RpcSocket = {
+  /** value[1] in: a port, b protocol, c IP version; memref[2] in: host; value[3].a out: handle. */
+  open: 0,
+  close: 1,
+  closeAll: 2,
+  /** memref[1] in; value[2].a in: timeout, b out: bytes sent. */
+  send: 3,
+  /** memref[1] out; value[2].a in: timeout. */
+  receive: 4,
+  /** memref[1] inout; value[2].a in: command. */
+  ioctl: 5,
+} as const;
+
+/** OPTEE_RPC_SOCKET_TIMEOUT_BLOCKING; any other timeout is in milliseconds. */
+export const rpcSocketForEver = 0xffff_ffff;
+
+/** OPTEE_RPC_SUPP_PLUGIN_INVOKE, value[0].a of a `plugin` request. */
+export const rpcPluginInvoke = 0;
+
 /** The name of an RPC command, for people: `FS`, `NOTIFICATION`, `command 99`. */
 export function rpcCommandName(command: number): string {
   return names.get(command) ?? `command ${command}`;

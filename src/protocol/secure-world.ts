@@ -1,16 +1,27 @@
 import type { Conduit } from './conduit.js';
-import type { MemoryRange, PhysicalMemory } from './physical-memory.js';
+import type { MemoryRange, PhysicalAddress, PhysicalMemory } from './physical-memory.js';
 
 /** What a driver needs of a secure world, whichever it is. */
 export interface SecureWorld extends AsyncDisposable {
   /** What it is, for people: "simulated", "OP-TEE in QEMU". */
   readonly name: string;
   readonly conduit: Conduit;
+  /** How OP-TEE is reached in it: `smc` when left out, or as an FF-A partition. */
+  readonly abi?: 'smc' | 'ffa';
   readonly memory: PhysicalMemory;
   /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
   readonly normalWorldRam: readonly MemoryRange[];
+  /** Its memory as a file that other processes can map; not every world has one. */
+  readonly memoryFile?: PhysicalMemoryFile;
   /** Secure world's interrupt to the normal world, by which it announces notifications; not every world has one. */
   readonly notificationInterrupt?: InterruptSource;
+}
+
+/** An open file that holds physical memory. */
+export interface PhysicalMemoryFile {
+  readonly fd: number;
+  /** The address of the file's first byte. */
+  readonly base: PhysicalAddress;
 }
 
 /** An interrupt line, as the device tree would name it. */

@@ -1,8 +1,8 @@
 import { RpcFs } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
-import type { TeeMemrefParam, TeeParam, TeeValueParam } from '../tee/tee-param.js';
-import { commsError } from '../tee/teec-error.js';
+import type { TeeMemrefParam, TeeParam } from '../tee/tee-param.js';
 import type { ReeFile, ReeFileSystem } from './ree-file-system.js';
+import { badRequest, bytesAt, HandleTable, memrefAt, valueAt } from './request-params.js';
 import type { SupplicantService } from './supplicant.js';
 
 interface OpenDirectory {
@@ -86,51 +86,6 @@ function readDirectory(directory: OpenDirectory, out: TeeMemrefParam): number {
   return TeeResult.SUCCESS;
 }
 
-/** Small numbers for open things, used again when free, as a process's file descriptors are. */
-class HandleTable<T> {
-  private readonly open = new Map<number, T>();
-
-  add(thing: T): number {
-    let handle = 0;
-    while (this.open.has(handle)) handle++;
-    this.open.set(handle, thing);
-    return handle;
-  }
-
-  find(handle: number): T {
-    const thing = this.open.get(handle);
-    if (thing === undefined) throw badRequest(`handle ${handle} is not open`);
-    return thing;
-  }
-
-  take(handle: number): T {
-    const thing = this.find(handle);
-    this.open.delete(handle);
-    return thing;
-  }
-}
-
-function valueAt(params: readonly TeeParam[], index: number, direction: 'input' | 'output'): TeeValueParam {
-  const param = params[index];
-  if (param?.type !== 'value' || param.direction !== direction)
-    throw badRequest(`parameter ${index} is not an ${direction} value`);
-  return param;
-}
-
-function memrefAt(params: readonly TeeParam[], index: number, direction: 'input' | 'output'): TeeMemrefParam {
-  const param = params[index];
-  if (param?.type !== 'memref' || param.direction !== direction)
-    throw badRequest(`parameter ${index} is not an ${direction} memory reference`);
-  return param;
-}
-
-function bytesAt(params: readonly TeeParam[], index: number): Uint8Array {
-  const memref = memrefAt(params, index, 'input');
-  const bytes = new Uint8Array(memref.size);
-  memref.shm?.read(memref.offset, bytes);
-  return bytes;
-}
-
 /** A name, which ends at its first zero. */
 function nameAt(params: readonly TeeParam[], index: number): string {
   const memref = memrefAt(params, index, 'input');
@@ -138,8 +93,4 @@ function nameAt(params: readonly TeeParam[], index: number): string {
   const bytes = bytesAt(params, index);
   const end = bytes.indexOf(0);
   return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
-}
-
-function badRequest(what: string) {
-  return commsError(TeeResult.ERROR_BAD_PARAMETERS, `FS request: ${what}`);
 }

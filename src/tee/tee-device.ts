@@ -48,16 +48,18 @@ export class TeeDevice {
     }
   }
 
+  /** @param caller who asks, when that is not who opened the context; and the name of the request, to cancel it by. */
   async openSession(
     context: TeeContext,
     uuid: Uuid,
     login: Login,
     params: readonly TeeParam[],
+    { identity = context.identity, cancelId = 0 }: { identity?: ClientIdentity; cancelId?: number } = {},
   ): Promise<TeeReply & { readonly session: number }> {
-    const client = clientLogin(login, context.identity, context.kernel);
+    const client = clientLogin(login, identity, context.kernel);
     const memory = this.hold(context, params);
     try {
-      return await this.driver.openSession(context, { uuid, client, cancelId: 0 }, params);
+      return await this.driver.openSession(context, { uuid, client, cancelId }, params);
     } finally {
       putAll(memory);
     }

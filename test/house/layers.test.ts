@@ -15,7 +15,11 @@ const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: 'ut
   .filter((path) => path.endsWith('.ts'))
   .map((path) => {
     const text = readFileSync(join(source, path), 'utf8');
-    const imports = [...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms)].map(([, target = '']) =>
+    // A worker is reached by its URL.
+    const imports = [
+      ...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms),
+      ...text.matchAll(/new URL\('([^']+\.js)', import\.meta\.url\)/g),
+    ].map(([, target = '']) =>
       target.startsWith('.')
         ? relative(source, resolve(source, dirname(path), target)).replace(/\.js$/, '.ts')
         : target,

@@ -17,7 +17,7 @@ describe('the trace of a run', () => {
     const begin = eventsOf(events, 'call-begin').find(({ purpose }) => purpose === 'invoke');
     expect(begin).toMatchObject({ context: 'alice', system: false });
     expect(eventsOf(events, 'world-enter').find(({ call }) => call === begin?.call)?.function).toBe(
-      OpteeSmc.callWithRegdArg,
+      OpteeSmc.callWithRpcArg,
     );
     const end = eventsOf(events, 'call-end').find(({ call }) => call === begin?.call);
     expect(end).toMatchObject({ smcReturn: OpteeSmcReturn.ok, time: (begin?.time ?? 0) + 5 });

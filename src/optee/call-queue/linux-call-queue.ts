@@ -1,6 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
 import type { CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
-import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { StorableCallQueue, Violation } from './storable.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
@@ -35,7 +35,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
   abstract reservedThreads(): number;
-  abstract violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  abstract violation(normalClaims: number, systemClaims: number): Violation | undefined;
   abstract reserve(): boolean;
   abstract release(): void;
   abstract state(): QueueState;
@@ -81,12 +81,21 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   }
 
   leave(waiter: CallWaiter): void {
+    if (this.beginLeave(waiter)) this.endLeave(waiter);
+  }
+
+  beginLeave(waiter: CallWaiter): boolean {
     expectPhase(waiter, 'entered', 'leave');
     this.listOf(waiter).remove(waiter);
     this.unclaim(waiter);
     this.completeOne();
+    if (!waiter.completed) waiter.phase = 'outside';
+    return waiter.completed;
+  }
+
+  endLeave(waiter: CallWaiter): void {
     // A completion that came while this caller was inside was meant for a sleeper: pass it on.
-    if (waiter.completed) this.completeOne();
+    this.completeOne();
     waiter.completed = false;
     waiter.phase = 'outside';
   }

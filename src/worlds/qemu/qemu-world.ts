@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
-import type { SecureWorld } from '../../protocol/secure-world.js';
+import type { PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -38,7 +38,7 @@ export interface QemuWorldOptions {
 // firmware/layout.h
 const ramAddress = 0x4000_0000;
 const stagingAddress = 0x4100_0000;
-/** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree, mailbox and proxy. */
+/** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree and mailbox. */
 const sharedAddress = 0x4200_0000;
 /** Behind the reserved shared memory (CFG_SHMEM_SIZE). */
 const normalWorldRamAddress = 0x4220_0000;
@@ -59,6 +59,7 @@ export class QemuWorld implements SecureWorld {
   readonly name = 'OP-TEE in QEMU';
   readonly conduit: Conduit;
   readonly memory: PhysicalMemory;
+  readonly memoryFile: PhysicalMemoryFile;
   readonly normalWorldRam: readonly MemoryRange[];
   private readonly console: SecureConsole;
   private readonly interruptListeners = new Set<() => void>();
@@ -78,6 +79,7 @@ export class QemuWorld implements SecureWorld {
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
     this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
+    this.memoryFile = { fd: file.fd, base: ramAddress };
     this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
     this.console = new SecureConsole((line) => this.onConsoleLine(line));
     this.mailboxConduit = new MailboxConduit(mailbox, {

@@ -17,12 +17,13 @@ export class NonSecureMemory extends BufferMemory {
   /**
    * @param dram all of the memory, page-aligned.
    * @param reservedShm the reserved shared memory inside it, if there is any.
+   * @param buffer what it lies in, as many bytes, all zero.
    */
   constructor(
     readonly dram: MemoryRange,
     readonly reservedShm: MemoryRange | undefined,
+    buffer: ArrayBuffer = new ArrayBuffer(dram.size),
   ) {
-    const buffer = new ArrayBuffer(dram.size);
     super(dram.base, buffer);
     this.view = new DataView(buffer);
   }

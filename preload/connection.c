@@ -1,0 +1,275 @@
+#define _GNU_SOURCE
+#include "connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Connections for requests stay open for the next one. So many are kept. */
+#define KEPT 16
+/* They keep away from the numbers that programs count on. */
+#define HIGH_FD 400
+
+struct channel {
+	int fd;
+	/* Who closes descriptors wholesale closes ours too; then the number may be anybody's. */
+	dev_t device;
+	ino_t inode;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct channel kept[KEPT];
+static int kept_count;
+
+static bool is_ours(const struct channel *channel)
+{
+	struct stat now;
+
+	return fstat(channel->fd, &now) == 0 && now.st_dev == channel->device && now.st_ino == channel->inode;
+}
+
+static void close_quietly(int fd)
+{
+	int before = errno;
+
+	close(fd);
+	errno = before;
+}
+
+static void close_channel(const struct channel *channel)
+{
+	if (is_ours(channel))
+		close_quietly(channel->fd);
+}
+
+/* The child has the parent's connections: two processes on one of them would get each other's answers. */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+static void after_fork_in_parent(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
+static void after_fork_in_child(void)
+{
+	while (kept_count > 0)
+		close_channel(&kept[--kept_count]);
+	pthread_mutex_unlock(&mutex);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+static const char *server_path(void)
+{
+	return getenv("NORMALWORLD_SOCKET");
+}
+
+bool server_is_named(void)
+{
+	return server_path() != NULL;
+}
+
+static int connect_to_server(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = server_path();
+	int fd;
+
+	if (path == NULL || strlen(path) >= sizeof(address.sun_path))
+		return -ENODEV;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+		if (errno == EINTR)
+			continue;
+		close_quietly(fd);
+		return errno == EACCES ? -EACCES : -ENODEV;
+	}
+	return fd;
+}
+
+static int send_request(int fd, uint32_t operation, const uint8_t *token, const void *body, size_t length)
+{
+	struct wire_request head = { .magic = WIRE_MAGIC, .operation = operation, .length = length };
+	struct iovec parts[] = { { &head, sizeof(head) }, { (void *)body, length } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t sent;
+
+	if (token != NULL)
+		memcpy(head.token, token, WIRE_TOKEN_SIZE);
+	/* A request is small and the connection empty: it goes as a whole or not at all. */
+	do
+		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent == (ssize_t)(sizeof(head) + length) ? 0 : -EPIPE;
+}
+
+static int receive(int fd, void *into, size_t length)
+{
+	size_t done = 0;
+
+	while (done < length) {
+		ssize_t got = recv(fd, (char *)into + done, length - done, MSG_WAITALL);
+
+		if (got == 0 || (got < 0 && errno != EINTR))
+			return -EPIPE;
+		if (got > 0)
+			done += got;
+	}
+	return 0;
+}
+
+static ssize_t peek(int fd, struct wire_greeting *greeting, int *memory, int flags)
+{
+	struct iovec part = { greeting, sizeof(*greeting) };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *rights;
+	ssize_t got;
+
+	if (memory != NULL) {
+		*memory = -1;
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+	}
+	do
+		got = recvmsg(fd, &message, MSG_PEEK | MSG_CMSG_CLOEXEC | flags);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 || memory == NULL)
+		return got;
+	rights = CMSG_FIRSTHDR(&message);
+	if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS)
+		memcpy(memory, CMSG_DATA(rights), sizeof(int));
+	return got;
+}
+
+bool file_greeting(int fd, struct wire_greeting *greeting, int *memory)
+{
+	int before = errno;
+	ssize_t got = peek(fd, greeting, memory, MSG_DONTWAIT);
+
+	errno = before;
+	if (got == (ssize_t)sizeof(*greeting) && greeting->magic == WIRE_MAGIC && greeting->status == 0)
+		return true;
+	if (got >= 0 && memory != NULL && *memory >= 0)
+		close_quietly(*memory);
+	return false;
+}
+
+int file_open(uint32_t operation, const uint8_t *token, const void *body, size_t length, bool close_on_exec,
+	      struct wire_greeting *greeting, int *memory)
+{
+	int fd = connect_to_server();
+	int status;
+
+	if (fd < 0)
+		return fd;
+	status = send_request(fd, operation, token, body, length);
+	/* The greeting comes in one piece. */
+	if (status == 0 && (peek(fd, greeting, memory, 0) != sizeof(*greeting) || greeting->magic != WIRE_MAGIC))
+		status = -ENODEV;
+	if (status == 0)
+		status = greeting->status;
+	if (status < 0) {
+		close_quietly(fd);
+		return status;
+	}
+	if (!close_on_exec)
+		fcntl(fd, F_SETFD, 0);
+	return fd;
+}
+
+static int new_channel(struct channel *channel)
+{
+	struct stat made;
+	int fd = connect_to_server();
+	int high;
+
+	if (fd < 0)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	if (high >= 0) {
+		close_quietly(fd);
+		fd = high;
+	}
+	if (fstat(fd, &made) != 0) {
+		close_quietly(fd);
+		return -errno;
+	}
+	*channel = (struct channel){ fd, made.st_dev, made.st_ino };
+	return 0;
+}
+
+static bool kept_channel(struct channel *channel)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&mutex);
+	while (!found && kept_count > 0) {
+		*channel = kept[--kept_count];
+		found = is_ours(channel);
+	}
+	pthread_mutex_unlock(&mutex);
+	return found;
+}
+
+static void keep_channel(const struct channel *channel)
+{
+	bool full;
+
+	pthread_mutex_lock(&mutex);
+	full = kept_count == KEPT;
+	if (!full)
+		kept[kept_count++] = *channel;
+	pthread_mutex_unlock(&mutex);
+	if (full)
+		close_channel(channel);
+}
+
+int request(uint32_t operation, const uint8_t *token, void *body, size_t length, bool fresh)
+{
+	struct channel channel;
+	struct wire_reply reply;
+	int status = 0;
+
+	if (fresh || !kept_channel(&channel))
+		status = new_channel(&channel);
+	if (status < 0)
+		return status;
+	status = send_request(channel.fd, operation, token, body, length);
+	if (status == 0)
+		status = receive(channel.fd, &reply, sizeof(reply));
+	if (status == 0 && (reply.magic != WIRE_MAGIC || reply.length > length))
+		status = -EPIPE;
+	if (status == 0)
+		status = receive(channel.fd, body, reply.length);
+	if (status < 0) {
+		close_channel(&channel);
+		/* The server has gone: so has the device. */
+		return -ENODEV;
+	}
+	/* A fresh one has said who its maker was; he may become somebody else, so it serves only once. */
+	if (fresh)
+		close_channel(&channel);
+	else
+		keep_channel(&channel);
+	return reply.status;
+}

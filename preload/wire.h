@@ -1,0 +1,56 @@
+/*
+ * What a client and the server of `normalworld serve` say to each other: docs/serve.md. Little-endian, no padding.
+ */
+#ifndef WIRE_H
+#define WIRE_H
+
+#include <stdint.h>
+
+#define WIRE_MAGIC 0x3154574e /* "NWT1" */
+
+/* Operations are the numbers of the ioctls (uapi linux/tee.h), and this one. */
+#define WIRE_OPEN 0x100
+
+#define WIRE_TOKEN_SIZE 16
+
+/* The longest argument, TEE_MAX_ARG_SIZE of Linux. */
+#define WIRE_MAX_BODY 1024
+
+struct wire_request {
+	uint32_t magic;
+	uint32_t operation;
+	uint32_t length; /* of the body that follows */
+	uint32_t reserved;
+	uint8_t token[WIRE_TOKEN_SIZE]; /* the device file that it is for */
+};
+
+struct wire_reply {
+	uint32_t magic;
+	int32_t status; /* 0, or a negative errno */
+	uint32_t length; /* of the body that follows */
+	uint32_t reserved;
+};
+
+/*
+ * The only thing the server sends on a connection that stands for a file. It is peeked at and never taken out, so that
+ * whoever has the file, by dup, fork, exec or from another process, can ask it what it is. With a file of shared
+ * memory comes the descriptor of the memory.
+ */
+struct wire_greeting {
+	uint32_t magic;
+	int32_t status;
+	uint32_t kind;
+	int32_t id; /* of the shared memory, as the ioctls name it */
+	uint8_t token[WIRE_TOKEN_SIZE];
+	uint64_t offset; /* of the shared memory in the memory's file, bytes */
+	uint64_t size; /* of the shared memory, bytes */
+	uint64_t reserved[2];
+};
+
+enum wire_kind { WIRE_DEVICE = 1, WIRE_SHARED_MEMORY = 2 };
+
+_Static_assert(sizeof(struct wire_request) == 32, "request");
+_Static_assert(sizeof(struct wire_reply) == 16, "reply");
+_Static_assert(sizeof(struct wire_greeting) == 64, "greeting");
+
+#endif

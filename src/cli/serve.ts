@@ -1,0 +1,20 @@
+import type { Command } from 'commander';
+import { TeeServer } from '../serve/tee-server.js';
+import { addServedOptions, openServed, type ServedOptions } from './served-options.js';
+
+/** `normalworld serve`: offer a TEE to programs of this machine until a signal comes. */
+export function addServeCommand(program: Command): void {
+  const command = program
+    .command('serve')
+    .description('offer a TEE as /dev/tee0 to programs that are run with: normalworld exec --socket PATH -- PROGRAM')
+    .option('--socket <path>', 'where to make the socket (default: in a new private folder)');
+  addServedOptions(command).action(async (options: ServedOptions & { readonly socket?: string }) => {
+    await openServed(options, async (tee) => {
+      await using server = await TeeServer.listen(tee, options.socket === undefined ? {} : { path: options.socket });
+      console.log(`NORMALWORLD_SOCKET=${server.path}`);
+      await new Promise((resolve) => {
+        process.once('SIGINT', resolve).once('SIGTERM', resolve);
+      });
+    });
+  });
+}

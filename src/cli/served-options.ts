@@ -1,0 +1,38 @@
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import type { Tee } from '../client/tee.js';
+import { openTee } from '../open-tee.js';
+import type { TrustedApplication } from '../worlds/simulated/index.js';
+import { addOpteeOptions, type OpteeOptions, onOptee } from './optee-options.js';
+
+/** Which TEE `serve` and `exec` offer. */
+export interface ServedOptions extends OpteeOptions {
+  readonly simulated?: readonly string[] | true;
+}
+
+export function addServedOptions(command: Command): Command {
+  return addOpteeOptions(
+    command.option(
+      '--simulated [modules...]',
+      'the simulated secure world instead of OP-TEE in QEMU, with the trusted applications that these modules export by default',
+    ),
+  );
+}
+
+/** Open the TEE, run something on it, close it. */
+export async function openServed(options: ServedOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
+  if (options.simulated === undefined) return onOptee(options, run);
+  const modules = options.simulated === true ? [] : options.simulated;
+  const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
+  await using tee = await openTee({ trustedApplications, memoryFile: true });
+  await run(tee);
+}
+
+async function applicationsOf(path: string): Promise<readonly TrustedApplication[]> {
+  const module = (await import(pathToFileURL(resolve(path)).href)) as {
+    readonly default?: TrustedApplication | readonly TrustedApplication[];
+  };
+  if (module.default === undefined) throw new Error(`${path} exports no trusted application by default`);
+  return [module.default].flat() as readonly TrustedApplication[];
+}

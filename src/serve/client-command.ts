@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { arm64Root } from './arm64-root.js';
+
+/** How to start a client so that it finds the server. */
+export interface ClientCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** e_machine of an ELF header (the System V ABI's supplements), by the compiler's name of the architecture. */
+const machines: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' };
+const hosts: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+
+const preloadFolder = fileURLToPath(new URL('../../preload/', import.meta.url));
+
+/** The preload library for an architecture; it may not be built (yet). */
+export function preloadLibrary(architecture: string): string {
+  return join(preloadFolder, 'build', architecture, 'libnormalworld.so');
+}
+
+/**
+ * The command that runs a program as a client of the server: with the preload library, and under qemu-user when it is
+ * for another architecture.
+ * @param socket the server's.
+ * @throws Error saying what is missing.
+ */
+export async function clientCommand(
+  program: string,
+  args: readonly string[],
+  socket: string,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<ClientCommand> {
+  const path = findProgram(program, environment.PATH ?? '');
+  const host = hosts[process.arch] ?? process.arch;
+  const architecture = (await elfArchitecture(path)) ?? host;
+  const library = preloadLibrary(architecture);
+  if (!existsSync(library)) throw new Error(`no ${library}; build it with: make -C ${preloadFolder}`);
+  const env = { ...environment, NORMALWORLD_SOCKET: socket };
+  if (architecture === host)
+    return { program: path, args, env: { ...env, LD_PRELOAD: preload(library, environment.LD_PRELOAD) } };
+  const root = architecture === 'aarch64' ? ['-L', arm64Root(environment).path] : [];
+  return { program: `qemu-${architecture}`, args: [...root, '-E', `LD_PRELOAD=${library}`, path, ...args], env };
+}
+
+function preload(library: string, others: string | undefined): string {
+  return others === undefined || others === '' ? library : `${library} ${others}`;
+}
+
+function findProgram(program: string, path: string): string {
+  if (program.includes('/')) {
+    if (existsSync(program)) return program;
+  } else {
+    for (const folder of path.split(delimiter)) if (existsSync(join(folder, program))) return join(folder, program);
+  }
+  throw new Error(`no program ${program}`);
+}
+
+/** What an ELF file was built for; undefined for a script, which is run by a program of this machine. */
+async function elfArchitecture(path: string): Promise<string | undefined> {
+  await using file = await open(path);
+  const head = Buffer.alloc(20);
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  if (bytesRead < head.length || head.readUInt32BE(0) !== 0x7f454c46) return undefined;
+  const machine = head.readUInt16LE(18);
+  const architecture = machines[machine];
+  if (architecture === undefined) throw new Error(`${path} is for machine ${machine}: there is no preload library`);
+  return architecture;
+}

@@ -1,0 +1,132 @@
+import type { Socket } from 'node:net';
+import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
+import { TeecError } from '../tee/teec-error.js';
+import type { Call, DeviceFile } from './device-file.js';
+import { Errno, ErrnoError, errnoOf } from './errno.js';
+import { peerOf, sendWithFile } from './unix-socket.js';
+import { FileKind, greeting, Operation, type Request, RequestReader, reply, WireError } from './wire.js';
+
+/** What a connection needs of the server. */
+export interface Devices {
+  readonly memoryFile: PhysicalMemoryFile;
+  /** @throws ErrnoError ENOENT, EBUSY */
+  open(name: string, socket: Socket): DeviceFile;
+  /** @throws ErrnoError EBADF when there is none. */
+  find(token: string): DeviceFile;
+  failed(error: unknown): void;
+}
+
+/**
+ * One connection of a client. What it first asks for decides what it is: a file, which ends with the connection, or a
+ * channel for one request after the other.
+ */
+export class Connection {
+  private readonly reader = new RequestReader();
+  private role: 'new' | 'file' | 'channel' = 'new';
+  private busy = false;
+  private call: Call | undefined;
+
+  constructor(
+    private readonly devices: Devices,
+    private readonly socket: Socket,
+  ) {
+    socket.on('data', (bytes) => this.receive(bytes));
+    // What goes wrong with a connection ends it: 'close' follows.
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.call?.abandon());
+  }
+
+  private receive(bytes: Buffer): void {
+    try {
+      if (this.busy || this.role === 'file') throw new WireError('bytes that nobody waits for');
+      const request = this.reader.push(bytes);
+      if (request === undefined) return;
+      this.busy = true;
+      void this.serve(request)
+        .catch((error: unknown) => {
+          this.socket.destroy();
+          if (!(error instanceof WireError)) this.devices.failed(error);
+        })
+        .finally(() => {
+          this.busy = false;
+        });
+    } catch (error) {
+      this.socket.destroy();
+      if (!(error instanceof WireError)) this.devices.failed(error);
+    }
+  }
+
+  private serve(request: Request): Promise<void> {
+    const { operation } = request;
+    const makesFile =
+      operation === Operation.openDevice || operation === Operation.shmAlloc || operation === Operation.shmRegister;
+    if (makesFile && this.role !== 'new') throw new WireError('a file is asked for on a connection that is a channel');
+    this.role = makesFile ? 'file' : 'channel';
+    if (operation === Operation.openDevice) return this.openDevice(request);
+    return makesFile ? this.makeSharedMemory(request) : this.ioctl(request);
+  }
+
+  private async openDevice({ body }: Request): Promise<void> {
+    try {
+      const file = this.devices.open(body.toString('latin1'), this.socket);
+      this.socket.once('close', () => file.close());
+      this.socket.write(greeting({ kind: FileKind.device, token: file.token, id: 0, offset: 0, size: 0 }));
+    } catch (error) {
+      this.socket.end(greeting(-errnoOf(error)));
+    }
+  }
+
+  private async makeSharedMemory({ operation, token, body }: Request): Promise<void> {
+    try {
+      const file = this.devices.find(token);
+      this.call = file.begin();
+      try {
+        const { id, shm } = await file.allocate(body, operation === Operation.shmAlloc ? 0 : 8);
+        const free = () => file.free(id).catch((error: unknown) => this.failed(error));
+        if (this.socket.destroyed) {
+          await free();
+          return;
+        }
+        this.socket.once('close', free);
+        const { fd, base } = this.devices.memoryFile;
+        const what = { kind: FileKind.sharedMemory, token, id, offset: shm.address - base, size: shm.size };
+        sendWithFile(this.socket, greeting(what), fd);
+      } finally {
+        this.call.end();
+      }
+    } catch (error) {
+      this.socket.end(greeting(-errnoOf(error)));
+    }
+  }
+
+  private async ioctl({ operation, token, body }: Request): Promise<void> {
+    let answer: Buffer;
+    try {
+      const file = this.devices.find(token);
+      this.call = file.begin();
+      try {
+        answer = reply(0, await file.ioctl(operation, body, () => peerOf(this.socket).identity));
+      } finally {
+        this.call.end();
+      }
+    } catch (error) {
+      answer = reply(-errnoOf(error));
+    }
+    // Before the answer: the next request may follow it at once.
+    this.busy = false;
+    this.socket.write(answer);
+  }
+
+  /** Giving memory back did not work: secure world has gone, or it is our fault. */
+  private failed(error: unknown): void {
+    if (!(error instanceof TeecError)) this.devices.failed(error);
+  }
+}
+
+/** The names that the server answers for, and what it says to the rest. */
+export function checkDeviceName(name: string): void {
+  if (name === 'tee0') return;
+  // A supplicant has it open: ours.
+  if (name === 'teepriv0') throw new ErrnoError(Errno.EBUSY, 'the supplicant has /dev/teepriv0 open');
+  throw new ErrnoError(Errno.ENOENT, `no device ${name}`);
+}

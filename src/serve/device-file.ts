@@ -1,0 +1,208 @@
+import { randomBytes } from 'node:crypto';
+import { pageSize } from '../protocol/physical-memory.js';
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import type { ClientIdentity } from '../tee/login.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import { maxSharedMemorySize, type TeeDevice } from '../tee/tee-device.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { TeecError } from '../tee/teec-error.js';
+import { Errno, ErrnoError } from './errno.js';
+import { KeptMemory } from './kept-memory.js';
+import { fixedArg, invalid, invokeReply, openSessionReply, parseInvoke, parseOpenSession } from './tee-ioctl.js';
+import { Operation, tokenSize } from './wire.js';
+
+// uapi linux/tee.h.
+const TEE_OPTEE_CAP_TZ = 1;
+const TEE_GEN_CAP_GP = 1;
+const TEE_GEN_CAP_REG_MEM = 4;
+const TEE_GEN_CAP_MEMREF_NULL = 8;
+
+const lastId = 0x7fff_ffff;
+
+/**
+ * A client's opening of `/dev/tee0`: Linux's `struct file` with its `struct tee_context`. It lives as long as anything
+ * of it does: the file, a file of its shared memory, a call.
+ */
+export class DeviceFile {
+  /** Whoever knows it may use this file: nobody can guess it, and only who has the file is told. */
+  readonly token = randomBytes(tokenSize).toString('hex');
+  private readonly context: TeeContext;
+  /** By the client's ids. */
+  private readonly shm = new Map<number, TeeShm>();
+  /** Given back, but not to the driver. Closing the context does that. */
+  private readonly kept = new KeptMemory();
+  private lastShmId = 0;
+  private opened = true;
+  /** Calls whose caller waits for them. */
+  private calls = 0;
+  /** Calls whose caller died. */
+  private orphans = 0;
+  private ending: Promise<void> | undefined;
+
+  /** @param onEnd called when nothing of it is left. */
+  constructor(
+    private readonly device: TeeDevice,
+    label: string,
+    identity: ClientIdentity,
+    private readonly onEnd: (ended: Promise<void>) => void,
+  ) {
+    this.context = device.openContext(label, false, identity);
+  }
+
+  /** The last who had the file has closed it, or died. */
+  close(): void {
+    this.opened = false;
+    this.endIfUnused();
+  }
+
+  /**
+   * One ioctl.
+   * @param caller who asks, which may be another than who opened the file.
+   * @returns the argument with what came back in it.
+   * @throws ErrnoError, TeecError for what the kernel answers with an error number.
+   */
+  async ioctl(operation: number, body: Buffer, caller: () => ClientIdentity): Promise<Buffer> {
+    switch (operation) {
+      case Operation.version:
+        return this.version(fixedArg(body, 12));
+      case Operation.openSession:
+        return this.openSession(body, caller());
+      case Operation.invoke:
+        return this.invoke(body);
+      case Operation.cancel:
+        fixedArg(body, 8);
+        await this.device.cancelRequest(this.context, body.readUInt32LE(4), body.readUInt32LE(0));
+        return body;
+      case Operation.closeSession:
+        fixedArg(body, 4);
+        await this.device.closeSession(this.context, body.readUInt32LE(0));
+        return body;
+      default:
+        // SUPPL_RECV and SUPPL_SEND are not for clients.
+        throw invalid(`ioctl ${operation}`);
+    }
+  }
+
+  /** SHM_ALLOC and SHM_REGISTER: memory of whole pages, as it is going to be mapped, under an id of the client's. */
+  async allocate(body: Buffer, sizeAt: 0 | 8): Promise<{ readonly id: number; readonly shm: TeeShm }> {
+    fixedArg(body, sizeAt + 16);
+    const flags = body.readUInt32LE(sizeAt + 8);
+    if (flags !== 0) throw invalid(`flags 0x${flags.toString(16)}`);
+    const size = body.readBigUInt64LE(sizeAt);
+    if (size === 0n) throw invalid('shared memory of 0 bytes');
+    if (size > BigInt(maxSharedMemorySize)) throw new ErrnoError(Errno.ENOMEM, `shared memory of ${size} bytes`);
+    const shm = await this.pages(Math.ceil(Number(size) / pageSize) * pageSize);
+    do this.lastShmId = (this.lastShmId % lastId) + 1;
+    while (this.shm.has(this.lastShmId));
+    this.shm.set(this.lastShmId, shm);
+    return { id: this.lastShmId, shm };
+  }
+
+  /** The last who had the file of this shared memory has closed it. */
+  async free(id: number): Promise<void> {
+    const shm = this.shm.get(id);
+    if (shm === undefined) return;
+    this.shm.delete(id);
+    try {
+      // While a call uses it, it must not become somebody else's; and a file that is closed makes no more wishes.
+      const keep = this.opened && shm.unshared && this.kept.keep(shm);
+      if (!keep) await this.device.freeShm(this.context, shm);
+    } finally {
+      this.endIfUnused();
+    }
+  }
+
+  /** Something uses the file; the call's caller can die meanwhile. @throws ErrnoError EBADF when it is closed. */
+  begin(): Call {
+    if (!this.opened) throw new ErrnoError(Errno.EBADF, 'the device file is closed');
+    this.calls++;
+    let waitedFor = true;
+    let ended = false;
+    return {
+      abandon: () => {
+        if (!waitedFor || ended) return;
+        waitedFor = false;
+        this.calls--;
+        this.orphans++;
+        this.endIfUnused();
+      },
+      end: () => {
+        ended = true;
+        if (waitedFor) this.calls--;
+        else this.orphans--;
+        this.endIfUnused();
+      },
+    };
+  }
+
+  private async pages(size: number): Promise<TeeShm> {
+    const kept = this.kept.take(size);
+    if (kept !== undefined) return kept;
+    try {
+      return await this.device.allocateShm(this.context, size);
+    } catch (error) {
+      const others = this.kept.takeAll();
+      if (others.length === 0) throw error;
+      for (const shm of others) await this.device.freeShm(this.context, shm);
+      return this.device.allocateShm(this.context, size);
+    }
+  }
+
+  private version(body: Buffer): Buffer {
+    const { implementationId, registeredMemory, memrefNull } = this.device.version;
+    body.writeUInt32LE(implementationId, 0);
+    body.writeUInt32LE(TEE_OPTEE_CAP_TZ, 4);
+    body.writeUInt32LE(
+      TEE_GEN_CAP_GP | (registeredMemory ? TEE_GEN_CAP_REG_MEM : 0) | (memrefNull ? TEE_GEN_CAP_MEMREF_NULL : 0),
+      8,
+    );
+    return body;
+  }
+
+  private async openSession(body: Buffer, identity: ClientIdentity): Promise<Buffer> {
+    const { uuid, login, cancelId, params } = parseOpenSession(body, (id) => this.shm.get(id));
+    const answer = await unlessLost(
+      () => this.device.openSession(this.context, uuid, login, params, { identity, cancelId }),
+      params,
+    );
+    return openSessionReply(body, { session: 0, ...answer }, params);
+  }
+
+  private async invoke(body: Buffer): Promise<Buffer> {
+    const { command, session, cancelId, params } = parseInvoke(body, (id) => this.shm.get(id));
+    const answer = await unlessLost(
+      () => this.device.invoke(this.context, { session, command, cancelId }, params),
+      params,
+    );
+    return invokeReply(body, answer, params);
+  }
+
+  private endIfUnused(): void {
+    if (this.opened || this.calls > 0 || this.shm.size > 0 || this.ending !== undefined) return;
+    if (this.orphans > 0) this.device.killContext(this.context);
+    this.ending = this.device.closeContext(this.context);
+    this.onEnd(this.ending);
+  }
+}
+
+/** A use of a device file. */
+export interface Call {
+  /** Its caller died. */
+  abandon(): void;
+  end(): void;
+}
+
+/** A request that was lost on its way to secure world and back is no error of the ioctl, but the request's result. */
+async function unlessLost<T extends { readonly result: number; readonly origin: TeeOrigin }>(
+  ask: () => Promise<T>,
+  params: readonly TeeParam[],
+): Promise<T | { readonly result: number; readonly origin: TeeOrigin }> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof TeecError) || error.code !== TeeResult.ERROR_COMMUNICATION) throw error;
+    for (const param of params) if (param.type === 'memref' && param.direction !== 'input') param.size = 0;
+    return { result: error.code, origin: TeeOrigin.COMMS };
+  }
+}

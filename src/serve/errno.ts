@@ -1,0 +1,44 @@
+import { TeeResult } from '../protocol/tee-result.js';
+import { TeecError } from '../tee/teec-error.js';
+
+/** Linux's error numbers (asm-generic/errno-base.h, errno.h). */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EBADF: 9,
+  ENOMEM: 12,
+  EBUSY: 16,
+  ENODEV: 19,
+  EINVAL: 22,
+  EOPNOTSUPP: 95,
+} as const;
+
+/** A request that the kernel answers with an error number, before secure world hears of it. */
+export class ErrnoError extends Error {
+  override readonly name = 'ErrnoError';
+
+  constructor(
+    readonly errno: number,
+    what: string,
+  ) {
+    super(what);
+  }
+}
+
+/** What Linux's driver returns where ours throws. @throws what is neither of the two errors. */
+export function errnoOf(error: unknown): number {
+  if (error instanceof ErrnoError) return error.errno;
+  if (!(error instanceof TeecError)) throw error;
+  switch (error.code) {
+    case TeeResult.ERROR_ACCESS_DENIED:
+      return Errno.EPERM;
+    case TeeResult.ERROR_OUT_OF_MEMORY:
+      return Errno.ENOMEM;
+    case TeeResult.ERROR_NOT_SUPPORTED:
+      return Errno.EOPNOTSUPP;
+    case TeeResult.ERROR_BAD_STATE:
+      return Errno.EBADF;
+    default:
+      return Errno.EINVAL;
+  }
+}

@@ -1,0 +1,161 @@
+import { LoginClass } from '../protocol/optee-msg.js';
+import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+import type { Login } from '../tee/login.js';
+import type { TeeReply } from '../tee/tee-driver.js';
+import { noneParam, type ParamDirection, type TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { Errno, ErrnoError } from './errno.js';
+
+/**
+ * The arguments of the TEE's ioctls, as uapi linux/tee.h lays them out, to and from what the TEE subsystem takes. What
+ * Linux's tee_core.c refuses with an error number is refused with the same.
+ */
+
+/** struct tee_ioctl_param: attr, a, b, c; 8 bytes each. */
+const paramSize = 32;
+const openSessionHead = 56;
+const invokeHead = 24;
+/** TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INPUT; values have 1 to 3. */
+const memrefInput = 5;
+const directions = ['input', 'output', 'inout'] as const satisfies readonly ParamDirection[];
+/** TEE_MEMREF_NULL: no memory. */
+const nullId = 0xffff_ffff_ffff_ffffn;
+
+/** TEE_IOCTL_LOGIN_REE_KERNEL_MAX. */
+const lastKernelLogin = 0xbfff_ffff;
+
+/** Finds shared memory by the id that the client has for it. */
+export type ShmById = (id: number) => TeeShm | undefined;
+
+export interface OpenSessionArg {
+  readonly uuid: Uuid;
+  readonly login: Login;
+  readonly cancelId: number;
+  readonly params: readonly TeeParam[];
+}
+
+export function parseOpenSession(body: Buffer, shm: ShmById): OpenSessionArg {
+  const params = parseParams(body, openSessionHead, shm);
+  return {
+    uuid: uuidFromOctets(body.subarray(0, 16)),
+    // The group of a group login is in the first four octets of the client's UUID.
+    login: login(body.readUInt32LE(32), body.readUInt32LE(16)),
+    cancelId: body.readUInt32LE(36),
+    params,
+  };
+}
+
+/** The argument with what came back in it. */
+export function openSessionReply(
+  body: Buffer,
+  answer: TeeReply & { readonly session: number },
+  params: readonly TeeParam[],
+): Buffer {
+  const bytes = Buffer.from(body);
+  bytes.writeUInt32LE(answer.session, 40);
+  bytes.writeUInt32LE(answer.result, 44);
+  bytes.writeUInt32LE(answer.origin, 48);
+  writeParams(bytes, openSessionHead, params);
+  return bytes;
+}
+
+export interface InvokeArg {
+  readonly command: number;
+  readonly session: number;
+  readonly cancelId: number;
+  readonly params: readonly TeeParam[];
+}
+
+export function parseInvoke(body: Buffer, shm: ShmById): InvokeArg {
+  const params = parseParams(body, invokeHead, shm);
+  return { command: body.readUInt32LE(0), session: body.readUInt32LE(4), cancelId: body.readUInt32LE(8), params };
+}
+
+export function invokeReply(body: Buffer, answer: TeeReply, params: readonly TeeParam[]): Buffer {
+  const bytes = Buffer.from(body);
+  bytes.writeUInt32LE(answer.result, 12);
+  bytes.writeUInt32LE(answer.origin, 16);
+  writeParams(bytes, invokeHead, params);
+  return bytes;
+}
+
+/** An argument of a fixed size. */
+export function fixedArg(body: Buffer, size: number): Buffer {
+  if (body.length !== size) throw invalid(`an argument of ${body.length} bytes, wanted are ${size}`);
+  return body;
+}
+
+function login(loginClass: number, gid: number): Login {
+  switch (loginClass) {
+    case LoginClass.public:
+      return { login: 'public' };
+    case LoginClass.user:
+      return { login: 'user' };
+    case LoginClass.group:
+      return { login: 'group', gid };
+    default:
+      throw loginClass >= LoginClass.reeKernel && loginClass <= lastKernelLogin
+        ? new ErrnoError(Errno.EPERM, `login class 0x${loginClass.toString(16)} is the kernel's`)
+        : invalid(`login class ${loginClass}`);
+  }
+}
+
+function parseParams(body: Buffer, head: number, shm: ShmById): TeeParam[] {
+  if (body.length < head) throw invalid(`an argument of ${body.length} bytes, at least ${head}`);
+  // The number of parameters is the last word of the head in both arguments.
+  const count = body.readUInt32LE(head - 4);
+  if (body.length !== head + count * paramSize)
+    throw invalid(`an argument of ${body.length} bytes with ${count} parameters`);
+  return Array.from({ length: count }, (_, index) => parseParam(body, head + index * paramSize, index, shm));
+}
+
+function parseParam(body: Buffer, at: number, index: number, shmById: ShmById): TeeParam {
+  const attr = body.readBigUInt64LE(at);
+  if (attr === 0n) return noneParam;
+  const type = Number(attr);
+  const value = directions[type - 1];
+  if (value !== undefined) {
+    // What is only written need not make sense yet.
+    const word = (offset: number) => (value === 'output' ? 0 : uint53(body, at + offset, index));
+    return { type: 'value', direction: value, a: word(8), b: word(16), c: word(24) };
+  }
+  const direction = directions[type - memrefInput];
+  if (direction === undefined) throw invalid(`parameter ${index} has attribute 0x${attr.toString(16)}`);
+  const size = uint53(body, at + 16, index);
+  const id = body.readBigUInt64LE(at + 24);
+  if (id === nullId) return { type: 'memref', direction, shm: null, offset: 0, size };
+  const shm = shmById(Number(id));
+  if (shm === undefined) throw invalid(`parameter ${index}: shared memory ${id} is not of this context`);
+  return { type: 'memref', direction, shm, offset: uint53(body, at + 8, index), size };
+}
+
+/** Params that came back: the words of values, the sizes of memory references. */
+function writeParams(bytes: Buffer, head: number, params: readonly TeeParam[]): void {
+  params.forEach((param, index) => {
+    const at = head + index * paramSize;
+    if (param.type === 'none' || param.direction === 'input') return;
+    if (param.type === 'memref') {
+      writeWord(bytes, at + 16, param.size);
+      return;
+    }
+    writeWord(bytes, at + 8, param.a);
+    writeWord(bytes, at + 16, param.b);
+    writeWord(bytes, at + 24, param.c);
+  });
+}
+
+/** A number of the other world's may be one that was too large for a number, and rounded up. */
+function writeWord(bytes: Buffer, at: number, value: number): void {
+  bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at);
+}
+
+function uint53(body: Buffer, at: number, index: number): number {
+  const value = body.readBigUInt64LE(at);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw invalid(`parameter ${index} holds 0x${value.toString(16)}, which no GlobalPlatform client has`);
+  return Number(value);
+}
+
+export function invalid(what: string): ErrnoError {
+  return new ErrnoError(Errno.EINVAL, what);
+}

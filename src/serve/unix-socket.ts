@@ -1,0 +1,96 @@
+import type { Socket } from 'node:net';
+import koffi from 'koffi';
+import { socketDescriptor } from '../supplicant/node/socket-descriptor.js';
+import type { ClientIdentity } from '../tee/login.js';
+
+/**
+ * What Node cannot ask of a Unix socket, or do with it: who is on the other side, and giving it an open file.
+ * Values are Linux's (asm-generic/socket.h, linux/socket.h).
+ */
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const SO_PEERGROUPS = 59;
+const SCM_RIGHTS = 1;
+const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
+/** NGROUPS_MAX. */
+const maxGroups = 65_536;
+
+const loadCalls = () => {
+  const libc = koffi.load(null);
+  koffi.struct('normalworld_iovec', { base: 'void *', length: 'size_t' });
+  koffi.struct('normalworld_msghdr', {
+    name: 'void *',
+    nameLength: 'uint32_t',
+    iov: 'normalworld_iovec *',
+    iovLength: 'size_t',
+    control: 'void *',
+    controlLength: 'size_t',
+    flags: 'int',
+  });
+  return {
+    getsockopt: libc.func(
+      'int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *length)',
+    ) as (fd: number, level: number, name: number, value: Buffer, length: number[]) => number,
+    sendmsg: libc.func('int64_t sendmsg(int fd, const normalworld_msghdr *message, int flags)'),
+  };
+};
+let loaded: ReturnType<typeof loadCalls> | undefined;
+const calls = () => {
+  loaded ??= loadCalls();
+  return loaded;
+};
+
+/** A process that connected. */
+export interface Peer {
+  readonly pid: number;
+  /** Effective user and group, and supplementary groups, of the moment when it connected. */
+  readonly identity: ClientIdentity;
+}
+
+/** Who connected: the kernel's word, not the client's. */
+export function peerOf(socket: Socket): Peer {
+  const fd = socketDescriptor(socket);
+  const credentials = option(fd, SO_PEERCRED, 12);
+  const groups = option(fd, SO_PEERGROUPS, 4 * maxGroups);
+  return {
+    pid: credentials.readInt32LE(0),
+    identity: {
+      uid: credentials.readUInt32LE(4),
+      gid: credentials.readUInt32LE(8),
+      groups: Array.from({ length: groups.length / 4 }, (_, index) => groups.readUInt32LE(4 * index)),
+    },
+  };
+}
+
+function option(fd: number, name: number, size: number): Buffer {
+  const value = Buffer.alloc(size);
+  const length = [size];
+  if (calls().getsockopt(fd, SOL_SOCKET, name, value, length) !== 0)
+    throw new Error(`getsockopt(${name}) failed: errno ${koffi.errno()}`);
+  return value.subarray(0, length[0] ?? 0);
+}
+
+/**
+ * Send the first bytes on a connection, and an open file with them.
+ * @param bytes few: they go at once, as nothing was sent before.
+ * @throws Error when they do not.
+ */
+export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void {
+  const control = Buffer.alloc(24);
+  // struct cmsghdr: its length with what follows, level, type, and the descriptor.
+  control.writeBigUInt64LE(20n, 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  control.writeInt32LE(file, 16);
+  const message = {
+    name: null,
+    nameLength: 0,
+    iov: { base: bytes, length: bytes.length },
+    iovLength: 1,
+    control,
+    controlLength: control.length,
+    flags: 0,
+  };
+  const sent = Number(calls().sendmsg(socketDescriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
+  if (sent !== bytes.length) throw new Error(`sendmsg failed: errno ${koffi.errno()}`);
+}

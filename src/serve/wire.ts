@@ -1,0 +1,107 @@
+/**
+ * What a client and the server say to each other over the Unix socket: docs/serve.md, preload/wire.h. Little-endian.
+ */
+
+/** "NWT1". */
+const magic = 0x3154_574e;
+
+/** Ahead of every request: magic, operation, length of the body, reserved, token. */
+export const requestHeaderSize = 32;
+export const tokenSize = 16;
+/** The longest argument: Linux's TEE_MAX_ARG_SIZE. */
+export const maxBodySize = 1024;
+
+/** Operations are the numbers of the ioctls (uapi linux/tee.h), and `openDevice`. */
+export const Operation = {
+  version: 0,
+  shmAlloc: 1,
+  openSession: 2,
+  invoke: 3,
+  cancel: 4,
+  closeSession: 5,
+  supplicantReceive: 6,
+  supplicantSend: 7,
+  shmRegister: 9,
+  openDevice: 0x100,
+} as const;
+
+/** What a connection that got a greeting stands for. */
+export const FileKind = { device: 1, sharedMemory: 2 } as const;
+export type FileKind = (typeof FileKind)[keyof typeof FileKind];
+
+export interface Request {
+  readonly operation: number;
+  /** Names the device file that the request is for, in hexadecimal. */
+  readonly token: string;
+  readonly body: Buffer;
+}
+
+/** A client broke the protocol; its connection is of no use any more. */
+export class WireError extends Error {
+  override readonly name = 'WireError';
+}
+
+/** Puts the bytes of one connection together to requests. A client waits for each answer, so at most one is there. */
+export class RequestReader {
+  private bytes: Buffer = Buffer.alloc(0);
+
+  /**
+   * @returns the request that these bytes complete; undefined while it is not complete.
+   * @throws WireError when they cannot become one, or go on after one.
+   */
+  push(bytes: Buffer): Request | undefined {
+    this.bytes = this.bytes.length === 0 ? bytes : Buffer.concat([this.bytes, bytes]);
+    if (this.bytes.length < requestHeaderSize) return undefined;
+    const head = this.bytes;
+    if (head.readUInt32LE(0) !== magic) throw new WireError(`magic 0x${head.readUInt32LE(0).toString(16)}`);
+    const length = head.readUInt32LE(8);
+    if (length > maxBodySize) throw new WireError(`a body of ${length} bytes, at most ${maxBodySize}`);
+    if (head.readUInt32LE(12) !== 0) throw new WireError('the reserved word is not 0');
+    const end = requestHeaderSize + length;
+    if (this.bytes.length < end) return undefined;
+    if (this.bytes.length > end) throw new WireError(`${this.bytes.length - end} bytes behind a request`);
+    this.bytes = Buffer.alloc(0);
+    return {
+      operation: head.readUInt32LE(4),
+      token: head.toString('hex', 16, 16 + tokenSize),
+      body: head.subarray(requestHeaderSize, end),
+    };
+  }
+}
+
+/** @param status 0 or a negative errno. */
+export function reply(status: number, body: Uint8Array = new Uint8Array(0)): Buffer {
+  const bytes = Buffer.alloc(16 + body.length);
+  bytes.writeUInt32LE(magic, 0);
+  bytes.writeInt32LE(status, 4);
+  bytes.writeUInt32LE(body.length, 8);
+  bytes.set(body, 16);
+  return bytes;
+}
+
+export interface Greeting {
+  readonly kind: FileKind;
+  /** Of the device file, in hexadecimal. */
+  readonly token: string;
+  /** Of the shared memory; 0 for a device file. */
+  readonly id: number;
+  /** Where the shared memory begins in the memory's file, and how long it is, in bytes. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The one message on a connection that stands for a file, or why there is no file: a negative errno. */
+export function greeting(what: Greeting | number): Buffer {
+  const bytes = Buffer.alloc(64);
+  bytes.writeUInt32LE(magic, 0);
+  if (typeof what === 'number') {
+    bytes.writeInt32LE(what, 4);
+    return bytes;
+  }
+  bytes.writeUInt32LE(what.kind, 8);
+  bytes.writeInt32LE(what.id, 12);
+  bytes.write(what.token, 16, 'hex');
+  bytes.writeBigUInt64LE(BigInt(what.offset), 32);
+  bytes.writeBigUInt64LE(BigInt(what.size), 40);
+  return bytes;
+}

@@ -1,0 +1,30 @@
+import { SocketResult, socketError } from '../socket-service.js';
+
+/** Waits until something holds, looked at again whenever it may have changed: poll() with a timeout. */
+export class Readiness {
+  private readonly waiting = new Set<() => void>();
+
+  /** It may have changed. */
+  changed(): void {
+    for (const look of [...this.waiting]) look();
+  }
+
+  /** @throws TeecError ERROR_TIMEOUT */
+  until(holds: () => boolean, timeoutMs: number): Promise<void> {
+    if (holds()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer);
+        this.waiting.delete(look);
+        settle();
+      };
+      const look = () => {
+        if (holds()) end(resolve);
+      };
+      this.waiting.add(look);
+      const timer = Number.isFinite(timeoutMs)
+        ? setTimeout(() => end(() => reject(socketError(SocketResult.ERROR_TIMEOUT, 'nothing came'))), timeoutMs)
+        : undefined;
+    });
+  }
+}

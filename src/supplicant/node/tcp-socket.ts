@@ -1,0 +1,98 @@
+import { connect, type Socket } from 'node:net';
+import { TeeResult } from '../../protocol/tee-result.js';
+import { badRequest } from '../request-params.js';
+import { type ReeSocket, type SocketAddress, SocketResult, socketError } from '../socket-service.js';
+import { Readiness } from './readiness.js';
+import { SocketOption, setSocketOption } from './socket-descriptor.js';
+
+/** TEE_TCP_SET_RECVBUF, TEE_TCP_SET_SENDBUF: OP-TEE's own (optee_client, __tee_tcpsocket_defines_extensions.h). */
+const options = new Map<number, number>([
+  [0x65f0_0000, SocketOption.SO_RCVBUF],
+  [0x65f0_0001, SocketOption.SO_SNDBUF],
+]);
+
+/** What is told of how much is there (tee-supplicant's SUPP_MAX_PEEK_LEN). */
+const maxPeek = 4096;
+
+/** A connection of a trusted application. */
+export class TcpSocket implements ReeSocket {
+  private readonly readiness = new Readiness();
+  private failure: Error | undefined;
+  private atEnd = false;
+
+  private constructor(private readonly socket: Socket) {
+    const changed = () => this.readiness.changed();
+    socket.on('readable', changed).on('drain', changed).on('close', changed);
+    socket.on('end', () => {
+      this.atEnd = true;
+      changed();
+    });
+    socket.on('error', (error) => {
+      this.failure = error;
+      changed();
+    });
+  }
+
+  /** @throws TeecError ERROR_HOSTNAME, ERROR_TIMEOUT, or COMMUNICATION when nobody answers there. */
+  static open({ host, port, ipVersion }: SocketAddress): Promise<TcpSocket> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port, ...(ipVersion === 0 ? {} : { family: ipVersion }), allowHalfOpen: true });
+      const failed = (error: NodeJS.ErrnoException) => reject(socketError(resultOf(error), `${host}: ${error.code}`));
+      socket.once('error', failed);
+      socket.once('connect', () => {
+        socket.off('error', failed);
+        resolve(new TcpSocket(socket));
+      });
+    });
+  }
+
+  async send(bytes: Uint8Array, timeoutMs: number): Promise<number> {
+    await this.readiness.until(() => this.ended || this.socket.writableLength === 0, timeoutMs);
+    if (this.ended) throw badRequest('the connection is gone');
+    this.socket.write(bytes);
+    return bytes.length;
+  }
+
+  async receive(room: number, timeoutMs: number) {
+    const { socket } = this;
+    if (room === 0) return { data: new Uint8Array(0), available: Math.min(socket.readableLength, maxPeek) };
+    await this.readiness.until(() => socket.readableLength > 0 || this.atEnd || this.ended, timeoutMs);
+    const data = socket.read(Math.min(room, socket.readableLength)) as Buffer | null;
+    if (data === null && !this.atEnd) throw badRequest('the connection is gone');
+    return { data: data ?? new Uint8Array(0), available: data?.length ?? 0 };
+  }
+
+  async ioctl(command: number, bytes: Uint8Array): Promise<void> {
+    const option = options.get(command);
+    if (option === undefined) throw socketError(TeeResult.ERROR_NOT_SUPPORTED, `command 0x${command.toString(16)}`);
+    if (this.ended || !setSocketOption(this.socket, option, bytes)) throw badRequest('the option is refused');
+  }
+
+  close(): void {
+    // What was sent is still delivered.
+    this.socket.destroySoon();
+    this.failure ??= new Error('closed');
+    this.readiness.changed();
+  }
+
+  private get ended(): boolean {
+    return this.failure !== undefined || this.socket.destroyed;
+  }
+}
+
+function resultOf({ code }: NodeJS.ErrnoException): number {
+  switch (code) {
+    case 'ETIMEDOUT':
+      return SocketResult.ERROR_TIMEOUT;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return SocketResult.ERROR_HOSTNAME;
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOMEM':
+    case 'ENOBUFS':
+      return SocketResult.ERROR_OUT_OF_RESOURCES;
+    default:
+      return TeeResult.ERROR_COMMUNICATION;
+  }
+}

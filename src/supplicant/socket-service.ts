@@ -1,0 +1,130 @@
+import { RpcSocket, rpcSocketForEver } from '../protocol/optee-rpc-command.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import { commsError, type TeecError } from '../tee/teec-error.js';
+import { badRequest, bytesAt, bytesOf, HandleTable, memrefAt, valueAt } from './request-params.js';
+import type { SupplicantService } from './supplicant.js';
+
+/** TEE_ISOCKET_ERROR_*: TEE Sockets API Specification v1.0 (GPD_SPE_100), section 3.5. */
+export const SocketResult = {
+  ERROR_REMOTE_CLOSED: 0xf100_7002,
+  ERROR_TIMEOUT: 0xf100_7003,
+  ERROR_OUT_OF_RESOURCES: 0xf100_7004,
+  ERROR_HOSTNAME: 0xf100_7007,
+} as const;
+
+/** TEE_ISOCKET_PROTOCOLID_* */
+const protocols: Readonly<Record<number, 'tcp' | 'udp'>> = { 101: 'tcp', 102: 'udp' };
+/** TEE_IP_VERSION_* */
+const ipVersions: Readonly<Record<number, 0 | 4 | 6>> = { 0: 0, 1: 4, 2: 6 };
+
+export interface SocketAddress {
+  readonly protocol: 'tcp' | 'udp';
+  readonly host: string;
+  readonly port: number;
+  /** 0: whichever there is. */
+  readonly ipVersion: 0 | 4 | 6;
+}
+
+/** An open socket. Each method throws a TeecError where it fails: a `SocketResult`, or a result of the TEE. */
+export interface ReeSocket {
+  /** @param timeoutMs Infinity: as long as it takes. @returns how many of the bytes were sent. */
+  send(bytes: Uint8Array, timeoutMs: number): Promise<number>;
+  /**
+   * Wait for data.
+   * @param room bytes there is room for; 0: do not wait, but say how much there is.
+   * @returns the data, at most `room` bytes, and how much there was: of a datagram that was cut, more than that.
+   */
+  receive(room: number, timeoutMs: number): Promise<{ readonly data: Uint8Array; readonly available: number }>;
+  /** @param command TEE_TCP_*, TEE_UDP_* */
+  ioctl(command: number, bytes: Uint8Array): Promise<void>;
+  /** What waits on it fails. */
+  close(): void;
+}
+
+/** The normal world's network. */
+export interface ReeSockets {
+  open(address: SocketAddress): Promise<ReeSocket>;
+}
+
+/**
+ * SOCKET: optee_rpc_cmd.h, OPTEE_RPC_SOCKET_*. A socket belongs to an instance of a TA: no other reaches it. The answers
+ * are tee-supplicant's (optee_client, tee_socket.c).
+ */
+export function socketService(sockets: ReeSockets): SupplicantService {
+  const instances = new Map<number, HandleTable<ReeSocket>>();
+  const handlesOf = (instance: number) => {
+    const handles = instances.get(instance) ?? new HandleTable<ReeSocket>();
+    instances.set(instance, handles);
+    return handles;
+  };
+
+  return async (params) => {
+    const request = valueAt(params, 0, 'input');
+    const instance = request.b;
+    switch (request.a) {
+      case RpcSocket.open: {
+        const out = valueAt(params, 3, 'output');
+        out.a = handlesOf(instance).add(await sockets.open(addressAt(params)));
+        return TeeResult.SUCCESS;
+      }
+      case RpcSocket.close:
+        handlesOf(instance).take(request.c).close();
+        return TeeResult.SUCCESS;
+      case RpcSocket.closeAll: {
+        const handles = instances.get(instance);
+        instances.delete(instance);
+        for (const socket of handles?.takeAll() ?? []) socket.close();
+        return TeeResult.SUCCESS;
+      }
+      case RpcSocket.send: {
+        const inout = valueAt(params, 2, 'inout');
+        const socket = handlesOf(instance).find(request.c);
+        inout.b = await socket.send(bytesAt(params, 1), timeoutOf(inout.a));
+        return TeeResult.SUCCESS;
+      }
+      case RpcSocket.receive: {
+        const memref = memrefAt(params, 1, 'output');
+        const socket = handlesOf(instance).find(request.c);
+        const { data, available } = await socket.receive(memref.size, timeoutOf(valueAt(params, 2, 'input').a));
+        memref.shm?.write(memref.offset, data);
+        memref.size = available;
+        return TeeResult.SUCCESS;
+      }
+      case RpcSocket.ioctl: {
+        const memref = memrefAt(params, 1, 'inout');
+        await handlesOf(instance)
+          .find(request.c)
+          .ioctl(valueAt(params, 2, 'input').a, bytesOf(memref));
+        return TeeResult.SUCCESS;
+      }
+      default:
+        throw badRequest(`socket operation ${request.a} does not exist`);
+    }
+  };
+}
+
+function addressAt(params: readonly TeeParam[]): SocketAddress {
+  const { a: port, b: protocolId, c: version } = valueAt(params, 1, 'input');
+  const name = bytesAt(params, 2);
+  const protocol = protocols[protocolId];
+  const ipVersion = ipVersions[version];
+  if (protocol === undefined) throw badRequest(`socket protocol ${protocolId}`);
+  if (ipVersion === undefined) throw badRequest(`IP version ${version}`);
+  if (port > 0xffff) throw badRequest(`port ${port}`);
+  return { protocol, ipVersion, port, host: hostName(name) };
+}
+
+/** A name that ends with a zero. @throws TeecError ERROR_HOSTNAME */
+export function hostName(bytes: Uint8Array): string {
+  if (bytes.at(-1) !== 0) throw socketError(SocketResult.ERROR_HOSTNAME, 'a host name without its end');
+  return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+}
+
+function timeoutOf(milliseconds: number): number {
+  return milliseconds === rpcSocketForEver ? Number.POSITIVE_INFINITY : milliseconds;
+}
+
+export function socketError(code: number, what: string): TeecError {
+  return commsError(code, `socket: ${what}`);
+}
