@@ -5,6 +5,7 @@
 import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
+import { benchScmi } from './scmi.js';
 import { benchSessions } from './sessions.js';
 import { benchTrace } from './trace.js';
 
@@ -30,6 +31,10 @@ say('The same call over FF-A and over raw SMCs');
 const ffa = await benchFfa();
 table([ffa]);
 
+say('An SCMI clock request beside 64 bulk clients, 4 threads, virtual time');
+const scmi = await benchScmi();
+table(scmi);
+
 say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
@@ -38,4 +43,4 @@ say('The trace: invokes per second without and with a recorder');
 const trace = await benchTrace();
 table(trace);
 
-if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace, ffa }));
+if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace, ffa, scmi }));
