@@ -52,7 +52,7 @@ async function runXtest(cases: readonly string[], options: XtestOptions): Promis
   });
   await using server = await TeeServer.listen(tee);
   const output = new XtestOutput();
-  const command = await clientCommand(options.xtest ?? root.xtest, ['-l', '0', ...cases], server.path);
+  using command = await clientCommand(options.xtest ?? root.xtest, ['-l', '0', ...cases], server.path);
   const exitCode = await runClient(command, ({ stdout }) => {
     if (stdout === null) throw new Error('no pipe from xtest');
     createInterface({ input: stdout }).on('line', (line) => {

@@ -49,7 +49,7 @@ describe.skipIf(missing.length > 0)(`a client with the preload library${why}`, (
     while (server.openFiles > 0) await new Promise((resolve) => setImmediate(resolve));
   };
   const start = async (name: string): Promise<ChildProcess> => {
-    const command = await clientCommand(program, [name], server.path);
+    using command = await clientCommand(program, [name], server.path);
     return spawn(command.program, command.args, { env: command.env, stdio: ['ignore', 'ignore', 'pipe'] });
   };
   const run = async (name: string) => {
