@@ -31,6 +31,9 @@ describe(`a served TEE under ${requests} hostile requests (NORMALWORLD_SEED=${se
     const victim = await WireClient.open(server.path);
     const page = await victim.shmAlloc(4096);
     const { session } = await victim.openSession(userTa.uuid);
+    const memory = tee.memoryFile?.fd ?? -1;
+    const secret = Buffer.from(Array.from({ length: 4096 }, (_, index) => index * 31));
+    writeSync(memory, secret, 0, secret.length, page.offset);
     const attackers = await Promise.all(Array.from({ length: 4 }, () => WireClient.open(server.path)));
     const own = await Promise.all(attackers.map((attacker) => attacker.openSession(userTa.uuid)));
 
@@ -105,6 +108,9 @@ describe(`a served TEE under ${requests} hostile requests (NORMALWORLD_SEED=${se
     expect(hungUp).toBeGreaterThan(0);
     // The victim has what it had.
     expect((await victim.invoke(session, Command.add, [[3, 1, 2, 0]])).words).toEqual([[3, 2, 0]]);
+    const found = Buffer.alloc(4096);
+    readSync(memory, found, 0, found.length, page.offset);
+    expect(found.equals(secret)).toBe(true);
     expect((await victim.invoke(session, Command.reverse, [[7, 0, 4096, page.id]])).result).toBe(0);
     await page.connection.end();
     for (const client of [victim, ...attackers]) await client.close();
