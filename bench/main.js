@@ -2,9 +2,12 @@
  * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, and of
  * many sessions. Compare figures of one run; machines drift.
  */
+import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
+import { benchScmi } from './scmi.js';
 import { benchSessions } from './sessions.js';
+import { benchTrace } from './trace.js';
 
 const json = process.argv.includes('--json');
 const say = (text) => {
@@ -24,8 +27,20 @@ say('From client to trusted application and back, one value parameter, one core,
 const invoke = await benchInvoke({ progress: process.stderr.isTTY && !json });
 table([invoke]);
 
+say('The same call over FF-A and over raw SMCs');
+const ffa = await benchFfa();
+table([ffa]);
+
+say('An SCMI clock request beside 64 bulk clients, 4 threads, virtual time');
+const scmi = await benchScmi();
+table(scmi);
+
 say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
 
-if (json) console.log(JSON.stringify({ queue, invoke, sessions }));
+say('The trace: invokes per second without and with a recorder');
+const trace = await benchTrace();
+table(trace);
+
+if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace, ffa, scmi }));

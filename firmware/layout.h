@@ -1,5 +1,5 @@
 /*
- * The memory map and the mailbox, as the monitor, the proxy and the host agree on them.
+ * The memory map and the mailbox, as the firmware and the host agree on them.
  * The host's side of it is src/worlds/qemu/mailbox.ts.
  */
 
@@ -13,10 +13,9 @@
 #define OPTEE			0x0e100000	/* load and entry address of OP-TEE */
 #define DEVICE_TREE		0x40000000	/* QEMU writes it here, OP-TEE edits it here */
 #define MAILBOX			0x40100000
-#define PROXY			0x40110000
 #define OPTEE_STAGING		0x41000000	/* the host puts OP-TEE's image here before reset */
 
-/* Interrupts that the proxy serves. */
+/* Interrupts of the normal world. */
 #define INTID_WAKE		0		/* SGI: another CPU passes the bell on */
 #define INTID_UART0		33
 #define INTID_NOTIFICATION	219		/* OP-TEE's asynchronous notifications: SPI 187 */
@@ -28,18 +27,18 @@
 #define MAILBOX_OPTEE_SIZE	0x00		/* host: bytes of OP-TEE's image, a multiple of 16 */
 #define MAILBOX_POLLS		0x04		/* host: how often a CPU looks at its doorbell before it sleeps */
 #define MAILBOX_HOST_SLEEPS	0x08		/* host: ring the bell (a byte out of UART0) when a call is done */
-#define MAILBOX_NOTIFICATIONS	0x0c		/* proxy: notification interrupts seen */
+#define MAILBOX_NOTIFICATIONS	0x0c		/* firmware: notification interrupts seen */
 #define MAILBOX_SLOTS		0x100
 #define SLOT_SIZE		0x100
 #define SLOT_SIZE_SHIFT		8
-/* What the host writes and what the proxy writes lie on cache lines of their own. */
+/* What the host writes and what the firmware writes lie on cache lines of their own. */
 #define SLOT_DOORBELL		0x00		/* host: number of the call to make */
 #define SLOT_ARGUMENTS		0x08		/* host: w0..w7 of it */
-#define SLOT_DONE		0x40		/* proxy: number of the last call made */
-#define SLOT_STATE		0x44		/* proxy: one of CPU_... */
-#define SLOT_RESULTS		0x48		/* proxy: w0..w7 after it */
-#define SLOT_FATAL		0x80		/* a fatal exception: level, vector, then 64 bit each: */
-#define SLOT_FATAL_SYNDROME	0x88		/* ESR, ELR; FAR, SPSR */
+#define SLOT_DONE		0x40		/* firmware: number of the last call made */
+#define SLOT_STATE		0x44		/* firmware: one of CPU_... */
+#define SLOT_RESULTS		0x48		/* firmware: w0..w3 after it */
+#define SLOT_FATAL		0x80		/* a fatal exception: 1 when there was one, its vector, then 64 bit each: */
+#define SLOT_FATAL_SYNDROME	0x88		/* ESR_EL3, ELR_EL3, FAR_EL3, SPSR_EL3 */
 
 #define CPU_ABSENT		0		/* not there (yet) */
 #define CPU_AWAKE		1

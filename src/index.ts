@@ -14,7 +14,8 @@ export { TeeOrigin, TeeResult } from './protocol/tee-result.js';
 export { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
 export type { ReeFile, ReeFileSystem } from './supplicant/ree-file-system.js';
 export type { TaStore } from './supplicant/ta-store.js';
-export type { TimedTraceEvent, TraceEvent } from './trace/trace.js';
+export type { TimedTraceEvent, TraceEvent } from './trace/event.js';
+export { Trace } from './trace/trace.js';
 export {
   type PseudoTa,
   type TaCall,

@@ -6,6 +6,8 @@ import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
+import { publishTrace } from './trace/node/publish-trace.js';
+import { TraceFile } from './trace/node/trace-file.js';
 import { Trace } from './trace/trace.js';
 import { MemoryFile } from './worlds/qemu/memory-file.js';
 import { opteeFolder } from './worlds/qemu/optee-folder.js';
@@ -16,14 +18,20 @@ import {
   simulatedTaImage,
   type TrustedApplication,
 } from './worlds/simulated/index.js';
+import { tracedWorld } from './worlds/simulated/traced-world.js';
 
-export interface OpenTeeOptions extends OpenWorldOptions {
+export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
+  /**
+   * Where events go: a stream that the caller made, or a `.nwt` file to record everything into, until the TEE is closed.
+   * A stream of its own, to which nobody listens yet, when left out.
+   */
+  readonly trace?: Trace | string;
   /** Which secure world: `simulated` when left out, the real OP-TEE OS in QEMU, or one of your own making. */
   readonly world?: 'simulated' | 'qemu' | SecureWorld;
   /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
-  readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule'>;
+  readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule' | 'trace'>;
   /** Keep the simulated world's RAM in a file, so that clients in other processes can share memory with it. */
   readonly memoryFile?: boolean;
   /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
@@ -40,12 +48,22 @@ export interface OpenTeeOptions extends OpenWorldOptions {
  */
 export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   const { world = 'simulated', trustedApplications = [], supplicant } = options;
-  const trace = options.trace ?? new Trace(options.clock ?? machineClock);
+  const trace = options.trace instanceof Trace ? options.trace : new Trace(options.clock ?? machineClock);
+  publishTrace(trace);
   const taFolders = options.taFolders ?? (world === 'qemu' ? [opteeFolder().trustedApplications] : []);
   const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder));
   const images = new MemoryTaStore();
   for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
-  return openWorld(await secureWorld(world, options, trace), {
+  const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
+  if (file !== undefined) trace.attach(file);
+  let opened: SecureWorld;
+  try {
+    opened = await secureWorld(world, options, trace);
+  } catch (error) {
+    file?.close();
+    throw error;
+  }
+  return openWorld(file === undefined ? opened : closingAfter(opened, file), {
     ...options,
     trace,
     supplicant:
@@ -68,7 +86,7 @@ async function secureWorld(
 ): Promise<SecureWorld> {
   switch (world) {
     case 'simulated':
-      return simulatedWorld(options);
+      return simulatedWorld(options, trace);
     case 'qemu':
       return QemuWorld.start({
         optee: opteeFolder().image,
@@ -82,12 +100,30 @@ async function secureWorld(
   }
 }
 
-function simulatedWorld(options: OpenTeeOptions): SecureWorld {
+function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
   return new SimulatedWorld({
     clock: options.clock ?? machineClock,
     ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
     ...(options.memoryFile ? { dramFile: (size: number) => MemoryFile.create('normalworld', size) } : {}),
     ...options.simulated,
+    ...tracedWorld(trace, options.simulated?.faults),
     trustedApplications: options.trustedApplications ?? [],
   });
+}
+
+/** The world, and a trace file that is closed when it is gone: the TEE closes its world last. */
+function closingAfter(world: SecureWorld, file: TraceFile): SecureWorld {
+  return {
+    name: world.name,
+    conduit: world.conduit,
+    memory: world.memory,
+    normalWorldRam: world.normalWorldRam,
+    [Symbol.asyncDispose]: async () => {
+      try {
+        await world[Symbol.asyncDispose]();
+      } finally {
+        file.close();
+      }
+    },
+  };
 }

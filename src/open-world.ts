@@ -2,7 +2,7 @@ import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
-import { openSmcDriver } from './optee/open-driver.js';
+import { openDriver } from './optee/open-driver.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
 import type { ClientIdentity } from './tee/login.js';
@@ -30,12 +30,11 @@ export interface OpenWorldOptions {
 export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
   try {
     const clock = options.clock ?? machineClock;
-    const { driver, info } = await openSmcDriver(world, {
-      queue: options.queue ?? 'hand-off',
-      clock,
-      schedule: options.schedule ?? immediateSchedule,
-      trace: options.trace ?? new Trace(clock),
-    });
+    const queue = options.queue ?? 'hand-off';
+    const trace = options.trace ?? new Trace(clock);
+    const schedule = options.schedule ?? immediateSchedule;
+    const { driver, info } = await openDriver(world, { queue, clock, schedule, trace });
+    trace.describe({ world: world.name, queue, threads: info.threadCount });
     const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);
     return tee;

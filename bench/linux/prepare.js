@@ -18,7 +18,7 @@ const programs = [
 ];
 const crossLibc = '/usr/aarch64-linux-gnu/lib/libc.a';
 
-/** linux-world.h: where Linux lies; and behind it room for its 40 MB. */
+/** linux.S: where Linux lies; and behind it room for its 40 MB. */
 const kernelAddress = 0x4400_0000;
 const initrdAddress = 0x4800_0000;
 /** firmware/layout.h */
@@ -54,7 +54,7 @@ export async function prepareLinux(say, seconds) {
   const run = (program, ...args) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   run(
     ...['make', '-C', firmware, `BUILD=${image('monitor')}`, `IMAGE=${image('monitor.bin')}`],
-    `NORMAL_WORLD=${join(here, 'linux-world.h')}`,
+    `WORLD=${join(here, 'linux.S')}`,
   );
   run('aarch64-linux-gnu-gcc', '-O2', '-static', '-pthread', '-o', image('client'), join(here, 'client.c'));
   writeFileSync(image('initrd.cpio'), firstFileSystem(unpacked, image('client')));

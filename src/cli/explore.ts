@@ -20,9 +20,11 @@ interface ExploreFlags {
   readonly json?: boolean;
   readonly traces?: string;
   readonly symmetry: boolean;
+  readonly fine?: boolean;
   readonly maxStates?: number;
   readonly maxMemory: number;
   readonly maxSeconds?: number;
+  readonly workers?: number;
   readonly progress?: boolean;
 }
 
@@ -55,9 +57,11 @@ export function addExploreCommand(program: Command): void {
     .option('--json', 'one JSON object on standard output')
     .option('--traces <folder>', 'write each shortest schedule as a file for `normalworld replay`')
     .option('--no-symmetry', 'do not fold callers that do the same')
+    .option('--fine', "let callers wake up in the middle of another's leaving, as the kernel's lock allows")
     .option('--max-states <n>', 'stop at so many states', count)
     .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
     .option('--max-seconds <s>', 'stop after so long', count)
+    .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
     .option('--progress', 'show progress even when standard error is no terminal')
     .addHelpText('after', CALLERS_HELP)
     .action(async (flags: ExploreFlags, command: Command) => {
@@ -70,6 +74,7 @@ export function addExploreCommand(program: Command): void {
 }
 
 function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
+  if (flags.fine && flags.traces !== undefined) command.error('error: a trace file cannot hold --fine schedules');
   const secureThreads = flags.secureThreads ?? flags.threads;
   if (secureThreads === 0) command.error('error: with --threads 0, say --secure-threads: what secure world really has');
   return {
@@ -77,6 +82,7 @@ function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
     totalThreadCount: flags.threads,
     secureThreads,
     initialSystemSessions: flags.reservations,
+    ...(flags.fine ? { fine: true } : {}),
     ...flags.callers,
   };
 }
@@ -91,6 +97,7 @@ async function run(config: ModelConfig, flags: ExploreFlags, command: Command): 
       symmetric: flags.symmetry,
       maxMiB: flags.maxMemory,
       signal: interrupt.signal,
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
       ...(flags.maxStates === undefined ? {} : { maxStates: flags.maxStates }),
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
       ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),

@@ -6,14 +6,20 @@ import { jsonReport } from '../scenario/json-report.js';
 import { type Progress, runScenario } from '../scenario/run-scenario.js';
 import type { Scenario } from '../scenario/scenario.js';
 import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
+import { OUTCOMES, type Outcome } from '../scenario/scenario-result.js';
 import { textReport } from '../scenario/text-report.js';
+import { TraceFile } from '../trace/node/trace-file.js';
 
 interface RunOptions {
   readonly queue?: readonly DisciplineName[];
   readonly seed: number;
+  readonly expect?: Outcome;
   readonly json?: boolean;
+  readonly trace?: string;
 }
 
+/** An outcome is not the one that was expected. */
+const unexpected = 1;
 /** Bad usage, or a file that is no scenario. */
 const badUsage = 2;
 
@@ -41,17 +47,29 @@ export function addRunCommand(program: Command): void {
         .argParser(parseSeed)
         .default(1),
     )
+    .addOption(
+      new Option('--expect <outcome>', 'fail unless this is the outcome under every discipline that was run').choices(
+        OUTCOMES,
+      ),
+    )
     .option('--json', 'print one JSON object; times in milliseconds')
+    .option(
+      '-t, --trace <file.nwt>',
+      'record everything that happens; with several disciplines, one file for each: file.<discipline>.nwt',
+    )
     .addHelpText(
       'after',
       `
 Exit codes:
   0  the scenario ran, whatever the outcome
+  1  it ran, but an outcome is not that of --expect
   2  bad usage, or a file that is no scenario
 
 Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml
   $ normalworld run scenarios/thread-starvation.yaml --queue linux-6.8 --queue hand-off
+  $ normalworld run scenarios/thread-starvation.yaml --queue hand-off --expect finished
+  $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --queue linux-6.7 --trace out.nwt && normalworld view out.nwt
   $ normalworld run scenarios/one-thread-short.yaml --seed 7 --json | jq '.runs[].outcome'`,
     )
     .exitOverride((error) => {
@@ -61,11 +79,14 @@ Examples:
       const scenario = await readScenario(file);
       if (scenario === undefined) return;
       const progress = progressLine();
+      const files: TraceFile[] = [];
+      const one = (options.queue ?? scenario.queues).length === 1;
       try {
         const result = await runScenario(scenario, {
           seed: options.seed,
           ...(options.queue === undefined ? {} : { queues: options.queue }),
           onProgress: progress.show,
+          ...(options.trace === undefined ? {} : { record: recordTo(options.trace, one, files) }),
         });
         progress.clear();
         const { stdout } = process;
@@ -74,10 +95,29 @@ Examples:
             ? JSON.stringify(jsonReport(result), null, 2)
             : textReport(result, { width: reportWidth(stdout.columns), colour: wantsColour(stdout.isTTY) }),
         );
+        if (options.expect !== undefined && result.runs.some(({ outcome }) => outcome !== options.expect))
+          process.exitCode = unexpected;
+      } catch (error) {
+        if (!(error instanceof Error && 'syscall' in error)) throw error;
+        console.error(error.message);
+        process.exitCode = badUsage;
       } finally {
         progress.clear();
+        for (const file of files) {
+          file.close();
+          console.error(`trace: ${file.path}`);
+        }
       }
     });
+}
+
+/** Record into the file named, or, with several disciplines, into one for each beside it. */
+function recordTo(path: string, one: boolean, files: TraceFile[]): (queue: DisciplineName) => TraceFile {
+  return (queue) => {
+    const file = new TraceFile(one ? path : path.replace(/(\.nwt)?$/, `.${queue}.nwt`));
+    files.push(file);
+    return file;
+  };
 }
 
 async function readScenario(file: string): Promise<Scenario | undefined> {
@@ -108,7 +148,7 @@ function parseSeed(text: string): number {
 }
 
 /** Reports are made for 80 columns; more than 100 do not make them easier to read. */
-const reportWidth = (columns = 80) => Math.min(Math.max(columns, 60), 100);
+const reportWidth = (columns = 80) => Math.min(Math.max(columns, 80), 100);
 
 const wantsColour = (isTty: boolean | undefined) => isTty === true && !process.env.NO_COLOR;
 

@@ -34,6 +34,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
     identity: ClientIdentity,
     private readonly defaultLogin: L,
     private readonly sessionClass: new (...args: ConstructorParameters<typeof Session>) => S,
+    private readonly onEnd: () => void,
   ) {
     this.teeContext = device.openContext(label, kernel, identity);
     this.temporaryMemory = new TemporaryMemory(device, this.teeContext);
@@ -79,6 +80,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   close(): Promise<void> {
     this.closed ??= this.device.closeContext(this.teeContext).finally(() => {
       this.ended = true;
+      this.onEnd();
     });
     return this.closed;
   }
@@ -101,16 +103,16 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
 /** TEEC_Context: a client in user space. */
 export class Context extends AnyContext<Session, UserLogin> {
   /** Made by `Tee.openContext`. */
-  constructor(device: TeeDevice, label: string, identity: ClientIdentity) {
-    super(device, label, false, identity, { login: 'public' }, Session);
+  constructor(device: TeeDevice, label: string, identity: ClientIdentity, onEnd: () => void) {
+    super(device, label, false, identity, { login: 'public' }, Session, onEnd);
   }
 }
 
 /** A client inside the kernel: a driver that talks to a trusted application, as Linux's tee_client_*() functions let it. */
 export class KernelContext extends AnyContext<KernelSession, Login> {
   /** Made by `Tee.openKernelContext`. */
-  constructor(device: TeeDevice, label: string) {
-    super(device, label, true, { uid: 0, gid: 0, groups: [] }, { login: 'ree-kernel' }, KernelSession);
+  constructor(device: TeeDevice, label: string, onEnd: () => void) {
+    super(device, label, true, { uid: 0, gid: 0, groups: [] }, { login: 'ree-kernel' }, KernelSession, onEnd);
   }
 }
 

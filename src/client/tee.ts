@@ -37,6 +37,7 @@ export interface WaitingCall {
 export class Tee implements AsyncDisposable {
   /** The device below the client API, for those who speak its language. */
   readonly device: TeeDevice;
+  /** Those that are open. */
   private readonly contexts = new Set<Context | KernelContext>();
   /** What serves this TEE and ends with it, before its world. */
   private readonly attendants = new Set<Disposable>();
@@ -71,7 +72,7 @@ export class Tee implements AsyncDisposable {
 
   /** Bytes of shared memory in use by clients, secure world, and the driver. */
   get sharedMemoryInUse(): number {
-    return this.driver.optee.pool.bytesInUse;
+    return this.driver.optee.sharedMemoryInUse;
   }
 
   /** What calls of secure world wait for in the normal world, besides other calls: for whoever asks why one hangs. */
@@ -99,7 +100,7 @@ export class Tee implements AsyncDisposable {
    * @throws TeecError COMMUNICATION when OP-TEE's answer is no list of UUIDs.
    */
   async devices(): Promise<readonly TeeDeviceDescription[]> {
-    const context = new KernelContext(this.device, 'device enumeration');
+    const context = this.openKernelContext({ label: 'device enumeration' });
     try {
       return await enumerateDevices(context, this.driver.optee.supplicant.present);
     } finally {
@@ -108,9 +109,12 @@ export class Tee implements AsyncDisposable {
   }
 
   /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */
-  get supplicantDevice(): { readonly queue: SupplicantQueue; readonly allocate: (size: number) => TeeShm } {
-    const { supplicant, pool } = this.driver.optee;
-    return { queue: supplicant, allocate: (size) => pool.allocate(size) };
+  get supplicantDevice(): {
+    readonly queue: SupplicantQueue;
+    readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
+  } {
+    const { driver } = this;
+    return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };
   }
 
   /** Shared memory lies in this file, which other processes can map; undefined when the world's memory is in none. */
@@ -126,12 +130,19 @@ export class Tee implements AsyncDisposable {
   /** TEEC_InitializeContext: a client in user space. */
   openContext(options: ContextOptions = {}): Context {
     const label = options.label ?? `client ${++this.contextCount}`;
-    return this.own(new Context(this.device, label, options.identity ?? this.identity));
+    const context = new Context(this.device, label, options.identity ?? this.identity, () =>
+      this.contexts.delete(context),
+    );
+    this.contexts.add(context);
+    return context;
   }
 
   /** A client inside the kernel, which may have system sessions: Linux's `tee_client_open_context()`. */
   openKernelContext(options: Omit<ContextOptions, 'identity'> = {}): KernelContext {
-    return this.own(new KernelContext(this.device, options.label ?? `kernel client ${++this.contextCount}`));
+    const label = options.label ?? `kernel client ${++this.contextCount}`;
+    const context = new KernelContext(this.device, label, () => this.contexts.delete(context));
+    this.contexts.add(context);
+    return context;
   }
 
   /** Close every context, its calls in flight cancelled, then the driver, then the world. */
@@ -142,11 +153,6 @@ export class Tee implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  private own<C extends Context | KernelContext>(context: C): C {
-    this.contexts.add(context);
-    return context;
   }
 
   private async closeAll(): Promise<void> {

@@ -37,6 +37,8 @@ export type Stage =
   | 'in_rpc'
   /** Back for good; the call queue does not know yet. */
   | 'returned'
+  /** In the middle of leaving the queue, holding its lock (fine steps only). */
+  | 'leaving'
   /** A system session's close has returned; its reservation is about to end. */
   | 'releasing'
   | 'done';
@@ -55,6 +57,7 @@ export type Step =
   | 'rpc_back'
   | 'smc_return'
   | 'wait_final'
+  | 'wait_final_second'
   | 'release';
 
 /** One thread of the normal world. */

@@ -1,11 +1,11 @@
 import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
 import type { StorableCallQueue } from '../optee/call-queue/storable.js';
 import type { Caller } from './caller.js';
+import type { Breach } from './expander.js';
 import { brokenByStep, PROPERTY_BIT, type PropertyName } from './properties.js';
 import { type ModelConfig, QueueModel } from './queue-model.js';
-import type { Breach } from './search.js';
 import { StateCodec } from './state-codec.js';
-import { NO_STATE, type StateStore } from './state-store.js';
+import { NO_STATE } from './state-store.js';
 import { type TraceStep, takeTraceStep, traceState } from './trace-step.js';
 
 /** One step of a schedule: who, what, with which result, and the state after it. */
@@ -14,8 +14,17 @@ export interface ScheduledStep extends TraceStep {
   readonly actor: number;
 }
 
+/** States and where each was first reached from. */
+export interface StoredStates {
+  readonly records: Uint32Array;
+  /** Where in `records` a state stands. */
+  offset(state: number): number;
+  /** `NO_STATE` for the first. */
+  parent(state: number): number;
+}
+
 /** The states from the first to this one, by number. */
-export function pathTo(store: StateStore, state: number): number[] {
+export function pathTo(store: StoredStates, state: number): number[] {
   const path: number[] = [];
   for (let at = state; at !== NO_STATE; at = store.parent(at)) path.push(at);
   return path.reverse();
@@ -41,14 +50,14 @@ export class Retracing {
   }
 
   /** @returns the callers of the schedule, in order. */
-  schedule(store: StateStore, name: PropertyName, { state, by }: Breach): number[] {
+  schedule(store: StoredStates, name: PropertyName, { state, by }: Breach): number[] {
     const callers = this.along(store, pathTo(store, state).slice(1));
     if (by === 'step') callers.push(this.find((caller) => this.breaks(caller, name)));
     return callers;
   }
 
   /** Takes the steps that lead through these states, one after the other, from where the model stands. */
-  along(store: StateStore, states: readonly number[]): number[] {
+  along(store: StoredStates, states: readonly number[]): number[] {
     return states.map((state) =>
       this.find((caller) => {
         this.model.step(caller);

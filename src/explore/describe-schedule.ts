@@ -50,6 +50,8 @@ export function whatHappens({ op, args, result }: Pick<ScheduledStep, 'op' | 'ar
       return 'returns from secure world, its thread free';
     case 'wait_final':
       return `leaves the queue${whom(result.completed)}`;
+    case 'wait_final_second':
+      return `goes on leaving, passing on its own completion${whom(result.completed)}`;
     case 'release':
       return `ends the reservation${whom(result.completed)}`;
   }

@@ -34,12 +34,14 @@ const {
   threadLimitWhileTracked,
   counterOutOfRange,
   systemSleepsReserveUnused,
+  unboundedOvertaking,
   conservation,
 } = PROPERTY_BIT;
 
 /**
- * The properties that the model's state breaks, as a set of bits. `unboundedOvertaking` is no property of a state, and
- * the deadlocks are told by `deadlocks` where nobody can step.
+ * The properties that the model's state breaks, as a set of bits. `unboundedOvertaking` shows in a state only where the
+ * discipline itself promises an order; else it is looked for as a cycle (fair-cycle.ts). The deadlocks are told by `deadlocks`
+ * where nobody can step.
  */
 export function brokenInState(model: QueueModel): number {
   const { queue, callers } = model;
@@ -63,6 +65,7 @@ export function brokenInState(model: QueueModel): number {
       case 'ready':
       case 'limited':
       case 'returned':
+      case 'leaving':
       case 'releasing':
         quiet = false;
         break;
@@ -77,16 +80,17 @@ export function brokenInState(model: QueueModel): number {
         }
         break;
     }
-    if (queue.holdsClaim(waiter)) {
+    if (stage !== 'leaving' && queue.holdsClaim(waiter)) {
       if (system) systemClaims++;
       else normalClaims++;
     }
   }
 
-  const violation = queue.violation(normalClaims, systemClaims);
+  const violation = queue.violation(normalClaims, systemClaims, model.config.secureThreads);
   let broken = 0;
   if (violation === 'conservation') broken |= conservation;
   else if (violation === 'range') broken |= counterOutOfRange;
+  else if (violation === 'order') broken |= unboundedOvertaking;
   if (quiet && model.secureFree > 0) {
     if (normalMayEnter) broken |= normalSleepsBesideFreeThread;
     if (systemMayEnter) broken |= systemSleepsBesideFreeThread;

@@ -19,6 +19,11 @@ export interface ModelConfig {
   /** Sessions 0 to this less one are system sessions from the start, as far as the discipline grants it. */
   readonly initialSystemSessions: number;
   readonly callers: readonly (readonly Operation[])[];
+  /**
+   * Others may consume their completions in the middle of a caller's `wait_final` (Linux only): the finest interleaving
+   * that the kernel's lock allows.
+   */
+  readonly fine?: boolean;
   /** Which callers repeat their list for ever; the rest end. */
   readonly repeating?: readonly number[];
 }
@@ -48,6 +53,8 @@ export class QueueModel {
   readonly sessionIsSystem: boolean[];
   readonly sessionIsClosed: boolean[];
   secureFree: number;
+  /** Who holds the queue's lock across steps (fine steps only). */
+  lockedBy: Caller | undefined = undefined;
   readonly outcome: StepOutcome = { rc: 0, needWait: false, discarded: false, claimed: false, entered: false };
 
   /** @param queue the queue to drive, when it is not the discipline's own. */
@@ -66,6 +73,13 @@ export class QueueModel {
 
   /** The step that this caller can take now; undefined when it sleeps, waits for another caller, or is done. */
   next(caller: Caller): Step | undefined {
+    const step = this.nextUnlocked(caller);
+    if (this.lockedBy === undefined || this.lockedBy === caller) return step;
+    // The lock is held by another: what is left is what needs none.
+    return step === 'wait_return' ? step : undefined;
+  }
+
+  private nextUnlocked(caller: Caller): Step | undefined {
     switch (caller.stage) {
       case 'idle':
         return caller.operation.op === 'system_session' ? 'system_session' : 'begin';
@@ -92,6 +106,8 @@ export class QueueModel {
         return 'rpc_back';
       case 'returned':
         return 'wait_final';
+      case 'leaving':
+        return 'wait_final_second';
       case 'releasing':
         return 'release';
       case 'done':
@@ -155,9 +171,21 @@ export class QueueModel {
         caller.stage = 'returned';
         break;
       case 'wait_final':
-        queue.leave(waiter);
-        if (caller.operation.op === 'close' && caller.system) caller.stage = 'releasing';
-        else caller.endOperation();
+        if (this.config.fine === true && queue.beginLeave !== undefined) {
+          if (queue.beginLeave(waiter)) {
+            caller.stage = 'leaving';
+            this.lockedBy = caller;
+            break;
+          }
+        } else {
+          queue.leave(waiter);
+        }
+        this.endCall(caller);
+        break;
+      case 'wait_final_second':
+        queue.endLeave?.(waiter);
+        this.lockedBy = undefined;
+        this.endCall(caller);
         break;
       case 'release':
         queue.release();
@@ -182,6 +210,11 @@ export class QueueModel {
     caller.rpcLeft = operation.rpc;
     caller.stage = 'begun';
     if (operation.op === 'close' && session >= 0) this.sessionIsClosed[session] = true;
+  }
+
+  private endCall(caller: Caller): void {
+    if (caller.operation.op === 'close' && caller.system) caller.stage = 'releasing';
+    else caller.endOperation();
   }
 
   private makeSystemSession(session: number): number {

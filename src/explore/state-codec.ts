@@ -20,6 +20,7 @@ const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
   ['waiting', 'requeue-thread-limit'],
   ['waiting', 'recheck'],
   ['limited', 'entered'],
+  ['leaving', 'entered'],
 ];
 const STAGE_OF = PLACES.map(([stage]) => stage);
 const PHASE_OF = PLACES.map(([, phase]) => phase);
@@ -138,7 +139,9 @@ export class StateCodec {
     queue.saveCounters(counters);
     let globals = 0;
     for (let i = 0; i < queue.counterCount; i++) {
-      globals |= ((counters[i] ?? 0) + COUNTER_OFFSET) << (i * COUNTER_BITS);
+      const counter = (counters[i] ?? 0) + COUNTER_OFFSET;
+      if (counter >>> COUNTER_BITS !== 0) throw new RangeError(`a counter of ${counters[i]} cannot be stored`);
+      globals |= counter << (i * COUNTER_BITS);
     }
     if (this.sessionsChange) {
       for (let s = 0; s < SESSION_COUNT; s++) {
@@ -180,6 +183,7 @@ export class StateCodec {
     }
 
     let inside = 0;
+    model.lockedBy = undefined;
     let waiting = 0;
     for (let i = 0; i < callers.length; i++) {
       const caller = callers[i];
@@ -195,6 +199,7 @@ export class StateCodec {
       waiter.exitsSeen = (code & STALE) === 0 ? queue.exits : queue.exits - 1;
       caller.index = (code >>> INDEX_SHIFT) & this.indexMask;
       caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
+      if (caller.stage === 'leaving') model.lockedBy = caller;
       if (caller.stage === 'in_secure' || caller.stage === 'in_rpc') inside++;
       const position = code >>> this.positionShift;
       if (position > 0) {
@@ -253,6 +258,8 @@ function placeOf(stage: Stage, phase: WaiterPhase): number {
       return 4;
     case 'limited':
       return 14;
+    case 'leaving':
+      return 15;
     case 'in_secure':
       return 5;
     case 'in_rpc':

@@ -1,13 +1,28 @@
 /** Stands for no state. */
 export const NO_STATE = 0xffff_ffff;
 
+/** What a search needs of the set of states found. */
+export interface StateSet {
+  /** The records, one after the other: a state's words, then the number of the state that it was first reached from. */
+  readonly records: Uint32Array;
+  /** Where in `records` a state stands. */
+  offset(state: number): number;
+  hash(words: Uint32Array, at: number): number;
+  /**
+   * Reads where the states of these hashes would be, for nothing but to have it in the cache: the reads of a few states
+   * overlap, those of one lookup after another do not.
+   */
+  touch(hashes: Uint32Array, count: number): number;
+  /** Adds the state at `words[at]`, whose hash is given: its number, or `NO_STATE` when it is known already. */
+  add(words: Uint32Array, at: number, hash: number, parent: number): number;
+}
+
 /**
  * States found so far, in the order in which they were found, each once: fixed-size records of 32-bit words (the
  * state, then the state that it was first reached from), and a hash table of their numbers with linear probing.
  */
-export class StateStore {
+export class StateStore implements StateSet {
   count = 0;
-  /** The records, one after the other. */
   records: Uint32Array;
   private readonly recordWords: number;
   /** Number of the state plus one; 0 is empty. */
@@ -29,7 +44,11 @@ export class StateStore {
     return this.records.byteLength + this.table.byteLength;
   }
 
-  /** Where in `records` a state stands. */
+  /** States that can be added before the store takes twice the memory. */
+  get room(): number {
+    return this.capacity - this.count;
+  }
+
   offset(state: number): number {
     return state * this.recordWords;
   }
@@ -39,17 +58,16 @@ export class StateStore {
     return this.records[this.offset(state) + this.stateWords] ?? NO_STATE;
   }
 
-  /** Adds the state at `words[at]`, whose hash is given; false when it is known already. */
-  add(words: Uint32Array, at: number, hash: number, parent: number): boolean {
+  add(words: Uint32Array, at: number, hash: number, parent: number): number {
     const slot = this.slot(words, at, hash);
-    if (this.table[slot] !== 0) return false;
+    if (this.table[slot] !== 0) return NO_STATE;
     const to = this.count * this.recordWords;
     for (let i = 0; i < this.stateWords; i++) this.records[to + i] = words[at + i] ?? 0;
     this.records[to + this.stateWords] = parent;
     this.count++;
     this.table[slot] = this.count;
     if (this.count === this.capacity) this.grow();
-    return true;
+    return this.count - 1;
   }
 
   /** The number of the state at `words[at]`, or `NO_STATE`. */
@@ -62,10 +80,6 @@ export class StateStore {
     return hashWords(words, at, this.stateWords);
   }
 
-  /**
-   * Reads where the states of these hashes would be, for nothing but to have it in the cache: the reads of a few states
-   * overlap, those of one lookup after another do not.
-   */
   touch(hashes: Uint32Array, count: number): number {
     const { table, records, recordWords } = this;
     const mask = table.length - 1;
@@ -100,12 +114,17 @@ export class StateStore {
     records.set(this.records);
     this.records = records;
     this.table = new Uint32Array(this.capacity * 2);
-    const mask = this.table.length - 1;
-    for (let state = 0; state < this.count; state++) {
-      let slot = hashWords(records, this.offset(state), this.stateWords) & mask;
-      while (this.table[slot] !== 0) slot = (slot + 1) & mask;
-      this.table[slot] = state + 1;
-    }
+    fillTable(this.table, records, this.stateWords, this.count);
+  }
+}
+
+/** Enters the first so many records in an empty table. */
+export function fillTable(table: Uint32Array, records: Uint32Array, stateWords: number, count: number): void {
+  const mask = table.length - 1;
+  for (let state = 0; state < count; state++) {
+    let slot = hashWords(records, state * (stateWords + 1), stateWords) & mask;
+    while (table[slot] !== 0) slot = (slot + 1) & mask;
+    table[slot] = state + 1;
   }
 }
 

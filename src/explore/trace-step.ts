@@ -89,6 +89,7 @@ export function takeTraceStep(model: QueueModel, caller: Caller): TraceStep {
       result = { need_wait: bit(needWait) };
       break;
     case 'wait_final':
+    case 'wait_final_second':
     case 'release':
       result = { completed };
       break;

@@ -42,7 +42,7 @@ export function toMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
     case 'memref':
       if (param.shm === null) msg.setParam(index, attrOf(param), 0, param.size, 0);
       else if (param.shm.kind === 'registered')
-        msg.setParam(index, attrOf(param), param.offset, param.size, param.shm.id);
+        msg.setParam(index, attrOf(param), param.offset, param.size, param.shm.secureWorldId);
       else msg.setParam(index, attrOf(param), param.shm.address + param.offset, param.size, param.shm.id);
       break;
     default:
@@ -78,7 +78,7 @@ export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam):
  * @param msg a copy: secure world must not be able to change it meanwhile.
  * @throws TeecError BAD_PARAMETERS naming the parameter and the value.
  */
-export function fromMsgParam(msg: MsgArg, index: number, pool: ShmPool): TeeParam {
+export function fromMsgParam(msg: MsgArg, index: number, pool: Pick<ShmPool, 'find'>): TeeParam {
   const attr = msg.attr(index);
   const type = attr & attrTypeMask;
   if (Number.isNaN(attr) || (attr & ~(attrTypeMask | attrNoncontig)) !== 0 || (attr & attrMeta) !== 0)

@@ -1,11 +1,17 @@
 import type { Clock } from '../clock/clock.js';
 import type { Schedule } from '../clock/schedule.js';
 import { SecureWorldCapability } from '../protocol/optee-smc.js';
+import { pageSize } from '../protocol/physical-memory.js';
 import type { SecureWorld } from '../protocol/secure-world.js';
 import { TeeContext } from '../tee/tee-context.js';
 import type { Trace } from '../trace/trace.js';
 import type { DisciplineName } from './call-queue/call-queue.js';
 import { createCallQueue } from './call-queue/disciplines.js';
+import { FfaAbi } from './ffa-abi.js';
+import { FfaLink, mailboxMemorySize } from './ffa-link.js';
+import { FfaNotificationSource } from './ffa-notification.js';
+import { probeFfa } from './ffa-probe.js';
+import { learnCapacity } from './learn-capacity.js';
 import { Notifications } from './notification.js';
 import { Optee } from './optee.js';
 import { OpteeDriver } from './optee-driver.js';
@@ -22,29 +28,31 @@ export interface DriverOptions {
   readonly trace: Trace;
 }
 
+export interface OpenedDriver {
+  readonly driver: OpteeDriver;
+  readonly info: SecureWorldInfo;
+}
+
 /**
- * Probe a secure world and drive it: Linux's `optee_probe()`.
+ * Probe a secure world and drive it: Linux's `optee_probe()` and `optee_ffa_probe()`.
  * @throws TeecError NOT_SUPPORTED with the reason when it is not an OP-TEE that this driver can talk to.
  */
-export async function openSmcDriver(
-  world: SecureWorld,
-  options: DriverOptions,
-): Promise<{ readonly driver: OpteeDriver; readonly info: SecureWorldInfo }> {
+export function openDriver(world: SecureWorld, options: DriverOptions): Promise<OpenedDriver> {
+  return world.abi === 'ffa' ? openFfaDriver(world, options) : openSmcDriver(world, options);
+}
+
+async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promise<OpenedDriver> {
   const info = await probeSmc(world.conduit);
   const dynamic = (info.capabilities & SecureWorldCapability.dynamicShm) !== 0;
   const ranges = dynamic || info.reservedShm === undefined ? world.normalWorldRam : [info.reservedShm];
   // A range that is not there fails here, not at the first call.
   for (const range of ranges) world.memory.window(range.base, range.size);
-  const optee = new Optee(
-    createCallQueue(options.queue, info.threadCount),
-    new ShmPool(world.memory, dynamic, ranges),
-    new Notifications(info.maxNotificationValue, options.clock),
-    new SupplicantQueue(),
-    new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
-    options.clock,
-    options.schedule,
-    options.trace,
-  );
+  const pool = new ShmPool(world.memory, dynamic, ranges);
+  // Messages go into reserved memory where there is some: OP-TEE has it mapped at all times, whereas a registered page is
+  // mapped for each call and unmapped after it, on all CPUs.
+  const messagePool =
+    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : pool;
+  const optee = newOptee(info, info.threadCount, pool, messagePool, options);
   const abi = new SmcAbi(optee, world.conduit, info);
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
@@ -56,4 +64,51 @@ export async function openSmcDriver(
       new SmcNotificationSource(optee, world.conduit, info.maxNotificationValue),
     );
   return { driver, info };
+}
+
+async function openFfaDriver(world: SecureWorld, options: DriverOptions): Promise<OpenedDriver> {
+  const [ram, ...more] = world.normalWorldRam;
+  if (ram === undefined || ram.size <= mailboxMemorySize) throw new RangeError('there is no memory to share');
+  const link = await FfaLink.open(world.conduit, world.memory, ram.base);
+  const probe = await probeFfa(link);
+  const { info } = probe;
+  const rest = { base: ram.base + mailboxMemorySize, size: ram.size - mailboxMemorySize };
+  const pool = new ShmPool(world.memory, true, [rest, ...more]);
+  // Linux does not track threads over FF-A (`optee_cq_init(cq, 0)`), and has no system sessions there.
+  const handOff = options.queue.startsWith('hand-off');
+  let capacity = 0;
+  if (handOff) {
+    const untracked = new FfaAbi(newOptee(info, 0, pool, pool, options), link, probe);
+    capacity = await learnCapacity(link, () => untracked.allocate(pageSize), info.rpcParamCount);
+  }
+  const optee = newOptee(info, capacity, pool, pool, options);
+  const abi = new FfaAbi(optee, link, probe);
+  const driver = new OpteeDriver(optee, abi, abi.argCache);
+  if (world.notificationInterrupt !== undefined && (info.capabilities & SecureWorldCapability.asyncNotif) !== 0)
+    await driver.takeNotifications(world.notificationInterrupt, new FfaNotificationSource(optee, link));
+  return { driver, info };
+}
+
+function newOptee(
+  info: SecureWorldInfo,
+  threadCount: number,
+  pool: ShmPool,
+  messagePool: ShmPool,
+  { queue, clock, schedule, trace }: DriverOptions,
+): Optee {
+  const callQueue = createCallQueue(queue, threadCount);
+  callQueue.onUnusedWakeUp = (waiter) => {
+    if (trace.on) trace.queueWake(waiter.label, false);
+  };
+  return new Optee(
+    callQueue,
+    pool,
+    messagePool,
+    new Notifications(info.maxNotificationValue, clock),
+    new SupplicantQueue(),
+    new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
+    clock,
+    schedule,
+    trace,
+  );
 }

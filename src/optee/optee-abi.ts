@@ -5,6 +5,7 @@ import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { MessageSlot } from './arg-cache.js';
+import type { RpcMemory } from './rpc-memory.js';
 
 /** One yielding call, from its place in the queue to its return. */
 export interface Call {
@@ -43,6 +44,9 @@ export interface OpteeAbi {
   allocateShm(context: TeeContext, size: number): Promise<TeeShm>;
   /** Scattered memory known to secure world. @throws TeecError */
   registerShm(context: TeeContext, size: number): Promise<TeeShm>;
+
+  /** Memory of RPCs. */
+  readonly rpcMemory: RpcMemory;
 
   /** Tell secure world that the driver goes, and give back what was kept for it. */
   remove(): Promise<void>;

@@ -228,6 +228,11 @@ export class OpteeDriver implements TeeDriver {
     await this.notifications.start(interrupt);
   }
 
+  /** Memory that the supplicant gives to secure world. @throws TeecError OUT_OF_MEMORY */
+  allocateForRpc(size: number): TeeShm | Promise<TeeShm> {
+    return this.abi.rpcMemory.allocate(size);
+  }
+
   async remove(): Promise<void> {
     await this.notifications?.stop();
     this.optee.supplicant.close();

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock/clock.js';
 import type { Schedule } from '../clock/schedule.js';
 import type { TeeContext } from '../tee/tee-context.js';
-import type { CallPurpose, Trace } from '../trace/trace.js';
+import type { CallPurpose } from '../trace/event.js';
+import type { Trace } from '../trace/trace.js';
 import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
 import type { Call } from './optee-abi.js';
@@ -18,6 +19,8 @@ export class Optee {
   constructor(
     readonly callQueue: CallQueue,
     readonly pool: ShmPool,
+    /** Where messages lie: reserved memory where there is some, else the pool. */
+    readonly messagePool: ShmPool,
     readonly notifications: Notifications,
     readonly supplicant: SupplicantQueue,
     /** The driver's own context: memory that belongs to no client. */
@@ -26,6 +29,12 @@ export class Optee {
     readonly schedule: Schedule,
     readonly trace: Trace,
   ) {}
+
+  /** Bytes of shared memory in use. */
+  get sharedMemoryInUse(): number {
+    const { pool, messagePool } = this;
+    return pool.bytesInUse + (messagePool === pool ? 0 : messagePool.bytesInUse);
+  }
 
   newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
     return { id: ++this.calls, context, purpose, session, system, trouble: undefined };

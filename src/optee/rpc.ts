@@ -1,16 +1,15 @@
 import { sleep } from '../clock/clock.js';
-import { attrNoncontig, MsgArg, msgArgSize, OpteeMsgAttr } from '../protocol/optee-msg.js';
+import { MsgArg, msgArgSize, OpteeMsgAttr } from '../protocol/optee-msg.js';
 import { RpcCommand, RpcNotification, RpcShmType, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam, TeeValueParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
-import { fromMsgParam } from './msg-param.js';
 import type { NotificationResult } from './notification.js';
 import type { Optee } from './optee.js';
 import type { Call } from './optee-abi.js';
-import { pageListSize, writePageList } from './page-list.js';
 import type { RpcInService } from './rpc-in-service.js';
+import type { RpcMemory } from './rpc-memory.js';
 
 /** What one call keeps between its RPCs: Linux's `struct optee_call_ctx`. */
 export interface RpcState {
@@ -36,7 +35,10 @@ export class RpcServer {
   /** Memory that secure world holds through ALLOC or SHM_ALLOC: only this may it free. */
   private readonly held = new Map<number, TeeShm>();
 
-  constructor(private readonly optee: Optee) {}
+  constructor(
+    private readonly optee: Optee,
+    private readonly memory: RpcMemory,
+  ) {}
 
   /** Memory for an RPC message: OPTEE_SMC_RPC_FUNC_ALLOC. Undefined when there is none. */
   allocate(size: number): TeeShm | undefined {
@@ -109,9 +111,10 @@ export class RpcServer {
   }
 
   /** Take back all memory that secure world still holds: it is no longer asked for anything. */
-  dispose(): void {
-    for (const shm of this.held.values()) shm.put();
+  async dispose(): Promise<void> {
+    const held = [...this.held.values()];
     this.held.clear();
+    for (const shm of held) await shm.put();
   }
 
   private messageByCookie(call: number, cookie: number): MsgArg | undefined {
@@ -192,22 +195,15 @@ export class RpcServer {
         throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `SHM_ALLOC with a parameter ${index}`);
     const type = request.a(0);
     const size = request.b(0);
-    const { pool } = this.optee;
     let shm: TeeShm;
     if (type === RpcShmType.appl) shm = await this.supplicantAlloc(state.call, size);
-    else if (type === RpcShmType.kernel) shm = pool.allocate(size);
+    else if (type === RpcShmType.kernel) shm = await this.memory.allocate(size);
     else throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `SHM_ALLOC of memory type ${type}`);
-    if (shm.pages === undefined) {
-      live.setParam(0, OpteeMsgAttr.tmemOutput, shm.address, shm.size, shm.id);
-    } else {
-      try {
-        state.pageList = pool.allocate(pageListSize(shm.pages.length));
-      } catch (error) {
-        shm.put();
-        throw error;
-      }
-      writePageList(state.pageList.bytes, state.pageList.address, shm.pages);
-      live.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, state.pageList.address, shm.size, shm.id);
+    try {
+      this.memory.give(state, live, shm);
+    } catch (error) {
+      await shm.put();
+      throw error;
     }
     this.hold(shm);
     return TeeResult.SUCCESS;
@@ -229,10 +225,10 @@ export class RpcServer {
     if (type === RpcShmType.appl) {
       const params: TeeValueParam[] = [{ type: 'value', direction: 'inout', a: type, b: shm.id, c: 0 }];
       // Secure world's reference goes first, so that the supplicant's is the last.
-      shm.put();
+      await shm.put();
       await this.optee.supplicant.request(call, RpcCommand.shmFree, params);
     } else {
-      shm.put();
+      await shm.put();
     }
     return TeeResult.SUCCESS;
   }
@@ -249,7 +245,7 @@ export class RpcServer {
 
   private async supplicantCommand(call: Call, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
     const params: TeeParam[] = [];
-    for (let index = 0; index < paramCount; index++) params.push(fromMsgParam(request, index, this.optee.pool));
+    for (let index = 0; index < paramCount; index++) params.push(this.memory.fromMsgParam(request, index));
     const result = await this.optee.supplicant.request(call, request.cmd, params);
     params.forEach((param, index) => {
       if (param.type === 'none' || param.direction === 'input') return;
@@ -269,7 +265,7 @@ export class RpcServer {
   }
 
   private hold(shm: TeeShm): TeeShm {
-    this.held.set(shm.id, shm);
+    this.held.set(shm.secureWorldId, shm);
     return shm;
   }
 }

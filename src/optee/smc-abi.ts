@@ -27,6 +27,7 @@ import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
 import { RpcServer, type RpcState } from './rpc.js';
+import { type RpcMemory, SmcRpcMemory } from './rpc-memory.js';
 import type { SecureWorldInfo } from './smc-probe.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
@@ -40,6 +41,7 @@ export class SmcAbi implements OpteeAbi {
   readonly argCache: ArgCache;
   readonly toMsgParam = toMsgParam;
   readonly updateFromMsgParam = updateFromMsgParam;
+  readonly rpcMemory: RpcMemory;
   private readonly rpc: RpcServer;
 
   constructor(
@@ -47,19 +49,20 @@ export class SmcAbi implements OpteeAbi {
     private readonly conduit: Conduit,
     private readonly info: SecureWorldInfo,
   ) {
-    const dynamic = optee.pool.dynamic;
+    const { pool, messagePool } = optee;
     this.version = {
       implementationId: 1,
-      registeredMemory: dynamic,
+      registeredMemory: pool.dynamic,
       memrefNull: (info.capabilities & SecureWorldCapability.memrefNull) !== 0,
     };
-    this.rpc = new RpcServer(optee);
-    const registered = dynamic && info.rpcParamCount > 0;
+    this.rpcMemory = new SmcRpcMemory(optee.pool);
+    this.rpc = new RpcServer(optee, this.rpcMemory);
+    const registered = messagePool.dynamic && info.rpcParamCount > 0;
     // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
-    const shared = registered || !dynamic;
+    const shared = registered || !messagePool.dynamic;
     this.argCache = new ArgCache(
       (system) =>
-        registered ? this.registered(optee.kernelContext, pageSize, system, false) : optee.pool.allocate(pageSize),
+        registered ? this.registered(optee.kernelContext, pageSize, system, false) : messagePool.allocate(pageSize),
       shared,
       info.rpcParamCount,
     );
@@ -71,44 +74,42 @@ export class SmcAbi implements OpteeAbi {
     const rpcMessage = this.info.rpcParamCount > 0 ? slot.rpcMessage(msg.paramCount) : undefined;
     const first = this.firstRegisters(slot);
     const waiter = new CallWaiter(call.id);
-    if (trace.on)
-      trace.emit({
-        type: 'call-begin',
-        call: call.id,
-        context: call.context.label,
-        purpose: call.purpose,
-        session: call.session,
-        system: call.system,
-      });
     let step = callQueue.enter(waiter, call.system);
-    if (step !== 'call') {
-      if (trace.on) trace.emit({ type: 'queue-sleep', call: call.id, limit: false });
-      await waitTurn(callQueue, waiter, step, clock, schedule);
-      if (trace.on) trace.emit({ type: 'queue-wake', call: call.id });
-    }
+    let entersAtOnce = step === 'call' && !schedule.decides;
+    if (trace.on)
+      trace.callBegin(
+        call.id,
+        call.context.label,
+        call.purpose,
+        call.session,
+        call.system,
+        entersAtOnce ? first.a0 : 0,
+      );
+    if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
     const rpcState: RpcState = { call, message: rpcMessage, pageList: undefined };
     let registers = first;
     let smcReturn: number = OpteeSmcReturn.unknownFunction;
+    let back = false;
     try {
       for (;;) {
         if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(registers.a0));
-        if (trace.on) trace.emit({ type: 'world-enter', call: call.id, function: registers.a0 });
+        if (trace.on && !entersAtOnce) trace.worldEnter(call.id, registers.a0);
+        entersAtOnce = false;
         const answer = this.conduit.smc(registers);
         const returned = answer instanceof Promise ? await answer : answer;
-        if (trace.on) this.traceExit(call, returned);
         smcReturn = returned.a0;
         if (smcReturn === OpteeSmcReturn.ethreadLimit) {
+          if (trace.on) trace.worldExit(call.id, smcReturn);
+          trace.waker = call.id;
           step = callQueue.threadLimit(waiter);
-          if (step !== 'call') {
-            if (trace.on) trace.emit({ type: 'queue-sleep', call: call.id, limit: true });
-            await waitTurn(callQueue, waiter, step, clock, schedule);
-            if (trace.on) trace.emit({ type: 'queue-wake', call: call.id });
-          }
+          if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
           // Secure world does not preserve the registers of a refused call, whatever the header says.
           registers = first;
         } else if (isRpcReturn(smcReturn)) {
+          if (trace.on) trace.worldExit(call.id, smcReturn, returned.a3);
           registers = await this.handleRpc(returned, rpcState);
         } else {
+          back = true;
           break;
         }
       }
@@ -118,8 +119,10 @@ export class SmcAbi implements OpteeAbi {
       throw error;
     } finally {
       rpcState.pageList?.put();
+      trace.waker = call.id;
       callQueue.leave(waiter);
-      if (trace.on) trace.emit({ type: 'call-end', call: call.id, smcReturn });
+      trace.waker = 0;
+      if (trace.on) trace.callEnd(call.id, smcReturn, back);
     }
     if (smcReturn !== OpteeSmcReturn.ok)
       throw commsError(
@@ -145,7 +148,7 @@ export class SmcAbi implements OpteeAbi {
   async remove(): Promise<void> {
     await this.argCache.dispose();
     if (this.info.rpcParamCount === 0) await this.disableShmCache(true);
-    this.rpc.dispose();
+    await this.rpc.dispose();
   }
 
   /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */
@@ -180,10 +183,6 @@ export class SmcAbi implements OpteeAbi {
       }
     }
     this.optee.violation(0, `${smcName(functionId)}: secure world is never idle, its cache stays as it is`);
-  }
-
-  private traceExit(call: Call, { a0, a3 }: SmcRegisters): void {
-    this.optee.trace.emit({ type: 'world-exit', call: call.id, a0, ...(isRpcReturn(a0) ? { thread: a3 } : {}) });
   }
 
   private firstRegisters(slot: MessageSlot): SmcRegisters {

@@ -6,6 +6,8 @@ export interface SecureWorld extends AsyncDisposable {
   /** What it is, for people: "simulated", "OP-TEE in QEMU". */
   readonly name: string;
   readonly conduit: Conduit;
+  /** How OP-TEE is reached in it: `smc` when left out, or as an FF-A partition. */
+  readonly abi?: 'smc' | 'ffa';
   readonly memory: PhysicalMemory;
   /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
   readonly normalWorldRam: readonly MemoryRange[];

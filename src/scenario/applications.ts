@@ -80,13 +80,9 @@ async function askService(
 }
 
 /** The faults of a scenario that happen in secure world. */
-export function scenarioFaults(
-  { faults, secureWorld }: Scenario,
-  applications: ReadonlyMap<string, RunningApplication>,
-): Faults {
+export function scenarioFaults({ faults }: Scenario, applications: ReadonlyMap<string, RunningApplication>): Faults {
   const entered = new Map<string, number>();
   return {
-    threadsMissing: secureWorld.missing,
     ...(faults.interruptPeriod === undefined ? {} : { foreignInterruptPeriodMs: faults.interruptPeriod }),
     trustedApplication({ uuid, entry, command }) {
       if (entry !== 'invoke') return undefined;

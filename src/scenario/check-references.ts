@@ -80,11 +80,6 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   if (Object.values(file.clients).every((client) => client.passive === true))
     report('there is no client that makes calls of itself', 'clients');
 
-  const threads = file.secureWorld?.threads;
-  const missing = file.secureWorld?.missing;
-  if (missing !== undefined && missing > (threads ?? defaultThreads))
-    report(`${missing} threads cannot be missing of ${threads ?? defaultThreads}`, 'secureWorld', 'missing');
-
   file.faults?.panics?.forEach(({ application, command }, index) => {
     const at: FieldPath = ['faults', 'panics', index];
     if (file.applications[application] === undefined)
@@ -96,9 +91,6 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   });
   return problems;
 }
-
-/** CFG_NUM_THREADS of OP-TEE's own default. */
-export const defaultThreads = 2;
 
 const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
 

@@ -3,7 +3,7 @@ import type { Session } from '../client/session.js';
 import type { Tee } from '../client/tee.js';
 import { type Clock, sleep } from '../clock/clock.js';
 import { type Random, seededRandom } from '../clock/random.js';
-import { TeecError } from '../tee/teec-error.js';
+import { badParameters, TeecError } from '../tee/teec-error.js';
 import type { RunningApplication } from './applications.js';
 import { drawTime } from './duration.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
@@ -67,29 +67,36 @@ export class Clients {
       const { client } = record;
       for (let index = 1; index <= client.count; index++) {
         const label = client.count === 1 ? client.name : `${client.name} ${index}`;
-        const running = await this.openOne(tee, record, label);
+        const running = await this.openOne(tee, record, label).catch((error: unknown) => {
+          // Such as BUSY: a client without a session makes no calls.
+          countFailure(record, error);
+          return undefined;
+        });
+        if (running === undefined) continue;
         if (client.passive) this.passive.set(client.name, { ...running, turns: new Turns() });
         else this.active.push(running);
       }
     }
   }
 
-  /** Let the active clients go about their work; resolves when all that end have ended. */
+  /** Let the active clients go about their work; resolves when all that end have ended, if there are such. */
   async work(): Promise<void> {
     const ends: Promise<void>[] = [];
+    // These do not end, unless they fail.
+    const others: Promise<void>[] = [new Promise(() => {})];
     this.active.forEach((running, index) => {
       for (let caller = 0; caller < running.client.callers; caller++) {
         const work = this.caller(running, seededRandom(mixed(this.seed, index, caller)));
-        if (Number.isFinite(running.client.repeat)) ends.push(work);
+        (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
-    await Promise.all(ends);
+    await Promise.race([Promise.all(others), ...(ends.length > 0 ? [Promise.all(ends)] : [])]);
   }
 
   /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */
   async invokeFor(request: ServiceRequest, name: string, command: string): Promise<void> {
     const running = this.passive.get(name);
-    if (running === undefined) throw new Error(`there is no passive client ${name}`);
+    if (running === undefined) throw badParameters(`invoking for a service: ${name} has no session`);
     const { turns } = running;
     request.waits = { for: 'client', client: name, holder: () => turns.holder };
     await turns.take(request);
@@ -163,8 +170,7 @@ export class Clients {
         return session.invoke(application.commandNumber(command), [value.input(invocation.number)]);
       });
     } catch (error) {
-      if (error instanceof TeecError)
-        record.failures.set(error.codeName, (record.failures.get(error.codeName) ?? 0) + 1);
+      countFailure(record, error);
       throw error;
     } finally {
       const latency = this.clock.now() - begun;
@@ -174,6 +180,12 @@ export class Clients {
         record.worst = { call, latency, ...this.journal.sleepOf(call) };
     }
   }
+}
+
+/** @throws what is no error of the TEE. */
+function countFailure({ failures }: ClientRecord, error: unknown): void {
+  if (!(error instanceof TeecError)) throw error;
+  failures.set(error.codeName, (failures.get(error.codeName) ?? 0) + 1);
 }
 
 /** A seed for one caller of one client, far from those of the others. */

@@ -1,4 +1,4 @@
-import type { ScenarioResult } from './run-scenario.js';
+import type { ScenarioResult } from './scenario-result.js';
 import type { ThreadChange, ThreadUse } from './thread-recorder.js';
 
 /** A scenario's results as plain data for other programs. Times are in milliseconds. */
@@ -21,7 +21,7 @@ export function jsonReport({ title, seed, runs }: ScenarioResult): object {
 
 /** The part of a run's time that a thread context spent in each use, 0 to 1. */
 function shares(changes: readonly ThreadChange[], duration: number): Readonly<Record<ThreadUse, number>> {
-  const share: Record<ThreadUse, number> = { secure: 0, rpc: 0, free: 0, missing: 0 };
+  const share: Record<ThreadUse, number> = { secure: 0, rpc: 0, free: 0 };
   changes.forEach(({ time, use }, index) => {
     if (duration > 0) share[use] += ((changes[index + 1]?.time ?? duration) - time) / duration;
   });

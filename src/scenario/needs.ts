@@ -37,8 +37,11 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
     case 'secure':
       return nothing;
     case 'queue': {
-      if (threads.free > threads.withheld(call.system)) return { need: 'impossible', why: 'lost-wake-up' };
+      // Whoever sleeps after ETHREAD_LIMIT has been let in by the queue and needs only a thread.
+      const withheld = state.limit ? 0 : threads.withheld(call.system);
+      if (threads.free > withheld) return { need: 'impossible', why: 'lost-wake-up' };
       const holders = holdersBeside(call, journal);
+      if (!state.limit) holders.push(...letInAndAsleep(call, journal));
       return holders.length === 0 ? { need: 'impossible', why: 'no-thread' } : { need: 'one-of', calls: holders };
     }
     case 'rpc': {
@@ -86,6 +89,13 @@ const anyOf = (calls: readonly OpenCall[]): Need => (calls.length === 0 ? nothin
 /** Calls that hold a thread context, other than this one. */
 export function holdersBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter((other) => other !== call && other.thread !== undefined);
+}
+
+/** Calls that the queue counts as inside although they sleep after ETHREAD_LIMIT. */
+export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] {
+  return [...journal.calls.values()].filter(
+    (other) => other !== call && other.state.at === 'queue' && other.state.limit,
+  );
 }
 
 /** Who may have what a call waits for inside OP-TEE: those that execute in the same application, else all inside. */

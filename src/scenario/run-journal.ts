@@ -73,6 +73,8 @@ export interface OpenCall {
   asleep: number;
   /** Those of them during which a thread that it may use was free. */
   besideFree: number;
+  /** Calls of its class that began later and ended while it slept. */
+  overtaken: number;
   /** The last wake-up of another's return that went to a call that did not sleep, while this one did. */
   passedOver: SwallowedWakeUp | undefined;
 }
@@ -100,8 +102,11 @@ export class RunJournal {
   private beginning: Invocation | undefined;
   private lastInvocation = 0;
   private lastRequest = 0;
-  /** The call that ended last. */
-  lastEnded: OpenCall | undefined;
+  /**
+   * A call that was given a wake-up, in the step that is under way, although it does not sleep: Linux's queues keep
+   * sleepers and callers inside on one list.
+   */
+  private uselesslyWoken: OpenCall | undefined;
   /** Calls asleep in the queue. */
   asleep = 0;
   /** System calls that entered when no other thread was free. */
@@ -179,6 +184,10 @@ export class RunJournal {
         };
         break;
       case 'queue-wake': {
+        if (!event.asleep) {
+          this.uselesslyWoken ??= call;
+          break;
+        }
         const { asleep, besideFree } = this.sleepOf(call);
         this.asleep--;
         call.asleep = asleep;
@@ -205,11 +214,30 @@ export class RunJournal {
         break;
       case 'call-end':
         this.calls.delete(call.id);
-        this.lastEnded = call;
+        if (this.asleep > 0) {
+          this.countOvertaken(call);
+          if (this.uselesslyWoken !== undefined) this.noteSwallowed(call, this.uselesslyWoken, event.time);
+        }
+        this.uselesslyWoken = undefined;
         break;
       default:
         break;
     }
+  }
+
+  private countOvertaken(ended: OpenCall): void {
+    for (const call of this.calls.values()) {
+      // In the order in which they began.
+      if (call.id > ended.id) return;
+      if (call.state.at === 'queue' && call.system === ended.system) call.overtaken++;
+    }
+  }
+
+  /** A call returned, its wake-up went to one that was awake, and others sleep on. */
+  private noteSwallowed(from: OpenCall, to: OpenCall, time: number): void {
+    this.swallowed++;
+    const swallowed = { time, from, to, inside: to.state.at === 'secure' || to.state.at === 'rpc' };
+    for (const call of this.calls.values()) if (call.state.at === 'queue') call.passedOver = swallowed;
   }
 
   private requestOf(number: number, call: OpenCall): ServiceRequest | undefined {
@@ -233,6 +261,7 @@ export class RunJournal {
       thread: undefined,
       asleep: 0,
       besideFree: 0,
+      overtaken: 0,
       passedOver: undefined,
     };
     this.calls.set(call.id, call);

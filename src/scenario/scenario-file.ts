@@ -1,6 +1,7 @@
-import { isMap, isNode, LineCounter, parseDocument } from 'yaml';
+import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
-import { checkReferences, defaultThreads, type FieldPath, type Problem } from './check-references.js';
+import { checkReferences, type FieldPath, type Problem } from './check-references.js';
+import type { Duration } from './duration.js';
 import type {
   ApplicationStep,
   ClientStep,
@@ -68,7 +69,10 @@ export function parseScenario(text: string, file: string): Scenario {
     throw new ScenarioFileError(file, [located(0, `not YAML: ${error instanceof Error ? error.message : error}`)]);
   }
   const parsed = scenarioSchema.safeParse(plain);
-  const problems = parsed.success ? checkReferences(parsed.data) : parsed.error.issues.flatMap(problemsOf);
+  const problems = [
+    ...unusableKeys(document.contents, []),
+    ...(parsed.success ? checkReferences(parsed.data) : parsed.error.issues.flatMap(problemsOf)),
+  ];
   if (problems.length > 0)
     throw new ScenarioFileError(
       file,
@@ -79,6 +83,17 @@ export function parseScenario(text: string, file: string): Scenario {
     );
   if (!parsed.success) throw new Error('a refused scenario without a problem');
   return completed(parsed.data);
+}
+
+/** JavaScript has a meaning of its own for one key; the checks behind would not see it. */
+function unusableKeys(node: unknown, path: FieldPath): Problem[] {
+  if (isMap(node))
+    return node.items.flatMap(({ key, value }) => {
+      const name = isNode(key) ? String(key) : '';
+      if (name === '__proto__') return [{ path: [...path, name], message: 'this name is not possible anywhere' }];
+      return unusableKeys(value, [...path, name]);
+    });
+  return isSeq(node) ? node.items.flatMap((item, index) => unusableKeys(item, [...path, index])) : [];
 }
 
 function problemsOf(issue: z.core.$ZodIssue): Problem[] {
@@ -98,7 +113,7 @@ function offsetOf(root: unknown, path: FieldPath): number {
       if (pair === undefined) return offset;
       if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset;
       node = pair.value;
-    } else if (isNode(node) && 'items' in node && Array.isArray(node.items)) {
+    } else if (isSeq(node)) {
       node = node.items[Number(key)];
       if (isNode(node)) offset = node.range?.[0] ?? offset;
     } else {
@@ -114,6 +129,11 @@ const fieldName = (path: FieldPath) =>
 /** The time after which a run ends when the file does not say, in milliseconds. */
 const defaultLimitMs = 10_000;
 
+const noTime: Duration = { min: 0, max: 0 };
+
+/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
+const defaultThreads = 2;
+
 /** A checked file with everything filled in that it leaves out. */
 function completed(file: ScenarioFile): Scenario {
   const threads = file.secureWorld?.threads ?? defaultThreads;
@@ -122,10 +142,11 @@ function completed(file: ScenarioFile): Scenario {
     about: file.about?.trim() ?? '',
     queues: file.queues ?? ['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'],
     limit: file.limit ?? defaultLimitMs,
+    preemption: file.preemption ?? noTime,
     secureWorld: {
       threads,
       announced: file.secureWorld?.announced ?? threads,
-      missing: file.secureWorld?.missing ?? 0,
+      abi: file.secureWorld?.abi ?? 'smc',
     },
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
@@ -184,7 +205,7 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
     callers,
     repeat: repeat === 'forever' ? Number.POSITIVE_INFINITY : repeat,
     every,
-    start: file.start ?? { min: 0, max: 0 },
+    start: file.start ?? noTime,
     deadline,
     steps: file.steps?.map(clientStep) ?? [],
   };

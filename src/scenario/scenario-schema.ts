@@ -101,6 +101,9 @@ const serviceSteps = z.array(
 
 const normalWorldService = fields('a service', { exclusive: flag.optional(), steps: serviceSteps });
 
+const repeatsError = saysMissing(`a whole number from 1 to ${mostRepeats}, or forever`);
+const repeats = z.int().min(1, { error: repeatsError }).max(mostRepeats, { error: repeatsError });
+
 const client = fields('a client', {
   kernel: flag.optional(),
   system: flag.optional(),
@@ -108,11 +111,7 @@ const client = fields('a client', {
   passive: flag.optional(),
   count: wholeNumber(1, mostClients).optional(),
   callers: wholeNumber(1, mostClients).optional(),
-  repeat: z
-    .union([z.literal('forever'), z.int().min(1).max(mostRepeats)], {
-      error: saysMissing(`a whole number from 1 to ${mostRepeats}, or forever`),
-    })
-    .optional(),
+  repeat: z.union([z.literal('forever'), repeats], { error: repeatsError }).optional(),
   every: drawnTime.refine(({ min }) => min > 0, { error: 'it takes a time longer than zero' }).optional(),
   start: drawnTime.optional(),
   deadline: period.optional(),
@@ -134,10 +133,11 @@ export const scenarioSchema = fields('a scenario', {
     .min(1, { error: 'it takes at least one queue' })
     .optional(),
   limit: period.optional(),
+  preemption: drawnTime.optional(),
   secureWorld: fields('the secure world', {
     threads: wholeNumber(1, mostThreads).optional(),
     announced: wholeNumber(0, mostThreads).optional(),
-    missing: wholeNumber(0, mostThreads).optional(),
+    abi: oneOf(['smc', 'ffa']).optional(),
   }).optional(),
   applications: named('a mapping from names to applications', application),
   services: z

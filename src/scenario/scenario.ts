@@ -14,6 +14,8 @@ export interface Scenario {
   readonly queues: readonly DisciplineName[];
   /** Virtual time after which a run ends. */
   readonly limit: number;
+  /** Time that a task of the normal world loses at each point where another could run in its place. */
+  readonly preemption: Duration;
   readonly secureWorld: SecureWorldSettings;
   readonly applications: ReadonlyMap<string, ScenarioApplication>;
   readonly services: ReadonlyMap<ServiceName, ScenarioService>;
@@ -22,12 +24,12 @@ export interface Scenario {
 }
 
 export interface SecureWorldSettings {
-  /** CFG_NUM_THREADS. */
+  /** Thread contexts that there are. */
   readonly threads: number;
-  /** What GET_THREAD_COUNT answers; 0: nothing. */
+  /** What GET_THREAD_COUNT answers, whether it is true or not; 0: nothing. */
   readonly announced: number;
-  /** Thread contexts that an earlier boot stage left occupied. */
-  readonly missing: number;
+  /** How OP-TEE is reached. Over FF-A nothing is announced. */
+  readonly abi: 'smc' | 'ffa';
 }
 
 export interface ScenarioApplication {

@@ -1,6 +1,5 @@
 import { formatTime } from './duration.js';
-import type { Outcome } from './explanation.js';
-import type { ClientResult, RunResult, ScenarioResult } from './run-scenario.js';
+import type { ClientResult, Outcome, RunResult, ScenarioResult } from './scenario-result.js';
 import { pictureLegend, threadPicture } from './thread-picture.js';
 
 /** How a terminal is to be used. */
@@ -26,11 +25,8 @@ export function textReport(result: ScenarioResult, layout: Layout): string {
   for (const run of result.runs) {
     lines.push('', ...runBlock(run, width, paint));
   }
-  lines.push(
-    '',
-    paint(`${indent}${pictureLegend}`, 'dim'),
-    paint(`${indent}percentiles by nearest rank; seed ${result.seed}`, 'dim'),
-  );
+  const notes = `${pictureLegend}. Percentiles by nearest rank. Seed ${result.seed}.`;
+  lines.push('', ...wrapped(notes, width).map((line) => paint(line, 'dim')));
   if (result.runs.length > 1) lines.push('', comparison(result.runs, paint));
   return lines.join('\n');
 }
@@ -47,33 +43,41 @@ function runBlock(run: RunResult, width: number, paint: Paint): string[] {
   const when = outcome === 'deadlock' ? `at ${formatTime(duration)}` : `after ${formatTime(duration)}`;
   return [
     `${paint(`── ${queue}`, 'bold')}: ${paint(outcome.toUpperCase(), outcomeColours[outcome], 'bold')} ${when}`,
-    ...run.explanation.flatMap((sentence) =>
-      wrapped(sentence, width - indent.length, '  ').map((line) => indent + line),
-    ),
+    ...run.explanation.flatMap((sentence) => explained(sentence, width - indent.length).map((line) => indent + line)),
     '',
-    ...clientTable(run.clients).map((line) => indent + line),
+    ...clientTable(run.clients, width - indent.length).map((line) => indent + line),
     '',
     ...threadPicture(run, width - indent.length).map((line) => indent + line),
   ];
 }
 
-function clientTable(clients: readonly ClientResult[]): string[] {
+function clientTable(clients: readonly ClientResult[], width: number): string[] {
   const names = Math.max(6, ...clients.map(({ name }) => name.length));
   const time = (ms: number | null) => (ms === null ? '-' : formatTime(ms)).padStart(9);
-  const row = ({ name, calls, p50, p99, max, unanswered, late, failed }: ClientResult) => {
+  const rows = ({ name, calls, p50, p99, max, unanswered, late, failed }: ClientResult) => {
     const remarks = [
       ...(unanswered > 0 ? [`${unanswered} unanswered`] : []),
       ...(late > 0 ? [`${late} late`] : []),
       ...(failed > 0 ? [`${failed} failed`] : []),
     ].join(', ');
-    return `${name.padEnd(names)} ${String(calls).padStart(7)} ${time(p50)} ${time(p99)} ${time(max)}  ${remarks}`.trimEnd();
+    const figures = `${name.padEnd(names)} ${String(calls).padStart(7)} ${time(p50)} ${time(p99)} ${time(max)}`;
+    if (remarks === '') return [figures];
+    const row = `${figures}  ${remarks}`;
+    return row.length <= width ? [row] : [figures, remarks.padStart(width)];
   };
   const head = `${'client'.padEnd(names)} ${'calls'.padStart(7)} ${['p50', 'p99', 'max'].map((name) => name.padStart(9)).join(' ')}`;
-  return [head, ...clients.map(row)];
+  return [head, ...clients.flatMap(rows)];
 }
 
 function comparison(runs: readonly RunResult[], paint: Paint): string {
   return runs.map(({ queue, outcome }) => `${queue} ${paint(outcome, outcomeColours[outcome])}`).join(' · ');
+}
+
+/** A sentence in lines; one that belongs to the sentence before it is indented further. */
+function explained(sentence: string, width: number): string[] {
+  const text = sentence.trimStart();
+  const further = ' '.repeat(sentence.length - text.length);
+  return wrapped(text, width - further.length, '  ').map((line) => further + line);
 }
 
 /** A text in lines of that width, all but the first of them indented. */

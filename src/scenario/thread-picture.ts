@@ -1,12 +1,15 @@
 import { formatTime } from './duration.js';
-import type { RunResult } from './run-scenario.js';
+import type { RunResult } from './scenario-result.js';
 import type { ThreadChange, ThreadUse } from './thread-recorder.js';
 
 /** What stands for each use of a thread context in the picture. */
-const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', free: '·', missing: '×' };
+const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', free: '·' };
+
+/** Free for the most part of the time, but not all of it. */
+const briefly = '▁';
 
 /** What the marks mean, for below a picture. */
-export const pictureLegend = `${marks.secure} in secure world  ${marks.rpc} out in an RPC, still taken  ${marks.free} free  ${marks.missing} lost`;
+export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} out in an RPC (still taken), ${marks.free} free, ${briefly} free but for a moment`;
 
 const levels = '▁▂▃▄▅▆▇█';
 const labelWidth = 10;
@@ -39,7 +42,7 @@ function useRow(changes: readonly ThreadChange[], columns: number, end: number):
   for (let column = 0; column < columns; column++) {
     const from = (column / columns) * end;
     const to = ((column + 1) / columns) * end;
-    const share: Record<ThreadUse, number> = { secure: 0, rpc: 0, free: 0, missing: 0 };
+    const share: Record<ThreadUse, number> = { secure: 0, rpc: 0, free: 0 };
     while ((changes[index + 1]?.time ?? Number.POSITIVE_INFINITY) <= from) index++;
     for (let at = index; at < changes.length && (changes[at]?.time ?? to) < to; at++) {
       const change = changes[at];
@@ -47,7 +50,8 @@ function useRow(changes: readonly ThreadChange[], columns: number, end: number):
       share[change.use] += Math.min(changes[at + 1]?.time ?? to, to) - Math.max(change.time, from);
     }
     const uses = Object.keys(marks) as ThreadUse[];
-    row += marks[uses.reduce((most, use) => (share[use] > share[most] ? use : most))];
+    const most = uses.reduce((one, other) => (share[other] > share[one] ? other : one));
+    row += most === 'free' && share.secure + share.rpc > 0 ? briefly : marks[most];
   }
   return row;
 }

@@ -2,8 +2,8 @@ import type { SmcRegisters } from '../protocol/conduit.js';
 import type { SecureWorld } from '../protocol/secure-world.js';
 import type { SimulatedWorld } from '../worlds/simulated/index.js';
 
-/** What a thread context does: free, in secure world, suspended in an RPC, or lost before the first call. */
-export type ThreadUse = 'free' | 'secure' | 'rpc' | 'missing';
+/** What a thread context does: nothing, execute in secure world, or wait, taken, for the answer to an RPC. */
+export type ThreadUse = 'free' | 'secure' | 'rpc';
 
 /** A thread context from a time on, in milliseconds. */
 export interface ThreadChange {
@@ -31,8 +31,8 @@ export class ThreadRecorder {
     private readonly now: () => number,
   ) {
     this.lastTime = now();
-    this.uses = world.threads.map(({ state }) => (state === 'free' ? 'free' : 'missing'));
-    this.free = this.uses.filter((use) => use === 'free').length;
+    this.uses = world.threads.map(() => 'free');
+    this.free = this.uses.length;
     this.changes = this.uses.map((use) => [{ time: this.lastTime, use }]);
     this.freeAtLeast = new Array<number>(this.uses.length + 1).fill(0);
   }
@@ -42,6 +42,7 @@ export class ThreadRecorder {
     const { world } = this;
     return {
       name: world.name,
+      abi: world.abi,
       memory: world.memory,
       normalWorldRam: world.normalWorldRam,
       conduit: { smc: (registers) => this.smc(registers) },
@@ -82,7 +83,6 @@ export class ThreadRecorder {
     }
     for (const { id, state } of this.world.threads) {
       const before = this.uses[id];
-      if (before === 'missing') continue;
       const use = state === 'free' ? 'free' : state === 'active' ? 'secure' : 'rpc';
       if (use === before) continue;
       this.uses[id] = use;

@@ -15,7 +15,7 @@ export interface SupplicantOptions {
   /** By `RpcCommand`. What is not here is answered with NOT_SUPPORTED. */
   readonly services: ReadonlyMap<number, SupplicantService>;
   /** Memory that secure world can reach, for SHM_ALLOC. @throws TeecError OUT_OF_MEMORY */
-  readonly allocate: (size: number) => TeeShm;
+  readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
   /** A service failed in a way that is no TEE result. */
   readonly onError: (error: unknown) => void;
 }
@@ -57,7 +57,8 @@ export class Supplicant implements Disposable, AsyncDisposable {
   /** The memory that secure world got from this supplicant goes with it, but not while a service may write there. */
   private freeWhenIdle(): void {
     if (this.serving.size > 0) return;
-    for (const shm of this.memory.values()) shm.put();
+    // What secure world does not let go of stays allocated; the driver has said so in its trace.
+    for (const shm of this.memory.values()) Promise.resolve(shm.put()).catch(() => undefined);
     this.memory.clear();
   }
 
@@ -104,19 +105,19 @@ export class Supplicant implements Disposable, AsyncDisposable {
     }
   }
 
-  private shmAlloc(param: TeeParam | undefined): number {
+  private async shmAlloc(param: TeeParam | undefined): Promise<number> {
     if (param?.type !== 'value') return TeeResult.ERROR_BAD_PARAMETERS;
-    const shm = this.options.allocate(param.b);
+    const shm = await this.options.allocate(param.b);
     this.memory.set(shm.id, shm);
     param.c = shm.id;
     return TeeResult.SUCCESS;
   }
 
-  private shmFree(param: TeeParam | undefined): number {
+  private async shmFree(param: TeeParam | undefined): Promise<number> {
     const shm = param?.type === 'value' ? this.memory.get(param.b) : undefined;
     if (shm === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
     this.memory.delete(shm.id);
-    shm.put();
+    await shm.put();
     return TeeResult.SUCCESS;
   }
 }

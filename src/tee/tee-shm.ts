@@ -16,9 +16,11 @@ export type ShmKind =
  */
 export class TeeShm {
   private references = 1;
+  /** Under which secure world knows it: its cookie, or over FF-A the global handle. Linux's `sec_world_id`. */
+  secureWorldId: number;
 
   /**
-   * @param id the cookie under which secure world knows it; unique in one driver, never 0.
+   * @param id its cookie; unique in one driver, never 0.
    * @param size bytes.
    * @param pages physical addresses of its 4 KiB pages, in order; undefined for reserved memory, which is contiguous.
    * @param address of its first byte.
@@ -34,7 +36,9 @@ export class TeeShm {
     readonly contiguous: boolean,
     private readonly memory: PhysicalMemory,
     private readonly onRelease: (shm: TeeShm) => void | Promise<void>,
-  ) {}
+  ) {
+    this.secureWorldId = id;
+  }
 
   /** Neither the owner nor any call holds it any more. */
   get released(): boolean {

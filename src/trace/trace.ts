@@ -1,85 +1,136 @@
-import type { Clock } from '../clock/clock.js';
+import { type Clock, machineClock } from '../clock/clock.js';
+import { type CallPurpose, purposeNumbers, type TraceEvent, type TraceListener, type TraceSubject } from './event.js';
+import { decodeEvents, EventKind, encodeEvent, flagBit, type TraceSink } from './event-codec.js';
 
-/** What a yielding call is for. */
-export type CallPurpose =
-  | 'open-session'
-  | 'invoke'
-  | 'close-session'
-  | 'cancel'
-  | 'register-shm'
-  | 'unregister-shm'
-  | 'bottom-half'
-  | 'stop-notifications';
+export type { CallPurpose, TimedTraceEvent, TraceEvent, TraceListener } from './event.js';
 
-/** Something that happened. Calls are numbered from 1 in the order in which they begin. */
-export type TraceEvent =
-  /** A call begins, before it asks the queue. `context` is the label of the client context. */
-  | {
-      readonly type: 'call-begin';
-      readonly call: number;
-      readonly context: string;
-      readonly purpose: CallPurpose;
-      readonly session: number;
-      readonly system: boolean;
-    }
-  /** The call is over, with secure world's SMC return code (OPTEE_SMC_RETURN_*). */
-  | { readonly type: 'call-end'; readonly call: number; readonly smcReturn: number }
-  /** The call may not enter and sleeps in the queue; `limit` after secure world answered ETHREAD_LIMIT. */
-  | { readonly type: 'queue-sleep'; readonly call: number; readonly limit: boolean }
-  /** The queue gave the call its wake-up. */
-  | { readonly type: 'queue-wake'; readonly call: number }
-  /** The processor goes to secure world with this function id. */
-  | { readonly type: 'world-enter'; readonly call: number; readonly function: number }
-  /** It is back, with this a0. `thread` is secure world's thread id when an RPC left it suspended. */
-  | { readonly type: 'world-exit'; readonly call: number; readonly a0: number; readonly thread?: number }
-  /** Secure world asks for something: an RPC command, with its first value parameter where it has one. */
-  | {
-      readonly type: 'rpc-begin';
-      readonly call: number;
-      readonly command: number;
-      readonly a?: number;
-      readonly b?: number;
-    }
-  | { readonly type: 'rpc-end'; readonly call: number; readonly command: number; readonly result: number }
-  | { readonly type: 'session-open'; readonly session: number; readonly context: string; readonly uuid: string }
-  | { readonly type: 'session-close'; readonly session: number; readonly context: string }
-  | { readonly type: 'system-session'; readonly session: number; readonly granted: boolean }
-  /** Secure world notified this value by its interrupt; 0 asks for bottom half processing. */
-  | { readonly type: 'notification'; readonly value: number }
-  /** The other world broke the protocol; the driver refused and went on. */
-  | { readonly type: 'protocol-violation'; readonly call: number; readonly what: string }
-  /** A line of secure world's console. */
-  | { readonly type: 'secure-console'; readonly line: string };
-
-/** An event with the time at which it happened, in milliseconds of the driver's clock. */
-export type TimedTraceEvent = TraceEvent & { readonly time: number };
-
-export type TraceListener = (event: TimedTraceEvent) => void;
+/** Something that keeps a trace: takes its records, and learns what it is of. */
+export interface TraceRecorder extends TraceSink {
+  describe(subject: TraceSubject): void;
+}
 
 /**
- * The one stream of events. Whoever has something to say asks `on` first, so that nothing is built, and nothing costs,
- * while nobody listens.
+ * The one stream of events. Whoever has something to say asks `on` first, so that nothing costs while nobody listens.
+ *
+ * The events of every call have methods of their own, which make no object; the rarer ones go through `emit`. A call that
+ * is not held up costs two records and two readings of the clock: it enters secure world at the moment at which it begins,
+ * and ends at that at which it came back.
  */
 export class Trace {
-  private listeners: readonly TraceListener[] = [];
+  /** Somebody listens. */
+  on = false;
+  /** The call in whose section of the call queue we are: whoever is woken is woken by it. 0: none. */
+  waker = 0;
+  private sinks: readonly TraceSink[] = [];
+  /** The only one of them, or one that stands for all. */
+  private sink: TraceSink = nobody;
+  private subject: TraceSubject = {};
 
   constructor(private readonly clock: Clock) {}
 
-  /** Somebody listens. */
-  get on(): boolean {
-    return this.listeners.length > 0;
+  /** @param functionId with which the call enters secure world at once; 0: not yet. */
+  callBegin(
+    call: number,
+    context: string,
+    purpose: CallPurpose,
+    session: number,
+    system: boolean,
+    functionId: number,
+  ): void {
+    const kind = system ? EventKind.callBegin | flagBit : EventKind.callBegin;
+    this.put(kind, call, session, purposeNumbers[purpose], functionId, context);
   }
 
+  /** @param returned it came back from secure world with this a0; else secure world could not be reached. */
+  callEnd(call: number, smcReturn: number, returned: boolean): void {
+    this.put(returned ? EventKind.callEnd | flagBit : EventKind.callEnd, call, smcReturn, 0, 0, '');
+  }
+
+  worldEnter(call: number, functionId: number): void {
+    this.put(EventKind.worldEnter, call, functionId, 0, 0, '');
+  }
+
+  /**
+   * A call came back, but not for good.
+   * @param thread secure world's thread id when an RPC left it suspended.
+   */
+  worldExit(call: number, a0: number, thread?: number): void {
+    if (thread === undefined) this.put(EventKind.worldExit, call, a0, 0, 0, '');
+    else this.put(EventKind.worldExit | flagBit, call, a0, thread, 0, '');
+  }
+
+  queueSleep(call: number, limit: boolean): void {
+    this.put(limit ? EventKind.queueSleep | flagBit : EventKind.queueSleep, call, 0, 0, 0, '');
+  }
+
+  /** A call gets its wake-up, in a section of `waker`. */
+  queueWake(call: number, asleep: boolean): void {
+    const kind = asleep ? EventKind.queueWake | flagBit : EventKind.queueWake;
+    this.put(kind, call, this.waker, 0, 0, '');
+  }
+
+  /** The rarer events. */
   emit(event: TraceEvent): void {
-    const timed = { ...event, time: this.clock.now() };
-    for (const listener of this.listeners) listener(timed);
+    encodeEvent(this.sink, this.clock.now(), event);
   }
 
-  /** Listen until the function returned is called. */
+  /** A program's own note in the trace. */
+  mark(text: string): void {
+    if (this.on) this.emit({ type: 'mark', text });
+  }
+
+  /** Say what the trace is of: what is given replaces what was said before. */
+  describe(subject: TraceSubject): void {
+    this.subject = { ...this.subject, ...subject };
+    for (const sink of this.sinks) if (isRecorder(sink)) sink.describe(this.subject);
+  }
+
+  /** Listen to every event as an object, until the function returned is called. */
   listen(listener: TraceListener): () => void {
-    this.listeners = [...this.listeners, listener];
+    return this.attach({
+      record(kind, time, call, a, b, c, text) {
+        for (const event of decodeEvents(kind, time, call, a, b, c, text)) listener(event);
+      },
+    });
+  }
+
+  /** Give every event to a sink, until the function returned is called. */
+  attach(sink: TraceSink | TraceRecorder): () => void {
+    this.setSinks([...this.sinks, sink]);
+    const { clock } = this;
+    this.subject = {
+      clock: clock === machineClock ? 'machine' : 'virtual',
+      startedAt: new Date(clock.wallClock()).toISOString(),
+      ...this.subject,
+    };
+    if (isRecorder(sink)) sink.describe(this.subject);
     return () => {
-      this.listeners = this.listeners.filter((other) => other !== listener);
+      this.setSinks(this.sinks.filter((other) => other !== sink));
     };
   }
+
+  private setSinks(sinks: readonly TraceSink[]): void {
+    this.sinks = sinks;
+    const [first, second] = sinks;
+    this.sink = first === undefined ? nobody : second === undefined ? first : all(sinks);
+    this.on = first !== undefined;
+  }
+
+  private put(kind: number, call: number, a: number, b: number, c: number, text: string): void {
+    this.sink.record(kind, this.clock.now(), call, a, b, c, text);
+  }
+}
+
+const nobody: TraceSink = { record: () => undefined };
+
+function all(sinks: readonly TraceSink[]): TraceSink {
+  return {
+    record(kind, time, call, a, b, c, text) {
+      for (const sink of sinks) sink.record(kind, time, call, a, b, c, text);
+    },
+  };
+}
+
+function isRecorder(sink: TraceSink): sink is TraceRecorder {
+  return 'describe' in sink;
 }

@@ -10,13 +10,15 @@ const bytes = (length: number) => Uint8Array.from({ length }, (_, index) => inde
 
 /** Each way in which secure world can share memory, and so each form in which a message reaches it. */
 const worlds = {
-  'registered messages (CALL_WITH_REGD_ARG)': {},
-  'messages in normal RAM (CALL_WITH_ARG)': { rpcArg: false },
+  'messages in reserved memory beside dynamic memory (CALL_WITH_RPC_ARG)': {},
+  'registered messages (CALL_WITH_REGD_ARG)': { reservedShm: false },
+  'messages in normal RAM (CALL_WITH_ARG)': { rpcArg: false, reservedShm: false },
   'messages in reserved memory with RPC messages (CALL_WITH_RPC_ARG)': { dynamicShm: false },
   'messages in reserved memory (CALL_WITH_ARG)': { dynamicShm: false, rpcArg: false },
 } as const;
 
 const callForms = {
+  'messages in reserved memory beside dynamic memory (CALL_WITH_RPC_ARG)': 0x3200_0012,
   'registered messages (CALL_WITH_REGD_ARG)': 0x3200_0013,
   'messages in normal RAM (CALL_WITH_ARG)': 0x3200_0004,
   'messages in reserved memory with RPC messages (CALL_WITH_RPC_ARG)': 0x3200_0012,

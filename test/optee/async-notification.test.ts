@@ -192,7 +192,7 @@ describe('a hostile secure world', () => {
     const { clock, world, tee, events } = await open({
       faults: {
         smcReturn: (registers, call) =>
-          refuse && registers.a0 === OpteeSmcReturn.ok && call.a0 === OpteeSmc.callWithRegdArg
+          refuse && registers.a0 === OpteeSmcReturn.ok && call.a0 === OpteeSmc.callWithRpcArg
             ? smcRegisters(OpteeSmcReturn.enoMem)
             : undefined,
       },

@@ -48,7 +48,7 @@ const add = [value.inout(1, 1)] as const;
 
 describe('a secure world that answers a call with rubbish', () => {
   it.each<[string, Partial<SmcRegisters>, RegExp]>([
-    ['EBADADDR', { a0: 4 }, /secure world refused CALL_WITH_REGD_ARG with return code 0x4/],
+    ['EBADADDR', { a0: 4 }, /secure world refused CALL_WITH_RPC_ARG with return code 0x4/],
     ['EBADCMD', { a0: 5 }, /return code 0x5/],
     ['a code that does not exist', { a0: 0x1234 }, /return code 0x1234/],
     ['an unknown function', { a0: 0xffff_ffff }, /return code 0xffffffff/],

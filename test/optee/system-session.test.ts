@@ -125,7 +125,7 @@ describe('a system session', () => {
   });
 
   it('gets memory for its message though normal calls asleep in the queue have all there is', async () => {
-    const { tee, gate, system, hold } = await open('hand-off');
+    const { tee, gate, system, hold } = await open('hand-off', { reservedShm: false });
     expect(system.systemSession()).toBe(true);
     const held = await hold(30);
     await gate.reached(1);

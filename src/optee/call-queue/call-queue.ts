@@ -33,8 +33,8 @@ export class CallWaiter {
   next: CallWaiter | undefined = undefined;
   previous: CallWaiter | undefined = undefined;
   /**
-   * Called, synchronously, whenever the queue gives this waiter its completion. Linux's queues give one also to callers
-   * inside secure world, who then find `completed` set. It runs inside a section: it must not call the queue.
+   * Called, synchronously, whenever the queue gives this waiter its completion; undefined while it is not asleep. It runs
+   * inside a section: it must not call the queue.
    */
   wake: (() => void) | undefined = undefined;
 
@@ -59,6 +59,11 @@ export type WaiterPhase =
 
 export interface CallQueue {
   readonly discipline: DisciplineName;
+  /**
+   * Told of a completion for a caller that is not asleep, who then finds `completed` set. Linux's queues give such also to
+   * callers inside secure world.
+   */
+  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
 
   /** A call wants to enter: `optee_cq_wait_init()`. The waiter must be outside. */
   enter(waiter: CallWaiter, system: boolean): QueueStep;

@@ -1,6 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
 import type { CallWaiter, QueueState, QueueStep } from './call-queue.js';
-import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { StorableCallQueue, Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /** How much a reservation withholds from normal calls. */
@@ -28,10 +28,13 @@ const UNKNOWN = 0x3fff_ffff;
 export class HandOffCallQueue implements StorableCallQueue {
   readonly thinksOnThreadLimit = true;
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
+  /** Never called: the lists hold only sleepers. */
+  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];
   readonly counterCount = 5;
+  private readonly announced: number;
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */
@@ -50,26 +53,20 @@ export class HandOffCallQueue implements StorableCallQueue {
     private readonly policy: ReservePolicy,
   ) {
     this.discipline = DISCIPLINE_OF[policy];
-    this.capacity = threadCount === 0 ? UNKNOWN : threadCount;
+    this.announced = threadCount === 0 ? UNKNOWN : threadCount;
+    this.capacity = this.announced;
   }
 
   enter(waiter: CallWaiter, system: boolean): QueueStep {
     expectPhase(waiter, 'outside', 'enter');
     waiter.system = system;
-    if (system) {
-      // Not while an earlier one waits: the order within a class is the order of arrival.
-      if (this.systemWaiters.head === undefined && this.hasRoomForSystem()) {
-        this.giveToken(waiter);
-        return 'call';
-      }
-      this.systemWaiters.pushTail(waiter);
-    } else {
-      if (this.normalWaiters.head === undefined && this.hasRoomForNormal()) {
-        this.giveToken(waiter);
-        return 'call';
-      }
-      this.normalWaiters.pushTail(waiter);
+    // Whenever someone of this class sleeps there is no room for it: nobody is overtaken here.
+    if (system ? this.hasRoomForSystem() : this.hasRoomForNormal()) {
+      this.giveToken(waiter);
+      return 'call';
     }
+    if (system) this.systemWaiters.pushTail(waiter);
+    else this.normalWaiters.pushTail(waiter);
     waiter.phase = 'asleep-claim';
     return 'sleep';
   }
@@ -95,7 +92,9 @@ export class HandOffCallQueue implements StorableCallQueue {
     // left since, those are the ones who hold a token now; else they were fewer than the most that ever did. So each
     // such answer lowers the capacity, never below the truth, and a caller is told to try again only so many times.
     const most = this.capacity === UNKNOWN ? this.mostInFlight : this.capacity;
-    this.capacity = Math.max(1, answerIsOld ? most - 1 : inFlight - 1);
+    const learnt = answerIsOld ? most - 1 : inFlight - 1;
+    // Refused with nobody else about: secure world lacks even one thread, which may pass.
+    if (learnt > 0) this.capacity = learnt;
     if (inFlight <= this.capacity) return 'call';
 
     waiter.phase = 'asleep-thread-limit';
@@ -197,11 +196,13 @@ export class HandOffCallQueue implements StorableCallQueue {
     this.exits = 0;
   }
 
-  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+  violation(normalClaims: number, systemClaims: number, secureThreads: number): Violation | undefined {
+    const { capacity, announced, reservations } = this;
     if (normalClaims !== this.normalInFlight || systemClaims !== this.systemInFlight) return 'conservation';
-    return normalClaims + systemClaims > this.capacity || this.capacity < 1 || this.reservations < 0
-      ? 'range'
-      : undefined;
+    if (normalClaims + systemClaims > capacity || reservations < 0) return 'range';
+    // What is learnt is never less than what there is.
+    if (capacity < Math.min(announced, secureThreads)) return 'range';
+    return this.waiterLists.every(inOrder) ? undefined : 'order';
   }
 
   /** Threads that normal calls must leave free. */
@@ -210,19 +211,19 @@ export class HandOffCallQueue implements StorableCallQueue {
     return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
 
-  /** Hands out every thread that may be handed out: to system calls first, in order of arrival within each class. */
+  /**
+   * Hands on what has become free, to a system call first. An exit or the end of a reservation makes room for one caller
+   * at most, and before it there was none for anyone who sleeps.
+   */
   private dispatch(): void {
-    let waiter = this.systemWaiters.head;
-    while (waiter !== undefined && this.hasRoomForSystem()) {
-      this.systemWaiters.remove(waiter);
-      this.wakeWithToken(waiter);
-      waiter = this.systemWaiters.head;
-    }
-    waiter = this.normalWaiters.head;
-    while (waiter !== undefined && this.hasRoomForNormal()) {
-      this.normalWaiters.remove(waiter);
-      this.wakeWithToken(waiter);
-      waiter = this.normalWaiters.head;
+    const system = this.systemWaiters.head;
+    const normal = this.normalWaiters.head;
+    if (system !== undefined && this.hasRoomForSystem()) {
+      this.systemWaiters.remove(system);
+      this.wakeWithToken(system);
+    } else if (normal !== undefined && this.hasRoomForNormal()) {
+      this.normalWaiters.remove(normal);
+      this.wakeWithToken(normal);
     }
     this.checkCounters();
   }
@@ -250,4 +251,12 @@ export class HandOffCallQueue implements StorableCallQueue {
       throw new CallQueueAssertion(`in flight: ${normalInFlight} normal, ${systemInFlight} system, of ${capacity}`);
     }
   }
+}
+
+/** Who has had a token, and was refused by secure world, stands before all who have not. */
+function inOrder(list: WaiterList): boolean {
+  let waiter = list.head;
+  while (waiter?.phase === 'asleep-thread-limit') waiter = waiter.next;
+  for (; waiter !== undefined; waiter = waiter.next) if (waiter.phase !== 'asleep-claim') return false;
+  return true;
 }

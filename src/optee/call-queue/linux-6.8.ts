@@ -1,7 +1,7 @@
 import { CallQueueAssertion } from './assertion.js';
 import type { CallWaiter, QueueState } from './call-queue.js';
 import { LinuxCallQueue } from './linux-call-queue.js';
-import type { CounterViolation } from './storable.js';
+import type { Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
@@ -71,7 +71,7 @@ export class Linux68CallQueue extends LinuxCallQueue {
     this.sysThreadReqCount = from[1] ?? 0;
   }
 
-  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined {
+  violation(normalClaims: number, systemClaims: number): Violation | undefined {
     const { totalThreadCount: total, freeThreadCount: free } = this;
     if (total === 0) return undefined;
     if (normalClaims + systemClaims + free !== total) return 'conservation';

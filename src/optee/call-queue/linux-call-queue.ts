@@ -1,6 +1,6 @@
 import { CallQueueAssertion, expectPhase } from './assertion.js';
 import type { CallWaiter, DisciplineName, QueueState, QueueStep } from './call-queue.js';
-import type { CounterViolation, StorableCallQueue } from './storable.js';
+import type { StorableCallQueue, Violation } from './storable.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
@@ -13,6 +13,7 @@ import type { WaiterList } from './waiter-list.js';
  */
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
+  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   abstract readonly waiterLists: readonly WaiterList[];
   readonly thinksOnThreadLimit: boolean = false;
   /** Linux counts no exits. */
@@ -34,7 +35,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
   abstract reservedThreads(): number;
-  abstract violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  abstract violation(normalClaims: number, systemClaims: number): Violation | undefined;
   abstract reserve(): boolean;
   abstract release(): void;
   abstract state(): QueueState;
@@ -80,12 +81,21 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   }
 
   leave(waiter: CallWaiter): void {
+    if (this.beginLeave(waiter)) this.endLeave(waiter);
+  }
+
+  beginLeave(waiter: CallWaiter): boolean {
     expectPhase(waiter, 'entered', 'leave');
     this.listOf(waiter).remove(waiter);
     this.unclaim(waiter);
     this.completeOne();
+    if (!waiter.completed) waiter.phase = 'outside';
+    return waiter.completed;
+  }
+
+  endLeave(waiter: CallWaiter): void {
     // A completion that came while this caller was inside was meant for a sleeper: pass it on.
-    if (waiter.completed) this.completeOne();
+    this.completeOne();
     waiter.completed = false;
     waiter.phase = 'outside';
   }
@@ -101,7 +111,8 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
 
   protected complete(waiter: CallWaiter): void {
     waiter.completed = true;
-    waiter.wake?.();
+    if (waiter.wake === undefined) this.onUnusedWakeUp?.(waiter);
+    else waiter.wake();
   }
 
   /** Completes the first waiter of a list whose completion is outstanding. */

@@ -1,6 +1,6 @@
 import type { CallWaiter, QueueState } from './call-queue.js';
 import { LinuxCallQueue } from './linux-call-queue.js';
-import type { CounterViolation } from './storable.js';
+import type { Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
@@ -73,7 +73,7 @@ export class PatchV6CallQueue extends LinuxCallQueue {
     this.resSysThreadCount = from[1] ?? 0;
   }
 
-  violation(normalClaims: number): CounterViolation | undefined {
+  violation(normalClaims: number): Violation | undefined {
     const { totalThreadCount: total, freeNormalThreadCount: free, resSysThreadCount: reserved } = this;
     if (total === 0) return undefined;
     if (normalClaims + free + reserved !== total) return 'conservation';

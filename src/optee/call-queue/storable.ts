@@ -17,6 +17,13 @@ export interface StorableCallQueue extends CallQueue {
    * callers only go to sleep, which needs no lock.
    */
   readonly thinksOnThreadLimit: boolean;
+  /**
+   * `leave` in two halves, where a completion given in the first can be consumed before the second (which Linux's lock
+   * does not prevent: `wait_for_completion()` needs none).
+   * @returns whether there is a second half.
+   */
+  beginLeave?(waiter: CallWaiter): boolean;
+  endLeave?(waiter: CallWaiter): void;
   /** Which of `waiterLists` the waiter stands on, judged by its class. */
   listIndex(waiter: CallWaiter): number;
   /** Writes the counters; those that grow without deciding anything are written as 0. */
@@ -29,15 +36,20 @@ export interface StorableCallQueue extends CallQueue {
   holdsClaim(waiter: CallWaiter): boolean;
   /** Threads set aside for system calls. */
   reservedThreads(): number;
-  /** What is wrong with the counters, given the callers who hold a claim; undefined when nothing is. */
-  violation(normalClaims: number, systemClaims: number): CounterViolation | undefined;
+  /**
+   * What is wrong with the state, given the callers who hold a claim and the threads that secure world really has;
+   * undefined when nothing is.
+   */
+  violation(normalClaims: number, systemClaims: number, secureThreads: number): Violation | undefined;
 }
 
-export type CounterViolation =
+export type Violation =
   /** Claimed and free threads do not add up to the total. */
   | 'conservation'
   /** A counter is below zero or above what there can be. */
-  | 'range';
+  | 'range'
+  /** A waiter stands behind one that it should be before. */
+  | 'order';
 
 /** How many counters a discipline has at most. */
 export const COUNTER_COUNT = 5;

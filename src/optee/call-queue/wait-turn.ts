@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '../../clock/clock.js';
 import type { Schedule } from '../../clock/schedule.js';
+import type { Trace } from '../../trace/trace.js';
 import type { CallQueue, CallWaiter, QueueStep } from './call-queue.js';
 
 /** How long a caller waits before it tries again when nobody is in flight whose return could wake it. */
@@ -15,6 +16,7 @@ export async function waitTurn(
   step: QueueStep,
   clock: Clock,
   schedule: Schedule,
+  trace: Trace,
 ): Promise<void> {
   const actor = `call ${waiter.label}`;
   for (;;) {
@@ -22,10 +24,15 @@ export async function waitTurn(
       case 'call':
         return;
       case 'sleep':
-        if (!waiter.completed)
+        if (!waiter.completed) {
+          if (trace.on) trace.queueSleep(waiter.label, waiter.phase === 'asleep-thread-limit');
           await new Promise<void>((resolve) => {
-            waiter.wake = resolve;
+            waiter.wake = () => {
+              if (trace.on) trace.queueWake(waiter.label, true);
+              resolve();
+            };
           });
+        }
         waiter.wake = undefined;
         if (schedule.decides) await schedule.point(actor, 'wake');
         step = queue.resume(waiter);
@@ -36,7 +43,10 @@ export async function waitTurn(
         step = queue.resume(waiter);
         break;
       case 'pause':
+        if (trace.on) trace.queueSleep(waiter.label, true);
         await sleep(clock, retryPauseMs);
+        trace.waker = 0;
+        if (trace.on) trace.queueWake(waiter.label, true);
         return;
       default:
         step satisfies never;

@@ -1,28 +1,25 @@
-/** An exception that the firmware cannot handle, as it reports it (firmware/fatal.h). */
+/** An exception that the firmware cannot handle, as it reports it (firmware/monitor.S). */
 export interface FatalException {
   readonly cpu: number;
-  /** Exception level that took it: 3 the monitor, 2 the proxy. */
-  readonly level: number;
   /** Number of the vector, 0..15. */
   readonly vector: number;
-  /** ESR_ELx */
+  /** ESR_EL3 */
   readonly syndrome: bigint;
-  /** ELR_ELx: where it happened. */
+  /** ELR_EL3: where it happened. */
   readonly address: bigint;
-  /** FAR_ELx: which address was accessed; meaningful for aborts. */
+  /** FAR_EL3: which address was accessed; meaningful for aborts. */
   readonly faultAddress: bigint;
 }
 
-/** In words: which level, which syndrome, where. */
+/** In words: which syndrome, where. */
 export function describeFatalException(exception: FatalException): string {
-  const { cpu, level, vector, syndrome, address, faultAddress } = exception;
-  const who = level === 3 ? 'the EL3 monitor' : 'the EL2 proxy';
+  const { cpu, vector, syndrome, address, faultAddress } = exception;
   const kind = kinds[vector % 4] ?? '';
   const origin = origins[vector >> 2] ?? '';
   const exceptionClass = Number((syndrome >> 26n) & 0x3fn);
   const className = classes.get(exceptionClass) ?? 'reserved';
   return (
-    `fatal exception on CPU ${cpu} in ${who}: ${kind} from ${origin} at ELR ${hex(address)}, ` +
+    `fatal exception on CPU ${cpu} in the EL3 firmware: ${kind} from ${origin} at ELR ${hex(address)}, ` +
     `ESR ${hex(syndrome)} (${className}), FAR ${hex(faultAddress)}`
   );
 }

@@ -46,7 +46,7 @@ const newest = 1 / 8;
  * in order.
  *
  * A result is awaited in two stages. A single call that is likely to be short is spun for, a bounded time, because a
- * sleep and a wake-up cost more than the call. Everything else sleeps: the proxy rings the bell (`onBell`) when a call
+ * sleep and a wake-up cost more than the call. Everything else sleeps: the firmware rings the bell (`onBell`) when a call
  * is done.
  */
 export class MailboxConduit implements Conduit {

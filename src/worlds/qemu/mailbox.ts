@@ -1,4 +1,4 @@
-import type { SmcRegisters } from '../../protocol/conduit.js';
+import { type SmcRegisters, smcRegisters } from '../../protocol/conduit.js';
 import type { FatalException } from './fatal-exception.js';
 
 // The layout is firmware/layout.h's; here in 32-bit words.
@@ -24,7 +24,7 @@ export const mailboxSize = 0x1000;
 export const maxCpus = 4;
 
 /**
- * The memory through which host and proxy talk: a header and a slot a CPU. Every access is atomic and sequentially
+ * The memory through which host and firmware talk: a header and a slot a CPU. Every access is atomic and sequentially
  * consistent: "ring the doorbell, then look who sleeps" here meets "say that I sleep, then look at the doorbell" there,
  * and neither may be reordered.
  */
@@ -45,7 +45,7 @@ export class Mailbox {
     Atomics.store(this.words, polls, count);
   }
 
-  /** Whether the proxy shall write a byte into UART0 when a call is done. */
+  /** Whether the firmware shall write a byte into UART0 when a call is done. */
   set hostSleeps(sleeps: boolean) {
     Atomics.store(this.words, hostSleeps, sleeps ? 1 : 0);
   }
@@ -83,29 +83,18 @@ export class Mailbox {
     return Atomics.load(this.words, this.slot(cpu) + done) === call;
   }
 
-  /** The registers after the call that is done. */
+  /** The registers after the call that is done: OP-TEE answers in the first four. */
   results(cpu: number): SmcRegisters {
     const at = this.slot(cpu) + results;
-    return {
-      a0: this.word(at),
-      a1: this.word(at + 1),
-      a2: this.word(at + 2),
-      a3: this.word(at + 3),
-      a4: this.word(at + 4),
-      a5: this.word(at + 5),
-      a6: this.word(at + 6),
-      a7: this.word(at + 7),
-    };
+    return smcRegisters(this.word(at), this.word(at + 1), this.word(at + 2), this.word(at + 3));
   }
 
   /** The fatal exception that ended the firmware on that CPU, if one did. */
   fatalException(cpu: number): FatalException | undefined {
     const at = this.slot(cpu) + fatal;
-    const level = Atomics.load(this.words, at);
-    if (level === 0) return undefined;
+    if (Atomics.load(this.words, at) === 0) return undefined;
     return {
       cpu,
-      level,
       vector: this.word(at + 1),
       syndrome: this.doubleWord(at + 2),
       address: this.doubleWord(at + 4),

@@ -86,8 +86,8 @@ function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
   return [
     // Without default devices: nothing there that nobody asked for, and no option ROM to be found.
     '-nodefaults',
-    // EL3 and TrustZone memory; EL2, where the proxy runs.
-    ...['-M', 'virt,secure=on,virtualization=on,gic-version=3,memory-backend=ram'],
+    // EL3, and memory that only TrustZone sees.
+    ...['-M', 'virt,secure=on,gic-version=3,memory-backend=ram'],
     ...['-object', `memory-backend-file,id=ram,size=${size},mem-path=/proc/self/fd/${memoryFd},share=on`],
     ...['-m', size],
     ...['-accel', 'tcg,thread=multi', '-cpu', 'cortex-a57', '-smp', String(cpus)],

@@ -38,7 +38,7 @@ export interface QemuWorldOptions {
 // firmware/layout.h
 const ramAddress = 0x4000_0000;
 const stagingAddress = 0x4100_0000;
-/** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree, mailbox and proxy. */
+/** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree and mailbox. */
 const sharedAddress = 0x4200_0000;
 /** Behind the reserved shared memory (CFG_SHMEM_SIZE). */
 const normalWorldRamAddress = 0x4220_0000;

@@ -7,11 +7,13 @@ import type { MsgArg } from '../../protocol/optee-msg.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { OpteeSmcRpc, rpcReturn } from '../../protocol/optee-smc.js';
 import type { Faults } from './faults.js';
-import { RegisteredShm } from './mobj.js';
+import { FfaShares } from './ffa-shares.js';
+import { type Mobj, RegisteredShm } from './mobj.js';
 import type { NonSecureMemory } from './non-secure-memory.js';
 import { AsyncNotif, asyncNotifMax, type NotificationDriver } from './notif.js';
 import type { Routine } from './routine.js';
 import { until } from './routine.js';
+import { normalWorldId, opteeId } from './spmc.js';
 import { Thread } from './thread.js';
 import { rpcCommand, rpcValue } from './thread-rpc.js';
 import type { NotificationFunction } from './wait-queue.js';
@@ -26,6 +28,8 @@ export interface CoreConfiguration {
   readonly memrefNull: boolean;
   readonly rpcArg: boolean;
   readonly asyncNotif: boolean;
+  /** It is an FF-A partition. */
+  readonly ffa: boolean;
 }
 
 /** What happens in secure world, for a trace. */
@@ -39,6 +43,8 @@ export class Core {
   readonly threads: readonly Thread[];
   readonly registeredShm = new RegisteredShm();
   readonly asyncNotif = new AsyncNotif();
+  /** Memory shared over FF-A; undefined where OP-TEE is reached by raw SMCs. */
+  readonly ffaShares: FfaShares | undefined;
   /** thread_prealloc_rpc_cache: RPC messages stay allocated between calls. */
   preallocRpcCache = false;
 
@@ -56,6 +62,7 @@ export class Core {
     readonly trace: ((event: SecureWorldEvent) => void) | undefined,
     readonly notificationDriver: NotificationDriver,
   ) {
+    this.ffaShares = configuration.ffa ? new FfaShares(memory, this.registeredShm, normalWorldId, opteeId) : undefined;
     this.threads = Array.from({ length: configuration.threads }, (_, id) => new Thread(id));
     for (const thread of this.threads.slice(0, faults.threadsMissing ?? 0)) {
       thread.state = 'active';
@@ -72,6 +79,17 @@ export class Core {
   /** A wait queue whose sleepers this core wakes. */
   createWaitQueue(): WaitQueue {
     return new WaitQueue((thread, func, sleeper) => this.notify(thread, func, sleeper));
+  }
+
+  /** Shared memory by its cookie, or over FF-A by its handle, without a reference to it. */
+  findShm(cookie: number): Mobj | undefined {
+    return this.registeredShm.find(cookie) ?? this.ffaShares?.retrieve(cookie);
+  }
+
+  /** OP-TEE has no more use for memory that the normal world gave it. */
+  forgetShm(mobj: Mobj): void {
+    if (this.ffaShares === undefined) this.registeredShm.remove(mobj);
+    else this.ffaShares.relinquish(mobj);
   }
 
   /** EMSG: why something was refused. */

@@ -19,7 +19,7 @@ import type { Core } from './core.js';
 import { rpcMaxParamCount } from './thread-rpc.js';
 
 /** The OP-TEE that the simulation behaves like. */
-const osRevision = { major: 4, minor: 5 } as const;
+export const osRevision = { major: 4, minor: 5 } as const;
 
 /**
  * A fast call: it needs no thread context. Registers that a function does not answer come back as they were given.

@@ -49,10 +49,10 @@ export function* entryStd(
       yield* cancel(manager, thread, message, count);
       return true;
     case OpteeMsgCmd.registerShm:
-      if (core.configuration.dynamicShm) return registerShm(core, message, count);
+      if (core.configuration.dynamicShm && !core.configuration.ffa) return registerShm(core, message, count);
       break;
     case OpteeMsgCmd.unregisterShm:
-      if (core.configuration.dynamicShm) {
+      if (core.configuration.dynamicShm && !core.configuration.ffa) {
         thread.activity = 'unregister shared memory';
         if (count === 1) message.ret = yield* unregister(core, thread, message.c(0));
         else answer(message, TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.TEE);

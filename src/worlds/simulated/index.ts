@@ -1,4 +1,5 @@
 export { CounterCommand, counterTa } from './applications/counter.js';
+export { type ScmiPtaOptions, scmiPta } from './applications/scmi.js';
 export { StorageCommand, storageTa } from './applications/storage.js';
 export { WorkloadCommand, workloadPta } from './applications/workload.js';
 export type { SecureWorldEvent } from './core.js';
@@ -6,6 +7,7 @@ export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } fro
 export { composeFaults } from './faults.js';
 export type { FsRpc } from './fs-rpc.js';
 export type { NotificationDriver } from './notif.js';
+export { type ScmiPlatform, SimulatedClock, SimulatedRegulator, SimulatedReset } from './scmi/scmi-platform.js';
 export type { SimulatedWorldOptions, ThreadReport } from './simulated-world.js';
 export { SimulatedWorld } from './simulated-world.js';
 export type { TaCall } from './ta-call.js';

@@ -18,6 +18,7 @@ import type { Faults } from './faults.js';
 import { NonSecureMemory } from './non-secure-memory.js';
 import type { NotificationDriver } from './notif.js';
 import { start } from './routine.js';
+import { Spmc } from './spmc.js';
 import { TaManager } from './ta-manager.js';
 import type { ThreadState } from './thread.js';
 import { stdSmcEntry } from './thread-optee-smc.js';
@@ -25,6 +26,11 @@ import type { TrustedApplication } from './trusted-application.js';
 
 /** How a simulated secure world is made. What is left out is as in OP-TEE 4.5 for QEMU's Arm board. */
 export interface SimulatedWorldOptions {
+  /**
+   * How OP-TEE is reached: raw SMCs when left out; with `ffa` it is a partition under a secure partition manager, has no
+   * reserved memory, and its capabilities are those of FF-A.
+   */
+  readonly abi?: 'smc' | 'ffa';
   /** CFG_NUM_THREADS: 2. */
   readonly threads?: number;
   /** What GET_THREAD_COUNT answers: as many; `false`: it is an unknown function. */
@@ -81,7 +87,7 @@ const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte 
  * OP-TEE, simulated in the process: it answers the same SMCs, at the same physical addresses, with the same bytes as the
  * real one. Its trusted applications are written in TypeScript.
  *
- * Not simulated, and refused where it is asked for: FF-A, virtualization, protected memory and the secure data path,
+ * Not simulated, and refused where it is asked for: virtualization, protected memory and the secure data path,
  * messages that cross pages which do not adjoin. A trusted
  * application finds no cryptography, no secure storage and no sessions to other applications here.
  *
@@ -90,6 +96,9 @@ const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte 
  */
 export class SimulatedWorld implements SecureWorld, Conduit {
   readonly name = 'simulated';
+  readonly abi: 'smc' | 'ffa';
+  /** Stands between the normal world and OP-TEE where they talk FF-A. */
+  private readonly spmc: Spmc | undefined;
   readonly memory: NonSecureMemory;
   readonly normalWorldRam: readonly MemoryRange[];
   readonly memoryFile?: PhysicalMemoryFile;
@@ -102,7 +111,9 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   constructor(options: SimulatedWorldOptions = {}) {
     const threads = options.threads ?? 2;
     const dram = options.dram ?? defaultDram;
-    const reservedShm = options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
+    this.abi = options.abi ?? 'smc';
+    const ffa = this.abi === 'ffa';
+    const reservedShm = ffa || options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
     if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
     for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
       if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
@@ -117,10 +128,11 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       {
         threads,
         announcedThreads: options.announcedThreads === false ? undefined : (options.announcedThreads ?? threads),
-        dynamicShm: options.dynamicShm ?? true,
-        memrefNull: options.memrefNull ?? true,
-        rpcArg: options.rpcArg ?? true,
+        dynamicShm: ffa || (options.dynamicShm ?? true),
+        memrefNull: ffa || (options.memrefNull ?? true),
+        rpcArg: ffa || (options.rpcArg ?? true),
         asyncNotif: options.asyncNotif ?? true,
+        ffa,
       },
       this.memory,
       options.clock ?? machineClock,
@@ -134,6 +146,19 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     // One of the caller's own with the same UUID takes its place.
     const applications = [deviceEnumerationPta(given), ...given];
     this.manager = new TaManager(this.core, new Map(applications.map((ta) => [ta.uuid, ta])));
+    const { ffaShares } = this.core;
+    this.spmc =
+      ffaShares === undefined
+        ? undefined
+        : new Spmc(this.core, ffaShares, {
+            enter: (call) => this.enter(call),
+            resume: (call) => this.resume(call),
+          });
+  }
+
+  /** Memory shared over FF-A and not reclaimed. */
+  get ffaShareCount(): number {
+    return this.core.ffaShares?.count ?? 0;
   }
 
   get notificationInterrupt(): InterruptSource {
@@ -144,8 +169,10 @@ export class SimulatedWorld implements SecureWorld, Conduit {
    * Something happened in secure world that the normal world is to know: a value becomes pending, the interrupt comes.
    * @param value 1..63; 0 asks for bottom half processing.
    * @returns false when the normal world takes no notifications.
+   * @throws RangeError for another value; over FF-A for all but 0, which is the one notification that OP-TEE has there.
    */
   notify(value: number): boolean {
+    if (this.abi === 'ffa' && value !== 0) throw new RangeError(`notification value ${value} over FF-A`);
     return this.core.asyncNotif.send(value);
   }
 
@@ -207,6 +234,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   private handle(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    if (this.spmc !== undefined) return this.spmc.smc(call);
     if (isFastCall(call.a0)) return entryFast(this.core, call);
     if (call.a0 === OpteeSmc.returnFromRpc) return this.resume(call);
     return this.enter(call);

@@ -1,3 +1,4 @@
+import { invalidGlobalId } from '../../protocol/optee-ffa.js';
 import type { MsgArg } from '../../protocol/optee-msg.js';
 import { attrMeta, attrNoncontig, attrTypeMask, OpteeMsgAttr } from '../../protocol/optee-msg.js';
 import { TeeResult } from '../../protocol/tee-result.js';
@@ -135,6 +136,8 @@ export function copyInParameters(
         const b = message.b(first + index);
         const cookie = message.c(first + index);
         const temporary = type >= OpteeMsgAttr.tmemInput;
+        // Over FF-A the offset of the buffer in its first page is in the upper 16 bits; all memory begins on a page.
+        if (core.configuration.ffa && a >= 2 ** 48) return TeeResult.ERROR_BAD_PARAMETERS;
         const found = temporary
           ? temporaryMemory(core, attr, a, b, cookie)
           : core.configuration.dynamicShm
@@ -161,6 +164,7 @@ function temporaryMemory(
   size: number,
   cookie: number,
 ): Mobj | undefined | number {
+  if (core.configuration.ffa) return TeeResult.ERROR_BAD_PARAMETERS;
   if (address === 0 && core.configuration.memrefNull) return undefined;
   if ((attr & attrNoncontig) !== 0) {
     const mobj = core.configuration.dynamicShm ? mobjFromNoncontig(core.memory, address, size, cookie) : undefined;
@@ -171,9 +175,10 @@ function temporaryMemory(
   return Mobj.reserved(core.memory, address, size, 0) ?? TeeResult.ERROR_BAD_PARAMETERS;
 }
 
-/** set_rmem_param(). */
-function registeredMemory(core: Core, cookie: number): Mobj | number {
-  const mobj = core.registeredShm.find(cookie);
+/** set_rmem_param(), set_fmem_param(). Nothing for FF-A's null memref. */
+function registeredMemory(core: Core, cookie: number): Mobj | undefined | number {
+  if (core.configuration.ffa && cookie === invalidGlobalId) return undefined;
+  const mobj = core.findShm(cookie);
   if (mobj === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
   mobj.references++;
   return mobj;

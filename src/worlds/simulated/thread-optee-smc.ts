@@ -64,7 +64,7 @@ function findMessage(core: Core, call: SmcRegisters): FoundMessage | number {
       return messageAtAddress(core, fromRegisterPair(call.a1, call.a2), true);
     case OpteeSmc.callWithRegdArg: {
       if (!rpcArg || !dynamicShm) break;
-      const mobj = core.registeredShm.find(fromRegisterPair(call.a1, call.a2));
+      const mobj = core.findShm(fromRegisterPair(call.a1, call.a2));
       if (mobj === undefined) return OpteeSmcReturn.ebadAddr;
       const found = messageIn(core.memory, mobj, call.a3, true);
       if (typeof found !== 'number') mobj.references++;

@@ -99,11 +99,11 @@ function* rpcMessage(
   message.cmd = command;
   message.ret = TeeResult.ERROR_GENERIC;
   for (const [index, param] of params.entries())
-    if (!writeParam(message, index, param)) return TeeResult.ERROR_BAD_PARAMETERS;
+    if (!writeParam(core, message, index, param)) return TeeResult.ERROR_BAD_PARAMETERS;
   return message;
 }
 
-function writeParam(message: MsgArg, index: number, param: RpcParameter): boolean {
+function writeParam(core: Core, message: MsgArg, index: number, param: RpcParameter): boolean {
   if (param.type === 'none') return true;
   if (param.type === 'octets') {
     message.setParam(index, OpteeMsgAttr.valueInput, 0, 0, 0);
@@ -117,7 +117,9 @@ function writeParam(message: MsgArg, index: number, param: RpcParameter): boolea
   }
   const { mobj, offset, size } = param;
   if (mobj === undefined) {
-    message.setParam(index, OpteeMsgAttr.tmemInput + direction, 0, size, 0);
+    const type = core.configuration.ffa ? OpteeMsgAttr.rmemInput : OpteeMsgAttr.tmemInput;
+    message.setParam(index, type + direction, 0, size, 0);
+    if (core.configuration.ffa) message.octets(index).fill(0xff, 16);
     return true;
   }
   // Without a cookie the normal world could not find it.
@@ -177,8 +179,9 @@ export function* allocateRpcMemory(
 
   // Each word of the answer is read once.
   const attr = message.paramCount === 1 && message.ret === TeeResult.SUCCESS ? message.attr(0) : Number.NaN;
-  const noncontig = attr === (OpteeMsgAttr.tmemOutput | attrNoncontig);
-  if (attr !== OpteeMsgAttr.tmemOutput && !noncontig) {
+  const noncontig = !core.configuration.ffa && attr === (OpteeMsgAttr.tmemOutput | attrNoncontig);
+  const expected = core.configuration.ffa ? OpteeMsgAttr.rmemOutput : OpteeMsgAttr.tmemOutput;
+  if (attr !== expected && !noncontig) {
     core.log('RPC SHM_ALLOC was refused');
     return undefined;
   }
@@ -189,9 +192,11 @@ export function* allocateRpcMemory(
     core.log(`RPC SHM_ALLOC gave ${given} bytes where ${size} were asked for`);
     return undefined;
   }
-  const mobj = noncontig
-    ? register(core, mobjFromNoncontig(core.memory, address, given, cookie))
-    : rpcMobj(core, address, given, cookie);
+  const mobj = core.configuration.ffa
+    ? core.ffaShares?.retrieve(cookie)
+    : noncontig
+      ? register(core, mobjFromNoncontig(core.memory, address, given, cookie))
+      : rpcMobj(core, address, given, cookie);
   if (mobj !== undefined) return { mobj, type };
   core.log(`RPC SHM_ALLOC gave unusable memory: address 0x${address.toString(16)}, ${given} bytes`);
   yield* askToFree(core, thread, type, cookie);
@@ -200,7 +205,7 @@ export function* allocateRpcMemory(
 
 /** Give it back (OPTEE_RPC_CMD_SHM_FREE): thread_rpc_free(). */
 export function* freeRpcMemory(core: Core, thread: Thread, memory: RpcMemory): Routine<void> {
-  core.registeredShm.remove(memory.mobj);
+  core.forgetShm(memory.mobj);
   yield* askToFree(core, thread, memory.type, memory.mobj.cookie);
 }
 

@@ -1,0 +1,42 @@
+/**
+ * The same call over FF-A and over raw SMCs: client → driver → simulated trusted application → back.
+ */
+import { fileURLToPath } from 'node:url';
+import { openTee, value } from '../dist/index.js';
+import { incrementer } from './invoke.js';
+
+const rounds = 15;
+const callsPerRound = 30_000;
+
+/**
+ * @returns {Promise<{ smcMicroseconds: number, ffaMicroseconds: number, ffaCostRatio: number }>} medians of interleaved
+ *   rounds, and the median of the rounds' ratios.
+ */
+export async function benchFfa() {
+  const ways = [];
+  for (const abi of ['smc', 'ffa']) {
+    const tee = await openTee({ simulated: { abi }, trustedApplications: [incrementer] });
+    ways.push({ tee, session: await tee.openContext().openSession(incrementer.uuid), microseconds: [] });
+  }
+  const parameters = [value.inout(1, 2)];
+  for (let round = -3; round < rounds; round++)
+    for (const { session, microseconds } of ways) {
+      const start = performance.now();
+      for (let call = 0; call < callsPerRound; call++) await session.invoke(1, parameters);
+      if (round >= 0) microseconds.push(((performance.now() - start) * 1000) / callsPerRound);
+    }
+  for (const { tee } of ways) await tee.close();
+  const [smc, ffa] = ways.map(({ microseconds }) => microseconds);
+  return {
+    smcMicroseconds: median(smc),
+    ffaMicroseconds: median(ffa),
+    ffaCostRatio: median(ffa.map((cost, round) => cost / smc[round])),
+  };
+}
+
+/** Of an odd number of values; the order of the array given stays. */
+function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(await benchFfa());

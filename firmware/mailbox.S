@@ -1,0 +1,181 @@
+/*
+ * The normal world's whole software: on each CPU it waits for a call in its slot of the mailbox, makes it, and puts the
+ * results back.
+ *
+ * It runs in EL3. OP-TEE cannot tell: it is entered by the monitor in any case. And nothing has to change hands: SCR_EL3.NS
+ * stays clear, at whose change QEMU forgets all translations, which would cost more than most calls.
+ *
+ * All interrupts are FIQs to EL3 and stay masked. They end a WFI all the same, and are looked for while polling, before
+ * a call, and when OP-TEE gave way to one.
+ */
+#include "layout.h"
+#include "monitor.h"
+
+#define RETURN_FOREIGN_INTERRUPT	0xffff0004	/* OPTEE_SMC_RETURN_RPC_FOREIGN_INTR */
+#define ISR_FIQ				6		/* bit of ISR_EL1: an FIQ is pending */
+
+#define CONTEXT_SERVED		CONTEXT_WORLD	/* number of the last call made */
+
+/* Loaded anew whenever OP-TEE was in between. */
+#define slot	x19
+#define mailbox	x20
+#define uart	x21
+#define cpu	x22
+#define served	w23
+
+	.section .monitor, "ax"
+	.global	world_prepare, world_may_start, world_start, world_call_done, world_interrupt_done, world_smc
+	.global	world_secure_interrupt
+
+	.macro	load_registers
+	mrs	cpu, mpidr_el1
+	and	cpu, cpu, #0xff
+	ldr	mailbox, =MAILBOX
+	add	slot, mailbox, #MAILBOX_SLOTS
+	add	slot, slot, cpu, lsl #SLOT_SIZE_SHIFT
+	ldr	uart, =UART0
+	ldr	served, [sp, #CONTEXT_SERVED]
+	.endm
+
+world_may_start:
+	mov	x0, #1				/* all CPUs start by themselves */
+world_prepare:
+	ret
+
+world_start:
+	load_registers
+	ldr	x0, =GIC_REDISTRIBUTOR + 0x10000
+	add	x0, x0, cpu, lsl #17
+	mov	w1, #1 << INTID_WAKE
+	str	w1, [x0, #0x100]		/* GICR_ISENABLER0 */
+	cbnz	cpu, 1f
+
+	/* The first CPU has the shared interrupts: affinity 0 is where GICD_IROUTER points to at reset. */
+	ldr	x0, =GIC_DISTRIBUTOR
+	mov	w1, #1 << (INTID_NOTIFICATION % 32)
+	str	w1, [x0, #0x100 + 4 * (INTID_NOTIFICATION / 32)]	/* GICD_ISENABLER */
+	mov	w1, #1 << (INTID_UART0 % 32)
+	str	w1, [x0, #0x100 + 4 * (INTID_UART0 / 32)]
+	mov	w1, #0x70
+	str	w1, [uart, #0x2c]		/* UARTLCR_H: 8 bits, FIFO on */
+	mov	w1, #0x301
+	str	w1, [uart, #0x30]		/* UARTCR: on, transmit, receive */
+	mov	w1, #1 << 4
+	str	w1, [uart, #0x38]		/* UARTIMSC: receive interrupt */
+
+1:	mov	w0, #CPU_AWAKE
+	add	x1, slot, #SLOT_STATE
+	stlr	w0, [x1]
+	b	ring				/* this CPU is there */
+
+world_interrupt_done:
+	load_registers
+poll:
+	ldr	w24, [mailbox, #MAILBOX_POLLS]
+1:	mrs	x1, isr_el1
+	tbnz	x1, #ISR_FIQ, interrupted
+	ldar	w0, [slot]			/* SLOT_DOORBELL */
+	cmp	w0, served
+	b.ne	call
+	cbz	w24, sleep
+	sub	w24, w24, #1
+	b	1b
+
+interrupted:
+	bl	take_interrupts
+	/* Still one: it is OP-TEE's. */
+	mrs	x1, isr_el1
+	tbz	x1, #ISR_FIQ, poll
+	mov	x16, #VECTOR_FIQ
+	mov	x0, #0				/* where it interrupted the normal world: nowhere */
+	b	enter_optee
+
+sleep:
+	/* Say so first, look once more, then sleep: the host rings the doorbell first, then looks who sleeps. */
+	mov	w0, #CPU_SLEEPING
+	add	x1, slot, #SLOT_STATE
+	stlr	w0, [x1]
+	dmb	ish
+	ldr	w0, [slot]			/* SLOT_DOORBELL */
+	cmp	w0, served
+	b.ne	1f
+	dsb	sy
+	wfi
+1:	mov	w0, #CPU_AWAKE
+	add	x1, slot, #SLOT_STATE
+	stlr	w0, [x1]
+	b	poll
+
+call:
+	str	w0, [sp, #CONTEXT_SERVED]
+	ldp	w0, w1, [slot, #SLOT_ARGUMENTS]
+	ldp	w2, w3, [slot, #SLOT_ARGUMENTS + 8]
+	ldp	w4, w5, [slot, #SLOT_ARGUMENTS + 16]
+	ldp	w6, w7, [slot, #SLOT_ARGUMENTS + 24]
+	/* Only a trusted OS's own range gets to OP-TEE; it sees neither PSCI nor other services. */
+	ubfx	w16, w0, #24, #6
+	cmp	w16, #TRUSTED_OS_FIRST_OWNER
+	b.lo	refuse
+	ubfx	w16, w0, #31, #1		/* bit 31: a fast call */
+	lsl	w16, w16, #2			/* VECTOR_YIELDING or VECTOR_FAST */
+	b	enter_optee
+refuse:
+	mov	w1, #-1				/* SMCCC: unknown function */
+
+world_call_done:
+	load_registers
+	stp	w1, w2, [slot, #SLOT_RESULTS]
+	stp	w3, w4, [slot, #SLOT_RESULTS + 8]
+	/* Serve the interrupt that OP-TEE gave way to before it is resumed, or it would only give way again. */
+	ldr	w2, =RETURN_FOREIGN_INTERRUPT
+	cmp	w1, w2
+	b.ne	1f
+	bl	take_interrupts
+1:	add	x1, slot, #SLOT_DONE
+	stlr	served, [x1]
+	/* Done first, then look whether the host sleeps: it says so first, then looks what is done. */
+	dmb	ish
+	ldr	w0, [mailbox, #MAILBOX_HOST_SLEEPS]
+	cbz	w0, poll
+ring:
+	str	w22, [uart]			/* UARTDR; which byte does not matter */
+	b	poll
+
+take_interrupts:				/* of the normal world; uses x0..x2 */
+	/*
+	 * None is acknowledged: EL3 would be given OP-TEE's as well. They go away with what caused them, and OP-TEE's stay.
+	 */
+	ldr	x0, =GIC_REDISTRIBUTOR + 0x10000
+	add	x0, x0, cpu, lsl #17
+	mov	w1, #1 << INTID_WAKE
+	str	w1, [x0, #0x280]		/* GICR_ICPENDR0 */
+	cbnz	cpu, 3f
+1:	ldr	w1, [uart, #0x18]		/* UARTFR */
+	tbnz	w1, #4, 2f			/* RXFE: all read */
+	ldr	w1, [uart]			/* a byte: the number of the CPU to wake */
+	and	x1, x1, #CPU_COUNT - 1
+	cbz	x1, 1b
+	mov	x2, #1
+	lsl	x2, x2, x1
+	msr	s3_0_c12_c11_6, x2		/* ICC_ASGI1R_EL1: the normal world's SGI INTID_WAKE to that CPU */
+	b	1b
+2:	ldr	x0, =GIC_DISTRIBUTOR
+	ldr	w1, [x0, #0x200 + 4 * (INTID_NOTIFICATION / 32)]	/* GICD_ISPENDR */
+	tbz	w1, #(INTID_NOTIFICATION % 32), 3f
+	mov	w1, #1 << (INTID_NOTIFICATION % 32)
+	str	w1, [x0, #0x280 + 4 * (INTID_NOTIFICATION / 32)]	/* GICD_ICPENDR */
+	ldr	w1, [mailbox, #MAILBOX_NOTIFICATIONS]
+	add	w1, w1, #1
+	str	w1, [mailbox, #MAILBOX_NOTIFICATIONS]
+	dmb	ish
+	str	w22, [uart]
+3:	ret
+
+	/* Nothing ever runs below EL3 with SCR_EL3.NS set. */
+world_smc:
+	mov	x0, #8
+	b	fatal_exception
+world_secure_interrupt:
+	mov	x0, #10
+	b	fatal_exception
+	.ltorg

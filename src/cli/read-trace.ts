@@ -1,0 +1,22 @@
+import { readTraceFile } from '../trace/node/trace-file.js';
+import { TraceFormatError } from '../trace/trace-reader.js';
+import type { TraceTable } from '../trace/trace-table.js';
+
+/** Exit code: bad usage, or a file that is not what it should be. */
+export const badUsage = 2;
+
+/** Read a trace for a command: says on standard error what is damaged, or why it cannot be read at all. */
+export async function readTraceOrSayWhy(path: string): Promise<TraceTable | undefined> {
+  try {
+    const table = await readTraceFile(path);
+    for (const { offset, what } of table.damage) console.error(`${path}: at byte ${offset}: ${what}`);
+    if (table.subject.cutAtBytes !== undefined)
+      console.error(`${path}: recording stopped at ${table.subject.cutAtBytes} bytes, the most that it was allowed`);
+    return table;
+  } catch (error) {
+    if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
+    console.error(error instanceof TraceFormatError ? `${path}: ${error.message}` : error.message);
+    process.exitCode = badUsage;
+    return undefined;
+  }
+}

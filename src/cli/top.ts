@@ -1,0 +1,146 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import type { Command } from 'commander';
+import { LiveState } from '../trace/live-state.js';
+import { TraceFormatError, TraceReader } from '../trace/trace-reader.js';
+import { badUsage } from './read-trace.js';
+import { ms } from './trace-report.js';
+
+interface TopOptions {
+  readonly interval: string;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
+/** Bytes read at once. */
+const pieceSize = 1 << 20;
+/** Rows of open calls shown when the terminal does not say how high it is. */
+const defaultRows = 24;
+
+export function addTopCommand(program: Command): void {
+  program
+    .command('top')
+    .summary('follow a program that records a trace: threads, queue, rates')
+    .description(
+      'Follows the trace that a running program writes (the `trace` option of `openTee`, or `run --trace`) and shows, ' +
+        'live: calls a second, threads in use, who sleeps in the queue and for how long, which RPC a call sits in. ' +
+        'Ends with Ctrl-C.',
+    )
+    .argument('<file>', 'trace (.nwt) that is being written')
+    .option('-i, --interval <seconds>', 'time between two screens', '1')
+    .option('--once', 'show what there is now and end')
+    .option('--json', 'print one JSON object a screen, each on a line')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  ended by Ctrl-C, or --once
+  2  bad usage, or a file that is no trace
+
+Examples:
+  $ normalworld top out.nwt
+  $ normalworld top out.nwt --once --json | jq .asleep`,
+    )
+    .action(top);
+}
+
+async function top(path: string, { interval, once, json }: TopOptions): Promise<void> {
+  const seconds = Number(interval);
+  if (!(seconds >= 0.1)) {
+    console.error(`error: --interval ${interval}: it is a number of seconds, at least 0.1`);
+    process.exitCode = badUsage;
+    return;
+  }
+  const state = new LiveState();
+  const follower = new Follower(path, state);
+  try {
+    follower.read();
+    let before = { ended: state.ended, time: state.time };
+    for (let screen = 0; ; screen++) {
+      if (screen > 0 || !once) {
+        await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+        follower.read();
+      }
+      const rate = state.time > before.time ? ((state.ended - before.ended) * 1000) / (state.time - before.time) : 0;
+      before = { ended: state.ended, time: state.time };
+      if (json) console.log(JSON.stringify(screenJson(state, rate)));
+      else {
+        const { stdout } = process;
+        if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
+        console.log(screenText(state, rate, path, (stdout.rows ?? defaultRows) - 8));
+      }
+      if (once) return;
+    }
+  } catch (error) {
+    if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
+    console.error(error instanceof TraceFormatError ? `${path}: ${error.message}` : error.message);
+    process.exitCode = badUsage;
+  } finally {
+    follower.close();
+  }
+}
+
+/** Reads what is added to a trace file. */
+class Follower {
+  private readonly fd: number;
+  private readonly reader: TraceReader;
+  private readonly piece = new Uint8Array(pieceSize);
+  private at = 0;
+
+  constructor(path: string, state: LiveState) {
+    statSync(path);
+    this.fd = openSync(path, 'r');
+    this.reader = new TraceReader(state);
+  }
+
+  read(): void {
+    for (;;) {
+      const size = readSync(this.fd, this.piece, 0, pieceSize, this.at);
+      if (size === 0) return;
+      this.at += size;
+      this.reader.push(this.piece.subarray(0, size));
+    }
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+function screenJson(state: LiveState, rate: number) {
+  const calls = [...state.calls.values()];
+  return {
+    ...state.subject,
+    time: state.time,
+    ended: state.ended,
+    callsPerSecond: Math.round(rate),
+    inSecureWorld: calls.filter(({ inside }) => inside).length,
+    asleep: calls.filter(({ asleep }) => asleep).length,
+    ethreadLimit: state.threadLimits,
+    calls: calls.map(({ call, client, since, doing, thread }) => ({ call, client, sinceMs: since, doing, thread })),
+  };
+}
+
+function screenText(state: LiveState, rate: number, path: string, rows: number): string {
+  const { subject } = state;
+  const calls = [...state.calls.values()];
+  const inside = calls.filter((call) => call.inside).length;
+  const asleep = calls.filter((call) => call.asleep).length;
+  const threads = subject.threads ?? 0;
+  const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
+  const lines = [
+    `${path}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
+    `${Math.round(rate)} calls/s    ended ${state.ended}    RPCs ${state.rpcs}    time ${ms(state.time)}`,
+    `threads ${bar}    asleep in the queue ${asleep}    ETHREAD_LIMIT ${state.threadLimits}`,
+    ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
+    '',
+    `${'CALL'.padStart(8)} ${'SINCE'.padStart(11)}  ${'DOING'.padEnd(24)} THREAD  CLIENT`,
+    ...calls
+      .slice(0, Math.max(3, rows))
+      .map(
+        ({ call, since, doing, thread, client }) =>
+          `${String(call).padStart(8)} ${ms(state.time - since).padStart(11)}  ${doing.padEnd(24)} ${String(thread ?? '-').padStart(6)}  ${client}`,
+      ),
+    ...(calls.length > rows ? [`and ${calls.length - rows} more`] : []),
+  ];
+  return lines.join('\n');
+}

@@ -1,0 +1,77 @@
+import type { HangReport, LongCall } from '../trace/hang-report.js';
+import type { Spread, TraceStats } from '../trace/stats.js';
+
+/** The figures of a trace, for people. */
+export function statsText(stats: TraceStats): string {
+  const { subject } = stats;
+  const about = [subject.world, subject.queue && `queue ${subject.queue}`, subject.startedAt]
+    .filter(Boolean)
+    .join(', ');
+  const lines = [
+    ...(subject.title === undefined ? [] : [subject.title]),
+    ...(about === '' ? [] : [about]),
+    `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${Math.round(stats.callsPerSecond)} a second, ` +
+      `${stats.unfinished} unfinished`,
+    `threads of secure world in use: ${stats.threadUse.map((use) => `${Math.round(use * 100)} %`).join(', ') || 'none'}`,
+    `ETHREAD_LIMIT ${stats.ethreadLimit}, wake-ups for calls that were not asleep ${stats.unusedWakeUps}, ` +
+      `calls overtaken in the queue ${stats.overtaken.calls} (at most ${stats.overtaken.most} times)`,
+    '',
+    ...spreadTable('calls', stats.durationByPurpose),
+    ...spreadTable('asleep in the queue', stats.asleepByClient),
+    ...spreadTable('RPCs', stats.rpcByCommand),
+  ];
+  return lines.join('\n').trimEnd();
+}
+
+/** Who held threads and who went without, for people. */
+export function hangText(report: HangReport): string {
+  const lines = [
+    `${report.threads} threads of secure world seen, ETHREAD_LIMIT ${report.ethreadLimit} times`,
+    ...section('Held a thread longest', report.holders.map(holderLine)),
+    ...section(
+      'Starved',
+      report.starved.map(
+        ({ client, calls, ethreadLimit, asleepMs, longestMs, asleepAtEnd }) =>
+          `${client}: asleep ${ms(asleepMs)} in ${calls} calls, longest ${ms(longestMs)}, ETHREAD_LIMIT ${ethreadLimit}` +
+          (asleepAtEnd ? '; STILL ASLEEP at the end' : ''),
+      ),
+    ),
+    ...section(
+      'Unfinished at the end',
+      report.unfinished.map((call) => `${holderLine(call)}; now ${call.sitsIn}`),
+    ),
+  ];
+  return lines.join('\n');
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', `${title}:`, ...lines.map((line) => `  ${line}`)];
+}
+
+function holderLine({ call, client, thread, beginMs, heldMs, rpcMs }: LongCall): string {
+  const where = thread < 0 ? 'no thread' : `thread ${thread} for ${ms(heldMs)}, of that in RPCs ${ms(rpcMs)}`;
+  return `call ${call} of ${client}, from ${ms(beginMs)}: ${where}`;
+}
+
+function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>): string[] {
+  const names = Object.keys(spreads);
+  if (names.length === 0) return [];
+  const width = Math.max(title.length, ...names.map((name) => name.length));
+  const row = (name: string, cells: readonly string[]) =>
+    `${name.padEnd(width)} ${cells.map((cell) => cell.padStart(11)).join('')}`;
+  return [
+    row(title, ['count', 'median', 'p99', 'max', 'total']),
+    ...Object.entries(spreads).map(([name, { count, median, p99, max, total }]) =>
+      row(name, [String(count), ms(median), ms(p99), ms(max), ms(total)]),
+    ),
+    '',
+  ];
+}
+
+/** A time for people: `12.3 us`, `4.56 ms`, `7.89 s`. */
+export function ms(value: number): string {
+  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
+  if (value === 0) return '0';
+  if (value >= 1) return `${value.toFixed(2)} ms`;
+  return `${(value * 1000).toFixed(1)} us`;
+}

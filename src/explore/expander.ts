@@ -1,0 +1,120 @@
+import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
+import type { Step } from './caller.js';
+import {
+  brokenByStep,
+  brokenInState,
+  deadlocks,
+  PROPERTY_BIT,
+  PROPERTY_NAMES,
+  type PropertyName,
+} from './properties.js';
+import type { QueueModel } from './queue-model.js';
+import type { StateCodec } from './state-codec.js';
+import { NO_STATE, type StateSet } from './state-store.js';
+
+/** Where a property was first seen broken. */
+export interface Breach {
+  readonly state: number;
+  /** The state itself breaks it, or a step that a caller takes from it. */
+  readonly by: 'state' | 'step';
+  /** Steps from the start. */
+  readonly steps: number;
+}
+
+/** Expands states: takes every step from one, adds what is new to the set of states, and notes what breaks. */
+export class Expander {
+  transitions = 0;
+  /** The first breach of each property seen. */
+  readonly breaches = new Map<PropertyName, Breach>();
+  /** Properties not yet seen broken, as bits. */
+  private unbroken = (1 << PROPERTY_NAMES.length) - 1;
+  /** The successors of the state being expanded, their hashes, and the properties that each breaks. */
+  private readonly successors: Uint32Array;
+  private readonly hashes: Uint32Array;
+  private readonly breaks: Int32Array;
+
+  constructor(
+    private readonly model: QueueModel,
+    private readonly codec: StateCodec,
+    private readonly store: StateSet,
+  ) {
+    const callers = model.callers.length;
+    this.successors = new Uint32Array(callers * codec.words);
+    this.hashes = new Uint32Array(callers);
+    this.breaks = new Int32Array(callers);
+  }
+
+  /** Adds the state in which the model is as the first. */
+  begin(): void {
+    const { successors, store } = this;
+    this.codec.save(successors, 0);
+    store.add(successors, 0, store.hash(successors, 0), NO_STATE);
+    this.note(brokenInState(this.model), 0, 'state', 0);
+  }
+
+  /** @param depth steps from the start to this state. */
+  expand(state: number, depth: number): void {
+    const { store, successors, hashes, breaks } = this;
+    const count = this.step(state, depth);
+    if (count === 0) return;
+    const { words } = this.codec;
+    for (let i = 0; i < count; i++) hashes[i] = store.hash(successors, i * words);
+    store.touch(hashes, count);
+    for (let i = 0; i < count; i++) {
+      const added = store.add(successors, i * words, hashes[i] ?? 0, state);
+      const broken = breaks[i] ?? 0;
+      if (added !== NO_STATE && broken !== 0) this.note(broken, added, 'state', depth + 1);
+    }
+  }
+
+  /** Takes every step that can be taken from a state; gives the number of successors. */
+  private step(state: number, depth: number): number {
+    const { model, codec, store } = this;
+    const { callers } = model;
+    const { codes, twinBefore } = codec;
+    codec.load(store.records, store.offset(state));
+    let loaded = true;
+    let stuck = true;
+    let count = 0;
+    for (let i = 0; i < callers.length; i++) {
+      if (!loaded) codec.load(store.records, store.offset(state));
+      loaded = true;
+      // A caller in the very same place as the interchangeable one before it only repeats what that one did.
+      const twin = twinBefore[i] ?? -1;
+      if (twin >= 0 && codes[twin] === codes[i]) continue;
+      const caller = callers[i];
+      if (caller === undefined || model.next(caller) === undefined) continue;
+      stuck = false;
+      loaded = false;
+      this.transitions++;
+      let step: Step;
+      try {
+        step = model.step(caller);
+      } catch (error) {
+        // The discipline lost count of its own callers; there is no state to go on from.
+        if (!(error instanceof CallQueueAssertion)) throw error;
+        this.note(PROPERTY_BIT.conservation, state, 'step', depth + 1);
+        continue;
+      }
+      const broken = brokenByStep(model, step);
+      if (broken !== 0) this.note(broken, state, 'step', depth + 1);
+      codec.save(this.successors, count * codec.words);
+      this.breaks[count] = brokenInState(model);
+      count++;
+    }
+    if (stuck) {
+      if (!loaded) codec.load(store.records, store.offset(state));
+      this.note(deadlocks(model), state, 'state', depth);
+    }
+    return count;
+  }
+
+  private note(broken: number, state: number, by: Breach['by'], steps: number): void {
+    const seen = broken & this.unbroken;
+    if (seen === 0) return;
+    this.unbroken &= ~seen;
+    for (const name of PROPERTY_NAMES) {
+      if ((seen & PROPERTY_BIT[name]) !== 0) this.breaches.set(name, { state, by, steps });
+    }
+  }
+}

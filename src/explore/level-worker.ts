@@ -1,0 +1,32 @@
+import { parentPort } from 'node:worker_threads';
+import { Expander } from './expander.js';
+import type { LevelDone, LevelTask } from './parallel-search.js';
+import { QueueModel } from './queue-model.js';
+import { CURSOR, SharedStateStore, TAKEN } from './shared-state-store.js';
+import { StateCodec } from './state-codec.js';
+import { NO_STATE } from './state-store.js';
+
+/** States that a worker takes at a time. */
+const CHUNK = 256;
+
+/** Expands states of the level that it is told of, together with the others, until none is left or room runs out. */
+parentPort?.on('message', ({ config, symmetric, shared, end, depth, stopAt }: LevelTask) => {
+  const model = new QueueModel(config);
+  const codec = new StateCodec(model, symmetric);
+  const store = new SharedStateStore(shared);
+  const expander = new Expander(model, codec, store);
+  const control = new Uint32Array(shared.control);
+  while (Atomics.load(control, TAKEN) < stopAt) {
+    const from = Atomics.add(control, CURSOR, CHUNK);
+    if (from >= end) break;
+    const to = Math.min(from + CHUNK, end);
+    for (let state = from; state < to; state++) expander.expand(state, depth);
+  }
+  const { transitions, breaches } = expander;
+  const done: LevelDone = {
+    transitions,
+    breaches: [...breaches],
+    spare: store.spare === NO_STATE ? null : store.spare,
+  };
+  parentPort?.postMessage(done);
+});

@@ -1,0 +1,129 @@
+import { fillTable, hashWords, NO_STATE, type StateSet, type StateStore } from './state-store.js';
+
+/** The memory that all searchers of one exploration share. */
+export interface SharedStates {
+  readonly stateWords: number;
+  readonly records: SharedArrayBuffer;
+  readonly table: SharedArrayBuffer;
+  /** The number of records taken, and the next state to expand: see `TAKEN` and `CURSOR`. */
+  readonly control: SharedArrayBuffer;
+}
+
+/** In `control`: how many records are taken. */
+export const TAKEN = 0;
+/** In `control`: the next state of the level that nobody has begun to expand. */
+export const CURSOR = 1;
+
+/**
+ * The set of states as several threads fill it at once. A record is written first, then entered in the table by a
+ * compare-and-swap, so that whoever finds an entry finds the record complete. Who loses the race for a state keeps its
+ * record for the next one.
+ */
+export class SharedStateStore implements StateSet {
+  readonly records: Uint32Array;
+  /** The record that this thread has taken and not used, or `NO_STATE`. */
+  spare = NO_STATE;
+  private readonly stateWords: number;
+  private readonly recordWords: number;
+  private readonly table: Uint32Array;
+  private readonly control: Uint32Array;
+
+  constructor({ stateWords, records, table, control }: SharedStates) {
+    this.stateWords = stateWords;
+    this.recordWords = stateWords + 1;
+    this.records = new Uint32Array(records);
+    this.table = new Uint32Array(table);
+    this.control = new Uint32Array(control);
+  }
+
+  offset(state: number): number {
+    return state * this.recordWords;
+  }
+
+  hash(words: Uint32Array, at: number): number {
+    return hashWords(words, at, this.stateWords);
+  }
+
+  touch(hashes: Uint32Array, count: number): number {
+    const { table, records, recordWords } = this;
+    const mask = table.length - 1;
+    let touched = 0;
+    for (let i = 0; i < count; i++) touched |= table[(hashes[i] ?? 0) & mask] ?? 0;
+    for (let i = 0; i < count; i++) {
+      const entry = table[(hashes[i] ?? 0) & mask] ?? 0;
+      if (entry !== 0) touched |= records[(entry - 1) * recordWords] ?? 0;
+    }
+    return touched;
+  }
+
+  add(words: Uint32Array, at: number, hash: number, parent: number): number {
+    const { table, records, stateWords, recordWords } = this;
+    const mask = table.length - 1;
+    let slot = hash & mask;
+    let written = false;
+    for (;;) {
+      let entry = Atomics.load(table, slot);
+      if (entry === 0) {
+        if (this.spare === NO_STATE) this.spare = Atomics.add(this.control, TAKEN, 1);
+        const mine = this.spare;
+        if (!written) {
+          const to = mine * recordWords;
+          for (let i = 0; i < stateWords; i++) records[to + i] = words[at + i] ?? 0;
+          records[to + stateWords] = parent;
+          written = true;
+        }
+        entry = Atomics.compareExchange(table, slot, 0, mine + 1);
+        if (entry === 0) {
+          this.spare = NO_STATE;
+          return mine;
+        }
+      }
+      const known = (entry - 1) * recordWords;
+      let same = 0;
+      while (same < stateWords && records[known + same] === words[at + same]) same++;
+      if (same === stateWords) return NO_STATE;
+      slot = (slot + 1) & mask;
+    }
+  }
+}
+
+/** Shared memory for so many states, with those of `store` in it. */
+export function shareStates(
+  store: Pick<StateStore, 'records'>,
+  stateWords: number,
+  count: number,
+  capacity: number,
+): SharedStates {
+  const records = new SharedArrayBuffer(capacity * (stateWords + 1) * 4);
+  const table = new SharedArrayBuffer(tableLength(capacity) * 4);
+  const control = new SharedArrayBuffer(8);
+  const words = new Uint32Array(records);
+  words.set(store.records.subarray(0, count * (stateWords + 1)));
+  fillTable(new Uint32Array(table), words, stateWords, count);
+  Atomics.store(new Uint32Array(control), TAKEN, count);
+  return { stateWords, records, table, control };
+}
+
+/** A power of two, at least twice the states. */
+function tableLength(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(capacity * 2));
+}
+
+/**
+ * Closes the gap of a record that was taken and not used, by the last one in its place.
+ * @returns the number of records after it.
+ */
+export function closeGap(shared: SharedStates, gap: number, count: number): number {
+  const { stateWords } = shared;
+  const last = count - 1;
+  if (gap === last) return last;
+  const records = new Uint32Array(shared.records);
+  const table = new Uint32Array(shared.table);
+  const mask = table.length - 1;
+  const recordWords = stateWords + 1;
+  let slot = hashWords(records, last * recordWords, stateWords) & mask;
+  while (table[slot] !== last + 1) slot = (slot + 1) & mask;
+  records.copyWithin(gap * recordWords, last * recordWords, count * recordWords);
+  table[slot] = gap + 1;
+  return last;
+}

@@ -1,0 +1,69 @@
+import { rpcCommandName } from '../protocol/optee-rpc-command.js';
+import type { Invocation, OpenCall, ServiceRequest } from './run-journal.js';
+
+/** `call 12 (storage 1, write)`. */
+export function callName({ id, label, invocation, purpose }: OpenCall): string {
+  return `call ${id} (${label}, ${invocation?.command ?? purpose})`;
+}
+
+/** `call 12`, `calls 12, 13 and 15`. */
+export function callNumbers(calls: readonly OpenCall[]): string {
+  const ids = calls.map(({ id }) => id).sort((one, other) => one - other);
+  return `${calls.length === 1 ? 'call' : 'calls'} ${listed(ids.map(String))}`;
+}
+
+export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** `one, two and three`. */
+export function listed(items: readonly string[]): string {
+  if (items.length <= 1) return items.join('');
+  return `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
+}
+
+/** What a call that is under way waits for. */
+export function predicament({ state }: OpenCall): string {
+  switch (state.at) {
+    case 'queue':
+      return 'asleep in the queue';
+    case 'rpc':
+      if (state.request !== undefined) return requestPredicament(state.request);
+      return `its ${state.command === undefined ? '' : `${rpcCommandName(state.command)} `}RPC is not answered`;
+    case 'secure':
+      return 'executes in secure world';
+    case 'door':
+      return 'about to enter secure world';
+    default:
+      return state satisfies never;
+  }
+}
+
+function requestPredicament({ service, waits }: ServiceRequest): string {
+  const rpc = `its ${service.toUpperCase()} RPC`;
+  switch (waits.for) {
+    case 'supplicant':
+      return `${rpc} waits for a supplicant`;
+    case 'time':
+      return `${rpc} is being served`;
+    case 'never':
+      return `${rpc} is never answered`;
+    case 'turn':
+      return `${rpc} waits its turn behind ${holder(waits.holder())}`;
+    case 'client':
+      return `${rpc} needs ${waits.client}, which works for ${holder(waits.holder())}`;
+    case 'invocation':
+      return `${rpc} needs ${neededCall(waits.invocation)}`;
+    default:
+      return waits satisfies never;
+  }
+}
+
+function holder(request: ServiceRequest | undefined): string {
+  const call = request?.invocation.call;
+  return call === undefined ? 'another' : callNumbers([call]);
+}
+
+function neededCall({ call, label, command }: Invocation): string {
+  return call === undefined
+    ? `a call of ${label} (${command}), for whose message there is no memory yet`
+    : callName(call);
+}

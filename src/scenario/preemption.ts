@@ -1,0 +1,19 @@
+import { type Clock, sleep } from '../clock/clock.js';
+import type { Random } from '../clock/random.js';
+import type { Schedule } from '../clock/schedule.js';
+import { type Duration, drawTime } from './duration.js';
+
+/**
+ * A schedule on which a task of the normal world loses time wherever another could run in its place: before an SMC,
+ * after it was woken, before it takes the queue's mutex again. Threads of secure world lose none.
+ */
+export function preempting(schedule: Schedule, clock: Clock, time: Duration, random: Random): Schedule {
+  if (time.max === 0) return schedule;
+  return {
+    decides: true,
+    async point(actor, step) {
+      if (actor.startsWith('call ')) await sleep(clock, drawTime(time, random));
+      await schedule.point(actor, step);
+    },
+  };
+}

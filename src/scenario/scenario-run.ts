@@ -1,0 +1,208 @@
+import type { Tee } from '../client/tee.js';
+import { ControlledSchedule, randomPick } from '../clock/controlled-schedule.js';
+import { seededRandom } from '../clock/random.js';
+import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
+import { openWorld } from '../open-world.js';
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { MemoryTaStore } from '../supplicant/ta-store.js';
+import { Trace } from '../trace/trace.js';
+import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
+import { tracedWorld } from '../worlds/simulated/traced-world.js';
+import { scenarioApplications, scenarioFaults } from './applications.js';
+import { Clients } from './clients.js';
+import { type Evidence, explain } from './explanation.js';
+import { latenciesOf } from './percentiles.js';
+import { preempting } from './preemption.js';
+import { RunJournal } from './run-journal.js';
+import type { Scenario } from './scenario.js';
+import type { ClientResult, RunResult } from './scenario-result.js';
+import { scenarioServices } from './services.js';
+import { ThreadRecorder } from './thread-recorder.js';
+
+/** Sets the times lost by preemption apart from what else the seed decides. */
+const preemptionStream = 0x2545_f491;
+
+/** One run of a scenario: a world with its clients. */
+export class ScenarioRun {
+  private readonly clock = new VirtualClock();
+  private readonly schedule: ControlledSchedule;
+  readonly trace = new Trace(this.clock);
+  private readonly journal: RunJournal;
+  private readonly recorder: ThreadRecorder;
+  readonly clients: Clients;
+  private readonly applications;
+  private tee: Tee | undefined;
+  private from = 0;
+  private calls = 0;
+  private asleep: { time: number; calls: number }[] = [];
+  private failure: { readonly error: unknown } | undefined;
+
+  constructor(
+    private readonly scenario: Scenario,
+    private readonly queue: DisciplineName,
+    private readonly seed: number,
+  ) {
+    const { clock, trace } = this;
+    const now = () => clock.now();
+    this.schedule = new ControlledSchedule(randomPick(seededRandom(seed)));
+    this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
+    this.applications = scenarioApplications(scenario, this.journal);
+    const { threads, announced, abi } = scenario.secureWorld;
+    const world = new SimulatedWorld({
+      abi,
+      threads,
+      announcedThreads: announced === 0 ? false : announced,
+      trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
+      clock,
+      schedule: this.schedule,
+      random: seededRandom(seed),
+      ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
+    });
+    this.recorder = new ThreadRecorder(world, now);
+    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
+    this.recordCalls(trace);
+  }
+
+  async open(): Promise<void> {
+    const { scenario, clients, journal, clock, trace, queue } = this;
+    const schedule = preempting(this.schedule, clock, scenario.preemption, seededRandom(this.seed ^ preemptionStream));
+    const images = new MemoryTaStore();
+    for (const { code } of this.applications.values()) images.set(code.uuid, simulatedTaImage(code));
+    this.tee = await openWorld(this.recorder.watched, {
+      queue,
+      clock,
+      schedule,
+      trace,
+      supplicant: scenario.faults.supplicantAbsent
+        ? false
+        : {
+            taStores: [images],
+            services: scenarioServices(scenario, journal, clock, (request, client, command) =>
+              clients.invokeFor(request, client, command),
+            ),
+            onError: (error) => {
+              this.failure ??= { error };
+            },
+          },
+    });
+    await this.clients.open(this.tee);
+  }
+
+  /** All sessions are open: the run proper begins, at time zero. */
+  begin(): void {
+    this.from = this.clock.now();
+    this.calls = 0;
+    this.recorder.forget();
+    this.asleep = [];
+  }
+
+  /** Let virtual time go on until the work is done, or nothing can move, or the limit is there. */
+  async until(work: Promise<void>, report?: (time: number, calls: number) => void): Promise<RunEnd> {
+    let done = false;
+    work.then(
+      () => {
+        done = true;
+      },
+      (error: unknown) => {
+        this.failure ??= { error };
+      },
+    );
+    const limitMs = this.from + this.scenario.limit;
+    const end = await this.clock.run({
+      schedule: this.schedule,
+      limitMs,
+      until: () => {
+        this.recorder.look();
+        report?.(this.clock.now() - this.from, this.calls);
+        return done || this.failure !== undefined;
+      },
+    });
+    if (this.failure !== undefined) throw this.failure.error;
+    // The clock stands at the last event; whoever waits has waited until the limit.
+    if (end === 'limit') await this.clock.advance(limitMs - this.clock.now());
+    return end;
+  }
+
+  /** @param opened all sessions could be opened. */
+  result(opened: boolean, end: RunEnd): RunResult {
+    const { scenario, queue, journal, recorder } = this;
+    const duration = this.clock.now() - this.from;
+    const systemSessions = this.systemSessions();
+    const clients = Array.from(this.clients.records.values(), (record): ClientResult => {
+      const { client, latencies, failures } = record;
+      const open = [...journal.openInvocations].filter((invocation) => invocation.client === client.name);
+      const { deadline = Number.POSITIVE_INFINITY } = client;
+      const ages = open.map(({ begun }) => this.from + duration - begun);
+      return {
+        name: client.name,
+        system: client.system,
+        calls: latencies.length,
+        unanswered: open.length,
+        late: [...latencies, ...ages].filter((ms) => ms > deadline).length,
+        failed: [...failures.values()].reduce((sum, count) => sum + count, 0),
+        ...latenciesOf(latencies),
+      };
+    });
+    const evidence: Evidence = {
+      scenario,
+      queue,
+      opened,
+      end,
+      duration,
+      from: this.from,
+      journal,
+      clients,
+      records: this.clients.records,
+      systemSessions,
+      queueState: this.tee?.queueState(),
+      freeThreads: recorder.freeThreads,
+      withheld: (system) => this.withheld(system),
+    };
+    return {
+      queue,
+      ...explain(evidence),
+      duration,
+      clients,
+      systemSessions,
+      swallowedWakeUps: journal.swallowed,
+      threads: recorder.changes.map((changes) => changes.map(({ time, use }) => ({ time: time - this.from, use }))),
+      asleep: this.asleep.map(({ time, calls }) => ({ time: time - this.from, calls })),
+    };
+  }
+
+  private recordCalls(trace: Trace): void {
+    const { journal, recorder, scenario } = this;
+    let entering = 0;
+    recorder.onTaken = (thread, otherFree) => {
+      const call = journal.calls.get(entering);
+      if (call === undefined) return;
+      call.thread = thread;
+      if (call.system && otherFree === 0 && scenario.secureWorld.threads > 1) journal.enteredByReserve++;
+    };
+    trace.listen((event) => {
+      if (event.type === 'world-enter') entering = event.call;
+      const before = journal.asleep;
+      journal.record(event);
+      if (event.type === 'call-end') this.calls++;
+      if (journal.asleep !== before) this.asleep.push({ time: event.time, calls: journal.asleep });
+    });
+  }
+
+  private systemSessions(): { asked: number; granted: number } {
+    const sum = { asked: 0, granted: 0 };
+    for (const { systemSessions } of this.clients.records.values()) {
+      sum.asked += systemSessions.asked;
+      sum.granted += systemSessions.granted;
+    }
+    return sum;
+  }
+
+  /** Free threads that a call of this class must leave free, as the discipline has it. */
+  private withheld(system: boolean): number {
+    const { granted } = this.systemSessions();
+    if (system || granted === 0) return 0;
+    const each = this.queue === 'patch-v6' || this.queue === 'hand-off-c';
+    // Of what secure world really has, one thread at least is not for system calls alone.
+    return Math.min(each ? granted : 1, this.scenario.secureWorld.threads - 1);
+  }
+}

@@ -1,0 +1,95 @@
+import { OpteeSmcReturn } from '../protocol/optee-smc.js';
+import { rpcCommandNotRecorded, type TraceSubject } from './event.js';
+import { EventKind, flagBit, kindMask } from './event-codec.js';
+import { rpcName } from './stats.js';
+import type { TraceRecorder } from './trace.js';
+
+export interface LiveCall {
+  readonly call: number;
+  readonly client: string;
+  readonly since: number;
+  /** `asleep`, `in secure world`, `RPC FS`, `on its way`. */
+  doing: string;
+  asleep: boolean;
+  inside: boolean;
+  thread: number | undefined;
+}
+
+/** What a running program does at this moment: takes its trace as it comes, and remembers only open calls and counts. */
+export class LiveState implements TraceRecorder {
+  subject: TraceSubject = {};
+  /** By number, the oldest first. */
+  readonly calls = new Map<number, LiveCall>();
+  /** Totals since the beginning. */
+  ended = 0;
+  rpcs = 0;
+  sleeps = 0;
+  threadLimits = 0;
+  /** Milliseconds of the last event. */
+  time = 0;
+  lastNote = '';
+
+  describe(subject: TraceSubject): void {
+    this.subject = subject;
+  }
+
+  record(kind: number, time: number, call: number, a: number, b: number, c: number, text: string): void {
+    this.time = time;
+    const type = kind & kindMask;
+    if (type === EventKind.callBegin) {
+      const at = c === 0 ? 'on its way' : 'in secure world';
+      this.calls.set(call, {
+        call,
+        client: text,
+        since: time,
+        doing: at,
+        asleep: false,
+        inside: c !== 0,
+        thread: undefined,
+      });
+      return;
+    }
+    if (type === EventKind.secureConsole || type === EventKind.mark || type === EventKind.simulatedFault) {
+      this.lastNote = text;
+      return;
+    }
+    const live = this.calls.get(call);
+    if (live === undefined) return;
+    const is = (doing: string, asleep: boolean, inside: boolean) => {
+      live.doing = doing;
+      live.asleep = asleep;
+      live.inside = inside;
+    };
+    switch (type) {
+      case EventKind.queueSleep:
+        this.sleeps++;
+        is('asleep', true, false);
+        break;
+      case EventKind.queueWake:
+        if ((kind & flagBit) !== 0) is('woken', false, false);
+        break;
+      case EventKind.worldEnter:
+        is('in secure world', false, true);
+        break;
+      case EventKind.worldExit:
+        if ((kind & flagBit) !== 0) {
+          live.thread = b;
+          this.rpcs++;
+          is('RPC', false, true);
+        } else {
+          if (a === OpteeSmcReturn.ethreadLimit) this.threadLimits++;
+          is('on its way', false, false);
+        }
+        break;
+      case EventKind.rpcBegin:
+        live.doing = a === rpcCommandNotRecorded ? 'RPC' : `RPC ${rpcName(a)}`;
+        break;
+      case EventKind.callEnd:
+        this.calls.delete(call);
+        this.ended++;
+        break;
+      default:
+        break;
+    }
+  }
+}

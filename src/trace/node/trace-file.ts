@@ -1,0 +1,81 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { ChunkWriter, subjectChunk } from '../chunk-writer.js';
+import type { TraceSubject } from '../event.js';
+import { fileHeader } from '../nwt-format.js';
+import { readTrace, type TraceTable } from '../trace-table.js';
+
+export interface TraceFileOptions {
+  /** What a process that is killed may lose at most, and how far a reader of a running program is behind: 100 ms. */
+  readonly flushIntervalMs?: number;
+  /** Recording stops, and the file says so, before it becomes larger than this. Bytes; 4 GiB when left out. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Records into a `.nwt` file. Chunks are written at once, when they are full and at an interval, so that memory stays
+ * bounded and a process that dies leaves a file that can be read.
+ */
+export class TraceFile extends ChunkWriter implements Disposable {
+  private readonly fd: number;
+  private readonly maxBytes: number;
+  private readonly timer: NodeJS.Timeout;
+  private subject: TraceSubject = {};
+  private size = 0;
+  private full = false;
+  private closed = false;
+  private readonly onExit = () => this.close();
+
+  /** @throws the file system's error when the file cannot be written. */
+  constructor(
+    readonly path: string,
+    options: TraceFileOptions = {},
+  ) {
+    super();
+    this.maxBytes = options.maxBytes ?? 4 * 2 ** 30;
+    this.fd = openSync(path, 'w');
+    this.append(fileHeader());
+    this.timer = setInterval(() => this.flush(), options.flushIntervalMs ?? 100);
+    this.timer.unref();
+    process.on('exit', this.onExit);
+  }
+
+  /** Write what is left and close the file. Later events are not recorded. */
+  close(): void {
+    if (this.closed) return;
+    clearInterval(this.timer);
+    process.off('exit', this.onExit);
+    this.flush();
+    this.closed = true;
+    closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  override describe(subject: TraceSubject): void {
+    this.subject = subject;
+    super.describe(subject);
+  }
+
+  protected override write(chunk: Uint8Array): void {
+    if (this.closed || this.full) return;
+    if (this.size + chunk.length <= this.maxBytes) {
+      this.append(chunk);
+      return;
+    }
+    this.full = true;
+    this.append(subjectChunk({ ...this.subject, cutAtBytes: this.maxBytes }));
+  }
+
+  private append(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) at += writeSync(this.fd, chunk, at);
+    this.size += chunk.length;
+  }
+}
+
+/** Read a `.nwt` file. @throws TraceFormatError when it is no trace; the file system's error when it is not there. */
+export async function readTraceFile(path: string): Promise<TraceTable> {
+  return readTrace(await readFile(path));
+}

@@ -1,0 +1,137 @@
+import { rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { callPurposes, rpcCommandNotRecorded, type TraceSubject } from './event.js';
+import { EventKind, kindMask, kindNames } from './event-codec.js';
+import { CallState, type Timeline } from './timeline.js';
+
+/** How a quantity is spread, in milliseconds. */
+export interface Spread {
+  readonly count: number;
+  readonly total: number;
+  readonly median: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface TraceStats {
+  readonly subject: TraceSubject;
+  readonly events: number;
+  readonly durationMs: number;
+  readonly calls: number;
+  /** Calls that had not ended when the trace ended. */
+  readonly unfinished: number;
+  readonly callsPerSecond: number;
+  readonly threads: number;
+  /** Part of the time in which each thread was held, 0..1. */
+  readonly threadUse: readonly number[];
+  readonly ethreadLimit: number;
+  /** Wake-ups that came to a call that was not asleep. */
+  readonly unusedWakeUps: number;
+  /** Calls that were overtaken in the queue by a call of the same class that came later, and how often at most. */
+  readonly overtaken: { readonly calls: number; readonly most: number };
+  readonly eventsByType: Readonly<Record<string, number>>;
+  readonly durationByPurpose: Readonly<Record<string, Spread>>;
+  readonly asleepByClient: Readonly<Record<string, Spread>>;
+  readonly rpcByCommand: Readonly<Record<string, Spread>>;
+}
+
+/** The figures of a trace. */
+export function traceStats(timeline: Timeline): TraceStats {
+  const { table } = timeline;
+  const byType: Record<string, number> = {};
+  for (let record = 0; record < table.length; record++) {
+    const name = kindNames[table.kind(record) & kindMask] ?? 'unknown';
+    byType[name] = (byType[name] ?? 0) + 1;
+  }
+  const durations = new Map<string, number[]>();
+  const sleeps = new Map<string, number[]>();
+  const rpcs = new Map<string, number[]>();
+  const add = (to: Map<string, number[]>, name: string, value: number) => {
+    const list = to.get(name);
+    if (list === undefined) to.set(name, [value]);
+    else list.push(value);
+  };
+  const held = new Array<number>(timeline.threads).fill(0);
+  let unfinished = 0;
+  for (let call = 0; call < timeline.callCount; call++) {
+    if (timeline.isUnfinished(call)) unfinished++;
+    else add(durations, timeline.purposeOf(call), timeline.callEnd.at(call) - timeline.callBegin.at(call));
+    const thread = timeline.callThread.at(call);
+    if (thread >= 0) held[thread] = (held[thread] ?? 0) + timeline.callEnd.at(call) - timeline.callEntered.at(call);
+  }
+  for (let index = 0; index < timeline.segmentCount; index++) {
+    const state = timeline.segmentState.at(index);
+    if (state !== CallState.queue && state !== CallState.rpc) continue;
+    const span = timeline.segmentEnd.at(index) - timeline.segmentStart.at(index);
+    if (state === CallState.queue) add(sleeps, timeline.clientOf(timeline.segmentCall.at(index)), span);
+    else add(rpcs, rpcName(timeline.segmentCommand.at(index)), span);
+  }
+  const durationMs = timeline.end - timeline.begin;
+  return {
+    subject: table.subject,
+    events: table.length,
+    durationMs,
+    calls: timeline.callCount,
+    unfinished,
+    callsPerSecond: durationMs === 0 ? 0 : (timeline.callCount * 1000) / durationMs,
+    threads: timeline.threads,
+    threadUse: held.map((ms) => (durationMs === 0 ? 0 : ms / durationMs)),
+    ethreadLimit: timeline.threadLimits.length,
+    unusedWakeUps: timeline.wakeUps.filter(({ unused }) => unused).length,
+    overtaken: overtaken(timeline),
+    eventsByType: byType,
+    durationByPurpose: spreads(durations, callPurposes),
+    asleepByClient: spreads(sleeps),
+    rpcByCommand: spreads(rpcs),
+  };
+}
+
+/** The name of an RPC segment's command, for people. */
+export function rpcName(command: number): string {
+  return command === rpcCommandNotRecorded ? 'RPC (which was not recorded)' : rpcCommandName(command);
+}
+
+/** How often a later call of the same class entered while an earlier one slept. */
+function overtaken({ table, callSystem }: Timeline): { calls: number; most: number } {
+  const times = new Map<number, number>();
+  const sleeping = new Set<number>();
+  /** Calls that have not entered secure world yet, by number: their index. */
+  const outside = new Map<number, number>();
+  let calls = 0;
+  let most = 0;
+  for (let record = 0; record < table.length; record++) {
+    const kind = table.kind(record) & kindMask;
+    if (kind === EventKind.callBegin) outside.set(table.call(record), calls++);
+    const call = outside.get(table.call(record));
+    if (call === undefined) continue;
+    if (kind === EventKind.queueSleep) sleeping.add(call);
+    const enters = kind === EventKind.worldEnter || (kind === EventKind.callBegin && table.c(record) !== 0);
+    if (!enters && kind !== EventKind.callEnd) continue;
+    outside.delete(table.call(record));
+    sleeping.delete(call);
+    if (!enters) continue;
+    for (const sleeper of sleeping) {
+      if (sleeper > call || callSystem.at(sleeper) !== callSystem.at(call)) continue;
+      const count = (times.get(sleeper) ?? 0) + 1;
+      times.set(sleeper, count);
+      most = Math.max(most, count);
+    }
+  }
+  return { calls: times.size, most };
+}
+
+function spreads(lists: Map<string, number[]>, order?: readonly string[]): Record<string, Spread> {
+  const names = order?.filter((name) => lists.has(name)) ?? [...lists.keys()];
+  return Object.fromEntries(names.map((name) => [name, spread(lists.get(name) ?? [])]));
+}
+
+function spread(values: number[]): Spread {
+  const sorted = Float64Array.from(values).sort();
+  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  return {
+    count: sorted.length,
+    total: sorted.reduce((sum, value) => sum + value, 0),
+    median: at(0.5),
+    p99: at(0.99),
+    max: sorted[sorted.length - 1] ?? 0,
+  };
+}

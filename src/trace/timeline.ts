@@ -1,0 +1,306 @@
+import { OpteeSmcReturn } from '../protocol/optee-smc.js';
+import { float64Column, int32Column, uint8Column, uint32Column } from './column.js';
+import { type CallPurpose, callPurposes, rpcCommandNotRecorded } from './event.js';
+import { EventKind, flagBit, kindMask } from './event-codec.js';
+import { assignThreads } from './thread-lanes.js';
+import type { TraceTable } from './trace-table.js';
+
+/** Where a call is. */
+export const CallState = {
+  /** In the normal world, on its way to the queue or from it. */
+  door: 0,
+  /** Asleep in the call queue. */
+  queue: 1,
+  /** In secure world. */
+  secure: 2,
+  /** In the normal world for an RPC; its thread of secure world stays with it. */
+  rpc: 3,
+} as const;
+
+/** A value of `Timeline.endRecord` for what has not ended when the trace ends. */
+const unfinished = 0xffff_ffff;
+/** Records between two places from which the state of everything is known. */
+const checkpointEvery = 4096;
+
+/** One part of a call's life, in one state. Times in milliseconds; records are places in the trace's table. */
+export interface Segment {
+  readonly call: number;
+  readonly state: number;
+  readonly start: number;
+  readonly end: number;
+  readonly startRecord: number;
+  readonly endRecord: number;
+  /** The RPC command; `rpcCommandNotRecorded` when it is not known, or not a command. */
+  readonly command: number;
+}
+
+/** A wake-up that the queue gave. */
+export interface WakeUp {
+  readonly record: number;
+  readonly time: number;
+  /** Index of the call that got it, and of that in whose step it was given; -1: none that is known. */
+  readonly call: number;
+  readonly by: number;
+  /** It came to a call that was not asleep. */
+  readonly unused: boolean;
+}
+
+/**
+ * What the calls of a trace did, as spans of time, in columns: a million events are no burden. Calls and segments are
+ * known by their index, in the order of their beginning.
+ */
+export class Timeline {
+  /** Milliseconds of the first and the last event; 0 in an empty trace. */
+  readonly begin: number;
+  readonly end: number;
+  /** Labels of clients, in order of appearance. */
+  readonly clients: string[] = [];
+  readonly callNumber = uint32Column();
+  readonly callClient = uint32Column();
+  readonly callPurpose = uint8Column();
+  readonly callSession = uint32Column();
+  readonly callSystem = uint8Column();
+  readonly callBegin = float64Column();
+  readonly callEnd = float64Column();
+  readonly callBeginRecord = uint32Column();
+  readonly callEndRecord = uint32Column();
+  /** Secure world's last answer. */
+  readonly callReturn = uint32Column();
+  /** The first segment of each call; `segmentNext` leads on; -1 at the end. */
+  readonly callFirstSegment = int32Column();
+  /** The thread that the call held: as recorded, else the lowest that can have been free; -1 when it held none. */
+  readonly callThread = int32Column();
+  /** 1: the thread was recorded. */
+  readonly callThreadKnown = uint8Column();
+  /** From its first entry that was not refused: time, NaN when it never entered; and record. */
+  readonly callEntered = float64Column();
+  readonly callEnteredRecord = uint32Column();
+
+  readonly segmentCall = uint32Column();
+  readonly segmentState = uint8Column();
+  readonly segmentStart = float64Column();
+  readonly segmentEnd = float64Column();
+  readonly segmentStartRecord = uint32Column();
+  readonly segmentEndRecord = uint32Column();
+  readonly segmentCommand = uint32Column();
+  readonly segmentNext = int32Column();
+
+  readonly wakeUps: WakeUp[] = [];
+  /** Records of ETHREAD_LIMIT. */
+  readonly threadLimits: number[] = [];
+  /** By the same index: the call. */
+  readonly threadLimitCalls: number[] = [];
+  /** Records that are not of a call: console lines, faults, marks, violations, panics, notifications. */
+  readonly notes: number[] = [];
+  /** Threads seen or announced. */
+  readonly threads: number;
+  /** By session: what its application is. */
+  readonly sessionUuid = new Map<number, string>();
+
+  private readonly clientIds = new Map<string, number>();
+  /** Calls that are open, by number: their index. */
+  private readonly open = new Map<number, number>();
+  private readonly lastSegment = int32Column();
+  private readonly checkpoints: number[][] = [];
+
+  constructor(readonly table: TraceTable) {
+    const { length } = table;
+    this.begin = length === 0 ? 0 : table.time(0);
+    this.end = length === 0 ? 0 : table.time(length - 1);
+    for (let record = 0; record < length; record++) {
+      if (record % checkpointEvery === 0) this.checkpoints.push([...this.open.values()]);
+      this.read(record);
+    }
+    for (const call of this.open.values()) this.closeSegment(call, this.end, unfinished);
+    this.threads = assignThreads(this);
+  }
+
+  get callCount(): number {
+    return this.callNumber.length;
+  }
+
+  get segmentCount(): number {
+    return this.segmentCall.length;
+  }
+
+  purposeOf(call: number): CallPurpose {
+    return callPurposes[this.callPurpose.at(call)] ?? 'unknown';
+  }
+
+  clientOf(call: number): string {
+    return this.clients[this.callClient.at(call)] ?? '';
+  }
+
+  /** The call has not ended when the trace ends. */
+  isUnfinished(call: number): boolean {
+    return this.callEndRecord.at(call) === unfinished;
+  }
+
+  segment(index: number): Segment {
+    return {
+      call: this.segmentCall.at(index),
+      state: this.segmentState.at(index),
+      start: this.segmentStart.at(index),
+      end: this.segmentEnd.at(index),
+      startRecord: this.segmentStartRecord.at(index),
+      endRecord: this.segmentEndRecord.at(index),
+      command: this.segmentCommand.at(index),
+    };
+  }
+
+  *segmentsOf(call: number): Generator<Segment> {
+    for (let index = this.callFirstSegment.at(call); index >= 0; index = this.segmentNext.at(index))
+      yield this.segment(index);
+  }
+
+  /** Every open call right after a record, oldest first, with the segment that it is in. */
+  stateAfter(record: number): Segment[] {
+    const checkpoint = Math.min(Math.floor(record / checkpointEvery), this.checkpoints.length - 1);
+    const known = this.checkpoints[checkpoint] ?? [];
+    const from = this.callBeginRecord.lowerBound(checkpoint * checkpointEvery);
+    const to = this.callBeginRecord.lowerBound(record + 1);
+    const candidates = new Set(known);
+    for (let call = from; call < to; call++) candidates.add(call);
+    const state: Segment[] = [];
+    for (const call of candidates)
+      for (const segment of this.segmentsOf(call))
+        if (segment.startRecord <= record && segment.endRecord > record) {
+          state.push(segment);
+          break;
+        }
+    return state.sort((a, b) => a.call - b.call);
+  }
+
+  private read(record: number): void {
+    const { table } = this;
+    const time = table.time(record);
+    const kind = table.kind(record);
+    const number = table.call(record);
+    switch (kind & kindMask) {
+      case EventKind.callBegin:
+        this.beginCall(record, time, number);
+        return;
+      case EventKind.sessionOpen: {
+        const text = table.text(record);
+        this.sessionUuid.set(table.a(record), text.slice(text.lastIndexOf('\n') + 1));
+        return;
+      }
+      case EventKind.secureConsole:
+      case EventKind.simulatedFault:
+      case EventKind.taPanic:
+      case EventKind.mark:
+      case EventKind.notification:
+      case EventKind.protocolViolation:
+        this.notes.push(record);
+        return;
+      default:
+        break;
+    }
+    const call = this.open.get(number);
+    // Its beginning was not recorded.
+    if (call === undefined) return;
+    switch (kind & kindMask) {
+      case EventKind.queueSleep:
+        this.enter(call, CallState.queue, time, record);
+        break;
+      case EventKind.queueWake: {
+        const unused = (kind & flagBit) === 0;
+        this.wakeUps.push({ record, time, call, by: this.open.get(table.a(record)) ?? -1, unused });
+        if (!unused) this.enter(call, CallState.door, time, record);
+        break;
+      }
+      case EventKind.worldEnter:
+        this.enterSecureWorld(call, time, record);
+        break;
+      case EventKind.worldExit:
+        if ((kind & flagBit) !== 0) {
+          this.callThread.set(call, table.b(record));
+          this.callThreadKnown.set(call, 1);
+          this.enter(call, CallState.rpc, time, record);
+        } else {
+          if (table.a(record) === OpteeSmcReturn.ethreadLimit) {
+            this.threadLimits.push(record);
+            this.threadLimitCalls.push(call);
+            this.callEntered.set(call, Number.NaN);
+          }
+          this.enter(call, CallState.door, time, record);
+        }
+        break;
+      case EventKind.rpcBegin: {
+        // The command comes right after the exit with its RPC: it belongs to that segment.
+        const last = this.lastSegment.at(call);
+        if (this.segmentState.at(last) === CallState.rpc) this.segmentCommand.set(last, table.a(record));
+        break;
+      }
+      case EventKind.callEnd:
+        this.callEnd.set(call, time);
+        this.callEndRecord.set(call, record);
+        this.callReturn.set(call, table.a(record));
+        this.closeSegment(call, time, record);
+        this.open.delete(number);
+        break;
+      default:
+        break;
+    }
+  }
+
+  private beginCall(record: number, time: number, number: number): void {
+    const { table } = this;
+    const label = table.text(record);
+    let client = this.clientIds.get(label);
+    if (client === undefined) {
+      client = this.clients.push(label) - 1;
+      this.clientIds.set(label, client);
+    }
+    const call = this.callNumber.push(number);
+    this.callClient.push(client);
+    this.callPurpose.push(table.b(record));
+    this.callSession.push(table.a(record));
+    this.callSystem.push((table.kind(record) & flagBit) === 0 ? 0 : 1);
+    this.callBegin.push(time);
+    this.callEnd.push(this.end);
+    this.callBeginRecord.push(record);
+    this.callEndRecord.push(unfinished);
+    this.callReturn.push(OpteeSmcReturn.unknownFunction);
+    this.callFirstSegment.push(-1);
+    this.callThread.push(-1);
+    this.callThreadKnown.push(0);
+    this.callEntered.push(Number.NaN);
+    this.callEnteredRecord.push(unfinished);
+    this.lastSegment.push(-1);
+    this.open.set(number, call);
+    if (table.c(record) === 0) this.enter(call, CallState.door, time, record);
+    else this.enterSecureWorld(call, time, record);
+  }
+
+  private enterSecureWorld(call: number, time: number, record: number): void {
+    if (Number.isNaN(this.callEntered.at(call))) {
+      this.callEntered.set(call, time);
+      this.callEnteredRecord.set(call, record);
+    }
+    this.enter(call, CallState.secure, time, record);
+  }
+
+  private enter(call: number, state: number, time: number, record: number): void {
+    this.closeSegment(call, time, record);
+    const index = this.segmentCall.push(call);
+    this.segmentState.push(state);
+    this.segmentStart.push(time);
+    this.segmentEnd.push(this.end);
+    this.segmentStartRecord.push(record);
+    this.segmentEndRecord.push(unfinished);
+    this.segmentCommand.push(rpcCommandNotRecorded);
+    this.segmentNext.push(-1);
+    const last = this.lastSegment.at(call);
+    if (last < 0) this.callFirstSegment.set(call, index);
+    else this.segmentNext.set(last, index);
+    this.lastSegment.set(call, index);
+  }
+
+  private closeSegment(call: number, time: number, record: number): void {
+    const last = this.lastSegment.at(call);
+    if (last < 0) return;
+    this.segmentEnd.set(last, time);
+    this.segmentEndRecord.set(last, record);
+  }
+}

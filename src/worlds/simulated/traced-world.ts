@@ -1,0 +1,81 @@
+import type { MsgArg } from '../../protocol/optee-msg.js';
+import { smcName } from '../../protocol/optee-smc.js';
+import type { Trace } from '../../trace/trace.js';
+import type { SecureWorldEvent } from './core.js';
+import type { Faults } from './faults.js';
+
+/** What a simulated world takes so that what happens in it, and the faults that it makes, are events of a trace. */
+export function tracedWorld(
+  trace: Trace,
+  faults: Faults | undefined,
+): { readonly trace: (event: SecureWorldEvent) => void; readonly faults?: Faults } {
+  const tell = (what: string) => {
+    if (trace.on) trace.emit({ type: 'simulated-fault', what });
+  };
+  return {
+    trace: (event) => {
+      if (!trace.on) return;
+      if (event.type === 'log') trace.emit({ type: 'secure-console', line: event.text });
+      else trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
+    },
+    ...(faults && { faults: tellFaults(faults, tell) }),
+  };
+}
+
+/** The same faults, each told to `tell` when it strikes. A hook that is not there stays away: it would cost every call. */
+function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
+  const { smc, smcReturn, message, answer, rpc, refuseMemory, trustedApplication } = faults;
+  const hex = (value: number) => `0x${value.toString(16)}`;
+  const change = (what: string, hook: (message: MsgArg) => void) => (live: MsgArg) => {
+    const before = live.bytes.slice();
+    hook.call(faults, live);
+    if (live.bytes.some((byte, index) => byte !== before[index])) tell(what);
+  };
+  if (faults.threadsMissing !== undefined) tell(`thread contexts missing from the start: ${faults.threadsMissing}`);
+  return {
+    ...faults,
+    ...(smc && {
+      smc(registers) {
+        const answered = smc.call(faults, registers);
+        if (answered !== undefined)
+          tell(`${smcName(registers.a0)} answered with ${hex(answered.a0)} in OP-TEE's place`);
+        return answered;
+      },
+    }),
+    ...(smcReturn && {
+      smcReturn(registers, call) {
+        const replaced = smcReturn.call(faults, registers, call);
+        if (replaced !== undefined)
+          tell(`return of ${smcName(call.a0)} replaced: a0 ${hex(registers.a0)} became ${hex(replaced.a0)}`);
+        return replaced;
+      },
+    }),
+    ...(message && { message: change('message altered on its way in', message) }),
+    ...(answer && { answer: change('answer altered on its way out', answer) }),
+    ...(rpc && {
+      rpc(request) {
+        const fault = rpc.call(faults, request);
+        if (fault !== undefined)
+          tell(`RPC of thread ${request.thread} ${typeof fault === 'string' ? fault : 'with other registers'}`);
+        return fault;
+      },
+    }),
+    ...(refuseMemory && {
+      refuseMemory(registration) {
+        const refused = refuseMemory.call(faults, registration);
+        if (refused) tell(`registration of ${registration.size} bytes refused`);
+        return refused;
+      },
+    }),
+    ...(trustedApplication && {
+      trustedApplication(entry) {
+        const fault = trustedApplication.call(faults, entry);
+        if (fault !== undefined)
+          tell(
+            `${entry.entry} of ${entry.uuid}: ${'panic' in fault ? `panic ${hex(fault.panic)}` : `result ${hex(fault.result)}`}`,
+          );
+        return fault;
+      },
+    }),
+  };
+}

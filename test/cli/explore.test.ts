@@ -1,0 +1,89 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { addExploreCommand } from '../../src/cli/explore.js';
+import { addReplayCommand } from '../../src/cli/replay.js';
+import { PROPERTY_NAMES } from '../../src/explore/properties.js';
+
+let output: string[];
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'explore-'));
+  output = [];
+  vi.spyOn(console, 'log').mockImplementation((line: string) => void output.push(line));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+  vi.restoreAllMocks();
+});
+
+/** Runs a command line; an error that it reports is thrown. */
+async function normalworld(...args: string[]): Promise<string> {
+  const program = new Command();
+  addExploreCommand(program);
+  addReplayCommand(program);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
+  }
+  await program.parseAsync(args, { from: 'user' });
+  return output.splice(0).join('\n');
+}
+
+const V6 = ['explore', '--queue', 'patch-v6', '--threads', '2', '--secure-threads', '2', '--reservations', '1'];
+
+describe('normalworld explore', () => {
+  it('gives one JSON object with a verdict on every property', async () => {
+    const report = JSON.parse(await normalworld(...V6, '--callers', 'N,S,S', '--json'));
+    expect(report).toMatchObject({
+      queue: 'patch-v6',
+      threads: 2,
+      secureThreads: 2,
+      reservations: 1,
+      callers: 'N,S,S',
+    });
+    expect(report.states).toBe(204);
+    expect(report.seconds).toBeGreaterThan(0);
+    expect(Object.keys(report.properties)).toEqual(PROPERTY_NAMES);
+    expect(report.properties.lostWakeUp).toMatchObject({ verdict: 'broken', steps: 13 });
+    expect(report.properties.lostWakeUp.schedule).toHaveLength(13);
+    expect(report.properties.lostWakeUp.schedule[0]).toMatchObject({ n: 0, op: 'begin', result: { rc: 0 } });
+    expect(report.properties.conservation).toEqual({ verdict: 'holds', steps: null, schedule: [] });
+  });
+
+  it('shows each schedule as a table, in words', async () => {
+    const text = await normalworld(...V6, '--callers', 'N,S,S');
+    expect(text).toMatch(/lostWakeUp +broken in 13 steps/);
+    expect(text).toMatch(/0 N +SMC: ETHREAD_LIMIT/);
+    expect(text).toContain('leaves the queue: wakes nobody');
+  });
+
+  it('writes each schedule as a file that replay runs again', async () => {
+    await normalworld(...V6, '--callers', 'N,S,S', '--traces', folder);
+    expect(readdirSync(folder)).toContain('patch-v6-lostWakeUp.json');
+    const text = await normalworld('replay', join(folder, 'patch-v6-lostWakeUp.json'));
+    expect(text).toContain('lostWakeUp: a caller sleeps for ever although no call is in flight');
+    const json = JSON.parse(await normalworld('replay', '--json', join(folder, 'patch-v6-lostWakeUp.json')));
+    expect(json).toMatchObject({ queue: 'patch-v6', broken: ['lostWakeUp', 'normalSleepsBesideFreeThread'] });
+    expect(json.steps).toHaveLength(13);
+  });
+
+  it.each([
+    [['--callers', 'N,Q'], '"Q" is no operation'],
+    [['--callers', 'N', '--queue', 'linux-9'], 'Allowed choices are linux-6.7'],
+    [['--callers', 'N', '--threads', '-1'], 'a number from 0 to 8'],
+    [['--callers', 'N', '--threads', '0'], 'say --secure-threads'],
+    [['--callers', 'N', '--reservations', '4'], 'a number from 0 to 3'],
+    [['--callers', '13*N'], '13 callers'],
+    [[], "required option '--callers <list>' not specified"],
+  ])('refuses %j', async (args, message) => {
+    await expect(normalworld('explore', ...args)).rejects.toThrow(message);
+  });
+
+  it('says of a file that cannot be replayed what is wrong with it', async () => {
+    await expect(normalworld('replay', join(folder, 'none.json'))).rejects.toThrow('ENOENT');
+  });
+});

@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { parseScenario, ScenarioFileError } from '../../src/scenario/scenario-file.js';
+
+const good = `title: good
+applications:
+  ta: { kind: user, commands: { go: [{ compute: 1ms }, { rpc: rpmb }] } }
+  pta: { kind: pseudo, concurrent: true, commands: { clock: [] } }
+services:
+  rpmb: { steps: [{ wait: 1ms..2ms }, { invoke: { client: channel, command: clock } }] }
+clients:
+  one: { application: ta, steps: [{ invoke: go }, { wait: 1s }] }
+  channel: { kernel: true, system: true, passive: true, application: pta }
+`;
+
+function problems(text: string): string[] {
+  try {
+    parseScenario(text, 'f.yaml');
+  } catch (error) {
+    if (error instanceof ScenarioFileError) return error.message.split('\n');
+    throw error;
+  }
+  return [];
+}
+
+describe('a scenario file', () => {
+  it('has everything filled in that it leaves out', () => {
+    const scenario = parseScenario(good, 'f.yaml');
+    expect(scenario).toMatchObject({
+      about: '',
+      queues: ['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'],
+      limit: 10_000,
+      preemption: { min: 0, max: 0 },
+      secureWorld: { threads: 2, announced: 2 },
+      faults: { unanswered: [], panics: [], supplicantAbsent: false },
+    });
+    expect(scenario.clients.get('one')).toMatchObject({ count: 1, callers: 1, repeat: 1, passive: false });
+    expect(scenario.services.get('rpmb')).toEqual({
+      exclusive: false,
+      steps: [
+        { step: 'wait', time: { min: 1, max: 2 } },
+        { step: 'invoke', client: 'channel', command: 'clock' },
+      ],
+    });
+  });
+
+  it.each<[string, string, string, ...string[]]>([
+    // Replaced in the good file, by, the problems.
+    [
+      'title: good',
+      'tittle: good',
+      '1:1: title: is missing; it takes a text',
+      '1:1: tittle: no such field; a scenario has title, about',
+    ],
+    ['title: good', 'title: 7', '1:1: title: it takes a text'],
+    ['title: good', 'title: good\nlimit: 10', '2:1: limit: it takes a time with its unit: us, ms, s or min'],
+    ['title: good', 'title: good\nlimit: 0ms', '2:1: limit: it takes a time longer than zero'],
+    ['title: good', 'title: good\nlimit: 2h', '2:1: limit: it takes a time with its unit'],
+    [
+      'title: good',
+      'title: good\nlimit: 1441min',
+      '2:1: limit: it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min',
+    ],
+    ['title: good', 'title: good\nqueues: []', '2:1: queues: it takes at least one queue'],
+    [
+      'title: good',
+      'title: good\nqueues: [linux-7]',
+      '2:10: queues[0]: it takes one of linux-6.7, patch-v6, linux-6.8, hand-off, hand-off-a, hand-off-c',
+    ],
+    [
+      'title: good',
+      'title: good\nsecureWorld: { threads: 0 }',
+      '2:16: secureWorld.threads: it takes a whole number from 1 to 64',
+    ],
+    [
+      'title: good',
+      'title: good\nsecureWorld: { threads: 1.5 }',
+      '2:16: secureWorld.threads: it takes a whole number from 1 to 64',
+    ],
+    [
+      'title: good',
+      'title: good\nsecureWorld: { announced: 65 }',
+      '2:16: secureWorld.announced: it takes a whole number from 0 to 64',
+    ],
+    [
+      'title: good',
+      'title: good\nfaults: { supplicant: dead }',
+      '2:11: faults.supplicant: it takes one of present, absent',
+    ],
+    [
+      'title: good',
+      'title: good\nfaults: { panics: [{ application: x, command: go, nth: 0 }] }',
+      'faults.panics[0].nth: it takes a whole number from 1 to 1000000',
+    ],
+    [
+      'title: good',
+      'title: good\nfaults: { panics: [{ application: x, command: go, nth: 1 }] }',
+      'faults.panics[0].application: there is no application x',
+    ],
+    [
+      'title: good',
+      'title: good\nfaults: { unanswered: [{ rpc: fs, nth: 1 }] }',
+      'faults.unanswered[0].rpc: there is no service fs',
+    ],
+    ['kind: user', 'kind: users', '3:9: applications.ta.kind: it takes one of user, pseudo'],
+    [
+      'kind: user',
+      'concurrent: true, kind: user',
+      '3:9: applications.ta.concurrent: a user application has no concurrent',
+    ],
+    [
+      'concurrent: true',
+      'multiSession: true',
+      '4:24: applications.pta.multiSession: a pseudo application has no multiSession',
+    ],
+    [
+      'compute: 1ms }',
+      'compute: 1ms, wait: 1ms }',
+      '3:38: applications.ta.commands.go[0]: a step of a command has exactly one of compute, wait, rpc',
+    ],
+    [
+      'compute: 1ms }',
+      '}',
+      '3:38: applications.ta.commands.go[0]: a step of a command has exactly one of compute, wait, rpc',
+    ],
+    [
+      'compute: 1ms',
+      'compute: 3ms..1ms',
+      '3:40: applications.ta.commands.go[0].compute: it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min; or a range to draw from, as in 1ms..3ms',
+    ],
+    [
+      'compute: 1ms',
+      'sleep: 1ms',
+      '3:38: applications.ta.commands.go[0]: a step',
+      'applications.ta.commands.go[0].sleep: no such field; a step of a command has compute, wait, rpc',
+    ],
+    ['rpc: rpmb', 'rpc: emmc', 'applications.ta.commands.go[1].rpc: it takes one of rpmb, fs, socket, plugin'],
+    ['rpc: rpmb', 'rpc: fs', 'applications.ta.commands.go[1].rpc: there is no service fs; services are rpmb'],
+    ['  rpmb: {', '  emmc: {', 'services.emmc: '],
+    [
+      'client: channel',
+      'client: one',
+      'services.rpmb.steps[1].invoke.client: there is no passive client one; passive are channel',
+    ],
+    [
+      'command: clock',
+      'command: reset',
+      'services.rpmb.steps[1].invoke.command: application pta has no command reset; it has clock',
+    ],
+    ['  one: {', '  One: {', '8:3: clients.One: this name is not possible; it takes a name'],
+    ['  one: {', '  __proto__: {', '8:3: clients.__proto__: this name is not possible anywhere'],
+    [
+      'application: ta,',
+      'application: tb,',
+      '8:10: clients.one.application: there is no application tb; applications are ta, pta',
+    ],
+    ['application: ta,', '', '8:3: clients.one.application: is missing; it takes a name'],
+    [
+      'application: ta,',
+      'application: ta, count: 1001,',
+      '8:27: clients.one.count: it takes a whole number from 1 to 1000',
+    ],
+    [
+      'application: ta,',
+      'application: ta, repeat: 0,',
+      '8:27: clients.one.repeat: it takes a whole number from 1 to 1000000, or forever',
+    ],
+    [
+      'application: ta,',
+      'application: ta, repeat: always,',
+      '8:27: clients.one.repeat: it takes a whole number from 1 to 1000000, or forever',
+    ],
+    ['application: ta,', 'application: ta, every: 0us,', '8:27: clients.one.every: it takes a time longer than zero'],
+    ['application: ta,', 'application: ta, system: true,', '8:27: clients.one.system: only a client inside the kernel'],
+    ['application: ta,', 'application: ta, kernel: 1,', '8:27: clients.one.kernel: it takes true or false'],
+    [', steps: [{ invoke: go }, { wait: 1s }]', '', '8:3: clients.one: a client that is not passive needs steps'],
+    ['steps: [{ invoke: go }, { wait: 1s }]', 'steps: []', '8:27: clients.one.steps: it takes at least one step'],
+    ['invoke: go', 'invoke: stop', '8:37: clients.one.steps[0].invoke: application ta has no command stop; it has go'],
+    [
+      'application: ta, steps: [{ invoke: go }, { wait: 1s }]',
+      'application: pta, repeat: forever, steps: [{ invoke: clock }]',
+      'clients.one.repeat: these steps may take no time at all, for ever: add a wait, or every',
+    ],
+    ['passive: true', 'passive: true, count: 2', 'clients.channel.count: a passive client has no count'],
+    [
+      'application: ta, steps',
+      'passive: true, application: ta, steps',
+      'clients: there is no client that makes calls of itself',
+      'clients.one.steps: a passive client has no steps',
+    ],
+    ['title: good', 'title: good\ntitle: better', 'not YAML: Map keys must be unique'],
+    ['title: good', 'title: [good', 'not YAML: '],
+    ['title: good', 'title: *none', 'not YAML: Unresolved alias'],
+  ])('with %j as %j says where, which field, and what is allowed', (part, by, ...expected) => {
+    expect(good).toContain(part);
+    const found = problems(good.replace(part, by));
+    for (const problem of expected) expect(found).toContainEqual(expect.stringContaining(problem));
+    for (const line of found) expect(line).toMatch(/^f\.yaml:\d+:\d+: /);
+  });
+
+  it('has all its problems told at once, in the order of the file', () => {
+    const found = problems(
+      good.replace('kind: user', 'kind: x').replace('1ms..2ms', '1').replace('wait: 1s', 'wait: 1h'),
+    );
+    expect(found.map((line) => line.split(': ')[1])).toEqual([
+      'applications.ta.kind',
+      'services.rpmb.steps[0].wait',
+      'clients.one.steps[1].wait',
+    ]);
+  });
+
+  it.each(['', 'hello', '[]', '3', 'null'])('is a mapping, not %j', (text) => {
+    expect(problems(text)).toEqual([expect.stringContaining('it takes a scenario: a mapping with title, about,')]);
+  });
+
+  it('is refused when it expands without end, or is too long', () => {
+    const bomb = ['a: &a [x, x, x, x, x, x, x, x, x, x]'];
+    for (let level = 0; level < 8; level++) {
+      const [name, before] = [level + 1, level].map((index) => String.fromCharCode(97 + index));
+      bomb.push(`${name}: &${name} [${new Array(10).fill(`*${before}`).join(', ')}]`);
+    }
+    expect(problems(bomb.join('\n'))).toEqual([expect.stringContaining('not YAML')]);
+    expect(problems(' '.repeat(1_000_001))).toEqual([expect.stringContaining('1000001 characters, at most 1000000')]);
+  });
+});

@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { runScenario } from '../../src/scenario/run-scenario.js';
+import type { Scenario } from '../../src/scenario/scenario.js';
+import { parseScenario } from '../../src/scenario/scenario-file.js';
+import type { Outcome } from '../../src/scenario/scenario-result.js';
+
+const folder = resolve(import.meta.dirname, '../../scenarios');
+const shipped = (name: string): Scenario => parseScenario(readFileSync(resolve(folder, name), 'utf8'), name);
+
+/** What becomes of each under linux-6.7, patch-v6, linux-6.8 and hand-off. */
+const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
+  'rpmb-scmi-deadlock.yaml': ['deadlock', 'finished', 'finished', 'finished'],
+  'rpmb-scmi-no-system-session.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
+  'ffa-scmi-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'finished'],
+  'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
+  'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
+  'exhaustion-64-clients.yaml': ['starved', 'starved', 'starved', 'finished'],
+};
+
+describe('the scenarios of the package', () => {
+  it('are all listed here', () => {
+    expect(readdirSync(folder).sort()).toEqual(Object.keys(outcomes).sort());
+  });
+
+  it.each(
+    Object.entries(outcomes).flatMap(([name, expected]) =>
+      // The seed that is used when none is given, and two others: what they show is not a matter of luck.
+      [1, 2, 4_294_967_295].map((seed) => ({ name, seed, expected })),
+    ),
+  )('$name shows what it says, seed $seed', async ({ name, seed, expected }) => {
+    const { runs } = await runScenario(shipped(name), { seed });
+    expect(runs.map(({ queue }) => queue)).toEqual(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off']);
+    expect(runs.map(({ outcome }) => outcome)).toEqual(expected);
+  });
+});
+
+describe('the explanations', () => {
+  const explained = async (name: string, queue: 'linux-6.7' | 'patch-v6' | 'linux-6.8' | 'hand-off') =>
+    (await runScenario(shipped(name), { queues: [queue] })).runs[0]?.explanation.join('\n') ?? '';
+
+  it('name the circle: which calls hold which threads, what their RPCs wait for, and who sleeps why', async () => {
+    const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.7');
+    expect(text).toMatch(/^Call (\d+) \(scmi-voltage, voltage\) sleeps for want of a thread, and .* all 3 threads/);
+    const needed = /^Call (\d+)/.exec(text)?.[1];
+    expect(text).toContain(`its RPMB RPC needs call ${needed} (scmi-voltage, voltage)`);
+    for (const thread of [0, 1, 2])
+      expect(text).toMatch(new RegExp(`thread ${thread}: call \\d+ \\(storage \\d, write\\)`));
+    expect(text.match(/its RPMB RPC waits its turn behind call \d+/g)).toHaveLength(2);
+    expect(text).toMatch(/queue: .* when secure world answered ETHREAD_LIMIT/);
+    expect(text).toContain('no system sessions: no thread is kept for scmi-voltage and scmi-clock');
+  });
+
+  it('say how a reservation kept others from the deadlock', async () => {
+    const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.8');
+    expect(text).toContain('2 of 2 system sessions granted: one thread is kept for their calls.');
+    expect(text).toMatch(/\d+ of those calls came when every other thread was taken/);
+  });
+
+  it('say that nobody asked for a system session', async () => {
+    const text = await explained('rpmb-scmi-no-system-session.yaml', 'linux-6.8');
+    expect(text).toContain('Nobody asked for a system session');
+    expect(text).toContain('no thread is left to claim (free_thread_count 0, sys_thread_req_count 0)');
+  });
+
+  it('name a swallowed wake-up', async () => {
+    const text = await explained('thread-starvation.yaml', 'linux-6.8');
+    expect(text).toMatch(/Call \d+ \(watchdog, feed\) took [23][.\d]* s: it slept .* while a thread was free for it/);
+    expect(text).toMatch(
+      /when call \d+ \(key-derivation, derive\) returned, .* woke call \d+ \(bulk-encryption, encrypt\)/,
+    );
+  });
+
+  it('name the claim that lets nobody be woken', async () => {
+    const text = await explained('v6-permanent-hang.yaml', 'patch-v6');
+    expect(text).toMatch(/Call \d+ \(hello, say\) sleeps for ever beside 2 free threads/);
+    expect(text).toContain('(free_normal_thread_count 0, res_sys_thread_count 1)');
+  });
+
+  it('count who overtook', async () => {
+    expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} that came later were let in/);
+  });
+});
+
+describe('latency', () => {
+  it('of the slowest call stays near the median under hand-off, and far from it under Linux', async () => {
+    const { runs } = await runScenario(shipped('exhaustion-64-clients.yaml'), { queues: ['linux-6.8', 'hand-off'] });
+    const [linux, handOff] = runs.map(({ clients }) => clients[0]);
+    expect(linux?.calls).toBe(6400);
+    expect((linux?.max ?? 0) / (linux?.p50 ?? 1)).toBeGreaterThan(100);
+    expect((handOff?.max ?? 0) / (handOff?.p50 ?? 1)).toBeLessThan(5);
+  });
+});

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import type { ClientResult, RunResult, ScenarioResult } from '../../src/scenario/scenario-result.js';
+import { textReport } from '../../src/scenario/text-report.js';
+
+const run: RunResult = {
+  queue: 'linux-6.7',
+  outcome: 'deadlock',
+  explanation: ['Everybody waits:', `  thread 0: ${'for whoever waits '.repeat(6)}`.trimEnd()],
+  duration: 10,
+  clients: [
+    { name: 'one', system: false, calls: 3, unanswered: 1, late: 2, failed: 0, p50: 1, p99: 1500, max: 1500 },
+    { name: 'scmi', system: true, calls: 0, unanswered: 0, late: 0, failed: 0, p50: null, p99: null, max: null },
+  ],
+  systemSessions: { asked: 0, granted: 0 },
+  swallowedWakeUps: 0,
+  threads: [
+    [
+      { time: 0, use: 'free' },
+      { time: 3, use: 'secure' },
+      { time: 6, use: 'rpc' },
+    ],
+    [{ time: 0, use: 'free' }],
+  ],
+  asleep: [
+    { time: 4, calls: 1 },
+    { time: 6, calls: 2 },
+  ],
+};
+const result: ScenarioResult = {
+  title: 'A title',
+  about: 'Some words about it. '.repeat(8).trim(),
+  seed: 7,
+  runs: [run, { ...run, queue: 'hand-off', outcome: 'finished', clients: run.clients.slice(1) }],
+};
+
+describe('the report for a terminal', () => {
+  it.each([80, 100])('keeps to %d columns', (width) => {
+    for (const line of textReport(result, { width, colour: false }).split('\n'))
+      expect(line.length).toBeLessThanOrEqual(width);
+  });
+
+  it('gives remarks a line of their own where a name is long', () => {
+    const client = {
+      ...run.clients[0],
+      name: 'n'.repeat(32),
+      unanswered: 1000,
+      late: 100_000,
+      failed: 1000,
+    } as ClientResult;
+    const lines = textReport({ ...result, runs: [{ ...run, clients: [client] }] }, { width: 80, colour: false }).split(
+      '\n',
+    );
+    expect(lines).toContain('1000 unanswered, 100000 late, 1000 failed'.padStart(80));
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  it('has escape sequences only where colour is wanted', () => {
+    expect(textReport(result, { width: 80, colour: false })).not.toContain('\x1b');
+    expect(textReport(result, { width: 80, colour: true })).toContain('\x1b[31;1mDEADLOCK\x1b[0m');
+  });
+
+  it('shows each thread over time, what waits for ever a little beyond the end', () => {
+    const lines = textReport(result, { width: 72, colour: false }).split('\n');
+    const [thread] = lines.filter((line) => line.startsWith('  thread 0  '));
+    // 60 columns for 12 ms.
+    expect(thread).toBe(`  thread 0  ${'·'.repeat(15)}${'█'.repeat(15)}${'░'.repeat(30)}`);
+    expect(lines).toContain(`  asleep    ${' '.repeat(20)}${'▄'.repeat(10)}${'█'.repeat(30)}`);
+    expect(lines).toContain(`            0${'10 ms, then for ever'.padStart(59)}`);
+  });
+
+  it('ends a run that is through at its end', () => {
+    const lines = textReport({ ...result, runs: result.runs.slice(1) }, { width: 72, colour: false }).split('\n');
+    expect(lines).toContain(`  thread 0  ${'·'.repeat(18)}${'█'.repeat(18)}${'░'.repeat(24)}`);
+  });
+
+  it('marks what is free but for a moment', () => {
+    const changes = [
+      { time: 0, use: 'free' },
+      { time: 5, use: 'secure' },
+      { time: 5.01, use: 'free' },
+    ] as const;
+    const text = textReport(
+      { ...result, runs: [{ ...run, outcome: 'finished', clients: [], threads: [changes] }] },
+      { width: 72, colour: false },
+    );
+    expect(text).toContain(`  thread 0  ${'·'.repeat(30)}▁${'·'.repeat(29)}`);
+  });
+
+  it('has a table of the clients, and one line that compares the disciplines', () => {
+    const lines = textReport(result, { width: 80, colour: false }).split('\n');
+    expect(lines).toContain('  client   calls       p50       p99       max');
+    expect(lines).toContain('  one          3      1 ms     1.5 s     1.5 s  1 unanswered, 2 late');
+    expect(lines).toContain('  scmi         0         -         -         -');
+    expect(lines.at(-1)).toBe('linux-6.7 deadlock · hand-off finished');
+  });
+});

@@ -1,0 +1,177 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { smcRegisters } from '../../../src/protocol/conduit.js';
+import { Ffa, FfaError, readPartitionInfo, uuidWords, writeMemoryTransaction } from '../../../src/protocol/ffa.js';
+import { OpteeFfa, opteePartitionUuid } from '../../../src/protocol/optee-ffa.js';
+import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
+import { TeeResult } from '../../../src/protocol/tee-result.js';
+import { SimulatedWorld } from '../../../src/worlds/simulated/index.js';
+
+const transmit = 0x4000_0000;
+const receive = 0x4000_1000;
+const free = 0x4010_0000;
+const optee = 0x8001;
+
+let world: SimulatedWorld;
+beforeEach(() => {
+  world = new SimulatedWorld({ abi: 'ffa' });
+});
+
+type Words = readonly [number, ...number[]];
+const smc = async ([a0, ...more]: Words) => world.smc(smcRegisters(a0, ...more));
+const map = () => smc([Ffa.rxtxMap, transmit, receive, 1]);
+const direct = (service: number, ...more: number[]) => smc([Ffa.msgSendDirectReq, optee, 0, service, ...more]);
+
+/** FFA_MEM_SHARE of a descriptor that is changed first. */
+async function share(
+  ranges: readonly { base: number; size: number }[],
+  change: (bytes: Uint8Array, view: DataView) => void = () => {},
+  sender = 0,
+  receiver = optee,
+) {
+  const bytes = writeMemoryTransaction({ sender, receiver, ranges });
+  change(bytes, new DataView(bytes.buffer));
+  world.memory.window(transmit, bytes.length).set(bytes);
+  return smc([Ffa.memShare, bytes.length, bytes.length]);
+}
+const page = (index = 0) => ({ base: free + index * 4096, size: 4096 });
+
+describe('the partition manager', () => {
+  it('describes OP-TEE’s partition in the receive mailbox, once until it is released', async () => {
+    await map();
+    const words = uuidWords(opteePartitionUuid);
+    expect(await smc([Ffa.partitionInfoGet, ...words])).toMatchObject({ a0: Ffa.success, a2: 1, a3: 24 });
+    const info = readPartitionInfo(world.memory.window(receive, 24));
+    expect(info).toEqual({ id: optee, receivesDirectRequests: true });
+    expect(await smc([Ffa.partitionInfoGet, ...words])).toMatchObject({ a0: Ffa.error, a2: FfaError.busy });
+    expect((await smc([Ffa.rxRelease])).a0).toBe(Ffa.success);
+    expect((await smc([Ffa.partitionInfoGet, ...words])).a0).toBe(Ffa.success);
+  });
+
+  it('gives shared memory back to its owner once OP-TEE has no more use for it, and only once', async () => {
+    await map();
+    const shared = await share([page()]);
+    expect(shared.a0).toBe(Ffa.success);
+    expect(shared.a3).toBeGreaterThan(0);
+    // OP-TEE looks at it: from here on it has retrieved it.
+    world.memory.window(free, 4096).fill(0xff);
+    expect((await direct(OpteeFfa.yieldingCallWithArg, shared.a2, shared.a3)).a3).toBe(FfaError.invalidParameters);
+    const reclaim = () => smc([Ffa.memReclaim, shared.a2, shared.a3]);
+    expect(await reclaim()).toMatchObject({ a0: Ffa.error, a2: FfaError.denied });
+    expect((await direct(OpteeFfa.unregisterShm, shared.a2, shared.a3)).a3).toBe(0);
+    expect((await reclaim()).a0).toBe(Ffa.success);
+    expect(await reclaim()).toMatchObject({ a0: Ffa.error, a2: FfaError.invalidParameters });
+    expect(world.ffaShareCount).toBe(0);
+  });
+
+  it('takes a descriptor in pieces', async () => {
+    await map();
+    const ranges = Array.from({ length: 300 }, (_, index) => page(2 * index));
+    const bytes = writeMemoryTransaction({ sender: 0, receiver: optee, ranges });
+    world.memory.window(transmit, 4096).set(bytes.subarray(0, 4096));
+    const first = await smc([Ffa.memShare, bytes.length, 4096]);
+    expect(first).toMatchObject({ a0: Ffa.memFragRx, a3: 4096 });
+    world.memory.window(transmit, bytes.length - 4096).set(bytes.subarray(4096));
+    const second = await smc([Ffa.memFragTx, first.a1, first.a2, bytes.length - 4096]);
+    expect(second).toMatchObject({ a0: Ffa.success, a2: first.a1, a3: first.a2 });
+    expect(world.ffaShareCount).toBe(1);
+  });
+
+  it('answers yielding calls beyond its threads with BUSY, and keeps the rest of OP-TEE at hand', async () => {
+    world = new SimulatedWorld({ abi: 'ffa', threads: 1, faults: { threadsMissing: 1 } });
+    await map();
+    const shared = await share([page()]);
+    expect((await direct(OpteeFfa.yieldingCallWithArg, shared.a2, shared.a3)).a3).toBe(TeeResult.ERROR_BUSY);
+    expect((await direct(OpteeFfa.getApiVersion)).a3).toBe(1);
+  });
+
+  const refused: readonly [string, Words, number][] = [
+    ['an unknown function', [0x8400_00ff], FfaError.notSupported],
+    ['an SMC of raw OP-TEE', [OpteeSmc.callsUid], FfaError.notSupported],
+    ['a yielding SMC of raw OP-TEE', [OpteeSmc.callWithArg, 0, free], FfaError.notSupported],
+    ['mailboxes twice', [Ffa.rxtxMap, free, free + 4096, 1], FfaError.denied],
+    ['a partition nobody has', [Ffa.partitionInfoGet, 1, 2, 3, 4], FfaError.invalidParameters],
+    ['releasing an empty mailbox', [Ffa.rxRelease], FfaError.denied],
+    ['a message from another endpoint', [Ffa.msgSendDirectReq, 0x0007_8001, 0, 0], FfaError.invalidParameters],
+    ['a message to another partition', [Ffa.msgSendDirectReq, 0x8002, 0, 0], FfaError.invalidParameters],
+    ['a framework message', [Ffa.msgSendDirectReq, optee, 0x8000_0000, 0], FfaError.invalidParameters],
+    ['a descriptor larger than the mailbox', [Ffa.memShare, 8192, 8192], FfaError.invalidParameters],
+    ['a descriptor longer than announced', [Ffa.memShare, 48, 96], FfaError.invalidParameters],
+    ['an empty descriptor', [Ffa.memShare, 0, 0], FfaError.invalidParameters],
+    ['a descriptor of gigabytes', [Ffa.memShare, 0xffff_ffff, 4096], FfaError.noMemory],
+    ['a piece of no transaction', [Ffa.memFragTx, 1, 1, 64], FfaError.invalidParameters],
+    ['reclaiming an unknown handle', [Ffa.memReclaim, 77, 0], FfaError.invalidParameters],
+    ['a bitmap for another endpoint', [Ffa.notificationBitmapCreate, 5, 1], FfaError.invalidParameters],
+    ['binding before there is a bitmap', [Ffa.notificationBind, 0x8001_0000, 0, 1], FfaError.invalidParameters],
+    ['fetching before there is a bitmap', [Ffa.notificationGet, 0, 1], FfaError.invalidParameters],
+  ];
+  it.each(refused)('refuses %s', async (_, words, code) => {
+    await map();
+    expect(await smc(words)).toMatchObject({ a0: Ffa.error, a2: code });
+    expect(world.ffaShareCount).toBe(0);
+  });
+
+  const mailboxes: readonly [string, Words][] = [
+    ['unaligned', [Ffa.rxtxMap, transmit + 8, receive, 1]],
+    ['outside memory', [Ffa.rxtxMap, 0x1000, receive, 1]],
+    ['over each other', [Ffa.rxtxMap, transmit, receive, 2]],
+    ['of no size', [Ffa.rxtxMap, transmit, receive, 0]],
+  ];
+  it.each(mailboxes)('refuses mailboxes %s', async (_, words) => {
+    expect(await smc(words)).toMatchObject({ a0: Ffa.error, a2: FfaError.invalidParameters });
+  });
+
+  it('refuses memory before there are mailboxes', async () => {
+    expect(await share([page()])).toMatchObject({ a0: Ffa.error, a2: FfaError.invalidParameters });
+  });
+
+  const transactions: readonly [string, () => ReturnType<typeof share>, number][] = [
+    ['of another sender', () => share([page()], undefined, 3), FfaError.invalidParameters],
+    ['with another receiver', () => share([page()], undefined, 0, 0x8002), FfaError.invalidParameters],
+    ['of memory that is not there', () => share([{ base: 0x8000_0000, size: 4096 }]), FfaError.denied],
+    ['of half pages', () => share([{ base: free + 100, size: 4096 }]), FfaError.invalidParameters],
+    ['of one page twice', () => share([page(), page()]), FfaError.denied],
+    ['of nothing', () => share([]), FfaError.invalidParameters],
+    ['with two receivers', () => share([page()], (_, view) => view.setUint32(28, 2, true)), FfaError.invalidParameters],
+    [
+      'with a count that lies',
+      () => share([page()], (_, view) => view.setUint32(68, 9, true)),
+      FfaError.invalidParameters,
+    ],
+    [
+      'with a page count that lies',
+      () => share([page()], (_, view) => view.setUint32(64, 9, true)),
+      FfaError.invalidParameters,
+    ],
+    [
+      'with its ranges elsewhere',
+      () => share([page()], (_, view) => view.setUint32(52, 0xffff_fff0, true)),
+      FfaError.invalidParameters,
+    ],
+    [
+      'with its receiver elsewhere',
+      () => share([page()], (_, view) => view.setUint32(32, 0xffff_fff0, true)),
+      FfaError.invalidParameters,
+    ],
+    [
+      'of an address of 64 bits',
+      () => share([page()], (_, view) => view.setUint32(84, 0xffff_ffff, true)),
+      FfaError.denied,
+    ],
+  ];
+  it.each(transactions)('refuses a transaction %s', async (_, transaction, code) => {
+    await map();
+    expect(await transaction()).toMatchObject({ a0: Ffa.error, a2: code });
+    expect(world.ffaShareCount).toBe(0);
+  });
+
+  it('refuses to share a page that is shared', async () => {
+    await map();
+    await share([page(1)]);
+    expect(await share([page(0), page(1)])).toMatchObject({ a0: Ffa.error, a2: FfaError.denied });
+  });
+
+  it('refuses to resume what does not wait', async () => {
+    expect((await direct(OpteeFfa.yieldingCallResume, 0, 0, 0, 0)).a3).toBe(TeeResult.ERROR_BAD_PARAMETERS);
+    expect((await direct(OpteeFfa.yieldingCallResume, 0, 0, 0, 99)).a3).toBe(TeeResult.ERROR_BAD_PARAMETERS);
+  });
+});
