@@ -10,12 +10,14 @@ import { addRunCommand } from './run.js';
 import { addServeCommand } from './serve.js';
 import { addTopCommand } from './top.js';
 import { addTraceCommand } from './trace.js';
+import { addViewCommand } from './view.js';
 import { addXtestCommand } from './xtest.js';
 
 const program = new Command('normalworld').description('The OP-TEE driver of Linux in TypeScript');
 addRunCommand(program);
 addExploreCommand(program);
 addReplayCommand(program);
+addViewCommand(program);
 addTraceCommand(program);
 addTopCommand(program);
 addConformCommand(program);

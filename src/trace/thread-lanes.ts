@@ -6,7 +6,9 @@ import type { Timeline } from './timeline.js';
  * @returns the number of threads.
  */
 export function assignThreads(timeline: Timeline): number {
-  const { callThread, callThreadKnown, callEntered, callEnd, callCount } = timeline;
+  const { callThread, callThreadKnown, callEntered, callCount } = timeline;
+  // By record, not by time: in virtual time much happens at once.
+  const { callEnteredRecord: entered, callEndRecord: ended } = timeline;
   let threads = timeline.table.subject.threads ?? 0;
   const known: number[][] = [];
   for (let call = 0; call < callCount; call++) {
@@ -17,28 +19,28 @@ export function assignThreads(timeline: Timeline): number {
     known[thread]?.push(call);
   }
   // Calls that begin earlier may enter later.
-  for (const calls of known) calls.sort((a, b) => callEntered.at(a) - callEntered.at(b));
+  for (const calls of known) calls.sort((a, b) => entered.at(a) - entered.at(b));
   const unknown: number[] = [];
   for (let call = 0; call < callCount; call++)
     if (callThreadKnown.at(call) === 0 && !Number.isNaN(callEntered.at(call))) unknown.push(call);
-  unknown.sort((a, b) => callEntered.at(a) - callEntered.at(b) || a - b);
+  unknown.sort((a, b) => entered.at(a) - entered.at(b));
 
   /** Until when each thread is taken by a call that was given it here. */
   const takenUntil: number[] = [];
   /** The next call of each thread that was recorded there. */
   const next: number[] = [];
   for (const call of unknown) {
-    const start = callEntered.at(call);
-    const end = callEnd.at(call);
+    const start = entered.at(call);
+    const end = ended.at(call);
     let thread = 0;
     for (; ; thread++) {
-      if ((takenUntil[thread] ?? Number.NEGATIVE_INFINITY) > start) continue;
+      if ((takenUntil[thread] ?? 0) > start) continue;
       const calls = known[thread] ?? [];
       let index = next[thread] ?? 0;
-      while (index < calls.length && callEnd.at(calls[index] ?? 0) <= start) index++;
+      while (index < calls.length && ended.at(calls[index] ?? 0) <= start) index++;
       next[thread] = index;
       const following = calls[index];
-      if (following === undefined || callEntered.at(following) >= end) break;
+      if (following === undefined || entered.at(following) >= end) break;
     }
     takenUntil[thread] = end;
     callThread.set(call, thread);

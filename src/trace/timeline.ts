@@ -72,8 +72,9 @@ export class Timeline {
   readonly callThread = int32Column();
   /** 1: the thread was recorded. */
   readonly callThreadKnown = uint8Column();
-  /** From its first entry that was not refused. */
+  /** From its first entry that was not refused: time, NaN when it never entered; and record. */
   readonly callEntered = float64Column();
+  readonly callEnteredRecord = uint32Column();
 
   readonly segmentCall = uint32Column();
   readonly segmentState = uint8Column();
@@ -87,6 +88,8 @@ export class Timeline {
   readonly wakeUps: WakeUp[] = [];
   /** Records of ETHREAD_LIMIT. */
   readonly threadLimits: number[] = [];
+  /** By the same index: the call. */
+  readonly threadLimitCalls: number[] = [];
   /** Records that are not of a call: console lines, faults, marks, violations, panics, notifications. */
   readonly notes: number[] = [];
   /** Threads seen or announced. */
@@ -217,6 +220,7 @@ export class Timeline {
         } else {
           if (table.a(record) === OpteeSmcReturn.ethreadLimit) {
             this.threadLimits.push(record);
+            this.threadLimitCalls.push(call);
             this.callEntered.set(call, Number.NaN);
           }
           this.enter(call, CallState.door, time, record);
@@ -262,6 +266,7 @@ export class Timeline {
     this.callThread.push(-1);
     this.callThreadKnown.push(0);
     this.callEntered.push(Number.NaN);
+    this.callEnteredRecord.push(unfinished);
     this.lastSegment.push(-1);
     this.open.set(number, call);
     if (table.c(record) === 0) this.enter(call, CallState.door, time, record);
@@ -269,7 +274,10 @@ export class Timeline {
   }
 
   private enterSecureWorld(call: number, time: number, record: number): void {
-    if (Number.isNaN(this.callEntered.at(call))) this.callEntered.set(call, time);
+    if (Number.isNaN(this.callEntered.at(call))) {
+      this.callEntered.set(call, time);
+      this.callEnteredRecord.set(call, record);
+    }
     this.enter(call, CallState.secure, time, record);
   }
 

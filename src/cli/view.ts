@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { viewerPage } from '../trace/node/viewer-page.js';
+import { badUsage, readTraceOrSayWhy } from './read-trace.js';
+
+interface ViewOptions {
+  readonly out?: string;
+  readonly port: string;
+  readonly open: boolean;
+}
+
+export function addViewCommand(program: Command): void {
+  program
+    .command('view')
+    .summary('look at a trace, or at two, one above the other')
+    .description(
+      'Shows traces in a page: threads, clients and queue as lanes, calls as bars, arrows for who woke whom. Serves it on ' +
+        '127.0.0.1 until Ctrl-C, or writes it as one file that can be mailed.',
+    )
+    .argument('<file...>', 'one trace (.nwt), or two to compare')
+    .option('-o, --out <file.html>', 'write the page instead of serving it')
+    .option('-p, --port <number>', 'port on 127.0.0.1; 0: any that is free', '0')
+    .option('--no-open', 'do not open a browser')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  ended by Ctrl-C, or the page is written
+  2  bad usage, or a file that cannot be read or written
+
+Examples:
+  $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --trace out.nwt
+  $ normalworld view out.linux-6.7.nwt out.hand-off.nwt
+  $ normalworld view out.linux-6.7.nwt --out deadlock.html`,
+    )
+    .action(view);
+}
+
+async function view(paths: string[], { out, port, open }: ViewOptions): Promise<void> {
+  const portNumber = Number(port);
+  if (paths.length > 2 || !/^\d+$/.test(port) || portNumber > 65535) {
+    console.error(paths.length > 2 ? 'error: at most two traces' : `error: --port ${port}: it is 0 to 65535`);
+    process.exitCode = badUsage;
+    return;
+  }
+  const traces = [];
+  for (const path of paths) {
+    // Read here too, so that damage is told on the terminal, where somebody looks now.
+    if ((await readTraceOrSayWhy(path)) === undefined) return;
+    traces.push({ name: basename(path), bytes: readFileSync(path) });
+  }
+  const page = viewerPage(traces);
+  if (out !== undefined) {
+    try {
+      writeFileSync(out, page);
+    } catch (error) {
+      console.error(error instanceof Error ? error.message : String(error));
+      process.exitCode = badUsage;
+    }
+    return;
+  }
+  const server = createServer((request, response) => {
+    const known = request.url === '/';
+    response.writeHead(known ? 200 : 404, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
+    response.end(known ? page : 'not found');
+  });
+  server.on('error', (error) => {
+    console.error(error.message);
+    process.exitCode = badUsage;
+  });
+  server.listen(portNumber, '127.0.0.1', () => {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    console.log(`${url}  (Ctrl-C ends)`);
+    if (open && process.stdout.isTTY) openBrowser(url);
+  });
+  process.once('SIGINT', () => {
+    server.close();
+    server.closeAllConnections();
+  });
+}
+
+/** Best effort: the address is on the terminal. */
+function openBrowser(url: string): void {
+  const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
+  spawn(program, [url], { stdio: 'ignore', detached: true })
+    .on('error', () => undefined)
+    .unref();
+}

@@ -1,0 +1,221 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { viewerPage } from '../../dist/trace/node/index.js';
+import type { Session } from '../../src/index.js';
+import { encodeEvent, MemoryRecorder, type TraceTable } from '../../src/trace/index.js';
+import { recorded, sleeperUuid } from '../trace/record.js';
+
+const executablePath = '/usr/bin/chromium';
+const template = join(import.meta.dirname, '../../dist/viewer/index.html');
+const missing = [executablePath, template].filter((path) => !existsSync(path));
+if (missing.length > 0) console.log(`the timeline page is not tested: ${missing.join(', ')} is not there`);
+
+/** A file again, from what was read of one. */
+function bytesOf(table: TraceTable): Uint8Array {
+  const recorder = new MemoryRecorder({ maxBytes: 2 ** 28 });
+  recorder.describe(table.subject);
+  for (const event of table.events()) encodeEvent(recorder, event.time, event);
+  return recorder.toBytes();
+}
+
+const contended = async (queue: 'linux-6.8' | 'hand-off') =>
+  bytesOf(
+    await recorded({ queue }, async (tee) => {
+      const sessions: Session[] = [];
+      for (const label of ['alice', 'bob', 'carol'])
+        sessions.push(await tee.openContext({ label }).openSession(sleeperUuid));
+      await Promise.all([10, 30, 1].map((time, index) => sessions[index]?.invoke(time)));
+      tee.trace.mark('everybody is back');
+    }),
+  );
+
+/** Calls of eight clients on four threads, a million events in all. */
+function million(): Uint8Array {
+  const recorder = new MemoryRecorder({ maxBytes: 2 ** 28 });
+  recorder.describe({ world: 'simulated', queue: 'hand-off', threads: 4, clock: 'machine' });
+  for (let call = 1; call <= 125_000; call++) {
+    const at = (step: number) => call * 0.01 + step * 0.004;
+    const put = (step: number, event: Parameters<typeof encodeEvent>[2]) => encodeEvent(recorder, at(step), event);
+    put(0, { type: 'call-begin', call, context: `client ${call % 8}`, purpose: 'invoke', session: 1, system: false });
+    put(1, { type: 'queue-sleep', call, limit: false });
+    put(1, { type: 'queue-wake', call, by: 0, asleep: true });
+    put(1, { type: 'world-enter', call, function: 0x3200_0013 });
+    put(1, { type: 'world-exit', call, a0: 0xffff_0005, thread: call % 4 });
+    put(1, { type: 'rpc-begin', call, command: 2 });
+    put(1, { type: 'world-enter', call, function: 0x3200_0003 });
+    put(1, { type: 'call-end', call, smcReturn: 0 });
+  }
+  return recorder.toBytes();
+}
+
+describe.skipIf(missing.length > 0)('the timeline page', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-viewer-'));
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  });
+  afterEach(() => page?.close());
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function open(...traces: Uint8Array[]): Promise<string[]> {
+    const file = join(folder, 'page.html');
+    writeFileSync(file, viewerPage(traces.map((bytes, index) => ({ name: `trace "${index + 1}".nwt`, bytes }))));
+    page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    await page.goto(pathToFileURL(file).href);
+    await page.waitForSelector(traces.length > 0 ? 'html[data-ready]' : '#drop input', { state: 'attached' });
+    return errors;
+  }
+  const panel = () => page.locator('#panel').innerText();
+
+  it('draws lanes in their colours, and says what is going on at the end', async () => {
+    const errors = await open(await contended('hand-off'));
+    expect(await coloursOf(page)).toEqual(expect.arrayContaining(['secure', 'rpc', 'queue']));
+    expect(await panel()).toMatch(/ASLEEP IN THE QUEUE: 0/);
+    expect(await page.locator('h1').innerText()).toContain('hand-off');
+    expect(errors).toEqual([]);
+  });
+
+  it('steps through the events by keys and tells each', async () => {
+    await open(await contended('hand-off'));
+    await page.locator('#stage').focus();
+    const said = new Set<string>();
+    for (let step = 0; step < 16; step++) {
+      await page.keyboard.press('[');
+      said.add(await page.locator('#status').innerText());
+    }
+    expect([...said].join('\n')).toMatch(
+      /enters secure world[\s\S]*woken, by call|woken, by call[\s\S]*enters secure world/,
+    );
+    await expect.poll(panel).toMatch(/bob|alice|carol/);
+  });
+
+  it('chooses a call by keys, shows what it went through, and zooms to it', async () => {
+    await open(await contended('hand-off'));
+    await page.locator('#stage').focus();
+    await page.keyboard.press('0');
+    for (let lane = 0; lane < 6; lane++) await page.keyboard.press('ArrowDown');
+    expect(await page.locator('#status').innerText()).toMatch(/^carol/);
+    await page.keyboard.press('p');
+    expect(await page.locator('#status').innerText()).toMatch(/^Call \d+ of carol, invoke.*asleep in the queue 10/);
+    await expect.poll(panel).toMatch(/Call #\d+ of carol[\s\S]*asleep in the queue[\s\S]*from alice/);
+    const before = await page.locator('#canvas').screenshot();
+    await page.keyboard.press('Enter');
+    await page.waitForTimeout(50);
+    expect(before.equals(await page.locator('#canvas').screenshot())).toBe(false);
+  });
+
+  it('finds calls, and shows them as a table', async () => {
+    await open(await contended('linux-6.8'));
+    await page.keyboard.press('/');
+    await page.keyboard.type('carol');
+    await expect.poll(() => page.locator('#match-count').innerText()).toBe('2 matches');
+    await page.keyboard.press('Enter');
+    await expect.poll(panel).toContain('of carol');
+    await page.getByRole('button', { name: 'Table' }).click();
+    const rows = page.locator('#table tbody tr');
+    expect(await rows.count()).toBe(2);
+    expect(await rows.nth(1).innerText()).toMatch(/carol\s+invoke/);
+    await rows.nth(1).getByRole('button').click();
+    await expect.poll(panel).toContain('Call #');
+  });
+
+  it('zooms by wheel at the pointer, and back', async () => {
+    await open(await contended('hand-off'));
+    const whole = await page.locator('#canvas').screenshot();
+    await page.mouse.move(700, 300);
+    await page.mouse.wheel(0, -600);
+    await page.waitForTimeout(50);
+    expect(whole.equals(await page.locator('#canvas').screenshot())).toBe(false);
+    await page.getByRole('button', { name: 'Fit' }).click();
+    await page.mouse.move(700, 690);
+    await page.waitForTimeout(50);
+    expect(await coloursOf(page)).toContain('rpc');
+  });
+
+  it('shows two runs one above the other, and a wake-up for nobody in one of them only', async () => {
+    const errors = await open(await contended('linux-6.8'), await contended('hand-off'));
+    expect(await page.locator('#panel h2').allInnerTexts()).toEqual(['linux-6.8', 'hand-off']);
+    expect(await panel()).toMatch(/Wake-ups for nobody so far\s+1[\s\S]*Wake-ups for nobody so far\s+0/);
+    expect(errors).toEqual([]);
+  });
+
+  it('follows the colour scheme', async () => {
+    await open(await contended('hand-off'));
+    const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = await background();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    expect(await background()).not.toBe(light);
+    expect(await coloursOf(page)).toContain('rpc');
+  });
+
+  it('moves a million events without stutter', async () => {
+    const errors = await open(million());
+    const frames = await page.evaluate(async () => {
+      const stage = document.querySelector<HTMLElement>('#canvas');
+      const times: number[] = [];
+      for (let step = 0; step < 60; step++) {
+        stage?.dispatchEvent(
+          new WheelEvent('wheel', {
+            deltaY: step < 40 ? -180 : 400,
+            clientX: 600,
+            clientY: 300,
+            bubbles: true,
+            cancelable: true,
+          }),
+        );
+        const start = performance.now();
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+        times.push((performance.now() - start) / 2);
+      }
+      return times.sort((a, b) => a - b);
+    });
+    // Software rendering on a busy machine: a frame on a desk takes a fraction of this.
+    expect(frames[Math.floor(frames.length / 2)]).toBeLessThan(60);
+    expect(errors).toEqual([]);
+  });
+
+  it('asks for a file when there is no trace in it, and takes one', async () => {
+    await open();
+    const chosen = join(folder, 'chosen.nwt');
+    writeFileSync(chosen, 'no trace at all, but long enough to be one');
+    await page.setInputFiles('#files', chosen);
+    await expect.poll(() => page.locator('#drop-error').innerText()).toContain('no trace');
+    writeFileSync(chosen, await contended('hand-off'));
+    await page.setInputFiles('#files', []);
+    await page.setInputFiles('#files', chosen);
+    await expect.poll(panel).toContain('hand-off');
+  });
+});
+
+/** Which states are to be seen, by their colour. */
+function coloursOf(page: Page): Promise<string[]> {
+  return page.evaluate(async () => {
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    const canvas = document.querySelector<HTMLCanvasElement>('#canvas');
+    const context = canvas?.getContext('2d');
+    if (canvas === null || context === null || context === undefined) return [];
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const style = getComputedStyle(document.documentElement);
+    return ['secure', 'rpc', 'queue'].filter((name) => {
+      const hex = style.getPropertyValue(`--${name}`).trim();
+      const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
+      for (let at = 0; at < data.length; at += 4)
+        if (data[at] === red && data[at + 1] === green && data[at + 2] === blue) return true;
+      return false;
+    });
+  });
+}

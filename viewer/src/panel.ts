@@ -1,0 +1,183 @@
+import { CallState, EventKind, flagBit, kindMask } from '../../src/trace/index.js';
+import { lowerBound } from './bounds.js';
+import type { Run } from './run.js';
+import { doing, duration, purpose, sentence } from './words.js';
+
+type Child = Node | string;
+
+/** An element with its children. */
+export function element(tag: string, attributes: Readonly<Record<string, string>>, ...children: Child[]): HTMLElement {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** What a run is like right after a record: threads, queue, counters. */
+export function statePanel(run: Run, record: number): HTMLElement {
+  const { timeline, table } = run;
+  const section = element('section', {}, element('h2', {}, run.table.subject.queue ?? run.name));
+  if (record < 0) {
+    section.append(element('p', { class: 'event' }, 'Nothing has happened yet.'));
+    return section;
+  }
+  const time = table.time(record);
+  const events = table.eventsAt(record).map(sentence).join('; ');
+  section.append(
+    element('div', {}, `${duration(time - timeline.begin)} · event ${record + 1} of ${table.length}`),
+    element('div', { class: 'event' }, events),
+  );
+  const open = timeline.stateAfter(record);
+  const row = (state: number, ...children: Child[]) => {
+    const chip = element('i', { 'aria-hidden': 'true' });
+    chip.style.background = `var(--${stateVariables[state as keyof typeof stateVariables]})`;
+    return element('li', {}, chip, element('div', {}, ...children));
+  };
+  const holders = open.filter(
+    ({ call, state, startRecord }) =>
+      (state === CallState.secure || state === CallState.rpc) && startRecord >= timeline.callEnteredRecord.at(call),
+  );
+  const threads = element('ul', {});
+  for (let thread = 0; thread < timeline.threads; thread++) {
+    const segment = holders.find(({ call }) => timeline.callThread.at(call) === thread);
+    threads.append(
+      segment === undefined
+        ? row(CallState.door, `${thread} `, element('span', {}, 'free'))
+        : row(
+            segment.state,
+            `${thread} ${timeline.clientOf(segment.call)} `,
+            element('span', {}, `${doing(segment)}, ${duration(time - segment.start)}`),
+          ),
+    );
+  }
+  section.append(element('h3', {}, 'Threads of secure world'), threads);
+  const asleep = open.filter(({ state }) => state === CallState.queue).sort((a, b) => a.startRecord - b.startRecord);
+  const queue = element('ol', {});
+  for (const segment of asleep.slice(0, 30)) {
+    const system = timeline.callSystem.at(segment.call) === 1 ? [element('span', { class: 'badge' }, 'system')] : [];
+    queue.append(
+      row(
+        CallState.queue,
+        `${timeline.clientOf(segment.call)} `,
+        element('span', {}, `#${timeline.callNumber.at(segment.call)}, ${duration(time - segment.start)} `),
+        ...system,
+      ),
+    );
+  }
+  if (asleep.length > 30) queue.append(element('li', {}, `and ${asleep.length - 30} more`));
+  if (asleep.length === 0) queue.append(element('li', {}, element('span', {}, 'nobody')));
+  section.append(
+    element('h3', {}, `Asleep in the queue: ${asleep.length}`),
+    queue,
+    counters(run, record, open.length, holders.length),
+  );
+  return section;
+}
+
+const stateVariables = {
+  [CallState.door]: 'door',
+  [CallState.queue]: 'queue',
+  [CallState.secure]: 'secure',
+  [CallState.rpc]: 'rpc',
+} as const;
+
+function counters(run: Run, record: number, open: number, inFlight: number): HTMLElement {
+  const { timeline } = run;
+  const upTo = (records: readonly number[]) => lowerBound(records, record + 1);
+  const table = element('table', {});
+  const row = (name: string, value: number, bad = false) =>
+    table.append(
+      element(
+        'tr',
+        {},
+        element('td', {}, name),
+        element('td', bad && value > 0 ? { class: 'bad' } : {}, String(value)),
+      ),
+    );
+  row('Open calls', open);
+  row('Holding a thread', inFlight);
+  row('System sessions', systemSessions(run, record));
+  row('ETHREAD_LIMIT so far', upTo(timeline.threadLimits), true);
+  row('Wake-ups for nobody so far', upTo(run.unusedWakeUps), true);
+  const box = element('div', {}, element('h3', {}, 'Counters'), table);
+  return box;
+}
+
+/** Sessions that were granted a reserved thread and are open. */
+function systemSessions({ table, systemSessions: records }: Run, record: number): number {
+  const sessions = new Set<number>();
+  for (const each of records) {
+    if (each > record) break;
+    const kind = table.kind(each);
+    if ((kind & kindMask) === EventKind.sessionClose) sessions.delete(table.a(each));
+    else if ((kind & flagBit) !== 0) sessions.add(table.a(each));
+  }
+  return sessions.size;
+}
+
+/** What became of a call. */
+export function callPanel(run: Run, call: number): HTMLElement {
+  const { timeline } = run;
+  const session = timeline.callSession.at(call);
+  const uuid = timeline.sessionUuid.get(session);
+  const thread = timeline.callThread.at(call);
+  const unfinished = timeline.isUnfinished(call);
+  const list = element('ol', {});
+  let count = 0;
+  for (const segment of timeline.segmentsOf(call)) {
+    if (++count > 60) continue;
+    const chip = element('i', { 'aria-hidden': 'true' });
+    chip.style.background = `var(--${stateVariables[segment.state as keyof typeof stateVariables]})`;
+    const ends = segment.endRecord > run.table.length ? ', to the end' : '';
+    list.append(
+      element(
+        'li',
+        {},
+        chip,
+        element(
+          'div',
+          {},
+          `${doing(segment)} `,
+          element('span', {}, `${duration(segment.end - segment.start)}${ends}`),
+        ),
+      ),
+    );
+  }
+  if (count > 60) list.append(element('li', {}, `and ${count - 60} more`));
+  const wakes = timeline.wakeUps.filter((wake) => wake.call === call || wake.by === call);
+  const wakeList = element('ul', {});
+  for (const wake of wakes.slice(0, 12)) {
+    const other = wake.call === call ? wake.by : wake.call;
+    const name = other < 0 ? 'nobody that is known' : `${timeline.clientOf(other)} #${timeline.callNumber.at(other)}`;
+    const way = wake.call === call ? 'from' : 'to';
+    wakeList.append(
+      element(
+        'li',
+        wake.unused ? { class: 'bad' } : {},
+        `${way} ${name}${wake.unused ? ', but it was not asleep' : ''}`,
+      ),
+    );
+  }
+  return element(
+    'section',
+    {},
+    element('h2', {}, `Call #${timeline.callNumber.at(call)} of ${timeline.clientOf(call)}`),
+    element('div', {}, purpose(run, call), timeline.callSystem.at(call) === 1 ? ', system' : ''),
+    ...(uuid === undefined ? [] : [element('div', { class: 'event' }, uuid)]),
+    element(
+      'div',
+      unfinished ? { class: 'bad' } : {},
+      `${duration(timeline.callEnd.at(call) - timeline.callBegin.at(call))}${unfinished ? ', and has not ended' : ''}`,
+    ),
+    element(
+      'div',
+      { class: 'event' },
+      thread < 0
+        ? 'it never held a thread'
+        : `thread ${thread}${timeline.callThreadKnown.at(call) === 1 ? '' : ' (inferred)'}`,
+    ),
+    element('h3', {}, 'What it went through'),
+    list,
+    ...(wakes.length === 0 ? [] : [element('h3', {}, 'Wake-ups'), wakeList]),
+  );
+}

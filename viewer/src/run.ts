@@ -1,0 +1,157 @@
+import { clientRows } from '../../src/trace/client-rows.js';
+import { CallState, EventKind, kindMask, Timeline, type TraceTable } from '../../src/trace/index.js';
+import { StepChart } from './step-chart.js';
+
+export type Axis = 'time' | 'order';
+
+export interface Lane {
+  readonly run: Run;
+  readonly kind: 'title' | 'notes' | 'queue' | 'thread' | 'client';
+  readonly label: string;
+  readonly height: number;
+  /** Segments that lie in it, by index, beside each other and in order. */
+  readonly segments: Uint32Array;
+  /** A client's second row and further ones carry no label. */
+  readonly continued: boolean;
+}
+
+const laneHeight = { title: 30, notes: 20, queue: 40, thread: 26, client: 22 } as const;
+const noSegments = new Uint32Array(0);
+
+/** A trace, ready to be drawn. */
+export class Run {
+  readonly timeline: Timeline;
+  readonly lanes: readonly Lane[];
+  readonly asleep: StepChart;
+  /** By call: the index in `lanes` of the client's row. */
+  readonly laneOfCall: Uint32Array;
+  /** Records of wake-ups that nobody could use, and of system sessions and the ends of sessions. */
+  readonly unusedWakeUps: readonly number[];
+  readonly systemSessions: readonly number[];
+  private readonly threadLane: number[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly table: TraceTable,
+  ) {
+    this.timeline = new Timeline(table);
+    this.asleep = new StepChart(this.timeline);
+    const { timeline } = this;
+    this.unusedWakeUps = timeline.wakeUps.filter(({ unused }) => unused).map(({ record }) => record);
+    this.systemSessions = Array.from({ length: table.length }, (_, record) => record).filter((record) => {
+      const kind = table.kind(record) & kindMask;
+      return kind === EventKind.systemSession || kind === EventKind.sessionClose;
+    });
+    const lanes: Lane[] = [];
+    const add = (kind: Lane['kind'], label: string, segments: Uint32Array = noSegments, continued = false) =>
+      lanes.push({ run: this, kind, label, height: laneHeight[kind], segments, continued }) - 1;
+    add('title', this.title);
+    if (timeline.notes.length > 0) add('notes', 'console, faults, marks');
+    add('queue', 'asleep in queue');
+    const { row, rows } = clientRows(timeline);
+    const firstRow: number[] = [];
+    let rowCount = 0;
+    for (const count of rows) {
+      firstRow.push(rowCount);
+      rowCount += count;
+    }
+    const rowOf = (call: number) => (firstRow[timeline.callClient.at(call)] ?? 0) + (row[call] ?? 0);
+    const threadSegments = this.collect(timeline.threads, (segment) => {
+      const state = timeline.segmentState.at(segment);
+      const held = state === CallState.secure || state === CallState.rpc;
+      const call = timeline.segmentCall.at(segment);
+      // Refused by ETHREAD_LIMIT: it was in secure world, but on no thread.
+      const entered = timeline.segmentStartRecord.at(segment) >= timeline.callEnteredRecord.at(call);
+      return held && entered ? timeline.callThread.at(call) : -1;
+    });
+    for (let thread = 0; thread < timeline.threads; thread++)
+      this.threadLane.push(add('thread', `thread ${thread}`, threadSegments[thread]));
+    const rowSegments = this.collect(rowCount, (segment) => rowOf(timeline.segmentCall.at(segment)));
+    const laneOfRow: number[] = [];
+    timeline.clients.forEach((label, client) => {
+      for (let index = 0; index < (rows[client] ?? 0); index++)
+        laneOfRow.push(add('client', label, rowSegments[(firstRow[client] ?? 0) + index], index > 0));
+    });
+    this.laneOfCall = Uint32Array.from({ length: timeline.callCount }, (_, call) => laneOfRow[rowOf(call)] ?? 0);
+    this.lanes = lanes;
+  }
+
+  get title(): string {
+    const { title, world, queue } = this.table.subject;
+    return [queue ?? title ?? this.name, world, this.name].filter((part) => part !== undefined).join(' · ');
+  }
+
+  /** The lane of the thread that a call holds. */
+  laneOfThread(thread: number): number | undefined {
+    return this.threadLane[thread];
+  }
+
+  /** How long the axis is: milliseconds, or events. */
+  extent(axis: Axis): number {
+    return axis === 'time' ? this.timeline.end - this.timeline.begin : this.table.length;
+  }
+
+  start(segment: number, axis: Axis): number {
+    return axis === 'time'
+      ? this.timeline.segmentStart.at(segment) - this.timeline.begin
+      : this.timeline.segmentStartRecord.at(segment);
+  }
+
+  end(segment: number, axis: Axis): number {
+    return axis === 'time'
+      ? this.timeline.segmentEnd.at(segment) - this.timeline.begin
+      : Math.min(this.timeline.segmentEndRecord.at(segment), this.table.length);
+  }
+
+  /** Where a record lies on the axis. */
+  position(record: number, axis: Axis): number {
+    return axis === 'time' ? this.table.time(record) - this.timeline.begin : record;
+  }
+
+  /** The last record at or before a position; -1: none. */
+  recordAt(position: number, axis: Axis): number {
+    if (axis === 'order') return Math.min(Math.floor(position), this.table.length - 1);
+    const time = position + this.timeline.begin;
+    let low = 0;
+    let high = this.table.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.table.time(middle) <= time) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  /** The first segment of a lane that ends after a position: its place in `lane.segments`. */
+  firstEndingAfter(lane: Lane, position: number, axis: Axis, from = 0): number {
+    let low = from;
+    let high = lane.segments.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.end(lane.segments[middle] ?? 0, axis) <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Sort the segments into so many lists; a negative place leaves one out. */
+  private collect(lists: number, placeOf: (segment: number) => number): Uint32Array[] {
+    const { timeline } = this;
+    const counts = new Uint32Array(lists);
+    for (let segment = 0; segment < timeline.segmentCount; segment++) {
+      const place = placeOf(segment);
+      if (place >= 0) counts[place] = (counts[place] ?? 0) + 1;
+    }
+    const sorted = Array.from(counts, (count) => new Uint32Array(count));
+    counts.fill(0);
+    for (let segment = 0; segment < timeline.segmentCount; segment++) {
+      const place = placeOf(segment);
+      const list = sorted[place];
+      if (list === undefined) continue;
+      const at = counts[place] ?? 0;
+      list[at] = segment;
+      counts[place] = at + 1;
+    }
+    return sorted;
+  }
+}

@@ -1,0 +1,90 @@
+/** Which part of the axis is on the screen. Positions are milliseconds or events; the axis begins at 0. */
+export class Viewport {
+  /** Position at the left edge. */
+  start = 0;
+  /** Positions a pixel. */
+  step = 1;
+  width = 1;
+  private extent = 1;
+  private smallest = 1;
+
+  /** @param smallest positions a pixel at the highest zoom. */
+  setAxis(extent: number, smallest: number): void {
+    this.extent = Math.max(extent, smallest);
+    this.smallest = smallest;
+    this.fit();
+  }
+
+  setWidth(width: number): void {
+    const whole = this.isWhole;
+    this.width = Math.max(1, width);
+    if (whole) this.fit();
+    else this.clamp();
+  }
+
+  get end(): number {
+    return this.start + this.step * this.width;
+  }
+
+  x(position: number): number {
+    return (position - this.start) / this.step;
+  }
+
+  position(x: number): number {
+    return this.start + x * this.step;
+  }
+
+  fit(): void {
+    this.step = this.largest;
+    this.start = 0;
+    this.clamp();
+  }
+
+  /** @param factor below 1: closer. */
+  zoom(factor: number, x: number): void {
+    const fixed = this.position(x);
+    this.step *= factor;
+    this.clampStep();
+    this.start = fixed - x * this.step;
+    this.clamp();
+  }
+
+  pan(pixels: number): void {
+    this.start += pixels * this.step;
+    this.clamp();
+  }
+
+  /** Show a part of the axis, with some room around it. */
+  show(from: number, to: number): void {
+    const margin = Math.max((to - from) * 0.15, this.smallest * 20);
+    this.step = (to - from + 2 * margin) / this.width;
+    this.clampStep();
+    this.start = (from + to) / 2 - (this.width * this.step) / 2;
+    this.clamp();
+  }
+
+  /** Move as little as needed to have a position on the screen. */
+  reveal(position: number): void {
+    const x = this.x(position);
+    if (x < 0) this.pan(x - this.width * 0.2);
+    else if (x > this.width) this.pan(x - this.width * 0.8);
+  }
+
+  private get largest(): number {
+    // A little room behind the last event.
+    return (this.extent * 1.02) / this.width;
+  }
+
+  private get isWhole(): boolean {
+    return this.step >= this.largest * 0.999;
+  }
+
+  private clampStep(): void {
+    this.step = Math.min(Math.max(this.step, Math.min(this.smallest, this.largest)), this.largest);
+  }
+
+  private clamp(): void {
+    this.clampStep();
+    this.start = Math.max(0, Math.min(this.start, this.extent * 1.02 - this.width * this.step));
+  }
+}
