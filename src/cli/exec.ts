@@ -15,7 +15,8 @@ export function addExecCommand(program: Command): void {
   addServedOptions(command).action(
     async (client: string, args: string[], options: ServedOptions & { readonly socket?: string }) => {
       const run = async (socket: string) => {
-        process.exitCode = await runClient(await clientCommand(client, args, socket));
+        using command = await clientCommand(client, args, socket);
+        process.exitCode = await runClient(command);
       };
       if (options.socket !== undefined) {
         await run(options.socket);

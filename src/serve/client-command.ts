@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { arm64Root } from './arm64-root.js';
 
-/** How to start a client so that it finds the server. */
-export interface ClientCommand {
+/** How to start a client so that it finds the server; dispose of it when the client has ended. */
+export interface ClientCommand extends Disposable {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -41,22 +42,42 @@ export async function clientCommand(
   if (!existsSync(library)) throw new Error(`no ${library}; build it with: make -C ${preloadFolder}`);
   const env = { ...environment, NORMALWORLD_SOCKET: socket };
   if (architecture === host)
-    return { program: path, args, env: { ...env, LD_PRELOAD: preload(library, environment.LD_PRELOAD) } };
+    return {
+      ...{ program: path, args, env: { ...env, LD_PRELOAD: preload(library, environment.LD_PRELOAD) } },
+      [Symbol.dispose]: () => undefined,
+    };
   const root = architecture === 'aarch64' ? ['-L', arm64Root(environment).path] : [];
-  return { program: `qemu-${architecture}`, args: [...root, '-E', `LD_PRELOAD=${library}`, path, ...args], env };
+  const emulator = findProgram(`qemu-${architecture}`, environment.PATH ?? '', '; apt-get install qemu-user');
+  return throughLauncher(
+    [emulator, ...root, '-E', `LD_PRELOAD=${library}`, '-E', 'NORMALWORLD_LAUNCHED=1', '-0', '$0', resolve(path)],
+    args,
+    env,
+  );
+}
+
+/**
+ * A program of another architecture is started by a script, which it also finds as its own name: the kernel could not
+ * run the program when it starts itself once more.
+ */
+function throughLauncher(words: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv): ClientCommand {
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-client-'));
+  const launcher = join(folder, basename(words.at(-1) ?? ''));
+  const quoted = words.map((word) => (word === '$0' ? '"$0"' : `'${word.replaceAll("'", "'\\''")}'`));
+  writeFileSync(launcher, `#!/bin/sh\nexec ${quoted.join(' ')} "$@"\n`, { mode: 0o700 });
+  return { program: launcher, args, env, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 function preload(library: string, others: string | undefined): string {
   return others === undefined || others === '' ? library : `${library} ${others}`;
 }
 
-function findProgram(program: string, path: string): string {
+function findProgram(program: string, path: string, how = ''): string {
   if (program.includes('/')) {
     if (existsSync(program)) return program;
   } else {
     for (const folder of path.split(delimiter)) if (existsSync(join(folder, program))) return join(folder, program);
   }
-  throw new Error(`no program ${program}`);
+  throw new Error(`no program ${program}${how}`);
 }
 
 /** What an ELF file was built for; undefined for a script, which is run by a program of this machine. */

@@ -20,9 +20,7 @@ export function runClient(
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', wait).on('SIGTERM', pass).on('SIGHUP', pass);
   return new Promise<number>((resolve, reject) => {
-    child.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'ENOENT' ? new Error(`no ${program}; apt-get install qemu-user`) : error),
-    );
+    child.once('error', reject);
     child.once('close', (code, signal) => resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]));
   }).finally(() => {
     process.off('SIGINT', wait).off('SIGTERM', pass).off('SIGHUP', pass);

@@ -20,6 +20,8 @@ export const Command = {
   fail: 7,
   /** value[0].a: the client's login class; the client's UUID into memref[1]. */
   whoAmI: 8,
+  /** As `ask`; says CANCEL when it was cancelled meanwhile. */
+  askCancellably: 9,
 } as const;
 
 function application(kind: 'user' | 'pseudo', uuid: string): TrustedApplication {
@@ -54,6 +56,11 @@ function application(kind: 'user' | 'pseudo', uuid: string): TrustedApplication 
             return call.wait(call.value(0).a);
           case Command.ask:
             return call.rpc(RpcCommand.plugin, [rpcValue('input', call.session.id)]);
+          case Command.askCancellably: {
+            call.unmaskCancellation();
+            const answer = await call.rpc(RpcCommand.plugin, [rpcValue('input', call.session.id)]);
+            return call.cancelled ? TeeResult.ERROR_CANCEL : answer;
+          }
           case Command.panic:
             return call.panic(0xdead);
           case Command.fail:

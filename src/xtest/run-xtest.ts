@@ -1,0 +1,69 @@
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { openTee } from '../open-tee.js';
+import { type Arm64Root, arm64Root, isComplete } from '../serve/arm64-root.js';
+import { clientCommand } from '../serve/client-command.js';
+import { runClient } from '../serve/run-client.js';
+import { TeeServer } from '../serve/tee-server.js';
+import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+import { testPlugin } from './test-plugin.js';
+import { type XtestCase, XtestOutput } from './xtest-output.js';
+
+export interface RunXtestOptions {
+  /** Only cases whose names contain one of these; all when empty. */
+  readonly cases?: readonly string[];
+  /** Another xtest than the fetched one. */
+  readonly program?: string;
+  /** Called with each line that xtest prints. */
+  readonly onLine?: (line: string) => void;
+  readonly onCase?: (ended: XtestCase) => void;
+  readonly onConsoleLine?: (line: string) => void;
+}
+
+/** What became of a run. */
+export interface XtestRun {
+  /** Every case that was run passed, and xtest says so too. */
+  readonly ok: boolean;
+  readonly output: XtestOutput;
+  readonly exitCode: number;
+  /** With the boot of OP-TEE. */
+  readonly milliseconds: number;
+}
+
+/**
+ * Boot OP-TEE, offer it, run its own test suite against it, untouched.
+ * @throws Error saying what is missing.
+ */
+export async function runXtest(options: RunXtestOptions = {}, root: Arm64Root = arm64Root()): Promise<XtestRun> {
+  if (options.program === undefined && !isComplete(root))
+    throw new Error(`no ${root.xtest}; get it with: npx normalworld optee fetch`);
+  const { onConsoleLine } = options;
+  const started = performance.now();
+  await using tee = await openTee({
+    world: 'qemu',
+    taFolders: [root.trustedApplications, opteeFolder().trustedApplications].filter((folder) => existsSync(folder)),
+    supplicant: { plugins: [testPlugin] },
+    qemu: onConsoleLine === undefined ? {} : { onConsoleLine: ({ text }) => onConsoleLine(text) },
+  });
+  await using server = await TeeServer.listen(tee);
+  const output = new XtestOutput();
+  using command = await clientCommand(
+    options.program ?? root.xtest,
+    ['-l', '0', ...(options.cases ?? [])],
+    server.path,
+  );
+  const exitCode = await runClient(command, ({ stdout }) => {
+    if (stdout === null) throw new Error('no pipe from xtest');
+    createInterface({ input: stdout }).on('line', (line) => {
+      options.onLine?.(line);
+      const ended = output.line(line, performance.now());
+      if (ended !== undefined) options.onCase?.(ended);
+    });
+  });
+  return {
+    ok: exitCode === 0 && output.cases.length > 0 && output.cases.every(({ ok }) => ok),
+    output,
+    exitCode,
+    milliseconds: performance.now() - started,
+  };
+}

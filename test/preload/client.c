@@ -1,0 +1,278 @@
+/*
+ * A client that calls the ioctls itself. Each case is named by the first argument; it exits with 0, or with the line of
+ * the check that failed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tee.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* test/support/applications.ts */
+enum { ADD = 1, REVERSE = 2, ASK = 5 };
+static const uint8_t user_ta[16] = { 0x11, 0x11, 0x11, 0x11, 0x22, 0x22, 0x43, 0x33,
+				     0x84, 0x44, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55 };
+
+#define CHECK(condition)                                                                                              \
+	do {                                                                                                          \
+		if (!(condition)) {                                                                                   \
+			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                  \
+			_exit(1);                                                                                     \
+		}                                                                                                     \
+	} while (0)
+
+static int open_device(int flags)
+{
+	int fd = open("/dev/tee0", O_RDWR | flags);
+
+	CHECK(fd >= 0);
+	return fd;
+}
+
+static uint32_t open_session(int fd)
+{
+	struct tee_ioctl_open_session_arg arg = { 0 };
+	struct tee_ioctl_buf_data data = { (uintptr_t)&arg, sizeof(arg) };
+
+	memcpy(arg.uuid, user_ta, sizeof(arg.uuid));
+	CHECK(ioctl(fd, TEE_IOC_OPEN_SESSION, &data) == 0);
+	CHECK(arg.ret == 0);
+	return arg.session;
+}
+
+static int invoke(int fd, uint32_t session, uint32_t command, struct tee_ioctl_param *param)
+{
+	struct {
+		struct tee_ioctl_invoke_arg head;
+		struct tee_ioctl_param param;
+	} arg = { .head = { .func = command, .session = session, .num_params = 1 }, .param = *param };
+	struct tee_ioctl_buf_data data = { (uintptr_t)&arg, sizeof(arg) };
+
+	if (ioctl(fd, TEE_IOC_INVOKE, &data) != 0)
+		return -1;
+	*param = arg.param;
+	return arg.head.ret;
+}
+
+static void add(int fd, uint32_t session, uint32_t a, uint32_t b)
+{
+	struct tee_ioctl_param param = { TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INOUT, a, b, 0 };
+
+	CHECK(invoke(fd, session, ADD, &param) == 0);
+	CHECK(param.a == a + b);
+}
+
+static void values(void)
+{
+	struct tee_ioctl_version_data version;
+	struct pollfd poll_fd = { .events = POLLIN | POLLOUT };
+	int fd = open_device(0), other;
+
+	CHECK(ioctl(fd, TEE_IOC_VERSION, &version) == 0);
+	CHECK(version.impl_id == TEE_IMPL_ID_OPTEE && version.gen_caps & TEE_GEN_CAP_REG_MEM);
+	add(fd, open_session(fd), 40, 2);
+	other = openat(AT_FDCWD, "/dev/tee0", O_RDWR | O_CLOEXEC);
+	CHECK(other >= 0);
+	CHECK(fcntl(fd, F_GETFD) == 0 && fcntl(other, F_GETFD) == FD_CLOEXEC);
+	poll_fd.fd = fd;
+	CHECK(poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == (POLLIN | POLLOUT));
+	CHECK(open("/dev/tee1", O_RDWR) == -1 && errno == ENOENT);
+	CHECK(open("/dev/teepriv0", O_RDWR) == -1 && errno == EBUSY);
+	CHECK(ioctl(fd, TEE_IOC_SUPPL_RECV, NULL) == -1 && errno == EINVAL);
+	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
+	other = open("/dev/null", O_RDWR);
+	CHECK(ioctl(other, TEE_IOC_VERSION, &version) == -1 && errno == ENOTTY);
+}
+
+static void reverse(int fd, uint32_t session, int id, uint64_t offset, uint64_t size)
+{
+	struct tee_ioctl_param param = { TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INOUT, offset, size, id };
+
+	CHECK(invoke(fd, session, REVERSE, &param) == 0);
+}
+
+static void check_reversed(const char *bytes, const char *before, size_t length)
+{
+	for (size_t index = 0; index < length; index++)
+		CHECK(bytes[index] == before[length - 1 - index]);
+}
+
+static void memory(void)
+{
+	static const char text[] = "the same page on both sides";
+	struct tee_ioctl_shm_alloc_data data = { .size = 5000 };
+	int fd = open_device(0), shm = ioctl(fd, TEE_IOC_SHM_ALLOC, &data);
+	uint32_t session = open_session(fd);
+	char *bytes;
+
+	CHECK(shm >= 0 && data.size == 8192 && data.id > 0);
+	bytes = mmap(NULL, data.size, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0);
+	CHECK(bytes != MAP_FAILED && bytes[0] == 0 && bytes[8191] == 0);
+	memcpy(bytes + 4090, text, sizeof(text));
+	reverse(fd, session, data.id, 4090, sizeof(text));
+	check_reversed(bytes + 4090, text, sizeof(text));
+	CHECK(mmap(NULL, 8193, PROT_READ, MAP_SHARED, shm, 0) == MAP_FAILED && errno == EINVAL);
+	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, shm, 8192) == MAP_FAILED && errno == EINVAL);
+	CHECK(ioctl(shm, TEE_IOC_VERSION, bytes) == -1 && errno == ENOTTY);
+	CHECK(close(shm) == 0);
+}
+
+static int register_memory(int fd, void *address, size_t length, int *id)
+{
+	struct tee_ioctl_shm_register_data data = { (uintptr_t)address, length, 0, 0 };
+	int shm = ioctl(fd, TEE_IOC_SHM_REGISTER, &data);
+
+	*id = data.id;
+	return shm;
+}
+
+/* A buffer of the client's own, somewhere in the middle of pages that hold other things too. */
+static void registered(void)
+{
+	int fd = open_device(0), id, shm;
+	uint32_t session = open_session(fd);
+	size_t length = 10000;
+	char *around = malloc(length + 200), *bytes = around + 100, *before = malloc(length);
+	void *constant = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t index = 0; index < length; index++)
+		bytes[index] = before[index] = index * 7;
+	around[99] = bytes[length] = 0x55;
+	shm = register_memory(fd, bytes, length, &id);
+	CHECK(shm >= 0);
+	reverse(fd, session, id, 0, length);
+	check_reversed(bytes, before, length);
+	reverse(fd, session, id, 0, length);
+	reverse(fd, session, id, 10, 20);
+	check_reversed(bytes + 10, before + 10, 20);
+	CHECK(memcmp(bytes + 30, before + 30, length - 30) == 0);
+	CHECK(around[99] == 0x55 && bytes[length] == 0x55);
+	CHECK(close(shm) == 0);
+	bytes[0] = 1;
+
+	CHECK(mprotect((char *)constant + 4096, 4096, PROT_READ) == 0);
+	CHECK(register_memory(fd, constant, 4096, &id) >= 0);
+	CHECK(register_memory(fd, constant, 4097, &id) == -1 && errno == EFAULT);
+	CHECK(register_memory(fd, NULL, 4096, &id) == -1 && errno == EFAULT);
+	CHECK(register_memory(fd, bytes, 0, &id) == -1 && errno == EINVAL);
+}
+
+/* Parent and children call on one file, all at the same time, each on a session of the file's. */
+static void forked(void)
+{
+	enum { CHILDREN = 4, CALLS = 100 };
+	int fd = open_device(0), status;
+	uint32_t sessions[CHILDREN + 1];
+
+	for (int index = 0; index <= CHILDREN; index++)
+		sessions[index] = open_session(fd);
+	for (int index = 0; index < CHILDREN; index++) {
+		if (fork() != 0)
+			continue;
+		for (int call = 0; call < CALLS; call++)
+			add(fd, sessions[index], 1000 * index, call);
+		_exit(0);
+	}
+	for (int call = 0; call < CALLS; call++)
+		add(fd, sessions[CHILDREN], 1000 * CHILDREN, call);
+	for (int index = 0; index < CHILDREN; index++)
+		CHECK(wait(&status) > 0 && status == 0);
+}
+
+/* Another program, which knows nothing but the number of a descriptor. */
+static void executed(const char *program)
+{
+	int fd = open_device(0), other = dup(fd);
+	char number[20], session[20];
+
+	CHECK(other >= 0 && close(fd) == 0);
+	snprintf(number, sizeof(number), "%d", other);
+	snprintf(session, sizeof(session), "%u", open_session(other));
+	execl(program, program, "inherited", number, session, NULL);
+	CHECK(!"executed");
+}
+
+static int shared_fd;
+
+static void *thread(void *argument)
+{
+	uint32_t session = open_session(shared_fd);
+
+	for (uint32_t call = 0; call < 100; call++)
+		add(shared_fd, session, (uintptr_t)argument, call);
+	return NULL;
+}
+
+static void threads(void)
+{
+	pthread_t all[8];
+
+	shared_fd = open_device(0);
+	for (uintptr_t index = 0; index < 8; index++)
+		CHECK(pthread_create(&all[index], NULL, thread, (void *)(index * 1000)) == 0);
+	for (int index = 0; index < 8; index++)
+		CHECK(pthread_join(all[index], NULL) == 0);
+}
+
+/* Somebody closes every descriptor there is, and its number becomes another file's. */
+static void careless(void)
+{
+	int fd = open_device(0);
+
+	add(fd, open_session(fd), 1, 1);
+	for (int each = 3; each < 1024; each++)
+		close(each);
+	for (int each = 0; each < 1000; each++)
+		CHECK(open("/dev/null", O_RDWR) >= 0);
+	errno = 0;
+	CHECK(ioctl(fd, TEE_IOC_VERSION, NULL) == -1 && errno == ENOTTY);
+	close(fd);
+	fd = open_device(0);
+	add(fd, open_session(fd), 1, 1);
+}
+
+/* Never comes back. */
+static void hang(void)
+{
+	struct tee_ioctl_param param = { 0 };
+	int fd = open_device(0);
+
+	invoke(fd, open_session(fd), ASK, &param);
+	CHECK(!"came back");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (strcmp(name, "values") == 0)
+		values();
+	else if (strcmp(name, "memory") == 0)
+		memory();
+	else if (strcmp(name, "registered") == 0)
+		registered();
+	else if (strcmp(name, "forked") == 0)
+		forked();
+	else if (strcmp(name, "executed") == 0)
+		executed(argv[0]);
+	else if (strcmp(name, "inherited") == 0)
+		add(atoi(argv[2]), atoi(argv[3]), 3, 4);
+	else if (strcmp(name, "threads") == 0)
+		threads();
+	else if (strcmp(name, "careless") == 0)
+		careless();
+	else if (strcmp(name, "hang") == 0)
+		hang();
+	else
+		return 2;
+	return 0;
+}
