@@ -4,6 +4,7 @@ import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { openDriver } from './optee/open-driver.js';
 import type { SecureWorld } from './protocol/secure-world.js';
+import type { RpmbDevice } from './rpmb/rpmb-device.js';
 import { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
 import type { ClientIdentity } from './tee/login.js';
 import { Trace } from './trace/trace.js';
@@ -13,6 +14,8 @@ export interface OpenWorldOptions {
   readonly queue?: DisciplineName;
   /** False: no supplicant comes; requests to it wait until one does. */
   readonly supplicant?: SupplicantSettings | false;
+  /** RPMB devices whose frames the kernel routes. Those of the supplicant are in its settings. */
+  readonly rpmb?: readonly RpmbDevice[];
   /** Who a client is that does not say otherwise; root when left out. */
   readonly identity?: ClientIdentity;
   /** Time; the machine's when left out. */
@@ -33,7 +36,8 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
     const queue = options.queue ?? 'hand-off';
     const trace = options.trace ?? new Trace(clock);
     const schedule = options.schedule ?? immediateSchedule;
-    const { driver, info } = await openDriver(world, { queue, clock, schedule, trace });
+    const rpmb = options.rpmb ?? [];
+    const { driver, info } = await openDriver(world, { queue, clock, schedule, trace, rpmb });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
     const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);

@@ -1,9 +1,11 @@
 import type { Tee } from './client/tee.js';
 import { RpcCommand } from './protocol/optee-rpc-command.js';
+import type { RpmbDevice } from './rpmb/rpmb-device.js';
 import { fsService } from './supplicant/fs-service.js';
 import { MemoryFileSystem } from './supplicant/memory-file-system.js';
 import { pluginService, type SupplicantPlugin } from './supplicant/plugin-service.js';
 import type { ReeFileSystem } from './supplicant/ree-file-system.js';
+import { rpmbService } from './supplicant/rpmb-service.js';
 import { type ReeSockets, socketService } from './supplicant/socket-service.js';
 import { Supplicant, type SupplicantService } from './supplicant/supplicant.js';
 import { loadTaService, type TaStore } from './supplicant/ta-store.js';
@@ -17,6 +19,8 @@ export interface SupplicantSettings {
   readonly sockets?: ReeSockets;
   /** Plugins that trusted applications can call. */
   readonly plugins?: readonly SupplicantPlugin[];
+  /** RPMB devices by number, for a secure world that asks the supplicant for them. */
+  readonly rpmb?: readonly RpmbDevice[];
   /** Further services, or others in place of the usual, by `RpcCommand`. */
   readonly services?: ReadonlyMap<number, SupplicantService>;
   /** A service failed in a way that is no TEE result. By default the error becomes an uncaught exception. */
@@ -36,6 +40,7 @@ export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Su
       [RpcCommand.fs, fsService(settings.fileSystem ?? new MemoryFileSystem())],
       [RpcCommand.plugin, pluginService(settings.plugins ?? [])],
       ...(settings.sockets === undefined ? [] : [[RpcCommand.socket, socketService(settings.sockets)] as const]),
+      ...(settings.rpmb === undefined ? [] : [[RpcCommand.rpmb, rpmbService(settings.rpmb)] as const]),
       ...(settings.services ?? []),
     ]),
     allocate,

@@ -10,13 +10,14 @@ import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
 import { MAX_THREADS } from '../explore/state-codec.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+import { exploreScenarioFile, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
 
 interface ExploreFlags {
   readonly queue: DisciplineName;
   readonly threads: number;
   readonly secureThreads?: number;
   readonly reservations: number;
-  readonly callers: Callers;
+  readonly callers?: Callers;
   readonly json?: boolean;
   readonly traces?: string;
   readonly symmetry: boolean;
@@ -41,19 +42,24 @@ Examples:
   normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
   normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers 2*N,S+S
   normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
+  normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
 
 The exit code is 0 whatever the verdicts; 1 when the search could not be made.`;
 
 export function addExploreCommand(program: Command): void {
   program
     .command('explore')
-    .summary('walk every schedule of callers around a call queue')
-    .description('Walks every interleaving of some callers around a call queue and gives a verdict on each property.')
+    .summary('walk every schedule of callers around a call queue, or many of the whole driver')
+    .description(
+      'Walks every interleaving of some callers around a call queue (--callers), or makes many runs of the whole driver ' +
+        'on a scenario, each in another order, and gives a verdict on each property.',
+    )
+    .argument('[scenario]', 'scenario file: explore the whole driver on it')
     .addOption(new Option('--queue <name>', 'the discipline').choices(Object.keys(DISCIPLINES)).default('hand-off'))
     .option('--threads <n>', 'threads that secure world announces; 0: it announces none', threads, 2)
     .option('--secure-threads <n>', 'threads that it really has (default: as announced)', threads)
     .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
-    .requiredOption('--callers <list>', 'what the callers do, see below', callers)
+    .option('--callers <list>', 'what the callers do, see below', callers)
     .option('--json', 'one JSON object on standard output')
     .option('--traces <folder>', 'write each shortest schedule as a file for `normalworld replay`')
     .option('--no-symmetry', 'do not fold callers that do the same')
@@ -63,8 +69,18 @@ export function addExploreCommand(program: Command): void {
     .option('--max-seconds <s>', 'stop after so long', count)
     .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
     .option('--progress', 'show progress even when standard error is no terminal')
+    .addOption(
+      new Option('--strategy <name>', 'scenario: in which order runs are tried')
+        .choices(STRATEGIES)
+        .default('deviations'),
+    )
+    .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
+    .option('--seed <n>', 'scenario: draws its times, and the runs by lot', count, 1)
+    .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
+    .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
     .addHelpText('after', CALLERS_HELP)
-    .action(async (flags: ExploreFlags, command: Command) => {
+    .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
+      if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
       const config = modelConfig(flags, command);
       const exploration = await run(config, flags, command);
       if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);
@@ -77,6 +93,7 @@ function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
   if (flags.fine && flags.traces !== undefined) command.error('error: a trace file cannot hold --fine schedules');
   const secureThreads = flags.secureThreads ?? flags.threads;
   if (secureThreads === 0) command.error('error: with --threads 0, say --secure-threads: what secure world really has');
+  if (flags.callers === undefined) command.error('error: say what the callers do (--callers), or name a scenario');
   return {
     discipline: flags.queue,
     totalThreadCount: flags.threads,
@@ -185,6 +202,11 @@ function callers(text: string): Callers {
     if (error instanceof CallersNotationError) throw new InvalidArgumentError(error.message);
     throw error;
   }
+}
+
+function decisions(text: string): number[] {
+  if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError('numbers separated by commas');
+  return text.split(',').map(Number);
 }
 
 function reservations(text: string): number {

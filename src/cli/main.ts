@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { addCompletionCommand } from './completion.js';
 import { addConformCommand } from './conform.js';
 import { addDoctorCommand } from './doctor.js';
 import { addExecCommand } from './exec.js';
@@ -26,4 +27,5 @@ addServeCommand(program);
 addExecCommand(program);
 addXtestCommand(program);
 addDoctorCommand(program);
+addCompletionCommand(program);
 await program.parseAsync();

@@ -1,8 +1,6 @@
-import { ConduitError, type SmcRegisters } from '../protocol/conduit.js';
-import { FfaError } from '../protocol/ffa.js';
-import { OpteeFfa, OpteeFfaReturn } from '../protocol/optee-ffa.js';
+import { OpteeFfa } from '../protocol/optee-ffa.js';
 import { type MsgArg, OpteeMsgAttr } from '../protocol/optee-msg.js';
-import { lower32, OpteeSmc, OpteeSmcReturn, OpteeSmcRpc, rpcReturn, smcName, upper32 } from '../protocol/optee-smc.js';
+import { lower32, upper32 } from '../protocol/optee-smc.js';
 import { pageSize } from '../protocol/physical-memory.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeContext } from '../tee/tee-context.js';
@@ -11,8 +9,7 @@ import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 import { ArgCache, type MessageSlot } from './arg-cache.js';
-import { CallWaiter } from './call-queue/call-queue.js';
-import { waitTurn } from './call-queue/wait-turn.js';
+import { FfaCall } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
 import { fromFfaMsgParam, toFfaMsgParam, updateFromFfaMsgParam } from './ffa-msg-param.js';
 import type { FfaProbe } from './ffa-probe.js';
@@ -20,6 +17,7 @@ import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { RpcServer, type RpcState } from './rpc.js';
 import type { RpcMemory } from './rpc-memory.js';
+import { yieldingCall } from './yielding-call.js';
 
 /** OP-TEE as an FF-A partition: Linux's ffa_abi.c. */
 export class FfaAbi implements OpteeAbi, RpcMemory {
@@ -43,70 +41,9 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     this.argCache = new ArgCache(() => this.allocate(pageSize), argOffset, info.rpcParamCount);
   }
 
-  async call(call: Call, slot: MessageSlot): Promise<void> {
-    const { callQueue, trace, clock, schedule } = this.optee;
-    const { msg } = slot;
-    const handle = slot.shm.secureWorldId;
-    const rpcState: RpcState = { call, message: slot.rpcMessage(msg.paramCount), pageList: undefined };
-    const waiter = new CallWaiter(call.id);
-    let step = callQueue.enter(waiter, call.system);
-    let entersAtOnce = step === 'call' && !schedule.decides;
-    if (trace.on)
-      trace.callBegin(
-        call.id,
-        call.context.label,
-        call.purpose,
-        call.session,
-        call.system,
-        entersAtOnce ? OpteeSmc.callWithRegdArg : 0,
-      );
-    if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
-    let resuming = false;
-    let resumeInfo = 0;
-    let smcReturn: number = OpteeSmcReturn.unknownFunction;
-    let back = false;
-    try {
-      for (;;) {
-        const functionId = resuming ? OpteeSmc.returnFromRpc : OpteeSmc.callWithRegdArg;
-        if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(functionId));
-        if (trace.on && !entersAtOnce) trace.worldEnter(call.id, functionId);
-        entersAtOnce = false;
-        const answer = resuming
-          ? this.link.direct(OpteeFfa.yieldingCallResume, 0, 0, 0, resumeInfo)
-          : this.link.direct(OpteeFfa.yieldingCallWithArg, lower32(handle), upper32(handle), slot.offset);
-        const returned = answer instanceof Promise ? await answer : answer;
-        smcReturn = smcReturnOf(returned);
-        if (smcReturn === OpteeSmcReturn.ok) {
-          back = true;
-          break;
-        }
-        if (returned.a3 === 0) {
-          if (trace.on) trace.worldExit(call.id, smcReturn, returned.a7);
-          if (returned.a4 === OpteeFfaReturn.rpcCommand) await this.rpc.command(rpcState, 0);
-          else if (returned.a4 !== OpteeFfaReturn.interrupt)
-            this.optee.violation(call.id, `a yielding call returns with ${returned.a4}, which is not known`);
-          resuming = true;
-          resumeInfo = returned.a7;
-        } else if (smcReturn === OpteeSmcReturn.ethreadLimit && !resuming) {
-          if (trace.on) trace.worldExit(call.id, smcReturn);
-          trace.waker = call.id;
-          step = callQueue.threadLimit(waiter);
-          if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
-        } else {
-          back = true;
-          throw this.refused(call, returned, resuming);
-        }
-      }
-    } catch (error) {
-      if (error instanceof ConduitError)
-        throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: ${error.message}`, { cause: error });
-      throw error;
-    } finally {
-      trace.waker = call.id;
-      callQueue.leave(waiter);
-      trace.waker = 0;
-      if (trace.on) trace.callEnd(call.id, smcReturn, back);
-    }
+  call(call: Call, slot: MessageSlot): Promise<void> {
+    const state: RpcState = { call, message: slot.rpcMessage(slot.msg.paramCount), pageList: undefined };
+    return yieldingCall(this.optee, call, new FfaCall(this.optee, this.link, this.rpc, slot, state));
   }
 
   allocateShm(_context: TeeContext, size: number): Promise<TeeShm> {
@@ -134,13 +71,6 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     await this.rpc.dispose();
     await Promise.allSettled(this.returning);
     await this.link.close();
-  }
-
-  private refused(call: Call, { a3 }: SmcRegisters, resuming: boolean) {
-    return commsError(
-      TeeResult.ERROR_COMMUNICATION,
-      `${call.purpose}: secure world refused ${resuming ? 'to resume' : 'the message'} with 0x${a3.toString(16)}`,
-    );
   }
 
   private async share(shm: TeeShm): Promise<TeeShm> {
@@ -184,17 +114,4 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     await this.link.reclaim(handle);
     this.shared.delete(handle);
   }
-}
-
-/** What the same return would be over raw SMCs: the terms of the trace. */
-function smcReturnOf({ a3, a4 }: SmcRegisters): number {
-  if (isBusy(a3)) return OpteeSmcReturn.ethreadLimit;
-  if (a3 !== 0) return OpteeSmcReturn.ebadCmd;
-  if (a4 === OpteeFfaReturn.done) return OpteeSmcReturn.ok;
-  return rpcReturn(a4 === OpteeFfaReturn.interrupt ? OpteeSmcRpc.foreignInterrupt : OpteeSmcRpc.cmd);
-}
-
-/** No thread context is free. The header says FFA_BUSY; OP-TEE has always answered TEE_ERROR_BUSY. */
-export function isBusy(a3: number): boolean {
-  return a3 === TeeResult.ERROR_BUSY || a3 === FfaError.busy;
 }

@@ -4,7 +4,7 @@ import { lower32, upper32 } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { uuidOctets } from '../protocol/uuid.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import { isBusy } from './ffa-abi.js';
+import { isBusy } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
 
 /** The application that is asked for: there is none with this UUID. */

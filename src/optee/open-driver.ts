@@ -3,6 +3,7 @@ import type { Schedule } from '../clock/schedule.js';
 import { SecureWorldCapability } from '../protocol/optee-smc.js';
 import { pageSize } from '../protocol/physical-memory.js';
 import type { SecureWorld } from '../protocol/secure-world.js';
+import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { TeeContext } from '../tee/tee-context.js';
 import type { Trace } from '../trace/trace.js';
 import type { DisciplineName } from './call-queue/call-queue.js';
@@ -15,6 +16,7 @@ import { learnCapacity } from './learn-capacity.js';
 import { Notifications } from './notification.js';
 import { Optee } from './optee.js';
 import { OpteeDriver } from './optee-driver.js';
+import { RpmbRpc } from './rpmb-rpc.js';
 import { ShmPool } from './shm-pool.js';
 import { SmcAbi } from './smc-abi.js';
 import { SmcNotificationSource } from './smc-notification.js';
@@ -26,6 +28,8 @@ export interface DriverOptions {
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly trace: Trace;
+  /** RPMB devices that the kernel routes frames to. */
+  readonly rpmb?: readonly RpmbDevice[];
 }
 
 export interface OpenedDriver {
@@ -94,7 +98,7 @@ function newOptee(
   threadCount: number,
   pool: ShmPool,
   messagePool: ShmPool,
-  { queue, clock, schedule, trace }: DriverOptions,
+  { queue, clock, schedule, trace, rpmb = [] }: DriverOptions,
 ): Optee {
   const callQueue = createCallQueue(queue, threadCount);
   callQueue.onUnusedWakeUp = (waiter) => {
@@ -106,6 +110,7 @@ function newOptee(
     messagePool,
     new Notifications(info.maxNotificationValue, clock),
     new SupplicantQueue(),
+    new RpmbRpc(rpmb),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
     clock,
     schedule,

@@ -7,6 +7,7 @@ import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
 import type { Call } from './optee-abi.js';
 import type { RpcInService } from './rpc-in-service.js';
+import type { RpmbRpc } from './rpmb-rpc.js';
 import type { ShmPool } from './shm-pool.js';
 import type { SupplicantQueue } from './supplicant-queue.js';
 
@@ -23,6 +24,7 @@ export class Optee {
     readonly messagePool: ShmPool,
     readonly notifications: Notifications,
     readonly supplicant: SupplicantQueue,
+    readonly rpmb: RpmbRpc,
     /** The driver's own context: memory that belongs to no client. */
     readonly kernelContext: TeeContext,
     readonly clock: Clock,

@@ -19,6 +19,10 @@ export function waitsFor({ command, a, b }: RpcInService, supplicantPresent: boo
       return a === RpcNotification.wait ? `notification ${b}` : `sending notification ${b}`;
     case RpcCommand.suspend:
       return `the end of a sleep of ${a} ms`;
+    case RpcCommand.rpmbProbeReset:
+    case RpcCommand.rpmbProbeNext:
+    case RpcCommand.rpmbFrames:
+      return `the RPMB device: ${rpcCommandName(command)}`;
     default:
       return `${supplicantPresent ? 'the supplicant' : 'a supplicant to come'}: ${rpcCommandName(command)}`;
   }

@@ -10,6 +10,7 @@ import type { Optee } from './optee.js';
 import type { Call } from './optee-abi.js';
 import type { RpcInService } from './rpc-in-service.js';
 import type { RpcMemory } from './rpc-memory.js';
+import { isRpmbProbe } from './rpmb-rpc.js';
 
 /** What one call keeps between its RPCs: Linux's `struct optee_call_ctx`. */
 export interface RpcState {
@@ -150,7 +151,7 @@ export class RpcServer {
         // There is no I2C bus here.
         return TeeResult.ERROR_NOT_SUPPORTED;
       default:
-        return this.supplicantCommand(state.call, request, paramCount, live);
+        return this.commandWithParams(state.call, request, paramCount, live);
     }
   }
 
@@ -243,10 +244,13 @@ export class RpcServer {
     return shm.get();
   }
 
-  private async supplicantCommand(call: Call, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
+  /** Commands of the supplicant, and of the RPMB devices that the kernel has. */
+  private async commandWithParams(call: Call, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
     const params: TeeParam[] = [];
     for (let index = 0; index < paramCount; index++) params.push(this.memory.fromMsgParam(request, index));
-    const result = await this.optee.supplicant.request(call, request.cmd, params);
+    const result = isRpmbProbe(request)
+      ? await this.optee.rpmb.serve(request.cmd, params)
+      : await this.optee.supplicant.request(call, request.cmd, params);
     params.forEach((param, index) => {
       if (param.type === 'none' || param.direction === 'input') return;
       const words = param.type === 'value' ? [param.a, param.b, param.c] : [param.size];

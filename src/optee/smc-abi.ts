@@ -1,14 +1,11 @@
 import { sleep } from '../clock/clock.js';
-import { type Conduit, ConduitError, type SmcRegisters, smcRegisters } from '../protocol/conduit.js';
+import { type Conduit, type SmcRegisters, smcRegisters } from '../protocol/conduit.js';
 import { attrNoncontig, type MsgArg, msgArgSize, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
 import {
   fromRegisterPair,
-  isRpcReturn,
   lower32,
   OpteeSmc,
   OpteeSmcReturn,
-  OpteeSmcRpc,
-  rpcFunction,
   SecureWorldCapability,
   smcName,
   upper32,
@@ -20,15 +17,15 @@ import type { TeeVersion } from '../tee/tee-driver.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 import { ArgCache, MessageSlot } from './arg-cache.js';
-import { CallWaiter } from './call-queue/call-queue.js';
-import { waitTurn } from './call-queue/wait-turn.js';
 import { toMsgParam, updateFromMsgParam } from './msg-param.js';
 import type { Optee } from './optee.js';
 import type { Call, OpteeAbi } from './optee-abi.js';
 import { pageListSize, writePageList } from './page-list.js';
 import { RpcServer, type RpcState } from './rpc.js';
 import { type RpcMemory, SmcRpcMemory } from './rpc-memory.js';
+import { SmcCall } from './smc-call.js';
 import type { SecureWorldInfo } from './smc-probe.js';
+import { yieldingCall } from './yielding-call.js';
 
 /** How long to wait before asking again for something that secure world does only while idle. */
 const busyPauseMs = 1;
@@ -68,67 +65,14 @@ export class SmcAbi implements OpteeAbi {
     );
   }
 
-  async call(call: Call, slot: MessageSlot): Promise<void> {
-    const { callQueue, trace, clock, schedule } = this.optee;
-    const { msg } = slot;
-    const rpcMessage = this.info.rpcParamCount > 0 ? slot.rpcMessage(msg.paramCount) : undefined;
-    const first = this.firstRegisters(slot);
-    const waiter = new CallWaiter(call.id);
-    let step = callQueue.enter(waiter, call.system);
-    let entersAtOnce = step === 'call' && !schedule.decides;
-    if (trace.on)
-      trace.callBegin(
-        call.id,
-        call.context.label,
-        call.purpose,
-        call.session,
-        call.system,
-        entersAtOnce ? first.a0 : 0,
-      );
-    if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
-    const rpcState: RpcState = { call, message: rpcMessage, pageList: undefined };
-    let registers = first;
-    let smcReturn: number = OpteeSmcReturn.unknownFunction;
-    let back = false;
-    try {
-      for (;;) {
-        if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(registers.a0));
-        if (trace.on && !entersAtOnce) trace.worldEnter(call.id, registers.a0);
-        entersAtOnce = false;
-        const answer = this.conduit.smc(registers);
-        const returned = answer instanceof Promise ? await answer : answer;
-        smcReturn = returned.a0;
-        if (smcReturn === OpteeSmcReturn.ethreadLimit) {
-          if (trace.on) trace.worldExit(call.id, smcReturn);
-          trace.waker = call.id;
-          step = callQueue.threadLimit(waiter);
-          if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
-          // Secure world does not preserve the registers of a refused call, whatever the header says.
-          registers = first;
-        } else if (isRpcReturn(smcReturn)) {
-          if (trace.on) trace.worldExit(call.id, smcReturn, returned.a3);
-          registers = await this.handleRpc(returned, rpcState);
-        } else {
-          back = true;
-          break;
-        }
-      }
-    } catch (error) {
-      if (error instanceof ConduitError)
-        throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: ${error.message}`, { cause: error });
-      throw error;
-    } finally {
-      rpcState.pageList?.put();
-      trace.waker = call.id;
-      callQueue.leave(waiter);
-      trace.waker = 0;
-      if (trace.on) trace.callEnd(call.id, smcReturn, back);
-    }
-    if (smcReturn !== OpteeSmcReturn.ok)
-      throw commsError(
-        TeeResult.ERROR_COMMUNICATION,
-        `${call.purpose}: secure world refused ${smcName(first.a0)} with return code 0x${smcReturn.toString(16)}`,
-      );
+  call(call: Call, slot: MessageSlot): Promise<void> {
+    const message = this.info.rpcParamCount > 0 ? slot.rpcMessage(slot.msg.paramCount) : undefined;
+    const state: RpcState = { call, message, pageList: undefined };
+    return yieldingCall(
+      this.optee,
+      call,
+      new SmcCall(this.optee, this.conduit, this.rpc, this.firstRegisters(slot), state),
+    );
   }
 
   allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
@@ -190,33 +134,6 @@ export class SmcAbi implements OpteeAbi {
       return smcRegisters(OpteeSmc.callWithRegdArg, upper32(slot.shm.id), lower32(slot.shm.id), slot.offset);
     const functionId = this.info.rpcParamCount > 0 ? OpteeSmc.callWithRpcArg : OpteeSmc.callWithArg;
     return smcRegisters(functionId, upper32(slot.address), lower32(slot.address));
-  }
-
-  /** Serve one RPC; the registers to resume with. Linux's `optee_handle_rpc()`. */
-  private async handleRpc(returned: SmcRegisters, state: RpcState): Promise<SmcRegisters> {
-    let { a1, a2, a4, a5 } = returned;
-    switch (rpcFunction(returned.a0)) {
-      case OpteeSmcRpc.alloc: {
-        const shm = this.rpc.allocate(returned.a1);
-        a1 = upper32(shm?.address ?? 0);
-        a2 = lower32(shm?.address ?? 0);
-        a4 = upper32(shm?.id ?? 0);
-        a5 = lower32(shm?.id ?? 0);
-        break;
-      }
-      case OpteeSmcRpc.free:
-        this.rpc.free(state.call.id, fromRegisterPair(returned.a1, returned.a2));
-        break;
-      case OpteeSmcRpc.foreignInterrupt:
-        // Nothing to do: an interrupt of the normal world came, and coming back here took it.
-        break;
-      case OpteeSmcRpc.cmd:
-        await this.rpc.command(state, fromRegisterPair(returned.a1, returned.a2));
-        break;
-      default:
-        this.optee.violation(state.call.id, `RPC function 0x${rpcFunction(returned.a0).toString(16)} is not known`);
-    }
-    return { ...returned, a0: OpteeSmc.returnFromRpc, a1, a2, a4, a5 };
   }
 
   /** Memory that secure world knows by its cookie: OPTEE_MSG_CMD_REGISTER_SHM. */

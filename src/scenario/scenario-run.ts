@@ -1,9 +1,9 @@
 import type { Tee } from '../client/tee.js';
-import { ControlledSchedule, randomPick } from '../clock/controlled-schedule.js';
+import { ControlledSchedule, type Pick, randomPick } from '../clock/controlled-schedule.js';
 import { seededRandom } from '../clock/random.js';
 import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
 import { openWorld } from '../open-world.js';
-import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { Trace } from '../trace/trace.js';
 import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
@@ -22,6 +22,14 @@ import { ThreadRecorder } from './thread-recorder.js';
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
 
+/** What is still held when everybody has gone. */
+export interface Leftovers {
+  readonly sessions: number;
+  /** Objects of shared memory that secure world holds. */
+  readonly sharedMemoryObjects: number;
+  readonly sharedMemoryBytes: number;
+}
+
 /** One run of a scenario: a world with its clients. */
 export class ScenarioRun {
   private readonly clock = new VirtualClock();
@@ -31,6 +39,7 @@ export class ScenarioRun {
   private readonly recorder: ThreadRecorder;
   readonly clients: Clients;
   private readonly applications;
+  private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
   private from = 0;
   private calls = 0;
@@ -41,14 +50,16 @@ export class ScenarioRun {
     private readonly scenario: Scenario,
     private readonly queue: DisciplineName,
     private readonly seed: number,
+    /** Who goes where the order is open; the seed decides when left out. */
+    pick: Pick = randomPick(seededRandom(seed)),
   ) {
     const { clock, trace } = this;
     const now = () => clock.now();
-    this.schedule = new ControlledSchedule(randomPick(seededRandom(seed)));
+    this.schedule = new ControlledSchedule(pick);
     this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
     this.applications = scenarioApplications(scenario, this.journal);
     const { threads, announced, abi } = scenario.secureWorld;
-    const world = new SimulatedWorld({
+    this.world = new SimulatedWorld({
       abi,
       threads,
       announcedThreads: announced === 0 ? false : announced,
@@ -58,7 +69,7 @@ export class ScenarioRun {
       random: seededRandom(seed),
       ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
     });
-    this.recorder = new ThreadRecorder(world, now);
+    this.recorder = new ThreadRecorder(this.world, now);
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
     this.recordCalls(trace);
   }
@@ -86,6 +97,24 @@ export class ScenarioRun {
           },
     });
     await this.clients.open(this.tee);
+  }
+
+  /** The call queue at this moment; nothing before the driver is there. */
+  get queueState(): QueueState | undefined {
+    return this.tee?.queueState();
+  }
+
+  /**
+   * Everybody goes, after a run in which everybody came through.
+   * @returns what is left behind: nothing of either, if all was given back.
+   */
+  async close(): Promise<Leftovers> {
+    if (this.tee !== undefined) await this.until(this.tee.close());
+    return {
+      sessions: this.world.sessionCount,
+      sharedMemoryObjects: this.world.sharedMemoryCount,
+      sharedMemoryBytes: this.tee?.sharedMemoryInUse ?? 0,
+    };
   }
 
   /** All sessions are open: the run proper begins, at time zero. */

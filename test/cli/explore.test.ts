@@ -78,7 +78,7 @@ describe('normalworld explore', () => {
     [['--callers', 'N', '--threads', '0'], 'say --secure-threads'],
     [['--callers', 'N', '--reservations', '4'], 'a number from 0 to 3'],
     [['--callers', '13*N'], '13 callers'],
-    [[], "required option '--callers <list>' not specified"],
+    [[], 'say what the callers do (--callers), or name a scenario'],
   ])('refuses %j', async (args, message) => {
     await expect(normalworld('explore', ...args)).rejects.toThrow(message);
   });

@@ -13,8 +13,6 @@ export interface MailboxConduitOptions {
   ready(): void;
   /** Wake that CPU. */
   ring(cpu: number): void;
-  /** The first call went to sleep (true), or the last one came back (false): whether the process has to stay alive. */
-  busy(isBusy: boolean): void;
   /** Secure world cannot go on. */
   failed(reason: string): void;
   /** OP-TEE's asynchronous notification interrupt came. */
@@ -112,7 +110,6 @@ export class MailboxConduit implements Conduit {
     for (const { limit } of this.calls.values()) clearTimeout(limit);
     this.calls.clear();
     for (const { reject } of ended) reject(error);
-    this.options.busy(false);
   }
 
   /** CPUs that have come up take calls, but none before the first, which has to pass on the bell. */
@@ -170,7 +167,6 @@ export class MailboxConduit implements Conduit {
     const wasIdle = this.calls.size === 0;
     this.calls.set(cpu, { cpu, number, started, resolve, reject, limit });
     if (!wasIdle) return;
-    this.options.busy(true);
     this.mailbox.hostSleeps = true;
     // Done between the last look and the word that the host sleeps: no bell comes. Later than this turn of the event
     // loop, as the caller must get its promise first.
@@ -196,7 +192,6 @@ export class MailboxConduit implements Conduit {
     }
     if (this.calls.size === 0) {
       this.mailbox.hostSleeps = false;
-      this.options.busy(false);
     }
   }
 

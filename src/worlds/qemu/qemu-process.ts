@@ -67,15 +67,6 @@ export class QemuProcess {
     return this.child.pid;
   }
 
-  /** Whether the process keeps this one alive. */
-  keepAlive(keep: boolean): void {
-    const handles = [this.child, ...this.child.stdio] as unknown as { ref?(): void; unref?(): void }[];
-    for (const handle of handles) {
-      if (keep) handle?.ref?.();
-      else handle?.unref?.();
-    }
-  }
-
   kill(): void {
     this.child.kill('SIGKILL');
   }

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
-import type { PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
+import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -61,8 +61,15 @@ export class QemuWorld implements SecureWorld {
   readonly memory: PhysicalMemory;
   readonly memoryFile: PhysicalMemoryFile;
   readonly normalWorldRam: readonly MemoryRange[];
+  /** SPI 187, which OP-TEE puts into the device tree for its asynchronous notifications. */
+  readonly notificationInterrupt: InterruptSource = {
+    listen: (handler) => {
+      this.interruptHandlers.add(handler);
+      return () => this.interruptHandlers.delete(handler);
+    },
+  };
   private readonly console: SecureConsole;
-  private readonly interruptListeners = new Set<() => void>();
+  private readonly interruptHandlers = new Set<() => void>();
   private readonly mailboxConduit: MailboxConduit;
   private readonly booted: Promise<void>;
   private resolveBoot: () => void = () => undefined;
@@ -89,10 +96,9 @@ export class QemuWorld implements SecureWorld {
       callLimitMs: options.callLimitMs,
       ready: () => this.resolveBoot(),
       ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
-      busy: (isBusy) => process.keepAlive(isBusy),
       failed: (reason) => this.fail(reason),
       interrupt: () => {
-        for (const listener of this.interruptListeners) listener();
+        for (const handler of this.interruptHandlers) handler();
       },
     });
     this.conduit = this.mailboxConduit;
@@ -149,22 +155,12 @@ export class QemuWorld implements SecureWorld {
     return this.process.pid;
   }
 
-  /**
-   * Be told each asynchronous notification interrupt of OP-TEE: time to ask for GET_ASYNC_NOTIF_VALUE.
-   * @returns a function that ends it.
-   */
-  onInterrupt(listener: () => void): () => void {
-    this.interruptListeners.add(listener);
-    return () => this.interruptListeners.delete(listener);
-  }
-
   /** End QEMU and give the memory back. Calls still inside end with a ConduitError. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
     this.fail('the world was closed');
     clearTimeout(this.panicTimer);
-    this.process.keepAlive(true);
     this.process.kill();
     await this.process.ended;
     this.file[Symbol.dispose]();

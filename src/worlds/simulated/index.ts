@@ -1,4 +1,5 @@
 export { CounterCommand, counterTa } from './applications/counter.js';
+export { RpmbStorageCommand, rpmbStorageTa } from './applications/rpmb-storage.js';
 export { type ScmiPtaOptions, scmiPta } from './applications/scmi.js';
 export { StorageCommand, storageTa } from './applications/storage.js';
 export { WorkloadCommand, workloadPta } from './applications/workload.js';
@@ -7,6 +8,7 @@ export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } fro
 export { composeFaults } from './faults.js';
 export type { FsRpc } from './fs-rpc.js';
 export type { NotificationDriver } from './notif.js';
+export type { RpmbStoreOptions } from './rpmb-store.js';
 export { type ScmiPlatform, SimulatedClock, SimulatedRegulator, SimulatedReset } from './scmi/scmi-platform.js';
 export type { SimulatedWorldOptions, ThreadReport } from './simulated-world.js';
 export { SimulatedWorld } from './simulated-world.js';

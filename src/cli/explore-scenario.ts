@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { followed } from '../explore/driver/decisions.js';
+import {
+  exploreScenario,
+  judgeRun,
+  type ScenarioExploration,
+  type ScenarioProgress,
+  type Strategy,
+} from '../explore/driver/explore-scenario.js';
+import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/run-checks.js';
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import type { Scenario } from '../scenario/scenario.js';
+import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
+
+export const STRATEGIES: readonly Strategy[] = ['deviations', 'random', 'priorities'];
+
+export interface ScenarioFlags {
+  readonly queue: DisciplineName;
+  readonly strategy: Strategy;
+  readonly runs: number;
+  readonly seed: number;
+  readonly deviations?: number;
+  readonly decisions?: readonly number[];
+  readonly maxSeconds?: number;
+  readonly json?: boolean;
+  readonly progress?: boolean;
+}
+
+/** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
+export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
+  const scenario = await readScenario(file, command);
+  if (flags.decisions !== undefined) return replayRun(scenario, flags, flags.decisions);
+
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
+  const shown = flags.progress === true || process.stderr.isTTY === true;
+  try {
+    const exploration = await exploreScenario(scenario, {
+      queue: flags.queue,
+      strategy: flags.strategy,
+      seed: flags.seed,
+      maxRuns: flags.runs,
+      signal: interrupt.signal,
+      ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
+      ...(flags.deviations === undefined ? {} : { maxDeviations: flags.deviations }),
+      ...(shown ? { progress: showProgress } : {}),
+    });
+    if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
+    if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
+    else for (const line of textReport(file, scenario, exploration)) console.log(line);
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+  }
+}
+
+async function readScenario(file: string, command: Command): Promise<Scenario> {
+  try {
+    return parseScenario(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    if (error instanceof ScenarioFileError) command.error(`error: ${error.message}`);
+    if (error instanceof Error && 'syscall' in error) command.error(`error: ${error.message}`);
+    throw error;
+  }
+}
+
+async function replayRun(
+  scenario: Scenario,
+  { queue, seed, json }: ScenarioFlags,
+  list: readonly number[],
+): Promise<void> {
+  const { decisions, broken } = await judgeRun(scenario, queue, seed, followed(list));
+  if (json) {
+    console.log(
+      JSON.stringify({ scenario: scenario.title, queue, seed, decisions, broken: Object.fromEntries(broken) }),
+    );
+    return;
+  }
+  decisions.forEach(({ actor, step, index, of }, at) => {
+    console.log(`${String(at).padStart(5)}  ${actor}: ${step}${index === 0 ? '' : `  (number ${index + 1} of ${of})`}`);
+  });
+  for (const [name, what] of broken) console.log(`${name}: ${RUN_PROPERTIES[name]}: ${what.join(' ')}`);
+  if (broken.size === 0) console.log('This run breaks no property.');
+}
+
+function showProgress({ runs, maxRuns, seconds, waiting, broken }: ScenarioProgress): void {
+  const rate = runs / seconds;
+  const parts = [
+    `${runs} of at most ${maxRuns} runs`,
+    `${rate.toFixed(0)}/s`,
+    ...(waiting > 0 ? [`${waiting} known to come`] : []),
+    `at most ${((maxRuns - runs) / rate).toFixed(0)} s to go`,
+    `${broken.length} broken`,
+  ];
+  process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
+}
+
+function* textReport(file: string, scenario: Scenario, exploration: ScenarioExploration): Generator<string> {
+  const { queue, strategy, seed, runs, seconds, complete, properties } = exploration;
+  yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed}) in ${seconds.toFixed(1)} s`;
+  if (complete) yield 'Every order of these times was tried.';
+  for (const name of RUN_PROPERTY_NAMES) {
+    const { verdict, deviations } = properties[name];
+    const how = verdict === 'broken' ? ` by ${deviations.length} deviations from first come, first served` : '';
+    yield `  ${name.padEnd(20)}${verdict}${how}`;
+  }
+  for (const name of RUN_PROPERTY_NAMES) {
+    const { verdict, what, decisions, deviations } = properties[name];
+    if (verdict !== 'broken') continue;
+    yield '';
+    yield `${name}: ${RUN_PROPERTIES[name]}`;
+    yield* what.map((line) => `  ${line}`);
+    yield* deviations.map(
+      ({ at, actor, step, index, of }) => `  decision ${at}: ${actor} (${step}), number ${index + 1} of ${of}`,
+    );
+    const list = decisions.length > 0 ? decisions.join(',') : '0';
+    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed} --decisions ${list}`;
+  }
+}

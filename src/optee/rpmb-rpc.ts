@@ -1,0 +1,84 @@
+import type { MsgArg } from '../protocol/optee-msg.js';
+import { RpcCommand, RpcShmType } from '../protocol/optee-rpc-command.js';
+import { rpmbFrameSize, rpmbKindEmmc } from '../protocol/rpmb.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { RpmbDevice } from '../rpmb/rpmb-device.js';
+import type { TeeMemrefParam, TeeParam } from '../tee/tee-param.js';
+
+/** The most octets that one request may have, frames and answer each. */
+const exchangeMax = 64 * 1024;
+
+/**
+ * RPMB devices that the kernel routes frames to: RPMB_PROBE_RESET, RPMB_PROBE_NEXT and RPMB_FRAMES, Linux's rpc.c since
+ * 6.12. Secure world goes through the devices until it finds the one that has its key.
+ */
+export class RpmbRpc {
+  /** The device that was found last; -1 before the first. */
+  private current = -1;
+
+  constructor(private readonly devices: readonly RpmbDevice[]) {}
+
+  /** Without devices secure world is told NOT_SUPPORTED, and asks the supplicant. */
+  async serve(command: number, params: readonly TeeParam[]): Promise<number> {
+    if (this.devices.length === 0) return TeeResult.ERROR_NOT_SUPPORTED;
+    const [first, second, ...more] = params;
+    switch (command) {
+      case RpcCommand.rpmbProbeReset:
+        if (first?.type !== 'value' || first.direction !== 'output' || second !== undefined)
+          return TeeResult.ERROR_BAD_PARAMETERS;
+        this.current = -1;
+        first.a = RpcShmType.kernel;
+        return TeeResult.SUCCESS;
+      case RpcCommand.rpmbProbeNext: {
+        if (first?.type !== 'value' || first.direction !== 'output') return TeeResult.ERROR_BAD_PARAMETERS;
+        if (!isBuffer(second, 'output') || more.length > 0) return TeeResult.ERROR_BAD_PARAMETERS;
+        const device = this.devices[this.current + 1];
+        if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
+        if (second.size < device.cid.length) return TeeResult.ERROR_SHORT_BUFFER;
+        this.current++;
+        first.a = rpmbKindEmmc;
+        first.b = device.sizeMultiplier;
+        first.c = device.reliableWriteSectors;
+        second.shm?.write(second.offset, device.cid);
+        second.size = device.cid.length;
+        return TeeResult.SUCCESS;
+      }
+      case RpcCommand.rpmbFrames: {
+        const device = this.devices[this.current];
+        if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
+        if (!isBuffer(first, 'input') || !isBuffer(second, 'output') || more.length > 0)
+          return TeeResult.ERROR_BAD_PARAMETERS;
+        return exchangeFrames(device, first, second);
+      }
+      default:
+        return TeeResult.ERROR_NOT_SUPPORTED;
+    }
+  }
+}
+
+/** The commands that go here. */
+export function isRpmbProbe(request: MsgArg): boolean {
+  return request.cmd >= RpcCommand.rpmbProbeReset && request.cmd <= RpcCommand.rpmbFrames;
+}
+
+async function exchangeFrames(device: RpmbDevice, sent: TeeMemrefParam, back: TeeMemrefParam): Promise<number> {
+  for (const { size } of [sent, back])
+    if (size === 0 || size % rpmbFrameSize !== 0 || size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
+  const frames = new Uint8Array(sent.size);
+  sent.shm?.read(sent.offset, frames);
+  let answer: Uint8Array;
+  try {
+    answer = await device.exchange(frames, back.size);
+  } catch {
+    // The card cannot be reached: secure world is told no more than a kernel driver's -EIO would say.
+    return TeeResult.ERROR_GENERIC;
+  }
+  if (answer.length > back.size) return TeeResult.ERROR_GENERIC;
+  back.shm?.write(back.offset, answer);
+  back.size = answer.length;
+  return TeeResult.SUCCESS;
+}
+
+function isBuffer(param: TeeParam | undefined, direction: 'input' | 'output'): param is TeeMemrefParam {
+  return param?.type === 'memref' && param.direction === direction && param.shm !== null;
+}

@@ -1,0 +1,90 @@
+import { ConduitError, type SmcRegisters } from '../protocol/conduit.js';
+import { isRpcReturn, OpteeSmcReturn, smcName } from '../protocol/optee-smc.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { commsError } from '../tee/teec-error.js';
+import { CallWaiter } from './call-queue/call-queue.js';
+import { waitTurn } from './call-queue/wait-turn.js';
+import type { Optee } from './optee.js';
+import type { Call } from './optee-abi.js';
+
+/** The world switches of one yielding call, as an ABI makes them. */
+export interface WorldSwitches {
+  /** The SMC function that the next switch is, or stands for. */
+  readonly functionId: number;
+  /** Go to secure world, for the first time or to resume. */
+  enter(): SmcRegisters | Promise<SmcRegisters>;
+  /** What it came back with: an OPTEE_SMC_RETURN_*, or an RPC return. */
+  smcReturn(returned: SmcRegisters): number;
+  /** The thread context that an RPC return left suspended. */
+  thread(returned: SmcRegisters): number;
+  /** What was refused, and how, when it came back with an error. */
+  refusal(returned: SmcRegisters): string;
+  /** Serve the RPC and make ready to resume. */
+  serve(returned: SmcRegisters): Promise<void>;
+  /** Secure world had no thread: the next switch is the first once more. */
+  startOver(): void;
+  /** The call is over, however it went. */
+  end(): void;
+}
+
+/**
+ * Take a call through the queue into secure world, serve what it asks for, until it returns for good: the loop of
+ * Linux's `optee_smc_do_call_with_arg()` and `optee_ffa_yielding_call()`.
+ * @throws TeecError COMMUNICATION when secure world refuses the call or cannot be reached.
+ */
+export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwitches): Promise<void> {
+  const { callQueue, trace, clock, schedule } = optee;
+  const waiter = new CallWaiter(call.id);
+  let step = callQueue.enter(waiter, call.system);
+  // A call that is not held up begins and enters in one event.
+  let entersAtOnce = step === 'call' && !schedule.decides;
+  if (trace.on)
+    trace.callBegin(
+      call.id,
+      call.context.label,
+      call.purpose,
+      call.session,
+      call.system,
+      entersAtOnce ? switches.functionId : 0,
+    );
+  if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
+  let smcReturn: number = OpteeSmcReturn.unknownFunction;
+  let refusal = '';
+  let reached = false;
+  try {
+    for (;;) {
+      if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(switches.functionId));
+      if (trace.on && !entersAtOnce) trace.worldEnter(call.id, switches.functionId);
+      entersAtOnce = false;
+      const answer = switches.enter();
+      const returned = answer instanceof Promise ? await answer : answer;
+      smcReturn = switches.smcReturn(returned);
+      if (smcReturn === OpteeSmcReturn.ethreadLimit) {
+        if (trace.on) trace.worldExit(call.id, smcReturn);
+        trace.waker = call.id;
+        step = callQueue.threadLimit(waiter);
+        if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
+        switches.startOver();
+      } else if (isRpcReturn(smcReturn)) {
+        if (trace.on) trace.worldExit(call.id, smcReturn, switches.thread(returned));
+        await switches.serve(returned);
+      } else {
+        reached = true;
+        if (smcReturn !== OpteeSmcReturn.ok) refusal = switches.refusal(returned);
+        break;
+      }
+    }
+  } catch (error) {
+    if (error instanceof ConduitError)
+      throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: ${error.message}`, { cause: error });
+    throw error;
+  } finally {
+    switches.end();
+    trace.waker = call.id;
+    callQueue.leave(waiter);
+    trace.waker = 0;
+    if (trace.on) trace.callEnd(call.id, smcReturn, reached);
+  }
+  if (refusal !== '')
+    throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: secure world refused ${refusal}`);
+}

@@ -1,0 +1,178 @@
+import {
+  macProtected,
+  RpmbFrame,
+  RpmbRequest,
+  RpmbResult,
+  rpmbBlockSize,
+  rpmbCidSize,
+  rpmbFrameSize,
+  rpmbFrames,
+  rpmbResponseType,
+  rpmbSizeUnit,
+} from '../protocol/rpmb.js';
+import type { Hmac, RpmbDevice } from './rpmb-device.js';
+
+/**
+ * What becomes of an exchange with the card: it cannot be reached; the request fails with an `RpmbResult` and is not
+ * done; or the answer is changed on its way.
+ */
+export type RpmbFault = undefined | 'unreachable' | { readonly result: number } | ((answer: Uint8Array) => Uint8Array);
+
+export interface EmulatedEmmcOptions {
+  readonly hmac: Hmac;
+  readonly cid?: Uint8Array;
+  /** Units of 128 KiB: 1 when left out. */
+  readonly sizeMultiplier?: number;
+  /** 1 when left out: two blocks. */
+  readonly reliableWriteSectors?: number;
+  /** The card has its clock and its supply: always when left out. Without them it does not answer. */
+  readonly powered?: () => boolean;
+  readonly fault?: (request: { readonly type: number; readonly address: number }) => RpmbFault;
+}
+
+/** An eMMC card's RPMB partition: a key that is programmed once, a counter that only rises, and blocks behind MACs. */
+export class EmulatedEmmc implements RpmbDevice {
+  readonly cid: Uint8Array;
+  readonly sizeMultiplier: number;
+  readonly reliableWriteSectors: number;
+  /** Writes that were done. */
+  writeCounter = 0;
+  private key: Uint8Array | undefined;
+  private readonly blocks = new Map<number, Uint8Array>();
+
+  constructor(private readonly options: EmulatedEmmcOptions) {
+    this.cid = options.cid ?? new TextEncoder().encode('emulated eMMC 01').slice(0, rpmbCidSize);
+    this.sizeMultiplier = options.sizeMultiplier ?? 1;
+    this.reliableWriteSectors = options.reliableWriteSectors ?? 1;
+  }
+
+  /** The key is programmed. */
+  get hasKey(): boolean {
+    return this.key !== undefined;
+  }
+
+  /** Blocks of the partition. */
+  get blockCount(): number {
+    return (this.sizeMultiplier * rpmbSizeUnit) / rpmbBlockSize;
+  }
+
+  exchange(frames: Uint8Array, answerSize: number): Uint8Array {
+    const { powered, fault } = this.options;
+    if (powered?.() === false) throw new Error('the eMMC does not answer: its clock or its supply is off');
+    const copy = frames.slice();
+    const [first, ...more] = rpmbFrames(copy);
+    if (first === undefined || copy.length % rpmbFrameSize !== 0 || answerSize % rpmbFrameSize !== 0)
+      throw new Error(`the eMMC takes whole frames, not ${copy.length} and ${answerSize} bytes`);
+    const what = fault?.({ type: first.type, address: first.address });
+    if (what === 'unreachable') throw new Error('the eMMC does not answer');
+    const answer =
+      typeof what === 'object'
+        ? this.answerWith(first.type, what.result, answerSize / rpmbFrameSize)
+        : this.serve(first, [first, ...more], answerSize / rpmbFrameSize);
+    return typeof what === 'function' ? what(answer) : answer;
+  }
+
+  private serve(request: RpmbFrame, frames: readonly RpmbFrame[], answerCount: number): Uint8Array {
+    switch (request.type) {
+      case RpmbRequest.programKey:
+        if (this.key !== undefined) return this.answerWith(request.type, RpmbResult.generalFailure, 1);
+        this.key = request.mac.slice();
+        return this.answerWith(request.type, RpmbResult.ok, 1);
+      case RpmbRequest.readCounter:
+        return this.readCounter(request);
+      case RpmbRequest.write:
+        return this.write(request, frames);
+      case RpmbRequest.read:
+        return this.read(request, answerCount);
+      default:
+        return this.answerWith(request.type, RpmbResult.generalFailure, 1);
+    }
+  }
+
+  private readCounter(request: RpmbFrame): Uint8Array {
+    if (this.key === undefined) return this.answerWith(request.type, RpmbResult.keyNotProgrammed, 1);
+    const answer = new RpmbFrame();
+    answer.type = rpmbResponseType(request.type);
+    answer.nonce.set(request.nonce);
+    answer.counter = this.writeCounter;
+    return this.signed([answer]);
+  }
+
+  private write(request: RpmbFrame, frames: readonly RpmbFrame[]): Uint8Array {
+    const result = this.writeResult(request, frames);
+    if (result === RpmbResult.ok) {
+      frames.forEach((frame, index) => {
+        this.blocks.set(request.address + index, frame.data.slice());
+      });
+      this.writeCounter++;
+    }
+    if (this.key === undefined) return this.answerWith(request.type, result, 1);
+    const answer = new RpmbFrame();
+    answer.type = rpmbResponseType(request.type);
+    answer.result = result;
+    answer.address = request.address;
+    answer.counter = this.writeCounter;
+    return this.signed([answer]);
+  }
+
+  /** In the order of the standard: key, MAC, counter, address. */
+  private writeResult({ address, counter, blockCount }: RpmbFrame, frames: readonly RpmbFrame[]): number {
+    if (this.key === undefined) return RpmbResult.keyNotProgrammed;
+    if (!equal(frames.at(-1)?.mac, this.mac(frames))) return RpmbResult.authenticationFailure;
+    if (counter !== this.writeCounter) return RpmbResult.counterFailure;
+    if (address + frames.length > this.blockCount) return RpmbResult.addressFailure;
+    if (blockCount !== frames.length || frames.length > 2 * this.reliableWriteSectors) return RpmbResult.generalFailure;
+    return RpmbResult.ok;
+  }
+
+  private read(request: RpmbFrame, count: number): Uint8Array {
+    if (this.key === undefined) return this.answerWith(request.type, RpmbResult.keyNotProgrammed, count);
+    const inside = request.address + count <= this.blockCount;
+    const answers = Array.from({ length: count }, (_, index) => {
+      const answer = new RpmbFrame();
+      answer.type = rpmbResponseType(request.type);
+      answer.result = inside ? RpmbResult.ok : RpmbResult.addressFailure;
+      answer.address = request.address;
+      answer.blockCount = count;
+      answer.nonce.set(request.nonce);
+      if (inside) answer.data.set(this.blocks.get(request.address + index) ?? []);
+      return answer;
+    });
+    return this.signed(answers);
+  }
+
+  private answerWith(type: number, result: number, count: number): Uint8Array {
+    const answers = Array.from({ length: Math.max(1, count) }, () => {
+      const answer = new RpmbFrame();
+      answer.type = rpmbResponseType(type);
+      answer.result = result;
+      return answer;
+    });
+    return this.key === undefined ? joined(answers) : this.signed(answers);
+  }
+
+  /** The last frame carries the MAC of all. */
+  private signed(frames: readonly RpmbFrame[]): Uint8Array {
+    frames.at(-1)?.mac.set(this.mac(frames));
+    return joined(frames);
+  }
+
+  private mac(frames: readonly RpmbFrame[]): Uint8Array {
+    return this.options.hmac(
+      this.key ?? new Uint8Array(),
+      frames.map(({ bytes }) => macProtected(bytes)),
+    );
+  }
+}
+
+function joined(frames: readonly RpmbFrame[]): Uint8Array {
+  const bytes = new Uint8Array(frames.length * rpmbFrameSize);
+  frames.forEach((frame, index) => {
+    bytes.set(frame.bytes, index * rpmbFrameSize);
+  });
+  return bytes;
+}
+
+function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a?.length === b.length && a.every((byte, index) => byte === b[index]);
+}

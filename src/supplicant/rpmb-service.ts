@@ -1,0 +1,67 @@
+import {
+  RpmbSupplicantCommand,
+  rpmbCidSize,
+  rpmbDeviceInfoSize,
+  rpmbFrameSize,
+  rpmbRequestHeaderSize,
+} from '../protocol/rpmb.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { RpmbDevice } from '../rpmb/rpmb-device.js';
+import type { SupplicantService } from './supplicant.js';
+
+/** The largest request, in bytes. */
+const requestMax = 64 * 1024;
+
+/**
+ * RPMB through the supplicant, as before kernels routed frames: memref[0] a request (command, device, block count, then
+ * frames), memref[1] the answer. Source: core/tee/tee_rpmb_fs.c, `struct rpmb_req`; tee-supplicant's rpmb.c.
+ * @param devices by number.
+ */
+export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
+  return async ([request, answer, ...more]) => {
+    if (
+      request?.type !== 'memref' ||
+      request.direction !== 'input' ||
+      answer?.type !== 'memref' ||
+      answer.direction !== 'output' ||
+      more.length > 0 ||
+      request.size < rpmbRequestHeaderSize ||
+      request.size > requestMax
+    )
+      return TeeResult.ERROR_BAD_PARAMETERS;
+    const bytes = new Uint8Array(request.size);
+    request.shm?.read(request.offset, bytes);
+    const header = new DataView(bytes.buffer);
+    const device = devices[header.getUint16(2, true)];
+    if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
+    switch (header.getUint16(0, true)) {
+      case RpmbSupplicantCommand.getDeviceInfo: {
+        if (answer.size < rpmbDeviceInfoSize) return TeeResult.ERROR_SHORT_BUFFER;
+        const info = new Uint8Array(rpmbDeviceInfoSize);
+        info.set(device.cid);
+        info[rpmbCidSize] = device.sizeMultiplier;
+        info[rpmbCidSize + 1] = device.reliableWriteSectors;
+        answer.shm?.write(answer.offset, info);
+        answer.size = info.length;
+        return TeeResult.SUCCESS;
+      }
+      case RpmbSupplicantCommand.data: {
+        const frames = bytes.slice(rpmbRequestHeaderSize);
+        if (frames.length === 0 || frames.length % rpmbFrameSize !== 0) return TeeResult.ERROR_BAD_PARAMETERS;
+        if (answer.size === 0 || answer.size % rpmbFrameSize !== 0) return TeeResult.ERROR_BAD_PARAMETERS;
+        let back: Uint8Array;
+        try {
+          back = await device.exchange(frames, answer.size);
+        } catch {
+          return TeeResult.ERROR_GENERIC;
+        }
+        if (back.length > answer.size) return TeeResult.ERROR_GENERIC;
+        answer.shm?.write(answer.offset, back);
+        answer.size = back.length;
+        return TeeResult.SUCCESS;
+      }
+      default:
+        return TeeResult.ERROR_BAD_PARAMETERS;
+    }
+  };
+}

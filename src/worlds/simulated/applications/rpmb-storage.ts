@@ -1,0 +1,39 @@
+import { rpmbBlockSize } from '../../../protocol/rpmb.js';
+import { TeeResult } from '../../../protocol/tee-result.js';
+import { RpmbStore, type RpmbStoreOptions } from '../rpmb-store.js';
+import { type TrustedApplication, trustedApplication } from '../trusted-application.js';
+
+/** Commands of the RPMB storage TA. Blocks have 256 bytes. */
+export const RpmbStorageCommand = {
+  /** value[0] in: first block; memref[1] in: whole blocks. */
+  write: 0,
+  /** value[0] in: first block; memref[1] out: whole blocks. */
+  read: 1,
+} as const;
+
+/** A user TA that keeps blocks in the RPMB. All its instances share one store, as they would OP-TEE's secure storage. */
+export function rpmbStorageTa(options: RpmbStoreOptions): TrustedApplication {
+  const store = new RpmbStore(options);
+  return trustedApplication({
+    uuid: 'c0c0c0c0-0003-4000-8000-000000000003',
+    name: 'rpmb storage',
+    kind: 'user',
+    create: () => ({
+      async invokeCommand(call) {
+        const block = call.value(0, 'input').a;
+        switch (call.command) {
+          case RpmbStorageCommand.write:
+            await store.write(call, block, call.memref(1, 'input').read());
+            return TeeResult.SUCCESS;
+          case RpmbStorageCommand.read: {
+            const out = call.memref(1, 'output');
+            out.write(await store.read(call, block, out.capacity / rpmbBlockSize));
+            return TeeResult.SUCCESS;
+          }
+          default:
+            return TeeResult.ERROR_NOT_SUPPORTED;
+        }
+      },
+    }),
+  });
+}

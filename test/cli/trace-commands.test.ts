@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
+const scenario = resolve(import.meta.dirname, '../../scenarios/rpmb-scmi-deadlock.yaml');
+const folder = mkdtempSync(join(tmpdir(), 'normalworld-cli-'));
+const trace = join(folder, 'out.nwt');
+
+const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 60_000 });
+
+beforeAll(() => {
+  const { status, stderr } = run('run', scenario, '--queue', 'linux-6.7', '--trace', trace);
+  expect(status, stderr).toBe(0);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('normalworld trace', () => {
+  it('tells the figures of a recorded run, for people and for scripts', () => {
+    expect(run('trace', 'stats', trace).stdout).toMatch(/ETHREAD_LIMIT 4[\s\S]*Starved:[\s\S]*STILL ASLEEP at the end/);
+    const stats = JSON.parse(run('trace', 'stats', trace, '--json').stdout);
+    expect(stats).toMatchObject({ ethreadLimit: 4, threads: 3, subject: { queue: 'linux-6.7' } });
+  });
+
+  it('exports to both formats', () => {
+    const out = join(folder, 'out.json');
+    expect(run('trace', 'export', trace, '--format', 'chrome', '--out', out).status).toBe(0);
+    expect(JSON.parse(readFileSync(out, 'utf8')).traceEvents.length).toBeGreaterThan(100);
+    expect(run('trace', 'export', trace, '--out', join(folder, 'out.pftrace')).status).toBe(0);
+    expect(readFileSync(join(folder, 'out.pftrace'))[0]).toBe(0x0a);
+  });
+
+  it("imports a board's text, and writes it as a trace", () => {
+    const text = resolve(import.meta.dirname, '../trace/linux-hang.txt');
+    const out = join(folder, 'board.nwt');
+    expect(run('trace', 'import', text, '--out', out).stdout).toMatch(/storage-402.*RPC CMD/);
+    expect(JSON.parse(run('trace', 'stats', out, '--json').stdout)).toMatchObject({ calls: 5, ethreadLimit: 2 });
+  });
+
+  it('refuses what is no trace with exit code 2 and the reason', () => {
+    const bad = join(folder, 'bad.nwt');
+    writeFileSync(bad, 'this is a text, and longer than a header is');
+    for (const args of [
+      ['trace', 'stats', bad],
+      ['view', bad],
+      ['top', bad, '--once'],
+    ])
+      expect(run(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('no trace') });
+    expect(run('trace', 'stats', join(folder, 'absent.nwt'))).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('ENOENT'),
+    });
+    expect(run('trace', 'import', scenario).status).toBe(2);
+  });
+
+  it('says where a torn file ends, and reads the rest', () => {
+    const torn = join(folder, 'torn.nwt');
+    writeFileSync(torn, readFileSync(trace).subarray(0, -100));
+    const { status, stderr } = run('trace', 'stats', torn);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/at byte \d+: the file ends in the middle of a chunk/);
+  });
+});
+
+describe('normalworld top', () => {
+  it('shows who is where', () => {
+    expect(run('top', trace, '--once').stdout).toMatch(/threads \[###\] 3 of 3 +asleep in the queue 4/);
+    expect(JSON.parse(run('top', trace, '--once', '--json').stdout)).toMatchObject({ asleep: 4, inSecureWorld: 3 });
+  });
+});
+
+describe('normalworld view', () => {
+  it('serves the page on loopback until it is interrupted', async () => {
+    const child: ChildProcess = spawn(process.execPath, [main, 'view', trace], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<number | null>((done) => child.on('exit', done));
+    const line = await new Promise<string>((done) => child.stdout?.once('data', (data) => done(String(data))));
+    const url = /http:\/\/127\.0\.0\.1:\d+\//.exec(line)?.[0] ?? '';
+    const page = await fetch(url);
+    expect(page.status).toBe(200);
+    expect(await page.text()).toContain('data-name="out.nwt"');
+    expect((await fetch(`${url}etc/passwd`)).status).toBe(404);
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
+  });
+});
+
+describe('normalworld completion', () => {
+  it('completes commands, their subcommands and options in bash', () => {
+    const script = join(folder, 'completion.sh');
+    writeFileSync(script, run('completion', 'bash').stdout);
+    const complete = (...words: string[]) =>
+      spawnSync(
+        'bash',
+        [
+          '-c',
+          `source ${script}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _normalworld; echo "\${COMPREPLY[*]}"`,
+          'bash',
+          'normalworld',
+          ...words,
+        ],
+        { encoding: 'utf8' },
+      ).stdout.trim();
+    expect(complete('tr')).toBe('trace');
+    expect(complete('trace', 'e')).toBe('export');
+    expect(complete('trace', 'export', '--f')).toBe('--format');
+    expect(complete('run', '--q')).toBe('--queue');
+  });
+
+  it('knows every command in every shell', () => {
+    for (const shell of ['bash', 'zsh', 'fish'])
+      expect(run('completion', shell).stdout).toMatch(/export[\s\S]*view|view[\s\S]*export/);
+  });
+});

@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { followed, priorityWalk, randomWalk } from '../../../src/explore/driver/decisions.js';
+import { exploreScenario, judgeRun, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/run-checks.js';
+import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
+import { parseScenario } from '../../../src/scenario/scenario-file.js';
+
+/** Two system calls on one session and a normal call: in some orders version 6 never wakes the normal one. */
+const TWO_AND_ONE = parseScenario(
+  `
+title: Two system calls and a normal one
+about: the smallest workload that hangs under version 6
+secureWorld: { threads: 2 }
+applications:
+  scmi-server: { kind: pseudo, concurrent: true, commands: { clock: [{ compute: 10us }] } }
+  hello: { kind: user, commands: { say: [{ compute: 10us }] } }
+clients:
+  scmi-clock: { kernel: true, system: true, application: scmi-server, callers: 2, repeat: 1, steps: [{ invoke: clock }] }
+  hello: { application: hello, repeat: 1, steps: [{ invoke: say }] }
+`,
+  'two-and-one.yaml',
+);
+
+const run = (queue: DisciplineName, strategy: Strategy, maxRuns: number) =>
+  exploreScenario(TWO_AND_ONE, { queue, strategy, seed: 1, maxRuns });
+
+const held = (...actors: string[]) => actors.map((actor) => ({ actor, step: 'smc' }));
+
+describe('a run as its decisions', () => {
+  it('counts only points at which more than one could go, and follows a list', () => {
+    const recorder = followed([1, 7]);
+    expect(recorder.pick(held('a'))).toBe(0);
+    expect(recorder.pick(held('a', 'b'))).toBe(1);
+    expect(recorder.pick(held('a', 'b', 'c'))).toBe(2);
+    expect(recorder.pick(held('a', 'b'))).toBe(0);
+    expect(recorder.made.map(({ actor, index, of }) => [actor, index, of])).toEqual([
+      ['b', 1, 2],
+      ['c', 2, 3],
+      ['a', 0, 2],
+    ]);
+  });
+
+  it('lets the same actor go as long as its priority lasts', () => {
+    const recorder = priorityWalk(1, 1, 100);
+    const first = recorder.pick(held('a', 'b', 'c'));
+    for (let i = 0; i < 10; i++) expect(recorder.pick(held('a', 'b', 'c'))).toBe(first);
+  });
+
+  it('is the same for the same seed, and another for another', () => {
+    const made = (seed: number) => {
+      const recorder = randomWalk(seed);
+      return Array.from({ length: 40 }, () => recorder.pick(held('a', 'b', 'c')));
+    };
+    expect(made(1)).toEqual(made(1));
+    expect(made(1)).not.toEqual(made(2));
+  });
+});
+
+describe('exploring the whole driver on a scenario', () => {
+  it.each(['deviations', 'random', 'priorities'] as const)(
+    'finds the hang of version 6 by %s, and runs it again',
+    async (by) => {
+      const { properties } = await run('patch-v6', by, 50);
+      const { verdict, what, decisions } = properties.finished;
+      expect(verdict).toBe('broken');
+      expect(what.join(' ')).toContain('sleeps for ever beside 2 free threads');
+      const again = await judgeRun(TWO_AND_ONE, 'patch-v6', 1, followed(decisions));
+      expect([...again.broken.keys()]).toEqual(['finished']);
+    },
+  );
+
+  it('tries every order under hand-off, and finds nothing', { timeout: 120_000 }, async () => {
+    const { complete, runs, properties } = await run('hand-off', 'deviations', 500);
+    expect(complete).toBe(true);
+    expect(runs).toBeGreaterThan(10);
+    for (const name of RUN_PROPERTY_NAMES) expect({ name, ...properties[name] }).toMatchObject({ verdict: 'holds' });
+  });
+
+  it('says bounded when runs are left', async () => {
+    const { complete, runs, properties } = await run('hand-off', 'deviations', 3);
+    expect({ complete, runs, verdict: properties.finished.verdict }).toEqual({
+      complete: false,
+      runs: 3,
+      verdict: 'bounded',
+    });
+  });
+});
+
+describe('the checks of a run', () => {
+  const begin = { type: 'call-begin', context: 'a', purpose: 'invoke', session: 1, system: false, time: 0 } as const;
+  const suspended = { type: 'world-exit', a0: 0xffff_0004, time: 0 } as const;
+  const end = { type: 'call-end', smcReturn: 0, time: 0 } as const;
+
+  it('notice a call that ends twice, and one that never does', () => {
+    const checks = new RunChecks(() => undefined);
+    checks.listen({ ...begin, call: 1 });
+    checks.listen({ ...end, call: 1 });
+    checks.listen({ ...end, call: 1 });
+    expect(checks.broken.get('callsAnsweredOnce')).toBe('call 1 ended twice');
+
+    const others = new RunChecks(() => undefined);
+    others.listen({ ...begin, call: 2 });
+    others.atEnd();
+    expect(others.broken.get('callsAnsweredOnce')).toBe('calls 2 never ended');
+  });
+
+  it('notice a thread that two calls are suspended in', () => {
+    const checks = new RunChecks(() => undefined);
+    for (const call of [1, 2]) {
+      checks.listen({ ...begin, call });
+      checks.listen({ ...suspended, call, thread: 0 });
+    }
+    expect(checks.broken.get('rpcsToTheirThread')).toBe('call 2 was suspended in thread 0, which call 1 has');
+  });
+
+  it('notice a count below zero, and one that is not given back', () => {
+    const state = {
+      discipline: 'patch-v6',
+      lists: {},
+      counters: { free_normal_thread_count: -1, res_sys_thread_count: 1 },
+    } as const;
+    const checks = new RunChecks(() => state);
+    checks.listen({ ...begin, call: 1 });
+    checks.listen({ ...end, call: 1 });
+    expect(checks.broken.get('queueCounts')).toBe('free_normal_thread_count is -1');
+
+    const others = new RunChecks(() => state);
+    others.atEnd();
+    expect(others.broken.get('queueCounts')).toBe('res_sys_thread_count is 1 at the end');
+  });
+});

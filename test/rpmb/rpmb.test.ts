@@ -1,0 +1,282 @@
+import { describe, expect, it } from 'vitest';
+import {
+  openTee,
+  RpcCommand,
+  type Session,
+  type TaCall,
+  temporary,
+  trustedApplication,
+  value,
+} from '../../src/index.js';
+import { RpcShmType } from '../../src/protocol/optee-rpc-command.js';
+import { RpmbFrame, RpmbRequest, RpmbResult, rpmbFrameSize, rpmbFrames } from '../../src/protocol/rpmb.js';
+import { TeeResult } from '../../src/protocol/tee-result.js';
+import { EmulatedEmmc, hmacSha256, type RpmbDevice, type RpmbFault } from '../../src/rpmb/index.js';
+import { RpmbStorageCommand, rpcMemref, rpcValue, rpmbStorageTa, seededRandom } from '../../src/testing.js';
+
+const secret = new TextEncoder().encode('hardware unique key of this board');
+const storage = (key = secret, writeKey = true) =>
+  rpmbStorageTa({ hmac: hmacSha256, secret: key, random: seededRandom(7), writeKey });
+const bytes = (count: number, first: number) =>
+  Uint8Array.from({ length: count }, (_, index) => (first + index) & 0xff);
+
+const write = (session: Session, block: number, data: Uint8Array) =>
+  session.invoke(RpmbStorageCommand.write, [value.input(block), temporary.input(data)]);
+const read = async (session: Session, block: number, count = 1) =>
+  (await session.invoke(RpmbStorageCommand.read, [value.input(block), temporary.output(count * 256)]))[1];
+
+async function open(route: 'kernel' | 'supplicant', devices: readonly RpmbDevice[], ta = storage(), abi?: 'ffa') {
+  const tee = await openTee({
+    trustedApplications: [ta],
+    ...(abi === undefined ? {} : { simulated: { abi } }),
+    ...(route === 'kernel' ? { rpmb: devices } : { supplicant: { rpmb: devices } }),
+  });
+  const session = await tee.openContext().openSession(ta.uuid);
+  const close = async () => {
+    await tee.close();
+    expect(tee.sharedMemoryInUse).toBe(0);
+  };
+  return { tee, session, close };
+}
+
+const routes = ['kernel', 'supplicant'] as const;
+
+describe.each(routes)('RPMB routed by the %s', (route) => {
+  it('keeps blocks, in as many writes as the card wants, and counts them', async () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    const { session, close } = await open(route, [card]);
+    expect(card.hasKey).toBe(false);
+    await write(session, 10, bytes(5 * 256, 3));
+    expect([card.hasKey, card.writeCounter]).toEqual([true, 3]);
+    expect(await read(session, 10, 5)).toEqual(bytes(5 * 256, 3));
+    expect(await read(session, 9)).toEqual(new Uint8Array(256));
+    await close();
+  });
+
+  it('finds its card again after a restart, with the counter where it was', async () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    for (let boot = 0; boot < 3; boot++) {
+      const { session, close } = await open(route, [card]);
+      await write(session, 0, bytes(256, boot));
+      expect(await read(session, 0)).toEqual(bytes(256, boot));
+      await close();
+    }
+    expect(card.writeCounter).toBe(3);
+  });
+
+  it('works over FF-A as well', async () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    const { session, close } = await open(route, [card], storage(), 'ffa');
+    await write(session, 1, bytes(512, 9));
+    expect(await read(session, 1, 2)).toEqual(bytes(512, 9));
+    await close();
+  });
+
+  it('refuses blocks beyond the card', async () => {
+    const { session, close } = await open(route, [new EmulatedEmmc({ hmac: hmacSha256 })]);
+    await expect(write(session, 511, bytes(512, 0))).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
+    await expect(write(session, 0, bytes(100, 0))).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
+    await close();
+  });
+
+  it('does not use a card with another key, and does not program one where it may not', async () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    const first = await open(route, [card]);
+    await write(first.session, 0, bytes(256, 1));
+    await first.close();
+    const other = await open(route, [card], storage(new Uint8Array(32)));
+    await expect(read(other.session, 0)).rejects.toMatchObject({ code: TeeResult.ERROR_STORAGE_NOT_AVAILABLE });
+    await other.close();
+    const careful = await open(route, [new EmulatedEmmc({ hmac: hmacSha256 })], storage(secret, false));
+    await expect(read(careful.session, 0)).rejects.toMatchObject({ code: TeeResult.ERROR_STORAGE_NOT_AVAILABLE });
+    await careful.close();
+  });
+
+  const flip = (offset: number) => (answer: Uint8Array) => {
+    const changed = answer.slice();
+    changed[offset] = (changed[offset] ?? 0) ^ 1;
+    return changed;
+  };
+  const faults: readonly [string, number, RpmbFault, number][] = [
+    ['that is not there for a read', RpmbRequest.read, 'unreachable', TeeResult.ERROR_GENERIC],
+    ['that is not there for a write', RpmbRequest.write, 'unreachable', TeeResult.ERROR_GENERIC],
+    ['whose data is changed on the way', RpmbRequest.read, flip(300), TeeResult.ERROR_SECURITY],
+    ['whose MAC is changed on the way', RpmbRequest.read, flip(200), TeeResult.ERROR_SECURITY],
+    ['whose counter is changed on the way', RpmbRequest.write, flip(503), TeeResult.ERROR_SECURITY],
+    ['whose answer is cut short', RpmbRequest.read, (answer) => answer.subarray(0, 100), TeeResult.ERROR_SECURITY],
+    ['that answers too much', RpmbRequest.read, () => new Uint8Array(4096), TeeResult.ERROR_GENERIC],
+    ['that fails to write', RpmbRequest.write, { result: RpmbResult.writeFailure }, TeeResult.ERROR_GENERIC],
+    [
+      'that finds the counter wrong',
+      RpmbRequest.write,
+      { result: RpmbResult.counterFailure },
+      TeeResult.ERROR_SECURITY,
+    ],
+    [
+      'that finds the MAC wrong',
+      RpmbRequest.write,
+      { result: RpmbResult.authenticationFailure },
+      TeeResult.ERROR_SECURITY,
+    ],
+  ];
+  it.each(faults)('survives a card %s', async (_, type, fault, code) => {
+    let broken = false;
+    const card = new EmulatedEmmc({
+      hmac: hmacSha256,
+      fault: (request) => (broken && request.type === type ? fault : undefined),
+    });
+    const { session, close } = await open(route, [card]);
+    await write(session, 4, bytes(256, 1));
+    broken = true;
+    await expect(type === RpmbRequest.read ? read(session, 4) : write(session, 4, bytes(256, 2))).rejects.toMatchObject(
+      {
+        code,
+      },
+    );
+    broken = false;
+    await write(session, 4, bytes(256, 3));
+    expect(await read(session, 4)).toEqual(bytes(256, 3));
+    await close();
+  });
+
+  it('is not deceived by an answer that was right once', async () => {
+    const answers: Uint8Array[] = [];
+    let replay = false;
+    const card = new EmulatedEmmc({
+      hmac: hmacSha256,
+      fault: ({ type }) =>
+        type !== RpmbRequest.read
+          ? undefined
+          : (answer) => {
+              answers.push(answer);
+              return replay ? (answers[0] ?? answer) : answer;
+            },
+    });
+    const { session, close } = await open(route, [card]);
+    await write(session, 0, bytes(256, 1));
+    await read(session, 0);
+    await write(session, 0, bytes(256, 2));
+    replay = true;
+    await expect(read(session, 0)).rejects.toMatchObject({ code: TeeResult.ERROR_SECURITY });
+    await close();
+  });
+});
+
+describe('probing', () => {
+  it('goes through the devices until one has the key', async () => {
+    const [mine, other] = [1, 2].map(
+      (name) => new EmulatedEmmc({ hmac: hmacSha256, cid: new Uint8Array(16).fill(name) }),
+    );
+    if (mine === undefined || other === undefined) throw new Error('no cards');
+    const foreign = await open('kernel', [other], storage(new Uint8Array(32)));
+    await write(foreign.session, 0, bytes(256, 0));
+    await foreign.close();
+    const { session, close } = await open('kernel', [other, mine]);
+    await write(session, 0, bytes(256, 5));
+    expect([other.writeCounter, mine.writeCounter]).toEqual([1, 1]);
+    await close();
+  });
+
+  it('without any device ends with STORAGE_NOT_AVAILABLE', async () => {
+    const { session, close } = await open('kernel', []);
+    await expect(read(session, 0)).rejects.toMatchObject({ code: TeeResult.ERROR_STORAGE_NOT_AVAILABLE });
+    await close();
+  });
+});
+
+describe('requests that secure world should not make', () => {
+  const asking = (invokeCommand: (call: TaCall) => Promise<number>) =>
+    trustedApplication({
+      uuid: '66666666-0000-4000-8000-000000000001',
+      kind: 'pseudo',
+      create: () => ({ invokeCommand }),
+    });
+
+  const requests: readonly [string, boolean, number, number, number, number][] = [
+    ['frames before a device was found', false, RpcCommand.rpmbFrames, 512, 512, TeeResult.ERROR_ITEM_NOT_FOUND],
+    ['half a frame', true, RpcCommand.rpmbFrames, 256, 512, TeeResult.ERROR_BAD_PARAMETERS],
+    ['no frame', true, RpcCommand.rpmbFrames, 0, 512, TeeResult.ERROR_BAD_PARAMETERS],
+    ['half an answer', true, RpcCommand.rpmbFrames, 512, 100, TeeResult.ERROR_BAD_PARAMETERS],
+    ['the next device with two buffers', true, RpcCommand.rpmbProbeNext, 512, 512, TeeResult.ERROR_BAD_PARAMETERS],
+    ['a reset with buffers', true, RpcCommand.rpmbProbeReset, 512, 512, TeeResult.ERROR_BAD_PARAMETERS],
+  ];
+  it.each(requests)('are refused: %s', async (_, probed, command, sent, wanted, code) => {
+    const ta = asking(async (call) => {
+      const memory = await call.allocateRpcMemory(4096, RpcShmType.kernel);
+      if (probed) {
+        await call.rpc(RpcCommand.rpmbProbeReset, [rpcValue('output')]);
+        await call.rpc(RpcCommand.rpmbProbeNext, [rpcValue('output'), rpcMemref('output', memory.mobj, 16)]);
+      }
+      const result = await call.rpc(command, [
+        rpcMemref('input', memory.mobj, sent),
+        rpcMemref('output', memory.mobj, wanted),
+      ]);
+      await call.freeRpcMemory(memory);
+      return result;
+    });
+    const tee = await openTee({ trustedApplications: [ta], rpmb: [new EmulatedEmmc({ hmac: hmacSha256 })] });
+    const session = await tee.openContext().openSession(ta.uuid);
+    await expect(session.invoke(0)).rejects.toMatchObject({ code });
+    await tee.close();
+    expect(tee.sharedMemoryInUse).toBe(0);
+  });
+
+  const legacy: readonly [string, readonly number[], number][] = [
+    ['shorter than its header', [0, 0], TeeResult.ERROR_BAD_PARAMETERS],
+    ['to a device that is not there', [0, 0, 9, 0, 1, 0], TeeResult.ERROR_ITEM_NOT_FOUND],
+    ['that is unknown', [9, 0, 0, 0, 1, 0], TeeResult.ERROR_BAD_PARAMETERS],
+    ['for data without frames', [0, 0, 0, 0, 1, 0], TeeResult.ERROR_BAD_PARAMETERS],
+    ['for data with half a frame', [0, 0, 0, 0, 1, 0, 1, 2, 3], TeeResult.ERROR_BAD_PARAMETERS],
+  ];
+  it.each(legacy)('are refused by the supplicant: a request %s', async (_, request, code) => {
+    const ta = asking(async (call) => {
+      const memory = await call.allocateRpcMemory(4096);
+      memory.mobj.write(Uint8Array.from(request));
+      const result = await call.rpc(RpcCommand.rpmb, [
+        rpcMemref('input', memory.mobj, request.length),
+        rpcMemref('output', memory.mobj, 512),
+      ]);
+      await call.freeRpcMemory(memory);
+      return result;
+    });
+    const tee = await openTee({
+      trustedApplications: [ta],
+      supplicant: { rpmb: [new EmulatedEmmc({ hmac: hmacSha256 })] },
+    });
+    const session = await tee.openContext().openSession(ta.uuid);
+    await expect(session.invoke(0)).rejects.toMatchObject({ code });
+    await tee.close();
+  });
+});
+
+describe('the emulated card', () => {
+  const ask = (card: EmulatedEmmc, type: number, change: (frame: RpmbFrame) => void = () => {}) => {
+    const frame = new RpmbFrame();
+    frame.type = type;
+    change(frame);
+    return rpmbFrames(card.exchange(frame.bytes, rpmbFrameSize))[0];
+  };
+
+  it('takes a key once', () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    expect(ask(card, RpmbRequest.readCounter)?.result).toBe(RpmbResult.keyNotProgrammed);
+    expect(ask(card, RpmbRequest.programKey)?.result).toBe(RpmbResult.ok);
+    expect(ask(card, RpmbRequest.programKey, (frame) => frame.mac.fill(1))?.result).toBe(RpmbResult.generalFailure);
+  });
+
+  it('answers an unknown request with a failure, and no half frames at all', () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    expect(ask(card, 99)?.result).toBe(RpmbResult.generalFailure);
+    expect(() => card.exchange(new Uint8Array(100), 512)).toThrow(/whole frames/);
+    expect(() => card.exchange(new Uint8Array(0), 512)).toThrow(/whole frames/);
+  });
+
+  it('writes nothing with a wrong MAC', () => {
+    const card = new EmulatedEmmc({ hmac: hmacSha256 });
+    ask(card, RpmbRequest.programKey);
+    const answer = ask(card, RpmbRequest.write, (frame) => {
+      frame.blockCount = 1;
+    });
+    expect([answer?.result, card.writeCounter]).toEqual([RpmbResult.authenticationFailure, 0]);
+  });
+});

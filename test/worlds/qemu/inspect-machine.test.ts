@@ -1,0 +1,68 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Finding, type InspectOptions, inspectMachine } from '../../../src/worlds/qemu/inspect-machine.js';
+import { folderAt, opteeFolder } from '../../../src/worlds/qemu/optee-folder.js';
+
+describe('what the machine has of what real OP-TEE needs', () => {
+  let scratch: string;
+  beforeEach(async () => {
+    scratch = await mkdtemp(join(tmpdir(), 'normalworld-'));
+  });
+  afterEach(() => rm(scratch, { recursive: true }));
+
+  async function found(what: string, options: Partial<InspectOptions> = {}): Promise<Finding | undefined> {
+    const findings = await inspectMachine({ folder: folderAt(scratch), ...options });
+    return findings.find((finding) => finding.what === what);
+  }
+
+  it('names what is missing and how to get it', async () => {
+    expect(await found('OP-TEE OS')).toMatchObject({
+      state: 'missing',
+      detail: expect.stringMatching(/tee-pager_v2.bin: npx normalworld optee fetch, or give .* of your own/),
+    });
+    expect(await found('trusted applications')).toMatchObject({ state: 'optional' });
+    expect(await found('/no/such/qemu', { qemu: '/no/such/qemu' })).toMatchObject({
+      state: 'missing',
+      detail: expect.stringMatching(/apt-get install qemu-system-arm/),
+    });
+  });
+
+  it('finds a fetched OP-TEE, and says what packages it is from', async () => {
+    await mkdir(join(scratch, 'ta'));
+    await writeFile(join(scratch, 'ta', 'x.ta'), '');
+    await writeFile(join(scratch, 'tee-pager_v2.bin'), new Uint8Array(64));
+    await writeFile(join(scratch, 'packages.json'), '[{ "name": "optee-os", "version": "4.5.0-2" }]');
+    expect(await found('OP-TEE OS')).toMatchObject({
+      state: 'present',
+      detail: `${scratch}/tee-pager_v2.bin (64 bytes), optee-os 4.5.0-2`,
+    });
+    expect(await found('trusted applications')).toMatchObject({ state: 'present', detail: `1 in ${scratch}/ta` });
+  });
+
+  it("judges the user's own image and folder", async () => {
+    const image = join(scratch, 'own.bin');
+    await writeFile(image, new Uint8Array(64));
+    expect(await found('OP-TEE OS', { image })).toEqual({
+      what: 'OP-TEE OS',
+      state: 'present',
+      detail: `${image} (64 bytes)`,
+    });
+    await writeFile(image, '');
+    expect(await found('OP-TEE OS', { image })).toMatchObject({
+      state: 'missing',
+      detail: expect.stringMatching(/^the OP-TEE image is empty/),
+    });
+    expect(await found('trusted applications', { trustedApplications: scratch })).toMatchObject({
+      state: 'optional',
+      detail: expect.stringContaining(scratch),
+    });
+  });
+
+  it('looks where the environment says', () => {
+    expect(opteeFolder({ NORMALWORLD_OPTEE: '/own' }).image).toBe('/own/tee-pager_v2.bin');
+    expect(opteeFolder({ XDG_CACHE_HOME: '/cache' }).path).toBe('/cache/normalworld/optee');
+    expect(opteeFolder({}).path).toMatch(/\/\.cache\/normalworld\/optee$/);
+  });
+});
