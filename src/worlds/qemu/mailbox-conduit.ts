@@ -11,6 +11,8 @@ export interface MailboxConduitOptions {
   readonly callLimitMs: number | undefined;
   /** The first CPU takes calls: told at least once. */
   ready(): void;
+  /** A call goes into secure world. */
+  entered(): void;
   /** Wake that CPU. */
   ring(cpu: number): void;
   /** Secure world cannot go on. */
@@ -65,6 +67,11 @@ export class MailboxConduit implements Conduit {
   ) {
     // Until the first bell the host sleeps.
     mailbox.hostSleeps = true;
+  }
+
+  /** A call is in secure world. */
+  get busy(): boolean {
+    return this.calls.size > 0;
   }
 
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
@@ -135,6 +142,7 @@ export class MailboxConduit implements Conduit {
     const number = ((this.lastCall[cpu] ?? 0) + 1) | 0 || 1;
     this.lastCall[cpu] = number;
     this.mailbox.post(cpu, number, registers);
+    this.options.entered();
     if (this.mailbox.isSleeping(cpu)) this.options.ring(cpu);
     return number;
   }

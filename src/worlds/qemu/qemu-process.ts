@@ -10,6 +10,8 @@ export interface QemuOptions {
   /** File descriptor of the RAM's memory file, and its size in bytes. */
   readonly memoryFd: number;
   readonly memorySize: number;
+  /** File descriptor of the file that takes UART1, OP-TEE's secure console. */
+  readonly consoleFd: number;
 }
 
 /** What the child's file descriptors beyond the standard three are. */
@@ -27,18 +29,14 @@ const maxErrorOutput = 4096;
 export class QemuProcess {
   /** UART0, the bell in both directions. */
   readonly bell: Duplex;
-  /** UART1, OP-TEE's secure console. */
-  readonly console: Duplex;
   /** Resolves, in words, when the process is gone: with the exit code, the signal, or why it did not start. */
   readonly ended: Promise<string>;
   private errorOutput = '';
 
   private constructor(private readonly child: ChildProcess) {
     this.bell = child.stdio[bellFd] as Duplex;
-    this.console = child.stdio[consoleFd] as Duplex;
     // A pipe whose other end has gone: `ended` tells it.
     this.bell.on('error', () => undefined);
-    this.console.on('error', () => undefined);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.errorOutput = (this.errorOutput + text).slice(-maxErrorOutput);
     });
@@ -58,7 +56,7 @@ export class QemuProcess {
         ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
         ...[String(process.pid), options.program, ...commandLine(options)],
       ],
-      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', options.memoryFd] },
+      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd] },
     );
     return new QemuProcess(child);
   }
@@ -85,6 +83,6 @@ function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
     ...['-bios', firmware],
     ...['-display', 'none', '-monitor', 'none', '-nic', 'none'],
     ...['-chardev', `socket,id=bell,fd=${bellFd}`, '-serial', 'chardev:bell'],
-    ...['-chardev', `socket,id=console,fd=${consoleFd}`, '-serial', 'chardev:console'],
+    ...['-chardev', `file,id=console,path=/proc/self/fd/${consoleFd}`, '-serial', 'chardev:console'],
   ];
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
 import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
+import { ConsoleFile } from './console-file.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -51,6 +52,8 @@ const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin
  * With fewer both sides sleep in turn, and the kernel then likes to keep them on one core.
  */
 const polls = 10_000;
+/** How often the secure console is looked at while OP-TEE has something to do. */
+const consoleIntervalMs = 20;
 /** How long the secure console has to be silent after a panic until its tail is complete. */
 const panicSilenceMs = 50;
 
@@ -75,6 +78,8 @@ export class QemuWorld implements SecureWorld {
   private resolveBoot: () => void = () => undefined;
   private rejectBoot: (error: ConduitError) => void = () => undefined;
   private panicTimer: NodeJS.Timeout | undefined;
+  private consoleTimer: NodeJS.Timeout | undefined;
+  private isBooting = true;
   private disposed = false;
   private failed = false;
 
@@ -82,6 +87,7 @@ export class QemuWorld implements SecureWorld {
     private readonly file: MemoryFile,
     private readonly process: QemuProcess,
     mailbox: Mailbox,
+    private readonly consoleFile: ConsoleFile,
     private readonly options: QemuWorldOptions,
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
@@ -94,7 +100,11 @@ export class QemuWorld implements SecureWorld {
       // A spinner on the only core would keep QEMU from working.
       spinMicroseconds: availableParallelism() > 1 ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
       callLimitMs: options.callLimitMs,
-      ready: () => this.resolveBoot(),
+      ready: () => {
+        this.isBooting = false;
+        this.resolveBoot();
+      },
+      entered: () => this.watchConsole(),
       ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
       failed: (reason) => this.fail(reason),
       interrupt: () => {
@@ -107,7 +117,7 @@ export class QemuWorld implements SecureWorld {
       this.rejectBoot = reject;
     });
     process.bell.on('data', () => this.mailboxConduit.onBell());
-    process.console.setEncoding('utf8').on('data', (text: string) => this.console.write(text));
+    this.watchConsole();
     void process.ended.then((how) => this.fail(`QEMU ${how}`));
   }
 
@@ -121,6 +131,7 @@ export class QemuWorld implements SecureWorld {
     const firmware = options.firmware ?? shippedFirmware;
     const image = opteeImage(await imageFile(options.optee));
     const file = MemoryFile.create('normalworld', memorySize);
+    const consoleFile = new ConsoleFile();
     let world: QemuWorld;
     try {
       // The monitor copies 16 bytes at a time.
@@ -131,10 +142,12 @@ export class QemuWorld implements SecureWorld {
       mailbox.polls = polls;
       const process = QemuProcess.start({
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
+        consoleFd: consoleFile.fd,
       });
-      world = new QemuWorld(file, process, mailbox, options);
+      world = new QemuWorld(file, process, mailbox, consoleFile, options);
     } catch (error) {
       file[Symbol.dispose]();
+      consoleFile[Symbol.dispose]();
       throw error;
     }
     const { bootLimitMs = 20_000 } = options;
@@ -161,9 +174,21 @@ export class QemuWorld implements SecureWorld {
     this.disposed = true;
     this.fail('the world was closed');
     clearTimeout(this.panicTimer);
+    clearTimeout(this.consoleTimer);
     this.process.kill();
     await this.process.ended;
     this.file[Symbol.dispose]();
+    this.consoleFile[Symbol.dispose]();
+  }
+
+  /** Look at the console soon, and again as long as OP-TEE boots or has a call; while it is idle nobody looks. */
+  private watchConsole(): void {
+    this.consoleTimer ??= setTimeout(() => {
+      this.consoleTimer = undefined;
+      if (this.failed) return;
+      this.console.write(this.consoleFile.read());
+      if (this.isBooting || this.mailboxConduit.busy) this.watchConsole();
+    }, consoleIntervalMs).unref();
   }
 
   private onConsoleLine(line: ConsoleLine): void {
@@ -176,6 +201,7 @@ export class QemuWorld implements SecureWorld {
   private fail(reason: string): void {
     if (this.failed) return;
     this.failed = true;
+    this.console.write(this.consoleFile.read());
     const { tail } = this.console;
     const error = new ConduitError(tail === '' ? reason : `${reason}\nThe secure console ends with:\n${tail}`);
     this.mailboxConduit.fail(error);
