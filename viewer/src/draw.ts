@@ -476,7 +476,7 @@ export class Painter {
     const { context, colours } = this;
     const line = (position: number, alpha: number, labelled: boolean) => {
       const x = gutter + viewport.x(position);
-      if (x < gutter) return;
+      if (x < gutter || x > gutter + viewport.width + 1) return;
       context.globalAlpha = alpha;
       context.fillStyle = colours.accent;
       context.fillRect(x - 0.75, ruler - 4, 1.5, height);

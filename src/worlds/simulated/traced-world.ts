@@ -16,7 +16,12 @@ export function tracedWorld(
     trace: (event) => {
       if (!trace.on) return;
       if (event.type === 'log') trace.emit({ type: 'secure-console', line: event.text });
-      else trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
+      else {
+        // A bug of an application in TypeScript: what it threw says more than the code.
+        if (event.cause instanceof Error)
+          trace.emit({ type: 'secure-console', line: `${event.uuid}: ${event.cause.name}: ${event.cause.message}` });
+        trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
+      }
     },
     ...(faults && { faults: tellFaults(faults, tell) }),
   };
