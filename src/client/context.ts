@@ -25,7 +25,6 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   protected readonly teeContext: TeeContext;
   protected readonly temporaryMemory: TemporaryMemory;
   private closed: Promise<void> | undefined;
-  private ended = false;
 
   constructor(
     protected readonly device: TeeDevice,
@@ -78,10 +77,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
 
   /** TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. */
   close(): Promise<void> {
-    this.closed ??= this.device.closeContext(this.teeContext).finally(() => {
-      this.ended = true;
-      this.onEnd();
-    });
+    this.closed ??= this.device.closeContext(this.teeContext).finally(() => this.onEnd());
     return this.closed;
   }
 
@@ -91,7 +87,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
    * still settle. A close that waits is hurried on by it.
    */
   kill(): Promise<void> {
-    if (!this.ended) this.device.killContext(this.teeContext);
+    this.device.killContext(this.teeContext);
     return this.close();
   }
 

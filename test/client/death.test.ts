@@ -117,6 +117,19 @@ describe('a client that dies with a call in flight', () => {
     expect(world.sessionCount).toBe(0);
   });
 
+  it('may die at any moment of its close, and again afterwards', async () => {
+    const client = tee.openContext();
+    await client.openSession(echo.uuid);
+    await client.allocateSharedMemory(4096);
+    const closed = client.close();
+    for (let moment = 0; moment < 50; moment++) {
+      void client.kill();
+      await Promise.resolve();
+    }
+    await closed;
+    await client.kill();
+  });
+
   it('gives back the reservation of its system session', async () => {
     const client = tee.openKernelContext();
     const session = await client.openSession(echo.uuid);
