@@ -1,30 +1,9 @@
-import type { CallWaiter, WaiterPhase } from '../optee/call-queue/call-queue.js';
+import type { CallWaiter } from '../optee/call-queue/call-queue.js';
 import { COUNTER_COUNT } from '../optee/call-queue/storable.js';
-import type { Caller, Stage } from './caller.js';
+import type { Caller } from './caller.js';
+import { DONE, PHASE_OF, PLACE_BITS, placeOf, STAGE_OF } from './caller-place.js';
 import { type QueueModel, SESSION_COUNT } from './queue-model.js';
 
-/** What a caller's stage and phase are together, as a number below 16. */
-const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
-  ['idle', 'outside'],
-  ['begun', 'outside'],
-  ['releasing', 'outside'],
-  ['done', 'outside'],
-  ['ready', 'entered'],
-  ['in_secure', 'entered'],
-  ['in_rpc', 'entered'],
-  ['returned', 'entered'],
-  ['waiting', 'entered'],
-  ['waiting', 'asleep-claim'],
-  ['waiting', 'asleep-thread-limit'],
-  ['waiting', 'requeue-claim'],
-  ['waiting', 'requeue-thread-limit'],
-  ['waiting', 'recheck'],
-  ['limited', 'entered'],
-  ['leaving', 'entered'],
-];
-const STAGE_OF = PLACES.map(([stage]) => stage);
-const PHASE_OF = PLACES.map(([, phase]) => phase);
-const PLACE_BITS = 4;
 const COMPLETED = 1 << PLACE_BITS;
 const SYSTEM = 1 << (PLACE_BITS + 1);
 /** A call has returned since the caller could enter (hand-off). */
@@ -232,7 +211,7 @@ export class StateCodec {
       case 'idle':
         return index << INDEX_SHIFT;
       case 'done':
-        return 3;
+        return DONE;
       default: {
         let code = placeOf(stage, waiter.phase) | (index << INDEX_SHIFT) | (rpcLeft << this.rpcShift);
         if (waiter.completed) code |= COMPLETED;
@@ -241,48 +220,6 @@ export class StateCodec {
         return code;
       }
     }
-  }
-}
-
-function placeOf(stage: Stage, phase: WaiterPhase): number {
-  switch (stage) {
-    case 'idle':
-      return 0;
-    case 'begun':
-      return 1;
-    case 'releasing':
-      return 2;
-    case 'done':
-      return 3;
-    case 'ready':
-      return 4;
-    case 'limited':
-      return 14;
-    case 'leaving':
-      return 15;
-    case 'in_secure':
-      return 5;
-    case 'in_rpc':
-      return 6;
-    case 'returned':
-      return 7;
-    case 'waiting':
-      switch (phase) {
-        case 'entered':
-          return 8;
-        case 'asleep-claim':
-          return 9;
-        case 'asleep-thread-limit':
-          return 10;
-        case 'requeue-claim':
-          return 11;
-        case 'requeue-thread-limit':
-          return 12;
-        case 'recheck':
-          return 13;
-        case 'outside':
-          throw new Error('a caller waits outside the queue');
-      }
   }
 }
 

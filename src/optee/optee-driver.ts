@@ -59,7 +59,9 @@ export class OpteeDriver implements TeeDriver {
   }
 
   abandon(context: TeeContext): void {
-    const data = this.dataOf(context);
+    const data = this.contexts.get(context);
+    // Released already: nothing of it is left here.
+    if (data === undefined) return;
     this.optee.supplicant.withdraw(context);
     // Best effort, as every cancellation: the call may be on its way back, and the TA may not care.
     for (const session of data.sessions.values())

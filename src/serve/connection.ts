@@ -13,6 +13,8 @@ export interface Devices {
   open(name: string, socket: Socket): DeviceFile;
   /** @throws ErrnoError EBADF when there is none. */
   find(token: string): DeviceFile;
+  /** For traces: a client's own buffer was registered. */
+  registered(file: DeviceFile, id: number, size: number): void;
   failed(error: unknown): void;
 }
 
@@ -91,6 +93,7 @@ export class Connection {
         const { fd, base } = this.devices.memoryFile;
         const what = { kind: FileKind.sharedMemory, token, id, offset: shm.address - base, size: shm.size };
         sendWithFile(this.socket, greeting(what), fd);
+        if (operation === Operation.shmRegister) this.devices.registered(file, id, shm.size);
       } finally {
         this.call.end();
       }

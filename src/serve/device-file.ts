@@ -50,6 +50,11 @@ export class DeviceFile {
     this.context = device.openContext(label, false, identity);
   }
 
+  /** What traces call the client. */
+  get label(): string {
+    return this.context.label;
+  }
+
   /** The last who had the file has closed it, or died. */
   close(): void {
     this.opened = false;

@@ -105,6 +105,15 @@ export class TeeServer implements AsyncDisposable, Devices {
     return file;
   }
 
+  registered(file: DeviceFile, id: number, size: number): void {
+    const { trace } = this.tee;
+    if (trace.on)
+      trace.emit({
+        type: 'mark',
+        text: `${file.label}: its buffer is memory ${id}, up to ${size} bytes, copied before and after each call`,
+      });
+  }
+
   /** End every connection, as if all clients had died; resolves when nothing of them is left. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import koffi from 'koffi';
 import { socketDescriptor } from '../supplicant/node/socket-descriptor.js';
 import type { ClientIdentity } from '../tee/login.js';
+import { ErrnoError } from './errno.js';
 
 /**
  * What Node cannot ask of a Unix socket, or do with it: who is on the other side, and giving it an open file.
@@ -73,7 +74,8 @@ function option(fd: number, name: number, size: number): Buffer {
 /**
  * Send the first bytes on a connection, and an open file with them.
  * @param bytes few: they go at once, as nothing was sent before.
- * @throws Error when they do not.
+ * @throws ErrnoError when they do not: EPIPE when the other side has gone, ETOOMANYREFS when so many open files are on
+ *   their way that the kernel takes no more.
  */
 export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void {
   const control = Buffer.alloc(24);
@@ -92,5 +94,5 @@ export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void 
     flags: 0,
   };
   const sent = Number(calls().sendmsg(socketDescriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
-  if (sent !== bytes.length) throw new Error(`sendmsg failed: errno ${koffi.errno()}`);
+  if (sent !== bytes.length) throw new ErrnoError(koffi.errno(), 'sending an open file');
 }

@@ -240,6 +240,75 @@ static void careless(void)
 	add(fd, open_session(fd), 1, 1);
 }
 
+static uint32_t random_state;
+
+static uint32_t below(uint32_t limit)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return (random_state >> 8) % limit;
+}
+
+static int try_session(int fd, const uint8_t *uuid)
+{
+	struct tee_ioctl_open_session_arg arg = { 0 };
+	struct tee_ioctl_buf_data data = { (uintptr_t)&arg, sizeof(arg) };
+
+	memcpy(arg.uuid, uuid, sizeof(arg.uuid));
+	/* A TA may have no room for one more: then it says so. */
+	CHECK(ioctl(fd, TEE_IOC_OPEN_SESSION, &data) == 0);
+	return arg.ret == 0 ? (int)arg.session : -1;
+}
+
+/*
+ * Does one thing after the other until it is killed, and says a byte for each. What the TA answers is its business; that
+ * it is reached is ours.
+ */
+static void stress(char **arguments)
+{
+	uint8_t uuid[16];
+	char *buffer = malloc(70000);
+
+	random_state = strtoul(arguments[0], NULL, 10);
+	for (int index = 0; index < 16; index++)
+		CHECK(sscanf(arguments[1] + 2 * index, "%2hhx", &uuid[index]) == 1);
+	for (;;) {
+		int fd = open_device(0), session = try_session(fd, uuid);
+
+		for (uint32_t left = below(20); left > 0 && session >= 0; left--) {
+			struct tee_ioctl_shm_alloc_data data = { .size = 1 + below(40000) };
+			struct tee_ioctl_param param = { TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INOUT, 1, below(100), 0 };
+			int shm, id;
+
+			switch (below(4)) {
+			case 0:
+				shm = ioctl(fd, TEE_IOC_SHM_ALLOC, &data);
+				CHECK(shm >= 0);
+				CHECK(*(char *)mmap(NULL, data.size, PROT_READ, MAP_SHARED, shm, 0) == 0);
+				param = (struct tee_ioctl_param){ TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INOUT, 0,
+								  1 + below(data.size), data.id };
+				CHECK(invoke(fd, session, REVERSE, &param) >= -1);
+				if (below(2) == 0)
+					close(shm);
+				break;
+			case 1:
+				shm = register_memory(fd, buffer + below(5000), 1 + below(60000), &id);
+				CHECK(shm >= 0);
+				param = (struct tee_ioctl_param){ TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INOUT, 0, 1, id };
+				CHECK(invoke(fd, session, REVERSE, &param) >= -1);
+				close(shm);
+				break;
+			default:
+				invoke(fd, session, ADD, &param);
+			}
+			CHECK(write(STDOUT_FILENO, ".", 1) == 1);
+		}
+		/* What is left open goes with the file. */
+		for (int each = fd; each < 100; each++)
+			close(each);
+		CHECK(write(STDOUT_FILENO, ".", 1) == 1);
+	}
+}
+
 /* Never comes back. */
 static void hang(void)
 {
@@ -270,6 +339,8 @@ int main(int argc, char **argv)
 		threads();
 	else if (strcmp(name, "careless") == 0)
 		careless();
+	else if (strcmp(name, "stress") == 0)
+		stress(argv + 2);
 	else if (strcmp(name, "hang") == 0)
 		hang();
 	else

@@ -40,6 +40,7 @@ export const opteeTestApplications: readonly TrustedApplication[] = [
     uuid: invokeTests,
     kind: 'pseudo',
     concurrent: true,
+    device: 'always',
     create: () => ({
       invokeCommand(call) {
         switch (call.command) {

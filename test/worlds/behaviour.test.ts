@@ -6,6 +6,7 @@ import {
   type OpenTeeOptions,
   openTee,
   type Parameters,
+  RpcCommand,
   type Tee,
   temporary,
   value,
@@ -241,6 +242,24 @@ for (const [name, world] of Object.entries(worlds)) {
       await expect(session.invoke(OsTestCommand.wait, [value.input(5)])).rejects.toEqual(
         error('ERROR_BAD_STATE', 'COMMS'),
       );
+    });
+
+    it('kills a client in a wait: it is cancelled, the session closes, and the next client is served', async () => {
+      const dying = tee.openContext();
+      const session = await dying.openSession(osTest);
+      const asleep = happened(tee, (event) => event.type === 'rpc-begin' && event.command === RpcCommand.suspend);
+      // The application sleeps again and again until that long has passed, or it is cancelled.
+      const waiting = session.invoke(OsTestCommand.wait, [value.input(50)]);
+      await asleep;
+      const killed = dying.kill();
+      await expect(waiting).rejects.toEqual(error('ERROR_CANCEL', 'TRUSTED_APP'));
+      await killed;
+      await using next = await context.openSession(osTest);
+      expect(await next.invoke(OsTestCommand.getGlobalVar, [value.output()])).toHaveLength(1);
+    });
+
+    it('lists the device that needs nothing', async () => {
+      expect(await tee.devices()).toContainEqual({ uuid: invokeTests, needs: 'nothing' });
     });
   });
 }

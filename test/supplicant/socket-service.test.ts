@@ -1,0 +1,200 @@
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RpcSocket, rpcSocketForEver } from '../../src/protocol/optee-rpc-command.js';
+import { TeeResult } from '../../src/protocol/tee-result.js';
+import { nodeSockets } from '../../src/supplicant/node/node-sockets.js';
+import { SocketResult, socketService } from '../../src/supplicant/socket-service.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { TeecError } from '../../src/tee/teec-error.js';
+import { bytesOf, RequestMemory, valueParam } from '../support/shared-memory.js';
+
+const tcp = 0x65;
+const udp = 0x66;
+const instance = 7;
+
+/** The requests of optee_rpc_cmd.h, as OP-TEE makes them; a failure is its result. */
+class SocketClient {
+  private readonly memory = new RequestMemory();
+
+  constructor(private readonly service: SupplicantService) {}
+
+  async open(protocol: number, port: number, host = '127.0.0.1', owner = instance): Promise<number> {
+    const out = valueParam('output');
+    const name = this.memory.text(host);
+    await this.succeed([valueParam('input', RpcSocket.open, owner), valueParam('input', port, protocol, 0), name, out]);
+    return out.a;
+  }
+
+  async send(handle: number, text: string, timeout = rpcSocketForEver, owner = instance): Promise<number> {
+    const inout = valueParam('inout', timeout);
+    const data = this.memory.memref('input', new TextEncoder().encode(text));
+    await this.succeed([valueParam('input', RpcSocket.send, owner, handle), data, inout]);
+    return inout.b;
+  }
+
+  /** What came, and the size that was told. */
+  async receive(handle: number, room: number, timeout = rpcSocketForEver): Promise<[text: string, size: number]> {
+    const out = this.memory.memref('output', room);
+    await this.succeed([valueParam('input', RpcSocket.receive, instance, handle), out, valueParam('input', timeout)]);
+    const told = out.size;
+    out.size = Math.min(told, room);
+    return [new TextDecoder().decode(bytesOf(out)), told];
+  }
+
+  ioctl(handle: number, command: number, bytes: Uint8Array): Promise<void> {
+    const inout = this.memory.memref('inout', bytes);
+    return this.succeed([valueParam('input', RpcSocket.ioctl, instance, handle), inout, valueParam('input', command)]);
+  }
+
+  close(handle: number): Promise<void> {
+    return this.succeed([valueParam('input', RpcSocket.close, instance, handle)]);
+  }
+
+  closeAll(owner = instance): Promise<void> {
+    return this.succeed([valueParam('input', RpcSocket.closeAll, owner)]);
+  }
+
+  private async succeed(params: Parameters<SupplicantService>[0]): Promise<void> {
+    expect(await this.service(params)).toBe(TeeResult.SUCCESS);
+  }
+}
+
+const failure = (code: number) => expect.objectContaining({ code } satisfies Partial<TeecError>);
+const word = (value: number) => new Uint8Array(new Uint32Array([value]).buffer);
+
+describe('sockets of trusted applications', () => {
+  const client = () => new SocketClient(socketService(nodeSockets));
+
+  describe('over TCP', () => {
+    let server: Server;
+    let port: number;
+    const accepted: Socket[] = [];
+    beforeEach(async () => {
+      server = createServer((socket) => accepted.push(socket)).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      port = (server.address() as AddressInfo).port;
+    });
+    afterEach(() => {
+      for (const socket of accepted.splice(0)) socket.destroy();
+      server.close();
+    });
+    const connected = async (sockets: SocketClient) => {
+      const connection = once(server, 'connection') as Promise<[Socket]>;
+      const handle = await sockets.open(tcp, port);
+      return { handle, peer: (await connection)[0] };
+    };
+
+    it('carries bytes both ways, as many as there is room for', async () => {
+      const sockets = client();
+      const { handle, peer } = await connected(sockets);
+      expect(await sockets.send(handle, 'hello')).toBe(5);
+      expect(String((await once(peer, 'data'))[0])).toBe('hello');
+      peer.write('answer');
+      expect(await sockets.receive(handle, 3)).toEqual(['ans', 3]);
+      expect(await sockets.receive(handle, 0)).toEqual(['', 3]);
+      expect(await sockets.receive(handle, 100)).toEqual(['wer', 3]);
+      await sockets.close(handle);
+      await expect(sockets.send(handle, 'x')).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    });
+
+    it('waits no longer than it was told to', async () => {
+      const sockets = client();
+      const { handle } = await connected(sockets);
+      await expect(sockets.receive(handle, 10, 0)).rejects.toEqual(failure(SocketResult.ERROR_TIMEOUT));
+      await expect(sockets.receive(handle, 10, 5)).rejects.toEqual(failure(SocketResult.ERROR_TIMEOUT));
+      expect(await sockets.receive(handle, 0, rpcSocketForEver)).toEqual(['', 0]);
+      await sockets.closeAll();
+    });
+
+    it('finds the end of what the other side sends', async () => {
+      const sockets = client();
+      const { handle, peer } = await connected(sockets);
+      peer.end('last');
+      expect(await sockets.receive(handle, 100)).toEqual(['last', 4]);
+      expect(await sockets.receive(handle, 100)).toEqual(['', 0]);
+      await sockets.close(handle);
+    });
+
+    it('sets its buffers, and knows no other command', async () => {
+      const sockets = client();
+      const { handle } = await connected(sockets);
+      await sockets.ioctl(handle, 0x65f0_0000, word(4096));
+      await sockets.ioctl(handle, 0x65f0_0001, word(4096));
+      await expect(sockets.ioctl(handle, 0x6500_0001, word(1))).rejects.toEqual(failure(TeeResult.ERROR_NOT_SUPPORTED));
+      await sockets.close(handle);
+    });
+
+    it('keeps the sockets of one instance from another', async () => {
+      const sockets = client();
+      const { handle } = await connected(sockets);
+      await expect(sockets.send(handle, 'x', 0, 8)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+      await sockets.closeAll(8);
+      expect(await sockets.send(handle, 'x')).toBe(1);
+      await sockets.closeAll();
+      await expect(sockets.send(handle, 'x')).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    });
+
+    it('lets nobody wait on a socket that is closed', async () => {
+      const sockets = client();
+      const { handle } = await connected(sockets);
+      const waiting = sockets.receive(handle, 10);
+      await sockets.closeAll();
+      await expect(waiting).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    });
+
+    it('says what is wrong with an address', async () => {
+      const sockets = client();
+      server.close();
+      await once(server, 'close');
+      await expect(sockets.open(tcp, port)).rejects.toEqual(failure(TeeResult.ERROR_COMMUNICATION));
+      await expect(sockets.open(tcp, port, 'no such host.invalid')).rejects.toEqual(
+        failure(SocketResult.ERROR_HOSTNAME),
+      );
+      await expect(sockets.open(0x67, port)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+      await expect(sockets.open(tcp, 0x1_0000)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    });
+  });
+
+  describe('over UDP', () => {
+    const peers: DatagramSocket[] = [];
+    afterEach(() => {
+      for (const peer of peers.splice(0)) peer.close();
+    });
+    /** Answers each datagram with itself twice. */
+    const echo = async () => {
+      const peer = createSocket('udp4');
+      peers.push(peer);
+      peer.on('message', (bytes, { port, address }) => peer.send(Buffer.concat([bytes, bytes]), port, address));
+      peer.bind(0, '127.0.0.1');
+      await once(peer, 'listening');
+      return peer.address().port;
+    };
+
+    it('carries datagrams, and tells how long one was that did not fit', async () => {
+      const sockets = client();
+      const handle = await sockets.open(udp, await echo());
+      expect(await sockets.send(handle, 'abc')).toBe(3);
+      expect(await sockets.receive(handle, 100)).toEqual(['abcabc', 6]);
+      await sockets.send(handle, 'abc');
+      expect(await sockets.receive(handle, 4)).toEqual(['abca', 6]);
+      await expect(sockets.receive(handle, 4, 0)).rejects.toEqual(failure(SocketResult.ERROR_TIMEOUT));
+      await sockets.close(handle);
+    });
+
+    it('turns to another port and another address', async () => {
+      const sockets = client();
+      const handle = await sockets.open(udp, await echo());
+      const port = await echo();
+      await sockets.ioctl(handle, 0x6600_0002, new Uint8Array(new Uint16Array([port]).buffer));
+      await sockets.ioctl(handle, 0x6600_0001, new TextEncoder().encode('127.0.0.1\0'));
+      await sockets.send(handle, 'x');
+      expect(await sockets.receive(handle, 10)).toEqual(['xx', 2]);
+      await expect(sockets.ioctl(handle, 0x6600_0001, new TextEncoder().encode('127.0.0.1'))).rejects.toEqual(
+        failure(SocketResult.ERROR_HOSTNAME),
+      );
+      await sockets.closeAll();
+    });
+  });
+});
