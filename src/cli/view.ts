@@ -4,6 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import { recordSchedule } from '../conform/schedule-trace.js';
+import { parseTraceFile, TraceFileError } from '../conform/trace-file.js';
+import { MemoryRecorder } from '../trace/memory-recorder.js';
 import { viewerPage } from '../trace/node/viewer-page.js';
 import { badUsage, readTraceOrSayWhy } from './read-trace.js';
 
@@ -21,7 +24,7 @@ export function addViewCommand(program: Command): void {
       'Shows traces in a page: threads, clients and queue as lanes, calls as bars, arrows for who woke whom. Serves it on ' +
         '127.0.0.1 until Ctrl-C, or writes it as one file that can be mailed.',
     )
-    .argument('<file...>', 'one trace (.nwt), or two to compare')
+    .argument('<file...>', 'one trace (.nwt) or schedule of `explore --traces` (.json), or two to compare')
     .option('-o, --out <file.html>', 'write the page instead of serving it')
     .option('-p, --port <number>', 'port on 127.0.0.1; 0: any that is free', '0')
     .option('--no-open', 'do not open a browser')
@@ -35,7 +38,9 @@ Exit codes:
 Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --trace out.nwt
   $ normalworld view out.linux-6.7.nwt out.hand-off.nwt
-  $ normalworld view out.linux-6.7.nwt --out deadlock.html`,
+  $ normalworld view out.linux-6.7.nwt --out deadlock.html
+  $ normalworld explore --queue linux-6.8 --secure-threads 1 --reservations 1 --callers 2*N,S+S --traces found
+  $ normalworld view found/linux-6.8-lostWakeUp.json`,
     )
     .action(view);
 }
@@ -49,9 +54,9 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
   }
   const traces = [];
   for (const path of paths) {
-    // Read here too, so that damage is told on the terminal, where somebody looks now.
-    if ((await readTraceOrSayWhy(path)) === undefined) return;
-    traces.push({ name: basename(path), bytes: readFileSync(path) });
+    const bytes = path.endsWith('.json') ? scheduleOrSayWhy(path) : await traceOrSayWhy(path);
+    if (bytes === undefined) return;
+    traces.push({ name: basename(path), bytes });
   }
   const page = viewerPage(traces);
   if (out !== undefined) {
@@ -81,6 +86,24 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
     server.close();
     server.closeAllConnections();
   });
+}
+
+/** Read here too, so that damage is told on the terminal, where somebody looks now. */
+async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
+  return (await readTraceOrSayWhy(path)) === undefined ? undefined : readFileSync(path);
+}
+
+function scheduleOrSayWhy(path: string): Uint8Array | undefined {
+  try {
+    const recorder = new MemoryRecorder({ maxBytes: Number.POSITIVE_INFINITY });
+    recordSchedule(parseTraceFile(readFileSync(path, 'utf8')), recorder);
+    return recorder.toBytes();
+  } catch (error) {
+    if (!(error instanceof TraceFileError) && !(error instanceof Error && 'syscall' in error)) throw error;
+    console.error(error instanceof TraceFileError ? `${path}: ${error.message}` : error.message);
+    process.exitCode = badUsage;
+    return undefined;
+  }
 }
 
 /** Best effort: the address is on the terminal. */

@@ -183,7 +183,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
       return times.sort((a, b) => a - b);
     });
     // Software rendering on a busy machine: a frame on a desk takes a fraction of this.
-    expect(frames[Math.floor(frames.length / 2)]).toBeLessThan(60);
+    expect(frames[Math.floor(frames.length / 2)]).toBeLessThan(100);
     expect(errors).toEqual([]);
   });
 

@@ -1,0 +1,115 @@
+import { OpteeSmc, OpteeSmcReturn, OpteeSmcRpc, rpcReturn } from '../protocol/optee-smc.js';
+import { rpcCommandNotRecorded, type TraceEvent } from '../trace/event.js';
+import { encodeEvent } from '../trace/event-codec.js';
+import type { TraceRecorder } from '../trace/trace.js';
+import { TRACE_VARIANTS, type TraceFile } from './trace-file.js';
+
+/** Where a caller of a schedule stands. */
+interface Caller {
+  /** Its call; 0 before the first. */
+  call: number;
+  asleep: boolean;
+  /** It has a wake-up that it got while it was awake: its next sleep ends before it begins. */
+  holdsWakeUp: boolean;
+  thread: number;
+}
+
+/**
+ * A schedule of callers around a discipline, as the explorer finds and `conform` replays it, as a trace: so that it can be
+ * looked at and stepped through. One step takes one millisecond.
+ */
+export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
+  const { config, steps, variant } = file;
+  const queue = TRACE_VARIANTS[variant];
+  into.describe({
+    world: 'schedule',
+    clock: 'virtual',
+    threads: config.secure_threads,
+    ...(queue === undefined ? {} : { queue }),
+    ...(file.note === undefined ? {} : { title: file.note }),
+  });
+  const callers: Caller[] = config.callers.map(() => ({ call: 0, asleep: false, holdsWakeUp: false, thread: -1 }));
+  const takenThreads = new Set<number>();
+  let calls = 0;
+  let time = 0;
+  const put = (event: TraceEvent) => encodeEvent(into, time, event);
+  const sleep = (caller: Caller, limit: boolean) => {
+    caller.asleep = !caller.holdsWakeUp;
+    if (caller.asleep) put({ type: 'queue-sleep', call: caller.call, limit });
+  };
+  // Sessions of a schedule are 0, 1, 2; in a trace 0 is none.
+  for (let session = 1; session <= config.initial_system_sessions; session++)
+    put({ type: 'system-session', session, granted: true });
+  for (const { actor, op, args, result } of steps) {
+    time++;
+    const caller = callers[actor];
+    if (caller === undefined) continue;
+    const { call } = caller;
+    const session = typeof args.session === 'number' ? args.session + 1 : 0;
+    switch (op) {
+      case 'system_session':
+        put({ type: 'system-session', session, granted: result.rc === 0 });
+        break;
+      case 'begin':
+        if (result.rc !== 0) break;
+        caller.call = ++calls;
+        caller.holdsWakeUp = false;
+        put({
+          type: 'call-begin',
+          call: caller.call,
+          context: `caller ${actor}`,
+          purpose: args.close === 1 ? 'close-session' : 'invoke',
+          session,
+          system: result.sys === 1,
+        });
+        break;
+      case 'wait_init':
+        if (result.need_wait === 1) sleep(caller, false);
+        break;
+      case 'wait_return':
+        caller.holdsWakeUp = false;
+        break;
+      case 'requeue':
+        if (result.discarded === 1) put({ type: 'mark', text: `a wake-up of caller ${actor} is thrown away` });
+        caller.holdsWakeUp = false;
+        break;
+      case 'recheck':
+        if (result.claimed === 0) sleep(caller, false);
+        break;
+      case 'smc':
+        put({ type: 'world-enter', call, function: OpteeSmc.callWithArg });
+        if (result.ret === 'entered') {
+          caller.thread = 0;
+          while (takenThreads.has(caller.thread)) caller.thread++;
+          takenThreads.add(caller.thread);
+        } else {
+          put({ type: 'world-exit', call, a0: OpteeSmcReturn.ethreadLimit });
+          sleep(caller, true);
+        }
+        break;
+      case 'rpc_out':
+        put({ type: 'world-exit', call, a0: rpcReturn(OpteeSmcRpc.cmd), thread: caller.thread });
+        put({ type: 'rpc-begin', call, command: rpcCommandNotRecorded });
+        break;
+      case 'rpc_back':
+        put({ type: 'rpc-end', call, command: rpcCommandNotRecorded, result: 0 });
+        put({ type: 'world-enter', call, function: OpteeSmc.returnFromRpc });
+        break;
+      case 'smc_return':
+        takenThreads.delete(caller.thread);
+        put({ type: 'world-exit', call, a0: OpteeSmcReturn.ok });
+        break;
+      default:
+        break;
+    }
+    const completed: unknown = result.completed;
+    for (const woken of Array.isArray(completed) ? completed : []) {
+      const target = callers[Number(woken)];
+      if (target === undefined) continue;
+      put({ type: 'queue-wake', call: target.call, by: op === 'release' ? 0 : call, asleep: target.asleep });
+      target.holdsWakeUp = !target.asleep;
+      target.asleep = false;
+    }
+    if (op === 'wait_final') put({ type: 'call-end', call, smcReturn: OpteeSmcReturn.ok });
+  }
+}
