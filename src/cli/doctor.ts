@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { inspectClients } from '../serve/inspect-clients.js';
 import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 
@@ -21,12 +22,13 @@ export function addDoctorCommand(program: Command): void {
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--json', 'print JSON')
     .action(async (options: DoctorOptions) => {
-      const findings = await inspectMachine({
+      const machine = await inspectMachine({
         folder: opteeFolder(),
         image: options.optee,
         trustedApplications: options.ta,
         qemu: options.qemu,
       });
+      const findings = [...machine, ...(await inspectClients())];
       console.log(options.json ? JSON.stringify(findings, null, 2) : findings.map(line).join('\n'));
       if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
     });

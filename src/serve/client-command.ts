@@ -16,6 +16,9 @@ export interface ClientCommand extends Disposable {
 const machines: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' };
 const hosts: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
+/** The compiler's name of this machine's architecture. */
+export const hostArchitecture = hosts[process.arch] ?? process.arch;
+
 const preloadFolder = fileURLToPath(new URL('../../preload/', import.meta.url));
 
 /** The preload library for an architecture; it may not be built (yet). */
@@ -36,12 +39,11 @@ export async function clientCommand(
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<ClientCommand> {
   const path = findProgram(program, environment.PATH ?? '');
-  const host = hosts[process.arch] ?? process.arch;
-  const architecture = (await elfArchitecture(path)) ?? host;
+  const architecture = (await elfArchitecture(path)) ?? hostArchitecture;
   const library = preloadLibrary(architecture);
   if (!existsSync(library)) throw new Error(`no ${library}; build it with: make -C ${preloadFolder}`);
   const env = { ...environment, NORMALWORLD_SOCKET: socket };
-  if (architecture === host)
+  if (architecture === hostArchitecture)
     return {
       ...{ program: path, args, env: { ...env, LD_PRELOAD: preload(library, environment.LD_PRELOAD) } },
       [Symbol.dispose]: () => undefined,

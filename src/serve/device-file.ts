@@ -4,7 +4,6 @@ import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { ClientIdentity } from '../tee/login.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import { maxSharedMemorySize, type TeeDevice } from '../tee/tee-device.js';
-import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Errno, ErrnoError } from './errno.js';
@@ -167,19 +166,15 @@ export class DeviceFile {
 
   private async openSession(body: Buffer, identity: ClientIdentity): Promise<Buffer> {
     const { uuid, login, cancelId, params } = parseOpenSession(body, (id) => this.shm.get(id));
-    const answer = await unlessLost(
-      () => this.device.openSession(this.context, uuid, login, params, { identity, cancelId }),
-      params,
+    const answer = await unlessLost(() =>
+      this.device.openSession(this.context, uuid, login, params, { identity, cancelId }),
     );
     return openSessionReply(body, { session: 0, ...answer }, params);
   }
 
   private async invoke(body: Buffer): Promise<Buffer> {
     const { command, session, cancelId, params } = parseInvoke(body, (id) => this.shm.get(id));
-    const answer = await unlessLost(
-      () => this.device.invoke(this.context, { session, command, cancelId }, params),
-      params,
-    );
+    const answer = await unlessLost(() => this.device.invoke(this.context, { session, command, cancelId }, params));
     return invokeReply(body, answer, params);
   }
 
@@ -201,13 +196,11 @@ export interface Call {
 /** A request that was lost on its way to secure world and back is no error of the ioctl, but the request's result. */
 async function unlessLost<T extends { readonly result: number; readonly origin: TeeOrigin }>(
   ask: () => Promise<T>,
-  params: readonly TeeParam[],
 ): Promise<T | { readonly result: number; readonly origin: TeeOrigin }> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof TeecError) || error.code !== TeeResult.ERROR_COMMUNICATION) throw error;
-    for (const param of params) if (param.type === 'memref' && param.direction !== 'input') param.size = 0;
     return { result: error.code, origin: TeeOrigin.COMMS };
   }
 }

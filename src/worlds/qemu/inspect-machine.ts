@@ -31,10 +31,10 @@ const fetchCommand = 'npx normalworld optee fetch';
 export async function inspectMachine(options: InspectOptions): Promise<Finding[]> {
   return [
     await qemu(options.qemu ?? 'qemu-system-aarch64'),
-    await program('setpriv', ['--version'], 'apt-get install util-linux', 'missing'),
+    await findProgram('setpriv', ['--version'], 'apt-get install util-linux', 'missing'),
     await image(options),
     await trustedApplications(options),
-    await program(
+    await findProgram(
       'aarch64-linux-gnu-gcc',
       ['--version'],
       'apt-get install gcc-aarch64-linux-gnu: needed only to build the firmware',
@@ -43,7 +43,13 @@ export async function inspectMachine(options: InspectOptions): Promise<Finding[]
   ];
 }
 
-async function program(name: string, args: string[], how: string, otherwise: 'missing' | 'optional'): Promise<Finding> {
+/** Look for a program, by running it. */
+export async function findProgram(
+  name: string,
+  args: string[],
+  how: string,
+  otherwise: 'missing' | 'optional',
+): Promise<Finding> {
   try {
     const { stdout } = await run(name, args);
     return { what: name, state: 'present', detail: stdout.split('\n')[0] ?? '' };
@@ -55,7 +61,12 @@ async function program(name: string, args: string[], how: string, otherwise: 'mi
 const oldestQemu = 7;
 
 async function qemu(name: string): Promise<Finding> {
-  const found = await program(name, ['--version'], `apt-get install qemu-system-arm, or ${fetchCommand}`, 'missing');
+  const found = await findProgram(
+    name,
+    ['--version'],
+    `apt-get install qemu-system-arm, or ${fetchCommand}`,
+    'missing',
+  );
   const major = Number(/version (\d+)/.exec(found.detail)?.[1]);
   if (found.state !== 'present' || major >= oldestQemu) return found;
   return { ...found, state: 'missing', detail: `${found.detail}: version ${oldestQemu} or later is needed` };

@@ -1,0 +1,34 @@
+import { existsSync } from 'node:fs';
+import { type Finding, findProgram } from '../worlds/qemu/inspect-machine.js';
+import { arm64Root, isComplete } from './arm64-root.js';
+import { hostArchitecture, preloadLibrary } from './client-command.js';
+
+/** Look for what clients of a served TEE need, besides the TEE. None of it is needed for anything else. */
+export async function inspectClients(): Promise<Finding[]> {
+  const root = arm64Root();
+  const architectures = [...new Set([hostArchitecture, 'aarch64'])];
+  return [
+    ...architectures.map((architecture): Finding => {
+      const library = preloadLibrary(architecture);
+      const present = existsSync(library);
+      return {
+        what: `preload library for ${architecture}`,
+        state: present ? 'present' : 'optional',
+        detail: present ? library : 'npm run preload: needed to run clients of that architecture',
+      };
+    }),
+    ...(hostArchitecture === 'aarch64'
+      ? []
+      : [
+          await findProgram(
+            'qemu-aarch64',
+            ['--version'],
+            'apt-get install qemu-user: needed to run arm64 clients, xtest for one',
+            'optional',
+          ),
+        ]),
+    isComplete(root)
+      ? { what: 'xtest', state: 'present', detail: root.xtest }
+      : { what: 'xtest', state: 'optional', detail: `no ${root.xtest}: npx normalworld optee fetch` },
+  ];
+}
