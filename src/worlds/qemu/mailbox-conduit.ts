@@ -38,6 +38,8 @@ interface Waiter {
 
 /** Polls between two looks at the clock. */
 const pollsPerLook = 64;
+/** How long a call may keep a CPU that another waits for, in milliseconds: a tick of a kernel with HZ=250. */
+const sliceMs = 4;
 /** Weight of the newest call in the mean duration. */
 const newest = 1 / 8;
 
@@ -59,6 +61,7 @@ export class MailboxConduit implements Conduit {
   private notifications = 0;
   /** Mean time that a call takes, in milliseconds. Starts short, so that the first is spun for. */
   private meanDuration = 0;
+  private slice: NodeJS.Timeout | undefined;
   private failure: ConduitError | undefined;
 
   constructor(
@@ -76,7 +79,11 @@ export class MailboxConduit implements Conduit {
 
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.idle === 0) return new Promise((resolve, reject) => this.waiting.push({ registers, resolve, reject }));
+    if (this.idle === 0)
+      return new Promise((resolve, reject) => {
+        this.waiting.push({ registers, resolve, reject });
+        this.preempt();
+      });
     const cpu = this.takeCpu();
     const number = this.post(cpu, registers);
     const started = performance.now();
@@ -115,8 +122,23 @@ export class MailboxConduit implements Conduit {
     this.failure = error;
     const ended = [...this.calls.values(), ...this.waiting.splice(0)];
     for (const { limit } of this.calls.values()) clearTimeout(limit);
+    clearTimeout(this.slice);
     this.calls.clear();
     for (const { reject } of ended) reject(error);
+  }
+
+  /**
+   * A call waits for a CPU: interrupt the one inside, so that OP-TEE gives way (FOREIGN_INTR) and its call goes behind
+   * those that wait. As long as some wait, each runs for a while in turn, as under a kernel's scheduler.
+   */
+  private preempt(): void {
+    this.slice ??= setTimeout(() => {
+      this.slice = undefined;
+      if (this.waiting.length === 0) return;
+      // The bell interrupts the first CPU, whichever it is for.
+      if (this.calls.has(0)) this.options.ring(0);
+      this.preempt();
+    }, sliceMs);
   }
 
   /** CPUs that have come up take calls, but none before the first, which has to pass on the bell. */

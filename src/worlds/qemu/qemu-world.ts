@@ -19,7 +19,11 @@ export interface QemuWorldOptions {
   readonly qemu?: string;
   /** Flash image (default: the one that comes with this package). */
   readonly firmware?: string;
-  /** CPUs, 1..4 (default 2). As many calls are inside secure world at once. */
+  /**
+   * CPUs, 1..4. As many calls execute in secure world at once; further ones take turns. The default is 2, but 1 on a
+   * host with fewer than four processors: OP-TEE invalidates translations on all its CPUs at each switch of applications,
+   * and a host without a processor to spare pays for it with every call.
+   */
   readonly cpus?: number;
   /** RAM in MiB, 64..3072 (default 256). */
   readonly memoryMiB?: number;
@@ -211,7 +215,7 @@ export class QemuWorld implements SecureWorld {
 }
 
 const defaultQemu = 'qemu-system-aarch64';
-const defaultCpus = 2;
+const defaultCpus = availableParallelism() < 4 ? 1 : 2;
 const defaultMemoryMiB = 256;
 const defaultSpinMicroseconds = 400;
 
