@@ -2,6 +2,7 @@
  * `npm run bench:optee [-- --json] [--runs N] [--seconds N]`: normalworld's driver and Linux's, each booted anew in turn on
  * the same OP-TEE, QEMU and machine, medians of the runs. Compare figures of one run; machines drift.
  */
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { linuxFigures } from './linux/figures.js';
 import { prepareLinux } from './linux/prepare.js';
@@ -14,6 +15,8 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '2' },
   },
 });
+/** Between two QEMUs: the host has the memory of the last one to give back, which would slow the next one's start. */
+const settleMs = 2000;
 const runs = Number(values.runs);
 const seconds = Number(values.seconds);
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -22,8 +25,10 @@ const args = await prepareLinux(say, seconds);
 const all = { linux: [], normalworld: [] };
 for (let run = 1; run <= runs; run++) {
   say(`run ${run} of ${runs}: Linux`);
+  await setTimeout(settleMs);
   all.linux.push(await linuxFigures(args));
   say(`run ${run} of ${runs}: normalworld`);
+  await setTimeout(settleMs);
   all.normalworld.push(await normalworldFigures(seconds));
 }
 

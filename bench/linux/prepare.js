@@ -62,7 +62,7 @@ export async function prepareLinux(say, seconds) {
   const opteeSize = Math.ceil(readFileSync(optee.image).length / 16) * 16;
   const initrdSize = readFileSync(image('initrd.cpio')).length;
   const common = [
-    ...['-nodefaults', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi'],
+    ...['-nodefaults', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
     ...['-bios', image('monitor.bin')],
   ];
   const tree = image('tree.dtb');
