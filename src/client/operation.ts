@@ -43,7 +43,7 @@ export class Operation {
           const { direction, buffer } = parameter;
           if (buffer !== null && !(buffer instanceof Uint8Array))
             throw badParameters(`parameter ${index}: a temporary memory reference takes a Uint8Array or null`);
-          if (buffer === null || (buffer.length === 0 && this.temporaryMemory.nullReferences)) {
+          if (buffer === null) {
             this.params.push({ type: 'memref', direction, shm: null, offset: 0, size: 0 });
           } else {
             this.params.push(noneParam);

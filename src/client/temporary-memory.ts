@@ -19,12 +19,10 @@ export class TemporaryMemory {
     private readonly context: TeeContext,
   ) {}
 
-  /** An empty buffer needs no memory: the TEE knows null memory references. */
-  get nullReferences(): boolean {
-    return this.device.version.memrefNull;
-  }
-
-  /** Shared memory of at least `size` bytes; its first `size` bytes are the caller's. */
+  /**
+   * Shared memory of at least `size` bytes; its first `size` bytes are the caller's. Of no bytes there is memory too:
+   * only a null reference has none (Linux's TEE_GEN_CAP_MEMREF_NULL).
+   */
   acquire(size: number): Promise<TeeShm> {
     if (size > keptSize) return this.device.allocateShm(this.context, size);
     const index = this.kept.findIndex((shm) => shm.size >= size);

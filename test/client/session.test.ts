@@ -109,6 +109,14 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(error).toEqual(code('ERROR_SHORT_BUFFER'));
     });
 
+    it('tells an empty buffer from a null reference', async () => {
+      await using context = tee.openContext();
+      await using session = await context.openSession(userTa.uuid);
+      const [none] = await session.invoke(Command.isNull, [value.output(), temporary.input(null)]);
+      const [empty] = await session.invoke(Command.isNull, [value.output(), temporary.input(new Uint8Array(0))]);
+      expect([none.a, empty.a]).toEqual([1, 0]);
+    });
+
     it('does not find in temporary memory what another call left there', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);

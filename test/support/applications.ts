@@ -22,6 +22,8 @@ export const Command = {
   whoAmI: 8,
   /** As `ask`; says CANCEL when it was cancelled meanwhile. */
   askCancellably: 9,
+  /** value[0].a: 1 when memref[1] is null, 0 when it is memory. */
+  isNull: 10,
 } as const;
 
 function application(kind: 'user' | 'pseudo', uuid: string): TrustedApplication {
@@ -71,6 +73,9 @@ function application(kind: 'user' | 'pseudo', uuid: string): TrustedApplication 
             call.memref(1).write(new TextEncoder().encode(call.client.uuid));
             return;
           }
+          case Command.isNull:
+            call.value(0).a = call.memref(1).isNull ? 1 : 0;
+            return;
           default:
             throw new TeeError(TeeResult.ERROR_NOT_SUPPORTED);
         }

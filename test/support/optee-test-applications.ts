@@ -17,21 +17,33 @@ export const InvokeTestsCommand = {
   mutex: 7,
   lockdep: 8,
   memrefNull: 10,
+  dtDriver: 11,
 };
 
 /** The user TA of OP-TEE's test suite: ta/os_test/include/ta_os_test.h of OP-TEE/optee_test. */
 export const osTest = '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b';
 export const OsTestCommand = {
   init: 0,
+  clientWithTimeout: 1,
   basic: 5,
   panic: 6,
   client: 7,
   paramsAccess: 8,
   wait: 9,
+  badMemAccess: 10,
+  ta2taMemref: 11,
+  ta2taMemrefMix: 12,
+  params: 13,
   callLib: 14,
   callLibPanic: 15,
+  callLibDl: 16,
+  callLibDlPanic: 17,
   getGlobalVar: 18,
+  nullMemrefParams: 19,
   clientIdentity: 20,
+  dlPhdr: 23,
+  dlPhdrDl: 24,
+  ta2taMemrefSize0: 37,
 };
 
 /** What the shared behaviour suite uses of both, in TypeScript for the simulated world. */
