@@ -2,9 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTee, TeeResult, temporary } from '../../../src/index.js';
 import { ConduitError, smcRegisters } from '../../../src/protocol/conduit.js';
 import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
-import { onRealOptee, startWorld, whyNot } from './real-optee.js';
+import { SimsCommand, sims } from '../../regression/sims.js';
+import { teeUuid } from '../../support/optee-test-applications.js';
+import { folder, onRealOptee, startWorld, whyNot } from './real-optee.js';
 
 const shipped = new URL('../../../firmware/normalworld.bin', import.meta.url);
 /** ubfx w16, w0, #24, #6: on the way of every call, its owner. */
@@ -98,6 +101,20 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     const empty = join(scratch, 'empty.bin');
     await writeFile(empty, '');
     await expect(startWorld({ optee: empty })).rejects.toThrow('the OP-TEE image is empty');
+  });
+
+  it('says that OP-TEE panicked, with the tail of its console', async () => {
+    // A single-instance TA that opens a session with itself: OP-TEE 4.5.0 fails an assertion about who is busy.
+    const tee = await openTee({ world: await startWorld(), taFolders: [folder.trustedApplications] });
+    const session = await tee.openContext().openSession(sims);
+    const panicked = session.invoke(SimsCommand.openTaSession, [temporary.input(teeUuid(sims))]);
+    await expect(panicked).rejects.toEqual(
+      expect.objectContaining({
+        code: TeeResult.ERROR_COMMUNICATION,
+        message: expect.stringMatching(/OP-TEE panicked.*secure console ends with:.*Panic.*tee_ta_set_busy/s),
+      }),
+    );
+    await expect(tee.close()).rejects.toEqual(expect.objectContaining({ code: TeeResult.ERROR_COMMUNICATION }));
   });
 
   it('rejects the calls that are inside when it is closed', async () => {
