@@ -2,11 +2,10 @@
  * `npm run bench:optee [-- --json] [--runs N] [--seconds N]`: normalworld's driver and Linux's, each booted anew in turn on
  * the same OP-TEE, QEMU and machine, medians of the runs. Compare figures of one run; machines drift.
  */
-import { setTimeout } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { linuxFigures } from './linux/figures.js';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
 import { prepareLinux } from './linux/prepare.js';
-import { normalworldFigures } from './optee-figures.js';
 
 const { values } = parseArgs({
   options: {
@@ -15,21 +14,17 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '2' },
   },
 });
-/** Between two QEMUs: the host has the memory of the last one to give back, which would slow the next one's start. */
-const settleMs = 2000;
 const runs = Number(values.runs);
 const seconds = Number(values.seconds);
 const say = (text) => process.stderr.write(`${text}\n`);
 
-const args = await prepareLinux(say, seconds);
+await prepareLinux(say, seconds);
 const all = { linux: [], normalworld: [] };
 for (let run = 1; run <= runs; run++) {
   say(`run ${run} of ${runs}: Linux`);
-  await setTimeout(settleMs);
-  all.linux.push(await linuxFigures(args));
+  all.linux.push(await figures('linux'));
   say(`run ${run} of ${runs}: normalworld`);
-  await setTimeout(settleMs);
-  all.normalworld.push(await normalworldFigures(seconds));
+  all.normalworld.push(await figures('normalworld'));
 }
 
 const linux = medians(all.linux);
@@ -46,6 +41,12 @@ if (values.json) {
       ]),
     ),
   );
+}
+
+async function figures(side) {
+  const program = fileURLToPath(new URL('optee-run.js', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [program, side, String(seconds)]);
+  return JSON.parse(stdout);
 }
 
 function medians(figures) {

@@ -1,0 +1,16 @@
+/**
+ * One run of `bench/optee.js`, in a process of its own, as a user's is: what an earlier run left in the caches of Node.js
+ * and of the processor is not there.
+ *
+ *     node bench/optee-run.js linux|normalworld SECONDS
+ */
+import { linuxFigures } from './linux/figures.js';
+import { prepareLinux } from './linux/prepare.js';
+import { normalworldFigures } from './optee-figures.js';
+
+const [, , side, seconds] = process.argv;
+const figures =
+  side === 'linux'
+    ? await linuxFigures(await prepareLinux(() => undefined, Number(seconds)))
+    : await normalworldFigures(Number(seconds));
+console.log(JSON.stringify(figures));
