@@ -87,6 +87,17 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(shared.bytes).toEqual(expected.reverse());
     });
 
+    it('finds nothing of the last owner in shared memory', async () => {
+      await using last = tee.openContext();
+      const dirty = [];
+      for (let count = 0; count < 8; count++) dirty.push(await last.allocateSharedMemory(6000));
+      for (const memory of dirty) memory.bytes.fill(0x5a);
+      for (const memory of dirty) await memory[Symbol.asyncDispose]();
+      await using next = tee.openContext();
+      for (let count = 0; count < 8; count++)
+        expect((await next.allocateSharedMemory(6000)).bytes).toEqual(new Uint8Array(6000));
+    });
+
     it('learns how large an output would have to be', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);

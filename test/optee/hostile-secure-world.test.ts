@@ -169,6 +169,26 @@ describe('a secure world that makes a senseless request', () => {
     expect(answers).toEqual([{ ...smcRegisters(OpteeSmc.returnFromRpc), a3: 5, a6: 6, a7: 7 }]);
   });
 
+  it('an ETHREAD_LIMIT to a resume ends the call: it is not made a second time', async () => {
+    let made = 0;
+    const { during, session } = await hostile((armed) => ({
+      smc: (call) => {
+        if (!armed() || isFastCall(call.a0)) return undefined;
+        if (call.a0 === OpteeSmc.returnFromRpc) return smcRegisters(1);
+        made++;
+        return smcRegisters(made === 1 ? rpcReturn(4) : 0);
+      },
+    }));
+    const error = await during(() => session.invoke(Command.add, add));
+    expect(error).toEqual(
+      expect.objectContaining({
+        code: TeeResult.ERROR_COMMUNICATION,
+        message: expect.stringMatching(/refused RETURN_FROM_RPC with return code 0x1/),
+      }),
+    );
+    expect(made).toBe(1);
+  });
+
   it('memory that it frees twice is freed once', async () => {
     let cookie = { a1: 0, a2: 0 };
     let step = 0;
