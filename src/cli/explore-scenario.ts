@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { followed } from '../explore/driver/decisions.js';
+import { type Decision, followed } from '../explore/driver/decisions.js';
 import {
   exploreScenario,
   judgeRun,
@@ -77,11 +77,17 @@ async function replayRun(
     );
     return;
   }
-  decisions.forEach(({ actor, step, index, of }, at) => {
-    console.log(`${String(at).padStart(5)}  ${actor}: ${step}${index === 0 ? '' : `  (number ${index + 1} of ${of})`}`);
+  decisions.forEach((decision, at) => {
+    if (decision.kind === 'event' && decision.index === 0) return;
+    console.log(`${String(at).padStart(5)}  ${decision.actor}: ${decision.step}${which(decision)}`);
   });
   for (const [name, what] of broken) console.log(`${name}: ${RUN_PROPERTIES[name]}: ${what.join(' ')}`);
   if (broken.size === 0) console.log('This run breaks no property.');
+}
+
+/** How a decision differs from the usual; an event says so itself. */
+function which({ kind, index, of }: Decision): string {
+  return kind === 'event' || index === 0 ? '' : `  (number ${index + 1} of ${of})`;
 }
 
 function showProgress({ runs, maxRuns, seconds, waiting, broken }: ScenarioProgress): void {
@@ -112,7 +118,7 @@ function* textReport(file: string, scenario: Scenario, exploration: ScenarioExpl
     yield `${name}: ${RUN_PROPERTIES[name]}`;
     yield* what.map((line) => `  ${line}`);
     yield* deviations.map(
-      ({ at, actor, step, index, of }) => `  decision ${at}: ${actor} (${step}), number ${index + 1} of ${of}`,
+      (decision) => `  decision ${decision.at}: ${decision.actor}: ${decision.step}${which(decision)}`,
     );
     const list = decisions.length > 0 ? decisions.join(',') : '0';
     yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed} --decisions ${list}`;

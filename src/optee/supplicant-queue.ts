@@ -12,11 +12,11 @@ export interface SupplicantRequest {
   /** A `RpcCommand`. */
   readonly command: number;
   readonly params: readonly TeeParam[];
+  /** The call that secure world makes it for. */
+  readonly call: Call;
 }
 
 interface PendingRequest extends SupplicantRequest {
-  /** The call that secure world makes it for. */
-  readonly call: Call;
   /** Held for the supplicant: it may write there until it answers, whatever has become of the call. */
   readonly memory: readonly TeeShm[];
   readonly finish: (result: number) => void;

@@ -1,5 +1,5 @@
 import type { Tee } from '../client/tee.js';
-import { ControlledSchedule, type Pick, randomPick } from '../clock/controlled-schedule.js';
+import { type Choose, ControlledSchedule, type Pick, randomPick } from '../clock/controlled-schedule.js';
 import { seededRandom } from '../clock/random.js';
 import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
 import { openWorld } from '../open-world.js';
@@ -52,10 +52,12 @@ export class ScenarioRun {
     private readonly seed: number,
     /** Who goes where the order is open; the seed decides when left out. */
     pick: Pick = randomPick(seededRandom(seed)),
+    /** What happens where something could; the usual when left out. */
+    choose?: Choose,
   ) {
     const { clock, trace } = this;
     const now = () => clock.now();
-    this.schedule = new ControlledSchedule(pick);
+    this.schedule = new ControlledSchedule(pick, choose);
     this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
     this.applications = scenarioApplications(scenario, this.journal);
     const { threads, announced, abi } = scenario.secureWorld;

@@ -1,7 +1,14 @@
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { ScenarioRun } from '../../scenario/scenario-run.js';
-import { type Decision, type DecisionRecorder, followed, priorityWalk, randomWalk } from './decisions.js';
+import {
+  type Decision,
+  type DecisionRecorder,
+  followed,
+  priorityWalk,
+  type RunLengths,
+  randomWalk,
+} from './decisions.js';
 import { RUN_PROPERTY_NAMES, RunChecks, type RunProperty } from './run-checks.js';
 
 /** In which order runs are tried. */
@@ -70,7 +77,7 @@ export async function judgeRun(
   seed: number,
   recorder: DecisionRecorder,
 ): Promise<JudgedRun> {
-  const run = new ScenarioRun(scenario, queue, seed, recorder.pick);
+  const run = new ScenarioRun(scenario, queue, seed, recorder.pick, recorder.choose);
   const checks = new RunChecks(() => run.queueState);
   run.trace.listen(checks.listen);
   const broken = new Map<RunProperty, readonly string[]>();
@@ -200,18 +207,22 @@ class ByLot implements RunSource {
   readonly waiting = 0;
   readonly exhausted = false;
   private runs = 0;
-  private longest = 16;
+  private lengths: RunLengths = { decisions: 16, events: 16 };
 
   constructor(private readonly options: ExploreScenarioOptions) {}
 
   next(): DecisionRecorder {
     const { strategy, seed, orderings = 3 } = this.options;
     const lot = (Math.imul(seed, 0x9e37_79b1) + this.runs++) >>> 0;
-    return strategy === 'random' ? randomWalk(lot) : priorityWalk(lot, orderings, this.longest);
+    return strategy === 'random' ? randomWalk(lot, this.lengths) : priorityWalk(lot, orderings, this.lengths);
   }
 
   learn(decisions: readonly Decision[]): void {
-    this.longest = Math.max(this.longest, decisions.length);
+    const events = decisions.filter(({ kind }) => kind === 'event').length;
+    this.lengths = {
+      decisions: Math.max(this.lengths.decisions, decisions.length),
+      events: Math.max(this.lengths.events, events),
+    };
   }
 }
 

@@ -216,6 +216,18 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return interrupted;
   }
 
+  /**
+   * A free thread context is lost, as after a defect of secure world: it is taken from now on, by nobody.
+   * @returns its number; nothing when none is free.
+   */
+  loseThread(): number | undefined {
+    const thread = this.core.allocateThread();
+    if (thread === undefined) return undefined;
+    thread.activity = 'lost';
+    this.core.log(`thread ${thread.id} is lost`);
+    return thread.id;
+  }
+
   smc(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     if (this.death !== undefined) return Promise.reject(this.death);
     const { faults } = this.core;
@@ -267,8 +279,13 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   /** thread_resume_from_rpc(). */
   private resume(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     const thread = this.core.threads[call.a3];
-    const { schedule } = this.core;
-    const go = () => (thread?.resume(call) ? thread.outcome() : smcRegisters(OpteeSmcReturn.eresume));
+    const { schedule, faults } = this.core;
+    const go = () => {
+      if (!thread?.resume(call)) return smcRegisters(OpteeSmcReturn.eresume);
+      // Whoever made the second SMC gets ERESUME; the thread has been let go once.
+      if (faults.resumedTwice?.(thread.id) && thread.resume(call)) this.die(new Error('a thread was resumed twice'));
+      return thread.outcome();
+    };
     if (thread === undefined || !schedule.decides) return go();
     return schedule.point(`secure thread ${thread.id}`, 'resume').then(go);
   }

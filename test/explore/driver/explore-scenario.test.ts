@@ -40,15 +40,37 @@ describe('a run as its decisions', () => {
     ]);
   });
 
+  it('counts what could happen as a decision too, of which the first is the usual course', () => {
+    const recorder = followed([0, 2]);
+    expect(recorder.choose('call 1', ['nothing', 'its answer is lost'])).toBe(0);
+    expect(recorder.pick(held('a', 'b', 'c'))).toBe(2);
+    expect(recorder.choose('call 1', ['nothing'])).toBe(0);
+    expect(recorder.choose('call 1', ['nothing', 'its answer is lost'])).toBe(0);
+    expect(recorder.made.map(({ actor, step, kind, of }) => [actor, step, kind, of])).toEqual([
+      ['call 1', 'nothing', 'event', 2],
+      ['c', 'smc', 'order', 3],
+      ['call 1', 'nothing', 'event', 2],
+    ]);
+  });
+
+  it('lets about as many things happen by lot as are asked for, anywhere in the run', () => {
+    const at = new Set<number>();
+    for (let seed = 0; seed < 200; seed++) {
+      const recorder = randomWalk(seed, { decisions: 20, events: 20 });
+      for (let i = 0; i < 20; i++) if (recorder.choose('call 1', ['nothing', 'it is lost']) === 1) at.add(i);
+    }
+    expect(at.size).toBe(20);
+  });
+
   it('lets the same actor go as long as its priority lasts', () => {
-    const recorder = priorityWalk(1, 1, 100);
+    const recorder = priorityWalk(1, 1, { decisions: 100, events: 1 });
     const first = recorder.pick(held('a', 'b', 'c'));
     for (let i = 0; i < 10; i++) expect(recorder.pick(held('a', 'b', 'c'))).toBe(first);
   });
 
   it('is the same for the same seed, and another for another', () => {
     const made = (seed: number) => {
-      const recorder = randomWalk(seed);
+      const recorder = randomWalk(seed, { decisions: 100, events: 10 });
       return Array.from({ length: 40 }, () => recorder.pick(held('a', 'b', 'c')));
     };
     expect(made(1)).toEqual(made(1));
