@@ -275,8 +275,11 @@ export class OpteeDriver implements TeeDriver {
     } finally {
       // Whatever became of the message: the reservation must not outlive the session. (Linux up to at least 6.12 skips
       // this when the message cannot be allocated, and the reservation leaks.)
-      if (session.system) this.optee.callQueue.release();
-      const { trace } = this.optee;
+      const { callQueue, schedule, trace } = this.optee;
+      if (session.system) {
+        if (schedule.decides) await schedule.point(`session ${session.id}`, 'end the reservation');
+        callQueue.release();
+      }
       if (trace.on) trace.emit({ type: 'session-close', session: session.id, context: context.label });
     }
   }

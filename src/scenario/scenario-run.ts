@@ -22,6 +22,11 @@ import { ThreadRecorder } from './thread-recorder.js';
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
 
+/** As much memory as a scenario needs: little, so that thousands of runs do not wait for it to be collected. */
+const mebibyte = 1024 * 1024;
+const dram = { base: 0x4000_0000, size: 8 * mebibyte };
+const reservedShm = { base: 0x4060_0000, size: 2 * mebibyte };
+
 /** What is still held when everybody has gone. */
 export interface Leftovers {
   readonly sessions: number;
@@ -64,6 +69,8 @@ export class ScenarioRun {
     this.world = new SimulatedWorld({
       abi,
       threads,
+      dram,
+      reservedShm,
       announcedThreads: announced === 0 ? false : announced,
       trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
       clock,

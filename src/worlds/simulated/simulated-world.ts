@@ -20,7 +20,7 @@ import type { NotificationDriver } from './notif.js';
 import { start } from './routine.js';
 import { Spmc } from './spmc.js';
 import { TaManager } from './ta-manager.js';
-import type { ThreadState } from './thread.js';
+import type { Thread, ThreadState } from './thread.js';
 import { stdSmcEntry } from './thread-optee-smc.js';
 import type { TrustedApplication } from './trusted-application.js';
 
@@ -262,11 +262,12 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     } catch (error) {
       return Promise.reject(this.die(error));
     }
-    if (typeof code === 'number') {
+    const ended = this.core.schedule.decides ? this.heldAtReturn(thread, code) : code;
+    if (typeof ended === 'number') {
       thread.free();
-      return smcRegisters(code);
+      return smcRegisters(ended);
     }
-    code.then(
+    ended.then(
       (late) => {
         thread.free();
         thread.leave(smcRegisters(late));
@@ -274,6 +275,13 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       (error: unknown) => this.die(error),
     );
     return thread.outcome();
+  }
+
+  /** However short a call is, others may come while it has its thread. */
+  private async heldAtReturn(thread: Thread, code: number | Promise<number>): Promise<number> {
+    const ended = await code;
+    await this.core.schedule.point(`secure thread ${thread.id}`, 'return');
+    return ended;
   }
 
   /** thread_resume_from_rpc(). */

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { followed, priorityWalk, randomWalk } from '../../../src/explore/driver/decisions.js';
 import { exploreScenario, judgeRun, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
@@ -20,6 +22,22 @@ clients:
 `,
   'two-and-one.yaml',
 );
+
+/** The smallest of all. */
+const TWO = parseScenario(
+  `
+title: Two system calls
+secureWorld: { threads: 2 }
+applications:
+  scmi-server: { kind: pseudo, concurrent: true, commands: { clock: [] } }
+clients:
+  scmi-clock: { kernel: true, system: true, application: scmi-server, callers: 2, steps: [{ invoke: clock }] }
+`,
+  'two.yaml',
+);
+
+const folder = resolve(import.meta.dirname, '../../../scenarios/explore');
+const shipped = (name: string) => parseScenario(readFileSync(resolve(folder, name), 'utf8'), name);
 
 const run = (queue: DisciplineName, strategy: Strategy, maxRuns: number) =>
   exploreScenario(TWO_AND_ONE, { queue, strategy, seed: 1, maxRuns });
@@ -92,7 +110,12 @@ describe('exploring the whole driver on a scenario', () => {
   );
 
   it('tries every order under hand-off, and finds nothing', { timeout: 120_000 }, async () => {
-    const { complete, runs, properties } = await run('hand-off', 'deviations', 500);
+    const { complete, runs, properties } = await exploreScenario(TWO, {
+      queue: 'hand-off',
+      strategy: 'deviations',
+      seed: 1,
+      maxRuns: 500,
+    });
     expect(complete).toBe(true);
     expect(runs).toBeGreaterThan(10);
     for (const name of RUN_PROPERTY_NAMES) expect({ name, ...properties[name] }).toMatchObject({ verdict: 'holds' });
@@ -106,6 +129,29 @@ describe('exploring the whole driver on a scenario', () => {
       verdict: 'bounded',
     });
   });
+});
+
+describe('schedules that the exploration of the queue alone knows', () => {
+  it.each([
+    { scenario: 'system-needs-system.yaml', knows: '10 steps', strategy: 'deviations', what: 'beside a free thread' },
+    { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'deviations', what: 'sleeps for ever' },
+    { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'random', what: 'sleeps for ever' },
+  ] as const)(
+    '$scenario reaches with the whole driver what takes $knows there, by $strategy',
+    async ({ scenario, strategy, what: seen }) => {
+      const { properties } = await exploreScenario(shipped(scenario), {
+        queue: 'linux-6.8',
+        strategy,
+        seed: 1,
+        maxRuns: 2000,
+      });
+      const { verdict, what, decisions } = properties.finished;
+      expect(verdict).toBe('broken');
+      expect(what.join(' ')).toContain(seen);
+      const again = await judgeRun(shipped(scenario), 'linux-6.8', 1, followed(decisions));
+      expect(again.broken.get('finished')).toEqual(what);
+    },
+  );
 });
 
 describe('the checks of a run', () => {
