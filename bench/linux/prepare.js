@@ -30,10 +30,11 @@ const machine = ['-M', 'virt,secure=on,gic-version=3', '-m', '512M', '-cpu', 'co
 /**
  * Everything that Debian's Linux needs to boot on our monitor, made once: packages, monitor, client, first file system,
  * device tree.
- * @param seconds that each measurement takes.
+ * @param {string | number} task what the client is told to do: the seconds that each measurement takes, or `trace`.
+ * @param {{ world?: string }} options the monitor's normal world: a file of this folder.
  * @returns {Promise<string[]>} QEMU's arguments; UART0 is standard output.
  */
-export async function prepareLinux(say, seconds) {
+export async function prepareLinux(say, task, { world = 'linux.S' } = {}) {
   const missing = programs.filter(([program]) => spawnSync(program, ['--version']).error !== undefined);
   const packages = missing.map(([, name]) => name);
   if (!existsSync(crossLibc)) packages.push('libc6-dev-arm64-cross');
@@ -53,8 +54,8 @@ export async function prepareLinux(say, seconds) {
   const image = (name) => join(folder, name);
   const run = (program, ...args) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   run(
-    ...['make', '-C', firmware, `BUILD=${image('monitor')}`, `IMAGE=${image('monitor.bin')}`],
-    `WORLD=${join(here, 'linux.S')}`,
+    ...['make', '-C', firmware, `BUILD=${image(`monitor-${world}`)}`, `IMAGE=${image(`monitor-${world}.bin`)}`],
+    `WORLD=${join(here, world)}`,
   );
   run('aarch64-linux-gnu-gcc', '-O2', '-static', '-pthread', '-o', image('client'), join(here, 'client.c'));
   writeFileSync(image('initrd.cpio'), firstFileSystem(unpacked, image('client')));
@@ -63,11 +64,11 @@ export async function prepareLinux(say, seconds) {
   const initrdSize = readFileSync(image('initrd.cpio')).length;
   const common = [
     ...['-nodefaults', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
-    ...['-bios', image('monitor.bin')],
+    ...['-bios', image(`monitor-${world}.bin`)],
   ];
-  const tree = image('tree.dtb');
+  const tree = image(`tree-${task}.dtb`);
   run('qemu-system-aarch64', ...common, '-M', `${machine[1]},dumpdtb=${tree}`, ...machine.slice(2));
-  describeMachine(tree, initrdSize, seconds);
+  describeMachine(tree, initrdSize, task);
   const load = (file, address) => ['-device', `loader,file=${file},addr=${address},force-raw=on`];
   return [
     ...machine,
@@ -88,13 +89,13 @@ export async function prepareLinux(say, seconds) {
 }
 
 /** QEMU's own tree, and what it leaves out when a firmware is given: PSCI, and what Linux is told. */
-function describeMachine(tree, initrdSize, seconds) {
+function describeMachine(tree, initrdSize, task) {
   const put = (...args) => execFileSync('fdtput', args);
   put('-c', tree, '/psci');
   put('-t', 's', tree, '/psci', 'compatible', 'arm,psci-1.0', 'arm,psci-0.2');
   put('-t', 's', tree, '/psci', 'method', 'smc');
   for (const cpu of ['/cpus/cpu@0', '/cpus/cpu@1']) put('-t', 's', tree, cpu, 'enable-method', 'psci');
-  put('-t', 's', tree, '/chosen', 'bootargs', `console=ttyAMA0 quiet rdinit=/init -- ${seconds}`);
+  put('-t', 's', tree, '/chosen', 'bootargs', `console=ttyAMA0 quiet rdinit=/init -- ${task}`);
   put('-t', 'x', tree, '/chosen', 'linux,initrd-start', initrdAddress.toString(16));
   put('-t', 'x', tree, '/chosen', 'linux,initrd-end', (initrdAddress + initrdSize).toString(16));
 }
