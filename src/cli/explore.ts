@@ -38,13 +38,16 @@ Callers, separated by commas; the operations of one by +:
 After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has finished (the first is 0),
 ! it never returns. Before a caller: 3*N three such callers. After it: N* or (N+S)* it repeats for ever.
 
-Examples:
-  normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
-  normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers 2*N,S+S
-  normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
-  normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
+Exit codes:
+  0  the search was made, whatever the verdicts
+  2  bad usage, or a file that is no scenario
 
-The exit code is 0 whatever the verdicts; 1 when the search could not be made.`;
+Examples:
+  $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
+  $ normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers '2*N,S+S'
+  $ normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
+  $ normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
+  $ normalworld explore --queue linux-6.8 --threads 1 --callers 'N*,N*' --json | jq '.properties | map_values(.verdict)'`;
 
 export function addExploreCommand(program: Command): void {
   program
