@@ -2,7 +2,6 @@
  * The Linux side of the comparison, and its init: loads the TEE driver, starts tee-supplicant, measures what
  * bench/optee-figures.js measures through normalworld, and prints "@key value" lines on the console.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/tee.h>
 #include <pthread.h>
@@ -14,11 +13,10 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MODULE_INIT_COMPRESSED_FILE 4
+#include "guest.h"
 
 static const uint8_t invoke_tests_pta[] = { 0xd9, 0x6a, 0x5b, 0x40, 0xc3, 0xe5, 0x21, 0xe3, 0x87, 0x94, 0x10, 0x02, 0xa5, 0xd5, 0xc6, 0x1b };
 static const uint8_t os_test[] = { 0x5b, 0x9e, 0x0e, 0x40, 0x26, 0x36, 0x11, 0xe1, 0xad, 0x9e, 0x00, 0x02, 0xa5, 0xd5, 0xc5, 0x1b };
@@ -29,28 +27,12 @@ enum { INOUT = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INOUT, OUTPUT = TEE_IOCTL_PARAM_A
 
 static int measure_seconds = 2;
 
-static void fail(const char *what)
-{
-	printf("@failed %s: %s\n", what, strerror(errno));
-	for (;;)
-		pause();
-}
-
 static double now_ms(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
-}
-
-static void load(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", MODULE_INIT_COMPRESSED_FILE))
-		fail(path);
-	close(fd);
 }
 
 static int open_context(void)
@@ -269,21 +251,10 @@ int main(int count, char **arguments)
 
 	if (count > 1 && !tracing)
 		measure_seconds = atoi(arguments[1]);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("proc", "/proc", "proc", 0, NULL);
-	fd = open("/dev/console", O_RDWR);
-	dup2(fd, 0);
-	dup2(fd, 1);
-	dup2(fd, 2);
-	setlinebuf(stdout);
-	load("/tee.ko.xz");
-	load("/optee.ko.xz");
+	start_guest();
 	fd = open_context();
 	printf("@firstSmcMs\n");
-	if (fork() == 0) {
-		execl("/usr/sbin/tee-supplicant", "tee-supplicant", NULL);
-		fail("tee-supplicant");
-	}
+	start_supplicant();
 	/* Until the supplicant is there, the TEE finds no TA. */
 	while ((session = open_session(fd, os_test)) < 0)
 		usleep(1000);

@@ -1,15 +1,32 @@
-import { linuxSays } from './boot.js';
+import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
+import { linuxConsole } from './boot.js';
+import { prepareLinux } from './prepare.js';
+
+const silenceLimitMs = 120_000;
 
 /**
- * Boot Linux once and take what its client measures.
- * @param {string[]} args QEMU's, from `prepareLinux`.
+ * QEMU's arguments for a Linux that measures.
+ * @param {(text: string) => void} say
+ * @param {number} seconds that each measurement takes.
+ */
+export function prepareFigures(say, seconds) {
+  const trustedApplications = [opteeFolder().trustedApplications];
+  return prepareLinux(say, { init: 'client.c', words: [String(seconds)], files: new Map(), trustedApplications });
+}
+
+/**
+ * Boot Linux once and take what its client prints.
+ * @param {string[]} args from `prepareFigures`.
  * @returns {Promise<Record<string, number>>} rates per second and latencies in milliseconds, by key.
  */
 export async function linuxFigures(args) {
   const start = performance.now();
   const figures = {};
-  // What happened rather than what was measured: the time is taken here.
-  for await (const { key, value } of linuxSays(args))
-    figures[key] = value === '' ? performance.now() - start : Number(value);
+  for await (const line of linuxConsole(args, silenceLimitMs)) {
+    const [, key, value] = /^@(\w+) ?(.*)$/.exec(line) ?? [];
+    if (key === 'done') break;
+    // What happened rather than what was measured: the time is taken here.
+    if (key !== undefined) figures[key] = value === '' ? performance.now() - start : Number(value);
+  }
   return figures;
 }

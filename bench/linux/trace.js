@@ -4,10 +4,21 @@
  * `trace` file has it. With `--untracked` OP-TEE does not tell how many threads it has.
  */
 import { parseArgs } from 'node:util';
-import { linuxSays } from './boot.js';
+import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
+import { linuxConsole } from './boot.js';
 import { prepareLinux } from './prepare.js';
 
+const silenceLimitMs = 120_000;
+
 const { values } = parseArgs({ options: { untracked: { type: 'boolean', default: false } } });
-const world = values.untracked ? 'linux-untracked.S' : 'linux.S';
-const args = await prepareLinux((text) => process.stderr.write(`${text}\n`), 'trace', { world });
-for await (const { key, value } of linuxSays(args)) if (key === 'trace') process.stdout.write(`${value}\n`);
+const args = await prepareLinux((text) => process.stderr.write(`${text}\n`), {
+  init: 'client.c',
+  words: ['trace'],
+  files: new Map(),
+  trustedApplications: [opteeFolder().trustedApplications],
+  world: values.untracked ? 'linux-untracked.S' : 'linux.S',
+});
+for await (const line of linuxConsole(args, silenceLimitMs)) {
+  if (line === '@done') break;
+  if (line.startsWith('@trace ')) console.log(line.slice('@trace '.length));
+}
