@@ -1,3 +1,5 @@
+import { value } from '../client/parameters.js';
+import type { Tee } from '../client/tee.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import {
   type Faults,
@@ -8,27 +10,47 @@ import {
   trustedApplication,
 } from '../worlds/simulated/index.js';
 import { drawTime } from './duration.js';
+import { type CommandTitle, openSession, type Port } from './port.js';
 import type { Invocation, RunJournal } from './run-journal.js';
-import { type Scenario, type ScenarioApplication, SERVICES, type ServiceName } from './scenario.js';
+import {
+  type ModelledApplication,
+  type Scenario,
+  type ScenarioClient,
+  SERVICES,
+  type ServiceName,
+} from './scenario.js';
+import { scmiService } from './scmi-service.js';
+import { runningShipped } from './shipped-applications.js';
 
 /** A scenario's application in the simulated world, and what its commands are numbered. */
 export interface RunningApplication {
   readonly uuid: string;
   readonly code: TrustedApplication;
   commandNumber(command: string): number;
+  /** The name of the command when left out. */
+  readonly commandTitle?: CommandTitle;
+  /** An SCMI service has all of these clocks and regulators on. */
+  powered?(names: readonly string[]): boolean;
+  /** What one more client of it needs. */
+  open(tee: Tee, client: ScenarioClient, label: string): Promise<Port>;
 }
 
-/** The applications of a scenario, by name. Clients pass the number of their invocation as the first value. */
+/** The applications of a scenario, by name. */
 export function scenarioApplications(scenario: Scenario, journal: RunJournal): ReadonlyMap<string, RunningApplication> {
   return new Map(
     Array.from(scenario.applications.values(), (application, index) => [
       application.name,
-      runningApplication(application, index, journal),
+      application.kind !== 'shipped'
+        ? modelledApplication(application, index, journal)
+        : application.use === 'scmi'
+          ? scmiService(application)
+          : runningShipped(application.use, application.compute),
     ]),
   );
 }
 
-function runningApplication(application: ScenarioApplication, index: number, journal: RunJournal): RunningApplication {
+/** What the scenario itself describes. Clients pass the number of their invocation as the first value. */
+function modelledApplication(application: ModelledApplication, index: number, journal: RunJournal): RunningApplication {
   const uuid = `00000000-0000-4000-8000-${(index + 1).toString(16).padStart(12, '0')}`;
   const commands = [...application.commands.keys()];
   const { name, concurrent, singleInstance, multiSession } = application;
@@ -64,7 +86,19 @@ function runningApplication(application: ScenarioApplication, index: number, jou
     application.kind === 'pseudo'
       ? trustedApplication({ ...definition, kind: 'pseudo', concurrent })
       : trustedApplication({ ...definition, kind: 'user', singleInstance, multiSession });
-  return { uuid, code, commandNumber: (command) => commands.indexOf(command) };
+  const commandNumber = (command: string) => commands.indexOf(command);
+  return {
+    uuid,
+    code,
+    commandNumber,
+    async open(tee, client, label) {
+      const { session, systemSessions } = await openSession(tee, uuid, client, label);
+      return {
+        systemSessions,
+        invoke: (command, invocation) => session.invoke(commandNumber(command), [value.input(invocation)]),
+      };
+    },
+  };
 }
 
 async function askService(
@@ -73,7 +107,7 @@ async function askService(
   service: ServiceName,
   invocation: Invocation,
 ): Promise<void> {
-  const request = journal.beginRequest(service, invocation);
+  const request = journal.beginRequest(invocation);
   const result = await call.rpc(SERVICES[service], [rpcValue('input', 0, request.number)]);
   journal.endRequest(request);
   if (result !== TeeResult.SUCCESS) throw new TeeError(result);

@@ -1,3 +1,4 @@
+import { checkPieces, commandNames } from './check-pieces.js';
 import type { ScenarioFile } from './scenario-schema.js';
 
 /** Where in a scenario file: the keys and indices that lead there. */
@@ -14,14 +15,14 @@ const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps'] as 
 
 /** Everything in a file that refers to something that is not there, or contradicts itself. */
 export function checkReferences(file: ScenarioFile): Problem[] {
-  const problems: Problem[] = [];
+  const problems = checkPieces(file);
   const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
 
   const commandOf = (application: string, command: string, ...path: FieldPath) => {
-    const commands = Object.keys(file.applications[application]?.commands ?? {});
+    const found = file.applications[application];
     // An application that is not there is reported where it is named.
-    if (file.applications[application] !== undefined && !commands.includes(command))
-      report(`application ${application} has no command ${command}; it has ${list(commands)}`, ...path);
+    if (found !== undefined && !commandNames(found).includes(command))
+      report(`application ${application} has no command ${command}; it has ${list(commandNames(found))}`, ...path);
   };
 
   for (const [name, application] of Object.entries(file.applications)) {
@@ -29,8 +30,9 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     const other =
       application.kind === 'pseudo' ? (['singleInstance', 'multiSession'] as const) : ['concurrent' as const];
     for (const field of other)
-      if (application[field] !== undefined) report(`a ${application.kind} application has no ${field}`, ...at, field);
-    for (const [command, steps] of Object.entries(application.commands))
+      if (application.use === undefined && application[field] !== undefined)
+        report(`a ${application.kind} application has no ${field}`, ...at, field);
+    for (const [command, steps] of Object.entries(application.commands ?? {}))
       steps.forEach(({ rpc }, index) => {
         if (rpc !== undefined && file.services?.[rpc] === undefined)
           report(
@@ -101,7 +103,9 @@ const passive = (file: ScenarioFile) =>
 function takesNoTime(file: ScenarioFile, client: { readonly application: string }) {
   return (step: { readonly invoke?: string | undefined; readonly wait?: { readonly min: number } | undefined }) => {
     if (step.wait !== undefined) return step.wait.min === 0;
-    const command = file.applications[client.application]?.commands[step.invoke ?? ''] ?? [];
+    const application = file.applications[client.application];
+    if (application?.use !== undefined) return (application.compute ?? 0) === 0;
+    const command = application?.commands?.[step.invoke ?? ''] ?? [];
     return command.every(({ compute, wait }) => (compute ?? wait ?? { min: 0 }).min === 0);
   };
 }

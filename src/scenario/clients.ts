@@ -1,11 +1,10 @@
-import { value } from '../client/parameters.js';
-import type { Session } from '../client/session.js';
 import type { Tee } from '../client/tee.js';
 import { type Clock, sleep } from '../clock/clock.js';
 import { type Random, seededRandom } from '../clock/random.js';
 import { badParameters, TeecError } from '../tee/teec-error.js';
 import type { RunningApplication } from './applications.js';
 import { drawTime } from './duration.js';
+import type { Port } from './port.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
 import type { Scenario, ScenarioClient } from './scenario.js';
 import { Turns } from './turns.js';
@@ -31,13 +30,13 @@ export interface LongCall {
   readonly besideFree: number;
 }
 
-/** One client with its session. */
+/** One client with what it calls through. */
 interface RunningClient {
   readonly client: ScenarioClient;
   readonly label: string;
   readonly record: ClientRecord;
   readonly application: RunningApplication;
-  readonly session: Session;
+  readonly port: Port;
 }
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
@@ -113,16 +112,10 @@ export class Clients {
     if (application === undefined) throw new Error(`there is no application ${client.application}`);
     const random = seededRandom(0);
     const about = { client: client.name, label, application: client.application, command: 'open session', random };
-    const session = await this.journal.invocation(about, async () => {
-      if (!client.kernel) return tee.openContext({ label }).openSession(application.uuid);
-      const kernelSession = await tee.openKernelContext({ label }).openSession(application.uuid);
-      if (client.system) {
-        record.systemSessions.asked++;
-        if (kernelSession.systemSession()) record.systemSessions.granted++;
-      }
-      return kernelSession;
-    });
-    return { client, label, record, application, session };
+    const port = await this.journal.invocation(about, () => application.open(tee, client, label));
+    record.systemSessions.asked += port.systemSessions.asked;
+    record.systemSessions.granted += port.systemSessions.granted;
+    return { client, label, record, application, port };
   }
 
   private async caller(running: RunningClient, random: Random): Promise<void> {
@@ -155,19 +148,20 @@ export class Clients {
   }
 
   private async invoke(
-    { client, label, record, application, session }: RunningClient,
+    { client, label, record, application, port }: RunningClient,
     command: string,
     random: Random,
     forRequest?: ServiceRequest,
   ): Promise<void> {
     const begun = this.clock.now();
-    const about = { client: client.name, label, application: client.application, command, random };
+    const title = application.commandTitle?.(command, client) ?? command;
+    const about = { client: client.name, label, application: client.application, command: title, random };
     let begunInvocation: Invocation | undefined;
     try {
       await this.journal.invocation(about, (invocation) => {
         begunInvocation = invocation;
         if (forRequest !== undefined) forRequest.waits = { for: 'invocation', invocation };
-        return session.invoke(application.commandNumber(command), [value.input(invocation.number)]);
+        return port.invoke(command, invocation.number);
       });
     } catch (error) {
       countFailure(record, error);

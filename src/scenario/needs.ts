@@ -98,13 +98,16 @@ export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] 
   );
 }
 
-/** Who may have what a call waits for inside OP-TEE: those that execute in the same application, else all inside. */
+/**
+ * Who may have what a call waits for inside OP-TEE: those that execute in the same application, as far as it says so,
+ * else those in it that do not wait like that themselves, else all inside.
+ */
 function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
   const holders = holdersBeside(call, journal);
-  const executing = holders.filter(
-    ({ invocation }) => invocation?.executing && invocation.application === call.invocation?.application,
-  );
-  return executing.length > 0 ? executing : holders;
+  const same = holders.filter(({ invocation }) => invocation?.application === call.invocation?.application);
+  const executing = same.filter(({ invocation }) => invocation?.executing);
+  const awake = same.filter(({ state }) => !(state.at === 'rpc' && state.command === RpcCommand.notification));
+  return [executing, awake].find(({ length }) => length > 0) ?? holders;
 }
 
 /** Calls that bring memory for messages. */

@@ -1,6 +1,5 @@
 import type { Random } from '../clock/random.js';
 import type { CallPurpose, TimedTraceEvent } from '../trace/trace.js';
-import type { ServiceName } from './scenario.js';
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
 export interface Invocation {
@@ -22,11 +21,12 @@ export interface Invocation {
 
 type InvocationDescription = Pick<Invocation, 'client' | 'label' | 'application' | 'command' | 'random'>;
 
-/** An RPC that a service of the scenario answers. */
+/** An RPC that a service of the scenario answers, or a device. */
 export interface ServiceRequest {
   readonly number: number;
-  readonly service: ServiceName;
   readonly invocation: Invocation;
+  /** What serves it, where that is a device and no service of the scenario. */
+  readonly device?: string;
   /** What it waits for. */
   waits: ServiceWait;
 }
@@ -144,11 +144,26 @@ export class RunJournal {
     return this.invocations.get(number);
   }
 
-  beginRequest(service: ServiceName, invocation: Invocation): ServiceRequest {
-    const number = ++this.lastRequest;
-    const request: ServiceRequest = { number, service, invocation, waits: { for: 'supplicant' } };
-    this.requests.set(number, request);
+  beginRequest(invocation: Invocation): ServiceRequest {
+    const request: ServiceRequest = { number: ++this.lastRequest, invocation, waits: { for: 'supplicant' } };
+    this.requests.set(request.number, request);
     return request;
+  }
+
+  /**
+   * A device begins to serve an RPC: that of the call which waits for one of these commands.
+   * @param device its name, for reports.
+   */
+  beginDeviceRequest(commands: readonly number[], device: string): ServiceRequest | undefined {
+    for (const call of this.calls.values()) {
+      const { state, invocation } = call;
+      if (state.at !== 'rpc' || state.request !== undefined || invocation === undefined) continue;
+      if (state.command === undefined || !commands.includes(state.command)) continue;
+      const request: ServiceRequest = { number: ++this.lastRequest, invocation, device, waits: { for: 'time' } };
+      call.state = { ...state, request };
+      return request;
+    }
+    return undefined;
   }
 
   endRequest(request: ServiceRequest): void {

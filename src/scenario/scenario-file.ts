@@ -8,6 +8,7 @@ import type {
   Scenario,
   ScenarioApplication,
   ScenarioClient,
+  ScenarioEmmc,
   ScenarioService,
   ServiceName,
   ServiceStep,
@@ -150,6 +151,7 @@ function completed(file: ScenarioFile): Scenario {
     },
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
+    emmc: file.emmc === undefined ? undefined : emmcOf(file.emmc),
     clients: mapped(file.clients, clientOf),
     faults: {
       unanswered: file.faults?.unanswered ?? [],
@@ -165,16 +167,21 @@ function mapped<From, To>(record: Readonly<Record<string, From>>, convert: (name
 }
 
 function applicationOf(name: string, file: ScenarioFile['applications'][string]): ScenarioApplication {
+  const { use, compute = 0, clocks = [], regulators = [] } = file;
+  if (use !== undefined) return { name, kind: 'shipped', use, compute, clocks, regulators };
   const { kind, concurrent = false, singleInstance = false, multiSession = false } = file;
-  const commands = mapped(file.commands, (_, steps) => steps.map(applicationStep));
+  if (kind === undefined) throw new Error('an application without a kind');
+  const commands = mapped(file.commands ?? {}, (_, steps) => steps.map(applicationStep));
   return { name, kind, concurrent, singleInstance, multiSession, commands };
 }
+
+type StepsOf<Field> = Field extends Readonly<Record<string, readonly (infer Step)[]>> ? Step : never;
 
 function applicationStep({
   compute,
   wait,
   rpc,
-}: ScenarioFile['applications'][string]['commands'][string][number]): ApplicationStep {
+}: StepsOf<NonNullable<ScenarioFile['applications'][string]['commands']>>): ApplicationStep {
   if (compute !== undefined) return { step: 'compute', time: compute };
   if (wait !== undefined) return { step: 'wait', time: wait };
   if (rpc !== undefined) return { step: 'rpc', service: rpc };
@@ -193,14 +200,20 @@ function serviceStep({ wait, invoke }: ServiceFile['steps'][number]): ServiceSte
   return { step: 'never' };
 }
 
+function emmcOf({ rpmb, access = 0, needs = [], agent }: NonNullable<ScenarioFile['emmc']>): ScenarioEmmc {
+  return { rpmb, access, needs, agent };
+}
+
 function clientOf(name: string, file: ScenarioFile['clients'][string]): ScenarioClient {
-  const { kernel = false, system = false, passive = false, count = 1, callers = 1, repeat = 1, every, deadline } = file;
+  const { kernel = false, system = false, passive = false, transport = 'msg', count = 1, callers = 1 } = file;
+  const { repeat = 1, every, deadline } = file;
   return {
     name,
     kernel,
     system,
     application: file.application,
     passive,
+    transport,
     count,
     callers,
     repeat: repeat === 'forever' ? Number.POSITIVE_INFINITY : repeat,

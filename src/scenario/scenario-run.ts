@@ -4,19 +4,21 @@ import { seededRandom } from '../clock/random.js';
 import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
 import { openWorld } from '../open-world.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
+import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { Trace } from '../trace/trace.js';
 import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
 import { tracedWorld } from '../worlds/simulated/traced-world.js';
 import { scenarioApplications, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
+import { scenarioEmmc } from './emmc.js';
 import { type Evidence, explain } from './explanation.js';
 import { latenciesOf } from './percentiles.js';
 import { preempting } from './preemption.js';
 import { RunJournal } from './run-journal.js';
 import type { Scenario } from './scenario.js';
 import type { ClientResult, RunResult } from './scenario-result.js';
-import { scenarioServices } from './services.js';
+import { type InvokeFor, scenarioServices } from './services.js';
 import { ThreadRecorder } from './thread-recorder.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
@@ -88,18 +90,20 @@ export class ScenarioRun {
     const schedule = preempting(this.schedule, clock, scenario.preemption, seededRandom(this.seed ^ preemptionStream));
     const images = new MemoryTaStore();
     for (const { code } of this.applications.values()) images.set(code.uuid, simulatedTaImage(code));
+    const invokeFor: InvokeFor = (request, client, command) => clients.invokeFor(request, client, command);
+    const rpmb = this.rpmbDevices(invokeFor);
     this.tee = await openWorld(this.recorder.watched, {
       queue,
       clock,
       schedule,
       trace,
+      rpmb: rpmb.kernel,
       supplicant: scenario.faults.supplicantAbsent
         ? false
         : {
             taStores: [images],
-            services: scenarioServices(scenario, journal, clock, (request, client, command) =>
-              clients.invokeFor(request, client, command),
-            ),
+            services: scenarioServices(scenario, journal, clock, invokeFor),
+            ...(rpmb.supplicant.length === 0 ? {} : { rpmb: rpmb.supplicant }),
             onError: (error) => {
               this.failure ??= { error };
             },
@@ -206,6 +210,18 @@ export class ScenarioRun {
       threads: recorder.changes.map((changes) => changes.map(({ time, use }) => ({ time: time - this.from, use }))),
       asleep: this.asleep.map(({ time, calls }) => ({ time: time - this.from, calls })),
     };
+  }
+
+  /** The scenario's eMMC, if it has one, where its frames are carried. */
+  private rpmbDevices(invokeFor: InvokeFor): Readonly<Record<'kernel' | 'supplicant', readonly RpmbDevice[]>> {
+    const { scenario, journal, clock } = this;
+    const devices = { kernel: [] as RpmbDevice[], supplicant: [] as RpmbDevice[] };
+    const { emmc } = scenario;
+    if (emmc === undefined) return devices;
+    const service = this.applications.get(scenario.clients.get(emmc.agent ?? '')?.application ?? '');
+    const powered = () => service?.powered?.(emmc.needs) ?? true;
+    devices[emmc.rpmb].push(scenarioEmmc(emmc, { journal, clock, powered, invokeFor }));
+    return devices;
   }
 
   private recordCalls(trace: Trace): void {

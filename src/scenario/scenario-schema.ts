@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from './duration.js';
-import { SERVICES } from './scenario.js';
+import { SERVICES, SHIPPED_APPLICATIONS } from './scenario.js';
 
 /** The shape of a scenario file. What refers to something elsewhere in the file is checked after it. */
 
@@ -82,12 +82,23 @@ const applicationSteps = z.array(step('a step of a command', { compute: drawnTim
   error: saysMissing('a list of steps, such as [{ compute: 1ms }, { rpc: rpmb }]'),
 });
 
+/** scmiNameSize octets, with the zero that ends it. */
+const scmiNameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 15';
+const scmiNames = z.array(
+  z.string({ error: saysMissing(scmiNameForm) }).regex(/^[a-z][a-z0-9-]{0,14}$/, { error: `it takes ${scmiNameForm}` }),
+  { error: saysMissing('a list of names') },
+);
+
 const application = fields('an application', {
-  kind: oneOf(['user', 'pseudo']),
+  use: oneOf(SHIPPED_APPLICATIONS).optional(),
+  compute: time.optional(),
+  clocks: scmiNames.optional(),
+  regulators: scmiNames.optional(),
+  kind: oneOf(['user', 'pseudo']).optional(),
   concurrent: flag.optional(),
   singleInstance: flag.optional(),
   multiSession: flag.optional(),
-  commands: named('a mapping from the names of commands to their steps', applicationSteps),
+  commands: named('a mapping from the names of commands to their steps', applicationSteps).optional(),
 });
 
 const serviceSteps = z.array(
@@ -101,6 +112,13 @@ const serviceSteps = z.array(
 
 const normalWorldService = fields('a service', { exclusive: flag.optional(), steps: serviceSteps });
 
+const emmc = fields('the eMMC', {
+  rpmb: oneOf(['kernel', 'supplicant']),
+  access: time.optional(),
+  needs: scmiNames.optional(),
+  agent: reference.optional(),
+});
+
 const repeatsError = saysMissing(`a whole number from 1 to ${mostRepeats}, or forever`);
 const repeats = z.int().min(1, { error: repeatsError }).max(mostRepeats, { error: repeatsError });
 
@@ -109,6 +127,7 @@ const client = fields('a client', {
   system: flag.optional(),
   application: reference,
   passive: flag.optional(),
+  transport: oneOf(['msg', 'smt']).optional(),
   count: wholeNumber(1, mostClients).optional(),
   callers: wholeNumber(1, mostClients).optional(),
   repeat: z.union([z.literal('forever'), repeats], { error: repeatsError }).optional(),
@@ -145,6 +164,7 @@ export const scenarioSchema = fields('a scenario', {
       error: saysMissing(`a mapping from ${serviceNames.join(', ')} to services`),
     })
     .optional(),
+  emmc: emmc.optional(),
   clients: named('a mapping from names to clients', client),
   faults: fields('the faults', {
     unanswered: z

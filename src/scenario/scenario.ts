@@ -19,6 +19,7 @@ export interface Scenario {
   readonly secureWorld: SecureWorldSettings;
   readonly applications: ReadonlyMap<string, ScenarioApplication>;
   readonly services: ReadonlyMap<ServiceName, ScenarioService>;
+  readonly emmc: ScenarioEmmc | undefined;
   readonly clients: ReadonlyMap<string, ScenarioClient>;
   readonly faults: ScenarioFaults;
 }
@@ -32,7 +33,25 @@ export interface SecureWorldSettings {
   readonly abi: 'smc' | 'ffa';
 }
 
-export interface ScenarioApplication {
+export type ScenarioApplication = ModelledApplication | ShippedApplication;
+
+/** Applications that come with the simulated world, by the names that scenarios use for them. */
+export const SHIPPED_APPLICATIONS = ['storage', 'rpmb-storage', 'counter', 'scmi'] as const;
+
+/** One of them, as it is. */
+export interface ShippedApplication {
+  readonly name: string;
+  readonly kind: 'shipped';
+  readonly use: (typeof SHIPPED_APPLICATIONS)[number];
+  /** Milliseconds that each of its commands keeps its thread busy before it does its work. */
+  readonly compute: number;
+  /** What an SCMI service controls. */
+  readonly clocks: readonly string[];
+  readonly regulators: readonly string[];
+}
+
+/** An application whose commands the scenario describes. */
+export interface ModelledApplication {
   readonly name: string;
   readonly kind: 'user' | 'pseudo';
   /** TA_FLAG_CONCURRENT of a pseudo-TA: its sessions execute at the same time. */
@@ -72,6 +91,18 @@ export type ServiceStep =
   /** The request is never answered. */
   | { readonly step: 'never' };
 
+/** An emulated eMMC card with an RPMB partition, in a host that switches it on for each access. */
+export interface ScenarioEmmc {
+  /** Who carries its frames. */
+  readonly rpmb: 'kernel' | 'supplicant';
+  /** Milliseconds that an access takes. */
+  readonly access: number;
+  /** The clocks and regulators that it needs, in the order in which they are switched on. */
+  readonly needs: readonly string[];
+  /** The passive client that asks for them; nobody where nothing is needed. */
+  readonly agent: string | undefined;
+}
+
 export interface ScenarioClient {
   readonly name: string;
   /** Inside the kernel; else in user space. */
@@ -79,8 +110,10 @@ export interface ScenarioClient {
   /** Its sessions ask to be system sessions. */
   readonly system: boolean;
   readonly application: string;
-  /** It makes calls only for services, one after the other. */
+  /** It makes calls only for services and devices, one after the other. */
   readonly passive: boolean;
+  /** How messages of an SCMI agent travel. */
+  readonly transport: 'msg' | 'smt';
   /** That many such clients, each with a context and a session of its own. */
   readonly count: number;
   /** Threads of each client that use its session side by side. */

@@ -44,14 +44,25 @@ describe('the explanations', () => {
 
   it('name the circle: which calls hold which threads, what their RPCs wait for, and who sleeps why', async () => {
     const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.7');
-    expect(text).toMatch(/^Call (\d+) \(scmi-voltage, voltage\) sleeps for want of a thread, and .* all 3 threads/);
-    const needed = /^Call (\d+)/.exec(text)?.[1];
-    expect(text).toContain(`its RPMB RPC needs call ${needed} (scmi-voltage, voltage)`);
+    const message = '\\(scmi, (?:vmmc|emmc-clock)-(?:on|off) by PROCESS_MSG_CHANNEL\\)';
+    const needed = new RegExp(`^Call (\\d+) ${message} sleeps for want of a thread, and .* all 3 threads`).exec(
+      text,
+    )?.[1];
     for (const thread of [0, 1, 2])
       expect(text).toMatch(new RegExp(`thread ${thread}: call \\d+ \\(storage \\d, write\\)`));
-    expect(text.match(/its RPMB RPC waits its turn behind call \d+/g)).toHaveLength(2);
+    const holder = new RegExp(
+      `call (\\d+) \\(storage \\d, write\\): its RPMB_FRAMES RPC: the eMMC needs call ${needed} ${message}`,
+    );
+    const [, held] = holder.exec(text) ?? [];
+    expect(text.match(new RegExp(`asleep in OP-TEE behind call ${held} \\(NOTIFICATION RPC\\)`, 'g'))).toHaveLength(2);
     expect(text).toMatch(/queue: .* when secure world answered ETHREAD_LIMIT/);
-    expect(text).toContain('no system sessions: no thread is kept for scmi-voltage and scmi-clock');
+    expect(text).toContain('no system sessions: no thread is kept for scmi.');
+  });
+
+  it('name what carries the chain over FF-A: the supplicant, and SCMI in shared memory', async () => {
+    const text = await explained('ffa-scmi-deadlock.yaml', 'linux-6.8');
+    expect(text).toMatch(/its RPMB RPC: the eMMC needs call \d+ \(scmi, .* by PROCESS_SMT_CHANNEL_MESSAGE\)/);
+    expect(text).toContain('2 of 2 system sessions refused');
   });
 
   it('say how a reservation kept others from the deadlock', async () => {
