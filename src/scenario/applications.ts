@@ -1,8 +1,10 @@
 import { value } from '../client/parameters.js';
 import type { Tee } from '../client/tee.js';
+import type { Random } from '../clock/random.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import {
   type Faults,
+  type NotificationDriver,
   rpcValue,
   type TaCall,
   TeeError,
@@ -74,6 +76,15 @@ function modelledApplication(application: ModelledApplication, index: number, jo
             case 'rpc':
               await askService(call, journal, step.service, invocation);
               break;
+            case 'await':
+              invocation.awaits = step;
+              // The RPC counts whole milliseconds.
+              await call.waitForNotification(step.notification, Math.ceil(step.timeout));
+              invocation.awaits = undefined;
+              break;
+            case 'notify':
+              await call.notify(step.notification);
+              break;
             default:
               step satisfies never;
           }
@@ -111,6 +122,18 @@ async function askService(
   const result = await call.rpc(SERVICES[service], [rpcValue('input', 0, request.number)]);
   journal.endRequest(request);
   if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+}
+
+/** What secure world's drivers do in a bottom half. */
+export function scenarioBottomHalf({ secureWorld }: Scenario, random: Random): NotificationDriver {
+  return {
+    async bottomHalf(thread) {
+      for (const step of secureWorld.bottomHalf) {
+        if (step.step === 'compute') await thread.compute(drawTime(step.time, random));
+        else await thread.notify(step.notification);
+      }
+    },
+  };
 }
 
 /** The faults of a scenario that happen in secure world. */

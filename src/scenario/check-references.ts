@@ -10,6 +10,8 @@ export interface Problem {
   readonly message: string;
 }
 
+type ClientFile = ScenarioFile['clients'][string];
+
 /** Fields that a passive client has no use for: it makes calls when services want them. */
 const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps'] as const;
 
@@ -18,8 +20,8 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   const problems = checkPieces(file);
   const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
 
-  const commandOf = (application: string, command: string, ...path: FieldPath) => {
-    const found = file.applications[application];
+  const commandOf = (application: string | undefined, command: string, ...path: FieldPath) => {
+    const found = file.applications[application ?? ''];
     // An application that is not there is reported where it is named.
     if (found !== undefined && !commandNames(found).includes(command))
       report(`application ${application} has no command ${command}; it has ${list(commandNames(found))}`, ...path);
@@ -58,7 +60,8 @@ export function checkReferences(file: ScenarioFile): Problem[] {
 
   for (const [name, client] of Object.entries(file.clients)) {
     const at: FieldPath = ['clients', name];
-    if (file.applications[client.application] === undefined)
+    if (client.application === undefined) checkDevice(client, report, at);
+    else if (file.applications[client.application] === undefined)
       report(
         `there is no application ${client.application}; applications are ${list(Object.keys(file.applications))}`,
         ...at,
@@ -73,8 +76,10 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     } else if (client.steps === undefined) {
       report('a client that is not passive needs steps, such as [{ invoke: write }]', ...at);
     }
-    client.steps?.forEach(({ invoke }, index) => {
+    client.steps?.forEach(({ invoke, notify }, index) => {
       if (invoke !== undefined) commandOf(client.application, invoke, ...at, 'steps', index, 'invoke');
+      if (typeof notify === 'number' && file.secureWorld?.abi === 'ffa')
+        report('over FF-A OP-TEE has one notification: bottom-half', ...at, 'steps', index, 'notify');
     });
     if (client.repeat === 'forever' && client.every === undefined && client.steps?.every(takesNoTime(file, client)))
       report('these steps may take no time at all, for ever: add a wait, or every', ...at, 'repeat');
@@ -94,16 +99,34 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   return problems;
 }
 
+/** A client that calls no application stands for a device of secure world. */
+function checkDevice(client: ClientFile, report: (message: string, ...path: FieldPath) => void, at: FieldPath): void {
+  if (
+    client.passive === true ||
+    client.steps === undefined ||
+    client.steps.some(({ invoke }) => invoke !== undefined)
+  ) {
+    report(
+      'is missing; it takes a name: only a client whose steps are wait and notify needs none',
+      ...at,
+      'application',
+    );
+    return;
+  }
+  for (const field of ['kernel', 'system', 'deadline'] as const)
+    if (client[field] !== undefined) report(`a client without an application has no ${field}`, ...at, field);
+}
+
 const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
 
 const passive = (file: ScenarioFile) =>
   Object.entries(file.clients).flatMap(([name, client]) => (client.passive === true ? [name] : []));
 
 /** Virtual time stands still while such a step is repeated: the run would never end. */
-function takesNoTime(file: ScenarioFile, client: { readonly application: string }) {
+function takesNoTime(file: ScenarioFile, client: ClientFile) {
   return (step: { readonly invoke?: string | undefined; readonly wait?: { readonly min: number } | undefined }) => {
     if (step.wait !== undefined) return step.wait.min === 0;
-    const application = file.applications[client.application];
+    const application = file.applications[client.application ?? ''];
     if (application?.use !== undefined) return (application.compute ?? 0) === 0;
     const command = application?.commands?.[step.invoke ?? ''] ?? [];
     return command.every(({ compute, wait }) => (compute ?? wait ?? { min: 0 }).min === 0);

@@ -30,13 +30,13 @@ export interface LongCall {
   readonly besideFree: number;
 }
 
-/** One client with what it calls through. */
+/** One client, with what it calls through. */
 interface RunningClient {
   readonly client: ScenarioClient;
   readonly label: string;
   readonly record: ClientRecord;
-  readonly application: RunningApplication;
-  readonly port: Port;
+  /** None for a device of secure world. */
+  readonly calls: { readonly name: string; readonly application: RunningApplication; readonly port: Port } | undefined;
 }
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
@@ -51,6 +51,8 @@ export class Clients {
     private readonly applications: ReadonlyMap<string, RunningApplication>,
     private readonly journal: RunJournal,
     private readonly clock: Clock,
+    /** An interrupt handler of secure world notifies this value. */
+    private readonly notify: (notification: number) => void,
   ) {
     this.records = new Map(
       Array.from(scenario.clients.values(), (client) => [
@@ -108,14 +110,16 @@ export class Clients {
 
   private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
     const { client } = record;
-    const application = this.applications.get(client.application);
-    if (application === undefined) throw new Error(`there is no application ${client.application}`);
+    const name = client.application;
+    if (name === undefined) return { client, label, record, calls: undefined };
+    const application = this.applications.get(name);
+    if (application === undefined) throw new Error(`there is no application ${name}`);
     const random = seededRandom(0);
-    const about = { client: client.name, label, application: client.application, command: 'open session', random };
+    const about = { client: client.name, label, application: name, command: 'open session', random };
     const port = await this.journal.invocation(about, () => application.open(tee, client, label));
     record.systemSessions.asked += port.systemSessions.asked;
     record.systemSessions.granted += port.systemSessions.granted;
-    return { client, label, record, application, port };
+    return { client, label, record, calls: { name, application, port } };
   }
 
   private async caller(running: RunningClient, random: Random): Promise<void> {
@@ -131,6 +135,7 @@ export class Clients {
       }
       for (const step of client.steps) {
         if (step.step === 'wait') await sleep(clock, drawTime(step.time, random));
+        else if (step.step === 'notify') this.notify(step.notification);
         // Whoever gets an error stops, as a session that is dead answers nothing else.
         else if (!(await this.succeeds(running, step.command, random))) return;
       }
@@ -148,14 +153,16 @@ export class Clients {
   }
 
   private async invoke(
-    { client, label, record, application, port }: RunningClient,
+    { client, label, record, calls }: RunningClient,
     command: string,
     random: Random,
     forRequest?: ServiceRequest,
   ): Promise<void> {
+    if (calls === undefined) throw new Error(`${label} has no application`);
+    const { name, application, port } = calls;
     const begun = this.clock.now();
     const title = application.commandTitle?.(command, client) ?? command;
-    const about = { client: client.name, label, application: client.application, command: title, random };
+    const about = { client: client.name, label, application: name, command: title, random };
     let begunInvocation: Invocation | undefined;
     try {
       await this.journal.invocation(about, (invocation) => {

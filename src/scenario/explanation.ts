@@ -6,7 +6,7 @@ import { formatTime } from './duration.js';
 import { deadlocked, letInAndAsleep, type Need, needsOf } from './needs.js';
 import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
 import type { OpenCall, RunJournal } from './run-journal.js';
-import type { Scenario } from './scenario.js';
+import type { ApplicationStep, Scenario } from './scenario.js';
 import type { ClientResult, Outcome } from './scenario-result.js';
 
 /** All that the verdict on a run rests on. */
@@ -34,6 +34,7 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
     free: evidence.freeThreads.length,
     withheld: evidence.withheld,
     supplicantAbsent: evidence.scenario.faults.supplicantAbsent,
+    sends: (call, notification) => stepsOf(evidence.scenario, call).some((step) => sendsIt(step, notification)),
   });
   const stuck = deadlocked(needs);
   if (stuck.size > 0) return { outcome: 'deadlock', explanation: deadlockSentences(evidence, needs, stuck) };
@@ -48,6 +49,17 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
   if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...failed] };
   return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...failed] };
 }
+
+/** What a call does in secure world, as far as the scenario describes it. */
+function stepsOf(scenario: Scenario, { purpose, invocation }: OpenCall): readonly ApplicationStep[] {
+  if (purpose === 'bottom-half') return scenario.secureWorld.bottomHalf;
+  const application = scenario.applications.get(invocation?.application ?? '');
+  if (application === undefined || application.kind === 'shipped') return [];
+  return application.commands.get(invocation?.command ?? '') ?? [];
+}
+
+const sendsIt = (step: ApplicationStep, notification: number) =>
+  step.step === 'notify' && step.notification === notification;
 
 /** Calls that can never return, whatever the others do; the worst of them, and how many more. */
 function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need>): string[] {
@@ -71,6 +83,11 @@ function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need
       case 'no-thread':
         if (evidence.end === 'stopped') break;
         sentences.push(`${name} cannot enter although nobody is inside: secure world answers ETHREAD_LIMIT.`);
+        break;
+      case 'not-notified':
+        // While anything moves, an interrupt may bring it.
+        if (evidence.end === 'quiet')
+          sentences.push(`${name} ${predicament(call, needs.get(call))}, which nobody sends.`);
         break;
       case 'never-answered':
       case 'no-supplicant':

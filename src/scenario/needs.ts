@@ -1,5 +1,5 @@
 import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
-import type { OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
+import type { Invocation, OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
 
 /** What an open call needs to go on. */
 export type Need =
@@ -8,7 +8,7 @@ export type Need =
   /** Something that will not come, however the other calls go on. */
   | {
       readonly need: 'impossible';
-      readonly why: 'never-answered' | 'no-supplicant' | 'lost-wake-up' | 'no-thread';
+      readonly why: 'never-answered' | 'no-supplicant' | 'lost-wake-up' | 'no-thread' | 'not-notified';
     }
   /** That one of these calls ends. */
   | { readonly need: 'one-of'; readonly calls: readonly OpenCall[] };
@@ -21,6 +21,8 @@ export interface ThreadShares {
   withheld(system: boolean): number;
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
+  /** This call sends this notification if it goes on. */
+  sends(call: OpenCall, notification: number): boolean;
 }
 
 const nothing: Need = { need: 'nothing' };
@@ -52,7 +54,9 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
         case RpcCommand.suspend:
           return nothing;
         case RpcCommand.notification:
-          return state.a === RpcNotification.wait ? anyOf(whoExecutesBeside(call, journal)) : nothing;
+          if (state.a !== RpcNotification.wait) return nothing;
+          if (call.invocation?.awaits !== undefined) return needOfAwait(call, call.invocation.awaits, journal, threads);
+          return anyOf(whoExecutesBeside(call, journal));
         default:
           return threads.supplicantAbsent ? { need: 'impossible', why: 'no-supplicant' } : nothing;
       }
@@ -82,6 +86,18 @@ function needOfRequest({ waits }: ServiceRequest, journal: RunJournal, threads: 
     default:
       return waits satisfies never;
   }
+}
+
+/** Calls that could send it; interrupts of secure world may come as well as long as anything moves. */
+function needOfAwait(
+  call: OpenCall,
+  { notification, timeout }: NonNullable<Invocation['awaits']>,
+  journal: RunJournal,
+  threads: ThreadShares,
+): Need {
+  if (timeout > 0) return nothing;
+  const calls = [...journal.calls.values()].filter((other) => other !== call && threads.sends(other, notification));
+  return calls.length === 0 ? { need: 'impossible', why: 'not-notified' } : { need: 'one-of', calls };
 }
 
 const anyOf = (calls: readonly OpenCall[]): Need => (calls.length === 0 ? nothing : { need: 'one-of', calls });

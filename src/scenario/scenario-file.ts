@@ -4,6 +4,7 @@ import { checkReferences, type FieldPath, type Problem } from './check-reference
 import type { Duration } from './duration.js';
 import type {
   ApplicationStep,
+  BottomHalfStep,
   ClientStep,
   Scenario,
   ScenarioApplication,
@@ -148,6 +149,7 @@ function completed(file: ScenarioFile): Scenario {
       threads,
       announced: file.secureWorld?.announced ?? threads,
       abi: file.secureWorld?.abi ?? 'smc',
+      bottomHalf: file.secureWorld?.bottomHalf?.map(bottomHalfStep) ?? [],
     },
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
@@ -181,11 +183,26 @@ function applicationStep({
   compute,
   wait,
   rpc,
+  await: awaited,
+  notify,
 }: StepsOf<NonNullable<ScenarioFile['applications'][string]['commands']>>): ApplicationStep {
   if (compute !== undefined) return { step: 'compute', time: compute };
   if (wait !== undefined) return { step: 'wait', time: wait };
   if (rpc !== undefined) return { step: 'rpc', service: rpc };
+  if (notify !== undefined) return { step: 'notify', notification: notify };
+  if (typeof awaited === 'number') return { step: 'await', notification: awaited, timeout: 0 };
+  if (awaited !== undefined)
+    return { step: 'await', notification: awaited.notification, timeout: awaited.timeout ?? 0 };
   throw new Error('a step of a command without a field');
+}
+
+function bottomHalfStep({
+  compute,
+  notify,
+}: NonNullable<NonNullable<ScenarioFile['secureWorld']>['bottomHalf']>[number]): BottomHalfStep {
+  if (compute !== undefined) return { step: 'compute', time: compute };
+  if (notify !== undefined) return { step: 'notify', notification: notify };
+  throw new Error('a step of a bottom half without a field');
 }
 
 type ServiceFile = NonNullable<NonNullable<ScenarioFile['services']>[ServiceName]>;
@@ -224,8 +241,13 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
   };
 }
 
-function clientStep({ invoke, wait }: NonNullable<ScenarioFile['clients'][string]['steps']>[number]): ClientStep {
+function clientStep({
+  invoke,
+  wait,
+  notify,
+}: NonNullable<ScenarioFile['clients'][string]['steps']>[number]): ClientStep {
   if (invoke !== undefined) return { step: 'invoke', command: invoke };
   if (wait !== undefined) return { step: 'wait', time: wait };
+  if (notify !== undefined) return { step: 'notify', notification: notify === 'bottom-half' ? 0 : notify };
   throw new Error('a step of a client without a field');
 }

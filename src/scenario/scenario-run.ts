@@ -9,7 +9,7 @@ import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { Trace } from '../trace/trace.js';
 import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
 import { tracedWorld } from '../worlds/simulated/traced-world.js';
-import { scenarioApplications, scenarioFaults } from './applications.js';
+import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
 import { scenarioEmmc } from './emmc.js';
 import { type Evidence, explain } from './explanation.js';
@@ -23,6 +23,9 @@ import { ThreadRecorder } from './thread-recorder.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
+
+/** Likewise the times of bottom halves. */
+const bottomHalfStream = 0x6a09_e667;
 
 /** As much memory as a scenario needs: little, so that thousands of runs do not wait for it to be collected. */
 const mebibyte = 1024 * 1024;
@@ -78,10 +81,13 @@ export class ScenarioRun {
       clock,
       schedule: this.schedule,
       random: seededRandom(seed),
+      notificationDriver: scenarioBottomHalf(scenario, seededRandom(seed ^ bottomHalfStream)),
       ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
     });
     this.recorder = new ThreadRecorder(this.world, now);
-    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
+    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, (notification) =>
+      this.world.notify(notification),
+    );
     this.recordCalls(trace);
   }
 
@@ -170,7 +176,8 @@ export class ScenarioRun {
     const { scenario, queue, journal, recorder } = this;
     const duration = this.clock.now() - this.from;
     const systemSessions = this.systemSessions();
-    const clients = Array.from(this.clients.records.values(), (record): ClientResult => {
+    const callers = [...this.clients.records.values()].filter(({ client }) => client.application !== undefined);
+    const clients = callers.map((record): ClientResult => {
       const { client, latencies, failures } = record;
       const open = [...journal.openInvocations].filter((invocation) => invocation.client === client.name);
       const { deadline = Number.POSITIVE_INFINITY } = client;

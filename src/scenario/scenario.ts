@@ -31,7 +31,11 @@ export interface SecureWorldSettings {
   readonly announced: number;
   /** How OP-TEE is reached. Over FF-A nothing is announced. */
   readonly abi: 'smc' | 'ffa';
+  /** What secure world's drivers do in a bottom half. */
+  readonly bottomHalf: readonly BottomHalfStep[];
 }
+
+export type BottomHalfStep = Extract<ApplicationStep, { readonly step: 'compute' | 'notify' }>;
 
 export type ScenarioApplication = ModelledApplication | ShippedApplication;
 
@@ -67,7 +71,11 @@ export type ApplicationStep =
   /** TEE_Wait: the thread context stays taken, the processor is in the normal world. */
   | { readonly step: 'wait'; readonly time: Duration }
   /** An RPC that a service of the scenario answers. */
-  | { readonly step: 'rpc'; readonly service: ServiceName };
+  | { readonly step: 'rpc'; readonly service: ServiceName }
+  /** Sleeps until somebody sends this notification value, 1..63, or that many milliseconds; 0: for ever. */
+  | { readonly step: 'await'; readonly notification: number; readonly timeout: number }
+  /** Sends a notification value, by an RPC. */
+  | { readonly step: 'notify'; readonly notification: number };
 
 /** RPC commands that a scenario can have answered, by the names that it uses for them. */
 export const SERVICES = {
@@ -109,7 +117,8 @@ export interface ScenarioClient {
   readonly kernel: boolean;
   /** Its sessions ask to be system sessions. */
   readonly system: boolean;
-  readonly application: string;
+  /** None for one that stands for a device of secure world: it makes no calls. */
+  readonly application: string | undefined;
   /** It makes calls only for services and devices, one after the other. */
   readonly passive: boolean;
   /** How messages of an SCMI agent travel. */
@@ -131,7 +140,9 @@ export interface ScenarioClient {
 
 export type ClientStep =
   | { readonly step: 'invoke'; readonly command: string }
-  | { readonly step: 'wait'; readonly time: Duration };
+  | { readonly step: 'wait'; readonly time: Duration }
+  /** An interrupt handler of secure world notifies this value, by its interrupt; 0 asks for bottom half processing. */
+  | { readonly step: 'notify'; readonly notification: number };
 
 export interface ScenarioFaults {
   /** The nth RPC (from 1) of this kind is never answered. */

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parseScenario } from '../../src/scenario/scenario-file.js';
 
 const root = resolve(import.meta.dirname, '../..');
 /** Inside the package, so that `normalworld` means this one. */
@@ -52,6 +53,10 @@ describe('what the documentation shows', () => {
       timeout: 60_000,
     });
     expect(status, stderr).toBe(0);
+  });
+
+  it.each(blocks('docs/scenarios.md', 'yaml'))('is a scenario, but for its title:\n%s', (block) => {
+    expect(parseScenario(`title: shown\n${block}`, 'docs/scenarios.md').clients.size).toBeGreaterThan(0);
   });
 
   it('leads nowhere that is not there', () => {

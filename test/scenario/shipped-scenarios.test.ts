@@ -14,6 +14,8 @@ const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'rpmb-scmi-deadlock.yaml': ['deadlock', 'finished', 'finished', 'finished'],
   'rpmb-scmi-no-system-session.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
   'ffa-scmi-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'finished'],
+  'async-notifications.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'bottom-half-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
   'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
@@ -76,6 +78,15 @@ describe('the explanations', () => {
     expect(text).toContain('Nobody asked for a system session');
     expect(text).toContain('no thread is left to claim (free_thread_count 0, sys_thread_req_count 0)');
   });
+
+  it.each(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'] as const)(
+    'name the bottom half that finds no thread, under %s',
+    async (queue) => {
+      const text = await explained('bottom-half-deadlock.yaml', queue);
+      const [, bottomHalf] = /^Call (\d+) \(kernel, bottom-half\) sleeps for want of a thread/.exec(text) ?? [];
+      expect(text).toContain(`waits for notification 7, which call ${bottomHalf} would send`);
+    },
+  );
 
   it('name a swallowed wake-up', async () => {
     const text = await explained('thread-starvation.yaml', 'linux-6.8');
