@@ -1,5 +1,7 @@
-import { value } from '../client/parameters.js';
-import type { Session } from '../client/session.js';
+import type { Context, KernelContext } from '../client/context.js';
+import { memref, value } from '../client/parameters.js';
+import { KernelSession, type Session } from '../client/session.js';
+import type { SharedMemory } from '../client/shared-memory.js';
 import type { Tee } from '../client/tee.js';
 import { type Clock, sleep } from '../clock/clock.js';
 import { type Random, seededRandom } from '../clock/random.js';
@@ -21,6 +23,25 @@ export interface ClientRecord {
   worst: LongCall | undefined;
   /** System sessions that were asked for, and granted. */
   systemSessions: { asked: number; granted: number };
+  /** How many of these clients died. */
+  deaths: number;
+}
+
+/** A client that died. */
+export interface Death {
+  readonly label: string;
+  readonly at: number;
+  /** When all that it had was given back; undefined as long as it is not. */
+  released: number | undefined;
+}
+
+/** A call of a client that came back with an error. */
+export interface FailedCall {
+  readonly label: string;
+  readonly invocation: Invocation;
+  readonly codeName: string;
+  /** A request of secure world on whose behalf it was made: that one fails with it. */
+  readonly forRequest: ServiceRequest | undefined;
 }
 
 /** A call with the milliseconds that it took, slept in the queue, and slept there although a thread was free for it. */
@@ -37,7 +58,11 @@ interface RunningClient {
   readonly label: string;
   readonly record: ClientRecord;
   readonly application: RunningApplication;
-  readonly session: Session;
+  readonly context: Context | KernelContext;
+  /** None between the rounds of a client that opens one for each. */
+  session: Session | undefined;
+  /** What it passes with every call, if anything. */
+  memory: SharedMemory | undefined;
 }
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
@@ -45,6 +70,14 @@ export class Clients {
   readonly records: ReadonlyMap<string, ClientRecord>;
   private readonly active: RunningClient[] = [];
   private readonly passive = new Map<string, RunningClient & { readonly turns: Turns<ServiceRequest> }>();
+  /** Those that have not gone, by label. */
+  private readonly contexts = new Map<
+    string,
+    { readonly context: Context | KernelContext; readonly record: ClientRecord }
+  >();
+  private readonly endings: Promise<void>[] = [];
+  readonly deaths: Death[] = [];
+  readonly failed: FailedCall[] = [];
 
   constructor(
     scenario: Scenario,
@@ -56,7 +89,14 @@ export class Clients {
     this.records = new Map(
       Array.from(scenario.clients.values(), (client) => [
         client.name,
-        { client, latencies: [], failures: new Map(), worst: undefined, systemSessions: { asked: 0, granted: 0 } },
+        {
+          client,
+          latencies: [],
+          failures: new Map(),
+          worst: undefined,
+          systemSessions: { asked: 0, granted: 0 },
+          deaths: 0,
+        },
       ]),
     );
   }
@@ -107,22 +147,68 @@ export class Clients {
     }
   }
 
+  /** Clients of user space that have a call in flight. */
+  get mortals(): readonly string[] {
+    const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));
+    return [...labels].filter((label) => this.contexts.get(label)?.record.client.kernel === false);
+  }
+
+  /** A client dies, as a process that is killed: all that it has is given back as its calls return. */
+  kill(label: string): void {
+    const client = this.contexts.get(label);
+    if (client === undefined) return;
+    this.contexts.delete(label);
+    client.record.deaths++;
+    const death: Death = { label, at: this.clock.now(), released: undefined };
+    this.deaths.push(death);
+    const release = async () => {
+      await ending(client.context.kill());
+      death.released = this.clock.now();
+    };
+    this.endings.push(release());
+  }
+
+  /** Everybody goes in good order; resolves when the dead are gone as well. */
+  async close(): Promise<void> {
+    const living = [...this.contexts.values()];
+    this.contexts.clear();
+    await Promise.all([...this.endings, ...living.map(({ context }) => ending(context.close()))]);
+  }
+
   private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
     const { client } = record;
     const application = this.applications.get(client.application);
     if (application === undefined) throw new Error(`there is no application ${client.application}`);
-    const random = seededRandom(0);
-    const about = { client: client.name, label, application: client.application, command: 'open session', random };
-    const session = await this.journal.invocation(about, async () => {
-      if (!client.kernel) return tee.openContext({ label }).openSession(application.uuid);
-      const kernelSession = await tee.openKernelContext({ label }).openSession(application.uuid);
-      if (client.system) {
-        record.systemSessions.asked++;
-        if (kernelSession.systemSession()) record.systemSessions.granted++;
+    const context = client.kernel ? tee.openKernelContext({ label }) : tee.openContext({ label });
+    this.contexts.set(label, { context, record });
+    const running = { client, label, record, application, context, session: undefined, memory: undefined };
+    if (!client.sessionEachRound) await this.openSession(running);
+    return running;
+  }
+
+  private openSession(running: RunningClient): Promise<void> {
+    const { client, label, record, application, context } = running;
+    const about = {
+      client: client.name,
+      label,
+      application: client.application,
+      command: 'open session',
+      random: seededRandom(0),
+    };
+    return this.journal.invocation(about, async (invocation) => {
+      try {
+        running.session = await context.openSession(application.uuid);
+        if (client.sharedMemory > 0) running.memory ??= await context.allocateSharedMemory(client.sharedMemory);
+      } catch (error) {
+        if (error instanceof TeecError)
+          this.failed.push({ label, invocation, codeName: error.codeName, forRequest: undefined });
+        throw error;
       }
-      return kernelSession;
+      if (client.system && running.session instanceof KernelSession) {
+        record.systemSessions.asked++;
+        if (running.session.systemSession()) record.systemSessions.granted++;
+      }
     });
-    return { client, label, record, application, session };
   }
 
   private async caller(running: RunningClient, random: Random): Promise<void> {
@@ -136,12 +222,35 @@ export class Clients {
         if (round > 0) next = Math.max(clock.now(), next + drawTime(client.every, random));
         if (next > clock.now()) await sleep(clock, next - clock.now());
       }
-      for (const step of client.steps) {
-        if (step.step === 'wait') await sleep(clock, drawTime(step.time, random));
-        // Whoever gets an error stops, as a session that is dead answers nothing else.
-        else if (!(await this.succeeds(running, step.command, random))) return;
+      // A dead client's context answers nothing else; nor does a session, once a call on it has failed.
+      const through = await this.round(running, random);
+      if (!through && !(client.sessionEachRound && this.contexts.has(running.label))) return;
+    }
+  }
+
+  /** Once through the steps. False when a call failed, with which the round ends. */
+  private async round(running: RunningClient, random: Random): Promise<boolean> {
+    const { client } = running;
+    if (client.sessionEachRound) {
+      const opened = await this.openSession(running).then(
+        () => true,
+        (error: unknown) => countFailure(running.record, error),
+      );
+      if (!opened) return false;
+    }
+    let through = true;
+    for (const step of client.steps) {
+      if (step.step === 'wait') await sleep(this.clock, drawTime(step.time, random));
+      else if (!(await this.succeeds(running, step.command, random))) {
+        through = false;
+        break;
       }
     }
+    if (client.sessionEachRound) {
+      await running.session?.close().catch((error: unknown) => countFailure(running.record, error));
+      running.session = undefined;
+    }
+    return through;
   }
 
   private async succeeds(running: RunningClient, command: string, random: Random): Promise<boolean> {
@@ -155,7 +264,7 @@ export class Clients {
   }
 
   private async invoke(
-    { client, label, record, application, session }: RunningClient,
+    { client, label, record, application, session, memory }: RunningClient,
     command: string,
     random: Random,
     forRequest?: ServiceRequest,
@@ -167,10 +276,15 @@ export class Clients {
       await this.journal.invocation(about, (invocation) => {
         begunInvocation = invocation;
         if (forRequest !== undefined) forRequest.waits = { for: 'invocation', invocation };
-        return session.invoke(application.commandNumber(command), [value.input(invocation.number)]);
+        if (session === undefined) throw badParameters(`${label} has no session`);
+        const number = value.input(invocation.number);
+        const parameters = memory === undefined ? ([number] as const) : ([number, memref.inout(memory)] as const);
+        return session.invoke(application.commandNumber(command), parameters);
       });
     } catch (error) {
       countFailure(record, error);
+      if (error instanceof TeecError && begunInvocation !== undefined)
+        this.failed.push({ label, invocation: begunInvocation, codeName: error.codeName, forRequest });
       throw error;
     } finally {
       const latency = this.clock.now() - begun;
@@ -183,9 +297,19 @@ export class Clients {
 }
 
 /** @throws what is no error of the TEE. */
-function countFailure({ failures }: ClientRecord, error: unknown): void {
+function countFailure({ failures }: ClientRecord, error: unknown): false {
   if (!(error instanceof TeecError)) throw error;
   failures.set(error.codeName, (failures.get(error.codeName) ?? 0) + 1);
+  return false;
+}
+
+/** A context's end. That secure world refuses to close a session is in the trace; the client is gone all the same. */
+async function ending(closed: Promise<void>): Promise<void> {
+  try {
+    await closed;
+  } catch (error) {
+    if (!(error instanceof TeecError)) throw error;
+  }
 }
 
 /** A seed for one caller of one client, far from those of the others. */
