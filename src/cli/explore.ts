@@ -4,13 +4,14 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { writeTrace } from '../conform/write-trace.js';
 import { type Callers, CallersNotationError, callerNotation, parseCallers } from '../explore/callers-notation.js';
 import { scheduleTable } from '../explore/describe-schedule.js';
+import { FAULT_KINDS, type FaultKind } from '../explore/driver/fault-choices.js';
 import { type Exploration, explore, type Progress } from '../explore/explore.js';
 import { PROPERTIES, PROPERTY_NAMES } from '../explore/properties.js';
 import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
 import { MAX_THREADS } from '../explore/state-codec.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
-import { exploreScenarioFile, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
+import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
 
 interface ExploreFlags {
   readonly queue: DisciplineName;
@@ -43,6 +44,11 @@ Examples:
   normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers 2*N,S+S
   normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
   normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
+
+Faults (--faults), each at every moment where it can strike:
+${Object.entries(FAULT_KINDS)
+  .map(([name, what]) => `  ${name.padEnd(13)}${what}`)
+  .join('\n')}
 
 The exit code is 0 whatever the verdicts; 1 when the search could not be made.`;
 
@@ -77,6 +83,8 @@ export function addExploreCommand(program: Command): void {
     .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
     .option('--seed <n>', 'scenario: draws its times, and the runs by lot', count, 1)
     .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
+    .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
+    .option('--max-faults <n>', 'scenario: at most so many in one run', count, 1)
     .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
@@ -200,6 +208,15 @@ function callers(text: string): Callers {
     return parseCallers(text);
   } catch (error) {
     if (error instanceof CallersNotationError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function faults(text: string): readonly FaultKind[] {
+  try {
+    return faultKinds(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw new InvalidArgumentError(error.message);
     throw error;
   }
 }

@@ -37,11 +37,10 @@ export interface Death {
 
 /** A call of a client that came back with an error. */
 export interface FailedCall {
+  readonly client: ScenarioClient;
   readonly label: string;
   readonly invocation: Invocation;
   readonly codeName: string;
-  /** A request of secure world on whose behalf it was made: that one fails with it. */
-  readonly forRequest: ServiceRequest | undefined;
 }
 
 /** A call with the milliseconds that it took, slept in the queue, and slept there although a thread was free for it. */
@@ -78,6 +77,8 @@ export class Clients {
   private readonly endings: Promise<void>[] = [];
   readonly deaths: Death[] = [];
   readonly failed: FailedCall[] = [];
+  /** Invocations for which a passive client could not do what was asked of it: they fail with it. */
+  readonly failedFor = new Set<Invocation>();
 
   constructor(
     scenario: Scenario,
@@ -136,12 +137,18 @@ export class Clients {
   /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */
   async invokeFor(request: ServiceRequest, name: string, command: string): Promise<void> {
     const running = this.passive.get(name);
-    if (running === undefined) throw badParameters(`invoking for a service: ${name} has no session`);
+    if (running === undefined) {
+      this.failedFor.add(request.invocation);
+      throw badParameters(`invoking for a service: ${name} has no session`);
+    }
     const { turns } = running;
     request.waits = { for: 'client', client: name, holder: () => turns.holder };
     await turns.take(request);
     try {
       await this.invoke(running, command, request.invocation.random, request);
+    } catch (error) {
+      this.failedFor.add(request.invocation);
+      throw error;
     } finally {
       turns.pass();
     }
@@ -168,11 +175,16 @@ export class Clients {
     this.endings.push(release());
   }
 
-  /** Everybody goes in good order; resolves when the dead are gone as well. */
+  /** All that clients had that died is given back. */
+  async deadGone(): Promise<void> {
+    await Promise.all(this.endings);
+  }
+
+  /** Everybody goes in good order. */
   async close(): Promise<void> {
     const living = [...this.contexts.values()];
     this.contexts.clear();
-    await Promise.all([...this.endings, ...living.map(({ context }) => ending(context.close()))]);
+    await Promise.all(living.map(({ context }) => ending(context.close())));
   }
 
   private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
@@ -200,8 +212,7 @@ export class Clients {
         running.session = await context.openSession(application.uuid);
         if (client.sharedMemory > 0) running.memory ??= await context.allocateSharedMemory(client.sharedMemory);
       } catch (error) {
-        if (error instanceof TeecError)
-          this.failed.push({ label, invocation, codeName: error.codeName, forRequest: undefined });
+        if (error instanceof TeecError) this.failed.push({ client, label, invocation, codeName: error.codeName });
         throw error;
       }
       if (client.system && running.session instanceof KernelSession) {
@@ -284,7 +295,7 @@ export class Clients {
     } catch (error) {
       countFailure(record, error);
       if (error instanceof TeecError && begunInvocation !== undefined)
-        this.failed.push({ label, invocation: begunInvocation, codeName: error.codeName, forRequest });
+        this.failed.push({ client, label, invocation: begunInvocation, codeName: error.codeName });
       throw error;
     } finally {
       const latency = this.clock.now() - begun;

@@ -168,6 +168,14 @@ export class ScenarioRun {
   }
 
   /**
+   * What clients had that died is given back.
+   * @returns false when it is not.
+   */
+  async buryTheDead(): Promise<boolean> {
+    return (await this.until(this.clients.deadGone())) === 'stopped';
+  }
+
+  /**
    * Everybody goes in good order.
    * @returns false when somebody cannot.
    */
