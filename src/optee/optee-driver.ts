@@ -231,8 +231,10 @@ export class OpteeDriver implements TeeDriver {
   }
 
   /** Memory that the supplicant gives to secure world. @throws TeecError OUT_OF_MEMORY */
-  allocateForRpc(size: number): TeeShm | Promise<TeeShm> {
-    return this.abi.rpcMemory.allocate(size);
+  async allocateForRpc(size: number): Promise<TeeShm> {
+    const shm = await this.abi.rpcMemory.allocate(size);
+    this.optee.supplicantMemory.add(shm);
+    return shm;
   }
 
   async remove(): Promise<void> {

@@ -181,6 +181,23 @@ describe('a supplicant that misbehaves', () => {
     expect(tee.sharedMemoryInUse).toBe(held - 4096);
   });
 
+  it('cannot give secure world the memory of a client', async () => {
+    await open();
+    const { queue } = tee.supplicantDevice;
+    queue.attach();
+    const theirs = await tee.openContext().allocateSharedMemory(4096);
+    const opening = messageOf(tee.openContext().openSession(storing.uuid));
+    for (let asked = 0; asked < 2; asked++) {
+      const request = await queue.receive();
+      const [first, second] = request?.params ?? [];
+      if (request?.command === RpcCommand.shmAlloc && first?.type === 'value') first.c = theirs.shm.id;
+      if (second?.type === 'memref') second.size = 64;
+      queue.send(request?.id ?? 0, TeeResult.SUCCESS);
+    }
+    expect(await opening).toContain('OUT_OF_MEMORY');
+    expect(await opening).toContain('the supplicant has no memory of');
+  });
+
   it('and never answers SHM_FREE keeps no client that dies', async () => {
     await open();
     const { queue, allocate } = tee.supplicantDevice;
