@@ -111,7 +111,7 @@ export class Tee implements AsyncDisposable {
   /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */
   get supplicantDevice(): {
     readonly queue: SupplicantQueue;
-    readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
+    readonly allocate: (size: number) => Promise<TeeShm>;
   } {
     const { driver } = this;
     return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { followed, priorityWalk, randomWalk } from '../../../src/explore/driver/decisions.js';
-import { exploreScenario, judgeRun, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { exploreScenario, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { judgeRun } from '../../../src/explore/driver/judge-run.js';
 import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/run-checks.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { parseScenario } from '../../../src/scenario/scenario-file.js';
@@ -164,12 +165,12 @@ describe('the checks of a run', () => {
     checks.listen({ ...begin, call: 1 });
     checks.listen({ ...end, call: 1 });
     checks.listen({ ...end, call: 1 });
-    expect(checks.broken.get('callsAnsweredOnce')).toBe('call 1 ended twice');
+    expect(checks.broken.get('callsAnsweredOnce')).toEqual(['call 1 ended twice']);
 
     const others = new RunChecks(() => undefined);
     others.listen({ ...begin, call: 2 });
     others.atEnd();
-    expect(others.broken.get('callsAnsweredOnce')).toBe('calls 2 never ended');
+    expect(others.broken.get('callsAnsweredOnce')).toEqual(['calls 2 never ended']);
   });
 
   it('notice a thread that two calls are suspended in', () => {
@@ -178,7 +179,7 @@ describe('the checks of a run', () => {
       checks.listen({ ...begin, call });
       checks.listen({ ...suspended, call, thread: 0 });
     }
-    expect(checks.broken.get('rpcsToTheirThread')).toBe('call 2 was suspended in thread 0, which call 1 has');
+    expect(checks.broken.get('rpcsToTheirThread')).toEqual(['call 2 was suspended in thread 0, which call 1 has']);
   });
 
   it('notice a count below zero, and one that is not given back', () => {
@@ -190,10 +191,10 @@ describe('the checks of a run', () => {
     const checks = new RunChecks(() => state);
     checks.listen({ ...begin, call: 1 });
     checks.listen({ ...end, call: 1 });
-    expect(checks.broken.get('queueCounts')).toBe('free_normal_thread_count is -1');
+    expect(checks.broken.get('queueCounts')).toEqual(['free_normal_thread_count is -1']);
 
     const others = new RunChecks(() => state);
     others.atEnd();
-    expect(others.broken.get('queueCounts')).toBe('res_sys_thread_count is 1 at the end');
+    expect(others.broken.get('queueCounts')).toEqual(['res_sys_thread_count is 1 at the end']);
   });
 });
