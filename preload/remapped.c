@@ -17,13 +17,25 @@
 /* An older C library does not tell: then there may be other threads. */
 #pragma weak __libc_single_threaded
 
+/* What the user says of his program with NORMALWORLD_SHM. */
+enum wish { NO_WISH, COPY, REMAP };
+
+static enum wish wish(void)
+{
+	const char *said = getenv("NORMALWORLD_SHM");
+
+	if (said == NULL)
+		return NO_WISH;
+	return strcmp(said, "copy") == 0 ? COPY : strcmp(said, "remap") == 0 ? REMAP : NO_WISH;
+}
+
 /*
  * Between the copy of a page and its replacement nobody may write to it: what he writes would be lost. Nothing can hold a
- * writer up for so long (docs/serve.md), so there must be none.
+ * writer up for so long (docs/serve.md), so there must be none: no other thread, or a user who vouches for them.
  */
-static bool other_threads_may_run(void)
+static bool others_may_write(void)
 {
-	return &__libc_single_threaded == NULL || !__libc_single_threaded;
+	return (&__libc_single_threaded == NULL || !__libc_single_threaded) && wish() != REMAP;
 }
 
 struct claim {
@@ -61,15 +73,13 @@ static bool is_locked(uint64_t begin, uint64_t end)
 
 enum wire_way way_to_share(uint64_t address, uint64_t length, uint64_t *begin, uint64_t *end)
 {
-	const char *wish = getenv("NORMALWORLD_SHM");
-
 	*begin = page_up(address);
 	*end = page_down(address + length);
 	if (*begin >= *end || sysconf(_SC_PAGESIZE) != PAGE)
 		return WIRE_COPIED_NO_PAGES;
-	if (wish != NULL && strcmp(wish, "copy") == 0)
+	if (wish() == COPY)
 		return WIRE_COPIED_WISH;
-	if (other_threads_may_run())
+	if (others_may_write())
 		return WIRE_COPIED_THREADS;
 	if (!is_private_memory(*begin, *end) || is_locked(*begin, *end))
 		return WIRE_COPIED_MEMORY;
@@ -131,20 +141,28 @@ static void protect_as(const struct mapping *mapping, uint64_t begin, uint64_t e
 		mprotect((void *)(uintptr_t)begin, end - begin, protection);
 }
 
-/* With nobody else running: our caller has seen to it, or we are in a new child. */
+/* With nobody else writing: our caller has seen to it, or we are in a new child. Readers see no difference. */
 static bool replace(const struct mapping *mapping, void *argument)
 {
 	struct visit *visit = argument;
 	const struct remapped *pages = visit->pages;
 	uint64_t begin, end;
+	void *own;
 
 	if (!still_ours(mapping, pages, &begin, &end))
 		return true;
-	if (place(begin, end, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
+	own = mmap(NULL, end - begin, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (own == MAP_FAILED) {
 		visit->done = false;
 		return true;
 	}
-	memcpy((void *)(uintptr_t)begin, visit->content + (begin - pages->begin), end - begin);
+	memcpy(own, visit->content + (begin - pages->begin), end - begin);
+	if (mremap(own, end - begin, end - begin, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(uintptr_t)begin) ==
+	    MAP_FAILED) {
+		munmap(own, end - begin);
+		visit->done = false;
+		return true;
+	}
 	protect_as(mapping, begin, end);
 	return true;
 }
@@ -172,7 +190,7 @@ static bool replace_under_writers(const struct mapping *mapping, void *argument)
 bool unmap(const struct remapped *pages, int memory)
 {
 	struct visit visit = { pages, memory, pages->window, true };
-	bool alone = !other_threads_may_run();
+	bool alone = !others_may_write();
 	sigset_t all, before;
 
 	sigfillset(&all);

@@ -110,7 +110,7 @@ export class DeviceFile {
     fixedArg(body, 32);
     const size = memorySize(body, 8);
     const offset = Number(body.readBigUInt64LE(0) % BigInt(pageSize));
-    const sharing = parseSharing(body);
+    const sharing = parseSharing(body, size);
     const shm = await this.pages(offset + size);
     return this.add({ shm, offset, size }, sharing);
   }

@@ -17,11 +17,15 @@ const ways = {
 } as const;
 type SharingWay = keyof typeof ways;
 
-/** From the body of SHM_REGISTER. */
-export function parseSharing(body: Buffer): Sharing {
+/**
+ * From the body of SHM_REGISTER.
+ * @param size of the buffer.
+ */
+export function parseSharing(body: Buffer, size: number): Sharing {
   const way = body.readUInt32LE(24);
-  if (!isWay(way)) throw invalid(`a way of sharing ${way}`);
-  return { way, remapped: way === 1 ? body.readUInt32LE(28) * pageSize : 0 };
+  const remapped = body.readUInt32LE(28) * pageSize;
+  if (!isWay(way) || remapped > size) throw invalid(`a buffer shared in way ${way}, ${remapped} bytes remapped`);
+  return { way, remapped };
 }
 
 /** In words. */

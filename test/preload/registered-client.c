@@ -102,18 +102,34 @@ static void *meet(void *argument)
 }
 
 /* Another thread and the TA answer each other during a call. */
-static void meets(void)
+static void meets(bool thread_first)
 {
 	char *bytes = (char *)pages(MAP_PRIVATE) + 100;
 	struct tee_ioctl_param param = { TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INOUT, PAGE, 2, 0 };
 	pthread_t thread;
-	int id;
+	int id, shm;
 
-	CHECK(register_memory(device, bytes, 2 * PAGE, &id) >= 0);
-	CHECK(pthread_create(&thread, NULL, meet, bytes + PAGE) == 0);
+	if (thread_first)
+		CHECK(pthread_create(&thread, NULL, meet, bytes + PAGE) == 0);
+	shm = register_memory(device, bytes, 2 * PAGE, &id);
+	CHECK(shm >= 0);
+	if (!thread_first)
+		CHECK(pthread_create(&thread, NULL, meet, bytes + PAGE) == 0);
 	param.c = id;
 	CHECK(invoke(device, session, MEET, &param) == 0);
 	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(close(shm) == 0);
+	CHECK(bytes[PAGE] == 'T' && bytes[PAGE + 1] == 'C');
+}
+
+static void meets_new_thread(void)
+{
+	meets(false);
+}
+
+static void meets_old_thread(void)
+{
+	meets(true);
 }
 
 static int joined_id;
@@ -337,7 +353,8 @@ int main(int argc, char **argv)
 	} cases[] = {
 		{ "buffers", buffers },
 		{ "others", others },
-		{ "meets", meets },
+		{ "meets-new-thread", meets_new_thread },
+		{ "meets-old-thread", meets_old_thread },
 		{ "joins", joins },
 		{ "writers-at-registration", writers_at_registration },
 		{ "writers-at-release", writers_at_release },

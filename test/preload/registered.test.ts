@@ -119,7 +119,12 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
     });
 
     it('shows the writes of TA and client to each other during a call', async () => {
-      expect(await run('meets')).toBe('0 ');
+      expect(await run('meets-new-thread')).toBe('0 ');
+      expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, what lies around them copied']);
+    });
+
+    it('shows them also to threads that ran before, when its user vouches for them', async () => {
+      expect(await run('meets-old-thread', { NORMALWORLD_SHM: 'remap' })).toBe('0 ');
       expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, what lies around them copied']);
     });
 
