@@ -33,7 +33,7 @@ export interface QemuWorldOptions {
   readonly bootLimitMs?: number;
   /**
    * How long a call's result may be spun for, in microseconds (default 400): the time for which a call may block the
-   * event loop. Calls that take longer on average sleep at once.
+   * event loop. After several calls in a row that take longer the next ones sleep at once.
    */
   readonly spinMicroseconds?: number;
   /** Called with each line of the secure console. */
