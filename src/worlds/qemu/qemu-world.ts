@@ -52,10 +52,11 @@ const mebibyte = 1 << 20;
 const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
 
 /**
- * Doorbell looks of an idle CPU before it sleeps, about 0.2 ms: longer than the caller takes between two calls in a row.
- * With fewer both sides sleep in turn, and the kernel then likes to keep them on one core.
+ * Doorbell looks of an idle CPU before it sleeps, about 0.5 ms: longer than the host takes between two calls in a row, also
+ * with code that runs for the first time. With fewer both sides sleep in turn, and the kernel then likes to keep them on
+ * one core.
  */
-const polls = 10_000;
+const polls = 100_000;
 /** How often the secure console is looked at while OP-TEE has something to do. */
 const consoleIntervalMs = 20;
 /** How long the secure console has to be silent after a panic until its tail is complete. */
