@@ -134,16 +134,12 @@ export class QemuWorld implements SecureWorld {
     const cpus = inRange('cpus', options.cpus ?? defaultCpus, 1, maxCpus);
     const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
-    const image = opteeImage(await imageFile(options.optee));
     const file = MemoryFile.create('normalworld', memorySize);
     const consoleFile = new ConsoleFile();
     let world: QemuWorld;
+    let mailbox: Mailbox;
     try {
-      // The monitor copies 16 bytes at a time.
-      const staged = Math.ceil(image.length / 16) * 16;
-      new Uint8Array(file.view(stagingAddress - ramAddress, staged)).set(image);
-      const mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
-      mailbox.opteeSize = staged;
+      mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
       mailbox.polls = polls;
       const process = QemuProcess.start({
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
@@ -158,7 +154,9 @@ export class QemuWorld implements SecureWorld {
     const { bootLimitMs = 20_000 } = options;
     const limit = setTimeout(() => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`), bootLimitMs);
     try {
-      await world.booted;
+      // While QEMU starts.
+      const stage = async () => stageImage(opteeImage(await imageFile(options.optee)), file, mailbox);
+      await Promise.all([stage(), world.booted]);
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -219,6 +217,14 @@ const defaultQemu = 'qemu-system-aarch64';
 const defaultCpus = availableParallelism() < 4 ? 1 : 2;
 const defaultMemoryMiB = 256;
 const defaultSpinMicroseconds = 400;
+
+/** Put OP-TEE's image where the monitor, which waits for it, takes it from. */
+function stageImage(image: Uint8Array, file: MemoryFile, mailbox: Mailbox): void {
+  // The monitor copies 16 bytes at a time.
+  const size = Math.ceil(image.length / 16) * 16;
+  new Uint8Array(file.view(stagingAddress - ramAddress, size)).set(image);
+  mailbox.opteeSize = size;
+}
 
 async function imageFile(path: string): Promise<Uint8Array> {
   try {
