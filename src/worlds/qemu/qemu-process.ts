@@ -10,7 +10,7 @@ export interface QemuOptions {
   /** File descriptor of the RAM's memory file, and its size in bytes. */
   readonly memoryFd: number;
   readonly memorySize: number;
-  /** File descriptor of the file that takes UART1, OP-TEE's secure console. */
+  /** File descriptor of what takes UART1, OP-TEE's secure console. */
   readonly consoleFd: number;
 }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
 import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
-import { ConsoleFile } from './console-file.js';
+import { ConsolePipe } from './console-pipe.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -92,7 +92,7 @@ export class QemuWorld implements SecureWorld {
     private readonly file: MemoryFile,
     private readonly process: QemuProcess,
     mailbox: Mailbox,
-    private readonly consoleFile: ConsoleFile,
+    private readonly consolePipe: ConsolePipe,
     private readonly options: QemuWorldOptions,
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
@@ -135,7 +135,7 @@ export class QemuWorld implements SecureWorld {
     const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
     const file = MemoryFile.create('normalworld', memorySize);
-    const consoleFile = new ConsoleFile();
+    const consolePipe = new ConsolePipe();
     let world: QemuWorld;
     let mailbox: Mailbox;
     try {
@@ -143,12 +143,12 @@ export class QemuWorld implements SecureWorld {
       mailbox.polls = polls;
       const process = QemuProcess.start({
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
-        consoleFd: consoleFile.fd,
+        consoleFd: consolePipe.fd,
       });
-      world = new QemuWorld(file, process, mailbox, consoleFile, options);
+      world = new QemuWorld(file, process, mailbox, consolePipe, options);
     } catch (error) {
       file[Symbol.dispose]();
-      consoleFile[Symbol.dispose]();
+      consolePipe[Symbol.dispose]();
       throw error;
     }
     const { bootLimitMs = 20_000 } = options;
@@ -181,7 +181,7 @@ export class QemuWorld implements SecureWorld {
     this.process.kill();
     await this.process.ended;
     this.file[Symbol.dispose]();
-    this.consoleFile[Symbol.dispose]();
+    this.consolePipe[Symbol.dispose]();
   }
 
   /** Look at the console soon, and again as long as OP-TEE boots or has a call; while it is idle nobody looks. */
@@ -189,7 +189,7 @@ export class QemuWorld implements SecureWorld {
     this.consoleTimer ??= setTimeout(() => {
       this.consoleTimer = undefined;
       if (this.failed) return;
-      this.console.write(this.consoleFile.read());
+      this.console.write(this.consolePipe.read());
       if (this.isBooting || this.mailboxConduit.busy) this.watchConsole();
     }, consoleIntervalMs).unref();
   }
@@ -204,7 +204,7 @@ export class QemuWorld implements SecureWorld {
   private fail(reason: string): void {
     if (this.failed) return;
     this.failed = true;
-    this.console.write(this.consoleFile.read());
+    this.console.write(this.consolePipe.read());
     const { tail } = this.console;
     const error = new ConduitError(tail === '' ? reason : `${reason}\nThe secure console ends with:\n${tail}`);
     this.mailboxConduit.fail(error);
