@@ -127,7 +127,9 @@ export class Incidents implements Strikable, SupplicantIncidents {
       ...this.run.clients.deaths.map(
         ({ label, at, released }) =>
           `${label} died at ${time(at)}; what it had ${
-            released === undefined ? 'is not given back' : `was given back ${formatTime(released - at)} later`
+            released === undefined
+              ? 'is not given back'
+              : `was given back ${released === at ? 'at once' : `${formatTime(released - at)} later`}`
           }.`,
       ),
       ...(this.lostThreads === 0
