@@ -159,6 +159,8 @@ export class Tee implements AsyncDisposable {
     // The world goes in any case, whatever a client's last call says.
     try {
       await Promise.all([...this.contexts].map((context) => context.kill()));
+      // While the driver can still take back what secure world holds of the supplicant's memory.
+      for (const attendant of this.attendants) attendant[Symbol.dispose]();
       await this.driver.remove();
     } finally {
       for (const attendant of this.attendants) attendant[Symbol.dispose]();

@@ -153,6 +153,11 @@ export class Clients {
     }
   }
 
+  /** No client has a session that makes calls of itself. */
+  get idle(): boolean {
+    return this.active.length === 0;
+  }
+
   /** Clients of user space that have a call in flight. */
   get mortals(): readonly string[] {
     const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));

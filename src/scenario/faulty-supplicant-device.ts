@@ -4,18 +4,18 @@ import { rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { SupplicantDevice } from '../supplicant/supplicant.js';
 import { TeecError } from '../tee/teec-error.js';
-import { type AnswerFault, corrupt, partName, type RunFaults } from './run-faults.js';
+import { type AnswerFault, corrupt, partName, type RunFaults, type SupplicantDeath } from './run-faults.js';
 
 /** What a faulty device tells its run. */
 export interface SupplicantIncidents {
-  /** The supplicant dies, by a request that it has taken: it is to leave its place. */
-  died(): void;
+  /** The supplicant dies: it is to leave its place, and another to come. */
+  died(death: SupplicantDeath): void;
   /** These requests will fail, or come back wrong, or not at all. */
   hurt(request: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void;
   /** Do this when nothing else moves any more. */
   whenQuiet(action: () => void): void;
-  /** The driver took an answer that it had already. */
-  acceptedTwice(request: SupplicantRequest): void;
+  /** The driver took an answer that it should have refused. */
+  wronglyTaken(request: SupplicantRequest, answer: string): void;
   note(what: string): void;
 }
 
@@ -25,6 +25,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   private readonly open = new Map<number, SupplicantRequest>();
   /** Of those, the ones that will never be: a supplicant that is dead writes nothing into their memory any more. */
   private readonly silent = new Set<number>();
+  private left = false;
 
   constructor(
     private readonly device: SupplicantDevice,
@@ -40,6 +41,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   detach(): void {
     for (const request of this.open.values()) this.incidents.hurt(request, 'abandoned');
     this.device.detach();
+    this.left = true;
     for (const id of this.silent) this.give(id, TeeResult.ERROR_COMMUNICATION);
     this.silent.clear();
   }
@@ -48,10 +50,11 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     const request = await this.device.receive();
     if (request === undefined) return undefined;
     this.open.set(request.id, request);
-    if (!this.faults.dies?.(request)) return request;
+    const death = this.faults.dies?.(request);
+    if (death === undefined) return request;
     this.incidents.note(`the supplicant dies with ${about(request)} in its hands`);
     this.silent.add(request.id);
-    this.incidents.died();
+    this.incidents.died(death);
     return undefined;
   }
 
@@ -77,7 +80,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
       case 'duplicated':
         this.incidents.note(`the answer to ${about(request)} is given twice`);
         this.give(id, result);
-        if (this.gives(id, result)) this.incidents.acceptedTwice(request);
+        if (this.gives(id, result)) this.incidents.wronglyTaken(request, 'a second answer');
         return true;
       case 'corrupted':
         this.incidents.note(`the answer to ${about(request)} has ${partName(fault.part)}`);
@@ -89,8 +92,12 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   }
 
   private give(id: number, result: number): boolean {
+    const request = this.open.get(id);
     this.open.delete(id);
-    return this.device.send(id, result);
+    const wanted = this.device.send(id, result);
+    if (wanted && this.left && request !== undefined)
+      this.incidents.wronglyTaken(request, 'an answer of a supplicant that had left');
+    return wanted;
   }
 
   /** False when the driver refuses the answer. */

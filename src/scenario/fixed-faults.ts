@@ -33,11 +33,10 @@ export class FixedFaults implements RunFaults {
     }
   }
 
-  dies(request: SupplicantRequest): false {
+  dies(request: SupplicantRequest): undefined {
     const nth = (this.taken.get(request.command) ?? 0) + 1;
     this.taken.set(request.command, nth);
     this.numbers.set(request, nth);
-    return false;
   }
 
   answer(request: SupplicantRequest): AnswerFault | undefined {
@@ -55,8 +54,8 @@ export function bothFaults(one: RunFaults, other: RunFaults): RunFaults {
       other.atPoint?.(actor, step, run);
     },
     dies(request) {
-      const first = one.dies?.(request) === true;
-      return other.dies?.(request) === true || first;
+      const first = one.dies?.(request);
+      return other.dies?.(request) ?? first;
     },
     answer: (request) => one.answer?.(request) ?? other.answer?.(request),
   };

@@ -6,7 +6,7 @@ import type { SimulatedWorld } from '../worlds/simulated/index.js';
 import type { Clients } from './clients.js';
 import { formatTime } from './duration.js';
 import type { SupplicantIncidents } from './faulty-supplicant-device.js';
-import type { AnswerFault, Strikable } from './run-faults.js';
+import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
 
 /** What a run gives to its incidents. */
 export interface Surroundings {
@@ -25,8 +25,8 @@ export class Incidents implements Strikable, SupplicantIncidents {
   readonly hurtCalls = new Set<number>();
   /** Clients with a call whose answer will never come. */
   readonly forsaken = new Set<string>();
-  /** Requests whose second answer the driver took. */
-  readonly answeredTwice: string[] = [];
+  /** Answers that the driver took and should have refused. */
+  readonly wrongAnswers: string[] = [];
   lostThreads = 0;
   /** Supplicants that died, and when the next came. */
   readonly supplicantDeaths: { readonly at: number; back: number | undefined }[] = [];
@@ -81,12 +81,14 @@ export class Incidents implements Strikable, SupplicantIncidents {
     supplicant[Symbol.dispose]();
   }
 
-  died(): void {
+  died(death: SupplicantDeath): void {
     this.endSupplicant();
-    void this.run.beforeReturn().then(() => {
+    const comeBack = () => {
       this.note('a supplicant comes');
       this.startSupplicant();
-    });
+    };
+    if (death === 'back-late') this.whenQuiet(comeBack);
+    else void this.run.beforeReturn().then(comeBack);
   }
 
   hurt({ call }: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void {
@@ -105,8 +107,8 @@ export class Incidents implements Strikable, SupplicantIncidents {
     return action !== undefined;
   }
 
-  acceptedTwice({ id, call }: SupplicantRequest): void {
-    this.answeredTwice.push(`supplicant request ${id} of call ${call.id}`);
+  wronglyTaken({ id, call }: SupplicantRequest, answer: string): void {
+    this.wrongAnswers.push(`the driver took ${answer} to supplicant request ${id} of call ${call.id}`);
   }
 
   note(what: string): void {
@@ -125,7 +127,9 @@ export class Incidents implements Strikable, SupplicantIncidents {
       ...this.run.clients.deaths.map(
         ({ label, at, released }) =>
           `${label} died at ${time(at)}; what it had ${
-            released === undefined ? 'is not given back' : `was given back ${formatTime(released - at)} later`
+            released === undefined
+              ? 'is not given back'
+              : `was given back ${released === at ? 'at once' : `${formatTime(released - at)} later`}`
           }.`,
       ),
       ...(this.lostThreads === 0

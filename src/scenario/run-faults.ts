@@ -33,12 +33,15 @@ export interface Strikable {
   loseThread(): void;
 }
 
+/** When the next supplicant comes: as soon as it gets its turn, or when nothing else moves any more. */
+export type SupplicantDeath = 'back-soon' | 'back-late';
+
 /** What decides which faults strike a run. What is left out does not happen. */
 export interface RunFaults {
   /** A task of the normal world is about to act. */
   atPoint?(actor: string, step: string, run: Strikable): void;
-  /** The supplicant has taken a request. True: it dies then. */
-  dies?(request: SupplicantRequest): boolean;
+  /** The supplicant has taken a request. Does it die then, and when does the next come? */
+  dies?(request: SupplicantRequest): SupplicantDeath | undefined;
   /** The supplicant is about to answer. */
   answer?(request: SupplicantRequest): AnswerFault | undefined;
   /** Those that happen inside secure world, or at its door. */

@@ -10,6 +10,7 @@ import {
   partsOf,
   type RunFaults,
   type Strikable,
+  type SupplicantDeath,
 } from '../../scenario/run-faults.js';
 import type { Faults, RpcRequest } from '../../worlds/simulated/index.js';
 
@@ -73,12 +74,13 @@ export class FaultChoices implements RunFaults {
     this.happens(actor, step, possible);
   }
 
-  dies(request: SupplicantRequest): boolean {
-    if (!this.may('supplicant')) return false;
+  dies(request: SupplicantRequest): SupplicantDeath | undefined {
+    if (!this.may('supplicant')) return undefined;
     const words = `the supplicant dies with ${rpcCommandName(request.command)} in its hands`;
-    return (
-      this.happens(callName(request.call.id), 'the supplicant serves it', [{ words, strike: () => true }]) ?? false
-    );
+    return this.happens(callName(request.call.id), 'the supplicant serves it', [
+      { words, strike: () => 'back-soon' as const },
+      { words: `${words}, and is long away`, strike: () => 'back-late' as const },
+    ]);
   }
 
   answer(request: SupplicantRequest): AnswerFault | undefined {

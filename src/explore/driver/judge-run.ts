@@ -39,19 +39,20 @@ export async function judgeRun(
   run.trace.listen(checks.listen);
   const opened = (await carriedThrough(run, run.open())) === 'stopped';
   if (opened) run.begin();
-  const end = opened ? await carriedThrough(run, run.clients.work()) : 'quiet';
+  const { incidents } = run;
+  // Where every client lost its session before it could begin, nothing is left to do.
+  const begun = opened && !(incidents.any && run.clients.idle);
+  const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
   choices?.end();
 
-  const { incidents } = run;
   const { outcome, explanation } = run.result(opened, end);
   const through = incidents.any ? end === 'stopped' : outcome === 'finished';
   const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
+  checks.break('unhurt', ...hurtWithoutCause(run, scenario));
   if (through) await judgeEnd(run, checks);
   // Whoever is stuck keeps what it has.
   else if (!full) checks.break('finished', outcome, ...explanation);
-  checks.break('unhurt', ...hurtWithoutCause(run, scenario));
-  for (const request of incidents.answeredTwice)
-    checks.break('callsAnsweredOnce', `a second answer to ${request} was taken`);
+  checks.break('callsAnsweredOnce', ...incidents.wrongAnswers);
   return { decisions: recorder.made, broken: checks.broken };
 }
 
