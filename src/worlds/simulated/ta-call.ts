@@ -138,7 +138,7 @@ export class TaCall {
   }
 
   /**
-   * notif_wait(): sleep in the normal world until somebody sends this value: secure world's interrupt handlers, or
+   * notif_wait_timeout(): sleep in the normal world until somebody sends this value: secure world's interrupt handlers, or
    * another thread.
    * @param timeoutMs whole milliseconds; 0 waits for ever.
    * @throws TeeError TIMEOUT; BAD_PARAMETERS for a value that is waited for already.
