@@ -19,6 +19,11 @@ function beside(path: string): string {
   }
 }
 
+/** What is run is not yet what can be looked at. */
+function recordFirst(path: string): string {
+  return /\.ya?ml$/.test(path) ? `; a scenario is recorded by: normalworld run ${path} --trace out.nwt` : '';
+}
+
 /** Read a trace for a command: says on standard error what is damaged, or why it cannot be read at all. */
 export async function readTraceOrSayWhy(path: string): Promise<TraceTable | undefined> {
   try {
@@ -29,7 +34,11 @@ export async function readTraceOrSayWhy(path: string): Promise<TraceTable | unde
     return table;
   } catch (error) {
     if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(error instanceof TraceFormatError ? `${path}: ${error.message}` : `${error.message}${beside(path)}`);
+    console.error(
+      error instanceof TraceFormatError
+        ? `${path}: ${error.message}${recordFirst(path)}`
+        : `${error.message}${beside(path)}`,
+    );
     process.exitCode = badUsage;
     return undefined;
   }
