@@ -12,8 +12,7 @@ const silenceLimitMs = 120_000;
  */
 export async function linuxFigures(args) {
   const start = performance.now();
-  const env = { ...process.env, GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
-  const qemu = spawn('qemu-system-aarch64', args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const qemu = spawn('qemu-system-aarch64', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(qemu, 'exit');
   const watchdog = setTimeout(() => qemu.kill('SIGKILL'), silenceLimitMs);
   const figures = {};
