@@ -52,6 +52,8 @@ export class ScenarioRun {
   private readonly applications;
   private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
+  /** Lets services go that never end of themselves. */
+  private end: () => void = () => {};
   private from = 0;
   /** The call that entered secure world last. */
   private entering = 0;
@@ -106,8 +108,14 @@ export class ScenarioRun {
       startSupplicant: () => this.startSupplicant(),
       beforeReturn: () => this.schedule.point('supplicant', 'come back'),
     });
-    this.services = scenarioServices(scenario, this.journal, clock, (request, client, command) =>
-      this.clients.invokeFor(request, client, command),
+    this.services = scenarioServices(
+      scenario,
+      this.journal,
+      clock,
+      (request, client, command) => this.clients.invokeFor(request, client, command),
+      new Promise((resolve) => {
+        this.end = resolve;
+      }),
     );
     this.recordCalls(trace);
   }
@@ -215,6 +223,7 @@ export class ScenarioRun {
    */
   async close(): Promise<Leftovers> {
     this.limitFrom = this.clock.now();
+    this.end();
     if (this.tee !== undefined) await this.until(this.tee.close());
     return {
       sessions: this.world.sessionCount,
