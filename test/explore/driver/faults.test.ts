@@ -1,32 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { followed } from '../../../src/explore/driver/decisions.js';
 import { exploreScenario } from '../../../src/explore/driver/explore-scenario.js';
 import { FAULT_KINDS, type FaultKind } from '../../../src/explore/driver/fault-choices.js';
 import { judgeRun } from '../../../src/explore/driver/judge-run.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from '../../../src/explore/driver/run-checks.js';
+import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { OpteeDriver } from '../../../src/optee/optee-driver.js';
 import { SupplicantQueue } from '../../../src/optee/supplicant-queue.js';
 import { parseScenario } from '../../../src/scenario/scenario-file.js';
 import { Supplicant } from '../../../src/supplicant/supplicant.js';
 import { TeeDevice } from '../../../src/tee/tee-device.js';
 
-/** Two clients that ask the supplicant side by side, a kernel client that it needs, and a TA that takes one client. */
-const SMALL = parseScenario(
-  `
-title: Two clients, a file, a clock
-secureWorld: { threads: 3 }
-applications:
-  scmi-server: { kind: pseudo, concurrent: true, commands: { clock: [{ compute: 10us }] } }
-  notes: { kind: user, commands: { write: [{ compute: 10us }, { rpc: fs }] } }
-  lock: { kind: user, singleInstance: true, commands: { turn: [{ compute: 5us }] } }
-services: { fs: { steps: [{ wait: 1ms }, { invoke: { client: scmi, command: clock } }] } }
-clients:
-  scmi: { kernel: true, system: true, passive: true, application: scmi-server }
-  notes: { application: notes, count: 2, sharedMemory: 4096, steps: [{ invoke: write }] }
-  lock: { application: lock, steps: [{ invoke: turn }] }
-`,
-  'small.yaml',
-);
+const file = resolve(import.meta.dirname, '../../../scenarios/small-for-faults.yaml');
+const SMALL = parseScenario(readFileSync(file, 'utf8'), file);
 
 const KINDS = Object.keys(FAULT_KINDS) as FaultKind[];
 
@@ -51,7 +39,7 @@ afterEach(() => {
 });
 
 describe('a fault as a choice', () => {
-  it.each(KINDS)('%s strikes, and hand-off keeps every promise', { timeout: 60_000 }, async (kind) => {
+  it.each(KINDS)('%s strikes, and hand-off keeps every promise', { timeout: 180_000 }, async (kind) => {
     const { runs, properties } = await oneFault(kind);
     expect(runs).toBeGreaterThan(3);
     for (const name of RUN_PROPERTY_NAMES)
@@ -71,6 +59,65 @@ describe('a fault as a choice', () => {
     expect(struck.decisions.filter(({ kind }) => kind === 'event').map(({ step }) => step)).toEqual([
       'the answer to LOAD_TA is late',
     ]);
+  });
+});
+
+/** Two threads, a system call and two normal ones. */
+const TIGHT = parseScenario(
+  `
+title: a system call and two normal ones
+secureWorld: { threads: 2 }
+applications:
+  scmi-server: { kind: pseudo, concurrent: true, commands: { clock: [{ compute: 10us }] } }
+  hello: { kind: user, commands: { say: [{ compute: 10us }] } }
+clients:
+  scmi: { kernel: true, system: true, application: scmi-server, repeat: 2, steps: [{ invoke: clock }] }
+  hello: { application: hello, count: 2, steps: [{ invoke: say }] }
+`,
+  'tight.yaml',
+);
+
+describe('a thread context that goes lost', () => {
+  const verdict = async (queue: DisciplineName) => {
+    const { properties } = await exploreScenario(TIGHT, {
+      queue,
+      strategy: 'deviations',
+      seed: 1,
+      maxRuns: 30,
+      maxDeviations: 1,
+      faults: { kinds: ['context-lost'], most: 1 },
+    });
+    return properties.finished;
+  };
+
+  it('hangs normal calls under version 6, by that fault alone', { timeout: 60_000 }, async () => {
+    const { what, deviations } = await verdict('patch-v6');
+    expect(what.join(' ')).toContain('sleeps for ever beside a free thread');
+    expect(deviations).toMatchObject([{ kind: 'event', step: 'a free thread context is lost' }]);
+  });
+
+  it('costs nobody a call under hand-off', { timeout: 60_000 }, async () => {
+    expect(await verdict('hand-off')).toMatchObject({ verdict: 'bounded', what: [] });
+  });
+
+  it('may leave calls in a deadlock that need each other and fill what is left, and only those', async () => {
+    const circle = parseScenario(
+      `
+title: a file needs a clock
+secureWorld: { threads: 2 }
+applications:
+  scmi-server: { kind: pseudo, concurrent: true, commands: { clock: [{ compute: 10us }] } }
+  notes: { kind: user, commands: { write: [{ rpc: fs }] } }
+services: { fs: { steps: [{ wait: 1ms }, { invoke: { client: scmi, command: clock } }] } }
+clients:
+  scmi: { kernel: true, system: true, passive: true, application: scmi-server }
+  notes: { application: notes, steps: [{ invoke: write }] }
+faults: { lostThreads: [500us] }
+`,
+      'circle.yaml',
+    );
+    const { broken } = await judgeRun(circle, 'hand-off', 1, followed([]));
+    expect([...broken]).toEqual([]);
   });
 });
 
@@ -172,13 +219,13 @@ describe('a driver that is broken on purpose', () => {
     ],
   ];
 
-  it.each(mutants)('%s is noticed under %s: %s', { timeout: 60_000 }, async (_, kind, property, breakIt) => {
+  it.each(mutants)('%s is noticed under %s: %s', { timeout: 180_000 }, async (_, kind, property, breakIt) => {
     breakIt();
     const found = await brokenIn(kind);
     expect(found).toContain(property);
   });
 
-  it('is caught by decisions that show it again', { timeout: 60_000 }, async () => {
+  it('is caught by decisions that show it again', { timeout: 180_000 }, async () => {
     vi.spyOn(SupplicantQueue.prototype, 'withdraw').mockReturnValue();
     const { properties } = await oneFault('drop');
     const { decisions, deviations } = properties.finished;
