@@ -17,8 +17,12 @@ export function addCompletionCommand(program: Command): void {
     .addHelpText(
       'after',
       `
+Exit codes:
+  0  done
+  2  bad usage
+
 Examples:
-  $ normalworld completion bash > ~/.local/share/bash-completion/completions/normalworld
+  $ normalworld completion bash >> ~/.bashrc
   $ normalworld completion zsh >> ~/.zshrc
   $ normalworld completion fish > ~/.config/fish/completions/normalworld.fish`,
     );

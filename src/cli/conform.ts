@@ -14,16 +14,36 @@ export function addConformCommand(program: Command): void {
     )
     .argument('<file...>', 'trace files, or directories of them')
     .option('--quiet', 'print only files that differ or cannot be read, and the summary')
-    .action(async (paths: string[], { quiet }: { quiet?: boolean }) => {
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  every file conforms
+  1  a file differs or cannot be read, or there is none
+  2  bad usage
+
+Examples:
+  $ normalworld conform found/patch-v6-lostWakeUp.json
+  $ normalworld conform found --quiet
+  $ normalworld conform found --json | jq '.files[] | select(.outcome != "conform")'`,
+    )
+    .action(async (paths: string[], { quiet, json }: { quiet?: boolean; json?: boolean }) => {
       const totals = { conform: 0, differ: 0, unreadable: 0 };
+      const files: FileOutcome[] = [];
       for (const path of paths) {
-        for await (const { file, outcome, line } of conform(path)) {
-          totals[outcome]++;
-          if (outcome !== 'conform') console.error(`${file}: ${line}`);
-          else if (!quiet) console.log(`${file}: ${line}`);
+        for await (const found of conform(path)) {
+          totals[found.outcome]++;
+          if (json) files.push(found);
+          else if (found.outcome !== 'conform') console.error(`${found.file}: ${found.line}`);
+          else if (!quiet) console.log(`${found.file}: ${found.line}`);
         }
       }
-      console.log(`${totals.conform} conform, ${totals.differ} differ, ${totals.unreadable} unreadable`);
+      console.log(
+        json
+          ? JSON.stringify({ ...totals, files }, null, 2)
+          : `${totals.conform} conform, ${totals.differ} differ, ${totals.unreadable} unreadable`,
+      );
       if (totals.differ + totals.unreadable > 0 || totals.conform === 0) process.exitCode = 1;
     });
 }

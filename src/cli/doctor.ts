@@ -16,11 +16,27 @@ const marks = { present: 'ok      ', missing: 'MISSING ', optional: 'absent  ' }
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('say what real OP-TEE in QEMU needs: what is there, what is missing, how to get it')
+    .summary('what real OP-TEE in QEMU needs: what is there, what is missing, how to get it')
+    .description(
+      'Says what the real OP-TEE in QEMU and the clients of `exec` need: what is there, what is missing, how to get it. ' +
+        'The simulated world needs nothing of it.',
+    )
     .option('--optee <file>', "OP-TEE image of your own (tee-pager_v2.bin) instead of the fetched one's")
     .option('--ta <folder>', 'folder with trusted applications of your own (<uuid>.ta)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
-    .option('--json', 'print JSON')
+    .option('--json', 'print one JSON array')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  the real OP-TEE can be booted
+  1  something that it needs is missing
+  2  bad usage
+
+Examples:
+  $ normalworld doctor
+  $ normalworld doctor --json | jq -r '.[] | select(.state == "missing") | .detail'`,
+    )
     .action(async (options: DoctorOptions) => {
       const machine = await inspectMachine({
         folder: opteeFolder(),

@@ -16,8 +16,24 @@ const programs: readonly (readonly [program: string, debianPackage: string])[] =
 export function addFetchCommand(optee: Command): void {
   optee
     .command('fetch')
-    .description("get QEMU, OP-TEE OS, its test TAs and its test suite from Debian's packages")
+    .summary("get QEMU, OP-TEE OS and its test TAs from Debian's packages")
+    .description(
+      "Gets QEMU, OP-TEE OS, its test TAs and its test suite from Debian's packages, once. QEMU is installed when it is " +
+        'missing and you are root; all else goes into a folder.',
+    )
     .option('--folder <path>', 'where to put OP-TEE (default: NORMALWORLD_OPTEE, or normalworld/optee in the cache)')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  all is there
+  1  something could not be got; what it says is how to get it
+  2  bad usage
+
+Examples:
+  $ normalworld optee fetch
+  $ normalworld optee fetch --folder optee && NORMALWORLD_OPTEE=optee normalworld doctor`,
+    )
     .action(async (options: { readonly folder?: string }) => {
       for (const [program, debianPackage] of programs) await install(program, debianPackage);
       const say = (step: string) => console.log(step);

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Parameters, Value } from '../client/parameters.js';
 import { TeecError } from '../tee/teec-error.js';
 import { type OperationArgument, operationArgumentForms, parseOperationArgument } from './operation-argument.js';
-import { addOpteeOptions, type OpteeOptions, onOptee } from './optee-options.js';
+import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from './optee-options.js';
 
 const maxParameters = 4;
 
@@ -11,43 +11,58 @@ const maxParameters = 4;
 export function addInvokeCommand(optee: Command): void {
   const command = optee
     .command('invoke')
-    .description('boot OP-TEE, open a session with a trusted application, invoke a command of it')
+    .summary('invoke a command of a trusted application')
+    .description(
+      'Boots OP-TEE, opens a session with a trusted application, invokes a command of it, prints what came back.',
+    )
     .argument('<uuid>', 'the trusted application')
     .argument('<command>', "the command's number")
     .argument('[parameters...]', 'see below')
     .option('--repeat <times>', 'invoke so often in the same session (default: 1)')
-    .addHelpText('after', `\n${operationArgumentForms}`);
-  addOpteeOptions(command).action(
-    async (
-      uuid: string,
-      commandText: string,
-      texts: string[],
-      options: OpteeOptions & { readonly repeat?: string },
-    ) => {
-      await onOptee(options, async (tee) => {
-        if (texts.length > maxParameters) throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
-        const command = Number(commandText);
-        if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
-          throw new RangeError(`command "${commandText}" is no integer from 0 to 0xffffffff`);
-        const times = Number(options.repeat ?? 1);
-        if (!(Number.isInteger(times) && times >= 1))
-          throw new RangeError(`--repeat ${options.repeat} is no integer from 1`);
-        const operation = await Promise.all(texts.map(parseOperationArgument));
-        await using context = tee.openContext();
-        await using session = await context.openSession(uuid);
-        for (let time = 0; time < times; time++) {
-          const parameters = operation.map(({ parameter }) => parameter) as unknown as Parameters;
-          try {
-            await tell(operation, await session.invoke(command, parameters), options);
-          } catch (error) {
-            if (error instanceof TeecError && error.outputs !== undefined)
-              await tell(operation, error.outputs, options);
-            throw error;
+    .addHelpText(
+      'after',
+      `
+${operationArgumentForms}
+${opteeExitCodes}
+
+Examples:
+  $ normalworld optee invoke d96a5b40-c3e5-21e3-8794-1002a5d5c61b 1 value.inout=40,2
+  $ normalworld optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 18 value.output --json | jq '.parameters[0].a'`,
+    );
+  addOpteeOptions(command)
+    .option('--json', 'print one JSON object')
+    .action(
+      async (
+        uuid: string,
+        commandText: string,
+        texts: string[],
+        options: OpteeOptions & { readonly repeat?: string },
+      ) => {
+        await onOptee(options, async (tee) => {
+          if (texts.length > maxParameters)
+            throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
+          const command = Number(commandText);
+          if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
+            throw new RangeError(`command "${commandText}" is no integer from 0 to 0xffffffff`);
+          const times = Number(options.repeat ?? 1);
+          if (!(Number.isInteger(times) && times >= 1))
+            throw new RangeError(`--repeat ${options.repeat} is no integer from 1`);
+          const operation = await Promise.all(texts.map(parseOperationArgument));
+          await using context = tee.openContext();
+          await using session = await context.openSession(uuid);
+          for (let time = 0; time < times; time++) {
+            const parameters = operation.map(({ parameter }) => parameter) as unknown as Parameters;
+            try {
+              await tell(operation, await session.invoke(command, parameters), options);
+            } catch (error) {
+              if (error instanceof TeecError && error.outputs !== undefined)
+                await tell(operation, error.outputs, options);
+              throw error;
+            }
           }
-        }
-      });
-    },
-  );
+        });
+      },
+    );
 }
 
 async function tell(operation: readonly OperationArgument[], outputs: readonly unknown[], options: OpteeOptions) {

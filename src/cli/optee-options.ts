@@ -3,6 +3,14 @@ import type { Tee } from '../client/tee.js';
 import { openTee } from '../open-tee.js';
 import { TeecError } from '../tee/teec-error.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+import { badUsage } from './read-trace.js';
+
+/** What the help of a command on real OP-TEE says of exit codes. */
+export const opteeExitCodes = `
+Exit codes:
+  0  done
+  1  OP-TEE could not be booted, or refused what was asked
+  2  bad usage`;
 
 /** What every command on real OP-TEE takes. */
 export interface OpteeOptions {
@@ -22,8 +30,7 @@ export function addOpteeOptions(command: Command): Command {
     .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
-    .option('--console', "print OP-TEE's secure console to standard error")
-    .option('--json', 'print JSON');
+    .option('--console', "print OP-TEE's secure console to standard error");
 }
 
 /** Folders that trusted applications come from, in the order in which they are asked. */
@@ -31,7 +38,7 @@ export function taFolders(options: OpteeOptions): readonly string[] {
   return [...(options.ta ?? []), opteeFolder().trustedApplications];
 }
 
-/** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph, with exit code 1. */
+/** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph. */
 export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
   try {
     await using tee = await openTee({
@@ -52,6 +59,6 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
     console.error(
       `normalworld: ${known ? error.message : `${error.message} (normalworld doctor says what is missing)`}`,
     );
-    process.exitCode = 1;
+    process.exitCode = error instanceof RangeError ? badUsage : 1;
   }
 }

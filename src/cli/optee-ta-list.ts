@@ -5,7 +5,7 @@ import type { Tee } from '../client/tee.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { uuidFromOctets } from '../protocol/uuid.js';
 import { TeecError } from '../tee/teec-error.js';
-import { addOpteeOptions, type OpteeOptions, onOptee, taFolders } from './optee-options.js';
+import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes, taFolders } from './optee-options.js';
 
 /** The device enumeration PTA and its commands: lib/libutee/include/pta_device.h of OP-TEE/optee_os. */
 const devicePta = '7011a688-ddde-4053-a5a9-7b3c4ddf13b8';
@@ -14,20 +14,32 @@ const getDevicesSupplicant = 0x1;
 
 /** `normalworld optee ta list`: what OP-TEE enumerates, and the images that the supplicant would load. */
 export function addTaCommand(optee: Command): void {
-  const list = optee.command('ta').description('trusted applications').command('list');
-  list.description('trusted applications: those that OP-TEE enumerates as devices, and images in the folders');
-  addOpteeOptions(list).action(async (options: OpteeOptions) => {
-    await onOptee(options, async (tee) => {
-      const enumerated = [...(await devices(tee, getDevices)), ...(await devices(tee, getDevicesSupplicant))];
-      const images = await Promise.all(taFolders(options).map(imagesIn));
-      if (options.json) {
-        console.log(JSON.stringify({ enumerated, images: images.flat() }, null, 2));
-        return;
-      }
-      for (const uuid of enumerated) console.log(`${uuid}  enumerated by OP-TEE`);
-      for (const { uuid, folder } of images.flat()) console.log(`${uuid}  ${folder}`);
+  const list = optee.command('ta').description('Trusted applications.').command('list');
+  list
+    .summary('trusted applications that are there')
+    .description('Lists trusted applications: those that OP-TEE enumerates as devices, and the images in the folders.')
+    .addHelpText(
+      'after',
+      `${opteeExitCodes}
+
+Examples:
+  $ normalworld optee ta list
+  $ normalworld optee ta list --ta build/ta --json | jq -r '.images[].uuid'`,
+    );
+  addOpteeOptions(list)
+    .option('--json', 'print one JSON object')
+    .action(async (options: OpteeOptions) => {
+      await onOptee(options, async (tee) => {
+        const enumerated = [...(await devices(tee, getDevices)), ...(await devices(tee, getDevicesSupplicant))];
+        const images = await Promise.all(taFolders(options).map(imagesIn));
+        if (options.json) {
+          console.log(JSON.stringify({ enumerated, images: images.flat() }, null, 2));
+          return;
+        }
+        for (const uuid of enumerated) console.log(`${uuid}  enumerated by OP-TEE`);
+        for (const { uuid, folder } of images.flat()) console.log(`${uuid}  ${folder}`);
+      });
     });
-  });
 }
 
 async function devices(tee: Tee, command: number): Promise<string[]> {

@@ -6,7 +6,10 @@ import { addTaCommand } from './optee-ta-list.js';
 
 /** `normalworld optee ...`: the real OP-TEE OS in QEMU. */
 export function addOpteeCommand(program: Command): void {
-  const optee = program.command('optee').description('the real OP-TEE OS, in QEMU, without Linux');
+  const optee = program
+    .command('optee')
+    .summary('the real OP-TEE OS, in QEMU, without Linux')
+    .description('The real OP-TEE OS, in QEMU, without Linux.');
   addFetchCommand(optee);
   addInfoCommand(optee);
   addTaCommand(optee);

@@ -17,12 +17,29 @@ export function addReplayCommand(program: Command): void {
         'that it names, and shows each step, the queue after it, and what the end of it breaks.',
     )
     .argument('<file>', 'the trace file')
-    .option('--json', 'one JSON object on standard output')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  the schedule ran as recorded, whatever it breaks
+  1  the discipline does not do what the file says
+  2  bad usage, or a file that is no schedule
+
+Examples:
+  $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S --traces found
+  $ normalworld replay found/patch-v6-lostWakeUp.json
+  $ normalworld replay found/patch-v6-lostWakeUp.json --json | jq .broken`,
+    )
     .action(async (file: string, { json }: { json?: boolean }, command: Command) => {
       try {
         const trace = parseTraceFile(await readFile(file, 'utf8'));
         const difference = replayTrace(trace);
-        if (difference !== undefined) command.error(`${file}: ${describeDifference(difference)}`);
+        if (difference !== undefined) {
+          console.error(`${file}: ${describeDifference(difference)}`);
+          process.exitCode = 1;
+          return;
+        }
         const config = modelConfig(trace);
         const { model, steps } = runSchedule(
           config,

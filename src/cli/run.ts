@@ -9,6 +9,7 @@ import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
 import { OUTCOMES, type Outcome } from '../scenario/scenario-result.js';
 import { textReport } from '../scenario/text-report.js';
 import { TraceFile } from '../trace/node/trace-file.js';
+import { badUsage } from './read-trace.js';
 
 interface RunOptions {
   readonly queue?: readonly DisciplineName[];
@@ -20,8 +21,6 @@ interface RunOptions {
 
 /** An outcome is not the one that was expected. */
 const unexpected = 1;
-/** Bad usage, or a file that is no scenario. */
-const badUsage = 2;
 
 export function addRunCommand(program: Command): void {
   program
@@ -72,9 +71,6 @@ Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --queue linux-6.7 --trace out.nwt && normalworld view out.nwt
   $ normalworld run scenarios/one-thread-short.yaml --seed 7 --json | jq '.runs[].outcome'`,
     )
-    .exitOverride((error) => {
-      process.exit(error.exitCode === 0 ? 0 : badUsage);
-    })
     .action(async (file: string, options: RunOptions) => {
       const scenario = await readScenario(file);
       if (scenario === undefined) return;

@@ -50,6 +50,7 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
     process.exitCode = badUsage;
     return;
   }
+  process.once('SIGINT', () => process.exit(0));
   const state = new LiveState();
   const follower = new Follower(path, state);
   try {

@@ -39,7 +39,7 @@ Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --trace out.nwt
   $ normalworld view out.linux-6.7.nwt out.hand-off.nwt
   $ normalworld view out.linux-6.7.nwt --out deadlock.html
-  $ normalworld explore --queue linux-6.8 --secure-threads 1 --reservations 1 --callers 2*N,S+S --traces found
+  $ normalworld explore --queue linux-6.8 --secure-threads 1 --reservations 1 --callers '2*N,S+S' --traces found
   $ normalworld view found/linux-6.8-lostWakeUp.json`,
     )
     .action(view);

@@ -6,6 +6,7 @@ import type { XtestCase } from '../xtest/xtest-output.js';
 interface XtestOptions {
   readonly xtest?: string;
   readonly table?: string;
+  readonly json?: boolean;
   readonly verbose?: boolean;
   readonly console?: boolean;
 }
@@ -14,12 +15,29 @@ interface XtestOptions {
 export function addXtestCommand(program: Command): void {
   program
     .command('xtest')
-    .description("run OP-TEE's own test suite against OP-TEE in QEMU; exit code 1 unless every case passes")
+    .summary("run OP-TEE's own test suite against OP-TEE in QEMU")
+    .description(
+      "Runs OP-TEE's own test suite, Debian's arm64 xtest, untouched, against OP-TEE in QEMU, through our driver.",
+    )
     .argument('[cases...]', 'only cases whose names contain one of these (default: all)')
     .option('--xtest <file>', "another xtest than the fetched one, of this machine's architecture or arm64")
     .option('--table <file>', 'write the table as Markdown')
+    .option('--json', 'print one JSON object when all is over')
     .option('--verbose', 'print what xtest prints')
     .option('--console', "print OP-TEE's secure console to standard error")
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  every case passed
+  1  a case failed, or the suite could not be run
+  2  bad usage
+
+Examples:
+  $ normalworld xtest
+  $ normalworld xtest 1004 pkcs11
+  $ normalworld xtest 1001 --json | jq '.cases[] | select(.ok | not)'`,
+    )
     .action(async (cases: string[], options: XtestOptions) => {
       try {
         process.exitCode = (await xtest(cases, options)) ? 0 : 1;
@@ -32,18 +50,26 @@ export function addXtestCommand(program: Command): void {
 }
 
 async function xtest(cases: readonly string[], options: XtestOptions): Promise<boolean> {
+  // Standard output is for the JSON object where one is wanted.
+  const say = (line: string) => (options.json ? console.error(line) : console.log(line));
   const { ok, output, exitCode, milliseconds } = await runXtest({
     cases,
     ...(options.xtest === undefined ? {} : { program: options.xtest }),
-    ...(options.verbose ? { onLine: (line) => console.log(line) } : { onCase: (ended) => console.log(row(ended)) }),
+    ...(options.verbose ? { onLine: (line) => say(line) } : options.json ? {} : { onCase: (ended) => say(row(ended)) }),
     ...(options.console ? { onConsoleLine: (line) => console.error(line) } : {}),
   });
   const failed = output.cases.filter((each) => !each.ok);
   const summary =
     `${output.cases.length} cases, ${failed.length} failed; ${output.counts?.subtests ?? 'no'} subtests, ` +
     `${output.counts?.failedSubtests ?? 'none'} failed; ${(milliseconds / 1000).toFixed(1)} s`;
-  if (output.unfinished !== undefined) console.log(`xtest ended in ${output.unfinished}, with exit code ${exitCode}`);
-  console.log(summary);
+  if (output.unfinished !== undefined) say(`xtest ended in ${output.unfinished}, with exit code ${exitCode}`);
+  say(summary);
+  if (options.json) {
+    const { cases, counts, unfinished } = output;
+    console.log(
+      JSON.stringify({ ok, exitCode, milliseconds, ...counts, unfinished: unfinished ?? null, cases }, null, 2),
+    );
+  }
   if (options.table !== undefined) await writeFile(options.table, markdown(output.cases, summary));
   return ok;
 }

@@ -1,5 +1,5 @@
-import { value } from '../client/parameters.js';
-import type { Tee } from '../client/tee.js';
+import type { Context, KernelContext } from '../client/context.js';
+import { memref, value } from '../client/parameters.js';
 import type { Random } from '../clock/random.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import {
@@ -34,7 +34,7 @@ export interface RunningApplication {
   /** An SCMI service has all of these clocks and regulators on. */
   powered?(names: readonly string[]): boolean;
   /** What one more client of it needs. */
-  open(tee: Tee, client: ScenarioClient, label: string): Promise<Port>;
+  open(context: Context | KernelContext, client: ScenarioClient): Promise<Port>;
 }
 
 /** The applications of a scenario, by name. */
@@ -102,11 +102,20 @@ function modelledApplication(application: ModelledApplication, index: number, jo
     uuid,
     code,
     commandNumber,
-    async open(tee, client, label) {
-      const { session, systemSessions } = await openSession(tee, uuid, client, label);
+    async open(context, client) {
+      const { session, systemSessions } = await openSession(context, uuid, client);
+      const memory = client.sharedMemory > 0 ? await context.allocateSharedMemory(client.sharedMemory) : undefined;
       return {
         systemSessions,
-        invoke: (command, invocation) => session.invoke(commandNumber(command), [value.input(invocation)]),
+        invoke(command, invocation) {
+          const number = value.input(invocation);
+          const parameters = memory === undefined ? ([number] as const) : ([number, memref.inout(memory)] as const);
+          return session.invoke(commandNumber(command), parameters);
+        },
+        async close() {
+          await session.close();
+          await memory?.[Symbol.asyncDispose]();
+        },
       };
     },
   };

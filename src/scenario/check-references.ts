@@ -1,5 +1,5 @@
 import { checkPieces, commandNames } from './check-pieces.js';
-import type { ScenarioFile } from './scenario-schema.js';
+import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
 
 /** Where in a scenario file: the keys and indices that lead there. */
 export type FieldPath = readonly (string | number)[];
@@ -13,7 +13,7 @@ export interface Problem {
 type ClientFile = ScenarioFile['clients'][string];
 
 /** Fields that a passive client has no use for: it makes calls when services want them. */
-const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps'] as const;
+const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps', 'session'] as const;
 
 /** Everything in a file that refers to something that is not there, or contradicts itself. */
 export function checkReferences(file: ScenarioFile): Problem[] {
@@ -76,6 +76,11 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     } else if (client.steps === undefined) {
       report('a client that is not passive needs steps, such as [{ invoke: write }]', ...at);
     }
+    if (client.session === 'each-round') {
+      if (client.kernel === true) report('a client inside the kernel keeps its session', ...at, 'session');
+      if ((client.callers ?? 1) > 1)
+        report('a client that opens a session for each round has one caller', ...at, 'session');
+    }
     client.steps?.forEach(({ invoke, notify }, index) => {
       if (invoke !== undefined) commandOf(client.application, invoke, ...at, 'steps', index, 'invoke');
       if (typeof notify === 'number' && file.secureWorld?.abi === 'ffa')
@@ -93,9 +98,25 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       report(`there is no application ${application}`, ...at, 'application');
     else commandOf(application, command, ...at, 'command');
   });
-  file.faults?.unanswered?.forEach(({ rpc }, index) => {
-    if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', 'unanswered', index, 'rpc');
+  for (const kind of ['unanswered', 'late', 'duplicated', 'corrupted'] as const)
+    file.faults?.[kind]?.forEach(({ rpc }, index) => {
+      if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', kind, index, 'rpc');
+    });
+  file.faults?.deaths?.forEach(({ client: name, number }, index) => {
+    const at: FieldPath = ['faults', 'deaths', index];
+    const client = file.clients[name];
+    const { count = 1, kernel = false } = client ?? {};
+    if (client === undefined)
+      report(`there is no client ${name}; clients are ${list(Object.keys(file.clients))}`, ...at, 'client');
+    else if (kernel) report(`${name} is part of the kernel, which does not die`, ...at, 'client');
+    else if (number === undefined && count > 1)
+      report(`there are ${count} clients ${name}: say which, by number`, ...at, 'client');
+    else if (number !== undefined && number > count)
+      report(`there ${count === 1 ? 'is 1 client' : `are ${count} clients`} ${name}`, ...at, 'number');
   });
+  const { threads = defaultThreads } = file.secureWorld ?? {};
+  if ((file.faults?.lostThreads?.length ?? 0) >= threads)
+    report(`secure world has ${threads} threads, and keeps at least one`, 'faults', 'lostThreads');
   return problems;
 }
 

@@ -26,6 +26,10 @@ export interface Evidence {
   readonly queueState: QueueState | undefined;
   readonly freeThreads: readonly number[];
   readonly withheld: (system: boolean) => number;
+  /** No supplicant is there, and none will come. */
+  readonly supplicantAbsent: boolean;
+  /** The faults that struck, in sentences. */
+  readonly incidents: readonly string[];
 }
 
 /** The outcome of a run, and why: sentences, those that belong to the one before them indented. */
@@ -33,11 +37,12 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
   const needs = needsOf(evidence.journal, {
     free: evidence.freeThreads.length,
     withheld: evidence.withheld,
-    supplicantAbsent: evidence.scenario.faults.supplicantAbsent,
+    supplicantAbsent: evidence.supplicantAbsent,
     sends: (call, notification) => stepsOf(evidence.scenario, call).some((step) => sendsIt(step, notification)),
   });
   const stuck = deadlocked(needs);
-  if (stuck.size > 0) return { outcome: 'deadlock', explanation: deadlockSentences(evidence, needs, stuck) };
+  if (stuck.size > 0)
+    return { outcome: 'deadlock', explanation: [...deadlockSentences(evidence, needs, stuck), ...evidence.incidents] };
   const starved = [
     ...(evidence.opened ? [] : ['Not all sessions could be opened.']),
     ...hopelessSentences(evidence, needs),
@@ -45,9 +50,9 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
     ...(evidence.end === 'limit' ? cutSentences(evidence) : []),
   ];
   if (evidence.end === 'quiet' && starved.length === 0) starved.push(...quietSentences(evidence));
-  const failed = failureSentences(evidence);
-  if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...failed] };
-  return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...failed] };
+  const struck = [...evidence.incidents, ...failureSentences(evidence)];
+  if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...struck] };
+  return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...struck] };
 }
 
 /** What a call does in secure world, as far as the scenario describes it. */
@@ -180,7 +185,10 @@ function cutSentences({ clients, records, scenario }: Evidence): string[] {
     const client = records.get(name)?.client;
     if (client === undefined || client.passive || client.repeat === Number.POSITIVE_INFINITY) return [];
     const wanted =
-      client.count * client.callers * client.repeat * client.steps.filter(({ step }) => step === 'invoke').length;
+      (client.count - (records.get(name)?.deaths ?? 0)) *
+      client.callers *
+      client.repeat *
+      client.steps.filter(({ step }) => step === 'invoke').length;
     if (calls >= wanted) return [];
     return [
       `${name} was not through at the limit of ${formatTime(scenario.limit)}: ${calls} of ${wanted} calls answered, ` +

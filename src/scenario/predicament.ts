@@ -31,7 +31,7 @@ export function predicament({ state, invocation }: OpenCall, need?: Need): strin
     case 'secure':
       return 'executes in secure world';
     case 'door':
-      return 'about to enter secure world';
+      return 'on its way to secure world or back';
     default:
       return state satisfies never;
   }

@@ -1,5 +1,4 @@
 import type { Random } from '../clock/random.js';
-import { OpteeSmcReturn } from '../protocol/optee-smc.js';
 import type { CallPurpose, TimedTraceEvent } from '../trace/trace.js';
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
@@ -47,7 +46,7 @@ export type ServiceWait =
   | { readonly for: 'never' };
 
 export type CallState =
-  /** On its way to the queue or from it. */
+  /** On its way to the queue, or from it to secure world, or back from there. */
   | { readonly at: 'door' }
   /** `limit`: secure world had answered ETHREAD_LIMIT. `freeBefore`: see `OpenCall.besideFree`. */
   | { readonly at: 'queue'; readonly limit: boolean; readonly since: number; readonly freeBefore: number }
@@ -105,10 +104,10 @@ export class RunJournal {
   private lastInvocation = 0;
   private lastRequest = 0;
   /**
-   * A call that was given a wake-up, in the step that is under way, although it does not sleep: Linux's queues keep
-   * sleepers and callers inside on one list.
+   * The last wake-up that a call gave to one that does not sleep, and who gave it: Linux's queues keep sleepers and callers
+   * inside on one list. A call gives its wake-ups as it leaves the queue, just before it ends.
    */
-  private uselesslyWoken: OpenCall | undefined;
+  private uselessWakeUp: { readonly by: number; readonly to: OpenCall; readonly inside: boolean } | undefined;
   /** Calls asleep in the queue. */
   asleep = 0;
   /** System calls that entered when no other thread was free. */
@@ -209,7 +208,9 @@ export class RunJournal {
         break;
       case 'queue-wake': {
         if (!event.asleep) {
-          this.uselesslyWoken ??= call;
+          // Of two that one gives, the first was meant for a sleeper.
+          if (this.uselessWakeUp?.by !== event.by || event.by === 0)
+            this.uselessWakeUp = { by: event.by, to: call, inside: isInside(call) };
           break;
         }
         const { asleep, besideFree } = this.sleepOf(call);
@@ -223,9 +224,13 @@ export class RunJournal {
         call.state = { at: 'secure' };
         break;
       case 'world-exit':
-        if (event.thread !== undefined)
+        if (event.thread !== undefined) {
           call.state = { at: 'rpc', command: undefined, a: undefined, request: undefined };
-        else if (event.a0 === OpteeSmcReturn.ethreadLimit) call.state = { at: 'door' };
+        } else {
+          // Refused, or back for good, which may be some time before it ends: others run before it leaves the queue.
+          call.state = { at: 'door' };
+          call.thread = undefined;
+        }
         break;
       case 'rpc-begin':
         call.state = {
@@ -240,9 +245,11 @@ export class RunJournal {
         this.calls.delete(call.id);
         if (this.asleep > 0) {
           this.countOvertaken(call);
-          if (this.uselesslyWoken !== undefined) this.noteSwallowed(call, this.uselesslyWoken, event.time);
+          if (this.uselessWakeUp?.by === call.id) {
+            const { to, inside } = this.uselessWakeUp;
+            this.noteSwallowed({ time: event.time, from: call, to, inside });
+          }
         }
-        this.uselesslyWoken = undefined;
         break;
       default:
         break;
@@ -258,9 +265,8 @@ export class RunJournal {
   }
 
   /** A call returned, its wake-up went to one that was awake, and others sleep on. */
-  private noteSwallowed(from: OpenCall, to: OpenCall, time: number): void {
+  private noteSwallowed(swallowed: SwallowedWakeUp): void {
     this.swallowed++;
-    const swallowed = { time, from, to, inside: to.state.at === 'secure' || to.state.at === 'rpc' };
     for (const call of this.calls.values()) if (call.state.at === 'queue') call.passedOver = swallowed;
   }
 
@@ -298,4 +304,8 @@ export class RunJournal {
     const index = this.withoutCall.indexOf(invocation);
     if (index >= 0) this.withoutCall.splice(index, 1);
   }
+}
+
+function isInside({ state }: OpenCall): boolean {
+  return state.at === 'secure' || state.at === 'rpc';
 }

@@ -2,6 +2,7 @@ import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { checkReferences, type FieldPath, type Problem } from './check-references.js';
 import type { Duration } from './duration.js';
+import { rubbishResult } from './run-faults.js';
 import type {
   ApplicationStep,
   BottomHalfStep,
@@ -10,11 +11,12 @@ import type {
   ScenarioApplication,
   ScenarioClient,
   ScenarioEmmc,
+  ScenarioFaults,
   ScenarioService,
   ServiceName,
   ServiceStep,
 } from './scenario.js';
-import { type ScenarioFile, scenarioSchema } from './scenario-schema.js';
+import { defaultThreads, type ScenarioFile, scenarioSchema } from './scenario-schema.js';
 
 /** A problem with the place in the file where it is, both counted from 1. */
 export interface LocatedProblem {
@@ -133,9 +135,6 @@ const defaultLimitMs = 10_000;
 
 const noTime: Duration = { min: 0, max: 0 };
 
-/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
-const defaultThreads = 2;
-
 /** A checked file with everything filled in that it leaves out. */
 function completed(file: ScenarioFile): Scenario {
   const threads = file.secureWorld?.threads ?? defaultThreads;
@@ -155,12 +154,28 @@ function completed(file: ScenarioFile): Scenario {
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
     emmc: file.emmc === undefined ? undefined : emmcOf(file.emmc),
     clients: mapped(file.clients, clientOf),
-    faults: {
-      unanswered: file.faults?.unanswered ?? [],
-      panics: file.faults?.panics ?? [],
-      supplicantAbsent: file.faults?.supplicant === 'absent',
-      interruptPeriod: file.faults?.interrupts,
-    },
+    faults: faultsOf(file),
+  };
+}
+
+function faultsOf({ faults = {}, clients }: ScenarioFile): ScenarioFaults {
+  const { supplicant } = faults;
+  return {
+    unanswered: faults.unanswered ?? [],
+    panics: faults.panics ?? [],
+    supplicantAbsent: supplicant === 'absent',
+    supplicantLeaves: typeof supplicant === 'object' ? { at: supplicant.leaves, back: supplicant.returns } : undefined,
+    answers: [
+      ...(faults.late ?? []).map(({ rpc, nth, by }) => ({ rpc, nth, fault: { fault: 'late', by } as const })),
+      ...(faults.duplicated ?? []).map(({ rpc, nth }) => ({ rpc, nth, fault: { fault: 'duplicated' } as const })),
+      ...(faults.corrupted ?? []).map(({ rpc, nth }) => ({ rpc, nth, fault: rubbishResult })),
+    ],
+    deaths: (faults.deaths ?? []).map(({ client, number = 1, at }) => ({
+      client: (clients[client]?.count ?? 1) === 1 ? client : `${client} ${number}`,
+      at,
+    })),
+    lostThreads: faults.lostThreads ?? [],
+    interruptPeriod: faults.interrupts,
   };
 }
 
@@ -229,6 +244,8 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
     kernel,
     system,
     application: file.application,
+    sessionEachRound: file.session === 'each-round',
+    sharedMemory: file.sharedMemory ?? 0,
     passive,
     transport,
     count,

@@ -10,6 +10,10 @@ import { SERVICES, SHIPPED_APPLICATIONS } from './scenario.js';
 const mostClients = 1000;
 const mostRepeats = 1_000_000;
 const mostThreads = 64;
+/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
+export const defaultThreads = 2;
+/** Bytes: a quarter of the memory that the normal world has here. */
+const mostSharedMemory = 16 * 1024 * 1024;
 
 const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
   issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
@@ -149,6 +153,8 @@ const client = fields('a client', {
   kernel: flag.optional(),
   system: flag.optional(),
   application: reference.optional(),
+  session: oneOf(['kept', 'each-round']).optional(),
+  sharedMemory: wholeNumber(1, mostSharedMemory).optional(),
   passive: flag.optional(),
   transport: oneOf(['msg', 'smt']).optional(),
   count: wholeNumber(1, mostClients).optional(),
@@ -199,7 +205,38 @@ export const scenarioSchema = fields('a scenario', {
         error: saysMissing('a list of panics'),
       })
       .optional(),
-    supplicant: oneOf(['present', 'absent']).optional(),
+    supplicant: z
+      .union(
+        [
+          z.enum(['present', 'absent']),
+          z
+            .strictObject({ leaves: time, returns: time.optional() })
+            .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves),
+        ],
+        {
+          error: saysMissing(
+            'one of present, absent, or { leaves: 5ms, returns: 20ms }: times, of which the second is later or left out',
+          ),
+        },
+      )
+      .optional(),
+    late: z
+      .array(fields('a late answer', { rpc: service, nth, by: period }), { error: saysMissing('a list of answers') })
+      .optional(),
+    duplicated: z
+      .array(fields('an answer that is given twice', { rpc: service, nth }), {
+        error: saysMissing('a list of answers'),
+      })
+      .optional(),
+    corrupted: z
+      .array(fields('a corrupted answer', { rpc: service, nth }), { error: saysMissing('a list of answers') })
+      .optional(),
+    deaths: z
+      .array(fields('a death', { client: reference, number: wholeNumber(1, mostClients).optional(), at: time }), {
+        error: saysMissing('a list of deaths'),
+      })
+      .optional(),
+    lostThreads: z.array(time, { error: saysMissing('a list of times') }).optional(),
     interrupts: period.optional(),
   }).optional(),
 });

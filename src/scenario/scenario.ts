@@ -1,6 +1,7 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import type { Duration } from './duration.js';
+import type { AnswerFault } from './run-faults.js';
 
 /**
  * A workload on a simulated secure world, checked: every name in it refers to something. Times are in milliseconds.
@@ -119,6 +120,10 @@ export interface ScenarioClient {
   readonly system: boolean;
   /** None for one that stands for a device of secure world: it makes no calls. */
   readonly application: string | undefined;
+  /** It opens its session at the start of each round and closes it at the end, as a command-line tool does. */
+  readonly sessionEachRound: boolean;
+  /** Bytes of shared memory that it passes with every call; 0: none. */
+  readonly sharedMemory: number;
   /** It makes calls only for services and devices, one after the other. */
   readonly passive: boolean;
   /** How messages of an SCMI agent travel. */
@@ -151,6 +156,14 @@ export interface ScenarioFaults {
   readonly panics: readonly { readonly application: string; readonly command: string; readonly nth: number }[];
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
+  /** It leaves, and another comes; milliseconds from the start. */
+  readonly supplicantLeaves: { readonly at: number; readonly back: number | undefined } | undefined;
+  /** What becomes of the answer to the nth request (from 1) of a service. */
+  readonly answers: readonly { readonly rpc: ServiceName; readonly nth: number; readonly fault: AnswerFault }[];
+  /** Clients that die: their labels, and when. */
+  readonly deaths: readonly { readonly client: string; readonly at: number }[];
+  /** When a thread context of secure world goes lost. */
+  readonly lostThreads: readonly number[];
   /** An interrupt for the normal world takes computing threads out every so many milliseconds. */
   readonly interruptPeriod: number | undefined;
 }

@@ -1,9 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { addRunCommand } from '../../src/cli/run.js';
+import { normalworldProgram } from '../../src/cli/program.js';
 
 const scenario = (name: string) => resolve(import.meta.dirname, `../../scenarios/${name}.yaml`);
 const deadlock = scenario('rpmb-scmi-deadlock');
@@ -36,8 +35,7 @@ afterEach(() => {
 
 /** The exit code of `normalworld run` with these arguments. */
 async function run(...args: string[]): Promise<number> {
-  const program = new Command('normalworld');
-  addRunCommand(program);
+  const program = normalworldProgram();
   process.exitCode = undefined;
   try {
     await program.parseAsync(['run', ...args], { from: 'user' });

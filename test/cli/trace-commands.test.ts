@@ -87,31 +87,3 @@ describe('normalworld view', () => {
     expect(await ended).toBe(0);
   });
 });
-
-describe('normalworld completion', () => {
-  it('completes commands, their subcommands and options in bash', () => {
-    const script = join(folder, 'completion.sh');
-    writeFileSync(script, run('completion', 'bash').stdout);
-    const complete = (...words: string[]) =>
-      spawnSync(
-        'bash',
-        [
-          '-c',
-          `source ${script}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _normalworld; echo "\${COMPREPLY[*]}"`,
-          'bash',
-          'normalworld',
-          ...words,
-        ],
-        { encoding: 'utf8' },
-      ).stdout.trim();
-    expect(complete('tr')).toBe('trace');
-    expect(complete('trace', 'e')).toBe('export');
-    expect(complete('trace', 'export', '--f')).toBe('--format');
-    expect(complete('run', '--q')).toBe('--queue');
-  });
-
-  it('knows every command in every shell', () => {
-    for (const shell of ['bash', 'zsh', 'fish'])
-      expect(run('completion', shell).stdout).toMatch(/export[\s\S]*view|view[\s\S]*export/);
-  });
-});

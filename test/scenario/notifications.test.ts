@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomWalk } from '../../src/explore/driver/decisions.js';
-import { judgeRun } from '../../src/explore/driver/explore-scenario.js';
+import { judgeRun } from '../../src/explore/driver/judge-run.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';
@@ -31,7 +31,12 @@ describe('a notification in a scenario', () => {
 
   it.each([1, 2, 3])('leaves nothing behind in whatever order, seed %d', async (seed) => {
     for (const abi of ['smc', 'ffa'] as const) {
-      const { broken } = await judgeRun(parseScenario(bottomHalf(abi), 's'), 'hand-off', 1, randomWalk(seed));
+      const { broken } = await judgeRun(
+        parseScenario(bottomHalf(abi), 's'),
+        'hand-off',
+        1,
+        randomWalk(seed, { decisions: 0, events: 1 }, 0),
+      );
       expect([...broken]).toEqual([]);
     }
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomWalk } from '../../src/explore/driver/decisions.js';
-import { judgeRun } from '../../src/explore/driver/explore-scenario.js';
+import { judgeRun } from '../../src/explore/driver/judge-run.js';
 import { openTee, TeeResult, trustedApplication } from '../../src/index.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import { parseScenario } from '../../src/scenario/scenario-file.js';
@@ -98,7 +98,12 @@ describe('the real chain in a scenario', () => {
 
   it.each([1, 2, 3])('leaves nothing behind in whatever order, seed %d', async (seed) => {
     for (const board of boards) {
-      const { broken } = await judgeRun(parseScenario(chain(board), 'c'), 'hand-off', 1, randomWalk(seed));
+      const { broken } = await judgeRun(
+        parseScenario(chain(board), 'c'),
+        'hand-off',
+        1,
+        randomWalk(seed, { decisions: 0, events: 1 }, 0),
+      );
       expect([...broken]).toEqual([]);
     }
   });
@@ -178,7 +183,7 @@ clients:
       't',
     ).clients.values();
     if (client === undefined) throw new Error('no client');
-    const port = await runningShipped('counter', 0).open(tee, client, 'one');
+    const port = await runningShipped('counter', 0).open(tee.openContext(), client);
     await expect(port.invoke('echo', 1)).rejects.toMatchObject({ code: TeeResult.ERROR_CORRUPT_OBJECT });
     await tee.close();
   });

@@ -20,11 +20,14 @@ const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
   'exhaustion-64-clients.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'supplicant-life.yaml': ['finished', 'finished', 'finished', 'finished'],
+  'client-death.yaml': ['finished', 'finished', 'finished', 'finished'],
 };
 
 describe('the scenarios of the package', () => {
   it('are all listed here', () => {
-    expect(readdirSync(folder).sort()).toEqual(Object.keys(outcomes).sort());
+    const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+    expect(files.sort()).toEqual(Object.keys(outcomes).sort());
   });
 
   it.each(
@@ -103,6 +106,39 @@ describe('the explanations', () => {
 
   it('count who overtook', async () => {
     expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} that came later were let in/);
+  });
+});
+
+describe('the scenarios of faults', () => {
+  const run = async (name: string) => {
+    const { runs } = await runScenario(shipped(name), { queues: ['hand-off'] });
+    const [first] = runs;
+    if (first === undefined) throw new Error('no run');
+    return first;
+  };
+
+  it('let only those fail whose request the supplicant had in its hands, and the kernel, which does not wait', async () => {
+    const { explanation, clients, duration } = await run('supplicant-life.yaml');
+    expect(explanation).toContain('The supplicant left at 40 ms and came back at 140 ms.');
+    expect(explanation.filter((sentence) => sentence.includes('failed'))).toEqual([
+      expect.stringMatching(/^[12] calls? of tool failed with TEEC_ERROR_COMMUNICATION\.$/),
+      '1 call of daemon failed with TEEC_ERROR_COMMUNICATION.',
+    ]);
+    const [tool] = clients;
+    expect(tool).toMatchObject({ calls: 30, unanswered: 0 });
+    expect(duration).toBeLessThan(400);
+  });
+
+  it('give a TA back with the dead client that it worked for: when it returns, or its request is withdrawn', async () => {
+    const { explanation, clients } = await run('client-death.yaml');
+    expect(explanation).toContain('signer died at 100 ms; what it had was given back 200 ms later.');
+    expect(explanation).toContain('fetcher died at 700 ms; what it had was given back at once.');
+    expect(explanation).toContain('6 calls of vault-tool failed with TEEC_ERROR_BUSY.');
+    const [, , vault, proxy] = clients;
+    expect([vault?.calls, vault?.failed]).toEqual([14, 6]);
+    // Until the fetcher died; from then on it is free.
+    expect(proxy?.failed).toBeLessThan(5);
+    expect((proxy?.calls ?? 0) + (proxy?.failed ?? 0)).toBe(10);
   });
 });
 

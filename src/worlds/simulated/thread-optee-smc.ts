@@ -49,7 +49,7 @@ export function* stdSmcEntry(core: Core, manager: TaManager, thread: Thread, cal
   if (rpcArg !== undefined) thread.rpcArg = undefined;
   if (known && !core.preallocRpcCache && thread.rpcMobj !== undefined) yield* clearRpcArg(core, thread);
   if (found.mobj.kind === 'registered' && !letGoAtOnce(found.mobj)) yield* letGo(core, thread, found.mobj);
-  core.faults.answer?.(message);
+  core.faults.answer?.(message, thread.id);
   return known ? OpteeSmcReturn.ok : OpteeSmcReturn.ebadCmd;
 }
 

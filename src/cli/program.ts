@@ -1,0 +1,46 @@
+import { Command } from 'commander';
+import { addCompletionCommand } from './completion.js';
+import { addConformCommand } from './conform.js';
+import { addDoctorCommand } from './doctor.js';
+import { addExecCommand } from './exec.js';
+import { addExploreCommand } from './explore.js';
+import { addOpteeCommand } from './optee.js';
+import { badUsage } from './read-trace.js';
+import { addReplayCommand } from './replay.js';
+import { addRunCommand } from './run.js';
+import { addServeCommand } from './serve.js';
+import { addTopCommand } from './top.js';
+import { addTraceCommand } from './trace.js';
+import { addViewCommand } from './view.js';
+import { addXtestCommand } from './xtest.js';
+
+/** The command with everything under it. Whatever is wrong with its arguments ends it with the same exit code. */
+export function normalworldProgram(): Command {
+  const program = new Command('normalworld')
+    .description('The OP-TEE driver of Linux in TypeScript')
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : badUsage))
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `
+Exit codes of every command: 0 done, 1 the answer is no, 2 bad usage or a file that is not what it should be.
+
+Examples:
+  $ normalworld run scenarios/rpmb-scmi-deadlock.yaml
+  $ normalworld run --help`,
+    );
+  addRunCommand(program);
+  addExploreCommand(program);
+  addReplayCommand(program);
+  addViewCommand(program);
+  addTraceCommand(program);
+  addTopCommand(program);
+  addConformCommand(program);
+  addOpteeCommand(program);
+  addServeCommand(program);
+  addExecCommand(program);
+  addXtestCommand(program);
+  addDoctorCommand(program);
+  addCompletionCommand(program);
+  return program;
+}
