@@ -25,7 +25,16 @@ const initrdAddress = 0x4800_0000;
 const mailboxAddress = 0x4010_0000;
 const stagingAddress = 0x4100_0000;
 
-const machine = ['-M', 'virt,secure=on,gic-version=3', '-m', '512M', '-cpu', 'cortex-a57', '-smp', '2'];
+const machine = [
+  '-M',
+  'virt,secure=on,gic-version=3,its=off,acpi=off',
+  '-m',
+  '512M',
+  '-cpu',
+  'cortex-a57',
+  '-smp',
+  '2',
+];
 
 /**
  * What Linux boots into.
@@ -75,8 +84,13 @@ export async function prepareLinux(say, guest) {
   const opteeSize = Math.ceil(readFileSync(optee.image).length / 16) * 16;
   const initrdSize = readFileSync(image('initrd.cpio')).length;
   const common = [
+<<<<<<< HEAD
     ...['-nodefaults', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
     ...['-bios', image(`${world}.bin`)],
+=======
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
+    ...['-bios', image('monitor.bin')],
+>>>>>>> first-invoke
   ];
   const tree = image('tree.dtb');
   run('qemu-system-aarch64', ...common, '-M', `${machine[1]},dumpdtb=${tree}`, ...machine.slice(2));

@@ -1,4 +1,5 @@
 import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
+import { shortestCycle, stuckParties, type WaitsFor } from '../trace/wait-cycle.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
 
 /** What an open call needs to go on. */
@@ -136,46 +137,15 @@ function registrations(journal: RunJournal): OpenCall[] {
  * Empty when there is no deadlock.
  */
 export function deadlocked(needs: ReadonlyMap<OpenCall, Need>): ReadonlySet<OpenCall> {
-  const stuck = new Set<OpenCall>();
-  for (const [call, need] of needs) if (need.need === 'one-of') stuck.add(call);
-  for (let before = -1; before !== stuck.size; ) {
-    before = stuck.size;
-    for (const call of stuck) {
-      const need = needs.get(call);
-      if (need?.need === 'one-of' && need.calls.some((other) => !stuck.has(other))) stuck.delete(call);
-    }
-  }
-  return stuck;
+  return stuckParties(waitsOf(needs));
 }
 
 /** The shortest cycle of needs, from a call that holds a thread to one that sleeps for lack of it. */
 export function cycleIn(stuck: ReadonlySet<OpenCall>, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
-  let shortest: readonly OpenCall[] = [];
-  for (const start of stuck) {
-    if (start.thread === undefined) continue;
-    const cycle = wayBack(start, needs);
-    if (cycle.length > 0 && (shortest.length === 0 || cycle.length < shortest.length)) shortest = cycle;
-  }
-  return shortest;
+  const holders = [...stuck].filter(({ thread }) => thread !== undefined);
+  return shortestCycle(holders, waitsOf(needs));
 }
 
-/** Breadth first from a call along its needs until it is met again. */
-function wayBack(start: OpenCall, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
-  const from = new Map<OpenCall, OpenCall>();
-  const queue = [start];
-  for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
-    const need = needs.get(call);
-    if (need?.need !== 'one-of') continue;
-    for (const next of need.calls) {
-      if (next === start) {
-        const cycle = [call];
-        for (let back = from.get(call); back !== undefined; back = from.get(back)) cycle.unshift(back);
-        return cycle;
-      }
-      if (from.has(next)) continue;
-      from.set(next, call);
-      queue.push(next);
-    }
-  }
-  return [];
+function waitsOf(needs: ReadonlyMap<OpenCall, Need>): WaitsFor<OpenCall> {
+  return new Map(Array.from(needs, ([call, need]) => [call, need.need === 'one-of' ? need.calls : []]));
 }

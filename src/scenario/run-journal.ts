@@ -170,6 +170,7 @@ export class RunJournal {
       if (state.command === undefined || !commands.includes(state.command)) continue;
       const request: ServiceRequest = { number: ++this.lastRequest, invocation, device, waits: { for: 'time' } };
       call.state = { ...state, request };
+      this.requests.set(request.number, request);
       return request;
     }
     return undefined;

@@ -21,8 +21,9 @@ import { bothFaults, FixedFaults } from './fixed-faults.js';
 import { Incidents } from './incidents.js';
 import { latenciesOf } from './percentiles.js';
 import { preempting } from './preemption.js';
+import { rpcWaitOf } from './rpc-wait.js';
 import { type RunFaults, striking } from './run-faults.js';
-import { RunJournal } from './run-journal.js';
+import { RunJournal, type ServiceRequest } from './run-journal.js';
 import type { Scenario } from './scenario.js';
 import type { ClientResult, RunResult } from './scenario-result.js';
 import { type InvokeFor, scenarioServices } from './services.js';
@@ -72,6 +73,8 @@ export class ScenarioRun {
   private calls = 0;
   private asleep: { time: number; calls: number }[] = [];
   private failure: { readonly error: unknown } | undefined;
+  /** What the trace says of requests. */
+  private readonly toldWaits = new WeakMap<ServiceRequest, string>();
 
   constructor(
     private readonly scenario: Scenario,
@@ -271,6 +274,7 @@ export class ScenarioRun {
         limitMs,
         until: () => {
           this.recorder.look();
+          this.recordRpcWaits();
           report?.(this.clock.now() - this.from, this.calls);
           return done || this.failure !== undefined;
         },
@@ -358,6 +362,21 @@ export class ScenarioRun {
       if (event.type === 'call-end') this.calls++;
       if (journal.asleep !== before) this.asleep.push({ time: event.time, calls: journal.asleep });
     });
+  }
+
+  /** Put into the trace what RPCs wait for, as far as it has changed: only the services and clients know. */
+  private recordRpcWaits(): void {
+    const { trace, journal, toldWaits } = this;
+    if (!trace.on) return;
+    for (const request of journal.requests.values()) {
+      const { call } = request.invocation;
+      if (call === undefined) continue;
+      const { needs, through } = rpcWaitOf(request);
+      const told = `${needs} ${through}`;
+      if ((toldWaits.get(request) ?? '0 ') === told) continue;
+      toldWaits.set(request, told);
+      trace.emit({ type: 'rpc-wait', call: call.id, needs, through });
+    }
   }
 
   private systemSessions(): { asked: number; granted: number } {

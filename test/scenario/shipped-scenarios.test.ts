@@ -132,7 +132,10 @@ describe('the scenarios of faults', () => {
   it('give a TA back with the dead client that it worked for: when it returns, or its request is withdrawn', async () => {
     const { explanation, clients } = await run('client-death.yaml');
     expect(explanation).toContain('signer died at 100 ms; what it had was given back 200 ms later.');
-    expect(explanation).toContain('fetcher died at 700 ms; what it had was given back at once.');
+    // The tool that waits for the same lock may have it first, for its millisecond.
+    expect(explanation).toContainEqual(
+      expect.stringMatching(/^fetcher died at 700 ms; what it had was given back (at once|1 ms later)\.$/),
+    );
     expect(explanation).toContain('6 calls of vault-tool failed with TEEC_ERROR_BUSY.');
     const [, , vault, proxy] = clients;
     expect([vault?.calls, vault?.failed]).toEqual([14, 6]);

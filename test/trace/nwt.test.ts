@@ -36,6 +36,7 @@ const event: fc.Arbitrary<TraceEvent> = fc.oneof(
   fc.record({ type: fc.constant('world-exit' as const), call: u32, a0: u32, thread: u32 }),
   fc.record({ type: fc.constant('rpc-begin' as const), call: u32, command: u32, a: u32, b: u32 }),
   fc.record({ type: fc.constant('rpc-end' as const), call: u32, command: u32, result: u32 }),
+  fc.record({ type: fc.constant('rpc-wait' as const), call: u32, needs: u32, through: fc.string() }),
   fc.record({
     type: fc.constant('session-open' as const),
     session: u32,

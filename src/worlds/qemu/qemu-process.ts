@@ -56,10 +56,7 @@ export class QemuProcess {
         ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
         ...[String(process.pid), options.program, ...commandLine(options)],
       ],
-      {
-        env: { ...process.env, GLIBC_TUNABLES: glibcTunables() },
-        stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd],
-      },
+      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd] },
     );
     return new QemuProcess(child);
   }
@@ -71,12 +68,6 @@ export class QemuProcess {
   kill(): void {
     this.child.kill('SIGKILL');
   }
-}
-
-/** QEMU's heap in huge pages, where the kernel gives some: its start touches 20 MB of it. What the user has set stays. */
-function glibcTunables(): string {
-  const { GLIBC_TUNABLES: set } = process.env;
-  return [...(set ? [set] : []), 'glibc.malloc.hugetlb=1'].join(':');
 }
 
 function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
