@@ -7,6 +7,7 @@ import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';
 import { runningShipped, shippedCommands } from '../../src/scenario/shipped-applications.js';
 import { counterTa } from '../../src/testing.js';
+import { MemoryRecorder, readTrace } from '../../src/trace/index.js';
 
 async function run(text: string, queue: 'linux-6.7' | 'hand-off' = 'hand-off', seed = 1): Promise<RunResult> {
   const [result] = (await runScenario(parseScenario(text, 'test.yaml'), { queues: [queue], seed })).runs;
@@ -74,6 +75,19 @@ describe('the real chain in a scenario', () => {
     const [, call] = /: call (\d+) /.exec(holder ?? '') ?? [];
     expect([threads.length, others]).toEqual([3, []]);
     expect(threads.filter((sentence) => sentence.endsWith(`behind call ${call} (NOTIFICATION RPC)`))).toHaveLength(2);
+  });
+
+  it('is in the trace as well: whose RPC waits for which call of the agent', async () => {
+    const recorder = new MemoryRecorder({ maxBytes: 1_000_000 });
+    const { runs } = await runScenario(parseScenario(chain(), 'c'), {
+      queues: ['linux-6.7'],
+      record: () => recorder,
+    });
+    const waits = [...readTrace(recorder.toBytes()).events()].filter(({ type }) => type === 'rpc-wait');
+    const [, holder, needed] = /call (\d+) [^:]*: its RPMB_FRAMES RPC: the eMMC needs call (\d+)/.exec(
+      runs[0]?.explanation.join('\n') ?? '',
+    ) ?? ['', '-', '-'];
+    expect(waits.at(-1)).toMatchObject({ call: Number(holder), needs: Number(needed), through: 'agent' });
   });
 
   it('is told from what else waits in an RPC', async () => {
