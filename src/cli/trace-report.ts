@@ -27,6 +27,7 @@ export function statsText(stats: TraceStats): string {
 export function hangText(report: HangReport): string {
   const lines = [
     `${report.threads} threads of secure world seen, ETHREAD_LIMIT ${report.ethreadLimit} times`,
+    ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
     ...section('Held a thread longest', report.holders.map(holderLine)),
     ...section(
       'Starved',

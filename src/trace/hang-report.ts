@@ -2,6 +2,8 @@ import { isRpcReturn, OpteeSmcRpc, rpcFunction } from '../protocol/optee-smc.js'
 import { rpcCommandNotRecorded } from './event.js';
 import { rpcName } from './stats.js';
 import { CallState, type Timeline } from './timeline.js';
+import { waitGraph } from './wait-graph.js';
+import { deadlockWords } from './wait-words.js';
 
 /** A call that held a thread of secure world long, or waited for one long. */
 export interface LongCall {
@@ -37,6 +39,8 @@ export interface HangReport {
   readonly starved: readonly Starved[];
   /** Calls that have not ended, oldest first. */
   readonly unfinished: readonly LongCall[];
+  /** What the calls of a deadlock wait for when the trace ends, a sentence each; empty when none is to be seen. */
+  readonly deadlock: readonly string[];
 }
 
 /** Who held secure world's threads, in what, and who went without: the questions that a hang asks. */
@@ -87,6 +91,7 @@ export function hangReport(timeline: Timeline, most = 10): HangReport {
       .sort((a, b) => b.asleepMs - a.asleepMs)
       .slice(0, most),
     unfinished: unfinished.slice(0, most),
+    deadlock: deadlockWords(timeline, waitGraph(timeline, timeline.table.length - 1)),
   };
 }
 
