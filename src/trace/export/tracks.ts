@@ -1,7 +1,7 @@
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { clientRows } from '../client-rows.js';
 import { rpcCommandNotRecorded } from '../event.js';
-import { rpcName } from '../stats.js';
+import { rpcName } from '../rpc-name.js';
 import { CallState, type Segment, type Timeline } from '../timeline.js';
 
 /** What trace viewers know: groups of tracks, slices on them, instants, counters, and flows between slices. */
@@ -89,9 +89,11 @@ function* threadSlices(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   for (const call of held) {
     const track = firstThreadTrack + callThread.at(call);
     const inner: Slice[] = [];
-    for (const [index, { start, end, state, command }] of numberedSegments(timeline, call))
+    for (const [index, { start, end, state, command, rpcFunction }] of numberedSegments(timeline, call))
       if (state === CallState.rpc)
-        inner.push(slice({ track, start, end, name: rpcName(command), flowsOut: [flows.answerOf(index)] }));
+        inner.push(
+          slice({ track, start, end, name: rpcName(command, rpcFunction), flowsOut: [flows.answerOf(index)] }),
+        );
     const name = `${timeline.clientOf(call)}: ${callName(timeline, call)}`;
     const [start, end] = [timeline.callEntered.at(call), timeline.callEnd.at(call)];
     yield slice({ track, start, end, name, details: callDetails(timeline, call), inner });
@@ -102,14 +104,22 @@ function* threadSlices(timeline: Timeline, flows: Flows): Generator<TrackItem> {
 function* answers(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   const services = new ServiceTracks();
   for (let index = 0; index < timeline.segmentCount; index++) {
-    const { state, command, start, end, call } = timeline.segment(index);
+    const { state, command, rpcFunction, start, end, call } = timeline.segment(index);
     if (state !== CallState.rpc) continue;
     const service = services.take(kernelCommands.has(command) ? 'kernel' : 'supplicant', start, end);
     const { track } = service;
     if (service.fresh) yield { kind: 'track', id: track, group: group.services, name: service.name };
     const details = { call: timeline.callNumber.at(call) };
     const flowsIn = [flows.answerOf(index)];
-    yield slice({ track, start, end, name: rpcName(command), details, flowsIn, flowsOut: flows.fromAnswer(index) });
+    yield slice({
+      track,
+      start,
+      end,
+      name: rpcName(command, rpcFunction),
+      details,
+      flowsIn,
+      flowsOut: flows.fromAnswer(index),
+    });
   }
 }
 
@@ -128,11 +138,11 @@ function* noteMarks(timeline: Timeline, flows: Flows): Generator<TrackItem> {
 /** What a call goes through, on its client's track. */
 function* clientSlices(timeline: Timeline, flows: Flows, call: number, track: number): Generator<TrackItem> {
   const inner: Slice[] = [];
-  for (const [index, { start, end, state, command }] of numberedSegments(timeline, call)) {
+  for (const [index, { start, end, state, command, rpcFunction }] of numberedSegments(timeline, call)) {
     if (state === CallState.door) continue;
     const name =
       state === CallState.rpc
-        ? rpcName(command)
+        ? rpcName(command, rpcFunction)
         : state === CallState.queue
           ? 'asleep in the queue'
           : 'in secure world';
