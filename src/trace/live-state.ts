@@ -25,7 +25,8 @@ export class LiveState implements TraceRecorder {
   rpcs = 0;
   sleeps = 0;
   threadLimits = 0;
-  /** Milliseconds of the last event. */
+  /** Milliseconds of the first and the last event. */
+  begin = Number.NaN;
   time = 0;
   lastNote = '';
 
@@ -34,6 +35,7 @@ export class LiveState implements TraceRecorder {
   }
 
   record(kind: number, time: number, call: number, a: number, b: number, c: number, text: string): void {
+    if (Number.isNaN(this.begin)) this.begin = time;
     this.time = time;
     const type = kind & kindMask;
     if (type === EventKind.callBegin) {
