@@ -4,13 +4,12 @@
  *
  *     node bench/optee-run.js linux|normalworld SECONDS
  */
-import { linuxFigures } from './linux/figures.js';
-import { prepareLinux } from './linux/prepare.js';
+import { linuxFigures, prepareFigures } from './linux/figures.js';
 import { normalworldFigures } from './optee-figures.js';
 
 const [, , side, seconds] = process.argv;
 const figures =
   side === 'linux'
-    ? await linuxFigures(await prepareLinux(() => undefined, Number(seconds)))
+    ? await linuxFigures(await prepareFigures(() => undefined, Number(seconds)))
     : await normalworldFigures(Number(seconds));
 console.log(JSON.stringify(figures));

@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { prepareLinux } from './linux/prepare.js';
+import { prepareFigures } from './linux/figures.js';
 
 const { values } = parseArgs({
   options: {
@@ -18,7 +18,7 @@ const runs = Number(values.runs);
 const seconds = Number(values.seconds);
 const say = (text) => process.stderr.write(`${text}\n`);
 
-await prepareLinux(say, seconds);
+await prepareFigures(say, seconds);
 const all = { linux: [], normalworld: [] };
 for (let run = 1; run <= runs; run++) {
   say(`run ${run} of ${runs}: Linux`);

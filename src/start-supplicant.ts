@@ -7,7 +7,7 @@ import { pluginService, type SupplicantPlugin } from './supplicant/plugin-servic
 import type { ReeFileSystem } from './supplicant/ree-file-system.js';
 import { rpmbService } from './supplicant/rpmb-service.js';
 import { type ReeSockets, socketService } from './supplicant/socket-service.js';
-import { Supplicant, type SupplicantService } from './supplicant/supplicant.js';
+import { Supplicant, type SupplicantDevice, type SupplicantService } from './supplicant/supplicant.js';
 import { loadTaService, type TaStore } from './supplicant/ta-store.js';
 
 export interface SupplicantSettings {
@@ -23,6 +23,8 @@ export interface SupplicantSettings {
   readonly rpmb?: readonly RpmbDevice[];
   /** Further services, or others in place of the usual, by `RpcCommand`. */
   readonly services?: ReadonlyMap<number, SupplicantService>;
+  /** Stands between the supplicant and the driver, for faults. */
+  readonly behind?: (device: SupplicantDevice) => SupplicantDevice;
   /** A service failed in a way that is no TEE result. By default the error becomes an uncaught exception. */
   readonly onError?: (error: unknown) => void;
 }
@@ -34,7 +36,7 @@ export interface SupplicantSettings {
  */
 export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Supplicant {
   const { queue, allocate } = tee.supplicantDevice;
-  const supplicant = new Supplicant(queue, {
+  const supplicant = new Supplicant(settings.behind?.(queue) ?? queue, {
     services: new Map<number, SupplicantService>([
       [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
       [RpcCommand.fs, fsService(settings.fileSystem ?? new MemoryFileSystem())],

@@ -2,7 +2,6 @@
  * The Linux side of the comparison, and its init: loads the TEE driver, starts tee-supplicant, measures what
  * bench/optee-figures.js measures through normalworld, and prints "@key value" lines on the console.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/tee.h>
 #include <pthread.h>
@@ -12,12 +11,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MODULE_INIT_COMPRESSED_FILE 4
+#include "guest.h"
 
 static const uint8_t invoke_tests_pta[] = { 0xd9, 0x6a, 0x5b, 0x40, 0xc3, 0xe5, 0x21, 0xe3, 0x87, 0x94, 0x10, 0x02, 0xa5, 0xd5, 0xc6, 0x1b };
 static const uint8_t os_test[] = { 0x5b, 0x9e, 0x0e, 0x40, 0x26, 0x36, 0x11, 0xe1, 0xad, 0x9e, 0x00, 0x02, 0xa5, 0xd5, 0xc5, 0x1b };
@@ -28,28 +27,12 @@ enum { INOUT = TEE_IOCTL_PARAM_ATTR_TYPE_VALUE_INOUT, OUTPUT = TEE_IOCTL_PARAM_A
 
 static int measure_seconds = 2;
 
-static void fail(const char *what)
-{
-	printf("@failed %s: %s\n", what, strerror(errno));
-	for (;;)
-		pause();
-}
-
 static double now_ms(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
-}
-
-static void load(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", MODULE_INIT_COMPRESSED_FILE))
-		fail(path);
-	close(fd);
 }
 
 static int open_context(void)
@@ -179,6 +162,82 @@ static void open_and_close(void)
 	close(fd);
 }
 
+/*
+ * The kernel's own trace of a short contention, which bench/linux/trace.js takes from the console: four clients that wait
+ * in a TA, on two threads of OP-TEE, and one that opens a session with a TA that must be loaded.
+ */
+#define WAITERS 4
+#define WAITS 3
+
+static pthread_barrier_t traced;
+
+static void set_trace(const char *file, const char *value)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		fail(file);
+	close(fd);
+}
+
+static void *wait_traced(void *name)
+{
+	int fd = open_context();
+	int64_t session = open_session(fd, os_test);
+
+	if (session < 0)
+		fail("session of a waiter");
+	prctl(PR_SET_NAME, name);
+	pthread_barrier_wait(&traced);	/* all sessions are open */
+	pthread_barrier_wait(&traced);	/* the trace is on */
+	for (int i = 0; i < WAITS; i++)
+		invoke(fd, session, 9, INPUT, 10);
+	pthread_barrier_wait(&traced);	/* all are back */
+	pthread_barrier_wait(&traced);	/* the trace is off */
+	close_session(fd, session);
+	close(fd);
+	return NULL;
+}
+
+static void trace(void)
+{
+	static char names[WAITERS][16];
+	pthread_t waiters[WAITERS];
+	int fd = open_context();
+	int64_t session;
+	char line[512];
+	FILE *recorded;
+
+	mkdir("/tracing", 0755);
+	if (mount("tracefs", "/tracing", "tracefs", 0, NULL))
+		fail("tracefs");
+	pthread_barrier_init(&traced, NULL, WAITERS + 1);
+	for (int i = 0; i < WAITERS; i++) {
+		sprintf(names[i], "waiter-%d", i + 1);
+		pthread_create(&waiters[i], NULL, wait_traced, names[i]);
+	}
+	prctl(PR_SET_NAME, "opener");
+	pthread_barrier_wait(&traced);
+	set_trace("/tracing/events/optee/enable", "1");
+	pthread_barrier_wait(&traced);
+	session = open_session(fd, sims);
+	if (session < 0)
+		fail("open SIMS");
+	pthread_barrier_wait(&traced);
+	set_trace("/tracing/events/optee/enable", "0");
+	pthread_barrier_wait(&traced);
+	for (int i = 0; i < WAITERS; i++)
+		pthread_join(waiters[i], NULL);
+	close_session(fd, session);
+	close(fd);
+	recorded = fopen("/tracing/trace", "r");
+	if (!recorded)
+		fail("/tracing/trace");
+	while (fgets(line, sizeof(line), recorded))
+		printf("@trace %s", line);
+	fclose(recorded);
+}
+
 int main(int count, char **arguments)
 {
 	struct client pta = { .uuid = invoke_tests_pta, .command = 1, .attr = INOUT, .a = 1 };
@@ -187,29 +246,27 @@ int main(int count, char **arguments)
 	int fd;
 	int64_t session;
 
-	/* As init: the kernel's command line has the seconds that one measurement takes. */
-	if (count > 1)
+	/* As init: the kernel's command line has the seconds that one measurement takes, or says that a trace is wanted. */
+	int tracing = count > 1 && strcmp(arguments[1], "trace") == 0;
+
+	if (count > 1 && !tracing)
 		measure_seconds = atoi(arguments[1]);
-	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-	mount("proc", "/proc", "proc", 0, NULL);
-	fd = open("/dev/console", O_RDWR);
-	dup2(fd, 0);
-	dup2(fd, 1);
-	dup2(fd, 2);
-	setlinebuf(stdout);
-	load("/tee.ko.xz");
-	load("/optee.ko.xz");
+	start_guest();
 	fd = open_context();
 	printf("@firstSmcMs\n");
-	if (fork() == 0) {
-		execl("/usr/sbin/tee-supplicant", "tee-supplicant", NULL);
-		fail("tee-supplicant");
-	}
+	start_supplicant();
 	/* Until the supplicant is there, the TEE finds no TA. */
 	while ((session = open_session(fd, os_test)) < 0)
 		usleep(1000);
 	invoke(fd, session, 18, OUTPUT, 0);
 	printf("@firstUserTaInvokeMs\n");
+	if (tracing) {
+		close_session(fd, session);
+		trace();
+		printf("@done\n");
+		for (;;)
+			pause();
+	}
 	run_clients("ptaInvokesPerSecond", 1, pta, 0);
 	run_clients("userTaInvokesPerSecond", 1, user, 0);
 	run_clients("ptaInvokesPerSecond4", 4, pta, 0);

@@ -25,6 +25,8 @@
 #define PSCI_INVALID		-2
 #define PSCI_ALREADY_ON		-4
 
+#define OPTEE_SMC_GET_THREAD_COUNT	0xb200000f
+
 	.section .monitor, "ax"
 	.global	world_prepare, world_may_start, world_start, world_call_done, world_interrupt_done, world_smc
 	.global	world_secure_interrupt
@@ -166,6 +168,11 @@ world_smc:
 	ubfx	x16, x0, #24, #6
 	cmp	x16, #TRUSTED_OS_FIRST_OWNER
 	b.lo	psci
+#ifdef HIDE_THREAD_COUNT
+	ldr	w17, =OPTEE_SMC_GET_THREAD_COUNT
+	cmp	w0, w17
+	b.eq	unknown
+#endif
 	leave_linux
 	ubfx	x16, x0, #31, #1		/* bit 31: a fast call */
 	lsl	x16, x16, #2			/* VECTOR_YIELDING or VECTOR_FAST */

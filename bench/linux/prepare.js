@@ -25,15 +25,35 @@ const initrdAddress = 0x4800_0000;
 const mailboxAddress = 0x4010_0000;
 const stagingAddress = 0x4100_0000;
 
-const machine = ['-M', 'virt,secure=on,gic-version=3', '-m', '512M', '-cpu', 'cortex-a57', '-smp', '2'];
+const machine = [
+  '-M',
+  'virt,secure=on,gic-version=3,its=off,acpi=off',
+  '-m',
+  '512M',
+  '-cpu',
+  'cortex-a57',
+  '-smp',
+  '2',
+];
 
 /**
- * Everything that Debian's Linux needs to boot on our monitor, made once: packages, monitor, client, first file system,
- * device tree.
- * @param seconds that each measurement takes.
+ * What Linux boots into.
+ * @typedef {object} Guest
+ * @property {string} init a C file beside this one, built with guest.c.
+ * @property {readonly string[]} words that init gets.
+ * @property {ReadonlyMap<string, string>} files further files: by absolute path, where they are on this machine.
+ * @property {readonly string[]} trustedApplications folders of them; the first that has a TA counts.
+ * @property {string} [world] the monitor's normal world: an assembler file beside this one; linux.S unless given.
+ */
+
+/**
+ * Everything that Debian's Linux needs to boot on our monitor: packages (once), monitor, init, first file system, device
+ * tree.
+ * @param {(text: string) => void} say
+ * @param {Guest} guest
  * @returns {Promise<string[]>} QEMU's arguments; UART0 is standard output.
  */
-export async function prepareLinux(say, seconds) {
+export async function prepareLinux(say, guest) {
   const missing = programs.filter(([program]) => spawnSync(program, ['--version']).error !== undefined);
   const packages = missing.map(([, name]) => name);
   if (!existsSync(crossLibc)) packages.push('libc6-dev-arm64-cross');
@@ -51,23 +71,30 @@ export async function prepareLinux(say, seconds) {
     writeFileSync(join(folder, 'complete'), JSON.stringify(versions));
   }
   const image = (name) => join(folder, name);
+  const world = guest.world ?? 'linux.S';
   const run = (program, ...args) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   run(
-    ...['make', '-C', firmware, `BUILD=${image('monitor')}`, `IMAGE=${image('monitor.bin')}`],
-    `WORLD=${join(here, 'linux.S')}`,
+    ...['make', '-C', firmware, `BUILD=${image(world)}`, `IMAGE=${image(`${world}.bin`)}`],
+    `WORLD=${join(here, world)}`,
   );
-  run('aarch64-linux-gnu-gcc', '-O2', '-static', '-pthread', '-o', image('client'), join(here, 'client.c'));
-  writeFileSync(image('initrd.cpio'), firstFileSystem(unpacked, image('client')));
+  const sources = [guest.init, 'guest.c'].map((name) => join(here, name));
+  run('aarch64-linux-gnu-gcc', '-O2', '-static', '-pthread', '-o', image('init'), ...sources);
+  writeFileSync(image('initrd.cpio'), firstFileSystem(unpacked, image('init'), guest));
 
   const opteeSize = Math.ceil(readFileSync(optee.image).length / 16) * 16;
   const initrdSize = readFileSync(image('initrd.cpio')).length;
   const common = [
+<<<<<<< HEAD
     ...['-nodefaults', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
+    ...['-bios', image(`${world}.bin`)],
+=======
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
     ...['-bios', image('monitor.bin')],
+>>>>>>> first-invoke
   ];
   const tree = image('tree.dtb');
   run('qemu-system-aarch64', ...common, '-M', `${machine[1]},dumpdtb=${tree}`, ...machine.slice(2));
-  describeMachine(tree, initrdSize, seconds);
+  describeMachine(tree, initrdSize, guest.words);
   const load = (file, address) => ['-device', `loader,file=${file},addr=${address},force-raw=on`];
   return [
     ...machine,
@@ -88,23 +115,23 @@ export async function prepareLinux(say, seconds) {
 }
 
 /** QEMU's own tree, and what it leaves out when a firmware is given: PSCI, and what Linux is told. */
-function describeMachine(tree, initrdSize, seconds) {
+function describeMachine(tree, initrdSize, words) {
   const put = (...args) => execFileSync('fdtput', args);
   put('-c', tree, '/psci');
   put('-t', 's', tree, '/psci', 'compatible', 'arm,psci-1.0', 'arm,psci-0.2');
   put('-t', 's', tree, '/psci', 'method', 'smc');
   for (const cpu of ['/cpus/cpu@0', '/cpus/cpu@1']) put('-t', 's', tree, cpu, 'enable-method', 'psci');
-  put('-t', 's', tree, '/chosen', 'bootargs', `console=ttyAMA0 quiet rdinit=/init -- ${seconds}`);
+  put('-t', 's', tree, '/chosen', 'bootargs', `console=ttyAMA0 quiet rdinit=/init -- ${words.join(' ')}`);
   put('-t', 'x', tree, '/chosen', 'linux,initrd-start', initrdAddress.toString(16));
   put('-t', 'x', tree, '/chosen', 'linux,initrd-end', (initrdAddress + initrdSize).toString(16));
 }
 
-function firstFileSystem(unpacked, client) {
+function firstFileSystem(unpacked, init, guest) {
   const [version] = readdirSync(join(unpacked, 'usr/lib/modules'));
   const modules = join(unpacked, 'usr/lib/modules', version, 'kernel/drivers/tee');
   const libraries = join(unpacked, 'usr/lib/aarch64-linux-gnu');
   const files = new Map([
-    ['/init', readFileSync(client)],
+    ['/init', readFileSync(init)],
     ['/tee.ko.xz', readFileSync(join(modules, 'tee.ko.xz'))],
     ['/optee.ko.xz', readFileSync(join(modules, 'optee/optee.ko.xz'))],
     ['/usr/sbin/tee-supplicant', readFileSync(join(unpacked, 'usr/sbin/tee-supplicant'))],
@@ -112,8 +139,9 @@ function firstFileSystem(unpacked, client) {
     ['/lib/libc.so.6', readFileSync(join(libraries, 'libc.so.6'))],
     ['/lib/libteec.so.2', readFileSync(join(libraries, 'libteec.so.2'))],
   ]);
-  for (const name of readdirSync(optee.trustedApplications))
-    files.set(`/lib/optee_armtz/${name}`, readFileSync(join(optee.trustedApplications, name)));
+  for (const folder of guest.trustedApplications.toReversed())
+    for (const name of readdirSync(folder)) files.set(`/lib/optee_armtz/${name}`, readFileSync(join(folder, name)));
+  for (const [path, source] of guest.files) files.set(path, readFileSync(source));
   return initramfs(files, [
     '/dev',
     '/proc',

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { followed } from '../explore/driver/decisions.js';
+import { type Decision, followed } from '../explore/driver/decisions.js';
 import {
   exploreScenario,
-  judgeRun,
   type ScenarioExploration,
   type ScenarioProgress,
   type Strategy,
 } from '../explore/driver/explore-scenario.js';
+import { FAULT_KINDS, type FaultKind, type FaultSettings } from '../explore/driver/fault-choices.js';
+import { judgeRun } from '../explore/driver/judge-run.js';
 import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/run-checks.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import type { Scenario } from '../scenario/scenario.js';
@@ -22,10 +23,29 @@ export interface ScenarioFlags {
   readonly seed: number;
   readonly deviations?: number;
   readonly decisions?: readonly number[];
+  readonly faults?: readonly FaultKind[];
+  readonly maxFaults: number;
   readonly maxSeconds?: number;
   readonly json?: boolean;
   readonly progress?: boolean;
 }
+
+const FAULT_NAMES = Object.keys(FAULT_KINDS) as readonly FaultKind[];
+
+/** The kinds of faults in a list separated by commas; `all` is every one. @throws RangeError that names what is none. */
+export function faultKinds(list: string): readonly FaultKind[] {
+  if (list === 'all') return FAULT_NAMES;
+  return list.split(',').map((name) => {
+    const kind = FAULT_NAMES.find((known) => known === name);
+    if (kind === undefined) throw new RangeError(`"${name}" is no fault; faults are ${FAULT_NAMES.join(', ')}, or all`);
+    return kind;
+  });
+}
+
+const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings => ({
+  kinds: faults,
+  most: maxFaults,
+});
 
 /** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
 export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
@@ -42,6 +62,7 @@ export async function exploreScenarioFile(file: string, flags: ScenarioFlags, co
       strategy: flags.strategy,
       seed: flags.seed,
       maxRuns: flags.runs,
+      faults: faultSettings(flags),
       signal: interrupt.signal,
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
       ...(flags.deviations === undefined ? {} : { maxDeviations: flags.deviations }),
@@ -49,7 +70,7 @@ export async function exploreScenarioFile(file: string, flags: ScenarioFlags, co
     });
     if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
     if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
-    else for (const line of textReport(file, scenario, exploration)) console.log(line);
+    else for (const line of textReport(file, scenario, exploration, flags)) console.log(line);
   } finally {
     process.removeListener('SIGINT', onInterrupt);
   }
@@ -65,23 +86,26 @@ async function readScenario(file: string, command: Command): Promise<Scenario> {
   }
 }
 
-async function replayRun(
-  scenario: Scenario,
-  { queue, seed, json }: ScenarioFlags,
-  list: readonly number[],
-): Promise<void> {
-  const { decisions, broken } = await judgeRun(scenario, queue, seed, followed(list));
+async function replayRun(scenario: Scenario, flags: ScenarioFlags, list: readonly number[]): Promise<void> {
+  const { queue, seed, json } = flags;
+  const { decisions, broken } = await judgeRun(scenario, queue, seed, followed(list), faultSettings(flags));
   if (json) {
     console.log(
       JSON.stringify({ scenario: scenario.title, queue, seed, decisions, broken: Object.fromEntries(broken) }),
     );
     return;
   }
-  decisions.forEach(({ actor, step, index, of }, at) => {
-    console.log(`${String(at).padStart(5)}  ${actor}: ${step}${index === 0 ? '' : `  (number ${index + 1} of ${of})`}`);
+  decisions.forEach((decision, at) => {
+    if (decision.kind === 'event' && decision.index === 0) return;
+    console.log(`${String(at).padStart(5)}  ${decision.actor}: ${decision.step}${which(decision)}`);
   });
   for (const [name, what] of broken) console.log(`${name}: ${RUN_PROPERTIES[name]}: ${what.join(' ')}`);
   if (broken.size === 0) console.log('This run breaks no property.');
+}
+
+/** How a decision differs from the usual; an event says so itself. */
+function which({ kind, index, of }: Decision): string {
+  return kind === 'event' || index === 0 ? '' : `  (number ${index + 1} of ${of})`;
 }
 
 function showProgress({ runs, maxRuns, seconds, waiting, broken }: ScenarioProgress): void {
@@ -96,9 +120,15 @@ function showProgress({ runs, maxRuns, seconds, waiting, broken }: ScenarioProgr
   process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
 }
 
-function* textReport(file: string, scenario: Scenario, exploration: ScenarioExploration): Generator<string> {
+function* textReport(
+  file: string,
+  scenario: Scenario,
+  exploration: ScenarioExploration,
+  { faults = [], maxFaults }: ScenarioFlags,
+): Generator<string> {
   const { queue, strategy, seed, runs, seconds, complete, properties } = exploration;
   yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed}) in ${seconds.toFixed(1)} s`;
+  if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
   if (complete) yield 'Every order of these times was tried.';
   for (const name of RUN_PROPERTY_NAMES) {
     const { verdict, deviations } = properties[name];
@@ -112,9 +142,10 @@ function* textReport(file: string, scenario: Scenario, exploration: ScenarioExpl
     yield `${name}: ${RUN_PROPERTIES[name]}`;
     yield* what.map((line) => `  ${line}`);
     yield* deviations.map(
-      ({ at, actor, step, index, of }) => `  decision ${at}: ${actor} (${step}), number ${index + 1} of ${of}`,
+      (decision) => `  decision ${decision.at}: ${decision.actor}: ${decision.step}${which(decision)}`,
     );
     const list = decisions.length > 0 ? decisions.join(',') : '0';
-    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed} --decisions ${list}`;
+    const struck = faults.length === 0 ? '' : ` --faults ${faults.join(',')} --max-faults ${maxFaults}`;
+    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed}${struck} --decisions ${list}`;
   }
 }

@@ -10,6 +10,9 @@ export interface HeldActor {
 /** Which of those who could go (at least one, in the order in which they came) goes: an index. */
 export type Pick = (held: readonly HeldActor[]) => number;
 
+/** Which of several things happens to an actor: an index into the options, of which the first is the usual course. */
+export type Choose = (actor: string, options: readonly string[]) => number;
+
 /** A pick that is the same for the same seed. */
 export function randomPick(random: Random): Pick {
   return (held) => Math.floor(random() * held.length);
@@ -23,7 +26,11 @@ export class ControlledSchedule implements Schedule {
   readonly decides = true;
   private readonly waiting: (HeldActor & { readonly go: () => void })[] = [];
 
-  constructor(private readonly pick: Pick) {}
+  /** @param chooseOption what happens where something could; the usual when left out. */
+  constructor(
+    private readonly pick: Pick,
+    private readonly chooseOption: Choose = () => 0,
+  ) {}
 
   /** Who waits, in the order of arrival. */
   get held(): readonly HeldActor[] {
@@ -32,6 +39,13 @@ export class ControlledSchedule implements Schedule {
 
   point(actor: string, step: string): Promise<void> {
     return new Promise((go) => this.waiting.push({ actor, step, go }));
+  }
+
+  /** @throws RangeError when what was chosen is none of the options. */
+  choose(actor: string, options: readonly string[]): number {
+    const index = this.chooseOption(actor, options);
+    if (options[index] === undefined) throw new RangeError(`option ${index} of ${options.length}`);
+    return index;
   }
 
   /**

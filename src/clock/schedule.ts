@@ -12,7 +12,15 @@ export interface Schedule {
    * @param step what it is about to do, for traces and schedules.
    */
   point(actor: string, step: string): Promise<void>;
+
+  /**
+   * What happens here, of several things that could: a fault, or none.
+   * @param actor to whom.
+   * @param options in words, for schedules; the first is the usual course of things.
+   * @returns an index into `options`; 0 when nobody decides.
+   */
+  choose(actor: string, options: readonly string[]): number;
 }
 
 /** Everyone goes on at once: the order is that of the machine. */
-export const immediateSchedule: Schedule = { decides: false, point: () => Promise.resolve() };
+export const immediateSchedule: Schedule = { decides: false, point: () => Promise.resolve(), choose: () => 0 };

@@ -11,7 +11,7 @@ export type RunEnd =
   | 'limit';
 
 export interface RunOptions {
-  /** Actors that it holds are let go one at a time, each followed by all that it sets off. */
+  /** Actors that it holds are let go one at a time, each followed by all that it sets off, before time goes on. */
   readonly schedule?: ControlledSchedule;
   /** Asked whenever nothing moves of itself; true ends the run. */
   readonly until?: () => boolean;
@@ -78,8 +78,10 @@ export class VirtualClock implements Clock {
           continue;
         }
         if (until?.()) return 'stopped';
-        if (schedule?.release() !== undefined) continue;
         const next = this.timers[0];
+        // What is due now has happened, whoever is held: so all of one moment come to their points together.
+        const due = next !== undefined && next.at <= this.time;
+        if (!due && schedule?.release() !== undefined) continue;
         if (next === undefined) return 'quiet';
         if (next.at > limitMs) return 'limit';
         this.timers.shift();

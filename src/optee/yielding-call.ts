@@ -34,26 +34,27 @@ export interface WorldSwitches {
  */
 export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwitches): Promise<void> {
   const { callQueue, trace, clock, schedule } = optee;
+  const actor = `call ${call.id}`;
+  const begins = (functionId: number) => {
+    if (trace.on) trace.callBegin(call.id, call.context.label, call.purpose, call.session, call.system, functionId);
+  };
+  // Whether it is a system call was looked up before: the session may change while the call stands here.
+  if (schedule.decides) {
+    begins(0);
+    await schedule.point(actor, 'enter the queue');
+  }
   const waiter = new CallWaiter(call.id);
   let step = callQueue.enter(waiter, call.system);
   // A call that is not held up begins and enters in one event.
   let entersAtOnce = step === 'call' && !schedule.decides;
-  if (trace.on)
-    trace.callBegin(
-      call.id,
-      call.context.label,
-      call.purpose,
-      call.session,
-      call.system,
-      entersAtOnce ? switches.functionId : 0,
-    );
+  if (!schedule.decides) begins(entersAtOnce ? switches.functionId : 0);
   if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
   let smcReturn: number = OpteeSmcReturn.unknownFunction;
   let refusal = '';
   let reached = false;
   try {
     for (;;) {
-      if (schedule.decides) await schedule.point(`call ${call.id}`, smcName(switches.functionId));
+      if (schedule.decides) await schedule.point(actor, smcName(switches.functionId));
       if (trace.on && !entersAtOnce) trace.worldEnter(call.id, switches.functionId);
       entersAtOnce = false;
       const answer = switches.enter();
@@ -61,6 +62,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       smcReturn = switches.smcReturn(returned);
       if (smcReturn === OpteeSmcReturn.ethreadLimit) {
         if (trace.on) trace.worldExit(call.id, smcReturn);
+        if (schedule.decides && callQueue.thinksOnThreadLimit) await schedule.point(actor, 'thread limit');
         trace.waker = call.id;
         step = callQueue.threadLimit(waiter);
         if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
@@ -80,10 +82,16 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
     throw error;
   } finally {
     switches.end();
+    if (schedule.decides) {
+      // Back for good, and the thread is free: the queue learns of it when the caller gets its mutex.
+      if (trace.on && reached) trace.worldExit(call.id, smcReturn);
+      await schedule.point(actor, 'leave the queue');
+    }
     trace.waker = call.id;
     callQueue.leave(waiter);
     trace.waker = 0;
-    if (trace.on) trace.callEnd(call.id, smcReturn, reached);
+    // A call that is not held up comes back and ends in one event.
+    if (trace.on) trace.callEnd(call.id, smcReturn, reached && !schedule.decides);
   }
   if (refusal !== '')
     throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: secure world refused ${refusal}`);

@@ -1,6 +1,10 @@
+import type { Context, KernelContext } from '../client/context.js';
+import { memref, value } from '../client/parameters.js';
+import type { Random } from '../clock/random.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import {
   type Faults,
+  type NotificationDriver,
   rpcValue,
   type TaCall,
   TeeError,
@@ -8,27 +12,47 @@ import {
   trustedApplication,
 } from '../worlds/simulated/index.js';
 import { drawTime } from './duration.js';
+import { type CommandTitle, openSession, type Port } from './port.js';
 import type { Invocation, RunJournal } from './run-journal.js';
-import { type Scenario, type ScenarioApplication, SERVICES, type ServiceName } from './scenario.js';
+import {
+  type ModelledApplication,
+  type Scenario,
+  type ScenarioClient,
+  SERVICES,
+  type ServiceName,
+} from './scenario.js';
+import { scmiService } from './scmi-service.js';
+import { runningShipped } from './shipped-applications.js';
 
 /** A scenario's application in the simulated world, and what its commands are numbered. */
 export interface RunningApplication {
   readonly uuid: string;
   readonly code: TrustedApplication;
   commandNumber(command: string): number;
+  /** The name of the command when left out. */
+  readonly commandTitle?: CommandTitle;
+  /** An SCMI service has all of these clocks and regulators on. */
+  powered?(names: readonly string[]): boolean;
+  /** What one more client of it needs. */
+  open(context: Context | KernelContext, client: ScenarioClient): Promise<Port>;
 }
 
-/** The applications of a scenario, by name. Clients pass the number of their invocation as the first value. */
+/** The applications of a scenario, by name. */
 export function scenarioApplications(scenario: Scenario, journal: RunJournal): ReadonlyMap<string, RunningApplication> {
   return new Map(
     Array.from(scenario.applications.values(), (application, index) => [
       application.name,
-      runningApplication(application, index, journal),
+      application.kind !== 'shipped'
+        ? modelledApplication(application, index, journal)
+        : application.use === 'scmi'
+          ? scmiService(application)
+          : runningShipped(application.use, application.compute),
     ]),
   );
 }
 
-function runningApplication(application: ScenarioApplication, index: number, journal: RunJournal): RunningApplication {
+/** What the scenario itself describes. Clients pass the number of their invocation as the first value. */
+function modelledApplication(application: ModelledApplication, index: number, journal: RunJournal): RunningApplication {
   const uuid = `00000000-0000-4000-8000-${(index + 1).toString(16).padStart(12, '0')}`;
   const commands = [...application.commands.keys()];
   const { name, concurrent, singleInstance, multiSession } = application;
@@ -52,6 +76,15 @@ function runningApplication(application: ScenarioApplication, index: number, jou
             case 'rpc':
               await askService(call, journal, step.service, invocation);
               break;
+            case 'await':
+              invocation.awaits = step;
+              // The RPC counts whole milliseconds.
+              await call.waitForNotification(step.notification, Math.ceil(step.timeout));
+              invocation.awaits = undefined;
+              break;
+            case 'notify':
+              await call.notify(step.notification);
+              break;
             default:
               step satisfies never;
           }
@@ -64,7 +97,28 @@ function runningApplication(application: ScenarioApplication, index: number, jou
     application.kind === 'pseudo'
       ? trustedApplication({ ...definition, kind: 'pseudo', concurrent })
       : trustedApplication({ ...definition, kind: 'user', singleInstance, multiSession });
-  return { uuid, code, commandNumber: (command) => commands.indexOf(command) };
+  const commandNumber = (command: string) => commands.indexOf(command);
+  return {
+    uuid,
+    code,
+    commandNumber,
+    async open(context, client) {
+      const { session, systemSessions } = await openSession(context, uuid, client);
+      const memory = client.sharedMemory > 0 ? await context.allocateSharedMemory(client.sharedMemory) : undefined;
+      return {
+        systemSessions,
+        invoke(command, invocation) {
+          const number = value.input(invocation);
+          const parameters = memory === undefined ? ([number] as const) : ([number, memref.inout(memory)] as const);
+          return session.invoke(commandNumber(command), parameters);
+        },
+        async close() {
+          await session.close();
+          await memory?.[Symbol.asyncDispose]();
+        },
+      };
+    },
+  };
 }
 
 async function askService(
@@ -73,10 +127,22 @@ async function askService(
   service: ServiceName,
   invocation: Invocation,
 ): Promise<void> {
-  const request = journal.beginRequest(service, invocation);
+  const request = journal.beginRequest(invocation);
   const result = await call.rpc(SERVICES[service], [rpcValue('input', 0, request.number)]);
   journal.endRequest(request);
   if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+}
+
+/** What secure world's drivers do in a bottom half. */
+export function scenarioBottomHalf({ secureWorld }: Scenario, random: Random): NotificationDriver {
+  return {
+    async bottomHalf(thread) {
+      for (const step of secureWorld.bottomHalf) {
+        if (step.step === 'compute') await thread.compute(drawTime(step.time, random));
+        else await thread.notify(step.notification);
+      }
+    },
+  };
 }
 
 /** The faults of a scenario that happen in secure world. */

@@ -19,7 +19,7 @@ export function deadlockSentences(
   const behind = [...stuck].filter((call) => call.thread === undefined && !sleepers.includes(call));
   return [
     summary(evidence, holders, sleepers),
-    ...holders.map((call) => `  thread ${call.thread}: ${callName(call)}: ${predicament(call)}`),
+    ...holders.map((call) => `  thread ${call.thread}: ${callName(call)}: ${predicament(call, needs.get(call))}`),
     ...sleepers.map((call) => `  queue:    ${callName(call)}: ${whyAsleep(evidence, call)}`),
     ...(behind.length === 0 ? [] : [`${behind.length} more asleep in the queue behind ${callNumbers(sleepers)}.`]),
     ...reservationSentences(evidence),

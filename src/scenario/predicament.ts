@@ -1,5 +1,6 @@
-import { rpcCommandName } from '../protocol/optee-rpc-command.js';
-import type { Invocation, OpenCall, ServiceRequest } from './run-journal.js';
+import { RpcCommand, RpcNotification, rpcCommandName } from '../protocol/optee-rpc-command.js';
+import type { Need } from './needs.js';
+import type { CallState, Invocation, OpenCall, ServiceRequest } from './run-journal.js';
 
 /** `call 12 (storage 1, write)`. */
 export function callName({ id, label, invocation, purpose }: OpenCall): string {
@@ -21,24 +22,39 @@ export function listed(items: readonly string[]): string {
 }
 
 /** What a call that is under way waits for. */
-export function predicament({ state }: OpenCall): string {
+export function predicament({ state, invocation }: OpenCall, need?: Need): string {
   switch (state.at) {
     case 'queue':
       return 'asleep in the queue';
     case 'rpc':
-      if (state.request !== undefined) return requestPredicament(state.request);
-      return `its ${state.command === undefined ? '' : `${rpcCommandName(state.command)} `}RPC is not answered`;
+      return rpcPredicament(state, invocation, need);
     case 'secure':
       return 'executes in secure world';
     case 'door':
-      return 'about to enter secure world';
+      return 'on its way to secure world or back';
     default:
       return state satisfies never;
   }
 }
 
-function requestPredicament({ service, waits }: ServiceRequest): string {
-  const rpc = `its ${service.toUpperCase()} RPC`;
+function rpcPredicament(
+  { command, a, request }: CallState & { readonly at: 'rpc' },
+  invocation: Invocation | undefined,
+  need: Need | undefined,
+): string {
+  if (command === undefined) return 'its RPC is not answered';
+  const rpc = `its ${rpcCommandName(command)} RPC`;
+  if (request !== undefined) return requestPredicament(rpc, request);
+  const awaits = invocation?.awaits;
+  if (command === RpcCommand.notification && awaits !== undefined)
+    return `waits for notification ${awaits.notification}${need?.need === 'one-of' ? `, which ${callNumbers(need.calls)} would send` : ''}`;
+  if (command === RpcCommand.notification && a === RpcNotification.wait && need?.need === 'one-of')
+    return `asleep in OP-TEE behind ${callNumbers(need.calls)} (${rpcCommandName(command)} RPC)`;
+  return `${rpc} is not answered`;
+}
+
+function requestPredicament(rpcName: string, { device, waits }: ServiceRequest): string {
+  const rpc = device === undefined ? rpcName : `${rpcName}: ${device}`;
   switch (waits.for) {
     case 'supplicant':
       return `${rpc} waits for a supplicant`;

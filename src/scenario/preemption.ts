@@ -15,5 +15,6 @@ export function preempting(schedule: Schedule, clock: Clock, time: Duration, ran
       if (actor.startsWith('call ')) await sleep(clock, drawTime(time, random));
       await schedule.point(actor, step);
     },
+    choose: (actor, options) => schedule.choose(actor, options),
   };
 }

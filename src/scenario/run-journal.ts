@@ -1,7 +1,5 @@
 import type { Random } from '../clock/random.js';
-import { OpteeSmcReturn } from '../protocol/optee-smc.js';
 import type { CallPurpose, TimedTraceEvent } from '../trace/trace.js';
-import type { ServiceName } from './scenario.js';
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
 export interface Invocation {
@@ -19,15 +17,18 @@ export interface Invocation {
   call: OpenCall | undefined;
   /** The application's code executes for it. */
   executing: boolean;
+  /** It waits in its code for a notification, at most `timeout` milliseconds where that is not 0. */
+  awaits: { readonly notification: number; readonly timeout: number } | undefined;
 }
 
 type InvocationDescription = Pick<Invocation, 'client' | 'label' | 'application' | 'command' | 'random'>;
 
-/** An RPC that a service of the scenario answers. */
+/** An RPC that a service of the scenario answers, or a device. */
 export interface ServiceRequest {
   readonly number: number;
-  readonly service: ServiceName;
   readonly invocation: Invocation;
+  /** What serves it, where that is a device and no service of the scenario. */
+  readonly device?: string;
   /** What it waits for. */
   waits: ServiceWait;
 }
@@ -45,7 +46,7 @@ export type ServiceWait =
   | { readonly for: 'never' };
 
 export type CallState =
-  /** On its way to the queue or from it. */
+  /** On its way to the queue, or from it to secure world, or back from there. */
   | { readonly at: 'door' }
   /** `limit`: secure world had answered ETHREAD_LIMIT. `freeBefore`: see `OpenCall.besideFree`. */
   | { readonly at: 'queue'; readonly limit: boolean; readonly since: number; readonly freeBefore: number }
@@ -103,10 +104,10 @@ export class RunJournal {
   private lastInvocation = 0;
   private lastRequest = 0;
   /**
-   * A call that was given a wake-up, in the step that is under way, although it does not sleep: Linux's queues keep
-   * sleepers and callers inside on one list.
+   * The last wake-up that a call gave to one that does not sleep, and who gave it: Linux's queues keep sleepers and callers
+   * inside on one list. A call gives its wake-ups as it leaves the queue, just before it ends.
    */
-  private uselesslyWoken: OpenCall | undefined;
+  private uselessWakeUp: { readonly by: number; readonly to: OpenCall; readonly inside: boolean } | undefined;
   /** Calls asleep in the queue. */
   asleep = 0;
   /** System calls that entered when no other thread was free. */
@@ -121,7 +122,14 @@ export class RunJournal {
   /** Follow an invocation from its start, by the function given, to its end. */
   async invocation<T>(about: InvocationDescription, start: (invocation: Invocation) => Promise<T>): Promise<T> {
     const number = ++this.lastInvocation;
-    const invocation: Invocation = { ...about, number, begun: this.now(), call: undefined, executing: false };
+    const invocation: Invocation = {
+      ...about,
+      number,
+      begun: this.now(),
+      call: undefined,
+      executing: false,
+      awaits: undefined,
+    };
     this.invocations.set(number, invocation);
     this.beginning = invocation;
     const ended = start(invocation);
@@ -145,11 +153,27 @@ export class RunJournal {
     return this.invocations.get(number);
   }
 
-  beginRequest(service: ServiceName, invocation: Invocation): ServiceRequest {
-    const number = ++this.lastRequest;
-    const request: ServiceRequest = { number, service, invocation, waits: { for: 'supplicant' } };
-    this.requests.set(number, request);
+  beginRequest(invocation: Invocation): ServiceRequest {
+    const request: ServiceRequest = { number: ++this.lastRequest, invocation, waits: { for: 'supplicant' } };
+    this.requests.set(request.number, request);
     return request;
+  }
+
+  /**
+   * A device begins to serve an RPC: that of the call which waits for one of these commands.
+   * @param device its name, for reports.
+   */
+  beginDeviceRequest(commands: readonly number[], device: string): ServiceRequest | undefined {
+    for (const call of this.calls.values()) {
+      const { state, invocation } = call;
+      if (state.at !== 'rpc' || state.request !== undefined || invocation === undefined) continue;
+      if (state.command === undefined || !commands.includes(state.command)) continue;
+      const request: ServiceRequest = { number: ++this.lastRequest, invocation, device, waits: { for: 'time' } };
+      call.state = { ...state, request };
+      this.requests.set(request.number, request);
+      return request;
+    }
+    return undefined;
   }
 
   endRequest(request: ServiceRequest): void {
@@ -185,7 +209,9 @@ export class RunJournal {
         break;
       case 'queue-wake': {
         if (!event.asleep) {
-          this.uselesslyWoken ??= call;
+          // Of two that one gives, the first was meant for a sleeper.
+          if (this.uselessWakeUp?.by !== event.by || event.by === 0)
+            this.uselessWakeUp = { by: event.by, to: call, inside: isInside(call) };
           break;
         }
         const { asleep, besideFree } = this.sleepOf(call);
@@ -199,9 +225,13 @@ export class RunJournal {
         call.state = { at: 'secure' };
         break;
       case 'world-exit':
-        if (event.thread !== undefined)
+        if (event.thread !== undefined) {
           call.state = { at: 'rpc', command: undefined, a: undefined, request: undefined };
-        else if (event.a0 === OpteeSmcReturn.ethreadLimit) call.state = { at: 'door' };
+        } else {
+          // Refused, or back for good, which may be some time before it ends: others run before it leaves the queue.
+          call.state = { at: 'door' };
+          call.thread = undefined;
+        }
         break;
       case 'rpc-begin':
         call.state = {
@@ -216,9 +246,11 @@ export class RunJournal {
         this.calls.delete(call.id);
         if (this.asleep > 0) {
           this.countOvertaken(call);
-          if (this.uselesslyWoken !== undefined) this.noteSwallowed(call, this.uselesslyWoken, event.time);
+          if (this.uselessWakeUp?.by === call.id) {
+            const { to, inside } = this.uselessWakeUp;
+            this.noteSwallowed({ time: event.time, from: call, to, inside });
+          }
         }
-        this.uselesslyWoken = undefined;
         break;
       default:
         break;
@@ -234,9 +266,8 @@ export class RunJournal {
   }
 
   /** A call returned, its wake-up went to one that was awake, and others sleep on. */
-  private noteSwallowed(from: OpenCall, to: OpenCall, time: number): void {
+  private noteSwallowed(swallowed: SwallowedWakeUp): void {
     this.swallowed++;
-    const swallowed = { time, from, to, inside: to.state.at === 'secure' || to.state.at === 'rpc' };
     for (const call of this.calls.values()) if (call.state.at === 'queue') call.passedOver = swallowed;
   }
 
@@ -274,4 +305,8 @@ export class RunJournal {
     const index = this.withoutCall.indexOf(invocation);
     if (index >= 0) this.withoutCall.splice(index, 1);
   }
+}
+
+function isInside({ state }: OpenCall): boolean {
+  return state.at === 'secure' || state.at === 'rpc';
 }

@@ -1,6 +1,7 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import type { Duration } from './duration.js';
+import type { AnswerFault } from './run-faults.js';
 
 /**
  * A workload on a simulated secure world, checked: every name in it refers to something. Times are in milliseconds.
@@ -19,6 +20,7 @@ export interface Scenario {
   readonly secureWorld: SecureWorldSettings;
   readonly applications: ReadonlyMap<string, ScenarioApplication>;
   readonly services: ReadonlyMap<ServiceName, ScenarioService>;
+  readonly emmc: ScenarioEmmc | undefined;
   readonly clients: ReadonlyMap<string, ScenarioClient>;
   readonly faults: ScenarioFaults;
 }
@@ -30,9 +32,31 @@ export interface SecureWorldSettings {
   readonly announced: number;
   /** How OP-TEE is reached. Over FF-A nothing is announced. */
   readonly abi: 'smc' | 'ffa';
+  /** What secure world's drivers do in a bottom half. */
+  readonly bottomHalf: readonly BottomHalfStep[];
 }
 
-export interface ScenarioApplication {
+export type BottomHalfStep = Extract<ApplicationStep, { readonly step: 'compute' | 'notify' }>;
+
+export type ScenarioApplication = ModelledApplication | ShippedApplication;
+
+/** Applications that come with the simulated world, by the names that scenarios use for them. */
+export const SHIPPED_APPLICATIONS = ['storage', 'rpmb-storage', 'counter', 'scmi'] as const;
+
+/** One of them, as it is. */
+export interface ShippedApplication {
+  readonly name: string;
+  readonly kind: 'shipped';
+  readonly use: (typeof SHIPPED_APPLICATIONS)[number];
+  /** Milliseconds that each of its commands keeps its thread busy before it does its work. */
+  readonly compute: number;
+  /** What an SCMI service controls. */
+  readonly clocks: readonly string[];
+  readonly regulators: readonly string[];
+}
+
+/** An application whose commands the scenario describes. */
+export interface ModelledApplication {
   readonly name: string;
   readonly kind: 'user' | 'pseudo';
   /** TA_FLAG_CONCURRENT of a pseudo-TA: its sessions execute at the same time. */
@@ -48,7 +72,11 @@ export type ApplicationStep =
   /** TEE_Wait: the thread context stays taken, the processor is in the normal world. */
   | { readonly step: 'wait'; readonly time: Duration }
   /** An RPC that a service of the scenario answers. */
-  | { readonly step: 'rpc'; readonly service: ServiceName };
+  | { readonly step: 'rpc'; readonly service: ServiceName }
+  /** Sleeps until somebody sends this notification value, 1..63, or that many milliseconds; 0: for ever. */
+  | { readonly step: 'await'; readonly notification: number; readonly timeout: number }
+  /** Sends a notification value, by an RPC. */
+  | { readonly step: 'notify'; readonly notification: number };
 
 /** RPC commands that a scenario can have answered, by the names that it uses for them. */
 export const SERVICES = {
@@ -72,15 +100,34 @@ export type ServiceStep =
   /** The request is never answered. */
   | { readonly step: 'never' };
 
+/** An emulated eMMC card with an RPMB partition, in a host that switches it on for each access. */
+export interface ScenarioEmmc {
+  /** Who carries its frames. */
+  readonly rpmb: 'kernel' | 'supplicant';
+  /** Milliseconds that an access takes. */
+  readonly access: number;
+  /** The clocks and regulators that it needs, in the order in which they are switched on. */
+  readonly needs: readonly string[];
+  /** The passive client that asks for them; nobody where nothing is needed. */
+  readonly agent: string | undefined;
+}
+
 export interface ScenarioClient {
   readonly name: string;
   /** Inside the kernel; else in user space. */
   readonly kernel: boolean;
   /** Its sessions ask to be system sessions. */
   readonly system: boolean;
-  readonly application: string;
-  /** It makes calls only for services, one after the other. */
+  /** None for one that stands for a device of secure world: it makes no calls. */
+  readonly application: string | undefined;
+  /** It opens its session at the start of each round and closes it at the end, as a command-line tool does. */
+  readonly sessionEachRound: boolean;
+  /** Bytes of shared memory that it passes with every call; 0: none. */
+  readonly sharedMemory: number;
+  /** It makes calls only for services and devices, one after the other. */
   readonly passive: boolean;
+  /** How messages of an SCMI agent travel. */
+  readonly transport: 'msg' | 'smt';
   /** That many such clients, each with a context and a session of its own. */
   readonly count: number;
   /** Threads of each client that use its session side by side. */
@@ -98,7 +145,9 @@ export interface ScenarioClient {
 
 export type ClientStep =
   | { readonly step: 'invoke'; readonly command: string }
-  | { readonly step: 'wait'; readonly time: Duration };
+  | { readonly step: 'wait'; readonly time: Duration }
+  /** An interrupt handler of secure world notifies this value, by its interrupt; 0 asks for bottom half processing. */
+  | { readonly step: 'notify'; readonly notification: number };
 
 export interface ScenarioFaults {
   /** The nth RPC (from 1) of this kind is never answered. */
@@ -107,6 +156,14 @@ export interface ScenarioFaults {
   readonly panics: readonly { readonly application: string; readonly command: string; readonly nth: number }[];
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
+  /** It leaves, and another comes; milliseconds from the start. */
+  readonly supplicantLeaves: { readonly at: number; readonly back: number | undefined } | undefined;
+  /** What becomes of the answer to the nth request (from 1) of a service. */
+  readonly answers: readonly { readonly rpc: ServiceName; readonly nth: number; readonly fault: AnswerFault }[];
+  /** Clients that die: their labels, and when. */
+  readonly deaths: readonly { readonly client: string; readonly at: number }[];
+  /** When a thread context of secure world goes lost. */
+  readonly lostThreads: readonly number[];
   /** An interrupt for the normal world takes computing threads out every so many milliseconds. */
   readonly interruptPeriod: number | undefined;
 }

@@ -7,6 +7,10 @@ import { ScmiBase, ScmiClocks, ScmiResets, ScmiVoltages } from './scmi-protocols
 export type ScmiProtocolName = keyof typeof ScmiProtocol;
 
 export interface ScmiAgentOptions {
+  /** What traces and reports call the agent. */
+  readonly label?: string;
+  /** False: asks for no system sessions, as Linux's transport did before 6.8. */
+  readonly system?: boolean;
   /** How messages travel; `msg` when left out. */
   readonly transport?: ScmiTransport;
   /** The id of the channel for each protocol; 0 where nothing is said. Protocols with one id share a channel. */
@@ -21,8 +25,8 @@ export interface ScmiAgentOptions {
 export class ScmiAgent implements AsyncDisposable {
   private constructor(
     private readonly context: KernelContext,
-    /** By channel id. */
-    private readonly channels: ReadonlyMap<number, ScmiChannel>,
+    /** By id; each says whether a thread is kept for its messages. */
+    readonly channels: ReadonlyMap<number, { readonly system: boolean }>,
     readonly base: ScmiBase,
     readonly clocks: ScmiClocks,
     readonly voltages: ScmiVoltages,
@@ -35,13 +39,19 @@ export class ScmiAgent implements AsyncDisposable {
   }
 
   /** @throws TeecError ITEM_NOT_FOUND when OP-TEE has no SCMI service; what it answers when it lacks a channel. */
-  static async open(tee: Tee, { transport = 'msg', channels = {} }: ScmiAgentOptions = {}): Promise<ScmiAgent> {
-    const context = tee.openKernelContext({ label: 'scmi agent' });
+  static async open(tee: Tee, options: ScmiAgentOptions = {}): Promise<ScmiAgent> {
+    const { label = 'scmi agent', ...rest } = options;
+    return ScmiAgent.openOn(tee.openKernelContext({ label }), rest);
+  }
+
+  /** The same with a context of the caller's, which goes with the agent, or with its failure. */
+  static async openOn(context: KernelContext, options: Omit<ScmiAgentOptions, 'label'> = {}): Promise<ScmiAgent> {
+    const { system = true, transport = 'msg', channels = {} } = options;
     try {
       const opened = new Map<number, ScmiChannel>();
       const channelFor = async (protocol: ScmiProtocolName) => {
         const id = channels[protocol] ?? 0;
-        const channel = opened.get(id) ?? (await ScmiChannel.open(context, id, transport));
+        const channel = opened.get(id) ?? (await ScmiChannel.open(context, id, transport, system));
         opened.set(id, channel);
         return channel;
       };

@@ -52,14 +52,20 @@ export class ScmiChannel {
   /**
    * Open a channel.
    * @param id the channel's id; 0 where there is only one.
+   * @param wantSystem ask for a system session.
    * @throws TeecError when there is no SCMI service or no such channel; ScmiError NOT_SUPPORTED when the service does not
    *   have the transport.
    */
-  static async open(context: KernelContext, id: number, transport: ScmiTransport): Promise<ScmiChannel> {
+  static async open(
+    context: KernelContext,
+    id: number,
+    transport: ScmiTransport,
+    wantSystem: boolean,
+  ): Promise<ScmiChannel> {
     const session = await context.openSession(scmiPtaUuid);
     try {
       // Best effort, as in Linux: without it the channel works, at the risk of the deadlock.
-      const system = session.systemSession();
+      const system = wantSystem && session.systemSession();
       const wanted = transport === 'msg' ? ScmiPtaCapability.msg : ScmiPtaCapability.smt;
       const [capabilities] = await session.invoke(ScmiPtaCommand.capabilities, [value.output()]);
       if ((capabilities.a & wanted) === 0)

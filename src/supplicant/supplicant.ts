@@ -11,6 +11,9 @@ import { TeecError } from '../tee/teec-error.js';
  */
 export type SupplicantService = (params: readonly TeeParam[]) => number | Promise<number>;
 
+/** The driver's side of a supplicant: Linux's `/dev/teepriv0`. */
+export type SupplicantDevice = Pick<SupplicantQueue, 'attach' | 'detach' | 'receive' | 'send'>;
+
 export interface SupplicantOptions {
   /** By `RpcCommand`. What is not here is answered with NOT_SUPPORTED. */
   readonly services: ReadonlyMap<number, SupplicantService>;
@@ -32,10 +35,10 @@ export class Supplicant implements Disposable, AsyncDisposable {
 
   /** Takes the supplicant's place at once. @throws TeecError BUSY when another has it. */
   constructor(
-    private readonly queue: SupplicantQueue,
+    private readonly device: SupplicantDevice,
     private readonly options: SupplicantOptions,
   ) {
-    queue.attach();
+    device.attach();
     this.loop = this.run();
   }
 
@@ -43,7 +46,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
   [Symbol.dispose](): void {
     if (this.left) return;
     this.left = true;
-    this.queue.detach();
+    this.device.detach();
     this.freeWhenIdle();
   }
 
@@ -64,7 +67,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
 
   private async run(): Promise<void> {
     for (;;) {
-      const request = await this.queue.receive();
+      const request = await this.device.receive();
       if (request === undefined) return;
       const served: Promise<void> = this.serve(request).finally(() => {
         this.serving.delete(served);
@@ -89,7 +92,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
       result = error instanceof TeecError ? error.code : TeeResult.ERROR_GENERIC;
     }
     // It may have been answered for us meanwhile; then this only says that we are through with it.
-    this.queue.send(request.id, result);
+    this.device.send(request.id, result);
   }
 
   private result(request: SupplicantRequest): number | Promise<number> {

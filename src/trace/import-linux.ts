@@ -19,6 +19,8 @@ const refusalsTold = 20;
 // report; a thread group `(  123)` may follow the task, the flags may be missing.
 const linePattern =
   /^\s*(?<task>.+?)-(?<pid>\d+)\s+(?:\(\s*[-\d]+\)\s+)?\[\d+\]\s+(?:\S+\s+)?(?<seconds>\d+)\.(?<fraction>\d+):\s+optee_invoke_fn_(?<which>begin|end):\s+(?<rest>.*)$/;
+/** `CPU:1 [LOST 12 EVENTS]` in the kernel's file, `CPU:1 [12 EVENTS DROPPED]` from trace-cmd; the number may be missing. */
+const gapPattern = /^CPU:\d+ \[(?:LOST )?(?<lost>\d+ )?EVENTS(?: DROPPED)?\]/;
 const registersPattern = /\((?<list>[0-9a-fx, ]+)\)\s*$/;
 
 interface OpenCall {
@@ -48,6 +50,11 @@ export function importLinuxTrace(lines: Iterable<string>, into: TraceRecorder): 
   };
   for (const line of lines) {
     lineNumber++;
+    const gap = gapPattern.exec(line);
+    if (gap !== null) {
+      refuse(`the kernel lost ${gap.groups?.lost ?? ''}events here: its buffer was full`);
+      continue;
+    }
     if (!line.includes('optee_invoke_fn_')) continue;
     const match = linePattern.exec(line)?.groups;
     const list = match && registersPattern.exec(match.rest ?? '')?.groups?.list;

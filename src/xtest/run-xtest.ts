@@ -28,6 +28,8 @@ export interface XtestRun {
   readonly exitCode: number;
   /** With the boot of OP-TEE. */
   readonly milliseconds: number;
+  /** From the start of xtest to its end. */
+  readonly suiteMilliseconds: number;
 }
 
 /**
@@ -52,18 +54,21 @@ export async function runXtest(options: RunXtestOptions = {}, root: Arm64Root = 
     ['-l', '0', ...(options.cases ?? [])],
     server.path,
   );
+  const begun = performance.now();
   const exitCode = await runClient(command, ({ stdout }) => {
     if (stdout === null) throw new Error('no pipe from xtest');
     createInterface({ input: stdout }).on('line', (line) => {
       options.onLine?.(line);
-      const ended = output.line(line, performance.now());
-      if (ended !== undefined) options.onCase?.(ended);
+      const ofCase = output.line(line, performance.now());
+      if (ofCase !== undefined) options.onCase?.(ofCase);
     });
   });
+  const ended = performance.now();
   return {
     ok: exitCode === 0 && output.cases.length > 0 && output.cases.every(({ ok }) => ok),
     output,
     exitCode,
-    milliseconds: performance.now() - started,
+    milliseconds: ended - started,
+    suiteMilliseconds: ended - begun,
   };
 }

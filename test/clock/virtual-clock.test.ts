@@ -85,3 +85,20 @@ test('a run stops when it is told to, with actors still held', async () => {
   expect(await clock.run({ schedule, until: () => schedule.held.length > 0 })).toBe('stopped');
   expect(schedule.held).toMatchObject([{ actor: 'actor', step: 'step' }]);
 });
+
+test('all that is due at one moment happens before anyone held goes on', async () => {
+  const clock = new VirtualClock();
+  const log: string[] = [];
+  const schedule = new ControlledSchedule((held) => {
+    log.push(held.map(({ actor }) => actor).join());
+    return held.length - 1;
+  });
+  for (const name of ['a', 'b'])
+    clock.setTimer(1, () => {
+      log.push(`${name} due`);
+      void schedule.point(name, 'step');
+    });
+  clock.setTimer(2, () => log.push('later'));
+  await clock.run({ schedule });
+  expect(log).toEqual(['a due', 'b due', 'a,b', 'a', 'later']);
+});

@@ -12,6 +12,19 @@ clients:
   channel: { kernel: true, system: true, passive: true, application: pta }
 `;
 
+const pieces = `title: pieces
+applications:
+  vault: { use: rpmb-storage }
+  scmi: { use: scmi, clocks: [clk], regulators: [vcc] }
+services:
+  rpmb: { steps: [] }
+  fs: { steps: [] }
+emmc: { rpmb: kernel, needs: [vcc], agent: agent }
+clients:
+  one: { application: vault, steps: [{ invoke: write }] }
+  agent: { application: scmi, kernel: true, passive: true, transport: smt }
+`;
+
 function problems(text: string): string[] {
   try {
     parseScenario(text, 'f.yaml');
@@ -193,6 +206,102 @@ describe('a scenario file', () => {
   ])('with %j as %j says where, which field, and what is allowed', (part, by, ...expected) => {
     expect(good).toContain(part);
     const found = problems(good.replace(part, by));
+    for (const problem of expected) expect(found).toContainEqual(expect.stringContaining(problem));
+    for (const line of found) expect(line).toMatch(/^f\.yaml:\d+:\d+: /);
+  });
+
+  it.each<[string, string, ...string[]]>([
+    ['use: rpmb-storage', 'use: emmc', 'applications.vault.use: it takes one of storage, rpmb-storage, counter, scmi'],
+    [
+      'use: rpmb-storage',
+      'use: rpmb-storage, kind: user',
+      'vault.kind: rpmb-storage is used as it is and takes no kind',
+    ],
+    [
+      'use: rpmb-storage',
+      'use: rpmb-storage, commands: {}',
+      'vault.commands: rpmb-storage is used as it is and takes no',
+    ],
+    ['use: rpmb-storage', 'use: rpmb-storage, clocks: [clk]', 'applications.vault.clocks: only scmi takes clocks'],
+    ['use: rpmb-storage', 'use: rpmb-storage, compute: 1ms..2ms', 'applications.vault.compute: it takes a time with'],
+    [
+      'use: rpmb-storage',
+      'kind: user',
+      'applications.vault.commands: is missing; it takes a mapping from the names of',
+    ],
+    ['use: rpmb-storage', '', 'applications.vault: an application has a kind (user or pseudo) and commands, or use'],
+    [
+      'use: rpmb-storage',
+      'kind: user, compute: 1ms, commands: { write: [] }',
+      'applications.vault.compute: only an application with use takes compute',
+    ],
+    [
+      'use: rpmb-storage',
+      'use: scmi, clocks: [a]',
+      'applications.scmi.use: vault uses scmi already; secure world has one',
+    ],
+    ['clocks: [clk]', 'clocks: [clk, Vcc]', 'scmi.clocks[1]: it takes a name: lower-case letters, digits and hyphens'],
+    ['clocks: [clk]', 'clocks: [abcdefghijklmnop]', 'applications.scmi.clocks[0]: it takes a name: lower-case letters'],
+    ['clocks: [clk]', 'clocks: [clk, vcc]', 'applications.scmi.regulators[0]: there is a vcc already'],
+    ['clocks: [clk]', 'clocks: [clk, clk]', 'applications.scmi.clocks[1]: there is a clk already'],
+    ['clocks: [clk], regulators: [vcc]', '', 'applications.scmi: an SCMI service has clocks, or regulators, or both'],
+    ['rpmb: kernel', 'rpmb: user', 'emmc.rpmb: it takes one of kernel, supplicant'],
+    ['rpmb: kernel, ', '', 'emmc.rpmb: is missing; it takes one of kernel, supplicant'],
+    [
+      'needs: [vcc]',
+      'needs: [vcc, vdd]',
+      'emmc.needs[1]: there is no clock or regulator vdd behind agent; it has vcc, clk',
+    ],
+    ['needs: [vcc]', 'needs: [vcc, clk, vcc]', 'emmc.needs[2]: vcc is named twice'],
+    [', agent: agent', '', 'emmc.needs: who switches these on? add agent, a passive client of an SCMI service'],
+    ['agent: agent', 'agent: one', 'emmc.agent: one is no passive client of an SCMI service'],
+    ['agent: agent', 'agent: two', 'emmc.agent: two is no passive client of an SCMI service'],
+    ['emmc: {', 'emcm: {', 'emcm: no such field'],
+    [
+      'emmc: { rpmb: kernel, needs: [vcc], agent: agent }\n',
+      '',
+      'applications.vault.use: rpmb-storage needs a card: add emmc, such as { rpmb: kernel }',
+    ],
+    [
+      'kernel: true, passive',
+      'passive',
+      'clients.agent.application: an SCMI agent is inside the kernel: add kernel: true',
+    ],
+    [
+      'application: vault',
+      'application: vault, transport: smt',
+      'one.transport: only a client of an SCMI service has a',
+    ],
+    ['transport: smt', 'transport: mailbox', 'clients.agent.transport: it takes one of msg, smt'],
+    [
+      'invoke: write',
+      'invoke: erase',
+      'one.steps[0].invoke: application vault has no command erase; it has write, read',
+    ],
+    [
+      'rpmb: kernel',
+      'rpmb: supplicant',
+      'emmc.rpmb: the supplicant carries frames to the card, but services.rpmb answers in its place',
+    ],
+    [
+      'use: rpmb-storage',
+      'use: storage',
+      "vault.use: storage needs the supplicant's own files, but services.fs answers",
+    ],
+    [
+      'title: pieces',
+      'title: pieces\nfaults: { panics: [{ application: scmi, command: clk-on, nth: 1 }] }',
+      'faults.panics[0]: the commands of an SCMI service are messages, which do not panic',
+    ],
+    [
+      'steps: [{ invoke: write }]',
+      'repeat: forever, steps: [{ invoke: write }]',
+      'clients.one.repeat: these steps may take no time at all, for ever',
+    ],
+  ])('that uses pieces as they are, with %j as %j, says what is wrong with them', (part, by, ...expected) => {
+    expect(problems(pieces)).toEqual([]);
+    expect(pieces).toContain(part);
+    const found = problems(pieces.replace(part, by));
     for (const problem of expected) expect(found).toContainEqual(expect.stringContaining(problem));
     for (const line of found) expect(line).toMatch(/^f\.yaml:\d+:\d+: /);
   });

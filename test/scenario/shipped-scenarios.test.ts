@@ -14,15 +14,20 @@ const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'rpmb-scmi-deadlock.yaml': ['deadlock', 'finished', 'finished', 'finished'],
   'rpmb-scmi-no-system-session.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
   'ffa-scmi-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'finished'],
+  'async-notifications.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'bottom-half-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
   'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
   'exhaustion-64-clients.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'supplicant-life.yaml': ['finished', 'finished', 'finished', 'finished'],
+  'client-death.yaml': ['finished', 'finished', 'finished', 'finished'],
 };
 
 describe('the scenarios of the package', () => {
   it('are all listed here', () => {
-    expect(readdirSync(folder).sort()).toEqual(Object.keys(outcomes).sort());
+    const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+    expect(files.sort()).toEqual(Object.keys(outcomes).sort());
   });
 
   it.each(
@@ -43,14 +48,25 @@ describe('the explanations', () => {
 
   it('name the circle: which calls hold which threads, what their RPCs wait for, and who sleeps why', async () => {
     const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.7');
-    expect(text).toMatch(/^Call (\d+) \(scmi-voltage, voltage\) sleeps for want of a thread, and .* all 3 threads/);
-    const needed = /^Call (\d+)/.exec(text)?.[1];
-    expect(text).toContain(`its RPMB RPC needs call ${needed} (scmi-voltage, voltage)`);
+    const message = '\\(scmi, (?:vmmc|emmc-clock)-(?:on|off) by PROCESS_MSG_CHANNEL\\)';
+    const needed = new RegExp(`^Call (\\d+) ${message} sleeps for want of a thread, and .* all 3 threads`).exec(
+      text,
+    )?.[1];
     for (const thread of [0, 1, 2])
       expect(text).toMatch(new RegExp(`thread ${thread}: call \\d+ \\(storage \\d, write\\)`));
-    expect(text.match(/its RPMB RPC waits its turn behind call \d+/g)).toHaveLength(2);
+    const holder = new RegExp(
+      `call (\\d+) \\(storage \\d, write\\): its RPMB_FRAMES RPC: the eMMC needs call ${needed} ${message}`,
+    );
+    const [, held] = holder.exec(text) ?? [];
+    expect(text.match(new RegExp(`asleep in OP-TEE behind call ${held} \\(NOTIFICATION RPC\\)`, 'g'))).toHaveLength(2);
     expect(text).toMatch(/queue: .* when secure world answered ETHREAD_LIMIT/);
-    expect(text).toContain('no system sessions: no thread is kept for scmi-voltage and scmi-clock');
+    expect(text).toContain('no system sessions: no thread is kept for scmi.');
+  });
+
+  it('name what carries the chain over FF-A: the supplicant, and SCMI in shared memory', async () => {
+    const text = await explained('ffa-scmi-deadlock.yaml', 'linux-6.8');
+    expect(text).toMatch(/its RPMB RPC: the eMMC needs call \d+ \(scmi, .* by PROCESS_SMT_CHANNEL_MESSAGE\)/);
+    expect(text).toContain('2 of 2 system sessions refused');
   });
 
   it('say how a reservation kept others from the deadlock', async () => {
@@ -64,6 +80,15 @@ describe('the explanations', () => {
     expect(text).toContain('Nobody asked for a system session');
     expect(text).toContain('no thread is left to claim (free_thread_count 0, sys_thread_req_count 0)');
   });
+
+  it.each(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'] as const)(
+    'name the bottom half that finds no thread, under %s',
+    async (queue) => {
+      const text = await explained('bottom-half-deadlock.yaml', queue);
+      const [, bottomHalf] = /^Call (\d+) \(kernel, bottom-half\) sleeps for want of a thread/.exec(text) ?? [];
+      expect(text).toContain(`waits for notification 7, which call ${bottomHalf} would send`);
+    },
+  );
 
   it('name a swallowed wake-up', async () => {
     const text = await explained('thread-starvation.yaml', 'linux-6.8');
@@ -81,6 +106,42 @@ describe('the explanations', () => {
 
   it('count who overtook', async () => {
     expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} that came later were let in/);
+  });
+});
+
+describe('the scenarios of faults', () => {
+  const run = async (name: string) => {
+    const { runs } = await runScenario(shipped(name), { queues: ['hand-off'] });
+    const [first] = runs;
+    if (first === undefined) throw new Error('no run');
+    return first;
+  };
+
+  it('let only those fail whose request the supplicant had in its hands, and the kernel, which does not wait', async () => {
+    const { explanation, clients, duration } = await run('supplicant-life.yaml');
+    expect(explanation).toContain('The supplicant left at 40 ms and came back at 140 ms.');
+    expect(explanation.filter((sentence) => sentence.includes('failed'))).toEqual([
+      expect.stringMatching(/^[12] calls? of tool failed with TEEC_ERROR_COMMUNICATION\.$/),
+      '1 call of daemon failed with TEEC_ERROR_COMMUNICATION.',
+    ]);
+    const [tool] = clients;
+    expect(tool).toMatchObject({ calls: 30, unanswered: 0 });
+    expect(duration).toBeLessThan(400);
+  });
+
+  it('give a TA back with the dead client that it worked for: when it returns, or its request is withdrawn', async () => {
+    const { explanation, clients } = await run('client-death.yaml');
+    expect(explanation).toContain('signer died at 100 ms; what it had was given back 200 ms later.');
+    // The tool that waits for the same lock may have it first, for its millisecond.
+    expect(explanation).toContainEqual(
+      expect.stringMatching(/^fetcher died at 700 ms; what it had was given back (at once|1 ms later)\.$/),
+    );
+    expect(explanation).toContain('6 calls of vault-tool failed with TEEC_ERROR_BUSY.');
+    const [, , vault, proxy] = clients;
+    expect([vault?.calls, vault?.failed]).toEqual([14, 6]);
+    // Until the fetcher died; from then on it is free.
+    expect(proxy?.failed).toBeLessThan(5);
+    expect((proxy?.calls ?? 0) + (proxy?.failed ?? 0)).toBe(10);
   });
 });
 

@@ -1,41 +1,78 @@
-import type { HeldActor, Pick } from '../../clock/controlled-schedule.js';
+import type { Choose, HeldActor, Pick } from '../../clock/controlled-schedule.js';
 import { seededRandom } from '../../clock/random.js';
 
-/** One decision of a run: who went, of how many. */
+/** One decision of a run: who went, of how many; or what happened to whom, of how many things that could. */
 export interface Decision extends HeldActor {
-  /** Which of them, in the order in which they came to their points; 0: whoever came first. */
+  /**
+   * Which of them: of actors in the order in which they came to their points, 0 being whoever came first; of things that
+   * could happen, 0 being the usual course.
+   */
   readonly index: number;
   readonly of: number;
+  /** What was decided: the order, or an event such as a fault, whose words are in `step`. */
+  readonly kind: 'order' | 'event';
+}
+
+/** Who makes the decisions of a run. Both answers are indices; what is out of range is the last. */
+export interface Decider {
+  order(held: readonly HeldActor[], decision: number): number;
+  event(options: readonly string[], decision: number): number;
 }
 
 /**
- * A run as the list of its decisions. Only points at which more than one could go are decisions; after the end of the
- * list whoever came first goes.
+ * A run as the list of its decisions. Only points at which more than one could go, and events that could happen, are
+ * decisions; after the end of the list whoever came first goes, and nothing unusual happens.
  */
 export class DecisionRecorder {
   readonly made: Decision[] = [];
 
-  /** @param choose which of them goes: an index; out of range is the last. */
-  constructor(private readonly choose: (held: readonly HeldActor[], decision: number) => number) {}
+  constructor(private readonly decider: Decider) {}
 
   readonly pick: Pick = (held) => {
     if (held.length === 1) return 0;
-    const index = Math.min(this.choose(held, this.made.length), held.length - 1);
+    const index = Math.min(this.decider.order(held, this.made.length), held.length - 1);
     const { actor, step } = held[index] ?? { actor: '', step: '' };
-    this.made.push({ actor, step, index, of: held.length });
+    this.made.push({ actor, step, index, of: held.length, kind: 'order' });
+    return index;
+  };
+
+  readonly choose: Choose = (actor, options) => {
+    if (options.length === 1) return 0;
+    const index = Math.min(this.decider.event(options, this.made.length), options.length - 1);
+    this.made.push({ actor, step: options[index] ?? '', index, of: options.length, kind: 'event' });
     return index;
   };
 }
 
 /** Follows a list. */
 export function followed(decisions: readonly number[]): DecisionRecorder {
-  return new DecisionRecorder((_, decision) => decisions[decision] ?? 0);
+  const listed = (_: unknown, decision: number) => decisions[decision] ?? 0;
+  return new DecisionRecorder({ order: listed, event: listed });
+}
+
+/** What runs by lot need to know of the runs before them. */
+export interface RunLengths {
+  /** The most decisions that a run had. */
+  readonly decisions: number;
+  /** Of those, events that could have happened. */
+  readonly events: number;
+}
+
+/**
+ * Events by lot: about `faults` of those that could happen in a run do, so that they strike anywhere in it.
+ * @param faults the most that happen in one run.
+ */
+function eventsByLot(random: () => number, faults: number, { events }: RunLengths): Decider['event'] {
+  return (options) => (random() * events < faults ? 1 + Math.floor(random() * (options.length - 1)) : 0);
 }
 
 /** Every decision by lot. */
-export function randomWalk(seed: number): DecisionRecorder {
+export function randomWalk(seed: number, lengths: RunLengths, faults = 1): DecisionRecorder {
   const random = seededRandom(seed);
-  return new DecisionRecorder((held) => Math.floor(random() * held.length));
+  return new DecisionRecorder({
+    order: (held) => Math.floor(random() * held.length),
+    event: eventsByLot(random, faults, lengths),
+  });
 }
 
 /**
@@ -43,11 +80,10 @@ export function randomWalk(seed: number): DecisionRecorder {
  * falls behind all others. A defect that needs d orderings of n steps of k actors is hit with a probability of at least
  * 1 / (k * n^(d-1)) a run (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding bugs").
  * @param orderings d.
- * @param decisions n, as the runs so far suggest.
  */
-export function priorityWalk(seed: number, orderings: number, decisions: number): DecisionRecorder {
+export function priorityWalk(seed: number, orderings: number, lengths: RunLengths, faults = 1): DecisionRecorder {
   const random = seededRandom(seed);
-  const changes = new Set(Array.from({ length: orderings - 1 }, () => Math.floor(random() * decisions)));
+  const changes = new Set(Array.from({ length: orderings - 1 }, () => Math.floor(random() * lengths.decisions)));
   const priorities = new Map<string, number>();
   let lowest = 0;
   const priority = (actor: string) => {
@@ -61,10 +97,13 @@ export function priorityWalk(seed: number, orderings: number, decisions: number)
     const ranks = held.map(({ actor }) => priority(actor));
     return ranks.indexOf(Math.max(...ranks));
   };
-  return new DecisionRecorder((held, decision) => {
-    const first = highest(held);
-    if (!changes.has(decision)) return first;
-    priorities.set(held[first]?.actor ?? '', --lowest);
-    return highest(held);
+  return new DecisionRecorder({
+    order: (held, decision) => {
+      const first = highest(held);
+      if (!changes.has(decision)) return first;
+      priorities.set(held[first]?.actor ?? '', --lowest);
+      return highest(held);
+    },
+    event: eventsByLot(random, faults, lengths),
   });
 }

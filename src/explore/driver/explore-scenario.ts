@@ -1,8 +1,16 @@
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import { ScenarioRun } from '../../scenario/scenario-run.js';
-import { type Decision, type DecisionRecorder, followed, priorityWalk, randomWalk } from './decisions.js';
-import { RUN_PROPERTY_NAMES, RunChecks, type RunProperty } from './run-checks.js';
+import {
+  type Decision,
+  type DecisionRecorder,
+  followed,
+  priorityWalk,
+  type RunLengths,
+  randomWalk,
+} from './decisions.js';
+import type { FaultSettings } from './fault-choices.js';
+import { judgeRun, noFaults } from './judge-run.js';
+import { RUN_PROPERTY_NAMES, type RunProperty } from './run-checks.js';
 
 /** In which order runs are tried. */
 export type Strategy =
@@ -20,6 +28,8 @@ export interface ExploreScenarioOptions {
   readonly maxDeviations?: number;
   /** For `priorities`: how many orderings a defect needs. */
   readonly orderings?: number;
+  /** Which faults may strike; none when left out. */
+  readonly faults?: FaultSettings;
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
 }
@@ -54,44 +64,8 @@ export interface ScenarioExploration {
   readonly properties: Readonly<Record<RunProperty, RunPropertyResult>>;
 }
 
-/** What came of one run. */
-export interface JudgedRun {
-  readonly decisions: readonly Decision[];
-  readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
-}
-
 /** Runs tried to make a counterexample smaller. */
 const MAX_SHRINKING_RUNS = 400;
-
-/** Makes one run of the scenario and looks at everything that is promised. */
-export async function judgeRun(
-  scenario: Scenario,
-  queue: DisciplineName,
-  seed: number,
-  recorder: DecisionRecorder,
-): Promise<JudgedRun> {
-  const run = new ScenarioRun(scenario, queue, seed, recorder.pick);
-  const checks = new RunChecks(() => run.queueState);
-  run.trace.listen(checks.listen);
-  const broken = new Map<RunProperty, readonly string[]>();
-  const opened = await run.until(run.open());
-  if (opened === 'stopped') run.begin();
-  const result =
-    opened === 'stopped' ? run.result(true, await run.until(run.clients.work())) : run.result(false, opened);
-  // Whoever is stuck keeps what it has.
-  if (result.outcome === 'finished') {
-    const { sessions, sharedMemoryObjects, sharedMemoryBytes } = await run.close();
-    if (sessions + sharedMemoryObjects + sharedMemoryBytes > 0) {
-      const left = `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`;
-      checks.break('everythingReturned', left);
-    }
-    checks.atEnd();
-  } else {
-    broken.set('finished', [result.outcome, ...result.explanation]);
-  }
-  for (const [name, what] of checks.broken) broken.set(name, [what]);
-  return { decisions: recorder.made, broken };
-}
 
 /**
  * Runs the whole driver on a scenario again and again, in virtual time, with another order each time. A run is its
@@ -102,7 +76,7 @@ export async function exploreScenario(
   scenario: Scenario,
   options: ExploreScenarioOptions,
 ): Promise<ScenarioExploration> {
-  const { queue, strategy, seed, maxRuns, maxSeconds = Number.POSITIVE_INFINITY, signal, progress } = options;
+  const { queue, strategy, seed, maxRuns, maxSeconds = Number.POSITIVE_INFINITY, faults, signal, progress } = options;
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const found = new Map<RunProperty, readonly number[]>();
@@ -113,7 +87,7 @@ export async function exploreScenario(
     if (runs >= maxRuns || seconds() >= maxSeconds || signal?.aborted) break;
     const recorder = source.next();
     if (recorder === undefined) break;
-    const { decisions, broken } = await judgeRun(scenario, queue, seed, recorder);
+    const { decisions, broken } = await judgeRun(scenario, queue, seed, recorder, faults);
     runs++;
     source.learn(decisions);
     for (const name of broken.keys())
@@ -200,37 +174,43 @@ class ByLot implements RunSource {
   readonly waiting = 0;
   readonly exhausted = false;
   private runs = 0;
-  private longest = 16;
+  private lengths: RunLengths = { decisions: 16, events: 16 };
 
   constructor(private readonly options: ExploreScenarioOptions) {}
 
   next(): DecisionRecorder {
-    const { strategy, seed, orderings = 3 } = this.options;
+    const { strategy, seed, orderings = 3, faults: { most } = noFaults } = this.options;
     const lot = (Math.imul(seed, 0x9e37_79b1) + this.runs++) >>> 0;
-    return strategy === 'random' ? randomWalk(lot) : priorityWalk(lot, orderings, this.longest);
+    return strategy === 'random'
+      ? randomWalk(lot, this.lengths, most)
+      : priorityWalk(lot, orderings, this.lengths, most);
   }
 
   learn(decisions: readonly Decision[]): void {
-    this.longest = Math.max(this.longest, decisions.length);
+    const events = decisions.filter(({ kind }) => kind === 'event').length;
+    this.lengths = {
+      decisions: Math.max(this.lengths.decisions, decisions.length),
+      events: Math.max(this.lengths.events, events),
+    };
   }
 }
 
 /** The same breach with as few deviations as can be found by taking them back one at a time. */
 async function shrunk(
   scenario: Scenario,
-  { queue, seed }: ExploreScenarioOptions,
+  { queue, seed, faults }: ExploreScenarioOptions,
   name: RunProperty,
   decisions: readonly number[],
 ): Promise<RunPropertyResult> {
   let best = [...decisions];
-  let judged = await judgeRun(scenario, queue, seed, followed(best));
+  let judged = await judgeRun(scenario, queue, seed, followed(best), faults);
   let runs = 0;
   for (let again = true; again; ) {
     again = false;
     for (let at = best.length - 1; at >= 0 && runs < MAX_SHRINKING_RUNS; at--) {
       if (best[at] === 0) continue;
       const tried = best.with(at, 0);
-      const outcome = await judgeRun(scenario, queue, seed, followed(tried));
+      const outcome = await judgeRun(scenario, queue, seed, followed(tried), faults);
       runs++;
       if (!outcome.broken.has(name)) continue;
       best = outcome.decisions.map(({ index }) => index);

@@ -60,6 +60,11 @@ export type WaiterPhase =
 export interface CallQueue {
   readonly discipline: DisciplineName;
   /**
+   * ETHREAD_LIMIT is told to the queue in a section of its own: others may go between the answer and it. Linux's
+   * callers only go to sleep, which needs no lock.
+   */
+  readonly thinksOnThreadLimit: boolean;
+  /**
    * Told of a completion for a caller that is not asleep, who then finds `completed` set. Linux's queues give such also to
    * callers inside secure world.
    */

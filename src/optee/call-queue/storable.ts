@@ -13,11 +13,6 @@ export interface StorableCallQueue extends CallQueue {
   /** Returned calls, where the discipline counts them. */
   exits: number;
   /**
-   * ETHREAD_LIMIT is told to the queue in a section of its own: others may go between the answer and it. Linux's
-   * callers only go to sleep, which needs no lock.
-   */
-  readonly thinksOnThreadLimit: boolean;
-  /**
    * `leave` in two halves, where a completion given in the first can be consumed before the second (which Linux's lock
    * does not prevent: `wait_for_completion()` needs none).
    * @returns whether there is a second half.

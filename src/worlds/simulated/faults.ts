@@ -51,9 +51,11 @@ export interface Faults {
   smcReturn?(registers: SmcRegisters, call: SmcRegisters): SmcRegisters | undefined;
   /** A message arrives, live, before secure world reads anything of it but its length. */
   message?(message: MsgArg): void;
-  /** A message was answered, live, before the call returns. */
-  answer?(message: MsgArg): void;
+  /** A message was answered, live, before the call returns; `thread` is the context that it ran in. */
+  answer?(message: MsgArg, thread: number): void;
   rpc?(request: RpcRequest): RpcFault;
+  /** The normal world came back to a suspended thread. True: it does so twice, the second time when that has gone on. */
+  resumedTwice?(thread: number): boolean;
   /** True: the registration fails, with TEE_ERROR_BAD_PARAMETERS as every failed one does in OP-TEE. */
   refuseMemory?(registration: Registration): boolean;
   trustedApplication?(entry: TaEntry): TaFault;
@@ -77,10 +79,11 @@ export function composeFaults(...faults: readonly Faults[]): Faults {
     message: (message) => {
       for (const fault of faults) fault.message?.(message);
     },
-    answer: (message) => {
-      for (const fault of faults) fault.answer?.(message);
+    answer: (message, thread) => {
+      for (const fault of faults) fault.answer?.(message, thread);
     },
     rpc: (request) => first((fault) => fault.rpc?.(request)),
+    resumedTwice: (thread) => faults.some((fault) => fault.resumedTwice?.(thread) === true),
     refuseMemory: (registration) => faults.some((fault) => fault.refuseMemory?.(registration) === true),
     trustedApplication: (entry) => first((fault) => fault.trustedApplication?.(entry)),
   };

@@ -20,7 +20,7 @@ import type { NotificationDriver } from './notif.js';
 import { start } from './routine.js';
 import { Spmc } from './spmc.js';
 import { TaManager } from './ta-manager.js';
-import type { ThreadState } from './thread.js';
+import type { Thread, ThreadState } from './thread.js';
 import { stdSmcEntry } from './thread-optee-smc.js';
 import type { TrustedApplication } from './trusted-application.js';
 
@@ -216,6 +216,18 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return interrupted;
   }
 
+  /**
+   * A free thread context is lost, as after a defect of secure world: it is taken from now on, by nobody.
+   * @returns its number; nothing when none is free.
+   */
+  loseThread(): number | undefined {
+    const thread = this.core.allocateThread();
+    if (thread === undefined) return undefined;
+    thread.activity = 'lost';
+    this.core.log(`thread ${thread.id} is lost`);
+    return thread.id;
+  }
+
   smc(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     if (this.death !== undefined) return Promise.reject(this.death);
     const { faults } = this.core;
@@ -250,11 +262,12 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     } catch (error) {
       return Promise.reject(this.die(error));
     }
-    if (typeof code === 'number') {
+    const ended = this.core.schedule.decides ? this.heldAtReturn(thread, code) : code;
+    if (typeof ended === 'number') {
       thread.free();
-      return smcRegisters(code);
+      return smcRegisters(ended);
     }
-    code.then(
+    ended.then(
       (late) => {
         thread.free();
         thread.leave(smcRegisters(late));
@@ -264,11 +277,23 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return thread.outcome();
   }
 
+  /** However short a call is, others may come while it has its thread. */
+  private async heldAtReturn(thread: Thread, code: number | Promise<number>): Promise<number> {
+    const ended = await code;
+    await this.core.schedule.point(`secure thread ${thread.id}`, 'return');
+    return ended;
+  }
+
   /** thread_resume_from_rpc(). */
   private resume(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
     const thread = this.core.threads[call.a3];
-    const { schedule } = this.core;
-    const go = () => (thread?.resume(call) ? thread.outcome() : smcRegisters(OpteeSmcReturn.eresume));
+    const { schedule, faults } = this.core;
+    const go = () => {
+      if (!thread?.resume(call)) return smcRegisters(OpteeSmcReturn.eresume);
+      // Whoever made the second SMC gets ERESUME; the thread has been let go once.
+      if (faults.resumedTwice?.(thread.id) && thread.resume(call)) this.die(new Error('a thread was resumed twice'));
+      return thread.outcome();
+    };
     if (thread === undefined || !schedule.decides) return go();
     return schedule.point(`secure thread ${thread.id}`, 'resume').then(go);
   }

@@ -29,13 +29,15 @@ export function tracedWorld(
 
 /** The same faults, each told to `tell` when it strikes. A hook that is not there stays away: it would cost every call. */
 function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
-  const { smc, smcReturn, message, answer, rpc, refuseMemory, trustedApplication } = faults;
+  const { smc, smcReturn, message, answer, rpc, resumedTwice, refuseMemory, trustedApplication } = faults;
   const hex = (value: number) => `0x${value.toString(16)}`;
-  const change = (what: string, hook: (message: MsgArg) => void) => (live: MsgArg) => {
-    const before = live.bytes.slice();
-    hook.call(faults, live);
-    if (live.bytes.some((byte, index) => byte !== before[index])) tell(what);
-  };
+  const change =
+    <Rest extends readonly unknown[]>(what: string, hook: (message: MsgArg, ...rest: Rest) => void) =>
+    (live: MsgArg, ...rest: Rest) => {
+      const before = live.bytes.slice();
+      hook.call(faults, live, ...rest);
+      if (live.bytes.some((byte, index) => byte !== before[index])) tell(what);
+    };
   if (faults.threadsMissing !== undefined) tell(`thread contexts missing from the start: ${faults.threadsMissing}`);
   return {
     ...faults,
@@ -63,6 +65,13 @@ function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
         if (fault !== undefined)
           tell(`RPC of thread ${request.thread} ${typeof fault === 'string' ? fault : 'with other registers'}`);
         return fault;
+      },
+    }),
+    ...(resumedTwice && {
+      resumedTwice(thread) {
+        const again = resumedTwice.call(faults, thread);
+        if (again) tell(`thread ${thread} resumed twice`);
+        return again;
       },
     }),
     ...(refuseMemory && {

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { followed, priorityWalk, randomWalk } from '../../../src/explore/driver/decisions.js';
-import { exploreScenario, judgeRun, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { exploreScenario, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { judgeRun } from '../../../src/explore/driver/judge-run.js';
 import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/run-checks.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { parseScenario } from '../../../src/scenario/scenario-file.js';
@@ -21,6 +24,22 @@ clients:
   'two-and-one.yaml',
 );
 
+/** The smallest of all. */
+const TWO = parseScenario(
+  `
+title: Two system calls
+secureWorld: { threads: 2 }
+applications:
+  scmi-server: { kind: pseudo, concurrent: true, commands: { clock: [] } }
+clients:
+  scmi-clock: { kernel: true, system: true, application: scmi-server, callers: 2, steps: [{ invoke: clock }] }
+`,
+  'two.yaml',
+);
+
+const folder = resolve(import.meta.dirname, '../../../scenarios/explore');
+const shipped = (name: string) => parseScenario(readFileSync(resolve(folder, name), 'utf8'), name);
+
 const run = (queue: DisciplineName, strategy: Strategy, maxRuns: number) =>
   exploreScenario(TWO_AND_ONE, { queue, strategy, seed: 1, maxRuns });
 
@@ -40,15 +59,37 @@ describe('a run as its decisions', () => {
     ]);
   });
 
+  it('counts what could happen as a decision too, of which the first is the usual course', () => {
+    const recorder = followed([0, 2]);
+    expect(recorder.choose('call 1', ['nothing', 'its answer is lost'])).toBe(0);
+    expect(recorder.pick(held('a', 'b', 'c'))).toBe(2);
+    expect(recorder.choose('call 1', ['nothing'])).toBe(0);
+    expect(recorder.choose('call 1', ['nothing', 'its answer is lost'])).toBe(0);
+    expect(recorder.made.map(({ actor, step, kind, of }) => [actor, step, kind, of])).toEqual([
+      ['call 1', 'nothing', 'event', 2],
+      ['c', 'smc', 'order', 3],
+      ['call 1', 'nothing', 'event', 2],
+    ]);
+  });
+
+  it('lets about as many things happen by lot as are asked for, anywhere in the run', () => {
+    const at = new Set<number>();
+    for (let seed = 0; seed < 200; seed++) {
+      const recorder = randomWalk(seed, { decisions: 20, events: 20 });
+      for (let i = 0; i < 20; i++) if (recorder.choose('call 1', ['nothing', 'it is lost']) === 1) at.add(i);
+    }
+    expect(at.size).toBe(20);
+  });
+
   it('lets the same actor go as long as its priority lasts', () => {
-    const recorder = priorityWalk(1, 1, 100);
+    const recorder = priorityWalk(1, 1, { decisions: 100, events: 1 });
     const first = recorder.pick(held('a', 'b', 'c'));
     for (let i = 0; i < 10; i++) expect(recorder.pick(held('a', 'b', 'c'))).toBe(first);
   });
 
   it('is the same for the same seed, and another for another', () => {
     const made = (seed: number) => {
-      const recorder = randomWalk(seed);
+      const recorder = randomWalk(seed, { decisions: 100, events: 10 });
       return Array.from({ length: 40 }, () => recorder.pick(held('a', 'b', 'c')));
     };
     expect(made(1)).toEqual(made(1));
@@ -70,7 +111,12 @@ describe('exploring the whole driver on a scenario', () => {
   );
 
   it('tries every order under hand-off, and finds nothing', { timeout: 120_000 }, async () => {
-    const { complete, runs, properties } = await run('hand-off', 'deviations', 500);
+    const { complete, runs, properties } = await exploreScenario(TWO, {
+      queue: 'hand-off',
+      strategy: 'deviations',
+      seed: 1,
+      maxRuns: 500,
+    });
     expect(complete).toBe(true);
     expect(runs).toBeGreaterThan(10);
     for (const name of RUN_PROPERTY_NAMES) expect({ name, ...properties[name] }).toMatchObject({ verdict: 'holds' });
@@ -86,6 +132,29 @@ describe('exploring the whole driver on a scenario', () => {
   });
 });
 
+describe('schedules that the exploration of the queue alone knows', () => {
+  it.each([
+    { scenario: 'system-needs-system.yaml', knows: '10 steps', strategy: 'deviations', what: 'beside a free thread' },
+    { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'deviations', what: 'sleeps for ever' },
+    { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'random', what: 'sleeps for ever' },
+  ] as const)(
+    '$scenario reaches with the whole driver what takes $knows there, by $strategy',
+    async ({ scenario, strategy, what: seen }) => {
+      const { properties } = await exploreScenario(shipped(scenario), {
+        queue: 'linux-6.8',
+        strategy,
+        seed: 1,
+        maxRuns: 2000,
+      });
+      const { verdict, what, decisions } = properties.finished;
+      expect(verdict).toBe('broken');
+      expect(what.join(' ')).toContain(seen);
+      const again = await judgeRun(shipped(scenario), 'linux-6.8', 1, followed(decisions));
+      expect(again.broken.get('finished')).toEqual(what);
+    },
+  );
+});
+
 describe('the checks of a run', () => {
   const begin = { type: 'call-begin', context: 'a', purpose: 'invoke', session: 1, system: false, time: 0 } as const;
   const suspended = { type: 'world-exit', a0: 0xffff_0004, time: 0 } as const;
@@ -96,12 +165,12 @@ describe('the checks of a run', () => {
     checks.listen({ ...begin, call: 1 });
     checks.listen({ ...end, call: 1 });
     checks.listen({ ...end, call: 1 });
-    expect(checks.broken.get('callsAnsweredOnce')).toBe('call 1 ended twice');
+    expect(checks.broken.get('callsAnsweredOnce')).toEqual(['call 1 ended twice']);
 
     const others = new RunChecks(() => undefined);
     others.listen({ ...begin, call: 2 });
     others.atEnd();
-    expect(others.broken.get('callsAnsweredOnce')).toBe('calls 2 never ended');
+    expect(others.broken.get('callsAnsweredOnce')).toEqual(['calls 2 never ended']);
   });
 
   it('notice a thread that two calls are suspended in', () => {
@@ -110,7 +179,7 @@ describe('the checks of a run', () => {
       checks.listen({ ...begin, call });
       checks.listen({ ...suspended, call, thread: 0 });
     }
-    expect(checks.broken.get('rpcsToTheirThread')).toBe('call 2 was suspended in thread 0, which call 1 has');
+    expect(checks.broken.get('rpcsToTheirThread')).toEqual(['call 2 was suspended in thread 0, which call 1 has']);
   });
 
   it('notice a count below zero, and one that is not given back', () => {
@@ -122,10 +191,10 @@ describe('the checks of a run', () => {
     const checks = new RunChecks(() => state);
     checks.listen({ ...begin, call: 1 });
     checks.listen({ ...end, call: 1 });
-    expect(checks.broken.get('queueCounts')).toBe('free_normal_thread_count is -1');
+    expect(checks.broken.get('queueCounts')).toEqual(['free_normal_thread_count is -1']);
 
     const others = new RunChecks(() => state);
     others.atEnd();
-    expect(others.broken.get('queueCounts')).toBe('res_sys_thread_count is 1 at the end');
+    expect(others.broken.get('queueCounts')).toEqual(['res_sys_thread_count is 1 at the end']);
   });
 });

@@ -141,3 +141,30 @@ test('faults are composed: the first that answers decides, and missing threads a
   expect([1, 2].map((a0) => (world.smc(smcRegisters(a0)) as SmcRegisters).a0)).toEqual([11, 22]);
   expect(world.threads.every(({ state }) => state === 'active')).toBe(true);
 });
+
+test('a free thread is lost for ever, one that is taken is not', async () => {
+  const { world, normal, clock } = made({});
+  const session = await normal.open(workloadPta.uuid);
+  const { address } = normal.invokeMessage(session, WorkloadCommand.compute, [input(10)]);
+  const call = world.smc(smcRegisters(OpteeSmc.callWithArg, 0, address));
+  expect([world.loseThread(), world.loseThread()]).toEqual([1, undefined]);
+  await clock.run();
+  expect(await call).toMatchObject({ a0: 0 });
+  expect(world.threads.map(({ state }) => state)).toEqual(['free', 'active']);
+  expect(world.loseThread()).toBe(0);
+  expect(world.smc(smcRegisters(OpteeSmc.callWithArg, 0, address))).toMatchObject({ a0: OpteeSmcReturn.ethreadLimit });
+});
+
+test('a thread that is resumed a second time has gone on, and is not disturbed', async () => {
+  const resumed: number[] = [];
+  const { world, normal } = made({
+    resumedTwice: (thread) => {
+      resumed.push(thread);
+      return true;
+    },
+  });
+  const session = await normal.open(counterTa.uuid);
+  expect(resumed).toContain(0);
+  expect(await normal.invoke(session, CounterCommand.add, [value(3)])).toMatchObject({ ret: TeeResult.SUCCESS });
+  expect(world.threads.map(({ state }) => state)).toEqual(['free', 'free']);
+});

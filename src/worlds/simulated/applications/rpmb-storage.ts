@@ -15,7 +15,7 @@ export const RpmbStorageCommand = {
 export function rpmbStorageTa(options: RpmbStoreOptions): TrustedApplication {
   const store = new RpmbStore(options);
   return trustedApplication({
-    uuid: 'c0c0c0c0-0003-4000-8000-000000000003',
+    uuid: 'c0c0c0c0-0004-4000-8000-000000000004',
     name: 'rpmb storage',
     kind: 'user',
     create: () => ({

@@ -1,0 +1,24 @@
+/**
+ * `node bench/linux/trace.js [--untracked] > FILE`: boots Debian's Linux, lets four clients wait in a trusted application on
+ * OP-TEE's two threads while a fifth opens a session, and prints what the kernel's tracepoints recorded of it, as its
+ * `trace` file has it. With `--untracked` OP-TEE does not tell how many threads it has.
+ */
+import { parseArgs } from 'node:util';
+import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
+import { linuxConsole } from './boot.js';
+import { prepareLinux } from './prepare.js';
+
+const silenceLimitMs = 120_000;
+
+const { values } = parseArgs({ options: { untracked: { type: 'boolean', default: false } } });
+const args = await prepareLinux((text) => process.stderr.write(`${text}\n`), {
+  init: 'client.c',
+  words: ['trace'],
+  files: new Map(),
+  trustedApplications: [opteeFolder().trustedApplications],
+  world: values.untracked ? 'linux-untracked.S' : 'linux.S',
+});
+for await (const line of linuxConsole(args, silenceLimitMs)) {
+  if (line === '@done') break;
+  if (line.startsWith('@trace ')) console.log(line.slice('@trace '.length));
+}

@@ -1,0 +1,83 @@
+/**
+ * `npm run bench:xtest [-- --runs N] [--table FILE] [CASES]`: OP-TEE's own test suite, Debian's untouched binary, through
+ * normalworld and on Linux, one after the other, on the same OP-TEE, QEMU and machine. Compare figures of one run.
+ */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const { values, positionals: cases } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string', default: '1' },
+    table: { type: 'string' },
+  },
+});
+const runs = Number(values.runs);
+const sides = ['normalworld', 'linux'];
+const say = (line) => process.stderr.write(`${line}\n`);
+
+const all = { linux: [], normalworld: [] };
+for (let run = 1; run <= runs; run++)
+  for (const side of sides) {
+    say(`run ${run} of ${runs}: ${side}, load ${loadavg()[0].toFixed(1)} on ${cpus().length} processors`);
+    all[side].push(await xtest(side));
+  }
+
+const rows = comparison();
+const failed = sides.flatMap((side) => all[side].flatMap((run) => failures(side, run)));
+const markdown = `${[
+  '| case | Linux, s | normalworld, s | Linux / normalworld |',
+  '| --- | ---: | ---: | ---: |',
+  ...rows.map(({ name, linux, normalworld }) => {
+    const [a, b] = [linux, normalworld].map((milliseconds) => (milliseconds / 1000).toFixed(2));
+    return `| ${name} | ${a} | ${b} | ${(linux / normalworld).toFixed(2)} |`;
+  }),
+].join('\n')}\n\n${[...sides.map(summary), ...failed].join('\n')}\n`;
+console.log(markdown);
+if (values.table !== undefined) writeFileSync(values.table, markdown);
+process.exitCode = failed.length === 0 ? 0 : 1;
+
+async function xtest(side) {
+  const program = fileURLToPath(new URL('xtest-run.js', import.meta.url));
+  const child = spawn(process.execPath, [program, side, ...cases], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const json = await text(child.stdout);
+  if (json === '') throw new Error(`the run on ${side} ended without an outcome`);
+  return JSON.parse(json);
+}
+
+/** The whole first, then each case that both sides ran to its end; medians of the runs. */
+function comparison() {
+  const of = (side, pick) => median(all[side].map(pick).filter((each) => each !== undefined));
+  const row = (name, pick) => ({ name, linux: of('linux', pick), normalworld: of('normalworld', pick) });
+  const names = [...new Set(sides.flatMap((side) => all[side].flatMap((run) => run.cases.map(({ name }) => name))))];
+  return [
+    row('**the suite**', (run) => run.suiteMilliseconds),
+    row('**with the boot**', (run) => run.milliseconds),
+    row('**its processor time**', (run) => run.processorMilliseconds),
+    ...names
+      .map((name) => row(name, (run) => run.cases.find((each) => each.name === name)?.milliseconds))
+      .filter(({ linux, normalworld }) => linux !== undefined && normalworld !== undefined),
+  ];
+}
+
+function summary(side) {
+  const [run] = all[side];
+  const failedCases = run.cases.filter(({ ok }) => !ok).length;
+  const { subtests = 'no', failedSubtests = 'no' } = run.counts ?? {};
+  return `${side}: ${run.cases.length} cases, ${failedCases} failed; ${subtests} subtests, ${failedSubtests} failed.  `;
+}
+
+function failures(side, { cases: ended, exitCode, unfinished }) {
+  const lines = ended.filter(({ ok }) => !ok).map(({ name, firstError }) => `${side}: ${name} failed: ${firstError}  `);
+  if (unfinished !== undefined) lines.push(`${side}: xtest ended in ${unfinished}  `);
+  if (exitCode !== 0 && lines.length === 0) lines.push(`${side}: xtest ended with ${exitCode}  `);
+  return lines;
+}
+
+function median(numbers) {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+}

@@ -1,0 +1,85 @@
+import type { RunEnd } from '../../clock/virtual-clock.js';
+import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import type { Scenario } from '../../scenario/scenario.js';
+import { ScenarioRun } from '../../scenario/scenario-run.js';
+import type { Decision, DecisionRecorder } from './decisions.js';
+import { FaultChoices, type FaultSettings } from './fault-choices.js';
+import { RunChecks, type RunProperty } from './run-checks.js';
+import { hurtWithoutCause } from './unhurt.js';
+
+/** What came of one run. */
+export interface JudgedRun {
+  readonly decisions: readonly Decision[];
+  readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
+}
+
+/** Without a fault nothing is chosen but the order. */
+export const noFaults: FaultSettings = { kinds: [], most: 0 };
+
+/**
+ * Makes one run of the scenario and looks at everything that is promised.
+ *
+ * What faults excuse is little. Who waits for an answer that was dropped is killed in the end, as a person would do; then
+ * everybody else must come through. Calls that fill every thread that is left may wait for each other when contexts went
+ * lost: that no queue helps. Everything else holds under every fault.
+ */
+export async function judgeRun(
+  scenario: Scenario,
+  queue: DisciplineName,
+  seed: number,
+  recorder: DecisionRecorder,
+  faults: FaultSettings = noFaults,
+): Promise<JudgedRun> {
+  let choices: FaultChoices | undefined;
+  const run = new ScenarioRun(scenario, queue, seed, recorder.pick, recorder.choose, (choose) => {
+    choices = new FaultChoices(faults, choose);
+    return choices;
+  });
+  const checks = new RunChecks(() => run.queueState);
+  run.trace.listen(checks.listen);
+  const opened = (await carriedThrough(run, run.open())) === 'stopped';
+  if (opened) run.begin();
+  const { incidents } = run;
+  // Where every client lost its session before it could begin, nothing is left to do.
+  const begun = opened && !(incidents.any && run.clients.idle);
+  const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
+  choices?.end();
+
+  const { outcome, explanation } = run.result(opened, end);
+  const through = incidents.any ? end === 'stopped' : outcome === 'finished';
+  const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
+  checks.break('unhurt', ...hurtWithoutCause(run, scenario));
+  if (through) await judgeEnd(run, checks);
+  // Whoever is stuck keeps what it has.
+  else if (!full) checks.break('finished', outcome, ...explanation);
+  checks.break('callsAnsweredOnce', ...incidents.wrongAnswers);
+  return { decisions: recorder.made, broken: checks.broken };
+}
+
+/** Until the work is done, or nothing can move although whoever waits in vain was killed. */
+async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<RunEnd> {
+  let end = await run.until(work);
+  while (end !== 'stopped' && run.giveUpTheForsaken()) end = await run.until(work);
+  return end;
+}
+
+/** Everybody came through: what is left when first the dead, then all others have gone, and can a newcomer begin? */
+async function judgeEnd(run: ScenarioRun, checks: RunChecks): Promise<void> {
+  if (!(await run.buryTheDead())) {
+    const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
+    checks.break('everythingReturned', `${kept.join(', ')} died, and what they had is not given back`);
+    return;
+  }
+  if (!(await run.leave())) {
+    checks.break('everythingReturned', 'somebody cannot leave');
+    return;
+  }
+  checks.break('usableAgain', ...(await run.unusable()));
+  const { sessions, sharedMemoryObjects, sharedMemoryBytes } = await run.close();
+  if (sessions + sharedMemoryObjects + sharedMemoryBytes > 0)
+    checks.break(
+      'everythingReturned',
+      `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`,
+    );
+  checks.atEnd();
+}

@@ -1,0 +1,110 @@
+import type { FieldPath, Problem } from './check-references.js';
+import type { ScenarioFile } from './scenario-schema.js';
+import { scmiCommands } from './scmi-service.js';
+import { shippedCommands } from './shipped-applications.js';
+
+type ApplicationFile = ScenarioFile['applications'][string];
+type Report = (message: string, ...path: FieldPath) => void;
+
+/** The commands of an application that clients and services can invoke. */
+export function commandNames({ use, clocks = [], regulators = [], commands = {} }: ApplicationFile): readonly string[] {
+  if (use === undefined) return Object.keys(commands);
+  return use === 'scmi' ? scmiCommands({ clocks, regulators }) : shippedCommands[use];
+}
+
+/** Fields of an application that the scenario describes itself. */
+const modelledOnly = ['kind', 'concurrent', 'singleInstance', 'multiSession', 'commands'] as const;
+
+/** What is wrong with the pieces that a scenario uses as they are: applications, SCMI agents, the eMMC. */
+export function checkPieces(file: ScenarioFile): Problem[] {
+  const problems: Problem[] = [];
+  const report: Report = (message, ...path) => problems.push({ path, message });
+  const users = new Map<string, string>();
+  for (const [name, application] of Object.entries(file.applications)) {
+    const { use } = application;
+    const at: FieldPath = ['applications', name];
+    if (use === undefined) {
+      checkModelled(application, report, at);
+      continue;
+    }
+    for (const field of modelledOnly)
+      if (application[field] !== undefined) report(`${use} is used as it is and takes no ${field}`, ...at, field);
+    const other = users.get(use);
+    if (other !== undefined) report(`${other} uses ${use} already; secure world has one of each`, ...at, 'use');
+    users.set(use, name);
+    if (use === 'scmi') checkScmi(application, report, at);
+    else
+      for (const field of ['clocks', 'regulators'] as const)
+        if (application[field] !== undefined) report(`only scmi takes ${field}`, ...at, field);
+    if (use === 'rpmb-storage' && file.emmc === undefined)
+      report('rpmb-storage needs a card: add emmc, such as { rpmb: kernel }', ...at, 'use');
+    if (use === 'storage' && file.services?.fs !== undefined)
+      report("storage needs the supplicant's own files, but services.fs answers in their place", ...at, 'use');
+  }
+  checkAgents(file, report);
+  checkEmmc(file, report);
+  return problems;
+}
+
+function checkModelled(application: ApplicationFile, report: Report, at: FieldPath): void {
+  if (application.kind === undefined)
+    report('an application has a kind (user or pseudo) and commands, or use, which names one of the package', ...at);
+  else if (application.commands === undefined)
+    report('is missing; it takes a mapping from the names of commands to their steps', ...at, 'commands');
+  for (const field of ['compute', 'clocks', 'regulators'] as const)
+    if (application[field] !== undefined) report(`only an application with use takes ${field}`, ...at, field);
+}
+
+function checkScmi({ clocks = [], regulators = [] }: ApplicationFile, report: Report, at: FieldPath): void {
+  if (clocks.length + regulators.length === 0) report('an SCMI service has clocks, or regulators, or both', ...at);
+  const all = [...clocks, ...regulators];
+  all.forEach((name, index) => {
+    if (all.indexOf(name) === index) return;
+    const inClocks = index < clocks.length;
+    const place = inClocks ? index : index - clocks.length;
+    report(`there is a ${name} already`, ...at, inClocks ? 'clocks' : 'regulators', place);
+  });
+}
+
+function checkAgents({ clients, applications, faults }: ScenarioFile, report: Report): void {
+  for (const [name, { application, kernel, transport }] of Object.entries(clients)) {
+    const isAgent = applications[application ?? '']?.use === 'scmi';
+    if (isAgent && kernel !== true)
+      report('an SCMI agent is inside the kernel: add kernel: true', 'clients', name, 'application');
+    if (!isAgent && transport !== undefined)
+      report('only a client of an SCMI service has a transport', 'clients', name, 'transport');
+  }
+  faults?.panics?.forEach(({ application }, index) => {
+    if (applications[application]?.use === 'scmi')
+      report('the commands of an SCMI service are messages, which do not panic', 'faults', 'panics', index);
+  });
+}
+
+function checkEmmc({ emmc, clients, applications, services }: ScenarioFile, report: Report): void {
+  if (emmc === undefined) return;
+  const { needs = [], agent } = emmc;
+  if (emmc.rpmb === 'supplicant' && services?.rpmb !== undefined)
+    report('the supplicant carries frames to the card, but services.rpmb answers in its place', 'emmc', 'rpmb');
+  if (agent === undefined) {
+    if (needs.length > 0)
+      report('who switches these on? add agent, a passive client of an SCMI service', 'emmc', 'needs');
+    return;
+  }
+  const service = applications[clients[agent]?.application ?? ''];
+  if (clients[agent]?.passive !== true || service?.use !== 'scmi') {
+    report(`${agent} is no passive client of an SCMI service`, 'emmc', 'agent');
+    return;
+  }
+  const { clocks = [], regulators = [] } = service;
+  const known = [...regulators, ...clocks];
+  needs.forEach((name, index) => {
+    if (!known.includes(name))
+      report(
+        `there is no clock or regulator ${name} behind ${agent}; it has ${known.join(', ')}`,
+        'emmc',
+        'needs',
+        index,
+      );
+    else if (needs.indexOf(name) !== index) report(`${name} is named twice`, 'emmc', 'needs', index);
+  });
+}

@@ -1,0 +1,156 @@
+import { temporary, value } from '../client/parameters.js';
+import type { Session } from '../client/session.js';
+import { seededRandom } from '../clock/random.js';
+import { rpmbBlockSize } from '../protocol/rpmb.js';
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import { hmacSha256 } from '../rpmb/index.js';
+import { TeecError } from '../tee/teec-error.js';
+import {
+  CounterCommand,
+  counterTa,
+  RpmbStorageCommand,
+  rpmbStorageTa,
+  StorageCommand,
+  storageTa,
+  type TrustedApplication,
+} from '../worlds/simulated/index.js';
+import type { RunningApplication } from './applications.js';
+import { openSession } from './port.js';
+import type { ShippedApplication } from './scenario.js';
+
+/** What a client does with a session of a shipped application, by the names of its commands. */
+type Commands = Readonly<Record<string, () => Promise<unknown>>>;
+
+interface Shipped {
+  code(): TrustedApplication;
+  readonly numbers: Readonly<Record<string, number>>;
+  /** @param client how many came before it: what it keeps is its own. */
+  commandsOf(session: Session, client: number): Commands;
+}
+
+/** Octets that a client writes at a time. */
+const objectSize = rpmbBlockSize;
+
+/** The applications that a scenario can use as they are, but for SCMI, whose clients are agents. */
+const shipped: Readonly<Record<Exclude<ShippedApplication['use'], 'scmi'>, Shipped>> = {
+  storage: {
+    code: () => storageTa,
+    numbers: StorageCommand,
+    commandsOf(session, client) {
+      const name = temporary.input(new TextEncoder().encode(`object-${client}`));
+      const data = new Patterns();
+      return {
+        write: () => session.invoke(StorageCommand.write, [name, temporary.input(data.next())]),
+        read: async () => {
+          const [, back] = await session.invoke(StorageCommand.read, [name, temporary.output(objectSize)]);
+          data.check(back);
+        },
+        remove: () => session.invoke(StorageCommand.remove, [name]),
+      };
+    },
+  },
+  'rpmb-storage': {
+    // One world, one card: what is secret and what is random need differ from nobody else's.
+    code: () => rpmbStorageTa({ hmac: hmacSha256, secret: new Uint8Array(32), random: seededRandom(0) }),
+    numbers: RpmbStorageCommand,
+    commandsOf(session, client) {
+      const block = value.input(client);
+      const data = new Patterns();
+      return {
+        write: () => session.invoke(RpmbStorageCommand.write, [block, temporary.input(data.next())]),
+        read: async () => {
+          const [, back] = await session.invoke(RpmbStorageCommand.read, [block, temporary.output(objectSize)]);
+          data.check(back);
+        },
+      };
+    },
+  },
+  counter: {
+    code: () => counterTa,
+    numbers: CounterCommand,
+    commandsOf(session) {
+      const data = new Patterns();
+      return {
+        add: () => session.invoke(CounterCommand.add, [value.inout(1)]),
+        echo: async () => {
+          const sent = data.next();
+          const [, back] = await session.invoke(CounterCommand.echo, [
+            temporary.input(sent),
+            temporary.output(objectSize),
+          ]);
+          if (back.some((octet, index) => octet !== sent[index])) throw corrupt();
+        },
+      };
+    },
+  },
+};
+
+/** The commands of a shipped application that clients can invoke. */
+export const shippedCommands = {
+  storage: ['write', 'read', 'remove'],
+  'rpmb-storage': ['write', 'read'],
+  counter: ['add', 'echo'],
+} as const satisfies Record<keyof typeof shipped, readonly string[]>;
+
+/** A shipped application other than SCMI, in the simulated world. */
+export function runningShipped(use: keyof typeof shipped, computeMs: number): RunningApplication {
+  const { code, numbers, commandsOf } = shipped[use];
+  const application = computing(code(), computeMs);
+  let clients = 0;
+  return {
+    uuid: application.uuid,
+    code: application,
+    commandNumber: (command) => numbers[command] ?? -1,
+    async open(context, client) {
+      const { session, systemSessions } = await openSession(context, application.uuid, client);
+      const commands = commandsOf(session, clients++);
+      return {
+        systemSessions,
+        invoke: async (command) => commands[command]?.(),
+        close: () => session.close(),
+      };
+    },
+  };
+}
+
+/** The same application, each of whose commands keeps its thread busy that long before it does its work. */
+export function computing(application: TrustedApplication, computeMs: number): TrustedApplication {
+  if (computeMs === 0) return application;
+  return {
+    ...application,
+    create() {
+      const instance = application.create();
+      return {
+        ...instance,
+        async invokeCommand(call) {
+          await call.compute(computeMs);
+          return instance.invokeCommand(call);
+        },
+      };
+    },
+  };
+}
+
+/** What one client writes: another octet each time, all the same in one write. What it reads must be one of them. */
+class Patterns {
+  private written = 0;
+
+  next(): Uint8Array {
+    return new Uint8Array(objectSize).fill(++this.written);
+  }
+
+  /** @throws TeecError CORRUPT_OBJECT for what no write of this client wrote. */
+  check(back: Uint8Array): void {
+    const [first = 0] = back;
+    if (
+      back.length !== objectSize ||
+      back.some((octet) => octet !== first) ||
+      (this.written < 256 && first > this.written)
+    )
+      throw corrupt();
+  }
+}
+
+function corrupt(): TeecError {
+  return new TeecError(TeeResult.ERROR_CORRUPT_OBJECT, TeeOrigin.API, 'what came back is not what was sent');
+}
