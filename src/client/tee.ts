@@ -122,7 +122,7 @@ export class Tee implements AsyncDisposable {
     return this.world.memoryFile;
   }
 
-  /** It is disposed of when the TEE closes, before the world goes. */
+  /** It is disposed of when the TEE closes, when the clients have gone and before the driver and the world go. */
   adopt(attendant: Disposable): void {
     this.attendants.add(attendant);
   }
@@ -145,7 +145,7 @@ export class Tee implements AsyncDisposable {
     return context;
   }
 
-  /** Close every context, its calls in flight cancelled, then the driver, then the world. */
+  /** Close every context, its calls in flight cancelled, then the supplicant, the driver, the world. */
   close(): Promise<void> {
     this.closed ??= this.closeAll();
     return this.closed;
@@ -160,11 +160,16 @@ export class Tee implements AsyncDisposable {
     try {
       await Promise.all([...this.contexts].map((context) => context.kill()));
       // While the driver can still take back what secure world holds of the supplicant's memory.
-      for (const attendant of this.attendants) attendant[Symbol.dispose]();
+      this.dismissAttendants();
       await this.driver.remove();
     } finally {
-      for (const attendant of this.attendants) attendant[Symbol.dispose]();
+      this.dismissAttendants();
       await this.world[Symbol.asyncDispose]();
     }
+  }
+
+  private dismissAttendants(): void {
+    for (const attendant of this.attendants) attendant[Symbol.dispose]();
+    this.attendants.clear();
   }
 }

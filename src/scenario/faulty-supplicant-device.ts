@@ -23,7 +23,7 @@ export interface SupplicantIncidents {
 export class FaultySupplicantDevice implements SupplicantDevice {
   /** Taken and not answered, as far as the driver knows. */
   private readonly open = new Map<number, SupplicantRequest>();
-  /** Of those, the ones that will never be: a supplicant that is dead writes nothing into their memory any more. */
+  /** Of those, the ones that it does not work on: once it is gone, nobody writes into their memory any more. */
   private readonly silent = new Set<number>();
   private left = false;
 
@@ -69,7 +69,10 @@ export class FaultySupplicantDevice implements SupplicantDevice {
         this.silent.add(id);
         return true;
       case 'late': {
+        this.silent.add(id);
         const give = () => {
+          // It may have died over it.
+          if (!this.silent.delete(id)) return;
           this.incidents.note(`the late answer to ${about(request)} comes`);
           this.give(id, result);
         };

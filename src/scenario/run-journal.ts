@@ -169,6 +169,7 @@ export class RunJournal {
       if (state.at !== 'rpc' || state.request !== undefined || invocation === undefined) continue;
       if (state.command === undefined || !commands.includes(state.command)) continue;
       const request: ServiceRequest = { number: ++this.lastRequest, invocation, device, waits: { for: 'time' } };
+      this.requests.set(request.number, request);
       call.state = { ...state, request };
       this.requests.set(request.number, request);
       return request;

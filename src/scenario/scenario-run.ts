@@ -65,6 +65,8 @@ export class ScenarioRun {
   private readonly applications;
   private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
+  /** Lets services go that never end of themselves. */
+  private end: () => void = () => {};
   private from = 0;
   /** The call that entered secure world last. */
   private entering = 0;
@@ -127,7 +129,10 @@ export class ScenarioRun {
       beforeReturn: () => this.schedule.point('supplicant', 'come back'),
     });
     const invokeFor: InvokeFor = (request, client, command) => this.clients.invokeFor(request, client, command);
-    this.services = scenarioServices(scenario, this.journal, clock, invokeFor);
+    const ended = new Promise<void>((resolve) => {
+      this.end = resolve;
+    });
+    this.services = scenarioServices(scenario, this.journal, clock, invokeFor, ended);
     this.rpmb = this.rpmbDevices(invokeFor);
     this.recordCalls(trace);
   }
@@ -237,6 +242,7 @@ export class ScenarioRun {
    */
   async close(): Promise<Leftovers> {
     this.limitFrom = this.clock.now();
+    this.end();
     if (this.tee !== undefined) await this.until(this.tee.close());
     return {
       sessions: this.world.sessionCount,

@@ -211,7 +211,9 @@ export const scenarioSchema = fields('a scenario', {
           z.enum(['present', 'absent']),
           z
             .strictObject({ leaves: time, returns: time.optional() })
-            .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves),
+            .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves, {
+              error: 'it returns after it left',
+            }),
         ],
         {
           error: saysMissing(

@@ -16,6 +16,7 @@ export function scenarioServices(
   journal: RunJournal,
   clock: Clock,
   invokeFor: InvokeFor,
+  ended: Promise<void>,
 ): ReadonlyMap<number, SupplicantService> {
   return new Map(
     Array.from(services, ([name, service]) => [
@@ -23,7 +24,7 @@ export function scenarioServices(
       supplicantService(
         service,
         faults.unanswered.flatMap(({ rpc, nth }) => (rpc === name ? [nth] : [])),
-        { name, journal, clock, invokeFor },
+        { name, journal, clock, invokeFor, ended },
       ),
     ]),
   );
@@ -34,12 +35,14 @@ interface Surroundings {
   readonly journal: RunJournal;
   readonly clock: Clock;
   readonly invokeFor: InvokeFor;
+  /** The end of the run, which ends what would go on for ever. */
+  readonly ended: Promise<void>;
 }
 
 function supplicantService(
   service: ScenarioService,
   unanswered: readonly number[],
-  { journal, clock, invokeFor }: Surroundings,
+  { journal, clock, invokeFor, ended }: Surroundings,
 ): SupplicantService {
   const turns = new Turns<ServiceRequest>();
   let requests = 0;
@@ -55,7 +58,7 @@ function supplicantService(
           await invokeFor(request, step.client, step.command);
           break;
         case 'never':
-          await never(request);
+          await never(request, ended);
           break;
         default:
           step satisfies never;
@@ -68,7 +71,10 @@ function supplicantService(
     const param = params[0];
     const request = param?.type === 'value' ? journal.requests.get(param.b) : undefined;
     if (request === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
-    if (unanswered.includes(requests)) await never(request);
+    if (unanswered.includes(requests)) {
+      await never(request, ended);
+      return TeeResult.ERROR_COMMUNICATION;
+    }
     if (service.exclusive) {
       request.waits = { for: 'turn', holder: () => turns.holder };
       await turns.take(request);
@@ -86,7 +92,7 @@ function supplicantService(
   };
 }
 
-function never(request: ServiceRequest): Promise<never> {
+function never(request: ServiceRequest, ended: Promise<void>): Promise<void> {
   request.waits = { for: 'never' };
-  return new Promise(() => {});
+  return ended;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -78,9 +78,29 @@ describe('normalworld explore', () => {
     [['--callers', 'N', '--threads', '0'], 'say --secure-threads'],
     [['--callers', 'N', '--reservations', '4'], 'a number from 0 to 3'],
     [['--callers', '13*N'], '13 callers'],
+    [
+      ['x.yaml', '--faults', 'drop,lightning'],
+      '"lightning" is no fault; faults are drop, late, duplicate, corrupt, con',
+    ],
     [[], 'say what the callers do (--callers), or name a scenario'],
   ])('refuses %j', async (args, message) => {
     await expect(normalworld('explore', ...args)).rejects.toThrow(message);
+  });
+
+  it('lets faults strike a scenario, and shows a run in which one did', async () => {
+    const file = join(folder, 'one.yaml');
+    writeFileSync(
+      file,
+      'title: one\napplications: { ta: { kind: user, commands: { go: [{ rpc: fs }] } } }\n' +
+        'services: { fs: { steps: [{ wait: 1ms }] } }\nclients: { one: { application: ta, steps: [{ invoke: go }] } }\n',
+    );
+    const explored = await normalworld('explore', file, '--faults', 'drop,client-death', '--deviations', '1');
+    expect(explored).toContain('Faults: drop, client-death; at most 1 in a run.');
+    expect(explored).toMatch(/unhurt +bounded/);
+    expect(explored).not.toContain('broken');
+    const shown = await normalworld('explore', file, '--faults', 'drop', '--decisions', '0,0,1');
+    expect(shown).toMatch(/call 1: the answer to \w+ is dropped/);
+    expect(shown).toContain('This run breaks no property.');
   });
 
   it('says of a file that cannot be replayed what is wrong with it', async () => {

@@ -110,6 +110,30 @@ ${more}`;
   });
 });
 
+describe('a wait with a timeout', () => {
+  it('is no part of a deadlock: it ends of itself', async () => {
+    const text = `
+title: patience
+limit: 10ms
+secureWorld: { threads: 1 }
+applications:
+  mailbox:
+    kind: pseudo
+    concurrent: true
+    commands: { hurry: [{ await: { notification: 5, timeout: 20ms } }], put: [{ notify: 5 }] }
+clients:
+  taker: { application: mailbox, steps: [{ invoke: hurry }] }
+  putter: { application: mailbox, start: 1ms, steps: [{ invoke: put }] }
+`;
+    expect(await run(text)).toMatchObject({ outcome: 'starved', duration: 10 });
+    // Given the time, the one is told so and the other gets in.
+    expect(await run(text.replace('limit: 10ms', 'limit: 30ms'))).toMatchObject({
+      outcome: 'finished',
+      explanation: ['1 call of taker failed with TEEC_ERROR_TIMEOUT.'],
+    });
+  });
+});
+
 describe('the notifications of a scenario file', () => {
   const good = `title: good
 secureWorld: { threads: 2, bottomHalf: [{ compute: 1ms }, { notify: 7 }] }

@@ -7,9 +7,10 @@ import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';
 import { runningShipped, shippedCommands } from '../../src/scenario/shipped-applications.js';
 import { counterTa } from '../../src/testing.js';
+import { MemoryRecorder, readTrace } from '../../src/trace/index.js';
 
-async function run(text: string, queue: 'linux-6.7' | 'hand-off' = 'hand-off'): Promise<RunResult> {
-  const [result] = (await runScenario(parseScenario(text, 'test.yaml'), { queues: [queue] })).runs;
+async function run(text: string, queue: 'linux-6.7' | 'hand-off' = 'hand-off', seed = 1): Promise<RunResult> {
+  const [result] = (await runScenario(parseScenario(text, 'test.yaml'), { queues: [queue], seed })).runs;
   if (result === undefined) throw new Error('no run');
   return result;
 }
@@ -64,6 +65,43 @@ describe('the real chain in a scenario', () => {
     expect(text).toContain(`its ${rpc} RPC: the eMMC needs call ${needed} (agent, `);
     expect(text).toMatch(new RegExp(`asleep in OP-TEE behind call ${holder} \\(NOTIFICATION RPC\\)`));
     expect(text).toContain('no thread is kept for agent');
+  });
+
+  it.each([1, 2, 3, 4, 5, 6])('has one who accesses the card, and others behind it, seed %d', async (seed) => {
+    const { outcome, explanation } = await run(chain({ threads: 3 }), 'linux-6.7', seed);
+    expect(outcome).toBe('deadlock');
+    const threads = explanation.filter((sentence) => sentence.startsWith('  thread'));
+    const [holder, ...others] = threads.filter((sentence) => sentence.includes('the eMMC needs'));
+    const [, call] = /: call (\d+) /.exec(holder ?? '') ?? [];
+    expect([threads.length, others]).toEqual([3, []]);
+    expect(threads.filter((sentence) => sentence.endsWith(`behind call ${call} (NOTIFICATION RPC)`))).toHaveLength(2);
+  });
+
+  it('is in the trace as well: whose RPC waits for which call of the agent', async () => {
+    const recorder = new MemoryRecorder({ maxBytes: 1_000_000 });
+    const { runs } = await runScenario(parseScenario(chain(), 'c'), {
+      queues: ['linux-6.7'],
+      record: () => recorder,
+    });
+    const waits = [...readTrace(recorder.toBytes()).events()].filter(({ type }) => type === 'rpc-wait');
+    const [, holder, needed] = /call (\d+) [^:]*: its RPMB_FRAMES RPC: the eMMC needs call (\d+)/.exec(
+      runs[0]?.explanation.join('\n') ?? '',
+    ) ?? ['', '-', '-'];
+    expect(waits.at(-1)).toMatchObject({ call: Number(holder), needs: Number(needed), through: 'agent' });
+  });
+
+  it('is told from what else waits in an RPC', async () => {
+    const text = chain({ threads: 3 })
+      .replace('emmc:', '  box: { kind: pseudo, commands: { take: [{ await: 5 }] } }\nemmc:')
+      .replace('clients:', 'clients:\n  taker: { application: box, steps: [{ invoke: take }] }')
+      .replace('count: 3', 'count: 2, start: 1ms');
+    const { outcome, explanation } = await run(text, 'linux-6.7');
+    expect(outcome).toBe('starved');
+    expect(explanation).toEqual([
+      expect.stringMatching(/^Call \d+ \(taker, take\) waits for notification 5, which nobody sends\.$/),
+      // Two writers, and the message for the clock that one of them needs.
+      '3 more calls wait with it.',
+    ]);
   });
 
   it('stands still with one thread, of which none can be kept', async () => {

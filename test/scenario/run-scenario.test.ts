@@ -240,6 +240,48 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
     ]);
   });
 
+  it('a late answer is late by its time, and one given twice changes nothing', async () => {
+    const { clients, explanation, outcome } = await only(
+      single('faults: { late: [{ rpc: fs, nth: 1, by: 100ms }], duplicated: [{ rpc: fs, nth: 2 }] }'),
+    );
+    expect([outcome, explanation]).toEqual(['finished', []]);
+    expect(clients[0]).toMatchObject({ calls: 2, failed: 0, p50: 11, max: 111 });
+  });
+
+  it('a corrupted answer is an error to the one call that asked', async () => {
+    const { outcome, clients, explanation } = await only(`${busy}faults: { corrupted: [{ rpc: fs, nth: 3 }] }`);
+    expect(outcome).toBe('finished');
+    expect(explanation).toEqual(['1 call of one failed with 0x5eed0bad.']);
+    expect(clients[0]).toMatchObject({ failed: 1, unanswered: 0 });
+  });
+
+  it('a supplicant that leaves for good is named by those who wait for it', async () => {
+    const { outcome, explanation } = await only(single('faults: { supplicant: { leaves: 12ms } }'));
+    expect(outcome).toBe('starved');
+    expect(explanation).toEqual([
+      expect.stringMatching(/^Call \d+ \(one, go\): its FS RPC waits for a supplicant, and there is no supplicant\.$/),
+      'The supplicant left at 12 ms, for good.',
+    ]);
+  });
+
+  it('a client that dies makes no more calls, and is not waited for', async () => {
+    const { outcome, duration, explanation, clients } = await only(
+      `${busy}faults: { deaths: [{ client: one, number: 3, at: 500us }] }`,
+    );
+    expect(outcome).toBe('finished');
+    expect(explanation[0]).toMatch(/^one 3 died at 500 us; what it had was given back /);
+    expect(clients[0]?.calls).toBeGreaterThan(60);
+    expect(clients[0]?.calls).toBeLessThan(80);
+    expect(duration).toBeLessThan(100);
+  });
+
+  it('threads that go lost are learnt by hand-off: everybody comes through by the one that is left', async () => {
+    const three = busy.replace('applications:', 'secureWorld: { threads: 3 }\napplications:');
+    const { outcome, explanation, clients } = await only(`${three}faults: { lostThreads: [100us, 200us] }`);
+    expect([outcome, explanation]).toEqual(['finished', ['2 threads of secure world went lost.']]);
+    expect(clients[0]).toMatchObject({ calls: 80, failed: 0 });
+  });
+
   it('interrupts take computing threads out', async () => {
     const { threads, clients } = await only(single('faults: { interrupts: 1ms }'));
     expect(clients[0]).toMatchObject({ calls: 2, max: 11 });
@@ -254,6 +296,17 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
   it('a secure world that announces nothing has its capacity learned', async () => {
     const silent = busy.replace('applications:', 'secureWorld: { announced: 0 }\napplications:');
     expect(await only(silent)).toMatchObject({ outcome: 'finished', clients: [{ calls: 80, unanswered: 0 }] });
+  });
+
+  it('a client with a session for each round goes on after a round that failed', async () => {
+    const tool = single('faults: { corrupted: [{ rpc: fs, nth: 1 }] }').replace(
+      'application: ta, repeat: 2',
+      'application: ta, session: each-round, sharedMemory: 8192, repeat: 3',
+    );
+    const { outcome, clients, duration } = await only(tool);
+    expect(outcome).toBe('finished');
+    expect(clients[0]).toMatchObject({ calls: 3, failed: 1 });
+    expect(duration).toBe(32);
   });
 
   it('a session that is refused leaves the other clients alone', async () => {

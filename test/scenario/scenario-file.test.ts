@@ -114,6 +114,48 @@ describe('a scenario file', () => {
       'title: good\nfaults: { unanswered: [{ rpc: fs, nth: 1 }] }',
       'faults.unanswered[0].rpc: there is no service fs',
     ],
+    ...[
+      ['supplicant: { leaves: 5ms, returns: 5ms }', 'supplicant: it returns after it left'],
+      ['supplicant: { leaves: 5 }', 'supplicant: it takes one of present, absent, or { leaves: 5ms, returns: 20ms }'],
+      ['late: [{ rpc: rpmb, nth: 1 }]', 'late[0].by: it takes a time with its unit'],
+      ['late: [{ rpc: rpmb, nth: 1, by: 0ms }]', 'late[0].by: it takes a time longer than zero'],
+      ['late: [{ rpc: fs, nth: 1, by: 1ms }]', 'late[0].rpc: there is no service fs'],
+      ['duplicated: [{ rpc: rpmb, nth: 0 }]', 'duplicated[0].nth: it takes a whole number from 1 to 1000000'],
+      ['duplicated: [{ rpc: fs, nth: 1 }]', 'duplicated[0].rpc: there is no service fs'],
+      [
+        'corrupted: [{ rpc: rpmb, nth: 1, by: 1ms }]',
+        'corrupted[0].by: no such field; a corrupted answer has rpc, nth',
+      ],
+      ['deaths: [{ client: two, at: 1ms }]', 'deaths[0].client: there is no client two; clients are one, channel'],
+      ['deaths: [{ client: channel, at: 1ms }]', 'deaths[0].client: channel is part of the kernel, which does not die'],
+      ['deaths: [{ client: one, number: 2, at: 1ms }]', 'deaths[0].number: there is 1 client one'],
+      ['deaths: [{ client: one }]', 'deaths[0].at: it takes a time with its unit'],
+      ['lostThreads: [1ms, 2ms]', 'lostThreads: secure world has 2 threads, and keeps at least one'],
+    ].map(([fault = '', problem = '']): [string, string, string] => [
+      'title: good',
+      `title: good\nfaults: { ${fault} }`,
+      `faults.${problem}`,
+    ]),
+    [
+      'application: ta, steps',
+      'application: ta, session: each-round, callers: 2, steps',
+      'clients.one.session: a client that opens a session for each round has one caller',
+    ],
+    [
+      'application: ta, steps',
+      'application: ta, session: each-round, kernel: true, steps',
+      'clients.one.session: a client inside the kernel keeps its session',
+    ],
+    [
+      'application: ta, steps',
+      'application: ta, sharedMemory: 0, steps',
+      'clients.one.sharedMemory: it takes a whole number from 1 to 16777216',
+    ],
+    [
+      'clients:\n  one: { ',
+      'faults: { deaths: [{ client: one, at: 1ms }] }\nclients:\n  one: { count: 2, ',
+      'faults.deaths[0].client: there are 2 clients one: say which, by number',
+    ],
     ['kind: user', 'kind: users', '3:9: applications.ta.kind: it takes one of user, pseudo'],
     [
       'kind: user',

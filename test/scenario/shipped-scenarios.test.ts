@@ -19,8 +19,10 @@ const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
+  'one-thread-lost.yaml': ['finished', 'starved', 'starved', 'finished'],
   'exhaustion-64-clients.yaml': ['starved', 'starved', 'starved', 'finished'],
   'supplicant-life.yaml': ['finished', 'finished', 'finished', 'finished'],
+  'small-for-faults.yaml': ['finished', 'finished', 'finished', 'finished'],
   'client-death.yaml': ['finished', 'finished', 'finished', 'finished'],
 };
 
