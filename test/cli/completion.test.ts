@@ -18,7 +18,7 @@ beforeAll(() => {
     expect(status, stderr).toBe(0);
     writeFileSync(join(folder, shell), stdout);
   }
-});
+}, 60_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What a shell's script prints, one candidate a line. */
