@@ -84,13 +84,8 @@ export async function prepareLinux(say, guest) {
   const opteeSize = Math.ceil(readFileSync(optee.image).length / 16) * 16;
   const initrdSize = readFileSync(image('initrd.cpio')).length;
   const common = [
-<<<<<<< HEAD
-    ...['-nodefaults', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
-    ...['-bios', image(`${world}.bin`)],
-=======
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
-    ...['-bios', image('monitor.bin')],
->>>>>>> first-invoke
+    ...['-bios', image(`${world}.bin`)],
   ];
   const tree = image('tree.dtb');
   run('qemu-system-aarch64', ...common, '-M', `${machine[1]},dumpdtb=${tree}`, ...machine.slice(2));
