@@ -4,6 +4,8 @@ import { seededRandom } from '../clock/random.js';
 import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
 import { openWorld } from '../open-world.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
+import type { DriverOptions } from '../optee/open-driver.js';
+import type { MemoryRange } from '../protocol/physical-memory.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { Trace } from '../trace/trace.js';
@@ -24,10 +26,18 @@ import { ThreadRecorder } from './thread-recorder.js';
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
 
-/** As much memory as a scenario needs: little, so that thousands of runs do not wait for it to be collected. */
-const mebibyte = 1024 * 1024;
-const dram = { base: 0x4000_0000, size: 8 * mebibyte };
-const reservedShm = { base: 0x4060_0000, size: 2 * mebibyte };
+/** Memory that every scenario needs, and for each of its callers. */
+const baseMemory = 2 * 1024 * 1024;
+const callerMemory = 64 * 1024;
+
+/** As much memory as a scenario needs: thousands of runs must not wait for it to be cleared and collected. */
+function memoryFor({ clients }: Scenario): { readonly dram: MemoryRange; readonly reservedShm: MemoryRange } {
+  const callers = [...clients.values()].reduce((sum, { count, callers: each }) => sum + count * each, 0);
+  const size = baseMemory + callers * callerMemory;
+  const reserved = size / 4;
+  const base = 0x4000_0000;
+  return { dram: { base, size }, reservedShm: { base: base + size - reserved, size: reserved } };
+}
 
 /** What is still held when everybody has gone. */
 export interface Leftovers {
@@ -39,12 +49,14 @@ export interface Leftovers {
 
 /** One run of a scenario: a world with its clients. */
 export class ScenarioRun {
-  private readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock();
   private readonly schedule: ControlledSchedule;
   readonly trace = new Trace(this.clock);
-  private readonly journal: RunJournal;
+  readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
   readonly clients: Clients;
+  /** Makes the call queue when the run opens, if it is not to be the discipline's own. */
+  createQueue: DriverOptions['createQueue'];
   private readonly applications;
   private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
@@ -71,8 +83,7 @@ export class ScenarioRun {
     this.world = new SimulatedWorld({
       abi,
       threads,
-      dram,
-      reservedShm,
+      ...memoryFor(scenario),
       announcedThreads: announced === 0 ? false : announced,
       trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
       clock,
@@ -98,6 +109,7 @@ export class ScenarioRun {
       schedule,
       trace,
       rpmb: rpmb.kernel,
+      createQueue: this.createQueue,
       supplicant: scenario.faults.supplicantAbsent
         ? false
         : {
@@ -117,6 +129,16 @@ export class ScenarioRun {
     return this.tee?.queueState();
   }
 
+  /** Bytes of shared memory in use. */
+  get sharedMemoryInUse(): number {
+    return this.tee?.sharedMemoryInUse ?? 0;
+  }
+
+  /** The client makes calls for services only. */
+  isPassive(client: string): boolean {
+    return this.scenario.clients.get(client)?.passive ?? false;
+  }
+
   /**
    * Everybody goes, after a run in which everybody came through.
    * @returns what is left behind: nothing of either, if all was given back.
@@ -126,7 +148,7 @@ export class ScenarioRun {
     return {
       sessions: this.world.sessionCount,
       sharedMemoryObjects: this.world.sharedMemoryCount,
-      sharedMemoryBytes: this.tee?.sharedMemoryInUse ?? 0,
+      sharedMemoryBytes: this.sharedMemoryInUse,
     };
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomWalk } from '../../src/explore/driver/decisions.js';
-import { judgeRun } from '../../src/explore/driver/explore-scenario.js';
+import { judgeRun } from '../../src/explore/driver/judge-run.js';
 import { openTee, TeeResult, trustedApplication } from '../../src/index.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import { parseScenario } from '../../src/scenario/scenario-file.js';

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { followed, priorityWalk, randomWalk } from '../../../src/explore/driver/decisions.js';
-import { exploreScenario, judgeRun, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { exploreScenario, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
+import { judgeRun } from '../../../src/explore/driver/judge-run.js';
 import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/run-checks.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { parseScenario } from '../../../src/scenario/scenario-file.js';
@@ -179,6 +180,16 @@ describe('the checks of a run', () => {
       checks.listen({ ...suspended, call, thread: 0 });
     }
     expect(checks.broken.get('rpcsToTheirThread')).toBe('call 2 was suspended in thread 0, which call 1 has');
+  });
+
+  it('do not take a thread for taken whose call is back, though it has not left the queue', () => {
+    const checks = new RunChecks(() => undefined);
+    for (const call of [1, 2]) {
+      checks.listen({ ...begin, call });
+      checks.listen({ ...suspended, call, thread: 0 });
+      checks.listen({ ...suspended, call, a0: 0 });
+    }
+    expect(checks.broken.size).toBe(0);
   });
 
   it('notice a count below zero, and one that is not given back', () => {
