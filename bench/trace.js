@@ -13,44 +13,50 @@ import { MemoryRecorder } from '../dist/trace/index.js';
 import { TraceFile } from '../dist/trace/node/index.js';
 import { incrementer } from './invoke.js';
 
-const slices = 500;
-const callsPerSlice = 2000;
+const pairs = 4000;
+const callsPerSlice = 500;
 
-/** Slices with and without the recorder take turns, so that a machine that drifts does so for both. */
+/**
+ * Short slices with and without the recorder take turns, in either order, and each is compared with the one beside it: a
+ * machine that drifts, or has other work, does so for both, and what hits one slice alone is far from the median.
+ */
 async function measure(recorder) {
   const trace = new Trace(machineClock);
   const tee = await openTee({ trustedApplications: [incrementer], trace });
   const session = await tee.openContext().openSession(incrementer.uuid);
   const parameters = [value.inout(1, 2)];
-  const slice = async () => {
+  trace.attach(recorder);
+  const slice = async (on) => {
+    trace.on = on;
     const start = performance.now();
     for (let call = 0; call < callsPerSlice; call++) await session.invoke(1, parameters);
     return (performance.now() - start) / 1000;
   };
   const off = [];
   const on = [];
-  for (let round = -slices / 5; round < slices; round++) {
-    const seconds = await slice();
-    const detach = trace.attach(recorder);
-    const recorded = await slice();
-    detach();
-    if (round < 0) continue;
-    off.push(seconds);
+  const losses = [];
+  for (let pair = -pairs / 5; pair < pairs; pair++) {
+    const onFirst = pair % 2 === 0;
+    const first = await slice(onFirst);
+    const second = await slice(!onFirst);
+    if (pair < 0) continue;
+    const [without, recorded] = onFirst ? [second, first] : [first, second];
+    off.push(without);
     on.push(recorded);
+    losses.push(1 - without / recorded);
   }
   await tee.close();
   const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
   return {
     offPerSecond: Math.round(callsPerSlice / median(off)),
     onPerSecond: Math.round(callsPerSlice / median(on)),
-    loss: 1 - median(off) / median(on),
+    loss: median(losses),
   };
 }
 
 /**
  * @returns {Promise<{ memory: Cost, file: Cost }>} what each recorder costs, as
- *   `{ offPerSecond, onPerSecond, loss }`: medians of slices; the loss is the part of the rate that is gone, 0..1. Each
- *   is measured in a thread of its own, as a program has one recorder.
+ *   `{ offPerSecond, onPerSecond, loss }`: medians; the loss is the part of the rate that is gone, 0..1. Each is measured in a thread of its own, as a program has one recorder.
  */
 export async function benchTrace() {
   const costs = {};

@@ -3,6 +3,7 @@
  *
  *     node bench/xtest-run.js linux|normalworld [CASES]
  */
+import koffi from 'koffi';
 import { runXtest } from '../dist/xtest/run-xtest.js';
 import { linuxXtest } from './linux/xtest.js';
 
@@ -13,5 +14,28 @@ const onCase = ({ name, title, ok, milliseconds }) =>
 
 const run = side === 'linux' ? await linuxXtest({ cases, say, onCase }) : await runXtest({ cases, onCase });
 const { output, exitCode, milliseconds, suiteMilliseconds } = run;
-const { counts, unfinished } = output;
-console.log(JSON.stringify({ cases: output.cases, counts, unfinished, exitCode, milliseconds, suiteMilliseconds }));
+const { cases: ended, counts, unfinished } = output;
+const processorMilliseconds = own() + children();
+console.log(
+  JSON.stringify({
+    cases: ended,
+    counts,
+    unfinished,
+    exitCode,
+    milliseconds,
+    suiteMilliseconds,
+    processorMilliseconds,
+  }),
+);
+
+function own() {
+  const { userCPUTime, systemCPUTime } = process.resourceUsage();
+  return (userCPUTime + systemCPUTime) / 1000;
+}
+
+/** QEMU and the client, which have ended: getrusage(RUSAGE_CHILDREN); its first words are two `struct timeval`. */
+function children() {
+  const usage = new BigInt64Array(18);
+  koffi.load(null).func('int getrusage(int who, _Out_ void *usage)')(-1, usage);
+  return Number(usage[0] + usage[2]) * 1000 + Number(usage[1] + usage[3]) / 1000;
+}

@@ -57,6 +57,7 @@ function comparison() {
   return [
     row('**the suite**', (run) => run.suiteMilliseconds),
     row('**with the boot**', (run) => run.milliseconds),
+    row('**its processor time**', (run) => run.processorMilliseconds),
     ...names
       .map((name) => row(name, (run) => run.cases.find((each) => each.name === name)?.milliseconds))
       .filter(({ linux, normalworld }) => linux !== undefined && normalworld !== undefined),

@@ -26,8 +26,7 @@ function section({ name, command }) {
     `## ${name}`,
     fence('text', `${name} ${takes}`),
     command.description(),
-    table('argument', registeredArguments.map(argumentRow)),
-    table('option', options.map(optionRow)),
+    table([...registeredArguments.map(argumentRow), ...options.map(optionRow)]),
     ...help(command).split(/\n\n+/).map(paragraph),
   ]
     .filter((part) => part !== '')
@@ -64,11 +63,11 @@ function optionRow({ flags, description, defaultValue, argChoices, mandatory, ne
   return [flags, notes.length === 0 ? description : `${description} (${notes.join('; ')})`];
 }
 
-function table(what, rows) {
+function table(rows) {
   if (rows.length === 0) return '';
   const cell = (text) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
   return [
-    `| ${what} | |`,
+    '| argument or option | |',
     '| --- | --- |',
     ...rows.map(([name, about]) => `| \`${name.replaceAll('|', '\\|')}\` | ${cell(about)} |`),
   ].join('\n');

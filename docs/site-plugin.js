@@ -3,16 +3,14 @@
  */
 import { Converter } from 'typedoc';
 
-const groups = {
-  start: 'Start',
-  concepts: 'Concepts',
-  findings: 'Internals',
-  ARCHITECTURE: 'Internals',
-  'trace-format': 'Reference',
-  scenarios: 'Reference',
-  explore: 'Reference',
-  errors: 'Reference',
-};
+/** Pages by their paths; what is not here is reference. */
+const groups = [
+  [/^docs\/start/, 'Start'],
+  [/guides\/|^docs\/serve|^examples\//, 'Guides'],
+  [/^docs\/(concepts|supplicant-and-clients)/, 'Concepts'],
+  [/^(ARCHITECTURE|firmware|bench)|^docs\/(findings|xtest|newcomer)/, 'Internals'],
+  [/./, 'Reference'],
+];
 
 /** @param {import('typedoc').Application} application */
 export function load(application) {
@@ -23,7 +21,6 @@ export function load(application) {
       .join('')
       .match(/^# (.+)$/m)?.[1];
     if (heading !== undefined) page.name = heading.replaceAll('`', '');
-    const name = path.split('/').at(-1);
-    page.frontmatter.group = path.includes('guides/') ? 'Guides' : (groups[name] ?? 'Concepts');
+    page.frontmatter.group = groups.find(([pattern]) => pattern.test(path))[1];
   });
 }

@@ -13,7 +13,7 @@
 #define OPTEE			0x0e100000	/* load and entry address of OP-TEE */
 #define DEVICE_TREE		0x40000000	/* QEMU writes it here, OP-TEE edits it here */
 #define MAILBOX			0x40100000
-#define OPTEE_STAGING		0x41000000	/* the host puts OP-TEE's image here before reset */
+#define OPTEE_STAGING		0x41000000	/* the host puts OP-TEE's image here */
 
 /* Interrupts of the normal world. */
 #define INTID_WAKE		0		/* SGI: another CPU passes the bell on */
@@ -24,7 +24,7 @@
 #define INTID_CPU_ON		8
 
 /* Mailbox: a header, then one slot a CPU. All words are 32 bits, little endian. */
-#define MAILBOX_OPTEE_SIZE	0x00		/* host: bytes of OP-TEE's image, a multiple of 16 */
+#define MAILBOX_OPTEE_SIZE	0x00		/* host: bytes of OP-TEE's image, a multiple of 16; 0 until it is there */
 #define MAILBOX_POLLS		0x04		/* host: how often a CPU looks at its doorbell before it sleeps */
 #define MAILBOX_HOST_SLEEPS	0x08		/* host: ring the bell (a byte out of UART0) when a call is done */
 #define MAILBOX_NOTIFICATIONS	0x0c		/* firmware: notification interrupts seen */

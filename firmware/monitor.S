@@ -98,18 +98,31 @@ first_cpu:
 	mov	w1, #0x37
 	str	w1, [x0]
 
-	/* OP-TEE from where the host put it; its size is a multiple of 16. */
+	/* OP-TEE from where the host puts it, which it may be about to; its size is a multiple of 16. */
 	ldr	x0, =OPTEE_STAGING
 	ldr	x1, =OPTEE
 	msr	elr_el3, x1
-	ldr	x2, =MAILBOX
-	ldr	w2, [x2, #MAILBOX_OPTEE_SIZE]
-3:	ldp	x3, x4, [x0], #16
+	ldr	x3, =MAILBOX + MAILBOX_OPTEE_SIZE
+3:	ldar	w2, [x3]
+	cbz	w2, 3b
+4:	ldp	x3, x4, [x0], #16
 	stp	x3, x4, [x1], #16
 	subs	x2, x2, #16
-	b.hi	3b
+	b.hi	4b
 
-	mov	x2, #DEVICE_TREE		/* OP-TEE learns from it which RAM may be shared dynamically */
+	/*
+	 * The device tree: from it OP-TEE learns which RAM may be shared dynamically. Its header claims a mebibyte, most of it
+	 * room, all of which OP-TEE would copy byte by byte: have it say what is used. The strings come last, as in every tree
+	 * that libfdt made (fdt_pack()). Its numbers are big endian.
+	 */
+	mov	x2, #DEVICE_TREE
+	ldr	w3, [x2, #0x0c]			/* off_dt_strings */
+	ldr	w4, [x2, #0x20]			/* size_dt_strings */
+	rev	w3, w3
+	rev	w4, w4
+	add	w3, w3, w4
+	rev	w3, w3
+	str	w3, [x2, #0x04]			/* totalsize */
 	b	cold_entry
 
 later_cpu:

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "page.h"
 #include "registered.h"
 
 bool is_device_name(const char *path)
@@ -115,16 +116,21 @@ static long shm_alloc(const struct wire_greeting *file, struct tee_ioctl_shm_all
 static long shm_register(const struct wire_greeting *file, struct tee_ioctl_shm_register_data *data)
 {
 	struct wire_greeting greeting;
+	struct wire_register body;
+	struct buffer buffer;
 	int fd, memory, status;
 
 	if (data == NULL)
 		return -EFAULT;
 	if (data->length > 0 && !is_writable(data->addr, data->length))
 		return -EFAULT;
-	fd = file_open(_IOC_NR(TEE_IOC_SHM_REGISTER), file->token, data, sizeof(*data), false, &greeting, &memory);
+	buffer = buffer_to_register(data->addr, data->length);
+	body = (struct wire_register){ data->addr, data->length, data->flags, data->id, buffer.way,
+				       (buffer.end - buffer.begin) / PAGE };
+	fd = file_open(_IOC_NR(TEE_IOC_SHM_REGISTER), file->token, &body, sizeof(body), false, &greeting, &memory);
 	if (fd < 0)
 		return fd;
-	status = registered_add(fd, greeting.id, data->addr, data->length, memory, greeting.offset);
+	status = registered_add(fd, greeting.id, &buffer, memory, greeting.offset);
 	close(memory);
 	if (status < 0) {
 		close(fd);

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/tee.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -110,8 +111,41 @@ DEFINE_CHECKED_OPENAT(__openat64_2)
 
 EXPORT int close(int fd)
 {
-	registered_close(fd);
+	if (fd >= 0)
+		registered_close(fd, fd);
 	return NEXT(close)(fd);
+}
+
+/* What else closes descriptors. */
+static void about_to_become(int fd, int other)
+{
+	if (fd != other && other >= 0 && fcntl(fd, F_GETFD) >= 0)
+		registered_close(other, other);
+}
+
+EXPORT int dup2(int fd, int other)
+{
+	about_to_become(fd, other);
+	return NEXT(dup2)(fd, other);
+}
+
+EXPORT int dup3(int fd, int other, int flags)
+{
+	about_to_become(fd, other);
+	return NEXT(dup3)(fd, other, flags);
+}
+
+EXPORT int close_range(unsigned int first, unsigned int last, int flags)
+{
+	if ((flags & CLOSE_RANGE_CLOEXEC) == 0)
+		registered_close(first, last);
+	return syscall(SYS_close_range, first, last, flags);
+}
+
+EXPORT void closefrom(int first)
+{
+	registered_close(first < 0 ? 0 : first, UINT_MAX);
+	NEXT(closefrom)(first);
 }
 
 EXPORT int ioctl(int fd, unsigned long request, ...)

@@ -2,24 +2,36 @@
 #include "registered.h"
 
 #include <errno.h>
-#include <linux/futex.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#include "connection.h"
+#include "copied.h"
+#include "page.h"
+#include "remapped.h"
+
+/* What is kept open for good keeps away from the numbers that programs count on. */
+#define HIGH_FD 400
 
 struct registered {
 	struct registered *next;
 	int fd;
 	int32_t id;
-	uint64_t address;
-	uint64_t length;
-	/* The same bytes as the TEE sees them. */
-	char *window;
+	struct buffer buffer;
+	/* The buffer's pages as the TEE sees them. */
+	char *pages;
+	size_t pages_size;
+	struct remapped remapped;
+	/* Before and behind the pages that are remapped. */
+	struct copied copied[2];
+	/* One call at a time carries. */
+	pthread_mutex_t carrying;
+	/* While a fork is under way: what the child is going to have in the pages that its parent remapped. */
+	char *for_child;
 	/* The list's, and one of each copy under way. */
 	int references;
 };
@@ -27,63 +39,144 @@ struct registered {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct registered *all;
 
-static void before_fork(void)
+static bool is_remapped(const struct registered *entry)
 {
-	pthread_mutex_lock(&mutex);
+	return entry->buffer.begin != entry->buffer.end;
 }
 
-/* The child has the buffers, the windows and the descriptors, all at the same places. */
-static void after_fork(void)
+static size_t remapped_size(const struct registered *entry)
 {
+	return entry->buffer.end - entry->buffer.begin;
+}
+
+static char *map_anywhere(size_t size, int flags, int memory, uint64_t offset)
+{
+	void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, memory, offset);
+
+	return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+static void before_fork(void)
+{
+	struct registered *entry;
+
+	pthread_mutex_lock(&mutex);
+	for (entry = all; entry != NULL; entry = entry->next) {
+		if (!is_remapped(entry))
+			continue;
+		entry->for_child = map_anywhere(remapped_size(entry), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (entry->for_child != NULL)
+			memcpy(entry->for_child, entry->remapped.window, remapped_size(entry));
+	}
+}
+
+static void after_fork_in_parent(void)
+{
+	struct registered *entry;
+
+	for (entry = all; entry != NULL; entry = entry->next) {
+		if (entry->for_child != NULL)
+			munmap(entry->for_child, remapped_size(entry));
+		entry->for_child = NULL;
+	}
 	pthread_mutex_unlock(&mutex);
+}
+
+/*
+ * What its parent remapped are its parent's pages, and stay what the id means; the child gets a copy, as the kernel gives it
+ * one of pages that a device uses. What is copied it has as its parent has it, windows and descriptors and all.
+ */
+static void after_fork_in_child(void)
+{
+	struct registered **link = &all, *entry;
+
+	/* Nobody else is here, and what follows closes files. */
+	pthread_mutex_unlock(&mutex);
+	while ((entry = *link) != NULL) {
+		pthread_mutex_init(&entry->carrying, NULL);
+		if (!is_remapped(entry)) {
+			link = &entry->next;
+			continue;
+		}
+		/* Without memory for a copy the pages as they are now must do. */
+		separate(&entry->remapped, entry->for_child == NULL ? entry->remapped.window : entry->for_child);
+		if (entry->for_child != NULL)
+			munmap(entry->for_child, remapped_size(entry));
+		munmap(entry->pages, entry->pages_size);
+		*link = entry->next;
+	}
 }
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-	pthread_atfork(before_fork, after_fork, after_fork);
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/*
- * Asks the kernel to write without changing anything: FUTEX_WAKE_OP ORs zero into the word, atomically, and says EFAULT
- * where it cannot. At worst somebody who waits for that word wakes for nothing, which every waiter expects.
- */
-static bool word_is_writable(uint64_t address)
+struct buffer buffer_to_register(uint64_t address, uint64_t length)
 {
-	static uint32_t nobody_waits_here;
-	int op = FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 1);
-	int before = errno;
-	bool writable = syscall(SYS_futex, &nobody_waits_here, FUTEX_WAKE_OP_PRIVATE, 0, 0UL, address, op) >= 0 ||
-			errno != EFAULT;
+	struct buffer buffer = { .address = address, .length = length };
 
-	errno = before;
-	return writable;
+	buffer.way = way_to_share(address, length, &buffer.begin, &buffer.end);
+	if (buffer.way != WIRE_REMAPPED)
+		buffer.begin = buffer.end = address;
+	return buffer;
 }
 
-bool is_writable(uint64_t address, uint64_t length)
+static void destroy(struct registered *entry)
 {
-	uint64_t page = address & ~(uint64_t)(PAGE - 1);
-
-	if (address + length < address)
-		return false;
-	for (; page < address + length; page += PAGE)
-		if (!word_is_writable(page))
-			return false;
-	return true;
+	if (entry->pages != NULL)
+		munmap(entry->pages, entry->pages_size);
+	copied_free(&entry->copied[0]);
+	copied_free(&entry->copied[1]);
+	pthread_mutex_destroy(&entry->carrying);
+	free(entry);
 }
 
-int registered_add(int fd, int32_t id, uint64_t address, uint64_t length, int memory, uint64_t offset)
+/* Where the TEE has what the client has at an address. */
+static char *window_of(const struct registered *entry, uint64_t address)
 {
-	struct registered *entry = malloc(sizeof(*entry));
-	void *window;
+	return entry->pages + (address - page_down(entry->buffer.address));
+}
+
+static int share(struct registered *entry, int memory, uint64_t offset)
+{
+	const struct buffer *buffer = &entry->buffer;
+	uint64_t end = buffer->address + buffer->length;
+	int status;
+
+	entry->pages_size = page_up(end) - page_down(buffer->address);
+	entry->pages = map_anywhere(entry->pages_size, MAP_SHARED, memory, offset);
+	if (entry->pages == NULL)
+		return -ENOMEM;
+	status = copied_init(&entry->copied[0], 0, buffer->begin - buffer->address);
+	if (status == 0)
+		status = copied_init(&entry->copied[1], buffer->end - buffer->address, buffer->length);
+	if (status < 0 || !is_remapped(entry))
+		return status;
+	entry->remapped = (struct remapped){ .begin = buffer->begin,
+					     .end = buffer->end,
+					     .offset = offset + (buffer->begin - page_down(buffer->address)),
+					     .window = window_of(entry, buffer->begin) };
+	return remap(&entry->remapped, memory);
+}
+
+int registered_add(int fd, int32_t id, const struct buffer *buffer, int memory, uint64_t offset)
+{
+	struct registered *entry = calloc(1, sizeof(*entry));
+	int status;
 
 	if (entry == NULL)
 		return -ENOMEM;
-	window = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, memory, offset);
-	if (window == MAP_FAILED) {
-		free(entry);
-		return -ENOMEM;
+	entry->fd = fd;
+	entry->id = id;
+	entry->buffer = *buffer;
+	entry->references = 1;
+	pthread_mutex_init(&entry->carrying, NULL);
+	status = share(entry, memory, offset);
+	if (status < 0) {
+		destroy(entry);
+		return status;
 	}
-	*entry = (struct registered){ NULL, fd, id, address, length, window, 1 };
 	pthread_mutex_lock(&mutex);
 	entry->next = all;
 	all = entry;
@@ -98,28 +191,49 @@ static void put(struct registered *entry)
 	pthread_mutex_lock(&mutex);
 	last = --entry->references == 0;
 	pthread_mutex_unlock(&mutex);
-	if (!last)
-		return;
-	munmap(entry->window, entry->length);
-	free(entry);
+	if (last)
+		destroy(entry);
 }
 
-void registered_close(int fd)
+/* Before its descriptor is closed: then the pages may become another's. */
+static void take_back(const struct registered *entry)
+{
+	struct wire_greeting greeting;
+	int before = errno;
+	int memory = -1;
+
+	if (file_greeting(entry->fd, &greeting, &memory) && !unmap(&entry->remapped, memory))
+		/* They must not: another descriptor of it stays open as long as this process lives. */
+		fcntl(entry->fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	if (memory >= 0)
+		close(memory);
+	errno = before;
+}
+
+static struct registered *remove_first(unsigned int first, unsigned int last)
 {
 	struct registered **link, *entry;
 
-	/* A glance without the lock: most programs close many files and register none. */
-	if (__atomic_load_n(&all, __ATOMIC_RELAXED) == NULL)
-		return;
 	pthread_mutex_lock(&mutex);
-	for (link = &all; *link != NULL && (*link)->fd != fd; link = &(*link)->next)
-		;
-	entry = *link;
+	for (link = &all; (entry = *link) != NULL; link = &entry->next)
+		if ((unsigned int)entry->fd >= first && (unsigned int)entry->fd <= last)
+			break;
 	if (entry != NULL)
 		*link = entry->next;
 	pthread_mutex_unlock(&mutex);
-	if (entry != NULL)
+	return entry;
+}
+
+void registered_close(unsigned int first, unsigned int last)
+{
+	struct registered *entry;
+
+	/* A glance without the lock: most programs close many files and register none. */
+	while (__atomic_load_n(&all, __ATOMIC_RELAXED) != NULL && (entry = remove_first(first, last)) != NULL) {
+		if (is_remapped(entry))
+			take_back(entry);
 		put(entry);
+	}
 }
 
 /* The entry of these bytes, held; NULL when there is none. */
@@ -132,7 +246,7 @@ static struct registered *get(int32_t id, uint64_t offset, uint64_t size)
 	pthread_mutex_lock(&mutex);
 	for (entry = all; entry != NULL && entry->id != id; entry = entry->next)
 		;
-	if (entry != NULL && (offset > entry->length || size > entry->length - offset))
+	if (entry != NULL && (offset > entry->buffer.length || size > entry->buffer.length - offset))
 		entry = NULL;
 	if (entry != NULL)
 		entry->references++;
@@ -140,22 +254,28 @@ static struct registered *get(int32_t id, uint64_t offset, uint64_t size)
 	return entry;
 }
 
-void registered_copy_in(int32_t id, uint64_t offset, uint64_t size)
+static void carry(int32_t id, uint64_t offset, uint64_t size, bool to_tee)
 {
 	struct registered *entry = get(id, offset, size);
+	char *client, *tee;
 
 	if (entry == NULL)
 		return;
-	memcpy(entry->window + offset, (const char *)(uintptr_t)entry->address + offset, size);
+	client = (char *)(uintptr_t)entry->buffer.address;
+	tee = window_of(entry, entry->buffer.address);
+	pthread_mutex_lock(&entry->carrying);
+	for (int part = 0; part < 2; part++)
+		copied_carry(&entry->copied[part], to_tee ? client : tee, to_tee ? tee : client, offset, offset + size);
+	pthread_mutex_unlock(&entry->carrying);
 	put(entry);
+}
+
+void registered_copy_in(int32_t id, uint64_t offset, uint64_t size)
+{
+	carry(id, offset, size, true);
 }
 
 void registered_copy_out(int32_t id, uint64_t offset, uint64_t size)
 {
-	struct registered *entry = get(id, offset, size);
-
-	if (entry == NULL)
-		return;
-	memcpy((char *)(uintptr_t)entry->address + offset, entry->window + offset, size);
-	put(entry);
+	carry(id, offset, size, false);
 }

@@ -2,23 +2,31 @@
 #ifndef REGISTERED_H
 #define REGISTERED_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-/* Whether the kernel could write to all of a buffer: it pins only such memory. */
-bool is_writable(uint64_t address, uint64_t length);
+#include "wire.h"
+
+/* A buffer that is to be registered. */
+struct buffer {
+	uint64_t address, length;
+	/* Its pages that the TEE gets itself; of the rest it gets copies. Nothing when both are the same. */
+	uint64_t begin, end;
+	enum wire_way way;
+};
+
+/* How a buffer can be shared at this moment. */
+struct buffer buffer_to_register(uint64_t address, uint64_t length);
 
 /*
- * A buffer was registered: what the TEE sees of it is `memory` from `offset` on.
+ * It was registered: what the TEE sees of its pages is `memory` from `offset` on.
  * Returns 0 or a negative errno.
  */
-int registered_add(int fd, int32_t id, uint64_t address, uint64_t length, int memory, uint64_t offset);
+int registered_add(int fd, int32_t id, const struct buffer *buffer, int memory, uint64_t offset);
 
-/* A descriptor is about to be closed. */
-void registered_close(int fd);
+/* Descriptors from `first` to `last` are about to be closed. */
+void registered_close(unsigned int first, unsigned int last);
 
-/* Carry bytes of a registered buffer to the TEE, or back. Ids of other memory are none of its business. */
+/* Carry what is new in a registered buffer to the TEE, or back. Ids of other memory are none of its business. */
 void registered_copy_in(int32_t id, uint64_t offset, uint64_t size);
 void registered_copy_out(int32_t id, uint64_t offset, uint64_t size);
 

@@ -49,8 +49,28 @@ struct wire_greeting {
 
 enum wire_kind { WIRE_DEVICE = 1, WIRE_SHARED_MEMORY = 2 };
 
+/* How a client shares a buffer of its own, which it says when it registers it. */
+enum wire_way {
+	WIRE_REMAPPED = 1, /* its whole pages are the TEE's; what lies before and behind them is copied */
+	WIRE_COPIED_NO_PAGES = 2, /* copied: there is no whole page in it */
+	WIRE_COPIED_WISH = 3, /* copied: NORMALWORLD_SHM says so */
+	WIRE_COPIED_THREADS = 4, /* copied: other threads may write meanwhile */
+	WIRE_COPIED_MEMORY = 5, /* copied: not private memory, or locked, or remapped already */
+};
+
+/* The body of SHM_REGISTER: its argument (struct tee_ioctl_shm_register_data), and the way. */
+struct wire_register {
+	uint64_t address;
+	uint64_t length;
+	uint32_t flags;
+	int32_t id;
+	uint32_t way;
+	uint32_t remapped_pages;
+};
+
 _Static_assert(sizeof(struct wire_request) == 32, "request");
 _Static_assert(sizeof(struct wire_reply) == 16, "reply");
 _Static_assert(sizeof(struct wire_greeting) == 64, "greeting");
+_Static_assert(sizeof(struct wire_register) == 32, "register");
 
 #endif

@@ -1,7 +1,7 @@
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { type OpenWorldOptions, openWorld } from './open-world.js';
-import type { SecureWorld } from './protocol/secure-world.js';
+import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
@@ -113,11 +113,7 @@ function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
 
 /** The world, and a trace file that is closed when it is gone: the TEE closes its world last. */
 function closingAfter(world: SecureWorld, file: TraceFile): SecureWorld {
-  return {
-    name: world.name,
-    conduit: world.conduit,
-    memory: world.memory,
-    normalWorldRam: world.normalWorldRam,
+  return secureWorldBut(world, {
     [Symbol.asyncDispose]: async () => {
       try {
         await world[Symbol.asyncDispose]();
@@ -125,5 +121,5 @@ function closingAfter(world: SecureWorld, file: TraceFile): SecureWorld {
         file.close();
       }
     },
-  };
+  });
 }

@@ -8,6 +8,7 @@ import {
   type ScenarioProgress,
   type Strategy,
 } from '../explore/driver/explore-scenario.js';
+import { FAULT_KINDS, type FaultKind, type FaultSettings } from '../explore/driver/fault-choices.js';
 import { judgeRun } from '../explore/driver/judge-run.js';
 import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/run-checks.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
@@ -23,6 +24,8 @@ export interface ScenarioFlags {
   readonly seed: number;
   readonly deviations?: number;
   readonly decisions?: readonly number[];
+  readonly faults?: readonly FaultKind[];
+  readonly maxFaults: number;
   readonly maxSeconds?: number;
   readonly maxMemory: number;
   readonly workers?: number;
@@ -31,6 +34,23 @@ export interface ScenarioFlags {
   readonly json?: boolean;
   readonly progress?: boolean;
 }
+
+const FAULT_NAMES = Object.keys(FAULT_KINDS) as readonly FaultKind[];
+
+/** The kinds of faults in a list separated by commas; `all` is every one. @throws RangeError that names what is none. */
+export function faultKinds(list: string): readonly FaultKind[] {
+  if (list === 'all') return FAULT_NAMES;
+  return list.split(',').map((name) => {
+    const kind = FAULT_NAMES.find((known) => known === name);
+    if (kind === undefined) throw new RangeError(`"${name}" is no fault; faults are ${FAULT_NAMES.join(', ')}, or all`);
+    return kind;
+  });
+}
+
+const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings => ({
+  kinds: faults,
+  most: maxFaults,
+});
 
 /** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
 export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
@@ -51,6 +71,7 @@ export async function exploreScenarioFile(file: string, flags: ScenarioFlags, co
       workers: flags.workers ?? availableParallelism(),
       reduce: flags.reduction,
       goOn: flags.goOn === true,
+      faults: faultSettings(flags),
       signal: interrupt.signal,
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
       ...(flags.deviations === undefined ? {} : { maxDeviations: flags.deviations }),
@@ -58,7 +79,7 @@ export async function exploreScenarioFile(file: string, flags: ScenarioFlags, co
     });
     if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
     if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
-    else for (const line of textReport(file, scenario, exploration)) console.log(line);
+    else for (const line of textReport(file, scenario, exploration, flags)) console.log(line);
   } finally {
     process.removeListener('SIGINT', onInterrupt);
   }
@@ -74,12 +95,9 @@ async function readScenario(file: string, command: Command): Promise<Scenario> {
   }
 }
 
-async function replayRun(
-  scenario: Scenario,
-  { queue, seed, json }: ScenarioFlags,
-  list: readonly number[],
-): Promise<void> {
-  const { decisions, broken } = await judgeRun(scenario, queue, seed, followed(list));
+async function replayRun(scenario: Scenario, flags: ScenarioFlags, list: readonly number[]): Promise<void> {
+  const { queue, seed, json } = flags;
+  const { decisions, broken } = await judgeRun(scenario, queue, seed, followed(list), faultSettings(flags));
   if (json) {
     console.log(
       JSON.stringify({ scenario: scenario.title, queue, seed, decisions, broken: Object.fromEntries(broken) }),
@@ -115,10 +133,16 @@ function showProgress(progress: ScenarioProgress, { maxSeconds = Number.POSITIVE
   process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
 }
 
-function* textReport(file: string, scenario: Scenario, exploration: ScenarioExploration): Generator<string> {
+function* textReport(
+  file: string,
+  scenario: Scenario,
+  exploration: ScenarioExploration,
+  { faults = [], maxFaults }: ScenarioFlags,
+): Generator<string> {
   const { queue, strategy, seed, runs, states, seconds, bound, complete, properties } = exploration;
   const met = states > 0 ? `, ${states} states` : '';
   yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
+  if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
   if (complete) yield 'Every order of these times was tried.';
   if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
   for (const name of RUN_PROPERTY_NAMES) {
@@ -136,6 +160,7 @@ function* textReport(file: string, scenario: Scenario, exploration: ScenarioExpl
       (decision) => `  decision ${decision.at}: ${decision.actor}: ${decision.step}${which(decision)}`,
     );
     const list = decisions.length > 0 ? decisions.join(',') : '0';
-    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed} --decisions ${list}`;
+    const struck = faults.length === 0 ? '' : ` --faults ${faults.join(',')} --max-faults ${maxFaults}`;
+    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed}${struck} --decisions ${list}`;
   }
 }

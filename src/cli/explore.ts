@@ -4,13 +4,14 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { writeTrace } from '../conform/write-trace.js';
 import { type Callers, CallersNotationError, callerNotation, parseCallers } from '../explore/callers-notation.js';
 import { scheduleTable } from '../explore/describe-schedule.js';
+import { FAULT_KINDS, type FaultKind } from '../explore/driver/fault-choices.js';
 import { type Exploration, explore, type Progress } from '../explore/explore.js';
 import { PROPERTIES, PROPERTY_NAMES } from '../explore/properties.js';
 import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
 import { MAX_THREADS } from '../explore/state-codec.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
-import { exploreScenarioFile, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
+import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
 
 interface ExploreFlags {
   readonly queue: DisciplineName;
@@ -41,6 +42,11 @@ After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has 
 Exit codes:
   0  the search was made, whatever the verdicts
   2  bad usage, or a file that is no scenario
+
+Faults (--faults), each at every moment where it can strike:
+${Object.entries(FAULT_KINDS)
+  .map(([name, what]) => `  ${name.padEnd(13)}${what}`)
+  .join('\n')}
 
 Examples:
   $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
@@ -82,6 +88,8 @@ export function addExploreCommand(program: Command): void {
     .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
     .option('--seed <n>', 'scenario: draws its times, and the runs by lot', count, 1)
     .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
+    .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
+    .option('--max-faults <n>', 'scenario: at most so many in one run', count, 1)
     .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
@@ -205,6 +213,15 @@ function callers(text: string): Callers {
     return parseCallers(text);
   } catch (error) {
     if (error instanceof CallersNotationError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function faults(text: string): readonly FaultKind[] {
+  try {
+    return faultKinds(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw new InvalidArgumentError(error.message);
     throw error;
   }
 }

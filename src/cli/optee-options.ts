@@ -26,7 +26,11 @@ export interface OpteeOptions {
 export function addOpteeOptions(command: Command): Command {
   return command
     .option('--optee <file>', "OP-TEE image of your own (tee-pager_v2.bin) instead of the fetched one's")
-    .option('--ta <folder...>', 'folders with trusted applications (<uuid>.ta), asked before the fetched ones')
+    .option(
+      '--ta <folder>',
+      'folder with trusted applications (<uuid>.ta), asked before the fetched ones; may be repeated',
+      (folder: string, others: readonly string[] = []) => [...others, folder],
+    )
     .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')

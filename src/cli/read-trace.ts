@@ -1,9 +1,28 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { readTraceFile } from '../trace/node/trace-file.js';
 import { TraceFormatError } from '../trace/trace-reader.js';
 import type { TraceTable } from '../trace/trace-table.js';
 
 /** Exit code: bad usage, or a file that is not what it should be. */
 export const badUsage = 2;
+
+/** `run --trace out.nwt` under several disciplines writes out.<discipline>.nwt, and there is no out.nwt. */
+function beside(path: string): string {
+  const begin = `${basename(path, '.nwt')}.`;
+  try {
+    if (existsSync(path)) return '';
+    const found = readdirSync(dirname(path)).filter((name) => name.startsWith(begin) && name.endsWith('.nwt'));
+    return found.length === 0 ? '' : `; there is ${found.map((name) => join(dirname(path), name)).join(', ')}`;
+  } catch {
+    return '';
+  }
+}
+
+/** What is run is not yet what can be looked at. */
+function recordFirst(path: string): string {
+  return /\.ya?ml$/.test(path) ? `; a scenario is recorded by: normalworld run ${path} --trace out.nwt` : '';
+}
 
 /** Read a trace for a command: says on standard error what is damaged, or why it cannot be read at all. */
 export async function readTraceOrSayWhy(path: string): Promise<TraceTable | undefined> {
@@ -15,7 +34,11 @@ export async function readTraceOrSayWhy(path: string): Promise<TraceTable | unde
     return table;
   } catch (error) {
     if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(error instanceof TraceFormatError ? `${path}: ${error.message}` : error.message);
+    console.error(
+      error instanceof TraceFormatError
+        ? `${path}: ${error.message}${recordFirst(path)}`
+        : `${error.message}${beside(path)}`,
+    );
     process.exitCode = badUsage;
     return undefined;
   }

@@ -99,10 +99,8 @@ Examples:
         process.exitCode = badUsage;
       } finally {
         progress.clear();
-        for (const file of files) {
-          file.close();
-          console.error(`trace: ${file.path}`);
-        }
+        for (const file of files) file.close();
+        if (files.length > 0) console.error(whereToLook(files.map(({ path }) => path)));
       }
     });
 }
@@ -114,6 +112,12 @@ function recordTo(path: string, one: boolean, files: TraceFile[]): (queue: Disci
     files.push(file);
     return file;
   };
+}
+
+/** The page takes two traces at most: of several, the first and the last, as the report has them. */
+function whereToLook(paths: readonly string[]): string {
+  const shown = [...new Set([paths[0], paths.at(-1)])];
+  return [...paths.map((path) => `trace: ${path}`), `look at it: normalworld view ${shown.join(' ')}`].join('\n');
 }
 
 async function readScenario(file: string): Promise<Scenario | undefined> {

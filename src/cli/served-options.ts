@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
@@ -24,15 +25,25 @@ export function addServedOptions(command: Command): Command {
 export async function openServed(options: ServedOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
   if (options.simulated === undefined) return onOptee(options, run);
   const modules = options.simulated === true ? [] : options.simulated;
-  const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
-  await using tee = await openTee({ trustedApplications, memoryFile: true });
-  await run(tee);
+  try {
+    const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
+    await using tee = await openTee({ trustedApplications, memoryFile: true });
+    await run(tee);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    console.error(`normalworld: ${error.message}`);
+    process.exitCode = 1;
+  }
 }
 
 async function applicationsOf(path: string): Promise<readonly TrustedApplication[]> {
-  const module = (await import(pathToFileURL(resolve(path)).href)) as {
-    readonly default?: TrustedApplication | readonly TrustedApplication[];
-  };
+  const module = await import(pathToFileURL(resolve(path)).href).then(
+    (module) => module as { readonly default?: TrustedApplication | readonly TrustedApplication[] },
+    (error: unknown) => {
+      // Where in the module it went wrong is what its author needs.
+      throw new Error(existsSync(path) && error instanceof Error ? `${path}: ${error.stack}` : `no module ${path}`);
+    },
+  );
   if (module.default === undefined) throw new Error(`${path} exports no trusted application by default`);
   return [module.default].flat() as readonly TrustedApplication[];
 }

@@ -52,8 +52,9 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
   }
   process.once('SIGINT', () => process.exit(0));
   const state = new LiveState();
-  const follower = new Follower(path, state);
+  let follower: Follower | undefined;
   try {
+    follower = new Follower(path, state);
     follower.read();
     let before = { ended: state.ended, time: state.time };
     for (let screen = 0; ; screen++) {
@@ -76,7 +77,7 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
     console.error(error instanceof TraceFormatError ? `${path}: ${error.message}` : error.message);
     process.exitCode = badUsage;
   } finally {
-    follower.close();
+    follower?.close();
   }
 }
 

@@ -111,7 +111,7 @@ export class Tee implements AsyncDisposable {
   /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */
   get supplicantDevice(): {
     readonly queue: SupplicantQueue;
-    readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
+    readonly allocate: (size: number) => Promise<TeeShm>;
   } {
     const { driver } = this;
     return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };
@@ -159,6 +159,8 @@ export class Tee implements AsyncDisposable {
     // The world goes in any case, whatever a client's last call says.
     try {
       await Promise.all([...this.contexts].map((context) => context.kill()));
+      // While the driver can still take back what secure world holds of the supplicant's memory.
+      for (const attendant of this.attendants) attendant[Symbol.dispose]();
       await this.driver.remove();
     } finally {
       for (const attendant of this.attendants) attendant[Symbol.dispose]();

@@ -83,7 +83,9 @@ export function parseTraceFile(text: string): TraceFile {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new TraceFileError(`not JSON: ${error instanceof Error ? error.message : error}`);
+    // The message quotes the file, which may be anything.
+    const why = error instanceof Error ? error.message.replaceAll(/[^\x20-\x7e]/g, '.') : error;
+    throw new TraceFileError(`not JSON: ${why}`);
   }
   const parsed = traceFile.safeParse(json);
   if (parsed.success) return parsed.data;

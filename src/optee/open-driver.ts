@@ -111,7 +111,7 @@ function newOptee(
     pool,
     messagePool,
     new Notifications(info.maxNotificationValue, clock),
-    new SupplicantQueue(),
+    new SupplicantQueue(clock),
     new RpmbRpc(rpmb),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
     clock,

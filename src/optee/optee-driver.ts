@@ -204,7 +204,7 @@ export class OpteeDriver implements TeeDriver {
   async allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
     const data = this.beginCall(context);
     try {
-      return await this.abi.allocateShm(context, size);
+      return await ownedBy(data, context, await this.abi.allocateShm(context, size));
     } finally {
       this.endCall(data);
     }
@@ -213,7 +213,7 @@ export class OpteeDriver implements TeeDriver {
   async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
     const data = this.beginCall(context);
     try {
-      return await this.abi.registerShm(context, size);
+      return await ownedBy(data, context, await this.abi.registerShm(context, size));
     } finally {
       this.endCall(data);
     }
@@ -231,8 +231,10 @@ export class OpteeDriver implements TeeDriver {
   }
 
   /** Memory that the supplicant gives to secure world. @throws TeecError OUT_OF_MEMORY */
-  allocateForRpc(size: number): TeeShm | Promise<TeeShm> {
-    return this.abi.rpcMemory.allocate(size);
+  async allocateForRpc(size: number): Promise<TeeShm> {
+    const shm = await this.abi.rpcMemory.allocate(size);
+    this.optee.supplicantMemory.add(shm);
+    return shm;
   }
 
   async remove(): Promise<void> {
@@ -336,6 +338,13 @@ export class OpteeDriver implements TeeDriver {
       throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `${doing}: session ${id} is not open in this context`);
     return session;
   }
+}
+
+/** Memory for a client, unless it goes meanwhile: then it is given back while its going still waits for this call. */
+async function ownedBy(data: ContextData, context: TeeContext, shm: TeeShm): Promise<TeeShm> {
+  if (!data.closing) return shm;
+  await shm.put();
+  throw commsError(TeeResult.ERROR_BAD_STATE, `allocating shared memory: context ${context.label} is being closed`);
 }
 
 function replyOf(msg: MsgArg, { trouble }: Call, doing: string): TeeReply {

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { Schedule } from '../clock/schedule.js';
 import type { TeeContext } from '../tee/tee-context.js';
+import type { TeeShm } from '../tee/tee-shm.js';
 import type { CallPurpose } from '../trace/event.js';
 import type { Trace } from '../trace/trace.js';
 import type { CallQueue } from './call-queue/call-queue.js';
@@ -15,6 +16,8 @@ import type { SupplicantQueue } from './supplicant-queue.js';
 export class Optee {
   /** RPCs that are being served. */
   readonly rpcs = new Set<RpcInService>();
+  /** Memory that supplicants allocated: only this may they give to secure world. */
+  readonly supplicantMemory = new WeakSet<TeeShm>();
   private calls = 0;
 
   constructor(

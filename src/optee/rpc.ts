@@ -239,7 +239,8 @@ export class RpcServer {
     const param: TeeValueParam = { type: 'value', direction: 'inout', a: RpcShmType.appl, b: size, c: 0 };
     const result = await this.optee.supplicant.request(call, RpcCommand.shmAlloc, [param]);
     const shm = result === TeeResult.SUCCESS ? this.optee.pool.find(param.c) : undefined;
-    if (shm === undefined)
+    // Linux looks an id up in the supplicant's own context: it cannot name the memory of another.
+    if (shm === undefined || !this.optee.supplicantMemory.has(shm))
       throw new RpcRefusal(TeeResult.ERROR_OUT_OF_MEMORY, `the supplicant has no memory of ${size} bytes`);
     return shm.get();
   }

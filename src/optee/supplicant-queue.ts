@@ -1,3 +1,4 @@
+import type { Clock } from '../clock/clock.js';
 import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeContext } from '../tee/tee-context.js';
@@ -5,6 +6,9 @@ import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 import type { Call } from './optee-abi.js';
+
+/** How long the sessions of a client that died may wait for the supplicant to close, in milliseconds. */
+const lastRequestMs = 10_000;
 
 /** A request of secure world on its way to the supplicant. */
 export interface SupplicantRequest {
@@ -20,6 +24,8 @@ interface PendingRequest extends SupplicantRequest {
   /** Held for the supplicant: it may write there until it answers, whatever has become of the call. */
   readonly memory: readonly TeeShm[];
   readonly finish: (result: number) => void;
+  /** Stops the clock of a request that is limited in time. */
+  unlimit: (() => void) | undefined;
 }
 
 /**
@@ -36,6 +42,8 @@ export class SupplicantQueue {
   private attached = false;
   private closed = false;
   private nextId = 1;
+
+  constructor(private readonly clock: Clock) {}
 
   /** A supplicant has the place. */
   get present(): boolean {
@@ -57,11 +65,17 @@ export class SupplicantQueue {
       call.trouble ??= `${rpcCommandName(command)}: ${refusal}`;
       return Promise.resolve(TeeResult.ERROR_COMMUNICATION);
     }
-    return new Promise((finish) => {
+    return new Promise((resolve) => {
+      // It must learn of what is freed; a client that died does not wait until it has.
+      if (command === RpcCommand.shmFree && call.context.killed) resolve(TeeResult.SUCCESS);
       const memory = params.flatMap((param) =>
         param.type === 'memref' && param.shm !== null ? [param.shm.get()] : [],
       );
-      const request = { id: this.nextId++, call, command, params, memory, finish };
+      const finish = (result: number) => {
+        request.unlimit?.();
+        resolve(result);
+      };
+      const request: PendingRequest = { id: this.nextId++, call, command, params, memory, finish, unlimit: undefined };
       const { receiver } = this;
       if (receiver === undefined) {
         this.waiting.push(request);
@@ -70,6 +84,7 @@ export class SupplicantQueue {
         this.taken.set(request.id, request);
         receiver(request);
       }
+      if (call.context.killed) this.limit(request);
     });
   }
 
@@ -142,10 +157,15 @@ export class SupplicantQueue {
     for (const request of this.waiting.filter(({ call }) => call.context === context)) {
       const refusal = this.refusal(request.call, request.command);
       if (refusal !== undefined) this.withdrawWaiting(request, refusal);
+      else if (request.command === RpcCommand.shmFree) request.finish(TeeResult.SUCCESS);
+      else this.limit(request);
     }
-    for (const request of this.taken.values())
-      if (request.call.context === context && this.refusal(request.call, request.command) !== undefined)
+    for (const request of this.taken.values()) {
+      if (request.call.context !== context) continue;
+      if (request.command === RpcCommand.shmFree || this.refusal(request.call, request.command) !== undefined)
         this.abandon(request, 'the client died before the supplicant had answered');
+      else this.limit(request);
+    }
   }
 
   /** The driver goes: nobody will ever answer. */
@@ -165,6 +185,15 @@ export class SupplicantQueue {
     if (call.context.kernel && !this.attached)
       return 'there is no supplicant, and a kernel client does not wait for one';
     return undefined;
+  }
+
+  /** A client that died waits for the last requests of its sessions, but not for ever. */
+  private limit(request: PendingRequest): void {
+    request.unlimit ??= this.clock.setTimer(lastRequestMs, () => {
+      const why = 'the client died, and the supplicant did not answer in time';
+      if (this.waiting.includes(request)) this.withdrawWaiting(request, why);
+      else if (this.taken.get(request.id) === request) this.abandon(request, why);
+    });
   }
 
   private withdrawWaiting(request: PendingRequest, why: string): void {

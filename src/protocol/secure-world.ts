@@ -17,6 +17,22 @@ export interface SecureWorld extends AsyncDisposable {
   readonly notificationInterrupt?: InterruptSource;
 }
 
+/** The same world but for what is given: for those who stand between it and a driver. */
+export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>): SecureWorld {
+  const { name, conduit, abi, memory, normalWorldRam, memoryFile, notificationInterrupt } = world;
+  return {
+    name,
+    conduit,
+    memory,
+    normalWorldRam,
+    ...(abi === undefined ? {} : { abi }),
+    ...(memoryFile === undefined ? {} : { memoryFile }),
+    ...(notificationInterrupt === undefined ? {} : { notificationInterrupt }),
+    [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
+    ...given,
+  };
+}
+
 /** An open file that holds physical memory. */
 export interface PhysicalMemoryFile {
   readonly fd: number;

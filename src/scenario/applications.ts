@@ -1,8 +1,10 @@
-import { value } from '../client/parameters.js';
-import type { Tee } from '../client/tee.js';
+import type { Context, KernelContext } from '../client/context.js';
+import { memref, value } from '../client/parameters.js';
+import type { Random } from '../clock/random.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import {
   type Faults,
+  type NotificationDriver,
   rpcValue,
   type TaCall,
   TeeError,
@@ -32,7 +34,7 @@ export interface RunningApplication {
   /** An SCMI service has all of these clocks and regulators on. */
   powered?(names: readonly string[]): boolean;
   /** What one more client of it needs. */
-  open(tee: Tee, client: ScenarioClient, label: string): Promise<Port>;
+  open(context: Context | KernelContext, client: ScenarioClient): Promise<Port>;
 }
 
 /** The applications of a scenario, by name. */
@@ -74,6 +76,15 @@ function modelledApplication(application: ModelledApplication, index: number, jo
             case 'rpc':
               await askService(call, journal, step.service, invocation);
               break;
+            case 'await':
+              invocation.awaits = step;
+              // The RPC counts whole milliseconds.
+              await call.waitForNotification(step.notification, Math.ceil(step.timeout));
+              invocation.awaits = undefined;
+              break;
+            case 'notify':
+              await call.notify(step.notification);
+              break;
             default:
               step satisfies never;
           }
@@ -91,11 +102,20 @@ function modelledApplication(application: ModelledApplication, index: number, jo
     uuid,
     code,
     commandNumber,
-    async open(tee, client, label) {
-      const { session, systemSessions } = await openSession(tee, uuid, client, label);
+    async open(context, client) {
+      const { session, systemSessions } = await openSession(context, uuid, client);
+      const memory = client.sharedMemory > 0 ? await context.allocateSharedMemory(client.sharedMemory) : undefined;
       return {
         systemSessions,
-        invoke: (command, invocation) => session.invoke(commandNumber(command), [value.input(invocation)]),
+        invoke(command, invocation) {
+          const number = value.input(invocation);
+          const parameters = memory === undefined ? ([number] as const) : ([number, memref.inout(memory)] as const);
+          return session.invoke(commandNumber(command), parameters);
+        },
+        async close() {
+          await session.close();
+          await memory?.[Symbol.asyncDispose]();
+        },
       };
     },
   };
@@ -111,6 +131,18 @@ async function askService(
   const result = await call.rpc(SERVICES[service], [rpcValue('input', 0, request.number)]);
   journal.endRequest(request);
   if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+}
+
+/** What secure world's drivers do in a bottom half. */
+export function scenarioBottomHalf({ secureWorld }: Scenario, random: Random): NotificationDriver {
+  return {
+    async bottomHalf(thread) {
+      for (const step of secureWorld.bottomHalf) {
+        if (step.step === 'compute') await thread.compute(drawTime(step.time, random));
+        else await thread.notify(step.notification);
+      }
+    },
+  };
 }
 
 /** The faults of a scenario that happen in secure world. */

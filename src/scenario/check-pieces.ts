@@ -68,7 +68,7 @@ function checkScmi({ clocks = [], regulators = [] }: ApplicationFile, report: Re
 
 function checkAgents({ clients, applications, faults }: ScenarioFile, report: Report): void {
   for (const [name, { application, kernel, transport }] of Object.entries(clients)) {
-    const isAgent = applications[application]?.use === 'scmi';
+    const isAgent = applications[application ?? '']?.use === 'scmi';
     if (isAgent && kernel !== true)
       report('an SCMI agent is inside the kernel: add kernel: true', 'clients', name, 'application');
     if (!isAgent && transport !== undefined)

@@ -1,5 +1,5 @@
 import { checkPieces, commandNames } from './check-pieces.js';
-import type { ScenarioFile } from './scenario-schema.js';
+import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
 
 /** Where in a scenario file: the keys and indices that lead there. */
 export type FieldPath = readonly (string | number)[];
@@ -10,16 +10,18 @@ export interface Problem {
   readonly message: string;
 }
 
+type ClientFile = ScenarioFile['clients'][string];
+
 /** Fields that a passive client has no use for: it makes calls when services want them. */
-const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps'] as const;
+const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps', 'session'] as const;
 
 /** Everything in a file that refers to something that is not there, or contradicts itself. */
 export function checkReferences(file: ScenarioFile): Problem[] {
   const problems = checkPieces(file);
   const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
 
-  const commandOf = (application: string, command: string, ...path: FieldPath) => {
-    const found = file.applications[application];
+  const commandOf = (application: string | undefined, command: string, ...path: FieldPath) => {
+    const found = file.applications[application ?? ''];
     // An application that is not there is reported where it is named.
     if (found !== undefined && !commandNames(found).includes(command))
       report(`application ${application} has no command ${command}; it has ${list(commandNames(found))}`, ...path);
@@ -58,7 +60,8 @@ export function checkReferences(file: ScenarioFile): Problem[] {
 
   for (const [name, client] of Object.entries(file.clients)) {
     const at: FieldPath = ['clients', name];
-    if (file.applications[client.application] === undefined)
+    if (client.application === undefined) checkDevice(client, report, at);
+    else if (file.applications[client.application] === undefined)
       report(
         `there is no application ${client.application}; applications are ${list(Object.keys(file.applications))}`,
         ...at,
@@ -73,8 +76,15 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     } else if (client.steps === undefined) {
       report('a client that is not passive needs steps, such as [{ invoke: write }]', ...at);
     }
-    client.steps?.forEach(({ invoke }, index) => {
+    if (client.session === 'each-round') {
+      if (client.kernel === true) report('a client inside the kernel keeps its session', ...at, 'session');
+      if ((client.callers ?? 1) > 1)
+        report('a client that opens a session for each round has one caller', ...at, 'session');
+    }
+    client.steps?.forEach(({ invoke, notify }, index) => {
       if (invoke !== undefined) commandOf(client.application, invoke, ...at, 'steps', index, 'invoke');
+      if (typeof notify === 'number' && file.secureWorld?.abi === 'ffa')
+        report('over FF-A OP-TEE has one notification: bottom-half', ...at, 'steps', index, 'notify');
     });
     if (client.repeat === 'forever' && client.every === undefined && client.steps?.every(takesNoTime(file, client)))
       report('these steps may take no time at all, for ever: add a wait, or every', ...at, 'repeat');
@@ -88,10 +98,44 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       report(`there is no application ${application}`, ...at, 'application');
     else commandOf(application, command, ...at, 'command');
   });
-  file.faults?.unanswered?.forEach(({ rpc }, index) => {
-    if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', 'unanswered', index, 'rpc');
+  for (const kind of ['unanswered', 'late', 'duplicated', 'corrupted'] as const)
+    file.faults?.[kind]?.forEach(({ rpc }, index) => {
+      if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', kind, index, 'rpc');
+    });
+  file.faults?.deaths?.forEach(({ client: name, number }, index) => {
+    const at: FieldPath = ['faults', 'deaths', index];
+    const client = file.clients[name];
+    const { count = 1, kernel = false } = client ?? {};
+    if (client === undefined)
+      report(`there is no client ${name}; clients are ${list(Object.keys(file.clients))}`, ...at, 'client');
+    else if (kernel) report(`${name} is part of the kernel, which does not die`, ...at, 'client');
+    else if (number === undefined && count > 1)
+      report(`there are ${count} clients ${name}: say which, by number`, ...at, 'client');
+    else if (number !== undefined && number > count)
+      report(`there ${count === 1 ? 'is 1 client' : `are ${count} clients`} ${name}`, ...at, 'number');
   });
+  const { threads = defaultThreads } = file.secureWorld ?? {};
+  if ((file.faults?.lostThreads?.length ?? 0) >= threads)
+    report(`secure world has ${threads} threads, and keeps at least one`, 'faults', 'lostThreads');
   return problems;
+}
+
+/** A client that calls no application stands for a device of secure world. */
+function checkDevice(client: ClientFile, report: (message: string, ...path: FieldPath) => void, at: FieldPath): void {
+  if (
+    client.passive === true ||
+    client.steps === undefined ||
+    client.steps.some(({ invoke }) => invoke !== undefined)
+  ) {
+    report(
+      'is missing; it takes a name: only a client whose steps are wait and notify needs none',
+      ...at,
+      'application',
+    );
+    return;
+  }
+  for (const field of ['kernel', 'system', 'deadline'] as const)
+    if (client[field] !== undefined) report(`a client without an application has no ${field}`, ...at, field);
 }
 
 const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
@@ -100,10 +144,10 @@ const passive = (file: ScenarioFile) =>
   Object.entries(file.clients).flatMap(([name, client]) => (client.passive === true ? [name] : []));
 
 /** Virtual time stands still while such a step is repeated: the run would never end. */
-function takesNoTime(file: ScenarioFile, client: { readonly application: string }) {
+function takesNoTime(file: ScenarioFile, client: ClientFile) {
   return (step: { readonly invoke?: string | undefined; readonly wait?: { readonly min: number } | undefined }) => {
     if (step.wait !== undefined) return step.wait.min === 0;
-    const application = file.applications[client.application];
+    const application = file.applications[client.application ?? ''];
     if (application?.use !== undefined) return (application.compute ?? 0) === 0;
     const command = application?.commands?.[step.invoke ?? ''] ?? [];
     return command.every(({ compute, wait }) => (compute ?? wait ?? { min: 0 }).min === 0);

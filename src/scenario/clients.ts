@@ -1,3 +1,4 @@
+import type { Context, KernelContext } from '../client/context.js';
 import type { Tee } from '../client/tee.js';
 import { type Clock, sleep } from '../clock/clock.js';
 import { type Random, seededRandom } from '../clock/random.js';
@@ -20,6 +21,24 @@ export interface ClientRecord {
   worst: LongCall | undefined;
   /** System sessions that were asked for, and granted. */
   systemSessions: { asked: number; granted: number };
+  /** How many of these clients died. */
+  deaths: number;
+}
+
+/** A client that died. */
+export interface Death {
+  readonly label: string;
+  readonly at: number;
+  /** When all that it had was given back; undefined as long as it is not. */
+  released: number | undefined;
+}
+
+/** A call of a client that came back with an error. */
+export interface FailedCall {
+  readonly client: ScenarioClient;
+  readonly label: string;
+  readonly invocation: Invocation;
+  readonly codeName: string;
 }
 
 /** A call with the milliseconds that it took, slept in the queue, and slept there although a thread was free for it. */
@@ -30,13 +49,16 @@ export interface LongCall {
   readonly besideFree: number;
 }
 
-/** One client with what it calls through. */
+/** One client, with what it calls through. */
 interface RunningClient {
   readonly client: ScenarioClient;
   readonly label: string;
   readonly record: ClientRecord;
-  readonly application: RunningApplication;
-  readonly port: Port;
+  /** None for a device of secure world. */
+  readonly application: RunningApplication | undefined;
+  readonly context: Context | KernelContext;
+  /** None between the rounds of a client that opens one for each. */
+  port: Port | undefined;
 }
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
@@ -44,6 +66,16 @@ export class Clients {
   readonly records: ReadonlyMap<string, ClientRecord>;
   private readonly active: RunningClient[] = [];
   private readonly passive = new Map<string, RunningClient & { readonly turns: Turns<ServiceRequest> }>();
+  /** Those that have not gone, by label. */
+  private readonly contexts = new Map<
+    string,
+    { readonly context: Context | KernelContext; readonly record: ClientRecord }
+  >();
+  private readonly endings: Promise<void>[] = [];
+  readonly deaths: Death[] = [];
+  readonly failed: FailedCall[] = [];
+  /** Invocations for which a passive client could not do what was asked of it: they fail with it. */
+  readonly failedFor = new Set<Invocation>();
 
   constructor(
     scenario: Scenario,
@@ -51,11 +83,20 @@ export class Clients {
     private readonly applications: ReadonlyMap<string, RunningApplication>,
     private readonly journal: RunJournal,
     private readonly clock: Clock,
+    /** An interrupt handler of secure world notifies this value. */
+    private readonly notify: (notification: number) => void,
   ) {
     this.records = new Map(
       Array.from(scenario.clients.values(), (client) => [
         client.name,
-        { client, latencies: [], failures: new Map(), worst: undefined, systemSessions: { asked: 0, granted: 0 } },
+        {
+          client,
+          latencies: [],
+          failures: new Map(),
+          worst: undefined,
+          systemSessions: { asked: 0, granted: 0 },
+          deaths: 0,
+        },
       ]),
     );
   }
@@ -95,27 +136,93 @@ export class Clients {
   /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */
   async invokeFor(request: ServiceRequest, name: string, command: string): Promise<void> {
     const running = this.passive.get(name);
-    if (running === undefined) throw badParameters(`invoking for a service: ${name} has no session`);
+    if (running === undefined) {
+      this.failedFor.add(request.invocation);
+      throw badParameters(`invoking for a service: ${name} has no session`);
+    }
     const { turns } = running;
     request.waits = { for: 'client', client: name, holder: () => turns.holder };
     await turns.take(request);
     try {
       await this.invoke(running, command, request.invocation.random, request);
+    } catch (error) {
+      this.failedFor.add(request.invocation);
+      throw error;
     } finally {
       turns.pass();
     }
   }
 
+  /** No client has a session that makes calls of itself. */
+  get idle(): boolean {
+    return this.active.length === 0;
+  }
+
+  /** Clients of user space that have a call in flight. */
+  get mortals(): readonly string[] {
+    const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));
+    return [...labels].filter((label) => this.contexts.get(label)?.record.client.kernel === false);
+  }
+
+  /** A client dies, as a process that is killed: all that it has is given back as its calls return. */
+  kill(label: string): void {
+    const client = this.contexts.get(label);
+    if (client === undefined) return;
+    this.contexts.delete(label);
+    client.record.deaths++;
+    const death: Death = { label, at: this.clock.now(), released: undefined };
+    this.deaths.push(death);
+    const release = async () => {
+      await ending(client.context.kill());
+      death.released = this.clock.now();
+    };
+    this.endings.push(release());
+  }
+
+  /** All that clients had that died is given back. */
+  async deadGone(): Promise<void> {
+    await Promise.all(this.endings);
+  }
+
+  /** Everybody goes in good order. */
+  async close(): Promise<void> {
+    const living = [...this.contexts.values()];
+    this.contexts.clear();
+    await Promise.all(living.map(({ context }) => ending(context.close())));
+  }
+
   private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
     const { client } = record;
-    const application = this.applications.get(client.application);
-    if (application === undefined) throw new Error(`there is no application ${client.application}`);
+    const { application: name = '' } = client;
+    const application = this.applications.get(name);
+    const context = client.kernel ? tee.openKernelContext({ label }) : tee.openContext({ label });
+    this.contexts.set(label, { context, record });
+    const running: RunningClient = { client, label, record, application, context, port: undefined };
+    if (!client.sessionEachRound) await this.openPort(running);
+    return running;
+  }
+
+  private async openPort(running: RunningClient): Promise<void> {
+    const { client, label, record, application, context } = running;
+    if (application === undefined) return;
     const random = seededRandom(0);
-    const about = { client: client.name, label, application: client.application, command: 'open session', random };
-    const port = await this.journal.invocation(about, () => application.open(tee, client, label));
-    record.systemSessions.asked += port.systemSessions.asked;
-    record.systemSessions.granted += port.systemSessions.granted;
-    return { client, label, record, application, port };
+    const about = {
+      client: client.name,
+      label,
+      application: client.application ?? '',
+      command: 'open session',
+      random,
+    };
+    await this.journal.invocation(about, async (invocation) => {
+      try {
+        running.port = await application.open(context, client);
+      } catch (error) {
+        if (error instanceof TeecError) this.failed.push({ client, label, invocation, codeName: error.codeName });
+        throw error;
+      }
+      record.systemSessions.asked += running.port.systemSessions.asked;
+      record.systemSessions.granted += running.port.systemSessions.granted;
+    });
   }
 
   private async caller(running: RunningClient, random: Random): Promise<void> {
@@ -129,12 +236,36 @@ export class Clients {
         if (round > 0) next = Math.max(clock.now(), next + drawTime(client.every, random));
         if (next > clock.now()) await sleep(clock, next - clock.now());
       }
-      for (const step of client.steps) {
-        if (step.step === 'wait') await sleep(clock, drawTime(step.time, random));
-        // Whoever gets an error stops, as a session that is dead answers nothing else.
-        else if (!(await this.succeeds(running, step.command, random))) return;
+      // A dead client's context answers nothing else; nor does a session, once a call on it has failed.
+      const through = await this.round(running, random);
+      if (!through && !(client.sessionEachRound && this.contexts.has(running.label))) return;
+    }
+  }
+
+  /** Once through the steps. False when a call failed, with which the round ends. */
+  private async round(running: RunningClient, random: Random): Promise<boolean> {
+    const { client } = running;
+    if (client.sessionEachRound) {
+      const opened = await this.openPort(running).then(
+        () => true,
+        (error: unknown) => countFailure(running.record, error),
+      );
+      if (!opened) return false;
+    }
+    let through = true;
+    for (const step of client.steps) {
+      if (step.step === 'wait') await sleep(this.clock, drawTime(step.time, random));
+      else if (step.step === 'notify') this.notify(step.notification);
+      else if (!(await this.succeeds(running, step.command, random))) {
+        through = false;
+        break;
       }
     }
+    if (client.sessionEachRound) {
+      await running.port?.close().catch((error: unknown) => countFailure(running.record, error));
+      running.port = undefined;
+    }
+    return through;
   }
 
   private async succeeds(running: RunningClient, command: string, random: Random): Promise<boolean> {
@@ -154,17 +285,20 @@ export class Clients {
     forRequest?: ServiceRequest,
   ): Promise<void> {
     const begun = this.clock.now();
-    const title = application.commandTitle?.(command, client) ?? command;
-    const about = { client: client.name, label, application: client.application, command: title, random };
+    const title = application?.commandTitle?.(command, client) ?? command;
+    const about = { client: client.name, label, application: client.application ?? '', command: title, random };
     let begunInvocation: Invocation | undefined;
     try {
       await this.journal.invocation(about, (invocation) => {
         begunInvocation = invocation;
         if (forRequest !== undefined) forRequest.waits = { for: 'invocation', invocation };
+        if (port === undefined) throw badParameters(`${label} has no session`);
         return port.invoke(command, invocation.number);
       });
     } catch (error) {
       countFailure(record, error);
+      if (error instanceof TeecError && begunInvocation !== undefined)
+        this.failed.push({ client, label, invocation: begunInvocation, codeName: error.codeName });
       throw error;
     } finally {
       const latency = this.clock.now() - begun;
@@ -177,9 +311,19 @@ export class Clients {
 }
 
 /** @throws what is no error of the TEE. */
-function countFailure({ failures }: ClientRecord, error: unknown): void {
+function countFailure({ failures }: ClientRecord, error: unknown): false {
   if (!(error instanceof TeecError)) throw error;
   failures.set(error.codeName, (failures.get(error.codeName) ?? 0) + 1);
+  return false;
+}
+
+/** A context's end. That secure world refuses to close a session is in the trace; the client is gone all the same. */
+async function ending(closed: Promise<void>): Promise<void> {
+  try {
+    await closed;
+  } catch (error) {
+    if (!(error instanceof TeecError)) throw error;
+  }
 }
 
 /** A seed for one caller of one client, far from those of the others. */

@@ -6,7 +6,7 @@ import { formatTime } from './duration.js';
 import { deadlocked, letInAndAsleep, type Need, needsOf } from './needs.js';
 import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
 import type { OpenCall, RunJournal } from './run-journal.js';
-import type { Scenario } from './scenario.js';
+import type { ApplicationStep, Scenario } from './scenario.js';
 import type { ClientResult, Outcome } from './scenario-result.js';
 
 /** All that the verdict on a run rests on. */
@@ -26,6 +26,10 @@ export interface Evidence {
   readonly queueState: QueueState | undefined;
   readonly freeThreads: readonly number[];
   readonly withheld: (system: boolean) => number;
+  /** No supplicant is there, and none will come. */
+  readonly supplicantAbsent: boolean;
+  /** The faults that struck, in sentences. */
+  readonly incidents: readonly string[];
 }
 
 /** The outcome of a run, and why: sentences, those that belong to the one before them indented. */
@@ -33,10 +37,12 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
   const needs = needsOf(evidence.journal, {
     free: evidence.freeThreads.length,
     withheld: evidence.withheld,
-    supplicantAbsent: evidence.scenario.faults.supplicantAbsent,
+    supplicantAbsent: evidence.supplicantAbsent,
+    sends: (call, notification) => stepsOf(evidence.scenario, call).some((step) => sendsIt(step, notification)),
   });
   const stuck = deadlocked(needs);
-  if (stuck.size > 0) return { outcome: 'deadlock', explanation: deadlockSentences(evidence, needs, stuck) };
+  if (stuck.size > 0)
+    return { outcome: 'deadlock', explanation: [...deadlockSentences(evidence, needs, stuck), ...evidence.incidents] };
   const starved = [
     ...(evidence.opened ? [] : ['Not all sessions could be opened.']),
     ...hopelessSentences(evidence, needs),
@@ -44,10 +50,21 @@ export function explain(evidence: Evidence): { readonly outcome: Outcome; readon
     ...(evidence.end === 'limit' ? cutSentences(evidence) : []),
   ];
   if (evidence.end === 'quiet' && starved.length === 0) starved.push(...quietSentences(evidence));
-  const failed = failureSentences(evidence);
-  if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...failed] };
-  return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...failed] };
+  const struck = [...evidence.incidents, ...failureSentences(evidence)];
+  if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...struck] };
+  return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...struck] };
 }
+
+/** What a call does in secure world, as far as the scenario describes it. */
+function stepsOf(scenario: Scenario, { purpose, invocation }: OpenCall): readonly ApplicationStep[] {
+  if (purpose === 'bottom-half') return scenario.secureWorld.bottomHalf;
+  const application = scenario.applications.get(invocation?.application ?? '');
+  if (application === undefined || application.kind === 'shipped') return [];
+  return application.commands.get(invocation?.command ?? '') ?? [];
+}
+
+const sendsIt = (step: ApplicationStep, notification: number) =>
+  step.step === 'notify' && step.notification === notification;
 
 /** Calls that can never return, whatever the others do; the worst of them, and how many more. */
 function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need>): string[] {
@@ -71,6 +88,11 @@ function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need
       case 'no-thread':
         if (evidence.end === 'stopped') break;
         sentences.push(`${name} cannot enter although nobody is inside: secure world answers ETHREAD_LIMIT.`);
+        break;
+      case 'not-notified':
+        // While anything moves, an interrupt may bring it.
+        if (evidence.end === 'quiet')
+          sentences.push(`${name} ${predicament(call, needs.get(call))}, which nobody sends.`);
         break;
       case 'never-answered':
       case 'no-supplicant':
@@ -163,7 +185,10 @@ function cutSentences({ clients, records, scenario }: Evidence): string[] {
     const client = records.get(name)?.client;
     if (client === undefined || client.passive || client.repeat === Number.POSITIVE_INFINITY) return [];
     const wanted =
-      client.count * client.callers * client.repeat * client.steps.filter(({ step }) => step === 'invoke').length;
+      (client.count - (records.get(name)?.deaths ?? 0)) *
+      client.callers *
+      client.repeat *
+      client.steps.filter(({ step }) => step === 'invoke').length;
     if (calls >= wanted) return [];
     return [
       `${name} was not through at the limit of ${formatTime(scenario.limit)}: ${calls} of ${wanted} calls answered, ` +

@@ -1,5 +1,6 @@
 import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
-import type { OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
+import { shortestCycle, stuckParties, type WaitsFor } from '../trace/wait-cycle.js';
+import type { Invocation, OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
 
 /** What an open call needs to go on. */
 export type Need =
@@ -8,7 +9,7 @@ export type Need =
   /** Something that will not come, however the other calls go on. */
   | {
       readonly need: 'impossible';
-      readonly why: 'never-answered' | 'no-supplicant' | 'lost-wake-up' | 'no-thread';
+      readonly why: 'never-answered' | 'no-supplicant' | 'lost-wake-up' | 'no-thread' | 'not-notified';
     }
   /** That one of these calls ends. */
   | { readonly need: 'one-of'; readonly calls: readonly OpenCall[] };
@@ -21,6 +22,8 @@ export interface ThreadShares {
   withheld(system: boolean): number;
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
+  /** This call sends this notification if it goes on. */
+  sends(call: OpenCall, notification: number): boolean;
 }
 
 const nothing: Need = { need: 'nothing' };
@@ -52,7 +55,9 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
         case RpcCommand.suspend:
           return nothing;
         case RpcCommand.notification:
-          return state.a === RpcNotification.wait ? anyOf(whoExecutesBeside(call, journal)) : nothing;
+          if (state.a !== RpcNotification.wait) return nothing;
+          if (call.invocation?.awaits !== undefined) return needOfAwait(call, call.invocation.awaits, journal, threads);
+          return anyOf(whoExecutesBeside(call, journal));
         default:
           return threads.supplicantAbsent ? { need: 'impossible', why: 'no-supplicant' } : nothing;
       }
@@ -82,6 +87,18 @@ function needOfRequest({ waits }: ServiceRequest, journal: RunJournal, threads: 
     default:
       return waits satisfies never;
   }
+}
+
+/** Calls that could send it; interrupts of secure world may come as well as long as anything moves. */
+function needOfAwait(
+  call: OpenCall,
+  { notification, timeout }: NonNullable<Invocation['awaits']>,
+  journal: RunJournal,
+  threads: ThreadShares,
+): Need {
+  if (timeout > 0) return nothing;
+  const calls = [...journal.calls.values()].filter((other) => other !== call && threads.sends(other, notification));
+  return calls.length === 0 ? { need: 'impossible', why: 'not-notified' } : { need: 'one-of', calls };
 }
 
 const anyOf = (calls: readonly OpenCall[]): Need => (calls.length === 0 ? nothing : { need: 'one-of', calls });
@@ -120,46 +137,15 @@ function registrations(journal: RunJournal): OpenCall[] {
  * Empty when there is no deadlock.
  */
 export function deadlocked(needs: ReadonlyMap<OpenCall, Need>): ReadonlySet<OpenCall> {
-  const stuck = new Set<OpenCall>();
-  for (const [call, need] of needs) if (need.need === 'one-of') stuck.add(call);
-  for (let before = -1; before !== stuck.size; ) {
-    before = stuck.size;
-    for (const call of stuck) {
-      const need = needs.get(call);
-      if (need?.need === 'one-of' && need.calls.some((other) => !stuck.has(other))) stuck.delete(call);
-    }
-  }
-  return stuck;
+  return stuckParties(waitsOf(needs));
 }
 
 /** The shortest cycle of needs, from a call that holds a thread to one that sleeps for lack of it. */
 export function cycleIn(stuck: ReadonlySet<OpenCall>, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
-  let shortest: readonly OpenCall[] = [];
-  for (const start of stuck) {
-    if (start.thread === undefined) continue;
-    const cycle = wayBack(start, needs);
-    if (cycle.length > 0 && (shortest.length === 0 || cycle.length < shortest.length)) shortest = cycle;
-  }
-  return shortest;
+  const holders = [...stuck].filter(({ thread }) => thread !== undefined);
+  return shortestCycle(holders, waitsOf(needs));
 }
 
-/** Breadth first from a call along its needs until it is met again. */
-function wayBack(start: OpenCall, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
-  const from = new Map<OpenCall, OpenCall>();
-  const queue = [start];
-  for (let call = queue.shift(); call !== undefined; call = queue.shift()) {
-    const need = needs.get(call);
-    if (need?.need !== 'one-of') continue;
-    for (const next of need.calls) {
-      if (next === start) {
-        const cycle = [call];
-        for (let back = from.get(call); back !== undefined; back = from.get(back)) cycle.unshift(back);
-        return cycle;
-      }
-      if (from.has(next)) continue;
-      from.set(next, call);
-      queue.push(next);
-    }
-  }
-  return [];
+function waitsOf(needs: ReadonlyMap<OpenCall, Need>): WaitsFor<OpenCall> {
+  return new Map(Array.from(needs, ([call, need]) => [call, need.need === 'one-of' ? need.calls : []]));
 }

@@ -1,5 +1,5 @@
-import type { Session } from '../client/session.js';
-import type { Tee } from '../client/tee.js';
+import type { Context, KernelContext } from '../client/context.js';
+import { KernelSession, type Session } from '../client/session.js';
 import type { ScenarioClient } from './scenario.js';
 
 /** What a client of a scenario makes its calls through. */
@@ -8,6 +8,8 @@ export interface Port {
   readonly systemSessions: { readonly asked: number; readonly granted: number };
   /** @param invocation its number, for applications that are told. */
   invoke(command: string, invocation: number): Promise<unknown>;
+  /** Its sessions and shared memory go. */
+  close(): Promise<void>;
 }
 
 /** How reports name a call, where the name of its command does not say all. */
@@ -15,14 +17,11 @@ export type CommandTitle = (command: string, client: ScenarioClient) => string;
 
 /** One session with an application, a system session where the client asks for it and it can be had. */
 export async function openSession(
-  tee: Tee,
+  context: Context | KernelContext,
   uuid: string,
-  { kernel, system }: ScenarioClient,
-  label: string,
+  { system }: ScenarioClient,
 ): Promise<{ readonly session: Session; readonly systemSessions: Port['systemSessions'] }> {
-  if (!kernel)
-    return { session: await tee.openContext({ label }).openSession(uuid), systemSessions: { asked: 0, granted: 0 } };
-  const session = await tee.openKernelContext({ label }).openSession(uuid);
-  const granted = system && session.systemSession();
-  return { session, systemSessions: { asked: Number(system), granted: Number(granted) } };
+  const session = await context.openSession(uuid);
+  if (!system || !(session instanceof KernelSession)) return { session, systemSessions: { asked: 0, granted: 0 } };
+  return { session, systemSessions: { asked: 1, granted: Number(session.systemSession()) } };
 }

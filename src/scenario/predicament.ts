@@ -22,12 +22,12 @@ export function listed(items: readonly string[]): string {
 }
 
 /** What a call that is under way waits for. */
-export function predicament({ state }: OpenCall, need?: Need): string {
+export function predicament({ state, invocation }: OpenCall, need?: Need): string {
   switch (state.at) {
     case 'queue':
       return 'asleep in the queue';
     case 'rpc':
-      return rpcPredicament(state, need);
+      return rpcPredicament(state, invocation, need);
     case 'secure':
       return 'executes in secure world';
     case 'door':
@@ -37,10 +37,17 @@ export function predicament({ state }: OpenCall, need?: Need): string {
   }
 }
 
-function rpcPredicament({ command, a, request }: CallState & { readonly at: 'rpc' }, need: Need | undefined): string {
+function rpcPredicament(
+  { command, a, request }: CallState & { readonly at: 'rpc' },
+  invocation: Invocation | undefined,
+  need: Need | undefined,
+): string {
   if (command === undefined) return 'its RPC is not answered';
   const rpc = `its ${rpcCommandName(command)} RPC`;
   if (request !== undefined) return requestPredicament(rpc, request);
+  const awaits = invocation?.awaits;
+  if (command === RpcCommand.notification && awaits !== undefined)
+    return `waits for notification ${awaits.notification}${need?.need === 'one-of' ? `, which ${callNumbers(need.calls)} would send` : ''}`;
   if (command === RpcCommand.notification && a === RpcNotification.wait && need?.need === 'one-of')
     return `asleep in OP-TEE behind ${callNumbers(need.calls)} (${rpcCommandName(command)} RPC)`;
   return `${rpc} is not answered`;

@@ -17,6 +17,8 @@ export interface Invocation {
   call: OpenCall | undefined;
   /** The application's code executes for it. */
   executing: boolean;
+  /** It waits in its code for a notification, at most `timeout` milliseconds where that is not 0. */
+  awaits: { readonly notification: number; readonly timeout: number } | undefined;
 }
 
 type InvocationDescription = Pick<Invocation, 'client' | 'label' | 'application' | 'command' | 'random'>;
@@ -120,7 +122,14 @@ export class RunJournal {
   /** Follow an invocation from its start, by the function given, to its end. */
   async invocation<T>(about: InvocationDescription, start: (invocation: Invocation) => Promise<T>): Promise<T> {
     const number = ++this.lastInvocation;
-    const invocation: Invocation = { ...about, number, begun: this.now(), call: undefined, executing: false };
+    const invocation: Invocation = {
+      ...about,
+      number,
+      begun: this.now(),
+      call: undefined,
+      executing: false,
+      awaits: undefined,
+    };
     this.invocations.set(number, invocation);
     this.beginning = invocation;
     const ended = start(invocation);
@@ -161,6 +170,7 @@ export class RunJournal {
       if (state.command === undefined || !commands.includes(state.command)) continue;
       const request: ServiceRequest = { number: ++this.lastRequest, invocation, device, waits: { for: 'time' } };
       call.state = { ...state, request };
+      this.requests.set(request.number, request);
       return request;
     }
     return undefined;

@@ -2,18 +2,21 @@ import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { checkReferences, type FieldPath, type Problem } from './check-references.js';
 import type { Duration } from './duration.js';
+import { rubbishResult } from './run-faults.js';
 import type {
   ApplicationStep,
+  BottomHalfStep,
   ClientStep,
   Scenario,
   ScenarioApplication,
   ScenarioClient,
   ScenarioEmmc,
+  ScenarioFaults,
   ScenarioService,
   ServiceName,
   ServiceStep,
 } from './scenario.js';
-import { type ScenarioFile, scenarioSchema } from './scenario-schema.js';
+import { defaultThreads, type ScenarioFile, scenarioSchema } from './scenario-schema.js';
 
 /** A problem with the place in the file where it is, both counted from 1. */
 export interface LocatedProblem {
@@ -132,9 +135,6 @@ const defaultLimitMs = 10_000;
 
 const noTime: Duration = { min: 0, max: 0 };
 
-/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
-const defaultThreads = 2;
-
 /** A checked file with everything filled in that it leaves out. */
 function completed(file: ScenarioFile): Scenario {
   const threads = file.secureWorld?.threads ?? defaultThreads;
@@ -148,17 +148,34 @@ function completed(file: ScenarioFile): Scenario {
       threads,
       announced: file.secureWorld?.announced ?? threads,
       abi: file.secureWorld?.abi ?? 'smc',
+      bottomHalf: file.secureWorld?.bottomHalf?.map(bottomHalfStep) ?? [],
     },
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
     emmc: file.emmc === undefined ? undefined : emmcOf(file.emmc),
     clients: mapped(file.clients, clientOf),
-    faults: {
-      unanswered: file.faults?.unanswered ?? [],
-      panics: file.faults?.panics ?? [],
-      supplicantAbsent: file.faults?.supplicant === 'absent',
-      interruptPeriod: file.faults?.interrupts,
-    },
+    faults: faultsOf(file),
+  };
+}
+
+function faultsOf({ faults = {}, clients }: ScenarioFile): ScenarioFaults {
+  const { supplicant } = faults;
+  return {
+    unanswered: faults.unanswered ?? [],
+    panics: faults.panics ?? [],
+    supplicantAbsent: supplicant === 'absent',
+    supplicantLeaves: typeof supplicant === 'object' ? { at: supplicant.leaves, back: supplicant.returns } : undefined,
+    answers: [
+      ...(faults.late ?? []).map(({ rpc, nth, by }) => ({ rpc, nth, fault: { fault: 'late', by } as const })),
+      ...(faults.duplicated ?? []).map(({ rpc, nth }) => ({ rpc, nth, fault: { fault: 'duplicated' } as const })),
+      ...(faults.corrupted ?? []).map(({ rpc, nth }) => ({ rpc, nth, fault: rubbishResult })),
+    ],
+    deaths: (faults.deaths ?? []).map(({ client, number = 1, at }) => ({
+      client: (clients[client]?.count ?? 1) === 1 ? client : `${client} ${number}`,
+      at,
+    })),
+    lostThreads: faults.lostThreads ?? [],
+    interruptPeriod: faults.interrupts,
   };
 }
 
@@ -181,11 +198,26 @@ function applicationStep({
   compute,
   wait,
   rpc,
+  await: awaited,
+  notify,
 }: StepsOf<NonNullable<ScenarioFile['applications'][string]['commands']>>): ApplicationStep {
   if (compute !== undefined) return { step: 'compute', time: compute };
   if (wait !== undefined) return { step: 'wait', time: wait };
   if (rpc !== undefined) return { step: 'rpc', service: rpc };
+  if (notify !== undefined) return { step: 'notify', notification: notify };
+  if (typeof awaited === 'number') return { step: 'await', notification: awaited, timeout: 0 };
+  if (awaited !== undefined)
+    return { step: 'await', notification: awaited.notification, timeout: awaited.timeout ?? 0 };
   throw new Error('a step of a command without a field');
+}
+
+function bottomHalfStep({
+  compute,
+  notify,
+}: NonNullable<NonNullable<ScenarioFile['secureWorld']>['bottomHalf']>[number]): BottomHalfStep {
+  if (compute !== undefined) return { step: 'compute', time: compute };
+  if (notify !== undefined) return { step: 'notify', notification: notify };
+  throw new Error('a step of a bottom half without a field');
 }
 
 type ServiceFile = NonNullable<NonNullable<ScenarioFile['services']>[ServiceName]>;
@@ -212,6 +244,8 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
     kernel,
     system,
     application: file.application,
+    sessionEachRound: file.session === 'each-round',
+    sharedMemory: file.sharedMemory ?? 0,
     passive,
     transport,
     count,
@@ -224,8 +258,13 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
   };
 }
 
-function clientStep({ invoke, wait }: NonNullable<ScenarioFile['clients'][string]['steps']>[number]): ClientStep {
+function clientStep({
+  invoke,
+  wait,
+  notify,
+}: NonNullable<ScenarioFile['clients'][string]['steps']>[number]): ClientStep {
   if (invoke !== undefined) return { step: 'invoke', command: invoke };
   if (wait !== undefined) return { step: 'wait', time: wait };
+  if (notify !== undefined) return { step: 'notify', notification: notify === 'bottom-half' ? 0 : notify };
   throw new Error('a step of a client without a field');
 }

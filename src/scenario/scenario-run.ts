@@ -7,17 +7,25 @@ import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.
 import type { DriverOptions } from '../optee/open-driver.js';
 import type { MemoryRange } from '../protocol/physical-memory.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
+import { startSupplicant } from '../start-supplicant.js';
+import type { Supplicant, SupplicantService } from '../supplicant/supplicant.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
+import { TeecError } from '../tee/teec-error.js';
 import { Trace } from '../trace/trace.js';
-import { SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
+import { composeFaults, SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
 import { tracedWorld } from '../worlds/simulated/traced-world.js';
-import { scenarioApplications, scenarioFaults } from './applications.js';
+import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from './applications.js';
 import { Clients } from './clients.js';
 import { scenarioEmmc } from './emmc.js';
 import { type Evidence, explain } from './explanation.js';
+import { FaultySupplicantDevice } from './faulty-supplicant-device.js';
+import { bothFaults, FixedFaults } from './fixed-faults.js';
+import { Incidents } from './incidents.js';
 import { latenciesOf } from './percentiles.js';
 import { preempting } from './preemption.js';
-import { RunJournal } from './run-journal.js';
+import { rpcWaitOf } from './rpc-wait.js';
+import { type RunFaults, striking } from './run-faults.js';
+import { RunJournal, type ServiceRequest } from './run-journal.js';
 import type { Scenario } from './scenario.js';
 import type { ClientResult, RunResult } from './scenario-result.js';
 import { type InvokeFor, scenarioServices } from './services.js';
@@ -25,6 +33,9 @@ import { ThreadRecorder } from './thread-recorder.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
+
+/** Likewise the times of bottom halves. */
+const bottomHalfStream = 0x6a09_e667;
 
 /** Memory that every scenario needs, and for each of its callers. */
 const baseMemory = 2 * 1024 * 1024;
@@ -57,13 +68,27 @@ export class ScenarioRun {
   readonly clients: Clients;
   /** Makes the call queue when the run opens, if it is not to be the discipline's own. */
   createQueue: DriverOptions['createQueue'];
+  readonly incidents: Incidents;
+  private readonly fixed: FixedFaults;
+  private readonly faults: RunFaults;
+  private readonly services: ReadonlyMap<number, SupplicantService>;
+  /** The eMMC, where its frames are carried. */
+  private readonly rpmb: Readonly<Record<'kernel' | 'supplicant', readonly RpmbDevice[]>>;
   private readonly applications;
   private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
   private from = 0;
+  /** The call that entered secure world last. */
+  private entering = 0;
+  /** From when the time of the run is limited. */
+  private limitFrom = 0;
+  /** How often the run was let go on. */
+  private stages = 0;
   private calls = 0;
   private asleep: { time: number; calls: number }[] = [];
   private failure: { readonly error: unknown } | undefined;
+  /** What the trace says of requests. */
+  private readonly toldWaits = new WeakMap<ServiceRequest, string>();
 
   constructor(
     private readonly scenario: Scenario,
@@ -73,13 +98,23 @@ export class ScenarioRun {
     pick: Pick = randomPick(seededRandom(seed)),
     /** What happens where something could; the usual when left out. */
     choose?: Choose,
+    /** Faults besides those of the file. */
+    chosen: (choose: Choose) => RunFaults = () => ({}),
   ) {
     const { clock, trace } = this;
     const now = () => clock.now();
+    const others = chosen((actor, options) => this.schedule.choose(actor, options));
+    this.fixed = new FixedFaults(scenario.faults);
+    this.faults = bothFaults(this.fixed, others);
     this.schedule = new ControlledSchedule(pick, choose);
     this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
     this.applications = scenarioApplications(scenario, this.journal);
     const { threads, announced, abi } = scenario.secureWorld;
+    const ofFile = scenarioFaults(scenario, this.applications);
+    const inSecureWorld = others.secureWorld?.({
+      callIn: (thread) => this.callIn(thread),
+      hurtCall: (call) => this.incidents.hurtCalls.add(call),
+    });
     this.world = new SimulatedWorld({
       abi,
       threads,
@@ -89,39 +124,57 @@ export class ScenarioRun {
       clock,
       schedule: this.schedule,
       random: seededRandom(seed),
-      ...tracedWorld(trace, scenarioFaults(scenario, this.applications)),
+      notificationDriver: scenarioBottomHalf(scenario, seededRandom(seed ^ bottomHalfStream)),
+      ...tracedWorld(trace, inSecureWorld === undefined ? ofFile : composeFaults(ofFile, inSecureWorld)),
     });
     this.recorder = new ThreadRecorder(this.world, now);
-    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock);
+    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, (notification) =>
+      this.world.notify(notification),
+    );
+    this.incidents = new Incidents({
+      clock,
+      trace,
+      world: this.world,
+      clients: this.clients,
+      startSupplicant: () => this.startSupplicant(),
+      beforeReturn: () => this.schedule.point('supplicant', 'come back'),
+    });
+    const invokeFor: InvokeFor = (request, client, command) => this.clients.invokeFor(request, client, command);
+    this.services = scenarioServices(scenario, this.journal, clock, invokeFor);
+    this.rpmb = this.rpmbDevices(invokeFor);
     this.recordCalls(trace);
   }
 
   async open(): Promise<void> {
-    const { scenario, clients, journal, clock, trace, queue } = this;
+    const { scenario, clock, trace, queue } = this;
     const schedule = preempting(this.schedule, clock, scenario.preemption, seededRandom(this.seed ^ preemptionStream));
-    const images = new MemoryTaStore();
-    for (const { code } of this.applications.values()) images.set(code.uuid, simulatedTaImage(code));
-    const invokeFor: InvokeFor = (request, client, command) => clients.invokeFor(request, client, command);
-    const rpmb = this.rpmbDevices(invokeFor);
     this.tee = await openWorld(this.recorder.watched, {
       queue,
       clock,
-      schedule,
+      schedule: striking(schedule, this.faults, this.incidents),
       trace,
-      rpmb: rpmb.kernel,
+      rpmb: this.rpmb.kernel,
       createQueue: this.createQueue,
-      supplicant: scenario.faults.supplicantAbsent
-        ? false
-        : {
-            taStores: [images],
-            services: scenarioServices(scenario, journal, clock, invokeFor),
-            ...(rpmb.supplicant.length === 0 ? {} : { rpmb: rpmb.supplicant }),
-            onError: (error) => {
-              this.failure ??= { error };
-            },
-          },
+      supplicant: false,
     });
+    if (!scenario.faults.supplicantAbsent) this.incidents.startSupplicant();
     await this.clients.open(this.tee);
+  }
+
+  private startSupplicant(): Supplicant {
+    const { tee, clock } = this;
+    if (tee === undefined) throw new Error('a supplicant without a TEE');
+    const images = new MemoryTaStore();
+    for (const { code } of this.applications.values()) images.set(code.uuid, simulatedTaImage(code));
+    return startSupplicant(tee, {
+      taStores: [images],
+      services: this.services,
+      ...(this.rpmb.supplicant.length === 0 ? {} : { rpmb: this.rpmb.supplicant }),
+      behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents),
+      onError: (error) => {
+        this.failure ??= { error };
+      },
+    });
   }
 
   /** The call queue at this moment; nothing before the driver is there. */
@@ -134,16 +187,85 @@ export class ScenarioRun {
     return this.tee?.sharedMemoryInUse ?? 0;
   }
 
+  /** What the run is at: the number of its stage, and from when its time is limited. */
+  get stage(): readonly [number, number] {
+    return [this.stages, this.limitFrom];
+  }
+
   /** The client makes calls for services only. */
   isPassive(client: string): boolean {
     return this.scenario.clients.get(client)?.passive ?? false;
   }
 
+  /** The call that runs in a thread context. */
+  private callIn(thread: number): number {
+    for (const call of this.journal.calls.values()) if (call.thread === thread) return call.id;
+    // It took the context in this very step.
+    return this.entering;
+  }
+
   /**
-   * Everybody goes, after a run in which everybody came through.
+   * Those who wait for an answer that will never come are killed, as a person would in the end; the run has its time
+   * once more.
+   * @returns false when there are none.
+   */
+  giveUpTheForsaken(): boolean {
+    const { incidents, clients } = this;
+    this.limitFrom = this.clock.now();
+    const forsaken = [...incidents.forsaken];
+    incidents.forsaken.clear();
+    for (const label of forsaken) clients.kill(label);
+    return forsaken.length > 0;
+  }
+
+  /**
+   * What clients had that died is given back.
+   * @returns false when it is not.
+   */
+  async buryTheDead(): Promise<boolean> {
+    return (await this.until(this.clients.deadGone())) === 'stopped';
+  }
+
+  /**
+   * Everybody goes in good order.
+   * @returns false when somebody cannot.
+   */
+  async leave(): Promise<boolean> {
+    this.limitFrom = this.clock.now();
+    return (await this.until(this.clients.close())) === 'stopped';
+  }
+
+  /** Applications that a client who comes now cannot open a session with, each with what it was told. */
+  async unusable(): Promise<string[]> {
+    const { tee } = this;
+    if (tee === undefined || !this.incidents.supplicantPresent) return [];
+    const found: string[] = [];
+    for (const [name, { uuid }] of this.applications) {
+      let got = 'no answer';
+      const open = async () => {
+        const context = tee.openKernelContext({ label: 'newcomer' });
+        try {
+          await context.openSession(uuid);
+          got = '';
+        } catch (error) {
+          if (!(error instanceof TeecError)) throw error;
+          got = error.codeName;
+        }
+        await context.close();
+      };
+      const end = await this.until(open());
+      if (got !== '') found.push(`${name}: ${got}`);
+      if (end !== 'stopped') break;
+    }
+    return found;
+  }
+
+  /**
+   * The TEE closes, after a run in which everybody came through.
    * @returns what is left behind: nothing of either, if all was given back.
    */
   async close(): Promise<Leftovers> {
+    this.limitFrom = this.clock.now();
     if (this.tee !== undefined) await this.until(this.tee.close());
     return {
       sessions: this.world.sessionCount,
@@ -155,9 +277,11 @@ export class ScenarioRun {
   /** All sessions are open: the run proper begins, at time zero. */
   begin(): void {
     this.from = this.clock.now();
+    this.limitFrom = this.from;
     this.calls = 0;
     this.recorder.forget();
     this.asleep = [];
+    this.fixed.begin(this.clock, this.incidents);
   }
 
   /** Let virtual time go on until the work is done, or nothing can move, or the limit is there. */
@@ -171,16 +295,21 @@ export class ScenarioRun {
         this.failure ??= { error };
       },
     );
-    const limitMs = this.from + this.scenario.limit;
-    const end = await this.clock.run({
-      schedule: this.schedule,
-      limitMs,
-      until: () => {
-        this.recorder.look();
-        report?.(this.clock.now() - this.from, this.calls);
-        return done || this.failure !== undefined;
-      },
-    });
+    this.stages++;
+    const limitMs = this.limitFrom + this.scenario.limit;
+    let end: RunEnd;
+    do
+      end = await this.clock.run({
+        schedule: this.schedule,
+        limitMs,
+        until: () => {
+          this.recorder.look();
+          this.recordRpcWaits();
+          report?.(this.clock.now() - this.from, this.calls);
+          return done || this.failure !== undefined;
+        },
+      });
+    while (end === 'quiet' && this.incidents.onQuiet());
     if (this.failure !== undefined) throw this.failure.error;
     // The clock stands at the last event; whoever waits has waited until the limit.
     if (end === 'limit') await this.clock.advance(limitMs - this.clock.now());
@@ -192,7 +321,8 @@ export class ScenarioRun {
     const { scenario, queue, journal, recorder } = this;
     const duration = this.clock.now() - this.from;
     const systemSessions = this.systemSessions();
-    const clients = Array.from(this.clients.records.values(), (record): ClientResult => {
+    const callers = [...this.clients.records.values()].filter(({ client }) => client.application !== undefined);
+    const clients = callers.map((record): ClientResult => {
       const { client, latencies, failures } = record;
       const open = [...journal.openInvocations].filter((invocation) => invocation.client === client.name);
       const { deadline = Number.POSITIVE_INFINITY } = client;
@@ -221,6 +351,8 @@ export class ScenarioRun {
       queueState: this.tee?.queueState(),
       freeThreads: recorder.freeThreads,
       withheld: (system) => this.withheld(system),
+      supplicantAbsent: !this.incidents.supplicantPresent,
+      incidents: this.incidents.sentences(this.from),
     };
     return {
       queue,
@@ -234,8 +366,7 @@ export class ScenarioRun {
     };
   }
 
-  /** The scenario's eMMC, if it has one, where its frames are carried. */
-  private rpmbDevices(invokeFor: InvokeFor): Readonly<Record<'kernel' | 'supplicant', readonly RpmbDevice[]>> {
+  private rpmbDevices(invokeFor: InvokeFor): ScenarioRun['rpmb'] {
     const { scenario, journal, clock } = this;
     const devices = { kernel: [] as RpmbDevice[], supplicant: [] as RpmbDevice[] };
     const { emmc } = scenario;
@@ -248,20 +379,34 @@ export class ScenarioRun {
 
   private recordCalls(trace: Trace): void {
     const { journal, recorder, scenario } = this;
-    let entering = 0;
     recorder.onTaken = (thread, otherFree) => {
-      const call = journal.calls.get(entering);
+      const call = journal.calls.get(this.entering);
       if (call === undefined) return;
       call.thread = thread;
       if (call.system && otherFree === 0 && scenario.secureWorld.threads > 1) journal.enteredByReserve++;
     };
     trace.listen((event) => {
-      if (event.type === 'world-enter') entering = event.call;
+      if (event.type === 'world-enter') this.entering = event.call;
       const before = journal.asleep;
       journal.record(event);
       if (event.type === 'call-end') this.calls++;
       if (journal.asleep !== before) this.asleep.push({ time: event.time, calls: journal.asleep });
     });
+  }
+
+  /** Put into the trace what RPCs wait for, as far as it has changed: only the services and clients know. */
+  private recordRpcWaits(): void {
+    const { trace, journal, toldWaits } = this;
+    if (!trace.on) return;
+    for (const request of journal.requests.values()) {
+      const { call } = request.invocation;
+      if (call === undefined) continue;
+      const { needs, through } = rpcWaitOf(request);
+      const told = `${needs} ${through}`;
+      if ((toldWaits.get(request) ?? '0 ') === told) continue;
+      toldWaits.set(request, told);
+      trace.emit({ type: 'rpc-wait', call: call.id, needs, through });
+    }
   }
 
   private systemSessions(): { asked: number; granted: number } {

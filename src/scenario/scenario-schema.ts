@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+import { asyncNotifMax } from '../worlds/simulated/index.js';
 import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from './duration.js';
 import { SERVICES, SHIPPED_APPLICATIONS } from './scenario.js';
 
@@ -9,6 +10,10 @@ import { SERVICES, SHIPPED_APPLICATIONS } from './scenario.js';
 const mostClients = 1000;
 const mostRepeats = 1_000_000;
 const mostThreads = 64;
+/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
+export const defaultThreads = 2;
+/** Bytes: a quarter of the memory that the normal world has here. */
+const mostSharedMemory = 16 * 1024 * 1024;
 
 const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
   issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
@@ -78,8 +83,25 @@ const serviceNames = Object.keys(SERVICES) as [keyof typeof SERVICES, ...(keyof 
 const service = oneOf(serviceNames);
 const queueNames = Object.keys(DISCIPLINES) as [keyof typeof DISCIPLINES, ...(keyof typeof DISCIPLINES)[]];
 
-const applicationSteps = z.array(step('a step of a command', { compute: drawnTime, wait: drawnTime, rpc: service }), {
-  error: saysMissing('a list of steps, such as [{ compute: 1ms }, { rpc: rpmb }]'),
+/** Values above are those that threads of secure world sleep by. */
+const notification = wholeNumber(1, asyncNotifMax);
+const awaited = fields('an await', { notification, timeout: period.optional() });
+
+const applicationSteps = z.array(
+  step('a step of a command', {
+    compute: drawnTime,
+    wait: drawnTime,
+    rpc: service,
+    await: z.union([notification, awaited], {
+      error: saysMissing(`a whole number from 1 to ${asyncNotifMax}, or { notification, timeout }`),
+    }),
+    notify: notification,
+  }),
+  { error: saysMissing('a list of steps, such as [{ compute: 1ms }, { rpc: rpmb }]') },
+);
+
+const bottomHalfSteps = z.array(step('a step of a bottom half', { compute: drawnTime, notify: notification }), {
+  error: saysMissing('a list of steps, such as [{ compute: 1ms }, { notify: 7 }]'),
 });
 
 /** scmiNameSize octets, with the zero that ends it. */
@@ -122,10 +144,17 @@ const emmc = fields('the eMMC', {
 const repeatsError = saysMissing(`a whole number from 1 to ${mostRepeats}, or forever`);
 const repeats = z.int().min(1, { error: repeatsError }).max(mostRepeats, { error: repeatsError });
 
+/** What a client that stands for a device of secure world notifies. */
+const interruptNotification = z.union([z.literal('bottom-half'), notification], {
+  error: saysMissing(`bottom-half, or a whole number from 1 to ${asyncNotifMax}`),
+});
+
 const client = fields('a client', {
   kernel: flag.optional(),
   system: flag.optional(),
-  application: reference,
+  application: reference.optional(),
+  session: oneOf(['kept', 'each-round']).optional(),
+  sharedMemory: wholeNumber(1, mostSharedMemory).optional(),
   passive: flag.optional(),
   transport: oneOf(['msg', 'smt']).optional(),
   count: wholeNumber(1, mostClients).optional(),
@@ -135,7 +164,7 @@ const client = fields('a client', {
   start: drawnTime.optional(),
   deadline: period.optional(),
   steps: z
-    .array(step('a step of a client', { invoke: reference, wait: drawnTime }), {
+    .array(step('a step of a client', { invoke: reference, wait: drawnTime, notify: interruptNotification }), {
       error: saysMissing('a list of steps, such as [{ invoke: write }]'),
     })
     .min(1, { error: 'it takes at least one step' })
@@ -157,6 +186,7 @@ export const scenarioSchema = fields('a scenario', {
     threads: wholeNumber(1, mostThreads).optional(),
     announced: wholeNumber(0, mostThreads).optional(),
     abi: oneOf(['smc', 'ffa']).optional(),
+    bottomHalf: bottomHalfSteps.optional(),
   }).optional(),
   applications: named('a mapping from names to applications', application),
   services: z
@@ -175,7 +205,38 @@ export const scenarioSchema = fields('a scenario', {
         error: saysMissing('a list of panics'),
       })
       .optional(),
-    supplicant: oneOf(['present', 'absent']).optional(),
+    supplicant: z
+      .union(
+        [
+          z.enum(['present', 'absent']),
+          z
+            .strictObject({ leaves: time, returns: time.optional() })
+            .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves),
+        ],
+        {
+          error: saysMissing(
+            'one of present, absent, or { leaves: 5ms, returns: 20ms }: times, of which the second is later or left out',
+          ),
+        },
+      )
+      .optional(),
+    late: z
+      .array(fields('a late answer', { rpc: service, nth, by: period }), { error: saysMissing('a list of answers') })
+      .optional(),
+    duplicated: z
+      .array(fields('an answer that is given twice', { rpc: service, nth }), {
+        error: saysMissing('a list of answers'),
+      })
+      .optional(),
+    corrupted: z
+      .array(fields('a corrupted answer', { rpc: service, nth }), { error: saysMissing('a list of answers') })
+      .optional(),
+    deaths: z
+      .array(fields('a death', { client: reference, number: wholeNumber(1, mostClients).optional(), at: time }), {
+        error: saysMissing('a list of deaths'),
+      })
+      .optional(),
+    lostThreads: z.array(time, { error: saysMissing('a list of times') }).optional(),
     interrupts: period.optional(),
   }).optional(),
 });

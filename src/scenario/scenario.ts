@@ -1,6 +1,7 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import type { Duration } from './duration.js';
+import type { AnswerFault } from './run-faults.js';
 
 /**
  * A workload on a simulated secure world, checked: every name in it refers to something. Times are in milliseconds.
@@ -31,7 +32,11 @@ export interface SecureWorldSettings {
   readonly announced: number;
   /** How OP-TEE is reached. Over FF-A nothing is announced. */
   readonly abi: 'smc' | 'ffa';
+  /** What secure world's drivers do in a bottom half. */
+  readonly bottomHalf: readonly BottomHalfStep[];
 }
+
+export type BottomHalfStep = Extract<ApplicationStep, { readonly step: 'compute' | 'notify' }>;
 
 export type ScenarioApplication = ModelledApplication | ShippedApplication;
 
@@ -67,7 +72,11 @@ export type ApplicationStep =
   /** TEE_Wait: the thread context stays taken, the processor is in the normal world. */
   | { readonly step: 'wait'; readonly time: Duration }
   /** An RPC that a service of the scenario answers. */
-  | { readonly step: 'rpc'; readonly service: ServiceName };
+  | { readonly step: 'rpc'; readonly service: ServiceName }
+  /** Sleeps until somebody sends this notification value, 1..63, or that many milliseconds; 0: for ever. */
+  | { readonly step: 'await'; readonly notification: number; readonly timeout: number }
+  /** Sends a notification value, by an RPC. */
+  | { readonly step: 'notify'; readonly notification: number };
 
 /** RPC commands that a scenario can have answered, by the names that it uses for them. */
 export const SERVICES = {
@@ -109,7 +118,12 @@ export interface ScenarioClient {
   readonly kernel: boolean;
   /** Its sessions ask to be system sessions. */
   readonly system: boolean;
-  readonly application: string;
+  /** None for one that stands for a device of secure world: it makes no calls. */
+  readonly application: string | undefined;
+  /** It opens its session at the start of each round and closes it at the end, as a command-line tool does. */
+  readonly sessionEachRound: boolean;
+  /** Bytes of shared memory that it passes with every call; 0: none. */
+  readonly sharedMemory: number;
   /** It makes calls only for services and devices, one after the other. */
   readonly passive: boolean;
   /** How messages of an SCMI agent travel. */
@@ -131,7 +145,9 @@ export interface ScenarioClient {
 
 export type ClientStep =
   | { readonly step: 'invoke'; readonly command: string }
-  | { readonly step: 'wait'; readonly time: Duration };
+  | { readonly step: 'wait'; readonly time: Duration }
+  /** An interrupt handler of secure world notifies this value, by its interrupt; 0 asks for bottom half processing. */
+  | { readonly step: 'notify'; readonly notification: number };
 
 export interface ScenarioFaults {
   /** The nth RPC (from 1) of this kind is never answered. */
@@ -140,6 +156,14 @@ export interface ScenarioFaults {
   readonly panics: readonly { readonly application: string; readonly command: string; readonly nth: number }[];
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
+  /** It leaves, and another comes; milliseconds from the start. */
+  readonly supplicantLeaves: { readonly at: number; readonly back: number | undefined } | undefined;
+  /** What becomes of the answer to the nth request (from 1) of a service. */
+  readonly answers: readonly { readonly rpc: ServiceName; readonly nth: number; readonly fault: AnswerFault }[];
+  /** Clients that die: their labels, and when. */
+  readonly deaths: readonly { readonly client: string; readonly at: number }[];
+  /** When a thread context of secure world goes lost. */
+  readonly lostThreads: readonly number[];
   /** An interrupt for the normal world takes computing threads out every so many milliseconds. */
   readonly interruptPeriod: number | undefined;
 }

@@ -1,7 +1,8 @@
+import { KernelContext } from '../client/context.js';
 import { ScmiPtaCommand } from '../protocol/pta-scmi.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { ScmiAgent, ScmiError } from '../scmi/index.js';
-import { commsError } from '../tee/teec-error.js';
+import { badParameters, commsError } from '../tee/teec-error.js';
 import { SimulatedClock, SimulatedRegulator, scmiPta } from '../worlds/simulated/index.js';
 import type { RunningApplication } from './applications.js';
 import type { ScenarioClient, ShippedApplication } from './scenario.js';
@@ -39,8 +40,9 @@ export function scmiService(application: ShippedApplication): RunningApplication
     powered: (names) => all.every(({ name, enabled }) => enabled || !names.includes(name)),
     commandNumber: () => ScmiPtaCommand.processMsgChannel,
     commandTitle: (command, { transport }) => `${command} by ${ptaCommand[transport]}`,
-    async open(tee, { system, transport }, label) {
-      const agent = await ScmiAgent.open(tee, { label, system, transport, channels });
+    async open(context, { system, transport }) {
+      if (!(context instanceof KernelContext)) throw badParameters('an SCMI agent outside the kernel');
+      const agent = await ScmiAgent.openOn(context, { system, transport, channels });
       const granted = [...agent.channels.values()].filter((channel) => channel.system).length;
       return {
         systemSessions: { asked: system ? agent.channels.size : 0, granted },
@@ -52,6 +54,7 @@ export function scmiService(application: ShippedApplication): RunningApplication
             throw commsError(TeeResult.ERROR_COMMUNICATION, error.message);
           }
         },
+        close: () => agent[Symbol.asyncDispose](),
       };
     },
   };

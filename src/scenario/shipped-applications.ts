@@ -101,12 +101,13 @@ export function runningShipped(use: keyof typeof shipped, computeMs: number): Ru
     uuid: application.uuid,
     code: application,
     commandNumber: (command) => numbers[command] ?? -1,
-    async open(tee, client, label) {
-      const { session, systemSessions } = await openSession(tee, application.uuid, client, label);
+    async open(context, client) {
+      const { session, systemSessions } = await openSession(context, application.uuid, client);
       const commands = commandsOf(session, clients++);
       return {
         systemSessions,
         invoke: async (command) => commands[command]?.(),
+        close: () => session.close(),
       };
     },
   };

@@ -1,5 +1,5 @@
 import type { SmcRegisters } from '../protocol/conduit.js';
-import type { SecureWorld } from '../protocol/secure-world.js';
+import { type SecureWorld, secureWorldBut } from '../protocol/secure-world.js';
 import type { SimulatedWorld } from '../worlds/simulated/index.js';
 
 /** What a thread context does: nothing, execute in secure world, or wait, taken, for the answer to an RPC. */
@@ -39,15 +39,7 @@ export class ThreadRecorder {
 
   /** The world, watched. */
   get watched(): SecureWorld {
-    const { world } = this;
-    return {
-      name: world.name,
-      abi: world.abi,
-      memory: world.memory,
-      normalWorldRam: world.normalWorldRam,
-      conduit: { smc: (registers) => this.smc(registers) },
-      [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
-    };
+    return secureWorldBut(this.world, { conduit: { smc: (registers) => this.smc(registers) } });
   }
 
   /** Milliseconds so far during which more than `withheld` threads were free. */

@@ -40,8 +40,13 @@ export class ScmiAgent implements AsyncDisposable {
 
   /** @throws TeecError ITEM_NOT_FOUND when OP-TEE has no SCMI service; what it answers when it lacks a channel. */
   static async open(tee: Tee, options: ScmiAgentOptions = {}): Promise<ScmiAgent> {
-    const { label = 'scmi agent', system = true, transport = 'msg', channels = {} } = options;
-    const context = tee.openKernelContext({ label });
+    const { label = 'scmi agent', ...rest } = options;
+    return ScmiAgent.openOn(tee.openKernelContext({ label }), rest);
+  }
+
+  /** The same with a context of the caller's, which goes with the agent, or with its failure. */
+  static async openOn(context: KernelContext, options: Omit<ScmiAgentOptions, 'label'> = {}): Promise<ScmiAgent> {
+    const { system = true, transport = 'msg', channels = {} } = options;
     try {
       const opened = new Map<number, ScmiChannel>();
       const channelFor = async (protocol: ScmiProtocolName) => {

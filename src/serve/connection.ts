@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
-import type { Call, DeviceFile } from './device-file.js';
+import type { Call, DeviceFile, NewMemory } from './device-file.js';
 import { Errno, ErrnoError, errnoOf } from './errno.js';
 import { peerOf, sendWithFile } from './unix-socket.js';
 import { FileKind, greeting, Operation, type Request, RequestReader, reply, WireError } from './wire.js';
@@ -13,8 +13,8 @@ export interface Devices {
   open(name: string, socket: Socket): DeviceFile;
   /** @throws ErrnoError EBADF when there is none. */
   find(token: string): DeviceFile;
-  /** For traces: a client's own buffer was registered. */
-  registered(file: DeviceFile, id: number, size: number): void;
+  /** For traces. */
+  made(file: DeviceFile, memory: NewMemory): void;
   failed(error: unknown): void;
 }
 
@@ -83,7 +83,8 @@ export class Connection {
       const file = this.devices.find(token);
       this.call = file.begin();
       try {
-        const { id, shm } = await file.allocate(body, operation === Operation.shmAlloc ? 0 : 8);
+        const memory = operation === Operation.shmAlloc ? await file.allocate(body) : await file.register(body);
+        const { id, shm } = memory;
         const free = () => file.free(id).catch((error: unknown) => this.failed(error));
         if (this.socket.destroyed) {
           await free();
@@ -93,7 +94,7 @@ export class Connection {
         const { fd, base } = this.devices.memoryFile;
         const what = { kind: FileKind.sharedMemory, token, id, offset: shm.address - base, size: shm.size };
         sendWithFile(this.socket, greeting(what), fd);
-        if (operation === Operation.shmRegister) this.devices.registered(file, id, shm.size);
+        this.devices.made(file, memory);
       } finally {
         this.call.end();
       }

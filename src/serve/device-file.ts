@@ -8,7 +8,16 @@ import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Errno, ErrnoError } from './errno.js';
 import { KeptMemory } from './kept-memory.js';
-import { fixedArg, invalid, invokeReply, openSessionReply, parseInvoke, parseOpenSession } from './tee-ioctl.js';
+import { parseSharing, type Sharing } from './sharing.js';
+import {
+  type ClientMemory,
+  fixedArg,
+  invalid,
+  invokeReply,
+  openSessionReply,
+  parseInvoke,
+  parseOpenSession,
+} from './tee-ioctl.js';
 import { Operation, tokenSize } from './wire.js';
 
 // uapi linux/tee.h.
@@ -28,7 +37,7 @@ export class DeviceFile {
   readonly token = randomBytes(tokenSize).toString('hex');
   private readonly context: TeeContext;
   /** By the client's ids. */
-  private readonly shm = new Map<number, TeeShm>();
+  private readonly memory = new Map<number, ClientMemory>();
   /** Given back, but not to the driver. Closing the context does that. */
   private readonly kept = new KeptMemory();
   private lastShmId = 0;
@@ -88,26 +97,29 @@ export class DeviceFile {
     }
   }
 
-  /** SHM_ALLOC and SHM_REGISTER: memory of whole pages, as it is going to be mapped, under an id of the client's. */
-  async allocate(body: Buffer, sizeAt: 0 | 8): Promise<{ readonly id: number; readonly shm: TeeShm }> {
-    fixedArg(body, sizeAt + 16);
-    const flags = body.readUInt32LE(sizeAt + 8);
-    if (flags !== 0) throw invalid(`flags 0x${flags.toString(16)}`);
-    const size = body.readBigUInt64LE(sizeAt);
-    if (size === 0n) throw invalid('shared memory of 0 bytes');
-    if (size > BigInt(maxSharedMemorySize)) throw new ErrnoError(Errno.ENOMEM, `shared memory of ${size} bytes`);
-    const shm = await this.pages(Math.ceil(Number(size) / pageSize) * pageSize);
-    do this.lastShmId = (this.lastShmId % lastId) + 1;
-    while (this.shm.has(this.lastShmId));
-    this.shm.set(this.lastShmId, shm);
-    return { id: this.lastShmId, shm };
+  /** SHM_ALLOC: memory of whole pages, as it is going to be mapped. */
+  async allocate(body: Buffer): Promise<NewMemory> {
+    fixedArg(body, 16);
+    const size = memorySize(body, 0);
+    const shm = await this.pages(size);
+    return this.add({ shm, offset: 0, size: shm.size }, undefined);
+  }
+
+  /** SHM_REGISTER: pages for a buffer of the client's own, in which it lies as it does in the client's. */
+  async register(body: Buffer): Promise<NewMemory> {
+    fixedArg(body, 32);
+    const size = memorySize(body, 8);
+    const offset = Number(body.readBigUInt64LE(0) % BigInt(pageSize));
+    const sharing = parseSharing(body, size);
+    const shm = await this.pages(offset + size);
+    return this.add({ shm, offset, size }, sharing);
   }
 
   /** The last who had the file of this shared memory has closed it. */
   async free(id: number): Promise<void> {
-    const shm = this.shm.get(id);
+    const shm = this.memory.get(id)?.shm;
     if (shm === undefined) return;
-    this.shm.delete(id);
+    this.memory.delete(id);
     try {
       // While a call uses it, it must not become somebody else's; and a file that is closed makes no more wishes.
       const keep = this.opened && shm.unshared && this.kept.keep(shm);
@@ -140,7 +152,17 @@ export class DeviceFile {
     };
   }
 
-  private async pages(size: number): Promise<TeeShm> {
+  /** Under an id of the client's. */
+  private add(memory: ClientMemory, sharing: Sharing | undefined): NewMemory {
+    do this.lastShmId = (this.lastShmId % lastId) + 1;
+    while (this.memory.has(this.lastShmId));
+    this.memory.set(this.lastShmId, memory);
+    return { id: this.lastShmId, ...memory, sharing };
+  }
+
+  /** As many pages as these bytes need. */
+  private async pages(bytes: number): Promise<TeeShm> {
+    const size = Math.ceil(bytes / pageSize) * pageSize;
     const kept = this.kept.take(size);
     if (kept !== undefined) return kept;
     try {
@@ -165,7 +187,7 @@ export class DeviceFile {
   }
 
   private async openSession(body: Buffer, identity: ClientIdentity): Promise<Buffer> {
-    const { uuid, login, cancelId, params } = parseOpenSession(body, (id) => this.shm.get(id));
+    const { uuid, login, cancelId, params } = parseOpenSession(body, (id) => this.memory.get(id));
     const answer = await unlessLost(() =>
       this.device.openSession(this.context, uuid, login, params, { identity, cancelId }),
     );
@@ -173,17 +195,34 @@ export class DeviceFile {
   }
 
   private async invoke(body: Buffer): Promise<Buffer> {
-    const { command, session, cancelId, params } = parseInvoke(body, (id) => this.shm.get(id));
+    const { command, session, cancelId, params } = parseInvoke(body, (id) => this.memory.get(id));
     const answer = await unlessLost(() => this.device.invoke(this.context, { session, command, cancelId }, params));
     return invokeReply(body, answer, params);
   }
 
   private endIfUnused(): void {
-    if (this.opened || this.calls > 0 || this.shm.size > 0 || this.ending !== undefined) return;
+    if (this.opened || this.calls > 0 || this.memory.size > 0 || this.ending !== undefined) return;
     if (this.orphans > 0) this.device.killContext(this.context);
     this.ending = this.device.closeContext(this.context);
     this.onEnd(this.ending);
   }
+}
+
+/** Shared memory that was made for a client. */
+export interface NewMemory extends ClientMemory {
+  readonly id: number;
+  /** Of a buffer of the client's own; undefined for pages that were made for him. */
+  readonly sharing: Sharing | undefined;
+}
+
+/** The size that a client wishes. */
+function memorySize(body: Buffer, at: number): number {
+  const flags = body.readUInt32LE(at + 8);
+  if (flags !== 0) throw invalid(`flags 0x${flags.toString(16)}`);
+  const size = body.readBigUInt64LE(at);
+  if (size === 0n) throw invalid('shared memory of 0 bytes');
+  if (size > BigInt(maxSharedMemorySize)) throw new ErrnoError(Errno.ENOMEM, `shared memory of ${size} bytes`);
+  return Number(size);
 }
 
 /** A use of a device file. */

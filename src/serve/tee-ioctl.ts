@@ -24,8 +24,16 @@ const nullId = 0xffff_ffff_ffff_ffffn;
 /** TEE_IOCTL_LOGIN_REE_KERNEL_MAX. */
 const lastKernelLogin = 0xbfff_ffff;
 
+/** What a client has as one piece of shared memory. */
+export interface ClientMemory {
+  readonly shm: TeeShm;
+  /** Where it begins in the pages: a buffer of the client's own keeps its place in the first page. */
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** Finds shared memory by the id that the client has for it. */
-export type ShmById = (id: number) => TeeShm | undefined;
+export type MemoryById = (id: number) => ClientMemory | undefined;
 
 export interface OpenSessionArg {
   readonly uuid: Uuid;
@@ -34,8 +42,8 @@ export interface OpenSessionArg {
   readonly params: readonly TeeParam[];
 }
 
-export function parseOpenSession(body: Buffer, shm: ShmById): OpenSessionArg {
-  const params = parseParams(body, openSessionHead, shm);
+export function parseOpenSession(body: Buffer, memory: MemoryById): OpenSessionArg {
+  const params = parseParams(body, openSessionHead, memory);
   return {
     uuid: uuidFromOctets(body.subarray(0, 16)),
     // The group of a group login is in the first four octets of the client's UUID.
@@ -66,8 +74,8 @@ export interface InvokeArg {
   readonly params: readonly TeeParam[];
 }
 
-export function parseInvoke(body: Buffer, shm: ShmById): InvokeArg {
-  const params = parseParams(body, invokeHead, shm);
+export function parseInvoke(body: Buffer, memory: MemoryById): InvokeArg {
+  const params = parseParams(body, invokeHead, memory);
   return { command: body.readUInt32LE(0), session: body.readUInt32LE(4), cancelId: body.readUInt32LE(8), params };
 }
 
@@ -100,16 +108,16 @@ function login(loginClass: number, gid: number): Login {
   }
 }
 
-function parseParams(body: Buffer, head: number, shm: ShmById): TeeParam[] {
+function parseParams(body: Buffer, head: number, memory: MemoryById): TeeParam[] {
   if (body.length < head) throw invalid(`an argument of ${body.length} bytes, at least ${head}`);
   // The number of parameters is the last word of the head in both arguments.
   const count = body.readUInt32LE(head - 4);
   if (body.length !== head + count * paramSize)
     throw invalid(`an argument of ${body.length} bytes with ${count} parameters`);
-  return Array.from({ length: count }, (_, index) => parseParam(body, head + index * paramSize, index, shm));
+  return Array.from({ length: count }, (_, index) => parseParam(body, head + index * paramSize, index, memory));
 }
 
-function parseParam(body: Buffer, at: number, index: number, shmById: ShmById): TeeParam {
+function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryById): TeeParam {
   const attr = body.readBigUInt64LE(at);
   if (attr === 0n) return noneParam;
   const type = Number(attr);
@@ -124,9 +132,12 @@ function parseParam(body: Buffer, at: number, index: number, shmById: ShmById): 
   const size = uint53(body, at + 16, index);
   const id = body.readBigUInt64LE(at + 24);
   if (id === nullId) return { type: 'memref', direction, shm: null, offset: 0, size };
-  const shm = shmById(Number(id));
-  if (shm === undefined) throw invalid(`parameter ${index}: shared memory ${id} is not of this context`);
-  return { type: 'memref', direction, shm, offset: uint53(body, at + 8, index), size };
+  const memory = memoryById(Number(id));
+  if (memory === undefined) throw invalid(`parameter ${index}: shared memory ${id} is not of this context`);
+  const offset = uint53(body, at + 8, index);
+  if (offset + size > memory.size)
+    throw invalid(`parameter ${index}: ${size} bytes from ${offset} on of memory of ${memory.size} bytes`);
+  return { type: 'memref', direction, shm: memory.shm, offset: memory.offset + offset, size };
 }
 
 /** Params that came back: the words of values, the sizes of memory references. */

@@ -6,8 +6,9 @@ import type { Tee } from '../client/tee.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Connection, checkDeviceName, type Devices } from './connection.js';
-import { DeviceFile } from './device-file.js';
+import { DeviceFile, type NewMemory } from './device-file.js';
 import { Errno, ErrnoError } from './errno.js';
+import { describeSharing } from './sharing.js';
 import { peerOf } from './unix-socket.js';
 
 /** Connections at a time: each open device, each piece of shared memory, each call in flight has one. */
@@ -105,12 +106,12 @@ export class TeeServer implements AsyncDisposable, Devices {
     return file;
   }
 
-  registered(file: DeviceFile, id: number, size: number): void {
+  made(file: DeviceFile, { id, size, sharing }: NewMemory): void {
     const { trace } = this.tee;
-    if (trace.on)
+    if (trace.on && sharing !== undefined)
       trace.emit({
         type: 'mark',
-        text: `${file.label}: its buffer is memory ${id}, up to ${size} bytes, copied before and after each call`,
+        text: `${file.label}: its buffer is memory ${id}, ${size} bytes, ${describeSharing(sharing, size)}`,
       });
   }
 

@@ -7,6 +7,8 @@ export class TeeContext {
   readonly shm = new Set<TeeShm>();
   /** The client died: nothing is asked for it any more. */
   killed = false;
+  /** It is being closed, or is: what it had is given back. */
+  closed = false;
   private lastCancelId = 0;
 
   /**

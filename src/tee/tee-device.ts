@@ -41,6 +41,7 @@ export class TeeDevice {
   async closeContext(context: TeeContext): Promise<void> {
     const shm = [...context.shm];
     context.shm.clear();
+    context.closed = true;
     try {
       await this.driver.release(context);
     } finally {
@@ -104,7 +105,11 @@ export class TeeDevice {
     if (context.shm.delete(shm)) await shm.put();
   }
 
-  private own(context: TeeContext, shm: TeeShm): TeeShm {
+  private async own(context: TeeContext, shm: TeeShm): Promise<TeeShm> {
+    if (context.closed) {
+      await shm.put();
+      throw commsError(TeeResult.ERROR_BAD_STATE, `allocating shared memory: context ${context.label} is closed`);
+    }
     context.shm.add(shm);
     return shm;
   }

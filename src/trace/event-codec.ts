@@ -22,6 +22,7 @@ export const EventKind = {
   taPanic: 15,
   mark: 16,
   notification: 17,
+  rpcWait: 18,
 } as const;
 
 /** The part of a record's first word that is the kind. */
@@ -53,6 +54,7 @@ export const kindNames: readonly TraceEvent['type'][] = [
   'ta-panic',
   'mark',
   'notification',
+  'rpc-wait',
 ];
 
 /**
@@ -99,6 +101,9 @@ export function encodeEvent(sink: TraceSink, time: number, event: TraceEvent): v
       break;
     case 'rpc-end':
       put(EventKind.rpcEnd, false, event.call, event.command, event.result);
+      break;
+    case 'rpc-wait':
+      put(EventKind.rpcWait, false, event.call, event.needs, 0, 0, event.through);
       break;
     case 'session-open':
       put(EventKind.sessionOpen, false, 0, event.session, 0, 0, `${event.context}\n${event.uuid}`);
@@ -181,6 +186,8 @@ function decodeEvent(
       return { type: 'rpc-begin', time, call, command: a, ...(flag ? { a: b, b: c } : {}) };
     case EventKind.rpcEnd:
       return { type: 'rpc-end', time, call, command: a, result: b };
+    case EventKind.rpcWait:
+      return { type: 'rpc-wait', time, call, needs: a, through: text };
     case EventKind.sessionOpen: {
       const line = text.lastIndexOf('\n');
       return { type: 'session-open', time, session: a, context: text.slice(0, line), uuid: text.slice(line + 1) };

@@ -57,6 +57,11 @@ export type TraceEvent =
       readonly b?: number;
     }
   | { readonly type: 'rpc-end'; readonly call: number; readonly command: number; readonly result: number }
+  /**
+   * The RPC that a call is in waits for something: for call `needs` (0: for no call, or one that has not begun), by way of
+   * `through`, the service or client that is to answer. With 0 and '' it waits no more. Only a program that knows it can say.
+   */
+  | { readonly type: 'rpc-wait'; readonly call: number; readonly needs: number; readonly through: string }
   | { readonly type: 'session-open'; readonly session: number; readonly context: string; readonly uuid: string }
   | { readonly type: 'session-close'; readonly session: number; readonly context: string }
   | { readonly type: 'system-session'; readonly session: number; readonly granted: boolean }

@@ -14,7 +14,9 @@ export { type HangReport, hangReport, type LongCall, type Starved } from './hang
 export { importLinuxTrace, type LinuxImport } from './import-linux.js';
 export { MemoryRecorder, type MemoryRecorderOptions } from './memory-recorder.js';
 export { type Spread, type TraceStats, traceStats } from './stats.js';
-export { CallState, type Segment, Timeline, type WakeUp } from './timeline.js';
+export { CallState, type Notification, type RpcWait, type Segment, Timeline, type WakeUp } from './timeline.js';
 export { Trace, type TraceRecorder } from './trace.js';
 export { type TraceDamage, TraceFormatError, TraceReader } from './trace-reader.js';
 export { readTrace, TraceTable } from './trace-table.js';
+export { holdsThread, systemSessionsAfter, type Wait, type WaitGraph, waitGraph } from './wait-graph.js';
+export { deadlockWords, waitWords } from './wait-words.js';

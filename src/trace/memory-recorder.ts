@@ -7,6 +7,9 @@ export interface MemoryRecorderOptions {
   readonly maxBytes?: number;
 }
 
+/** A chunk stays in the processor's first cache while it is filled. Bytes. */
+const chunkSize = 16 * 1024;
+
 /** Keeps the end of a trace in memory. */
 export class MemoryRecorder extends ChunkWriter {
   private readonly chunks: Uint8Array[] = [];
@@ -15,7 +18,7 @@ export class MemoryRecorder extends ChunkWriter {
   private readonly maxBytes: number;
 
   constructor(options: MemoryRecorderOptions = {}) {
-    super();
+    super(chunkSize);
     this.maxBytes = options.maxBytes ?? 16 * 1024 * 1024;
   }
 

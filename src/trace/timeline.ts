@@ -1,4 +1,6 @@
+import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
 import { OpteeSmcReturn } from '../protocol/optee-smc.js';
+import { TeeResult } from '../protocol/tee-result.js';
 import { float64Column, int32Column, uint8Column, uint32Column } from './column.js';
 import { type CallPurpose, callPurposes, rpcCommandNotRecorded } from './event.js';
 import { EventKind, flagBit, kindMask } from './event-codec.js';
@@ -45,6 +47,27 @@ export interface WakeUp {
   readonly unused: boolean;
 }
 
+/** What somebody who answers an RPC said that it waits for. */
+export interface RpcWait {
+  readonly record: number;
+  /** Index of the call that it waits for; -1: none that is known. */
+  readonly needs: number;
+  /** The service or client by way of which it waits; empty when it waits no more. */
+  readonly through: string;
+}
+
+/** A notification that a call of secure world waited for, and who sent it. */
+export interface Notification {
+  /** When it was sent, and when the RPC that waited for it was answered. */
+  readonly sentRecord: number;
+  readonly answeredRecord: number;
+  readonly value: number;
+  /** Index of the call that sent it by an RPC; -1: secure world's interrupt. */
+  readonly by: number;
+  /** Index of the call that waited. */
+  readonly call: number;
+}
+
 /**
  * What the calls of a trace did, as spans of time, in columns: a million events are no burden. Calls and segments are
  * known by their index, in the order of their beginning.
@@ -86,6 +109,14 @@ export class Timeline {
   readonly segmentNext = int32Column();
 
   readonly wakeUps: WakeUp[] = [];
+  /** By call: what its RPCs waited for, in order. */
+  readonly rpcWaits = new Map<number, RpcWait[]>();
+  /** Notifications that reached a call, in the order in which it was answered. */
+  readonly notifications: Notification[] = [];
+  /** The notification value that an RPC waits for, by the record of the exit with that RPC. */
+  readonly awaitedValues = new Map<number, number>();
+  /** Records of system sessions and of the ends of sessions. */
+  readonly sessionRecords: number[] = [];
   /** Records of ETHREAD_LIMIT. */
   readonly threadLimits: number[] = [];
   /** By the same index: the call. */
@@ -102,6 +133,8 @@ export class Timeline {
   private readonly open = new Map<number, number>();
   private readonly lastSegment = int32Column();
   private readonly checkpoints: number[][] = [];
+  /** The last sender of each notification value, until somebody got it. */
+  private readonly sent = new Map<number, { readonly record: number; readonly by: number }>();
 
   constructor(readonly table: TraceTable) {
     const { length } = table;
@@ -171,6 +204,21 @@ export class Timeline {
     return state.sort((a, b) => a.call - b.call);
   }
 
+  /** The notification that answered the RPC of a call that began with a record; none when it never came. */
+  notificationOf(call: number, startRecord: number): Notification | undefined {
+    const { notifications } = this;
+    let low = 0;
+    let high = notifications.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((notifications[middle]?.answeredRecord ?? 0) < startRecord) low = middle + 1;
+      else high = middle;
+    }
+    for (let index = low; index < notifications.length; index++)
+      if (notifications[index]?.call === call) return notifications[index];
+    return undefined;
+  }
+
   private read(record: number): void {
     const { table } = this;
     const time = table.time(record);
@@ -185,11 +233,18 @@ export class Timeline {
         this.sessionUuid.set(table.a(record), text.slice(text.lastIndexOf('\n') + 1));
         return;
       }
+      case EventKind.systemSession:
+      case EventKind.sessionClose:
+        this.sessionRecords.push(record);
+        return;
+      case EventKind.notification:
+        this.sent.set(table.a(record), { record, by: -1 });
+        this.notes.push(record);
+        return;
       case EventKind.secureConsole:
       case EventKind.simulatedFault:
       case EventKind.taPanic:
       case EventKind.mark:
-      case EventKind.notification:
       case EventKind.protocolViolation:
         this.notes.push(record);
         return;
@@ -230,6 +285,20 @@ export class Timeline {
         // The command comes right after the exit with its RPC: it belongs to that segment.
         const last = this.lastSegment.at(call);
         if (this.segmentState.at(last) === CallState.rpc) this.segmentCommand.set(last, table.a(record));
+        if (table.a(record) === RpcCommand.notification && (kind & flagBit) !== 0) {
+          if (table.b(record) === RpcNotification.wait)
+            this.awaitedValues.set(this.segmentStartRecord.at(last), table.c(record));
+          else this.sent.set(table.c(record), { record, by: call });
+        }
+        break;
+      }
+      case EventKind.rpcEnd:
+        this.endWait(call, record);
+        break;
+      case EventKind.rpcWait: {
+        const waits = this.rpcWaits.get(call) ?? [];
+        this.rpcWaits.set(call, waits);
+        waits.push({ record, needs: this.open.get(table.a(record)) ?? -1, through: table.text(record) });
         break;
       }
       case EventKind.callEnd:
@@ -242,6 +311,16 @@ export class Timeline {
       default:
         break;
     }
+  }
+
+  /** An RPC is answered: if it waited for a notification, that has come, or its time was over. */
+  private endWait(call: number, record: number): void {
+    const value = this.awaitedValues.get(this.segmentStartRecord.at(this.lastSegment.at(call)));
+    if (value === undefined) return;
+    const sent = this.sent.get(value);
+    if (sent === undefined || this.table.b(record) !== TeeResult.SUCCESS) return;
+    this.sent.delete(value);
+    this.notifications.push({ sentRecord: sent.record, answeredRecord: record, value, by: sent.by, call });
   }
 
   private beginCall(record: number, time: number, number: number): void {

@@ -67,7 +67,7 @@ describe('normalworld run', () => {
     expect(report).toMatchObject({
       seed: 9,
       runs: [
-        { queue: 'hand-off', outcome: 'finished', clients: [{ name: 'storage', calls: 120 }, { name: 'scmi' }] },
+        { queue: 'hand-off', outcome: 'finished', clients: [{ name: 'storage', calls: 60 }, { name: 'scmi' }] },
         {
           queue: 'linux-6.7',
           outcome: 'deadlock',

@@ -48,11 +48,22 @@ describe('normalworld trace', () => {
       ['top', bad, '--once'],
     ])
       expect(run(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('no trace') });
-    expect(run('trace', 'stats', join(folder, 'absent.nwt'))).toMatchObject({
-      status: 2,
-      stderr: expect.stringContaining('ENOENT'),
-    });
+    for (const command of [['trace', 'stats'], ['view'], ['top']])
+      expect(run(...command, join(folder, 'absent.nwt'))).toMatchObject({
+        status: 2,
+        stderr: expect.stringMatching(/^ENOENT: .*absent\.nwt'\n$/),
+      });
     expect(run('trace', 'import', scenario).status).toBe(2);
+  });
+
+  it('names the files of the disciplines where one without a discipline is asked for', () => {
+    const asked = join(folder, 'several.nwt');
+    const recorded = run('run', scenario, '--queue', 'linux-6.8', '--queue', 'hand-off', '--trace', asked);
+    const [first, second] = ['linux-6.8', 'hand-off'].map((queue) => join(folder, `several.${queue}.nwt`));
+    expect(recorded.stderr).toBe(
+      `trace: ${first}\ntrace: ${second}\nlook at it: normalworld view ${first} ${second}\n`,
+    );
+    expect(run('trace', 'stats', asked).stderr).toContain(`; there is ${second}, ${first}`);
   });
 
   it('says where a torn file ends, and reads the rest', () => {
@@ -68,6 +79,16 @@ describe('normalworld top', () => {
   it('shows who is where', () => {
     expect(run('top', trace, '--once').stdout).toMatch(/threads \[###\] 3 of 3 +asleep in the queue 4/);
     expect(JSON.parse(run('top', trace, '--once', '--json').stdout)).toMatchObject({ asleep: 4, inSecureWorld: 3 });
+  });
+
+  it('ends with 0 when it is interrupted', async () => {
+    const child = spawn(process.execPath, [main, 'top', trace, '--interval', '0.1'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<number | null>((done) => child.on('exit', done));
+    await new Promise((done) => child.stdout.once('data', done));
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
   });
 });
 

@@ -103,6 +103,21 @@ describe('a client that dies with a call in flight', () => {
     await tee.openContext().openSession(patient.uuid);
   });
 
+  it('keeps no shared memory that it is given after its death', async () => {
+    const client = tee.openContext();
+    await client.openSession(echo.uuid);
+    const before = tee.sharedMemoryInUse;
+    for (let moment = 0; moment < 20; moment++) {
+      const dying = tee.openContext();
+      const allocated = settled(dying.allocateSharedMemory(4096));
+      for (let turn = 0; turn < moment; turn++) await Promise.resolve();
+      await dying.kill();
+      await allocated;
+    }
+    await clock.run();
+    expect(tee.sharedMemoryInUse).toBe(before);
+  });
+
   it('hurries on a close that waits', async () => {
     const client = tee.openContext();
     const session = await client.openSession(patient.uuid);

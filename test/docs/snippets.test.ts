@@ -1,68 +1,261 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { missingForQemu } from '../../src/missing-for-qemu.js';
+import { parseScenario } from '../../src/scenario/scenario-file.js';
+import { arm64Root, isComplete } from '../../src/serve/arm64-root.js';
+import { opteeFolder } from '../../src/worlds/qemu/optee-folder.js';
+import { type Block, blocks } from './blocks.js';
 
 const root = resolve(import.meta.dirname, '../..');
 /** Inside the package, so that `normalworld` means this one. */
 const folder = mkdtempSync(join(root, 'dist', 'snippets-'));
-symlinkSync(join(root, 'scenarios'), join(folder, 'scenarios'));
-afterAll(() => rmSync(folder, { recursive: true }));
 
-const pages = ['README.md', 'docs/start.md', 'docs/concepts.md', ...guides()];
+const pages = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'bench/README.md',
+  'firmware/README.md',
+  ...under('docs'),
+  ...under('examples'),
+].filter((page) => page.endsWith('.md'));
 
-function guides(): string[] {
-  return readdirSync(join(root, 'docs/guides')).map((name) => `docs/guides/${name}`);
+function under(path: string): string[] {
+  return readdirSync(join(root, path), { recursive: true, encoding: 'utf8' }).map((name) => `${path}/${name}`);
 }
 
-/** The blocks of a page that are fenced as this language. */
-function blocks(page: string, language: string): string[] {
-  const text = readFileSync(join(root, page), 'utf8');
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(([, block = '']) => block);
+/** Lines of shell that are not run here: what runs them, or why nothing does. */
+const elsewhere = new Map([
+  ['npm ci', '.ci/run'],
+  ['sudo apt-get update && sudo apt-get install --yes qemu-system-arm', '.ci/run installs the same'],
+  ['npm ci && npm start', '.ci/run installs; what `npm start` runs is run on other pages'],
+  ['npm ci && npm test', '.ci/run'],
+  ['npm install', 'test/docs/examples.test.ts lays the packages out'],
+  ['npm test', 'test/docs/examples.test.ts'],
+  ['npm run preload && npx normalworld exec -- ./my-client', '.ci/run builds; the client is run on other pages'],
+  ['npm run preload', '.ci/run'],
+  ['npx normalworld optee fetch', '.ci/run'],
+  ['normalworld optee fetch', '.ci/run'],
+  [
+    'normalworld optee fetch --folder optee && NORMALWORLD_OPTEE=optee normalworld doctor',
+    'it would fetch it all again',
+  ],
+  ['npm run xtest', 'minutes; test/xtest runs parts'],
+  ['normalworld xtest', 'minutes; test/xtest runs parts'],
+  ['normalworld xtest 1004 pkcs11', 'minutes; test/xtest runs parts'],
+]);
+const notRun = new Set(elsewhere.keys());
+
+const noQemu = await missingForQemu();
+const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+const preload = (of: string) => existsSync(join(root, 'preload/build', of, 'libnormalworld.so'));
+
+/** Why a block cannot be run on this machine. */
+function whyNot(text: string): string | undefined {
+  if (
+    /world: 'qemu'|normalworld (doctor|xtest|optee (info|invoke|ta))|normalworld (exec|serve)(?!.*--simulated)/.test(
+      text,
+    )
+  ) {
+    if (noQemu !== undefined) return noQemu;
+  }
+  if (/normalworld exec/.test(text) && !preload(architecture)) return 'no preload library: npm run preload';
+  if (/normalworld xtest/.test(text) && !(preload('aarch64') && isComplete(arm64Root())))
+    return 'no preload library or test suite for arm64: npm run preload, npx normalworld optee fetch';
+  if (/\bjq\b/.test(text) && spawnSync('jq', ['--version']).status !== 0) return 'no jq: apt-get install jq';
+  return undefined;
 }
 
-const programs = pages.flatMap((page) =>
-  blocks(page, 'js')
-    // The real OP-TEE is tried elsewhere, where it is there.
-    .filter((block) => !block.includes("world: 'qemu'"))
-    .map((block, index) => ({ page, block, index: index + 1 })),
-);
-const commands = pages.flatMap((page) =>
-  blocks(page, 'sh').flatMap((block) =>
-    block
-      .split('\n')
-      .filter((line) => line.startsWith('normalworld '))
-      .map((line) => ({ page, line })),
-  ),
-);
+/** Commands of a block that are to be run; the steps of a CI job are commands too. */
+function script({ language, text }: Block): string {
+  const lines = language === 'yaml' ? stepsOf(parse(text)) : text.split('\n');
+  return lines
+    .filter((line) => {
+      const command = line.replace(/(^|\s+)#.*$/, '');
+      notRun.delete(command);
+      return command !== '' && !elsewhere.has(command);
+    })
+    .join('\n');
+}
 
-describe('what the documentation shows', () => {
-  it.each(programs)('runs: program $index of $page', ({ block, index }) => {
-    const file = join(folder, `program-${index}.mjs`);
-    writeFileSync(file, block);
-    const { status, stderr } = spawnSync(process.execPath, [file], { cwd: folder, encoding: 'utf8', timeout: 30_000 });
-    expect(status, stderr).toBe(0);
+function stepsOf(workflow: {
+  readonly jobs?: Record<string, { readonly steps: readonly { readonly run?: string }[] }>;
+}) {
+  return Object.values(workflow.jobs ?? {}).flatMap(({ steps }) => steps.flatMap(({ run }) => run?.split('\n') ?? []));
+}
+
+const name = (page: string) => page.replaceAll(/[/.]/g, '-');
+
+const all = pages.map((page) => ({
+  page,
+  /** Where its code runs; files that it names are there. */
+  folder: join(folder, name(page)),
+  blocks: blocks(readFileSync(join(root, page), 'utf8')),
+}));
+
+/** What the compiler says of all excerpts in TypeScript, as files of a user of the package. */
+let compiled = '';
+const excerpt = (page: string, { line }: Block) => `${name(page)}-${line}`;
+
+beforeAll(() => {
+  const typescript = join(folder, 'typescript');
+  mkdirSync(typescript);
+  for (const { page, blocks } of all)
+    for (const block of blocks.filter(({ language }) => language === 'ts'))
+      writeFileSync(join(typescript, `${excerpt(page, block)}.ts`), `${block.before}${block.text}export {};\n`);
+  const compilerOptions = {
+    strict: true,
+    target: 'es2023',
+    lib: ['ES2023', 'ESNext.Disposable'],
+    module: 'nodenext',
+    types: ['node'],
+    outDir: 'out',
+  };
+  writeFileSync(join(typescript, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  compiled = spawnSync(process.execPath, [tsc, '-p', typescript], { encoding: 'utf8', cwd: typescript }).stdout;
+  for (const { page, folder } of all) furnish(folder, join(root, dirname(page)));
+}, 120_000);
+
+/** Puts into the folder of a page what its commands take: an example's own files, scenarios, a board's trace, a client. */
+function furnish(place: string, beside: string): void {
+  mkdirSync(join(place, 'build'), { recursive: true });
+  mkdirSync(join(place, '.config/fish/completions'), { recursive: true });
+  if (beside.includes('/examples/'))
+    for (const file of readdirSync(beside)) copyFileSync(join(beside, file), join(place, file));
+  symlinkSync(join(root, 'scenarios'), join(place, 'scenarios'));
+  symlinkSync(opteeFolder().image, join(place, 'build/tee-pager_v2.bin'));
+  symlinkSync(opteeFolder().trustedApplications, join(place, 'build/ta'));
+  for (const scenario of ['my-workload.yaml', 'SCENARIO.yaml'])
+    copyFileSync(join(root, 'examples/bug-report/hang.yaml'), join(place, scenario));
+  copyFileSync(join(root, 'test/trace/linux-hang.txt'), join(place, 'hang.txt'));
+  writeFileSync(
+    join(place, 'my-ta.js'),
+    "import { scmiPta } from 'normalworld/testing';\nexport default scmiPta({});\n",
+  );
+  writeFileSync(join(place, 'my-client'), '#!/bin/sh\nexec 3<> /dev/tee0\n');
+  chmodSync(join(place, 'my-client'), 0o755);
+}
+
+function shell(script: string, cwd: string) {
+  return spawnSync('bash', ['-euo', 'pipefail', '-c', script], {
+    cwd,
+    encoding: 'utf8',
+    timeout: 120_000,
+    env: {
+      ...process.env,
+      HOME: cwd,
+      NORMALWORLD_OPTEE: opteeFolder().path,
+      XDG_CACHE_HOME: dirname(dirname(opteeFolder().path)),
+      SERVERS: join(cwd, 'servers'),
+      PATH: `${import.meta.dirname}/bin:${process.env.PATH}`,
+    },
   });
+}
 
-  it.each(commands)('runs: $line ($page)', ({ line }) => {
-    const words = line.split(' #')[0]?.trim().split(' ').slice(1) ?? [];
-    const { status, stderr } = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], {
-      cwd: folder,
-      encoding: 'utf8',
-      timeout: 60_000,
-    });
-    expect(status, stderr).toBe(0);
+afterAll(() => {
+  for (const { folder } of all) {
+    const servers = join(folder, 'servers');
+    if (existsSync(servers))
+      for (const pid of readFileSync(servers, 'utf8').trim().split('\n')) process.kill(Number(pid));
+  }
+  rmSync(folder, { recursive: true });
+});
+
+describe.each(all.filter(({ blocks }) => blocks.length > 0))('the code of $page', ({ page, folder, blocks }) => {
+  for (const block of blocks) {
+    const { language, text, line, file } = block;
+    const commands = ['sh', 'yaml'].includes(language) ? script(block) : '';
+    const reason = whyNot(`${block.before}${text}`);
+    const what = `line ${line}: ${text.split('\n')[0]}${reason === undefined ? '' : ` (skipped: ${reason})`}`;
+    const test = it.skipIf(reason !== undefined);
+    switch (language) {
+      case 'js':
+        test(what, () => {
+          const path = join(folder, file ?? `line-${line}.mjs`);
+          writeFileSync(path, text);
+          const args = text.includes("from 'node:test'") ? ['--test', path] : [path];
+          const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+            cwd: folder,
+            encoding: 'utf8',
+            timeout: 60_000,
+          });
+          expect(status, stdout + stderr).toBe(0);
+        });
+        break;
+      case 'ts':
+        test(what, () => {
+          const program = excerpt(page, block);
+          expect(compiled.split('\n').filter((message) => message.startsWith(program))).toEqual([]);
+          const args = [join(dirname(folder), 'typescript/out', `${program}.js`)];
+          const { status, stderr } = spawnSync(process.execPath, args, {
+            cwd: folder,
+            encoding: 'utf8',
+            timeout: 30_000,
+          });
+          expect(status, stderr).toBe(0);
+        });
+        break;
+      case 'yaml':
+      case 'sh':
+        test(what, { timeout: 180_000 }, () => {
+          if (file !== undefined) writeFileSync(join(folder, file), text);
+          if (/^applications:/m.test(text)) parseScenario(text, page);
+          const { status, stdout, stderr } = shell(commands, folder);
+          expect(status, stdout + stderr).toBe(0);
+          expect(stdout, 'no colour where there is no terminal').not.toContain('\x1b');
+        });
+        break;
+      case 'console':
+        it(`${what} (not run: it is for a board)`, () => {
+          for (const command of text.trim().split('\n')) expect(command).toMatch(/^# (echo|cat|\.\.\.) /);
+        });
+        break;
+      default:
+        it(`${what} (a picture)`, () => expect(language).toBe('text'));
+    }
+  }
+});
+
+describe('the documentation', () => {
+  it('leaves nothing out that is run elsewhere and shown nowhere', () => {
+    expect([...notRun]).toEqual([]);
   });
 
   it('leads nowhere that is not there', () => {
-    const dead = ['README.md', 'ARCHITECTURE.md', ...allPages()].flatMap((page) => {
+    const dead = pages.flatMap((page) => {
       const text = readFileSync(join(root, page), 'utf8');
       return [...text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
         .map(([, target = '']) => target)
-        .filter((target) => !/^[a-z]+:/.test(target) && !exists(resolve(root, page, '..', target)))
+        .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(resolve(root, page, '..', target)))
         .map((target) => `${page}: ${target}`);
     });
     expect(dead).toEqual([]);
+  });
+
+  it('has no page that no other leads to', () => {
+    const led = new Set(
+      pages.flatMap((page) =>
+        [...readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, target = '']) =>
+          resolve(root, page, '..', target),
+        ),
+      ),
+    );
+    const alone = pages.filter((page) => page !== 'README.md' && !led.has(join(root, page)));
+    expect(alone).toEqual([]);
   });
 
   it('explains every result code', () => {
@@ -73,18 +266,3 @@ describe('what the documentation shows', () => {
     expect([...codes].map(([, name = '']) => name).filter((name) => !errors.includes(`\`${name}\``))).toEqual([]);
   });
 });
-
-function allPages(): string[] {
-  return readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`);
-}
-
-function exists(path: string): boolean {
-  try {
-    readdirSync(path);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ENOTDIR';
-  }
-}

@@ -107,6 +107,30 @@ describe('bottom half processing', () => {
     await tee.close();
   });
 
+  it.each(['smc', 'ffa'] as const)('has a thread to compute on and to wake others from, over %s', async (abi) => {
+    const clock = new VirtualClock();
+    const world = new SimulatedWorld({
+      clock,
+      abi,
+      threads: 2,
+      trustedApplications: [waiter],
+      notificationDriver: {
+        async bottomHalf(thread) {
+          await thread.compute(3);
+          await thread.notify(9);
+        },
+      },
+    });
+    const tee = await openTee({ clock, world });
+    const waiting = waitFor(tee, 9);
+    await clock.run();
+    world.notify(0);
+    await clock.run();
+    await waiting;
+    expect(clock.now()).toBe(3);
+    await tee.close();
+  });
+
   it('asked for any number of times while one runs is one more', async () => {
     const ends: (() => void)[] = [];
     const { clock, world, tee } = await open({

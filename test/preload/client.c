@@ -3,64 +3,22 @@
  * the check that failed.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/tee.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+#include "tee-calls.h"
 
 /* test/support/applications.ts */
 enum { ADD = 1, REVERSE = 2, ASK = 5 };
 static const uint8_t user_ta[16] = { 0x11, 0x11, 0x11, 0x11, 0x22, 0x22, 0x43, 0x33,
 				     0x84, 0x44, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55 };
 
-#define CHECK(condition)                                                                                              \
-	do {                                                                                                          \
-		if (!(condition)) {                                                                                   \
-			fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                  \
-			_exit(1);                                                                                     \
-		}                                                                                                     \
-	} while (0)
-
-static int open_device(int flags)
-{
-	int fd = open("/dev/tee0", O_RDWR | flags);
-
-	CHECK(fd >= 0);
-	return fd;
-}
-
 static uint32_t open_session(int fd)
 {
-	struct tee_ioctl_open_session_arg arg = { 0 };
-	struct tee_ioctl_buf_data data = { (uintptr_t)&arg, sizeof(arg) };
-
-	memcpy(arg.uuid, user_ta, sizeof(arg.uuid));
-	CHECK(ioctl(fd, TEE_IOC_OPEN_SESSION, &data) == 0);
-	CHECK(arg.ret == 0);
-	return arg.session;
-}
-
-static int invoke(int fd, uint32_t session, uint32_t command, struct tee_ioctl_param *param)
-{
-	struct {
-		struct tee_ioctl_invoke_arg head;
-		struct tee_ioctl_param param;
-	} arg = { .head = { .func = command, .session = session, .num_params = 1 }, .param = *param };
-	struct tee_ioctl_buf_data data = { (uintptr_t)&arg, sizeof(arg) };
-
-	if (ioctl(fd, TEE_IOC_INVOKE, &data) != 0)
-		return -1;
-	*param = arg.param;
-	return arg.head.ret;
+	return open_session_of(fd, user_ta);
 }
 
 static void add(int fd, uint32_t session, uint32_t a, uint32_t b)
@@ -124,15 +82,6 @@ static void memory(void)
 	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, shm, 8192) == MAP_FAILED && errno == EINVAL);
 	CHECK(ioctl(shm, TEE_IOC_VERSION, bytes) == -1 && errno == ENOTTY);
 	CHECK(close(shm) == 0);
-}
-
-static int register_memory(int fd, void *address, size_t length, int *id)
-{
-	struct tee_ioctl_shm_register_data data = { (uintptr_t)address, length, 0, 0 };
-	int shm = ioctl(fd, TEE_IOC_SHM_REGISTER, &data);
-
-	*id = data.id;
-	return shm;
 }
 
 /* A buffer of the client's own, somewhere in the middle of pages that hold other things too. */

@@ -75,18 +75,6 @@ describe.skipIf(missing.length > 0)(`a client with the preload library${why}`, (
     await nothingOpen();
   });
 
-  it('says in the trace that a registered buffer is copied', async () => {
-    const marks: string[] = [];
-    tee.trace.listen((event) => {
-      if (event.type === 'mark') marks.push(event.text);
-    });
-    expect(await run('registered')).toBe('0 ');
-    expect(marks).toContainEqual(
-      expect.stringMatching(/^client 1 \(process \d+\): its buffer is memory 1, up to 12288 bytes, copied/),
-    );
-    await nothingOpen();
-  });
-
   it('leaves nothing when it is killed inside a call', async () => {
     const closed = new Promise<void>((resolve) => {
       tee.trace.listen((event) => {

@@ -159,7 +159,7 @@ clients:
       't',
     ).clients.values();
     if (client === undefined) throw new Error('no client');
-    const port = await runningShipped('counter', 0).open(tee, client, 'one');
+    const port = await runningShipped('counter', 0).open(tee.openContext(), client);
     await expect(port.invoke('echo', 1)).rejects.toMatchObject({ code: TeeResult.ERROR_CORRUPT_OBJECT });
     await tee.close();
   });

@@ -14,10 +14,14 @@ const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'rpmb-scmi-deadlock.yaml': ['deadlock', 'finished', 'finished', 'finished'],
   'rpmb-scmi-no-system-session.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
   'ffa-scmi-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'finished'],
+  'async-notifications.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'bottom-half-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
   'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
   'exhaustion-64-clients.yaml': ['starved', 'starved', 'starved', 'finished'],
+  'supplicant-life.yaml': ['finished', 'finished', 'finished', 'finished'],
+  'client-death.yaml': ['finished', 'finished', 'finished', 'finished'],
 };
 
 describe('the scenarios of the package', () => {
@@ -77,6 +81,15 @@ describe('the explanations', () => {
     expect(text).toContain('no thread is left to claim (free_thread_count 0, sys_thread_req_count 0)');
   });
 
+  it.each(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'] as const)(
+    'name the bottom half that finds no thread, under %s',
+    async (queue) => {
+      const text = await explained('bottom-half-deadlock.yaml', queue);
+      const [, bottomHalf] = /^Call (\d+) \(kernel, bottom-half\) sleeps for want of a thread/.exec(text) ?? [];
+      expect(text).toContain(`waits for notification 7, which call ${bottomHalf} would send`);
+    },
+  );
+
   it('name a swallowed wake-up', async () => {
     const text = await explained('thread-starvation.yaml', 'linux-6.8');
     expect(text).toMatch(/Call \d+ \(watchdog, feed\) took [23][.\d]* s: it slept .* while a thread was free for it/);
@@ -93,6 +106,42 @@ describe('the explanations', () => {
 
   it('count who overtook', async () => {
     expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} that came later were let in/);
+  });
+});
+
+describe('the scenarios of faults', () => {
+  const run = async (name: string) => {
+    const { runs } = await runScenario(shipped(name), { queues: ['hand-off'] });
+    const [first] = runs;
+    if (first === undefined) throw new Error('no run');
+    return first;
+  };
+
+  it('let only those fail whose request the supplicant had in its hands, and the kernel, which does not wait', async () => {
+    const { explanation, clients, duration } = await run('supplicant-life.yaml');
+    expect(explanation).toContain('The supplicant left at 40 ms and came back at 140 ms.');
+    expect(explanation.filter((sentence) => sentence.includes('failed'))).toEqual([
+      expect.stringMatching(/^[12] calls? of tool failed with TEEC_ERROR_COMMUNICATION\.$/),
+      '1 call of daemon failed with TEEC_ERROR_COMMUNICATION.',
+    ]);
+    const [tool] = clients;
+    expect(tool).toMatchObject({ calls: 30, unanswered: 0 });
+    expect(duration).toBeLessThan(400);
+  });
+
+  it('give a TA back with the dead client that it worked for: when it returns, or its request is withdrawn', async () => {
+    const { explanation, clients } = await run('client-death.yaml');
+    expect(explanation).toContain('signer died at 100 ms; what it had was given back 200 ms later.');
+    // The tool that waits for the same lock may have it first, for its millisecond.
+    expect(explanation).toContainEqual(
+      expect.stringMatching(/^fetcher died at 700 ms; what it had was given back (at once|1 ms later)\.$/),
+    );
+    expect(explanation).toContain('6 calls of vault-tool failed with TEEC_ERROR_BUSY.');
+    const [, , vault, proxy] = clients;
+    expect([vault?.calls, vault?.failed]).toEqual([14, 6]);
+    // Until the fetcher died; from then on it is free.
+    expect(proxy?.failed).toBeLessThan(5);
+    expect((proxy?.calls ?? 0) + (proxy?.failed ?? 0)).toBe(10);
   });
 });
 

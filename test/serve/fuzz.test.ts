@@ -55,6 +55,15 @@ describe(`a served TEE under ${requests} hostile requests (NORMALWORLD_SEED=${se
       for (let index = 0; index < count; index++) bytes.writeBigUInt64LE(BigInt(word()), 8 * index);
       return bytes;
     };
+    /** A buffer that a client might have, shared as he might say it is. */
+    const buffer = () => {
+      const bytes = numbers(4);
+      bytes.writeBigUInt64LE(BigInt(below(20_000)), 8);
+      bytes.writeUInt32LE(below(20) === 0 ? 1 : 0, 16);
+      bytes.writeUInt32LE(below(8), 24);
+      bytes.writeUInt32LE(below(4), 28);
+      return bytes;
+    };
     const commands = [Command.add, Command.reverse, Command.fill, Command.fail, 99];
     /** What the victim has must never be named with success by anybody else: his session, his page. */
     const make = (token: string): Buffer =>
@@ -64,6 +73,7 @@ describe(`a served TEE under ${requests} hostile requests (NORMALWORLD_SEED=${se
         () => request(Operation.cancel, token, numbers(1)),
         () => request(Operation.closeSession, token, numbers(1).subarray(0, 4)),
         () => request(Operation.version, token, Buffer.alloc(pick([0, 11, 12, 13]))),
+        () => request(Operation.shmRegister, token, buffer()),
         () => request(below(20), token, numbers(below(128))),
         () => request(Number(word()) >>> 0, token, numbers(below(4))),
       ])();

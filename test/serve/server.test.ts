@@ -176,6 +176,44 @@ describe('a served TEE', () => {
     expect((await client.invoke(session, Command.reverse, [mine])).status).toBe(errno.EINVAL);
   });
 
+  it('has a registered buffer where the client has it in its pages, and of exactly its size', async () => {
+    const client = await openClient();
+    const marks: string[] = [];
+    tee.trace.listen((event) => {
+      if (event.type === 'mark') marks.push(event.text);
+    });
+    const buffer = await client.shmRegister(0x7fff_0000_0ffcn, 10n, 4);
+    expect(buffer).toMatchObject({ status: 0, kind: FileKind.sharedMemory, size: 8192 });
+    const { session } = await client.openSession(userTa.uuid);
+    const fill = (offset: number, size: number) =>
+      client.invoke(session, Command.fill, [
+        [valueInout, size, 0, 0],
+        [memrefInout, offset, size, buffer.id],
+      ]);
+    expect((await fill(3, 7)).result).toBe(TeeResult.SUCCESS);
+    expect(memoryOf(buffer, 8192)).toEqual(
+      Buffer.concat([Buffer.alloc(0xfff), Buffer.alloc(7, 0xa5), Buffer.alloc(4090)]),
+    );
+    expect((await fill(3, 8)).status).toBe(errno.EINVAL);
+    expect((await fill(11, 0)).status).toBe(errno.EINVAL);
+    expect(marks).toEqual([
+      expect.stringMatching(/^client 1 \(process \d+\): its buffer is memory 1, 10 bytes, copied .*threads/),
+    ]);
+    await buffer.connection.end();
+  });
+
+  it('refuses a buffer of no bytes, of too many, with flags, or shared in no known way', async () => {
+    const client = await openClient();
+    const statusOf = async (...args: Parameters<typeof client.shmRegister>) =>
+      (await client.shmRegister(...args)).status;
+    expect(await statusOf(4096n, 0n)).toBe(errno.EINVAL);
+    expect(await statusOf(2n ** 64n - 1n, 2n ** 52n)).toBe(errno.ENOMEM);
+    expect(await statusOf(4096n, 10n, 2, 0, 1)).toBe(errno.EINVAL);
+    expect(await statusOf(4096n, 10n, 0)).toBe(errno.EINVAL);
+    expect(await statusOf(4096n, 10n, 6)).toBe(errno.EINVAL);
+    expect(await statusOf(4096n, 4096n, 1, 2)).toBe(errno.EINVAL);
+  });
+
   it('refuses memory of no bytes, of too many, and flags', async () => {
     const client = await openClient();
     expect((await client.shmAlloc(0)).status).toBe(errno.EINVAL);

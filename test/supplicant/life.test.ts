@@ -3,6 +3,7 @@ import { VirtualClock } from '../../src/clock/virtual-clock.js';
 import { openTee, RpcCommand, startSupplicant, type Tee, trustedApplication } from '../../src/index.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { TeeShm } from '../../src/tee/tee-shm.js';
 import { MemoryTaStore, rpcMemref, rpcValue, simulatedTaImage } from '../../src/testing.js';
 
 const storing = trustedApplication({
@@ -178,6 +179,85 @@ describe('a supplicant that misbehaves', () => {
     end(TeeResult.SUCCESS);
     await clock.run();
     expect(tee.sharedMemoryInUse).toBe(held - 4096);
+  });
+
+  it('cannot give secure world the memory of a client', async () => {
+    await open();
+    const { queue } = tee.supplicantDevice;
+    queue.attach();
+    const theirs = await tee.openContext().allocateSharedMemory(4096);
+    const opening = messageOf(tee.openContext().openSession(storing.uuid));
+    for (let asked = 0; asked < 2; asked++) {
+      const request = await queue.receive();
+      const [first, second] = request?.params ?? [];
+      if (request?.command === RpcCommand.shmAlloc && first?.type === 'value') first.c = theirs.shm.id;
+      if (second?.type === 'memref') second.size = 64;
+      queue.send(request?.id ?? 0, TeeResult.SUCCESS);
+    }
+    expect(await opening).toContain('OUT_OF_MEMORY');
+    expect(await opening).toContain('the supplicant has no memory of');
+  });
+
+  it('and never answers SHM_FREE keeps no client that dies', async () => {
+    await open();
+    const { queue, allocate } = tee.supplicantDevice;
+    queue.attach();
+    const client = tee.openContext();
+    const opening = messageOf(client.openSession(storing.uuid));
+    let freed = 0;
+    let given: TeeShm | undefined;
+    for (let request = await queue.receive(); freed === 0 && request !== undefined; ) {
+      const [first, second] = request.params;
+      if (request.command === RpcCommand.shmFree) freed = request.id;
+      else {
+        if (request.command === RpcCommand.shmAlloc && first?.type === 'value') {
+          given = await allocate(first.b);
+          first.c = given.id;
+        }
+        if (second?.type === 'memref' && second.shm === null) second.size = 64;
+        queue.send(request.id, TeeResult.SUCCESS);
+        request = await queue.receive();
+      }
+    }
+    await client.kill();
+    // The image that it was given is none.
+    expect(await opening).toContain('SECURITY');
+    expect(queue.send(freed, TeeResult.SUCCESS)).toBe(false);
+    await given?.put();
+    queue.detach();
+  });
+
+  it('and never answers the last request of a dead client is waited for ten seconds', async () => {
+    await open();
+    const parting = trustedApplication({
+      uuid: '11111111-0000-4000-8000-000000000004',
+      kind: 'pseudo',
+      create: () => ({
+        invokeCommand() {},
+        async closeSession(call) {
+          await call.rpc(RpcCommand.plugin, []);
+        },
+      }),
+    });
+    await tee.close();
+    tee = await openTee({ clock, supplicant: false, trustedApplications: [parting] });
+    const asked: number[] = [];
+    startSupplicant(
+      tee,
+      withPlugin(() => {
+        asked.push(clock.now());
+        return new Promise<number>(() => {});
+      }),
+    );
+    const client = tee.openContext();
+    await client.openSession(parting.uuid);
+    const begun = clock.now();
+    const killed = client.kill();
+    await clock.run({ until: () => asked.length > 0 });
+    expect(tee.waiting().calls).toMatchObject([{ purpose: 'close-session', waitsFor: 'the supplicant: PLUGIN' }]);
+    await clock.run();
+    await killed;
+    expect(clock.now() - begun).toBe(10_000);
   });
 
   const rubbish: readonly [string, SupplicantService, RegExp][] = [

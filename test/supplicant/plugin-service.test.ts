@@ -51,4 +51,26 @@ describe('a plugin of the supplicant', () => {
   it('gets no more room than its caller has', async () => {
     await expect(invoke(1, 0, new Uint8Array(2))).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
   });
+
+  const words = valueParam('input', 0, uuid[0], uuid[1]);
+  const rest = valueParam('input', uuid[2], uuid[3], 0);
+  const sub = valueParam('inout');
+  const data = memory.memref('inout', new Uint8Array(4));
+  const malformed: readonly [string, Parameters<ReturnType<typeof pluginService>>[0]][] = [
+    ['without parameters', []],
+    ['without half of its UUID', [words]],
+    ['with memory in place of its UUID', [data, rest, sub, data]],
+    ['whose UUID is an output', [valueParam('output'), rest, sub, data]],
+    ['without room for a length', [words, rest, valueParam('input'), data]],
+    ['without data', [words, rest, sub]],
+    ['with data that may not be written', [words, rest, sub, memory.memref('input', new Uint8Array(4))]],
+  ];
+  it.each(malformed)('is not troubled with a request %s', async (_, params) => {
+    await expect(pluginService([testPlugin])(params)).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
+  });
+
+  it('knows one operation', async () => {
+    const result = pluginService([testPlugin])([valueParam('input', 1, uuid[0], uuid[1]), rest, sub, data]);
+    expect(await result).toBe(TeeResult.ERROR_NOT_SUPPORTED);
+  });
 });

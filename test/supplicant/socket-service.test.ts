@@ -197,4 +197,71 @@ describe('sockets of trusted applications', () => {
       await sockets.closeAll();
     });
   });
+
+  const input = (a: number, b = instance, c = 0) => valueParam('input', a, b, c);
+  const memory = new RequestMemory();
+  const host = () => memory.text('127.0.0.1');
+  const out = () => valueParam('output');
+  const malformed: readonly [string, () => Parameters<SupplicantService>[0], number][] = [
+    ['without parameters', () => [], TeeResult.ERROR_BAD_PARAMETERS],
+    ['with an operation that there is none of', () => [input(6)], TeeResult.ERROR_BAD_PARAMETERS],
+    ['whose operation is an output', () => [valueParam('output')], TeeResult.ERROR_BAD_PARAMETERS],
+    ['whose operation is memory', () => [host()], TeeResult.ERROR_BAD_PARAMETERS],
+    ['to open without an address', () => [input(RpcSocket.open)], TeeResult.ERROR_BAD_PARAMETERS],
+    [
+      'to open with nowhere for the handle',
+      () => [input(RpcSocket.open), valueParam('input', 80, tcp, 0), host()],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'to open by IP version 3',
+      () => [input(RpcSocket.open), valueParam('input', 80, tcp, 3), host(), out()],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'to open protocol 0',
+      () => [input(RpcSocket.open), valueParam('input', 80, 0, 0), host(), out()],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'to open a host without its end',
+      () => [
+        input(RpcSocket.open),
+        valueParam('input', 80, tcp, 0),
+        memory.memref('input', new TextEncoder().encode('127.0.0.1')),
+        out(),
+      ],
+      SocketResult.ERROR_HOSTNAME,
+    ],
+    [
+      'to open a host of no bytes',
+      () => [input(RpcSocket.open), valueParam('input', 80, tcp, 0), memory.memref('input', new Uint8Array()), out()],
+      SocketResult.ERROR_HOSTNAME,
+    ],
+    ['to close what is not open', () => [input(RpcSocket.close, instance, 4711)], TeeResult.ERROR_BAD_PARAMETERS],
+    [
+      'to send by what is not open',
+      () => [input(RpcSocket.send, instance, 4711), host(), valueParam('inout')],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'to receive into what may not be written',
+      () => [input(RpcSocket.receive, instance, 1), host(), valueParam('input')],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'to receive without a timeout',
+      () => [input(RpcSocket.receive, instance, 1), memory.memref('output', 4)],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'to set what is not open',
+      () => [input(RpcSocket.ioctl, instance, 1), memory.memref('inout', new Uint8Array(4)), valueParam('input')],
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+  ];
+  it.each(malformed)('are refused a request %s', async (_, params, code) => {
+    const service = socketService({ open: () => Promise.reject(new Error('nothing is to be opened')) });
+    await expect(service(params())).rejects.toEqual(failure(code));
+  });
 });

@@ -151,6 +151,17 @@ export class WireClient {
     return openFile(this.path, Operation.shmAlloc, this.token, body);
   }
 
+  /** @param way how the client says that he shares his buffer, and how many pages he remaps. */
+  shmRegister(address: bigint, size: bigint, way = 2, pages = 0, flags = 0): Promise<WireFile> {
+    const body = Buffer.alloc(32);
+    body.writeBigUInt64LE(address, 0);
+    body.writeBigUInt64LE(size, 8);
+    body.writeUInt32LE(flags, 16);
+    body.writeUInt32LE(way, 24);
+    body.writeUInt32LE(pages, 28);
+    return openFile(this.path, Operation.shmRegister, this.token, body);
+  }
+
   async openSession(uuid: string, login = 0, clientUuid: Buffer = Buffer.alloc(16), list: readonly Param[] = []) {
     const head = Buffer.alloc(56);
     head.set(uuidOctets(uuid), 0);

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { openTee } from '../../src/index.js';
+import { SimulatedWorld } from '../../src/testing.js';
 import {
   encodeEvent,
   MemoryRecorder,
@@ -34,6 +36,7 @@ const event: fc.Arbitrary<TraceEvent> = fc.oneof(
   fc.record({ type: fc.constant('world-exit' as const), call: u32, a0: u32, thread: u32 }),
   fc.record({ type: fc.constant('rpc-begin' as const), call: u32, command: u32, a: u32, b: u32 }),
   fc.record({ type: fc.constant('rpc-end' as const), call: u32, command: u32, result: u32 }),
+  fc.record({ type: fc.constant('rpc-wait' as const), call: u32, needs: u32, through: fc.string() }),
   fc.record({
     type: fc.constant('session-open' as const),
     session: u32,
@@ -65,6 +68,18 @@ const many: TraceEvent[] = Array.from({ length: 10_000 }, (_, index) =>
 );
 
 describe('a .nwt file', () => {
+  it('is recorded of a world over FF-A as of any other, with its notifications', async () => {
+    const path = join(folder, 'ffa.nwt');
+    let bottomHalves = 0;
+    const world = new SimulatedWorld({ abi: 'ffa', notificationDriver: { bottomHalf: () => void bottomHalves++ } });
+    const tee = await openTee({ world, trace: path });
+    expect(world.notify(0)).toBe(true);
+    await tee.close();
+    expect(bottomHalves).toBe(1);
+    const events = [...readTrace(readFileSync(path)).events()];
+    expect(events).toContainEqual(expect.objectContaining({ type: 'call-begin', purpose: 'bottom-half' }));
+  });
+
   it('gives back every event as it was', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 60 }), (events) => {

@@ -13,6 +13,7 @@ import {
 } from '../../src/index.js';
 import { TeeOrigin, TeeResult } from '../../src/protocol/tee-result.js';
 import { uuidVersion5 } from '../../src/protocol/uuid.js';
+import { ScmiAgent } from '../../src/scmi/index.js';
 import { Door } from '../support/door.js';
 import { happened } from '../support/happened.js';
 import {
@@ -256,6 +257,10 @@ for (const [name, world] of Object.entries(worlds)) {
       await killed;
       await using next = await context.openSession(osTest);
       expect(await next.invoke(OsTestCommand.getGlobalVar, [value.output()])).toHaveLength(1);
+    });
+
+    it('has no SCMI service: an agent is told so', async () => {
+      await expect(ScmiAgent.open(tee)).rejects.toEqual(error('ERROR_ITEM_NOT_FOUND', 'TEE'));
     });
 
     it('lists the device that needs nothing', async () => {

@@ -1,5 +1,7 @@
-import { CallState } from '../../src/trace/index.js';
-import { lowerBound, lowerBoundBy } from './bounds.js';
+import { CallState, type WaitGraph } from '../../src/trace/index.js';
+import { lowerBound } from './bounds.js';
+import { drawArrows } from './draw-arrows.js';
+import { drawWaits, type LaneMiddle } from './draw-waits.js';
 import type { Axis, Lane, Run } from './run.js';
 import type { Matches } from './search.js';
 import type { Viewport } from './viewport.js';
@@ -9,9 +11,6 @@ import { doing, duration, purpose } from './words.js';
 export const gutter = 168;
 /** Height of the ruler. */
 export const ruler = 26;
-/** More wake-ups than this on the screen are not drawn one by one; from the second figure on they grow pale. */
-const mostArrows = 400;
-const boldArrows = 40;
 /** Bars narrower than this are drawn as columns of one pixel, and those behind the first in a pixel are skipped. */
 const thinnest = 1;
 
@@ -26,6 +25,8 @@ export interface Scene {
   readonly lane: Lane | undefined;
   readonly matches: ReadonlyMap<Run, Matches>;
   readonly shown: ReadonlySet<number>;
+  /** Who waits for whom at the pointer or the cursor. */
+  readonly waits: ReadonlyMap<Run, WaitGraph>;
 }
 
 export interface PlacedLane {
@@ -59,7 +60,9 @@ export function readColours() {
     muted: of('muted'),
     accent: of('accent'),
     bad: of('bad'),
+    deadlock: of('deadlock'),
     wake: of('wake'),
+    notification: of('notification'),
     lane: of('lane'),
     onBar: of('on-bar'),
     onQueue: of('on-queue'),
@@ -119,7 +122,10 @@ export class Painter {
     context.translate(gutter, 0);
     for (const { lane, top } of visible) this.lane(lane, ruler + top - scene.scroll, scene);
     this.ends(scene, placed);
-    this.arrows(scene, placed, height);
+    const tops = new Map(placed.map(({ lane, top }) => [lane, top]));
+    const middle = (lane: Lane) => ruler + (tops.get(lane) ?? 0) - scene.scroll + lane.height / 2;
+    drawArrows(context, colours, scene, middle, height);
+    this.waits(scene, middle);
     context.restore();
     for (const { lane, top } of visible) this.label(lane, ruler + top - scene.scroll, scene);
     context.restore();
@@ -373,56 +379,14 @@ export class Painter {
     }
   }
 
-  private arrows(scene: Scene, placed: readonly PlacedLane[], height: number): void {
-    const { viewport, axis, scroll, chosen } = scene;
-    const { context, colours } = this;
-    const tops = new Map(placed.map(({ lane, top }) => [lane, top]));
-    for (const run of scene.runs) {
-      const { wakeUps } = run.timeline;
-      const first = run.recordAt(viewport.start, axis);
-      const last = run.recordAt(viewport.end, axis);
-      const from = lowerBoundBy(wakeUps, ({ record }) => record, first);
-      const to = lowerBoundBy(wakeUps, ({ record }) => record, last + 1);
-      const few = to - from <= mostArrows;
-      for (let index = from; index < to; index++) {
-        const wake = wakeUps[index];
-        if (wake === undefined || wake.by < 0) continue;
-        const mine = chosen?.run === run && (chosen.call === wake.call || chosen.call === wake.by);
-        if (!few && !mine) continue;
-        const source = run.lanes[run.laneOfCall[wake.by] ?? 0];
-        const target = run.lanes[run.laneOfCall[wake.call] ?? 0];
-        if (source === undefined || target === undefined) continue;
-        const y0 = ruler + (tops.get(source) ?? 0) - scroll + source.height / 2;
-        const y1 = ruler + (tops.get(target) ?? 0) - scroll + target.height / 2;
-        if (Math.max(y0, y1) < ruler || Math.min(y0, y1) > height) continue;
-        const x = viewport.x(run.position(wake.record, axis));
-        const dim = chosen !== undefined && chosen.run === run && !mine;
-        context.globalAlpha = mine ? 1 : dim ? 0.12 : Math.min(1, Math.max(0.15, boldArrows / (to - from)));
-        context.strokeStyle = context.fillStyle = wake.unused ? colours.bad : colours.wake;
-        context.lineWidth = mine ? 2.25 : 1.5;
-        context.setLineDash(wake.unused ? [4, 3] : []);
-        const bend = Math.min(36, 10 + Math.abs(y1 - y0) / 5);
-        context.beginPath();
-        context.moveTo(x, y0);
-        context.bezierCurveTo(x + bend, y0, x + bend, y1, x + 2, y1);
-        context.stroke();
-        context.setLineDash([]);
-        context.beginPath();
-        if (wake.unused) {
-          context.moveTo(x - 3, y1 - 4);
-          context.lineTo(x + 5, y1 + 4);
-          context.moveTo(x + 5, y1 - 4);
-          context.lineTo(x - 3, y1 + 4);
-          context.stroke();
-        } else {
-          context.moveTo(x, y1);
-          context.lineTo(x + 7, y1 - 4);
-          context.lineTo(x + 7, y1 + 4);
-          context.fill();
-        }
-      }
+  private waits({ runs, waits, viewport, cursor, hover }: Scene, middle: LaneMiddle): void {
+    const position = hover ?? cursor;
+    if (position === undefined) return;
+    for (const run of runs) {
+      const graph = waits.get(run);
+      if (graph === undefined || graph.stuck.size === 0) continue;
+      drawWaits(this.context, this.colours, this.font, run, graph, viewport.x(position), middle);
     }
-    context.globalAlpha = 1;
   }
 
   private label(lane: Lane, y: number, scene: Scene): void {

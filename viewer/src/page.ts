@@ -1,4 +1,4 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState, deadlockWords, waitGraph } from '../../src/trace/index.js';
 import { CallTable } from './call-table.js';
 import { gutter, Painter, type PlacedLane, placeLanes, readColours, ruler } from './draw.js';
 import { callPanel, element, statePanel } from './panel.js';
@@ -284,7 +284,9 @@ export class TimelinePage {
     if (this.axis === 'time' && run.position(record, 'time') === this.cursor) this.setAxis('order');
     this.cursor = run.position(record, this.axis);
     this.viewport.reveal(this.cursor);
-    this.say(run.table.eventsAt(record).map(sentence).join('; '));
+    const events = run.table.eventsAt(record).map(sentence).join('; ');
+    const deadlock = deadlockWords(run.timeline, waitGraph(run.timeline, record)).join('; ');
+    this.say(deadlock === '' ? events : `${events}. Deadlock: ${deadlock}`);
   }
 
   private choose(run: Run, call: number): void {
@@ -415,10 +417,19 @@ export class TimelinePage {
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
       const { runs, axis, viewport, scroll, cursor, hover, chosen, lane, matches, shown } = this;
-      this.painter.draw({ runs, axis, viewport, scroll, cursor, hover, chosen, lane, matches, shown }, this.placed);
       const position = hover ?? cursor ?? 0;
-      const sections = runs.map((run) => statePanel(run, run.recordAt(position, axis)));
-      if (chosen !== undefined) sections.unshift(callPanel(chosen.run, chosen.call));
+      const states = runs.map((run) => {
+        const record = run.recordAt(position, axis);
+        const open = run.timeline.stateAfter(record);
+        return { run, open, graph: waitGraph(run.timeline, record, open) };
+      });
+      const waits = new Map(states.map(({ run, graph }) => [run, graph]));
+      this.painter.draw(
+        { runs, axis, viewport, scroll, cursor, hover, chosen, lane, matches, shown, waits },
+        this.placed,
+      );
+      const sections = states.map(({ run, open, graph }) => statePanel(run, open, graph));
+      if (chosen !== undefined) sections.unshift(callPanel(chosen.run, chosen.call, waits.get(chosen.run)));
       this.byId('panel').replaceChildren(...sections);
     });
   }

@@ -1,4 +1,12 @@
-import { CallState, EventKind, flagBit, kindMask } from '../../src/trace/index.js';
+import {
+  CallState,
+  deadlockWords,
+  holdsThread,
+  type Segment,
+  systemSessionsAfter,
+  type WaitGraph,
+  waitWords,
+} from '../../src/trace/index.js';
 import { lowerBound } from './bounds.js';
 import type { Run } from './run.js';
 import { doing, duration, purpose, sentence } from './words.js';
@@ -14,8 +22,9 @@ export function element(tag: string, attributes: Readonly<Record<string, string>
 }
 
 /** What a run is like right after a record: threads, queue, counters. */
-export function statePanel(run: Run, record: number): HTMLElement {
+export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph): HTMLElement {
   const { timeline, table } = run;
+  const { record } = graph;
   const section = element('section', {}, element('h2', {}, run.table.subject.queue ?? run.name));
   if (record < 0) {
     section.append(element('p', { class: 'event' }, 'Nothing has happened yet.'));
@@ -27,16 +36,13 @@ export function statePanel(run: Run, record: number): HTMLElement {
     element('div', {}, `${duration(time - timeline.begin)} · event ${record + 1} of ${table.length}`),
     element('div', { class: 'event' }, events),
   );
-  const open = timeline.stateAfter(record);
+  section.append(...deadlockList(run, graph));
   const row = (state: number, ...children: Child[]) => {
     const chip = element('i', { 'aria-hidden': 'true' });
     chip.style.background = `var(--${stateVariables[state as keyof typeof stateVariables]})`;
     return element('li', {}, chip, element('div', {}, ...children));
   };
-  const holders = open.filter(
-    ({ call, state, startRecord }) =>
-      (state === CallState.secure || state === CallState.rpc) && startRecord >= timeline.callEnteredRecord.at(call),
-  );
+  const holders = open.filter((segment) => holdsThread(timeline, segment));
   const threads = element('ul', {});
   for (let thread = 0; thread < timeline.threads; thread++) {
     const segment = holders.find(({ call }) => timeline.callThread.at(call) === thread);
@@ -65,10 +71,20 @@ export function statePanel(run: Run, record: number): HTMLElement {
     );
   }
   if (asleep.length > 30) queue.append(element('li', {}, `and ${asleep.length - 30} more`));
+  const beside = asleep.filter(({ call }) => graph.waits.get(call)?.kind === 'wake-up').length;
   if (asleep.length === 0) queue.append(element('li', {}, element('span', {}, 'nobody')));
   section.append(
     element('h3', {}, `Asleep in the queue: ${asleep.length}`),
     queue,
+    ...(beside === 0
+      ? []
+      : [
+          element(
+            'div',
+            { class: 'bad' },
+            `${beside} beside a free thread: nobody owes ${beside === 1 ? 'it' : 'them'} a wake-up`,
+          ),
+        ]),
     counters(run, record, open.length, holders.length),
   );
   return section;
@@ -96,28 +112,29 @@ function counters(run: Run, record: number, open: number, inFlight: number): HTM
     );
   row('Open calls', open);
   row('Holding a thread', inFlight);
-  row('System sessions', systemSessions(run, record));
+  row('System sessions', systemSessionsAfter(timeline, record));
   row('ETHREAD_LIMIT so far', upTo(timeline.threadLimits), true);
   row('Wake-ups for nobody so far', upTo(run.unusedWakeUps), true);
   const box = element('div', {}, element('h3', {}, 'Counters'), table);
   return box;
 }
 
-/** Sessions that were granted a reserved thread and are open. */
-function systemSessions({ table, systemSessions: records }: Run, record: number): number {
-  const sessions = new Set<number>();
-  for (const each of records) {
-    if (each > record) break;
-    const kind = table.kind(each);
-    if ((kind & kindMask) === EventKind.sessionClose) sessions.delete(table.a(each));
-    else if ((kind & flagBit) !== 0) sessions.add(table.a(each));
-  }
-  return sessions.size;
+/** Who waits for whom, where nobody can go on. */
+function deadlockList({ timeline }: Run, graph: WaitGraph): HTMLElement[] {
+  const sentences = deadlockWords(timeline, graph);
+  if (sentences.length === 0) return [];
+  const list = element('ol', { class: 'deadlock' });
+  sentences.forEach((words, index) => {
+    const number = index < graph.cycle.length ? String(index + 1) : '';
+    list.append(element('li', {}, element('b', { 'aria-hidden': 'true' }, number), element('div', {}, words)));
+  });
+  return [element('h3', { class: 'bad' }, 'Deadlock: nobody here can go on'), list];
 }
 
 /** What became of a call. */
-export function callPanel(run: Run, call: number): HTMLElement {
+export function callPanel(run: Run, call: number, graph: WaitGraph | undefined): HTMLElement {
   const { timeline } = run;
+  const wait = graph?.waits.get(call);
   const session = timeline.callSession.at(call);
   const uuid = timeline.sessionUuid.get(session);
   const thread = timeline.callThread.at(call);
@@ -176,6 +193,7 @@ export function callPanel(run: Run, call: number): HTMLElement {
         ? 'it never held a thread'
         : `thread ${thread}${timeline.callThreadKnown.at(call) === 1 ? '' : ' (inferred)'}`,
     ),
+    ...(wait === undefined ? [] : [element('h3', {}, 'At the cursor'), element('div', {}, waitWords(timeline, wait))]),
     element('h3', {}, 'What it went through'),
     list,
     ...(wakes.length === 0 ? [] : [element('h3', {}, 'Wake-ups'), wakeList]),

@@ -1,5 +1,5 @@
 import { clientRows } from '../../src/trace/client-rows.js';
-import { CallState, EventKind, kindMask, Timeline, type TraceTable } from '../../src/trace/index.js';
+import { CallState, Timeline, type TraceTable } from '../../src/trace/index.js';
 import { StepChart } from './step-chart.js';
 
 export type Axis = 'time' | 'order';
@@ -25,9 +25,8 @@ export class Run {
   readonly asleep: StepChart;
   /** By call: the index in `lanes` of the client's row. */
   readonly laneOfCall: Uint32Array;
-  /** Records of wake-ups that nobody could use, and of system sessions and the ends of sessions. */
+  /** Records of wake-ups that nobody could use. */
   readonly unusedWakeUps: readonly number[];
-  readonly systemSessions: readonly number[];
   private readonly threadLane: number[] = [];
 
   constructor(
@@ -38,10 +37,6 @@ export class Run {
     this.asleep = new StepChart(this.timeline);
     const { timeline } = this;
     this.unusedWakeUps = timeline.wakeUps.filter(({ unused }) => unused).map(({ record }) => record);
-    this.systemSessions = Array.from({ length: table.length }, (_, record) => record).filter((record) => {
-      const kind = table.kind(record) & kindMask;
-      return kind === EventKind.systemSession || kind === EventKind.sessionClose;
-    });
     const lanes: Lane[] = [];
     const add = (kind: Lane['kind'], label: string, segments: Uint32Array = noSegments, continued = false) =>
       lanes.push({ run: this, kind, label, height: laneHeight[kind], segments, continued }) - 1;

@@ -61,6 +61,9 @@ export function sentence(event: TimedTraceEvent): string {
       return `call ${event.call}: RPC ${event.command === rpcCommandNotRecorded ? '' : rpcCommandName(event.command)}`;
     case 'rpc-end':
       return `call ${event.call}: RPC answered, ${teeResultName(event.result)}`;
+    case 'rpc-wait':
+      if (event.through === '' && event.needs === 0) return `call ${event.call}: what its RPC waited for is there`;
+      return `call ${event.call}: its RPC waits ${event.through === '' ? '' : `by way of ${event.through} `}${event.needs === 0 ? '' : `for call ${event.needs}`}`;
     case 'session-open':
       return `session ${event.session} of ${event.context} opened with ${event.uuid}`;
     case 'session-close':

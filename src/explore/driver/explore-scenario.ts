@@ -2,7 +2,8 @@ import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { type Decision, followed } from './decisions.js';
-import { type JudgedRun, judgeRun } from './judge-run.js';
+import type { FaultSettings } from './fault-choices.js';
+import { type JudgedRun, judgeRun, noFaults } from './judge-run.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './run-checks.js';
 import { ByLot, Deviations, type RunTask } from './run-source.js';
 import type { Reduction } from './run-state.js';
@@ -34,6 +35,8 @@ export interface ExploreScenarioOptions {
   readonly workers?: number;
   /** Makes the call queue, when it is not to be the discipline's own; then there are no workers. */
   readonly createQueue?: CreateCallQueue;
+  /** Which faults may strike; none when left out. */
+  readonly faults?: FaultSettings;
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
 }
@@ -101,6 +104,7 @@ export async function exploreScenario(
   options: ExploreScenarioOptions,
 ): Promise<ScenarioExploration> {
   const { queue, strategy, seed, orderings = 3, reduce = true, progress, createQueue } = options;
+  const { faults = noFaults } = options;
   const workers = createQueue === undefined ? (options.workers ?? 1) : 1;
   const { maxRuns, maxSeconds = Number.POSITIVE_INFINITY, maxMiB = Number.POSITIVE_INFINITY, signal } = options;
   const start = performance.now();
@@ -109,8 +113,8 @@ export async function exploreScenario(
   const source =
     strategy === 'deviations'
       ? new Deviations(options.maxDeviations)
-      : new ByLot(seed, strategy === 'random' ? undefined : orderings);
-  const settings: RunSettings = { scenario, queue, seed, reduce };
+      : new ByLot(seed, strategy === 'random' ? undefined : orderings, faults.most);
+  const settings: RunSettings = { scenario, queue, seed, faults, reduce };
   const here = new RunMaker(settings, createQueue);
   let pool: RunWorkers | undefined;
   const underWay: { readonly task: RunTask; readonly run: Promise<JudgedRun> }[] = [];
@@ -190,19 +194,19 @@ export async function exploreScenario(
 /** The same breach with as few deviations as can be found by taking them back one at a time. */
 async function shrunk(
   scenario: Scenario,
-  { queue, seed, createQueue }: ExploreScenarioOptions,
+  { queue, seed, faults, createQueue }: ExploreScenarioOptions,
   name: RunProperty,
   decisions: readonly number[],
 ): Promise<RunPropertyResult> {
   let best = [...decisions];
-  let judged = await judgeRun(scenario, queue, seed, followed(best), { createQueue });
+  let judged = await judgeRun(scenario, queue, seed, followed(best), faults, { createQueue });
   let runs = 0;
   for (let again = true; again; ) {
     again = false;
     for (let at = best.length - 1; at >= 0 && runs < MAX_SHRINKING_RUNS; at--) {
       if (best[at] === 0) continue;
       const tried = best.with(at, 0);
-      const outcome = await judgeRun(scenario, queue, seed, followed(tried), { createQueue });
+      const outcome = await judgeRun(scenario, queue, seed, followed(tried), faults, { createQueue });
       runs++;
       if (!outcome.broken.has(name)) continue;
       best = outcome.decisions.map(({ index }) => index);

@@ -1,10 +1,13 @@
+import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { ScenarioRun } from '../../scenario/scenario-run.js';
 import type { Decision, DecisionRecorder } from './decisions.js';
+import { FaultChoices, type FaultSettings } from './fault-choices.js';
 import { RunChecks, type RunProperty } from './run-checks.js';
 import { AlreadyExplored, type StateWatch } from './state-watch.js';
+import { hurtWithoutCause } from './unhurt.js';
 
 /** What came of one run. */
 export interface JudgedRun {
@@ -14,6 +17,9 @@ export interface JudgedRun {
   readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
 }
 
+/** Without a fault nothing is chosen but the order. */
+export const noFaults: FaultSettings = { kinds: [], most: 0 };
+
 export interface JudgeOptions {
   /** Ends the run where another was before. */
   readonly watch?: StateWatch | undefined;
@@ -21,55 +27,97 @@ export interface JudgeOptions {
   readonly createQueue?: CreateCallQueue | undefined;
 }
 
-/** Makes one run of the scenario and looks at everything that is promised. */
+/**
+ * Makes one run of the scenario and looks at everything that is promised.
+ *
+ * What faults excuse is little. Who waits for an answer that was dropped is killed in the end, as a person would do; then
+ * everybody else must come through. Calls that fill every thread that is left may wait for each other when contexts went
+ * lost: that no queue helps. Everything else holds under every fault.
+ */
 export async function judgeRun(
   scenario: Scenario,
   queue: DisciplineName,
   seed: number,
   recorder: DecisionRecorder,
+  faults: FaultSettings = noFaults,
   { watch, createQueue }: JudgeOptions = {},
 ): Promise<JudgedRun> {
+  let choices: FaultChoices | undefined;
   const { pick, choose } = watch ?? recorder;
-  const run = new ScenarioRun(scenario, queue, seed, pick, choose);
+  const run = new ScenarioRun(scenario, queue, seed, pick, choose, (offer) => {
+    choices = new FaultChoices(faults, offer);
+    return choices;
+  });
   run.createQueue = createQueue;
   watch?.open(run, createQueue);
   const checks = new RunChecks(() => run.queueState);
   run.trace.listen(checks.listen);
-  const broken = new Map<RunProperty, readonly string[]>();
   try {
-    await judge(run, checks, broken, watch);
+    await judge(run, scenario, checks, () => choices?.end(), watch);
   } catch (error) {
     // What could come of it is the matter of another run.
     if (!(error instanceof AlreadyExplored)) throw error;
   }
-  for (const [name, what] of checks.broken) broken.set(name, [what]);
-  return { decisions: recorder.made, states: watch?.states ?? [], broken };
+  return { decisions: recorder.made, states: watch?.states ?? [], broken: checks.broken };
 }
 
 /** @throws AlreadyExplored */
 async function judge(
   run: ScenarioRun,
+  scenario: Scenario,
   checks: RunChecks,
-  broken: Map<RunProperty, readonly string[]>,
+  endFaults: () => void,
   watch: StateWatch | undefined,
 ): Promise<void> {
-  const opened = await run.until(run.open());
-  if (opened === 'stopped') {
-    run.begin();
+  const opened = (await carriedThrough(run, run.open())) === 'stopped';
+  if (opened) {
     watch?.begin(run);
+    run.begin();
   }
-  const result =
-    opened === 'stopped' ? run.result(true, await run.until(run.clients.work())) : run.result(false, opened);
-  // Whoever is stuck keeps what it has.
-  if (result.outcome === 'finished') {
+  const { incidents } = run;
+  // Where every client lost its session before it could begin, nothing is left to do.
+  const begun = opened && !(incidents.any && run.clients.idle);
+  const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
+  endFaults();
+
+  const { outcome, explanation } = run.result(opened, end);
+  const through = incidents.any ? end === 'stopped' : outcome === 'finished';
+  const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
+  checks.break('unhurt', ...hurtWithoutCause(run, scenario));
+  if (through) {
     watch?.beginClosing();
-    const { sessions, sharedMemoryObjects, sharedMemoryBytes } = await run.close();
-    if (sessions + sharedMemoryObjects + sharedMemoryBytes > 0) {
-      const left = `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`;
-      checks.break('everythingReturned', left);
-    }
-    checks.atEnd();
-  } else {
-    broken.set('finished', [result.outcome, ...result.explanation]);
+    await judgeEnd(run, checks);
+  } else if (!full) {
+    // Whoever is stuck keeps what it has.
+    checks.break('finished', outcome, ...explanation);
   }
+  checks.break('callsAnsweredOnce', ...incidents.wrongAnswers);
+}
+
+/** Until the work is done, or nothing can move although whoever waits in vain was killed. */
+async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<RunEnd> {
+  let end = await run.until(work);
+  while (end !== 'stopped' && run.giveUpTheForsaken()) end = await run.until(work);
+  return end;
+}
+
+/** Everybody came through: what is left when first the dead, then all others have gone, and can a newcomer begin? */
+async function judgeEnd(run: ScenarioRun, checks: RunChecks): Promise<void> {
+  if (!(await run.buryTheDead())) {
+    const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
+    checks.break('everythingReturned', `${kept.join(', ')} died, and what they had is not given back`);
+    return;
+  }
+  if (!(await run.leave())) {
+    checks.break('everythingReturned', 'somebody cannot leave');
+    return;
+  }
+  checks.break('usableAgain', ...(await run.unusable()));
+  const { sessions, sharedMemoryObjects, sharedMemoryBytes } = await run.close();
+  if (sessions + sharedMemoryObjects + sharedMemoryBytes > 0)
+    checks.break(
+      'everythingReturned',
+      `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`,
+    );
+  checks.atEnd();
 }

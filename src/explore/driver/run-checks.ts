@@ -6,7 +6,9 @@ export const RUN_PROPERTIES = {
   finished: 'not everybody came through',
   callsAnsweredOnce: 'a call ended twice, or never though the run was over',
   rpcsToTheirThread: 'a call was resumed in, or suspended with, the thread of another',
-  everythingReturned: 'sessions or shared memory were left behind when everybody had gone',
+  everythingReturned: 'sessions or shared memory were left behind when everybody, or a client that died, had gone',
+  usableAgain: 'an application could not be used by a newcomer when everybody had gone',
+  unhurt: 'a call failed although no fault had struck it',
   queueCounts: 'a counter of the call queue was below zero, or not as at the start when everybody had gone',
 } as const;
 
@@ -17,7 +19,7 @@ export const RUN_PROPERTY_NAMES = Object.keys(RUN_PROPERTIES) as readonly RunPro
 /** Watches one run by its trace and its queue. */
 export class RunChecks {
   /** What each broken property says. */
-  readonly broken = new Map<RunProperty, string>();
+  readonly broken = new Map<RunProperty, readonly string[]>();
   private readonly open = new Set<number>();
   private readonly ended = new Set<number>();
   /** Who is suspended in each thread of secure world. */
@@ -69,8 +71,9 @@ export class RunChecks {
     }
   }
 
-  break(property: RunProperty, what: string): void {
-    if (!this.broken.has(property)) this.broken.set(property, what);
+  /** @param what in words; nothing: it is not broken. The first to say so is kept. */
+  break(property: RunProperty, ...what: readonly string[]): void {
+    if (what.length > 0 && !this.broken.has(property)) this.broken.set(property, what);
   }
 
   private suspend(call: number, thread: number): void {

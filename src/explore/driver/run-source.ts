@@ -12,17 +12,23 @@ import type { JudgedRun } from './judge-run.js';
 export type RunTask =
   /** These decisions, and then whoever comes first. */
   | { readonly by: 'list'; readonly decisions: readonly number[] }
-  | { readonly by: 'lot'; readonly seed: number; readonly lengths: RunLengths }
-  | { readonly by: 'priorities'; readonly seed: number; readonly orderings: number; readonly lengths: RunLengths };
+  | { readonly by: 'lot'; readonly seed: number; readonly lengths: RunLengths; readonly faults: number }
+  | {
+      readonly by: 'priorities';
+      readonly seed: number;
+      readonly orderings: number;
+      readonly lengths: RunLengths;
+      readonly faults: number;
+    };
 
 export function recorderFor(task: RunTask): DecisionRecorder {
   switch (task.by) {
     case 'list':
       return followed(task.decisions);
     case 'lot':
-      return randomWalk(task.seed, task.lengths);
+      return randomWalk(task.seed, task.lengths, task.faults);
     case 'priorities':
-      return priorityWalk(task.seed, task.orderings, task.lengths);
+      return priorityWalk(task.seed, task.orderings, task.lengths, task.faults);
   }
 }
 
@@ -122,10 +128,14 @@ export class ByLot implements RunSource {
   private known: RunLengths = { decisions: 16, events: 16 };
   private longest = this.known;
 
-  /** @param orderings how many a defect needs, for priorities; undefined for runs purely by lot. */
+  /**
+   * @param orderings how many a defect needs, for priorities; undefined for runs purely by lot.
+   * @param faults the most that strike in one run.
+   */
   constructor(
     private readonly seed: number,
     private readonly orderings: number | undefined,
+    private readonly faults: number,
   ) {}
 
   next(): RunTask | undefined {
@@ -135,10 +145,10 @@ export class ByLot implements RunSource {
       this.known = this.longest;
     }
     const seed = (Math.imul(this.seed, 0x9e37_79b1) + this.given++) >>> 0;
-    const lengths = this.known;
-    return this.orderings === undefined
-      ? { by: 'lot', seed, lengths }
-      : { by: 'priorities', seed, orderings: this.orderings, lengths };
+    const { known: lengths, orderings, faults } = this;
+    return orderings === undefined
+      ? { by: 'lot', seed, lengths, faults }
+      : { by: 'priorities', seed, orderings, lengths, faults };
   }
 
   learn(_: RunTask, { decisions }: JudgedRun): readonly string[] {

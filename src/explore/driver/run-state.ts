@@ -29,18 +29,36 @@ interface CallStory {
 export type Reduction = 'steps' | 'queue' | 'nothing';
 
 /** What a scenario allows. */
-export function reductionFor({ preemption, applications, emmc, faults }: Scenario): Reduction {
-  if (preemption.max > 0) return 'nothing';
-  const modelled = [...applications.values()].every(({ kind }) => kind !== 'shipped') && emmc === undefined;
-  const usual = Object.entries(faults).every(([name, fault]) => WITHOUT_MEMORY.has(name) || isNone(fault));
-  return modelled && usual ? 'steps' : 'queue';
+export function reductionFor(scenario: Scenario): Reduction {
+  if (scenario.preemption.max > 0) return 'nothing';
+  return isModelled(scenario) && hasUsualFaults(scenario) ? 'steps' : 'queue';
 }
 
-/** Faults of a scenario that happen to a request by its place in the order of requests, or to everybody. */
-const WITHOUT_MEMORY: ReadonlySet<string> = new Set(['supplicantAbsent', 'unanswered', 'interruptPeriod']);
+/** Calls do nothing but what is known to leave nothing behind: compute, wait, and ask services that the file describes. */
+function isModelled({ applications, secureWorld, emmc, clients }: Scenario): boolean {
+  return (
+    emmc === undefined &&
+    secureWorld.bottomHalf.length === 0 &&
+    [...applications.values()].every(
+      (application) =>
+        application.kind !== 'shipped' &&
+        [...application.commands.values()].flat().every(({ step }) => step !== 'await' && step !== 'notify'),
+    ) &&
+    [...clients.values()].every(
+      ({ sessionEachRound, sharedMemory, steps }) =>
+        !sessionEachRound && sharedMemory === 0 && steps.every(({ step }) => step !== 'notify'),
+    )
+  );
+}
 
-const isNone = (fault: unknown) =>
-  fault === undefined || fault === false || (Array.isArray(fault) && fault.length === 0);
+/** Faults that happen to a request by its place in the order of requests, or to everybody. */
+const USUAL_FAULTS: ReadonlySet<string> = new Set(['supplicantAbsent', 'unanswered', 'interruptPeriod']);
+
+function hasUsualFaults({ faults }: Scenario): boolean {
+  return Object.entries(faults).every(
+    ([name, fault]) => USUAL_FAULTS.has(name) || fault === undefined || (Array.isArray(fault) && fault.length === 0),
+  );
+}
 
 /** Steps that are one section under the queue's lock, or a wake-up: they touch the queue and their caller. */
 const SECTIONS: ReadonlySet<string> = new Set([
@@ -157,6 +175,7 @@ export class RunState implements TimerWatch {
     };
     const state = [
       this.start,
+      this.run.stage,
       this.now,
       held.map(({ actor, step }) => `${standing(actor)} ${step}`).sort(),
       Array.from(this.calls.values(), ({ name, at, lasting }) => `${name} ${at} ${lasting}`).sort(),
@@ -193,6 +212,9 @@ export class RunState implements TimerWatch {
       case 'queue-wake':
         // Given to one that does not sleep, it is noted in the queue.
         if (event.asleep) story.at = 'woken';
+        break;
+      case 'rpc-wait':
+        // Says what is so already.
         break;
       case 'world-enter':
         story.at = 'inside';

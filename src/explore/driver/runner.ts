@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
+import type { FaultSettings } from './fault-choices.js';
 import { type JudgedRun, judgeRun } from './judge-run.js';
 import { type RunTask, recorderFor } from './run-source.js';
 import { type Reduction, reductionFor } from './run-state.js';
@@ -12,6 +13,7 @@ export interface RunSettings {
   readonly scenario: Scenario;
   readonly queue: DisciplineName;
   readonly seed: number;
+  readonly faults: FaultSettings;
   /** States are compared. */
   readonly reduce: boolean;
 }
@@ -32,13 +34,13 @@ export class RunMaker {
   /** @param explored states, as digests, at which a run may end. */
   make(task: RunTask, explored: ReadonlySet<string>): Promise<JudgedRun> {
     const { reduction, createQueue } = this;
-    const { scenario, queue, seed } = this.settings;
+    const { scenario, queue, seed, faults } = this.settings;
     const recorder = recorderFor(task);
     const watch =
       reduction === undefined || task.by !== 'list'
         ? undefined
         : new StateWatch(recorder, reduction, task.decisions.length, explored);
-    return judgeRun(scenario, queue, seed, recorder, { watch, createQueue });
+    return judgeRun(scenario, queue, seed, recorder, faults, { watch, createQueue });
   }
 }
 

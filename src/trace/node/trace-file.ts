@@ -12,6 +12,9 @@ export interface TraceFileOptions {
   readonly maxBytes?: number;
 }
 
+/** What is written at once: a write costs as much as the copy of so many bytes. */
+const chunkSize = 64 * 1024;
+
 /**
  * Records into a `.nwt` file. Chunks are written at once, when they are full and at an interval, so that memory stays
  * bounded and a process that dies leaves a file that can be read.
@@ -31,7 +34,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
     readonly path: string,
     options: TraceFileOptions = {},
   ) {
-    super();
+    super(chunkSize);
     this.maxBytes = options.maxBytes ?? 4 * 2 ** 30;
     this.fd = openSync(path, 'w');
     this.append(fileHeader());

@@ -24,7 +24,6 @@ export interface MailboxConduitOptions {
 interface Call {
   readonly cpu: number;
   readonly number: number;
-  readonly started: number;
   readonly resolve: (registers: SmcRegisters) => void;
   readonly reject: (error: ConduitError) => void;
   readonly limit: NodeJS.Timeout | undefined;
@@ -40,16 +39,16 @@ interface Waiter {
 const pollsPerLook = 64;
 /** How long a call may keep a CPU that another waits for, in milliseconds: a tick of a kernel with HZ=250. */
 const sliceMs = 4;
-/** Weight of the newest call in the mean duration. */
-const newest = 1 / 8;
+/** After so many calls in a row that outlasted their spin, only every so many-th is still spun for. */
+const vainSpins = 16;
 
 /**
  * The conduit through the mailbox: each SMC takes an idle CPU, as many are inside as there are CPUs, further ones wait
  * in order.
  *
- * A result is awaited in two stages. A single call that is likely to be short is spun for, a bounded time, because a
- * sleep and a wake-up cost more than the call. Everything else sleeps: the firmware rings the bell (`onBell`) when a call
- * is done.
+ * A result is awaited in two stages. A single call is spun for, a bounded time, because a sleep and a wake-up cost more
+ * than a short call; not when many before it were not short. Everything else sleeps: the firmware rings the bell
+ * (`onBell`) when a call is done.
  */
 export class MailboxConduit implements Conduit {
   /** CPUs that are there and have no call, a bit each. */
@@ -59,8 +58,10 @@ export class MailboxConduit implements Conduit {
   private readonly waiting: Waiter[] = [];
   private readonly lastCall: number[] = [];
   private notifications = 0;
-  /** Mean time that a call takes, in milliseconds. Starts short, so that the first is spun for. */
-  private meanDuration = 0;
+  /** Single calls in a row that were not done within a spin. */
+  private outlasted = 0;
+  /** How long was spun since the event loop last turned for sure, in milliseconds. */
+  private spun = 0;
   private slice: NodeJS.Timeout | undefined;
   private failure: ConduitError | undefined;
 
@@ -86,16 +87,16 @@ export class MailboxConduit implements Conduit {
       });
     const cpu = this.takeCpu();
     const number = this.post(cpu, registers);
-    const started = performance.now();
-    if (this.calls.size === 0 && this.meanDuration * 1000 <= this.options.spinMicroseconds) {
-      if (this.spin(cpu, number, started)) {
-        this.learnDuration(started);
+    if (this.calls.size === 0) {
+      if (this.maySpin() && this.spin(cpu, number)) {
+        this.outlasted = 0;
         const results = this.mailbox.results(cpu);
         this.idle |= 1 << cpu;
-        return results;
+        return this.spun * 1000 < this.options.spinMicroseconds ? results : this.afterTurn(results);
       }
+      this.outlasted++;
     }
-    return new Promise((resolve, reject) => this.sleepFor(cpu, number, started, registers, resolve, reject));
+    return new Promise((resolve, reject) => this.sleepFor(cpu, number, registers, resolve, reject));
   }
 
   /** A byte came out of UART0: something in the mailbox changed. */
@@ -169,22 +170,42 @@ export class MailboxConduit implements Conduit {
     return number;
   }
 
-  private spin(cpu: number, number: number, started: number): boolean {
+  private maySpin(): boolean {
+    return this.options.spinMicroseconds > 0 && (this.outlasted < vainSpins || this.outlasted % vainSpins === 0);
+  }
+
+  /** Whether the call was done in time. */
+  private spin(cpu: number, number: number): boolean {
+    const started = performance.now();
     const end = started + this.options.spinMicroseconds / 1000;
+    let isDone = false;
+    let now: number;
     do {
-      for (let poll = 0; poll < pollsPerLook; poll++) if (this.mailbox.isDone(cpu, number)) return true;
-    } while (performance.now() < end);
-    return false;
+      for (let poll = 0; poll < pollsPerLook && !isDone; poll++) isDone = this.mailbox.isDone(cpu, number);
+      now = performance.now();
+    } while (!isDone && now < end);
+    this.spun += now - started;
+    return isDone;
+  }
+
+  /** Calls that are all done within a spin would keep the event loop from turning for as long as they follow each other. */
+  private afterTurn(results: SmcRegisters): Promise<SmcRegisters> {
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.spun = 0;
+        resolve(results);
+      });
+    });
   }
 
   private sleepFor(
     cpu: number,
     number: number,
-    started: number,
     registers: SmcRegisters,
     resolve: (registers: SmcRegisters) => void,
     reject: (error: ConduitError) => void,
   ): void {
+    this.spun = 0;
     const { callLimitMs } = this.options;
     const limit =
       callLimitMs === undefined
@@ -195,7 +216,7 @@ export class MailboxConduit implements Conduit {
             );
           }, callLimitMs);
     const wasIdle = this.calls.size === 0;
-    this.calls.set(cpu, { cpu, number, started, resolve, reject, limit });
+    this.calls.set(cpu, { cpu, number, resolve, reject, limit });
     if (!wasIdle) return;
     this.mailbox.hostSleeps = true;
     // Done between the last look and the word that the host sleeps: no bell comes. Later than this turn of the event
@@ -209,7 +230,6 @@ export class MailboxConduit implements Conduit {
       if (!this.mailbox.isDone(call.cpu, call.number)) continue;
       this.calls.delete(call.cpu);
       clearTimeout(call.limit);
-      this.learnDuration(call.started);
       call.resolve(this.mailbox.results(call.cpu));
       this.idle |= 1 << call.cpu;
     }
@@ -218,14 +238,10 @@ export class MailboxConduit implements Conduit {
       if (waiter === undefined) break;
       const { registers, resolve, reject } = waiter;
       const cpu = this.takeCpu();
-      this.sleepFor(cpu, this.post(cpu, registers), performance.now(), registers, resolve, reject);
+      this.sleepFor(cpu, this.post(cpu, registers), registers, resolve, reject);
     }
     if (this.calls.size === 0) {
       this.mailbox.hostSleeps = false;
     }
-  }
-
-  private learnDuration(started: number): void {
-    this.meanDuration += newest * (performance.now() - started - this.meanDuration);
   }
 }

@@ -35,7 +35,7 @@ export class Mailbox {
     this.words = new Int32Array(buffer);
   }
 
-  /** Before reset: how large OP-TEE's image in the staging area is, in bytes. */
+  /** OP-TEE's image, of so many bytes, is in the staging area: the firmware may go on. */
   set opteeSize(bytes: number) {
     Atomics.store(this.words, opteeSize, bytes);
   }

@@ -1,9 +1,8 @@
 import { closeSync, ftruncateSync } from 'node:fs';
 import koffi from 'koffi';
 
-// Linux's values (uapi linux/memfd.h, linux/falloc.h, asm-generic/mman-common.h).
+// Linux's values (uapi linux/memfd.h, asm-generic/mman-common.h).
 const MFD_CLOEXEC = 1;
-const FALLOC_FL_PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01;
 const PROT_READ_WRITE = 0x1 | 0x2;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED = 0x02 | 0x20 | 0x4000 | 0x10;
@@ -12,7 +11,6 @@ const loadCalls = () => {
   const libc = koffi.load(null);
   return {
     memfdCreate: libc.func('int memfd_create(const char *name, unsigned int flags)'),
-    fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
     mmap: libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
   };
 };
@@ -31,11 +29,14 @@ export class MemoryFile implements Disposable {
   ) {}
 
   /**
+   * @param name for people who look at /proc.
    * @param size bytes, a multiple of the page size.
    * @throws Error naming the system call that failed.
    */
   static create(name: string, size: number): MemoryFile {
-    const fd = createNamelessFile(name);
+    calls ??= loadCalls();
+    const fd: number = calls.memfdCreate(name, MFD_CLOEXEC);
+    if (fd < 0) throw new Error(`memfd_create failed: errno ${koffi.errno()}`);
     try {
       ftruncateSync(fd, size);
       return new MemoryFile(fd, size, map(0n, size, MAP_SHARED, fd));
@@ -60,26 +61,6 @@ export class MemoryFile implements Disposable {
     map(this.address, this.size, MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED, -1);
     closeSync(this.fd);
   }
-}
-
-/**
- * A file in memory without a name.
- * @param name for people who look at /proc.
- * @returns its descriptor.
- * @throws Error naming the system call that failed.
- */
-export function createNamelessFile(name: string): number {
-  calls ??= loadCalls();
-  const fd: number = calls.memfdCreate(name, MFD_CLOEXEC);
-  if (fd < 0) throw new Error(`memfd_create failed: errno ${koffi.errno()}`);
-  return fd;
-}
-
-/** Give back the memory behind the first `length` bytes of a file; they read as zeros. */
-export function discardStart(fd: number, length: number): void {
-  calls ??= loadCalls();
-  if (calls.fallocate(fd, FALLOC_FL_PUNCH_HOLE_KEEP_SIZE, 0, length) < 0)
-    throw new Error(`fallocate failed: errno ${koffi.errno()}`);
 }
 
 function map(address: bigint, size: number, flags: number, fd: number): bigint {

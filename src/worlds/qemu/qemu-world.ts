@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
 import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
-import { ConsoleFile } from './console-file.js';
+import { ConsolePipe } from './console-pipe.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
@@ -33,7 +33,7 @@ export interface QemuWorldOptions {
   readonly bootLimitMs?: number;
   /**
    * How long a call's result may be spun for, in microseconds (default 400): the time for which a call may block the
-   * event loop. Calls that take longer on average sleep at once.
+   * event loop. After several calls in a row that take longer the next ones sleep at once.
    */
   readonly spinMicroseconds?: number;
   /** Called with each line of the secure console. */
@@ -52,10 +52,11 @@ const mebibyte = 1 << 20;
 const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
 
 /**
- * Doorbell looks of an idle CPU before it sleeps, about 0.2 ms: longer than the caller takes between two calls in a row.
- * With fewer both sides sleep in turn, and the kernel then likes to keep them on one core.
+ * Doorbell looks of an idle CPU before it sleeps, about 0.5 ms: longer than the host takes between two calls in a row, also
+ * with code that runs for the first time. With fewer both sides sleep in turn, and the kernel then likes to keep them on
+ * one core.
  */
-const polls = 10_000;
+const polls = 100_000;
 /** How often the secure console is looked at while OP-TEE has something to do. */
 const consoleIntervalMs = 20;
 /** How long the secure console has to be silent after a panic until its tail is complete. */
@@ -91,7 +92,7 @@ export class QemuWorld implements SecureWorld {
     private readonly file: MemoryFile,
     private readonly process: QemuProcess,
     mailbox: Mailbox,
-    private readonly consoleFile: ConsoleFile,
+    private readonly consolePipe: ConsolePipe,
     private readonly options: QemuWorldOptions,
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
@@ -133,31 +134,29 @@ export class QemuWorld implements SecureWorld {
     const cpus = inRange('cpus', options.cpus ?? defaultCpus, 1, maxCpus);
     const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
-    const image = opteeImage(await imageFile(options.optee));
     const file = MemoryFile.create('normalworld', memorySize);
-    const consoleFile = new ConsoleFile();
+    const consolePipe = new ConsolePipe();
     let world: QemuWorld;
+    let mailbox: Mailbox;
     try {
-      // The monitor copies 16 bytes at a time.
-      const staged = Math.ceil(image.length / 16) * 16;
-      new Uint8Array(file.view(stagingAddress - ramAddress, staged)).set(image);
-      const mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
-      mailbox.opteeSize = staged;
+      mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
       mailbox.polls = polls;
       const process = QemuProcess.start({
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
-        consoleFd: consoleFile.fd,
+        consoleFd: consolePipe.fd,
       });
-      world = new QemuWorld(file, process, mailbox, consoleFile, options);
+      world = new QemuWorld(file, process, mailbox, consolePipe, options);
     } catch (error) {
       file[Symbol.dispose]();
-      consoleFile[Symbol.dispose]();
+      consolePipe[Symbol.dispose]();
       throw error;
     }
     const { bootLimitMs = 20_000 } = options;
     const limit = setTimeout(() => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`), bootLimitMs);
     try {
-      await world.booted;
+      // While QEMU starts.
+      const stage = async () => stageImage(opteeImage(await imageFile(options.optee)), file, mailbox);
+      await Promise.all([stage(), world.booted]);
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -182,7 +181,7 @@ export class QemuWorld implements SecureWorld {
     this.process.kill();
     await this.process.ended;
     this.file[Symbol.dispose]();
-    this.consoleFile[Symbol.dispose]();
+    this.consolePipe[Symbol.dispose]();
   }
 
   /** Look at the console soon, and again as long as OP-TEE boots or has a call; while it is idle nobody looks. */
@@ -190,7 +189,7 @@ export class QemuWorld implements SecureWorld {
     this.consoleTimer ??= setTimeout(() => {
       this.consoleTimer = undefined;
       if (this.failed) return;
-      this.console.write(this.consoleFile.read());
+      this.console.write(this.consolePipe.read());
       if (this.isBooting || this.mailboxConduit.busy) this.watchConsole();
     }, consoleIntervalMs).unref();
   }
@@ -205,7 +204,7 @@ export class QemuWorld implements SecureWorld {
   private fail(reason: string): void {
     if (this.failed) return;
     this.failed = true;
-    this.console.write(this.consoleFile.read());
+    this.console.write(this.consolePipe.read());
     const { tail } = this.console;
     const error = new ConduitError(tail === '' ? reason : `${reason}\nThe secure console ends with:\n${tail}`);
     this.mailboxConduit.fail(error);
@@ -218,6 +217,14 @@ const defaultQemu = 'qemu-system-aarch64';
 const defaultCpus = availableParallelism() < 4 ? 1 : 2;
 const defaultMemoryMiB = 256;
 const defaultSpinMicroseconds = 400;
+
+/** Put OP-TEE's image where the monitor, which waits for it, takes it from. */
+function stageImage(image: Uint8Array, file: MemoryFile, mailbox: Mailbox): void {
+  // The monitor copies 16 bytes at a time.
+  const size = Math.ceil(image.length / 16) * 16;
+  new Uint8Array(file.view(stagingAddress - ramAddress, size)).set(image);
+  mailbox.opteeSize = size;
+}
 
 async function imageFile(path: string): Promise<Uint8Array> {
   try {

@@ -4,7 +4,6 @@ import type { Schedule } from '../../clock/schedule.js';
 import type { SmcRegisters } from '../../protocol/conduit.js';
 import { smcRegisters } from '../../protocol/conduit.js';
 import type { MsgArg } from '../../protocol/optee-msg.js';
-import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { OpteeSmcRpc, rpcReturn } from '../../protocol/optee-smc.js';
 import type { Faults } from './faults.js';
 import { FfaShares } from './ffa-shares.js';
@@ -15,7 +14,7 @@ import type { Routine } from './routine.js';
 import { until } from './routine.js';
 import { normalWorldId, opteeId } from './spmc.js';
 import { Thread } from './thread.js';
-import { rpcCommand, rpcValue } from './thread-rpc.js';
+import { notificationRpc } from './thread-rpc.js';
 import type { NotificationFunction } from './wait-queue.js';
 import { Condition, WaitQueue } from './wait-queue.js';
 
@@ -72,8 +71,7 @@ export class Core {
 
   /** do_notif(): sleep on, or wake, a thread's notification value. The answer does not matter: who wakes looks again. */
   *notify(thread: Thread, func: NotificationFunction, sleeper: number): Routine<void> {
-    const value = rpcValue('input', func, this.notificationBase + sleeper);
-    yield* rpcCommand(this, thread, RpcCommand.notification, [value]);
+    yield* notificationRpc(this, thread, func, this.notificationBase + sleeper);
   }
 
   /** A wait queue whose sleepers this core wakes. */

@@ -5,6 +5,7 @@ import type { Uuid } from '../../protocol/uuid.js';
 import { nilUuid, uuidFromOctets } from '../../protocol/uuid.js';
 import type { Core } from './core.js';
 import { mobjFromNoncontig } from './msg-param.js';
+import { bottomHalfOf } from './notif.js';
 import { letGo, unregister } from './registered-shm.js';
 import type { Routine } from './routine.js';
 import { until } from './routine.js';
@@ -62,7 +63,7 @@ export function* entryStd(
     case OpteeMsgCmd.doBottomHalf:
       if (!core.configuration.asyncNotif) break;
       thread.activity = 'bottom half';
-      yield* finish(core.notificationDriver.bottomHalf?.());
+      yield* finish(core.notificationDriver.bottomHalf?.(bottomHalfOf(core, thread)));
       message.ret = TeeResult.SUCCESS;
       return true;
     case OpteeMsgCmd.stopAsyncNotif:

@@ -7,7 +7,7 @@ export type { SecureWorldEvent } from './core.js';
 export type { Faults, Registration, RpcFault, RpcRequest, TaEntry, TaFault } from './faults.js';
 export { composeFaults } from './faults.js';
 export type { FsRpc } from './fs-rpc.js';
-export type { NotificationDriver } from './notif.js';
+export { asyncNotifMax, type BottomHalf, type NotificationDriver } from './notif.js';
 export type { RpmbStoreOptions } from './rpmb-store.js';
 export { type ScmiPlatform, SimulatedClock, SimulatedRegulator, SimulatedReset } from './scmi/scmi-platform.js';
 export type { SimulatedWorldOptions, ThreadReport } from './simulated-world.js';

@@ -1,4 +1,9 @@
+import { RpcNotification } from '../../protocol/optee-rpc-command.js';
 import type { InterruptSource } from '../../protocol/secure-world.js';
+import type { Core } from './core.js';
+import { start } from './routine.js';
+import type { Thread } from './thread.js';
+import { notificationRpc } from './thread-rpc.js';
 
 /** NOTIF_VALUE_MAX of asynchronous values: those above are threads' own (NOTIF_SYNC_VALUE_BASE). */
 export const asyncNotifMax = 63;
@@ -11,7 +16,24 @@ export interface NotificationDriver {
   /** The normal world asked for no more notifications from now on. */
   stopped?(): void | Promise<void>;
   /** NOTIF_EVENT_DO_BOTTOM_HALF: what the interrupt handler could not do itself. */
-  bottomHalf?(): void | Promise<void>;
+  bottomHalf?(thread: BottomHalf): void | Promise<void>;
+}
+
+/** What a bottom half can do because it has a thread. One thing at a time. */
+export interface BottomHalf {
+  /** Be busy in secure world for that long. */
+  compute(ms: number): Promise<void>;
+  /** notif_send_sync(): wake who waits for this value, by an RPC. */
+  notify(value: number): Promise<void>;
+}
+
+export function bottomHalfOf(core: Core, thread: Thread): BottomHalf {
+  return {
+    compute: async (ms) => start(core.compute(thread, ms)),
+    notify: async (value) => {
+      await start(notificationRpc(core, thread, RpcNotification.send, value));
+    },
+  };
 }
 
 /** Values that are pending for the normal world, and the interrupt that says so: core/kernel/notif.c, notif_default.c. */

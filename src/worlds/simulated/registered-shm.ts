@@ -4,6 +4,13 @@ import type { Mobj } from './mobj.js';
 import type { Routine } from './routine.js';
 import type { Thread } from './thread.js';
 
+/** Let go of a memory object that others hold as well. False: this is the last hold, and `letGo` is to be run. */
+export function letGoAtOnce(mobj: Mobj): boolean {
+  if (mobj.references <= 1) return false;
+  mobj.references--;
+  return true;
+}
+
 /** Let go of a memory object: mobj_put(). Whoever waits to release it is woken when this was the last hold. */
 export function* letGo(core: Core, thread: Thread, mobj: Mobj): Routine<void> {
   mobj.references--;

@@ -198,11 +198,7 @@ export class Spmc {
       return error(FfaError.invalidParameters);
     switch (call.a3) {
       case OpteeFfa.yieldingCallWithArg: {
-        const { a4, a5, a6 } = call;
-        const handle = fromRegisterPair(a5, a4);
-        // From the first use on OP-TEE has it mapped.
-        if (this.core.findShm(handle) === undefined) return response(FfaError.invalidParameters);
-        const entered = this.calls.enter(smcRegisters(OpteeSmc.callWithRegdArg, a5, a4, a6));
+        const entered = this.calls.enter(smcRegisters(OpteeSmc.callWithRegdArg, call.a5, call.a4, call.a6));
         return entered instanceof Promise ? entered.then(yielded) : yielded(entered);
       }
       case OpteeFfa.yieldingCallResume: {
@@ -257,9 +253,11 @@ function response(a3: number, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters {
   return smcRegisters(Ffa.msgSendDirectResp, (opteeId * 0x1_0000 + normalWorldId) >>> 0, 0, a3, a4, a5, a6, a7);
 }
 
+const done = response(0, OpteeFfaReturn.done);
+
 /** What a yielding call returns with, from the terms of raw SMCs. */
 function yielded({ a0, a3: thread }: SmcRegisters): SmcRegisters {
-  if (a0 === OpteeSmcReturn.ok) return response(0, OpteeFfaReturn.done);
+  if (a0 === OpteeSmcReturn.ok) return done;
   if (isRpcReturn(a0))
     return response(
       0,

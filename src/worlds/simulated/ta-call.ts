@@ -1,5 +1,5 @@
 import type { RpcShmType } from '../../protocol/optee-rpc-command.js';
-import { RpcCommand } from '../../protocol/optee-rpc-command.js';
+import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import type { Core } from './core.js';
 import { FsRpc } from './fs-rpc.js';
@@ -10,7 +10,7 @@ import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import type { ClientIdentity, TaSession } from './ta-session.js';
 import type { Thread } from './thread.js';
 import type { Direction, RpcMemory, RpcParameter } from './thread-rpc.js';
-import { allocateRpcMemory, freeRpcMemory, rpcCommand, rpcValue } from './thread-rpc.js';
+import { allocateRpcMemory, freeRpcMemory, notificationRpc, rpcCommand, rpcValue } from './thread-rpc.js';
 import { TaPanic, TeeError } from './trusted-application.js';
 import { Mutex } from './wait-queue.js';
 
@@ -135,6 +135,22 @@ export class TaCall {
   /** Be busy in secure world for that long. An interrupt for the normal world may take the thread out in between. */
   compute(ms: number): Promise<void> {
     return this.run(this.core.compute(this.thread, ms));
+  }
+
+  /**
+   * notif_wait_timeout(): sleep in the normal world until somebody sends this value: secure world's interrupt handlers, or
+   * another thread.
+   * @param timeoutMs whole milliseconds; 0 waits for ever.
+   * @throws TeeError TIMEOUT; BAD_PARAMETERS for a value that is waited for already.
+   */
+  async waitForNotification(value: number, timeoutMs = 0): Promise<void> {
+    const result = await this.run(notificationRpc(this.core, this.thread, RpcNotification.wait, value, timeoutMs));
+    if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+  }
+
+  /** notif_send_sync(): wake who waits for this value, or the next who does. */
+  async notify(value: number): Promise<void> {
+    await this.run(notificationRpc(this.core, this.thread, RpcNotification.send, value));
   }
 
   /** Ask the normal world for an RPC command: a result code; what it returned is in the parameters. */

@@ -7,7 +7,7 @@ import type { Core } from './core.js';
 import { entryStd } from './entry-std.js';
 import { Mobj } from './mobj.js';
 import type { NonSecureMemory } from './non-secure-memory.js';
-import { letGo } from './registered-shm.js';
+import { letGo, letGoAtOnce } from './registered-shm.js';
 import type { Routine } from './routine.js';
 import type { TaManager } from './ta-manager.js';
 import type { Thread } from './thread.js';
@@ -48,7 +48,7 @@ export function* stdSmcEntry(core: Core, manager: TaManager, thread: Thread, cal
   if (thread.shmCache !== undefined) yield* clearFileCache(core, thread);
   if (rpcArg !== undefined) thread.rpcArg = undefined;
   if (known && !core.preallocRpcCache && thread.rpcMobj !== undefined) yield* clearRpcArg(core, thread);
-  if (found.mobj.kind === 'registered') yield* letGo(core, thread, found.mobj);
+  if (found.mobj.kind === 'registered' && !letGoAtOnce(found.mobj)) yield* letGo(core, thread, found.mobj);
   core.faults.answer?.(message, thread.id);
   return known ? OpteeSmcReturn.ok : OpteeSmcReturn.ebadCmd;
 }

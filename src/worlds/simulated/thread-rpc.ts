@@ -51,6 +51,21 @@ export function rpcMemref(
   return { type: 'memref', direction, mobj, offset: 0, size };
 }
 
+/**
+ * Wait for a notification value, or send it: notif_rpc(), OPTEE_RPC_CMD_NOTIFICATION.
+ * @param timeoutMs milliseconds that a wait takes at most; 0: for ever.
+ * @returns the result code: TIMEOUT when it did not come in time.
+ */
+export function notificationRpc(
+  core: Core,
+  thread: Thread,
+  func: (typeof RpcNotification)[keyof typeof RpcNotification],
+  value: number,
+  timeoutMs = 0,
+): Routine<number> {
+  return rpcCommand(core, thread, RpcCommand.notification, [rpcValue('input', func, value, timeoutMs)]);
+}
+
 /** Ask the normal world for a command and wait for its answer: thread_rpc_cmd(). Returns the result code. */
 export function* rpcCommand(core: Core, thread: Thread, command: number, params: RpcParameter[]): Routine<number> {
   const message = yield* rpcMessage(core, thread, command, params);

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { missingForQemu } from '../../../src/missing-for-qemu.js';
 import { type Finding, type InspectOptions, inspectMachine } from '../../../src/worlds/qemu/inspect-machine.js';
 import { folderAt, opteeFolder } from '../../../src/worlds/qemu/optee-folder.js';
 
@@ -27,6 +28,17 @@ describe('what the machine has of what real OP-TEE needs', () => {
       state: 'missing',
       detail: expect.stringMatching(/apt-get install qemu-system-arm/),
     });
+  });
+
+  it('is the reason to skip a test where something is missing, and none where nothing is', async () => {
+    const optee = join(scratch, 'own.bin');
+    expect(await missingForQemu({ optee, qemu: '/no/such/qemu' })).toMatch(
+      /^\/no\/such\/qemu: apt-get install .*; OP-TEE OS: no .*own\.bin: npx normalworld optee fetch/,
+    );
+    await writeFile(optee, new Uint8Array(64));
+    const qemu = join(scratch, 'qemu');
+    await writeFile(qemu, '#!/bin/sh\necho QEMU emulator version 9.2.0\n', { mode: 0o755 });
+    expect(await missingForQemu({ optee, qemu })).toBeUndefined();
   });
 
   it('finds a fetched OP-TEE, and says what packages it is from', async () => {

@@ -75,6 +75,11 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     expect(readdirSync('/dev/shm').filter((name) => !files.includes(name) && name.includes('normalworld'))).toEqual([]);
   });
 
+  it('leaves nothing when OP-TEE cannot be had, which QEMU waits for by then', async () => {
+    await expect(startWorld({ firmware, optee: '/no/optee' })).rejects.toThrow('no OP-TEE image: ENOENT');
+    expect(processesWith(firmware)).toEqual([]);
+  });
+
   it('gives the memory back, and a window into it stays harmless', async () => {
     const world = await startWorld({ firmware });
     const window = world.memory.window(world.normalWorldRam[0]?.base ?? 0, 4096);

@@ -1,0 +1,24 @@
+/* Pages of memory. */
+#ifndef PAGE_H
+#define PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The TEE's, and that of every host on which memory is remapped. */
+#define PAGE 4096u
+
+static inline uint64_t page_down(uint64_t address)
+{
+	return address & ~(uint64_t)(PAGE - 1);
+}
+
+static inline uint64_t page_up(uint64_t address)
+{
+	return page_down(address + PAGE - 1);
+}
+
+/* Whether the kernel could write to all of a buffer. Each of its pages is written to, without a change. */
+bool is_writable(uint64_t address, uint64_t length);
+
+#endif

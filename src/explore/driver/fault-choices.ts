@@ -1,0 +1,190 @@
+import type { Choose } from '../../clock/controlled-schedule.js';
+import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import { type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../../protocol/optee-msg.js';
+import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
+import { OpteeSmc, OpteeSmcRpc, smcName } from '../../protocol/optee-smc.js';
+import {
+  type AnswerFault,
+  type Hurtable,
+  partName,
+  partsOf,
+  type RunFaults,
+  type Strikable,
+  type SupplicantDeath,
+} from '../../scenario/run-faults.js';
+import type { Faults, RpcRequest } from '../../worlds/simulated/index.js';
+
+/** What can strike a run, and where. */
+export const FAULT_KINDS = {
+  drop: 'an answer of the supplicant never comes',
+  late: 'an answer of the supplicant comes when nothing else moves any more',
+  duplicate: 'an answer of the supplicant, a resume, or an RPC whose answer came, is given twice',
+  corrupt: 'an answer of the supplicant, or of secure world to an invoke, is overwritten with rubbish',
+  'context-lost': 'a free thread context of secure world is gone when a call is about to enter',
+  supplicant: 'the supplicant dies with a request in its hands, and another comes later',
+  'client-death': 'a client of user space dies with a call in flight',
+} as const;
+
+export type FaultKind = keyof typeof FAULT_KINDS;
+
+export interface FaultSettings {
+  readonly kinds: readonly FaultKind[];
+  /** The most that strike in one run. */
+  readonly most: number;
+}
+
+/** Something that could happen, in words, and what makes it happen. */
+interface Possible<Result> {
+  readonly words: string;
+  readonly strike: () => Result;
+}
+
+/** Rubbish for 32-bit fields of a message that secure world answers with. */
+const rubbish = 0x5eed_0bad;
+
+/** SMCs with which a call enters, in contrast to those with which it resumes. */
+const entering: readonly string[] = [OpteeSmc.callWithArg, OpteeSmc.callWithRpcArg, OpteeSmc.callWithRegdArg].map(
+  smcName,
+);
+
+/** Makes every fault of some kinds a choice of the schedule, at each moment where it can happen. */
+export class FaultChoices implements RunFaults {
+  private readonly kinds: ReadonlySet<FaultKind>;
+  private left: number;
+
+  constructor(
+    { kinds, most }: FaultSettings,
+    private readonly choose: Choose,
+  ) {
+    this.kinds = new Set(kinds);
+    this.left = most;
+  }
+
+  /** Nothing strikes any more. */
+  end(): void {
+    this.left = 0;
+  }
+
+  atPoint(actor: string, step: string, run: Strikable): void {
+    const possible: Possible<void>[] = [];
+    if (this.may('client-death'))
+      possible.push(...run.mortals.map((client) => ({ words: `${client} dies`, strike: () => run.kill(client) })));
+    if (this.may('context-lost') && entering.includes(step) && run.threads.free > 0 && run.threads.all > 1)
+      possible.push({ words: 'a free thread context is lost', strike: () => run.loseThread() });
+    this.happens(actor, step, possible);
+  }
+
+  dies(request: SupplicantRequest): SupplicantDeath | undefined {
+    if (!this.may('supplicant')) return undefined;
+    const words = `the supplicant dies with ${rpcCommandName(request.command)} in its hands`;
+    return this.happens(callName(request.call.id), 'the supplicant serves it', [
+      { words, strike: () => 'back-soon' as const },
+      { words: `${words}, and is long away`, strike: () => 'back-late' as const },
+    ]);
+  }
+
+  answer(request: SupplicantRequest): AnswerFault | undefined {
+    const name = rpcCommandName(request.command);
+    const possible: Possible<AnswerFault>[] = [];
+    const add = (words: string, fault: AnswerFault) => possible.push({ words, strike: () => fault });
+    if (this.may('drop')) add(`the answer to ${name} is dropped`, { fault: 'dropped' });
+    if (this.may('late')) add(`the answer to ${name} is late`, { fault: 'late', by: undefined });
+    if (this.may('duplicate')) add(`the answer to ${name} is given twice`, { fault: 'duplicated' });
+    if (this.may('corrupt'))
+      for (const part of partsOf(request))
+        add(`the answer to ${name} has ${partName(part)}`, { fault: 'corrupted', part });
+    return this.happens(callName(request.call.id), 'the supplicant answers', possible);
+  }
+
+  secureWorld(run: Hurtable): Faults {
+    const duplicate = this.kinds.has('duplicate');
+    return {
+      ...(duplicate && {
+        rpc: (request) => this.rpc(request, run),
+        resumedTwice: (thread) =>
+          this.may('duplicate') &&
+          this.happens(callName(run.callIn(thread)), 'is resumed', [
+            { words: `thread ${thread} is resumed twice`, strike: () => true },
+          ]) === true,
+      }),
+      ...(this.kinds.has('corrupt') && { answer: (message, thread) => this.reply(message, run.callIn(thread), run) }),
+    };
+  }
+
+  private rpc(request: RpcRequest, run: Hurtable): 'twice' | undefined {
+    if (!this.may('duplicate') || sleeps(request)) return undefined;
+    const { func, message } = request;
+    const what = message === undefined ? `RPC function ${func}` : rpcCommandName(message.cmd);
+    return this.happens(callName(run.callIn(request.thread)), `asks for ${what}`, [
+      { words: `asks for ${what} again after its answer`, strike: () => 'twice' as const },
+    ]);
+  }
+
+  /** Secure world's answer to an invoke. That to other calls decides what it keeps: it can only lose that. */
+  private reply(message: MsgArg, call: number, run: Hurtable): void {
+    if (!this.may('corrupt') || message.cmd !== OpteeMsgCmd.invokeCommand) return;
+    const possible: Possible<void>[] = [
+      {
+        words: 'its result is rubbish',
+        strike: () => {
+          message.ret = rubbish;
+        },
+      },
+      {
+        words: 'the origin of its result is rubbish',
+        strike: () => {
+          message.retOrigin = rubbish;
+        },
+      },
+    ];
+    for (let index = 0; index < message.paramCount; index++) {
+      const attr = message.attr(index);
+      if (attr === OpteeMsgAttr.none) continue;
+      const { a: a0, b, c } = { a: message.a(index), b: message.b(index), c: message.c(index) };
+      possible.push({
+        words: `the type of its parameter ${index} is rubbish`,
+        strike: () => message.setParam(index, rubbish, a0, b, c),
+      });
+      if (attr >= OpteeMsgAttr.rmemInput)
+        possible.push({
+          words: `the size of its parameter ${index} is rubbish`,
+          strike: () => message.setParam(index, attr, a0, rubbish, c),
+        });
+    }
+    this.happens(
+      callName(call),
+      'secure world answers',
+      possible.map(({ words, strike }) => ({
+        words,
+        strike: () => {
+          run.hurtCall(call);
+          strike();
+        },
+      })),
+    );
+  }
+
+  private may(kind: FaultKind): boolean {
+    return this.left > 0 && this.kinds.has(kind);
+  }
+
+  private happens<Result>(actor: string, usual: string, possible: readonly Possible<Result>[]): Result | undefined {
+    if (possible.length === 0) return undefined;
+    const index = this.choose(actor, [usual, ...possible.map(({ words }) => words)]);
+    if (index === 0) return undefined;
+    this.left--;
+    return possible[index - 1]?.strike();
+  }
+}
+
+const callName = (call: number) => `call ${call}`;
+
+/** A sleep in the normal world: asked for again, it would not end. */
+function sleeps({ func, message }: RpcRequest): boolean {
+  return (
+    func === OpteeSmcRpc.cmd &&
+    message?.cmd === RpcCommand.notification &&
+    message.paramCount > 0 &&
+    message.a(0) === RpcNotification.wait
+  );
+}

@@ -1,0 +1,115 @@
+import type { Clock } from '../clock/clock.js';
+import type { SupplicantRequest } from '../optee/supplicant-queue.js';
+import { rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { SupplicantDevice } from '../supplicant/supplicant.js';
+import { TeecError } from '../tee/teec-error.js';
+import { type AnswerFault, corrupt, partName, type RunFaults, type SupplicantDeath } from './run-faults.js';
+
+/** What a faulty device tells its run. */
+export interface SupplicantIncidents {
+  /** The supplicant dies: it is to leave its place, and another to come. */
+  died(death: SupplicantDeath): void;
+  /** These requests will fail, or come back wrong, or not at all. */
+  hurt(request: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void;
+  /** Do this when nothing else moves any more. */
+  whenQuiet(action: () => void): void;
+  /** The driver took an answer that it should have refused. */
+  wronglyTaken(request: SupplicantRequest, answer: string): void;
+  note(what: string): void;
+}
+
+/** The driver's door for a supplicant whose requests and answers meet faults on the way. */
+export class FaultySupplicantDevice implements SupplicantDevice {
+  /** Taken and not answered, as far as the driver knows. */
+  private readonly open = new Map<number, SupplicantRequest>();
+  /** Of those, the ones that will never be: a supplicant that is dead writes nothing into their memory any more. */
+  private readonly silent = new Set<number>();
+  private left = false;
+
+  constructor(
+    private readonly device: SupplicantDevice,
+    private readonly faults: RunFaults,
+    private readonly clock: Clock,
+    private readonly incidents: SupplicantIncidents,
+  ) {}
+
+  attach(): void {
+    this.device.attach();
+  }
+
+  detach(): void {
+    for (const request of this.open.values()) this.incidents.hurt(request, 'abandoned');
+    this.device.detach();
+    this.left = true;
+    for (const id of this.silent) this.give(id, TeeResult.ERROR_COMMUNICATION);
+    this.silent.clear();
+  }
+
+  async receive(): Promise<SupplicantRequest | undefined> {
+    const request = await this.device.receive();
+    if (request === undefined) return undefined;
+    this.open.set(request.id, request);
+    const death = this.faults.dies?.(request);
+    if (death === undefined) return request;
+    this.incidents.note(`the supplicant dies with ${about(request)} in its hands`);
+    this.silent.add(request.id);
+    this.incidents.died(death);
+    return undefined;
+  }
+
+  send(id: number, result: number): boolean {
+    const request = this.open.get(id);
+    const fault = request === undefined ? undefined : this.faults.answer?.(request);
+    if (request === undefined || fault === undefined) return this.give(id, result);
+    this.incidents.hurt(request, fault.fault);
+    switch (fault.fault) {
+      case 'dropped':
+        this.incidents.note(`the answer to ${about(request)} is dropped`);
+        this.silent.add(id);
+        return true;
+      case 'late': {
+        const give = () => {
+          this.incidents.note(`the late answer to ${about(request)} comes`);
+          this.give(id, result);
+        };
+        if (fault.by === undefined) this.incidents.whenQuiet(give);
+        else this.clock.setTimer(fault.by, give);
+        return true;
+      }
+      case 'duplicated':
+        this.incidents.note(`the answer to ${about(request)} is given twice`);
+        this.give(id, result);
+        if (this.gives(id, result)) this.incidents.wronglyTaken(request, 'a second answer');
+        return true;
+      case 'corrupted':
+        this.incidents.note(`the answer to ${about(request)} has ${partName(fault.part)}`);
+        this.gives(id, corrupt(request, result, fault.part));
+        return true;
+      default:
+        return fault satisfies never;
+    }
+  }
+
+  private give(id: number, result: number): boolean {
+    const request = this.open.get(id);
+    this.open.delete(id);
+    const wanted = this.device.send(id, result);
+    if (wanted && this.left && request !== undefined)
+      this.incidents.wronglyTaken(request, 'an answer of a supplicant that had left');
+    return wanted;
+  }
+
+  /** False when the driver refuses the answer. */
+  private gives(id: number, result: number): boolean {
+    try {
+      this.give(id, result);
+      return true;
+    } catch (error) {
+      if (error instanceof TeecError) return false;
+      throw error;
+    }
+  }
+}
+
+const about = ({ command, call }: SupplicantRequest) => `${rpcCommandName(command)} of call ${call.id}`;

@@ -1,0 +1,62 @@
+import type { Clock } from '../clock/clock.js';
+import type { SupplicantRequest } from '../optee/supplicant-queue.js';
+import type { Incidents } from './incidents.js';
+import type { AnswerFault, RunFaults } from './run-faults.js';
+import { type ScenarioFaults, SERVICES } from './scenario.js';
+
+/** How often to look again for a free thread when one is to be lost and all are taken, in milliseconds. */
+const retryMs = 0.1;
+
+/** The faults that a scenario file has at fixed places. */
+export class FixedFaults implements RunFaults {
+  /** Requests taken so far, by command. */
+  private readonly taken = new Map<number, number>();
+  private readonly numbers = new Map<SupplicantRequest, number>();
+
+  constructor(private readonly faults: ScenarioFaults) {}
+
+  /** The run begins: what has a time is set. */
+  begin(clock: Clock, incidents: Incidents): void {
+    const { supplicantLeaves, deaths, lostThreads } = this.faults;
+    if (supplicantLeaves !== undefined) {
+      const { at, back } = supplicantLeaves;
+      clock.setTimer(at, () => incidents.endSupplicant());
+      if (back !== undefined) clock.setTimer(back, () => incidents.startSupplicant());
+    }
+    for (const { client, at } of deaths) clock.setTimer(at, () => incidents.kill(client));
+    for (const at of lostThreads) {
+      const lose = () => {
+        if (incidents.threads.free > 0) incidents.loseThread();
+        else clock.setTimer(retryMs, lose);
+      };
+      clock.setTimer(at, lose);
+    }
+  }
+
+  dies(request: SupplicantRequest): undefined {
+    const nth = (this.taken.get(request.command) ?? 0) + 1;
+    this.taken.set(request.command, nth);
+    this.numbers.set(request, nth);
+  }
+
+  answer(request: SupplicantRequest): AnswerFault | undefined {
+    const nth = this.numbers.get(request);
+    this.numbers.delete(request);
+    return this.faults.answers.find((answer) => answer.nth === nth && SERVICES[answer.rpc] === request.command)?.fault;
+  }
+}
+
+/** Two sources of faults as one: the first that strikes decides. */
+export function bothFaults(one: RunFaults, other: RunFaults): RunFaults {
+  return {
+    atPoint(actor, step, run) {
+      one.atPoint?.(actor, step, run);
+      other.atPoint?.(actor, step, run);
+    },
+    dies(request) {
+      const first = one.dies?.(request);
+      return other.dies?.(request) ?? first;
+    },
+    answer: (request) => one.answer?.(request) ?? other.answer?.(request),
+  };
+}

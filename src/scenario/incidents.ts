@@ -1,0 +1,140 @@
+import type { Clock } from '../clock/clock.js';
+import type { SupplicantRequest } from '../optee/supplicant-queue.js';
+import type { Supplicant } from '../supplicant/supplicant.js';
+import type { Trace } from '../trace/trace.js';
+import type { SimulatedWorld } from '../worlds/simulated/index.js';
+import type { Clients } from './clients.js';
+import { formatTime } from './duration.js';
+import type { SupplicantIncidents } from './faulty-supplicant-device.js';
+import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
+
+/** What a run gives to its incidents. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly trace: Trace;
+  readonly world: SimulatedWorld;
+  readonly clients: Clients;
+  startSupplicant(): Supplicant;
+  /** When a supplicant that died may come back: the schedule decides. */
+  beforeReturn(): Promise<void>;
+}
+
+/** The faults that struck a run: makes them happen, and keeps whom they hurt. */
+export class Incidents implements Strikable, SupplicantIncidents {
+  /** Calls of the driver that may fail for it. */
+  readonly hurtCalls = new Set<number>();
+  /** Clients with a call whose answer will never come. */
+  readonly forsaken = new Set<string>();
+  /** Answers that the driver took and should have refused. */
+  readonly wrongAnswers: string[] = [];
+  lostThreads = 0;
+  /** Supplicants that died, and when the next came. */
+  readonly supplicantDeaths: { readonly at: number; back: number | undefined }[] = [];
+  private readonly waitingForQuiet: (() => void)[] = [];
+  private supplicant: Supplicant | undefined;
+
+  constructor(private readonly run: Surroundings) {}
+
+  /** Something struck. */
+  get any(): boolean {
+    return this.hurtCalls.size + this.lostThreads + this.supplicantDeaths.length + this.run.clients.deaths.length > 0;
+  }
+
+  get supplicantPresent(): boolean {
+    return this.supplicant !== undefined;
+  }
+
+  get mortals(): readonly string[] {
+    return this.run.clients.mortals;
+  }
+
+  get threads(): { readonly free: number; readonly all: number } {
+    const { threads } = this.run.world;
+    const free = threads.filter(({ state }) => state === 'free').length;
+    return { free, all: threads.length - this.lostThreads };
+  }
+
+  kill(client: string): void {
+    this.note(`${client} dies`);
+    this.run.clients.kill(client);
+  }
+
+  loseThread(): void {
+    const thread = this.run.world.loseThread();
+    if (thread === undefined) return;
+    this.note(`thread ${thread} is lost`);
+    this.lostThreads++;
+  }
+
+  startSupplicant(): void {
+    this.supplicant ??= this.run.startSupplicant();
+    const death = this.supplicantDeaths.at(-1);
+    if (death !== undefined) death.back ??= this.run.clock.now();
+  }
+
+  /** The supplicant's process ends. */
+  endSupplicant(): void {
+    const { supplicant } = this;
+    if (supplicant === undefined) return;
+    this.supplicant = undefined;
+    this.supplicantDeaths.push({ at: this.run.clock.now(), back: undefined });
+    supplicant[Symbol.dispose]();
+  }
+
+  died(death: SupplicantDeath): void {
+    this.endSupplicant();
+    const comeBack = () => {
+      this.note('a supplicant comes');
+      this.startSupplicant();
+    };
+    if (death === 'back-late') this.whenQuiet(comeBack);
+    else void this.run.beforeReturn().then(comeBack);
+  }
+
+  hurt({ call }: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void {
+    this.hurtCalls.add(call.id);
+    if (what === 'dropped') this.forsaken.add(call.context.label);
+  }
+
+  whenQuiet(action: () => void): void {
+    this.waitingForQuiet.push(action);
+  }
+
+  /** Nothing moves any more. @returns whether something does now. */
+  onQuiet(): boolean {
+    const action = this.waitingForQuiet.shift();
+    action?.();
+    return action !== undefined;
+  }
+
+  wronglyTaken({ id, call }: SupplicantRequest, answer: string): void {
+    this.wrongAnswers.push(`the driver took ${answer} to supplicant request ${id} of call ${call.id}`);
+  }
+
+  note(what: string): void {
+    const { trace } = this.run;
+    if (trace.on) trace.emit({ type: 'simulated-fault', what });
+  }
+
+  /** What struck whom, for people. @param from when the run began, by its clock. */
+  sentences(from: number): string[] {
+    const time = (at: number) => formatTime(Math.max(0, at - from));
+    return [
+      ...this.supplicantDeaths.map(
+        ({ at, back }) =>
+          `The supplicant left at ${time(at)}${back === undefined ? ', for good' : ` and came back at ${time(back)}`}.`,
+      ),
+      ...this.run.clients.deaths.map(
+        ({ label, at, released }) =>
+          `${label} died at ${time(at)}; what it had ${
+            released === undefined
+              ? 'is not given back'
+              : `was given back ${released === at ? 'at once' : `${formatTime(released - at)} later`}`
+          }.`,
+      ),
+      ...(this.lostThreads === 0
+        ? []
+        : [`${this.lostThreads} ${this.lostThreads === 1 ? 'thread' : 'threads'} of secure world went lost.`]),
+    ];
+  }
+}

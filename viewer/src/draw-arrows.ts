@@ -1,0 +1,108 @@
+import { lowerBoundBy } from './bounds.js';
+import type { Colours, Scene } from './draw.js';
+import type { LaneMiddle } from './draw-waits.js';
+import type { Lane, Run } from './run.js';
+
+/** More arrows than this on the screen are not drawn one by one; from the second figure on they grow pale. */
+const mostArrows = 400;
+const boldArrows = 40;
+
+interface Arrow {
+  /** Records at which it begins and ends. */
+  readonly from: number;
+  readonly to: number;
+  readonly source: Lane | undefined;
+  readonly target: Lane | undefined;
+  readonly kind: 'wake' | 'unused' | 'notification';
+  /** The chosen call is at one of its ends. */
+  readonly mine: boolean;
+}
+
+/** Arrows from call to call: who woke whom, wake-ups for nobody, and notifications with those who waited for them. */
+export function drawArrows(
+  context: CanvasRenderingContext2D,
+  colours: Colours,
+  scene: Scene,
+  middle: LaneMiddle,
+  height: number,
+): void {
+  const { viewport, axis, chosen } = scene;
+  for (const run of scene.runs) {
+    const first = run.recordAt(viewport.start, axis);
+    const last = run.recordAt(viewport.end, axis);
+    const arrows = [...wakeArrows(run, scene, first, last), ...notificationArrows(run, scene, first, last)];
+    for (const { from, to, source, target, kind, mine } of arrows) {
+      if (source === undefined || target === undefined || (arrows.length > mostArrows && !mine)) continue;
+      const y0 = middle(source);
+      const y1 = middle(target);
+      if (Math.max(y0, y1) < 0 || Math.min(y0, y1) > height) continue;
+      const x0 = viewport.x(run.position(from, axis));
+      const x1 = viewport.x(run.position(to, axis));
+      const dim = chosen !== undefined && chosen.run === run && !mine;
+      context.globalAlpha = mine ? 1 : dim ? 0.12 : Math.min(1, Math.max(0.15, boldArrows / arrows.length));
+      context.strokeStyle = context.fillStyle = kind === 'unused' ? colours.bad : colours[kind];
+      context.lineWidth = mine ? 2.25 : 1.5;
+      context.setLineDash(kind === 'unused' ? [4, 3] : []);
+      const bend = Math.min(36, 10 + Math.abs(y1 - y0) / 5);
+      context.beginPath();
+      context.moveTo(x0, y0);
+      context.bezierCurveTo(x0 + bend, y0, x1 + bend, y1, x1 + 2, y1);
+      context.stroke();
+      context.setLineDash([]);
+      context.beginPath();
+      if (kind === 'unused') {
+        context.moveTo(x1 - 3, y1 - 4);
+        context.lineTo(x1 + 5, y1 + 4);
+        context.moveTo(x1 + 5, y1 - 4);
+        context.lineTo(x1 - 3, y1 + 4);
+        context.stroke();
+      } else {
+        context.moveTo(x1, y1);
+        context.lineTo(x1 + 7, y1 - 4);
+        context.lineTo(x1 + 7, y1 + 4);
+        context.fill();
+      }
+    }
+  }
+  context.globalAlpha = 1;
+}
+
+function wakeArrows(run: Run, { chosen }: Scene, first: number, last: number): Arrow[] {
+  const { wakeUps } = run.timeline;
+  const from = lowerBoundBy(wakeUps, ({ record }) => record, first);
+  const to = lowerBoundBy(wakeUps, ({ record }) => record, last + 1);
+  const arrows: Arrow[] = [];
+  for (let index = from; index < to; index++) {
+    const wake = wakeUps[index];
+    if (wake === undefined || wake.by < 0) continue;
+    const mine = chosen?.run === run && (chosen.call === wake.call || chosen.call === wake.by);
+    if (to - from > mostArrows && !mine) continue;
+    const { record } = wake;
+    const kind = wake.unused ? 'unused' : 'wake';
+    arrows.push({ from: record, to: record, source: laneOf(run, wake.by), target: laneOf(run, wake.call), kind, mine });
+  }
+  return arrows;
+}
+
+function notificationArrows(run: Run, { chosen }: Scene, first: number, last: number): Arrow[] {
+  const { notifications } = run.timeline;
+  const from = lowerBoundBy(notifications, ({ answeredRecord }) => answeredRecord, first);
+  const arrows: Arrow[] = [];
+  for (let index = from; index < notifications.length; index++) {
+    const each = notifications[index];
+    // They are in the order of their ends; one that begins later than the screen may be followed by an earlier one.
+    if (each === undefined || each.answeredRecord > last + mostArrows) break;
+    if (each.sentRecord > last) continue;
+    const mine = chosen?.run === run && (chosen.call === each.call || chosen.call === each.by);
+    if (index - from > mostArrows && !mine) continue;
+    const source = each.by < 0 ? run.lanes.find(({ kind }) => kind === 'notes') : laneOf(run, each.by);
+    const { sentRecord, answeredRecord } = each;
+    const target = laneOf(run, each.call);
+    arrows.push({ from: sentRecord, to: answeredRecord, source, target, kind: 'notification', mine });
+  }
+  return arrows;
+}
+
+function laneOf(run: Run, call: number): Lane | undefined {
+  return run.lanes[run.laneOfCall[call] ?? 0];
+}
