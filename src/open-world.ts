@@ -2,7 +2,7 @@ import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
-import { openDriver } from './optee/open-driver.js';
+import { type DriverOptions, openDriver } from './optee/open-driver.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import type { RpmbDevice } from './rpmb/rpmb-device.js';
 import { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
@@ -12,6 +12,8 @@ import { Trace } from './trace/trace.js';
 export interface OpenWorldOptions {
   /** The call queue's discipline; `hand-off` when left out. */
   readonly queue?: DisciplineName;
+  /** Makes the call queue, when it is not to be the discipline's own. */
+  readonly createQueue?: DriverOptions['createQueue'] | undefined;
   /** False: no supplicant comes; requests to it wait until one does. */
   readonly supplicant?: SupplicantSettings | false;
   /** RPMB devices whose frames the kernel routes. Those of the supplicant are in its settings. */
@@ -37,7 +39,14 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
     const trace = options.trace ?? new Trace(clock);
     const schedule = options.schedule ?? immediateSchedule;
     const rpmb = options.rpmb ?? [];
-    const { driver, info } = await openDriver(world, { queue, clock, schedule, trace, rpmb });
+    const { driver, info } = await openDriver(world, {
+      queue,
+      clock,
+      schedule,
+      trace,
+      rpmb,
+      createQueue: options.createQueue,
+    });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
     const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { type Decision, followed } from '../explore/driver/decisions.js';
 import {
@@ -26,6 +27,10 @@ export interface ScenarioFlags {
   readonly faults?: readonly FaultKind[];
   readonly maxFaults: number;
   readonly maxSeconds?: number;
+  readonly maxMemory: number;
+  readonly workers?: number;
+  readonly reduction: boolean;
+  readonly goOn?: boolean;
   readonly json?: boolean;
   readonly progress?: boolean;
 }
@@ -62,11 +67,15 @@ export async function exploreScenarioFile(file: string, flags: ScenarioFlags, co
       strategy: flags.strategy,
       seed: flags.seed,
       maxRuns: flags.runs,
+      maxMiB: flags.maxMemory,
+      workers: flags.workers ?? availableParallelism(),
+      reduce: flags.reduction,
+      goOn: flags.goOn === true,
       faults: faultSettings(flags),
       signal: interrupt.signal,
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
       ...(flags.deviations === undefined ? {} : { maxDeviations: flags.deviations }),
-      ...(shown ? { progress: showProgress } : {}),
+      ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),
     });
     if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
     if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
@@ -108,13 +117,17 @@ function which({ kind, index, of }: Decision): string {
   return kind === 'event' || index === 0 ? '' : `  (number ${index + 1} of ${of})`;
 }
 
-function showProgress({ runs, maxRuns, seconds, waiting, broken }: ScenarioProgress): void {
+function showProgress(progress: ScenarioProgress, { maxSeconds = Number.POSITIVE_INFINITY }: ScenarioFlags): void {
+  const { runs, maxRuns, seconds, waiting, states, mebibytes, broken } = progress;
   const rate = runs / seconds;
+  const left = Math.min((maxRuns - runs) / rate, maxSeconds - seconds);
   const parts = [
     `${runs} of at most ${maxRuns} runs`,
     `${rate.toFixed(0)}/s`,
+    ...(states > 0 ? [`${states} states`] : []),
     ...(waiting > 0 ? [`${waiting} known to come`] : []),
-    `at most ${((maxRuns - runs) / rate).toFixed(0)} s to go`,
+    `${mebibytes.toFixed(0)} MiB`,
+    `at most ${Math.max(0, left).toFixed(0)} s to go`,
     `${broken.length} broken`,
   ];
   process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
@@ -126,10 +139,12 @@ function* textReport(
   exploration: ScenarioExploration,
   { faults = [], maxFaults }: ScenarioFlags,
 ): Generator<string> {
-  const { queue, strategy, seed, runs, seconds, complete, properties } = exploration;
-  yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed}) in ${seconds.toFixed(1)} s`;
+  const { queue, strategy, seed, runs, states, seconds, bound, complete, properties } = exploration;
+  const met = states > 0 ? `, ${states} states` : '';
+  yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
   if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
   if (complete) yield 'Every order of these times was tried.';
+  if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
   for (const name of RUN_PROPERTY_NAMES) {
     const { verdict, deviations } = properties[name];
     const how = verdict === 'broken' ? ` by ${deviations.length} deviations from first come, first served` : '';

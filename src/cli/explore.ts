@@ -77,6 +77,8 @@ export function addExploreCommand(program: Command): void {
     .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
     .option('--max-seconds <s>', 'stop after so long', count)
     .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
+    .option('--no-reduction', 'scenario: make every run, also from states that others came to before')
+    .option('--go-on', 'scenario: go on after a run in which not everybody came through')
     .option('--progress', 'show progress even when standard error is no terminal')
     .addOption(
       new Option('--strategy <name>', 'scenario: in which order runs are tried')

@@ -22,6 +22,13 @@ export interface RunOptions {
 interface Timer {
   readonly at: number;
   readonly callback: () => void;
+  readonly name: string;
+}
+
+/** Gives timers names, and is told of them again when they go off. */
+export interface TimerWatch {
+  set(): string;
+  fires(name: string): void;
 }
 
 /**
@@ -33,6 +40,8 @@ export class VirtualClock implements Clock {
   private time = 0;
   /** Ordered by time, then by when they were set. */
   private readonly timers: Timer[] = [];
+  /** Names timers, for whoever must tell one run's state from another's. */
+  watch: TimerWatch | undefined;
   private readonly pendingOutside = new Set<Promise<unknown>>();
 
   /** @param epoch what `wallClock()` says at the start: milliseconds since 1970. */
@@ -46,9 +55,14 @@ export class VirtualClock implements Clock {
     return this.epoch + this.time;
   }
 
+  /** The timers that are set, in the order in which they will go off. */
+  get pending(): readonly { readonly at: number; readonly name: string }[] {
+    return this.timers.map(({ at, name }) => ({ at, name }));
+  }
+
   setTimer(ms: number, callback: () => void): () => void {
     if (!(ms >= 0)) throw new RangeError(`a timer of ${ms} ms`);
-    const timer: Timer = { at: this.time + ms, callback };
+    const timer: Timer = { at: this.time + ms, callback, name: this.watch?.set() ?? '' };
     this.timers.splice(this.placeOf(timer.at), 0, timer);
     return () => {
       const index = this.timers.indexOf(timer);
@@ -86,6 +100,7 @@ export class VirtualClock implements Clock {
         if (next.at > limitMs) return 'limit';
         this.timers.shift();
         this.time = next.at;
+        this.watch?.fires(next.name);
         next.callback();
       }
     } finally {

@@ -6,7 +6,7 @@ import type { SecureWorld } from '../protocol/secure-world.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { TeeContext } from '../tee/tee-context.js';
 import type { Trace } from '../trace/trace.js';
-import type { DisciplineName } from './call-queue/call-queue.js';
+import type { CallQueue, DisciplineName } from './call-queue/call-queue.js';
 import { createCallQueue } from './call-queue/disciplines.js';
 import { FfaAbi } from './ffa-abi.js';
 import { FfaLink, mailboxMemorySize } from './ffa-link.js';
@@ -25,6 +25,8 @@ import { SupplicantQueue } from './supplicant-queue.js';
 
 export interface DriverOptions {
   readonly queue: DisciplineName;
+  /** Makes the call queue, when it is not to be the discipline's own. */
+  readonly createQueue?: ((discipline: DisciplineName, threadCount: number) => CallQueue) | undefined;
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly trace: Trace;
@@ -98,9 +100,9 @@ function newOptee(
   threadCount: number,
   pool: ShmPool,
   messagePool: ShmPool,
-  { queue, clock, schedule, trace, rpmb = [] }: DriverOptions,
+  { queue, createQueue = createCallQueue, clock, schedule, trace, rpmb = [] }: DriverOptions,
 ): Optee {
-  const callQueue = createCallQueue(queue, threadCount);
+  const callQueue = createQueue(queue, threadCount);
   callQueue.onUnusedWakeUp = (waiter) => {
     if (trace.on) trace.queueWake(waiter.label, false);
   };

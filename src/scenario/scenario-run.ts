@@ -4,6 +4,8 @@ import { seededRandom } from '../clock/random.js';
 import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
 import { openWorld } from '../open-world.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
+import type { DriverOptions } from '../optee/open-driver.js';
+import type { MemoryRange } from '../protocol/physical-memory.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { startSupplicant } from '../start-supplicant.js';
 import type { Supplicant, SupplicantService } from '../supplicant/supplicant.js';
@@ -35,10 +37,18 @@ const preemptionStream = 0x2545_f491;
 /** Likewise the times of bottom halves. */
 const bottomHalfStream = 0x6a09_e667;
 
-/** As much memory as a scenario needs: little, so that thousands of runs do not wait for it to be collected. */
-const mebibyte = 1024 * 1024;
-const dram = { base: 0x4000_0000, size: 8 * mebibyte };
-const reservedShm = { base: 0x4060_0000, size: 2 * mebibyte };
+/** Memory that every scenario needs, and for each of its callers. */
+const baseMemory = 2 * 1024 * 1024;
+const callerMemory = 64 * 1024;
+
+/** As much memory as a scenario needs: thousands of runs must not wait for it to be cleared and collected. */
+function memoryFor({ clients }: Scenario): { readonly dram: MemoryRange; readonly reservedShm: MemoryRange } {
+  const callers = [...clients.values()].reduce((sum, { count, callers: each }) => sum + count * each, 0);
+  const size = baseMemory + callers * callerMemory;
+  const reserved = size / 4;
+  const base = 0x4000_0000;
+  return { dram: { base, size }, reservedShm: { base: base + size - reserved, size: reserved } };
+}
 
 /** What is still held when everybody has gone. */
 export interface Leftovers {
@@ -50,12 +60,14 @@ export interface Leftovers {
 
 /** One run of a scenario: a world with its clients. */
 export class ScenarioRun {
-  private readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock();
   private readonly schedule: ControlledSchedule;
   readonly trace = new Trace(this.clock);
-  private readonly journal: RunJournal;
+  readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
   readonly clients: Clients;
+  /** Makes the call queue when the run opens, if it is not to be the discipline's own. */
+  createQueue: DriverOptions['createQueue'];
   readonly incidents: Incidents;
   private readonly fixed: FixedFaults;
   private readonly faults: RunFaults;
@@ -72,6 +84,8 @@ export class ScenarioRun {
   private entering = 0;
   /** From when the time of the run is limited. */
   private limitFrom = 0;
+  /** How often the run was let go on. */
+  private stages = 0;
   private calls = 0;
   private asleep: { time: number; calls: number }[] = [];
   private failure: { readonly error: unknown } | undefined;
@@ -106,8 +120,7 @@ export class ScenarioRun {
     this.world = new SimulatedWorld({
       abi,
       threads,
-      dram,
-      reservedShm,
+      ...memoryFor(scenario),
       announcedThreads: announced === 0 ? false : announced,
       trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
       clock,
@@ -146,6 +159,7 @@ export class ScenarioRun {
       schedule: striking(schedule, this.faults, this.incidents),
       trace,
       rpmb: this.rpmb.kernel,
+      createQueue: this.createQueue,
       supplicant: false,
     });
     if (!scenario.faults.supplicantAbsent) this.incidents.startSupplicant();
@@ -171,6 +185,21 @@ export class ScenarioRun {
   /** The call queue at this moment; nothing before the driver is there. */
   get queueState(): QueueState | undefined {
     return this.tee?.queueState();
+  }
+
+  /** Bytes of shared memory in use. */
+  get sharedMemoryInUse(): number {
+    return this.tee?.sharedMemoryInUse ?? 0;
+  }
+
+  /** What the run is at: the number of its stage, and from when its time is limited. */
+  get stage(): readonly [number, number] {
+    return [this.stages, this.limitFrom];
+  }
+
+  /** The client makes calls for services only. */
+  isPassive(client: string): boolean {
+    return this.scenario.clients.get(client)?.passive ?? false;
   }
 
   /** The call that runs in a thread context. */
@@ -247,7 +276,7 @@ export class ScenarioRun {
     return {
       sessions: this.world.sessionCount,
       sharedMemoryObjects: this.world.sharedMemoryCount,
-      sharedMemoryBytes: this.tee?.sharedMemoryInUse ?? 0,
+      sharedMemoryBytes: this.sharedMemoryInUse,
     };
   }
 
@@ -272,6 +301,7 @@ export class ScenarioRun {
         this.failure ??= { error };
       },
     );
+    this.stages++;
     const limitMs = this.limitFrom + this.scenario.limit;
     let end: RunEnd;
     do

@@ -1,16 +1,13 @@
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import {
-  type Decision,
-  type DecisionRecorder,
-  followed,
-  priorityWalk,
-  type RunLengths,
-  randomWalk,
-} from './decisions.js';
+import { type Decision, followed } from './decisions.js';
 import type { FaultSettings } from './fault-choices.js';
-import { judgeRun, noFaults } from './judge-run.js';
+import { type JudgedRun, judgeRun, noFaults } from './judge-run.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './run-checks.js';
+import { ByLot, Deviations, type RunTask } from './run-source.js';
+import type { Reduction } from './run-state.js';
+import { RunMaker, type RunSettings, RunWorkers } from './runner.js';
 
 /** In which order runs are tried. */
 export type Strategy =
@@ -24,10 +21,20 @@ export interface ExploreScenarioOptions {
   readonly seed: number;
   readonly maxRuns: number;
   readonly maxSeconds?: number;
+  /** Of memory of the process. */
+  readonly maxMiB?: number;
   /** For `deviations`: the most in one run. */
   readonly maxDeviations?: number;
   /** For `priorities`: how many orderings a defect needs. */
   readonly orderings?: number;
+  /** For `deviations`: end a run where another was in the same state; true when left out. */
+  readonly reduce?: boolean;
+  /** Go on when not everybody came through in a run, until every property is broken or every run made. */
+  readonly goOn?: boolean;
+  /** Worker threads for an exploration that is not short; 1 when left out: none. */
+  readonly workers?: number;
+  /** Makes the call queue, when it is not to be the discipline's own; then there are no workers. */
+  readonly createQueue?: CreateCallQueue;
   /** Which faults may strike; none when left out. */
   readonly faults?: FaultSettings;
   readonly signal?: AbortSignal;
@@ -40,6 +47,10 @@ export interface ScenarioProgress {
   readonly seconds: number;
   /** For `deviations`: runs known but not yet made. */
   readonly waiting: number;
+  /** Different states so far. */
+  readonly states: number;
+  /** Memory of the process. */
+  readonly mebibytes: number;
   readonly broken: readonly RunProperty[];
 }
 
@@ -56,13 +67,29 @@ export interface RunPropertyResult {
 export interface ScenarioExploration {
   readonly queue: DisciplineName;
   readonly strategy: Strategy;
+  /** What the states that were compared leave out of a run's history; `nothing`: no run stood for another. */
+  readonly reduction: Reduction;
   readonly seed: number;
   readonly runs: number;
+  /** Different states in which there was a decision to make; 0 when states are not compared. */
+  readonly states: number;
   readonly seconds: number;
-  /** Every run that there is was made, for the times that the seed draws. */
+  /** What ended the search early. */
+  readonly bound: Bound | null;
+  /** Every run that there is was made, or one that stands for it, for the times that the seed draws. */
   readonly complete: boolean;
   readonly properties: Readonly<Record<RunProperty, RunPropertyResult>>;
 }
+
+/** What ends an exploration before every run was made. */
+export type Bound = 'runs' | 'time' | 'memory' | 'interrupted';
+
+/** Runs between two looks at the memory. */
+const RUNS_A_LOOK = 64;
+/** Runs made before worker threads are worth their start. */
+const RUNS_BEFORE_WORKERS = 64;
+
+const mebibytes = () => process.memoryUsage.rss() / 2 ** 20;
 
 /** Runs tried to make a counterexample smaller. */
 const MAX_SHRINKING_RUNS = 400;
@@ -76,32 +103,69 @@ export async function exploreScenario(
   scenario: Scenario,
   options: ExploreScenarioOptions,
 ): Promise<ScenarioExploration> {
-  const { queue, strategy, seed, maxRuns, maxSeconds = Number.POSITIVE_INFINITY, faults, signal, progress } = options;
+  const { queue, strategy, seed, orderings = 3, reduce = true, progress, createQueue } = options;
+  const { faults = noFaults } = options;
+  const workers = createQueue === undefined ? (options.workers ?? 1) : 1;
+  const { maxRuns, maxSeconds = Number.POSITIVE_INFINITY, maxMiB = Number.POSITIVE_INFINITY, signal } = options;
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const found = new Map<RunProperty, readonly number[]>();
-  const source = strategy === 'deviations' ? new Deviations(options.maxDeviations) : new ByLot(options);
+  const source =
+    strategy === 'deviations'
+      ? new Deviations(options.maxDeviations)
+      : new ByLot(seed, strategy === 'random' ? undefined : orderings, faults.most);
+  const settings: RunSettings = { scenario, queue, seed, faults, reduce };
+  const here = new RunMaker(settings, createQueue);
+  let pool: RunWorkers | undefined;
+  const underWay: { readonly task: RunTask; readonly run: Promise<JudgedRun> }[] = [];
+  let given = 0;
   let runs = 0;
   let reported = 0;
-  for (;;) {
-    if (runs >= maxRuns || seconds() >= maxSeconds || signal?.aborted) break;
-    const recorder = source.next();
-    if (recorder === undefined) break;
-    const { decisions, broken } = await judgeRun(scenario, queue, seed, recorder, faults);
-    runs++;
-    source.learn(decisions);
-    for (const name of broken.keys())
-      if (!found.has(name))
-        found.set(
-          name,
-          decisions.map(({ index }) => index),
-        );
-    // Where nobody comes through, what follows from it is found by the same runs.
-    if (found.has('finished')) break;
-    if (progress !== undefined && seconds() - reported > 0.25) {
-      reported = seconds();
-      progress({ runs, maxRuns, seconds: reported, waiting: source.waiting, broken: [...found.keys()] });
+  let bound: Bound | null = null;
+  try {
+    for (;;) {
+      if (source.exhausted) break;
+      if (runs >= maxRuns) bound = 'runs';
+      else if (seconds() >= maxSeconds) bound = 'time';
+      else if (signal?.aborted) bound = 'interrupted';
+      else if (runs % RUNS_A_LOOK === 0 && mebibytes() > maxMiB) bound = 'memory';
+      if (bound !== null) break;
+      if (workers > 1 && runs >= RUNS_BEFORE_WORKERS) pool ??= new RunWorkers(settings, workers, source.explored);
+      while (underWay.length < (pool?.width ?? 1) && given < maxRuns) {
+        const task = source.next();
+        if (task === undefined) break;
+        given++;
+        const run = pool?.make(task) ?? here.make(task, source.explored);
+        // Whoever does not wait for it any more does not care that it failed.
+        run.catch(() => undefined);
+        underWay.push({ task, run });
+      }
+      // In the order in which they were given out, so that what is learnt does not depend on who is quicker.
+      const next = underWay.shift();
+      if (next === undefined) break;
+      const judged = await next.run;
+      runs++;
+      const learnt = source.learn(next.task, judged);
+      pool?.learn(learnt);
+      for (const name of judged.broken.keys())
+        if (!found.has(name))
+          found.set(
+            name,
+            judged.decisions.map(({ index }) => index),
+          );
+      // Where nobody comes through, what follows from it is found by the same runs.
+      if (options.goOn !== true && found.has('finished')) break;
+      if (found.size === RUN_PROPERTY_NAMES.length) break;
+      if (progress !== undefined && seconds() - reported > 0.25) {
+        reported = seconds();
+        const { waiting, explored } = source;
+        const broken = [...found.keys()];
+        const states = explored.size;
+        progress({ runs, maxRuns, seconds: reported, waiting, states, mebibytes: mebibytes(), broken });
+      }
     }
+  } finally {
+    await pool?.[Symbol.asyncDispose]();
   }
 
   const complete = source.exhausted;
@@ -116,101 +180,33 @@ export async function exploreScenario(
   return {
     queue,
     strategy,
+    reduction: strategy === 'deviations' ? (here.reduction ?? 'nothing') : 'nothing',
     seed,
     runs,
+    states: source.explored.size,
     seconds: seconds(),
+    bound,
     complete,
     properties: properties as Record<RunProperty, RunPropertyResult>,
   };
 }
 
-/** Where the runs come from. */
-interface RunSource {
-  /** Nothing when every run has been made. */
-  next(): DecisionRecorder | undefined;
-  /** What the last run decided. */
-  learn(decisions: readonly Decision[]): void;
-  readonly waiting: number;
-  readonly exhausted: boolean;
-}
-
-/** All runs by the number of their deviations, the fewest first. */
-class Deviations implements RunSource {
-  private readonly prefixes: (readonly number[])[] = [[]];
-  private at = 0;
-
-  constructor(private readonly most = Number.POSITIVE_INFINITY) {}
-
-  get waiting(): number {
-    return this.prefixes.length - this.at;
-  }
-
-  get exhausted(): boolean {
-    return this.waiting === 0 && this.most === Number.POSITIVE_INFINITY;
-  }
-
-  next(): DecisionRecorder | undefined {
-    const prefix = this.prefixes[this.at];
-    if (prefix === undefined) return undefined;
-    this.at++;
-    return followed(prefix);
-  }
-
-  learn(decisions: readonly Decision[]): void {
-    const prefix = this.prefixes[this.at - 1] ?? [];
-    if (prefix.filter((index) => index !== 0).length >= this.most) return;
-    // A run is known by its last deviation: one more may follow only behind it.
-    const made = decisions.map(({ index }) => index);
-    for (let position = prefix.length; position < decisions.length; position++) {
-      for (let index = 1; index < (decisions[position]?.of ?? 0); index++) {
-        this.prefixes.push([...made.slice(0, position), index]);
-      }
-    }
-  }
-}
-
-/** One run after the other by lot. */
-class ByLot implements RunSource {
-  readonly waiting = 0;
-  readonly exhausted = false;
-  private runs = 0;
-  private lengths: RunLengths = { decisions: 16, events: 16 };
-
-  constructor(private readonly options: ExploreScenarioOptions) {}
-
-  next(): DecisionRecorder {
-    const { strategy, seed, orderings = 3, faults: { most } = noFaults } = this.options;
-    const lot = (Math.imul(seed, 0x9e37_79b1) + this.runs++) >>> 0;
-    return strategy === 'random'
-      ? randomWalk(lot, this.lengths, most)
-      : priorityWalk(lot, orderings, this.lengths, most);
-  }
-
-  learn(decisions: readonly Decision[]): void {
-    const events = decisions.filter(({ kind }) => kind === 'event').length;
-    this.lengths = {
-      decisions: Math.max(this.lengths.decisions, decisions.length),
-      events: Math.max(this.lengths.events, events),
-    };
-  }
-}
-
 /** The same breach with as few deviations as can be found by taking them back one at a time. */
 async function shrunk(
   scenario: Scenario,
-  { queue, seed, faults }: ExploreScenarioOptions,
+  { queue, seed, faults, createQueue }: ExploreScenarioOptions,
   name: RunProperty,
   decisions: readonly number[],
 ): Promise<RunPropertyResult> {
   let best = [...decisions];
-  let judged = await judgeRun(scenario, queue, seed, followed(best), faults);
+  let judged = await judgeRun(scenario, queue, seed, followed(best), faults, { createQueue });
   let runs = 0;
   for (let again = true; again; ) {
     again = false;
     for (let at = best.length - 1; at >= 0 && runs < MAX_SHRINKING_RUNS; at--) {
       if (best[at] === 0) continue;
       const tried = best.with(at, 0);
-      const outcome = await judgeRun(scenario, queue, seed, followed(tried), faults);
+      const outcome = await judgeRun(scenario, queue, seed, followed(tried), faults, { createQueue });
       runs++;
       if (!outcome.broken.has(name)) continue;
       best = outcome.decisions.map(({ index }) => index);

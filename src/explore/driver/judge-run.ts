@@ -1,20 +1,31 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { ScenarioRun } from '../../scenario/scenario-run.js';
 import type { Decision, DecisionRecorder } from './decisions.js';
 import { FaultChoices, type FaultSettings } from './fault-choices.js';
 import { RunChecks, type RunProperty } from './run-checks.js';
+import { AlreadyExplored, type StateWatch } from './state-watch.js';
 import { hurtWithoutCause } from './unhurt.js';
 
 /** What came of one run. */
 export interface JudgedRun {
   readonly decisions: readonly Decision[];
+  /** By decision: the state in which it was made, where a watch looked. */
+  readonly states: readonly (string | undefined)[];
   readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
 }
 
 /** Without a fault nothing is chosen but the order. */
 export const noFaults: FaultSettings = { kinds: [], most: 0 };
+
+export interface JudgeOptions {
+  /** Ends the run where another was before. */
+  readonly watch?: StateWatch | undefined;
+  /** Makes the call queue, when it is not to be the discipline's own. */
+  readonly createQueue?: CreateCallQueue | undefined;
+}
 
 /**
  * Makes one run of the scenario and looks at everything that is promised.
@@ -29,31 +40,58 @@ export async function judgeRun(
   seed: number,
   recorder: DecisionRecorder,
   faults: FaultSettings = noFaults,
+  { watch, createQueue }: JudgeOptions = {},
 ): Promise<JudgedRun> {
   let choices: FaultChoices | undefined;
-  const run = new ScenarioRun(scenario, queue, seed, recorder.pick, recorder.choose, (choose) => {
-    choices = new FaultChoices(faults, choose);
+  const { pick, choose } = watch ?? recorder;
+  const run = new ScenarioRun(scenario, queue, seed, pick, choose, (offer) => {
+    choices = new FaultChoices(faults, offer);
     return choices;
   });
+  run.createQueue = createQueue;
+  watch?.open(run, createQueue);
   const checks = new RunChecks(() => run.queueState);
   run.trace.listen(checks.listen);
+  try {
+    await judge(run, scenario, checks, () => choices?.end(), watch);
+  } catch (error) {
+    // What could come of it is the matter of another run.
+    if (!(error instanceof AlreadyExplored)) throw error;
+  }
+  return { decisions: recorder.made, states: watch?.states ?? [], broken: checks.broken };
+}
+
+/** @throws AlreadyExplored */
+async function judge(
+  run: ScenarioRun,
+  scenario: Scenario,
+  checks: RunChecks,
+  endFaults: () => void,
+  watch: StateWatch | undefined,
+): Promise<void> {
   const opened = (await carriedThrough(run, run.open())) === 'stopped';
-  if (opened) run.begin();
+  if (opened) {
+    watch?.begin(run);
+    run.begin();
+  }
   const { incidents } = run;
   // Where every client lost its session before it could begin, nothing is left to do.
   const begun = opened && !(incidents.any && run.clients.idle);
   const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
-  choices?.end();
+  endFaults();
 
   const { outcome, explanation } = run.result(opened, end);
   const through = incidents.any ? end === 'stopped' : outcome === 'finished';
   const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
   checks.break('unhurt', ...hurtWithoutCause(run, scenario));
-  if (through) await judgeEnd(run, checks);
-  // Whoever is stuck keeps what it has.
-  else if (!full) checks.break('finished', outcome, ...explanation);
+  if (through) {
+    watch?.beginClosing();
+    await judgeEnd(run, checks);
+  } else if (!full) {
+    // Whoever is stuck keeps what it has.
+    checks.break('finished', outcome, ...explanation);
+  }
   checks.break('callsAnsweredOnce', ...incidents.wrongAnswers);
-  return { decisions: recorder.made, broken: checks.broken };
 }
 
 /** Until the work is done, or nothing can move although whoever waits in vain was killed. */

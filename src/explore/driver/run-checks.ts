@@ -34,6 +34,8 @@ export class RunChecks {
         break;
       case 'world-exit':
         if (event.thread !== undefined) this.suspend(event.call, event.thread);
+        // Back for good, and its thread may be another's before it has left the queue.
+        else this.letGo(event.call);
         break;
       case 'call-end':
         if (!this.open.delete(event.call)) {
@@ -43,7 +45,7 @@ export class RunChecks {
           );
         }
         this.ended.add(event.call);
-        for (const [thread, call] of this.threads) if (call === event.call) this.threads.delete(thread);
+        this.letGo(event.call);
         this.checkQueue();
         break;
       default:
@@ -80,6 +82,10 @@ export class RunChecks {
       this.break('rpcsToTheirThread', `call ${call} was suspended in thread ${thread}, which call ${other} has`);
     }
     this.threads.set(thread, call);
+  }
+
+  private letGo(call: number): void {
+    for (const [thread, other] of this.threads) if (other === call) this.threads.delete(thread);
   }
 
   private checkQueue(): void {

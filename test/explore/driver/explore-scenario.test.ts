@@ -136,7 +136,6 @@ describe('schedules that the exploration of the queue alone knows', () => {
   it.each([
     { scenario: 'system-needs-system.yaml', knows: '10 steps', strategy: 'deviations', what: 'beside a free thread' },
     { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'deviations', what: 'sleeps for ever' },
-    { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'random', what: 'sleeps for ever' },
   ] as const)(
     '$scenario reaches with the whole driver what takes $knows there, by $strategy',
     async ({ scenario, strategy, what: seen }) => {
@@ -180,6 +179,16 @@ describe('the checks of a run', () => {
       checks.listen({ ...suspended, call, thread: 0 });
     }
     expect(checks.broken.get('rpcsToTheirThread')).toEqual(['call 2 was suspended in thread 0, which call 1 has']);
+  });
+
+  it('do not take a thread for taken whose call is back, though it has not left the queue', () => {
+    const checks = new RunChecks(() => undefined);
+    for (const call of [1, 2]) {
+      checks.listen({ ...begin, call });
+      checks.listen({ ...suspended, call, thread: 0 });
+      checks.listen({ ...suspended, call, a0: 0 });
+    }
+    expect(checks.broken.size).toBe(0);
   });
 
   it('notice a count below zero, and one that is not given back', () => {

@@ -1,0 +1,12 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { RunMaker, type RunSettings, type WorkerTask } from './runner.js';
+
+/** Makes the runs that it is sent, one after the other, and sends back what came of each. */
+const explored = new Set<string>();
+const maker = new RunMaker(workerData as RunSettings);
+let last: Promise<void> = Promise.resolve();
+
+parentPort?.on('message', ({ task, learnt }: WorkerTask) => {
+  for (const state of learnt) explored.add(state);
+  last = last.then(async () => parentPort?.postMessage(await maker.make(task, explored)));
+});

@@ -1,0 +1,123 @@
+import { Worker } from 'node:worker_threads';
+import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
+import type { Scenario } from '../../scenario/scenario.js';
+import type { FaultSettings } from './fault-choices.js';
+import { type JudgedRun, judgeRun } from './judge-run.js';
+import { type RunTask, recorderFor } from './run-source.js';
+import { type Reduction, reductionFor } from './run-state.js';
+import { StateWatch } from './state-watch.js';
+
+/** What is the same in all runs of an exploration. */
+export interface RunSettings {
+  readonly scenario: Scenario;
+  readonly queue: DisciplineName;
+  readonly seed: number;
+  readonly faults: FaultSettings;
+  /** States are compared. */
+  readonly reduce: boolean;
+}
+
+/** Makes runs. */
+export class RunMaker {
+  /** What states that are compared leave out; undefined when none are. */
+  readonly reduction: Reduction | undefined;
+
+  constructor(
+    private readonly settings: RunSettings,
+    private readonly createQueue?: CreateCallQueue,
+  ) {
+    const reduction = reductionFor(settings.scenario);
+    this.reduction = settings.reduce && reduction !== 'nothing' ? reduction : undefined;
+  }
+
+  /** @param explored states, as digests, at which a run may end. */
+  make(task: RunTask, explored: ReadonlySet<string>): Promise<JudgedRun> {
+    const { reduction, createQueue } = this;
+    const { scenario, queue, seed, faults } = this.settings;
+    const recorder = recorderFor(task);
+    const watch =
+      reduction === undefined || task.by !== 'list'
+        ? undefined
+        : new StateWatch(recorder, reduction, task.decisions.length, explored);
+    return judgeRun(scenario, queue, seed, recorder, faults, { watch, createQueue });
+  }
+}
+
+/** What a worker thread is told. */
+export interface WorkerTask {
+  readonly task: RunTask;
+  /** States that need not be explored again, besides those that it was told of before. */
+  readonly learnt: readonly string[];
+}
+
+/** Runs given to a worker thread before the first of them is back. */
+const QUEUED_A_WORKER = 4;
+
+/** Worker threads that make runs. */
+export class RunWorkers implements AsyncDisposable {
+  private readonly workers: readonly PooledWorker[];
+
+  /** @param explored states that need not be explored again. */
+  constructor(settings: RunSettings, count: number, explored: ReadonlySet<string>) {
+    this.workers = Array.from({ length: count }, () => new PooledWorker(settings));
+    this.learn([...explored]);
+  }
+
+  /** Runs that may be under way at once, so that nobody is idle. */
+  get width(): number {
+    return this.workers.length * QUEUED_A_WORKER;
+  }
+
+  /** These states need not be explored again. */
+  learn(states: readonly string[]): void {
+    for (const worker of this.workers) worker.learn(states);
+  }
+
+  make(task: RunTask): Promise<JudgedRun> {
+    const idlest = this.workers.reduce((one, other) => (other.queued < one.queued ? other : one));
+    return idlest.make(task);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.end()));
+  }
+}
+
+class PooledWorker {
+  private readonly worker: Worker;
+  /** In the order in which the tasks were sent, which is that of the answers. */
+  private readonly pending: {
+    readonly resolve: (run: JudgedRun) => void;
+    readonly reject: (error: unknown) => void;
+  }[] = [];
+
+  /** What it will be told with its next run. */
+  private learnt: string[] = [];
+
+  constructor(settings: RunSettings) {
+    this.worker = new Worker(new URL('./run-worker.js', import.meta.url), { workerData: settings });
+    this.worker.on('message', (run: JudgedRun) => this.pending.shift()?.resolve(run));
+    this.worker.on('error', (error) => {
+      for (const { reject } of this.pending.splice(0)) reject(error);
+    });
+  }
+
+  get queued(): number {
+    return this.pending.length;
+  }
+
+  learn(states: readonly string[]): void {
+    this.learnt.push(...states);
+  }
+
+  make(task: RunTask): Promise<JudgedRun> {
+    this.worker.postMessage({ task, learnt: this.learnt } satisfies WorkerTask);
+    this.learnt = [];
+    return new Promise((resolve, reject) => this.pending.push({ resolve, reject }));
+  }
+
+  async end(): Promise<void> {
+    await this.worker.terminate();
+  }
+}
