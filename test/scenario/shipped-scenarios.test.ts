@@ -148,6 +148,17 @@ describe('the scenarios of faults', () => {
 });
 
 describe('latency', () => {
+  it.each([1, 2, 3])(
+    'of a sample stays within two periods under hand-off, and not under Linux, seed %d',
+    async (seed) => {
+      const queues = ['linux-6.7', 'linux-6.8', 'hand-off'] as const;
+      const { runs } = await runScenario(shipped('async-notifications.yaml'), { queues, seed });
+      const [before, since, handOff] = runs.map(({ clients }) => clients[0]?.max ?? 0);
+      expect(Math.min(before ?? 0, since ?? 0)).toBeGreaterThan(50);
+      expect(handOff).toBeLessThan(20);
+    },
+  );
+
   it('of the slowest call stays near the median under hand-off, and far from it under Linux', async () => {
     const { runs } = await runScenario(shipped('exhaustion-64-clients.yaml'), { queues: ['linux-6.8', 'hand-off'] });
     const [linux, handOff] = runs.map(({ clients }) => clients[0]);
