@@ -96,9 +96,10 @@ describe('who waits for whom', () => {
   });
 
   it('counts nobody as inside whom secure world is about to refuse', () => {
-    const refused: TraceEvent = { type: 'world-exit', call: 2, a0: 1 };
-    const timeline = timelineOf(1, [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), enters(2), refused]);
-    expect([...waitGraph(timeline, 4).waits.keys()]).toEqual([0]);
-    expect(timeline.stateAfter(4)).toHaveLength(2);
+    const wait: TraceEvent = { type: 'rpc-wait', call: 1, needs: 2, through: 'b' };
+    const cycle: TraceEvent[] = [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), sleeps(2), wait];
+    const timeline = timelineOf(1, [...cycle, begins(3, 'c'), enters(3), { type: 'world-exit', call: 3, a0: 1 }]);
+    expect(timeline.stateAfter(7)).toHaveLength(3);
+    expect(waitGraph(timeline, 7).cycle).toEqual([1, 0]);
   });
 });
