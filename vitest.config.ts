@@ -6,5 +6,6 @@ export default defineConfig({
     reporters: ['default'],
     // Tests never wait for wall-clock time; the limit only ends a test that hangs.
     testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

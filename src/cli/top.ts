@@ -13,6 +13,8 @@ interface TopOptions {
 
 /** Bytes read at once. */
 const pieceSize = 1 << 20;
+/** A program of which nothing comes for so long is said to be quiet. */
+const quietNotedMs = 3000;
 /** Rows of open calls shown when the terminal does not say how high it is. */
 const defaultRows = 24;
 
@@ -56,7 +58,8 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
   try {
     follower = new Follower(path, state);
     follower.read();
-    let before = { ended: state.ended, time: state.time };
+    // One screen shows the rate of the whole run, the others that since the last.
+    let before = once ? { ended: 0, time: state.begin } : { ended: state.ended, time: state.time };
     for (let screen = 0; ; screen++) {
       if (screen > 0 || !once) {
         await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -68,7 +71,9 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
       else {
         const { stdout } = process;
         if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
-        console.log(screenText(state, rate, path, (stdout.rows ?? defaultRows) - 8));
+        const { rows = defaultRows, columns = Number.POSITIVE_INFINITY } = stdout;
+        const lines = screenLines(state, rate, path, rows - 8, once ? 0 : follower.quietMs);
+        console.log(lines.map((line) => line.slice(0, columns)).join('\n'));
       }
       if (once) return;
     }
@@ -87,6 +92,7 @@ class Follower {
   private readonly reader: TraceReader;
   private readonly piece = new Uint8Array(pieceSize);
   private at = 0;
+  private lastNews = performance.now();
 
   constructor(path: string, state: LiveState) {
     statSync(path);
@@ -99,8 +105,14 @@ class Follower {
       const size = readSync(this.fd, this.piece, 0, pieceSize, this.at);
       if (size === 0) return;
       this.at += size;
+      this.lastNews = performance.now();
       this.reader.push(this.piece.subarray(0, size));
     }
+  }
+
+  /** For how long nothing has been added. */
+  get quietMs(): number {
+    return performance.now() - this.lastNews;
   }
 
   close(): void {
@@ -122,20 +134,23 @@ function screenJson(state: LiveState, rate: number) {
   };
 }
 
-function screenText(state: LiveState, rate: number, path: string, rows: number): string {
+function screenLines(state: LiveState, rate: number, path: string, rows: number, quietMs: number): string[] {
   const { subject } = state;
   const calls = [...state.calls.values()];
   const inside = calls.filter((call) => call.inside).length;
   const asleep = calls.filter((call) => call.asleep).length;
   const threads = subject.threads ?? 0;
   const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
-  const lines = [
+  return [
     `${path}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
-    `${Math.round(rate)} calls/s    ended ${state.ended}    RPCs ${state.rpcs}    time ${ms(state.time)}`,
+    `${Math.round(rate)} calls/s    ended ${state.ended}    RPCs ${state.rpcs}    in ${ms(state.time - state.begin || 0)}`,
     `threads ${bar}    asleep in the queue ${asleep}    ETHREAD_LIMIT ${state.threadLimits}`,
+    ...(quietMs < quietNotedMs
+      ? []
+      : [`nothing new for ${Math.round(quietMs / 1000)} s: the program has ended, or nothing in it moves`]),
     ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
     '',
-    `${'CALL'.padStart(8)} ${'SINCE'.padStart(11)}  ${'DOING'.padEnd(24)} THREAD  CLIENT`,
+    `${'CALL'.padStart(8)} ${'FOR'.padStart(11)}  ${'DOING'.padEnd(24)} THREAD  CLIENT`,
     ...calls
       .slice(0, Math.max(3, rows))
       .map(
@@ -144,5 +159,4 @@ function screenText(state: LiveState, rate: number, path: string, rows: number):
       ),
     ...(calls.length > rows ? [`and ${calls.length - rows} more`] : []),
   ];
-  return lines.join('\n');
 }

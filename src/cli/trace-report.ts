@@ -1,4 +1,4 @@
-import type { HangReport, LongCall } from '../trace/hang-report.js';
+import type { HangReport, LongCall, Starved } from '../trace/hang-report.js';
 import type { Spread, TraceStats } from '../trace/stats.js';
 
 /** The figures of a trace, for people. */
@@ -27,19 +27,10 @@ export function statsText(stats: TraceStats): string {
 export function hangText(report: HangReport): string {
   const lines = [
     `${report.threads} threads of secure world seen, ETHREAD_LIMIT ${report.ethreadLimit} times`,
-    ...section('Held a thread longest', report.holders.map(holderLine)),
-    ...section(
-      'Starved',
-      report.starved.map(
-        ({ client, calls, ethreadLimit, asleepMs, longestMs, asleepAtEnd }) =>
-          `${client}: asleep ${ms(asleepMs)} in ${calls} calls, longest ${ms(longestMs)}, ETHREAD_LIMIT ${ethreadLimit}` +
-          (asleepAtEnd ? '; STILL ASLEEP at the end' : ''),
-      ),
-    ),
-    ...section(
-      'Unfinished at the end',
-      report.unfinished.map((call) => `${holderLine(call)}; now ${call.sitsIn}`),
-    ),
+    ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
+    ...section('Held a thread longest', callTable(report.holders)),
+    ...section('Starved', starvedTable(report.starved)),
+    ...section('Unfinished at the end', callTable(report.unfinished, true)),
   ];
   return lines.join('\n');
 }
@@ -48,9 +39,35 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `${title}:`, ...lines.map((line) => `  ${line}`)];
 }
 
-function holderLine({ call, client, thread, beginMs, heldMs, rpcMs }: LongCall): string {
-  const where = thread < 0 ? 'no thread' : `thread ${thread} for ${ms(heldMs)}, of that in RPCs ${ms(rpcMs)}`;
-  return `call ${call} of ${client}, from ${ms(beginMs)}: ${where}`;
+function callTable(calls: readonly LongCall[], open = false): string[] {
+  const rows = calls.map(({ call, client, thread, beginMs, heldMs, rpcMs, sitsIn }) => [
+    String(call),
+    ms(beginMs),
+    ...(thread < 0 ? ['-', '-', '-'] : [String(thread), ms(heldMs), ms(rpcMs)]),
+    open ? `${client}: ${sitsIn}` : client,
+  ]);
+  return alignedTable(['call', 'from', 'thread', 'held', 'in RPCs', open ? 'client: now' : 'client'], rows);
+}
+
+function starvedTable(starved: readonly Starved[]): string[] {
+  const rows = starved.map(({ client, calls, ethreadLimit, asleepMs, longestMs, asleepAtEnd }) => [
+    ms(asleepMs),
+    ms(longestMs),
+    String(calls),
+    String(ethreadLimit),
+    asleepAtEnd ? `${client}: STILL ASLEEP at the end` : client,
+  ]);
+  return alignedTable(['asleep', 'longest', 'calls', 'ETHREAD_LIMIT', 'client'], rows);
+}
+
+/** Columns of numbers, and last one of words. */
+function alignedTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  if (rows.length === 0) return [];
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    row.map((cell, column) => (column === head.length - 1 ? cell : cell.padStart(widths[column] ?? 0))).join('  '),
+  );
 }
 
 function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>): string[] {

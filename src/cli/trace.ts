@@ -25,7 +25,9 @@ export function addTraceCommand(program: Command): void {
   trace
     .command('stats')
     .summary('the figures of a trace')
-    .description('Prints what a trace holds: calls, latencies, waits, RPCs, threads, who was overtaken.')
+    .description(
+      'Prints what a trace holds: calls, latencies, waits, RPCs, threads, who was overtaken, and the deadlock it ends in.',
+    )
     .argument('<file>', 'trace (.nwt)')
     .option('--json', 'print one JSON object; times in milliseconds')
     .addHelpText('after', `${exitCodes}\n\nExample:\n  $ normalworld trace stats out.nwt --json | jq .ethreadLimit`)
@@ -34,7 +36,12 @@ export function addTraceCommand(program: Command): void {
       if (table === undefined) return;
       const timeline = new Timeline(table);
       const stats = traceStats(timeline);
-      console.log(json ? JSON.stringify(stats, null, 2) : `${statsText(stats)}\n\n${hangText(hangReport(timeline))}`);
+      const report = hangReport(timeline);
+      console.log(
+        json
+          ? JSON.stringify({ ...stats, deadlock: report.deadlock }, null, 2)
+          : `${statsText(stats)}\n\n${hangText(report)}`,
+      );
     });
   trace
     .command('export')

@@ -41,7 +41,7 @@ export function checkPieces(file: ScenarioFile): Problem[] {
     if (use === 'storage' && file.services?.fs !== undefined)
       report("storage needs the supplicant's own files, but services.fs answers in their place", ...at, 'use');
   }
-  checkAgents(file, report);
+  checkClients(file, report);
   checkEmmc(file, report);
   return problems;
 }
@@ -66,13 +66,16 @@ function checkScmi({ clocks = [], regulators = [] }: ApplicationFile, report: Re
   });
 }
 
-function checkAgents({ clients, applications, faults }: ScenarioFile, report: Report): void {
-  for (const [name, { application, kernel, transport }] of Object.entries(clients)) {
-    const isAgent = applications[application ?? '']?.use === 'scmi';
+function checkClients({ clients, applications, faults }: ScenarioFile, report: Report): void {
+  for (const [name, { application, kernel, transport, sharedMemory }] of Object.entries(clients)) {
+    const use = applications[application ?? '']?.use;
+    const isAgent = use === 'scmi';
     if (isAgent && kernel !== true)
       report('an SCMI agent is inside the kernel: add kernel: true', 'clients', name, 'application');
     if (!isAgent && transport !== undefined)
       report('only a client of an SCMI service has a transport', 'clients', name, 'transport');
+    if (use !== undefined && sharedMemory !== undefined)
+      report(`calls of ${use} take no shared memory of the client's`, 'clients', name, 'sharedMemory');
   }
   faults?.panics?.forEach(({ application }, index) => {
     if (applications[application]?.use === 'scmi')

@@ -1,7 +1,7 @@
-import { isRpcReturn, OpteeSmcRpc, rpcFunction } from '../protocol/optee-smc.js';
-import { rpcCommandNotRecorded } from './event.js';
-import { rpcName } from './stats.js';
+import { rpcName } from './rpc-name.js';
 import { CallState, type Timeline } from './timeline.js';
+import { waitGraph } from './wait-graph.js';
+import { deadlockWords } from './wait-words.js';
 
 /** A call that held a thread of secure world long, or waited for one long. */
 export interface LongCall {
@@ -37,6 +37,8 @@ export interface HangReport {
   readonly starved: readonly Starved[];
   /** Calls that have not ended, oldest first. */
   readonly unfinished: readonly LongCall[];
+  /** What the calls of a deadlock wait for when the trace ends, a sentence each; empty when none is to be seen. */
+  readonly deadlock: readonly string[];
 }
 
 /** Who held secure world's threads, in what, and who went without: the questions that a hang asks. */
@@ -87,6 +89,7 @@ export function hangReport(timeline: Timeline, most = 10): HangReport {
       .sort((a, b) => b.asleepMs - a.asleepMs)
       .slice(0, most),
     unfinished: unfinished.slice(0, most),
+    deadlock: deadlockWords(timeline, waitGraph(timeline, timeline.table.length - 1)),
   };
 }
 
@@ -94,14 +97,12 @@ function longCall(timeline: Timeline, call: number): LongCall {
   let rpcMs = 0;
   let sitsIn = '';
   const unfinished = timeline.isUnfinished(call);
-  for (const { state, start, end, command, startRecord } of timeline.segmentsOf(call)) {
+  for (const { state, start, end, command, rpcFunction } of timeline.segmentsOf(call)) {
     if (state === CallState.rpc) rpcMs += end - start;
     if (!unfinished) continue;
     if (state === CallState.queue) sitsIn = 'asleep in the queue';
     else if (state === CallState.secure) sitsIn = 'in secure world';
-    else if (state === CallState.rpc)
-      sitsIn =
-        command === rpcCommandNotRecorded ? rpcFunctionName(timeline.table.a(startRecord)) : `RPC ${rpcName(command)}`;
+    else if (state === CallState.rpc) sitsIn = `RPC ${rpcName(command, rpcFunction)}`;
     else sitsIn = 'on its way';
   }
   const entered = timeline.callEntered.at(call);
@@ -115,12 +116,4 @@ function longCall(timeline: Timeline, call: number): LongCall {
     unfinished,
     sitsIn,
   };
-}
-
-/** The RPC that an exit asked for: all that is known when its command was not recorded. */
-function rpcFunctionName(a0: number): string {
-  if (!isRpcReturn(a0)) return 'RPC';
-  const names = Object.entries(OpteeSmcRpc);
-  const name = names.find(([, value]) => value === rpcFunction(a0))?.[0] ?? `0x${a0.toString(16)}`;
-  return `RPC ${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }

@@ -13,6 +13,7 @@ export { exportPerfetto } from './export/perfetto.js';
 export { type HangReport, hangReport, type LongCall, type Starved } from './hang-report.js';
 export { importLinuxTrace, type LinuxImport } from './import-linux.js';
 export { MemoryRecorder, type MemoryRecorderOptions } from './memory-recorder.js';
+export { rpcName } from './rpc-name.js';
 export { type Spread, type TraceStats, traceStats } from './stats.js';
 export { CallState, type Notification, type RpcWait, type Segment, Timeline, type WakeUp } from './timeline.js';
 export { Trace, type TraceRecorder } from './trace.js';

@@ -1,7 +1,7 @@
-import { OpteeSmcReturn } from '../protocol/optee-smc.js';
+import { OpteeSmcReturn, rpcFunction } from '../protocol/optee-smc.js';
 import { rpcCommandNotRecorded, type TraceSubject } from './event.js';
 import { EventKind, flagBit, kindMask } from './event-codec.js';
-import { rpcName } from './stats.js';
+import { rpcName } from './rpc-name.js';
 import type { TraceRecorder } from './trace.js';
 
 export interface LiveCall {
@@ -25,7 +25,8 @@ export class LiveState implements TraceRecorder {
   rpcs = 0;
   sleeps = 0;
   threadLimits = 0;
-  /** Milliseconds of the last event. */
+  /** Milliseconds of the first and the last event. */
+  begin = Number.NaN;
   time = 0;
   lastNote = '';
 
@@ -34,6 +35,7 @@ export class LiveState implements TraceRecorder {
   }
 
   record(kind: number, time: number, call: number, a: number, b: number, c: number, text: string): void {
+    if (Number.isNaN(this.begin)) this.begin = time;
     this.time = time;
     const type = kind & kindMask;
     if (type === EventKind.callBegin) {
@@ -75,14 +77,14 @@ export class LiveState implements TraceRecorder {
         if ((kind & flagBit) !== 0) {
           live.thread = b;
           this.rpcs++;
-          is('RPC', false, true);
+          is(`RPC ${rpcName(rpcCommandNotRecorded, rpcFunction(a))}`, false, true);
         } else {
           if (a === OpteeSmcReturn.ethreadLimit) this.threadLimits++;
           is('on its way', false, false);
         }
         break;
       case EventKind.rpcBegin:
-        live.doing = a === rpcCommandNotRecorded ? 'RPC' : `RPC ${rpcName(a)}`;
+        if (a !== rpcCommandNotRecorded) live.doing = `RPC ${rpcName(a, 0)}`;
         break;
       case EventKind.callEnd:
         this.calls.delete(call);

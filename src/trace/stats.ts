@@ -1,6 +1,6 @@
-import { rpcCommandName } from '../protocol/optee-rpc-command.js';
-import { callPurposes, rpcCommandNotRecorded, type TraceSubject } from './event.js';
+import { callPurposes, type TraceSubject } from './event.js';
 import { EventKind, kindMask, kindNames } from './event-codec.js';
+import { rpcName } from './rpc-name.js';
 import { CallState, type Timeline } from './timeline.js';
 
 /** How a quantity is spread, in milliseconds. */
@@ -63,7 +63,7 @@ export function traceStats(timeline: Timeline): TraceStats {
     if (state !== CallState.queue && state !== CallState.rpc) continue;
     const span = timeline.segmentEnd.at(index) - timeline.segmentStart.at(index);
     if (state === CallState.queue) add(sleeps, timeline.clientOf(timeline.segmentCall.at(index)), span);
-    else add(rpcs, rpcName(timeline.segmentCommand.at(index)), span);
+    else add(rpcs, rpcName(timeline.segmentCommand.at(index), timeline.segmentRpcFunction(index)), span);
   }
   const durationMs = timeline.end - timeline.begin;
   return {
@@ -83,11 +83,6 @@ export function traceStats(timeline: Timeline): TraceStats {
     asleepByClient: spreads(sleeps),
     rpcByCommand: spreads(rpcs),
   };
-}
-
-/** The name of an RPC segment's command, for people. */
-export function rpcName(command: number): string {
-  return command === rpcCommandNotRecorded ? 'RPC (which was not recorded)' : rpcCommandName(command);
 }
 
 /** How often a later call of the same class entered while an earlier one slept. */

@@ -1,5 +1,5 @@
 import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
-import { OpteeSmcReturn } from '../protocol/optee-smc.js';
+import { OpteeSmcReturn, rpcFunction } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { float64Column, int32Column, uint8Column, uint32Column } from './column.js';
 import { type CallPurpose, callPurposes, rpcCommandNotRecorded } from './event.js';
@@ -34,6 +34,8 @@ export interface Segment {
   readonly endRecord: number;
   /** The RPC command; `rpcCommandNotRecorded` when it is not known, or not a command. */
   readonly command: number;
+  /** The function of the RPC, `OpteeSmcRpc`; 0 in another state. */
+  readonly rpcFunction: number;
 }
 
 /** A wake-up that the queue gave. */
@@ -178,7 +180,14 @@ export class Timeline {
       startRecord: this.segmentStartRecord.at(index),
       endRecord: this.segmentEndRecord.at(index),
       command: this.segmentCommand.at(index),
+      rpcFunction: this.segmentRpcFunction(index),
     };
+  }
+
+  /** The function of the RPC that a segment is: an RPC begins with the exit that asks for it. */
+  segmentRpcFunction(index: number): number {
+    if (this.segmentState.at(index) !== CallState.rpc) return 0;
+    return rpcFunction(this.table.a(this.segmentStartRecord.at(index)));
   }
 
   *segmentsOf(call: number): Generator<Segment> {

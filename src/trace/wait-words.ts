@@ -1,5 +1,4 @@
-import { rpcCommandName } from '../protocol/optee-rpc-command.js';
-import { rpcCommandNotRecorded } from './event.js';
+import { rpcName } from './rpc-name.js';
 import { CallState, type Timeline } from './timeline.js';
 import type { Wait, WaitGraph } from './wait-graph.js';
 
@@ -16,7 +15,7 @@ export function waitWords(timeline: Timeline, wait: Wait): string {
     .filter((thread) => thread >= 0)
     .sort((a, b) => a - b);
   const held = threads.length === 1 ? `thread ${threads[0]}` : `one of threads ${threads.join(', ')}`;
-  const rpc = segment.command === rpcCommandNotRecorded ? 'RPC' : `${rpcCommandName(segment.command)} RPC`;
+  const rpc = `${rpcName(segment.command, segment.rpcFunction)} RPC`;
   const place = `thread ${timeline.callThread.at(call)}, ${name}`;
   switch (kind) {
     case 'thread':

@@ -288,6 +288,15 @@ describe('a hostile partition or partition manager', () => {
     await tee.close();
   });
 
+  it('gives back what it asked the supplicant for and never freed, when the TEE closes', async () => {
+    const { tee, close } = await open({
+      faults: { rpc: ({ message }) => (message?.cmd === RpcCommand.shmAlloc ? 'twice' : undefined) },
+    });
+    await tee.openContext().openSession(counterTa.uuid);
+    expect(tee.sharedMemoryInUse).toBeGreaterThan(0);
+    await close();
+  });
+
   it('that does not let go of memory keeps it: it is used for nothing else', async () => {
     let hostile = false;
     const { tee, events } = await open({

@@ -13,7 +13,7 @@
 #include "tee-calls.h"
 
 /* test/preload/registered.test.ts */
-enum { MEET = 1, JOIN = 2, REVERSE = 3 };
+enum { MEET = 1, JOIN = 2, REVERSE = 3, SOMEBODY_JOINED = 4 };
 static const uint8_t partner[16] = { 0x77, 0x77, 0x77, 0x77, 0x22, 0x22, 0x43, 0x33,
 				     0x84, 0x44, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55 };
 
@@ -147,11 +147,15 @@ static void *join(void *argument)
 static void joins(void)
 {
 	static _Alignas(8) char bytes[8];
+	struct tee_ioctl_param none = { 0 };
 	pthread_t threads[2];
 
 	CHECK(register_memory(device, bytes, 4, &joined_id) >= 0);
-	for (int index = 0; index < 2; index++)
+	for (int index = 0; index < 2; index++) {
 		CHECK(pthread_create(&threads[index], NULL, join, NULL) == 0);
+		/* The second call begins when the first TA has written. */
+		CHECK(invoke(device, session, SOMEBODY_JOINED, &none) == 0);
+	}
 	for (int index = 0; index < 2; index++)
 		CHECK(pthread_join(threads[index], NULL) == 0);
 	CHECK(bytes[0] == 2);
@@ -212,21 +216,29 @@ static void writers_at_registration(void)
 	no_write_is_lost(counters, threads);
 }
 
-/* Threads write into a buffer that was remapped before they began, while it is given back. */
+/*
+ * Threads write into a buffer that was remapped before they began, while it is given back: a large one, so that it takes
+ * its time.
+ */
 static void writers_at_release(void)
 {
-	char *bytes = pages(MAP_PRIVATE);
+	enum { LARGE = 512 * PAGE };
+	char *bytes = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct tee_ioctl_shm_alloc_data other = { .size = LARGE };
 	struct counter counters[WRITERS] = { 0 };
 	pthread_t threads[WRITERS];
-	int id, shm = register_memory(device, bytes, SIZE, &id);
+	int id, shm = register_memory(device, bytes, LARGE, &id);
 
 	CHECK(shm >= 0);
 	start_writers(bytes, counters, threads);
 	CHECK(close(shm) == 0);
 	no_write_is_lost(counters, threads);
-	/* It is as private memory, also for who drops its pages. */
-	CHECK(madvise(bytes, SIZE, MADV_DONTNEED) == 0);
-	for (int index = 0; index < SIZE; index++)
+	/* It is as private memory, also for who drops its pages; whatever becomes of memory in the TEE. */
+	shm = ioctl(device, TEE_IOC_SHM_ALLOC, &other);
+	CHECK(shm >= 0);
+	memset(mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, shm, 0), 0x55, LARGE);
+	CHECK(madvise(bytes, LARGE, MADV_DONTNEED) == 0);
+	for (int index = 0; index < LARGE; index++)
 		CHECK(bytes[index] == 0);
 }
 

@@ -314,6 +314,11 @@ describe('a scenario file', () => {
       'application: vault, transport: smt',
       'one.transport: only a client of an SCMI service has a',
     ],
+    [
+      'application: vault',
+      'application: vault, sharedMemory: 4096',
+      'one.sharedMemory: calls of rpmb-storage take no shared memory',
+    ],
     ['transport: smt', 'transport: mailbox', 'clients.agent.transport: it takes one of msg, smt'],
     [
       'invoke: write',

@@ -16,6 +16,18 @@ export const sleeper: TrustedApplication = trustedApplication({
   }),
 });
 
+/** The same, for one session at a time: the others wait for its mutex in OP-TEE, out in the normal world. */
+export const lonelyUuid = 'c0ffee00-0000-4000-8000-00000000000b';
+export const lonely: TrustedApplication = trustedApplication({
+  uuid: lonelyUuid,
+  kind: 'pseudo',
+  create: () => ({
+    async invokeCommand(call) {
+      await call.wait(call.command);
+    },
+  }),
+});
+
 type Options = NonNullable<Parameters<typeof openTee>[0]>;
 
 /** Run something on a TEE of the simulated world, in virtual time until nothing moves, and give what was recorded. */
@@ -27,7 +39,7 @@ export async function recorded(
   const trace = new Trace(clock);
   const recorder = new MemoryRecorder();
   trace.attach(recorder);
-  const tee = await openTee({ trustedApplications: [sleeper], ...options, clock, trace });
+  const tee = await openTee({ trustedApplications: [sleeper, lonely], ...options, clock, trace });
   const running = run(tee);
   running.catch(() => undefined);
   await clock.run();

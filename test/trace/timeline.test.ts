@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Session } from '../../src/index.js';
 import { CallState, exportChrome, exportPerfetto, Timeline, traceStats } from '../../src/trace/index.js';
-import { recorded, sleeperUuid } from './record.js';
+import { lonelyUuid, recorded, sleeperUuid } from './record.js';
 
 /** Two threads; three calls of 10, 30 and 1 ms that begin together. */
 const contended = (queue: 'linux-6.8' | 'hand-off') =>
@@ -10,6 +10,14 @@ const contended = (queue: 'linux-6.8' | 'hand-off') =>
     for (const label of ['a', 'b', 'c']) sessions.push(await tee.openContext({ label }).openSession(sleeperUuid));
     await Promise.all([10, 30, 1].map((time, index) => sessions[index]?.invoke(time)));
     tee.trace.mark('over');
+  });
+
+/** Two calls of an application that takes one at a time: the second waits until the first notifies it. */
+const takingTurns = () =>
+  recorded({}, async (tee) => {
+    const sessions: Session[] = [];
+    for (const label of ['a', 'b']) sessions.push(await tee.openContext({ label }).openSession(lonelyUuid));
+    await Promise.all(sessions.map((session) => session.invoke(10)));
   });
 
 describe('a timeline', () => {
@@ -33,6 +41,15 @@ describe('a timeline', () => {
       'b',
       'c',
     ]);
+  });
+
+  it('knows who notified whom', async () => {
+    const timeline = new Timeline(await takingTurns());
+    expect(timeline.notifications).toHaveLength(1);
+    const [{ by, call, sentRecord, answeredRecord } = { by: -1, call: -1, sentRecord: 1, answeredRecord: 0 }] =
+      timeline.notifications;
+    expect([by, call].map((index) => timeline.clientOf(index))).toEqual(['a', 'b']);
+    expect(answeredRecord).toBeGreaterThan(sentRecord);
   });
 
   it('counts what is wrong with a run', async () => {
@@ -63,7 +80,33 @@ describe('an export', () => {
         .sort();
     expect(ids('s')).toEqual(ids('f'));
     expect(ids('s').length).toBeGreaterThan(0);
+    expectOrder(traceEvents);
     expect(traceEvents.filter(({ ph }) => ph === 'i')).toMatchObject([{ name: 'mark: over' }]);
+  });
+
+  it('has a flow from a notification to what the call does that waited for it', async () => {
+    const text = [...exportChrome(new Timeline(await takingTurns()))].join('');
+    const { traceEvents } = JSON.parse(text) as { traceEvents: Record<string, unknown>[] };
+    expectOrder(traceEvents);
+    const slices = traceEvents.filter(({ ph }) => ph === 'X');
+    const names = traceEvents.filter(({ name }) => name === 'thread_name');
+    const track = (label: string) => names.find(({ args }) => (args as { name: string }).name === label)?.tid;
+    const sent = slices.filter(({ tid, name }) => tid === track('kernel') && name === 'NOTIFICATION').at(-1);
+    const [flow] = traceEvents.filter(({ ph, tid, ts }) => ph === 's' && tid === sent?.tid && ts === sent?.ts);
+    const end = traceEvents.find(({ ph, id }) => ph === 'f' && id === flow?.id);
+    expect(end?.tid).toBe(track('b'));
+    expect(slices.filter(({ tid, ts }) => tid === end?.tid && ts === end?.ts).map(({ name }) => name)).toContain(
+      'in secure world',
+    );
+  });
+
+  it('has flows that begin before they end, also of what happens at one time', async () => {
+    for (const queue of ['linux-6.8', 'hand-off'] as const) {
+      const { traceEvents } = JSON.parse([...exportChrome(new Timeline(await contended(queue)))].join('')) as {
+        traceEvents: Record<string, unknown>[];
+      };
+      expectOrder(traceEvents);
+    }
   });
 
   it('is protobuf that Perfetto reads: every slice ends, every flow ends', async () => {
@@ -102,6 +145,20 @@ describe('an export', () => {
     expect(names).toEqual(expect.arrayContaining(['asleep in the queue', 'SUSPEND']));
   });
 });
+
+/** Every flow begins before it ends, in time and in the file, and a track's slices are in their order. */
+function expectOrder(traceEvents: readonly Record<string, unknown>[]): void {
+  const begun = new Map<unknown, unknown>();
+  const last = new Map<unknown, number>();
+  for (const { ph, id, ts, tid, name } of traceEvents) {
+    if (ph === 's') begun.set(id, ts);
+    if (ph === 'f') expect(begun.get(id) as number, `flow ${id} to ${name}`).toBeLessThanOrEqual(ts as number);
+    if (ph !== 'X') continue;
+    expect(ts as number, `${name} on track ${tid}`).toBeGreaterThanOrEqual(last.get(tid) ?? 0);
+    last.set(tid, ts as number);
+  }
+  expect(begun.size).toBeGreaterThan(0);
+}
 
 function concat(pieces: readonly Uint8Array[]): Uint8Array {
   return Uint8Array.from(pieces.flatMap((piece) => [...piece]));

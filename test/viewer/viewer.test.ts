@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -6,8 +6,10 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { viewerPage } from '../../dist/trace/node/index.js';
 import type { Session } from '../../src/index.js';
+import { runScenario } from '../../src/scenario/run-scenario.js';
+import { parseScenario } from '../../src/scenario/scenario-file.js';
 import { encodeEvent, MemoryRecorder, type TraceTable } from '../../src/trace/index.js';
-import { recorded, sleeperUuid } from '../trace/record.js';
+import { lonelyUuid, recorded, sleeperUuid } from '../trace/record.js';
 
 const executablePath = '/usr/bin/chromium';
 const template = join(import.meta.dirname, '../../dist/viewer/index.html');
@@ -131,6 +133,35 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await expect.poll(panel).toContain('Call #');
   });
 
+  it('draws the cycle of a deadlock at the cursor, and says it', async () => {
+    const recorder = new MemoryRecorder();
+    const scenario = readFileSync(join(import.meta.dirname, '../../scenarios/rpmb-scmi-deadlock.yaml'), 'utf8');
+    await runScenario(parseScenario(scenario, 'deadlock.yaml'), { queues: ['linux-6.7'], record: () => recorder });
+    const errors = await open(recorder.toBytes());
+    await expect
+      .poll(panel)
+      .toMatch(/DEADLOCK[\s\S]*1\s+scmi-voltage #20 sleeps[\s\S]*2\s+thread 0, storage 3 #18: its RPMB RPC/);
+    expect(await coloursOf(page)).toContain('deadlock');
+    await page.locator('#stage').focus();
+    await page.keyboard.press('[');
+    expect(await page.locator('#status').innerText()).toContain('Deadlock: scmi-voltage #20 sleeps in the queue');
+    // At the beginning everybody still gets on.
+    await page.mouse.move(300, 500);
+    await expect.poll(panel).not.toMatch(/DEADLOCK/);
+    expect(await coloursOf(page)).not.toContain('deadlock');
+    expect(errors).toEqual([]);
+  });
+
+  it('leads from a notification to the call that waited for it', async () => {
+    const table = await recorded({}, async (tee) => {
+      const sessions: Session[] = [];
+      for (const label of ['alice', 'bob']) sessions.push(await tee.openContext({ label }).openSession(lonelyUuid));
+      await Promise.all(sessions.map((session) => session.invoke(10)));
+    });
+    await open(bytesOf(table));
+    expect(await coloursOf(page)).toContain('notification');
+  });
+
   it('zooms by wheel at the pointer, and back', async () => {
     await open(await contended('hand-off'));
     const whole = await page.locator('#canvas').screenshot();
@@ -210,7 +241,7 @@ function coloursOf(page: Page): Promise<string[]> {
     if (canvas === null || context === null || context === undefined) return [];
     const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
     const style = getComputedStyle(document.documentElement);
-    return ['secure', 'rpc', 'queue'].filter((name) => {
+    return ['secure', 'rpc', 'queue', 'deadlock', 'notification'].filter((name) => {
       const hex = style.getPropertyValue(`--${name}`).trim();
       const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
       for (let at = 0; at < data.length; at += 4)

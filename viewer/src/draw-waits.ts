@@ -28,6 +28,7 @@ export function drawWaits(
   font: string,
   run: Run,
   graph: WaitGraph,
+  /** Of the cursor, or of the end of the run when that is earlier. */
   x: number,
   middle: LaneMiddle,
 ): void {

@@ -232,8 +232,9 @@ export class Painter {
     context.font = `11.5px ${this.font}`;
     for (const [segment, left, right] of labels) {
       const call = timeline.segmentCall.at(segment);
-      const { state, command } = timeline.segment(segment);
-      const what = doing({ state, command });
+      const whole = timeline.segment(segment);
+      const { state } = whole;
+      const what = doing(whole);
       const text =
         lane.kind === 'thread'
           ? `${timeline.clientOf(call)} · ${what}`
@@ -379,13 +380,21 @@ export class Painter {
     }
   }
 
-  private waits({ runs, waits, viewport, cursor, hover }: Scene, middle: LaneMiddle): void {
+  private waits({ runs, waits, axis, viewport, cursor, hover }: Scene, middle: LaneMiddle): void {
     const position = hover ?? cursor;
     if (position === undefined) return;
     for (const run of runs) {
       const graph = waits.get(run);
       if (graph === undefined || graph.stuck.size === 0) continue;
-      drawWaits(this.context, this.colours, this.font, run, graph, viewport.x(position), middle);
+      drawWaits(
+        this.context,
+        this.colours,
+        this.font,
+        run,
+        graph,
+        viewport.x(Math.min(position, run.extent(axis))),
+        middle,
+      );
     }
   }
 

@@ -56,6 +56,7 @@ export class TimelinePage {
     const [first] = this.runs;
     const title = first?.table.subject.title ?? this.runs.map(({ title: each }) => each).join(' and ');
     this.byId('title').textContent = title;
+    this.byId('title').title = title;
     document.title = `${title} · normalworld`;
     const virtual = this.runs.every(({ table }) => table.subject.clock === 'virtual' && table.length < fewEvents);
     this.makeLegend();
@@ -95,6 +96,8 @@ export class TimelinePage {
     });
     canvas.addEventListener('wheel', (event) => this.onWheel(event), { passive: false });
     this.listenToPointer();
+    // What scrolls can be scrolled by keys.
+    byId('panel').tabIndex = byId('table').tabIndex = 0;
     const stage = this.byId('stage');
     stage.tabIndex = 0;
     stage.addEventListener('keydown', (event) => this.onKey(event));

@@ -76,6 +76,9 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph)
   section.append(
     element('h3', {}, `Asleep in the queue: ${asleep.length}`),
     queue,
+    ...(asleep.length > 0 && holders.length >= timeline.threads && holders.every(({ state }) => state === CallState.rpc)
+      ? [element('div', { class: 'event' }, 'Every thread is held by a call whose RPC is not answered yet.')]
+      : []),
     ...(beside === 0
       ? []
       : [
@@ -106,7 +109,7 @@ function counters(run: Run, record: number, open: number, inFlight: number): HTM
       element(
         'tr',
         {},
-        element('td', {}, name),
+        element('th', { scope: 'row' }, name),
         element('td', bad && value > 0 ? { class: 'bad' } : {}, String(value)),
       ),
     );

@@ -73,7 +73,8 @@ export class Run {
 
   get title(): string {
     const { title, world, queue } = this.table.subject;
-    return [queue ?? title ?? this.name, world, this.name].filter((part) => part !== undefined).join(' · ');
+    const parts = [queue ?? title, world, this.name].filter((part) => part !== undefined);
+    return [...new Set(parts)].join(' · ');
   }
 
   /** The lane of the thread that a call holds. */

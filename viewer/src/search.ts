@@ -31,8 +31,7 @@ export function search(run: Run, text: string): Matches | undefined {
     for (let segment = 0; segment < timeline.segmentCount; segment++) {
       const state = timeline.segmentState.at(segment);
       if (state !== CallState.rpc) continue;
-      if (has(doing({ state, command: timeline.segmentCommand.at(segment) })))
-        rpc[timeline.segmentCall.at(segment)] = 1;
+      if (has(doing(timeline.segment(segment)))) rpc[timeline.segmentCall.at(segment)] = 1;
     }
   for (let call = 0; call < timeline.callCount; call++) {
     const match =

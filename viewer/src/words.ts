@@ -1,7 +1,13 @@
 import { rpcCommandName } from '../../src/protocol/optee-rpc-command.js';
 import { OpteeSmcReturn, smcName } from '../../src/protocol/optee-smc.js';
 import { teeResultName } from '../../src/protocol/tee-result.js';
-import { CallState, rpcCommandNotRecorded, type Segment, type TimedTraceEvent } from '../../src/trace/index.js';
+import {
+  CallState,
+  rpcCommandNotRecorded,
+  rpcName,
+  type Segment,
+  type TimedTraceEvent,
+} from '../../src/trace/index.js';
 import type { Run } from './run.js';
 
 export const stateNames = {
@@ -25,9 +31,8 @@ function trim(value: number): string {
 }
 
 /** What a call is doing in a segment: `RPC FS`, `in secure world`. */
-export function doing(segment: Pick<Segment, 'state' | 'command'>): string {
-  if (segment.state === CallState.rpc)
-    return segment.command === rpcCommandNotRecorded ? 'RPC' : `RPC ${rpcCommandName(segment.command)}`;
+export function doing(segment: Segment): string {
+  if (segment.state === CallState.rpc) return `RPC ${rpcName(segment.command, segment.rpcFunction)}`;
   return stateNames[segment.state as keyof typeof stateNames];
 }
 

@@ -20,18 +20,8 @@ export function* exportChrome(timeline: Timeline): Generator<string> {
     const ts = micro(each.start);
     yield line({ ph: 'X', ...at, ts, dur: micro(each.end - each.start), name: each.name, args: each.details });
     for (const inner of each.inner) yield* slice(inner);
-    for (const id of each.flowsOut)
-      yield line({ ph: 's', ...at, ts: each.inner.length > 0 ? micro(each.end) : ts, id, name: 'flow', cat: 'flow' });
-    for (const id of each.flowsIn)
-      yield line({
-        ph: 'f',
-        bp: 'e',
-        ...at,
-        ts: each.inner.length > 0 ? micro(each.end) : ts,
-        id,
-        name: 'flow',
-        cat: 'flow',
-      });
+    for (const id of each.flowsOut) yield line({ ph: 's', ...at, ts, id, name: 'flow', cat: 'flow' });
+    for (const id of each.flowsIn) yield line({ ph: 'f', bp: 'e', ...at, ts, id, name: 'flow', cat: 'flow' });
   }
   for (const item of tracks(timeline))
     switch (item.kind) {

@@ -1,8 +1,8 @@
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { clientRows } from '../client-rows.js';
 import { rpcCommandNotRecorded } from '../event.js';
-import { rpcName } from '../stats.js';
-import { CallState, type Timeline } from '../timeline.js';
+import { rpcName } from '../rpc-name.js';
+import { CallState, type Segment, type Timeline } from '../timeline.js';
 
 /** What trace viewers know: groups of tracks, slices on them, instants, counters, and flows between slices. */
 export type TrackItem =
@@ -21,7 +21,7 @@ export interface Slice {
   readonly end: number;
   readonly name: string;
   readonly details: Readonly<Record<string, string | number>>;
-  /** Flows that begin in this slice, and those that end in it. */
+  /** Flows that begin where this slice begins, and those that end there. A flow's beginning is not later than its end. */
   readonly flowsOut: readonly number[];
   readonly flowsIn: readonly number[];
   /** Slices within this one. */
@@ -47,7 +47,9 @@ const firstClientTrack = 10_000;
 
 /**
  * A timeline as tracks: secure world's threads with the calls that hold them, the clients with what their calls go
- * through, and who answers RPCs, with a flow from each RPC to its answer and from each wake-up to the call that was woken.
+ * through, and who answers RPCs. Flows lead from each RPC to its answer and on to the call that this answer needs, from
+ * each call to the one that it woke, and from a notification to the call that waited for it. Slices of a track come in
+ * their order, and a flow's beginning before its end: readers keep the order of what happens at one time.
  */
 export function* tracks(timeline: Timeline): Generator<TrackItem> {
   const { table } = timeline;
@@ -68,74 +70,158 @@ export function* tracks(timeline: Timeline): Generator<TrackItem> {
     for (let index = 0; index < count; index++)
       yield { kind: 'track', id: next++, group: group.clients, name: index === 0 ? name : `${name} (${index + 1})` };
   }
-
-  /** Flows are numbered: wake-ups after all segments. */
-  const wakesBy = new Map<number, number[]>();
-  const wakesOf = new Map<number, number[]>();
-  timeline.wakeUps.forEach(({ by, call }, index) => {
-    if (by < 0) return;
-    const flow = timeline.segmentCount + 1 + index;
-    wakesBy.set(by, [...(wakesBy.get(by) ?? []), flow]);
-    wakesOf.set(call, [...(wakesOf.get(call) ?? []), flow]);
-  });
-  const services = new ServiceTracks();
+  const flows = new Flows(timeline);
+  yield* threadSlices(timeline, flows);
+  yield* answers(timeline, flows);
+  yield* noteMarks(timeline, flows);
   for (let call = 0; call < timeline.callCount; call++) {
-    const details = callDetails(timeline, call);
-    const name = callName(timeline, call);
     const track = (firstRow[timeline.callClient.at(call)] ?? 0) + (row[call] ?? 0);
-    const inner: Slice[] = [];
-    const rpcs: Slice[] = [];
-    let index = timeline.callFirstSegment.at(call);
-    for (const segment of timeline.segmentsOf(call)) {
-      const flow = index + 1;
-      index = timeline.segmentNext.at(index);
-      const { start, end, state, command } = segment;
-      if (state === CallState.door) continue;
-      const isRpc = state === CallState.rpc;
-      const slice: Slice = {
-        kind: 'slice',
-        track,
-        start,
-        end,
-        name: isRpc ? rpcName(command) : state === CallState.queue ? 'asleep in the queue' : 'in secure world',
-        details: {},
-        flowsOut: [],
-        flowsIn: [],
-        inner: [],
-      };
-      inner.push(slice);
-      if (!isRpc) continue;
-      rpcs.push({ ...slice, track: firstThreadTrack + timeline.callThread.at(call), flowsOut: [flow] });
-      const service = services.take(kernelCommands.has(command) ? 'kernel' : 'supplicant', start, end);
-      if (service.fresh) yield { kind: 'track', id: service.track, group: group.services, name: service.name };
-      yield { ...slice, track: service.track, details: { call: timeline.callNumber.at(call) }, flowsIn: [flow] };
-    }
-    const flowsOut = wakesBy.get(call) ?? [];
-    const flowsIn = wakesOf.get(call) ?? [];
-    const start = timeline.callBegin.at(call);
-    const end = timeline.callEnd.at(call);
-    yield { kind: 'slice', track, start, end, name, details, flowsOut, flowsIn, inner };
-    const thread = timeline.callThread.at(call);
-    if (thread >= 0)
-      yield {
-        kind: 'slice',
-        track: firstThreadTrack + thread,
-        start: timeline.callEntered.at(call),
-        end,
-        name: `${timeline.clientOf(call)}: ${name}`,
-        details,
-        flowsOut: [],
-        flowsIn: [],
-        inner: rpcs,
-      };
+    yield* clientSlices(timeline, flows, call, track);
   }
-  for (const record of timeline.notes)
-    for (const event of table.eventsAt(record)) {
-      const { type, time, ...rest } = event;
-      const what = Object.values(rest).join(' ');
-      yield { kind: 'instant', track: eventsTrack, time, name: `${type}: ${what}` };
-    }
   yield* asleepCounts(timeline);
+}
+
+/** Each thread's calls, in the order in which they entered. */
+function* threadSlices(timeline: Timeline, flows: Flows): Generator<TrackItem> {
+  const { callThread, callEnteredRecord } = timeline;
+  const held = Array.from({ length: timeline.callCount }, (_, call) => call).filter((call) => callThread.at(call) >= 0);
+  held.sort((one, other) => callEnteredRecord.at(one) - callEnteredRecord.at(other));
+  for (const call of held) {
+    const track = firstThreadTrack + callThread.at(call);
+    const inner: Slice[] = [];
+    for (const [index, { start, end, state, command, rpcFunction }] of numberedSegments(timeline, call))
+      if (state === CallState.rpc)
+        inner.push(
+          slice({ track, start, end, name: rpcName(command, rpcFunction), flowsOut: [flows.answerOf(index)] }),
+        );
+    const name = `${timeline.clientOf(call)}: ${callName(timeline, call)}`;
+    const [start, end] = [timeline.callEntered.at(call), timeline.callEnd.at(call)];
+    yield slice({ track, start, end, name, details: callDetails(timeline, call), inner });
+  }
+}
+
+/** What answers each RPC, from its beginning. */
+function* answers(timeline: Timeline, flows: Flows): Generator<TrackItem> {
+  const services = new ServiceTracks();
+  for (let index = 0; index < timeline.segmentCount; index++) {
+    const { state, command, rpcFunction, start, end, call } = timeline.segment(index);
+    if (state !== CallState.rpc) continue;
+    const service = services.take(kernelCommands.has(command) ? 'kernel' : 'supplicant', start, end);
+    const { track } = service;
+    if (service.fresh) yield { kind: 'track', id: track, group: group.services, name: service.name };
+    const details = { call: timeline.callNumber.at(call) };
+    const flowsIn = [flows.answerOf(index)];
+    yield slice({
+      track,
+      start,
+      end,
+      name: rpcName(command, rpcFunction),
+      details,
+      flowsIn,
+      flowsOut: flows.fromAnswer(index),
+    });
+  }
+}
+
+/** Console lines, faults, marks; and notifications, as slices without length: only slices have flows. */
+function* noteMarks(timeline: Timeline, flows: Flows): Generator<TrackItem> {
+  for (const record of timeline.notes)
+    for (const event of timeline.table.eventsAt(record)) {
+      const { type, time, ...rest } = event;
+      const name = `${type}: ${Object.values(rest).join(' ')}`;
+      const flowsOut = flows.fromInterrupt(record);
+      if (flowsOut.length === 0) yield { kind: 'instant', track: eventsTrack, time, name };
+      else yield slice({ track: eventsTrack, start: time, end: time, name, flowsOut });
+    }
+}
+
+/** What a call goes through, on its client's track. */
+function* clientSlices(timeline: Timeline, flows: Flows, call: number, track: number): Generator<TrackItem> {
+  const inner: Slice[] = [];
+  for (const [index, { start, end, state, command, rpcFunction }] of numberedSegments(timeline, call)) {
+    if (state === CallState.door) continue;
+    const name =
+      state === CallState.rpc
+        ? rpcName(command, rpcFunction)
+        : state === CallState.queue
+          ? 'asleep in the queue'
+          : 'in secure world';
+    inner.push(slice({ track, start, end, name, flowsIn: flows.toSegment(index) }));
+  }
+  const [start, end] = [timeline.callBegin.at(call), timeline.callEnd.at(call)];
+  const [flowsOut, flowsIn] = [flows.fromCall(call), flows.toCall(call)];
+  const details = callDetails(timeline, call);
+  yield slice({ track, start, end, name: callName(timeline, call), details, flowsOut, flowsIn, inner });
+}
+
+function slice(about: Partial<Slice> & Pick<Slice, 'track' | 'start' | 'end' | 'name'>): Slice {
+  return { kind: 'slice', details: {}, flowsOut: [], flowsIn: [], inner: [], ...about };
+}
+
+function* numberedSegments(timeline: Timeline, call: number): Generator<readonly [number, Segment]> {
+  for (let index = timeline.callFirstSegment.at(call); index >= 0; index = timeline.segmentNext.at(index))
+    yield [index, timeline.segment(index)];
+}
+
+/** The flows of a timeline, by the slices between which they lead. */
+class Flows {
+  private readonly outOfAnswer = new Map<number, number[]>();
+  private readonly outOfInterrupt = new Map<number, number[]>();
+  private readonly outOfCall = new Map<number, number[]>();
+  private readonly intoCall = new Map<number, number[]>();
+  private readonly intoSegment = new Map<number, number[]>();
+  private next: number;
+
+  constructor(private readonly timeline: Timeline) {
+    // The first ones are those from an RPC to its answer.
+    this.next = timeline.segmentCount + 1;
+    for (const { by, call, record } of timeline.wakeUps)
+      if (by >= 0) this.lead(this.outOfCall, by, this.intoSegment, this.segmentFrom(call, record));
+    for (const { by, call, sentRecord, answeredRecord } of timeline.notifications) {
+      const woken = this.segmentFrom(call, answeredRecord);
+      if (by < 0) this.lead(this.outOfInterrupt, sentRecord, this.intoSegment, woken);
+      else this.lead(this.outOfAnswer, this.rpcAt(by, sentRecord), this.intoSegment, woken);
+    }
+    for (const [call, waits] of timeline.rpcWaits)
+      for (const { needs, record } of waits) {
+        const answer = this.rpcAt(call, record);
+        // Those that were there before are only waited for.
+        if (needs < 0 || answer < 0 || timeline.callBeginRecord.at(needs) < timeline.segmentStartRecord.at(answer))
+          continue;
+        this.lead(this.outOfAnswer, answer, this.intoCall, needs);
+      }
+  }
+
+  answerOf(segment: number): number {
+    return segment + 1;
+  }
+
+  fromAnswer = (segment: number) => this.outOfAnswer.get(segment) ?? [];
+  fromInterrupt = (record: number) => this.outOfInterrupt.get(record) ?? [];
+  fromCall = (call: number) => this.outOfCall.get(call) ?? [];
+  toCall = (call: number) => this.intoCall.get(call) ?? [];
+  toSegment = (segment: number) => this.intoSegment.get(segment) ?? [];
+
+  private lead(out: Map<number, number[]>, from: number, into: Map<number, number[]>, to: number): void {
+    if (from < 0 || to < 0) return;
+    const flow = this.next++;
+    out.set(from, [...(out.get(from) ?? []), flow]);
+    into.set(to, [...(into.get(to) ?? []), flow]);
+  }
+
+  /** The first part of a call, other than its way, that begins at a record or later; -1: none. */
+  private segmentFrom(call: number, record: number): number {
+    for (const [index, { state, startRecord }] of numberedSegments(this.timeline, call))
+      if (state !== CallState.door && startRecord >= record) return index;
+    return -1;
+  }
+
+  /** The RPC in which a call is at a record; -1: none. */
+  private rpcAt(call: number, record: number): number {
+    for (const [index, { state, startRecord, endRecord }] of numberedSegments(this.timeline, call))
+      if (state === CallState.rpc && startRecord <= record && endRecord > record) return index;
+    return -1;
+  }
 }
 
 /** `invoke, session 3`. */

@@ -87,15 +87,8 @@ export class MailboxConduit implements Conduit {
       });
     const cpu = this.takeCpu();
     const number = this.post(cpu, registers);
-    if (this.calls.size === 0) {
-      if (this.maySpin() && this.spin(cpu, number)) {
-        this.outlasted = 0;
-        const results = this.mailbox.results(cpu);
-        this.idle |= 1 << cpu;
-        return this.spun * 1000 < this.options.spinMicroseconds ? results : this.afterTurn(results);
-      }
-      this.outlasted++;
-    }
+    const results = this.spinFor(cpu, number);
+    if (results !== undefined) return this.mustTurn ? this.afterTurn(results) : results;
     return new Promise((resolve, reject) => this.sleepFor(cpu, number, registers, resolve, reject));
   }
 
@@ -170,8 +163,17 @@ export class MailboxConduit implements Conduit {
     return number;
   }
 
-  private maySpin(): boolean {
-    return this.options.spinMicroseconds > 0 && (this.outlasted < vainSpins || this.outlasted % vainSpins === 0);
+  /** The results of a call that is the only one inside, when they come while it is spun for. */
+  private spinFor(cpu: number, number: number): SmcRegisters | undefined {
+    if (this.calls.size > 0 || this.options.spinMicroseconds === 0) return undefined;
+    const inVain = this.outlasted >= vainSpins && this.outlasted % vainSpins !== 0;
+    if (inVain || !this.spin(cpu, number)) {
+      this.outlasted++;
+      return undefined;
+    }
+    this.outlasted = 0;
+    this.idle |= 1 << cpu;
+    return this.mailbox.results(cpu);
   }
 
   /** Whether the call was done in time. */
@@ -186,6 +188,11 @@ export class MailboxConduit implements Conduit {
     } while (!isDone && now < end);
     this.spun += now - started;
     return isDone;
+  }
+
+  /** Whether as much was spun as the event loop may be kept from turning for. */
+  private get mustTurn(): boolean {
+    return this.spun * 1000 >= this.options.spinMicroseconds;
   }
 
   /** Calls that are all done within a spin would keep the event loop from turning for as long as they follow each other. */
@@ -233,15 +240,16 @@ export class MailboxConduit implements Conduit {
       call.resolve(this.mailbox.results(call.cpu));
       this.idle |= 1 << call.cpu;
     }
+    if (this.calls.size === 0) this.mailbox.hostSleeps = false;
     while (this.idle !== 0) {
       const waiter = this.waiting.shift();
       if (waiter === undefined) break;
       const { registers, resolve, reject } = waiter;
       const cpu = this.takeCpu();
-      this.sleepFor(cpu, this.post(cpu, registers), registers, resolve, reject);
-    }
-    if (this.calls.size === 0) {
-      this.mailbox.hostSleeps = false;
+      const number = this.post(cpu, registers);
+      const results = this.mustTurn ? undefined : this.spinFor(cpu, number);
+      if (results !== undefined) resolve(results);
+      else this.sleepFor(cpu, number, registers, resolve, reject);
     }
   }
 }

@@ -51,6 +51,8 @@ const mebibyte = 1 << 20;
 
 const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
 
+/** On the only core each side's spinning would keep the other from working. */
+const maySpin = availableParallelism() > 1;
 /**
  * Doorbell looks of an idle CPU before it sleeps, about 0.5 ms: longer than the host takes between two calls in a row, also
  * with code that runs for the first time. With fewer both sides sleep in turn, and the kernel then likes to keep them on
@@ -102,8 +104,7 @@ export class QemuWorld implements SecureWorld {
     this.console = new SecureConsole((line) => this.onConsoleLine(line));
     this.mailboxConduit = new MailboxConduit(mailbox, {
       cpus: options.cpus ?? defaultCpus,
-      // A spinner on the only core would keep QEMU from working.
-      spinMicroseconds: availableParallelism() > 1 ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
+      spinMicroseconds: maySpin ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
       callLimitMs: options.callLimitMs,
       ready: () => {
         this.isBooting = false;
@@ -140,7 +141,7 @@ export class QemuWorld implements SecureWorld {
     let mailbox: Mailbox;
     try {
       mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
-      mailbox.polls = polls;
+      mailbox.polls = maySpin ? polls : 0;
       const process = QemuProcess.start({
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
         consoleFd: consolePipe.fd,

@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { smcRegisters } from '../../../src/protocol/conduit.js';
 import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
-import { onRealOptee, startWorld, whyNot } from './real-optee.js';
+import { folder, onRealOptee, startWorld, whyNot } from './real-optee.js';
 
 const program = fileURLToPath(new URL('start-world.js', import.meta.url));
 const shipped = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
@@ -24,6 +24,14 @@ function processesWith(path: string, except?: number): string[] {
       return false;
     }
   });
+}
+
+/** Processor time that a process has used, in hundredths of a second (proc(5), utime and stime). */
+function processorTime(pid: string): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return Number(fields[11]) + Number(fields[12]);
 }
 
 /** Look again and again, letting the event loop turn, until it is so; the test's own limit ends what never is. */
@@ -73,6 +81,17 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     }
     expect(processesWith(firmware)).toEqual([]);
     expect(readdirSync('/dev/shm').filter((name) => !files.includes(name) && name.includes('normalworld'))).toEqual([]);
+  });
+
+  it('waits for an OP-TEE that is still on its way when QEMU is up', async () => {
+    const late = join(scratch, 'late.bin');
+    spawnSync('mkfifo', [late]);
+    const started = startWorld({ firmware, optee: late });
+    // Five times what QEMU needs to its first instruction.
+    await until(() => processesWith(firmware).some((pid) => processorTime(pid) >= 20));
+    await writeFile(late, await readFile(folder.image));
+    await using world = await started;
+    expect(await world.conduit.smc(smcRegisters(OpteeSmc.getThreadCount))).toMatchObject({ a0: 0, a1: 2 });
   });
 
   it('leaves nothing when OP-TEE cannot be had, which QEMU waits for by then', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { smcRegisters } from '../../../src/protocol/conduit.js';
+import { type SmcRegisters, smcRegisters } from '../../../src/protocol/conduit.js';
 import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
 import { Mailbox, mailboxSize } from '../../../src/worlds/qemu/mailbox.js';
 import { MailboxConduit } from '../../../src/worlds/qemu/mailbox-conduit.js';
@@ -7,16 +7,37 @@ import { MailboxConduit } from '../../../src/worlds/qemu/mailbox-conduit.js';
 const spinMicroseconds = 400;
 const call = smcRegisters(OpteeSmc.getThreadCount);
 
-// firmware/layout.h: words of the first CPU's slot.
-const slotDone = (0x100 + 0x40) / 4;
-const slotState = (0x100 + 0x44) / 4;
-const awake = 1;
+/** A mailbox whose firmware is the test: a call is done when the host has looked so many times. */
+class Firmware extends Mailbox {
+  looks = 0;
+  private left = 0;
 
-/** A conduit with one CPU, whose firmware is the test. */
+  constructor() {
+    const buffer = new ArrayBuffer(mailboxSize);
+    // firmware/layout.h: SLOT_STATE of the first CPU is CPU_AWAKE.
+    new Int32Array(buffer)[(0x100 + 0x44) / 4] = 1;
+    super(buffer);
+  }
+
+  override post(cpu: number, number: number, registers: SmcRegisters): void {
+    super.post(cpu, number, registers);
+    this.left = this.looks;
+  }
+
+  override isDone(): boolean {
+    return this.left-- <= 0;
+  }
+
+  /** The call inside is done. */
+  finish(): void {
+    this.left = 0;
+  }
+}
+
+/** A conduit to one CPU. */
 function oneCpu() {
-  const buffer = new ArrayBuffer(mailboxSize);
-  const words = new Int32Array(buffer);
-  const conduit = new MailboxConduit(new Mailbox(buffer), {
+  const firmware = new Firmware();
+  const conduit = new MailboxConduit(firmware, {
     cpus: 1,
     spinMicroseconds,
     callLimitMs: undefined,
@@ -26,21 +47,21 @@ function oneCpu() {
     failed: () => undefined,
     interrupt: () => undefined,
   });
-  words[slotState] = awake;
   conduit.onBell();
-  let calls = 0;
   return {
-    /** A call that is done by the time that the host first looks. */
+    conduit,
+    firmware,
     quick: () => {
-      words[slotDone] = ++calls;
+      firmware.looks = 0;
       return conduit.smc(call);
     },
     /** A call that is done when the host has gone to sleep; how long it kept the event loop before, in microseconds. */
     slow: async () => {
+      firmware.looks = Number.POSITIVE_INFINITY;
       const started = performance.now();
       const answer = conduit.smc(call);
       const blocked = (performance.now() - started) * 1000;
-      words[slotDone] = ++calls;
+      firmware.finish();
       conduit.onBell();
       await answer;
       return blocked;
@@ -74,5 +95,15 @@ describe('the conduit through the mailbox', () => {
     // One of so many is still spun for.
     for (let count = 0; count < 16; count++) await quick();
     expect(await slow(), 'after a short one').toBeGreaterThanOrEqual(spinMicroseconds);
+  });
+
+  it('spins for those too that waited for the CPU, and does without a bell for each', async () => {
+    const { conduit, firmware } = oneCpu();
+    firmware.looks = Number.POSITIVE_INFINITY;
+    const answers = [1, 2, 3].map(async () => conduit.smc(call));
+    firmware.finish();
+    firmware.looks = 3;
+    conduit.onBell();
+    expect(await Promise.all(answers)).toHaveLength(3);
   });
 });

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { runScenario } from '../../src/scenario/run-scenario.js';
+import { parseScenario } from '../../src/scenario/scenario-file.js';
+import {
+  encodeEvent,
+  hangReport,
+  MemoryRecorder,
+  readTrace,
+  Timeline,
+  type TraceEvent,
+  TraceTable,
+  waitGraph,
+} from '../../src/trace/index.js';
+
+async function traceOf(scenario: string, queue: 'linux-6.7' | 'hand-off'): Promise<Timeline> {
+  const path = join(import.meta.dirname, '../../scenarios', scenario);
+  const recorder = new MemoryRecorder();
+  await runScenario(parseScenario(readFileSync(path, 'utf8'), path), { queues: [queue], record: () => recorder });
+  return new Timeline(readTrace(recorder.toBytes()));
+}
+
+function timelineOf(threads: number, events: readonly TraceEvent[], queue = 'linux-6.8'): Timeline {
+  const table = new TraceTable();
+  table.describe({ threads, queue });
+  events.forEach((event, index) => {
+    encodeEvent(table, index, event);
+  });
+  return new Timeline(table);
+}
+
+const begins = (call: number, context: string, system = false): TraceEvent => ({
+  type: 'call-begin',
+  call,
+  context,
+  purpose: 'invoke',
+  session: call,
+  system,
+});
+const enters = (call: number): TraceEvent => ({ type: 'world-enter', call, function: 0x3200_0013 });
+const leaves = (call: number, thread: number): TraceEvent => ({ type: 'world-exit', call, a0: 0xffff_0005, thread });
+const sleeps = (call: number): TraceEvent => ({ type: 'queue-sleep', call, limit: false });
+const last = (timeline: Timeline) => waitGraph(timeline, timeline.table.length - 1);
+
+describe('who waits for whom', () => {
+  it('is a cycle from the call that sleeps, over a thread and its RPC, back to it', async () => {
+    const timeline = await traceOf('rpmb-scmi-deadlock.yaml', 'linux-6.7');
+    const { cycle, stuck, waits } = last(timeline);
+    expect(cycle.map((call) => timeline.clientOf(call))).toEqual(['scmi-voltage', 'storage 3']);
+    expect(cycle.map((call) => waits.get(call)?.kind)).toEqual(['thread', 'rpc']);
+    expect(stuck.size).toBe(7);
+    expect(hangReport(timeline).deadlock).toEqual([
+      'scmi-voltage #20 sleeps in the queue: it waits for one of threads 0, 1, 2, and none is free',
+      'thread 0, storage 3 #18: its RPMB RPC waits for scmi-voltage #20',
+      'thread 1, storage 5 #21: its RPMB RPC waits for storage 3 #18 (its turn with the rpmb service)',
+      'thread 2, storage 4 #19: its RPMB RPC waits for storage 3 #18 (its turn with the rpmb service)',
+      '3 more asleep in the queue behind them',
+    ]);
+  });
+
+  it('is no cycle at any place of a run that goes well', async () => {
+    const timeline = await traceOf('rpmb-scmi-deadlock.yaml', 'hand-off');
+    for (let record = 0; record < timeline.table.length; record += 13)
+      expect(waitGraph(timeline, record).stuck.size).toBe(0);
+    expect(hangReport(timeline).deadlock).toEqual([]);
+  });
+
+  it('ends where it is not known what an RPC waits for', () => {
+    const timeline = timelineOf(1, [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), sleeps(2)]);
+    const { waits, stuck } = last(timeline);
+    expect([...waits.values()].map(({ kind, on }) => [kind, on])).toEqual([
+      ['thread', [0]],
+      ['answer', []],
+    ]);
+    expect(stuck.size).toBe(0);
+  });
+
+  it('closes when somebody says so, and opens when he takes it back', () => {
+    const events: TraceEvent[] = [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), sleeps(2)];
+    const wait: TraceEvent = { type: 'rpc-wait', call: 1, needs: 2, through: 'b' };
+    expect(last(timelineOf(1, [...events, wait])).cycle).toEqual([1, 0]);
+    const over: TraceEvent = { type: 'rpc-wait', call: 1, needs: 0, through: '' };
+    expect(last(timelineOf(1, [...events, wait, over])).stuck.size).toBe(0);
+  });
+
+  it('tells a thread that is kept for system sessions from a wake-up that was forgotten', () => {
+    const granted: TraceEvent = { type: 'system-session', session: 9, granted: true };
+    const one: TraceEvent[] = [begins(1, 'a'), enters(1), begins(2, 'b'), sleeps(2)];
+    const kinds = (timeline: Timeline) => [...last(timeline).waits.values()].map(({ kind }) => kind);
+    expect(kinds(timelineOf(2, [granted, ...one]))).toEqual(['reserved']);
+    expect(kinds(timelineOf(2, one))).toEqual(['wake-up']);
+    expect(kinds(timelineOf(2, [granted, begins(1, 'a'), enters(1), begins(2, 'b', true), sleeps(2)]))).toEqual([
+      'wake-up',
+    ]);
+  });
+
+  it('counts nobody as inside whom secure world is about to refuse', () => {
+    const refused: TraceEvent = { type: 'world-exit', call: 2, a0: 1 };
+    const timeline = timelineOf(1, [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), enters(2), refused]);
+    expect([...waitGraph(timeline, 4).waits.keys()]).toEqual([0]);
+    expect(timeline.stateAfter(4)).toHaveLength(2);
+  });
+});
