@@ -53,12 +53,15 @@ const elsewhere = new Map([
     'normalworld optee fetch --folder optee && NORMALWORLD_OPTEE=optee normalworld doctor',
     'it would fetch it all again',
   ],
+  ['npm run bench:xtest', 'a quarter of an hour'],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest 1004 pkcs11', 'minutes; test/xtest runs parts'],
 ]);
 const notRun = new Set(elsewhere.keys());
 
+// As it is built from these sources; where it cannot be, what needs it is skipped.
+spawnSync('make', ['-C', join(root, 'preload')]);
 const noQemu = await missingForQemu();
 const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 const preload = (of: string) => existsSync(join(root, 'preload/build', of, 'libnormalworld.so'));
@@ -84,7 +87,7 @@ function script({ language, text }: Block): string {
   const lines = language === 'yaml' ? stepsOf(parse(text)) : text.split('\n');
   return lines
     .filter((line) => {
-      const command = line.replace(/(^|\s+)#.*$/, '');
+      const command = line.replace(/(^|\s+)#.*$/, '').replace(/^(npm run \S+) -- .*/, '$1');
       notRun.delete(command);
       return command !== '' && !elsewhere.has(command);
     })
@@ -213,7 +216,8 @@ describe.each(all.filter(({ blocks }) => blocks.length > 0))('the code of $page'
       case 'sh':
         test(what, { timeout: 180_000 }, () => {
           if (file !== undefined) writeFileSync(join(folder, file), text);
-          if (/^applications:/m.test(text)) parseScenario(text, page);
+          if (/^applications:/m.test(text))
+            parseScenario(/^title:/m.test(text) ? text : `title: an excerpt\n${text}`, page);
           const { status, stdout, stderr } = shell(commands, folder);
           expect(status, stdout + stderr).toBe(0);
           expect(stdout, 'no colour where there is no terminal').not.toContain('\x1b');
