@@ -54,11 +54,11 @@ const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin
 /** On the only core each side's spinning would keep the other from working. */
 const maySpin = availableParallelism() > 1;
 /**
- * Doorbell looks of an idle CPU before it sleeps, about 0.5 ms: longer than the host takes between two calls in a row, also
+ * Doorbell looks of an idle CPU before it sleeps, about 1.5 ms: longer than the host takes between two calls in a row, also
  * with code that runs for the first time. With fewer both sides sleep in turn, and the kernel then likes to keep them on
  * one core.
  */
-const polls = 100_000;
+const polls = 300_000;
 /** How often the secure console is looked at while OP-TEE has something to do. */
 const consoleIntervalMs = 20;
 /** How long the secure console has to be silent after a panic until its tail is complete. */
