@@ -9,6 +9,9 @@ import { prepareLinux } from './prepare.js';
 /** The longest cases, RSA key generation, are silent for minutes on a busy machine. */
 const silenceLimitMs = 1_200_000;
 
+/** Linux gives its init 32 words at most (CONFIG_INIT_ENV_ARG_LIMIT), and panics when it is asked for more. */
+const maxWords = 30;
+
 /** What xtest and the libraries that it is linked with need, beyond the C library and libteec. */
 const libraries = ['libckteec.so.0', 'libcrypto.so.3', 'libgcc_s.so.1', 'libm.so.6', 'libz.so.1', 'libzstd.so.1'];
 
@@ -17,6 +20,7 @@ const libraries = ['libckteec.so.0', 'libcrypto.so.3', 'libgcc_s.so.1', 'libm.so
  * @param {{ cases: readonly string[], say: (text: string) => void, onCase: (ended: XtestCase) => void }} options
  */
 export async function linuxXtest({ cases, say, onCase }) {
+  if (cases.length > maxWords) throw new RangeError(`${cases.length} words for cases; Linux takes ${maxWords}`);
   const root = arm64Root();
   if (!isComplete(root)) throw new Error(`no ${root.xtest}; get it with: npx normalworld optee fetch`);
   const args = await prepareLinux(say, {
