@@ -154,6 +154,24 @@ describe('schedules that the exploration of the queue alone knows', () => {
   );
 });
 
+describe('where a run can be held up', () => {
+  it.each([
+    {
+      queue: 'linux-6.8',
+      steps: ['enter the queue', 'wake', 'requeue-claim', 'recheck', 'requeue-thread-limit', 'leave the queue'],
+    },
+    { queue: 'hand-off', steps: ['enter the queue', 'thread limit', 'wake', 'leave the queue'] },
+  ] as const)('before every section of the queue: $queue', async ({ queue, steps }) => {
+    const seen = new Set<string>();
+    for (let seed = 0; seed < 30; seed++) {
+      const recorder = randomWalk(seed, { decisions: 50, events: 1 });
+      const { decisions } = await judgeRun(shipped('one-thread-short.yaml'), queue, 1, recorder);
+      for (const { step } of decisions) seen.add(step);
+    }
+    expect([...seen]).toEqual(expect.arrayContaining([...steps, 'CALL_WITH_RPC_ARG', 'return', 'end the reservation']));
+  });
+});
+
 describe('the checks of a run', () => {
   const begin = { type: 'call-begin', context: 'a', purpose: 'invoke', session: 1, system: false, time: 0 } as const;
   const suspended = { type: 'world-exit', a0: 0xffff_0004, time: 0 } as const;
