@@ -154,7 +154,9 @@ function furnish(place: string, beside: string): void {
 }
 
 function shell(script: string, cwd: string) {
-  return spawnSync('bash', ['-euo', 'pipefail', '-c', script], {
+  return spawnSync('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
+    // Bash takes a socket for a remote login, and reads the machine's settings.
+    stdio: ['ignore', 'pipe', 'pipe'],
     cwd,
     encoding: 'utf8',
     timeout: 120_000,
