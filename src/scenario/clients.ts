@@ -158,6 +158,16 @@ export class Clients {
     return this.active.length === 0;
   }
 
+  /** How many sessions asked to be system sessions, and how many of them are. */
+  get systemSessions(): { readonly asked: number; readonly granted: number } {
+    const sum = { asked: 0, granted: 0 };
+    for (const { systemSessions } of this.records.values()) {
+      sum.asked += systemSessions.asked;
+      sum.granted += systemSessions.granted;
+    }
+    return sum;
+  }
+
   /** Clients of user space that have a call in flight. */
   get mortals(): readonly string[] {
     const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));

@@ -1,8 +1,9 @@
 import { type Clock, sleep } from '../clock/clock.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import { EmulatedEmmc, hmacSha256, MmcHost, type RpmbDevice } from '../rpmb/index.js';
+import type { RunningApplication } from './applications.js';
 import type { RunJournal, ServiceRequest } from './run-journal.js';
-import type { ScenarioEmmc } from './scenario.js';
+import type { Scenario, ScenarioEmmc } from './scenario.js';
 import type { InvokeFor } from './services.js';
 
 /** RPCs that the card answers: one of them at a time, as OP-TEE has one mutex for the RPMB. */
@@ -11,18 +12,32 @@ const rpcs: readonly number[] = [RpcCommand.rpmbFrames, RpcCommand.rpmb];
 /** RPMB_SIZE_MULT: the largest partition that there is, a block for every client. */
 const sizeMultiplier = 128;
 
-export interface EmmcSurroundings {
+interface Surroundings {
   readonly journal: RunJournal;
   readonly clock: Clock;
-  /** The card has all that it needs. */
-  readonly powered: () => boolean;
   readonly invokeFor: InvokeFor;
 }
 
-/** The emulated eMMC of a scenario in its host, which has what the card needs switched on for each access. */
-export function scenarioEmmc(
+/** The scenario's eMMC, if it has one, where its frames are carried. */
+export function scenarioCards(
+  { emmc, clients }: Scenario,
+  applications: ReadonlyMap<string, RunningApplication>,
+  surroundings: Surroundings,
+): Readonly<Record<ScenarioEmmc['rpmb'], readonly RpmbDevice[]>> {
+  if (emmc === undefined) return { kernel: [], supplicant: [] };
+  const service = applications.get(clients.get(emmc.agent ?? '')?.application ?? '');
+  const card = scenarioEmmc(emmc, surroundings, () => service?.powered?.(emmc.needs) ?? true);
+  return { kernel: [], supplicant: [], [emmc.rpmb]: [card] };
+}
+
+/**
+ * The emulated eMMC of a scenario in its host, which has what the card needs switched on for each access.
+ * @param powered the card has all that it needs.
+ */
+function scenarioEmmc(
   { access, needs, agent }: ScenarioEmmc,
-  { journal, clock, powered, invokeFor }: EmmcSurroundings,
+  { journal, clock, invokeFor }: Surroundings,
+  powered: () => boolean,
 ): RpmbDevice {
   const card = new EmulatedEmmc({ hmac: hmacSha256, sizeMultiplier, powered });
   const { cid, reliableWriteSectors } = card;

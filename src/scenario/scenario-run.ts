@@ -6,7 +6,6 @@ import { openWorld } from '../open-world.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
 import type { DriverOptions } from '../optee/open-driver.js';
 import type { MemoryRange } from '../protocol/physical-memory.js';
-import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { startSupplicant } from '../start-supplicant.js';
 import type { Supplicant, SupplicantService } from '../supplicant/supplicant.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
@@ -15,19 +14,19 @@ import { Trace } from '../trace/trace.js';
 import { composeFaults, SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
 import { tracedWorld } from '../worlds/simulated/traced-world.js';
 import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from './applications.js';
+import { clientResults } from './client-results.js';
 import { Clients } from './clients.js';
-import { scenarioEmmc } from './emmc.js';
+import { scenarioCards } from './emmc.js';
 import { type Evidence, explain } from './explanation.js';
 import { FaultySupplicantDevice } from './faulty-supplicant-device.js';
 import { bothFaults, FixedFaults } from './fixed-faults.js';
 import { Incidents } from './incidents.js';
-import { latenciesOf } from './percentiles.js';
 import { preempting } from './preemption.js';
-import { rpcWaitOf } from './rpc-wait.js';
+import { RpcWaits } from './rpc-waits.js';
 import { type RunFaults, striking } from './run-faults.js';
-import { RunJournal, type ServiceRequest } from './run-journal.js';
+import { RunJournal } from './run-journal.js';
 import type { Scenario } from './scenario.js';
-import type { ClientResult, RunResult } from './scenario-result.js';
+import type { RunResult } from './scenario-result.js';
 import { type InvokeFor, scenarioServices } from './services.js';
 import { ThreadRecorder } from './thread-recorder.js';
 
@@ -72,8 +71,7 @@ export class ScenarioRun {
   private readonly fixed: FixedFaults;
   private readonly faults: RunFaults;
   private readonly services: ReadonlyMap<number, SupplicantService>;
-  /** The eMMC, where its frames are carried. */
-  private readonly rpmb: Readonly<Record<'kernel' | 'supplicant', readonly RpmbDevice[]>>;
+  private readonly rpmb: ReturnType<typeof scenarioCards>;
   private readonly applications;
   private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
@@ -89,8 +87,7 @@ export class ScenarioRun {
   private calls = 0;
   private asleep: { time: number; calls: number }[] = [];
   private failure: { readonly error: unknown } | undefined;
-  /** What the trace says of requests. */
-  private readonly toldWaits = new WeakMap<ServiceRequest, string>();
+  private readonly rpcWaits: RpcWaits;
 
   constructor(
     private readonly scenario: Scenario,
@@ -129,6 +126,7 @@ export class ScenarioRun {
       notificationDriver: scenarioBottomHalf(scenario, seededRandom(seed ^ bottomHalfStream)),
       ...tracedWorld(trace, inSecureWorld === undefined ? ofFile : composeFaults(ofFile, inSecureWorld)),
     });
+    this.rpcWaits = new RpcWaits(trace, this.journal);
     this.recorder = new ThreadRecorder(this.world, now);
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, (notification) =>
       this.world.notify(notification),
@@ -146,7 +144,7 @@ export class ScenarioRun {
       this.end = resolve;
     });
     this.services = scenarioServices(scenario, this.journal, clock, invokeFor, ended);
-    this.rpmb = this.rpmbDevices(invokeFor);
+    this.rpmb = scenarioCards(scenario, this.applications, { journal: this.journal, clock, invokeFor });
     this.recordCalls(trace);
   }
 
@@ -310,7 +308,7 @@ export class ScenarioRun {
         limitMs,
         until: () => {
           this.recorder.look();
-          this.recordRpcWaits();
+          this.rpcWaits.tell();
           report?.(this.clock.now() - this.from, this.calls);
           return done || this.failure !== undefined;
         },
@@ -326,23 +324,8 @@ export class ScenarioRun {
   result(opened: boolean, end: RunEnd): RunResult {
     const { scenario, queue, journal, recorder } = this;
     const duration = this.clock.now() - this.from;
-    const systemSessions = this.systemSessions();
-    const callers = [...this.clients.records.values()].filter(({ client }) => client.application !== undefined);
-    const clients = callers.map((record): ClientResult => {
-      const { client, latencies, failures } = record;
-      const open = [...journal.openInvocations].filter((invocation) => invocation.client === client.name);
-      const { deadline = Number.POSITIVE_INFINITY } = client;
-      const ages = open.map(({ begun }) => this.from + duration - begun);
-      return {
-        name: client.name,
-        system: client.system,
-        calls: latencies.length,
-        unanswered: open.length,
-        late: [...latencies, ...ages].filter((ms) => ms > deadline).length,
-        failed: [...failures.values()].reduce((sum, count) => sum + count, 0),
-        ...latenciesOf(latencies),
-      };
-    });
+    const systemSessions = this.clients.systemSessions;
+    const clients = clientResults(this.clients.records.values(), journal, this.clock.now());
     const evidence: Evidence = {
       scenario,
       queue,
@@ -372,17 +355,6 @@ export class ScenarioRun {
     };
   }
 
-  private rpmbDevices(invokeFor: InvokeFor): ScenarioRun['rpmb'] {
-    const { scenario, journal, clock } = this;
-    const devices = { kernel: [] as RpmbDevice[], supplicant: [] as RpmbDevice[] };
-    const { emmc } = scenario;
-    if (emmc === undefined) return devices;
-    const service = this.applications.get(scenario.clients.get(emmc.agent ?? '')?.application ?? '');
-    const powered = () => service?.powered?.(emmc.needs) ?? true;
-    devices[emmc.rpmb].push(scenarioEmmc(emmc, { journal, clock, powered, invokeFor }));
-    return devices;
-  }
-
   private recordCalls(trace: Trace): void {
     const { journal, recorder, scenario } = this;
     recorder.onTaken = (thread, otherFree) => {
@@ -400,33 +372,9 @@ export class ScenarioRun {
     });
   }
 
-  /** Put into the trace what RPCs wait for, as far as it has changed: only the services and clients know. */
-  private recordRpcWaits(): void {
-    const { trace, journal, toldWaits } = this;
-    if (!trace.on) return;
-    for (const request of journal.requests.values()) {
-      const { call } = request.invocation;
-      if (call === undefined) continue;
-      const { needs, through } = rpcWaitOf(request);
-      const told = `${needs} ${through}`;
-      if ((toldWaits.get(request) ?? '0 ') === told) continue;
-      toldWaits.set(request, told);
-      trace.emit({ type: 'rpc-wait', call: call.id, needs, through });
-    }
-  }
-
-  private systemSessions(): { asked: number; granted: number } {
-    const sum = { asked: 0, granted: 0 };
-    for (const { systemSessions } of this.clients.records.values()) {
-      sum.asked += systemSessions.asked;
-      sum.granted += systemSessions.granted;
-    }
-    return sum;
-  }
-
   /** Free threads that a call of this class must leave free, as the discipline has it. */
   private withheld(system: boolean): number {
-    const { granted } = this.systemSessions();
+    const { granted } = this.clients.systemSessions;
     if (system || granted === 0) return 0;
     const each = this.queue === 'patch-v6' || this.queue === 'hand-off-c';
     // Of what secure world really has, one thread at least is not for system calls alone.

@@ -1,0 +1,27 @@
+import type { ClientRecord } from './clients.js';
+import { latenciesOf } from './percentiles.js';
+import type { RunJournal } from './run-journal.js';
+import type { ClientResult } from './scenario-result.js';
+
+/**
+ * What became of the calls of each kind of client. Devices of secure world make none, and are left out.
+ * @param now by the run's clock, in milliseconds.
+ */
+export function clientResults(records: Iterable<ClientRecord>, journal: RunJournal, now: number): ClientResult[] {
+  return [...records]
+    .filter(({ client }) => client.application !== undefined)
+    .map(({ client, latencies, failures }) => {
+      const open = [...journal.openInvocations].filter((invocation) => invocation.client === client.name);
+      const { deadline = Number.POSITIVE_INFINITY } = client;
+      const ages = open.map(({ begun }) => now - begun);
+      return {
+        name: client.name,
+        system: client.system,
+        calls: latencies.length,
+        unanswered: open.length,
+        late: [...latencies, ...ages].filter((ms) => ms > deadline).length,
+        failed: [...failures.values()].reduce((sum, count) => sum + count, 0),
+        ...latenciesOf(latencies),
+      };
+    });
+}

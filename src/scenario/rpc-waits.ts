@@ -1,0 +1,47 @@
+import type { Trace } from '../trace/trace.js';
+import type { RunJournal, ServiceRequest } from './run-journal.js';
+
+/** Tells the trace what RPCs wait for: only the services and clients of a scenario know. */
+export class RpcWaits {
+  private readonly told = new WeakMap<ServiceRequest, string>();
+
+  constructor(
+    private readonly trace: Trace,
+    private readonly journal: RunJournal,
+  ) {}
+
+  /** What has changed since the last time. */
+  tell(): void {
+    const { trace, journal, told } = this;
+    if (!trace.on) return;
+    for (const request of journal.requests.values()) {
+      const { call } = request.invocation;
+      if (call === undefined) continue;
+      const { needs, through } = rpcWaitOf(request);
+      const now = `${needs} ${through}`;
+      if ((told.get(request) ?? '0 ') === now) continue;
+      told.set(request, now);
+      trace.emit({ type: 'rpc-wait', call: call.id, needs, through });
+    }
+  }
+}
+
+/** What a request waits for, as an event of a trace says it: the number of a call, 0 for none, and by way of whom. */
+function rpcWaitOf({ waits }: ServiceRequest): { readonly needs: number; readonly through: string } {
+  switch (waits.for) {
+    case 'time':
+      return { needs: 0, through: '' };
+    case 'supplicant':
+      return { needs: 0, through: 'a supplicant' };
+    case 'never':
+      return { needs: 0, through: 'an answer that never comes' };
+    case 'turn':
+      return { needs: waits.holder()?.invocation.call?.id ?? 0, through: 'its turn' };
+    case 'client':
+      return { needs: waits.holder()?.invocation.call?.id ?? 0, through: waits.client };
+    case 'invocation':
+      return { needs: waits.invocation.call?.id ?? 0, through: waits.invocation.label };
+    default:
+      return waits satisfies never;
+  }
+}
