@@ -93,7 +93,11 @@ export function addExploreCommand(program: Command): void {
     .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
-      if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
+      if (scenario !== undefined) {
+        if (flags.callers !== undefined)
+          command.error('error: a scenario has callers of its own; --callers is for the search without one');
+        return exploreScenarioFile(scenario, flags, command);
+      }
       const config = modelConfig(flags, command);
       const exploration = await run(config, flags, command);
       if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);

@@ -29,7 +29,7 @@ export function hangText(report: HangReport): string {
     `${report.threads} threads of secure world seen, ETHREAD_LIMIT ${report.ethreadLimit} times`,
     ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
     ...section('Held a thread longest', callTable(report.holders)),
-    ...section('Starved', starvedTable(report.starved)),
+    ...section('Waited for a thread', starvedTable(report.starved)),
     ...section('Unfinished at the end', callTable(report.unfinished, true)),
   ];
   return lines.join('\n');

@@ -3,7 +3,7 @@ import type { Uuid } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
 import type { TeeReply } from '../tee/tee-driver.js';
-import { TeecError } from '../tee/teec-error.js';
+import { badParameters, TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { ParameterOutputs, Parameters } from './parameters.js';
 import type { TemporaryMemory } from './temporary-memory.js';
@@ -35,7 +35,7 @@ export class Session implements AsyncDisposable {
    * TEEC_InvokeCommand.
    * @param command the TA's command, 0..2^32-1.
    * @returns what came back in each parameter.
-   * @throws TeecError when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
+   * @throws TeecError BAD_PARAMETERS from API for what cannot be sent; when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
    *   its `sizes` what a TA that answers SHORT_BUFFER wants.
    */
   invoke<const P extends Parameters>(
@@ -47,6 +47,8 @@ export class Session implements AsyncDisposable {
   async invoke(command: number, parameters: Parameters = [], options: InvokeOptions = {}): Promise<unknown> {
     const { signal } = options;
     const doing = () => `invoking command ${command} of ${this.uuid}`;
+    if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
+      throw badParameters(`command ${command} of ${this.uuid}, possible are integers from 0 to 4294967295`);
     if (signal?.aborted) throw new TeecError(TeeResult.ERROR_CANCEL, TeeOrigin.API, doing());
     const operation = new Operation(parameters, this.temporaryMemory);
     const prepared = operation.prepare();

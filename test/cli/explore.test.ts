@@ -77,6 +77,7 @@ describe('normalworld explore', () => {
     [['--callers', 'N', '--threads', '-1'], 'a number from 0 to 8'],
     [['--callers', 'N', '--threads', '0'], 'say --secure-threads'],
     [['--callers', 'N', '--reservations', '4'], 'a number from 0 to 3'],
+    [['my.yaml', '--callers', 'N'], 'a scenario has callers of its own'],
     [['--callers', '13*N'], '13 callers'],
     [
       ['x.yaml', '--faults', 'drop,lightning'],

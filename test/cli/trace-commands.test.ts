@@ -20,11 +20,11 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe('normalworld trace', () => {
   it('tells the figures of a recorded run, for people and for scripts', () => {
     expect(run('trace', 'stats', trace).stdout).toMatch(
-      /ETHREAD_LIMIT 4[\s\S]*DEADLOCK[\s\S]*sleeps in the queue[\s\S]*Starved:[\s\S]*STILL ASLEEP at the end/,
+      /ETHREAD_LIMIT 4[\s\S]*DEADLOCK[\s\S]*sleeps in the queue[\s\S]*Waited for a thread:[\s\S]*STILL ASLEEP at the end/,
     );
     const stats = JSON.parse(run('trace', 'stats', trace, '--json').stdout);
     expect(stats).toMatchObject({ ethreadLimit: 4, threads: 3, subject: { queue: 'linux-6.7' } });
-    expect(stats.deadlock[1]).toMatch(/^thread \d, storage \d #\d+: its RPMB RPC waits for scmi-/);
+    expect(stats.deadlock[1]).toMatch(/^thread \d, storage \d #\d+: its RPMB_FRAMES RPC waits for scmi #/);
   });
 
   it('exports to both formats', () => {

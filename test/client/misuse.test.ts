@@ -73,6 +73,18 @@ describe('a client that gives nonsense', () => {
     expect(await session.invoke(Command.add, [value.inout(1, 1)])).toEqual([{ a: 2, b: 1 }]);
   });
 
+  it.each([-1, 2 ** 32, 0.5, 'add' as never])('is told that %s is no command, and nothing is sent', async (command) => {
+    let sent = 0;
+    const stop = tee.trace.listen((event) => {
+      if (event.type === 'world-enter') sent++;
+    });
+    await expect(session.invoke(command)).rejects.toThrow(
+      /^command \S+ of .+, possible are integers from 0 to 4294967295/,
+    );
+    stop();
+    expect(sent).toBe(0);
+  });
+
   it.each([0, -1, 1.5, 2 ** 31, Number.NaN])('is refused shared memory of %d bytes', async (size) => {
     await expect(context.allocateSharedMemory(size)).rejects.toEqual(
       expect.objectContaining({ code: TeeResult.ERROR_BAD_PARAMETERS }),
