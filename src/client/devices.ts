@@ -38,7 +38,7 @@ export async function enumerateDevices(
   try {
     const devices: TeeDeviceDescription[] = [];
     const add = async (command: number, needs: TeeDeviceDescription['needs']) => {
-      for (const uuid of await uuids(session, command))
+      for (const uuid of await listDevices(session, command))
         if (devices.every((device) => device.uuid !== uuid)) devices.push({ uuid, needs });
     };
     await add(DevicePtaCommand.getDevices, 'nothing');
@@ -50,7 +50,12 @@ export async function enumerateDevices(
   }
 }
 
-async function uuids(session: Session, command: number): Promise<readonly Uuid[]> {
+/**
+ * One of the lists of the pseudo-TA that enumerates devices.
+ * @param command a `DevicePtaCommand`.
+ * @throws TeecError COMMUNICATION when the answer is no list.
+ */
+export async function listDevices(session: Session, command: number): Promise<readonly Uuid[]> {
   let room = 0;
   for (let attempt = 0; attempt < attempts; attempt++) {
     try {

@@ -34,27 +34,28 @@ export interface WorldSwitches {
  */
 export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwitches): Promise<void> {
   const { callQueue, trace, clock, schedule } = optee;
-  const actor = `call ${call.id}`;
+  /** Stand at a point until the schedule lets the call go on; undefined when nobody decides. */
+  const hold = schedule.decides ? (step: string) => schedule.point(`call ${call.id}`, step) : undefined;
   const begins = (functionId: number) => {
     if (trace.on) trace.callBegin(call.id, call.context.label, call.purpose, call.session, call.system, functionId);
   };
   // Whether it is a system call was looked up before: the session may change while the call stands here.
-  if (schedule.decides) {
+  if (hold !== undefined) {
     begins(0);
-    await schedule.point(actor, 'enter the queue');
+    await hold('enter the queue');
   }
   const waiter = new CallWaiter(call.id);
   let step = callQueue.enter(waiter, call.system);
   // A call that is not held up begins and enters in one event.
-  let entersAtOnce = step === 'call' && !schedule.decides;
-  if (!schedule.decides) begins(entersAtOnce ? switches.functionId : 0);
+  let entersAtOnce = step === 'call' && hold === undefined;
+  if (hold === undefined) begins(entersAtOnce ? switches.functionId : 0);
   if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
   let smcReturn: number = OpteeSmcReturn.unknownFunction;
   let refusal = '';
   let reached = false;
   try {
     for (;;) {
-      if (schedule.decides) await schedule.point(actor, smcName(switches.functionId));
+      if (hold !== undefined) await hold(smcName(switches.functionId));
       if (trace.on && !entersAtOnce) trace.worldEnter(call.id, switches.functionId);
       entersAtOnce = false;
       const answer = switches.enter();
@@ -62,7 +63,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       smcReturn = switches.smcReturn(returned);
       if (smcReturn === OpteeSmcReturn.ethreadLimit) {
         if (trace.on) trace.worldExit(call.id, smcReturn);
-        if (schedule.decides && callQueue.thinksOnThreadLimit) await schedule.point(actor, 'thread limit');
+        if (hold !== undefined && callQueue.thinksOnThreadLimit) await hold('thread limit');
         trace.waker = call.id;
         step = callQueue.threadLimit(waiter);
         if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
@@ -82,16 +83,16 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
     throw error;
   } finally {
     switches.end();
-    if (schedule.decides) {
+    if (hold !== undefined) {
       // Back for good, and the thread is free: the queue learns of it when the caller gets its mutex.
       if (trace.on && reached) trace.worldExit(call.id, smcReturn);
-      await schedule.point(actor, 'leave the queue');
+      await hold('leave the queue');
     }
     trace.waker = call.id;
     callQueue.leave(waiter);
     trace.waker = 0;
     // A call that is not held up comes back and ends in one event.
-    if (trace.on) trace.callEnd(call.id, smcReturn, reached && !schedule.decides);
+    if (trace.on) trace.callEnd(call.id, smcReturn, reached && hold === undefined);
   }
   if (refusal !== '')
     throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: secure world refused ${refusal}`);

@@ -27,7 +27,8 @@ import { runningShipped } from './shipped-applications.js';
 /** A scenario's application in the simulated world, and what its commands are numbered. */
 export interface RunningApplication {
   readonly uuid: string;
-  readonly code: TrustedApplication;
+  /** None when it is in every simulated world. */
+  readonly code: TrustedApplication | undefined;
   commandNumber(command: string): number;
   /** The name of the command when left out. */
   readonly commandTitle?: CommandTitle;
@@ -55,10 +56,11 @@ export function scenarioApplications(scenario: Scenario, journal: RunJournal): R
 function modelledApplication(application: ModelledApplication, index: number, journal: RunJournal): RunningApplication {
   const uuid = `00000000-0000-4000-8000-${(index + 1).toString(16).padStart(12, '0')}`;
   const commands = [...application.commands.keys()];
-  const { name, concurrent, singleInstance, multiSession } = application;
+  const { name, concurrent, singleInstance, multiSession, device } = application;
   const definition = {
     uuid,
     name,
+    ...(device === undefined ? {} : { device }),
     create: () => ({
       async invokeCommand(call: TaCall): Promise<void> {
         const invocation = journal.findInvocation(call.value(0).a);

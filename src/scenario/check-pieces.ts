@@ -13,7 +13,7 @@ export function commandNames({ use, clocks = [], regulators = [], commands = {} 
 }
 
 /** Fields of an application that the scenario describes itself. */
-const modelledOnly = ['kind', 'concurrent', 'singleInstance', 'multiSession', 'commands'] as const;
+const modelledOnly = ['kind', 'concurrent', 'singleInstance', 'multiSession', 'device', 'commands'] as const;
 
 /** What is wrong with the pieces that a scenario uses as they are: applications, SCMI agents, the eMMC. */
 export function checkPieces(file: ScenarioFile): Problem[] {
@@ -36,6 +36,8 @@ export function checkPieces(file: ScenarioFile): Problem[] {
     else
       for (const field of ['clocks', 'regulators'] as const)
         if (application[field] !== undefined) report(`only scmi takes ${field}`, ...at, field);
+    if (use === 'device-enumeration' && application.compute !== undefined)
+      report('device-enumeration is in every OP-TEE as it is and takes no compute', ...at, 'compute');
     if (use === 'rpmb-storage' && file.emmc === undefined)
       report('rpmb-storage needs a card: add emmc, such as { rpmb: kernel }', ...at, 'use');
     if (use === 'storage' && file.services?.fs !== undefined)

@@ -47,6 +47,8 @@ export interface LongCall {
   readonly latency: number;
   readonly asleep: number;
   readonly besideFree: number;
+  /** What the calls slept there that registered its memory first. */
+  readonly toRegister: number;
 }
 
 /** One client, with what it calls through. */
@@ -295,6 +297,7 @@ export class Clients {
     forRequest?: ServiceRequest,
   ): Promise<void> {
     const begun = this.clock.now();
+    const registered = this.journal.sleptToRegister(label);
     const title = application?.commandTitle?.(command, client) ?? command;
     const about = { client: client.name, label, application: client.application ?? '', command: title, random };
     let begunInvocation: Invocation | undefined;
@@ -315,7 +318,12 @@ export class Clients {
       record.latencies.push(latency);
       const call = begunInvocation?.call;
       if (call !== undefined && latency > (record.worst?.latency ?? 0))
-        record.worst = { call, latency, ...this.journal.sleepOf(call) };
+        record.worst = {
+          call,
+          latency,
+          ...this.journal.sleepOf(call),
+          toRegister: this.journal.sleptToRegister(label) - registered,
+        };
     }
   }
 }

@@ -169,11 +169,16 @@ function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   ];
   const worst = record?.worst;
   if (worst === undefined || worst.latency <= deadline) return sentences;
-  const { call, latency, asleep, besideFree } = worst;
+  const { call, latency, asleep, besideFree, toRegister } = worst;
   const beside = besideFree > latency / 100 ? `, ${formatTime(besideFree)} of that while a thread was free for it` : '';
   const overtaken = call.overtaken === 0 ? '' : `; ${call.overtaken} that came later were let in before it`;
   sentences.push(
     `${capital(callName(call))} took ${formatTime(latency)}: it slept ${formatTime(asleep)} in the queue${beside}${overtaken}.`,
+    ...(toRegister > latency / 100
+      ? [
+          `Before it, ordinary calls to register its shared memory slept ${formatTime(toRegister)} in the queue${call.system ? ': a thread that is kept for system sessions is not for them' : ''}.`,
+        ]
+      : []),
     ...(besideFree > latency / 100 ? passedOverSentences(evidence, call) : []),
   );
   return sentences;

@@ -101,6 +101,8 @@ export class RunJournal {
   /** Invocations without a call yet, oldest first. */
   private readonly withoutCall: Invocation[] = [];
   private beginning: Invocation | undefined;
+  /** Milliseconds, by client. */
+  private readonly registering = new Map<string, number>();
   private lastInvocation = 0;
   private lastRequest = 0;
   /**
@@ -181,6 +183,11 @@ export class RunJournal {
     this.requests.delete(request.number);
   }
 
+  /** How long calls slept in the queue that registered memory for a client, so far. */
+  sleptToRegister(label: string): number {
+    return this.registering.get(label) ?? 0;
+  }
+
   /** How long a call that still sleeps has slept, and how much of it beside a free thread. */
   sleepOf(call: OpenCall): { readonly asleep: number; readonly besideFree: number } {
     const { asleep, besideFree, state } = call;
@@ -245,6 +252,8 @@ export class RunJournal {
         break;
       case 'call-end':
         this.calls.delete(call.id);
+        if (call.purpose === 'register-shm' && call.asleep > 0)
+          this.registering.set(call.label, this.sleptToRegister(call.label) + call.asleep);
         if (this.asleep > 0) {
           this.countOvertaken(call);
           if (this.uselessWakeUp?.by === call.id) {

@@ -186,10 +186,10 @@ function mapped<From, To>(record: Readonly<Record<string, From>>, convert: (name
 function applicationOf(name: string, file: ScenarioFile['applications'][string]): ScenarioApplication {
   const { use, compute = 0, clocks = [], regulators = [] } = file;
   if (use !== undefined) return { name, kind: 'shipped', use, compute, clocks, regulators };
-  const { kind, concurrent = false, singleInstance = false, multiSession = false } = file;
+  const { kind, concurrent = false, singleInstance = false, multiSession = false, device } = file;
   if (kind === undefined) throw new Error('an application without a kind');
   const commands = mapped(file.commands ?? {}, (_, steps) => steps.map(applicationStep));
-  return { name, kind, concurrent, singleInstance, multiSession, commands };
+  return { name, kind, concurrent, singleInstance, multiSession, device, commands };
 }
 
 type StepsOf<Field> = Field extends Readonly<Record<string, readonly (infer Step)[]>> ? Step : never;

@@ -11,7 +11,7 @@ import type { Supplicant, SupplicantService } from '../supplicant/supplicant.js'
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Trace } from '../trace/trace.js';
-import { composeFaults, SimulatedWorld, simulatedTaImage } from '../worlds/simulated/index.js';
+import { composeFaults, SimulatedWorld, simulatedTaImage, type TrustedApplication } from '../worlds/simulated/index.js';
 import { tracedWorld } from '../worlds/simulated/traced-world.js';
 import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from './applications.js';
 import { clientResults } from './client-results.js';
@@ -119,7 +119,7 @@ export class ScenarioRun {
       threads,
       ...memoryFor(scenario),
       announcedThreads: announced === 0 ? false : announced,
-      trustedApplications: Array.from(this.applications.values(), ({ code }) => code),
+      trustedApplications: this.codes,
       clock,
       schedule: this.schedule,
       random: seededRandom(seed),
@@ -168,7 +168,7 @@ export class ScenarioRun {
     const { tee, clock } = this;
     if (tee === undefined) throw new Error('a supplicant without a TEE');
     const images = new MemoryTaStore();
-    for (const { code } of this.applications.values()) images.set(code.uuid, simulatedTaImage(code));
+    for (const code of this.codes) images.set(code.uuid, simulatedTaImage(code));
     return startSupplicant(tee, {
       taStores: [images],
       services: this.services,
@@ -178,6 +178,10 @@ export class ScenarioRun {
         this.failure ??= { error };
       },
     });
+  }
+
+  private get codes(): TrustedApplication[] {
+    return [...this.applications.values()].flatMap(({ code }) => code ?? []);
   }
 
   /** The call queue at this moment; nothing before the driver is there. */

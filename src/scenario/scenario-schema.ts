@@ -120,6 +120,7 @@ const application = fields('an application', {
   concurrent: flag.optional(),
   singleInstance: flag.optional(),
   multiSession: flag.optional(),
+  device: oneOf(['always', 'with-supplicant']).optional(),
   commands: named('a mapping from the names of commands to their steps', applicationSteps).optional(),
 });
 

@@ -41,7 +41,7 @@ export type BottomHalfStep = Extract<ApplicationStep, { readonly step: 'compute'
 export type ScenarioApplication = ModelledApplication | ShippedApplication;
 
 /** Applications that come with the simulated world, by the names that scenarios use for them. */
-export const SHIPPED_APPLICATIONS = ['storage', 'rpmb-storage', 'counter', 'scmi'] as const;
+export const SHIPPED_APPLICATIONS = ['storage', 'rpmb-storage', 'counter', 'scmi', 'device-enumeration'] as const;
 
 /** One of them, as it is. */
 export interface ShippedApplication {
@@ -63,6 +63,8 @@ export interface ModelledApplication {
   readonly concurrent: boolean;
   readonly singleInstance: boolean;
   readonly multiSession: boolean;
+  /** Whether OP-TEE lists it as a device: at once, or for when a supplicant is there. */
+  readonly device: 'always' | 'with-supplicant' | undefined;
   readonly commands: ReadonlyMap<string, readonly ApplicationStep[]>;
 }
 

@@ -1,8 +1,11 @@
+import { listDevices } from '../client/devices.js';
 import { temporary, value } from '../client/parameters.js';
 import type { Session } from '../client/session.js';
 import { seededRandom } from '../clock/random.js';
+import { DevicePtaCommand, devicePtaUuid } from '../protocol/pta-device.js';
 import { rpmbBlockSize } from '../protocol/rpmb.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import type { Uuid } from '../protocol/uuid.js';
 import { hmacSha256 } from '../rpmb/index.js';
 import { TeecError } from '../tee/teec-error.js';
 import {
@@ -22,7 +25,8 @@ import type { ShippedApplication } from './scenario.js';
 type Commands = Readonly<Record<string, () => Promise<unknown>>>;
 
 interface Shipped {
-  code(): TrustedApplication;
+  /** Its UUID alone when it is in every simulated world. */
+  code(): TrustedApplication | Uuid;
   readonly numbers: Readonly<Record<string, number>>;
   /** @param client how many came before it: what it keeps is its own. */
   commandsOf(session: Session, client: number): Commands;
@@ -83,6 +87,14 @@ const shipped: Readonly<Record<Exclude<ShippedApplication['use'], 'scmi'>, Shipp
       };
     },
   },
+  'device-enumeration': {
+    code: () => devicePtaUuid,
+    numbers: { list: DevicePtaCommand.getDevices, 'list-with-supplicant': DevicePtaCommand.getDevicesSupp },
+    commandsOf: (session) => ({
+      list: () => listDevices(session, DevicePtaCommand.getDevices),
+      'list-with-supplicant': () => listDevices(session, DevicePtaCommand.getDevicesSupp),
+    }),
+  },
 };
 
 /** The commands of a shipped application that clients can invoke. */
@@ -90,19 +102,21 @@ export const shippedCommands = {
   storage: ['write', 'read', 'remove'],
   'rpmb-storage': ['write', 'read'],
   counter: ['add', 'echo'],
+  'device-enumeration': ['list', 'list-with-supplicant'],
 } as const satisfies Record<keyof typeof shipped, readonly string[]>;
 
 /** A shipped application other than SCMI, in the simulated world. */
 export function runningShipped(use: keyof typeof shipped, computeMs: number): RunningApplication {
   const { code, numbers, commandsOf } = shipped[use];
-  const application = computing(code(), computeMs);
+  const made = code();
+  const uuid = typeof made === 'string' ? made : made.uuid;
   let clients = 0;
   return {
-    uuid: application.uuid,
-    code: application,
+    uuid,
+    code: typeof made === 'string' ? undefined : computing(made, computeMs),
     commandNumber: (command) => numbers[command] ?? -1,
     async open(context, client) {
-      const { session, systemSessions } = await openSession(context, application.uuid, client);
+      const { session, systemSessions } = await openSession(context, uuid, client);
       const commands = commandsOf(session, clients++);
       return {
         systemSessions,

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { randomWalk } from '../../src/explore/driver/decisions.js';
 import { judgeRun } from '../../src/explore/driver/judge-run.js';
 import { openTee, TeeResult, trustedApplication } from '../../src/index.js';
+import { scenarioApplications } from '../../src/scenario/applications.js';
+import { RunJournal } from '../../src/scenario/run-journal.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';
@@ -134,6 +136,38 @@ clients:
 `);
     // Counter read twice, key programmed, block written.
     expect([outcome, duration]).toEqual(['finished', 4]);
+  });
+});
+
+describe('enumeration of devices in a scenario', () => {
+  it('lists the applications that are devices, those that need a supplicant apart', async () => {
+    const scenario = parseScenario(
+      `
+title: devices
+applications:
+  bus: { use: device-enumeration }
+  crypto: { kind: pseudo, device: always, commands: {} }
+  ftpm: { kind: user, device: with-supplicant, commands: {} }
+  other: { kind: user, commands: {} }
+clients: { tee-bus: { application: bus, kernel: true, steps: [{ invoke: list }] } }
+`,
+      'devices.yaml',
+    );
+    const running = scenarioApplications(
+      scenario,
+      new RunJournal(
+        () => 0,
+        () => 0,
+      ),
+    );
+    const codes = [...running.values()].flatMap(({ code }) => code ?? []);
+    const tee = await openTee({ trustedApplications: codes });
+    const [client] = scenario.clients.values();
+    if (client === undefined) throw new Error('no client');
+    const port = await running.get('bus')?.open(tee.openKernelContext(), client);
+    expect(await port?.invoke('list', 0)).toEqual([running.get('crypto')?.uuid]);
+    expect(await port?.invoke('list-with-supplicant', 0)).toEqual([running.get('ftpm')?.uuid]);
+    await tee.close();
   });
 });
 

@@ -299,6 +299,12 @@ describe('a scenario file', () => {
     ['agent: agent', 'agent: one', 'emmc.agent: one is no passive client of an SCMI service'],
     ['agent: agent', 'agent: two', 'emmc.agent: two is no passive client of an SCMI service'],
     ['emmc: {', 'emcm: {', 'emcm: no such field'],
+    ['use: rpmb-storage', 'use: rpmb-storage, device: always', 'rpmb-storage is used as it is and takes no device'],
+    [
+      'use: rpmb-storage',
+      'use: device-enumeration, compute: 1ms',
+      'applications.vault.compute: device-enumeration is in every OP-TEE as it is',
+    ],
     [
       'emmc: { rpmb: kernel, needs: [vcc], agent: agent }\n',
       '',

@@ -16,6 +16,7 @@ const outcomes: Readonly<Record<string, readonly Outcome[]>> = {
   'ffa-scmi-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'finished'],
   'async-notifications.yaml': ['starved', 'starved', 'starved', 'finished'],
   'bottom-half-deadlock.yaml': ['deadlock', 'deadlock', 'deadlock', 'deadlock'],
+  'devices-at-boot.yaml': ['starved', 'starved', 'starved', 'starved'],
   'thread-starvation.yaml': ['starved', 'starved', 'starved', 'finished'],
   'v6-permanent-hang.yaml': ['finished', 'starved', 'finished', 'finished'],
   'one-thread-short.yaml': ['finished', 'starved', 'starved', 'finished'],
@@ -104,6 +105,12 @@ describe('the explanations', () => {
     const text = await explained('v6-permanent-hang.yaml', 'patch-v6');
     expect(text).toMatch(/Call \d+ \(hello, say\) sleeps for ever beside 2 free threads/);
     expect(text).toContain('(free_normal_thread_count 0, res_sys_thread_count 1)');
+  });
+
+  it('name the ordinary call that a system call waited for: that of its shared memory', async () => {
+    expect(await explained('devices-at-boot.yaml', 'hand-off')).toMatch(
+      /slept 0 in the queue\.\nBefore it, ordinary calls to register its shared memory slept 19\d ms in the queue: a thread that is kept/,
+    );
   });
 
   it('count who overtook', async () => {
