@@ -2,6 +2,7 @@ import { ConduitError, type SmcRegisters } from '../protocol/conduit.js';
 import { isRpcReturn, OpteeSmcReturn, smcName } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
+import type { Trace } from '../trace/trace.js';
 import { CallWaiter } from './call-queue/call-queue.js';
 import { waitTurn } from './call-queue/wait-turn.js';
 import type { Optee } from './optee.js';
@@ -36,19 +37,16 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
   const { callQueue, trace, clock, schedule } = optee;
   /** Stand at a point until the schedule lets the call go on; undefined when nobody decides. */
   const hold = schedule.decides ? (step: string) => schedule.point(`call ${call.id}`, step) : undefined;
-  const begins = (functionId: number) => {
-    if (trace.on) trace.callBegin(call.id, call.context.label, call.purpose, call.session, call.system, functionId);
-  };
   // Whether it is a system call was looked up before: the session may change while the call stands here.
   if (hold !== undefined) {
-    begins(0);
+    if (trace.on) begin(trace, call, 0);
     await hold('enter the queue');
   }
   const waiter = new CallWaiter(call.id);
   let step = callQueue.enter(waiter, call.system);
   // A call that is not held up begins and enters in one event.
   let entersAtOnce = step === 'call' && hold === undefined;
-  if (hold === undefined) begins(entersAtOnce ? switches.functionId : 0);
+  if (hold === undefined && trace.on) begin(trace, call, entersAtOnce ? switches.functionId : 0);
   if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
   let smcReturn: number = OpteeSmcReturn.unknownFunction;
   let refusal = '';
@@ -96,4 +94,9 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
   }
   if (refusal !== '')
     throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: secure world refused ${refusal}`);
+}
+
+/** @param functionId what the call enters secure world with in the same event; 0 when it is held up first. */
+function begin(trace: Trace, { id, context, purpose, session, system }: Call, functionId: number): void {
+  trace.callBegin(id, context.label, purpose, session, system, functionId);
 }
