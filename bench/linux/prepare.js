@@ -16,6 +16,11 @@ const programs = [
   ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'],
   ['fdtput', 'device-tree-compiler'],
 ];
+/** What the guest has, beside its init. The shell is for a test that starts a second process. */
+const guestPackages = [
+  '^linux-image-6\\.12\\.[0-9]+\\+deb13-arm64$',
+  ...['tee-supplicant', 'libteec2', 'libc6', 'dash'],
+];
 const crossLibc = '/usr/aarch64-linux-gnu/lib/libc.a';
 
 /** linux.S: where Linux lies; and behind it room for its 40 MB. */
@@ -62,13 +67,13 @@ export async function prepareLinux(say, guest) {
 
   const folder = join(dirname(optee.path), 'linux');
   const unpacked = join(folder, 'unpacked');
-  if (!existsSync(join(folder, 'complete'))) {
+  const complete = join(folder, 'complete');
+  if (!existsSync(complete) || readFileSync(complete, 'utf8') !== JSON.stringify(guestPackages)) {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(unpacked, { recursive: true });
     say("downloading Debian's Linux for arm64 (93 MB) and tee-supplicant");
-    const kernel = '^linux-image-6\\.12\\.[0-9]+\\+deb13-arm64$';
-    const versions = await unpackPackages('trixie', [kernel, 'tee-supplicant', 'libteec2', 'libc6'], unpacked);
-    writeFileSync(join(folder, 'complete'), JSON.stringify(versions));
+    await unpackPackages('trixie', guestPackages, unpacked);
+    writeFileSync(complete, JSON.stringify(guestPackages));
   }
   const image = (name) => join(folder, name);
   const world = guest.world ?? 'linux.S';
@@ -129,6 +134,7 @@ function firstFileSystem(unpacked, init, guest) {
     ['/init', readFileSync(init)],
     ['/tee.ko.xz', readFileSync(join(modules, 'tee.ko.xz'))],
     ['/optee.ko.xz', readFileSync(join(modules, 'optee/optee.ko.xz'))],
+    ['/bin/sh', readFileSync(join(unpacked, 'usr/bin/dash'))],
     ['/usr/sbin/tee-supplicant', readFileSync(join(unpacked, 'usr/sbin/tee-supplicant'))],
     ['/lib/ld-linux-aarch64.so.1', readFileSync(join(libraries, 'ld-linux-aarch64.so.1'))],
     ['/lib/libc.so.6', readFileSync(join(libraries, 'libc.so.6'))],
