@@ -132,7 +132,9 @@ export class Clients {
         (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
-    await Promise.race([Promise.all(others), ...(ends.length > 0 ? [Promise.all(ends)] : [])]);
+    // A client whose session could not be opened is through.
+    const someEnd = [...this.records.values()].some(({ client }) => !client.passive && Number.isFinite(client.repeat));
+    await Promise.race([Promise.all(others), ...(someEnd ? [Promise.all(ends)] : [])]);
   }
 
   /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */

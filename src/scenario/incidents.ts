@@ -59,7 +59,9 @@ export class Incidents implements Strikable, SupplicantIncidents {
     this.run.clients.kill(client);
   }
 
+  /** One at least is left. */
   loseThread(): void {
+    if (this.threads.all === 1) return;
     const thread = this.run.world.loseThread();
     if (thread === undefined) return;
     this.note(`thread ${thread} is lost`);

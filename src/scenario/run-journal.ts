@@ -289,7 +289,9 @@ export class RunJournal {
   private beginCall(event: TimedTraceEvent & { readonly type: 'call-begin' }): void {
     const own = event.purpose === 'invoke' || event.purpose === 'open-session';
     const invocation = own
-      ? (this.beginning ?? this.withoutCall.find(({ label }) => label === event.context))
+      ? (this.beginning ??
+        this.withoutCall.find(({ label }) => label === event.context) ??
+        this.onlyOneOf(event.context))
       : undefined;
     const call: OpenCall = {
       id: event.call,
@@ -309,6 +311,12 @@ export class RunJournal {
     if (invocation === undefined) return;
     invocation.call = call;
     this.takeFromWaiting(invocation);
+  }
+
+  /** An invocation of several calls, where there is no doubt whose the next is. */
+  private onlyOneOf(client: string): Invocation | undefined {
+    const open = [...this.openInvocations].filter(({ label }) => label === client);
+    return open.length === 1 ? open[0] : undefined;
   }
 
   private takeFromWaiting(invocation: Invocation): void {

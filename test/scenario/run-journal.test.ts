@@ -40,3 +40,26 @@ describe('the journal of a run in which others go between two steps of a call', 
     expect(other.calls.get(3)?.passedOver).toMatchObject({ from: { id: 1 }, to: { id: 2 }, inside: true });
   });
 });
+
+describe('the journal of an invocation of several calls', () => {
+  it('knows the last of them as its call, unless its client has another invocation', async () => {
+    const journal = new RunJournal(
+      () => 0,
+      () => 0,
+    );
+    const about = { client: 'a', label: 'a', application: 'x', command: 'list', random: () => 0 };
+    await journal.invocation(about, async (invocation) => {
+      journal.record({ ...begin, call: 1 });
+      await Promise.resolve();
+      journal.record({ type: 'call-end', call: 1, smcReturn: 0, time: 0 });
+      journal.record({ ...begin, call: 2 });
+      expect(invocation.call?.id).toBe(2);
+      await journal.invocation(about, async () => {
+        journal.record({ ...begin, call: 3 });
+        await Promise.resolve();
+        journal.record({ ...begin, call: 4 });
+      });
+      expect(invocation.call?.id).toBe(2);
+    });
+  });
+});

@@ -38,6 +38,21 @@ clients:
 ${more}`;
 
 describe('a run', () => {
+  it('is over when those who would end have no session, and says what they were told', async () => {
+    const { outcome, duration, explanation } = await only(`
+title: nobody is left who ends
+applications:
+  ta: { kind: user, commands: { go: [] } }
+  pta: { kind: pseudo, commands: { go: [{ compute: 1ms }] } }
+clients:
+  once: { application: ta, kernel: true, steps: [{ invoke: go }] }
+  always: { application: pta, repeat: forever, steps: [{ invoke: go }] }
+faults: { supplicant: absent }
+`);
+    expect([outcome, duration]).toEqual(['finished', 0]);
+    expect(explanation).toEqual(['1 call of once failed with TEEC_ERROR_COMMUNICATION.']);
+  });
+
   it('is the same for the same seed, in every byte', async () => {
     const twice = await Promise.all([1, 2].map(() => run(busy, { seed: 5, queues: ['linux-6.8', 'hand-off'] })));
     expect(JSON.stringify(twice[0])).toBe(JSON.stringify(twice[1]));

@@ -112,7 +112,7 @@ export class FaultChoices implements RunFaults {
   }
 
   private rpc(request: RpcRequest, run: Hurtable): 'twice' | undefined {
-    if (!this.may('duplicate') || sleeps(request)) return undefined;
+    if (!this.may('duplicate') || sleeps(request) || walks(request)) return undefined;
     const { func, message } = request;
     const what = message === undefined ? `RPC function ${func}` : rpcCommandName(message.cmd);
     return this.happens(callName(run.callIn(request.thread)), `asks for ${what}`, [
@@ -178,6 +178,11 @@ export class FaultChoices implements RunFaults {
 }
 
 const callName = (call: number) => `call ${call}`;
+
+/** The next RPMB device of all: asked for again, it is another one, and none for whoever asks next. */
+function walks({ message }: RpcRequest): boolean {
+  return message?.cmd === RpcCommand.rpmbProbeNext;
+}
 
 /** A sleep in the normal world: asked for again, it would not end. */
 function sleeps({ func, message }: RpcRequest): boolean {
