@@ -275,6 +275,8 @@ export class ScenarioRun {
     this.limitFrom = this.clock.now();
     this.end();
     if (this.tee !== undefined) await this.until(this.tee.close());
+    // What the supplicant, though it is gone, was still at takes its time; until then it keeps its memory.
+    await this.clock.run({ schedule: this.schedule, limitMs: this.limitFrom + this.scenario.limit });
     return {
       sessions: this.world.sessionCount,
       sharedMemoryObjects: this.world.sharedMemoryCount,
