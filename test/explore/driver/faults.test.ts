@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { followed } from '../../../src/explore/driver/decisions.js';
+import { DecisionRecorder, followed } from '../../../src/explore/driver/decisions.js';
 import { exploreScenario } from '../../../src/explore/driver/explore-scenario.js';
 import { FAULT_KINDS, type FaultKind } from '../../../src/explore/driver/fault-choices.js';
 import { type JudgedRun, judgeRun } from '../../../src/explore/driver/judge-run.js';
@@ -47,6 +47,24 @@ describe('a fault as a choice', () => {
       expect(struck).toHaveLength(runs++ === 0 ? 0 : 1);
     }
     expect(runs).toBeGreaterThan(3);
+  });
+
+  it('counts nothing as left behind that a dead supplicant keeps until it is through', async () => {
+    // The memory for the lock's image, and the second of two file requests: the first is being served.
+    const strikes = [
+      { words: /answer to SHM_ALLOC has rubbish in value/, nth: 3 },
+      { words: /dies with FS/, nth: 2 },
+    ];
+    const event = (options: readonly string[]) => {
+      const [next] = strikes;
+      const index = options.findIndex((words) => next?.words.test(words));
+      if (next === undefined || index < 0 || --next.nth > 0) return 0;
+      strikes.shift();
+      return index;
+    };
+    const recorder = new DecisionRecorder({ order: () => 0, event });
+    const { broken } = await judgeRun(SMALL, 'hand-off', 7, recorder, { kinds: ['corrupt', 'supplicant'], most: 2 });
+    expect([strikes, [...broken]]).toEqual([[], []]);
   });
 
   it('is no decision when no fault may strike, and none more than may', async () => {
