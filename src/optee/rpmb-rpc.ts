@@ -1,12 +1,10 @@
 import type { MsgArg } from '../protocol/optee-msg.js';
 import { RpcCommand, RpcShmType } from '../protocol/optee-rpc-command.js';
-import { rpmbFrameSize, rpmbKindEmmc } from '../protocol/rpmb.js';
+import { rpmbKindEmmc } from '../protocol/rpmb.js';
 import { TeeResult } from '../protocol/tee-result.js';
+import { exchangeFrames, exchangeMax } from '../rpmb/exchange-frames.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import type { TeeMemrefParam, TeeParam } from '../tee/tee-param.js';
-
-/** The most octets that one request may have, frames and answer each. */
-const exchangeMax = 64 * 1024;
 
 /**
  * RPMB devices that the kernel routes frames to: RPMB_PROBE_RESET, RPMB_PROBE_NEXT and RPMB_FRAMES, Linux's rpc.c since
@@ -48,7 +46,9 @@ export class RpmbRpc {
         if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
         if (!isBuffer(first, 'input') || !isBuffer(second, 'output') || more.length > 0)
           return TeeResult.ERROR_BAD_PARAMETERS;
-        return exchangeFrames(device, first, second);
+        // Before memory is taken for them.
+        if (first.size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
+        return exchangeFrames(device, octets(first), second);
       }
       default:
         return TeeResult.ERROR_NOT_SUPPORTED;
@@ -61,22 +61,10 @@ export function isRpmbProbe(request: MsgArg): boolean {
   return request.cmd >= RpcCommand.rpmbProbeReset && request.cmd <= RpcCommand.rpmbFrames;
 }
 
-async function exchangeFrames(device: RpmbDevice, sent: TeeMemrefParam, back: TeeMemrefParam): Promise<number> {
-  for (const { size } of [sent, back])
-    if (size === 0 || size % rpmbFrameSize !== 0 || size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
-  const frames = new Uint8Array(sent.size);
-  sent.shm?.read(sent.offset, frames);
-  let answer: Uint8Array;
-  try {
-    answer = await device.exchange(frames, back.size);
-  } catch {
-    // The card cannot be reached: secure world is told no more than a kernel driver's -EIO would say.
-    return TeeResult.ERROR_GENERIC;
-  }
-  if (answer.length > back.size) return TeeResult.ERROR_GENERIC;
-  back.shm?.write(back.offset, answer);
-  back.size = answer.length;
-  return TeeResult.SUCCESS;
+function octets({ shm, offset, size }: TeeMemrefParam): Uint8Array {
+  const read = new Uint8Array(size);
+  shm?.read(offset, read);
+  return read;
 }
 
 function isBuffer(param: TeeParam | undefined, direction: 'input' | 'output'): param is TeeMemrefParam {

@@ -1,16 +1,11 @@
-import {
-  RpmbSupplicantCommand,
-  rpmbCidSize,
-  rpmbDeviceInfoSize,
-  rpmbFrameSize,
-  rpmbRequestHeaderSize,
-} from '../protocol/rpmb.js';
+import { RpmbSupplicantCommand, rpmbCidSize, rpmbDeviceInfoSize, rpmbRequestHeaderSize } from '../protocol/rpmb.js';
 import { TeeResult } from '../protocol/tee-result.js';
+import { exchangeFrames, exchangeMax } from '../rpmb/exchange-frames.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import type { SupplicantService } from './supplicant.js';
 
 /** The largest request, in bytes. */
-const requestMax = 64 * 1024;
+const requestMax = rpmbRequestHeaderSize + exchangeMax;
 
 /**
  * RPMB through the supplicant, as before kernels routed frames: memref[0] a request (command, device, block count, then
@@ -45,21 +40,8 @@ export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
         answer.size = info.length;
         return TeeResult.SUCCESS;
       }
-      case RpmbSupplicantCommand.data: {
-        const frames = bytes.slice(rpmbRequestHeaderSize);
-        if (frames.length === 0 || frames.length % rpmbFrameSize !== 0) return TeeResult.ERROR_BAD_PARAMETERS;
-        if (answer.size === 0 || answer.size % rpmbFrameSize !== 0) return TeeResult.ERROR_BAD_PARAMETERS;
-        let back: Uint8Array;
-        try {
-          back = await device.exchange(frames, answer.size);
-        } catch {
-          return TeeResult.ERROR_GENERIC;
-        }
-        if (back.length > answer.size) return TeeResult.ERROR_GENERIC;
-        answer.shm?.write(answer.offset, back);
-        answer.size = back.length;
-        return TeeResult.SUCCESS;
-      }
+      case RpmbSupplicantCommand.data:
+        return exchangeFrames(device, bytes.slice(rpmbRequestHeaderSize), answer);
       default:
         return TeeResult.ERROR_BAD_PARAMETERS;
     }

@@ -1,21 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Context, type Tee, TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
+import { describe, expect, it } from 'vitest';
+import { TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
 import { happened } from '../support/happened.js';
 import { InvokeTestsCommand, invokeTests, OsTestCommand, osTest } from '../support/optee-test-applications.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
-import { openRealTee } from './real-tee.js';
+import { realTee } from './real-tee.js';
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the core and its libraries'), () => {
-  let tee: Tee;
-  let context: Context;
-  beforeAll(async () => {
-    tee = await openRealTee();
-    context = tee.openContext();
-  });
-  afterAll(async () => {
-    await tee.close();
-    expect(tee.sharedMemoryInUse).toBe(0);
-  });
+  const real = realTee();
 
   it.each([
     ['1001: the pseudo-TA of the tests says hello', InvokeTestsCommand.trace],
@@ -23,12 +14,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
     ['1001: the device-tree drivers of the core', InvokeTestsCommand.dtDriver],
     ['1015: the file system hash tree', InvokeTestsCommand.fsHtree],
   ])('%s', async (_name, command) => {
-    await using session = await context.openSession(invokeTests);
+    await using session = await real.context.openSession(invokeTests);
     await session.invoke(command);
   });
 
   it('1002: parameters of a pseudo-TA: 16 KiB, their sum in the first byte', async () => {
-    await using session = await context.openSession(invokeTests);
+    await using session = await real.context.openSession(invokeTests);
     const bytes = Uint8Array.from({ length: 16 * 1024 }, (_, index) => index + 1);
     const expected = Uint8Array.from(bytes);
     expected[0] = bytes.reduce((sum, byte) => sum + byte, 0);
@@ -36,7 +27,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
   });
 
   it('1002: parameters of a pseudo-TA: three values and their sums, wherever the output stands', async () => {
-    await using session = await context.openSession(invokeTests);
+    await using session = await real.context.openSession(invokeTests);
     const [first, second, third] = [value.input(1, 10), value.input(2, 20), value.input(0xffff_ffff, 30)] as const;
     const sums = { a: 2, b: 60 };
     const { params } = InvokeTestsCommand;
@@ -49,7 +40,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
   it('1003: the mutex test: writers exclude all others, readers do not', async () => {
     const [writer, reader] = [0, 1];
     const run = async (kind: number) => {
-      await using session = await context.openSession(invokeTests);
+      await using session = await real.context.openSession(invokeTests);
       for (let repeat = 0; repeat < 5; repeat++) {
         const [, { b: inside }] = await session.invoke(InvokeTestsCommand.mutex, [
           value.input(kind, 1000),
@@ -63,21 +54,21 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
   });
 
   it('1006: the GlobalPlatform core API, as os_test sees it', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(OsTestCommand.basic, [temporary.input(new Uint8Array(32).fill(0xab))]);
   });
 
   it('1009: TEE_Wait takes its time', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     const start = performance.now();
     await session.invoke(OsTestCommand.wait, [value.input(40)]);
     expect(performance.now() - start).toBeGreaterThanOrEqual(39);
   });
 
   it('1009: TEE_Wait ends when it is cancelled', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     const cancel = new AbortController();
-    const suspended = happened(tee, ({ type }) => type === 'rpc-begin');
+    const suspended = happened(real.tee, ({ type }) => type === 'rpc-begin');
     const waiting = session.invoke(OsTestCommand.wait, [value.input(40)], { signal: cancel.signal });
     await suspended;
     cancel.abort();
@@ -85,12 +76,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
   });
 
   it('1019: a shared library', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(OsTestCommand.callLib);
   });
 
   it('1020: the lock checker, which this build of OP-TEE is without (CFG_LOCKDEP)', async () => {
-    await using session = await context.openSession(invokeTests);
+    await using session = await real.context.openSession(invokeTests);
     await expect(session.invoke(InvokeTestsCommand.lockdep)).rejects.toMatchObject({
       code: TeeResult.ERROR_NOT_SUPPORTED,
       origin: TeeOrigin.TRUSTED_APP,
@@ -98,7 +89,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
   });
 
   it('1022, 1023: a library is loaded at run time, and what it initialises comes last', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     const initialised = async () => (await session.invoke(OsTestCommand.getGlobalVar, [value.output()]))[0].a;
     // Each initialiser appends its digit: the linked library 2, the TA 1, the loaded library 3.
     expect(await initialised()).toBe(21);
@@ -110,7 +101,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
     ['1030: program headers', OsTestCommand.dlPhdr],
     ['1030: program headers of a library loaded at run time', OsTestCommand.dlPhdrDl],
   ])('%s', async (_name, command) => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(command);
   });
 });

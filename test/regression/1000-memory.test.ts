@@ -1,44 +1,25 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { immediateSchedule } from '../../src/clock/schedule.js';
-import {
-  type Context,
-  machineClock,
-  memref,
-  type SharedMemory,
-  type Tee,
-  TeeOrigin,
-  TeeResult,
-  Trace,
-  temporary,
-} from '../../src/index.js';
+import { machineClock, memref, type SharedMemory, TeeOrigin, TeeResult, Trace, temporary } from '../../src/index.js';
 import { openDriver } from '../../src/optee/open-driver.js';
 import { clientLogin } from '../../src/tee/login.js';
 import { TeeContext } from '../../src/tee/tee-context.js';
 import { InvokeTestsCommand, invokeTests, OsTestCommand, osTest } from '../support/optee-test-applications.js';
 import { onRealOptee, startWorld, whyNot } from '../worlds/qemu/real-optee.js';
-import { openRealTee } from './real-tee.js';
+import { realTee } from './real-tee.js';
 
 const page = 4096;
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: memory of the client'), () => {
-  let tee: Tee;
-  let context: Context;
-  beforeAll(async () => {
-    tee = await openRealTee();
-    context = tee.openContext();
-  });
-  afterAll(async () => {
-    await tee.close();
-    expect(tee.sharedMemoryInUse).toBe(0);
-  });
+  const real = realTee();
 
-  const allocated = (size: number) => context.allocateSharedMemory(size);
-  const registered = (size: number) => context.registerSharedMemory(new Uint8Array(size));
+  const allocated = (size: number) => real.context.allocateSharedMemory(size);
+  const registered = (size: number) => real.context.registerSharedMemory(new Uint8Array(size));
 
   it('1017: four parts of one memory, two of them neighbours', async () => {
     await using memory = await allocated(8 * page);
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(OsTestCommand.params, [
       memref.input(memory, { offset: 0, size: page }),
       memref.input(memory, { offset: page, size: page }),
@@ -55,7 +36,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: memory
     ['neighbouring pages of registered memory', registered, [page, 2 * page, 3 * page], page],
   ] as const)('1017: a TA reads and writes %s, and touches nothing else', async (_name, make, offsets, size) => {
     await using memory = await make(4 * page);
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     memory.bytes.set(randomBytes(memory.size));
     const [input, inout, output] = offsets;
     // What os_test does: inout is incremented, output is the sum of the new inout and input.
@@ -81,7 +62,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: memory
     ['with a size that wraps around', allocated, page, 1, 2 ** 53 - 1],
     ['before its beginning', allocated, page, -1, 2],
   ] as const)('1018: memory is exceeded %s: no TA sees it', async (_name, make, whole, offset, size) => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await using memory: SharedMemory = await make(whole);
     const given = memref.input(memory, { offset, size });
     const inside = [memref.input(memory), memref.output(memory), memref.output(memory)] as const;
@@ -120,7 +101,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: memory
   });
 
   it('1025: an empty buffer is not a null one, to a user TA', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     const empty = () => new Uint8Array(0);
     const { nullMemrefParams } = OsTestCommand;
     const output = [temporary.output(empty()), temporary.output(null)] as const;
@@ -133,9 +114,9 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: memory
   });
 
   it('1025: no memory is none to a pseudo-TA', async () => {
-    await using session = await context.openSession(invokeTests);
+    await using session = await real.context.openSession(invokeTests);
     await session.invoke(InvokeTestsCommand.memrefNull, [temporary.inout(null)]);
-    await expect(context.allocateSharedMemory(0)).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
+    await expect(real.context.allocateSharedMemory(0)).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
     await expect(registered(0)).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
   });
 });

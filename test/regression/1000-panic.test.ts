@@ -1,40 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Context,
-  memref,
-  type Session,
-  type Tee,
-  TeeOrigin,
-  TeeResult,
-  temporary,
-  value,
-} from '../../src/index.js';
+import { describe, expect, it } from 'vitest';
+import { memref, type Session, TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
 import { OsTestCommand, osTest } from '../support/optee-test-applications.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
-import { openRealTee } from './real-tee.js';
+import { realTee } from './real-tee.js';
 import { miss, SimsCommand, sims, simsKeepAlive } from './sims.js';
 
 const dead = expect.objectContaining({ code: TeeResult.ERROR_TARGET_DEAD, origin: TeeOrigin.TEE });
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: panics'), () => {
-  let tee: Tee;
-  let context: Context;
-  beforeAll(async () => {
-    tee = await openRealTee();
-    context = tee.openContext();
-  });
-  afterAll(async () => {
-    await tee.close();
-    expect(tee.sharedMemoryInUse).toBe(0);
-  });
+  const real = realTee();
 
   it.each([
     ['1007: a panic', OsTestCommand.panic],
     ['1019: a panic in a shared library', OsTestCommand.callLibPanic],
     ['1022: a panic in a library loaded at run time', OsTestCommand.callLibDlPanic],
   ])('%s kills the TA for all further calls of the session, and nothing else', async (_name, command) => {
-    await using other = await context.openSession(osTest);
-    await using session = await context.openSession(osTest);
+    await using other = await real.context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await expect(session.invoke(command)).rejects.toEqual(dead);
     await expect(session.invoke(OsTestCommand.init)).rejects.toEqual(dead);
     await isAlive(other);
@@ -44,36 +26,36 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: panics
   const accesses = [1, 2, 3, 4, 5, 6, 7];
 
   it.each(accesses)('1010: access %i to memory that is not its own kills os_test, and nothing else', async (access) => {
-    const session = await context.openSession(osTest);
+    const session = await real.context.openSession(osTest);
     for (const _time of ['first', 'second'])
       await expect(session.invoke(OsTestCommand.badMemAccess, [value.input(access)])).rejects.toEqual(dead);
     await session.close();
-    await using after = await context.openSession(osTest);
+    await using after = await real.context.openSession(osTest);
     await isAlive(after);
   });
 
   it.each([1024, 65_536])('1010: the same with %i bytes of the client, which are not lost', async (size) => {
-    const before = tee.sharedMemoryInUse;
+    const before = real.tee.sharedMemoryInUse;
     for (const access of accesses.slice(0, 5)) {
-      await using memory = await context.allocateSharedMemory(size);
-      await using session = await context.openSession(osTest);
+      await using memory = await real.context.allocateSharedMemory(size);
+      await using session = await real.context.openSession(osTest);
       const parameters = [value.input(access), memref.inout(memory)] as const;
       for (const _time of ['first', 'second'])
         await expect(session.invoke(OsTestCommand.badMemAccess, parameters)).rejects.toEqual(dead);
     }
-    expect(tee.sharedMemoryInUse).toBe(before);
+    expect(real.tee.sharedMemoryInUse).toBe(before);
   });
 
   const counter = async (session: Session) => (await session.invoke(SimsCommand.getCounter, [value.output()]))[0].a;
   const panic = (session: Session) => session.invoke(SimsCommand.panic, [temporary.input(null)]);
 
   it('1021: of instances with a session each, only the one that panicked is dead', async () => {
-    await using first = await context.openSession(miss);
-    await using second = await context.openSession(miss);
+    await using first = await real.context.openSession(miss);
+    await using second = await real.context.openSession(miss);
     await expect(panic(second)).rejects.toEqual(dead);
     await expect(counter(second)).rejects.toEqual(dead);
     expect(await counter(first)).toBe(0);
-    await using third = await context.openSession(miss);
+    await using third = await real.context.openSession(miss);
     expect(await counter(third)).toBe(0);
     expect(await counter(first)).toBe(0);
   });
@@ -82,14 +64,14 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: panics
     ['sims', sims],
     ['sims_keepalive', simsKeepAlive],
   ])('1021: %s is dead for all its sessions, and a new one has a new instance', async (_name, uuid) => {
-    await using first = await context.openSession(uuid);
-    await using second = await context.openSession(uuid);
+    await using first = await real.context.openSession(uuid);
+    await using second = await real.context.openSession(uuid);
     expect([await counter(first), await counter(second)]).toEqual([0, 1]);
     await expect(panic(second)).rejects.toEqual(dead);
     await expect(counter(first)).rejects.toEqual(dead);
     await expect(counter(second)).rejects.toEqual(dead);
-    await using third = await context.openSession(uuid);
-    await using fourth = await context.openSession(uuid);
+    await using third = await real.context.openSession(uuid);
+    await using fourth = await real.context.openSession(uuid);
     expect([await counter(third), await counter(fourth)]).toEqual([0, 1]);
     await expect(panic(third)).rejects.toEqual(dead);
   });

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Context, memref, type Tee, temporary, value } from '../../src/index.js';
+import { describe, expect, it } from 'vitest';
+import { memref, temporary, value } from '../../src/index.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
-import { openRealTee } from './real-tee.js';
+import { realTee } from './real-tee.js';
 import { SimsCommand, sims } from './sims.js';
 
 /** ta/concurrent, and ta/concurrent_large with 2 MiB of data: an instance for each session, busy at the same time. */
@@ -12,30 +12,21 @@ const concurrentLarge = '5ce0c432-0ab0-40e5-a056-782ca0e6aba2';
 const ConcurrentCommand = { busyLoop: 0, sha256: 1 } as const;
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: sessions beside each other'), () => {
-  let tee: Tee;
-  let context: Context;
-  beforeAll(async () => {
-    tee = await openRealTee();
-    context = tee.openContext();
-  });
-  afterAll(async () => {
-    await tee.close();
-    expect(tee.sharedMemoryInUse).toBe(0);
-  });
+  const real = realTee();
 
   it('1005: many sessions, opened at once over two threads, are different ones', async () => {
-    const sessions = await Promise.all(Array.from({ length: 8 }, () => context.openSession(concurrent)));
+    const sessions = await Promise.all(Array.from({ length: 8 }, () => real.context.openSession(concurrent)));
     expect(new Set(sessions.map(({ id }) => id)).size).toBe(8);
     await Promise.all(sessions.map((session) => session.close()));
   });
 
   it('1012: a single-instance, multi-session TA keeps its state over its sessions', async () => {
-    await using first = await context.openSession(sims);
+    await using first = await real.context.openSession(sims);
     const place = value.input(0);
     const kept = Uint8Array.from({ length: 32 }, (_, index) => 0x5a ^ (7 * index));
     await first.invoke(SimsCommand.write, [place, temporary.input(kept)]);
     for (const earlier of [1, 2]) {
-      await using second = await context.openSession(sims);
+      await using second = await real.context.openSession(sims);
       expect((await second.invoke(SimsCommand.read, [place, temporary.output(32)]))[1]).toEqual(kept);
       // How many sessions this instance had before the one that asks.
       expect(await first.invoke(SimsCommand.getCounter, [value.output()])).toEqual([{ a: 0, b: 0 }]);
@@ -48,12 +39,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: sessio
     ['small', concurrent],
     ['large', concurrentLarge],
   ])('1013: three %s TAs compute at the same time, over two threads', async (_size, uuid) => {
-    await using running = await context.allocateSharedMemory(4);
-    const threads = tee.info.threadCount;
+    await using running = await real.context.allocateSharedMemory(4);
+    const threads = real.tee.info.threadCount;
     const input = new TextEncoder().encode('abc');
     const expected = new Uint8Array(createHash('sha256').update(input).digest());
     const run = async () => {
-      await using session = await context.openSession(uuid);
+      await using session = await real.context.openSession(uuid);
       const [, busy] = await session.invoke(ConcurrentCommand.busyLoop, [memref.inout(running), value.inout(200)]);
       const [, hashing, , digest] = await session.invoke(ConcurrentCommand.sha256, [
         memref.inout(running),

@@ -1,19 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Context,
-  memref,
-  type Session,
-  type Tee,
-  TeeOrigin,
-  TeeResult,
-  temporary,
-  value,
-} from '../../src/index.js';
+import { describe, expect, it } from 'vitest';
+import { memref, type Session, TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
 import { OsTestCommand, osTest, teeUuid } from '../support/optee-test-applications.js';
 import { folder, onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
-import { openRealTee } from './real-tee.js';
+import { realTee } from './real-tee.js';
 import { SimsCommand, sims, simsKeepAlive } from './sims.js';
 
 /** ta/create_fail_test: no instance of it comes to be. */
@@ -25,37 +16,29 @@ const bootstrap = 0;
 const dead = expect.objectContaining({ code: TeeResult.ERROR_TARGET_DEAD, origin: TeeOrigin.TEE });
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: TAs as clients of TAs'), () => {
-  let tee: Tee;
-  let context: Context;
-  beforeAll(async () => {
-    tee = await openRealTee();
-    context = tee.openContext();
-  });
-  afterAll(async () => {
-    await tee.close();
-    expect(tee.sharedMemoryInUse).toBe(0);
-  });
+  const real = realTee();
 
   it('1008: os_test lets the crypt TA hash', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(OsTestCommand.client);
   });
 
   it('1008: os_test cancels a wait of another os_test by its timeout', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(OsTestCommand.clientWithTimeout, [value.input(40)]);
   });
 
   it('1008: a TA whose instance cannot be made says why, to a client and to a TA', async () => {
     const refused = { code: TeeResult.ERROR_GENERIC, origin: TeeOrigin.TRUSTED_APP };
-    for (let time = 0; time < 20; time++) await expect(context.openSession(createFails)).rejects.toMatchObject(refused);
-    await using session = await context.openSession(sims);
+    for (let time = 0; time < 20; time++)
+      await expect(real.context.openSession(createFails)).rejects.toMatchObject(refused);
+    await using session = await real.context.openSession(sims);
     await expect(openFrom(session, createFails)).rejects.toMatchObject(refused);
     expect(await counter(session)).toBe(0);
   });
 
   it('1008: a TA that is missing, the TA that wanted it tells its client', async () => {
-    await using session = await context.openSession(sims);
+    await using session = await real.context.openSession(sims);
     await expect(openFrom(session, '01234567-89ab-cdef-0123-456789abcdef')).rejects.toMatchObject({
       code: TeeResult.ERROR_ITEM_NOT_FOUND,
       origin: TeeOrigin.TRUSTED_APP,
@@ -64,7 +47,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: TAs as
   });
 
   it('1008: an image with a bit that is wrong, wherever, is not installed; the right one is', async () => {
-    await using session = await context.openSession(taManagement);
+    await using session = await real.context.openSession(taManagement);
     const image = await readFile(join(folder.trustedApplications, `${createFails}.ta`));
     const header = {
       magic: 0,
@@ -88,13 +71,13 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: TAs as
   });
 
   it('1016: memory on the stack of one TA is the parameter of another', async () => {
-    await using session = await context.openSession(osTest);
+    await using session = await real.context.openSession(osTest);
     await session.invoke(OsTestCommand.ta2taMemref);
   });
 
   it('1016: memory references of no bytes are handed on', async () => {
-    await using session = await context.openSession(osTest);
-    await using memory = await context.allocateSharedMemory(4096);
+    await using session = await real.context.openSession(osTest);
+    await using memory = await real.context.allocateSharedMemory(4096);
     const nothing = { offset: 0, size: 0 };
     await session.invoke(OsTestCommand.ta2taMemrefSize0, [
       memref.input(memory, nothing),
@@ -110,8 +93,8 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: TAs as
   });
 
   it('1021: a TA outlives the one that it has a session with', async () => {
-    await using first = await context.openSession(sims);
-    await using second = await context.openSession(simsKeepAlive);
+    await using first = await real.context.openSession(sims);
+    await using second = await real.context.openSession(simsKeepAlive);
     await openFrom(first, simsKeepAlive);
     await expect(second.invoke(SimsCommand.panic, [temporary.input(null)])).rejects.toEqual(dead);
     expect(await counter(first)).toBe(1);
@@ -119,8 +102,8 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: TAs as
   });
 
   it('1008, 1021: a TA outlives the one that panics at its command', async () => {
-    await using first = await context.openSession(sims);
-    await using second = await context.openSession(simsKeepAlive);
+    await using first = await real.context.openSession(sims);
+    await using second = await real.context.openSession(simsKeepAlive);
     await first.invoke(SimsCommand.panic, [temporary.input(teeUuid(simsKeepAlive))]);
     expect(await counter(first)).toBe(1);
     await expect(counter(second)).rejects.toEqual(dead);

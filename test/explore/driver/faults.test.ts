@@ -38,6 +38,18 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+/** A supplicant queue that does this with an answer that it should refuse. */
+function onRefusedAnswer(instead: (queue: SupplicantQueue) => boolean): void {
+  const send = SupplicantQueue.prototype.send;
+  vi.spyOn(SupplicantQueue.prototype, 'send').mockImplementation(function (this: SupplicantQueue, id, result) {
+    try {
+      return send.call(this, id, result);
+    } catch {
+      return instead(this);
+    }
+  });
+}
+
 describe('a fault as a choice', () => {
   it.each(KINDS)('%s strikes, and hand-off keeps every promise', { timeout: 180_000 }, async (kind) => {
     let runs = 0;
@@ -199,15 +211,10 @@ describe('a driver that is broken on purpose', () => {
       'duplicate',
       'unhurt',
       () => {
-        const send = SupplicantQueue.prototype.send;
-        vi.spyOn(SupplicantQueue.prototype, 'send').mockImplementation(function (this: SupplicantQueue, id, result) {
-          try {
-            return send.call(this, id, result);
-          } catch {
-            const taken: Map<number, unknown> = Reflect.get(this, 'taken');
-            const [other] = taken.keys();
-            return other !== undefined && send.call(this, other, 0xffff_0000);
-          }
+        onRefusedAnswer((queue) => {
+          const taken: Map<number, unknown> = Reflect.get(queue, 'taken');
+          const [other] = taken.keys();
+          return other !== undefined && queue.send(other, 0xffff_0000);
         });
       },
     ],
@@ -216,14 +223,7 @@ describe('a driver that is broken on purpose', () => {
       'duplicate',
       'callsAnsweredOnce',
       () => {
-        const send = SupplicantQueue.prototype.send;
-        vi.spyOn(SupplicantQueue.prototype, 'send').mockImplementation(function (this: SupplicantQueue, id, result) {
-          try {
-            return send.call(this, id, result);
-          } catch {
-            return true;
-          }
-        });
+        onRefusedAnswer(() => true);
       },
     ],
     [
