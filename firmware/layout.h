@@ -38,7 +38,8 @@
 #define SLOT_STATE		0x44		/* firmware: one of CPU_... */
 #define SLOT_RESULTS		0x48		/* firmware: w0..w3 after it */
 #define SLOT_FATAL		0x80		/* a fatal exception: 1 when there was one, its vector, then 64 bit each: */
-#define SLOT_FATAL_SYNDROME	0x88		/* ESR_EL3, ELR_EL3, FAR_EL3, SPSR_EL3 */
+#define SLOT_FATAL_SYNDROME	0x88		/* ESR_EL3, ELR_EL3, FAR_EL3, SPSR_EL3; of EL1 for an early vector */
+#define EARLY_VECTORS		16		/* vectors from here on: at S-EL1, before OP-TEE had any */
 
 #define CPU_ABSENT		0		/* not there (yet) */
 #define CPU_AWAKE		1

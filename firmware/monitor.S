@@ -16,6 +16,8 @@
 #define OPTEED_ON_DONE		0x0001
 #define OPTEED_CALL_DONE	0x0005		/* x1..x4 are the caller's x0..x3 */
 #define OPTEED_FIQ_DONE		0x0006
+/* The monitor's own, in the same range: an exception at S-EL1 before OP-TEE has vectors there; x1 = number of the vector. */
+#define EARLY_EXCEPTION		0x00ff
 #define EC_SMC64		0x17
 
 	.section .monitor, "ax"
@@ -142,6 +144,9 @@ later_cpu:
 	mov	x2, #0
 
 cold_entry:
+	/* Until it sets vectors of its own, an exception of what was loaded as OP-TEE is told, as it may be anything. */
+	adr	x0, early_vectors
+	msr	vbar_el1, x0
 	mov	x0, #SPSR_EL1H
 	msr	spsr_el3, x0
 	mov	x0, #0				/* no pageable part */
@@ -185,6 +190,8 @@ from_below:
 	b.eq	world_interrupt_done
 	cmp	w16, #OPTEED_ON_DONE
 	b.eq	started
+	cmp	w16, #EARLY_EXCEPTION
+	b.eq	early_exception
 	cmp	w16, #OPTEED_ENTRY_DONE
 	b.ne	unknown
 
@@ -215,23 +222,35 @@ answered:
 trapped:
 	mov	x0, #8				/* the vector that leads to from_below */
 fatal_exception:
+	mrs	x3, esr_el3
+	mrs	x4, elr_el3
+	mrs	x5, far_el3
+	mrs	x6, spsr_el3
+tell_exception:
 	/* Tell the host: what and where into this CPU's slot of the mailbox, and ring. Nobody comes back from it. */
 	mrs	x1, mpidr_el1
 	and	x1, x1, #0xff
 	ldr	x2, =MAILBOX + MAILBOX_SLOTS + SLOT_FATAL
 	add	x2, x2, x1, lsl #SLOT_SIZE_SHIFT
-	mrs	x3, esr_el3
-	mrs	x4, elr_el3
-	mrs	x5, far_el3
-	mrs	x6, spsr_el3
 	stp	x3, x4, [x2, #(SLOT_FATAL_SYNDROME - SLOT_FATAL)]
 	stp	x5, x6, [x2, #(SLOT_FATAL_SYNDROME - SLOT_FATAL + 16)]
 	str	w0, [x2, #4]
 	mov	w3, #1
 	stlr	w3, [x2]			/* last: it says that the rest is there */
 	ldr	x2, =UART0
+	mov	w3, #0x301			/* it may come before the normal world has set it up */
+	str	w3, [x2, #0x30]			/* UARTCR: on, transmit, receive */
 	str	w1, [x2]			/* UARTDR */
 	b	park
+
+early_exception:
+	and	x0, x1, #0xf
+	add	x0, x0, #EARLY_VECTORS
+	mrs	x3, esr_el1
+	mrs	x4, elr_el1
+	mrs	x5, far_el1
+	mrs	x6, spsr_el1
+	b	tell_exception
 
 	.macro	fatal_vector number
 	.balign	0x80
@@ -260,5 +279,20 @@ vectors:
 	fatal_vector 13
 	fatal_vector 14
 	fatal_vector 15
+
+	/* For S-EL1, in the flash: the MMU is off. */
+	.macro	early_vector number
+	.balign	0x80
+	mov	x1, #\number
+	mov	w0, #0xbe000000
+	movk	w0, #EARLY_EXCEPTION
+	smc	#0
+	.endm
+
+	.balign	0x800
+early_vectors:
+	.irp	number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	early_vector \number
+	.endr
 	.balign	0x80
 	.ltorg

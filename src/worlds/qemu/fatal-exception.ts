@@ -1,27 +1,33 @@
 /** An exception that the firmware cannot handle, as it reports it (firmware/monitor.S). */
 export interface FatalException {
   readonly cpu: number;
-  /** Number of the vector, 0..15. */
+  /** Number of the vector: 0..15 of EL3, 16..31 of S-EL1 before OP-TEE had set its own. */
   readonly vector: number;
-  /** ESR_EL3 */
+  /** ESR of that level. */
   readonly syndrome: bigint;
-  /** ELR_EL3: where it happened. */
+  /** ELR: where it happened. */
   readonly address: bigint;
-  /** FAR_EL3: which address was accessed; meaningful for aborts. */
+  /** FAR: which address was accessed; meaningful for aborts. */
   readonly faultAddress: bigint;
 }
+
+/** EARLY_VECTORS of firmware/layout.h */
+const earlyVectors = 16;
 
 /** In words: which syndrome, where. */
 export function describeFatalException(exception: FatalException): string {
   const { cpu, vector, syndrome, address, faultAddress } = exception;
   const kind = kinds[vector % 4] ?? '';
-  const origin = origins[vector >> 2] ?? '';
   const exceptionClass = Number((syndrome >> 26n) & 0x3fn);
   const className = classes.get(exceptionClass) ?? 'reserved';
-  return (
-    `fatal exception on CPU ${cpu} in the EL3 firmware: ${kind} from ${origin} at ELR ${hex(address)}, ` +
-    `ESR ${hex(syndrome)} (${className}), FAR ${hex(faultAddress)}`
-  );
+  const registers = `at ELR ${hex(address)}, ESR ${hex(syndrome)} (${className}), FAR ${hex(faultAddress)}`;
+  if (vector >= earlyVectors)
+    return (
+      `what was loaded is no OP-TEE for this machine: ${kind} on CPU ${cpu} in S-EL1 ${registers}, ` +
+      `before it had set up any exception vectors`
+    );
+  const origin = origins[vector >> 2] ?? '';
+  return `fatal exception on CPU ${cpu} in the EL3 firmware: ${kind} from ${origin} ${registers}`;
 }
 
 // Arm Architecture Reference Manual, D1.3.1: the vector table.

@@ -78,6 +78,19 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     await expect(startWorld({ optee: endless, bootLimitMs: 300 })).rejects.toThrow('OP-TEE did not boot within 300 ms');
   });
 
+  it.each<[string, () => Buffer, RegExp]>([
+    ['zeros', () => Buffer.alloc(100_000), /synchronous exception .*at ELR 0xe100000, .*undefined instruction/],
+    // ldr x0, [x1] with x1 = 0x2_0000_0000, where nothing is.
+    ['code that touches what is not there', () => words(0xd2c0_0041, 0xf940_0020), /at ELR 0xe100004, .*data abort/],
+    ['code that jumps to nowhere', () => words(0xd2c0_0041, 0xd61f_0020), /instruction abort.*FAR 0x200000000/],
+  ])('tells at once that an image of %s traps before it has vectors', async (name, image, why) => {
+    const optee = join(scratch, `${name}.bin`);
+    await writeFile(optee, image());
+    const failed = startWorld({ optee });
+    await expect(failed).rejects.toThrow('no OP-TEE for this machine');
+    await expect(failed).rejects.toThrow(why);
+  });
+
   it('ends with a call that does not return within its limit', async () => {
     const firmware = await patched(ownerCheck, branchToItself);
     await using world = await startWorld({ firmware, callLimitMs: 100 });
@@ -128,17 +141,21 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
   });
 });
 
+function words(...instructions: readonly number[]): Buffer {
+  const code = Buffer.alloc(4 * instructions.length);
+  for (const [index, instruction] of instructions.entries()) code.writeUInt32LE(instruction, 4 * index);
+  return code;
+}
+
 /** A program at S-EL1 that prints a text on the secure console and then stands still. */
 function printer(text: string): Buffer {
-  const instructions = [
+  const code = words(
     0x1000_00c0, // adr  x0, text
     0xd2a1_2081, // mov  x1, #0x09040000
     0x3840_1402, // ldrb w2, [x0], #1
     0x3400_0002, // cbz  w2, .
     0xb900_0022, // str  w2, [x1]
     0x17ff_fffd, // b    the ldrb
-  ];
-  const code = Buffer.alloc(4 * instructions.length);
-  for (const [index, instruction] of instructions.entries()) code.writeUInt32LE(instruction, 4 * index);
+  );
   return Buffer.concat([code, Buffer.from(`${text}\0`)]);
 }
