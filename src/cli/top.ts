@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
+import { machineClock, sleep } from '../clock/clock.js';
 import { LiveState } from '../trace/live-state.js';
 import { TraceFormatError, TraceReader } from '../trace/trace-reader.js';
 import { badUsage } from './read-trace.js';
@@ -62,7 +63,7 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
     let before = once ? { ended: 0, time: state.begin } : { ended: state.ended, time: state.time };
     for (let screen = 0; ; screen++) {
       if (screen > 0 || !once) {
-        await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+        await sleep(machineClock, seconds * 1000);
         follower.read();
       }
       const rate = state.time > before.time ? ((state.ended - before.ended) * 1000) / (state.time - before.time) : 0;

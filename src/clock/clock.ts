@@ -1,10 +1,15 @@
+import { startTimer } from './timer.js';
+
 /** Time as the driver and the simulated world see it: the machine's in production, virtual under a scheduler. */
 export interface Clock {
   /** Milliseconds, monotonic, from an arbitrary start. */
   now(): number;
   /** Milliseconds since 1970-01-01 00:00 UTC. */
   wallClock(): number;
-  /** Call back after `ms` milliseconds (at least; 0 allowed). The function returned cancels it. */
+  /**
+   * Call back after `ms` milliseconds (at least; 0 allowed; Infinity: never). The function returned cancels it.
+   * @throws RangeError for a number that is no time.
+   */
   setTimer(ms: number, callback: () => void): () => void;
 }
 
@@ -34,8 +39,5 @@ const { performance } = globalThis;
 export const machineClock: Clock = {
   now: () => performance.now(),
   wallClock: () => Date.now(),
-  setTimer(ms, callback) {
-    const timer = setTimeout(callback, ms);
-    return () => clearTimeout(timer);
-  },
+  setTimer: (ms, callback) => startTimer(ms, callback),
 };

@@ -62,6 +62,7 @@ export class VirtualClock implements Clock {
 
   setTimer(ms: number, callback: () => void): () => void {
     if (!(ms >= 0)) throw new RangeError(`a timer of ${ms} ms`);
+    if (ms === Number.POSITIVE_INFINITY) return () => undefined;
     const timer: Timer = { at: this.time + ms, callback, name: this.watch?.set() ?? '' };
     this.timers.splice(this.placeOf(timer.at), 0, timer);
     return () => {

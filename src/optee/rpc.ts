@@ -140,7 +140,7 @@ export class RpcServer {
         return this.notification(request);
       case RpcCommand.suspend: {
         this.onlyValue(request, paramCount, OpteeMsgAttr.valueInput);
-        await sleep(this.optee.clock, request.a(0) >>> 0);
+        await sleep(this.optee.clock, request.a32(0));
         return TeeResult.SUCCESS;
       }
       case RpcCommand.shmAlloc:
@@ -167,9 +167,10 @@ export class RpcServer {
   private async notification(request: MsgArg): Promise<number> {
     const { notifications } = this.optee;
     const kind = request.a(0);
-    const value = request.b(0);
+    // Linux's functions take the value and the timeout as 32-bit numbers: what is above is cut off.
+    const value = request.b32(0);
     let result: NotificationResult;
-    if (kind === RpcNotification.wait) result = await notifications.wait(value, request.c(0));
+    if (kind === RpcNotification.wait) result = await notifications.wait(value, request.c32(0));
     else if (kind === RpcNotification.send) result = notifications.send(value);
     else throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification request ${kind} is neither wait nor send`);
     switch (result) {

@@ -165,6 +165,11 @@ export class MsgArg {
     return this.view.getUint32(this.offset(index) + 16, true);
   }
 
+  /** The low 32 bits of value.c. */
+  c32(index: number): number {
+    return this.view.getUint32(this.offset(index) + 24, true);
+  }
+
   /** value.c, or the shared-memory reference (cookie) of a memref. */
   c(index: number): number {
     return this.getUint64(this.offset(index) + 24);

@@ -9,6 +9,7 @@ interface SourceFile {
   readonly lines: number;
   /** Files of the project that it imports, relative to src; packages and Node modules as they are written. */
   readonly imports: readonly string[];
+  readonly text: string;
 }
 
 const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
@@ -24,7 +25,7 @@ const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: 'ut
         ? relative(source, resolve(source, dirname(path), target)).replace(/\.js$/, '.ts')
         : target,
     );
-    return { path, lines: text.split('\n').length, imports };
+    return { path, lines: text.split('\n').length, imports, text };
   });
 
 const importsOf = (folder: string) =>
@@ -80,6 +81,13 @@ describe('the house', () => {
     ];
     const imported = new Set(files.flatMap(({ imports }) => imports));
     expect(files.map(({ path }) => path).filter((path) => !imported.has(path) && !doors.includes(path))).toEqual([]);
+  });
+
+  it('sets timers in one place, which knows how long they can be', () => {
+    const timers = /\b(setTimeout|setInterval)\b|timers\/promises|AbortSignal\.timeout/;
+    expect(
+      files.filter(({ path, text }) => path !== 'clock/timer.ts' && timers.test(text)).map(({ path }) => path),
+    ).toEqual([]);
   });
 
   it('has no file too long to read', () => {

@@ -1,3 +1,4 @@
+import { startTimer } from '../../clock/timer.js';
 import { SocketResult, socketError } from '../socket-service.js';
 
 /** Waits until something holds, looked at again whenever it may have changed: poll() with a timeout. */
@@ -14,7 +15,7 @@ export class Readiness {
     if (holds()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => {
-        clearTimeout(timer);
+        cancel();
         this.waiting.delete(look);
         settle();
       };
@@ -22,9 +23,9 @@ export class Readiness {
         if (holds()) end(resolve);
       };
       this.waiting.add(look);
-      const timer = Number.isFinite(timeoutMs)
-        ? setTimeout(() => end(() => reject(socketError(SocketResult.ERROR_TIMEOUT, 'nothing came'))), timeoutMs)
-        : undefined;
+      const cancel = startTimer(timeoutMs, () =>
+        end(() => reject(socketError(SocketResult.ERROR_TIMEOUT, 'nothing came'))),
+      );
     });
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { startInterval } from '../../clock/timer.js';
 import { ChunkWriter, subjectChunk } from '../chunk-writer.js';
 import type { TraceSubject } from '../event.js';
 import { fileHeader } from '../nwt-format.js';
@@ -22,7 +23,7 @@ const chunkSize = 64 * 1024;
 export class TraceFile extends ChunkWriter implements Disposable {
   private readonly fd: number;
   private readonly maxBytes: number;
-  private readonly timer: NodeJS.Timeout;
+  private readonly endFlushing: () => void;
   private subject: TraceSubject = {};
   private size = 0;
   private full = false;
@@ -38,15 +39,14 @@ export class TraceFile extends ChunkWriter implements Disposable {
     this.maxBytes = options.maxBytes ?? 4 * 2 ** 30;
     this.fd = openSync(path, 'w');
     this.append(fileHeader());
-    this.timer = setInterval(() => this.flush(), options.flushIntervalMs ?? 100);
-    this.timer.unref();
+    this.endFlushing = startInterval(options.flushIntervalMs ?? 100, () => this.flush(), { background: true });
     process.on('exit', this.onExit);
   }
 
   /** Write what is left and close the file. Later events are not recorded. */
   close(): void {
     if (this.closed) return;
-    clearInterval(this.timer);
+    this.endFlushing();
     process.off('exit', this.onExit);
     this.flush();
     this.closed = true;

@@ -1,3 +1,4 @@
+import { startTimer } from '../../clock/timer.js';
 import type { Conduit, ConduitError, SmcRegisters } from '../../protocol/conduit.js';
 import { smcName } from '../../protocol/optee-smc.js';
 import { describeFatalException } from './fatal-exception.js';
@@ -26,7 +27,8 @@ interface Call {
   readonly number: number;
   readonly resolve: (registers: SmcRegisters) => void;
   readonly reject: (error: ConduitError) => void;
-  readonly limit: NodeJS.Timeout | undefined;
+  /** Cancels its limit in time. */
+  readonly unlimit: (() => void) | undefined;
 }
 
 interface Waiter {
@@ -62,7 +64,8 @@ export class MailboxConduit implements Conduit {
   private outlasted = 0;
   /** How long was spun since the event loop last turned for sure, in milliseconds. */
   private spun = 0;
-  private slice: NodeJS.Timeout | undefined;
+  /** Cancels the next interruption. */
+  private slice: (() => void) | undefined;
   private failure: ConduitError | undefined;
 
   constructor(
@@ -115,8 +118,8 @@ export class MailboxConduit implements Conduit {
     if (this.failure !== undefined) return;
     this.failure = error;
     const ended = [...this.calls.values(), ...this.waiting.splice(0)];
-    for (const { limit } of this.calls.values()) clearTimeout(limit);
-    clearTimeout(this.slice);
+    for (const { unlimit } of this.calls.values()) unlimit?.();
+    this.slice?.();
     this.calls.clear();
     for (const { reject } of ended) reject(error);
   }
@@ -126,13 +129,13 @@ export class MailboxConduit implements Conduit {
    * those that wait. As long as some wait, each runs for a while in turn, as under a kernel's scheduler.
    */
   private preempt(): void {
-    this.slice ??= setTimeout(() => {
+    this.slice ??= startTimer(sliceMs, () => {
       this.slice = undefined;
       if (this.waiting.length === 0) return;
       // The bell interrupts the first CPU, whichever it is for.
       if (this.calls.has(0)) this.options.ring(0);
       this.preempt();
-    }, sliceMs);
+    });
   }
 
   /** CPUs that have come up take calls, but none before the first, which has to pass on the bell. */
@@ -214,16 +217,16 @@ export class MailboxConduit implements Conduit {
   ): void {
     this.spun = 0;
     const { callLimitMs } = this.options;
-    const limit =
+    const unlimit =
       callLimitMs === undefined
         ? undefined
-        : setTimeout(() => {
+        : startTimer(callLimitMs, () => {
             this.options.failed(
               `SMC ${smcName(registers.a0)} on CPU ${cpu} did not return from secure world within ${callLimitMs} ms`,
             );
-          }, callLimitMs);
+          });
     const wasIdle = this.calls.size === 0;
-    this.calls.set(cpu, { cpu, number, resolve, reject, limit });
+    this.calls.set(cpu, { cpu, number, resolve, reject, unlimit });
     if (!wasIdle) return;
     this.mailbox.hostSleeps = true;
     // Done between the last look and the word that the host sleeps: no bell comes. Later than this turn of the event
@@ -236,7 +239,7 @@ export class MailboxConduit implements Conduit {
     for (const call of this.calls.values()) {
       if (!this.mailbox.isDone(call.cpu, call.number)) continue;
       this.calls.delete(call.cpu);
-      clearTimeout(call.limit);
+      call.unlimit?.();
       call.resolve(this.mailbox.results(call.cpu));
       this.idle |= 1 << call.cpu;
     }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { startTimer } from '../../clock/timer.js';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
 import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
@@ -84,8 +85,9 @@ export class QemuWorld implements SecureWorld {
   private readonly booted: Promise<void>;
   private resolveBoot: () => void = () => undefined;
   private rejectBoot: (error: ConduitError) => void = () => undefined;
-  private panicTimer: NodeJS.Timeout | undefined;
-  private consoleTimer: NodeJS.Timeout | undefined;
+  /** Each cancels a timer. */
+  private panicTimer: (() => void) | undefined;
+  private consoleTimer: (() => void) | undefined;
   private isBooting = true;
   private disposed = false;
   private failed = false;
@@ -153,7 +155,7 @@ export class QemuWorld implements SecureWorld {
       throw error;
     }
     const { bootLimitMs = 20_000 } = options;
-    const limit = setTimeout(() => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`), bootLimitMs);
+    const unlimit = startTimer(bootLimitMs, () => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`));
     try {
       // While QEMU starts.
       const stage = async () => stageImage(opteeImage(await imageFile(options.optee)), file, mailbox);
@@ -163,7 +165,7 @@ export class QemuWorld implements SecureWorld {
       await world[Symbol.asyncDispose]();
       throw error;
     } finally {
-      clearTimeout(limit);
+      unlimit();
     }
   }
 
@@ -177,8 +179,8 @@ export class QemuWorld implements SecureWorld {
     if (this.disposed) return;
     this.disposed = true;
     this.fail('the world was closed');
-    clearTimeout(this.panicTimer);
-    clearTimeout(this.consoleTimer);
+    this.panicTimer?.();
+    this.consoleTimer?.();
     this.process.kill();
     await this.process.ended;
     this.file[Symbol.dispose]();
@@ -187,18 +189,24 @@ export class QemuWorld implements SecureWorld {
 
   /** Look at the console soon, and again as long as OP-TEE boots or has a call; while it is idle nobody looks. */
   private watchConsole(): void {
-    this.consoleTimer ??= setTimeout(() => {
-      this.consoleTimer = undefined;
-      if (this.failed) return;
-      this.console.write(this.consolePipe.read());
-      if (this.isBooting || this.mailboxConduit.busy) this.watchConsole();
-    }, consoleIntervalMs).unref();
+    this.consoleTimer ??= startTimer(
+      consoleIntervalMs,
+      () => {
+        this.consoleTimer = undefined;
+        if (this.failed) return;
+        this.console.write(this.consolePipe.read());
+        if (this.isBooting || this.mailboxConduit.busy) this.watchConsole();
+      },
+      { background: true },
+    );
   }
 
   private onConsoleLine(line: ConsoleLine): void {
     // A panicked OP-TEE still prints its call stack, then nothing ever again.
-    if (this.panicTimer !== undefined) this.panicTimer.refresh();
-    else if (isCorePanic(line)) this.panicTimer = setTimeout(() => this.fail('OP-TEE panicked'), panicSilenceMs);
+    if (this.panicTimer !== undefined || isCorePanic(line)) {
+      this.panicTimer?.();
+      this.panicTimer = startTimer(panicSilenceMs, () => this.fail('OP-TEE panicked'));
+    }
     this.options.onConsoleLine?.(line);
   }
 
