@@ -248,8 +248,18 @@ describe('a senseless RPC message', () => {
     ],
     [
       'a notification out of range',
-      params(RpcCommand.notification, [valueInput, RpcNotification.send, 2 ** 40]),
+      params(RpcCommand.notification, [valueInput, RpcNotification.send, 0xffff_ffff]),
       TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'a notification out of range below its upper half, which Linux cuts off',
+      params(RpcCommand.notification, [valueInput, RpcNotification.send, 2 ** 40 + 300]),
+      TeeResult.ERROR_BAD_PARAMETERS,
+    ],
+    [
+      'a notification in range below its upper half, which Linux cuts off',
+      params(RpcCommand.notification, [valueInput, RpcNotification.send, 2 ** 40 + 3]),
+      TeeResult.SUCCESS,
     ],
     [
       'a wait that runs out',
