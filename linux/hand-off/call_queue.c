@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The hand-off call queue.
+ *
+ * A call needs a token to make its SMC. It holds one, or it sleeps; the two lists hold only sleepers. A token that
+ * becomes free is handed to a sleeper, and the sleeper woken, in the same locked section. Whoever wakes has its token
+ * already: it neither looks again nor queues again. So
+ *
+ *  - a wake-up cannot go to a call that is inside OP-TEE, and be lost;
+ *  - nobody can take a thread between the wake-up of another and its second look;
+ *  - within a class, calls enter in the order in which they came;
+ *  - every operation costs the same whatever the number of waiters.
+ *
+ * With a system session, one thread is kept in reserve for calls of system sessions. A running call of a system
+ * session is the use of that reserve: normal calls may then have the rest.
+ *
+ * OP-TEE can have fewer threads than it announced (one is held by an earlier boot stage, or by a call that never
+ * ends), and over FF-A it announces none. It then answers ETHREAD_LIMIT to a call that has a token. If no call has
+ * returned since that call's SMC, all tokens but its own are the threads that there are, and the capacity is lowered
+ * to that; if one has, they were fewer than the most there can be, and it is lowered by one. It is never lowered
+ * below the truth, and a call is refused only so many times.
+ */
+#include <linux/delay.h>
+
+#include "optee_private.h"
+
+/* A call that is refused while no other is inside can be woken by nobody: it tries again after this long. */
+#define OPTEE_CQ_RETRY_MS	10
+
+static int in_flight(const struct optee_call_queue *cq)
+{
+	return cq->normal_in_flight + cq->sys_in_flight;
+}
+
+/* Threads that normal calls must leave free. With a single thread there is nothing to keep: they could never run. */
+static int withheld(const struct optee_call_queue *cq)
+{
+	if (!cq->sys_sessions || cq->capacity <= 1 || cq->sys_in_flight)
+		return 0;
+	return 1;
+}
+
+static bool has_room(const struct optee_call_queue *cq, bool sys_thread)
+{
+	int usable = cq->capacity;
+
+	if (!sys_thread)
+		usable -= withheld(cq);
+	return in_flight(cq) < usable;
+}
+
+static void give_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	if (w->sys_thread)
+		cq->sys_in_flight++;
+	else
+		cq->normal_in_flight++;
+	w->exits_seen = cq->exits;
+	if (cq->capacity == OPTEE_CQ_UNKNOWN && in_flight(cq) > cq->most_in_flight)
+		cq->most_in_flight = in_flight(cq);
+}
+
+static void take_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	if (w->sys_thread)
+		cq->sys_in_flight--;
+	else
+		cq->normal_in_flight--;
+}
+
+static struct list_head *sleepers(struct optee_call_queue *cq, bool sys_thread)
+{
+	return sys_thread ? &cq->sys_waiters : &cq->normal_waiters;
+}
+
+/* Wake the first sleeper of a class with a token, if there are both. */
+static bool hand_on(struct optee_call_queue *cq, bool sys_thread)
+{
+	struct list_head *list = sleepers(cq, sys_thread);
+	struct optee_call_waiter *w;
+
+	if (list_empty(list) || !has_room(cq, sys_thread))
+		return false;
+	w = list_first_entry(list, struct optee_call_waiter, list_node);
+	list_del(&w->list_node);
+	give_token(cq, w);
+	complete(&w->c);
+	return true;
+}
+
+/*
+ * What has become free goes to a system call first. A return, or the end of a system session, makes room for one call
+ * at most, and before it there was none for anybody that sleeps.
+ */
+static void dispatch(struct optee_call_queue *cq)
+{
+	if (!hand_on(cq, true))
+		hand_on(cq, false);
+}
+
+/* Sleep until somebody hands this call a token. */
+static void sleep_until_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	wait_for_completion(&w->c);
+	mutex_lock(&cq->mutex);
+	/* Noted again, directly before the SMC: fewer refusals will seem to be from before a return. */
+	w->exits_seen = cq->exits;
+	mutex_unlock(&cq->mutex);
+}
+
+/**
+ * optee_cq_init() - initialize a call queue
+ * @cq:			the queue
+ * @thread_count:	threads that OP-TEE announced, 0 when it announced nothing
+ */
+void optee_cq_init(struct optee_call_queue *cq, int thread_count)
+{
+	mutex_init(&cq->mutex);
+	INIT_LIST_HEAD(&cq->sys_waiters);
+	INIT_LIST_HEAD(&cq->normal_waiters);
+	cq->capacity = thread_count > 0 ? thread_count : OPTEE_CQ_UNKNOWN;
+	cq->normal_in_flight = 0;
+	cq->sys_in_flight = 0;
+	cq->sys_sessions = 0;
+	cq->exits = 0;
+	cq->most_in_flight = 0;
+}
+
+/**
+ * optee_cq_wait_init() - wait for the right to enter OP-TEE
+ * @cq:		the queue
+ * @w:		the call's place in it, until optee_cq_wait_final()
+ * @sys_thread:	the call belongs to a system session
+ */
+void optee_cq_wait_init(struct optee_call_queue *cq, struct optee_call_waiter *w, bool sys_thread)
+{
+	bool sleep = false;
+
+	init_completion(&w->c);
+	w->sys_thread = sys_thread;
+
+	mutex_lock(&cq->mutex);
+	/* Whenever somebody of this class sleeps there is no room for it: nobody is overtaken here. */
+	if (has_room(cq, sys_thread)) {
+		give_token(cq, w);
+	} else {
+		list_add_tail(&w->list_node, sleepers(cq, sys_thread));
+		sleep = true;
+	}
+	mutex_unlock(&cq->mutex);
+
+	if (sleep)
+		sleep_until_token(cq, w);
+}
+
+/**
+ * optee_cq_wait_for_completion() - OP-TEE answered ETHREAD_LIMIT: wait until it is worth to try again
+ * @cq:	the queue
+ * @w:	the call's place in it
+ */
+void optee_cq_wait_for_completion(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	bool answer_is_old, sleep = false, alone;
+	int learnt;
+
+	mutex_lock(&cq->mutex);
+	answer_is_old = w->exits_seen != cq->exits;
+	w->exits_seen = cq->exits;
+	alone = in_flight(cq) == 1 && !answer_is_old;
+	if (!alone) {
+		if (answer_is_old)
+			learnt = (cq->capacity == OPTEE_CQ_UNKNOWN ? cq->most_in_flight : cq->capacity) - 1;
+		else
+			learnt = in_flight(cq) - 1;
+		/* Refused with nobody else about: OP-TEE lacks even one thread, which may pass. */
+		if (learnt > 0)
+			cq->capacity = learnt;
+		if (in_flight(cq) > cq->capacity) {
+			/*
+			 * It was first of its class when it got its token: it goes back there, not behind those that
+			 * came later. All threads are spoken for, so that there is nothing to hand on.
+			 */
+			take_token(cq, w);
+			list_add(&w->list_node, sleepers(cq, w->sys_thread));
+			sleep = true;
+		}
+	}
+	mutex_unlock(&cq->mutex);
+
+	if (alone)
+		msleep(OPTEE_CQ_RETRY_MS);
+	else if (sleep)
+		sleep_until_token(cq, w);
+}
+
+/**
+ * optee_cq_wait_final() - the call has returned from OP-TEE for good
+ * @cq:	the queue
+ * @w:	the call's place in it, which ends here
+ */
+void optee_cq_wait_final(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	mutex_lock(&cq->mutex);
+	take_token(cq, w);
+	cq->exits++;
+	dispatch(cq);
+	mutex_unlock(&cq->mutex);
+}
+
+/**
+ * optee_cq_incr_sys_thread_count() - a session becomes a system session
+ * @cq:	the queue
+ *
+ * Return: false when no thread can be kept for it: OP-TEE has a single one, or has not told how many.
+ */
+bool optee_cq_incr_sys_thread_count(struct optee_call_queue *cq)
+{
+	bool granted;
+
+	mutex_lock(&cq->mutex);
+	granted = cq->capacity > 1 && cq->capacity != OPTEE_CQ_UNKNOWN;
+	if (granted)
+		cq->sys_sessions++;
+	mutex_unlock(&cq->mutex);
+
+	return granted;
+}
+
+/**
+ * optee_cq_decr_sys_thread_count() - a system session closed
+ * @cq:	the queue
+ */
+void optee_cq_decr_sys_thread_count(struct optee_call_queue *cq)
+{
+	mutex_lock(&cq->mutex);
+	cq->sys_sessions--;
+	dispatch(cq);
+	mutex_unlock(&cq->mutex);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Drives call_queue.c on the host, one step at a time: each caller is a coroutine that runs the queue's own functions and
+ * gives the processor back where the kernel would put it to sleep.
+ *
+ * Commands, one a line on standard input; an answer for each on standard output:
+ *
+ *	init THREADS		a new queue
+ *	enter CALLER SYSTEM	optee_cq_wait_init(), SYSTEM 0 or 1
+ *	limit CALLER		optee_cq_wait_for_completion()
+ *	resume CALLER		a caller that was completed goes on
+ *	leave CALLER		optee_cq_wait_final()
+ *	reserve, release	optee_cq_incr_sys_thread_count(), optee_cq_decr_sys_thread_count()
+ *
+ * The answer: what became of it (call, sleep, pause, done, yes, no), then CAPACITY NORMAL SYSTEM SESSIONS EXITS MOST, then
+ * the two lists, system first, as "| CALLER..." with a + behind a caller that is completed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include <linux/delay.h>
+
+#include "optee_private.h"
+
+#define CALLERS		64
+#define STACK_SIZE	65536
+
+enum action { ENTER, LIMIT };
+
+static struct optee_call_queue queue;
+static ucontext_t driver;
+static struct caller {
+	struct optee_call_waiter waiter;
+	ucontext_t context;
+	char *stack;
+	enum action action;
+	bool system;
+	const char *stands;	/* NULL while it may make its SMC */
+} callers[CALLERS], *running;
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "%s\n", what);
+	exit(1);
+}
+
+void mutex_init(struct mutex *mutex)
+{
+	mutex->held = false;
+}
+
+void mutex_lock(struct mutex *mutex)
+{
+	if (mutex->held)
+		fail("the mutex is locked twice");
+	mutex->held = true;
+}
+
+void mutex_unlock(struct mutex *mutex)
+{
+	if (!mutex->held)
+		fail("the mutex is unlocked without being locked");
+	mutex->held = false;
+}
+
+static void stand(const char *why)
+{
+	if (queue.mutex.held)
+		fail("a caller sleeps with the mutex held");
+	running->stands = why;
+	swapcontext(&running->context, &driver);
+	running->stands = NULL;
+}
+
+/* Always gives way once, so that the driver decides when a completed caller goes on. */
+void wait_for_completion(struct completion *c)
+{
+	do
+		stand("sleep");
+	while (!c->done);
+	c->done--;
+}
+
+void msleep(unsigned int milliseconds)
+{
+	if (milliseconds == 0)
+		fail("a pause of nothing");
+	stand("pause");
+}
+
+static void act(void)
+{
+	struct caller *self = running;
+
+	if (self->action == ENTER)
+		optee_cq_wait_init(&queue, &self->waiter, self->system);
+	else
+		optee_cq_wait_for_completion(&queue, &self->waiter);
+	self->stands = NULL;
+}
+
+/* Let a caller run until it sleeps or may make its SMC. */
+static const char *run(struct caller *caller)
+{
+	running = caller;
+	swapcontext(&driver, &caller->context);
+	/* A pause is only time: it is over when the caller makes its SMC again. */
+	if (caller->stands && !strcmp(caller->stands, "pause")) {
+		swapcontext(&driver, &caller->context);
+		return caller->stands ? caller->stands : "pause";
+	}
+	return caller->stands ? caller->stands : "call";
+}
+
+static const char *start(struct caller *caller, enum action action)
+{
+	if (!caller->stack)
+		caller->stack = malloc(STACK_SIZE);
+	if (!caller->stack || getcontext(&caller->context))
+		fail("no memory for a caller");
+	caller->context.uc_stack.ss_sp = caller->stack;
+	caller->context.uc_stack.ss_size = STACK_SIZE;
+	caller->context.uc_link = &driver;
+	caller->action = action;
+	makecontext(&caller->context, act, 0);
+	return run(caller);
+}
+
+static void print_list(struct list_head *head)
+{
+	printf(" |");
+	for (struct list_head *node = head->next; node != head; node = node->next) {
+		struct optee_call_waiter *waiter = list_entry(node, struct optee_call_waiter, list_node);
+		struct caller *caller = list_entry(waiter, struct caller, waiter);
+
+		printf(" %d%s", (int)(caller - callers), waiter->c.done ? "+" : "");
+	}
+}
+
+static void answer(const char *what)
+{
+	printf("%s %d %d %d %d %u %d", what, queue.capacity == OPTEE_CQ_UNKNOWN ? 0 : queue.capacity, queue.normal_in_flight,
+	       queue.sys_in_flight, queue.sys_sessions, queue.exits,
+	       queue.capacity == OPTEE_CQ_UNKNOWN ? queue.most_in_flight : 0);
+	print_list(&queue.sys_waiters);
+	print_list(&queue.normal_waiters);
+	printf("\n");
+}
+
+int main(void)
+{
+	char line[128], command[16];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		int first = 0, second = 0;
+
+		if (sscanf(line, "%15s %d %d", command, &first, &second) < 1)
+			fail("an empty command");
+		if (!strcmp(command, "init")) {
+			optee_cq_init(&queue, first);
+			answer("done");
+			continue;
+		}
+		if (!strcmp(command, "reserve")) {
+			answer(optee_cq_incr_sys_thread_count(&queue) ? "yes" : "no");
+			continue;
+		}
+		if (!strcmp(command, "release")) {
+			optee_cq_decr_sys_thread_count(&queue);
+			answer("done");
+			continue;
+		}
+		if (first < 0 || first >= CALLERS)
+			fail("no such caller");
+		if (!strcmp(command, "enter")) {
+			callers[first].system = second;
+			answer(start(&callers[first], ENTER));
+		} else if (!strcmp(command, "limit")) {
+			answer(start(&callers[first], LIMIT));
+		} else if (!strcmp(command, "resume")) {
+			answer(run(&callers[first]));
+		} else if (!strcmp(command, "leave")) {
+			optee_cq_wait_final(&queue, &callers[first].waiter);
+			answer("done");
+		} else {
+			fail("an unknown command");
+		}
+	}
+	return 0;
+}

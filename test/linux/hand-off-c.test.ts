@@ -1,0 +1,204 @@
+/**
+ * Hand-off in kernel C (`linux/hand-off/`), compiled for this machine, beside hand-off in TypeScript: the same sections in
+ * the same order, the same answer and state after each.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelConfig, parseTraceFile } from '../../src/conform/trace-file.js';
+import type { Operation } from '../../src/explore/caller.js';
+import { type ModelConfig, QueueModel } from '../../src/explore/queue-model.js';
+import { type RecordedSection, recordedHandOff } from './recorded-queue.js';
+
+const SOURCES = fileURLToPath(new URL('../../linux/hand-off/', import.meta.url));
+const TRACES = fileURLToPath(new URL('../conform/traces/', import.meta.url));
+const SEED = Number(process.env.PROPERTY_SEED ?? Date.now() % 0x8000_0000);
+const RUNS = 2000;
+
+const compiler = ['gcc', 'cc', 'clang'].find((name) => spawnSync(name, ['--version']).error === undefined);
+if (compiler === undefined)
+  console.info('hand-off in C: skipped, no C compiler (Debian: apt-get install gcc libc6-dev)');
+else console.info(`hand-off in C: ${compiler}, PROPERTY_SEED=${SEED}`);
+
+/** What is broken in the C file, the text, and what it becomes; the text stands in the file exactly once. */
+const MUTANTS: readonly (readonly [what: string, text: string, becomes: string])[] = [
+  ['no dispatch on exit', 'cq->exits++;\n\tdispatch(cq);', 'cq->exits++;'],
+  ['no dispatch when a reservation ends', 'cq->sys_sessions--;\n\tdispatch(cq);', 'cq->sys_sessions--;'],
+  [
+    'an old ETHREAD_LIMIT is taken for a new one',
+    'answer_is_old = w->exits_seen != cq->exits',
+    'answer_is_old = false',
+  ],
+  ['exits are not counted', 'cq->exits++;', ''],
+  [
+    'a refused call goes to the tail',
+    'list_add(&w->list_node, sleepers(cq, w->sys_thread))',
+    'list_add_tail(&w->list_node, sleepers(cq, w->sys_thread))',
+  ],
+  ['no reserve', 'return 1;\n}', 'return 0;\n}'],
+  ['the reserve is kept even with one thread', 'cq->capacity <= 1 ||', ''],
+  ['the reserve is kept beside a running system call', ' || cq->sys_in_flight)', ')'],
+  ['nothing is learnt', 'cq->capacity = learnt;', ';'],
+  ['one too few is learnt', 'learnt = in_flight(cq) - 1;', 'learnt = in_flight(cq) > 2 ? in_flight(cq) - 2 : 1;'],
+  ['one too many is learnt', 'learnt = in_flight(cq) - 1;', 'learnt = in_flight(cq);'],
+  ['nothing is learnt from an old answer', ': cq->capacity) - 1;', ': cq->capacity);'],
+  ['a refused call keeps its token', 'take_token(cq, w);\n\t\t\tlist_add', 'list_add'],
+  ['a lone caller sleeps instead of pausing', 'alone = in_flight(cq) == 1 && !answer_is_old;', 'alone = false;'],
+  ['a system call leaves a thread free too', 'if (!sys_thread)\n\t\tusable', 'usable'],
+  ['a normal call may use every thread', 'usable -= withheld(cq);', ';'],
+  ['one thread more than there is', 'return in_flight(cq) < usable;', 'return in_flight(cq) <= usable;'],
+  ['a call that leaves is counted as a normal one', 'if (w->sys_thread)\n\t\tcq->sys_in_flight--;\n\telse', ''],
+  ['a woken call is given no token', 'give_token(cq, w);\n\tcomplete', 'complete'],
+  ['a refused call sleeps although there is room', 'if (in_flight(cq) > cq->capacity)', ''],
+  ['a newcomer sleeps although there is room', 'if (has_room(cq, sys_thread)) {', 'if (!in_flight(cq)) {'],
+  [
+    'a normal call is woken before a system call',
+    'if (!hand_on(cq, true))\n\t\thand_on(cq, false);',
+    'if (!hand_on(cq, false))\n\t\thand_on(cq, true);',
+  ],
+  ['a woken call is not told of exits', '\tw->exits_seen = cq->exits;\n\tmutex_unlock', '\tmutex_unlock'],
+  ['an unknown capacity grants system sessions', ' && cq->capacity != OPTEE_CQ_UNKNOWN', ''],
+  ['the most in flight is not noted', 'cq->most_in_flight = in_flight(cq);', ';'],
+];
+
+describe.skipIf(compiler === undefined)('hand-off in C', () => {
+  let folder = '';
+  let program = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'normalworld-hand-off-'));
+    program = build('real', (text) => text);
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  function build(name: string, change: (text: string) => string): string {
+    const sources = join(folder, name);
+    mkdirSync(sources);
+    cpSync(join(SOURCES, 'host'), join(sources, 'host'), { recursive: true });
+    copyFileSync(join(SOURCES, 'call_queue.h'), join(sources, 'call_queue.h'));
+    writeFileSync(join(sources, 'call_queue.c'), change(readFileSync(join(SOURCES, 'call_queue.c'), 'utf8')));
+    const executable = join(sources, 'drive');
+    const args = [
+      '-Wall',
+      '-Wextra',
+      '-O1',
+      '-fsanitize=undefined',
+      '-fno-sanitize-recover',
+      '-I',
+      join(sources, 'host'),
+    ];
+    const files = [join(sources, 'call_queue.c'), join(sources, 'host/drive.c')];
+    execFileSync(compiler ?? 'cc', [...args, '-I', sources, '-o', executable, ...files], { stdio: 'pipe' });
+    return executable;
+  }
+
+  it('gives the answers and the states of hand-off in TypeScript on the recorded schedules', () => {
+    const recorded = readdirSync(TRACES).flatMap((file) => {
+      const trace = parseTraceFile(readFileSync(join(TRACES, file), 'utf8'));
+      const actors = trace.steps.map(({ actor }) => actor);
+      return walk({ ...modelConfig(trace), discipline: 'hand-off' }, actors);
+    });
+    expect(recorded.length).toBeGreaterThan(200);
+    expect(firstDifference(program, recorded)).toBeUndefined();
+  });
+
+  it(`and on ${RUNS} random ones`, () => {
+    expect(firstDifference(program, randomSections())).toBeUndefined();
+  });
+
+  it('refuses a system session while the capacity is unknown, and when there is one thread', () => {
+    const answers = drive(program, ['init 0', 'reserve', 'init 1', 'reserve', 'init 2', 'reserve']);
+    expect(answers.map((answer) => answer.split(' ')[0])).toEqual(['done', 'no', 'done', 'no', 'done', 'yes']);
+  });
+
+  it.each(MUTANTS)('differs when broken on purpose: %s', (what, text, becomes) => {
+    const mutant = build(what.replaceAll(/\W/g, '-'), (source) => {
+      expect(source.split(text).length - 1, 'places of the text').toBe(1);
+      return source.replace(text, () => becomes);
+    });
+    expect(firstDifference(mutant, randomSections())).toBeDefined();
+  });
+});
+
+/** What the C queue says to some commands; a crash or a hang counts as no further answer. */
+function drive(program: string, commands: readonly string[]): string[] {
+  const { stdout, stderr } = spawnSync(program, {
+    input: `${commands.join('\n')}\n`,
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  return `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
+}
+
+function firstDifference(program: string, sections: readonly RecordedSection[]) {
+  const answers = drive(
+    program,
+    sections.map(({ command }) => command),
+  );
+  const at = sections.findIndex(({ answer }, index) => answers[index] !== answer);
+  if (at < 0) return undefined;
+  const from = sections.findLastIndex(({ command }, index) => index <= at && command.startsWith('init'));
+  return { history: sections.slice(from, at + 1), instead: answers[at] };
+}
+
+/** Lets callers step in this order, each as far as it can, then all in turn; gives the sections of the queue that ran. */
+function walk(config: ModelConfig, actors: readonly number[]): RecordedSection[] {
+  const { queue, sections } = recordedHandOff(config.totalThreadCount);
+  const model = new QueueModel(config, queue);
+  const step = (actor: number) => {
+    const caller = model.callers[actor];
+    if (caller === undefined || model.next(caller) === undefined) return false;
+    model.step(caller);
+    return true;
+  };
+  for (const actor of actors) step(actor);
+  for (let limit = 100; limit > 0 && config.callers.map((_, actor) => step(actor)).includes(true); limit--);
+  return sections;
+}
+
+let random: RecordedSection[] | undefined;
+
+/** The sections of random schedules of random callers; the same at each call. */
+function randomSections(): readonly RecordedSection[] {
+  if (random !== undefined) return random;
+  let state = SEED | 1;
+  const below = (bound: number) => {
+    // xorshift32
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % bound;
+  };
+  const operation = (): Operation => {
+    const session = below(4) - 1;
+    if (below(7) === 0) return { op: 'system_session', session };
+    return { op: below(6) === 0 ? 'close' : 'call', session, rpc: below(2), needs: -1, forever: false };
+  };
+  const list = <T>(length: number, item: () => T) => Array.from({ length }, item);
+  random = list(RUNS, () => {
+    const totalThreadCount = below(5);
+    return walk(
+      {
+        discipline: 'hand-off',
+        totalThreadCount,
+        // None at all, too: whoever is refused alone pauses.
+        secureThreads: below((totalThreadCount || 4) + 1),
+        initialSystemSessions: below(3),
+        callers: list(1 + below(7), () => list(1 + below(3), operation)),
+      },
+      list(120, () => below(7)),
+    );
+  }).flat();
+  return random;
+}
