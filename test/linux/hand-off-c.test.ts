@@ -137,6 +137,7 @@ function drive(program: string, commands: readonly string[]): string[] {
     input: `${commands.join('\n')}\n`,
     encoding: 'utf8',
     timeout: 20_000,
+    maxBuffer: 1 << 28,
   });
   return `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
 }
