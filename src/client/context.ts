@@ -1,9 +1,10 @@
+import type { OptionNames } from '../known-options.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { parseUuid } from '../protocol/uuid.js';
 import type { ClientIdentity, Login } from '../tee/login.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
-import { badParameters, TeecError } from '../tee/teec-error.js';
+import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { Parameters } from './parameters.js';
 import { KernelSession, Session, withTrouble } from './session.js';
@@ -16,6 +17,8 @@ export interface OpenSessionOptions<L extends Login = Login> {
   /** Parameters of the TA's open-session entry point. */
   readonly parameters?: Parameters;
 }
+
+const openSessionNames: OptionNames<OpenSessionOptions> = { login: true, parameters: true };
 
 /** Logins open to user space. */
 export type UserLogin = Exclude<Login, { login: 'ree-kernel' }>;
@@ -42,12 +45,14 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   /**
    * TEEC_OpenSession.
    * @param uuid the trusted application.
-   * @throws TeecError: ITEM_NOT_FOUND from TEE when there is no such TA, ACCESS_DENIED, BUSY, or what the TA answers.
+   * @throws TeecError: BAD_PARAMETERS from API for what is no UUID, login or option, ITEM_NOT_FOUND from TEE when there is no such TA, ACCESS_DENIED, BUSY, or what the TA answers.
    */
   async openSession(uuid: string, options: OpenSessionOptions<L> = {}): Promise<S> {
     const application = uuidParameter(uuid);
-    const login = options.login ?? this.defaultLogin;
-    const operation = new Operation(options.parameters ?? [], this.temporaryMemory);
+    checkOptions<OpenSessionOptions>(`opening a session with ${application}`, options, openSessionNames);
+    // What is null is not left out.
+    const { login = this.defaultLogin, parameters = [] } = options;
+    const operation = new Operation(parameters, this.temporaryMemory);
     await operation.prepare();
     try {
       const reply = await this.device.openSession(this.teeContext, application, login, operation.params);

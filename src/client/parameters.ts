@@ -1,5 +1,7 @@
+import type { OptionNames } from '../known-options.js';
 import type { ParamDirection } from '../tee/tee-param.js';
-import type { SharedMemory } from './shared-memory.js';
+import { badParameters, checkOptions } from '../tee/teec-error.js';
+import { SharedMemory } from './shared-memory.js';
 
 /** TEEC_VALUE_*: two integers, 0..2^32-1 each. */
 export interface ValueParameter<Direction extends ParamDirection = ParamDirection> {
@@ -101,8 +103,16 @@ export interface Part {
   readonly size?: number;
 }
 
+const partNames: OptionNames<Part> = { offset: true, size: true };
+const whole: Part = {};
+
 function shared<Direction extends ParamDirection>(direction: Direction) {
-  return (memory: SharedMemory, part: Part = {}): SharedMemref<Direction> => {
+  return (memory: SharedMemory, part = whole): SharedMemref<Direction> => {
+    if (!(memory instanceof SharedMemory))
+      throw badParameters(
+        `memref.${direction} takes shared memory, as allocateSharedMemory and registerSharedMemory give it`,
+      );
+    if (part !== whole) checkOptions(`memref.${direction}`, part, partNames);
     const offset = part.offset ?? 0;
     return { kind: 'shared-memref', direction, memory, offset, size: part.size ?? memory.size - offset };
   };

@@ -1,9 +1,10 @@
+import type { OptionNames } from '../known-options.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
 import type { TeeReply } from '../tee/tee-driver.js';
-import { badParameters, TeecError } from '../tee/teec-error.js';
+import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { ParameterOutputs, Parameters } from './parameters.js';
 import type { TemporaryMemory } from './temporary-memory.js';
@@ -15,6 +16,9 @@ export interface InvokeOptions {
    */
   readonly signal?: AbortSignal;
 }
+
+const invokeNames: OptionNames<InvokeOptions> = { signal: true };
+const noOptions: InvokeOptions = {};
 
 /** TEEC_Session: a client's session with one trusted application. */
 export class Session implements AsyncDisposable {
@@ -44,11 +48,12 @@ export class Session implements AsyncDisposable {
     options?: InvokeOptions,
   ): Promise<ParameterOutputs<P>>;
   invoke(command: number): Promise<readonly []>;
-  async invoke(command: number, parameters: Parameters = [], options: InvokeOptions = {}): Promise<unknown> {
-    const { signal } = options;
+  async invoke(command: number, parameters: Parameters = [], options = noOptions): Promise<unknown> {
     const doing = () => `invoking command ${command} of ${this.uuid}`;
     if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
       throw badParameters(`command ${command} of ${this.uuid}, possible are integers from 0 to 4294967295`);
+    if (options !== noOptions) checkInvokeOptions(doing(), options);
+    const { signal } = options;
     if (signal?.aborted) throw new TeecError(TeeResult.ERROR_CANCEL, TeeOrigin.API, doing());
     const operation = new Operation(parameters, this.temporaryMemory);
     const prepared = operation.prepare();
@@ -94,6 +99,13 @@ export class Session implements AsyncDisposable {
       await cancelling;
     }
   }
+}
+
+function checkInvokeOptions(doing: string, options: InvokeOptions): void {
+  checkOptions(doing, options, invokeNames);
+  const { signal } = options;
+  if (signal !== undefined && !(typeof signal?.addEventListener === 'function' && typeof signal.aborted === 'boolean'))
+    throw badParameters(`${doing}: the signal is no AbortSignal`);
 }
 
 /** What was being done, with what went wrong on the way: it often says more than the result. */

@@ -1,12 +1,14 @@
+import type { OptionNames } from '../known-options.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
 import type { OpteeDriver } from '../optee/optee-driver.js';
 import { waitsFor } from '../optee/rpc-in-service.js';
 import type { SecureWorldInfo } from '../optee/smc-probe.js';
 import type { SupplicantQueue } from '../optee/supplicant-queue.js';
 import type { PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
-import type { ClientIdentity } from '../tee/login.js';
+import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
+import { badParameters, checkOptions } from '../tee/teec-error.js';
 import type { CallPurpose, Trace } from '../trace/trace.js';
 import { Context, KernelContext } from './context.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
@@ -17,6 +19,9 @@ export interface ContextOptions {
   /** Who the client is; the one given to `openTee` when left out. */
   readonly identity?: ClientIdentity;
 }
+
+const contextNames: OptionNames<ContextOptions> = { label: true, identity: true };
+const kernelContextNames: OptionNames<Omit<ContextOptions, 'identity'>> = { label: true };
 
 /** A call that secure world has suspended until the normal world gives it something. */
 export interface WaitingCall {
@@ -127,19 +132,21 @@ export class Tee implements AsyncDisposable {
     this.attendants.add(attendant);
   }
 
-  /** TEEC_InitializeContext: a client in user space. */
+  /** TEEC_InitializeContext: a client in user space. @throws TeecError BAD_PARAMETERS for what is no option. */
   openContext(options: ContextOptions = {}): Context {
-    const label = options.label ?? `client ${++this.contextCount}`;
-    const context = new Context(this.device, label, options.identity ?? this.identity, () =>
-      this.contexts.delete(context),
-    );
+    checkOptions('opening a context', options, contextNames);
+    const { identity = this.identity } = options;
+    checkIdentity(identity);
+    const label = labelOf(options) ?? `client ${++this.contextCount}`;
+    const context = new Context(this.device, label, identity, () => this.contexts.delete(context));
     this.contexts.add(context);
     return context;
   }
 
   /** A client inside the kernel, which may have system sessions: Linux's `tee_client_open_context()`. */
   openKernelContext(options: Omit<ContextOptions, 'identity'> = {}): KernelContext {
-    const label = options.label ?? `kernel client ${++this.contextCount}`;
+    checkOptions('opening a kernel context', options, kernelContextNames);
+    const label = labelOf(options) ?? `kernel client ${++this.contextCount}`;
     const context = new KernelContext(this.device, label, () => this.contexts.delete(context));
     this.contexts.add(context);
     return context;
@@ -172,4 +179,10 @@ export class Tee implements AsyncDisposable {
     for (const attendant of this.attendants) attendant[Symbol.dispose]();
     this.attendants.clear();
   }
+}
+
+function labelOf({ label }: ContextOptions): string | undefined {
+  if (label !== undefined && typeof label !== 'string')
+    throw badParameters(`a context's label is text, not ${typeof label}`);
+  return label;
 }

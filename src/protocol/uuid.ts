@@ -13,8 +13,9 @@ const form = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
  * @throws TypeError naming the text when it is none.
  */
 export function parseUuid(text: string): Uuid {
-  const uuid = text.trim().toLowerCase();
-  if (!form.test(uuid)) throw new TypeError(`not a UUID: "${text}" (wanted xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx)`);
+  const uuid = typeof text === 'string' ? text.trim().toLowerCase() : '';
+  if (!form.test(uuid))
+    throw new TypeError(`not a UUID: "${String(text)}" (wanted xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx)`);
   return uuid;
 }
 

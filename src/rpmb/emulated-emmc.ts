@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import {
   macProtected,
   RpmbFrame,
@@ -30,6 +31,15 @@ export interface EmulatedEmmcOptions {
   readonly fault?: (request: { readonly type: number; readonly address: number }) => RpmbFault;
 }
 
+const eMmcNames: OptionNames<EmulatedEmmcOptions> = {
+  hmac: true,
+  cid: true,
+  sizeMultiplier: true,
+  reliableWriteSectors: true,
+  powered: true,
+  fault: true,
+};
+
 /** An eMMC card's RPMB partition: a key that is programmed once, a counter that only rises, and blocks behind MACs. */
 export class EmulatedEmmc implements RpmbDevice {
   readonly cid: Uint8Array;
@@ -40,10 +50,20 @@ export class EmulatedEmmc implements RpmbDevice {
   private key: Uint8Array | undefined;
   private readonly blocks = new Map<number, Uint8Array>();
 
+  /**
+   * @throws TypeError naming an option that is none, RangeError naming a size that no card has: its identification is
+   *   16 octets, its multipliers 1 to 128 and 1 to 255.
+   */
   constructor(private readonly options: EmulatedEmmcOptions) {
+    requireKnownOptions('emulated eMMC', options, eMmcNames);
     this.cid = options.cid ?? new TextEncoder().encode('emulated eMMC 01').slice(0, rpmbCidSize);
     this.sizeMultiplier = options.sizeMultiplier ?? 1;
     this.reliableWriteSectors = options.reliableWriteSectors ?? 1;
+    if (typeof options.hmac !== 'function') throw new TypeError('emulated eMMC: hmac is a function (hmacSha256, say)');
+    if (this.cid.length !== rpmbCidSize)
+      throw new RangeError(`emulated eMMC: a cid of ${this.cid.length} octets, it has ${rpmbCidSize}`);
+    requireWithin('sizeMultiplier', this.sizeMultiplier, 128);
+    requireWithin('reliableWriteSectors', this.reliableWriteSectors, 255);
   }
 
   /** The key is programmed. */
@@ -163,6 +183,11 @@ export class EmulatedEmmc implements RpmbDevice {
       frames.map(({ bytes }) => macProtected(bytes)),
     );
   }
+}
+
+function requireWithin(name: string, value: number, max: number): void {
+  if (!(Number.isInteger(value) && value >= 1 && value <= max))
+    throw new RangeError(`emulated eMMC: ${name} is ${value}, possible are integers from 1 to ${max}`);
 }
 
 function joined(frames: readonly RpmbFrame[]): Uint8Array {

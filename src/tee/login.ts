@@ -1,7 +1,8 @@
+import type { OptionNames } from '../known-options.js';
 import { LoginClass } from '../protocol/optee-msg.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { nilUuid, type Uuid, uuidVersion5 } from '../protocol/uuid.js';
-import { badParameters, commsError } from './teec-error.js';
+import { badParameters, checkOptions, commsError } from './teec-error.js';
 
 /** Who a client is, as the kernel knows it: numeric user, group, and supplementary groups. */
 export interface ClientIdentity {
@@ -34,6 +35,7 @@ export interface ClientLogin {
  * @throws TeecError BAD_PARAMETERS for a kernel login from user space, ACCESS_DENIED for a group the client is not in.
  */
 export function clientLogin(login: Login, identity: ClientIdentity, kernel: boolean): ClientLogin {
+  checkLogin(login);
   switch (login.login) {
     case 'public':
       return { loginClass: LoginClass.public, uuid: nilUuid };
@@ -55,4 +57,39 @@ export function clientLogin(login: Login, identity: ClientIdentity, kernel: bool
     default:
       return login satisfies never;
   }
+}
+
+const logins = {
+  public: { login: true },
+  user: { login: true },
+  group: { login: true, gid: true },
+  'ree-kernel': { login: true },
+} as const satisfies { readonly [Kind in Login['login']]: OptionNames<Extract<Login, { login: Kind }>> };
+
+/** Of a caller without types: what is no login would become one that nobody asked for. */
+function checkLogin(login: Login): void {
+  const kind: unknown = typeof login === 'object' && login !== null ? login.login : login;
+  const kinds = Object.keys(logins);
+  if (typeof login !== 'object' || login === null || typeof kind !== 'string' || !kinds.includes(kind))
+    throw badParameters(
+      `login ${JSON.stringify(kind)}: possible are ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
+    );
+  checkOptions<Login>(`login '${kind}'`, login, logins[login.login] as OptionNames<Login>);
+  if (login.login === 'group') checkId('group login: gid', login.gid);
+}
+
+const identityNames: OptionNames<ClientIdentity> = { uid: true, gid: true, groups: true };
+
+/** @throws TeecError BAD_PARAMETERS naming what is no numeric user or group. */
+export function checkIdentity(identity: ClientIdentity): void {
+  checkOptions('identity', identity, identityNames);
+  checkId('identity: uid', identity.uid);
+  checkId('identity: gid', identity.gid);
+  if (!Array.isArray(identity.groups)) throw badParameters('identity: groups are an array of numbers');
+  for (const group of identity.groups) checkId('identity: a group', group);
+}
+
+function checkId(what: string, id: number): void {
+  if (!(Number.isInteger(id) && id >= 0 && id <= 0xffff_ffff))
+    throw badParameters(`${what} is ${String(id)}, possible are integers from 0 to 4294967295`);
 }

@@ -1,3 +1,4 @@
+import { type OptionNames, optionMistake } from '../known-options.js';
 import { TeeOrigin, TeeResult, teeOriginName, teeResultName } from '../protocol/tee-result.js';
 
 /**
@@ -39,6 +40,16 @@ export class TeecError extends Error {
 /** The caller used the API wrongly; nothing was sent. */
 export function badParameters(doing: string): TeecError {
   return new TeecError(TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.API, doing);
+}
+
+/**
+ * Refuse options that nobody reads.
+ * @param doing whose options they are.
+ * @throws TeecError BAD_PARAMETERS naming the option.
+ */
+export function checkOptions<Options extends object>(doing: string, given: Options, names: OptionNames<Options>): void {
+  const mistake = optionMistake(given, names);
+  if (mistake !== undefined) throw badParameters(`${doing}: ${mistake}`);
 }
 
 /** The driver refused or failed; the TEE did not see the request, or its answer could not be used. */

@@ -1,3 +1,4 @@
+import type { OptionNames } from '../../known-options.js';
 import type { SmcRegisters } from '../../protocol/conduit.js';
 import type { MsgArg } from '../../protocol/optee-msg.js';
 import type { Uuid } from '../../protocol/uuid.js';
@@ -60,6 +61,20 @@ export interface Faults {
   refuseMemory?(registration: Registration): boolean;
   trustedApplication?(entry: TaEntry): TaFault;
 }
+
+/** The names of all of them. */
+export const faultNames: OptionNames<Faults> = {
+  threadsMissing: true,
+  foreignInterruptPeriodMs: true,
+  smc: true,
+  smcReturn: true,
+  message: true,
+  answer: true,
+  rpc: true,
+  resumedTwice: true,
+  refuseMemory: true,
+  trustedApplication: true,
+};
 
 /** Several faults as one: every hook is passed in the order given, and the first that answers decides. */
 export function composeFaults(...faults: readonly Faults[]): Faults {

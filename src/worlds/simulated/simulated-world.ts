@@ -4,6 +4,7 @@ import type { Random } from '../../clock/random.js';
 import { seededRandom } from '../../clock/random.js';
 import type { Schedule } from '../../clock/schedule.js';
 import { immediateSchedule } from '../../clock/schedule.js';
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { Conduit, SmcRegisters } from '../../protocol/conduit.js';
 import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
 import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
@@ -14,7 +15,7 @@ import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
 import { entryFast } from './entry-fast.js';
-import type { Faults } from './faults.js';
+import { type Faults, faultNames } from './faults.js';
 import { NonSecureMemory } from './non-secure-memory.js';
 import type { NotificationDriver } from './notif.js';
 import { start } from './routine.js';
@@ -57,6 +58,26 @@ export interface SimulatedWorldOptions {
   /** Is told what happens inside. */
   readonly trace?: (event: SecureWorldEvent) => void;
 }
+
+const worldNames: OptionNames<SimulatedWorldOptions> = {
+  abi: true,
+  threads: true,
+  announcedThreads: true,
+  dram: true,
+  reservedShm: true,
+  dramFile: true,
+  dynamicShm: true,
+  memrefNull: true,
+  rpcArg: true,
+  asyncNotif: true,
+  trustedApplications: true,
+  clock: true,
+  schedule: true,
+  random: true,
+  faults: true,
+  notificationDriver: true,
+  trace: true,
+};
 
 /** An open file mapped into this process. */
 export interface DramFile extends Disposable {
@@ -107,13 +128,17 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly manager: TaManager;
   private death: ConduitError | undefined;
 
-  /** @throws RangeError when there could be no board like that. */
+  /** @throws RangeError when there could be no board like that; TypeError naming an option or a fault that is none. */
   constructor(options: SimulatedWorldOptions = {}) {
+    requireKnownOptions('simulated world', options, worldNames);
+    requireKnownOptions('faults of the simulated world', options.faults ?? {}, faultNames);
     const threads = options.threads ?? 2;
     const dram = options.dram ?? defaultDram;
     this.abi = options.abi ?? 'smc';
     const ffa = this.abi === 'ffa';
     const reservedShm = ffa || options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
+    if (this.abi !== 'smc' && !ffa)
+      throw new RangeError(`there is no ABI "${String(this.abi)}", possible are smc and ffa`);
     if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
     for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
       if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))

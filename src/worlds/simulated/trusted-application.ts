@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import { teeResultName } from '../../protocol/tee-result.js';
 import type { Uuid } from '../../protocol/uuid.js';
 import { parseUuid } from '../../protocol/uuid.js';
@@ -53,12 +54,31 @@ export interface PseudoTa extends Definition {
 /** A trusted application written in TypeScript. */
 export type TrustedApplication = UserTa | PseudoTa;
 
+const commonNames = { uuid: true, name: true, device: true, create: true, kind: true } as const;
+const userNames: OptionNames<UserTa> = { ...commonNames, singleInstance: true, multiSession: true, keepAlive: true };
+const pseudoNames: OptionNames<PseudoTa> = { ...commonNames, concurrent: true };
+
 /**
  * Define a trusted application.
- * @throws TypeError when its UUID is none.
+ * @throws TypeError when its UUID is none, or it has a property that such an application has not.
  */
 export function trustedApplication(definition: TrustedApplication): TrustedApplication {
-  return { ...definition, uuid: parseUuid(definition.uuid) };
+  switch (definition?.kind) {
+    case 'user':
+      requireKnownOptions('user TA', definition, userNames);
+      break;
+    case 'pseudo':
+      requireKnownOptions('pseudo-TA', definition, pseudoNames);
+      break;
+    default: {
+      const { kind } = (definition ?? {}) as { readonly kind?: unknown };
+      throw new TypeError(`trusted application: kind ${JSON.stringify(kind)}, possible are "user" and "pseudo"`);
+    }
+  }
+  const uuid = parseUuid(definition.uuid);
+  if (typeof definition.create !== 'function')
+    throw new TypeError(`trusted application ${uuid}: create is a function that gives its entry points`);
+  return { ...definition, uuid };
 }
 
 /** How an application returns an error from any depth of its code. */

@@ -1,0 +1,47 @@
+/**
+ * The names of all options that a type has. It is written out where the options are read, and does not compile when a
+ * name is missing or one too many, so that what is refused is what nobody would read.
+ */
+export type OptionNames<Options extends object> = Readonly<Record<keyof Options, true>>;
+
+/**
+ * What is wrong with an object of options: it is none, or it has an option that nobody reads, by its name. An unknown
+ * option with the value undefined is as good as none.
+ * @returns a sentence for the caller; undefined when nothing is wrong.
+ */
+export function optionMistake<Options extends object>(given: unknown, names: OptionNames<Options>): string | undefined {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    return `options are an object, not ${given === null ? 'null' : Array.isArray(given) ? 'an array' : typeof given}`;
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || Object.hasOwn(names, name)) continue;
+    const known = Object.keys(names);
+    const meant = known.find((other) => areClose(name, other));
+    return `there is no option "${name}"; ${meant === undefined ? `possible are ${known.join(', ')}` : `is "${meant}" meant?`}`;
+  }
+  return undefined;
+}
+
+/** @throws TypeError that says what is wrong with the options, and whose they are. */
+export function requireKnownOptions<Options extends object>(
+  whose: string,
+  given: unknown,
+  names: OptionNames<Options>,
+): void {
+  const mistake = optionMistake(given, names);
+  if (mistake !== undefined) throw new TypeError(`${whose}: ${mistake}`);
+}
+
+/** One is the other but for its case, or for one letter that is missing, too many, another, or swapped with its neighbour. */
+function areClose(one: string, other: string): boolean {
+  const [a, b] = [one.toLowerCase(), other.toLowerCase()];
+  if (a === b) return true;
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  const [restA, restB] = [a.slice(start), b.slice(start)];
+  return (
+    restA.slice(1) === restB ||
+    restA === restB.slice(1) ||
+    restA.slice(1) === restB.slice(1) ||
+    (restA.slice(2) === restB.slice(2) && restA[0] === restB[1] && restA[1] === restB[0])
+  );
+}

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type Context,
+  memref,
+  openTee,
+  type Session,
+  type Tee,
+  TeecError,
+  TeeResult,
+  trustedApplication,
+} from '../../src/index.js';
+import { optionMistake } from '../../src/known-options.js';
+import { EmulatedEmmc, hmacSha256 } from '../../src/rpmb/index.js';
+import { SimulatedWorld } from '../../src/testing.js';
+import { Command, userTa } from '../support/applications.js';
+
+let tee: Tee;
+let context: Context;
+let session: Session;
+beforeAll(async () => {
+  tee = await openTee({ trustedApplications: [userTa] });
+  context = tee.openContext();
+  session = await context.openSession(userTa.uuid);
+});
+afterAll(() => tee.close());
+
+/** What JavaScript can write and the types would not let through. */
+// biome-ignore lint/suspicious/noExplicitAny: that is what is tested.
+const js = (value: unknown) => value as any;
+
+describe('an option that nobody reads is refused by name', () => {
+  it.each<[string, () => unknown, RegExp]>([
+    ['openContext', () => tee.openContext(js({ lable: 'x' })), /there is no option "lable"; is "label" meant\?/],
+    ['openContext', () => tee.openContext(js({ uid: 1 })), /no option "uid"; possible are label, identity/],
+    ['openContext', () => tee.openContext(js('shop')), /options are an object, not string/],
+    ['openContext', () => tee.openContext(js(null)), /options are an object, not null/],
+    ['openContext', () => tee.openContext(js([])), /options are an object, not an array/],
+    ['openContext', () => tee.openContext(js({ label: 7 })), /label is text, not number/],
+    ['openContext', () => tee.openContext(js({ identity: { uid: 1, gid: 1 } })), /groups are an array/],
+    [
+      'openContext',
+      () => tee.openContext(js({ identity: { uid: 1, gid: 1, group: [] } })),
+      /no option "group"; is "groups"/,
+    ],
+    ['openContext', () => tee.openContext({ identity: { uid: -1, gid: 1, groups: [] } }), /uid is -1/],
+    ['openContext', () => tee.openContext({ identity: { uid: 1, gid: 0.5, groups: [] } }), /gid is 0.5/],
+    [
+      'openContext',
+      () => tee.openContext({ identity: { uid: 1, gid: 1, groups: [2 ** 32] } }),
+      /a group is 4294967296/,
+    ],
+    [
+      'openKernelContext',
+      () => tee.openKernelContext(js({ identity: undefined, label: 'x', system: true })),
+      /no option "system"/,
+    ],
+    [
+      'openSession',
+      () => context.openSession(userTa.uuid, js({ paramters: [] })),
+      /no option "paramters"; is "parameters" meant/,
+    ],
+    ['openSession', () => context.openSession(userTa.uuid, js(null)), /options are an object, not null/],
+    ['openSession', () => context.openSession(js(42)), /not a UUID: "42"/],
+    ['openSession', () => context.openSession(js(undefined)), /not a UUID: "undefined"/],
+    [
+      'login',
+      () => context.openSession(userTa.uuid, js({ login: { login: 'application' } })),
+      /login "application": possible are \{ login: 'public' \}/,
+    ],
+    ['login', () => context.openSession(userTa.uuid, js({ login: 'user' })), /login "user": possible are/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: null })), /login null: possible are/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: {} })), /login undefined: possible are/],
+    [
+      'login',
+      () => context.openSession(userTa.uuid, js({ login: { login: 'toString' } })),
+      /login "toString": possible/,
+    ],
+    [
+      'login',
+      () => context.openSession(userTa.uuid, js({ login: { login: 'user', gid: 1 } })),
+      /login 'user': there is no option "gid"/,
+    ],
+    ['login', () => context.openSession(userTa.uuid, js({ login: { login: 'group' } })), /gid is undefined/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: { login: 'group', gid: -1 } })), /gid is -1/],
+    [
+      'invoke',
+      () => session.invoke(Command.add, [], js({ singal: AbortSignal.abort() })),
+      /no option "singal"; is "signal" meant/,
+    ],
+    ['invoke', () => session.invoke(Command.add, [], js({ timeout: 5 })), /no option "timeout"; possible are signal/],
+    ['invoke', () => session.invoke(Command.add, [], js(null)), /options are an object, not null/],
+    ['invoke', () => session.invoke(Command.add, [], js({ signal: 'now' })), /the signal is no AbortSignal/],
+    ['invoke', () => session.invoke(Command.add, [], js({ signal: null })), /the signal is no AbortSignal/],
+    [
+      'memref',
+      async () => memref.input(await context.allocateSharedMemory(8), js({ ofset: 1 })),
+      /no option "ofset"; is "offset" meant/,
+    ],
+    ['memref', () => memref.inout(js(new Uint8Array(8))), /memref.inout takes shared memory/],
+    ['memref', () => memref.output(js(undefined)), /memref.output takes shared memory/],
+  ])('of %s (%#)', async (_, misuse, message) => {
+    const error = await (async () => misuse())().then(
+      () => 'nothing is refused',
+      (thrown: unknown) => thrown,
+    );
+    if (!(error instanceof TeecError)) throw error instanceof Error ? error : new Error(String(error));
+    expect(error.code).toBe(TeeResult.ERROR_BAD_PARAMETERS);
+    expect(error.message).toMatch(message);
+  });
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['simulated world', () => new SimulatedWorld(js({ thread: 1 })), /no option "thread"; is "threads" meant/],
+    [
+      'simulated world',
+      () => new SimulatedWorld(js({ faults: { smcReturns: () => undefined } })),
+      /faults of the simulated world: there is no option "smcReturns"/,
+    ],
+    [
+      'user TA',
+      () => trustedApplication(js({ ...userTa, concurrent: true })),
+      /user TA: there is no option "concurrent"/,
+    ],
+    ['user TA', () => trustedApplication(js({ ...userTa, singleinstance: true })), /is "singleInstance" meant/],
+    ['trusted application', () => trustedApplication(js({ ...userTa, kind: 'usr' })), /kind "usr", possible are/],
+    ['trusted application', () => trustedApplication(js({ ...userTa, create: undefined })), /create is a function/],
+    ['trusted application', () => trustedApplication(js(undefined)), /kind undefined/],
+    ['eMMC', () => new EmulatedEmmc(js({ hmac: hmacSha256, size: 3 })), /emulated eMMC: there is no option "size"/],
+    ['eMMC', () => new EmulatedEmmc(js({})), /hmac is a function/],
+  ])('of a %s (%#)', (_, misuse, message) => {
+    expect(misuse).toThrow(TypeError);
+    expect(misuse).toThrow(message);
+  });
+
+  it.each([{ cid: new Uint8Array(15) }, { sizeMultiplier: 0 }, { sizeMultiplier: 129 }, { reliableWriteSectors: 1.5 }])(
+    'and a card that cannot be: %o',
+    (options) => {
+      expect(() => new EmulatedEmmc({ hmac: hmacSha256, ...options })).toThrow(RangeError);
+    },
+  );
+});
+
+describe('an option that is known', () => {
+  it('may be undefined, and so may one that is not', () => {
+    expect(tee.openContext(js({ label: undefined, nothing: undefined })).allocateSharedMemory).toBeTypeOf('function');
+  });
+
+  it('may be called as a property of every object is', () => {
+    const names = { a: true } as const;
+    expect(optionMistake({ constructor: 1 }, names)).toMatch(/no option "constructor"/);
+    expect(optionMistake(Object.create(null), names)).toBeUndefined();
+    expect(optionMistake(JSON.parse('{"__proto__": 1}'), names)).toMatch(/no option "__proto__"/);
+  });
+
+  it.each([
+    ['thredas', 'threads'],
+    ['THREADS', 'threads'],
+    ['thread', 'threads'],
+    ['threadss', 'threads'],
+    ['thraeds', 'threads'],
+    ['xthreads', 'threads'],
+    ['thrxads', 'threads'],
+  ])('is guessed from %s where one letter is wrong', (wrong, right) => {
+    const guess = optionMistake({ [wrong]: 1 }, { clock: true, threads: true } as const);
+    expect(guess).toContain(`is "${right}" meant?`);
+  });
+});
