@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { fetchedPackages, type OpteeFolder } from './optee-folder.js';
-import { opteeImage } from './optee-image.js';
+import { doubtsAbout, opteeImage } from './optee-image.js';
 
 const run = promisify(execFile);
 
@@ -75,12 +75,17 @@ async function qemu(name: string): Promise<Finding> {
 async function image({ folder, image = folder.image }: InspectOptions): Promise<Finding> {
   const what = 'OP-TEE OS';
   try {
-    const { length } = opteeImage(await readFile(image));
+    const bytes = opteeImage(await readFile(image));
+    const [doubt] = doubtsAbout(bytes);
+    if (doubt !== undefined) return { what, state: 'missing', detail: `${image} is not likely one: ${doubt}` };
     const own = image !== folder.image;
     const versions = own ? [] : (await fetchedPackages(folder)).map(({ name, version }) => `${name} ${version}`);
-    return { what, state: 'present', detail: [`${image} (${length} bytes)`, ...versions].join(', ') };
+    return { what, state: 'present', detail: [`${image} (${bytes.length} bytes)`, ...versions].join(', ') };
   } catch (error) {
-    const why = error instanceof RangeError ? error.message : `no ${image}`;
+    // What is wrong with an image says what to do about it.
+    if (error instanceof RangeError) return { what, state: 'missing', detail: `${image}: ${error.message}` };
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? `no ${image}` : (error as Error).message;
     const how = `${fetchCommand}, or give the tee-pager_v2.bin of your own build for PLATFORM=vexpress-qemu_armv8a`;
     return { what, state: 'missing', detail: `${why}: ${how}` };
   }

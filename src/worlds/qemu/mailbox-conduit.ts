@@ -8,8 +8,8 @@ export interface MailboxConduitOptions {
   readonly cpus: number;
   /** How long to spin for a call's result before sleeping, in microseconds; it blocks the event loop. 0: never. */
   readonly spinMicroseconds: number;
-  /** How long a call may stay in secure world, in milliseconds; undefined: for ever. */
-  readonly callLimitMs: number | undefined;
+  /** How long an SMC of that function may stay in secure world, in milliseconds; Infinity: for ever. */
+  limitMs(functionId: number): number;
   /** The first CPU takes calls: told at least once. */
   ready(): void;
   /** A call goes into secure world. */
@@ -28,7 +28,7 @@ interface Call {
   readonly resolve: (registers: SmcRegisters) => void;
   readonly reject: (error: ConduitError) => void;
   /** Cancels its limit in time. */
-  readonly unlimit: (() => void) | undefined;
+  readonly unlimit: () => void;
 }
 
 interface Waiter {
@@ -118,7 +118,7 @@ export class MailboxConduit implements Conduit {
     if (this.failure !== undefined) return;
     this.failure = error;
     const ended = [...this.calls.values(), ...this.waiting.splice(0)];
-    for (const { unlimit } of this.calls.values()) unlimit?.();
+    for (const { unlimit } of this.calls.values()) unlimit();
     this.slice?.();
     this.calls.clear();
     for (const { reject } of ended) reject(error);
@@ -216,15 +216,12 @@ export class MailboxConduit implements Conduit {
     reject: (error: ConduitError) => void,
   ): void {
     this.spun = 0;
-    const { callLimitMs } = this.options;
-    const unlimit =
-      callLimitMs === undefined
-        ? undefined
-        : startTimer(callLimitMs, () => {
-            this.options.failed(
-              `SMC ${smcName(registers.a0)} on CPU ${cpu} did not return from secure world within ${callLimitMs} ms`,
-            );
-          });
+    const limitMs = this.options.limitMs(registers.a0);
+    const unlimit = startTimer(limitMs, () => {
+      this.options.failed(
+        `SMC ${smcName(registers.a0)} on CPU ${cpu} did not return from secure world within ${limitMs} ms`,
+      );
+    });
     const wasIdle = this.calls.size === 0;
     this.calls.set(cpu, { cpu, number, resolve, reject, unlimit });
     if (!wasIdle) return;
@@ -239,7 +236,7 @@ export class MailboxConduit implements Conduit {
     for (const call of this.calls.values()) {
       if (!this.mailbox.isDone(call.cpu, call.number)) continue;
       this.calls.delete(call.cpu);
-      call.unlimit?.();
+      call.unlimit();
       call.resolve(this.mailbox.results(call.cpu));
       this.idle |= 1 << call.cpu;
     }

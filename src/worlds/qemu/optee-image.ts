@@ -1,41 +1,149 @@
-/** Size of `struct optee_header`, version 1 (core/include... scripts/gen_tee_bin.py of OP-TEE/optee_os). */
+import { foreignImage } from './foreign-image.js';
+
+/** Size of `struct optee_header_v1` (scripts/gen_tee_bin.py of OP-TEE/optee_os). */
 const headerSize = 28;
 const magic = 'OPTE';
 
 /** OPTEE and the size of TZDRAM: firmware/layout.h, CFG_TZDRAM_START and _SIZE of the platform. */
 export const opteeAddress = 0x0e10_0000;
 const maxImageSize = 0x00f0_0000;
+/** Release builds with nearly everything left out are twice as large. */
+const minImageSize = 0x1_0000;
+/** What to do instead, for each that is not for this machine. */
+const rightBuild = 'build it with PLATFORM=vexpress-qemu_armv8a CFG_ARM_GICV3=y and give tee-pager_v2.bin';
 
 /**
  * The bytes to be put at `opteeAddress`, of a file as OP-TEE's build makes them: tee-pager_v2.bin or tee-raw.bin as it
  * is, tee.bin without its header.
- * @throws RangeError saying what is wrong with it.
+ * @throws RangeError saying what is wrong with it, when that is sure. See `doubtsAbout` for what is not.
  */
 export function opteeImage(file: Uint8Array): Uint8Array {
-  const image = hasHeader(file) ? withoutHeader(file) : file;
-  if (image.length === 0) throw new RangeError('the OP-TEE image is empty');
-  if (image.length > maxImageSize)
-    throw new RangeError(`the OP-TEE image has ${image.length} bytes, secure RAM holds ${maxImageSize}`);
+  const image = hasMagic(file) ? withoutHeader(file) : file;
+  if (image.length === 0)
+    throw wrong('is empty (tee-pageable_v2.bin is, of a build without CFG_WITH_PAGER): give tee-pager_v2.bin');
+  if (image.length > maxImageSize) throw wrong(`has ${image.length} bytes, secure RAM holds ${maxImageSize}`);
+  const foreign = foreignImage(image);
+  if (foreign !== undefined) throw wrong(foreign);
+  if (image.length < minImageSize)
+    throw wrong(`has ${image.length} bytes, less than any OP-TEE: it is something else, or truncated`);
+  const data = embeddedData(image);
+  if (data !== undefined) {
+    if (data.hashes > 0) throw pageable();
+    const missing = data.end - image.length;
+    if (missing > 0) throw wrong(`is truncated: ${missing} bytes are missing at its end`);
+  }
+  if (Buffer.from(image.buffer, image.byteOffset, image.length).includes(virtualization))
+    throw wrong('is built for a hypervisor (CFG_NS_VIRTUALIZATION=y), which nothing here is: build it without');
+  const elsewhere = linkedElsewhere(image);
+  if (elsewhere !== undefined)
+    throw wrong(
+      `is linked for an address near 0x${elsewhere.toString(16)}, the virt machine has secure RAM for it at ` +
+        `0x${opteeAddress.toString(16)}: ${rightBuild}`,
+    );
   return image;
 }
 
-function hasHeader(file: Uint8Array): boolean {
-  return file.length >= headerSize && new TextDecoder('latin1').decode(file.subarray(0, 4)) === magic;
+/** A source file that only such a build has, as its assertions and panics name it. */
+const virtualization = 'arm/kernel/virtualization.c';
+
+/** What makes an image unlikely to be an OP-TEE for this machine: the likely reasons when it does not come up. */
+export function doubtsAbout(image: Uint8Array): readonly string[] {
+  const doubts: string[] = [];
+  const first = new DataView(image.buffer, image.byteOffset, image.length).getUint32(0, true);
+  if (first !== firstInstruction)
+    doubts.push(
+      `its first instruction is 0x${first.toString(16).padStart(8, '0')}, no OP-TEE begins so: ${rightBuild}`,
+    );
+  else if (embeddedData(image) === undefined)
+    doubts.push('what OP-TEE has at its end (relocations) is missing: it may be truncated');
+  return doubts;
+}
+
+/** `mov x19, x0`: with it _start saves what it was given, on all platforms (core/arch/arm/kernel/entry_a64.S). */
+const firstInstruction = 0xaa00_03f3;
+
+function wrong(what: string): RangeError {
+  return new RangeError(`the OP-TEE image ${what}`);
+}
+
+function pageable(): RangeError {
+  return wrong('has a pageable part, which cannot be loaded: build it with CFG_WITH_PAGER=n');
+}
+
+function hasMagic(file: Uint8Array): boolean {
+  return new TextDecoder('latin1').decode(file.subarray(0, 4)) === magic;
 }
 
 function withoutHeader(file: Uint8Array): Uint8Array {
+  if (file.length < 8) throw wrong(`ends within its header: it is truncated`);
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const version = view.getUint8(4);
-  if (version !== 1)
-    throw new RangeError(`the OP-TEE image has a header of version ${version}: give tee-pager_v2.bin, which has none`);
-  const loadAddress = view.getUint32(16, true);
-  if (loadAddress !== opteeAddress)
-    throw new RangeError(
-      `the OP-TEE image is for address 0x${loadAddress.toString(16)}, the virt machine has secure RAM for it at ` +
-        `0x${opteeAddress.toString(16)} (build it with PLATFORM=vexpress-qemu_armv8a)`,
+  if (view.getUint8(5) === 0)
+    throw wrong('is a 32-bit core, by its header: build it with CFG_ARM64_core=y, PLATFORM=vexpress-qemu_armv8a');
+  if (version === 2)
+    throw wrong(
+      'has a header of version 2, which only describes the files beside it: give tee-pager_v2.bin, which has none',
     );
-  const pagedSize = view.getUint32(24, true);
-  if (pagedSize !== 0)
-    throw new RangeError('the OP-TEE image has a pageable part (CFG_WITH_PAGER), which cannot be loaded');
-  return file.subarray(headerSize);
+  if (version !== 1)
+    throw wrong(`has a header of version ${version}, which is not known: give tee-pager_v2.bin, which has none`);
+  if (file.length < headerSize) throw wrong('ends within its header: it is truncated');
+  const size = view.getUint32(8, true);
+  const loadAddress = view.getUint32(12, true) * 2 ** 32 + view.getUint32(16, true);
+  if (loadAddress !== opteeAddress)
+    throw wrong(
+      `is for address 0x${loadAddress.toString(16)}, the virt machine has secure RAM for it at ` +
+        `0x${opteeAddress.toString(16)}: ${rightBuild}`,
+    );
+  if (view.getUint32(24, true) !== 0) throw pageable();
+  const image = file.subarray(headerSize);
+  if (image.length < size) throw wrong(`is truncated: ${size - image.length} of ${size} bytes are missing at its end`);
+  return image;
+}
+
+/**
+ * `struct boot_embdata` at the end of an image: hashes of pageable pages and relocations, found by how its numbers agree.
+ * scripts/gen_tee_bin.py writes it: the length of the whole, then where each of both is and its size, in later versions
+ * behind their number. Each
+ * is padded to 8 bytes.
+ */
+function embeddedData(image: Uint8Array): { readonly end: number; readonly hashes: number } | undefined {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  for (let at = (image.length - 24) & ~3; at >= 0; at -= 4) {
+    const second = view.getUint32(at + 4, true);
+    const start = second === 2 ? 8 : second === 20 ? 4 : undefined;
+    if (start === undefined) continue;
+    const total = view.getUint32(at, true);
+    const hashesAt = view.getUint32(at + start, true);
+    const hashes = view.getUint32(at + start + 4, true);
+    const relocationsAt = view.getUint32(at + start + 8, true);
+    const relocations = view.getUint32(at + start + 12, true);
+    const pads = (next: number, end: number) => next >= end && next < end + 8;
+    if (hashesAt !== start + 16 || !pads(relocationsAt, hashesAt + hashes) || !pads(total, relocationsAt + relocations))
+      continue;
+    return { end: at + relocationsAt + relocations, hashes };
+  }
+  return undefined;
+}
+
+const mebibyte = 1 << 20;
+/** So many pointers into one mebibyte are no chance; OP-TEE has a thousand and more. */
+const manyPointers = 100;
+
+/** The mebibyte that an image's pointers lead to, when that is not where it will be. */
+function linkedElsewhere(image: Uint8Array): number | undefined {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  const counts = new Map<number, number>();
+  let here = 0;
+  for (let at = 0; at + 8 <= image.length; at += 8) {
+    const high = view.getUint32(at + 4, true);
+    const address = high * 2 ** 32 + view.getUint32(at, true);
+    // Numbers below 16 MiB are lengths and flags; physical addresses have 40 bits.
+    if (high > 0xff || address < 16 * mebibyte) continue;
+    const block = Math.floor(address / mebibyte);
+    if (address >= opteeAddress && address < opteeAddress + image.length) here++;
+    else counts.set(block, (counts.get(block) ?? 0) + 1);
+  }
+  let most: [block: number, count: number] = [0, 0];
+  for (const entry of counts) if (entry[1] > most[1]) most = entry;
+  return most[1] >= Math.max(manyPointers, 4 * here) ? most[0] * mebibyte : undefined;
 }

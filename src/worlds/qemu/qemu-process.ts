@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
+import { startTimer } from '../../clock/timer.js';
 
 export interface QemuOptions {
   /** The program: a name to be found in PATH, or a path. */
@@ -18,8 +19,11 @@ export interface QemuOptions {
 const bellFd = 3;
 const consoleFd = 4;
 const memoryFd = 5;
+const monitorFd = 6;
 
 const maxErrorOutput = 4096;
+/** How long a process that has ended may still be heard of by those that it started. */
+const lingerMs = 500;
 
 /**
  * A QEMU that cannot outlive this process: the kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG,
@@ -29,12 +33,16 @@ const maxErrorOutput = 4096;
 export class QemuProcess {
   /** UART0, the bell in both directions. */
   readonly bell: Duplex;
+  /** QEMU's machine protocol. */
+  readonly monitor: Duplex;
   /** Resolves, in words, when the process is gone: with the exit code, the signal, or why it did not start. */
   readonly ended: Promise<string>;
   private errorOutput = '';
 
   private constructor(private readonly child: ChildProcess) {
-    this.bell = child.stdio[bellFd] as Duplex;
+    const stdio: readonly unknown[] = child.stdio;
+    this.bell = stdio[bellFd] as Duplex;
+    this.monitor = stdio[monitorFd] as Duplex;
     // A pipe whose other end has gone: `ended` tells it.
     this.bell.on('error', () => undefined);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -42,6 +50,10 @@ export class QemuProcess {
     });
     this.ended = new Promise((resolve) => {
       child.once('error', (error) => resolve(`could not be started: ${error.message}`));
+      child.once('exit', () => {
+        // What it started without becoming it may hold the other ends for ever.
+        startTimer(lingerMs, () => this.letGo(), { background: true });
+      });
       child.once('close', (code, signal) => {
         const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
         resolve(this.errorOutput === '' ? how : `${how}: ${this.errorOutput.trim()}`);
@@ -56,7 +68,7 @@ export class QemuProcess {
         ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
         ...[String(process.pid), options.program, ...commandLine(options)],
       ],
-      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd] },
+      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd, 'pipe'] },
     );
     return new QemuProcess(child);
   }
@@ -65,8 +77,20 @@ export class QemuProcess {
     return this.child.pid;
   }
 
+  /** With all that it started, as a script in QEMU's place may have, unless that has a session of its own. */
   kill(): void {
-    this.child.kill('SIGKILL');
+    const { pid } = this.child;
+    if (pid === undefined || this.child.exitCode !== null || this.child.signalCode !== null) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It leads no group.
+      this.child.kill('SIGKILL');
+    }
+  }
+
+  private letGo(): void {
+    for (const stream of this.child.stdio) stream?.destroy();
   }
 }
 
@@ -83,6 +107,7 @@ function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
     ...['-accel', 'tcg,thread=multi,tb-size=128', '-cpu', 'cortex-a57', '-smp', String(cpus)],
     ...['-bios', firmware],
     ...['-display', 'none', '-monitor', 'none', '-nic', 'none'],
+    ...['-chardev', `socket,id=monitor,fd=${monitorFd}`, '-mon', 'chardev=monitor,mode=control'],
     ...['-chardev', `socket,id=bell,fd=${bellFd}`, '-serial', 'chardev:bell'],
     ...['-chardev', `file,id=console,path=/proc/self/fd/${consoleFd}`, '-serial', 'chardev:console'],
   ];

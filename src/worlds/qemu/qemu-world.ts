@@ -3,13 +3,17 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { startTimer } from '../../clock/timer.js';
 import { type Conduit, ConduitError } from '../../protocol/conduit.js';
+import { Ffa } from '../../protocol/ffa.js';
+import { isFastCall } from '../../protocol/optee-smc.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
 import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
+import { watchBoot } from './boot-watch.js';
 import { ConsolePipe } from './console-pipe.js';
 import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
-import { opteeImage } from './optee-image.js';
+import { doubtsAbout, opteeImage } from './optee-image.js';
+import { QemuMonitor } from './qemu-monitor.js';
 import { QemuProcess } from './qemu-process.js';
 import { type ConsoleLine, isCorePanic, SecureConsole } from './secure-console.js';
 
@@ -28,9 +32,12 @@ export interface QemuWorldOptions {
   readonly cpus?: number;
   /** RAM in MiB, 64..3072 (default 256). */
   readonly memoryMiB?: number;
-  /** How long one SMC may stay in secure world, in milliseconds (default: for ever). When it is over, the world ends. */
+  /**
+   * How long one SMC may stay in secure world, in milliseconds (default: for ever). When it is over, the world ends.
+   * `openTee` takes it as the limit of a whole call as well.
+   */
   readonly callLimitMs?: number;
-  /** How long the boot may take, in milliseconds (default 20,000). */
+  /** How long the boot, and each fast call, may take, in milliseconds (default 20,000). */
   readonly bootLimitMs?: number;
   /**
    * How long a call's result may be spun for, in microseconds (default 400): the time for which a call may block the
@@ -88,7 +95,10 @@ export class QemuWorld implements SecureWorld {
   /** Each cancels a timer. */
   private panicTimer: (() => void) | undefined;
   private consoleTimer: (() => void) | undefined;
+  private readonly monitor: QemuMonitor;
   private isBooting = true;
+  /** What speaks against the image, should it not come up. */
+  private doubts: readonly string[] = [];
   private disposed = false;
   private failed = false;
 
@@ -103,11 +113,16 @@ export class QemuWorld implements SecureWorld {
     this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
     this.memoryFile = { fd: file.fd, base: ramAddress };
     this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
+    const { bootLimitMs = defaultBootLimitMs } = options;
     this.console = new SecureConsole((line) => this.onConsoleLine(line));
     this.mailboxConduit = new MailboxConduit(mailbox, {
       cpus: options.cpus ?? defaultCpus,
       spinMicroseconds: maySpin ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
-      callLimitMs: options.callLimitMs,
+      limitMs: (functionId) =>
+        Math.min(
+          options.callLimitMs ?? Number.POSITIVE_INFINITY,
+          isShort(functionId) ? bootLimitMs : Number.POSITIVE_INFINITY,
+        ),
       ready: () => {
         this.isBooting = false;
         this.resolveBoot();
@@ -120,6 +135,7 @@ export class QemuWorld implements SecureWorld {
       },
     });
     this.conduit = this.mailboxConduit;
+    this.monitor = new QemuMonitor(process.monitor);
     this.booted = new Promise((resolve, reject) => {
       this.resolveBoot = resolve;
       this.rejectBoot = reject;
@@ -154,18 +170,23 @@ export class QemuWorld implements SecureWorld {
       consolePipe[Symbol.dispose]();
       throw error;
     }
-    const { bootLimitMs = 20_000 } = options;
-    const unlimit = startTimer(bootLimitMs, () => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`));
+    const { bootLimitMs = defaultBootLimitMs } = options;
+    const cancels = [startTimer(bootLimitMs, () => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`))];
     try {
-      // While QEMU starts.
-      const stage = async () => stageImage(opteeImage(await imageFile(options.optee)), file, mailbox);
+      const stage = async () => {
+        // While QEMU starts.
+        const image = opteeImage(await imageFile(options.optee));
+        world.doubts = doubtsAbout(image);
+        stageImage(image, file, mailbox);
+        if (world.isBooting) cancels.push(world.watchBoot());
+      };
       await Promise.all([stage(), world.booted]);
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
       throw error;
     } finally {
-      unlimit();
+      for (const cancel of cancels) cancel();
     }
   }
 
@@ -185,6 +206,17 @@ export class QemuWorld implements SecureWorld {
     await this.process.ended;
     this.file[Symbol.dispose]();
     this.consolePipe[Symbol.dispose]();
+  }
+
+  private watchBoot(): () => void {
+    return watchBoot({
+      pid: this.pid,
+      registers: () => this.monitor.command('info registers'),
+      standsStill: (address) => {
+        const where = address === undefined ? '' : ` at 0x${address}`;
+        this.fail(`OP-TEE did not boot, it stands still${where}: the image is truncated, or not for this machine`);
+      },
+    });
   }
 
   /** Look at the console soon, and again as long as OP-TEE boots or has a call; while it is idle nobody looks. */
@@ -215,7 +247,9 @@ export class QemuWorld implements SecureWorld {
     this.failed = true;
     this.console.write(this.consolePipe.read());
     const { tail } = this.console;
-    const error = new ConduitError(tail === '' ? reason : `${reason}\nThe secure console ends with:\n${tail}`);
+    const doubts = this.isBooting && !this.disposed ? this.doubts.map((doubt) => `\nOf the image: ${doubt}`) : [];
+    const said = tail === '' ? '' : `\nThe secure console ends with:\n${tail}`;
+    const error = new ConduitError(`${reason}${doubts.join('')}${said}`);
     this.mailboxConduit.fail(error);
     this.rejectBoot(error);
     this.process.kill();
@@ -225,7 +259,16 @@ export class QemuWorld implements SecureWorld {
 const defaultQemu = 'qemu-system-aarch64';
 const defaultCpus = availableParallelism() < 4 ? 1 : 2;
 const defaultMemoryMiB = 256;
+const defaultBootLimitMs = 20_000;
 const defaultSpinMicroseconds = 400;
+
+/**
+ * A fast call does little, and nothing interrupts it: without a limit for calls it is not waited for without end all the
+ * same. Calls over FF-A that take long are fast calls by their number.
+ */
+function isShort(functionId: number): boolean {
+  return isFastCall(functionId) && functionId !== Ffa.msgSendDirectReq && functionId !== Ffa.run;
+}
 
 /** Put OP-TEE's image where the monitor, which waits for it, takes it from. */
 function stageImage(image: Uint8Array, file: MemoryFile, mailbox: Mailbox): void {

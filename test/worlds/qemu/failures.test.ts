@@ -72,17 +72,34 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
 
   it('ends a boot that does not come to its end', async () => {
     const endless = join(scratch, 'endless.bin');
-    const code = Buffer.alloc(4);
-    code.writeUInt32LE(branchToItself);
-    await writeFile(endless, code);
-    await expect(startWorld({ optee: endless, bootLimitMs: 300 })).rejects.toThrow('OP-TEE did not boot within 300 ms');
+    // It goes on: add x0, x0, #1; b to it.
+    await writeFile(endless, program(0x9100_0400, 0x17ff_ffff));
+    await expect(startWorld({ optee: endless, bootLimitMs: 1500 })).rejects.toThrow(
+      /^OP-TEE did not boot within 1500 ms\nOf the image: its first instruction is 0x91000400, no OP-TEE begins so: /,
+    );
+  });
+
+  it.each([
+    ['runs in a circle', branchToItself],
+    // wfi; b to it
+    ['sleeps', 0xd503_207f, 0x17ff_ffff],
+  ])('tells of a boot that %s that it stands still, and where', async (_name, ...instructions) => {
+    const optee = join(scratch, 'still.bin');
+    await writeFile(optee, program(...(instructions as number[])));
+    await expect(startWorld({ optee })).rejects.toThrow(/^OP-TEE did not boot, it stands still at 0xe10000[04]: /);
+  });
+
+  it('tells of an image whose end is missing that it stands still', async () => {
+    const optee = join(scratch, 'cut.bin');
+    await writeFile(optee, (await readFile(folder.image)).subarray(0, 100_000));
+    await expect(startWorld({ optee })).rejects.toThrow(/it stands still at 0x.*\n.*may be truncated/);
   });
 
   it.each<[string, () => Buffer, RegExp]>([
-    ['zeros', () => Buffer.alloc(100_000), /synchronous exception .*at ELR 0xe100000, .*undefined instruction/],
+    ['an undefined instruction', () => program(0), /synchronous exception .*at ELR 0xe100000, .*undefined instruction/],
     // ldr x0, [x1] with x1 = 0x2_0000_0000, where nothing is.
-    ['code that touches what is not there', () => words(0xd2c0_0041, 0xf940_0020), /at ELR 0xe100004, .*data abort/],
-    ['code that jumps to nowhere', () => words(0xd2c0_0041, 0xd61f_0020), /instruction abort.*FAR 0x200000000/],
+    ['code that touches what is not there', () => program(0xd2c0_0041, 0xf940_0020), /at ELR 0xe100004, .*data abort/],
+    ['code that jumps to nowhere', () => program(0xd2c0_0041, 0xd61f_0020), /instruction abort.*FAR 0x200000000/],
   ])('tells at once that an image of %s traps before it has vectors', async (name, image, why) => {
     const optee = join(scratch, `${name}.bin`);
     await writeFile(optee, image());
@@ -97,6 +114,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     await expect(world.conduit.smc(threadCount)).rejects.toThrow(
       'SMC GET_THREAD_COUNT on CPU 0 did not return from secure world within 100 ms',
     );
+  });
+
+  it('ends with a fast call that does not return, whatever calls may take', async () => {
+    const firmware = await patched(ownerCheck, branchToItself);
+    const failed = openTee({ world: 'qemu', qemu: { firmware, bootLimitMs: 2000 } });
+    await expect(failed).rejects.toThrow('SMC CALLS_UID on CPU 0 did not return from secure world within 2000 ms');
   });
 
   it('says that OP-TEE panicked, with all that it said of it', async () => {
@@ -147,6 +170,11 @@ function words(...instructions: readonly number[]): Buffer {
   return code;
 }
 
+/** Code as large as an OP-TEE: what follows is never run. */
+function program(...instructions: readonly number[]): Buffer {
+  return Buffer.concat([words(...instructions), Buffer.alloc(100_000, 7)]);
+}
+
 /** A program at S-EL1 that prints a text on the secure console and then stands still. */
 function printer(text: string): Buffer {
   const code = words(
@@ -157,5 +185,5 @@ function printer(text: string): Buffer {
     0xb900_0022, // str  w2, [x1]
     0x17ff_fffd, // b    the ldrb
   );
-  return Buffer.concat([code, Buffer.from(`${text}\0`)]);
+  return Buffer.concat([code, Buffer.from(`${text}\0`), Buffer.alloc(100_000, 7)]);
 }

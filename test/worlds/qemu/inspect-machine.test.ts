@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { missingForQemu } from '../../../src/missing-for-qemu.js';
 import { type Finding, type InspectOptions, inspectMachine } from '../../../src/worlds/qemu/inspect-machine.js';
 import { folderAt, opteeFolder } from '../../../src/worlds/qemu/optee-folder.js';
+import { opteeLikeImage } from '../../support/optee-like-image.js';
 
 describe('what the machine has of what real OP-TEE needs', () => {
   let scratch: string;
@@ -35,7 +36,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     expect(await missingForQemu({ optee, qemu: '/no/such/qemu' })).toMatch(
       /^\/no\/such\/qemu: apt-get install .*; OP-TEE OS: no .*own\.bin: npx normalworld optee fetch/,
     );
-    await writeFile(optee, new Uint8Array(64));
+    await writeFile(optee, opteeLikeImage());
     const qemu = join(scratch, 'qemu');
     await writeFile(qemu, '#!/bin/sh\necho QEMU emulator version 9.2.0\n', { mode: 0o755 });
     expect(await missingForQemu({ optee, qemu })).toBeUndefined();
@@ -44,27 +45,39 @@ describe('what the machine has of what real OP-TEE needs', () => {
   it('finds a fetched OP-TEE, and says what packages it is from', async () => {
     await mkdir(join(scratch, 'ta'));
     await writeFile(join(scratch, 'ta', 'x.ta'), '');
-    await writeFile(join(scratch, 'tee-pager_v2.bin'), new Uint8Array(64));
+    await writeFile(join(scratch, 'tee-pager_v2.bin'), opteeLikeImage());
     await writeFile(join(scratch, 'packages.json'), '[{ "name": "optee-os", "version": "4.5.0-2" }]');
     expect(await found('OP-TEE OS')).toMatchObject({
       state: 'present',
-      detail: `${scratch}/tee-pager_v2.bin (64 bytes), optee-os 4.5.0-2`,
+      detail: `${scratch}/tee-pager_v2.bin (132304 bytes), optee-os 4.5.0-2`,
     });
     expect(await found('trusted applications')).toMatchObject({ state: 'present', detail: `1 in ${scratch}/ta` });
   });
 
   it("judges the user's own image and folder", async () => {
     const image = join(scratch, 'own.bin');
-    await writeFile(image, new Uint8Array(64));
+    await writeFile(image, opteeLikeImage());
     expect(await found('OP-TEE OS', { image })).toEqual({
       what: 'OP-TEE OS',
       state: 'present',
-      detail: `${image} (64 bytes)`,
+      detail: `${image} (132304 bytes)`,
     });
     await writeFile(image, '');
     expect(await found('OP-TEE OS', { image })).toMatchObject({
       state: 'missing',
-      detail: expect.stringMatching(/^the OP-TEE image is empty/),
+      detail: expect.stringMatching(/own\.bin: the OP-TEE image is empty/),
+    });
+    await writeFile(
+      image,
+      Uint8Array.from({ length: 100_000 }, (_, index) => index * 7),
+    );
+    expect(await found('OP-TEE OS', { image })).toMatchObject({
+      state: 'missing',
+      detail: expect.stringMatching(/is not likely one: its first instruction is 0x150e0700/),
+    });
+    expect(await found('OP-TEE OS', { image: scratch })).toMatchObject({
+      state: 'missing',
+      detail: expect.stringContaining('EISDIR'),
     });
     expect(await found('trusted applications', { trustedApplications: scratch })).toMatchObject({
       state: 'optional',

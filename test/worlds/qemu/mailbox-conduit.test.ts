@@ -40,7 +40,7 @@ function oneCpu() {
   const conduit = new MailboxConduit(firmware, {
     cpus: 1,
     spinMicroseconds,
-    callLimitMs: undefined,
+    limitMs: () => Number.POSITIVE_INFINITY,
     ready: () => undefined,
     entered: () => undefined,
     ring: () => undefined,

@@ -1,0 +1,66 @@
+import type { Duplex } from 'node:stream';
+import { startTimer } from '../../clock/timer.js';
+
+/** A request that QEMU has not answered after so long will not be: it is stopped, or gone. */
+const answerLimitMs = 1000;
+const maxAnswer = 1 << 20;
+
+/**
+ * QEMU's machine protocol (QMP) on a stream: docs/interop/qmp-spec.rst of QEMU. Nothing is said until somebody asks, so
+ * that it costs a start nothing.
+ */
+export class QemuMonitor {
+  private received = '';
+  private negotiated = false;
+  private lastId = 0;
+  private readonly answers = new Map<number, (answer: unknown) => void>();
+
+  constructor(private readonly stream: Duplex) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text: string) => this.receive(text));
+    // Its end is QEMU's, which is told elsewhere.
+    stream.on('error', () => undefined);
+  }
+
+  /** What a command of the human monitor prints; undefined when QEMU does not answer. */
+  async command(line: string): Promise<string | undefined> {
+    if (!this.negotiated) {
+      this.negotiated = true;
+      await this.execute('qmp_capabilities', {});
+    }
+    const answer = await this.execute('human-monitor-command', { 'command-line': line });
+    return typeof answer === 'string' ? answer : undefined;
+  }
+
+  private execute(execute: string, args: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const id = ++this.lastId;
+    return new Promise((resolve) => {
+      const unlimit = startTimer(answerLimitMs, () => this.answers.get(id)?.(undefined), { background: true });
+      this.answers.set(id, (answer) => {
+        unlimit();
+        this.answers.delete(id);
+        resolve(answer);
+      });
+      if (this.stream.writable) this.stream.write(`${JSON.stringify({ execute, arguments: args, id })}\n`);
+    });
+  }
+
+  private receive(text: string): void {
+    const lines = (this.received + text).split('\n');
+    this.received = (lines.pop() ?? '').slice(0, maxAnswer);
+    for (const line of lines) {
+      const message = parse(line);
+      // Its greeting and its events have no id.
+      if (typeof message.id === 'number') this.answers.get(message.id)?.(message.return);
+    }
+  }
+}
+
+function parse(line: string): { readonly id?: unknown; readonly return?: unknown } {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}
