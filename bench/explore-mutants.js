@@ -1,162 +1,113 @@
 /**
- * Breaks hand-off in one way at a time and shows that the explorer notices: each mutant is the compiled discipline with
- * one place of its text changed. It is caught when, in some configuration, a property is broken that the real one keeps.
+ * Breaks hand-off in one way at a time, under each of its policies, and shows that the explorer notices. A mutant is caught
+ * when, in some configuration, a property is broken that the real one keeps.
  *
- * `node bench/explore-mutants.js`; exits with 1 when a mutant lives.
+ * `node bench/explore-mutants.js`; exits with 1 when a mutant lives under one of them.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { configurations, underDiscipline } from '../dist/explore/configurations.js';
 import { explore } from '../dist/explore/explore.js';
 import { PROPERTY_NAMES } from '../dist/explore/properties.js';
+import { compiled, mutate } from './mutants/mutate.js';
+import { QUEUE_MUTANTS } from './mutants/queue-mutants.js';
 
-const SOURCE = new URL('../dist/optee/call-queue/hand-off.js', import.meta.url);
+const FILE = 'src/optee/call-queue/hand-off.ts';
+const SOURCE = new URL(`../${FILE}`, import.meta.url);
+const COMPILED = new URL('../dist/optee/call-queue/hand-off.js', import.meta.url);
 
-/** What is broken, the text, and what it becomes; the text stands in the source exactly once. */
-export const MUTANTS = [
-  ['no dispatch on exit', 'this.exits++;\n        this.dispatch();', 'this.exits++;'],
-  ['no dispatch when a reservation ends', 'this.reservations--;\n        this.dispatch();', 'this.reservations--;'],
-  ['an old ETHREAD_LIMIT is taken for a new one', 'waiter.exitsSeen !== this.exits', 'false'],
-  ['exits are not counted', 'this.exits++;', ''],
-  [
-    'a refused normal call goes to the tail',
-    'this.normalWaiters.pushHead(waiter)',
-    'this.normalWaiters.pushTail(waiter)',
-  ],
-  [
-    'a refused system call goes to the tail',
-    'this.systemWaiters.pushHead(waiter)',
-    'this.systemWaiters.pushTail(waiter)',
-  ],
-  ['no reserve', 'return Math.min(this.reservations, most);', 'return 0;'],
-  ['the reserve is kept even with one thread', 'Math.min(1, this.capacity - 1)', '1'],
-  ['nothing is learnt', 'this.capacity = learnt;', ''],
-  [
-    'one too few is learnt',
-    'answerIsOld ? most - 1 : inFlight - 1',
-    'Math.max(1, (answerIsOld ? most - 1 : inFlight - 1) - 1)',
-  ],
-  ['one too many is learnt', 'answerIsOld ? most - 1 : inFlight - 1', 'answerIsOld ? most : inFlight'],
-  ['nothing is learnt from an old answer', 'answerIsOld ? most - 1 : inFlight - 1', 'answerIsOld ? 0 : inFlight - 1'],
-  [
-    'a refused normal call keeps its token',
-    'this.normalInFlight--;\n            this.normalWaiters',
-    'this.normalWaiters',
-  ],
-  [
-    'a lone caller sleeps instead of pausing',
-    "return 'pause'",
-    "return (this.normalWaiters.pushHead(waiter), waiter.phase = 'asleep-thread-limit', this.normalInFlight--, 'sleep')",
-  ],
-  [
-    'a system call leaves a thread free too',
-    'hasRoomForSystem() {\n        return this.normalInFlight + this.systemInFlight < this.capacity;',
-    'hasRoomForSystem() {\n        return this.normalInFlight + this.systemInFlight < this.capacity - this.reservedThreads();',
-  ],
-  ['a normal call may use every thread', 'this.capacity - this.withheld()', 'this.capacity'],
-  [
-    'one thread more than there is',
-    'return this.normalInFlight + this.systemInFlight < this.capacity;',
-    'return this.normalInFlight + this.systemInFlight <= this.capacity;',
-  ],
-  [
-    'a system call that leaves is counted as a normal one',
-    'if (waiter.system)\n            this.systemInFlight--;',
-    'if (false)\n            this.systemInFlight--;',
-  ],
-  [
-    'a woken caller is given no token',
-    'wakeWithToken(waiter) {\n        this.giveToken(waiter);',
-    "wakeWithToken(waiter) {\n        waiter.phase = 'entered';",
-  ],
-  ['a refused caller sleeps although there is room', 'if (inFlight <= this.capacity)', 'if (false)'],
-  [
-    'a newcomer passes those that sleep',
-    'if (system ? this.hasRoomForSystem() : this.hasRoomForNormal())',
-    'if (this.normalInFlight + this.systemInFlight <= this.capacity)',
-  ],
-  [
-    'a newcomer sleeps although there is room',
-    'if (system ? this.hasRoomForSystem() : this.hasRoomForNormal())',
-    'if (this.normalInFlight + this.systemInFlight === 0)',
-  ],
-  [
-    'a normal call is woken before a system call',
-    'if (system !== undefined && this',
-    'if (normal === undefined && system !== undefined && this',
-  ],
-  ['a woken caller stays in its list', 'this.normalWaiters.remove(normal);', ''],
-];
+/** The disciplines that are hand-off, by policy. */
+export const POLICIES = { 'hand-off': 'one-in-all', 'hand-off-a': 'always-free', 'hand-off-c': 'one-a-session' };
 
-/** The class of hand-off with one place of its text changed. */
-export async function mutantClass([name, text, becomes]) {
-  const source = readFileSync(fileURLToPath(SOURCE), 'utf8');
-  const places = source.split(text).length - 1;
-  if (places !== 1) throw new Error(`mutant "${name}": its text stands ${places} times in hand-off.js`);
-  // A module of its own, with its imports made absolute.
-  const changed = source
-    .replace(text, () => becomes)
-    .replaceAll(/from '(\.[^']+)'/g, (_, path) => `from '${new URL(path, SOURCE).href}'`)
-    .replace(/\/\/# sourceMappingURL.*/, '');
+/** The class of hand-off with one place changed. */
+export async function mutantClass(mutant) {
+  const changed = compiled(mutate(readFileSync(fileURLToPath(SOURCE), 'utf8'), mutant, FILE))
+    // A module of its own, with its imports made absolute.
+    .replaceAll(/from '(\.[^']+)'/g, (_, path) => `from '${new URL(path, COMPILED).href}'`);
   const module = await import(`data:text/javascript,${encodeURIComponent(changed)}`);
   return module.HandOffCallQueue;
 }
 
 /**
  * The first configuration and property by which a mutant is told from the real discipline; undefined when it lives.
- * @param brokenByReal the properties that the real discipline breaks, by configuration.
+ * @param discipline one of `POLICIES`.
+ * @param workloads as `mutantWorkloads` gives them for that discipline.
  */
-export async function caughtBy(mutant, workloads, brokenByReal) {
-  const HandOff = await mutantClass(mutant);
-  for (const [index, configuration] of workloads.entries()) {
-    const createQueue = () => new HandOff(configuration.threads, 'one-in-all');
-    const { properties, states } = await explore(underDiscipline(configuration, 'hand-off'), {
+export async function caughtBy(HandOff, discipline, workloads) {
+  for (const { configuration, broken } of workloads) {
+    const createQueue = () => new HandOff(configuration.threads, POLICIES[discipline]);
+    const { properties } = await explore(underDiscipline(configuration, discipline), {
       createQueue,
-      maxStates: 200_000,
+      maxStates: 50_000,
+      workers: 1,
     });
-    const name = PROPERTY_NAMES.find(
-      (each) => properties[each].verdict === 'broken' && !brokenByReal[index]?.has(each),
-    );
-    if (name !== undefined) return { configuration, property: name, steps: properties[name].steps, states };
+    const name = PROPERTY_NAMES.find((each) => properties[each].verdict === 'broken' && !broken.has(each));
+    if (name !== undefined) return { configuration, property: name, steps: properties[name].steps };
   }
   return undefined;
 }
 
-/** The configurations that mutants are tried on: the smallest first. */
-export async function mutantWorkloads() {
-  // A secure world without any thread, besides: a caller must not sleep where nobody can wake it.
-  const none = { group: 'short', threads: 1, secureThreads: 0, reservations: 0, callers: 'N' };
+/** The configurations that mutants are tried on, the smallest first, with what the real discipline breaks in each. */
+export async function mutantWorkloads(discipline) {
+  // A secure world without any thread, besides: a caller must not sleep where nobody can wake it. And three that are
+  // there of four, with more callers that come and go: old answers are told from new ones.
+  const more = [
+    { group: 'short', threads: 1, secureThreads: 0, reservations: 0, callers: 'N' },
+    { group: 'short', threads: 4, secureThreads: 3, reservations: 0, callers: '4*N' },
+    { group: 'untracked', threads: 0, secureThreads: 2, reservations: 0, callers: 'N,M+S' },
+    { group: 'tracked', threads: 2, secureThreads: 2, reservations: 0, callers: 'M+S+C,S' },
+  ];
   const explored = [];
-  for (const configuration of [none, ...configurations()]) {
-    const { states, properties, bound } = await explore(underDiscipline(configuration, 'hand-off'), {
-      maxStates: 20_000,
+  for (const configuration of [...more, ...configurations()]) {
+    const { states, properties, bound } = await explore(underDiscipline(configuration, discipline), {
+      maxStates: 4_000,
+      workers: 1,
     });
     if (bound !== null) continue;
     const broken = new Set(PROPERTY_NAMES.filter((name) => properties[name].verdict === 'broken'));
     explored.push({ configuration, states, broken });
   }
-  explored.sort((one, other) => one.states - other.states);
-  return {
-    workloads: explored.map(({ configuration }) => configuration),
-    brokenByReal: explored.map(({ broken }) => broken),
-  };
+  return explored.sort((one, other) => one.states - other.states);
+}
+
+/** Every mutant under every policy: how each was caught, or undefined. */
+export async function* queueMutants() {
+  const workloads = new Map();
+  for (const discipline of Object.keys(POLICIES)) workloads.set(discipline, await mutantWorkloads(discipline));
+  for (const mutant of QUEUE_MUTANTS) {
+    const HandOff = await mutantClass(mutant);
+    const caught = {};
+    for (const [discipline, each] of workloads)
+      caught[discipline] = mutant.explained === undefined ? await caughtBy(HandOff, discipline, each) : undefined;
+    yield { mutant, caught };
+  }
+}
+
+/** In words, with the command that shows it of a build with that change. */
+export function commandOf(discipline, { threads, secureThreads, reservations, callers }) {
+  return `explore --queue ${discipline} --threads ${threads} --secure-threads ${secureThreads} --reservations ${reservations} --callers '${callers}'`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { workloads, brokenByReal } = await mutantWorkloads();
   let alive = 0;
-  for (const mutant of MUTANTS) {
-    const caught = await caughtBy(mutant, workloads, brokenByReal);
-    if (caught === undefined) {
-      alive++;
-      console.log(`ALIVE   ${mutant[0]}`);
-    } else {
-      const { threads, secureThreads, callers } = caught.configuration;
-      console.log(
-        `caught  ${mutant[0]}: ${caught.property} in ${caught.steps} steps (${threads} threads announced, ${secureThreads} there, ${callers})`,
-      );
+  let all = 0;
+  for await (const { mutant, caught } of queueMutants()) {
+    const by = Object.entries(caught);
+    console.log(mutant.what);
+    if (mutant.explained !== undefined) {
+      console.log(`  no defect: ${mutant.explained}`);
+      continue;
+    }
+    all += by.length;
+    for (const [discipline, how] of by) {
+      if (how === undefined) alive++;
+      const what =
+        how === undefined
+          ? 'ALIVE'
+          : `${how.property} in ${how.steps} steps: ${commandOf(discipline, how.configuration)}`;
+      console.log(`  ${discipline.padEnd(11)} ${what}`);
     }
   }
-  console.log(`${MUTANTS.length - alive} of ${MUTANTS.length} mutants caught, on ${workloads.length} configurations`);
+  console.log(`${all - alive} of ${all} mutants caught`);
   if (alive > 0) process.exitCode = 1;
 }

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import type { Command } from 'commander';
-import { type Decision, followed } from '../explore/driver/decisions.js';
+import { type Decision, followed, staleness } from '../explore/driver/decisions.js';
 import {
   exploreScenario,
   type ScenarioExploration,
@@ -14,6 +15,8 @@ import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/run-checks
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import type { Scenario } from '../scenario/scenario.js';
 import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
+import { TraceFile } from '../trace/node/trace-file.js';
+import { type Expectation, endWith } from './explore-verdict.js';
 
 export const STRATEGIES: readonly Strategy[] = ['deviations', 'random', 'priorities'];
 
@@ -33,6 +36,12 @@ export interface ScenarioFlags {
   readonly goOn?: boolean;
   readonly json?: boolean;
   readonly progress?: boolean;
+  readonly seeds?: readonly [number, number];
+  /** Where the run of `decisions` is recorded. */
+  readonly trace?: string;
+  /** A folder for the counterexamples. */
+  readonly traces?: string;
+  readonly expect?: Expectation;
 }
 
 const FAULT_NAMES = Object.keys(FAULT_KINDS) as readonly FaultKind[];
@@ -55,33 +64,90 @@ const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings
 /** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
 export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
   const scenario = await readScenario(file, command);
-  if (flags.decisions !== undefined) return replayRun(scenario, flags, flags.decisions);
+  if (flags.decisions !== undefined) return replayRun(scenario, flags, flags.decisions, command);
+  if (flags.trace !== undefined)
+    command.error('error: --trace records the run of --decisions; --traces FOLDER records every counterexample');
 
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
   process.once('SIGINT', onInterrupt);
+  const [first, last] = flags.seeds ?? [flags.seed, flags.seed];
+  const verdicts: string[] = [];
+  try {
+    for (let seed = first; seed <= last && !interrupt.signal.aborted; seed++) {
+      const exploration = await exploreSeed(scenario, seed, flags, interrupt.signal);
+      if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
+      else for (const line of textReport(file, scenario, exploration, flags)) console.log(line);
+      verdicts.push(...RUN_PROPERTY_NAMES.map((name) => exploration.properties[name].verdict));
+      if (flags.traces !== undefined) await recordCounterexamples(scenario, exploration, flags, flags.traces);
+    }
+    if (!flags.json) for (const line of notTried(flags, scenario)) console.log(line);
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+  }
+  endWith(verdicts, flags.expect, interrupt.signal.aborted);
+}
+
+async function exploreSeed(
+  scenario: Scenario,
+  seed: number,
+  flags: ScenarioFlags,
+  signal: AbortSignal,
+): Promise<ScenarioExploration> {
   const shown = flags.progress === true || process.stderr.isTTY === true;
   try {
-    const exploration = await exploreScenario(scenario, {
+    return await exploreScenario(scenario, {
       queue: flags.queue,
       strategy: flags.strategy,
-      seed: flags.seed,
+      seed,
       maxRuns: flags.runs,
       maxMiB: flags.maxMemory,
       workers: flags.workers ?? availableParallelism(),
       reduce: flags.reduction,
       goOn: flags.goOn === true,
       faults: faultSettings(flags),
-      signal: interrupt.signal,
+      signal,
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
       ...(flags.deviations === undefined ? {} : { maxDeviations: flags.deviations }),
       ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),
     });
-    if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
-    if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
-    else for (const line of textReport(file, scenario, exploration, flags)) console.log(line);
   } finally {
-    process.removeListener('SIGINT', onInterrupt);
+    if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
+  }
+}
+
+/** What a verdict says nothing about. */
+function* notTried({ seed, seeds, faults }: ScenarioFlags, { queues }: Scenario): Generator<string> {
+  const times = seeds === undefined ? `seed ${seed}` : `seeds ${seeds[0]} to ${seeds[1]}`;
+  const others = faults === undefined ? 'Faults (--faults), other seeds' : 'Other seeds';
+  yield `These verdicts are for the times of ${times}. ${others} (--seeds)${queues.length > 1 ? ' and queues (--queue)' : ''} were not tried.`;
+}
+
+/** Makes the run of each counterexample again, and records it. */
+async function recordCounterexamples(
+  scenario: Scenario,
+  { queue, seed, properties }: ScenarioExploration,
+  flags: ScenarioFlags,
+  folder: string,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of RUN_PROPERTY_NAMES) {
+    const { verdict, decisions } = properties[name];
+    if (verdict !== 'broken') continue;
+    const suffix = flags.seeds === undefined ? '' : `-seed-${seed}`;
+    await recorded(join(folder, `${queue}-${name}${suffix}.nwt`), (record) =>
+      judgeRun(scenario, queue, seed, followed(decisions), faultSettings(flags), { record }),
+    );
+  }
+}
+
+async function recorded<Result>(path: string, make: (record: TraceFile) => Promise<Result>): Promise<Result> {
+  const record = new TraceFile(path);
+  try {
+    return await make(record);
+  } finally {
+    record.close();
+    console.error(`trace: ${path}`);
   }
 }
 
@@ -95,9 +161,22 @@ async function readScenario(file: string, command: Command): Promise<Scenario> {
   }
 }
 
-async function replayRun(scenario: Scenario, flags: ScenarioFlags, list: readonly number[]): Promise<void> {
-  const { queue, seed, json } = flags;
-  const { decisions, broken } = await judgeRun(scenario, queue, seed, followed(list), faultSettings(flags));
+async function replayRun(
+  scenario: Scenario,
+  flags: ScenarioFlags,
+  list: readonly number[],
+  command: Command,
+): Promise<void> {
+  const { queue, seed, json, trace } = flags;
+  const recorder = followed(list);
+  const make = (record?: TraceFile) => judgeRun(scenario, queue, seed, recorder, faultSettings(flags), { record });
+  const { decisions, broken } = trace === undefined ? await make() : await recorded(trace, make);
+  const stale = staleness(recorder, list);
+  if (stale !== undefined)
+    command.error(
+      `error: --decisions: ${stale}; the list is of another scenario, queue, seed or set of faults, or of another version`,
+    );
+  endWith(broken.size === 0 ? ['holds'] : ['broken'], flags.expect, false);
   if (json) {
     console.log(
       JSON.stringify({ scenario: scenario.title, queue, seed, decisions, broken: Object.fromEntries(broken) }),
@@ -143,7 +222,7 @@ function* textReport(
   const met = states > 0 ? `, ${states} states` : '';
   yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
   if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
-  if (complete) yield 'Every order of these times was tried.';
+  if (complete) yield `Every order of the times of seed ${seed} was tried.`;
   if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
   for (const name of RUN_PROPERTY_NAMES) {
     const { verdict, deviations } = properties[name];

@@ -12,6 +12,7 @@ import { MAX_THREADS } from '../explore/state-codec.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
+import { EXPECTATIONS, type Expectation, endWith } from './explore-verdict.js';
 
 interface ExploreFlags {
   readonly queue: DisciplineName;
@@ -28,7 +29,26 @@ interface ExploreFlags {
   readonly maxSeconds?: number;
   readonly workers?: number;
   readonly progress?: boolean;
+  readonly expect?: Expectation;
 }
+
+/** Options that only the search around a queue has, and those that only that of the whole driver has. */
+const QUEUE_OPTIONS = ['callers', 'threads', 'secureThreads', 'reservations', 'fine', 'symmetry', 'maxStates'];
+const SCENARIO_OPTIONS = [
+  ...[
+    'strategy',
+    'runs',
+    'seed',
+    'seeds',
+    'deviations',
+    'faults',
+    'maxFaults',
+    'decisions',
+    'trace',
+    'reduction',
+    'goOn',
+  ],
+];
 
 const CALLERS_HELP = `
 Callers, separated by commas; the operations of one by +:
@@ -41,7 +61,9 @@ After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has 
 
 Exit codes:
   0  the search was made, whatever the verdicts
-  2  bad usage, or a file that is no scenario
+  1  a verdict is not that of --expect
+  2  bad usage, a file that is no scenario, or --decisions that are of another run
+  130  ended by SIGINT; what is known by then is printed
 
 Faults (--faults), each at every moment where it can strike:
 ${Object.entries(FAULT_KINDS)
@@ -53,6 +75,7 @@ Examples:
   $ normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers '2*N,S+S'
   $ normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
   $ normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
+  $ normalworld explore scenarios/explore/two-callers.yaml --seeds 1..5 --expect holds
   $ normalworld explore --queue linux-6.8 --threads 1 --callers 'N*,N*' --json | jq '.properties | map_values(.verdict)'`;
 
 export function addExploreCommand(program: Command): void {
@@ -70,7 +93,16 @@ export function addExploreCommand(program: Command): void {
     .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
     .option('--callers <list>', 'what the callers do, see below', callers)
     .option('--json', 'one JSON object on standard output')
-    .option('--traces <folder>', 'write each shortest schedule as a file for `normalworld replay`')
+    .addOption(
+      new Option(
+        '--expect <verdict>',
+        'fail unless every property holds, none is broken as far as the search came, or one is broken',
+      ).choices(EXPECTATIONS),
+    )
+    .option(
+      '--traces <folder>',
+      'write each counterexample as a file: for `normalworld replay`, or of a scenario for `normalworld view`',
+    )
     .option('--no-symmetry', 'do not fold callers that do the same')
     .option('--fine', "let callers wake up in the middle of another's leaving, as the kernel's lock allows")
     .option('--max-states <n>', 'stop at so many states', count)
@@ -87,29 +119,43 @@ export function addExploreCommand(program: Command): void {
     )
     .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
     .option('--seed <n>', 'scenario: draws its times, and the runs by lot', count, 1)
+    .option('--seeds <a..b>', 'scenario: explore it once with each of these seeds', seeds)
     .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
     .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
     .option('--max-faults <n>', 'scenario: at most so many in one run', count, 1)
     .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
+    .option('--trace <file.nwt>', 'scenario: record the run of --decisions')
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
-      if (scenario !== undefined) {
-        if (flags.callers !== undefined)
-          command.error('error: a scenario has callers of its own; --callers is for the search without one');
-        return exploreScenarioFile(scenario, flags, command);
-      }
+      refuseForeign(command, scenario === undefined ? SCENARIO_OPTIONS : QUEUE_OPTIONS, scenario !== undefined);
+      if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
       const config = modelConfig(flags, command);
       const exploration = await run(config, flags, command);
       if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);
       if (flags.json) console.log(JSON.stringify(jsonReport(exploration)));
       else for (const line of textReport(exploration)) console.log(line);
+      const verdicts = PROPERTY_NAMES.map((name) => exploration.properties[name].verdict);
+      endWith(verdicts, flags.expect, exploration.bound === 'interrupted');
     });
+}
+
+/** An option that would be ignored is refused. */
+function refuseForeign(command: Command, names: readonly string[], scenario: boolean): void {
+  const given = names.find((name) => command.getOptionValueSource(name) === 'cli');
+  const flag = command.options.find((option) => option.attributeName() === given)?.long;
+  if (flag === undefined) return;
+  command.error(
+    scenario
+      ? `error: ${flag} is for the search without a scenario; a scenario says that itself, or has no use for it`
+      : `error: ${flag} is for the search of a scenario; name one`,
+  );
 }
 
 function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
   if (flags.fine && flags.traces !== undefined) command.error('error: a trace file cannot hold --fine schedules');
   const secureThreads = flags.secureThreads ?? flags.threads;
-  if (secureThreads === 0) command.error('error: with --threads 0, say --secure-threads: what secure world really has');
+  if (flags.threads === 0 && flags.secureThreads === undefined)
+    command.error('error: with --threads 0, say --secure-threads: what secure world really has');
   if (flags.callers === undefined) command.error('error: say what the callers do (--callers), or name a scenario');
   return {
     discipline: flags.queue,
@@ -187,9 +233,11 @@ function* textReport({ config, properties, ...exploration }: Exploration): Gener
   const folded = exploration.symmetric ? ' (callers that do the same are folded)' : '';
   yield `${states} states${folded}, ${transitions} steps between them, ${depth} deep, ${seconds.toFixed(2)} s`;
   if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
+  if (config.fine) yield 'leaving is two steps for a caller that passes its own completion on (--fine)';
   for (const name of PROPERTY_NAMES) {
-    const { verdict, steps } = properties[name];
-    yield `  ${name.padEnd(30)}${verdict}${steps === null ? '' : ` in ${steps} steps`}`;
+    const { verdict, steps, vacuous } = properties[name];
+    const how = steps !== null ? ` in ${steps} steps` : vacuous === undefined ? '' : `, but not tried: ${vacuous}`;
+    yield `  ${name.padEnd(30)}${verdict}${how}`;
   }
   for (const name of PROPERTY_NAMES) {
     const { verdict, schedule, repeatsFrom } = properties[name];
@@ -228,6 +276,13 @@ function faults(text: string): readonly FaultKind[] {
     if (error instanceof RangeError) throw new InvalidArgumentError(error.message);
     throw error;
   }
+}
+
+function seeds(text: string): readonly [number, number] {
+  const [, first = '', last = ''] = /^(\d+)\.\.(\d+)$/.exec(text) ?? [];
+  if (last === '' || Number(last) < Number(first) || Number(last) > 0xffff_ffff)
+    throw new InvalidArgumentError('two whole numbers, the second not below the first, such as 1..5');
+  return [Number(first), Number(last)];
 }
 
 function decisions(text: string): number[] {

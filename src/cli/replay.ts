@@ -4,8 +4,7 @@ import { replayTrace } from '../conform/replay-trace.js';
 import { modelConfig, parseTraceFile, TraceFileError } from '../conform/trace-file.js';
 import { runSchedule } from '../explore/counterexample.js';
 import { scheduleTable } from '../explore/describe-schedule.js';
-import { brokenInState, deadlocks, PROPERTIES, PROPERTY_BIT, PROPERTY_NAMES } from '../explore/properties.js';
-import type { QueueModel } from '../explore/queue-model.js';
+import { PROPERTIES } from '../explore/properties.js';
 import { describeDifference } from './conform.js';
 
 export function addReplayCommand(program: Command): void {
@@ -41,11 +40,10 @@ Examples:
           return;
         }
         const config = modelConfig(trace);
-        const { model, steps } = runSchedule(
+        const { steps, brokenAtEnd: broken } = runSchedule(
           config,
           trace.steps.map(({ actor }) => actor),
         );
-        const broken = brokenAtEnd(model);
         if (json) {
           console.log(JSON.stringify({ queue: config.discipline, note: trace.note ?? null, steps, broken }));
           return;
@@ -53,7 +51,7 @@ Examples:
         if (trace.note !== undefined) console.log(trace.note);
         for (const line of scheduleTable(config, steps)) console.log(line);
         for (const name of broken) console.log(`${name}: ${PROPERTIES[name]}`);
-        if (broken.length === 0) console.log('The state at the end breaks no property.');
+        if (broken.length === 0) console.log('The last step and the state after it break no property.');
       } catch (error) {
         if (error instanceof TraceFileError || (error instanceof Error && 'code' in error && 'syscall' in error)) {
           command.error(`${file}: ${error.message}`);
@@ -61,10 +59,4 @@ Examples:
         throw error;
       }
     });
-}
-
-function brokenAtEnd(model: QueueModel) {
-  const stuck = model.callers.every((caller) => model.next(caller) === undefined);
-  const broken = brokenInState(model) | (stuck ? deadlocks(model) : 0);
-  return PROPERTY_NAMES.filter((name) => (broken & PROPERTY_BIT[name]) !== 0);
 }

@@ -1,4 +1,4 @@
-import { isAsleep } from '../explore/properties.js';
+import { isAsleep } from '../explore/judge.js';
 import { QueueModel } from '../explore/queue-model.js';
 import { takeTraceStep, traceState } from '../explore/trace-step.js';
 import { modelConfig, type TraceFile } from './trace-file.js';

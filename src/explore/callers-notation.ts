@@ -44,9 +44,46 @@ export function parseCallers(text: string): Callers {
       throw new CallersNotationError(`callers: ">${operation.needs}", but the last caller is ${callers.length - 1}`);
     }
   });
+  refuseEndlessWaits(callers, repeating);
   const endless = repeating.find((label) => callers[label]?.some(({ op }) => op === 'close'));
   if (endless !== undefined) throw new CallersNotationError(`callers: caller ${endless} closes a session for ever`);
   return { callers, repeating };
+}
+
+/** A caller that needs one that never finishes, itself included, would wait inside secure world for ever. */
+function refuseEndlessWaits(callers: readonly (readonly Operation[])[], repeating: readonly number[]): void {
+  const needed = (label: number) =>
+    (callers[label] ?? []).flatMap((operation) =>
+      'needs' in operation && operation.needs >= 0 ? [operation.needs] : [],
+    );
+  const endless = (label: number) =>
+    repeating.includes(label) || callers[label]?.some((operation) => 'forever' in operation && operation.forever);
+  const finishing = new Set<number>();
+  for (let label = 0; label < callers.length; label++) {
+    const way = [label];
+    const follow = (at: number): void => {
+      for (const next of needed(at)) {
+        if (finishing.has(next)) continue;
+        const circle = way.includes(next);
+        if (!circle && !endless(next)) {
+          way.push(next);
+          follow(next);
+          way.pop();
+          continue;
+        }
+        const names = [...way, next].join(' needs ');
+        const why =
+          next === way.at(-1)
+            ? 'it waits for itself'
+            : circle
+              ? 'they wait for each other for ever'
+              : `caller ${next} never finishes`;
+        throw new CallersNotationError(`callers: caller ${names}: ${why} (a call that never returns is written !)`);
+      }
+      finishing.add(at);
+    };
+    follow(label);
+  }
 }
 
 function parseOperation(text: string, all: string): Operation {

@@ -92,7 +92,7 @@ const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] =
   [1, 'S>1,2*N'],
   [2, 'N>2,S>2,S1'],
   [2, '2*N>3,S>3,S1'],
-  [2, '2*N>3,N,S1>3,S'],
+  [2, '2*N>4,N,S1>4,S'],
 ];
 
 /** Callers that repeat, with the threads announced and real. */

@@ -1,10 +1,11 @@
 import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
 import type { StorableCallQueue } from '../optee/call-queue/storable.js';
 import type { Caller } from './caller.js';
-import type { Breach } from './expander.js';
-import { brokenByStep, PROPERTY_BIT, type PropertyName } from './properties.js';
+import { type Breach, brokenByError } from './expander.js';
+import { deadlocks, Judge } from './judge.js';
+import { PROPERTY_BIT, PROPERTY_NAMES, type PropertyName } from './properties.js';
 import { type ModelConfig, QueueModel } from './queue-model.js';
-import { StateCodec } from './state-codec.js';
+import { StateCodec, type StateForm } from './state-codec.js';
 import { NO_STATE } from './state-store.js';
 import { type TraceStep, takeTraceStep, traceState } from './trace-step.js';
 
@@ -36,15 +37,17 @@ export function pathTo(store: StoredStates, state: number): number[] {
  */
 export class Retracing {
   private readonly model: QueueModel;
+  private readonly judge: Judge;
   private readonly canonical: StateCodec;
   private readonly exact: StateCodec;
   private readonly before: Uint32Array;
   private readonly after: Uint32Array;
 
-  constructor(config: ModelConfig, symmetric: boolean, queue?: StorableCallQueue) {
+  constructor(config: ModelConfig, form: StateForm, queue?: StorableCallQueue) {
     this.model = new QueueModel(config, queue);
-    this.canonical = new StateCodec(this.model, symmetric);
-    this.exact = new StateCodec(this.model, false);
+    this.judge = new Judge(this.model);
+    this.canonical = new StateCodec(this.model, form);
+    this.exact = new StateCodec(this.model, { ...form, symmetric: false });
     this.before = new Uint32Array(this.exact.words);
     this.after = new Uint32Array(this.canonical.words);
   }
@@ -60,8 +63,13 @@ export class Retracing {
   along(store: StoredStates, states: readonly number[]): number[] {
     return states.map((state) =>
       this.find((caller) => {
-        this.model.step(caller);
-        this.canonical.save(this.after, 0);
+        try {
+          this.model.step(caller);
+          this.canonical.save(this.after, 0);
+        } catch (error) {
+          brokenByError(error);
+          return false;
+        }
         const at = store.offset(state);
         return this.after.every((word, i) => word === store.records[at + i]);
       }),
@@ -80,31 +88,47 @@ export class Retracing {
   }
 
   private breaks(caller: Caller, name: PropertyName): boolean {
-    try {
-      const step = this.model.step(caller);
-      return (brokenByStep(this.model, step) & PROPERTY_BIT[name]) !== 0;
-    } catch (error) {
-      if (error instanceof CallQueueAssertion) return name === 'conservation';
-      throw error;
-    }
+    return (brokenBySteppingOf(this.model, this.judge, caller, this.canonical, this.after) & PROPERTY_BIT[name]) !== 0;
+  }
+}
+
+/** Takes a caller's step: the properties that the step broke, as bits. */
+function brokenBySteppingOf(model: QueueModel, judge: Judge, caller: Caller, codec: StateCodec, into: Uint32Array) {
+  judge.begin();
+  try {
+    const step = model.step(caller);
+    codec.save(into, 0);
+    judge.inState();
+    return judge.ofStep(step);
+  } catch (error) {
+    return brokenByError(error);
   }
 }
 
 /** Runs a schedule from the start and describes every step. */
 export function runSchedule(config: ModelConfig, schedule: readonly number[], queue?: StorableCallQueue) {
   const model = new QueueModel(config, queue);
+  const judge = new Judge(model);
   const initial = traceState(model);
+  let broken = judge.atStart();
   const steps: ScheduledStep[] = schedule.map((actor, n) => {
     const caller = model.callers[actor];
     if (caller === undefined) throw new RangeError(`step ${n}: there is no caller ${actor}`);
+    judge.begin();
     try {
-      return { n, actor, ...takeTraceStep(model, caller) };
+      const step = takeTraceStep(model, caller);
+      broken = judge.inState() | judge.ofStep(step.op);
+      return { n, actor, ...step };
     } catch (error) {
       // Where the discipline itself notices that it lost count, that is the result; a schedule ends there.
       if (!(error instanceof CallQueueAssertion)) throw error;
+      broken = PROPERTY_BIT.conservation;
       const op = model.next(caller) ?? 'wait_final';
       return { n, actor, op, args: {}, result: { assertion: error.message }, state: traceState(model) };
     }
   });
-  return { model, initial, steps };
+  if (model.callers.every((caller) => model.next(caller) === undefined)) broken |= deadlocks(model);
+  /** What the last step, or the state after it, breaks. */
+  const brokenAtEnd = PROPERTY_NAMES.filter((name) => (broken & PROPERTY_BIT[name]) !== 0);
+  return { model, initial, steps, brokenAtEnd };
 }

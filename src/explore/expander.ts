@@ -1,15 +1,9 @@
 import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
-import type { Step } from './caller.js';
-import {
-  brokenByStep,
-  brokenInState,
-  deadlocks,
-  PROPERTY_BIT,
-  PROPERTY_NAMES,
-  type PropertyName,
-} from './properties.js';
+import type { Caller, Step } from './caller.js';
+import { deadlocks, Judge } from './judge.js';
+import { PROPERTY_BIT, PROPERTY_NAMES, type PropertyName } from './properties.js';
 import type { QueueModel } from './queue-model.js';
-import type { StateCodec } from './state-codec.js';
+import { CounterOverflow, type Probe, type StateCodec } from './state-codec.js';
 import { NO_STATE, type StateSet } from './state-store.js';
 
 /** Where a property was first seen broken. */
@@ -21,17 +15,31 @@ export interface Breach {
   readonly steps: number;
 }
 
+/** Other numbers of returned calls than those that states are loaded with: one more, an odd one, and very many. */
+const PROBES: readonly Probe[] = [
+  { exits: 7, behind: 2 },
+  { exits: 64, behind: 3 },
+  { exits: 1001, behind: 1000 },
+];
+/** Of the states after the first few, one in so many is looked at with every step; the first few are all. */
+const STATES_A_PROBE = 16;
+const STATES_PROBED_FIRST = 64;
+
 /** Expands states: takes every step from one, adds what is new to the set of states, and notes what breaks. */
 export class Expander {
   transitions = 0;
   /** The first breach of each property seen. */
   readonly breaches = new Map<PropertyName, Breach>();
+  /** The discipline looks at more of the number of returned calls than the codec keeps: what was found counts for nothing. */
+  looksFurther = false;
+  private readonly judge: Judge;
   /** Properties not yet seen broken, as bits. */
   private unbroken = (1 << PROPERTY_NAMES.length) - 1;
   /** The successors of the state being expanded, their hashes, and the properties that each breaks. */
   private readonly successors: Uint32Array;
   private readonly hashes: Uint32Array;
   private readonly breaks: Int32Array;
+  private readonly probed: Uint32Array;
 
   constructor(
     private readonly model: QueueModel,
@@ -42,6 +50,13 @@ export class Expander {
     this.successors = new Uint32Array(callers * codec.words);
     this.hashes = new Uint32Array(callers);
     this.breaks = new Int32Array(callers);
+    this.judge = new Judge(model);
+    this.probed = new Uint32Array(codec.words);
+  }
+
+  /** What happened of `OCCASIONS`, as bits. */
+  get occasions(): number {
+    return this.judge.occasions;
   }
 
   /** Adds the state in which the model is as the first. */
@@ -49,7 +64,7 @@ export class Expander {
     const { successors, store } = this;
     this.codec.save(successors, 0);
     store.add(successors, 0, store.hash(successors, 0), NO_STATE);
-    this.note(brokenInState(this.model), 0, 'state', 0);
+    this.note(this.judge.atStart(), 0, 'state', 0);
   }
 
   /** @param depth steps from the start to this state. */
@@ -69,10 +84,11 @@ export class Expander {
 
   /** Takes every step that can be taken from a state; gives the number of successors. */
   private step(state: number, depth: number): number {
-    const { model, codec, store } = this;
+    const { model, codec, store, judge } = this;
     const { callers } = model;
     const { codes, twinBefore } = codec;
     codec.load(store.records, store.offset(state));
+    judge.begin();
     let loaded = true;
     let stuck = true;
     let count = 0;
@@ -90,16 +106,16 @@ export class Expander {
       let step: Step;
       try {
         step = model.step(caller);
+        codec.save(this.successors, count * codec.words);
       } catch (error) {
-        // The discipline lost count of its own callers; there is no state to go on from.
-        if (!(error instanceof CallQueueAssertion)) throw error;
-        this.note(PROPERTY_BIT.conservation, state, 'step', depth + 1);
+        this.note(brokenByError(error), state, 'step', depth + 1);
         continue;
       }
-      const broken = brokenByStep(model, step);
+      this.breaks[count] = judge.inState();
+      const broken = judge.ofStep(step);
       if (broken !== 0) this.note(broken, state, 'step', depth + 1);
-      codec.save(this.successors, count * codec.words);
-      this.breaks[count] = brokenInState(model);
+      if (step === 'thread_limit' || state < STATES_PROBED_FIRST || state % STATES_A_PROBE === 0)
+        this.probe(state, caller, count * codec.words);
       count++;
     }
     if (stuck) {
@@ -107,6 +123,23 @@ export class Expander {
       this.note(deadlocks(model), state, 'state', depth);
     }
     return count;
+  }
+
+  /** The same step again, with other numbers of returned calls where the codec does not keep them. */
+  private probe(state: number, caller: Caller, expected: number): void {
+    const { model, codec, store, probed, successors } = this;
+    if (!model.queue.countsExits) return;
+    for (const probe of PROBES) {
+      codec.load(store.records, store.offset(state), probe);
+      try {
+        model.step(caller);
+        codec.save(probed, 0);
+        for (let i = 0; i < probed.length; i++) if (probed[i] !== successors[expected + i]) this.looksFurther = true;
+      } catch (error) {
+        brokenByError(error);
+        this.looksFurther = true;
+      }
+    }
   }
 
   private note(broken: number, state: number, by: Breach['by'], steps: number): void {
@@ -117,4 +150,11 @@ export class Expander {
       if ((seen & PROPERTY_BIT[name]) !== 0) this.breaches.set(name, { state, by, steps });
     }
   }
+}
+
+/** What it breaks that a discipline lost count of its own callers: there is no state to go on from. @throws anything else. */
+export function brokenByError(error: unknown): number {
+  if (error instanceof CallQueueAssertion) return PROPERTY_BIT.conservation;
+  if (error instanceof CounterOverflow) return PROPERTY_BIT.counterOutOfRange;
+  throw error;
 }

@@ -4,8 +4,9 @@ import { findOvertaking } from './fair-cycle.js';
 import { PROPERTY_NAMES, type PropertyName } from './properties.js';
 import { type ModelConfig, QueueModel } from './queue-model.js';
 import { searchAll } from './search-all.js';
-import { StateCodec } from './state-codec.js';
+import { BEHIND_AT_ALL, StateCodec, type StateForm } from './state-codec.js';
 import { StateStore } from './state-store.js';
+import { vacuousBecause } from './vacuous.js';
 
 export interface ExploreOptions {
   /** Keep one state of all that differ only in who is who among callers that do the same (default: true). */
@@ -47,6 +48,8 @@ export interface PropertyResult {
   readonly schedule: readonly ScheduledStep[];
   /** For `unboundedOvertaking`: the step from which the rest of the schedule can be repeated for ever. */
   readonly repeatsFrom?: number;
+  /** It holds because nothing here could have broken it: why. */
+  readonly vacuous?: string;
 }
 
 export interface Exploration {
@@ -71,16 +74,23 @@ export async function explore(config: ModelConfig, options: ExploreOptions = {})
   const repeating = (config.repeating ?? []).length > 0;
   // Who overtakes whom is lost when callers are interchanged.
   const symmetric = (options.symmetric ?? true) && !repeating;
-  const model = new QueueModel(config, options.createQueue?.());
-  const codec = new StateCodec(model, symmetric);
   const start = performance.now();
-  const { store, bound, breaches, ...counts } = await searchAll({ model, codec, symmetric }, options);
+  let form: StateForm = { symmetric, behindKept: BEHIND_AT_ALL };
+  let searched = await search(config, form, options);
+  if (searched.looksFurther) {
+    // Then all that can be: no more calls can return while one is refused than there are.
+    form = { symmetric, behindKept: { most: repeating ? MOST_BEHIND : callCount(config), everywhere: true } };
+    searched = await search(config, form, options);
+  }
+  const { model, codec, store, bound, breaches, occasions, looksFurther, ...counts } = searched;
+  if (looksFurther)
+    throw new RangeError('the discipline tells returned calls apart that are too far back for a state to keep');
 
   const properties = Object.fromEntries(
     PROPERTY_NAMES.map((name): [PropertyName, PropertyResult] => {
       const breach = breaches.get(name);
-      if (breach === undefined) return [name, unbroken(bound)];
-      const schedule = new Retracing(config, symmetric, options.createQueue?.()).schedule(store, name, breach);
+      if (breach === undefined) return [name, unbroken(bound, vacuousBecause(name, config, occasions))];
+      const schedule = new Retracing(config, form, options.createQueue?.()).schedule(store, name, breach);
       return [name, broken(runSchedule(config, schedule, options.createQueue?.()).steps)];
     }),
   ) as Record<PropertyName, PropertyResult>;
@@ -90,7 +100,7 @@ export async function explore(config: ModelConfig, options: ExploreOptions = {})
     if (cycle !== undefined) {
       const lead = pathTo(store, cycle.entry).slice(1);
       const way = [...lead, ...cycle.states];
-      const schedule = new Retracing(config, symmetric, options.createQueue?.()).along(store, way);
+      const schedule = new Retracing(config, form, options.createQueue?.()).along(store, way);
       const { steps } = runSchedule(config, schedule, options.createQueue?.());
       properties.unboundedOvertaking = { ...broken(steps), repeatsFrom: lead.length };
     }
@@ -106,8 +116,22 @@ export async function explore(config: ModelConfig, options: ExploreOptions = {})
   };
 }
 
-function unbroken(bound: Bound | null): PropertyResult {
-  return { verdict: bound === null ? 'holds' : 'bounded', steps: null, schedule: [] };
+/** Returned calls that a state can keep of callers that repeat for ever. */
+const MOST_BEHIND = 15;
+
+function callCount({ callers }: ModelConfig): number {
+  return callers.flat().filter(({ op }) => op !== 'system_session').length;
+}
+
+async function search(config: ModelConfig, form: StateForm, options: ExploreOptions) {
+  const model = new QueueModel(config, options.createQueue?.());
+  const codec = new StateCodec(model, form);
+  return { model, codec, ...(await searchAll({ model, codec, form }, options)) };
+}
+
+function unbroken(bound: Bound | null, vacuous: string | undefined): PropertyResult {
+  if (bound !== null) return { verdict: 'bounded', steps: null, schedule: [] };
+  return { verdict: 'holds', steps: null, schedule: [], ...(vacuous === undefined ? {} : { vacuous }) };
 }
 
 function broken(schedule: readonly ScheduledStep[]): PropertyResult {

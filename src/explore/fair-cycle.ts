@@ -1,4 +1,5 @@
-import type { Caller } from './caller.js';
+import type { Caller, Step } from './caller.js';
+import { brokenByError } from './expander.js';
 import type { QueueModel } from './queue-model.js';
 import type { StateCodec } from './state-codec.js';
 import type { StateStore } from './state-store.js';
@@ -67,8 +68,15 @@ class Graph {
     for (const caller of this.model.callers) {
       if (((this.enabled[state] ?? 0) & (1 << caller.label)) === 0) continue;
       codec.load(store.records, store.offset(state));
-      const step = this.model.step(caller);
-      codec.save(this.successor, 0);
+      let step: Step;
+      try {
+        step = this.model.step(caller);
+        codec.save(this.successor, 0);
+      } catch (error) {
+        // The search has noted it; there is no state to go on from.
+        brokenByError(error);
+        continue;
+      }
       edges.push({
         to: store.find(this.successor, 0),
         caller: caller.label,

@@ -10,9 +10,9 @@ import { NO_STATE } from './state-store.js';
 const CHUNK = 256;
 
 /** Expands states of the level that it is told of, together with the others, until none is left or room runs out. */
-parentPort?.on('message', ({ config, symmetric, shared, end, depth, stopAt }: LevelTask) => {
+parentPort?.on('message', ({ config, form, shared, end, depth, stopAt }: LevelTask) => {
   const model = new QueueModel(config);
-  const codec = new StateCodec(model, symmetric);
+  const codec = new StateCodec(model, form);
   const store = new SharedStateStore(shared);
   const expander = new Expander(model, codec, store);
   const control = new Uint32Array(shared.control);
@@ -22,10 +22,12 @@ parentPort?.on('message', ({ config, symmetric, shared, end, depth, stopAt }: Le
     const to = Math.min(from + CHUNK, end);
     for (let state = from; state < to; state++) expander.expand(state, depth);
   }
-  const { transitions, breaches } = expander;
+  const { transitions, breaches, occasions, looksFurther } = expander;
   const done: LevelDone = {
     transitions,
     breaches: [...breaches],
+    occasions,
+    looksFurther,
     spare: store.spare === NO_STATE ? null : store.spare,
   };
   parentPort?.postMessage(done);

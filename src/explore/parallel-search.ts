@@ -3,12 +3,13 @@ import type { Breach } from './expander.js';
 import type { PropertyName } from './properties.js';
 import type { ModelConfig } from './queue-model.js';
 import { CURSOR, closeGap, type SharedStates, shareStates, TAKEN } from './shared-state-store.js';
+import type { StateForm } from './state-codec.js';
 import { NO_STATE, type StateStore } from './state-store.js';
 
 /** What a worker is told: to expand states of this level, as long as fewer than `stopAt` records are taken. */
 export interface LevelTask {
   readonly config: ModelConfig;
-  readonly symmetric: boolean;
+  readonly form: StateForm;
   readonly shared: SharedStates;
   /** The state after the last of the level. */
   readonly end: number;
@@ -19,6 +20,8 @@ export interface LevelTask {
 export interface LevelDone {
   readonly transitions: number;
   readonly breaches: readonly (readonly [PropertyName, Breach])[];
+  readonly occasions: number;
+  readonly looksFurther: boolean;
   /** A record taken and not used. */
   readonly spare: number | null;
 }
@@ -39,6 +42,8 @@ export class ParallelSearch {
   /** The next state to expand. */
   next: number;
   transitions = 0;
+  occasions = 0;
+  looksFurther = false;
   readonly breaches: Map<PropertyName, Breach>;
   private shared: SharedStates;
   private capacity = FIRST_CAPACITY;
@@ -47,7 +52,7 @@ export class ParallelSearch {
 
   constructor(
     private readonly config: ModelConfig,
-    private readonly symmetric: boolean,
+    private readonly form: StateForm,
     private readonly stateWords: number,
     store: StateStore,
     begun: { readonly next: number; readonly breaches: ReadonlyMap<PropertyName, Breach> },
@@ -105,7 +110,7 @@ export class ParallelSearch {
     const end = Math.min(this.endOfLevel, this.next + STATES_A_TURN);
     const task: LevelTask = {
       config: this.config,
-      symmetric: this.symmetric,
+      form: this.form,
       shared: this.shared,
       end,
       depth: this.depth,
@@ -122,8 +127,10 @@ export class ParallelSearch {
       this.count = closeGap(this.shared, gap, this.count);
     }
     Atomics.store(control, TAKEN, this.count);
-    for (const { transitions, breaches } of done) {
+    for (const { transitions, breaches, occasions, looksFurther } of done) {
       this.transitions += transitions;
+      this.occasions |= occasions;
+      this.looksFurther ||= looksFurther;
       for (const [name, breach] of breaches) {
         const known = this.breaches.get(name);
         const state = moved.get(breach.state) ?? breach.state;

@@ -1,6 +1,6 @@
 import type { DisciplineName, QueueStep } from '../optee/call-queue/call-queue.js';
 import { createCallQueue } from '../optee/call-queue/disciplines.js';
-import type { StorableCallQueue } from '../optee/call-queue/storable.js';
+import { COUNTER_COUNT, type StorableCallQueue } from '../optee/call-queue/storable.js';
 import { Caller, type Operation, type Step } from './caller.js';
 
 /** Linux's -EINVAL. */
@@ -40,6 +40,12 @@ export interface StepOutcome {
   claimed: boolean;
   /** `smc`: secure world had a thread. */
   entered: boolean;
+  /** `system_session`: the queue was asked for a reservation. */
+  asked: boolean;
+  /** ETHREAD_LIMIT was told to the queue: the caller shall make its SMC again after a pause. */
+  paused: boolean;
+  /** Likewise: at once, and the queue and the caller stand as before, so that it can go on like this for ever. */
+  spins: boolean;
 }
 
 /**
@@ -55,7 +61,18 @@ export class QueueModel {
   secureFree: number;
   /** Who holds the queue's lock across steps (fine steps only). */
   lockedBy: Caller | undefined = undefined;
-  readonly outcome: StepOutcome = { rc: 0, needWait: false, discarded: false, claimed: false, entered: false };
+  readonly outcome: StepOutcome = {
+    rc: 0,
+    needWait: false,
+    discarded: false,
+    claimed: false,
+    entered: false,
+    asked: false,
+    paused: false,
+    spins: false,
+  };
+  private readonly countersBefore = new Int32Array(COUNTER_COUNT);
+  private readonly countersAfter = new Int32Array(COUNTER_COUNT);
 
   /** @param queue the queue to drive, when it is not the discipline's own. */
   constructor(
@@ -152,11 +169,11 @@ export class QueueModel {
         } else if (queue.thinksOnThreadLimit) {
           caller.stage = 'limited';
         } else {
-          this.follow(caller, queue.threadLimit(waiter));
+          this.refuse(caller);
         }
         break;
       case 'thread_limit':
-        this.follow(caller, queue.threadLimit(waiter));
+        this.refuse(caller);
         outcome.needWait = caller.stage === 'waiting';
         break;
       case 'rpc_out':
@@ -195,6 +212,22 @@ export class QueueModel {
     return step;
   }
 
+  /** Secure world's ETHREAD_LIMIT is told to the queue. */
+  private refuse(caller: Caller): void {
+    const { queue, outcome, countersBefore, countersAfter } = this;
+    const { waiter } = caller;
+    queue.saveCounters(countersBefore);
+    const behind = queue.exits - waiter.exitsSeen;
+    const step = queue.threadLimit(waiter);
+    outcome.paused = step === 'pause';
+    outcome.spins = false;
+    if (step === 'call' && queue.exits - waiter.exitsSeen === behind) {
+      queue.saveCounters(countersAfter);
+      outcome.spins = countersBefore.every((counter, i) => counter === countersAfter[i]);
+    }
+    this.follow(caller, step);
+  }
+
   private begin(caller: Caller): void {
     const { operation } = caller;
     if (operation.op === 'system_session') throw new Error('system_session is no call');
@@ -218,8 +251,10 @@ export class QueueModel {
   }
 
   private makeSystemSession(session: number): number {
+    this.outcome.asked = false;
     if (session < 0 || this.sessionIsClosed[session]) return EINVAL;
     if (this.sessionIsSystem[session]) return this.config.discipline === 'patch-v6' ? EINVAL : 0;
+    this.outcome.asked = true;
     if (!this.queue.reserve()) return EINVAL;
     this.sessionIsSystem[session] = true;
     return 0;

@@ -6,7 +6,7 @@ import { ParallelSearch } from './parallel-search.js';
 import type { PropertyName } from './properties.js';
 import type { QueueModel } from './queue-model.js';
 import { Search } from './search.js';
-import type { StateCodec } from './state-codec.js';
+import type { StateCodec, StateForm } from './state-codec.js';
 import { StateStore } from './state-store.js';
 
 /** States expanded between two looks at the clock. */
@@ -20,7 +20,7 @@ export interface Subject {
   /** In its first state. */
   readonly model: QueueModel;
   readonly codec: StateCodec;
-  readonly symmetric: boolean;
+  readonly form: StateForm;
 }
 
 /** What was searched, on one core or several. */
@@ -31,10 +31,14 @@ export interface Searched {
   readonly depth: number;
   readonly bound: Bound | null;
   readonly breaches: ReadonlyMap<PropertyName, Breach>;
+  /** What happened of `OCCASIONS`, as bits. */
+  readonly occasions: number;
+  /** The discipline looks at more of the number of returned calls than these states keep: nothing of it counts. */
+  readonly looksFurther: boolean;
 }
 
 /** Expands every state that can be reached, as far as the bounds allow: on one core, and on several once it pays. */
-export async function searchAll({ model, codec, symmetric }: Subject, options: ExploreOptions): Promise<Searched> {
+export async function searchAll({ model, codec, form }: Subject, options: ExploreOptions): Promise<Searched> {
   const { config } = model;
   const workers = options.createQueue === undefined ? (options.workers ?? availableParallelism()) : 1;
   const repeating = (config.repeating ?? []).length > 0;
@@ -45,7 +49,7 @@ export async function searchAll({ model, codec, symmetric }: Subject, options: E
   const grain = STATES_A_TURN * config.callers.length;
 
   let bound: Bound | null = null;
-  while (!search.complete && bound === null) {
+  while (!search.complete && bound === null && !expander.looksFurther) {
     search.run(STATES_A_TURN);
     const { transitions, breaches } = expander;
     const { frontier, depth } = search;
@@ -56,8 +60,8 @@ export async function searchAll({ model, codec, symmetric }: Subject, options: E
     if (workers > 1 && !repeating && search.atEndOfLevel && frontier >= PARALLEL_FRONTIER && bound === null) break;
     if (watch.turnIsOver()) await new Promise((resolve) => setImmediate(resolve));
   }
-  if (search.complete || bound !== null) {
-    const { transitions, breaches } = expander;
+  if (search.complete || bound !== null || expander.looksFurther) {
+    const { transitions, breaches, occasions, looksFurther } = expander;
     return {
       store,
       states: store.count,
@@ -65,13 +69,15 @@ export async function searchAll({ model, codec, symmetric }: Subject, options: E
       depth: search.depth,
       bound: search.complete ? null : bound,
       breaches,
+      occasions,
+      looksFurther,
     };
   }
 
   const begun = { next: search.next, breaches: expander.breaches };
-  const parallel = new ParallelSearch(config, symmetric, codec.words, store, begun, search.depth, workers);
+  const parallel = new ParallelSearch(config, form, codec.words, store, begun, search.depth, workers);
   try {
-    while (!parallel.complete && bound === null) {
+    while (!parallel.complete && bound === null && !parallel.looksFurther) {
       await parallel.run();
       const { count: states, frontier, depth, breaches, bytes } = parallel;
       const transitions = expander.transitions + parallel.transitions;
@@ -87,6 +93,8 @@ export async function searchAll({ model, codec, symmetric }: Subject, options: E
     depth: parallel.depth,
     bound: parallel.complete ? null : bound,
     breaches: parallel.breaches,
+    occasions: expander.occasions | parallel.occasions,
+    looksFurther: parallel.looksFurther,
   };
 }
 

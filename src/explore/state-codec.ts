@@ -1,14 +1,13 @@
+import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
 import type { CallWaiter } from '../optee/call-queue/call-queue.js';
 import { COUNTER_COUNT } from '../optee/call-queue/storable.js';
-import type { Caller } from './caller.js';
+import type { Caller, Stage } from './caller.js';
 import { DONE, PHASE_OF, PLACE_BITS, placeOf, STAGE_OF } from './caller-place.js';
 import { type QueueModel, SESSION_COUNT } from './queue-model.js';
 
 const COMPLETED = 1 << PLACE_BITS;
 const SYSTEM = 1 << (PLACE_BITS + 1);
-/** A call has returned since the caller could enter (hand-off). */
-const STALE = 1 << (PLACE_BITS + 2);
-const INDEX_SHIFT = PLACE_BITS + 3;
+const BEHIND_SHIFT = PLACE_BITS + 2;
 
 const COUNTER_BITS = 5;
 /** Counters from -8 to 23 fit. */
@@ -19,9 +18,36 @@ const SESSION_SHIFT = COUNTER_COUNT * COUNTER_BITS;
 export const MAX_THREADS = 8;
 export const MAX_CALLERS = 12;
 
+/** How much of the number of calls that have returned since a caller could enter (hand-off) a state keeps. */
+export type BehindKept =
+  /** Whether there was one, of callers that may still be refused: what the disciplines ask. */
+  | { readonly most: 1; readonly everywhere: false }
+  /** The number itself up to this one, of every caller. */
+  | { readonly most: number; readonly everywhere: true };
+
+export const BEHIND_AT_ALL: BehindKept = { most: 1, everywhere: false };
+
+/** What the states of a search keep. */
+export interface StateForm {
+  /** One state is kept of all that differ only in who is who among callers that do the same. */
+  readonly symmetric: boolean;
+  readonly behindKept: BehindKept;
+}
+
+/** Loads a state with other numbers where the codec does not keep them, to see whether the discipline looks at them. */
+export interface Probe {
+  /** Calls that have returned. */
+  readonly exits: number;
+  /** Where the codec keeps `most` or does not keep the number: how many returned since the caller could enter. */
+  readonly behind: number;
+}
+
 /**
  * States as a few 32-bit words: a code for each caller (where it stands, its place in its list, what is left to do),
  * several to a word, and one word of counters and sessions.
+ *
+ * Of the calls that have returned since a caller could enter, a state keeps what `behindKept` says. A discipline that looks
+ * at more would have two states taken for one: `Probe` shows it.
  *
  * With `symmetric`, callers that do the same and that nobody depends on are interchangeable: their codes are sorted,
  * so that of all states that differ only in who is who, one is kept.
@@ -37,6 +63,9 @@ export class StateCodec {
   /** Some caller makes a session a system session, or closes it. */
   private readonly sessionsChange: boolean;
   private readonly groups: readonly (readonly number[])[];
+  private readonly behindKept: BehindKept;
+  private readonly behindMask: number;
+  private readonly indexShift: number;
   private readonly rpcShift: number;
   private readonly positionShift: number;
   private readonly indexMask: number;
@@ -50,8 +79,9 @@ export class StateCodec {
 
   constructor(
     private readonly model: QueueModel,
-    symmetric: boolean,
+    { symmetric, behindKept }: StateForm,
   ) {
+    this.behindKept = behindKept;
     const { callers, config } = model;
     if (callers.length === 0 || callers.length > MAX_CALLERS) {
       throw new RangeError(`${callers.length} callers; from 1 to ${MAX_CALLERS} can be explored`);
@@ -63,7 +93,10 @@ export class StateCodec {
     const rpcs = callers.flatMap(({ operations }) => operations.map((each) => ('rpc' in each ? each.rpc : 0)));
     const indexBits = bitsFor(Math.max(...callers.map(({ operations }) => operations.length)));
     const rpcBits = bitsFor(Math.max(0, ...rpcs));
-    this.rpcShift = INDEX_SHIFT + indexBits;
+    const behindBits = bitsFor(behindKept.most);
+    this.behindMask = (1 << behindBits) - 1;
+    this.indexShift = BEHIND_SHIFT + behindBits;
+    this.rpcShift = this.indexShift + indexBits;
     this.positionShift = this.rpcShift + rpcBits;
     this.codeBits = this.positionShift + bitsFor(callers.length);
     if (this.codeBits > 31) throw new RangeError('callers with so many operations and RPCs cannot be explored');
@@ -92,9 +125,13 @@ export class StateCodec {
       const caller = callers[i];
       if (caller !== undefined) codes[i] = this.code(caller);
     }
-    for (const list of queue.waiterLists) {
+    const lists = queue.waiterLists;
+    for (let l = 0; l < lists.length; l++) {
       let position = 1;
-      for (let waiter = list.head; waiter !== undefined; waiter = waiter.next) {
+      for (let waiter = lists[l]?.head; waiter !== undefined; waiter = waiter.next) {
+        // A state says where in its list a waiter stands, and not on which.
+        if (queue.listIndex(waiter) !== l)
+          throw new CallQueueAssertion(`caller ${waiter.label} is on a list of others`);
         codes[waiter.label] = (codes[waiter.label] ?? 0) | (position++ << this.positionShift);
       }
     }
@@ -119,7 +156,7 @@ export class StateCodec {
     let globals = 0;
     for (let i = 0; i < queue.counterCount; i++) {
       const counter = (counters[i] ?? 0) + COUNTER_OFFSET;
-      if (counter >>> COUNTER_BITS !== 0) throw new RangeError(`a counter of ${counters[i]} cannot be stored`);
+      if (counter >>> COUNTER_BITS !== 0) throw new CounterOverflow(`a counter is ${counters[i]}`);
       globals |= counter << (i * COUNTER_BITS);
     }
     if (this.sessionsChange) {
@@ -132,7 +169,7 @@ export class StateCodec {
   }
 
   /** Puts the model in the state at `words` from `at`. */
-  load(words: Uint32Array, at: number): void {
+  load(words: Uint32Array, at: number, probe?: Probe): void {
     const { codes, codesAWord, codeBits, codeMask } = this;
     let word = 0;
     let inWord = codesAWord;
@@ -145,17 +182,18 @@ export class StateCodec {
       codes[i] = (word >>> (inWord * codeBits)) & codeMask;
       inWord++;
     }
-    this.restore(words[from] ?? 0);
+    this.restore(words[from] ?? 0, probe);
   }
 
   /** Puts the model in the state of `codes` and the word of counters and sessions. */
-  private restore(globals: number): void {
+  private restore(globals: number, probe: Probe | undefined): void {
     const { model, codes, places } = this;
     const { queue, callers } = model;
     for (let i = 0; i < queue.counterCount; i++) {
       this.counters[i] = ((globals >>> (i * COUNTER_BITS)) & ((1 << COUNTER_BITS) - 1)) - COUNTER_OFFSET;
     }
     queue.loadCounters(this.counters);
+    if (probe !== undefined) queue.exits = probe.exits;
     for (let s = 0; this.sessionsChange && s < SESSION_COUNT; s++) {
       model.sessionIsSystem[s] = (globals & (1 << (SESSION_SHIFT + 2 * s))) !== 0;
       model.sessionIsClosed[s] = (globals & (2 << (SESSION_SHIFT + 2 * s))) !== 0;
@@ -175,8 +213,9 @@ export class StateCodec {
       waiter.completed = (code & COMPLETED) !== 0;
       caller.system = (code & SYSTEM) !== 0;
       waiter.system = caller.system;
-      waiter.exitsSeen = (code & STALE) === 0 ? queue.exits : queue.exits - 1;
-      caller.index = (code >>> INDEX_SHIFT) & this.indexMask;
+      const behind = (code >>> BEHIND_SHIFT) & this.behindMask;
+      waiter.exitsSeen = queue.exits - (probe === undefined ? behind : this.probed(caller, behind, probe));
+      caller.index = (code >>> this.indexShift) & this.indexMask;
       caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
       if (caller.stage === 'leaving') model.lockedBy = caller;
       if (caller.stage === 'in_secure' || caller.stage === 'in_rpc') inside++;
@@ -209,19 +248,38 @@ export class StateCodec {
     const { stage, waiter, index, rpcLeft } = caller;
     switch (stage) {
       case 'idle':
-        return index << INDEX_SHIFT;
+        return (index << this.indexShift) | (this.behindKept.everywhere ? this.behindOf(caller) : 0);
       case 'done':
         return DONE;
       default: {
-        let code = placeOf(stage, waiter.phase) | (index << INDEX_SHIFT) | (rpcLeft << this.rpcShift);
+        let code = placeOf(stage, waiter.phase) | (index << this.indexShift) | (rpcLeft << this.rpcShift);
         if (waiter.completed) code |= COMPLETED;
         if (caller.system) code |= SYSTEM;
-        if ((stage === 'ready' || stage === 'limited') && waiter.exitsSeen !== this.model.queue.exits) code |= STALE;
-        return code;
+        return this.keepsBehind(stage) ? code | this.behindOf(caller) : code;
       }
     }
   }
+
+  private behindOf({ label, waiter }: Caller): number {
+    const behind = this.model.queue.exits - waiter.exitsSeen;
+    if (behind === 0) return 0;
+    if (behind < 0) throw new CallQueueAssertion(`caller ${label} has seen calls return that did not`);
+    return Math.min(behind, this.behindKept.most) << BEHIND_SHIFT;
+  }
+
+  private keepsBehind(stage: Stage): boolean {
+    return stage === 'ready' || stage === 'limited' || (this.behindKept.everywhere && stage !== 'done');
+  }
+
+  private probed({ stage }: Caller, behind: number, probe: Probe): number {
+    if (!this.keepsBehind(stage)) return probe.behind;
+    const { most } = this.behindKept;
+    return behind < most ? behind : most + probe.behind - 1;
+  }
 }
+
+/** A counter of the discipline has left the range that a state has room for, far from what there can be. */
+export class CounterOverflow extends Error {}
 
 /** Bits for a number from 0 to `most`. */
 function bitsFor(most: number): number {

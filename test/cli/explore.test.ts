@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { addExploreCommand } from '../../src/cli/explore.js';
 import { addReplayCommand } from '../../src/cli/replay.js';
 import { PROPERTY_NAMES } from '../../src/explore/properties.js';
+import { readTraceFile } from '../../src/trace/node/trace-file.js';
 
 let output: string[];
 let folder: string;
@@ -52,6 +53,7 @@ describe('normalworld explore', () => {
     expect(report.properties.lostWakeUp.schedule).toHaveLength(13);
     expect(report.properties.lostWakeUp.schedule[0]).toMatchObject({ n: 0, op: 'begin', result: { rc: 0 } });
     expect(report.properties.conservation).toEqual({ verdict: 'holds', steps: null, schedule: [] });
+    expect(report.properties.unboundedOvertaking).toMatchObject({ verdict: 'holds', vacuous: 'no caller repeats' });
   });
 
   it('shows each schedule as a table, in words', async () => {
@@ -77,7 +79,14 @@ describe('normalworld explore', () => {
     [['--callers', 'N', '--threads', '-1'], 'a number from 0 to 8'],
     [['--callers', 'N', '--threads', '0'], 'say --secure-threads'],
     [['--callers', 'N', '--reservations', '4'], 'a number from 0 to 3'],
-    [['my.yaml', '--callers', 'N'], 'a scenario has callers of its own'],
+    [['my.yaml', '--callers', 'N'], '--callers is for the search without a scenario'],
+    [['my.yaml', '--fine'], '--fine is for the search without a scenario'],
+    [['--callers', 'N', '--decisions', '1'], '--decisions is for the search of a scenario'],
+    [['--callers', 'N>1,N>0'], 'caller 0 needs 1 needs 0: they wait for each other for ever'],
+    [['--callers', 'N>0'], 'caller 0 needs 0: it waits for itself'],
+    [['--callers', 'N>1,N>2,N!'], 'caller 0 needs 1 needs 2: caller 2 never finishes'],
+    [['--callers', 'N>1,N*'], 'caller 1 never finishes'],
+    [['x.yaml', '--seeds', '3..1'], 'two whole numbers'],
     [['--callers', '13*N'], '13 callers'],
     [
       ['x.yaml', '--faults', 'drop,lightning'],
@@ -86,6 +95,79 @@ describe('normalworld explore', () => {
     [[], 'say what the callers do (--callers), or name a scenario'],
   ])('refuses %j', async (args, message) => {
     await expect(normalworld('explore', ...args)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['holds', 'hand-off', undefined],
+    ['broken', 'hand-off', 1],
+    ['holds', 'patch-v6', 1],
+    ['broken', 'patch-v6', undefined],
+  ])('asked to expect that it %s, ends with the exit code for it under %s', async (verdict, queue, code) => {
+    process.exitCode = undefined;
+    await normalworld('explore', '--queue', queue, '--reservations', '1', '--callers', 'N,S,S', '--expect', verdict);
+    const ended = process.exitCode;
+    process.exitCode = undefined;
+    expect(ended).toBe(code);
+  });
+
+  it('does not take what a bound ended for proved', async () => {
+    process.exitCode = undefined;
+    const args = ['explore', '--callers', '3*N,2*S', '--max-states', '10', '--expect'];
+    await normalworld(...args, 'holds');
+    expect(process.exitCode).toBe(1);
+    process.exitCode = undefined;
+    await normalworld(...args, 'unbroken');
+    expect(process.exitCode).toBeUndefined();
+  });
+
+  it('explores a secure world that has no thread at all', async () => {
+    const text = await normalworld('explore', '--queue', 'linux-6.8', '--secure-threads', '0', '--callers', 'N');
+    expect(text).toMatch(/lostWakeUp +broken/);
+  });
+
+  it('says what nothing in the search could have broken', async () => {
+    expect(await normalworld('explore', '--callers', 'N')).toMatch(
+      /lostWakeUp +holds, but not tried: nobody ever sleeps/,
+    );
+  });
+
+  const ONE =
+    'title: one\napplications: { ta: { kind: user, commands: { go: [{ compute: 1ms }] } } }\n' +
+    'clients: { one: { application: ta, count: 2, steps: [{ invoke: go }] } }\n';
+
+  it.each([
+    ['9999', 'decision 0 is 9999, but there are 2 choices, 0 to 1'],
+    ['0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1', 'but the run has'],
+  ])('refuses decisions that are not of the run that they make: %s', async (list, message) => {
+    const file = join(folder, 'one.yaml');
+    writeFileSync(file, ONE);
+    const error = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+    await expect(normalworld('explore', file, '--decisions', list)).rejects.toThrow(message);
+    error.mockRestore();
+  });
+
+  it('records the run of some decisions, and every counterexample', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+    const file = join(folder, 'one.yaml');
+    writeFileSync(file, ONE);
+    const path = join(folder, 'one.nwt');
+    await normalworld('explore', file, '--decisions', '1', '--trace', path);
+    expect((await readTraceFile(path)).length).toBeGreaterThan(10);
+    const short = 'scenarios/explore/one-thread-short.yaml';
+    await normalworld('explore', short, '--queue', 'linux-6.8', '--workers', '1', '--traces', folder);
+    expect(readdirSync(folder)).toContain('linux-6.8-finished.nwt');
+  });
+
+  it('explores with one seed after the other, and says which it tried', async () => {
+    const file = join(folder, 'one.yaml');
+    writeFileSync(file, ONE);
+    const text = await normalworld('explore', file, '--seeds', '3..4');
+    expect(text).toContain('seed 3');
+    expect(text).toContain('seed 4');
+    expect(text).toContain('for the times of seeds 3 to 4.');
+    expect(await normalworld('explore', file, '--seed', '2')).toContain(
+      'for the times of seed 2. Faults (--faults), other',
+    );
   });
 
   it('lets faults strike a scenario, and shows a run in which one did', async () => {

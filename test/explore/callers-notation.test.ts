@@ -21,8 +21,8 @@ describe('the notation of callers', () => {
     });
   });
 
-  it.each(['N', 'S', 'S1r2>0', 'M2+S2!+C2', '(N+S)*', 'N*'])('writes %s as it was read', (text) => {
-    const { callers, repeating } = parseCallers(text);
+  it.each(['N', 'S', 'S1r2>1', 'M2+S2!+C2', '(N+S)*', 'N*'])('writes %s as it was read', (text) => {
+    const { callers, repeating } = parseCallers(`${text},N`);
     expect(callerNotation(callers[0] ?? [], repeating.includes(0))).toBe(text);
   });
 
@@ -37,6 +37,9 @@ describe('the notation of callers', () => {
     ['N1', 'N has none'],
     ['S3', 'sessions are 0 to 2'],
     ['M!', 'M makes no call'],
+    ['N>0', 'caller 0 needs 0: it waits for itself'],
+    ['N>1,S+N>2,N>0', 'caller 0 needs 1 needs 2 needs 0: they wait for each other'],
+    ['N>1,N!', 'caller 1 never finishes'],
     ['N>4,S', '">4", but the last caller is 1'],
     ['(N+C)*', 'closes a session for ever'],
   ])('refuses "%s"', (text, message) => {

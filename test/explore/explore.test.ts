@@ -6,7 +6,8 @@ import { parseCallers } from '../../src/explore/callers-notation.js';
 import { configurations, underDiscipline } from '../../src/explore/configurations.js';
 import { type Exploration, explore } from '../../src/explore/explore.js';
 import { PROPERTY_NAMES, type PropertyName } from '../../src/explore/properties.js';
-import type { DisciplineName } from '../../src/optee/call-queue/call-queue.js';
+import type { CallWaiter, DisciplineName } from '../../src/optee/call-queue/call-queue.js';
+import { HandOffCallQueue } from '../../src/optee/call-queue/hand-off.js';
 
 const LINUX = ['linux-6.7', 'patch-v6', 'linux-6.8'] as const;
 const HAND_OFF = ['hand-off', 'hand-off-a', 'hand-off-c'] as const;
@@ -171,6 +172,34 @@ describe('the search', () => {
     });
     expect(bound).toBe('interrupted');
     expect(states).toBeGreaterThan(0);
+  });
+
+  it('says of a queue that loses count that it does, also when callers repeat', async () => {
+    class LosesCount extends HandOffCallQueue {
+      override release(): void {}
+      override leave(waiter: CallWaiter): void {
+        if (waiter.system) waiter.system = false;
+        super.leave(waiter);
+      }
+    }
+    const { properties } = await explore(configuration('hand-off', [2, 1, 1, 'N*,N*,S*']), {
+      createQueue: () => new LosesCount(2, 'one-in-all'),
+    });
+    expect(properties.conservation.verdict).toBe('broken');
+  });
+
+  it('keeps more of a state when a discipline looks at more, and then sees what comes of it', async () => {
+    class OneExitIsNone extends HandOffCallQueue {
+      override threadLimit(waiter: CallWaiter) {
+        if (this.exits - waiter.exitsSeen === 1) waiter.exitsSeen = this.exits;
+        return super.threadLimit(waiter);
+      }
+    }
+    const create = { createQueue: () => new OneExitIsNone(4, 'one-in-all') };
+    const found = await explore(configuration('hand-off', [4, 3, 0, '4*N']), create);
+    expect(broken(found)).toHaveProperty('counterOutOfRange');
+    const { steps } = found.properties.counterOutOfRange;
+    expect(found.properties.counterOutOfRange.schedule).toHaveLength(steps ?? 0);
   });
 
   it('refuses what does not fit its states', async () => {

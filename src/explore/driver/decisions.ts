@@ -25,12 +25,14 @@ export interface Decider {
  */
 export class DecisionRecorder {
   readonly made: Decision[] = [];
+  /** The first decision of which there were fewer than what was asked for; the last was taken for it. */
+  outOfRange: { readonly at: number; readonly asked: number; readonly of: number } | undefined;
 
   constructor(private readonly decider: Decider) {}
 
   readonly pick: Pick = (held) => {
     if (held.length === 1) return 0;
-    const index = Math.min(this.decider.order(held, this.made.length), held.length - 1);
+    const index = this.within(this.decider.order(held, this.made.length), held.length);
     const { actor, step } = held[index] ?? { actor: '', step: '' };
     this.made.push({ actor, step, index, of: held.length, kind: 'order' });
     return index;
@@ -38,16 +40,36 @@ export class DecisionRecorder {
 
   readonly choose: Choose = (actor, options) => {
     if (options.length === 1) return 0;
-    const index = Math.min(this.decider.event(options, this.made.length), options.length - 1);
+    const index = this.within(this.decider.event(options, this.made.length), options.length);
     this.made.push({ actor, step: options[index] ?? '', index, of: options.length, kind: 'event' });
     return index;
   };
+
+  private within(asked: number, of: number): number {
+    if (asked < of) return asked;
+    this.outOfRange ??= { at: this.made.length, asked, of };
+    return of - 1;
+  }
 }
 
 /** Follows a list. */
 export function followed(decisions: readonly number[]): DecisionRecorder {
   const listed = (_: unknown, decision: number) => decisions[decision] ?? 0;
   return new DecisionRecorder({ order: listed, event: listed });
+}
+
+/**
+ * Why a list of decisions is not one of the run that was made by it, in words: it is of another scenario, queue or seed, or
+ * the driver has changed since. Undefined when it is.
+ */
+export function staleness({ made, outOfRange }: DecisionRecorder, decisions: readonly number[]): string | undefined {
+  if (outOfRange !== undefined) {
+    const { at, asked, of } = outOfRange;
+    return `decision ${at} is ${asked}, but there are ${of} choices, 0 to ${of - 1}`;
+  }
+  // A run without a deviation is written as a single zero, whether it has a decision or not.
+  if (decisions.length <= made.length || (decisions.length === 1 && decisions[0] === 0)) return undefined;
+  return `it has ${decisions.length} decisions, but the run has ${made.length}`;
 }
 
 /** What runs by lot need to know of the runs before them. */

@@ -3,6 +3,7 @@ import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { ScenarioRun } from '../../scenario/scenario-run.js';
+import type { TraceRecorder } from '../../trace/trace.js';
 import type { Decision, DecisionRecorder } from './decisions.js';
 import { FaultChoices, type FaultSettings } from './fault-choices.js';
 import { RunChecks, type RunProperty } from './run-checks.js';
@@ -25,6 +26,8 @@ export interface JudgeOptions {
   readonly watch?: StateWatch | undefined;
   /** Makes the call queue, when it is not to be the discipline's own. */
   readonly createQueue?: CreateCallQueue | undefined;
+  /** Records the run. */
+  readonly record?: TraceRecorder | undefined;
 }
 
 /**
@@ -40,7 +43,7 @@ export async function judgeRun(
   seed: number,
   recorder: DecisionRecorder,
   faults: FaultSettings = noFaults,
-  { watch, createQueue }: JudgeOptions = {},
+  { watch, createQueue, record }: JudgeOptions = {},
 ): Promise<JudgedRun> {
   let choices: FaultChoices | undefined;
   const { pick, choose } = watch ?? recorder;
@@ -49,6 +52,7 @@ export async function judgeRun(
     return choices;
   });
   run.createQueue = createQueue;
+  if (record !== undefined) run.trace.attach(record);
   watch?.open(run, createQueue);
   const checks = new RunChecks(() => run.queueState);
   run.trace.listen(checks.listen);

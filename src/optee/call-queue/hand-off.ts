@@ -34,6 +34,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];
   readonly counterCount = 5;
+  readonly countsExits = true;
   private readonly announced: number;
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
@@ -165,6 +166,14 @@ export class HandOffCallQueue implements StorableCallQueue {
     // With a single thread there is nothing to reserve: normal calls could never run.
     const most = this.policy === 'one-a-session' ? this.capacity - 1 : Math.min(1, this.capacity - 1);
     return Math.min(this.reservations, most);
+  }
+
+  reservationCount(): number {
+    return this.reservations;
+  }
+
+  threadsCounted(): number {
+    return this.capacity === UNKNOWN ? 0 : this.capacity;
   }
 
   listIndex(waiter: CallWaiter): number {

@@ -38,6 +38,14 @@ export class Linux67CallQueue extends LinuxCallQueue {
     return 0;
   }
 
+  reservationCount(): number {
+    return 0;
+  }
+
+  override threadsCounted(): number {
+    return 0;
+  }
+
   saveCounters(): void {}
 
   loadCounters(): void {}

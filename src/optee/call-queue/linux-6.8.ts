@@ -61,6 +61,10 @@ export class Linux68CallQueue extends LinuxCallQueue {
     return this.sysThreadReqCount > 0 ? 1 : 0;
   }
 
+  reservationCount(): number {
+    return this.sysThreadReqCount;
+  }
+
   saveCounters(into: Int32Array): void {
     into[0] = this.totalThreadCount === 0 ? 0 : this.freeThreadCount;
     into[1] = this.sysThreadReqCount;

@@ -16,7 +16,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
   abstract readonly waiterLists: readonly WaiterList[];
   readonly thinksOnThreadLimit: boolean = false;
-  /** Linux counts no exits. */
+  readonly countsExits = false;
   readonly exits = 0;
 
   /** @param totalThreadCount what `optee_cq_init()` was given; 0: threads are not tracked. */
@@ -35,6 +35,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract saveCounters(into: Int32Array): void;
   abstract loadCounters(from: Int32Array): void;
   abstract reservedThreads(): number;
+  abstract reservationCount(): number;
   abstract violation(normalClaims: number, systemClaims: number): Violation | undefined;
   abstract reserve(): boolean;
   abstract release(): void;
@@ -103,6 +104,10 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   holdsClaim({ phase }: CallWaiter): boolean {
     // A caller that secure world had no thread for keeps its claim while it sleeps.
     return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  threadsCounted(): number {
+    return this.totalThreadCount;
   }
 
   allows(waiter: CallWaiter): boolean {

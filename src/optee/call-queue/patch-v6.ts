@@ -63,6 +63,10 @@ export class PatchV6CallQueue extends LinuxCallQueue {
     return this.resSysThreadCount;
   }
 
+  reservationCount(): number {
+    return this.resSysThreadCount;
+  }
+
   saveCounters(into: Int32Array): void {
     into[0] = this.totalThreadCount === 0 ? 0 : this.freeNormalThreadCount;
     into[1] = this.resSysThreadCount;

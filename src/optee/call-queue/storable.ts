@@ -10,6 +10,8 @@ export interface StorableCallQueue extends CallQueue {
   readonly waiterLists: readonly WaiterList[];
   /** How many counters `saveCounters` writes, at most `COUNTER_COUNT`. */
   readonly counterCount: number;
+  /** It counts returned calls: an ETHREAD_LIMIT that is older than the last of them is told by that. */
+  readonly countsExits: boolean;
   /** Returned calls, where the discipline counts them. */
   exits: number;
   /**
@@ -31,6 +33,10 @@ export interface StorableCallQueue extends CallQueue {
   holdsClaim(waiter: CallWaiter): boolean;
   /** Threads set aside for system calls. */
   reservedThreads(): number;
+  /** Reservations that were granted and have not ended, by the discipline's count. */
+  reservationCount(): number;
+  /** Threads that the discipline goes by when it grants a claim; 0: it does not know or does not count. */
+  threadsCounted(): number;
   /**
    * What is wrong with the state, given the callers who hold a claim and the threads that secure world really has;
    * undefined when nothing is.

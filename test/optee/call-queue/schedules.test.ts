@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Operation, Stage } from '../../../src/explore/caller.js';
-import { isAsleep } from '../../../src/explore/properties.js';
+import { isAsleep } from '../../../src/explore/judge.js';
 import { QueueModel } from '../../../src/explore/queue-model.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { createCallQueue, DISCIPLINES } from '../../../src/optee/call-queue/disciplines.js';
