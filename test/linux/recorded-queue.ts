@@ -12,24 +12,25 @@ export interface RecordedSection {
 export function recordedHandOff(threads: number): { queue: StorableCallQueue; sections: RecordedSection[] } {
   const queue = createCallQueue('hand-off', threads);
   const sections: RecordedSection[] = [];
-  const record = (command: string, what: string) => {
-    sections.push({ command, answer: `${what} ${inWords(queue.state())}` });
+  const record = (command: string, what: string, waiter?: CallWaiter) => {
+    const seen = waiter === undefined ? '' : `seen ${waiter.exitsSeen} `;
+    sections.push({ command, answer: `${what} ${seen}${inWords(queue.state())}` });
   };
   record(`init ${threads}`, 'done');
   const recorded: Pick<CallQueue, 'enter' | 'resume' | 'threadLimit' | 'leave' | 'reserve' | 'release'> = {
     enter(waiter: CallWaiter, system: boolean) {
       const step = queue.enter(waiter, system);
-      record(`enter ${waiter.label} ${system ? 1 : 0}`, step);
+      record(`enter ${waiter.label} ${system ? 1 : 0}`, step, step === 'sleep' ? undefined : waiter);
       return step;
     },
     resume(waiter) {
       const step = queue.resume(waiter);
-      record(`resume ${waiter.label}`, step);
+      record(`resume ${waiter.label}`, step, waiter);
       return step;
     },
     threadLimit(waiter) {
       const step = queue.threadLimit(waiter);
-      record(`limit ${waiter.label}`, step);
+      record(`limit ${waiter.label}`, step, waiter);
       return step;
     },
     leave(waiter) {

@@ -12,7 +12,8 @@
  *	leave CALLER		optee_cq_wait_final()
  *	reserve, release	optee_cq_incr_sys_thread_count(), optee_cq_decr_sys_thread_count()
  *
- * The answer: what became of it (call, sleep, pause, done, yes, no), then CAPACITY NORMAL SYSTEM SESSIONS EXITS MOST, then
+ * The answer: what became of it (call, sleep, pause, done, yes, no), then "seen EXITS" of the caller
+ * where it may mean something, then CAPACITY NORMAL SYSTEM SESSIONS EXITS MOST, then
  * the two lists, system first, as "| CALLER..." with a + behind a caller that is completed.
  */
 #include <stdio.h>
@@ -139,9 +140,12 @@ static void print_list(struct list_head *head)
 	}
 }
 
-static void answer(const char *what)
+static void answer(const char *what, const struct caller *caller)
 {
-	printf("%s %d %d %d %d %u %d", what, queue.capacity == OPTEE_CQ_UNKNOWN ? 0 : queue.capacity, queue.normal_in_flight,
+	printf("%s ", what);
+	if (caller)
+		printf("seen %u ", caller->waiter.exits_seen);
+	printf("%d %d %d %d %u %d", queue.capacity == OPTEE_CQ_UNKNOWN ? 0 : queue.capacity, queue.normal_in_flight,
 	       queue.sys_in_flight, queue.sys_sessions, queue.exits,
 	       queue.capacity == OPTEE_CQ_UNKNOWN ? queue.most_in_flight : 0);
 	print_list(&queue.sys_waiters);
@@ -152,6 +156,7 @@ static void answer(const char *what)
 int main(void)
 {
 	char line[128], command[16];
+	const char *what;
 
 	while (fgets(line, sizeof(line), stdin)) {
 		int first = 0, second = 0;
@@ -160,30 +165,32 @@ int main(void)
 			fail("an empty command");
 		if (!strcmp(command, "init")) {
 			optee_cq_init(&queue, first);
-			answer("done");
+			answer("done", NULL);
 			continue;
 		}
 		if (!strcmp(command, "reserve")) {
-			answer(optee_cq_incr_sys_thread_count(&queue) ? "yes" : "no");
+			answer(optee_cq_incr_sys_thread_count(&queue) ? "yes" : "no", NULL);
 			continue;
 		}
 		if (!strcmp(command, "release")) {
 			optee_cq_decr_sys_thread_count(&queue);
-			answer("done");
+			answer("done", NULL);
 			continue;
 		}
 		if (first < 0 || first >= CALLERS)
 			fail("no such caller");
 		if (!strcmp(command, "enter")) {
 			callers[first].system = second;
-			answer(start(&callers[first], ENTER));
+			what = start(&callers[first], ENTER);
+			/* What a sleeper saw last means nothing before it has a token. */
+			answer(what, strcmp(what, "sleep") ? &callers[first] : NULL);
 		} else if (!strcmp(command, "limit")) {
-			answer(start(&callers[first], LIMIT));
+			answer(start(&callers[first], LIMIT), &callers[first]);
 		} else if (!strcmp(command, "resume")) {
-			answer(run(&callers[first]));
+			answer(run(&callers[first]), &callers[first]);
 		} else if (!strcmp(command, "leave")) {
 			optee_cq_wait_final(&queue, &callers[first].waiter);
-			answer("done");
+			answer("done", NULL);
 		} else {
 			fail("an unknown command");
 		}
