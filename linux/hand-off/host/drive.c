@@ -131,11 +131,15 @@ static const char *start(struct caller *caller, enum action action)
 
 static void print_list(struct list_head *head)
 {
+	int count = 0;
+
 	printf(" |");
 	for (struct list_head *node = head->next; node != head; node = node->next) {
 		struct optee_call_waiter *waiter = list_entry(node, struct optee_call_waiter, list_node);
 		struct caller *caller = list_entry(waiter, struct caller, waiter);
 
+		if (++count > CALLERS)
+			fail("a list has no end");
 		printf(" %d%s", (int)(caller - callers), waiter->c.done ? "+" : "");
 	}
 }
