@@ -5,6 +5,7 @@ import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
+import { ProfileFolder } from './supplicant/node/profile-folder.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
 import { publishTrace } from './trace/node/publish-trace.js';
 import { TraceFile } from './trace/node/trace-file.js';
@@ -40,6 +41,10 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly taFolders?: readonly string[];
   /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
   readonly storageFolder?: string;
+  /** Secure storage may be read and not written: nothing changes in the folder, which others may read too. */
+  readonly storageReadOnly?: boolean;
+  /** The folder that profiles of instrumented trusted applications go to (GPROF, FTRACE); without it they are refused. */
+  readonly profileFolder?: string;
 }
 
 /**
@@ -71,7 +76,14 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
         ? false
         : {
             sockets: nodeSockets,
-            ...(options.storageFolder === undefined ? {} : { fileSystem: new FolderFileSystem(options.storageFolder) }),
+            ...(options.storageFolder === undefined
+              ? {}
+              : {
+                  fileSystem: new FolderFileSystem(options.storageFolder, {
+                    readOnly: options.storageReadOnly ?? false,
+                  }),
+                }),
+            ...(options.profileFolder === undefined ? {} : { profiles: new ProfileFolder(options.profileFolder) }),
             ...supplicant,
             // The caller's stores come first: a test may put a broken image there.
             taStores: [...(supplicant?.taStores ?? []), ...taStores, images],

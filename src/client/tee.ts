@@ -38,6 +38,12 @@ export interface WaitingCall {
   readonly since: number;
 }
 
+/** Serves a TEE and ends with it. */
+export interface Attendant extends Disposable {
+  /** Resolves, in bounded time, when it has been disposed of and what it had open is closed. */
+  readonly released: Promise<void>;
+}
+
 /** An opened TEE. */
 export class Tee implements AsyncDisposable {
   /** The device below the client API, for those who speak its language. */
@@ -45,7 +51,7 @@ export class Tee implements AsyncDisposable {
   /** Those that are open. */
   private readonly contexts = new Set<Context | KernelContext>();
   /** What serves this TEE and ends with it, before its world. */
-  private readonly attendants = new Set<Disposable>();
+  private readonly attendants = new Set<Attendant>();
   private contextCount = 0;
   private closed: Promise<void> | undefined;
 
@@ -127,9 +133,13 @@ export class Tee implements AsyncDisposable {
     return this.world.memoryFile;
   }
 
-  /** It is disposed of when the TEE closes, when the clients have gone and before the driver and the world go. */
-  adopt(attendant: Disposable): void {
+  /**
+   * It is disposed of when the TEE closes, when the clients have gone and before the driver and the world go.
+   * @returns forgets it: it has left before.
+   */
+  adopt(attendant: Attendant): () => void {
     this.attendants.add(attendant);
+    return () => this.attendants.delete(attendant);
   }
 
   /** TEEC_InitializeContext: a client in user space. @throws TeecError BAD_PARAMETERS for what is no option. */
@@ -167,17 +177,22 @@ export class Tee implements AsyncDisposable {
     try {
       await Promise.all([...this.contexts].map((context) => context.kill()));
       // While the driver can still take back what secure world holds of the supplicant's memory.
-      this.dismissAttendants();
+      void this.dismissAttendants();
       await this.driver.remove();
     } finally {
-      this.dismissAttendants();
-      await this.world[Symbol.asyncDispose]();
+      const released = this.dismissAttendants();
+      try {
+        await this.world[Symbol.asyncDispose]();
+      } finally {
+        await released;
+      }
     }
   }
 
-  private dismissAttendants(): void {
-    for (const attendant of this.attendants) attendant[Symbol.dispose]();
-    this.attendants.clear();
+  private async dismissAttendants(): Promise<void> {
+    const attendants = [...this.attendants];
+    for (const attendant of attendants) attendant[Symbol.dispose]();
+    await Promise.all(attendants.map(({ released }) => released));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock/clock.js';
-import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, RpcFs, RpcSocket, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeParam } from '../tee/tee-param.js';
@@ -60,14 +60,14 @@ export class SupplicantQueue {
    * nobody to ask, `call.trouble` says so.
    */
   request(call: Call, command: number, params: readonly TeeParam[]): Promise<number> {
-    const refusal = this.refusal(call, command);
+    const refusal = this.refusal({ call, command, params });
     if (refusal !== undefined) {
       call.trouble ??= `${rpcCommandName(command)}: ${refusal}`;
       return Promise.resolve(TeeResult.ERROR_COMMUNICATION);
     }
     return new Promise((resolve) => {
       // It must learn of what is freed; a client that died does not wait until it has.
-      if (command === RpcCommand.shmFree && call.context.killed) resolve(TeeResult.SUCCESS);
+      if (givesBack({ command, params }) && call.context.killed) resolve(TeeResult.SUCCESS);
       const memory = params.flatMap((param) =>
         param.type === 'memref' && param.shm !== null ? [param.shm.get()] : [],
       );
@@ -103,7 +103,7 @@ export class SupplicantQueue {
     receiver?.(undefined);
     for (const request of this.taken.values()) this.abandon(request, 'the supplicant left while it served this');
     for (const request of [...this.waiting]) {
-      const refusal = this.refusal(request.call, request.command);
+      const refusal = this.refusal(request);
       if (refusal !== undefined) this.withdrawWaiting(request, refusal);
     }
   }
@@ -155,14 +155,14 @@ export class SupplicantQueue {
   /** A client died: nothing is asked for it any more. */
   withdraw(context: TeeContext): void {
     for (const request of this.waiting.filter(({ call }) => call.context === context)) {
-      const refusal = this.refusal(request.call, request.command);
+      const refusal = this.refusal(request);
       if (refusal !== undefined) this.withdrawWaiting(request, refusal);
-      else if (request.command === RpcCommand.shmFree) request.finish(TeeResult.SUCCESS);
+      else if (givesBack(request)) request.finish(TeeResult.SUCCESS);
       else this.limit(request);
     }
     for (const request of this.taken.values()) {
       if (request.call.context !== context) continue;
-      if (request.command === RpcCommand.shmFree || this.refusal(request.call, request.command) !== undefined)
+      if (givesBack(request) || this.refusal(request) !== undefined)
         this.abandon(request, 'the client died before the supplicant had answered');
       else this.limit(request);
     }
@@ -175,10 +175,10 @@ export class SupplicantQueue {
   }
 
   /** Why there is no point in asking; undefined when there is one. */
-  private refusal(call: Call, command: number): string | undefined {
+  private refusal({ call, ...asked }: Asked & { readonly call: Call }): string | undefined {
     if (this.closed) return 'the driver goes';
-    // Memory that a supplicant allocated goes with it. As long as it is there, it must learn of what is freed.
-    if (command === RpcCommand.shmFree) return this.attached ? undefined : 'the supplicant left';
+    // What a supplicant had open goes with it. As long as it is there, it must learn of what is closed.
+    if (givesBack(asked)) return this.attached ? undefined : 'the supplicant left';
     // Its sessions close in good order: a TA may have something to store.
     if (call.context.killed && !(this.attached && call.purpose === 'close-session'))
       return this.attached ? 'the client died' : 'the client died before a supplicant came';
@@ -207,6 +207,19 @@ export class SupplicantQueue {
     this.abandoned.set(request.id, request);
     giveUp(request, why);
   }
+}
+
+type Asked = Pick<SupplicantRequest, 'command' | 'params'>;
+
+/**
+ * It gives back what the supplicant holds for secure world: memory, a file, a socket. It is asked whoever has died, as
+ * nobody else knows of it; and of the supplicant that holds it only, as another has its numbers for other things.
+ */
+function givesBack({ command, params: [first] }: Asked): boolean {
+  if (command === RpcCommand.shmFree) return true;
+  if (first?.type !== 'value') return false;
+  if (command === RpcCommand.fs) return first.a === RpcFs.close || first.a === RpcFs.closedir;
+  return command === RpcCommand.socket && (first.a === RpcSocket.close || first.a === RpcSocket.closeAll);
 }
 
 function giveUp(request: PendingRequest, why: string): void {

@@ -7,7 +7,8 @@ import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.
 import type { DriverOptions } from '../optee/open-driver.js';
 import type { MemoryRange } from '../protocol/physical-memory.js';
 import { startSupplicant } from '../start-supplicant.js';
-import type { Supplicant, SupplicantService } from '../supplicant/supplicant.js';
+import type { Supplicant } from '../supplicant/supplicant.js';
+import type { SupplicantService } from '../supplicant/supplicant-service.js';
 import { MemoryTaStore } from '../supplicant/ta-store.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Trace } from '../trace/trace.js';

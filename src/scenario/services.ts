@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../clock/clock.js';
 import { TeeResult } from '../protocol/tee-result.js';
-import type { SupplicantService } from '../supplicant/supplicant.js';
+import type { SupplicantService } from '../supplicant/supplicant-service.js';
 import { TeecError } from '../tee/teec-error.js';
 import { drawTime } from './duration.js';
 import type { RunJournal, ServiceRequest } from './run-journal.js';

@@ -1,9 +1,13 @@
-import { RpcFs } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, RpcFs } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeMemrefParam, TeeParam } from '../tee/tee-param.js';
-import type { ReeFile, ReeFileSystem } from './ree-file-system.js';
-import { badRequest, bytesAt, HandleTable, memrefAt, valueAt } from './request-params.js';
-import type { SupplicantService } from './supplicant.js';
+import { commsError } from '../tee/teec-error.js';
+import { countAnswered, namesAnswered, objectAnswered } from './answers.js';
+import { HandleNumbers, HandleTable } from './handle-table.js';
+import { maxFileSize, type ReeFile, type ReeFileSystem } from './ree-file-system.js';
+import { badRequest, bytesAt, bytesOf, memrefAt, valueAt } from './request-params.js';
+import { guarded } from './service-boundary.js';
+import type { Serving, SupplicantService } from './supplicant-service.js';
 
 interface OpenDirectory {
   readonly names: readonly string[];
@@ -17,20 +21,37 @@ const maxNameSize = 4096;
  * FS: the eleven file operations of optee_rpc_cmd.h, OPTEE_RPC_FS_*. value[0] holds the operation, a handle and an
  * offset; the answers to failures are tee-supplicant's (optee_client, tee_supp_fs.c).
  */
-export function fsService(fileSystem: ReeFileSystem): SupplicantService {
-  const files = new HandleTable<ReeFile>();
-  const directories = new HandleTable<OpenDirectory>();
+export function fsService(fileSystem: ReeFileSystem, numbers = new HandleNumbers()): SupplicantService {
+  const { serve, leave } = new FsService(fileSystem, numbers);
+  return guarded(RpcCommand.fs, Object.assign(serve, { leave }));
+}
 
-  return async (params) => {
+class FsService {
+  private readonly files: HandleTable<ReeFile>;
+  private readonly directories: HandleTable<OpenDirectory>;
+  private left = false;
+
+  constructor(
+    private readonly fileSystem: ReeFileSystem,
+    numbers: HandleNumbers,
+  ) {
+    this.files = new HandleTable(numbers);
+    this.directories = new HandleTable(numbers);
+  }
+
+  readonly leave = async (): Promise<void> => {
+    this.left = true;
+    this.directories.takeAll();
+    await Promise.all(this.files.takeAll().map(async (file) => file.close()));
+  };
+
+  readonly serve = async (params: readonly TeeParam[], serving?: Serving): Promise<number> => {
+    const { fileSystem, files, directories } = this;
     const request = valueAt(params, 0, 'input');
     switch (request.a) {
       case RpcFs.open:
-      case RpcFs.create: {
-        const name = nameAt(params, 1);
-        const out = valueAt(params, 2, 'output');
-        out.a = files.add(await (request.a === RpcFs.open ? fileSystem.open(name) : fileSystem.create(name)));
-        return TeeResult.SUCCESS;
-      }
+      case RpcFs.create:
+        return this.open(params, serving, request.a === RpcFs.open ? 'open' : 'create');
       case RpcFs.close:
         await files.take(request.b).close();
         return TeeResult.SUCCESS;
@@ -38,16 +59,20 @@ export function fsService(fileSystem: ReeFileSystem): SupplicantService {
         const file = files.find(request.b);
         const out = memrefAt(params, 1, 'output');
         const data = new Uint8Array(out.size);
-        const length = await file.read(request.c, data);
+        const length = countAnswered(await file.read(exact(request.c), data), data.length, "a file's read");
         out.shm?.write(out.offset, data.subarray(0, length));
         out.size = length;
         return TeeResult.SUCCESS;
       }
-      case RpcFs.write:
-        await files.find(request.b).write(request.c, bytesAt(params, 1));
+      case RpcFs.write: {
+        const file = files.find(request.b);
+        const memref = memrefAt(params, 1, 'input');
+        const offset = withinFile(request.c, memref.size);
+        await file.write(offset, bytesOf(memref));
         return TeeResult.SUCCESS;
+      }
       case RpcFs.truncate:
-        await files.find(request.b).truncate(request.c);
+        await files.find(request.b).truncate(withinFile(request.c, 0));
         return TeeResult.SUCCESS;
       case RpcFs.remove:
         await fileSystem.remove(nameAt(params, 1));
@@ -56,11 +81,13 @@ export function fsService(fileSystem: ReeFileSystem): SupplicantService {
         await fileSystem.rename(nameAt(params, 1), nameAt(params, 2), request.b !== 0);
         return TeeResult.SUCCESS;
       case RpcFs.opendir: {
-        const names = await fileSystem.list(nameAt(params, 1));
         const out = valueAt(params, 2, 'output');
+        const names = namesAnswered(await fileSystem.list(nameAt(params, 1)), "the file system's list");
         // OP-TEE's enumeration takes an empty folder for none, as tee-supplicant answers.
         if (names.length === 0) return TeeResult.ERROR_ITEM_NOT_FOUND;
-        out.a = directories.add({ names, next: 0 });
+        const handle = directories.add({ names, next: 0 });
+        serving?.ifUnwanted(() => void directories.remove(handle));
+        out.a = handle;
         return TeeResult.SUCCESS;
       }
       case RpcFs.closedir:
@@ -72,6 +99,23 @@ export function fsService(fileSystem: ReeFileSystem): SupplicantService {
         throw badRequest(`file operation ${request.a} does not exist`);
     }
   };
+
+  private async open(
+    params: readonly TeeParam[],
+    serving: Serving | undefined,
+    how: 'open' | 'create',
+  ): Promise<number> {
+    const out = valueAt(params, 2, 'output');
+    const file = objectAnswered(await this.fileSystem[how](nameAt(params, 1)), `the file system's ${how}`);
+    if (this.left) {
+      await file.close();
+      throw commsError(TeeResult.ERROR_COMMUNICATION, 'opening a file: the supplicant left');
+    }
+    const handle = this.files.add(file);
+    serving?.ifUnwanted(() => (this.files.remove(handle) ? file.close() : undefined));
+    out.a = handle;
+    return TeeResult.SUCCESS;
+  }
 }
 
 function readDirectory(directory: OpenDirectory, out: TeeMemrefParam): number {
@@ -84,6 +128,25 @@ function readDirectory(directory: OpenDirectory, out: TeeMemrefParam): number {
   if (bytes.length > room) return TeeResult.ERROR_SHORT_BUFFER;
   out.shm?.write(out.offset, bytes);
   return TeeResult.SUCCESS;
+}
+
+/**
+ * An offset as it was sent. Words of 64 bits arrive as numbers, which are exact below 2^53; beyond, another offset than
+ * the one that was meant would be read.
+ */
+function exact(offset: number): number {
+  if (!Number.isSafeInteger(offset) || offset < 0) throw badRequest(`offset ${offset} is beyond 2^53 - 1`);
+  return offset;
+}
+
+/** @throws TeecError STORAGE_NO_SPACE when a file cannot be that long. */
+function withinFile(offset: number, length: number): number {
+  if (exact(offset) + length > maxFileSize)
+    throw commsError(
+      TeeResult.ERROR_STORAGE_NO_SPACE,
+      `a file of ${offset + length} bytes: it can have ${maxFileSize} at most`,
+    );
+  return offset;
 }
 
 /** A name, which ends at its first zero. */

@@ -1,38 +1,58 @@
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 import { pathParts } from './path-parts.js';
-import type { ReeFile, ReeFileSystem } from './ree-file-system.js';
+import { maxFileSize, type ReeFile, type ReeFileSystem } from './ree-file-system.js';
+import { SingleOwner } from './single-owner.js';
 
-interface MemoryFileData {
-  bytes: Uint8Array;
-}
+/** What a file that was never written costs nothing: memory is taken in pieces of this many bytes. */
+const pieceSize = 4096;
 
-/** Files in memory, gone with the process. */
+/** Bytes that all files of a file system may have written together, when nothing else is said. */
+const defaultCapacity = 256 * 1024 * 1024;
+
+/** Files in memory, gone with the process. What lies between written places reads as zeros and takes no memory. */
 export class MemoryFileSystem implements ReeFileSystem {
   private readonly files = new Map<string, MemoryFileData>();
+  private readonly room: Room;
+  private readonly owner = new SingleOwner('the file system in memory');
+
+  /** @param capacity bytes of memory that the contents of files may take; more is STORAGE_NO_SPACE. */
+  constructor({ capacity = defaultCapacity }: { readonly capacity?: number } = {}) {
+    if (!(capacity >= 0)) throw new RangeError(`a capacity of ${capacity} bytes`);
+    this.room = new Room(capacity);
+  }
+
+  claim(tee: object): () => void {
+    return this.owner.claim(tee);
+  }
 
   open(name: string): ReeFile {
-    return new MemoryFile(this.find(name));
+    return this.find(name).open();
   }
 
   create(name: string): ReeFile {
     const path = pathOf(name);
-    const data = this.files.get(path) ?? { bytes: new Uint8Array(0) };
-    data.bytes = new Uint8Array(0);
+    if (path === '') throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `creating file "${name}": it has no name`);
+    const data = this.files.get(path) ?? new MemoryFileData(name, this.room);
+    data.truncate(0);
     this.files.set(path, data);
-    return new MemoryFile(data);
+    return data.open();
   }
 
   remove(name: string): void {
-    this.find(name);
+    this.find(name).removed();
     this.files.delete(pathOf(name));
   }
 
   rename(from: string, to: string, overwrite: boolean): void {
     const data = this.find(from);
     const target = pathOf(to);
-    if (!overwrite && this.files.has(target))
-      throw commsError(TeeResult.ERROR_ACCESS_CONFLICT, `renaming ${from} to ${to}, which exists`);
+    const there = this.files.get(target);
+    if (there === data) return;
+    if (there !== undefined) {
+      if (!overwrite) throw commsError(TeeResult.ERROR_ACCESS_CONFLICT, `renaming ${from} to ${to}, which exists`);
+      there.removed();
+    }
     this.files.delete(pathOf(from));
     this.files.set(target, data);
   }
@@ -54,27 +74,147 @@ export class MemoryFileSystem implements ReeFileSystem {
   }
 }
 
-class MemoryFile implements ReeFile {
-  constructor(private readonly data: MemoryFileData) {}
+/** The memory that files may take. */
+class Room {
+  private pieces = 0;
+
+  constructor(private readonly capacity: number) {}
+
+  /** @throws TeecError STORAGE_NO_SPACE */
+  take(pieces: number, name: string): void {
+    if ((this.pieces + pieces) * pieceSize > this.capacity)
+      throw commsError(
+        TeeResult.ERROR_STORAGE_NO_SPACE,
+        `writing file ${name}: files in memory may take ${this.capacity} bytes together`,
+      );
+    this.pieces += pieces;
+  }
+
+  give(pieces: number): void {
+    this.pieces -= pieces;
+  }
+}
+
+/** The content of a file, which stays as long as it has a name or is open. */
+class MemoryFileData {
+  private readonly pieces = new Map<number, Uint8Array>();
+  private length = 0;
+  private handles = 0;
+  private named = true;
+
+  constructor(
+    readonly name: string,
+    private readonly room: Room,
+  ) {}
+
+  open(): ReeFile {
+    this.handles++;
+    return new MemoryFile(this);
+  }
+
+  closed(): void {
+    this.handles--;
+    this.freeWhenUnreachable();
+  }
+
+  removed(): void {
+    this.named = false;
+    this.freeWhenUnreachable();
+  }
 
   read(offset: number, buffer: Uint8Array): number {
-    const part = this.data.bytes.subarray(offset, offset + buffer.length);
-    buffer.set(part);
-    return part.length;
+    const length = Math.max(0, Math.min(buffer.length, this.length - offset));
+    buffer.fill(0, 0, length);
+    for (const { index, inPiece, at, size } of spans(offset, length)) {
+      const piece = this.pieces.get(index);
+      if (piece !== undefined) buffer.set(piece.subarray(inPiece, inPiece + size), at);
+    }
+    return length;
   }
 
   write(offset: number, data: Uint8Array): void {
-    if (offset + data.length > this.data.bytes.length) this.truncate(offset + data.length);
-    this.data.bytes.set(data, offset);
+    checkLength(offset + data.length, this.name);
+    const touched = [...spans(offset, data.length)];
+    // All of it or nothing: a write that does not fit changes nothing.
+    this.room.take(touched.filter(({ index }) => !this.pieces.has(index)).length, this.name);
+    for (const { index, inPiece, at, size } of touched) {
+      const piece = this.pieces.get(index) ?? new Uint8Array(pieceSize);
+      piece.set(data.subarray(at, at + size), inPiece);
+      this.pieces.set(index, piece);
+    }
+    this.length = Math.max(this.length, data.length > 0 ? offset + data.length : 0);
   }
 
   truncate(length: number): void {
-    const bytes = new Uint8Array(length);
-    bytes.set(this.data.bytes.subarray(0, length));
-    this.data.bytes = bytes;
+    checkLength(length, this.name);
+    if (length < this.length) {
+      const kept = Math.ceil(length / pieceSize);
+      for (const index of [...this.pieces.keys()])
+        if (index >= kept) {
+          this.pieces.delete(index);
+          this.room.give(1);
+        }
+      if (length % pieceSize !== 0) this.pieces.get(kept - 1)?.fill(0, length % pieceSize);
+    }
+    this.length = length;
   }
 
-  close(): void {}
+  private freeWhenUnreachable(): void {
+    if (this.named || this.handles > 0) return;
+    this.room.give(this.pieces.size);
+    this.pieces.clear();
+    this.length = 0;
+  }
+}
+
+class MemoryFile implements ReeFile {
+  private isClosed = false;
+
+  constructor(private readonly data: MemoryFileData) {}
+
+  read(offset: number, buffer: Uint8Array): number {
+    return this.data.read(offset, buffer);
+  }
+
+  write(offset: number, data: Uint8Array): void {
+    this.data.write(offset, data);
+  }
+
+  truncate(length: number): void {
+    this.data.truncate(length);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.data.closed();
+  }
+}
+
+interface Span {
+  readonly index: number;
+  readonly inPiece: number;
+  /** Where it begins in the caller's bytes. */
+  readonly at: number;
+  readonly size: number;
+}
+
+/** The pieces that a range lies in. */
+function* spans(offset: number, length: number): Generator<Span> {
+  for (let at = 0; at < length; ) {
+    const inPiece = (offset + at) % pieceSize;
+    const size = Math.min(pieceSize - inPiece, length - at);
+    yield { index: Math.floor((offset + at) / pieceSize), inPiece, at, size };
+    at += size;
+  }
+}
+
+function checkLength(length: number, name: string): void {
+  if (!(length >= 0 && length <= maxFileSize))
+    throw commsError(
+      TeeResult.ERROR_STORAGE_NO_SPACE,
+      `file ${name} of ${length} bytes: it can have ${maxFileSize} at most`,
+    );
 }
 
 function pathOf(name: string): string {

@@ -1,8 +1,10 @@
-import { rpcPluginInvoke } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, rpcPluginInvoke } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
-import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+import { parseUuid, type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+import { objectAnswered, octetsAnswered } from './answers.js';
 import { badRequest, bytesOf, memrefAt, valueAt } from './request-params.js';
-import type { SupplicantService } from './supplicant.js';
+import { guarded } from './service-boundary.js';
+import type { SupplicantService } from './supplicant-service.js';
 
 /** What a plugin answers. */
 export interface PluginReply {
@@ -19,24 +21,36 @@ export interface SupplicantPlugin {
   invoke(command: number, subCommand: number, data: Uint8Array): PluginReply | Promise<PluginReply>;
 }
 
-/** PLUGIN: optee_rpc_cmd.h, OPTEE_RPC_CMD_SUPP_PLUGIN. */
+/**
+ * PLUGIN: optee_rpc_cmd.h, OPTEE_RPC_CMD_SUPP_PLUGIN.
+ * @throws TypeError when a plugin's UUID is none.
+ * @throws RangeError when two have the same.
+ */
 export function pluginService(plugins: readonly SupplicantPlugin[]): SupplicantService {
-  const byUuid = new Map(plugins.map((plugin) => [plugin.uuid, plugin]));
-  return async (params) => {
+  const byUuid = new Map<Uuid, SupplicantPlugin>();
+  for (const plugin of plugins) {
+    const uuid = parseUuid(plugin.uuid);
+    if (byUuid.has(uuid)) throw new RangeError(`two plugins have the UUID ${uuid}`);
+    byUuid.set(uuid, plugin);
+  }
+  return guarded(RpcCommand.plugin, async (params) => {
     const first = valueAt(params, 0, 'input');
     const second = valueAt(params, 1, 'input');
     const third = valueAt(params, 2, 'inout');
     const memref = memrefAt(params, 3, 'inout');
     if (first.a !== rpcPluginInvoke) return TeeResult.ERROR_NOT_SUPPORTED;
-    const plugin = byUuid.get(uuidOfWords([first.b, first.c, second.a, second.b]));
+    const uuid = uuidOfWords([first.b, first.c, second.a, second.b]);
+    const plugin = byUuid.get(uuid);
     if (plugin === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
-    const { result, output } = await plugin.invoke(second.c, third.a, bytesOf(memref));
+    const reply = objectAnswered(await plugin.invoke(second.c, third.a, bytesOf(memref)), `plugin ${uuid}`);
+    const output =
+      reply.output === undefined ? undefined : octetsAnswered(reply.output, Number.POSITIVE_INFINITY, `plugin ${uuid}`);
+    if (output !== undefined && output.length > memref.size)
+      throw badRequest(`the ${output.length} bytes of plugin ${uuid} do not fit ${memref.size}`);
     third.b = output?.length ?? 0;
-    if (output === undefined) return result;
-    if (output.length > memref.size) throw badRequest(`the plugin's ${output.length} bytes do not fit ${memref.size}`);
-    memref.shm?.write(memref.offset, output);
-    return result;
-  };
+    if (output !== undefined) memref.shm?.write(memref.offset, output);
+    return reply.result;
+  });
 }
 
 /** The octets of a UUID in four little-endian words. */

@@ -15,6 +15,9 @@ export function memrefAt(params: readonly TeeParam[], index: number, direction: 
   const param = params[index];
   if (param?.type !== 'memref' || param.direction !== direction)
     throw badRequest(`parameter ${index} is not an ${direction} memory reference`);
+  // A size alone, of whatever size: nothing may be allocated for it.
+  if (param.shm === null && param.size > 0)
+    throw badRequest(`parameter ${index} refers to ${param.size} bytes of no memory`);
   return param;
 }
 
@@ -27,36 +30,6 @@ export function bytesOf(memref: TeeMemrefParam): Uint8Array {
 
 export function bytesAt(params: readonly TeeParam[], index: number): Uint8Array {
   return bytesOf(memrefAt(params, index, 'input'));
-}
-
-/** Small numbers for open things, used again when free, as a process's file descriptors are. */
-export class HandleTable<T> {
-  private readonly open = new Map<number, T>();
-
-  add(thing: T): number {
-    let handle = 0;
-    while (this.open.has(handle)) handle++;
-    this.open.set(handle, thing);
-    return handle;
-  }
-
-  find(handle: number): T {
-    const thing = this.open.get(handle);
-    if (thing === undefined) throw badRequest(`handle ${handle} is not open`);
-    return thing;
-  }
-
-  take(handle: number): T {
-    const thing = this.find(handle);
-    this.open.delete(handle);
-    return thing;
-  }
-
-  takeAll(): T[] {
-    const things = [...this.open.values()];
-    this.open.clear();
-    return things;
-  }
 }
 
 export function badRequest(what: string): TeecError {

@@ -1,8 +1,12 @@
+import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import { RpmbSupplicantCommand, rpmbCidSize, rpmbDeviceInfoSize, rpmbRequestHeaderSize } from '../protocol/rpmb.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { exchangeFrames, exchangeMax } from '../rpmb/exchange-frames.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
-import type { SupplicantService } from './supplicant.js';
+import { countAnswered, octetsAnswered } from './answers.js';
+import { memrefAt } from './request-params.js';
+import { guarded } from './service-boundary.js';
+import type { SupplicantService } from './supplicant-service.js';
 
 /** The largest request, in bytes. */
 const requestMax = rpmbRequestHeaderSize + exchangeMax;
@@ -13,16 +17,10 @@ const requestMax = rpmbRequestHeaderSize + exchangeMax;
  * @param devices by number.
  */
 export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
-  return async ([request, answer, ...more]) => {
-    if (
-      request?.type !== 'memref' ||
-      request.direction !== 'input' ||
-      answer?.type !== 'memref' ||
-      answer.direction !== 'output' ||
-      more.length > 0 ||
-      request.size < rpmbRequestHeaderSize ||
-      request.size > requestMax
-    )
+  return guarded(RpcCommand.rpmb, async (params) => {
+    const request = memrefAt(params, 0, 'input');
+    const answer = memrefAt(params, 1, 'output');
+    if (params.length > 2 || request.size < rpmbRequestHeaderSize || request.size > requestMax)
       return TeeResult.ERROR_BAD_PARAMETERS;
     const bytes = new Uint8Array(request.size);
     request.shm?.read(request.offset, bytes);
@@ -33,9 +31,13 @@ export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
       case RpmbSupplicantCommand.getDeviceInfo: {
         if (answer.size < rpmbDeviceInfoSize) return TeeResult.ERROR_SHORT_BUFFER;
         const info = new Uint8Array(rpmbDeviceInfoSize);
-        info.set(device.cid);
-        info[rpmbCidSize] = device.sizeMultiplier;
-        info[rpmbCidSize + 1] = device.reliableWriteSectors;
+        info.set(octetsAnswered(device.cid, rpmbCidSize, "an RPMB device's cid"));
+        info[rpmbCidSize] = countAnswered(device.sizeMultiplier, 0xff, "an RPMB device's sizeMultiplier");
+        info[rpmbCidSize + 1] = countAnswered(
+          device.reliableWriteSectors,
+          0xff,
+          "an RPMB device's reliableWriteSectors",
+        );
         answer.shm?.write(answer.offset, info);
         answer.size = info.length;
         return TeeResult.SUCCESS;
@@ -45,5 +47,5 @@ export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
       default:
         return TeeResult.ERROR_BAD_PARAMETERS;
     }
-  };
+  });
 }

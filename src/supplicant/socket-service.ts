@@ -1,9 +1,12 @@
-import { RpcSocket, rpcSocketForEver } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, RpcSocket, rpcSocketForEver } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import { commsError, type TeecError } from '../tee/teec-error.js';
-import { badRequest, bytesAt, bytesOf, HandleTable, memrefAt, valueAt } from './request-params.js';
-import type { SupplicantService } from './supplicant.js';
+import { countAnswered, objectAnswered, octetsAnswered } from './answers.js';
+import { HandleNumbers, HandleTable } from './handle-table.js';
+import { badRequest, bytesAt, bytesOf, memrefAt, valueAt } from './request-params.js';
+import { guarded } from './service-boundary.js';
+import type { SupplicantService } from './supplicant-service.js';
 
 /** TEE_ISOCKET_ERROR_*: TEE Sockets API Specification v1.0 (GPD_SPE_100), section 3.5. */
 export const SocketResult = {
@@ -51,44 +54,70 @@ export interface ReeSockets {
  * SOCKET: optee_rpc_cmd.h, OPTEE_RPC_SOCKET_*. A socket belongs to an instance of a TA: no other reaches it. The answers
  * are tee-supplicant's (optee_client, tee_socket.c).
  */
-export function socketService(sockets: ReeSockets): SupplicantService {
+export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()): SupplicantService {
   const instances = new Map<number, HandleTable<ReeSocket>>();
+  let left = false;
   const handlesOf = (instance: number) => {
-    const handles = instances.get(instance) ?? new HandleTable<ReeSocket>();
-    instances.set(instance, handles);
+    const handles = instances.get(instance);
+    if (handles === undefined) throw badRequest(`instance ${instance} has no sockets`);
     return handles;
   };
+  const closeAll = (instance: number) => {
+    const open = instances.get(instance)?.takeAll() ?? [];
+    instances.delete(instance);
+    const failures: unknown[] = [];
+    for (const socket of open) {
+      try {
+        socket.close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  };
 
-  return async (params) => {
+  const serve: SupplicantService = async (params, serving) => {
     const request = valueAt(params, 0, 'input');
     const instance = request.b;
     switch (request.a) {
       case RpcSocket.open: {
         const out = valueAt(params, 3, 'output');
-        out.a = handlesOf(instance).add(await sockets.open(addressAt(params)));
+        const socket = objectAnswered(await sockets.open(addressAt(params)), "the network's open");
+        if (left) {
+          socket.close();
+          throw socketError(TeeResult.ERROR_COMMUNICATION, 'the supplicant left');
+        }
+        const handles = instances.get(instance) ?? new HandleTable<ReeSocket>(numbers);
+        instances.set(instance, handles);
+        const handle = handles.add(socket);
+        serving?.ifUnwanted(() => {
+          if (handles.remove(handle)) socket.close();
+        });
+        out.a = handle;
         return TeeResult.SUCCESS;
       }
       case RpcSocket.close:
         handlesOf(instance).take(request.c).close();
         return TeeResult.SUCCESS;
-      case RpcSocket.closeAll: {
-        const handles = instances.get(instance);
-        instances.delete(instance);
-        for (const socket of handles?.takeAll() ?? []) socket.close();
+      case RpcSocket.closeAll:
+        closeAll(instance);
         return TeeResult.SUCCESS;
-      }
       case RpcSocket.send: {
         const inout = valueAt(params, 2, 'inout');
         const socket = handlesOf(instance).find(request.c);
-        inout.b = await socket.send(bytesAt(params, 1), timeoutOf(inout.a));
+        const bytes = bytesAt(params, 1);
+        inout.b = countAnswered(await socket.send(bytes, timeoutOf(inout.a)), bytes.length, "a socket's send");
         return TeeResult.SUCCESS;
       }
       case RpcSocket.receive: {
         const memref = memrefAt(params, 1, 'output');
+        const timeoutMs = timeoutOf(valueAt(params, 2, 'input').a);
         const socket = handlesOf(instance).find(request.c);
-        const { data, available } = await socket.receive(memref.size, timeoutOf(valueAt(params, 2, 'input').a));
-        memref.shm?.write(memref.offset, data);
-        memref.size = available;
+        const by = "a socket's receive";
+        const { data, available } = objectAnswered(await socket.receive(memref.size, timeoutMs), by);
+        const received = octetsAnswered(data, memref.size, by);
+        memref.shm?.write(memref.offset, received);
+        memref.size = countAnswered(available, Number.MAX_SAFE_INTEGER, by);
         return TeeResult.SUCCESS;
       }
       case RpcSocket.ioctl: {
@@ -102,6 +131,11 @@ export function socketService(sockets: ReeSockets): SupplicantService {
         throw badRequest(`socket operation ${request.a} does not exist`);
     }
   };
+  const leave = () => {
+    left = true;
+    for (const instance of [...instances.keys()]) closeAll(instance);
+  };
+  return guarded(RpcCommand.socket, Object.assign(serve, { leave }));
 }
 
 function addressAt(params: readonly TeeParam[]): SocketAddress {
@@ -121,7 +155,9 @@ export function hostName(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
 }
 
-function timeoutOf(milliseconds: number): number {
+/** Of the word, the 32 bits that a timeout has. */
+function timeoutOf(word: number): number {
+  const milliseconds = word % 0x1_0000_0000;
   return milliseconds === rpcSocketForEver ? Number.POSITIVE_INFINITY : milliseconds;
 }
 

@@ -1,10 +1,17 @@
+import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
-import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
-import type { SupplicantService } from './supplicant.js';
+import { parseUuid, type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+import { commsError } from '../tee/teec-error.js';
+import { octetsAnswered } from './answers.js';
+import { guarded, show } from './service-boundary.js';
+import type { SupplicantService } from './supplicant-service.js';
 
 /** Where images of trusted applications come from. */
 export interface TaStore {
-  /** The image of a TA; undefined when there is none. */
+  /**
+   * The image of a TA; undefined when there is none.
+   * @throws Error when it cannot be told, or not be read: the next store is asked, and the reason told.
+   */
   load(uuid: Uuid): Uint8Array | undefined | Promise<Uint8Array | undefined>;
 }
 
@@ -12,8 +19,9 @@ export interface TaStore {
 export class MemoryTaStore implements TaStore {
   private readonly images = new Map<Uuid, Uint8Array>();
 
-  set(uuid: Uuid, image: Uint8Array): void {
-    this.images.set(uuid, image);
+  /** @throws TypeError when the text is no UUID. */
+  set(uuid: string, image: Uint8Array): void {
+    this.images.set(parseUuid(uuid), image);
   }
 
   load(uuid: Uuid): Uint8Array | undefined {
@@ -21,13 +29,16 @@ export class MemoryTaStore implements TaStore {
   }
 }
 
+/** The largest image, in bytes: more than any OP-TEE has memory for. */
+export const maxImageSize = 2 ** 28;
+
 /**
  * LOAD_TA: value[0] the UUID, memref[1] the image. A null memref asks for the size; the size is told when the buffer is
  * too small. Source: optee_rpc_cmd.h, OPTEE_RPC_CMD_LOAD_TA.
- * @param stores asked in order.
+ * @param stores asked in order. One that fails is passed over, as tee-supplicant passes over a folder.
  */
 export function loadTaService(stores: readonly TaStore[]): SupplicantService {
-  return async ([uuidParam, imageParam, ...more]) => {
+  return guarded(RpcCommand.loadTa, async ([uuidParam, imageParam, ...more], serving) => {
     if (
       uuidParam?.type !== 'value' ||
       uuidParam.octets === undefined ||
@@ -36,9 +47,17 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
     )
       return TeeResult.ERROR_BAD_PARAMETERS;
     const uuid = uuidFromOctets(uuidParam.octets);
+    const failures: Error[] = [];
     for (const store of stores) {
-      const image = await store.load(uuid);
+      let image: Uint8Array | undefined;
+      try {
+        const answer: unknown = await store.load(uuid);
+        image = answer === undefined ? undefined : octetsAnswered(answer, maxImageSize, 'a store of images');
+      } catch (error) {
+        failures.push(new Error(show(error), { cause: error }));
+      }
       if (image === undefined) continue;
+      for (const failure of failures) serving?.report(failure);
       const room = imageParam.size;
       imageParam.size = image.length;
       if (imageParam.shm === null) return TeeResult.SUCCESS;
@@ -46,6 +65,11 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
       imageParam.shm.write(imageParam.offset, image);
       return TeeResult.SUCCESS;
     }
-    return TeeResult.ERROR_ITEM_NOT_FOUND;
-  };
+    if (failures.length === 0) return TeeResult.ERROR_ITEM_NOT_FOUND;
+    throw commsError(
+      TeeResult.ERROR_ITEM_NOT_FOUND,
+      `loading ${uuid}: ${failures.map(({ message }) => message).join('; ')}`,
+      { cause: failures.length === 1 ? failures[0]?.cause : new AggregateError(failures) },
+    );
+  });
 }

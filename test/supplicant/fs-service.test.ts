@@ -17,7 +17,7 @@ import { fsService } from '../../src/supplicant/fs-service.js';
 import { MemoryFileSystem } from '../../src/supplicant/memory-file-system.js';
 import { FolderFileSystem } from '../../src/supplicant/node/folder-file-system.js';
 import type { ReeFileSystem } from '../../src/supplicant/ree-file-system.js';
-import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
 import { bytesOf, RequestMemory, valueParam } from '../support/shared-memory.js';
 
 /** The requests of optee_rpc_cmd.h, as OP-TEE makes them. */

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/clock/virtual-clock.js';
 import { openTee, RpcCommand, startSupplicant, type Tee, trustedApplication } from '../../src/index.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
-import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
 import type { TeeShm } from '../../src/tee/tee-shm.js';
 import { MemoryTaStore, rpcMemref, rpcValue, simulatedTaImage } from '../../src/testing.js';
 

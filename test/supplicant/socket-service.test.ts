@@ -6,7 +6,7 @@ import { RpcSocket, rpcSocketForEver } from '../../src/protocol/optee-rpc-comman
 import { TeeResult } from '../../src/protocol/tee-result.js';
 import { nodeSockets } from '../../src/supplicant/node/node-sockets.js';
 import { SocketResult, socketService } from '../../src/supplicant/socket-service.js';
-import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
 import type { TeecError } from '../../src/tee/teec-error.js';
 import { bytesOf, RequestMemory, valueParam } from '../support/shared-memory.js';
 

@@ -1,6 +1,6 @@
 import { RpcCommand } from '../../src/protocol/optee-rpc-command.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
-import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
 import { rpcValue, TeeError, type TrustedApplication, trustedApplication } from '../../src/worlds/simulated/index.js';
 
 /** Commands of the test applications. */

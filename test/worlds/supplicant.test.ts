@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type OpenTeeOptions, openTee, RpcCommand, startSupplicant, type Tee } from '../../src/index.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 import { FolderTaStore } from '../../src/supplicant/node/folder-ta-store.js';
-import type { SupplicantService } from '../../src/supplicant/supplicant.js';
+import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
 import { MemoryTaStore, simulatedTaImage } from '../../src/testing.js';
 import { Door } from '../support/door.js';
 import { happened } from '../support/happened.js';

@@ -1,151 +1,197 @@
-import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { constants, realpathSync } from 'node:fs';
+import { mkdir, readdir, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import { commsError, TeecError } from '../../tee/teec-error.js';
 import { pathParts } from '../path-parts.js';
 import type { ReeFile, ReeFileSystem } from '../ree-file-system.js';
+import { errnoOf, failureOf, show } from '../service-boundary.js';
+import { SingleOwner } from '../single-owner.js';
+import { folderToDisk } from './durability.js';
+import { FolderFile } from './folder-file.js';
+import { lockFolder } from './folder-lock.js';
+import { makeFolder } from './make-folder.js';
+import { renameWithoutReplacing } from './rename-without-replacing.js';
 
-/** Written data is on the disk when a write returns, and a link is never followed to elsewhere. */
-const durable = constants.O_SYNC | constants.O_NOFOLLOW;
+/** Written data is on the disk when a write returns, a link is never followed to elsewhere, and a FIFO not waited for. */
+const careful = constants.O_SYNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Real files in a folder that secure world cannot leave. */
+export interface FolderFileSystemOptions {
+  /** Nothing is written, and others who only read may use the folder at the same time. */
+  readonly readOnly?: boolean;
+}
+
+/** Real files in a folder that secure world cannot leave, and that one TEE at a time may use. */
 export class FolderFileSystem implements ReeFileSystem {
-  /** @param root the folder; made when it is missing. */
-  constructor(private readonly root: string) {}
+  private readonly readOnly: boolean;
+  private readonly owner: SingleOwner;
+  /** The folder as it was found first; what takes its place later is another. */
+  private found: string | undefined;
+  /** Changes of folders, one after the other: a folder that one is to stand in must not go because another left. */
+  private changes: Promise<unknown> = Promise.resolve();
 
-  async open(name: string): Promise<ReeFile> {
-    const path = await this.inside(name);
-    return named(name, async () => new FolderFile(name, await open(path, constants.O_RDWR | durable)));
-  }
-
-  async create(name: string): Promise<ReeFile> {
-    const parts = pathParts(name);
-    // Folder by folder: a link on the way must not have one made elsewhere.
-    for (let depth = 1; depth < parts.length; depth++) {
-      const folder = await this.inside(parts.slice(0, depth).join('/'));
-      await named(name, () => mkdir(folder, { recursive: true, mode: 0o700 }));
-    }
-    const path = await this.inside(name);
-    return named(name, async () => {
-      const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | durable;
-      const file = new FolderFile(name, await open(path, flags, 0o600));
-      await syncFolder(dirname(path));
-      return file;
+  /** @param root the folder; made when it is missing, unless it is only to be read. */
+  constructor(
+    private readonly root: string,
+    { readOnly = false }: FolderFileSystemOptions = {},
+  ) {
+    this.readOnly = readOnly;
+    this.owner = new SingleOwner(`storage folder ${root}`, () => {
+      this.found = undefined;
+      try {
+        return lockFolder(this.top(), this.readOnly ? 'shared' : 'exclusive');
+      } catch (error) {
+        throw this.unavailable(error);
+      }
     });
   }
 
-  async remove(name: string): Promise<void> {
-    const path = await this.inside(name);
-    await named(name, () => rm(path));
-    const root = await realpath(this.root);
-    for (let folder = dirname(path); folder !== root; folder = dirname(folder)) {
-      try {
-        await rmdir(folder);
-      } catch {
-        // Not empty: it stays.
-        return;
-      }
-    }
+  claim(tee: object): () => void {
+    return this.owner.claim(tee);
   }
 
-  async rename(from: string, to: string, overwrite: boolean): Promise<void> {
-    const source = await this.inside(from);
-    const target = await this.inside(to);
-    if (!overwrite && (await exists(target)))
-      throw commsError(TeeResult.ERROR_ACCESS_CONFLICT, `renaming ${from} to ${to}, which exists`);
-    await named(from, () => rename(source, target));
-    await syncFolder(dirname(target));
+  async open(name: string): Promise<ReeFile> {
+    const path = await this.inside(name);
+    return named(name, async () => {
+      try {
+        if (!this.readOnly) return await FolderFile.open(name, path, constants.O_RDWR | careful);
+      } catch (error) {
+        // What may only be read is read, as tee-supplicant does.
+        if (!['EACCES', 'EPERM', 'EROFS', 'ETXTBSY'].includes(errnoOf(error) ?? '')) throw error;
+      }
+      return FolderFile.open(name, path, constants.O_RDONLY | careful);
+    });
+  }
+
+  create(name: string): Promise<ReeFile> {
+    return this.change(`creating ${name}`, async () => {
+      const parts = pathParts(name);
+      // Folder by folder: a link on the way must not have one made elsewhere.
+      for (let depth = 1; depth < parts.length; depth++) await this.makeFolder(parts.slice(0, depth).join('/'));
+      const path = await this.inside(name);
+      return named(name, async () => {
+        const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | careful;
+        const file = await FolderFile.open(name, path, flags);
+        await folderToDisk(dirname(path));
+        return file;
+      });
+    });
+  }
+
+  remove(name: string): Promise<void> {
+    return this.change(`removing ${name}`, async () => {
+      const path = await this.inside(name);
+      const top = this.top();
+      await named(name, async () => {
+        await unlink(path);
+        let folder = dirname(path);
+        for (; folder !== top; folder = dirname(folder)) {
+          try {
+            await rmdir(folder);
+          } catch {
+            // Not empty: it stays.
+            break;
+          }
+        }
+        await folderToDisk(folder);
+      });
+    });
+  }
+
+  rename(from: string, to: string, overwrite: boolean): Promise<void> {
+    return this.change(`renaming ${from} to ${to}`, async () => {
+      const source = await this.inside(from);
+      const target = await this.inside(to);
+      await named(`${from}, to be renamed to ${to}`, async () => {
+        await (overwrite ? rename(source, target) : renameWithoutReplacing(source, target));
+        await folderToDisk(dirname(target));
+        if (dirname(source) !== dirname(target)) await folderToDisk(dirname(source));
+      });
+    });
   }
 
   async list(name: string): Promise<readonly string[]> {
-    const path = await this.inside(name);
-    const names = await named(name, () => readdir(path));
+    const folder = await this.inside(name);
+    const names = await named(name, async () => {
+      this.mustBeInside(await realpath(folder), name);
+      return readdir(folder);
+    });
     return names.filter((each) => !each.startsWith('.'));
+  }
+
+  private async makeFolder(name: string): Promise<void> {
+    const folder = await this.inside(name);
+    await named(name, async () => {
+      try {
+        await mkdir(folder, { mode: 0o700 });
+      } catch (error) {
+        if (errnoOf(error) === 'EEXIST') return;
+        throw error;
+      }
+      await folderToDisk(dirname(folder));
+    });
   }
 
   /** The path of a name; links in the folders on the way are followed, but only to places inside. */
   private async inside(name: string): Promise<string> {
     const parts = pathParts(name);
-    await mkdir(this.root, { recursive: true, mode: 0o700 });
-    const root = await realpath(this.root);
+    const top = this.top();
     const last = parts.pop();
-    if (last === undefined) return root;
-    const folder = await named(name, () => realpath(join(root, ...parts)));
-    if (folder !== root && !folder.startsWith(root + sep))
-      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads out of the file system`);
+    if (last === undefined) return top;
+    const folder = await named(name, () => realpath(join(top, ...parts)));
+    this.mustBeInside(folder, name);
     return join(folder, last);
   }
-}
 
-class FolderFile implements ReeFile {
-  constructor(
-    private readonly name: string,
-    private readonly handle: FileHandle,
-  ) {}
+  private mustBeInside(path: string, name: string): void {
+    const top = this.top();
+    if (path !== top && !path.startsWith(top.endsWith(sep) ? top : top + sep))
+      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads out of the file system`);
+  }
 
-  async read(offset: number, buffer: Uint8Array): Promise<number> {
-    let done = 0;
-    while (done < buffer.length) {
-      const { bytesRead } = await named(this.name, () =>
-        this.handle.read(buffer, done, buffer.length - done, offset + done),
-      );
-      if (bytesRead === 0) break;
-      done += bytesRead;
+  /** @throws TeecError STORAGE_NOT_AVAILABLE */
+  private top(): string {
+    if (this.found !== undefined) return this.found;
+    try {
+      if (!this.readOnly) makeFolder(this.root);
+      this.found = realpathSync(this.root);
+      return this.found;
+    } catch (error) {
+      throw this.unavailable(error);
     }
+  }
+
+  private unavailable(error: unknown): TeecError {
+    if (error instanceof TeecError) return error;
+    return commsError(
+      TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
+      `storage folder ${this.root} cannot be used: ${show(error)}`,
+      { cause: error },
+    );
+  }
+
+  private change<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    if (this.readOnly)
+      throw commsError(
+        TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
+        `${doing}: storage folder ${this.root} is only to be read`,
+      );
+    const done = this.changes.then(work, work);
+    this.changes = done.catch(() => undefined);
     return done;
   }
-
-  async write(offset: number, data: Uint8Array): Promise<void> {
-    for (let done = 0; done < data.length; ) {
-      const { bytesWritten } = await named(this.name, () =>
-        this.handle.write(data, done, data.length - done, offset + done),
-      );
-      done += bytesWritten;
-    }
-  }
-
-  async truncate(length: number): Promise<void> {
-    await named(this.name, () => this.handle.truncate(length));
-  }
-
-  close(): Promise<void> {
-    return this.handle.close();
-  }
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A new or renamed entry is durable only when its folder is on the disk too. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Run a file operation; its system errors become the results that tee-supplicant gives. */
+/** Run a file operation; the error names the file as secure world knows it. */
 async function named<T>(name: string, operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();
   } catch (error) {
     if (error instanceof TeecError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    const result =
-      code === 'ENOENT'
-        ? TeeResult.ERROR_ITEM_NOT_FOUND
-        : code === 'ENOSPC'
-          ? TeeResult.ERROR_STORAGE_NO_SPACE
-          : TeeResult.ERROR_GENERIC;
-    throw commsError(result, `file ${name}: ${code ?? error}`, { cause: error });
+    const { code } = failureOf(error, RpcCommand.fs);
+    // That a file is not there, or is there already, is an answer and no failure of the machine.
+    const answer = code === TeeResult.ERROR_ITEM_NOT_FOUND || code === TeeResult.ERROR_ACCESS_CONFLICT;
+    throw commsError(code, `file ${name}: ${errnoOf(error) ?? show(error)}`, answer ? {} : { cause: error });
   }
 }

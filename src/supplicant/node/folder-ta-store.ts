@@ -1,18 +1,40 @@
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Uuid } from '../../protocol/uuid.js';
-import type { TaStore } from '../ta-store.js';
+import { errnoOf } from '../service-boundary.js';
+import { maxImageSize, type TaStore } from '../ta-store.js';
 
-/** Images as files `<uuid>.ta` in a folder, as tee-supplicant finds them in /lib/optee_armtz. */
+/**
+ * Images as files `<uuid>.ta` in a folder, as tee-supplicant finds them in /lib/optee_armtz; also under the name that was
+ * usual before 2017, without the dash before the last twelve digits (optee_client, teec_ta_load.c).
+ */
 export class FolderTaStore implements TaStore {
   constructor(private readonly folder: string) {}
 
+  /** @throws Error naming the file when there is one that cannot be read, or that is none. */
   async load(uuid: Uuid): Promise<Uint8Array | undefined> {
+    return (await this.read(`${uuid}.ta`)) ?? (await this.read(`${uuid.replace(/-(?=[^-]*$)/, '')}.ta`));
+  }
+
+  private async read(name: string): Promise<Uint8Array | undefined> {
+    const path = join(this.folder, name);
+    let handle: FileHandle;
     try {
-      return await readFile(join(this.folder, `${uuid}.ta`));
+      // Opening a FIFO waits for its other end unless it is told not to.
+      handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
+    }
+    try {
+      const status = await handle.stat();
+      if (!status.isFile()) throw new Error(`${path} is no regular file`);
+      if (status.size > maxImageSize)
+        throw new Error(`${path} has ${status.size} bytes, an image has ${maxImageSize} at most`);
+      return await handle.readFile();
+    } finally {
+      await handle.close();
     }
   }
 }

@@ -1,7 +1,11 @@
 import { connect, type Socket } from 'node:net';
+import { machineClock } from '../../clock/clock.js';
 import { TeeResult } from '../../protocol/tee-result.js';
+import type { TeecError } from '../../tee/teec-error.js';
 import { badRequest } from '../request-params.js';
+import { errnoOf, show } from '../service-boundary.js';
 import { type ReeSocket, type SocketAddress, SocketResult, socketError } from '../socket-service.js';
+import { checkHost } from './host-address.js';
 import { Readiness } from './readiness.js';
 import { SocketOption, setSocketOption } from './socket-descriptor.js';
 
@@ -13,6 +17,9 @@ const options = new Map<number, number>([
 
 /** What is told of how much is there (tee-supplicant's SUPP_MAX_PEEK_LEN). */
 const maxPeek = 4096;
+
+/** How long a connection may take to be made, the search for the host's address included, in milliseconds. */
+const connectLimitMs = 30_000;
 
 /** A connection of a trusted application. */
 export class TcpSocket implements ReeSocket {
@@ -34,15 +41,28 @@ export class TcpSocket implements ReeSocket {
   }
 
   /** @throws TeecError ERROR_HOSTNAME, ERROR_TIMEOUT, or COMMUNICATION when nobody answers there. */
-  static open({ host, port, ipVersion }: SocketAddress): Promise<TcpSocket> {
+  static async open(address: SocketAddress): Promise<TcpSocket> {
+    checkHost(address);
+    const { host, port, ipVersion } = address;
+    let socket: Socket;
+    try {
+      socket = connect({ host, port, ...(ipVersion === 0 ? {} : { family: ipVersion }), allowHalfOpen: true });
+    } catch (error) {
+      throw connectError(host, error);
+    }
     return new Promise((resolve, reject) => {
-      const socket = connect({ host, port, ...(ipVersion === 0 ? {} : { family: ipVersion }), allowHalfOpen: true });
-      const failed = (error: NodeJS.ErrnoException) => reject(socketError(resultOf(error), `${host}: ${error.code}`));
-      socket.once('error', failed);
-      socket.once('connect', () => {
-        socket.off('error', failed);
-        resolve(new TcpSocket(socket));
+      const end = (settle: () => void) => {
+        cancel();
+        settle();
+      };
+      const failed = (error: unknown) => end(() => reject(connectError(host, error)));
+      const cancel = machineClock.setTimer(connectLimitMs, () => {
+        reject(socketError(SocketResult.ERROR_TIMEOUT, `${host}: no connection within ${connectLimitMs} ms`));
+        socket.destroy();
       });
+      // It stays: what comes after a failure must find somebody, too.
+      socket.on('error', failed);
+      socket.once('connect', () => end(() => resolve(new TcpSocket(socket))));
     });
   }
 
@@ -80,8 +100,12 @@ export class TcpSocket implements ReeSocket {
   }
 }
 
-function resultOf({ code }: NodeJS.ErrnoException): number {
-  switch (code) {
+function connectError(host: string, error: unknown): TeecError {
+  return socketError(resultOf(errnoOf(error)), `${host}: ${show(error)}`);
+}
+
+function resultOf(errno: string | undefined): number {
+  switch (errno) {
     case 'ETIMEDOUT':
       return SocketResult.ERROR_TIMEOUT;
     case 'ENOTFOUND':

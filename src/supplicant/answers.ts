@@ -1,0 +1,29 @@
+import { show } from './service-boundary.js';
+
+/** What others' code answers, checked before it is used. Each throws a TypeError that names who answered, and what. */
+
+/** A number of things, of which there are at most `limit`. */
+export function countAnswered(answer: unknown, limit: number, by: string): number {
+  if (typeof answer !== 'number' || !Number.isInteger(answer) || answer < 0 || answer > limit)
+    throw new TypeError(`${by} answered ${show(answer)}, which is no number from 0 to ${limit}`);
+  return answer;
+}
+
+export function octetsAnswered(answer: unknown, limit: number, by: string): Uint8Array {
+  if (!(answer instanceof Uint8Array)) throw new TypeError(`${by} answered ${show(answer)}, which is no Uint8Array`);
+  if (answer.length > limit) throw new TypeError(`${by} answered ${answer.length} bytes, at most ${limit} were wanted`);
+  return answer;
+}
+
+export function objectAnswered<T extends object>(answer: T, by: string): T {
+  if ((typeof answer !== 'object' && typeof answer !== 'function') || answer === null)
+    throw new TypeError(`${by} answered ${show(answer)}, which is no object`);
+  return answer;
+}
+
+/** Names of files: none leads elsewhere. */
+export function namesAnswered(answer: unknown, by: string): readonly string[] {
+  if (!Array.isArray(answer) || !answer.every((name) => typeof name === 'string' && !/[/\0]/.test(name)))
+    throw new TypeError(`${by} answered ${show(answer)}, which is no list of file names`);
+  return answer;
+}

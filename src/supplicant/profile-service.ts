@@ -1,0 +1,54 @@
+import { RpcCommand } from '../protocol/optee-rpc-command.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { uuidFromOctets } from '../protocol/uuid.js';
+import { badRequest, bytesOf, memrefAt, valueAt } from './request-params.js';
+import { guarded } from './service-boundary.js';
+import type { SupplicantService } from './supplicant-service.js';
+
+/** Where profiles of trusted applications go. */
+export interface ProfileFiles {
+  /**
+   * Add to a file.
+   * @param create a new one: false when there is one of that name, which then stays as it is.
+   */
+  append(name: string, data: Uint8Array, create: boolean): boolean | Promise<boolean>;
+}
+
+/** The highest number of a file (tee-supplicant's; prof.c). */
+const maxNumber = 100;
+
+/**
+ * GPROF, FTRACE: what an instrumented TA recorded. value[0].a: 0 for a new file, else the number that its first request
+ * was told; memref[1] its UUID; memref[2] data. Files are named as tee-supplicant names them (optee_client, prof.c):
+ * `gmon-<uuid>.out`, `ftrace-<uuid>.out`, and `.1.out` and so on while there is one.
+ */
+export function profileService(command: number, files: ProfileFiles): SupplicantService {
+  const prefix = command === RpcCommand.gprof ? 'gmon-' : 'ftrace-';
+  return guarded(command, async (params) => {
+    const value = valueAt(params, 0, 'inout');
+    const octets = memrefAt(params, 1, 'input');
+    const data = memrefAt(params, 2, 'input');
+    if (params.length !== 3) throw badRequest(`${params.length} parameters`);
+    if (octets.size !== 16) throw badRequest(`a UUID of ${octets.size} bytes`);
+    if (value.a > maxNumber) throw badRequest(`profile ${value.a}: they go up to ${maxNumber}`);
+    const uuid = uuidFromOctets(hostOrder(bytesOf(octets)));
+    const bytes = bytesOf(data);
+    const create = value.a === 0;
+    for (let number = create ? 1 : value.a; number <= maxNumber; number++) {
+      const name = `${prefix}${uuid}${number > 1 ? `.${number - 1}` : ''}.out`;
+      if (!(await files.append(name, bytes, create))) {
+        if (create) continue;
+        throw badRequest(`profile ${name} is not there`);
+      }
+      value.a = number;
+      return TeeResult.SUCCESS;
+    }
+    return TeeResult.ERROR_GENERIC;
+  });
+}
+
+/** A TEE_UUID as it stands in memory: its first three fields are little-endian. */
+function hostOrder(octets: Uint8Array): Uint8Array {
+  const field = (from: number, to: number) => [...octets.subarray(from, to)].reverse();
+  return Uint8Array.from([...field(0, 4), ...field(4, 6), ...field(6, 8), ...octets.subarray(8)]);
+}
