@@ -15,9 +15,13 @@ export function octetsAnswered(answer: unknown, limit: number, by: string): Uint
   return answer;
 }
 
-export function objectAnswered<T extends object>(answer: T, by: string): T {
+/** @param methods what is called on it later. */
+export function objectAnswered<T extends object>(answer: T, by: string, methods: readonly (keyof T)[] = []): T {
   if ((typeof answer !== 'object' && typeof answer !== 'function') || answer === null)
     throw new TypeError(`${by} answered ${show(answer)}, which is no object`);
+  for (const method of methods)
+    if (typeof answer[method] !== 'function')
+      throw new TypeError(`${by} answered ${show(answer)}, which has no ${String(method)}()`);
   return answer;
 }
 

@@ -106,7 +106,8 @@ class FsService {
     how: 'open' | 'create',
   ): Promise<number> {
     const out = valueAt(params, 2, 'output');
-    const file = objectAnswered(await this.fileSystem[how](nameAt(params, 1)), `the file system's ${how}`);
+    const answer = await this.fileSystem[how](nameAt(params, 1));
+    const file = objectAnswered(answer, `the file system's ${how}`, ['read', 'write', 'truncate', 'close']);
     if (this.left) {
       await file.close();
       throw commsError(TeeResult.ERROR_COMMUNICATION, 'opening a file: the supplicant left');

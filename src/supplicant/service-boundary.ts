@@ -36,8 +36,8 @@ export function failureOf(error: unknown, command: number): TeecError {
   const errno = errnoOf(error);
   const cause = error ?? new Error(`${show(error)} was thrown`);
   return errno === undefined
-    ? commsError(bugResult(command), `${name}: what serves it failed by ${show(error)}`, { cause })
-    : commsError(errnoResult(command, errno), `${name}: ${show(error)}`, { cause });
+    ? commsError(bugResult(command), `what serves ${name} failed by ${show(error)}`, { cause })
+    : commsError(errnoResult(command, errno), `serving ${name}: ${show(error)}`, { cause });
 }
 
 export function isResult(result: unknown): result is number {

@@ -42,7 +42,7 @@ export interface ReeSocket {
   /** @param command TEE_TCP_*, TEE_UDP_* */
   ioctl(command: number, bytes: Uint8Array): Promise<void>;
   /** What waits on it fails. */
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** The normal world's network. */
@@ -62,18 +62,12 @@ export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()
     if (handles === undefined) throw badRequest(`instance ${instance} has no sockets`);
     return handles;
   };
-  const closeAll = (instance: number) => {
+  /** Each is closed, also when another cannot be. */
+  const closeAll = async (instance: number) => {
     const open = instances.get(instance)?.takeAll() ?? [];
     instances.delete(instance);
-    const failures: unknown[] = [];
-    for (const socket of open) {
-      try {
-        socket.close();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw failures[0];
+    const closed = await Promise.allSettled(open.map(async (socket) => socket.close()));
+    for (const each of closed) if (each.status === 'rejected') throw each.reason;
   };
 
   const serve: SupplicantService = async (params, serving) => {
@@ -82,25 +76,24 @@ export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()
     switch (request.a) {
       case RpcSocket.open: {
         const out = valueAt(params, 3, 'output');
-        const socket = objectAnswered(await sockets.open(addressAt(params)), "the network's open");
+        const answer = await sockets.open(addressAt(params));
+        const socket = objectAnswered(answer, "the network's open", ['send', 'receive', 'ioctl', 'close']);
         if (left) {
-          socket.close();
+          await socket.close();
           throw socketError(TeeResult.ERROR_COMMUNICATION, 'the supplicant left');
         }
         const handles = instances.get(instance) ?? new HandleTable<ReeSocket>(numbers);
         instances.set(instance, handles);
         const handle = handles.add(socket);
-        serving?.ifUnwanted(() => {
-          if (handles.remove(handle)) socket.close();
-        });
+        serving?.ifUnwanted(() => (handles.remove(handle) ? socket.close() : undefined));
         out.a = handle;
         return TeeResult.SUCCESS;
       }
       case RpcSocket.close:
-        handlesOf(instance).take(request.c).close();
+        await handlesOf(instance).take(request.c).close();
         return TeeResult.SUCCESS;
       case RpcSocket.closeAll:
-        closeAll(instance);
+        await closeAll(instance);
         return TeeResult.SUCCESS;
       case RpcSocket.send: {
         const inout = valueAt(params, 2, 'inout');
@@ -131,9 +124,9 @@ export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()
         throw badRequest(`socket operation ${request.a} does not exist`);
     }
   };
-  const leave = () => {
+  const leave = async () => {
     left = true;
-    for (const instance of [...instances.keys()]) closeAll(instance);
+    await Promise.all([...instances.keys()].map(closeAll));
   };
   return guarded(RpcCommand.socket, Object.assign(serve, { leave }));
 }

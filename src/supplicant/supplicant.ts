@@ -126,7 +126,9 @@ export class Supplicant implements Disposable, AsyncDisposable {
       if (failure.cause !== undefined) this.report(failure);
       // What is asked for and not there is no trouble: OP-TEE looks whether a file exists by opening it.
       if (failure.cause !== undefined || result !== TeeResult.ERROR_ITEM_NOT_FOUND)
-        request.call.trouble ??= `${rpcCommandName(request.command)}: ${failure.message}`;
+        request.call.trouble ??= failure.message.includes(rpcCommandName(request.command))
+          ? failure.message
+          : `${rpcCommandName(request.command)}: ${failure.message}`;
     }
     try {
       // It may have been answered for us meanwhile; then this only says that we are through with it.

@@ -69,7 +69,7 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
     throw commsError(
       TeeResult.ERROR_ITEM_NOT_FOUND,
       `loading ${uuid}: ${failures.map(({ message }) => message).join('; ')}`,
-      { cause: failures.length === 1 ? failures[0]?.cause : new AggregateError(failures) },
+      { cause: failures.length === 1 ? (failures[0]?.cause ?? failures[0]) : new AggregateError(failures) },
     );
   });
 }
