@@ -1,4 +1,5 @@
 import type { Tee } from './client/tee.js';
+import { type OptionNames, requireKnownOptions } from './known-options.js';
 import { RpcCommand } from './protocol/optee-rpc-command.js';
 import type { RpmbDevice } from './rpmb/rpmb-device.js';
 import { fsService } from './supplicant/fs-service.js';
@@ -42,6 +43,18 @@ export interface SupplicantSettings {
   readonly onError?: (error: TeecError) => void;
 }
 
+const settingNames: OptionNames<SupplicantSettings> = {
+  taStores: true,
+  fileSystem: true,
+  sockets: true,
+  plugins: true,
+  rpmb: true,
+  profiles: true,
+  services: true,
+  behind: true,
+  onError: true,
+};
+
 /** What supplicants of a TEE have given numbers to. */
 const numbersOf = new WeakMap<Tee, HandleNumbers>();
 
@@ -50,9 +63,10 @@ const numbersOf = new WeakMap<Tee, HandleNumbers>();
  * leaving; it goes with the TEE at the latest. What it had open is closed then.
  * @throws TeecError BUSY when the TEE has a supplicant, or another TEE uses the file system; STORAGE_NOT_AVAILABLE when the
  *   file system cannot be used.
- * @throws TypeError when a plugin's UUID is none. @throws RangeError when two plugins have the same.
+ * @throws TypeError for a setting that there is none of, or when a plugin's UUID is none. @throws RangeError when two plugins have the same.
  */
 export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Supplicant {
+  requireKnownOptions('the supplicant', settings, settingNames);
   const { queue, allocate } = tee.supplicantDevice;
   const numbers = numbersOf.get(tee) ?? new HandleNumbers();
   numbersOf.set(tee, numbers);

@@ -1,3 +1,4 @@
+import { requireKnownOptions } from '../known-options.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 import { pathParts } from './path-parts.js';
@@ -17,7 +18,9 @@ export class MemoryFileSystem implements ReeFileSystem {
   private readonly owner = new SingleOwner('the file system in memory');
 
   /** @param capacity bytes of memory that the contents of files may take; more is STORAGE_NO_SPACE. */
-  constructor({ capacity = defaultCapacity }: { readonly capacity?: number } = {}) {
+  constructor(options: { readonly capacity?: number } = {}) {
+    requireKnownOptions('MemoryFileSystem', options, { capacity: true });
+    const { capacity = defaultCapacity } = options;
     if (!(capacity >= 0)) throw new RangeError(`a capacity of ${capacity} bytes`);
     this.room = new Room(capacity);
   }

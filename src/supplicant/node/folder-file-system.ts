@@ -1,6 +1,7 @@
 import { constants, realpathSync } from 'node:fs';
 import { mkdir, readdir, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import { commsError, TeecError } from '../../tee/teec-error.js';
@@ -34,9 +35,10 @@ export class FolderFileSystem implements ReeFileSystem {
   /** @param root the folder; made when it is missing, unless it is only to be read. */
   constructor(
     private readonly root: string,
-    { readOnly = false }: FolderFileSystemOptions = {},
+    options: FolderFileSystemOptions = {},
   ) {
-    this.readOnly = readOnly;
+    requireKnownOptions('FolderFileSystem', options, { readOnly: true } satisfies OptionNames<FolderFileSystemOptions>);
+    this.readOnly = options.readOnly ?? false;
     this.owner = new SingleOwner(`storage folder ${root}`, () => {
       this.found = undefined;
       try {
