@@ -13,8 +13,8 @@ import { FAULT_KINDS, type FaultKind, type FaultSettings } from '../explore/driv
 import { judgeRun } from '../explore/driver/judge-run.js';
 import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/run-checks.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { parseScenario, ScenarioFileError } from '../scenario/file/scenario-file.js';
 import type { Scenario } from '../scenario/scenario.js';
-import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
 import { TraceFile } from '../trace/node/trace-file.js';
 import { type Expectation, endWith } from './explore-verdict.js';
 

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
-import { jsonReport } from '../scenario/json-report.js';
+import { parseScenario, ScenarioFileError } from '../scenario/file/scenario-file.js';
+import { jsonReport } from '../scenario/report/json-report.js';
+import { textReport } from '../scenario/report/text-report.js';
 import { type Progress, runScenario } from '../scenario/run-scenario.js';
 import type { Scenario } from '../scenario/scenario.js';
-import { parseScenario, ScenarioFileError } from '../scenario/scenario-file.js';
 import { OUTCOMES, type Outcome } from '../scenario/scenario-result.js';
-import { textReport } from '../scenario/text-report.js';
 import { TraceFile } from '../trace/node/trace-file.js';
 import { badUsage } from './read-trace.js';
 

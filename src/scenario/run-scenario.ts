@@ -1,8 +1,8 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import type { TraceRecorder } from '../trace/trace.js';
+import { ScenarioRun } from './run/scenario-run.js';
 import type { Scenario } from './scenario.js';
 import type { RunResult, ScenarioResult } from './scenario-result.js';
-import { ScenarioRun } from './scenario-run.js';
 
 export interface RunScenarioOptions {
   /** The same seed gives the same run. A whole number from 0 to 2^32-1; 1 when left out. */

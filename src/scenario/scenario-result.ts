@@ -1,6 +1,6 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
-import type { Percentiles } from './percentiles.js';
-import type { ThreadChange } from './thread-recorder.js';
+import type { Percentiles } from './run/percentiles.js';
+import type { ThreadChange } from './run/thread-recorder.js';
 
 /** What can become of a run. */
 export const OUTCOMES = [

@@ -1,7 +1,7 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import type { Duration } from './duration.js';
-import type { AnswerFault } from './run-faults.js';
+import type { AnswerFault } from './faults/run-faults.js';
 
 /**
  * A workload on a simulated secure world, checked: every name in it refers to something. Times are in milliseconds.

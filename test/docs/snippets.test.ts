@@ -15,7 +15,7 @@ import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { missingForQemu } from '../../src/missing-for-qemu.js';
-import { parseScenario } from '../../src/scenario/scenario-file.js';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { arm64Root, isComplete } from '../../src/serve/arm64-root.js';
 import { opteeFolder } from '../../src/worlds/qemu/optee-folder.js';
 import { type Block, blocks } from './blocks.js';

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { randomWalk } from '../../src/explore/driver/decisions.js';
 import { judgeRun } from '../../src/explore/driver/judge-run.js';
 import { openTee, TeeResult, trustedApplication } from '../../src/index.js';
-import { scenarioApplications } from '../../src/scenario/applications.js';
-import { RunJournal } from '../../src/scenario/run-journal.js';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
+import { scenarioApplications } from '../../src/scenario/pieces/applications.js';
+import { runningShipped, shippedCommands } from '../../src/scenario/pieces/shipped-applications.js';
+import { RunJournal } from '../../src/scenario/run/run-journal.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
-import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';
-import { runningShipped, shippedCommands } from '../../src/scenario/shipped-applications.js';
 import { counterTa } from '../../src/testing.js';
 import { MemoryRecorder, readTrace } from '../../src/trace/index.js';
 

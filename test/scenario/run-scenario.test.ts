@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { jsonReport } from '../../src/scenario/json-report.js';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
+import { jsonReport } from '../../src/scenario/report/json-report.js';
 import { type RunScenarioOptions, runScenario } from '../../src/scenario/run-scenario.js';
-import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';
 
 const run = (text: string, options: RunScenarioOptions = {}) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseScenario, ScenarioFileError } from '../../src/scenario/scenario-file.js';
+import { parseScenario, ScenarioFileError } from '../../src/scenario/file/scenario-file.js';
 
 const good = `title: good
 applications:

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import type { Scenario } from '../../src/scenario/scenario.js';
-import { parseScenario } from '../../src/scenario/scenario-file.js';
 import type { Outcome } from '../../src/scenario/scenario-result.js';
 
 const folder = resolve(import.meta.dirname, '../../scenarios');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { textReport } from '../../src/scenario/report/text-report.js';
 import type { ClientResult, RunResult, ScenarioResult } from '../../src/scenario/scenario-result.js';
-import { textReport } from '../../src/scenario/text-report.js';
 
 const run: RunResult = {
   queue: 'linux-6.7',

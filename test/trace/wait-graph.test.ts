@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
-import { parseScenario } from '../../src/scenario/scenario-file.js';
 import {
   encodeEvent,
   hangReport,

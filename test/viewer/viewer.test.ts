@@ -6,8 +6,8 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { viewerPage } from '../../dist/trace/node/index.js';
 import type { Session } from '../../src/index.js';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
-import { parseScenario } from '../../src/scenario/scenario-file.js';
 import { encodeEvent, MemoryRecorder, type TraceTable } from '../../src/trace/index.js';
 import { lonelyUuid, recorded, sleeperUuid } from '../trace/record.js';
 

@@ -11,7 +11,7 @@ import {
   type RunFaults,
   type Strikable,
   type SupplicantDeath,
-} from '../../scenario/run-faults.js';
+} from '../../scenario/faults/run-faults.js';
 import type { Faults, RpcRequest } from '../../worlds/simulated/index.js';
 
 /** What can strike a run, and where. */

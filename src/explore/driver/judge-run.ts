@@ -1,8 +1,8 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
+import { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import { ScenarioRun } from '../../scenario/scenario-run.js';
 import type { TraceRecorder } from '../../trace/trace.js';
 import type { Decision, DecisionRecorder } from './decisions.js';
 import { FaultChoices, type FaultSettings } from './fault-choices.js';

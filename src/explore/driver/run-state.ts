@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import type { HeldActor } from '../../clock/controlled-schedule.js';
 import type { TimerWatch } from '../../clock/virtual-clock.js';
 import { OpteeSmcReturn } from '../../protocol/optee-smc.js';
+import type { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import type { ScenarioRun } from '../../scenario/scenario-run.js';
 import type { TimedTraceEvent } from '../../trace/trace.js';
 import type { WatchedQueue } from './watched-queue.js';
 

@@ -1,6 +1,6 @@
 import type { Choose, Pick } from '../../clock/controlled-schedule.js';
 import { type CreateCallQueue, createCallQueue } from '../../optee/call-queue/disciplines.js';
-import type { ScenarioRun } from '../../scenario/scenario-run.js';
+import type { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { DecisionRecorder } from './decisions.js';
 import { type Reduction, RunState } from './run-state.js';
 import { WatchedQueue } from './watched-queue.js';

@@ -1,6 +1,6 @@
-import type { FailedCall } from '../../scenario/clients.js';
+import type { FailedCall } from '../../scenario/run/clients.js';
+import type { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import type { ScenarioRun } from '../../scenario/scenario-run.js';
 
 /**
  * Calls of clients that failed although nothing had struck them.

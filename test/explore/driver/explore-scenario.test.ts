@@ -6,7 +6,7 @@ import { exploreScenario, type Strategy } from '../../../src/explore/driver/expl
 import { judgeRun } from '../../../src/explore/driver/judge-run.js';
 import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/run-checks.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
-import { parseScenario } from '../../../src/scenario/scenario-file.js';
+import { parseScenario } from '../../../src/scenario/file/scenario-file.js';
 
 /** Two system calls on one session and a normal call: in some orders version 6 never wakes the normal one. */
 const TWO_AND_ONE = parseScenario(

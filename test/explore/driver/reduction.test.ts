@@ -10,8 +10,8 @@ import { StateWatch } from '../../../src/explore/driver/state-watch.js';
 import type { CallWaiter, DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { type CreateCallQueue, createCallQueue } from '../../../src/optee/call-queue/disciplines.js';
 import { HandOffCallQueue } from '../../../src/optee/call-queue/hand-off.js';
+import { parseScenario } from '../../../src/scenario/file/scenario-file.js';
 import type { Scenario } from '../../../src/scenario/scenario.js';
-import { parseScenario } from '../../../src/scenario/scenario-file.js';
 
 const applications = `
 applications:

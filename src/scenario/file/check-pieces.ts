@@ -1,7 +1,7 @@
+import { scmiCommands } from '../pieces/scmi-service.js';
+import { shippedCommands } from '../pieces/shipped-applications.js';
 import type { FieldPath, Problem } from './check-references.js';
 import type { ScenarioFile } from './scenario-schema.js';
-import { scmiCommands } from './scmi-service.js';
-import { shippedCommands } from './shipped-applications.js';
 
 type ApplicationFile = ScenarioFile['applications'][string];
 type Report = (message: string, ...path: FieldPath) => void;

@@ -1,13 +1,13 @@
-import { listDevices } from '../client/devices.js';
-import { temporary, value } from '../client/parameters.js';
-import type { Session } from '../client/session.js';
-import { seededRandom } from '../clock/random.js';
-import { DevicePtaCommand, devicePtaUuid } from '../protocol/pta-device.js';
-import { rpmbBlockSize } from '../protocol/rpmb.js';
-import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
-import type { Uuid } from '../protocol/uuid.js';
-import { hmacSha256 } from '../rpmb/index.js';
-import { TeecError } from '../tee/teec-error.js';
+import { listDevices } from '../../client/devices.js';
+import { temporary, value } from '../../client/parameters.js';
+import type { Session } from '../../client/session.js';
+import { seededRandom } from '../../clock/random.js';
+import { DevicePtaCommand, devicePtaUuid } from '../../protocol/pta-device.js';
+import { rpmbBlockSize } from '../../protocol/rpmb.js';
+import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
+import type { Uuid } from '../../protocol/uuid.js';
+import { hmacSha256 } from '../../rpmb/index.js';
+import { TeecError } from '../../tee/teec-error.js';
 import {
   CounterCommand,
   counterTa,
@@ -16,10 +16,10 @@ import {
   StorageCommand,
   storageTa,
   type TrustedApplication,
-} from '../worlds/simulated/index.js';
+} from '../../worlds/simulated/index.js';
+import type { ShippedApplication } from '../scenario.js';
 import type { RunningApplication } from './applications.js';
 import { openSession } from './port.js';
-import type { ShippedApplication } from './scenario.js';
 
 /** What a client does with a session of a shipped application, by the names of its commands. */
 type Commands = Readonly<Record<string, () => Promise<unknown>>>;

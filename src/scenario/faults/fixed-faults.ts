@@ -1,8 +1,8 @@
-import type { Clock } from '../clock/clock.js';
-import type { SupplicantRequest } from '../optee/supplicant-queue.js';
+import type { Clock } from '../../clock/clock.js';
+import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import { type ScenarioFaults, SERVICES } from '../scenario.js';
 import type { Incidents } from './incidents.js';
 import type { AnswerFault, RunFaults } from './run-faults.js';
-import { type ScenarioFaults, SERVICES } from './scenario.js';
 
 /** How often to look again for a free thread when one is to be lost and all are taken, in milliseconds. */
 const retryMs = 0.1;

@@ -1,7 +1,7 @@
+import type { ClientResult } from '../scenario-result.js';
 import type { ClientRecord } from './clients.js';
 import { latenciesOf } from './percentiles.js';
 import type { RunJournal } from './run-journal.js';
-import type { ClientResult } from './scenario-result.js';
 
 /**
  * What became of the calls of each kind of client. Devices of secure world make none, and are left out.

@@ -1,4 +1,4 @@
-import type { Trace } from '../trace/trace.js';
+import type { Trace } from '../../trace/trace.js';
 import type { RunJournal, ServiceRequest } from './run-journal.js';
 
 /** Tells the trace what RPCs wait for: only the services and clients of a scenario know. */

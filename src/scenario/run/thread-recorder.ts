@@ -1,6 +1,6 @@
-import type { SmcRegisters } from '../protocol/conduit.js';
-import { type SecureWorld, secureWorldBut } from '../protocol/secure-world.js';
-import type { SimulatedWorld } from '../worlds/simulated/index.js';
+import type { SmcRegisters } from '../../protocol/conduit.js';
+import { type SecureWorld, secureWorldBut } from '../../protocol/secure-world.js';
+import type { SimulatedWorld } from '../../worlds/simulated/index.js';
 
 /** What a thread context does: nothing, execute in secure world, or wait, taken, for the answer to an RPC. */
 export type ThreadUse = 'free' | 'secure' | 'rpc';

@@ -1,14 +1,14 @@
-import type { Context, KernelContext } from '../client/context.js';
-import type { Tee } from '../client/tee.js';
-import { type Clock, sleep } from '../clock/clock.js';
-import { type Random, seededRandom } from '../clock/random.js';
-import { badParameters, TeecError } from '../tee/teec-error.js';
-import type { RunningApplication } from './applications.js';
-import { drawTime } from './duration.js';
-import type { Port } from './port.js';
+import type { Context, KernelContext } from '../../client/context.js';
+import type { Tee } from '../../client/tee.js';
+import { type Clock, sleep } from '../../clock/clock.js';
+import { type Random, seededRandom } from '../../clock/random.js';
+import { badParameters, TeecError } from '../../tee/teec-error.js';
+import { drawTime } from '../duration.js';
+import type { RunningApplication } from '../pieces/applications.js';
+import type { Port } from '../pieces/port.js';
+import { Turns } from '../pieces/turns.js';
+import type { Scenario, ScenarioClient } from '../scenario.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from './run-journal.js';
-import type { Scenario, ScenarioClient } from './scenario.js';
-import { Turns } from './turns.js';
 
 /** What became of the calls of one kind of client. */
 export interface ClientRecord {

@@ -1,34 +1,39 @@
-import type { Tee } from '../client/tee.js';
-import { type Choose, ControlledSchedule, type Pick, randomPick } from '../clock/controlled-schedule.js';
-import { seededRandom } from '../clock/random.js';
-import { type RunEnd, VirtualClock } from '../clock/virtual-clock.js';
-import { openWorld } from '../open-world.js';
-import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
-import type { DriverOptions } from '../optee/open-driver.js';
-import type { MemoryRange } from '../protocol/physical-memory.js';
-import { startSupplicant } from '../start-supplicant.js';
-import type { Supplicant } from '../supplicant/supplicant.js';
-import type { SupplicantService } from '../supplicant/supplicant-service.js';
-import { MemoryTaStore } from '../supplicant/ta-store.js';
-import { TeecError } from '../tee/teec-error.js';
-import { Trace } from '../trace/trace.js';
-import { composeFaults, SimulatedWorld, simulatedTaImage, type TrustedApplication } from '../worlds/simulated/index.js';
-import { tracedWorld } from '../worlds/simulated/traced-world.js';
-import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from './applications.js';
+import type { Tee } from '../../client/tee.js';
+import { type Choose, ControlledSchedule, type Pick, randomPick } from '../../clock/controlled-schedule.js';
+import { seededRandom } from '../../clock/random.js';
+import { type RunEnd, VirtualClock } from '../../clock/virtual-clock.js';
+import { openWorld } from '../../open-world.js';
+import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
+import type { DriverOptions } from '../../optee/open-driver.js';
+import type { MemoryRange } from '../../protocol/physical-memory.js';
+import { startSupplicant } from '../../start-supplicant.js';
+import type { Supplicant } from '../../supplicant/supplicant.js';
+import type { SupplicantService } from '../../supplicant/supplicant-service.js';
+import { MemoryTaStore } from '../../supplicant/ta-store.js';
+import { TeecError } from '../../tee/teec-error.js';
+import { Trace } from '../../trace/trace.js';
+import {
+  composeFaults,
+  SimulatedWorld,
+  simulatedTaImage,
+  type TrustedApplication,
+} from '../../worlds/simulated/index.js';
+import { tracedWorld } from '../../worlds/simulated/traced-world.js';
+import { FaultySupplicantDevice } from '../faults/faulty-supplicant-device.js';
+import { bothFaults, FixedFaults } from '../faults/fixed-faults.js';
+import { Incidents } from '../faults/incidents.js';
+import { type RunFaults, striking } from '../faults/run-faults.js';
+import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from '../pieces/applications.js';
+import { scenarioCards } from '../pieces/emmc.js';
+import { type InvokeFor, scenarioServices } from '../pieces/services.js';
+import type { Scenario } from '../scenario.js';
+import type { RunResult } from '../scenario-result.js';
+import { type Evidence, explain } from '../verdict/explanation.js';
 import { clientResults } from './client-results.js';
 import { Clients } from './clients.js';
-import { scenarioCards } from './emmc.js';
-import { type Evidence, explain } from './explanation.js';
-import { FaultySupplicantDevice } from './faulty-supplicant-device.js';
-import { bothFaults, FixedFaults } from './fixed-faults.js';
-import { Incidents } from './incidents.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
-import { type RunFaults, striking } from './run-faults.js';
 import { RunJournal } from './run-journal.js';
-import type { Scenario } from './scenario.js';
-import type { RunResult } from './scenario-result.js';
-import { type InvokeFor, scenarioServices } from './services.js';
 import { ThreadRecorder } from './thread-recorder.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */

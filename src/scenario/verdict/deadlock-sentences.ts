@@ -1,9 +1,9 @@
-import type { DisciplineName } from '../optee/call-queue/call-queue.js';
-import { formatTime } from './duration.js';
+import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import { formatTime } from '../duration.js';
+import type { OpenCall } from '../run/run-journal.js';
 import type { Evidence } from './explanation.js';
 import { cycleIn, type Need } from './needs.js';
 import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
-import type { OpenCall } from './run-journal.js';
 
 /** A deadlock in words: first the circle in one sentence, then who holds which thread and waits for what. */
 export function deadlockSentences(

@@ -1,8 +1,8 @@
-import type { Schedule } from '../clock/schedule.js';
-import type { SupplicantRequest } from '../optee/supplicant-queue.js';
-import { RpcCommand } from '../protocol/optee-rpc-command.js';
-import { TeeResult } from '../protocol/tee-result.js';
-import type { Faults } from '../worlds/simulated/index.js';
+import type { Schedule } from '../../clock/schedule.js';
+import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import { RpcCommand } from '../../protocol/optee-rpc-command.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import type { Faults } from '../../worlds/simulated/index.js';
 
 /** What becomes of an answer of the supplicant. */
 export type AnswerFault =

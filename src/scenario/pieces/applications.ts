@@ -1,7 +1,7 @@
-import type { Context, KernelContext } from '../client/context.js';
-import { memref, value } from '../client/parameters.js';
-import type { Random } from '../clock/random.js';
-import { TeeResult } from '../protocol/tee-result.js';
+import type { Context, KernelContext } from '../../client/context.js';
+import { memref, value } from '../../client/parameters.js';
+import type { Random } from '../../clock/random.js';
+import { TeeResult } from '../../protocol/tee-result.js';
 import {
   type Faults,
   type NotificationDriver,
@@ -10,17 +10,17 @@ import {
   TeeError,
   type TrustedApplication,
   trustedApplication,
-} from '../worlds/simulated/index.js';
-import { drawTime } from './duration.js';
-import { type CommandTitle, openSession, type Port } from './port.js';
-import type { Invocation, RunJournal } from './run-journal.js';
+} from '../../worlds/simulated/index.js';
+import { drawTime } from '../duration.js';
+import type { Invocation, RunJournal } from '../run/run-journal.js';
 import {
   type ModelledApplication,
   type Scenario,
   type ScenarioClient,
   SERVICES,
   type ServiceName,
-} from './scenario.js';
+} from '../scenario.js';
+import { type CommandTitle, openSession, type Port } from './port.js';
 import { scmiService } from './scmi-service.js';
 import { runningShipped } from './shipped-applications.js';
 

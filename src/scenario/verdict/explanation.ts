@@ -1,13 +1,13 @@
-import type { RunEnd } from '../clock/virtual-clock.js';
-import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
-import type { ClientRecord } from './clients.js';
+import type { RunEnd } from '../../clock/virtual-clock.js';
+import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
+import { formatTime } from '../duration.js';
+import type { ClientRecord } from '../run/clients.js';
+import type { OpenCall, RunJournal } from '../run/run-journal.js';
+import type { ApplicationStep, Scenario } from '../scenario.js';
+import type { ClientResult, Outcome } from '../scenario-result.js';
 import { deadlockSentences } from './deadlock-sentences.js';
-import { formatTime } from './duration.js';
 import { deadlocked, letInAndAsleep, type Need, needsOf } from './needs.js';
 import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
-import type { OpenCall, RunJournal } from './run-journal.js';
-import type { ApplicationStep, Scenario } from './scenario.js';
-import type { ClientResult, Outcome } from './scenario-result.js';
 
 /** All that the verdict on a run rests on. */
 export interface Evidence {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
-import { asyncNotifMax } from '../worlds/simulated/index.js';
-import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from './duration.js';
-import { SERVICES, SHIPPED_APPLICATIONS } from './scenario.js';
+import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
+import { asyncNotifMax } from '../../worlds/simulated/index.js';
+import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from '../duration.js';
+import { SERVICES, SHIPPED_APPLICATIONS } from '../scenario.js';
 
 /** The shape of a scenario file. What refers to something elsewhere in the file is checked after it. */
 

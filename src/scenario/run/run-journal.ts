@@ -1,5 +1,5 @@
-import type { Random } from '../clock/random.js';
-import type { CallPurpose, TimedTraceEvent } from '../trace/trace.js';
+import type { Random } from '../../clock/random.js';
+import type { CallPurpose, TimedTraceEvent } from '../../trace/trace.js';
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
 export interface Invocation {

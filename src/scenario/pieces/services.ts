@@ -1,10 +1,10 @@
-import { type Clock, sleep } from '../clock/clock.js';
-import { TeeResult } from '../protocol/tee-result.js';
-import type { SupplicantService } from '../supplicant/supplicant-service.js';
-import { TeecError } from '../tee/teec-error.js';
-import { drawTime } from './duration.js';
-import type { RunJournal, ServiceRequest } from './run-journal.js';
-import { type Scenario, type ScenarioService, SERVICES, type ServiceName } from './scenario.js';
+import { type Clock, sleep } from '../../clock/clock.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import type { SupplicantService } from '../../supplicant/supplicant-service.js';
+import { TeecError } from '../../tee/teec-error.js';
+import { drawTime } from '../duration.js';
+import type { RunJournal, ServiceRequest } from '../run/run-journal.js';
+import { type Scenario, type ScenarioService, SERVICES, type ServiceName } from '../scenario.js';
 import { Turns } from './turns.js';
 
 /** How a passive client makes a call for a request. */

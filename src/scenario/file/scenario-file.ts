@@ -1,8 +1,7 @@
 import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
-import { checkReferences, type FieldPath, type Problem } from './check-references.js';
-import type { Duration } from './duration.js';
-import { rubbishResult } from './run-faults.js';
+import type { Duration } from '../duration.js';
+import { rubbishResult } from '../faults/run-faults.js';
 import type {
   ApplicationStep,
   BottomHalfStep,
@@ -15,7 +14,8 @@ import type {
   ScenarioService,
   ServiceName,
   ServiceStep,
-} from './scenario.js';
+} from '../scenario.js';
+import { checkReferences, type FieldPath, type Problem } from './check-references.js';
 import { defaultThreads, type ScenarioFile, scenarioSchema } from './scenario-schema.js';
 
 /** A problem with the place in the file where it is, both counted from 1. */

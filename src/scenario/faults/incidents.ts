@@ -1,10 +1,10 @@
-import type { Clock } from '../clock/clock.js';
-import type { SupplicantRequest } from '../optee/supplicant-queue.js';
-import type { Supplicant } from '../supplicant/supplicant.js';
-import type { Trace } from '../trace/trace.js';
-import type { SimulatedWorld } from '../worlds/simulated/index.js';
-import type { Clients } from './clients.js';
-import { formatTime } from './duration.js';
+import type { Clock } from '../../clock/clock.js';
+import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import type { Supplicant } from '../../supplicant/supplicant.js';
+import type { Trace } from '../../trace/trace.js';
+import type { SimulatedWorld } from '../../worlds/simulated/index.js';
+import { formatTime } from '../duration.js';
+import type { Clients } from '../run/clients.js';
 import type { SupplicantIncidents } from './faulty-supplicant-device.js';
 import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
 

@@ -1,5 +1,5 @@
-import type { ScenarioResult } from './scenario-result.js';
-import type { ThreadChange, ThreadUse } from './thread-recorder.js';
+import type { ThreadChange, ThreadUse } from '../run/thread-recorder.js';
+import type { ScenarioResult } from '../scenario-result.js';
 
 /** A scenario's results as plain data for other programs. Times are in milliseconds. */
 export function jsonReport({ title, seed, runs }: ScenarioResult): object {

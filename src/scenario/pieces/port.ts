@@ -1,6 +1,6 @@
-import type { Context, KernelContext } from '../client/context.js';
-import { KernelSession, type Session } from '../client/session.js';
-import type { ScenarioClient } from './scenario.js';
+import type { Context, KernelContext } from '../../client/context.js';
+import { KernelSession, type Session } from '../../client/session.js';
+import type { ScenarioClient } from '../scenario.js';
 
 /** What a client of a scenario makes its calls through. */
 export interface Port {

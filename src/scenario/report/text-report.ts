@@ -1,5 +1,5 @@
-import { formatTime } from './duration.js';
-import type { ClientResult, Outcome, RunResult, ScenarioResult } from './scenario-result.js';
+import { formatTime } from '../duration.js';
+import type { ClientResult, Outcome, RunResult, ScenarioResult } from '../scenario-result.js';
 import { pictureLegend, threadPicture } from './thread-picture.js';
 
 /** How a terminal is to be used. */

@@ -1,6 +1,6 @@
-import { RpcCommand, RpcNotification, rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
+import type { CallState, Invocation, OpenCall, ServiceRequest } from '../run/run-journal.js';
 import type { Need } from './needs.js';
-import type { CallState, Invocation, OpenCall, ServiceRequest } from './run-journal.js';
 
 /** `call 12 (storage 1, write)`. */
 export function callName({ id, label, invocation, purpose }: OpenCall): string {

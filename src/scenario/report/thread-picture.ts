@@ -1,6 +1,6 @@
-import { formatTime } from './duration.js';
-import type { RunResult } from './scenario-result.js';
-import type { ThreadChange, ThreadUse } from './thread-recorder.js';
+import { formatTime } from '../duration.js';
+import type { ThreadChange, ThreadUse } from '../run/thread-recorder.js';
+import type { RunResult } from '../scenario-result.js';
 
 /** What stands for each use of a thread context in the picture. */
 const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', free: '·' };

@@ -1,9 +1,9 @@
-import type { Clock } from '../clock/clock.js';
-import type { SupplicantRequest } from '../optee/supplicant-queue.js';
-import { rpcCommandName } from '../protocol/optee-rpc-command.js';
-import { TeeResult } from '../protocol/tee-result.js';
-import type { SupplicantDevice } from '../supplicant/supplicant.js';
-import { TeecError } from '../tee/teec-error.js';
+import type { Clock } from '../../clock/clock.js';
+import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import { rpcCommandName } from '../../protocol/optee-rpc-command.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import type { SupplicantDevice } from '../../supplicant/supplicant.js';
+import { TeecError } from '../../tee/teec-error.js';
 import { type AnswerFault, corrupt, partName, type RunFaults, type SupplicantDeath } from './run-faults.js';
 
 /** What a faulty device tells its run. */

@@ -1,7 +1,7 @@
-import { type Clock, sleep } from '../clock/clock.js';
-import type { Random } from '../clock/random.js';
-import type { Schedule } from '../clock/schedule.js';
-import { type Duration, drawTime } from './duration.js';
+import { type Clock, sleep } from '../../clock/clock.js';
+import type { Random } from '../../clock/random.js';
+import type { Schedule } from '../../clock/schedule.js';
+import { type Duration, drawTime } from '../duration.js';
 
 /**
  * A schedule on which a task of the normal world loses time wherever another could run in its place: before an SMC,
