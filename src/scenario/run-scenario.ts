@@ -12,6 +12,11 @@ export interface RunScenarioOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** What records the run under a discipline, from before its world is opened. */
   readonly record?: (queue: DisciplineName) => TraceRecorder;
+  /**
+   * After a deadlock, try whether a system session for the clients in its circle that have none would have helped, in a run
+   * of its own; true when left out.
+   */
+  readonly tryCures?: boolean;
 }
 
 /** How far a scenario has come; told often. */
@@ -26,11 +31,17 @@ export interface Progress {
   readonly calls: number;
 }
 
-/** Run a scenario under each discipline, each in a fresh simulated world, in virtual time. */
+/** Seeds are below this. */
+export const seedLimit = 2 ** 32;
+
+/**
+ * Run a scenario under each discipline, each in a fresh simulated world, in virtual time.
+ * @throws RangeError for a seed that is none.
+ */
 export async function runScenario(scenario: Scenario, options: RunScenarioOptions = {}): Promise<ScenarioResult> {
-  const { seed = 1, queues = scenario.queues, onProgress } = options;
-  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff)
-    throw new RangeError(`seed ${seed} is not a whole number from 0 to 4294967295`);
+  const { seed = 1, queues = scenario.queues, onProgress, tryCures = true } = options;
+  if (!Number.isInteger(seed) || seed < 0 || seed >= seedLimit)
+    throw new RangeError(`seed ${seed} is not a whole number from 0 to ${seedLimit - 1}`);
   const runs: RunResult[] = [];
   for (const queue of queues) {
     const run = runs.length + 1;
@@ -38,25 +49,60 @@ export async function runScenario(scenario: Scenario, options: RunScenarioOption
       onProgress &&
       ((time: number, calls: number) =>
         onProgress({ queue, run, runs: queues.length, time, limit: scenario.limit, calls }));
-    runs.push(await runUnder(scenario, queue, seed, report, options.record?.(queue)));
+    runs.push(await runUnder(scenario, { queue, seed, tryCures }, report, options.record?.(queue)));
   }
   return { title: scenario.title, about: scenario.about, seed, runs };
 }
 
+interface One {
+  readonly queue: DisciplineName;
+  readonly seed: number;
+  readonly tryCures: boolean;
+}
+
 async function runUnder(
   scenario: Scenario,
-  queue: DisciplineName,
-  seed: number,
-  report: ((time: number, calls: number) => void) | undefined,
-  recorder: TraceRecorder | undefined,
+  { queue, seed, tryCures }: One,
+  report?: (time: number, calls: number) => void,
+  recorder?: TraceRecorder,
 ): Promise<RunResult> {
   const run = new ScenarioRun(scenario, queue, seed);
   run.trace.describe({ title: scenario.title });
   if (recorder !== undefined) run.trace.attach(recorder);
   const opened = await run.until(run.open());
+  let end = opened;
   if (opened === 'stopped') {
     run.begin();
-    return run.result(true, await run.until(run.clients.work(), report));
+    end = await run.until(run.clients.work(), report);
   }
-  return run.result(false, opened);
+  const found = run.result(opened === 'stopped', end);
+  const cure =
+    tryCures && found.withoutSession.length > 0 ? await tried(scenario, { queue, seed, tryCures }, found) : [];
+  const result = { ...found, explanation: [...found.explanation, ...cure] };
+  run.conclude(result);
+  return result;
+}
+
+/** What becomes of the same run when the clients in its circle ask for system sessions. */
+async function tried(scenario: Scenario, one: One, { withoutSession }: RunResult): Promise<string[]> {
+  const clients = new Map(
+    Array.from(scenario.clients, ([name, client]) => [
+      name,
+      withoutSession.includes(name) ? { ...client, system: true } : client,
+    ]),
+  );
+  const { outcome } = await runUnder({ ...scenario, clients }, { ...one, tryCures: false });
+  const names = withoutSession.join(' and ');
+  switch (outcome) {
+    case 'finished':
+      return [`Tried: with \`system: true\` for ${names} the same run finishes.`];
+    case 'deadlock':
+      return [`Tried: \`system: true\` for ${names} does not help; it is a deadlock all the same.`];
+    case 'stuck':
+    case 'starved':
+    case 'cut-off':
+      return [`Tried: with \`system: true\` for ${names} there is no deadlock, but the run ends ${outcome}.`];
+    default:
+      return outcome satisfies never;
+  }
 }

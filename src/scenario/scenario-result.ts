@@ -8,8 +8,12 @@ export const OUTCOMES = [
   'finished',
   /** Calls wait for each other, for ever. */
   'deadlock',
-  /** A call never came through, or too late, without such a circle. */
+  /** A call waits for something that never comes: an answer to its RPC, a supplicant, a notification. */
+  'stuck',
+  /** The queue let a call down: it came later than its deadline, or sleeps beside a free thread. */
   'starved',
+  /** Nothing was wrong, but not everybody was through at the scenario's limit. */
+  'cut-off',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -27,6 +31,10 @@ export interface RunResult {
   /** Why, in sentences. */
   readonly explanation: readonly string[];
   readonly duration: number;
+  /** From when on calls were waiting that never return: when the circle of a deadlock closed. Null when all may return. */
+  readonly hangsSince: number | null;
+  /** Clients in the circle of a deadlock that could have asked for a system session, and did not. */
+  readonly withoutSession: readonly string[];
   readonly clients: readonly ClientResult[];
   readonly systemSessions: { readonly asked: number; readonly granted: number };
   /** Wake-ups that went to a call that was awake while another slept on. */
@@ -45,6 +53,8 @@ export interface ClientResult extends Percentiles {
   readonly calls: number;
   /** Calls that were not answered when the run ended. */
   readonly unanswered: number;
+  /** Those of them that may still be answered. */
+  readonly inFlight: number;
   /** Answered calls, and unanswered ones, that took longer than the deadline. */
   readonly late: number;
   readonly failed: number;

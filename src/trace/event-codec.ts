@@ -23,6 +23,7 @@ export const EventKind = {
   mark: 16,
   notification: 17,
   rpcWait: 18,
+  invocation: 19,
 } as const;
 
 /** The part of a record's first word that is the kind. */
@@ -55,6 +56,7 @@ export const kindNames: readonly TraceEvent['type'][] = [
   'mark',
   'notification',
   'rpc-wait',
+  'invocation',
 ];
 
 /**
@@ -132,6 +134,11 @@ export function encodeEvent(sink: TraceSink, time: number, event: TraceEvent): v
     case 'notification':
       put(EventKind.notification, false, 0, event.value);
       break;
+    case 'invocation': {
+      const { context, application, command } = event;
+      put(EventKind.invocation, false, 0, 0, 0, 0, `${context}\n${application}\n${command}`);
+      break;
+    }
     default:
       event satisfies never;
   }
@@ -206,6 +213,10 @@ function decodeEvent(
       return { type: 'ta-panic', time, uuid: text, code: a };
     case EventKind.notification:
       return { type: 'notification', time, value: a };
+    case EventKind.invocation: {
+      const [context = '', application = '', command = ''] = text.split('\n');
+      return { type: 'invocation', time, context, application, command };
+    }
     case EventKind.mark:
       return { type: 'mark', time, text };
     default:

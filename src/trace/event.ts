@@ -1,3 +1,5 @@
+import type { TraceVerdict } from './verdict.js';
+
 /** What a yielding call is for. A purpose's number in a trace file is its place in this list: append only. */
 export const callPurposes = [
   'open-session',
@@ -75,6 +77,13 @@ export type TraceEvent =
   | { readonly type: 'simulated-fault'; readonly what: string }
   /** A trusted application of the simulated world panicked. */
   | { readonly type: 'ta-panic'; readonly uuid: string; readonly code: number }
+  /** A client is about to ask its session for a command; the call of this client that carries it comes next. */
+  | {
+      readonly type: 'invocation';
+      readonly context: string;
+      readonly application: string;
+      readonly command: string;
+    }
   /** A program's own note: the name of a test, the step of a scenario. */
   | { readonly type: 'mark'; readonly text: string };
 
@@ -97,6 +106,9 @@ export interface TraceSubject {
   readonly startedAt?: string;
   /** What a person calls this run. */
   readonly title?: string;
+  /** From when people count: what came before is set-up. Milliseconds of the trace's clock. */
+  readonly originMs?: number;
+  readonly verdict?: TraceVerdict;
   /** Recording stopped when the file had as many bytes as it may have. */
   readonly cutAtBytes?: number;
 }

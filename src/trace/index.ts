@@ -1,4 +1,5 @@
 /** normalworld/trace: the stream of events, recorders, the reader. Runs without Node. */
+export { type CallName, CallNames } from './call-names.js';
 export type {
   CallPurpose,
   TimedTraceEvent,
@@ -19,5 +20,7 @@ export { CallState, type Notification, type RpcWait, type Segment, Timeline, typ
 export { Trace, type TraceRecorder } from './trace.js';
 export { type TraceDamage, TraceFormatError, TraceReader } from './trace-reader.js';
 export { readTrace, TraceTable } from './trace-table.js';
+export { checkedVerdict, type TraceVerdict } from './verdict.js';
+export { knots, type WaitsFor } from './wait-cycle.js';
 export { holdsThread, systemSessionsAfter, type Wait, type WaitGraph, waitGraph } from './wait-graph.js';
 export { deadlockWords, waitWords } from './wait-words.js';

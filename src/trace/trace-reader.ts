@@ -20,6 +20,7 @@ import {
   textKind,
 } from './nwt-format.js';
 import type { TraceRecorder } from './trace.js';
+import { checkedVerdict } from './verdict.js';
 
 /** A place of a trace file that could not be read. */
 export interface TraceDamage {
@@ -199,7 +200,11 @@ export class TraceReader {
 /** Takes what it knows and leaves the rest: later versions may say more. */
 function parseSubject(json: unknown): TraceSubject {
   if (typeof json !== 'object' || json === null) return {};
-  const { world, queue, threads, clock, startedAt, title, cutAtBytes } = json as Record<string, unknown>;
+  const { world, queue, threads, clock, startedAt, title, originMs, verdict, cutAtBytes } = json as Record<
+    string,
+    unknown
+  >;
+  const known = checkedVerdict(verdict);
   return {
     ...(typeof world === 'string' ? { world } : {}),
     ...(typeof queue === 'string' ? { queue } : {}),
@@ -207,6 +212,8 @@ function parseSubject(json: unknown): TraceSubject {
     ...(clock === 'machine' || clock === 'virtual' || clock === 'linux' ? { clock } : {}),
     ...(typeof startedAt === 'string' ? { startedAt } : {}),
     ...(typeof title === 'string' ? { title } : {}),
+    ...(typeof originMs === 'number' && Number.isFinite(originMs) ? { originMs } : {}),
+    ...(known === undefined ? {} : { verdict: known }),
     ...(typeof cutAtBytes === 'number' ? { cutAtBytes } : {}),
   };
 }

@@ -40,3 +40,48 @@ function wayBack<Party>(start: Party, waits: WaitsFor<Party>): readonly Party[] 
   }
   return [];
 }
+
+/**
+ * The smallest groups of stuck parties of which each waits only for others of its group: every one is a deadlock of its
+ * own. Stuck parties in none of them are victims: they wait behind a group, and nobody in it waits for them.
+ */
+export function knots<Party>(waits: WaitsFor<Party>): readonly (readonly Party[])[] {
+  const stuck = stuckParties(waits);
+  // Strongly connected components, by Tarjan; those that nothing leads out of are the groups.
+  const place = new Map<Party, number>();
+  const lowest = new Map<Party, number>();
+  const component = new Map<Party, number>();
+  const open: Party[] = [];
+  const groups: Party[][] = [];
+  const enter = (party: Party) => {
+    place.set(party, place.size);
+    lowest.set(party, place.get(party) ?? 0);
+    open.push(party);
+    return { party, others: waits.get(party) ?? [], next: 0 };
+  };
+  for (const start of stuck) {
+    if (place.has(start)) continue;
+    const path = [enter(start)];
+    for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
+      const { party, others } = at;
+      const other = others[at.next++];
+      if (other !== undefined) {
+        if (!place.has(other)) path.push(enter(other));
+        else if (!component.has(other)) lowest.set(party, Math.min(lowest.get(party) ?? 0, place.get(other) ?? 0));
+        continue;
+      }
+      path.pop();
+      const before = path.at(-1)?.party;
+      if (before !== undefined) lowest.set(before, Math.min(lowest.get(before) ?? 0, lowest.get(party) ?? 0));
+      if (lowest.get(party) !== place.get(party)) continue;
+      const group = open.splice(open.lastIndexOf(party));
+      for (const each of group) component.set(each, groups.length);
+      groups.push(group);
+    }
+  }
+  return groups
+    .filter((group, number) =>
+      group.every((party) => (waits.get(party) ?? []).every((other) => component.get(other) === number)),
+    )
+    .map((group) => [...group].sort((one, other) => (place.get(one) ?? 0) - (place.get(other) ?? 0)));
+}

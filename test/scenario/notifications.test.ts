@@ -91,7 +91,7 @@ ${more}`;
 
   it('that nobody sends is named', async () => {
     const { outcome, explanation } = await run(directly('  one: { application: mailbox, steps: [{ invoke: take }] }'));
-    expect(outcome).toBe('starved');
+    expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
       expect.stringMatching(/^Call \d+ \(one, take\) waits for notification 5, which nobody sends\.$/),
     ]);
@@ -125,7 +125,7 @@ clients:
   taker: { application: mailbox, steps: [{ invoke: hurry }] }
   putter: { application: mailbox, start: 1ms, steps: [{ invoke: put }] }
 `;
-    expect(await run(text)).toMatchObject({ outcome: 'starved', duration: 10 });
+    expect(await run(text)).toMatchObject({ outcome: 'cut-off', duration: 10 });
     // Given the time, the one is told so and the other gets in.
     expect(await run(text.replace('limit: 10ms', 'limit: 30ms'))).toMatchObject({
       outcome: 'finished',

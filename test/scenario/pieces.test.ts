@@ -98,7 +98,7 @@ describe('the real chain in a scenario', () => {
       .replace('clients:', 'clients:\n  taker: { application: box, steps: [{ invoke: take }] }')
       .replace('count: 3', 'count: 2, start: 1ms');
     const { outcome, explanation } = await run(text, 'linux-6.7');
-    expect(outcome).toBe('starved');
+    expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
       expect.stringMatching(/^Call \d+ \(taker, take\) waits for notification 5, which nobody sends\.$/),
       // Two writers, and the message for the clock that one of them needs.

@@ -102,7 +102,7 @@ faults: { supplicant: absent }
 
   it('ends at its limit, with what is unanswered then', async () => {
     const { outcome, duration, clients, explanation } = await only(single('limit: 12ms'));
-    expect([outcome, duration]).toEqual(['starved', 12]);
+    expect([outcome, duration]).toEqual(['cut-off', 12]);
     expect(clients[0]).toMatchObject({ calls: 1, unanswered: 1 });
     expect(explanation).toEqual(['one was not through at the limit of 12 ms: 1 of 2 calls answered, 1 waiting.']);
   });
@@ -213,7 +213,7 @@ describe('faults', () => {
     const { outcome, explanation, threads, clients } = await only(
       single('faults: { unanswered: [{ rpc: fs, nth: 2 }] }'),
     );
-    expect(outcome).toBe('starved');
+    expect(outcome).toBe('stuck');
     expect(explanation).toEqual([expect.stringMatching(/^Call \d+ \(one, go\): its FS RPC is never answered\.$/)]);
     expect(clients[0]).toMatchObject({ calls: 1, unanswered: 1 });
     expect(threads[0]?.at(-1)).toMatchObject({ use: 'rpc' });
@@ -248,7 +248,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
 
   it('without a supplicant no application can be loaded', async () => {
     const { outcome, explanation } = await only(single('faults: { supplicant: absent }'));
-    expect(outcome).toBe('starved');
+    expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
       'Not all sessions could be opened.',
       expect.stringContaining('its LOAD_TA RPC is not answered, and there is no supplicant'),
@@ -272,7 +272,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
 
   it('a supplicant that leaves for good is named by those who wait for it', async () => {
     const { outcome, explanation } = await only(single('faults: { supplicant: { leaves: 12ms } }'));
-    expect(outcome).toBe('starved');
+    expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
       expect.stringMatching(/^Call \d+ \(one, go\): its FS RPC waits for a supplicant, and there is no supplicant\.$/),
       'The supplicant left at 12 ms, for good.',

@@ -80,7 +80,8 @@ describe('the explanations', () => {
 
   it('say that nobody asked for a system session', async () => {
     const text = await explained('rpmb-scmi-no-system-session.yaml', 'linux-6.8');
-    expect(text).toContain('Nobody asked for a system session');
+    expect(text).toContain('scmi did not ask for a system session');
+    expect(text).toContain('Tried: with `system: true` for scmi the same run finishes.');
     expect(text).toContain('no thread is left to claim (free_thread_count 0, sys_thread_req_count 0)');
   });
 

@@ -7,9 +7,33 @@ const run: RunResult = {
   outcome: 'deadlock',
   explanation: ['Everybody waits:', `  thread 0: ${'for whoever waits '.repeat(6)}`.trimEnd()],
   duration: 10,
+  hangsSince: 6,
+  withoutSession: [],
   clients: [
-    { name: 'one', system: false, calls: 3, unanswered: 1, late: 2, failed: 0, p50: 1, p99: 1500, max: 1500 },
-    { name: 'scmi', system: true, calls: 0, unanswered: 0, late: 0, failed: 0, p50: null, p99: null, max: null },
+    {
+      name: 'one',
+      system: false,
+      calls: 3,
+      unanswered: 1,
+      inFlight: 0,
+      late: 2,
+      failed: 0,
+      p50: 1,
+      p99: 1500,
+      max: 1500,
+    },
+    {
+      name: 'scmi',
+      system: true,
+      calls: 0,
+      unanswered: 0,
+      inFlight: 0,
+      late: 0,
+      failed: 0,
+      p50: null,
+      p99: null,
+      max: null,
+    },
   ],
   systemSessions: { asked: 0, granted: 0 },
   swallowedWakeUps: 0,
@@ -30,11 +54,11 @@ const result: ScenarioResult = {
   title: 'A title',
   about: 'Some words about it. '.repeat(8).trim(),
   seed: 7,
-  runs: [run, { ...run, queue: 'hand-off', outcome: 'finished', clients: run.clients.slice(1) }],
+  runs: [run, { ...run, queue: 'hand-off', outcome: 'finished', hangsSince: null, clients: run.clients.slice(1) }],
 };
 
 describe('the report for a terminal', () => {
-  it.each([80, 100])('keeps to %d columns', (width) => {
+  it.each([40, 41, 60, 80, 100, 200])('keeps to %d columns', (width) => {
     for (const line of textReport(result, { width, colour: false }).split('\n'))
       expect(line.length).toBeLessThanOrEqual(width);
   });
@@ -50,7 +74,7 @@ describe('the report for a terminal', () => {
     const lines = textReport({ ...result, runs: [{ ...run, clients: [client] }] }, { width: 80, colour: false }).split(
       '\n',
     );
-    expect(lines).toContain('1000 unanswered, 100000 late, 1000 failed'.padStart(80));
+    expect(lines).toContain('      1000 unanswered, 100000 late, 1000 failed');
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
   });
 
@@ -80,7 +104,7 @@ describe('the report for a terminal', () => {
       { time: 5.01, use: 'free' },
     ] as const;
     const text = textReport(
-      { ...result, runs: [{ ...run, outcome: 'finished', clients: [], threads: [changes] }] },
+      { ...result, runs: [{ ...run, outcome: 'finished', hangsSince: null, clients: [], threads: [changes] }] },
       { width: 72, colour: false },
     );
     expect(text).toContain(`  thread 0  ${'·'.repeat(30)}▁${'·'.repeat(29)}`);
@@ -88,9 +112,42 @@ describe('the report for a terminal', () => {
 
   it('has a table of the clients, and one line that compares the disciplines', () => {
     const lines = textReport(result, { width: 80, colour: false }).split('\n');
-    expect(lines).toContain('  client   calls       p50       p99       max');
-    expect(lines).toContain('  one          3      1 ms     1.5 s     1.5 s  1 unanswered, 2 late');
-    expect(lines).toContain('  scmi         0         -         -         -');
-    expect(lines.at(-1)).toBe('linux-6.7 deadlock · hand-off finished');
+    expect(lines).toContain('  client    calls     max     p99    p50');
+    expect(lines).toContain('  one           3  1.5 s   1.5 s    1 ms  1 unanswered, 2 late');
+    expect(lines).toContain('  scmi          0  -       -        -');
+  });
+
+  it('leads with a line for each discipline, and says what is the same only once', () => {
+    const twice = { ...result, runs: [...result.runs, { ...run, queue: 'linux-6.8' as const }] };
+    const lines = textReport(twice, { width: 80, colour: false }).split('\n');
+    expect(lines.filter((line) => /^(linux|hand)/.test(line))).toEqual([
+      'linux-6.7  DEADLOCK  closed at 6 ms',
+      'hand-off   FINISHED  after 10 ms',
+      'linux-6.8  DEADLOCK  closed at 6 ms',
+    ]);
+    expect(lines).toContain('── linux-6.8: DEADLOCK, as linux-6.7');
+  });
+
+  it('marks in the picture from when on nobody comes back', () => {
+    const lines = textReport(result, { width: 72, colour: false }).split('\n');
+    expect(lines).toContain(`            ${' '.repeat(30)}^ closed at 6 ms`);
+    const late = textReport(
+      { ...result, runs: [{ ...run, outcome: 'stuck', hangsSince: 9.9 }] },
+      { width: 72, colour: false },
+    );
+    expect(late.split('\n')).toContain(`            ${' '.repeat(36)}since 9.9 ms ^`);
+  });
+
+  it('says in flight of what may still be answered', () => {
+    const client = { ...run.clients[0], unanswered: 5, inFlight: 3 } as ClientResult;
+    const text = textReport({ ...result, runs: [{ ...run, clients: [client] }] }, { width: 80, colour: false });
+    expect(text).toContain('2 unanswered, 3 in flight, 2 late');
+  });
+
+  it('folds threads that do the same', () => {
+    const free = [{ time: 0, use: 'free' as const }];
+    const runs = [{ ...run, threads: [...run.threads, free, free, free] }];
+    const text = textReport({ ...result, runs }, { width: 72, colour: false });
+    expect(text).toMatch(/\n {2}thread 0 {2}[^\n]*\n {2}1 to 4 {4}·+\n/);
   });
 });

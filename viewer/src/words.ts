@@ -85,6 +85,8 @@ export function sentence(event: TimedTraceEvent): string {
       return `fault: ${event.what}`;
     case 'ta-panic':
       return `panic of ${event.uuid}: 0x${event.code.toString(16)}`;
+    case 'invocation':
+      return `${event.context} asks ${event.application} for ${event.command}`;
     case 'mark':
       return event.text;
     default:

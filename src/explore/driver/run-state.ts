@@ -202,6 +202,8 @@ export class RunState implements TimerWatch {
     if (story === undefined) {
       // Sessions are numbered in the order in which they were opened, before the run proper; each is closed once.
       if (event.type === 'session-close') this.closedSessions.push(event.session);
+      // Says what the call that follows is for.
+      else if (event.type === 'invocation') return;
       else this.inOrder(JSON.stringify(event));
       return;
     }

@@ -58,7 +58,7 @@ function scenarioEmmc(
       if (request === undefined || agent === undefined) throw new Error(`nobody asked for ${name} to be ${state}`);
       await invokeFor(request, agent, `${name}-${state}`);
     }
-    if (request !== undefined) request.waits = { for: 'time' };
+    if (request !== undefined) journal.waitFor(request, { for: 'time' });
   };
   const host = new MmcHost(slow, { on: () => set(needs, 'on'), off: () => set(needs.toReversed(), 'off') });
 

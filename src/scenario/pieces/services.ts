@@ -51,19 +51,24 @@ function supplicantService(
     for (const step of service.steps) {
       switch (step.step) {
         case 'wait':
-          request.waits = { for: 'time' };
+          journal.waitFor(request, { for: 'time' });
           await sleep(clock, drawTime(step.time, request.invocation.random));
           break;
         case 'invoke':
           await invokeFor(request, step.client, step.command);
           break;
         case 'never':
-          await never(request, ended);
+          await never(request);
           break;
         default:
           step satisfies never;
       }
     }
+  };
+
+  const never = (request: ServiceRequest): Promise<void> => {
+    journal.waitFor(request, { for: 'never' });
+    return ended;
   };
 
   return async (params) => {
@@ -72,11 +77,11 @@ function supplicantService(
     const request = param?.type === 'value' ? journal.requests.get(param.b) : undefined;
     if (request === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
     if (unanswered.includes(requests)) {
-      await never(request, ended);
+      await never(request);
       return TeeResult.ERROR_COMMUNICATION;
     }
     if (service.exclusive) {
-      request.waits = { for: 'turn', holder: () => turns.holder };
+      journal.waitFor(request, { for: 'turn', holder: () => turns.holder });
       await turns.take(request);
     }
     try {
@@ -90,9 +95,4 @@ function supplicantService(
       if (service.exclusive) turns.pass();
     }
   };
-}
-
-function never(request: ServiceRequest, ended: Promise<void>): Promise<void> {
-  request.waits = { for: 'never' };
-  return ended;
 }

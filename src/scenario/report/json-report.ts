@@ -6,15 +6,10 @@ export function jsonReport({ title, seed, runs }: ScenarioResult): object {
   return {
     title,
     seed,
-    runs: runs.map(({ queue, outcome, explanation, duration, clients, systemSessions, swallowedWakeUps, threads }) => ({
-      queue,
-      outcome,
+    runs: runs.map(({ explanation, threads, asleep: _, ...run }) => ({
+      ...run,
       explanation: explanation.join('\n'),
-      duration,
-      clients,
-      systemSessions,
-      swallowedWakeUps,
-      threads: threads.map((changes) => shares(changes, duration)),
+      threads: threads.map((changes) => shares(changes, run.duration)),
     })),
   };
 }
@@ -25,5 +20,7 @@ function shares(changes: readonly ThreadChange[], duration: number): Readonly<Re
   changes.forEach(({ time, use }, index) => {
     if (duration > 0) share[use] += ((changes[index + 1]?.time ?? duration) - time) / duration;
   });
-  return share;
+  // Sums of times are not to be trusted further.
+  const rounded = (value: number) => Math.round(value * 1e9) / 1e9;
+  return { secure: rounded(share.secure), rpc: rounded(share.rpc), free: rounded(share.free) };
 }

@@ -1,96 +1,110 @@
 import { formatTime } from '../duration.js';
-import type { ClientResult, Outcome, RunResult, ScenarioResult } from '../scenario-result.js';
+import type { Outcome, RunResult, ScenarioResult } from '../scenario-result.js';
+import { clientTable } from './client-table.js';
+import { type Escape, explained, type Paint, painter, wrapped } from './lines.js';
 import { pictureLegend, threadPicture } from './thread-picture.js';
 
 /** How a terminal is to be used. */
 export interface Layout {
-  /** Columns. */
+  /** Columns; 40 at least are used. */
   readonly width: number;
   readonly colour: boolean;
 }
 
+const narrowest = 40;
+/** Lines of prose are not longer: the eye would lose the next one. Columns. */
+const longestProse = 110;
 const indent = '  ';
 
-const escapes = { bold: '1', red: '31', green: '32', yellow: '33', dim: '2' } as const;
-type Escape = keyof typeof escapes;
+export const outcomeColours: Readonly<Record<Outcome, Escape>> = {
+  finished: 'green',
+  deadlock: 'red',
+  stuck: 'red',
+  starved: 'yellow',
+  'cut-off': 'magenta',
+};
 
-const outcomeColours: Readonly<Record<Outcome, Escape>> = { finished: 'green', deadlock: 'red', starved: 'yellow' };
+/** `DEADLOCK`, `CUT OFF`. */
+export const outcomeWord = (outcome: Outcome) => outcome.replace('-', ' ').toUpperCase();
 
-/** A scenario's results, for people to read in a terminal. */
-export function textReport(result: ScenarioResult, layout: Layout): string {
-  const { width } = layout;
-  const paint = painter(layout.colour);
-  const lines = [paint(result.title, 'bold')];
-  if (result.about !== '') lines.push(...wrapped(result.about, width));
-  for (const run of result.runs) {
-    lines.push('', ...runBlock(run, width, paint));
+/** When it came to that: `closed at 21.1 ms`. */
+export function outcomeWhen({ outcome, duration, hangsSince }: RunResult): string {
+  const since = hangsSince === null ? '' : formatTime(hangsSince);
+  switch (outcome) {
+    case 'deadlock':
+      return `closed at ${since}, over at ${formatTime(duration)}`;
+    case 'stuck':
+    case 'starved':
+      return `${since === '' ? '' : `since ${since}, `}over at ${formatTime(duration)}`;
+    case 'finished':
+      return `after ${formatTime(duration)}`;
+    case 'cut-off':
+      return `at ${formatTime(duration)}, the limit`;
+    default:
+      return outcome satisfies never;
   }
-  const notes = `${pictureLegend}. Percentiles by nearest rank. Seed ${result.seed}.`;
-  lines.push('', ...wrapped(notes, width).map((line) => paint(line, 'dim')));
-  if (result.runs.length > 1) lines.push('', comparison(result.runs, paint));
+}
+
+/** A scenario's results, for people to read in a terminal: the outcomes first, then why. */
+export function textReport(result: ScenarioResult, layout: Layout): string {
+  const width = Math.max(layout.width, narrowest);
+  const prose = Math.min(width, longestProse);
+  const paint = painter(layout.colour);
+  const { runs } = result;
+  const lines = wrapped(result.title, prose).map((line) => paint(line, 'bold'));
+  if (result.about !== '') lines.push(...wrapped(result.about, prose));
+  if (runs.length > 1) lines.push('', ...comparison(runs, width, paint));
+  runs.forEach((run, index) => {
+    const same = runs.slice(0, index).find((other) => isSame(run, other));
+    lines.push('');
+    if (same === undefined) lines.push(...runBlock(run, width, paint));
+    else lines.push(`${heading(run, paint)}, as ${same.queue}`);
+  });
+  lines.push('', ...wrapped(notes(result), prose).map((line) => paint(line, 'dim')));
   return lines.join('\n');
 }
 
-type Paint = (text: string, ...how: Escape[]) => string;
+const notes = ({ seed }: ScenarioResult) => `${pictureLegend}. Percentiles by nearest rank. Seed ${seed}.`;
 
-function painter(colour: boolean): Paint {
-  if (!colour) return (text) => text;
-  return (text, ...how) => `\x1b[${how.map((name) => escapes[name]).join(';')}m${text}\x1b[0m`;
+/** Under both disciplines the same is to be seen. */
+function isSame(run: RunResult, other: RunResult): boolean {
+  const seen = ({ queue: _, systemSessions: __, swallowedWakeUps: ___, ...all }: RunResult) => JSON.stringify(all);
+  return seen(run) === seen(other);
 }
 
+const heading = ({ queue, outcome }: RunResult, paint: Paint) =>
+  `${paint(`── ${queue}`, 'bold')}: ${paint(outcomeWord(outcome), outcomeColours[outcome], 'bold')}`;
+
 function runBlock(run: RunResult, width: number, paint: Paint): string[] {
-  const { queue, outcome, duration } = run;
-  const when = outcome === 'deadlock' ? `at ${formatTime(duration)}` : `after ${formatTime(duration)}`;
+  const prose = Math.min(width, longestProse) - indent.length;
+  const room = width - indent.length;
+  const blocks = [
+    run.explanation.flatMap((sentence) => explained(sentence, prose)),
+    clientTable(run.clients, room),
+    threadPicture(run, room, paint),
+  ];
+  const head = heading(run, paint);
+  const when = outcomeWhen(run);
+  const plain = `── ${run.queue}: ${outcomeWord(run.outcome)} ${when}`.length;
   return [
-    `${paint(`── ${queue}`, 'bold')}: ${paint(outcome.toUpperCase(), outcomeColours[outcome], 'bold')} ${when}`,
-    ...run.explanation.flatMap((sentence) => explained(sentence, width - indent.length).map((line) => indent + line)),
-    '',
-    ...clientTable(run.clients, width - indent.length).map((line) => indent + line),
-    '',
-    ...threadPicture(run, width - indent.length).map((line) => indent + line),
+    ...(plain <= width ? [`${head} ${when}`] : [head, indent + when]),
+    ...blocks
+      .filter((block) => block.length > 0)
+      .flatMap((block, index) => [...(index === 0 ? [] : ['']), ...block.map((line) => indent + line)]),
   ];
 }
 
-function clientTable(clients: readonly ClientResult[], width: number): string[] {
-  const names = Math.max(6, ...clients.map(({ name }) => name.length));
-  const time = (ms: number | null) => (ms === null ? '-' : formatTime(ms)).padStart(9);
-  const rows = ({ name, calls, p50, p99, max, unanswered, late, failed }: ClientResult) => {
-    const remarks = [
-      ...(unanswered > 0 ? [`${unanswered} unanswered`] : []),
-      ...(late > 0 ? [`${late} late`] : []),
-      ...(failed > 0 ? [`${failed} failed`] : []),
-    ].join(', ');
-    const figures = `${name.padEnd(names)} ${String(calls).padStart(7)} ${time(p50)} ${time(p99)} ${time(max)}`;
-    if (remarks === '') return [figures];
-    const row = `${figures}  ${remarks}`;
-    return row.length <= width ? [row] : [figures, remarks.padStart(width)];
-  };
-  const head = `${'client'.padEnd(names)} ${'calls'.padStart(7)} ${['p50', 'p99', 'max'].map((name) => name.padStart(9)).join(' ')}`;
-  return [head, ...clients.flatMap(rows)];
-}
-
-function comparison(runs: readonly RunResult[], paint: Paint): string {
-  return runs.map(({ queue, outcome }) => `${queue} ${paint(outcome, outcomeColours[outcome])}`).join(' · ');
-}
-
-/** A sentence in lines; one that belongs to the sentence before it is indented further. */
-function explained(sentence: string, width: number): string[] {
-  const text = sentence.trimStart();
-  const further = ' '.repeat(sentence.length - text.length);
-  return wrapped(text, width - further.length, '  ').map((line) => further + line);
-}
-
-/** A text in lines of that width, all but the first of them indented. */
-function wrapped(text: string, width: number, hanging = ''): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/\s+/)) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (longer.length <= width || line === '') line = longer;
-    else {
-      lines.push(line);
-      line = hanging + word;
-    }
-  }
-  return [...lines, line];
+/** A line for each discipline. */
+function comparison(runs: readonly RunResult[], width: number, paint: Paint): string[] {
+  const names = Math.max(...runs.map(({ queue }) => queue.length));
+  const words = Math.max(...runs.map(({ outcome }) => outcome.length));
+  return runs.flatMap((run) => {
+    const { queue, outcome } = run;
+    const word = outcomeWord(outcome);
+    const when = run.hangsSince === null ? outcomeWhen(run) : outcomeWhen(run).replace(/, over at.*$/, '');
+    const begin = `${queue.padEnd(names)}  ${paint(word, outcomeColours[outcome], 'bold')}`;
+    return names + words + when.length + 4 <= width
+      ? [`${begin}${' '.repeat(words - word.length)}  ${when}`]
+      : [begin, indent + when];
+  });
 }

@@ -1,6 +1,7 @@
 import { formatTime } from '../duration.js';
 import type { ThreadChange, ThreadUse } from '../run/thread-recorder.js';
 import type { RunResult } from '../scenario-result.js';
+import type { Escape, Paint } from './lines.js';
 
 /** What stands for each use of a thread context in the picture. */
 const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', free: '·' };
@@ -9,31 +10,78 @@ const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', 
 const briefly = '▁';
 
 /** What the marks mean, for below a picture. */
-export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} out in an RPC (still taken), ${marks.free} free, ${briefly} free but for a moment`;
+export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} out in an RPC (still taken), ${marks.free} free, ${briefly} free, but taken for a moment`;
 
 const levels = '▁▂▃▄▅▆▇█';
 const labelWidth = 10;
 
+const markColours: Readonly<Record<string, Escape>> = {
+  [marks.secure]: 'blue',
+  [marks.rpc]: 'magenta',
+  [marks.free]: 'dim',
+  [briefly]: 'blue',
+};
+
 /**
  * The thread contexts over time, a row for each: what it did for the most part of a column's time. Below them, the most
- * calls that slept in the queue at once.
+ * calls that slept in the queue at once, and from when on calls were waiting that never return.
  */
-export function threadPicture(run: RunResult, width: number): string[] {
+export function threadPicture(run: RunResult, width: number, paint: Paint): string[] {
   const columns = width - labelWidth;
   // Those who wait for ever go on waiting a little longer than the run, so that it can be seen.
-  const hangs = run.outcome !== 'finished' && run.clients.some(({ unanswered }) => unanswered > 0);
+  const hangs = run.hangsSince !== null;
   const end = run.duration * (hangs ? 1.2 : 1) || 1;
-  const rows = run.threads.map(
-    (changes, thread) => `${`thread ${thread}`.padEnd(labelWidth)}${useRow(changes, columns, end)}`,
+  const label = (text: string) => text.padEnd(labelWidth);
+  const uses = run.threads.map((changes) => useRow(changes, columns, end));
+  const rows = folded(uses).map(
+    ({ from, to, row }) => label(from === to ? `thread ${from}` : `${from} to ${to}`) + painted(row, paint),
   );
   const most = run.asleep.reduce((peak, { calls }) => Math.max(peak, calls), 0);
-  const right = hangs ? `${formatTime(run.duration)}, then for ever` : formatTime(run.duration);
+  const last = run.outcome === 'cut-off' ? `${formatTime(run.duration)} (limit)` : formatTime(run.duration);
+  const right = hangs ? `${last}, then for ever` : last;
   return [
     ...rows,
-    ...(most === 0 ? [] : [`${'asleep'.padEnd(labelWidth)}${asleepRow(run, columns, end, most)}`]),
-    `${''.padEnd(labelWidth)}0${right.padStart(columns - 1)}`,
-    ...(most === 0 ? [] : [`${''.padEnd(labelWidth)}at most ${most} asleep in the queue`]),
+    ...(most === 0 ? [] : [label('asleep') + paint(asleepRow(run, columns, end, most), 'yellow')]),
+    `${label('')}0${right.padStart(columns - 1)}`,
+    ...(run.hangsSince === null ? [] : [label('') + caret(run, run.hangsSince, columns, end)]),
+    ...(most === 0 ? [] : [`${label('')}at most ${most} asleep`]),
   ];
+}
+
+/** More threads than this in a row that do the same share a line. */
+const mostAlike = 2;
+
+function folded(
+  rows: readonly string[],
+): readonly { readonly from: number; readonly to: number; readonly row: string }[] {
+  const groups: { from: number; to: number; row: string }[] = [];
+  rows.forEach((row, thread) => {
+    const last = groups.at(-1);
+    if (last?.row === row) last.to = thread;
+    else groups.push({ from: thread, to: thread, row });
+  });
+  return groups.flatMap((group) => {
+    const { from, to, row } = group;
+    if (to - from >= mostAlike) return [group];
+    return rows.slice(from, to + 1).map((_, index) => ({ from: from + index, to: from + index, row }));
+  });
+}
+
+/** Marks of one kind beside each other share one escape sequence. */
+function painted(row: string, paint: Paint): string {
+  return row.replaceAll(/(.)\1*/g, (same, mark: string) => {
+    const colour = markColours[mark];
+    return colour === undefined ? same : paint(same, colour);
+  });
+}
+
+/** Where calls began to wait that never return: `^ closed at 21.1 ms`. */
+function caret({ outcome }: RunResult, at: number, columns: number, end: number): string {
+  const column = Math.min(columns - 1, Math.floor((at / end) * columns));
+  const words = `${outcome === 'deadlock' ? 'closed at' : 'since'} ${formatTime(at)}`;
+  return column + 2 + words.length <= columns
+    ? `${' '.repeat(column)}^ ${words}`
+    : `${' '.repeat(Math.max(0, column - words.length - 1))}${words} ^`;
 }
 
 function useRow(changes: readonly ThreadChange[], columns: number, end: number): string {

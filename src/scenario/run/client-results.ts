@@ -1,13 +1,19 @@
 import type { ClientResult } from '../scenario-result.js';
 import type { ClientRecord } from './clients.js';
 import { latenciesOf } from './percentiles.js';
-import type { RunJournal } from './run-journal.js';
+import type { Invocation, RunJournal } from './run-journal.js';
 
 /**
  * What became of the calls of each kind of client. Devices of secure world make none, and are left out.
  * @param now by the run's clock, in milliseconds.
+ * @param isLost an invocation can never be answered.
  */
-export function clientResults(records: Iterable<ClientRecord>, journal: RunJournal, now: number): ClientResult[] {
+export function clientResults(
+  records: Iterable<ClientRecord>,
+  journal: RunJournal,
+  now: number,
+  isLost: (invocation: Invocation) => boolean,
+): ClientResult[] {
   return [...records]
     .filter(({ client }) => client.application !== undefined)
     .map(({ client, latencies, failures }) => {
@@ -19,6 +25,7 @@ export function clientResults(records: Iterable<ClientRecord>, journal: RunJourn
         system: client.system,
         calls: latencies.length,
         unanswered: open.length,
+        inFlight: open.filter((invocation) => !isLost(invocation)).length,
         late: [...latencies, ...ages].filter((ms) => ms > deadline).length,
         failed: [...failures.values()].reduce((sum, count) => sum + count, 0),
         ...latenciesOf(latencies),

@@ -3,6 +3,7 @@ import type { Tee } from '../../client/tee.js';
 import { type Clock, sleep } from '../../clock/clock.js';
 import { type Random, seededRandom } from '../../clock/random.js';
 import { badParameters, TeecError } from '../../tee/teec-error.js';
+import type { Trace } from '../../trace/trace.js';
 import { drawTime } from '../duration.js';
 import type { RunningApplication } from '../pieces/applications.js';
 import type { Port } from '../pieces/port.js';
@@ -85,6 +86,7 @@ export class Clients {
     private readonly applications: ReadonlyMap<string, RunningApplication>,
     private readonly journal: RunJournal,
     private readonly clock: Clock,
+    private readonly trace: Trace,
     /** An interrupt handler of secure world notifies this value. */
     private readonly notify: (notification: number) => void,
   ) {
@@ -145,7 +147,7 @@ export class Clients {
       throw badParameters(`invoking for a service: ${name} has no session`);
     }
     const { turns } = running;
-    request.waits = { for: 'client', client: name, holder: () => turns.holder };
+    this.journal.waitFor(request, { for: 'client', client: name, holder: () => turns.holder });
     await turns.take(request);
     try {
       await this.invoke(running, command, request.invocation.random, request);
@@ -205,6 +207,11 @@ export class Clients {
     await Promise.all(living.map(({ context }) => ending(context.close())));
   }
 
+  private announce({ label, application, command }: { label: string; application: string; command: string }): void {
+    const { trace } = this;
+    if (trace.on) trace.emit({ type: 'invocation', context: label, application, command });
+  }
+
   private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
     const { client } = record;
     const { application: name = '' } = client;
@@ -227,6 +234,7 @@ export class Clients {
       command: 'open session',
       random,
     };
+    this.announce(about);
     await this.journal.invocation(about, async (invocation) => {
       try {
         running.port = await application.open(context, client);
@@ -303,10 +311,11 @@ export class Clients {
     const title = application?.commandTitle?.(command, client) ?? command;
     const about = { client: client.name, label, application: client.application ?? '', command: title, random };
     let begunInvocation: Invocation | undefined;
+    this.announce(about);
     try {
       await this.journal.invocation(about, (invocation) => {
         begunInvocation = invocation;
-        if (forRequest !== undefined) forRequest.waits = { for: 'invocation', invocation };
+        if (forRequest !== undefined) this.journal.waitFor(forRequest, { for: 'invocation', invocation });
         if (port === undefined) throw badParameters(`${label} has no session`);
         return port.invoke(command, invocation.number);
       });

@@ -1,9 +1,11 @@
 import type { Trace } from '../../trace/trace.js';
-import type { RunJournal, ServiceRequest } from './run-journal.js';
+import { whoExecutesBeside } from '../verdict/needs.js';
+import type { CallState, RunJournal, ServiceRequest } from './run-journal.js';
 
-/** Tells the trace what RPCs wait for: only the services and clients of a scenario know. */
+/** Tells the trace what RPCs wait for: only a scenario knows its services, clients and applications. */
 export class RpcWaits {
   private readonly told = new WeakMap<ServiceRequest, string>();
+  private readonly toldInside = new WeakMap<CallState, number>();
 
   constructor(
     private readonly trace: Trace,
@@ -12,7 +14,7 @@ export class RpcWaits {
 
   /** What has changed since the last time. */
   tell(): void {
-    const { trace, journal, told } = this;
+    const { trace, journal, told, toldInside } = this;
     if (!trace.on) return;
     for (const request of journal.requests.values()) {
       const { call } = request.invocation;
@@ -22,6 +24,13 @@ export class RpcWaits {
       if ((told.get(request) ?? '0 ') === now) continue;
       told.set(request, now);
       trace.emit({ type: 'rpc-wait', call: call.id, needs, through });
+    }
+    for (const call of journal.asleepInside) {
+      const [needs, ...others] = whoExecutesBeside(call, journal);
+      // Of several nobody knows which one it is.
+      if (needs === undefined || others.length > 0 || toldInside.get(call.state) === needs.id) continue;
+      toldInside.set(call.state, needs.id);
+      trace.emit({ type: 'rpc-wait', call: call.id, needs: needs.id, through: '' });
     }
   }
 }

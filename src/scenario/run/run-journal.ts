@@ -1,4 +1,5 @@
 import type { Random } from '../../clock/random.js';
+import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
 import type { CallPurpose, TimedTraceEvent } from '../../trace/trace.js';
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
@@ -29,8 +30,9 @@ export interface ServiceRequest {
   readonly invocation: Invocation;
   /** What serves it, where that is a device and no service of the scenario. */
   readonly device?: string;
-  /** What it waits for. */
+  /** What it waits for, and since when: see `RunJournal.waitFor`. */
   waits: ServiceWait;
+  since: number;
 }
 
 export type ServiceWait =
@@ -57,6 +59,7 @@ export type CallState =
       readonly command: number | undefined;
       readonly a: number | undefined;
       readonly request: ServiceRequest | undefined;
+      readonly since: number;
     };
 
 /** A call of the driver that has not ended. */
@@ -97,6 +100,8 @@ export type FreeTime = (system: boolean) => number;
 export class RunJournal {
   readonly calls = new Map<number, OpenCall>();
   readonly requests = new Map<number, ServiceRequest>();
+  /** Calls whose threads sleep inside OP-TEE for something that another call has there. */
+  readonly asleepInside = new Set<OpenCall>();
   private readonly invocations = new Map<number, Invocation>();
   /** Invocations without a call yet, oldest first. */
   private readonly withoutCall: Invocation[] = [];
@@ -156,7 +161,12 @@ export class RunJournal {
   }
 
   beginRequest(invocation: Invocation): ServiceRequest {
-    const request: ServiceRequest = { number: ++this.lastRequest, invocation, waits: { for: 'supplicant' } };
+    const request: ServiceRequest = {
+      number: ++this.lastRequest,
+      invocation,
+      waits: { for: 'supplicant' },
+      since: this.now(),
+    };
     this.requests.set(request.number, request);
     return request;
   }
@@ -170,13 +180,24 @@ export class RunJournal {
       const { state, invocation } = call;
       if (state.at !== 'rpc' || state.request !== undefined || invocation === undefined) continue;
       if (state.command === undefined || !commands.includes(state.command)) continue;
-      const request: ServiceRequest = { number: ++this.lastRequest, invocation, device, waits: { for: 'time' } };
-      this.requests.set(request.number, request);
+      const request: ServiceRequest = {
+        number: ++this.lastRequest,
+        invocation,
+        device,
+        waits: { for: 'time' },
+        since: this.now(),
+      };
       call.state = { ...state, request };
       this.requests.set(request.number, request);
       return request;
     }
     return undefined;
+  }
+
+  /** From now on a request waits for this. */
+  waitFor(request: ServiceRequest, waits: ServiceWait): void {
+    request.waits = waits;
+    request.since = this.now();
   }
 
   endRequest(request: ServiceRequest): void {
@@ -205,6 +226,7 @@ export class RunJournal {
     }
     const call = 'call' in event ? this.calls.get(event.call) : undefined;
     if (call === undefined) return;
+    if (event.type === 'rpc-end') this.asleepInside.delete(call);
     switch (event.type) {
       case 'queue-sleep':
         this.asleep++;
@@ -234,7 +256,7 @@ export class RunJournal {
         break;
       case 'world-exit':
         if (event.thread !== undefined) {
-          call.state = { at: 'rpc', command: undefined, a: undefined, request: undefined };
+          call.state = { at: 'rpc', command: undefined, a: undefined, request: undefined, since: event.time };
         } else {
           // Refused, or back for good, which may be some time before it ends: others run before it leaves the queue.
           call.state = { at: 'door' };
@@ -248,10 +270,18 @@ export class RunJournal {
           a: event.a,
           // The applications of a scenario put the request's number into the RPC's first value.
           request: event.b === undefined ? undefined : this.requestOf(event.b, call),
+          since: event.time,
         };
+        if (
+          event.command === RpcCommand.notification &&
+          event.a === RpcNotification.wait &&
+          call.invocation?.awaits === undefined
+        )
+          this.asleepInside.add(call);
         break;
       case 'call-end':
         this.calls.delete(call.id);
+        this.asleepInside.delete(call);
         if (call.purpose === 'register-shm' && call.asleep > 0)
           this.registering.set(call.label, this.sleptToRegister(call.label) + call.asleep);
         if (this.asleep > 0) {

@@ -28,8 +28,8 @@ import { scenarioCards } from '../pieces/emmc.js';
 import { type InvokeFor, scenarioServices } from '../pieces/services.js';
 import type { Scenario } from '../scenario.js';
 import type { RunResult } from '../scenario-result.js';
-import { type Evidence, explain } from '../verdict/explanation.js';
-import { clientResults } from './client-results.js';
+import type { Evidence } from '../verdict/evidence.js';
+import { explain } from '../verdict/explanation.js';
 import { Clients } from './clients.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
@@ -134,7 +134,7 @@ export class ScenarioRun {
     });
     this.rpcWaits = new RpcWaits(trace, this.journal);
     this.recorder = new ThreadRecorder(this.world, now);
-    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, (notification) =>
+    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, trace, (notification) =>
       this.world.notify(notification),
     );
     this.incidents = new Incidents({
@@ -294,6 +294,7 @@ export class ScenarioRun {
   begin(): void {
     this.from = this.clock.now();
     this.limitFrom = this.from;
+    this.trace.describe({ originMs: this.from });
     this.calls = 0;
     this.recorder.forget();
     this.asleep = [];
@@ -337,7 +338,6 @@ export class ScenarioRun {
     const { scenario, queue, journal, recorder } = this;
     const duration = this.clock.now() - this.from;
     const systemSessions = this.clients.systemSessions;
-    const clients = clientResults(this.clients.records.values(), journal, this.clock.now());
     const evidence: Evidence = {
       scenario,
       queue,
@@ -346,25 +346,47 @@ export class ScenarioRun {
       duration,
       from: this.from,
       journal,
-      clients,
       records: this.clients.records,
       systemSessions,
       queueState: this.tee?.queueState(),
       freeThreads: recorder.freeThreads,
+      idleThreads: recorder.changes.flatMap((changes, thread) =>
+        changes.every(({ use }) => use === 'free') ? [thread] : [],
+      ),
       withheld: (system) => this.withheld(system),
-      supplicantAbsent: !this.incidents.supplicantPresent,
+      supplicantAbsent: !this.incidents.supplicantPresent && !this.supplicantToCome,
       incidents: this.incidents.sentences(this.from),
     };
     return {
       queue,
       ...explain(evidence),
       duration,
-      clients,
       systemSessions,
       swallowedWakeUps: journal.swallowed,
       threads: recorder.changes.map((changes) => changes.map(({ time, use }) => ({ time: time - this.from, use }))),
       asleep: this.asleep.map(({ time, calls }) => ({ time: time - this.from, calls })),
     };
+  }
+
+  /** Tell the trace what became of the run. */
+  conclude({ outcome, hangsSince, explanation }: RunResult): void {
+    const deadlines = [...this.clients.records.values()].flatMap(({ client: { name, deadline } }) =>
+      deadline === undefined ? [] : [[name, deadline] as const],
+    );
+    this.trace.describe({
+      verdict: {
+        outcome,
+        ...(hangsSince === null ? {} : { hangsSinceMs: this.from + hangsSince }),
+        explanation,
+        ...(deadlines.length === 0 ? {} : { deadlines: Object.fromEntries(deadlines) }),
+      },
+    });
+  }
+
+  /** The file has one come back that is not yet there. */
+  private get supplicantToCome(): boolean {
+    const { back = 0 } = this.scenario.faults.supplicantLeaves ?? {};
+    return this.clock.now() < this.from + back;
   }
 
   private recordCalls(trace: Trace): void {

@@ -1,33 +1,44 @@
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { formatTime } from '../duration.js';
 import type { OpenCall } from '../run/run-journal.js';
-import type { Evidence } from './explanation.js';
-import { cycleIn, type Need } from './needs.js';
-import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
+import type { Circle } from './circle.js';
+import { cureSentences } from './cure-sentences.js';
+import type { Evidence } from './evidence.js';
+import type { Need } from './needs.js';
+import { callName, callNumbers, capital, predicament } from './predicament.js';
 
-/** A deadlock in words: first the circle in one sentence, then who holds which thread and waits for what. */
+/** The most victims that are named. */
+const mostNamed = 6;
+
+/** A deadlock in words: the circle in one sentence, who of it waits for what, when it closed, and what would help. */
 export function deadlockSentences(
   evidence: Evidence,
   needs: ReadonlyMap<OpenCall, Need>,
-  stuck: ReadonlySet<OpenCall>,
+  { calls, victims, closedAt, closedBy }: Circle,
 ): string[] {
-  const cycle = cycleIn(stuck, needs);
-  const holders = [...stuck]
+  const holders = calls
     .filter(({ thread }) => thread !== undefined)
     .sort((one, other) => (one.thread ?? 0) - (other.thread ?? 0));
-  const sleepers = cycle.filter(({ thread, state }) => thread === undefined && state.at === 'queue');
-  const behind = [...stuck].filter((call) => call.thread === undefined && !sleepers.includes(call));
+  const sleepers = calls.filter(({ state }) => state.at === 'queue');
+  const others = calls.filter((call) => !holders.includes(call) && !sleepers.includes(call));
   return [
-    summary(evidence, holders, sleepers),
+    summary(evidence, calls, holders, sleepers),
     ...holders.map((call) => `  thread ${call.thread}: ${callName(call)}: ${predicament(call, needs.get(call))}`),
     ...sleepers.map((call) => `  queue:    ${callName(call)}: ${whyAsleep(evidence, call)}`),
-    ...(behind.length === 0 ? [] : [`${behind.length} more asleep in the queue behind ${callNumbers(sleepers)}.`]),
-    ...reservationSentences(evidence),
+    ...others.map((call) => `  ${callName(call)}: ${predicament(call, needs.get(call))}`),
+    `The circle closed at ${formatTime(closedAt - evidence.from)}, with ${callName(closedBy)}.`,
+    ...victimSentences(victims),
+    ...cureSentences(evidence, sleepers),
   ];
 }
 
-function summary({ freeThreads }: Evidence, holders: readonly OpenCall[], sleepers: readonly OpenCall[]): string {
-  if (sleepers.length === 0) return `${capital(callNumbers(holders))} wait for each other, for ever:`;
+function summary(
+  { freeThreads }: Evidence,
+  calls: readonly OpenCall[],
+  holders: readonly OpenCall[],
+  sleepers: readonly OpenCall[],
+): string {
+  if (sleepers.length === 0) return `${capital(callNumbers(calls))} wait for each other, for ever:`;
   const needed = sleepers.map(callName).join(' and ');
   const threads =
     freeThreads.length === 0
@@ -35,7 +46,19 @@ function summary({ freeThreads }: Evidence, holders: readonly OpenCall[], sleepe
         ? 'the only thread'
         : `all ${holders.length} threads`
       : 'the threads it could have';
-  return `${capital(needed)} sleeps for want of a thread, and the calls that hold ${threads} wait for it:`;
+  const [sleep, it] = sleepers.length === 1 ? ['sleeps', 'it'] : ['sleep', 'them'];
+  return `${capital(needed)} ${sleep} for want of a thread, and the calls that hold ${threads} wait for ${it}:`;
+}
+
+function victimSentences(victims: readonly OpenCall[]): string[] {
+  if (victims.length === 0) return [];
+  const names = victims.length > mostNamed ? '' : `: ${callNumbers(victims)}`;
+  const asleep = victims.filter(({ state }) => state.at === 'queue').length;
+  const where =
+    asleep === 0 ? '' : asleep === victims.length ? ', asleep in the queue' : `, ${asleep} of them asleep in the queue`;
+  return [
+    `${victims.length} more ${victims.length === 1 ? 'call waits' : 'calls wait'} behind this circle${where}${names}.`,
+  ];
 }
 
 /** Why a sleeper may not enter, in the terms of its discipline. */
@@ -60,20 +83,3 @@ const decisive: Readonly<Record<DisciplineName, readonly string[]>> = {
   'hand-off-a': ['free', 'reservations'],
   'hand-off-c': ['free', 'reservations'],
 };
-
-/** What a reservation did not do here. */
-function reservationSentences({ queue, systemSessions: { asked, granted }, scenario }: Evidence): string[] {
-  const clients = [...scenario.clients.values()];
-  const system = clients.filter((client) => client.system).map(({ name }) => name);
-  if (asked === 0)
-    return clients.some(({ passive }) => passive)
-      ? ['Nobody asked for a system session: no thread is kept for the calls that the others wait for.']
-      : [];
-  if (queue === 'linux-6.7')
-    return [`Linux up to 6.7 has no system sessions: no thread is kept for ${listed(system)}.`];
-  if (granted < asked)
-    return [
-      `${asked - granted} of ${asked} system sessions refused: too few threads, or secure world does not say how many.`,
-    ];
-  return [];
-}

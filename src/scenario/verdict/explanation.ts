@@ -1,58 +1,75 @@
-import type { RunEnd } from '../../clock/virtual-clock.js';
-import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
 import { formatTime } from '../duration.js';
-import type { ClientRecord } from '../run/clients.js';
-import type { OpenCall, RunJournal } from '../run/run-journal.js';
+import { clientResults } from '../run/client-results.js';
+import type { OpenCall } from '../run/run-journal.js';
 import type { ApplicationStep, Scenario } from '../scenario.js';
-import type { ClientResult, Outcome } from '../scenario-result.js';
+import type { ClientResult, RunResult } from '../scenario-result.js';
+import { firstCircle, waitsSince } from './circle.js';
+import { clientsWithoutSession, refusedWords } from './cure-sentences.js';
 import { deadlockSentences } from './deadlock-sentences.js';
-import { deadlocked, letInAndAsleep, type Need, needsOf } from './needs.js';
-import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
+import type { Evidence } from './evidence.js';
+import { hopelessCalls, hopelessSentences, passedOverSentences, quietSentences } from './hopeless-sentences.js';
+import { needsOf, neverReturning } from './needs.js';
+import { callName, capital, listed } from './predicament.js';
 
-/** All that the verdict on a run rests on. */
-export interface Evidence {
-  readonly scenario: Scenario;
-  readonly queue: DisciplineName;
-  /** All sessions could be opened. */
-  readonly opened: boolean;
-  readonly end: RunEnd;
-  readonly duration: number;
-  /** When the run began, by the clock of its trace, in milliseconds. */
-  readonly from: number;
-  readonly journal: RunJournal;
-  readonly clients: readonly ClientResult[];
-  readonly records: ReadonlyMap<string, ClientRecord>;
-  readonly systemSessions: { readonly asked: number; readonly granted: number };
-  readonly queueState: QueueState | undefined;
-  readonly freeThreads: readonly number[];
-  readonly withheld: (system: boolean) => number;
-  /** No supplicant is there, and none will come. */
-  readonly supplicantAbsent: boolean;
-  /** The faults that struck, in sentences. */
-  readonly incidents: readonly string[];
-}
+export type Verdict = Pick<RunResult, 'outcome' | 'explanation' | 'hangsSince' | 'withoutSession' | 'clients'>;
 
-/** The outcome of a run, and why: sentences, those that belong to the one before them indented. */
-export function explain(evidence: Evidence): { readonly outcome: Outcome; readonly explanation: readonly string[] } {
-  const needs = needsOf(evidence.journal, {
+/** What became of a run, and why: sentences, those that belong to the one before them indented. */
+export function explain(evidence: Evidence): Verdict {
+  const { journal, records, from, duration, end, opened, incidents } = evidence;
+  const needs = needsOf(journal, {
     free: evidence.freeThreads.length,
     withheld: evidence.withheld,
     supplicantAbsent: evidence.supplicantAbsent,
     sends: (call, notification) => stepsOf(evidence.scenario, call).some((step) => sendsIt(step, notification)),
   });
-  const stuck = deadlocked(needs);
-  if (stuck.size > 0)
-    return { outcome: 'deadlock', explanation: [...deadlockSentences(evidence, needs, stuck), ...evidence.incidents] };
-  const starved = [
-    ...(evidence.opened ? [] : ['Not all sessions could be opened.']),
-    ...hopelessSentences(evidence, needs),
-    ...evidence.clients.flatMap((client) => lateSentences(evidence, client)),
-    ...(evidence.end === 'limit' ? cutSentences(evidence) : []),
+  const hopeless = hopelessCalls(evidence, needs);
+  const lost = neverReturning(needs, new Set(hopeless.map(({ call }) => call)));
+  // Memory for a message may have to be registered first, by a call of the same client.
+  const registering = new Set([...lost].filter(({ purpose }) => purpose === 'register-shm').map(({ label }) => label));
+  const clients = clientResults(
+    records.values(),
+    journal,
+    from + duration,
+    ({ call, label }) => end === 'quiet' || (call === undefined ? registering.has(label) : lost.has(call)),
+  );
+  const verdict = { clients, withoutSession: [], hangsSince: null };
+  const struck = [...incidents, ...failureSentences(evidence)];
+
+  const circle = firstCircle(needs);
+  if (circle !== undefined) {
+    const sleepers = circle.calls.filter(({ state }) => state.at === 'queue');
+    return {
+      ...verdict,
+      outcome: 'deadlock',
+      explanation: [...deadlockSentences(evidence, needs, circle), ...incidents],
+      hangsSince: circle.closedAt - from,
+      withoutSession: clientsWithoutSession(evidence, sleepers),
+    };
+  }
+
+  const stuck = hopeless.filter(({ why }) => why !== 'lost-wake-up');
+  const silent = end === 'quiet' && hopeless.length === 0;
+  const late = clients.flatMap((client) => lateSentences(evidence, client));
+  const cut = end === 'limit' ? cutSentences(evidence, clients) : [];
+  const sentences = [
+    ...(opened ? [] : ['Not all sessions could be opened.']),
+    ...hopelessSentences(evidence, needs, hopeless),
+    ...(silent && late.length === 0 ? quietSentences(evidence) : []),
+    ...late,
+    ...cut,
   ];
-  if (evidence.end === 'quiet' && starved.length === 0) starved.push(...quietSentences(evidence));
-  const struck = [...evidence.incidents, ...failureSentences(evidence)];
-  if (starved.length > 0) return { outcome: 'starved', explanation: [...starved, ...struck] };
-  return { outcome: 'finished', explanation: [...finishedSentences(evidence), ...struck] };
+  const sessions = systemSessionSentences(evidence);
+  const since = hopeless.map(({ call }) => waitsSince(call) - from);
+  const hangsSince = since.length === 0 ? null : Math.max(0, Math.min(...since));
+  if (stuck.length > 0 || silent)
+    return { ...verdict, outcome: 'stuck', explanation: [...sentences, ...sessions, ...struck], hangsSince };
+  if (hopeless.length + late.length > 0) {
+    const idle = idleSentences(evidence);
+    return { ...verdict, outcome: 'starved', explanation: [...sentences, ...sessions, ...idle, ...struck], hangsSince };
+  }
+  if (cut.length > 0 || !opened)
+    return { ...verdict, outcome: 'cut-off', explanation: [...sentences, ...sessions, ...struck] };
+  return { ...verdict, outcome: 'finished', explanation: [...sessions, ...reserveSentences(evidence), ...struck] };
 }
 
 /** What a call does in secure world, as far as the scenario describes it. */
@@ -65,99 +82,6 @@ function stepsOf(scenario: Scenario, { purpose, invocation }: OpenCall): readonl
 
 const sendsIt = (step: ApplicationStep, notification: number) =>
   step.step === 'notify' && step.notification === notification;
-
-/** Calls that can never return, whatever the others do; the worst of them, and how many more. */
-function hopelessSentences(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need>): string[] {
-  const sentences: string[] = [];
-  const hopeless = [...needs].flatMap(([call, need]) => (need.need === 'impossible' ? [{ call, why: need.why }] : []));
-  for (const { call, why } of hopeless.slice(0, mostDescribed)) {
-    const name = capital(callName(call));
-    switch (why) {
-      case 'lost-wake-up': {
-        // While others move, one of them may yet wake it: it counts as starved when that takes too long.
-        const { besideFree } = evidence.journal.sleepOf(call);
-        const quiet = evidence.end === 'quiet';
-        if (!quiet && besideFree < evidence.duration * longBesideFree) break;
-        sentences.push(
-          `${name} ${quiet ? 'sleeps for ever' : `has slept ${formatTime(besideFree)}`} beside ` +
-            `${freeWords(evidence)}: ${whyForgotten(evidence, call)}.`,
-          ...passedOverSentences(evidence, call),
-        );
-        break;
-      }
-      case 'no-thread':
-        if (evidence.end === 'stopped') break;
-        sentences.push(`${name} cannot enter although nobody is inside: secure world answers ETHREAD_LIMIT.`);
-        break;
-      case 'not-notified':
-        // While anything moves, an interrupt may bring it.
-        if (evidence.end === 'quiet')
-          sentences.push(`${name} ${predicament(call, needs.get(call))}, which nobody sends.`);
-        break;
-      case 'never-answered':
-      case 'no-supplicant':
-        sentences.push(
-          `${name}: ${predicament(call)}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
-        );
-        break;
-      default:
-        why satisfies never;
-    }
-  }
-  const waiting = [...needs.values()].filter(({ need }) => need === 'one-of').length;
-  const others = waiting + Math.max(0, hopeless.length - mostDescribed);
-  if (sentences.length > 0 && others > 0)
-    sentences.push(`${others} more ${others === 1 ? 'call waits' : 'calls wait'} with it.`);
-  return sentences;
-}
-
-/** What is left when nothing moves any more, and no reason is known. */
-function quietSentences({ journal }: Evidence): string[] {
-  const calls = [...journal.calls.values()];
-  return [
-    'Nothing moves any more.',
-    ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${predicament(call)}.`),
-    ...(calls.length > mostDescribed ? [`${calls.length - mostDescribed} more calls wait with it.`] : []),
-  ];
-}
-
-/** The part of a run after which a call that sleeps beside a free thread, and still does at the end, is starved. */
-const longBesideFree = 0.1;
-
-/** The most calls that are described one by one. */
-const mostDescribed = 3;
-
-function freeWords({ freeThreads }: Evidence): string {
-  const threads = listed(freeThreads.map(String));
-  return freeThreads.length === 1 ? `a free thread (${threads})` : `${freeThreads.length} free threads (${threads})`;
-}
-
-/** Why nobody will wake a sleeper although a thread is free for it. */
-function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall): string {
-  const counters = Object.entries(queueState?.counters ?? {})
-    .map(([name, count]) => `${name} ${count}`)
-    .join(', ');
-  const counted = counters === '' ? '' : ` (${counters})`;
-  if (queue === 'patch-v6' && call.state.at === 'queue' && call.state.limit)
-    return (
-      'it had claimed a thread, then got ETHREAD_LIMIT; its own claim keeps free_normal_thread_count from rising, ' +
-      `and at 0 no normal sleeper is woken${counted}`
-    );
-  const letIn = letInAndAsleep(call, journal);
-  if (letIn.length > 0 && call.state.at === 'queue' && !call.state.limit)
-    return `${callNumbers(letIn)} ${letIn.length === 1 ? 'counts as' : 'count as'} inside, but ${letIn.length === 1 ? 'sleeps as well' : 'sleep as well'}${counted}`;
-  return `those who returned since have woken nobody who sleeps${counted}`;
-}
-
-function passedOverSentences({ from, queue }: Evidence, { passedOver, state }: OpenCall): string[] {
-  // There the wake-up would not have been given to a normal call in any case.
-  if (passedOver === undefined || (queue === 'patch-v6' && state.at === 'queue' && state.limit)) return [];
-  const { time, to, inside } = passedOver;
-  return [
-    `Swallowed wake-up: when ${callName(passedOver.from)} returned, at ${formatTime(time - from)}, the queue woke ` +
-      `${callName(to)}, which was not asleep but ${inside ? 'inside secure world' : 'on its way in'}.`,
-  ];
-}
 
 function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   const record = evidence.records.get(client.name);
@@ -185,7 +109,7 @@ function lateSentences(evidence: Evidence, client: ClientResult): string[] {
 }
 
 /** Those who were not through when the time was over. */
-function cutSentences({ clients, records, scenario }: Evidence): string[] {
+function cutSentences({ records, scenario }: Evidence, clients: readonly ClientResult[]): string[] {
   return clients.flatMap(({ name, calls, unanswered }) => {
     const client = records.get(name)?.client;
     if (client === undefined || client.passive || client.repeat === Number.POSITIVE_INFINITY) return [];
@@ -208,17 +132,26 @@ function failureSentences({ records }: Evidence): string[] {
   );
 }
 
-function finishedSentences({ systemSessions: { asked, granted }, journal, queue }: Evidence): string[] {
+/** What was asked for and granted, in every run that asked. */
+function systemSessionSentences({ systemSessions: { asked, granted }, queue }: Evidence): string[] {
   if (asked === 0) return [];
-  if (granted === 0) return ['No system session was granted; it went well without.'];
-  const { enteredByReserve } = journal;
+  if (granted === 0) return [`No system session was granted, of ${asked} that were asked for.`];
   const one = queue !== 'patch-v6' && queue !== 'hand-off-c';
   const kept =
     one || granted === 1 ? 'one thread is kept for their calls' : `${granted} threads are kept for their calls`;
-  const sentences = [`${granted} of ${asked} system sessions granted: ${kept}.`];
-  if (enteredByReserve > 0)
-    sentences.push(
-      `${enteredByReserve} of those calls came when every other thread was taken, and took the one kept free.`,
-    );
-  return sentences;
+  const sentence = `${granted} of ${asked} system sessions granted: ${kept}.`;
+  return granted === asked ? [sentence] : [sentence, refusedWords(asked, granted)];
+}
+
+function reserveSentences({ journal: { enteredByReserve } }: Evidence): string[] {
+  if (enteredByReserve === 0) return [];
+  return [`${enteredByReserve} of those calls came when every other thread was taken, and took the one kept free.`];
+}
+
+/** Threads that stood by while calls waited for one. */
+function idleSentences({ idleThreads, systemSessions: { granted } }: Evidence): string[] {
+  if (idleThreads.length === 0) return [];
+  const [name, was] = idleThreads.length === 1 ? ['Thread', 'was'] : ['Threads', 'were'];
+  const why = granted > 0 ? ', kept for system sessions' : '';
+  return [`${name} ${listed(idleThreads.map(String))} ${was} free all the time${why}.`];
 }

@@ -1,5 +1,5 @@
 import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
-import { shortestCycle, stuckParties, type WaitsFor } from '../../trace/wait-cycle.js';
+import { stuckParties, type WaitsFor } from '../../trace/wait-cycle.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from '../run/run-journal.js';
 
 /** What an open call needs to go on. */
@@ -119,7 +119,7 @@ export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] 
  * Who may have what a call waits for inside OP-TEE: those that execute in the same application, as far as it says so,
  * else those in it that do not wait like that themselves, else all inside.
  */
-function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
+export function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
   const holders = holdersBeside(call, journal);
   const same = holders.filter(({ invocation }) => invocation?.application === call.invocation?.application);
   const executing = same.filter(({ invocation }) => invocation?.executing);
@@ -132,20 +132,15 @@ function registrations(journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter(({ purpose }) => purpose === 'register-shm');
 }
 
-/**
- * Calls that could not end even if everything impossible came true: they wait for each other.
- * Empty when there is no deadlock.
- */
-export function deadlocked(needs: ReadonlyMap<OpenCall, Need>): ReadonlySet<OpenCall> {
-  return stuckParties(waitsOf(needs));
-}
-
-/** The shortest cycle of needs, from a call that holds a thread to one that sleeps for lack of it. */
-export function cycleIn(stuck: ReadonlySet<OpenCall>, needs: ReadonlyMap<OpenCall, Need>): readonly OpenCall[] {
-  const holders = [...stuck].filter(({ thread }) => thread !== undefined);
-  return shortestCycle(holders, waitsOf(needs));
-}
-
-function waitsOf(needs: ReadonlyMap<OpenCall, Need>): WaitsFor<OpenCall> {
+/** Who waits for whom, where that is a matter among calls. */
+export function waitsOf(needs: ReadonlyMap<OpenCall, Need>): WaitsFor<OpenCall> {
   return new Map(Array.from(needs, ([call, need]) => [call, need.need === 'one-of' ? need.calls : []]));
+}
+
+/** The hopeless calls, and those that wait only for such, or for each other. */
+export function neverReturning(
+  needs: ReadonlyMap<OpenCall, Need>,
+  hopeless: ReadonlySet<OpenCall>,
+): ReadonlySet<OpenCall> {
+  return stuckParties(new Map([...waitsOf(needs), ...Array.from(hopeless, (call) => [call, [call]] as const)]));
 }

@@ -1,0 +1,127 @@
+import { formatTime } from '../duration.js';
+import type { OpenCall } from '../run/run-journal.js';
+import type { Evidence } from './evidence.js';
+import { letInAndAsleep, type Need } from './needs.js';
+import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
+
+/** A call that cannot return, whatever the other calls do. */
+export interface HopelessCall {
+  readonly call: OpenCall;
+  readonly why: Extract<Need, { readonly need: 'impossible' }>['why'];
+}
+
+/** Calls that cannot return, or that sleep beside a free thread longer than others put up with. */
+export function hopelessCalls(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need>): readonly HopelessCall[] {
+  return [...needs].flatMap(([call, need]) =>
+    need.need === 'impossible' && isHopeless(evidence, call, need.why) ? [{ call, why: need.why }] : [],
+  );
+}
+
+function isHopeless({ end, journal, duration }: Evidence, call: OpenCall, why: HopelessCall['why']): boolean {
+  switch (why) {
+    case 'lost-wake-up':
+      // While others move, one of them may yet wake it: it counts when that takes too long.
+      return end === 'quiet' || journal.sleepOf(call).besideFree >= duration * longBesideFree;
+    case 'no-thread':
+      return end !== 'stopped';
+    case 'not-notified':
+      // While anything moves, an interrupt may bring it.
+      return end === 'quiet';
+    case 'never-answered':
+    case 'no-supplicant':
+      return true;
+    default:
+      return why satisfies never;
+  }
+}
+
+/** Calls that can never return, whatever the others do; the worst of them, and how many more. */
+export function hopelessSentences(
+  evidence: Evidence,
+  needs: ReadonlyMap<OpenCall, Need>,
+  hopeless: readonly HopelessCall[],
+): string[] {
+  const sentences: string[] = [];
+  for (const { call, why } of hopeless.slice(0, mostDescribed)) {
+    const name = capital(callName(call));
+    switch (why) {
+      case 'lost-wake-up': {
+        const { besideFree } = evidence.journal.sleepOf(call);
+        const quiet = evidence.end === 'quiet';
+        sentences.push(
+          `${name} ${quiet ? 'sleeps for ever' : `has slept ${formatTime(besideFree)}`} beside ` +
+            `${freeWords(evidence)}: ${whyForgotten(evidence, call)}.`,
+          ...passedOverSentences(evidence, call),
+        );
+        break;
+      }
+      case 'no-thread':
+        sentences.push(`${name} cannot enter although nobody is inside: secure world answers ETHREAD_LIMIT.`);
+        break;
+      case 'not-notified':
+        sentences.push(`${name} ${predicament(call, needs.get(call))}, which nobody sends.`);
+        break;
+      case 'never-answered':
+      case 'no-supplicant':
+        sentences.push(
+          `${name}: ${predicament(call)}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
+        );
+        break;
+      default:
+        why satisfies never;
+    }
+  }
+  const waiting = [...needs.values()].filter(({ need }) => need === 'one-of').length;
+  const others = waiting + Math.max(0, hopeless.length - mostDescribed);
+  if (sentences.length > 0 && others > 0)
+    sentences.push(`${others} more ${others === 1 ? 'call waits' : 'calls wait'} with it.`);
+  return sentences;
+}
+
+/** What is left when nothing moves any more, and no reason is known. */
+export function quietSentences({ journal }: Evidence): string[] {
+  const calls = [...journal.calls.values()];
+  return [
+    'Nothing moves any more.',
+    ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${predicament(call)}.`),
+    ...(calls.length > mostDescribed ? [`${calls.length - mostDescribed} more calls wait with it.`] : []),
+  ];
+}
+
+/** The part of a run after which a call that sleeps beside a free thread, and still does at the end, is starved. */
+const longBesideFree = 0.1;
+
+/** The most calls that are described one by one. */
+const mostDescribed = 3;
+
+function freeWords({ freeThreads }: Evidence): string {
+  const threads = listed(freeThreads.map(String));
+  return freeThreads.length === 1 ? `a free thread (${threads})` : `${freeThreads.length} free threads (${threads})`;
+}
+
+/** Why nobody will wake a sleeper although a thread is free for it. */
+function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall): string {
+  const counters = Object.entries(queueState?.counters ?? {})
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ');
+  const counted = counters === '' ? '' : ` (${counters})`;
+  if (queue === 'patch-v6' && call.state.at === 'queue' && call.state.limit)
+    return (
+      'it had claimed a thread, then got ETHREAD_LIMIT; its own claim keeps free_normal_thread_count from rising, ' +
+      `and at 0 no normal sleeper is woken${counted}`
+    );
+  const letIn = letInAndAsleep(call, journal);
+  if (letIn.length > 0 && call.state.at === 'queue' && !call.state.limit)
+    return `${callNumbers(letIn)} ${letIn.length === 1 ? 'counts as' : 'count as'} inside, but ${letIn.length === 1 ? 'sleeps as well' : 'sleep as well'}${counted}`;
+  return `those who returned since have woken nobody who sleeps${counted}`;
+}
+
+export function passedOverSentences({ from, queue }: Evidence, { passedOver, state }: OpenCall): string[] {
+  // There the wake-up would not have been given to a normal call in any case.
+  if (passedOver === undefined || (queue === 'patch-v6' && state.at === 'queue' && state.limit)) return [];
+  const { time, to, inside } = passedOver;
+  return [
+    `Swallowed wake-up: when ${callName(passedOver.from)} returned, at ${formatTime(time - from)}, the queue woke ` +
+      `${callName(to)}, which was not asleep but ${inside ? 'inside secure world' : 'on its way in'}.`,
+  ];
+}

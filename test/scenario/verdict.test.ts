@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import type { DisciplineName } from '../../src/optee/call-queue/call-queue.js';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
+import { jsonReport } from '../../src/scenario/report/json-report.js';
+import { textReport } from '../../src/scenario/report/text-report.js';
+import { runScenario } from '../../src/scenario/run-scenario.js';
+import { MemoryRecorder, readTrace, Timeline, waitGraph, waitWords } from '../../src/trace/index.js';
+
+async function recorded(text: string, queue: DisciplineName = 'linux-6.8') {
+  const recorder = new MemoryRecorder();
+  const result = await runScenario(parseScenario(text, 'test.yaml'), { queues: [queue], record: () => recorder });
+  const [run] = result.runs;
+  if (run === undefined) throw new Error('no run');
+  return { run, result, timeline: new Timeline(readTrace(recorder.toBytes())) };
+}
+
+/** A single-instance TA asks the supplicant, which needs the same TA: no matter of threads. */
+const lock = (more = '', system = '') => `
+title: lock
+secureWorld: { threads: 8 }
+applications:
+  ftpm: { kind: user, singleInstance: true, multiSession: true, commands: { submit: [{ compute: 200us }, { rpc: fs }] } }
+services:
+  fs: { exclusive: true, steps: [{ invoke: { client: ima, command: submit } }] }
+clients:
+  ima: { application: ftpm, kernel: true, ${system} passive: true }
+  user: { application: ftpm, start: 1ms, steps: [{ invoke: submit }] }
+${more}`;
+
+/** Two threads, held by calls whose RPCs need a third. */
+const exhausted = (system: string) => `
+title: exhausted
+secureWorld: { threads: 2 }
+applications:
+  ta: { kind: user, commands: { go: [{ compute: 1ms }, { rpc: rpmb }] } }
+  clock: { kind: pseudo, concurrent: true, commands: { set: [{ compute: 1ms }] } }
+services:
+  rpmb: { exclusive: true, steps: [{ invoke: { client: scmi, command: set } }] }
+clients:
+  writer: { application: ta, count: 2, steps: [{ invoke: go }] }
+  late: { application: ta, start: 500ms, steps: [{ invoke: go }] }
+  scmi: { application: clock, kernel: true, ${system} passive: true }
+`;
+
+describe('a deadlock', () => {
+  it('is told from when its circle closed, not from when the last call joined', async () => {
+    const late = '  late: { application: ftpm, count: 3, start: 100ms, steps: [{ invoke: submit }] }';
+    const { run, result, timeline } = await recorded(lock(late));
+    expect(run.outcome).toBe('deadlock');
+    expect(run.duration).toBeCloseTo(100.2, 0);
+    expect(run.hangsSince).toBeCloseTo(1.2, 1);
+    expect(textReport(result, { width: 80, colour: false })).toMatch(/DEADLOCK closed at 1\.2 ms, over at 100 ms\n/);
+    expect(jsonReport(result)).toMatchObject({ runs: [{ hangsSince: run.hangsSince }] });
+    // The trace has nobody stuck right before that moment, and the circle right after it.
+    const { table } = timeline;
+    const { originMs = Number.NaN, verdict } = table.subject;
+    expect(verdict).toMatchObject({ outcome: 'deadlock', hangsSinceMs: originMs + (run.hangsSince ?? 0) });
+    const at = [...Array(table.length).keys()].filter((record) => waitGraph(timeline, record).stuck.size > 0);
+    expect(table.time(at[0] ?? 0) - originMs).toBeCloseTo(run.hangsSince ?? 0, 6);
+  });
+
+  it('counts those who wait behind the circle apart from it', async () => {
+    const { run } = await recorded(
+      lock('  shell: { application: ftpm, count: 2, start: 5ms, steps: [{ invoke: submit }] }'),
+    );
+    expect(run.explanation[0]).toMatch(/^Calls \d+ and \d+ wait for each other, for ever:$/);
+    expect(run.explanation).toContainEqual(
+      expect.stringMatching(/^2 more calls wait behind this circle: calls \d+ and \d+\.$/),
+    );
+  });
+
+  it.each(['', 'system: true,'])('of a lock promises nothing of queues or system sessions (%s)', async (system) => {
+    const { run } = await recorded(lock('', system));
+    const text = run.explanation.join('\n');
+    expect(text).toContain('neither another queue nor a system session helps');
+    expect(text).not.toMatch(/did not ask|no thread is kept|Tried/);
+  });
+
+  it('for want of a thread names who could ask for a session, and has tried whether it helps', async () => {
+    const { run } = await recorded(exhausted(''));
+    expect(run.outcome).toBe('deadlock');
+    expect(run.withoutSession).toEqual(['scmi']);
+    expect(run.explanation).toContain('scmi did not ask for a system session: no thread is kept for its calls.');
+    expect(run.explanation.at(-1)).toBe('Tried: with `system: true` for scmi the same run finishes.');
+    expect((await recorded(exhausted('system: true,'))).run.outcome).toBe('finished');
+  });
+
+  it('says it when a session would not help', async () => {
+    // One thread cannot be kept from itself.
+    const { run } = await recorded(exhausted('').replace('threads: 2', 'threads: 1'));
+    expect(run.explanation.at(-1)).toBe('Tried: `system: true` for scmi does not help; it is a deadlock all the same.');
+  });
+
+  it('never tells of calls behind nobody', async () => {
+    const many = '  shell: { application: ftpm, count: 20, start: 5ms, steps: [{ invoke: submit }] }';
+    const { run } = await recorded(lock(many).replace('threads: 8', 'threads: 4'));
+    expect(run.explanation.join('\n')).not.toMatch(/behind calls \./);
+    expect(run.explanation).toContainEqual(
+      expect.stringMatching(/^20 more calls wait behind this circle, \d+ of them asleep in the queue\.$/),
+    );
+  });
+});
+
+describe('an outcome', () => {
+  const slow = (more: string) => `
+title: slow
+limit: 20ms
+secureWorld: { threads: 2 }
+applications:
+  ta: { kind: user, commands: { go: [{ compute: 1ms }, { rpc: fs }] } }
+services:
+  fs: { steps: [{ wait: 1ms }] }
+clients:
+  a: { application: ta, repeat: 100, steps: [{ invoke: go }] }
+${more}`;
+
+  it('is cut-off where only the time was over: nobody waits for ever', async () => {
+    const { run, result } = await recorded(slow(''));
+    expect([run.outcome, run.hangsSince]).toEqual(['cut-off', null]);
+    expect(run.clients).toMatchObject([{ unanswered: 1, inFlight: 1 }]);
+    const text = textReport(result, { width: 80, colour: false });
+    expect(text).toContain('CUT OFF at 20 ms, the limit');
+    expect(text).toContain('20 ms (limit)');
+    expect(text).not.toContain('for ever');
+    expect(text).toContain('1 in flight');
+  });
+
+  it('is stuck where an RPC is never answered, from then on', async () => {
+    const { run } = await recorded(slow('faults: { unanswered: [{ rpc: fs, nth: 3 }] }'));
+    expect([run.outcome, run.hangsSince]).toEqual(['stuck', 5]);
+    expect(run.clients).toMatchObject([{ unanswered: 1, inFlight: 0 }]);
+  });
+
+  it('is not stuck while the supplicant is to come back after the limit', async () => {
+    const { run } = await recorded(slow('faults: { supplicant: { leaves: 2.5ms, returns: 50ms } }'));
+    expect(run.outcome).toBe('cut-off');
+    const { run: gone } = await recorded(slow('faults: { supplicant: { leaves: 2.5ms } }'));
+    expect(gone.outcome).toBe('stuck');
+  });
+
+  it('is starved where a call is late, whatever else was cut off', async () => {
+    const { run } = await recorded(slow('').replace('repeat: 100', 'deadline: 1ms, repeat: 100'));
+    expect(run.outcome).toBe('starved');
+  });
+});
+
+describe('system sessions', () => {
+  it('that were refused are told whatever the outcome', async () => {
+    const { run } = await recorded(
+      `
+title: refused
+secureWorld: { threads: 3 }
+applications:
+  clock: { kind: pseudo, concurrent: true, commands: { set: [{ compute: 1ms }] } }
+clients:
+  scmi: { application: clock, count: 5, kernel: true, system: true, deadline: 1us, steps: [{ invoke: set }] }
+`,
+      'patch-v6',
+    );
+    expect(run.outcome).toBe('starved');
+    expect(run.explanation).toContain('2 of 5 system sessions granted: 2 threads are kept for their calls.');
+    expect(run.explanation).toContainEqual(expect.stringContaining('3 of 5 system sessions refused'));
+  });
+});
+
+describe('report and trace', () => {
+  it('give one answer to what a call waits for inside OP-TEE, and count time from the same moment', async () => {
+    const { run, timeline } = await recorded(lock());
+    const [, waiter, holder] =
+      /call (\d+) [^:]*: asleep in OP-TEE behind call (\d+)/.exec(run.explanation.join('\n')) ?? [];
+    const graph = waitGraph(timeline, timeline.table.length - 1);
+    const wait = [...graph.waits.values()].find(({ call }) => timeline.callNumber.at(call) === Number(waiter));
+    expect(wait?.on.map((call) => timeline.callNumber.at(call))).toEqual([Number(holder)]);
+    expect(wait === undefined ? '' : waitWords(timeline, wait)).toContain(`waits for user #${holder}`);
+    expect(timeline.table.subject.verdict?.explanation).toEqual(run.explanation);
+  });
+});
