@@ -6,6 +6,8 @@ interface Completion {
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly about: string }[];
   readonly options: readonly Option[];
+  /** It takes files. */
+  readonly files: boolean;
 }
 
 export function addCompletionCommand(program: Command): void {
@@ -39,31 +41,48 @@ function completions(command: Command, path = ''): Completion[] {
     completions(each, path === '' ? each.name() : `${path} ${each.name()}`),
   );
   const commands = command.commands.map((each) => ({ name: each.name(), about: each.summary() || each.description() }));
-  return [{ path, commands, options: [...command.options, help] }, ...inner];
+  const files = command.registeredArguments.length > 0;
+  return [{ path, commands, options: [...command.options, help], files }, ...inner];
 }
 
 const flagsOf = ({ long, short }: Option) => [long, short].filter((flag) => flag !== undefined);
 
 function bashScript(name: string, all: readonly Completion[]): string {
   const paths = all.map(({ path }) => `"${path}"`).join('|');
-  const cases = all.map(({ path, commands, options }) => {
-    const words = [...commands.map((each) => each.name), ...options.flatMap(flagsOf)].join(' ');
-    return `    "${path}") words="${words}" ;;`;
+  const cases = all.map(({ path, commands, options, files }) => {
+    const words = commands.map((each) => each.name).join(' ');
+    const flags = options.flatMap(flagsOf).join(' ');
+    return `    "${path}") words="${words}" flags="${flags}" files=${files ? 'yes' : ''} ;;`;
   });
+  const values = all.flatMap(({ path, options }) =>
+    options.flatMap((option) => flagsOf(option).flatMap((flag) => valuesCase(path, flag, option))),
+  );
   return `_${name}() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" path="" words="" next index
+  local current="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path="" words="" flags="" files="" values="" next index
   for ((index = 1; index < COMP_CWORD; index++)); do
     next="\${path:+$path }\${COMP_WORDS[index]}"
     case "$next" in ${paths}) path="$next" ;; esac
   done
+  case "$path $before" in
+${values.join('\n')}
+  esac
   case "$path" in
 ${cases.join('\n')}
   esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  # Files where no word fits: most commands take some.
-  [[ \${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=($(compgen -f -- "$current"))
+  if [[ $values == files ]]; then COMPREPLY=($(compgen -f -- "$current"))
+  elif [[ -n $values ]]; then COMPREPLY=($(compgen -W "$values" -- "$current"))
+  elif [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$current"))
+  elif [[ -n $files ]]; then COMPREPLY=($(compgen -f -- "$current"))
+  else COMPREPLY=($(compgen -W "$words" -- "$current"))
+  fi
 }
 complete -o filenames -F _${name} ${name}`;
+}
+
+/** What may stand behind an option: its choices, or a file where it takes any value. */
+function valuesCase(path: string, flag: string, { argChoices, required, optional }: Option): string[] {
+  if (argChoices !== undefined) return [`    "${path} ${flag}") values="${argChoices.join(' ')}" ;;`];
+  return required || optional ? [`    "${path} ${flag}") values=files ;;`] : [];
 }
 
 function zshScript(name: string, all: readonly Completion[]): string {
@@ -86,9 +105,9 @@ function fishScript(name: string, all: readonly Completion[]): string {
     const start = `complete -c ${name} -n ${quote(conditions.join('; and '))}`;
     return [
       ...commands.map((each) => `${start} -a ${each.name} -d ${quote(each.about)}`),
-      ...options.map(({ long, short, description }) => {
+      ...options.map(({ long, short, description, argChoices }) => {
         const flags = [long && `-l ${long.slice(2)}`, short && `-s ${short.slice(1)}`].filter(Boolean).join(' ');
-        return `${start} ${flags} -d ${quote(description)}`;
+        return `${start} ${flags}${argChoices === undefined ? '' : ` -x -a ${quote(argChoices.join(' '))}`} -d ${quote(description)}`;
       }),
     ];
   });

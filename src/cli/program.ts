@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCompletionCommand } from './completion.js';
 import { addConformCommand } from './conform.js';
@@ -7,17 +8,22 @@ import { addExploreCommand } from './explore.js';
 import { addOpteeCommand } from './optee.js';
 import { badUsage } from './read-trace.js';
 import { addReplayCommand } from './replay.js';
-import { addRunCommand } from './run.js';
+import { addRunCommand } from './run/run.js';
 import { addServeCommand } from './serve.js';
 import { addTopCommand } from './top.js';
 import { addTraceCommand } from './trace.js';
 import { addViewCommand } from './view.js';
 import { addXtestCommand } from './xtest.js';
 
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string;
+};
+
 /** The command with everything under it. Whatever is wrong with its arguments ends it with the same exit code. */
 export function normalworldProgram(): Command {
   const program = new Command('normalworld')
     .description('The OP-TEE driver of Linux in TypeScript')
+    .version(version, '-V, --version', 'the version of this package')
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : badUsage))
     .showSuggestionAfterError()
     .addHelpText(

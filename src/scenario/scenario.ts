@@ -1,6 +1,7 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import type { Duration } from './duration.js';
+import type { Expectation } from './expectation.js';
 import type { AnswerFault } from './faults/run-faults.js';
 
 /**
@@ -13,6 +14,8 @@ export interface Scenario {
   readonly about: string;
   /** The disciplines to run under, unless the caller says otherwise. */
   readonly queues: readonly DisciplineName[];
+  /** What should become of it; nothing is expected of a discipline that is not named. */
+  readonly expect: Expectation;
   /** Virtual time after which a run ends. */
   readonly limit: number;
   /** Time that a task of the normal world loses at each point where another could run in its place. */

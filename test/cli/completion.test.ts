@@ -78,4 +78,11 @@ describe.each(shells)('completion in %s', (shell, complete) => {
     expect(complete('run', '--q')).toEqual(['--queue']);
     expect(complete('optee', 'ta', 'l')).toEqual(['list']);
   });
+
+  it.skipIf(!there)(`${completes} the values of options, and files`, () => {
+    expect(complete('run', '--queue', 'patch')).toEqual(['patch-v6']);
+    expect(complete('trace', 'export', '--format', 'p')).toEqual(['perfetto']);
+    // zsh completes files by itself, and not in this shell.
+    if (shell !== 'zsh') expect(complete('run', 'fi')).toContain('fish');
+  });
 });

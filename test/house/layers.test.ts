@@ -72,6 +72,7 @@ describe('the house', () => {
     const doors = [
       'index.ts',
       'testing.ts',
+      'scenarios.ts',
       'client/index.ts',
       'scmi/index.ts',
       'rpmb/index.ts',

@@ -180,7 +180,7 @@ describe('a scenario file', () => {
     [
       'compute: 1ms',
       'compute: 3ms..1ms',
-      '3:40: applications.ta.commands.go[0].compute: it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min; or a range to draw from, as in 1ms..3ms',
+      '3:40: applications.ta.commands.go[0].compute: the range is reversed; it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min; or a range to draw from, as in 1ms..3ms',
     ],
     [
       'compute: 1ms',
@@ -382,5 +382,77 @@ describe('a scenario file', () => {
     }
     expect(problems(bomb.join('\n'))).toEqual([expect.stringContaining('not YAML')]);
     expect(problems(' '.repeat(1_000_001))).toEqual([expect.stringContaining('1000001 characters, at most 1000000')]);
+  });
+});
+
+describe('a scenario file', () => {
+  const valid = `title: t
+applications: { ta: { kind: user, commands: { go: [{ compute: 1ms }] } } }
+clients: { a: { application: ta, steps: [{ invoke: go }] } }
+`;
+  const problems = (text: string): string[] => {
+    try {
+      parseScenario(text, 'f');
+      return [];
+    } catch (error) {
+      if (!(error instanceof ScenarioFileError)) throw error;
+      return error.message.split('\n');
+    }
+  };
+
+  it('may have fields of its own that begin with x-, anchors and merge keys', () => {
+    const scenario = parseScenario(
+      `title: t
+x-common: &common { kind: user, commands: { go: [{ compute: 1ms }] } }
+applications:
+  x-ray: { <<: *common, x-note: one }
+  ta: { <<: *common, kind: pseudo }
+clients:
+  a: { application: ta, x-owner: me, steps: [{ invoke: go }] }
+`,
+      'f',
+    );
+    // A name may begin with x- where names stand.
+    expect([...scenario.applications.values()].map(({ name, kind }) => [name, kind])).toEqual([
+      ['x-ray', 'user'],
+      ['ta', 'pseudo'],
+    ]);
+  });
+
+  it('tells all that is wrong at once: shapes and references', () => {
+    const text = `${valid}faults: { late: [{ rpc: fs, nth: 0, by: 1ms }], deaths: [{ client: nobody, at: 1ms }] }\n`;
+    expect(problems(text)).toEqual([
+      expect.stringContaining('f:4:29: faults.late[0].nth: it takes a whole number from 1'),
+      expect.stringContaining('faults.deaths[0].client: there is no client nobody; clients are a'),
+    ]);
+  });
+
+  it.each(['constructor', 'toString', 'hasOwnProperty'])('does not find %s where nobody wrote it', (name) => {
+    const [problem, ...others] = problems(valid.replace('application: ta,', `application: ${name.toLowerCase()},`));
+    expect(problem).toContain(`there is no application ${name.toLowerCase()}; applications are ta`);
+    expect(others).toEqual([]);
+  });
+
+  it('names a reversed range, a second document, and too many callers', () => {
+    expect(problems(valid.replace('1ms', '3ms..1ms'))[0]).toContain('the range is reversed');
+    expect(problems(`${valid}---\n${valid}`)).toEqual(['f:4:1: a file holds one scenario: leave out this ---']);
+    expect(problems(valid.replace('steps:', 'count: 1000, callers: 1000, steps:'))[0]).toBe(
+      'f:3:12: clients.a: count times callers are 1000000 here, and 1000000 in all; a scenario has at most 4096',
+    );
+  });
+
+  it('caps what it tells', () => {
+    const many = Array.from({ length: 400 }, (_, index) => `field-${index}: ${'x'.repeat(100)}`).join('\n');
+    const told = problems(`${valid}${many}\n`);
+    expect(told).toHaveLength(31);
+    expect(told.at(-1)).toBe('f: 370 further problems');
+  });
+
+  it('tells of a parameter that is not there, and where', () => {
+    expect(problems(valid.replace('1ms', ['"$', '{time}"'].join('')))).toEqual([
+      expect.stringContaining(
+        'f:2:54: applications.ta.commands.go[0].compute: there is no parameter time; there are none',
+      ),
+    ]);
   });
 });

@@ -12,6 +12,9 @@ export interface Problem {
 
 type ClientFile = ScenarioFile['clients'][string];
 
+/** Callers of all clients together: each has a call in flight, and memory for its messages. */
+export const mostCallers = 4096;
+
 /** Fields that a passive client has no use for: it makes calls when services want them. */
 const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps', 'session'] as const;
 
@@ -89,6 +92,18 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     if (client.repeat === 'forever' && client.every === undefined && client.steps?.every(takesNoTime(file, client)))
       report('these steps may take no time at all, for ever: add a wait, or every', ...at, 'repeat');
   }
+  const callers = Object.entries(file.clients).map(([name, { count = 1, callers: each = 1 }]) => ({
+    name,
+    all: count * each,
+  }));
+  const all = callers.reduce((sum, client) => sum + client.all, 0);
+  const [largest] = callers.sort((one, other) => other.all - one.all);
+  if (largest !== undefined && all > mostCallers)
+    report(
+      `count times callers are ${largest.all} here, and ${all} in all; a scenario has at most ${mostCallers}`,
+      'clients',
+      largest.name,
+    );
   if (Object.values(file.clients).every((client) => client.passive === true))
     report('there is no client that makes calls of itself', 'clients');
 

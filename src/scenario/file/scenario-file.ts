@@ -1,6 +1,8 @@
-import { isMap, isNode, isSeq, LineCounter, parseDocument } from 'yaml';
+import { Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
+import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { Duration } from '../duration.js';
+import type { Expectation } from '../expectation.js';
 import { rubbishResult } from '../faults/run-faults.js';
 import type {
   ApplicationStep,
@@ -16,6 +18,7 @@ import type {
   ServiceStep,
 } from '../scenario.js';
 import { checkReferences, type FieldPath, type Problem } from './check-references.js';
+import { type ParameterValues, withParameters } from './parameters.js';
 import { defaultThreads, type ScenarioFile, scenarioSchema } from './scenario-schema.js';
 
 /** A problem with the place in the file where it is, both counted from 1. */
@@ -27,6 +30,9 @@ export interface LocatedProblem {
   readonly message: string;
 }
 
+/** The most problems that a message tells one by one. */
+const mostTold = 30;
+
 /** The file is no scenario. The message has a line for each problem: `file:line:column: field: what is allowed`. */
 export class ScenarioFileError extends Error {
   override readonly name = 'ScenarioFileError';
@@ -35,11 +41,11 @@ export class ScenarioFileError extends Error {
     file: string,
     readonly problems: readonly LocatedProblem[],
   ) {
-    super(
-      problems
-        .map(({ line, column, field, message }) => `${file}:${line}:${column}: ${field && `${field}: `}${message}`)
-        .join('\n'),
-    );
+    const told = problems
+      .slice(0, mostTold)
+      .map(({ line, column, field, message }) => `${file}:${line}:${column}: ${field && `${field}: `}${message}`);
+    const more = problems.length - told.length;
+    super([...told, ...(more > 0 ? [`${file}: ${more} further problems`] : [])].join('\n'));
   }
 }
 
@@ -49,9 +55,10 @@ const longestFile = 1_000_000;
 /**
  * Read a scenario.
  * @param file its name, for messages.
+ * @param set values for its parameters, in place of those that the file gives them.
  * @throws ScenarioFileError with everything that is wrong, in the order of the file.
  */
-export function parseScenario(text: string, file: string): Scenario {
+export function parseScenario(text: string, file: string, set: ParameterValues = {}): Scenario {
   const lines = new LineCounter();
   const located = (offset: number, message: string, path: FieldPath = []): LocatedProblem => {
     const { line, col } = lines.linePos(offset);
@@ -59,7 +66,14 @@ export function parseScenario(text: string, file: string): Scenario {
   };
   if (text.length > longestFile)
     throw new ScenarioFileError(file, [located(0, `the file has ${text.length} characters, at most ${longestFile}`)]);
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const [document = new Document(null), ...others] = parseAllDocuments(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: true,
+  });
+  const [second] = others;
+  if (second !== undefined)
+    throw new ScenarioFileError(file, [located(second.range[0], 'a file holds one scenario: leave out this ---')]);
   if (document.errors.length > 0)
     throw new ScenarioFileError(
       file,
@@ -72,10 +86,14 @@ export function parseScenario(text: string, file: string): Scenario {
     // Aliases without end, or to nothing.
     throw new ScenarioFileError(file, [located(0, `not YAML: ${error instanceof Error ? error.message : error}`)]);
   }
-  const parsed = scenarioSchema.safeParse(plain);
+  const filled = withParameters(plain, set);
+  const { parsed, problems: found } = checked(filled.plain);
+  // A value that could not be put in is not looked at.
+  const unfilled = new Set(filled.problems.map(({ path }) => path.join('.')));
   const problems = [
     ...unusableKeys(document.contents, []),
-    ...(parsed.success ? checkReferences(parsed.data) : parsed.error.issues.flatMap(problemsOf)),
+    ...filled.problems,
+    ...found.filter(({ path }) => !unfilled.has(path.join('.'))),
   ];
   if (problems.length > 0)
     throw new ScenarioFileError(
@@ -85,8 +103,62 @@ export function parseScenario(text: string, file: string): Scenario {
         .sort((one, other) => one.offset - other.offset)
         .map(({ offset, message, path }) => located(offset, message, path)),
     );
-  if (!parsed.success) throw new Error('a refused scenario without a problem');
-  return completed(parsed.data);
+  if (parsed === undefined) throw new Error('a refused scenario without a problem');
+  return completed(parsed);
+}
+
+/** What the shape of a file allows and its references say: all that is wrong at once. */
+function checked(plain: unknown): { readonly parsed: ScenarioFile | undefined; readonly problems: readonly Problem[] } {
+  const parsed = scenarioSchema.safeParse(plain);
+  if (parsed.success) return { parsed: parsed.data, problems: checkReferences(parsed.data) };
+  const problems = parsed.error.issues.flatMap(problemsOf);
+  const rest = scenarioSchema.safeParse(without(plain, problems));
+  const references = rest.success ? checkReferences(rest.data) : [];
+  // Where something was taken away, what is left proves nothing.
+  const proved = references.filter(
+    ({ path }) => !problems.some((other) => path.every((key, at) => key === other.path[at])),
+  );
+  return { parsed: undefined, problems: [...problems, ...proved] };
+}
+
+/** How often what lacks a field is taken away, too. */
+const mostPrunings = 4;
+
+/**
+ * What is left of a file without the fields that have problems, so that references can be checked in it; undefined where one
+ * of them stands for something that others may refer to: they would seem to refer to nothing.
+ */
+function without(plain: unknown, problems: readonly Problem[]): unknown {
+  let copy: unknown = structuredClone(plain);
+  let paths = problems.map(({ path }) => path);
+  for (let pruning = 0; pruning < mostPrunings; pruning++) {
+    // From behind: places in lists stay what they are.
+    for (const path of [...paths].reverse()) if (!removed(copy, path)) return undefined;
+    copy = structuredClone(copy);
+    const parsed = scenarioSchema.safeParse(copy);
+    if (parsed.success) return copy;
+    paths = parsed.error.issues.flatMap(problemsOf).map(({ path }) => (isThere(copy, path) ? path : path.slice(0, -1)));
+  }
+  return undefined;
+}
+
+const isThere = (file: unknown, path: FieldPath) => at(file, path) !== undefined;
+
+function at(file: unknown, path: FieldPath): unknown {
+  let node = file;
+  for (const key of path) node = typeof node === 'object' && node !== null ? Reflect.get(node, key) : undefined;
+  return node;
+}
+
+function removed(file: unknown, path: FieldPath): boolean {
+  const last = path.at(-1);
+  const named = path[0] !== 'faults' && (path.length < 3 || (path[2] === 'commands' && path.length < 5));
+  if (last === undefined || named) return false;
+  const node = at(file, path.slice(0, -1));
+  if (typeof node !== 'object' || node === null) return true;
+  if (Array.isArray(node)) node.splice(Number(last), 1);
+  else Reflect.deleteProperty(node, last);
+  return true;
 }
 
 /** JavaScript has a meaning of its own for one key; the checks behind would not see it. */
@@ -142,6 +214,7 @@ function completed(file: ScenarioFile): Scenario {
     title: file.title,
     about: file.about?.trim() ?? '',
     queues: file.queues ?? ['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off'],
+    expect: expectationOf(file.expect),
     limit: file.limit ?? defaultLimitMs,
     preemption: file.preemption ?? noTime,
     secureWorld: {
@@ -156,6 +229,16 @@ function completed(file: ScenarioFile): Scenario {
     clients: mapped(file.clients, clientOf),
     faults: faultsOf(file),
   };
+}
+
+function expectationOf(file: ScenarioFile['expect']): Expectation {
+  if (file === undefined) return { byQueue: new Map() };
+  if (typeof file === 'string') return { every: [file], byQueue: new Map() };
+  if (Array.isArray(file)) return { every: file, byQueue: new Map() };
+  const entries = Object.entries(file).flatMap(([queue, outcomes]) =>
+    outcomes === undefined ? [] : [[queue as DisciplineName, [outcomes].flat()] as const],
+  );
+  return { byQueue: new Map(entries) };
 }
 
 function faultsOf({ faults = {}, clients }: ScenarioFile): ScenarioFaults {

@@ -3,6 +3,7 @@ import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
 import { asyncNotifMax } from '../../worlds/simulated/index.js';
 import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from '../duration.js';
 import { SERVICES, SHIPPED_APPLICATIONS } from '../scenario.js';
+import { OUTCOMES } from '../scenario-result.js';
 
 /** The shape of a scenario file. What refers to something elsewhere in the file is checked after it. */
 
@@ -18,15 +19,22 @@ const mostSharedMemory = 16 * 1024 * 1024;
 const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
   issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
 
+/** Fields whose names begin with `x-` are for whoever writes the file: anchors, notes, what other programs read. */
+function withoutExtensions(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !name.startsWith('x-')));
+}
+
 /** A mapping with these fields and no others. */
 function fields<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
   const names = Object.keys(shape).join(', ');
-  return z.strictObject(shape, {
+  const mapping = z.strictObject(shape, {
     error: (issue) =>
       issue.code === 'unrecognized_keys'
         ? `no such field; ${what} has ${names}`
         : saysMissing(`${what}: a mapping with ${names}`)(issue),
   });
+  return z.preprocess(withoutExtensions, mapping);
 }
 
 const namePattern = /^[a-z][a-z0-9-]{0,31}$/;
@@ -35,10 +43,13 @@ const reference = z.string({ error: saysMissing(nameForm) }).regex(namePattern, 
 
 /** A mapping from names to values. */
 const named = <Value extends z.ZodType>(what: string, value: Value) =>
-  z.record(z.string().regex(namePattern), value, {
-    error: (issue) =>
-      issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
-  });
+  z
+    .record(z.string().regex(namePattern), value, {
+      error: (issue) =>
+        issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
+    })
+    // No name is there that the file does not have.
+    .transform((record): typeof record => Object.assign(Object.create(null), record));
 
 const text = z.string({ error: saysMissing('a text') });
 const flag = z.boolean({ error: saysMissing('true or false') });
@@ -55,10 +66,18 @@ const time = z.unknown().transform((value, context): number => {
   return z.NEVER;
 });
 
+/** Why a range is none, where that can be told. */
+function rangeForm(value: unknown): string {
+  const [first, second, ...more] = typeof value === 'string' ? value.split('..').map(parseTime) : [];
+  return first !== undefined && second !== undefined && more.length === 0 && first > second
+    ? `the range is reversed; it takes ${durationRangeForm}`
+    : `it takes ${durationRangeForm}`;
+}
+
 const drawnTime = z.unknown().transform((value, context): Duration => {
   const parsed = parseDuration(value);
   if (parsed !== undefined) return parsed;
-  context.addIssue({ code: 'custom', message: `it takes ${durationRangeForm}` });
+  context.addIssue({ code: 'custom', message: rangeForm(value) });
   return z.NEVER;
 });
 
@@ -150,6 +169,28 @@ const interruptNotification = z.union([z.literal('bottom-half'), notification], 
   error: saysMissing(`bottom-half, or a whole number from 1 to ${asyncNotifMax}`),
 });
 
+const outcomes = z.union([oneOf(OUTCOMES), z.array(oneOf(OUTCOMES)).min(1)], {
+  error: saysMissing(`one of ${OUTCOMES.join(', ')}, or a list of them`),
+});
+/** Of every discipline, or by discipline. */
+const expectation = z.union(
+  [
+    outcomes,
+    fields(
+      'an expectation',
+      Object.fromEntries(queueNames.map((name) => [name, outcomes.optional()])) as Record<
+        (typeof queueNames)[number],
+        z.ZodOptional<typeof outcomes>
+      >,
+    ),
+  ],
+  {
+    error: saysMissing(
+      `one of ${OUTCOMES.join(', ')}, a list of them, or for each discipline one: { linux-6.7: deadlock, hand-off: finished }`,
+    ),
+  },
+);
+
 const client = fields('a client', {
   kernel: flag.optional(),
   system: flag.optional(),
@@ -181,6 +222,7 @@ export const scenarioSchema = fields('a scenario', {
     .array(oneOf(queueNames), { error: saysMissing('a list of queues') })
     .min(1, { error: 'it takes at least one queue' })
     .optional(),
+  expect: expectation.optional(),
   limit: period.optional(),
   preemption: drawnTime.optional(),
   secureWorld: fields('the secure world', {

@@ -1,0 +1,53 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ParameterValues } from '../../scenario/file/parameters.js';
+import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
+import type { Scenario } from '../../scenario/scenario.js';
+import { badUsage } from '../read-trace.js';
+
+/** The scenarios that come with the package. */
+const shippedFolder = fileURLToPath(new URL('../../../scenarios/', import.meta.url));
+
+export const shippedScenarios = (): readonly string[] =>
+  existsSync(shippedFolder)
+    ? readdirSync(shippedFolder, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.yaml'))
+        .sort()
+    : [];
+
+/** A file as it is named, or one of the package's: `rpmb-scmi-deadlock`, `scenarios/rpmb-scmi-deadlock.yaml`. */
+export function scenarioPath(name: string): string {
+  if (existsSync(name)) return name;
+  const shipped = shippedScenarios();
+  const wanted = name.replace(/\.ya?ml$/, '');
+  const found =
+    shipped.find((each) => each.replace(/\.yaml$/, '') === wanted.replace(/^(.*\/)?scenarios\//, '')) ??
+    shipped.find((each) => basename(each, '.yaml') === wanted);
+  return found === undefined ? name : join(shippedFolder, found);
+}
+
+/** Read a scenario for a command, or say on standard error why it is none. */
+export async function readScenarioOrSayWhy(name: string, set: ParameterValues = {}): Promise<Scenario | undefined> {
+  const path = scenarioPath(name);
+  try {
+    if (existsSync(path) && statSync(path).isDirectory()) throw new Error(`${path} is a folder; a scenario is a file`);
+    return parseScenario(await readFile(path, 'utf8'), path, set);
+  } catch (error) {
+    console.error(whyNot(error, path));
+    process.exitCode = badUsage;
+    return undefined;
+  }
+}
+
+function whyNot(error: unknown, path: string): string {
+  if (error instanceof ScenarioFileError || !(error instanceof Error)) return String((error as Error).message);
+  if ('code' in error && error.code === 'ENOENT') {
+    const names = shippedScenarios().map((name) => name.replace(/\.yaml$/, ''));
+    return `${path}: there is no such file (ENOENT); the package has ${names.join(', ')}`;
+  }
+  if ('code' in error) return `${path}: ${error.message}`;
+  if (error.message.startsWith(path)) return error.message;
+  throw error;
+}

@@ -1,0 +1,45 @@
+import { env, stderr, stdout } from 'node:process';
+import type { Layout } from '../../scenario/report/text-report.js';
+
+const usual = 80;
+
+/** How a report may use the terminal: COLUMNS where it is set, else what the terminal says, else 80 columns. */
+export function terminalLayout(): Layout {
+  const set = Number(env.COLUMNS);
+  const columns = Number.isInteger(set) && set > 0 ? set : (stdout.columns ?? 0);
+  return { width: columns > 0 ? columns : usual, colour: stdout.isTTY === true && !env.NO_COLOR };
+}
+
+/** How long a run may take before it says how far it is, in milliseconds. */
+const patienceMs = 1000;
+/** How often it says so. */
+const refreshMs = 200;
+
+/** A line on the terminal that is overwritten while something goes on; nothing when standard error is no terminal. */
+export function progressLine(): { readonly show: (text: () => string) => void; readonly clear: () => void } {
+  if (stderr.isTTY !== true) return { show: () => {}, clear: () => {} };
+  let next = performance.now() + patienceMs;
+  let shown = false;
+  return {
+    show(text) {
+      if (performance.now() < next) return;
+      next = performance.now() + refreshMs;
+      shown = true;
+      stderr.write(`\r\x1b[K${text()}`);
+    },
+    clear() {
+      if (shown) stderr.write('\r\x1b[K');
+      shown = false;
+    },
+  };
+}
+
+/** A command as a shell reads it back; `normalworld` as it was called here. */
+export function commandLine(...words: readonly string[]): string {
+  const program = env.npm_command === 'exec' ? ['npx', 'normalworld'] : ['normalworld'];
+  return [...program, ...words].map(quoted).join(' ');
+}
+
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

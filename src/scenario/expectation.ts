@@ -1,0 +1,54 @@
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+import { OUTCOMES, type Outcome } from './scenario-result.js';
+
+/** Which outcomes are expected: by discipline, or of every one that is not named. */
+export interface Expectation {
+  readonly every?: readonly Outcome[];
+  readonly byQueue: ReadonlyMap<DisciplineName, readonly Outcome[]>;
+}
+
+export const expectationForm =
+  `an outcome (${OUTCOMES.join(', ')}; several with | between them), or for each discipline one: ` +
+  'linux-6.7=deadlock,hand-off=finished';
+
+/** Read `finished`, `deadlock|stuck`, or `linux-6.7=deadlock,hand-off=finished`. @throws RangeError that says what is wrong. */
+export function parseExpectation(text: string): Expectation {
+  const byQueue = new Map<DisciplineName, readonly Outcome[]>();
+  let every: readonly Outcome[] | undefined;
+  for (const part of text.split(',')) {
+    const equals = part.indexOf('=');
+    if (equals < 0) {
+      if (every !== undefined) throw new RangeError(`two outcomes for every discipline; put | between them`);
+      every = outcomesOf(part);
+      continue;
+    }
+    const name = part.slice(0, equals).trim();
+    if (!isDiscipline(name))
+      throw new RangeError(`"${name}" is no discipline; there are ${Object.keys(DISCIPLINES).join(', ')}`);
+    if (byQueue.has(name)) throw new RangeError(`${name} is named twice`);
+    byQueue.set(name, outcomesOf(part.slice(equals + 1)));
+  }
+  return { byQueue, ...(every === undefined ? {} : { every }) };
+}
+
+/** Nothing when the outcome is as expected, or nothing is expected; else what was. */
+export function unmet(
+  expectation: Expectation,
+  queue: DisciplineName,
+  outcome: Outcome,
+): readonly Outcome[] | undefined {
+  const expected = expectation.byQueue.get(queue) ?? expectation.every;
+  return expected === undefined || expected.includes(outcome) ? undefined : expected;
+}
+
+const isDiscipline = (name: string): name is DisciplineName => Object.hasOwn(DISCIPLINES, name);
+
+function outcomesOf(text: string): readonly Outcome[] {
+  return text.split('|').map((word) => {
+    const found = OUTCOMES.find((outcome) => outcome === word.trim());
+    if (found === undefined)
+      throw new RangeError(`Allowed choices are ${OUTCOMES.join(', ')}; "${word.trim()}" is none of them`);
+    return found;
+  });
+}

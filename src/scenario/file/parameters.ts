@@ -1,0 +1,65 @@
+import { parse } from 'yaml';
+import type { FieldPath, Problem } from './check-references.js';
+
+/** Values for the parameters of a scenario, by name, as they are written in YAML: `4`, `10ms`. */
+export type ParameterValues = Readonly<Record<string, string>>;
+
+const parameterName = /^[a-z][a-z0-9-]{0,31}$/;
+const use = /\$\{([^}]*)\}/g;
+
+/**
+ * A file with its parameters put in: `${threads}` is replaced by what `parameters: { threads: 2 }` says, or by what is given
+ * in its place. A value that is nothing but one parameter takes its type as well.
+ */
+export function withParameters(
+  plain: unknown,
+  given: ParameterValues,
+): { readonly plain: unknown; readonly problems: readonly Problem[] } {
+  if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return { plain, problems: [] };
+  const { parameters = {}, ...file } = plain as Record<string, unknown>;
+  const problems: Problem[] = [];
+  const values = new Map<string, unknown>();
+  const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
+  if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))
+    report('it takes a mapping from names to values, such as { threads: 2 }', 'parameters');
+  else
+    for (const [name, value] of Object.entries(parameters)) {
+      if (!parameterName.test(name)) report('this name is not possible for a parameter', 'parameters', name);
+      else if (typeof value === 'object') report('a parameter is a number, a text, true or false', 'parameters', name);
+      values.set(name, value);
+    }
+  for (const [name, text] of Object.entries(given)) {
+    if (!values.has(name))
+      report(`there is no parameter ${name}; there are ${[...values.keys()].join(', ') || 'none'}`);
+    values.set(name, scalar(text));
+  }
+
+  const put = (value: unknown, path: FieldPath): unknown => {
+    if (typeof value === 'string') return putText(value, path);
+    if (Array.isArray(value)) return value.map((item, index) => put(item, [...path, index]));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, put(each, [...path, key])]));
+  };
+  const putText = (text: string, path: FieldPath): unknown => {
+    const found = [...text.matchAll(use)];
+    const unknown = found.find(([, name = '']) => !values.has(name));
+    if (unknown !== undefined) {
+      report(`there is no parameter ${unknown[1]}; there are ${[...values.keys()].join(', ') || 'none'}`, ...path);
+      return text;
+    }
+    const [only] = found;
+    if (only !== undefined && only[0] === text) return values.get(only[1] ?? '');
+    return text.replaceAll(use, (_, name: string) => String(values.get(name)));
+  };
+  return { plain: put(file, []), problems };
+}
+
+/** What YAML makes of a text, as far as that is a single value. */
+function scalar(text: string): unknown {
+  try {
+    const value: unknown = parse(text);
+    return typeof value === 'object' ? text : value;
+  } catch {
+    return text;
+  }
+}

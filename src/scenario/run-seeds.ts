@@ -1,0 +1,67 @@
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { runScenario, seedLimit } from './run-scenario.js';
+import type { Scenario } from './scenario.js';
+import { OUTCOMES, type Outcome } from './scenario-result.js';
+
+export interface RunSeedsOptions {
+  /** The first seed and the last. */
+  readonly from: number;
+  readonly to: number;
+  /** Disciplines to run under; those of the scenario when left out. */
+  readonly queues?: readonly DisciplineName[];
+  readonly onProgress?: (done: number, all: number) => void;
+  /** Ends the runs early; what was found until then is the result. */
+  readonly signal?: AbortSignal;
+}
+
+/** How often each outcome came, and with which seed first. */
+export interface SeedsResult {
+  readonly title: string;
+  readonly from: number;
+  readonly to: number;
+  /** Seeds that were run: all of them, unless it was ended early. */
+  readonly seeds: number;
+  readonly queues: readonly QueueSeeds[];
+}
+
+export interface QueueSeeds {
+  readonly queue: DisciplineName;
+  readonly outcomes: Readonly<Record<Outcome, SeedCount>>;
+}
+
+export interface SeedCount {
+  readonly count: number;
+  /** The first seed with this outcome; null when there is none. */
+  readonly firstSeed: number | null;
+  /** Why, with that seed. */
+  readonly explanation: readonly string[];
+}
+
+/** Run a scenario once for each seed, under each discipline. @throws RangeError for seeds that are none. */
+export async function runSeeds(scenario: Scenario, options: RunSeedsOptions): Promise<SeedsResult> {
+  const { from, to, queues = scenario.queues, onProgress, signal } = options;
+  if (![from, to].every((seed) => Number.isInteger(seed) && seed >= 0 && seed < seedLimit) || to < from)
+    throw new RangeError(`seeds ${from}..${to}: whole numbers from 0 to ${seedLimit - 1}, the smaller first`);
+  const counts = queues.map((queue) => ({ queue, outcomes: noCounts() }));
+  let seeds = 0;
+  for (let seed = from; seed <= to && signal?.aborted !== true; seed++) {
+    const { runs } = await runScenario(scenario, { seed, queues, tryCures: false });
+    runs.forEach(({ outcome, explanation }, index) => {
+      const of = counts[index]?.outcomes;
+      if (of === undefined) return;
+      const { count, firstSeed } = of[outcome];
+      of[outcome] =
+        firstSeed === null ? { count: 1, firstSeed: seed, explanation } : { ...of[outcome], count: count + 1 };
+    });
+    seeds++;
+    onProgress?.(seeds, to - from + 1);
+    // Timers and signals get their turn between two runs.
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  return { title: scenario.title, from, to, seeds, queues: counts };
+}
+
+function noCounts(): Record<Outcome, SeedCount> {
+  const none: SeedCount = { count: 0, firstSeed: null, explanation: [] };
+  return Object.fromEntries(OUTCOMES.map((outcome) => [outcome, none])) as Record<Outcome, SeedCount>;
+}
