@@ -84,7 +84,9 @@ async function judge(
   const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
   endFaults();
 
-  const { outcome, explanation } = run.result(opened, end);
+  const result = run.result(opened, end);
+  run.conclude(result);
+  const { outcome, explanation } = result;
   const through = incidents.any ? end === 'stopped' : outcome === 'finished';
   const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
   checks.break('unhurt', ...hurtWithoutCause(run, scenario));
