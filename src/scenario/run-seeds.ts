@@ -1,3 +1,4 @@
+import { machineClock, sleep } from '../clock/clock.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { runScenario, seedLimit } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
@@ -56,7 +57,7 @@ export async function runSeeds(scenario: Scenario, options: RunSeedsOptions): Pr
     seeds++;
     onProgress?.(seeds, to - from + 1);
     // Timers and signals get their turn between two runs.
-    await new Promise((resolve) => setTimeout(resolve));
+    await sleep(machineClock, 0);
   }
   return { title: scenario.title, from, to, seeds, queues: counts };
 }

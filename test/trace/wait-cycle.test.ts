@@ -24,9 +24,9 @@ describe('the knots among those who wait', () => {
     expect(found(waits as Record<string, string>).sort()).toEqual(expected);
   });
 
-  it('are found among a hundred thousand', () => {
-    const waits: [number, number[]][] = Array.from({ length: 100_000 }, (_, party) => [party, [party + 1]]);
-    waits[99_999] = [99_999, [0]];
-    expect(knots(new Map(waits)).map(({ length }) => length)).toEqual([100_000]);
+  it('are found among twenty thousand', () => {
+    const waits: [number, number[]][] = Array.from({ length: 20_000 }, (_, party) => [party, [party + 1]]);
+    waits[19_999] = [19_999, [0]];
+    expect(knots(new Map(waits)).map(({ length }) => length)).toEqual([20_000]);
   });
 });
