@@ -20,11 +20,16 @@ import type { ReeFileSystem } from '../../src/supplicant/ree-file-system.js';
 import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
 import { bytesOf, RequestMemory, valueParam } from '../support/shared-memory.js';
 
+/** They close what a test left open. */
+const services: SupplicantService[] = [];
+
 /** The requests of optee_rpc_cmd.h, as OP-TEE makes them. */
 class FsClient {
   private readonly memory = new RequestMemory();
 
-  constructor(private readonly service: SupplicantService) {}
+  constructor(private readonly service: SupplicantService) {
+    services.push(service);
+  }
 
   async open(name: string, operation: number = RpcFs.open): Promise<number> {
     const out = valueParam('output');
@@ -90,7 +95,8 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'normalworld-fs-'));
 });
-afterEach(() => {
+afterEach(async () => {
+  for (const service of services.splice(0)) await service.leave?.();
   rmSync(folder, { recursive: true });
 });
 

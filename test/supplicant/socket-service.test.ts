@@ -2,12 +2,13 @@ import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { RpcSocket, rpcSocketForEver } from '../../src/protocol/optee-rpc-command.js';
+import { RpcCommand, RpcSocket, rpcSocketForEver } from '../../src/protocol/optee-rpc-command.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 import { nodeSockets } from '../../src/supplicant/node/node-sockets.js';
 import { SocketResult, socketService } from '../../src/supplicant/socket-service.js';
 import type { SupplicantService } from '../../src/supplicant/supplicant-service.js';
-import type { TeecError } from '../../src/tee/teec-error.js';
+import { TeecError } from '../../src/tee/teec-error.js';
+import * as asking from '../support/asking-application.js';
 import { bytesOf, RequestMemory, valueParam } from '../support/shared-memory.js';
 
 const tcp = 0x65;
@@ -20,10 +21,11 @@ class SocketClient {
 
   constructor(private readonly service: SupplicantService) {}
 
-  async open(protocol: number, port: number, host = '127.0.0.1', owner = instance): Promise<number> {
+  async open(protocol: number, port: number, host = '127.0.0.1', owner = instance, version = 0): Promise<number> {
     const out = valueParam('output');
     const name = this.memory.text(host);
-    await this.succeed([valueParam('input', RpcSocket.open, owner), valueParam('input', port, protocol, 0), name, out]);
+    const address = valueParam('input', port, protocol, version);
+    await this.succeed([valueParam('input', RpcSocket.open, owner), address, name, out]);
     return out.a;
   }
 
@@ -196,6 +198,132 @@ describe('sockets of trusted applications', () => {
       );
       await sockets.closeAll();
     });
+  });
+
+  describe('to hosts that are none', () => {
+    const hosts: readonly [string, string, number][] = [
+      ['no name', '', 0],
+      ['an IPv4 address where IPv6 is asked for', '127.0.0.1', 2],
+      ['an IPv6 address where IPv4 is asked for', '::1', 1],
+      ['a name that nothing has', 'no such host.invalid', 0],
+      ['a name longer than any', 'x'.repeat(300), 0],
+      ['half an address', '127.0.0', 2],
+    ];
+    it.each(
+      hosts.flatMap(([what, host, version]) => [tcp, udp].map((protocol) => ({ what, host, version, protocol }))),
+    )('$what is ERROR_HOSTNAME (protocol $protocol)', async ({ host, version, protocol }) => {
+      await expect(client().open(protocol, 9, host, instance, version)).rejects.toEqual(
+        failure(SocketResult.ERROR_HOSTNAME),
+      );
+    });
+
+    it('and to ports that are none is an error, not an exception', async () => {
+      await expect(client().open(udp, 0)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+      await expect(client().open(tcp, 0)).rejects.toEqual(failure(TeeResult.ERROR_COMMUNICATION));
+      for (const port of [0x1_0000, 2 ** 32, 2 ** 53])
+        for (const protocol of [tcp, udp])
+          await expect(client().open(protocol, port)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    });
+  });
+
+  describe('over UDP that turn elsewhere and cannot', () => {
+    const changeAddress = 0x6600_0001;
+    const changePort = 0x6600_0002;
+    const address = (host: string) => new TextEncoder().encode(`${host}\0`);
+    const port = (of: number) => new Uint8Array(new Uint16Array([of]).buffer);
+    const changes: readonly [string, number, Uint8Array][] = [
+      ['port 0', changePort, port(0)],
+      ['half a port', changePort, Uint8Array.of(9)],
+      ['no port', changePort, new Uint8Array(0)],
+      ['a host without a name', changeAddress, address('')],
+      ['a host that there is none of', changeAddress, address('no such host.invalid')],
+      ['an address of the other IP version', changeAddress, address('::1')],
+      ['an address without its end', changeAddress, new TextEncoder().encode('127.0.0.1')],
+      ['an address of no bytes', changeAddress, new Uint8Array(0)],
+      // Nobody may send there who has not asked for it: the kernel refuses the connection itself.
+      ['everybody', changeAddress, address('255.255.255.255')],
+      ['what there is no command for', 0x6600_0003, port(9)],
+    ];
+    let peer: DatagramSocket;
+    beforeEach(async () => {
+      peer = createSocket('udp4').bind(0, '127.0.0.1');
+      peer.on('message', (bytes, { port, address }) => peer.send(bytes, port, address));
+      await once(peer, 'listening');
+    });
+    afterEach(() => {
+      peer.close();
+    });
+
+    it.each(changes)('to %s keep their peer', async (_, command, bytes) => {
+      const sockets = client();
+      const handle = await sockets.open(udp, peer.address().port);
+      for (let round = 0; round < 2; round++) {
+        await expect(sockets.ioctl(handle, command, bytes)).rejects.toMatchObject({ code: expect.any(Number) });
+        expect(await sockets.send(handle, 'still')).toBe(5);
+        expect(await sockets.receive(handle, 10, 5_000)).toEqual(['still', 5]);
+      }
+      await sockets.ioctl(handle, changePort, port(peer.address().port));
+      await sockets.closeAll();
+    });
+
+    it('do so one change after the other', async () => {
+      const sockets = client();
+      const handle = await sockets.open(udp, peer.address().port);
+      const ends = await Promise.allSettled([
+        sockets.ioctl(handle, changePort, port(1)),
+        sockets.ioctl(handle, changeAddress, address('127.0.0.2')),
+        sockets.ioctl(handle, changeAddress, address('255.255.255.255')),
+        sockets.ioctl(handle, changeAddress, address('127.0.0.1')),
+        sockets.ioctl(handle, changePort, port(peer.address().port)),
+        sockets.send(handle, 'there'),
+      ]);
+      expect(ends.map(({ status }) => status[0])).toEqual(['f', 'f', 'r', 'f', 'f', 'f']);
+      expect(await sockets.receive(handle, 10, 5_000)).toEqual(['there', 5]);
+      await sockets.close(handle);
+    });
+
+    it('and are closed meanwhile say so', async () => {
+      const sockets = client();
+      const handle = await sockets.open(udp, peer.address().port);
+      const changing = sockets.ioctl(handle, changePort, port(9));
+      const sending = sockets.send(handle, 'x');
+      await sockets.close(handle);
+      const ends = await Promise.allSettled([changing, sending]);
+      for (const end of ends) if (end.status === 'rejected') expect(end.reason).toBeInstanceOf(TeecError);
+    });
+
+    it('send no datagram that is too long, and go on', async () => {
+      const sockets = client();
+      const handle = await sockets.open(udp, peer.address().port);
+      await expect(sockets.send(handle, 'x'.repeat(70_000))).rejects.toBeInstanceOf(TeecError);
+      await sockets.send(handle, 'short');
+      expect(await sockets.receive(handle, 10, 5_000)).toEqual(['short', 5]);
+      await sockets.close(handle);
+    });
+  });
+
+  it('of TCP whose peer breaks the connection off fail their next requests, and nothing else', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const sockets = client();
+    const connection = once(server, 'connection') as Promise<[Socket]>;
+    const handle = await sockets.open(tcp, (server.address() as AddressInfo).port);
+    const [peer] = await connection;
+    const waiting = sockets.receive(handle, 10);
+    peer.resetAndDestroy();
+    await expect(waiting).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    await expect(sockets.send(handle, 'x')).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
+    await expect(sockets.ioctl(handle, 0x65f0_0000, word(4096))).rejects.toEqual(
+      failure(TeeResult.ERROR_BAD_PARAMETERS),
+    );
+    await sockets.close(handle);
+    server.close();
+  });
+
+  it('are none when they are switched off', async () => {
+    await using tee = await asking.AskingTee.open({ sockets: false });
+    const asked = [asking.input(RpcSocket.open, 1), asking.input(80, tcp, 0), asking.text('127.0.0.1'), asking.output];
+    expect((await tee.ask(RpcCommand.socket, asked)).result).toBe(TeeResult.ERROR_NOT_SUPPORTED);
   });
 
   const input = (a: number, b = instance, c = 0) => valueParam('input', a, b, c);

@@ -101,16 +101,15 @@ export class TcpSocket implements ReeSocket {
 }
 
 function connectError(host: string, error: unknown): TeecError {
-  return socketError(resultOf(errnoOf(error)), `${host}: ${show(error)}`);
+  const { syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  const result = syscall === 'getaddrinfo' ? SocketResult.ERROR_HOSTNAME : resultOf(errnoOf(error));
+  return socketError(result, `${host}: ${show(error)}`);
 }
 
 function resultOf(errno: string | undefined): number {
   switch (errno) {
     case 'ETIMEDOUT':
       return SocketResult.ERROR_TIMEOUT;
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return SocketResult.ERROR_HOSTNAME;
     case 'EMFILE':
     case 'ENFILE':
     case 'ENOMEM':
