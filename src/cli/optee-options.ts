@@ -17,6 +17,10 @@ export interface OpteeOptions {
   readonly optee?: string;
   readonly ta?: readonly string[];
   readonly storage?: string;
+  readonly storageReadOnly?: boolean;
+  readonly profiles?: string;
+  /** False: `--no-sockets`. */
+  readonly sockets?: boolean;
   readonly qemu?: string;
   readonly cpus?: string;
   readonly console?: boolean;
@@ -32,6 +36,9 @@ export function addOpteeOptions(command: Command): Command {
       (folder: string, others: readonly string[] = []) => [...others, folder],
     )
     .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
+    .option('--storage-read-only', 'secure storage reads that folder and changes nothing in it')
+    .option('--profiles <folder>', 'folder for the gprof and ftrace files of instrumented trusted applications')
+    .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
     .option('--console', "print OP-TEE's secure console to standard error");
@@ -49,6 +56,9 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
       world: 'qemu',
       taFolders: taFolders(options),
       ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
+      ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
+      ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
+      ...(options.sockets === false ? { supplicant: { sockets: false } } : {}),
       qemu: {
         ...(options.optee === undefined ? {} : { optee: options.optee }),
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
