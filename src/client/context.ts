@@ -7,6 +7,7 @@ import type { TeeDevice } from '../tee/tee-device.js';
 import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
 import { Operation } from './operation.js';
 import type { Parameters } from './parameters.js';
+import { RegisteredBuffers } from './registered-buffer.js';
 import { KernelSession, Session, withTrouble } from './session.js';
 import { SharedMemory } from './shared-memory.js';
 import { TemporaryMemory } from './temporary-memory.js';
@@ -18,6 +19,9 @@ export interface OpenSessionOptions<L extends Login = Login> {
   readonly parameters?: Parameters;
 }
 
+/** Bytes that shared memory of no bytes has, as in libteec: secure world knows none without. */
+const sizeForNone = 8;
+
 const openSessionNames: OptionNames<OpenSessionOptions> = { login: true, parameters: true };
 
 /** Logins open to user space. */
@@ -27,6 +31,7 @@ export type UserLogin = Exclude<Login, { login: 'ree-kernel' }>;
 abstract class AnyContext<S extends Session, L extends Login> implements AsyncDisposable {
   protected readonly teeContext: TeeContext;
   protected readonly temporaryMemory: TemporaryMemory;
+  private readonly registeredBuffers: RegisteredBuffers;
   private closed: Promise<void> | undefined;
 
   constructor(
@@ -40,6 +45,10 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   ) {
     this.teeContext = device.openContext(label, kernel, identity);
     this.temporaryMemory = new TemporaryMemory(device, this.teeContext);
+    this.registeredBuffers = new RegisteredBuffers(
+      (size) => device.registerShm(this.teeContext, size === 0 ? sizeForNone : size),
+      (shm) => device.freeShm(this.teeContext, shm),
+    );
   }
 
   /**
@@ -58,26 +67,42 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
       const reply = await this.device.openSession(this.teeContext, application, login, operation.params);
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, withTrouble(`opening a session with ${application}`, reply), {
-          outputs,
-          sizes: operation.sizes(),
-        });
+        throw new TeecError(
+          reply.result,
+          reply.origin,
+          withTrouble(`opening a session with ${application}`, reply, operation),
+          {
+            outputs,
+            sizes: operation.sizes(),
+          },
+        );
       return new this.sessionClass(application, reply.session, this.device, this.teeContext, this.temporaryMemory);
     } finally {
       await operation.release();
     }
   }
 
-  /** TEEC_AllocateSharedMemory. @param size bytes */
+  /**
+   * TEEC_AllocateSharedMemory.
+   * @param size bytes, 0..2^30.
+   * @throws TeecError BAD_PARAMETERS for what is no size, OUT_OF_MEMORY for more than there is or can be.
+   */
   async allocateSharedMemory(size: number): Promise<SharedMemory> {
-    const shm = await this.device.allocateShm(this.teeContext, size);
-    return new SharedMemory(shm.bytes, shm, false, () => this.device.freeShm(this.teeContext, shm));
+    const shm = await this.device.allocateShm(this.teeContext, size === 0 ? sizeForNone : size);
+    return new SharedMemory(shm.bytes.subarray(0, size), shm, undefined, () =>
+      this.device.freeShm(this.teeContext, shm),
+    );
   }
 
-  /** TEEC_RegisterSharedMemory: share a buffer of the caller's. */
+  /**
+   * TEEC_RegisterSharedMemory: share a buffer of the caller's.
+   * @throws TeecError BAD_PARAMETERS for what is no Uint8Array, OUT_OF_MEMORY for more than there is or can be,
+   *   NOT_SUPPORTED where secure world shares only memory of its own.
+   */
   async registerSharedMemory(buffer: Uint8Array): Promise<SharedMemory> {
-    const shm = await this.device.registerShm(this.teeContext, buffer.length);
-    return new SharedMemory(buffer, shm, true, () => this.device.freeShm(this.teeContext, shm));
+    if (!(buffer instanceof Uint8Array)) throw badParameters('registering shared memory: it takes a Uint8Array');
+    const { buffer: registered, remove } = await this.registeredBuffers.add(buffer);
+    return new SharedMemory(buffer, registered.shm, registered, remove);
   }
 
   /** TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. */

@@ -3,6 +3,7 @@ export type { ClientIdentity, Login } from '../tee/login.js';
 export { TeecError } from '../tee/teec-error.js';
 export { Context, KernelContext, type OpenSessionOptions, type UserLogin } from './context.js';
 export type { TeeDeviceDescription } from './devices.js';
+export { memrefSizes } from './memref-sizes.js';
 export {
   memref,
   none,

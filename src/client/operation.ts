@@ -1,14 +1,18 @@
-import { noneParam, type TeeParam } from '../tee/tee-param.js';
-import type { TeeShm } from '../tee/tee-shm.js';
+import type { ParamDirection, TeeParam } from '../tee/tee-param.js';
+import { noneParam } from '../tee/tee-param.js';
 import { badParameters } from '../tee/teec-error.js';
+import { claimSizes } from './memref-sizes.js';
 import type { Parameter, Parameters, Value } from './parameters.js';
+import { SharedMemory } from './shared-memory.js';
+import { joinOverlapping, TemporaryBlock } from './temporary-block.js';
 import type { TemporaryMemory } from './temporary-memory.js';
 
 /** TEEC_Operation: the parameters of one call on their way to the TEE and back. */
 export class Operation {
   readonly params: TeeParam[] = [];
-  /** Shared memory behind temporary references, by parameter. */
-  private temporary: Map<number, TeeShm> | undefined;
+  /** What stands behind temporary references, by parameter; those whose buffers overlap have one. */
+  private blocks: (TemporaryBlock | undefined)[] | undefined;
+  private carriedOut = false;
 
   constructor(
     private readonly parameters: Parameters,
@@ -20,7 +24,6 @@ export class Operation {
     const { parameters } = this;
     if (!Array.isArray(parameters) || parameters.length > 4)
       throw badParameters('parameters are an array of at most four');
-    let waiting: Promise<void>[] | undefined;
     for (let index = 0; index < parameters.length; index++) {
       const parameter: Parameter | undefined = parameters[index];
       switch (parameter?.kind) {
@@ -28,27 +31,31 @@ export class Operation {
           this.params.push(noneParam);
           break;
         case 'value':
+          checkDirection(parameter.direction, index);
           checkUint32(parameter.a, index, 'a');
           checkUint32(parameter.b, index, 'b');
           this.params.push({ type: 'value', direction: parameter.direction, a: parameter.a, b: parameter.b, c: 0 });
           break;
         case 'shared-memref': {
           const { direction, memory, offset, size } = parameter;
+          checkDirection(direction, index);
+          if (!(memory instanceof SharedMemory))
+            throw badParameters(`parameter ${index}: its memory is no SharedMemory`);
           checkPart(offset, size, memory.size, index);
-          if (direction !== 'output') memory.copyIn(offset, size);
           this.params.push({ type: 'memref', direction, shm: memory.shm, offset, size });
           break;
         }
         case 'temporary-memref': {
           const { direction, buffer } = parameter;
+          checkDirection(direction, index);
           if (buffer !== null && !(buffer instanceof Uint8Array))
             throw badParameters(`parameter ${index}: a temporary memory reference takes a Uint8Array or null`);
-          if (buffer === null) {
+          if (buffer === null && this.temporaryMemory.knowsNull) {
             this.params.push({ type: 'memref', direction, shm: null, offset: 0, size: 0 });
           } else {
             this.params.push(noneParam);
-            waiting ??= [];
-            waiting.push(this.prepareTemporary(index, direction, buffer));
+            this.blocks ??= [];
+            this.blocks[index] = new TemporaryBlock(direction, buffer ?? nothing);
           }
           break;
         }
@@ -56,21 +63,20 @@ export class Operation {
           throw badParameters(`parameter ${index} is not one: use value, temporary, memref or none`);
       }
     }
-    if (waiting === undefined) return undefined;
-    return Promise.all(waiting).then(
-      () => undefined,
-      async (error: unknown) => {
-        await Promise.allSettled(waiting);
-        await this.release();
-        throw error;
-      },
-    );
+    // Nothing is carried, and no memory taken, for a call that is not made.
+    for (let index = 0; index < parameters.length; index++) {
+      const parameter: Parameter | undefined = parameters[index];
+      if (parameter?.kind === 'shared-memref') parameter.memory.carryIn(parameter.offset, parameter.size);
+    }
+    return this.blocks === undefined ? undefined : this.fetch(this.blocks);
   }
 
   /** What came back, by parameter. */
   outputs(): (undefined | Value | Uint8Array)[] {
     const outputs: (undefined | Value | Uint8Array)[] = [];
     for (let index = 0; index < this.params.length; index++) outputs.push(this.output(index));
+    this.carriedOut = true;
+    if (this.excess() !== undefined) claimSizes(outputs, this.sizes());
     return outputs;
   }
 
@@ -79,18 +85,86 @@ export class Operation {
     return this.params.map((param) => (param.type === 'memref' ? param.size : undefined));
   }
 
-  /** Give temporary memory back; a promise when there is any. */
+  /** Which memory reference came back larger than there was room for, in words. */
+  excess(): string | undefined {
+    for (let index = 0; index < this.params.length; index++) {
+      const param = this.params[index];
+      if (param?.type !== 'memref' || param.direction === 'input') continue;
+      const room = roomOf(this.parameters[index]);
+      if (param.size > room) return `parameter ${index} wants ${param.size} bytes, there is room for ${room}`;
+    }
+    return undefined;
+  }
+
+  /**
+   * The call is over, whatever became of it: what a TA wrote into registered memory is the client's, temporary memory is
+   * given back. A promise when that takes time.
+   */
   release(): Promise<void> | undefined {
-    const { temporary } = this;
-    if (temporary === undefined) return undefined;
-    this.temporary = undefined;
-    return Promise.all(
-      [...temporary].map(([index, shm]) => {
-        const parameter = this.parameters[index];
-        const used = parameter?.kind === 'temporary-memref' ? (parameter.buffer?.length ?? 0) : 0;
-        return this.temporaryMemory.release(shm, used);
-      }),
-    ).then(() => undefined);
+    for (let index = 0; index < this.params.length && !this.carriedOut; index++) {
+      const parameter: Parameter | undefined = this.parameters[index];
+      if (parameter?.kind === 'shared-memref' && parameter.direction !== 'input')
+        parameter.memory.carryOut(parameter.offset, parameter.size);
+    }
+    const { blocks } = this;
+    if (blocks === undefined) return undefined;
+    this.blocks = undefined;
+    return this.giveBack(blocks);
+  }
+
+  private fetch(blocks: (TemporaryBlock | undefined)[]): Promise<void> | undefined {
+    joinOverlapping(blocks);
+    let waiting: Promise<void>[] | undefined;
+    blocks.forEach((block, index) => {
+      if (block === undefined || blocks.indexOf(block) !== index) return;
+      const shm = this.temporaryMemory.acquire(block.size);
+      if (shm instanceof Promise) {
+        waiting ??= [];
+        waiting.push(shm.then((acquired) => block.begin(acquired)));
+      } else block.begin(shm);
+    });
+    if (waiting === undefined) {
+      this.refer(blocks);
+      return undefined;
+    }
+    const all = waiting;
+    return Promise.all(all).then(
+      () => this.refer(blocks),
+      async (error: unknown) => {
+        await Promise.allSettled(all);
+        await this.release();
+        throw error;
+      },
+    );
+  }
+
+  /** All temporary references have their memory now. */
+  private refer(blocks: readonly (TemporaryBlock | undefined)[]): void {
+    blocks.forEach((block, index) => {
+      const parameter: Parameter | undefined = this.parameters[index];
+      if (block === undefined || parameter?.kind !== 'temporary-memref') return;
+      const buffer = parameter.buffer ?? nothing;
+      this.params[index] = {
+        type: 'memref',
+        direction: parameter.direction,
+        shm: block.shm,
+        offset: block.offsetOf(buffer),
+        size: buffer.length,
+      };
+    });
+  }
+
+  private giveBack(blocks: readonly (TemporaryBlock | undefined)[]): Promise<void> | undefined {
+    let waiting: Promise<void>[] | undefined;
+    blocks.forEach((block, index) => {
+      if (block === undefined || !block.begun || blocks.indexOf(block) !== index) return;
+      const given = this.temporaryMemory.release(block.shm, block.size);
+      if (given !== undefined) {
+        waiting ??= [];
+        waiting.push(given);
+      }
+    });
+    return waiting === undefined ? undefined : Promise.all(waiting).then(() => undefined);
   }
 
   private output(index: number): undefined | Value | Uint8Array {
@@ -99,38 +173,47 @@ export class Operation {
     if (parameter === undefined || parameter.kind === 'none' || parameter.direction === 'input') return undefined;
     if (parameter.kind === 'value') return param?.type === 'value' ? { a: param.a >>> 0, b: param.b >>> 0 } : undefined;
     if (param?.type !== 'memref') return undefined;
-    const shared = parameter.kind === 'shared-memref';
-    const room = shared ? parameter.size : (parameter.buffer?.length ?? 0);
-    // A size larger than the room says what would be needed; then nothing was written.
-    const size = param.size <= room ? param.size : 0;
-    if (shared) {
-      parameter.memory.copyOut(parameter.offset, size);
-      return parameter.memory.bytes.subarray(parameter.offset, parameter.offset + size);
+    // A size larger than the room says what would be needed; what there was room for has come.
+    const size = Math.min(param.size, roomOf(parameter));
+    if (parameter.kind === 'shared-memref') {
+      const { memory, offset } = parameter;
+      memory.carryOut(offset, parameter.size);
+      return memory.bytes.subarray(offset, offset + size);
     }
-    const written = parameter.buffer?.subarray(0, size) ?? new Uint8Array(0);
-    this.temporary?.get(index)?.read(0, written);
+    const written = (parameter.buffer ?? nothing).subarray(0, size);
+    this.blocks?.[index]?.carryOut(parameter.direction, param.offset, written);
     return written;
   }
+}
 
-  private async prepareTemporary(
-    index: number,
-    direction: 'input' | 'output' | 'inout',
-    buffer: Uint8Array,
-  ): Promise<void> {
-    const shm = await this.temporaryMemory.acquire(buffer.length);
-    this.temporary ??= new Map();
-    this.temporary.set(index, shm);
-    if (direction !== 'output') shm.write(0, buffer);
-    this.params[index] = { type: 'memref', direction, shm, offset: 0, size: buffer.length };
+const nothing = new Uint8Array(0);
+
+function roomOf(parameter: Parameter | undefined): number {
+  switch (parameter?.kind) {
+    case 'shared-memref':
+      return parameter.size;
+    case 'temporary-memref':
+      return parameter.buffer?.length ?? 0;
+    default:
+      return 0;
   }
+}
+
+function checkDirection(direction: ParamDirection, index: number): void {
+  if (direction !== 'input' && direction !== 'output' && direction !== 'inout')
+    throw badParameters(`parameter ${index}: direction ${String(direction)}, possible are input, output and inout`);
 }
 
 function checkUint32(word: number, index: number, name: string): void {
   if (!(Number.isInteger(word) && word >= 0 && word <= 0xffff_ffff))
-    throw badParameters(`parameter ${index}: value ${name} is ${word}, possible are integers from 0 to 4294967295`);
+    throw badParameters(
+      `parameter ${index}: value ${name} is ${String(word)}, possible are integers from 0 to 4294967295`,
+    );
 }
 
 function checkPart(offset: number, size: number, available: number, index: number): void {
   if (!(Number.isInteger(offset) && Number.isInteger(size) && offset >= 0 && size >= 0 && offset + size <= available))
-    throw badParameters(`parameter ${index}: offset ${offset}, ${size} bytes, is outside its ${available} bytes`);
+    throw badParameters(
+      `parameter ${index}: offset ${String(offset)}, ${String(size)} bytes, is outside its ${available} bytes`,
+    );
 }

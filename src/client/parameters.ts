@@ -1,6 +1,8 @@
 import type { OptionNames } from '../known-options.js';
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import { maxSharedMemorySize } from '../tee/tee-device.js';
 import type { ParamDirection } from '../tee/tee-param.js';
-import { badParameters, checkOptions } from '../tee/teec-error.js';
+import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
 import { SharedMemory } from './shared-memory.js';
 
 /** TEEC_VALUE_*: two integers, 0..2^32-1 each. */
@@ -88,7 +90,7 @@ export const temporary = {
   output: (buffer: Uint8Array | number | null): TemporaryMemref<'output'> => ({
     kind: 'temporary-memref',
     direction: 'output',
-    buffer: typeof buffer === 'number' ? new Uint8Array(buffer) : buffer,
+    buffer: typeof buffer === 'number' ? outputOf(buffer) : buffer,
   }),
   inout: (buffer: Uint8Array | null): TemporaryMemref<'inout'> => ({
     kind: 'temporary-memref',
@@ -96,6 +98,20 @@ export const temporary = {
     buffer,
   }),
 } as const;
+
+/** @throws TeecError BAD_PARAMETERS for what is no size, OUT_OF_MEMORY for one that there is no memory for. */
+function outputOf(size: number): Uint8Array {
+  const doing = `an output of ${String(size)} bytes`;
+  if (size <= maxSharedMemorySize || Number.isNaN(size)) {
+    if (!(Number.isInteger(size) && size >= 0)) throw badParameters(doing);
+    try {
+      return new Uint8Array(size);
+    } catch {
+      // The process has no memory left for it.
+    }
+  }
+  throw new TeecError(TeeResult.ERROR_OUT_OF_MEMORY, TeeOrigin.API, doing);
+}
 
 /** A part of shared memory, in bytes; the rest of it when `size` is left out. */
 export interface Part {

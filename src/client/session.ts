@@ -64,7 +64,7 @@ export class Session implements AsyncDisposable {
       const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply), {
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply, operation), {
           outputs,
           sizes: operation.sizes(),
         });
@@ -108,9 +108,11 @@ function checkInvokeOptions(doing: string, options: InvokeOptions): void {
     throw badParameters(`${doing}: the signal is no AbortSignal`);
 }
 
-/** What was being done, with what went wrong on the way: it often says more than the result. */
-export function withTrouble(doing: string, { trouble }: TeeReply): string {
-  return trouble === undefined ? doing : `${doing} (${trouble})`;
+/** What was being done, with what went wrong on the way, and what there was no room for: it often says more than the result. */
+export function withTrouble(doing: string, { trouble }: TeeReply, operation: Operation): string {
+  const excess = operation.excess();
+  const more = [trouble, excess].filter((each) => each !== undefined);
+  return more.length === 0 ? doing : `${doing} (${more.join('; ')})`;
 }
 
 /** A session of a client inside the kernel. */

@@ -1,12 +1,15 @@
 import type { TeeShm } from '../tee/tee-shm.js';
 import { badParameters } from '../tee/teec-error.js';
+import type { RegisteredBuffer } from './registered-buffer.js';
 
 /**
  * TEEC_SharedMemory: memory that both the client and trusted applications reach, until it is disposed of.
  *
  * Allocated memory is the very memory that secure world sees. Registered memory stands for a buffer of the client's
- * that lies elsewhere: its bytes are carried over before and after each call that uses them (TEE Client API, section
- * 4.3.4, allows either).
+ * that lies elsewhere: before and after each call that uses it, what one side has changed is carried to the other (TE
+ * Client API, section 4.3.4, allows copies). Calls at the same time, a buffer that is registered twice, and the client's
+ * own writes during a call lose nothing; but the TA does not see those before the next call, nor the client the TA's
+ * before this one ends.
  */
 export class SharedMemory implements AsyncDisposable {
   private disposed = false;
@@ -16,7 +19,7 @@ export class SharedMemory implements AsyncDisposable {
     /** The client's bytes. In allocated memory they are live: a TA may change them at any moment of a call. */
     readonly bytes: Uint8Array,
     private readonly shmObject: TeeShm,
-    private readonly registered: boolean,
+    private readonly registered: RegisteredBuffer | undefined,
     private readonly free: () => Promise<void>,
   ) {}
 
@@ -31,14 +34,14 @@ export class SharedMemory implements AsyncDisposable {
     return this.shmObject;
   }
 
-  /** Carry the client's bytes to where secure world sees them. */
-  copyIn(offset: number, size: number): void {
-    if (this.registered) this.shm.write(offset, this.bytes.subarray(offset, offset + size));
+  /** Carry what the client changed to where secure world sees it. */
+  carryIn(offset: number, size: number): void {
+    this.registered?.carryIn(offset, size);
   }
 
-  /** Carry back what a TA wrote. */
-  copyOut(offset: number, size: number): void {
-    if (this.registered) this.shm.read(offset, this.bytes.subarray(offset, offset + size));
+  /** Carry back what trusted applications changed. */
+  carryOut(offset: number, size: number): void {
+    this.registered?.carryOut(offset, size);
   }
 
   /** TEEC_ReleaseSharedMemory. Secure world forgets it; calls that use it keep it until they return. */

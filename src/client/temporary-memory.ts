@@ -19,25 +19,29 @@ export class TemporaryMemory {
     private readonly context: TeeContext,
   ) {}
 
+  /** Secure world can tell a null reference from one to no bytes. */
+  get knowsNull(): boolean {
+    return this.device.version.memrefNull;
+  }
+
   /**
    * Shared memory of at least `size` bytes; its first `size` bytes are the caller's. Of no bytes there is memory too:
    * only a null reference has none (Linux's TEE_GEN_CAP_MEMREF_NULL).
    */
-  acquire(size: number): Promise<TeeShm> {
+  acquire(size: number): TeeShm | Promise<TeeShm> {
     if (size > keptSize) return this.device.allocateShm(this.context, size);
     const index = this.kept.findIndex((shm) => shm.size >= size);
     const [shm] = index < 0 ? [] : this.kept.splice(index, 1);
-    return shm === undefined ? this.device.allocateShm(this.context, keptSizeFor(size)) : Promise.resolve(shm);
+    return shm === undefined ? this.device.allocateShm(this.context, keptSizeFor(size)) : shm;
   }
 
-  async release(shm: TeeShm, used: number): Promise<void> {
-    if (shm.size > keptSize || this.kept.length >= keptCount) {
-      await this.device.freeShm(this.context, shm);
-      return;
-    }
+  /** Give it back; a promise when that takes time. */
+  release(shm: TeeShm, used: number): Promise<void> | undefined {
+    if (shm.size > keptSize || this.kept.length >= keptCount) return this.device.freeShm(this.context, shm);
     // The next TA must not find what was meant for this one.
     shm.bytes.fill(0, 0, used);
     this.kept.push(shm);
+    return undefined;
   }
 }
 

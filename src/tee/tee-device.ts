@@ -153,7 +153,18 @@ function putAll(memory: readonly TeeShm[]): void {
   for (const shm of memory) shm.put();
 }
 
+/**
+ * Of memory to be shared.
+ * @throws TeecError BAD_PARAMETERS for what is no size, OUT_OF_MEMORY for one that no TEE has memory for.
+ */
 function checkSize(size: number): void {
-  if (!(Number.isInteger(size) && size >= 1 && size <= maxSharedMemorySize))
-    throw badParameters(`shared memory of ${size} bytes, possible are 1 to ${maxSharedMemorySize}`);
+  if (size > maxSharedMemorySize)
+    throw commsError(
+      TeeResult.ERROR_OUT_OF_MEMORY,
+      `shared memory of ${size} bytes, at most ${maxSharedMemorySize} are possible`,
+    );
+  if (!(Number.isInteger(size) && size >= 1))
+    throw badParameters(
+      `shared memory of ${String(size)} bytes, possible are integers from 1 to ${maxSharedMemorySize}`,
+    );
 }

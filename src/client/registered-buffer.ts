@@ -1,0 +1,98 @@
+import type { TeeShm } from '../tee/tee-shm.js';
+import { carryDifferences, type Side } from './carry-differences.js';
+
+/**
+ * A buffer of the client's, and the shared memory that stands for it. Both sides may write at any time, several calls at
+ * once: so only what a side has changed since both last agreed is carried to the other, and nothing that one wrote is
+ * undone by what the other left alone. Where both change the same byte during one call, one of the two values stays.
+ */
+export class RegisteredBuffer {
+  /** What both sides last agreed on: zeros, as new shared memory has. */
+  private readonly agreed: Uint8Array;
+  private readonly shmSide: Side;
+  private readonly clientSide: Side;
+
+  constructor(
+    readonly bytes: Uint8Array,
+    readonly shm: TeeShm,
+  ) {
+    this.agreed = new Uint8Array(bytes.length);
+    this.shmSide = shm;
+    this.clientSide = {
+      read: (offset, data) => data.set(bytes.subarray(offset, offset + data.length)),
+      write: (offset, data) => bytes.set(data, offset),
+    };
+  }
+
+  /** Carry what the client changed to where secure world sees it. */
+  carryIn(offset: number, size: number): void {
+    carryDifferences(this.clientSide, this.agreed, this.shmSide, offset, this.left(offset, size));
+  }
+
+  /** Carry back what trusted applications changed. */
+  carryOut(offset: number, size: number): void {
+    carryDifferences(this.shmSide, this.agreed, this.clientSide, offset, this.left(offset, size));
+  }
+
+  /** A buffer that its owner gave away, to a worker say, has no bytes left. */
+  private left(offset: number, size: number): number {
+    return Math.min(size, Math.max(0, this.bytes.length - offset));
+  }
+}
+
+/** The buffers that a context has registered: one that is registered again is the same memory to secure world, too. */
+export class RegisteredBuffers {
+  private readonly byMemory = new Map<ArrayBufferLike, Registration[]>();
+
+  /** @param register makes shared memory of so many bytes. */
+  constructor(
+    private readonly register: (size: number) => Promise<TeeShm>,
+    private readonly free: (shm: TeeShm) => Promise<void>,
+  ) {}
+
+  async add(bytes: Uint8Array): Promise<{ readonly buffer: RegisteredBuffer; readonly remove: () => Promise<void> }> {
+    const same = this.byMemory.get(bytes.buffer) ?? [];
+    this.byMemory.set(bytes.buffer, same);
+    let registration = same.find(
+      ({ byteOffset, length }) => byteOffset === bytes.byteOffset && length === bytes.length,
+    );
+    if (registration === undefined) {
+      registration = {
+        byteOffset: bytes.byteOffset,
+        length: bytes.length,
+        uses: 0,
+        buffer: this.register(bytes.length).then((shm) => new RegisteredBuffer(bytes, shm)),
+      };
+      same.push(registration);
+    }
+    const found = registration;
+    found.uses++;
+    const buffer = await found.buffer.catch((error: unknown) => {
+      this.forget(bytes.buffer, found);
+      throw error;
+    });
+    return {
+      buffer,
+      remove: async () => {
+        found.uses--;
+        if (found.uses > 0) return;
+        this.forget(bytes.buffer, found);
+        await this.free(buffer.shm);
+      },
+    };
+  }
+
+  private forget(memory: ArrayBufferLike, registration: Registration): void {
+    const rest = (this.byMemory.get(memory) ?? []).filter((other) => other !== registration);
+    if (rest.length === 0) this.byMemory.delete(memory);
+    else this.byMemory.set(memory, rest);
+  }
+}
+
+interface Registration {
+  readonly byteOffset: number;
+  readonly length: number;
+  /** Pieces of shared memory that the client has of it. */
+  uses: number;
+  readonly buffer: Promise<RegisteredBuffer>;
+}

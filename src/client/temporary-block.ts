@@ -1,0 +1,95 @@
+import type { ParamDirection } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { carryDifferences } from './carry-differences.js';
+
+/**
+ * A stretch of the client's memory that one call shares: a temporary buffer, or several of one call that overlap. These
+ * are one piece to secure world as well, so that a TA finds in one what it wrote through the other.
+ */
+export class TemporaryBlock {
+  private readonly memory: ArrayBufferLike;
+  private start: number;
+  private end: number;
+  private reads: boolean;
+  private keeps: boolean;
+  private acquired: TeeShm | undefined;
+  /** What was sent, where only differences come back. */
+  private sent: Uint8Array | undefined;
+
+  constructor(direction: ParamDirection, buffer: Uint8Array) {
+    this.memory = buffer.buffer;
+    this.start = buffer.byteOffset;
+    this.end = buffer.byteOffset + buffer.length;
+    this.reads = direction !== 'output';
+    this.keeps = direction === 'inout';
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  /** It has its shared memory. */
+  get begun(): boolean {
+    return this.acquired !== undefined;
+  }
+
+  get shm(): TeeShm {
+    if (this.acquired === undefined) throw new Error('a temporary block without memory was used');
+    return this.acquired;
+  }
+
+  overlaps(other: TemporaryBlock): boolean {
+    return this.memory === other.memory && this.start < other.end && other.start < this.end;
+  }
+
+  /** Become what both are. */
+  take(other: TemporaryBlock): void {
+    this.start = Math.min(this.start, other.start);
+    this.end = Math.max(this.end, other.end);
+    this.reads ||= other.reads;
+    this.keeps ||= other.keeps;
+  }
+
+  /** Bring the client's bytes into the shared memory. */
+  begin(shm: TeeShm): void {
+    this.acquired = shm;
+    if (!this.reads) return;
+    const bytes = new Uint8Array(this.memory, this.start, this.size);
+    shm.write(0, bytes);
+    if (this.keeps) this.sent = bytes.slice();
+  }
+
+  offsetOf(buffer: Uint8Array): number {
+    return buffer.byteOffset - this.start;
+  }
+
+  /** Bring back what a TA wrote into a part of it: of an inout only what it changed, for others may have changed the rest. */
+  carryOut(direction: ParamDirection, offset: number, written: Uint8Array): void {
+    if (written.length === 0) return;
+    if (direction === 'output' || this.sent === undefined) {
+      this.shm.read(offset, written);
+      return;
+    }
+    const client = {
+      read: (from: number, data: Uint8Array) => data.set(new Uint8Array(this.memory, this.start + from, data.length)),
+      write: (at: number, data: Uint8Array) => new Uint8Array(this.memory, this.start, this.size).set(data, at),
+    };
+    carryDifferences(this.shm, this.sent, client, offset, written.length);
+  }
+}
+
+/** Let blocks that overlap, directly or by way of others, be one: the same object in all their places. */
+export function joinOverlapping(blocks: (TemporaryBlock | undefined)[]): void {
+  for (let first = 0; first < blocks.length; first++) {
+    for (let second = first + 1; second < blocks.length; second++) {
+      const [one, other] = [blocks[first], blocks[second]];
+      if (one === undefined || other === undefined || one === other || !one.overlaps(other)) continue;
+      one.take(other);
+      for (let index = 0; index < blocks.length; index++) if (blocks[index] === other) blocks[index] = one;
+      // What it has become may overlap those that were looked at.
+      first = -1;
+      break;
+    }
+  }
+}
