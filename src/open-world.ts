@@ -16,6 +16,11 @@ export interface OpenWorldOptions {
   readonly createQueue?: DriverOptions['createQueue'] | undefined;
   /** False: no supplicant comes; requests to it wait until one does. */
   readonly supplicant?: SupplicantSettings | false;
+  /**
+   * Requests that a supplicant has not taken when it leaves: `fail` with COMMUNICATION, as in Linux, when left out; or
+   * `wait` for the next.
+   */
+  readonly supplicantRequests?: 'fail' | 'wait';
   /** RPMB devices whose frames the kernel routes. Those of the supplicant are in its settings. */
   readonly rpmb?: readonly RpmbDevice[];
   /** Who a client is that does not say otherwise; root when left out. */
@@ -46,6 +51,7 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
       trace,
       rpmb,
       createQueue: options.createQueue,
+      supplicantRequests: options.supplicantRequests ?? 'fail',
     });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
     const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);

@@ -1,15 +1,17 @@
+import { type Clock, machineClock } from '../clock/clock.js';
 import type { OptionNames } from '../known-options.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
 import type { OpteeDriver } from '../optee/optee-driver.js';
 import { waitsFor } from '../optee/rpc-in-service.js';
 import type { SecureWorldInfo } from '../optee/smc-probe.js';
 import type { SupplicantQueue } from '../optee/supplicant-queue.js';
+import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.js';
 import type { PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { badParameters, checkOptions } from '../tee/teec-error.js';
-import type { CallPurpose, Trace } from '../trace/trace.js';
+import type { Trace } from '../trace/trace.js';
 import { Context, KernelContext } from './context.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 
@@ -23,17 +25,21 @@ export interface ContextOptions {
 const contextNames: OptionNames<ContextOptions> = { label: true, identity: true };
 const kernelContextNames: OptionNames<Omit<ContextOptions, 'identity'>> = { label: true };
 
+export interface CloseOptions {
+  /**
+   * How long calls in flight may take to come back, in milliseconds of the TEE's clock: 3000 when left out. Then secure
+   * world is ended under those that have not. 0: at once; Infinity: they are waited for, however long.
+   */
+  readonly graceMs?: number;
+}
+
+const closeNames: OptionNames<CloseOptions> = { graceMs: true };
+const defaultGraceMs = 3000;
+/** How long what is left may take when secure world is gone: nothing of it waits for that any more. */
+const remainsMs = 1000;
+
 /** A call that secure world has suspended until the normal world gives it something. */
-export interface WaitingCall {
-  /** Its number, as in traces and in the queue's state. */
-  readonly call: number;
-  /** The label of its client context. */
-  readonly context: string;
-  readonly purpose: CallPurpose;
-  /** 0 when it belongs to none. */
-  readonly session: number;
-  /** `a supplicant to come: LOAD_TA`, `notification 65`. */
-  readonly waitsFor: string;
+export interface WaitingCall extends UnfinishedCall {
   /** Since when, in milliseconds of the TEE's clock. */
   readonly since: number;
 }
@@ -53,7 +59,7 @@ export class Tee implements AsyncDisposable {
   /** What serves this TEE and ends with it, before its world. */
   private readonly attendants = new Set<Attendant>();
   private contextCount = 0;
-  private closed: Promise<void> | undefined;
+  private closed: Promise<readonly UnfinishedCall[]> | undefined;
 
   /** Made by `openTee`. */
   constructor(
@@ -93,6 +99,8 @@ export class Tee implements AsyncDisposable {
     /** Requests that no supplicant has taken. */
     readonly supplicantRequests: readonly string[];
     readonly notifications: readonly number[];
+    /** Calls that secure world executes, or does not let go of: nobody outside knows what for. */
+    readonly inside: readonly UnfinishedCall[];
   } {
     const { supplicant, notifications, rpcs } = this.driver.optee;
     const calls = [...rpcs].map((rpc) => ({
@@ -103,7 +111,12 @@ export class Tee implements AsyncDisposable {
       waitsFor: waitsFor(rpc, supplicant.present),
       since: rpc.since,
     }));
-    return { calls, supplicantRequests: supplicant.waitingCommands, notifications: notifications.waitingFor };
+    return {
+      calls,
+      supplicantRequests: supplicant.waitingCommands,
+      notifications: notifications.waitingFor,
+      inside: unfinishedCalls(this.driver.optee, 'inside'),
+    };
   }
 
   /**
@@ -162,23 +175,46 @@ export class Tee implements AsyncDisposable {
     return context;
   }
 
-  /** Close every context, its calls in flight cancelled, then the supplicant, the driver, the world. */
-  close(): Promise<void> {
-    this.closed ??= this.closeAll();
+  /**
+   * Close every context, its calls in flight cancelled, then the supplicant, the driver, the world. What does not come
+   * back in time, a TA that sleeps or never answers, loses its secure world: then a mark in the trace says so.
+   * @returns the calls that had not come back.
+   * @throws TeecError BAD_PARAMETERS for what is no option; what the closing of a session failed with, after all is closed.
+   */
+  close(options: CloseOptions = {}): Promise<readonly UnfinishedCall[]> {
+    checkOptions('closing the TEE', options, closeNames);
+    const { graceMs = defaultGraceMs } = options;
+    if (!(graceMs >= 0)) throw badParameters(`closing the TEE: graceMs is ${String(graceMs)}`);
+    this.closed ??= this.closeAll(graceMs);
     return this.closed;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
-  private async closeAll(): Promise<void> {
+  private async closeAll(graceMs: number): Promise<readonly UnfinishedCall[]> {
+    let unfinished: readonly UnfinishedCall[] = [];
     // The world goes in any case, whatever a client's last call says.
     try {
-      await Promise.all([...this.contexts].map((context) => context.kill()));
-      // While the driver can still take back what secure world holds of the supplicant's memory.
-      void this.dismissAttendants();
-      await this.driver.remove();
+      const orderly = this.closeOrderly();
+      // No time at all passes by itself on a virtual clock.
+      const clock = graceMs === 0 ? machineClock : this.driver.optee.clock;
+      if (!(await within(clock, graceMs, orderly))) {
+        unfinished = unfinishedCalls(this.driver.optee);
+        this.trace.mark(
+          `the TEE closes although ${unfinished.length} calls have not come back: ${unfinished.map(({ call, waitsFor }) => `call ${call} waits for ${waitsFor}`).join('; ')}`,
+        );
+        this.driver.optee.end();
+        void this.dismissAttendants();
+        await this.world[Symbol.asyncDispose]();
+        // Calls end now, and find that their world is gone: no news to whoever closes it.
+        await within(
+          machineClock,
+          remainsMs,
+          orderly.catch(() => undefined),
+        );
+      }
     } finally {
       const released = this.dismissAttendants();
       try {
@@ -187,6 +223,15 @@ export class Tee implements AsyncDisposable {
         await released;
       }
     }
+    return unfinished;
+  }
+
+  private async closeOrderly(): Promise<void> {
+    const closings = await Promise.allSettled([...this.contexts].map((context) => context.kill()));
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
+    // While the driver can still take back what secure world holds of the supplicant's memory.
+    void this.dismissAttendants();
+    await this.driver.remove();
   }
 
   private async dismissAttendants(): Promise<void> {
@@ -200,4 +245,17 @@ function labelOf({ label }: ContextOptions): string | undefined {
   if (label !== undefined && typeof label !== 'string')
     throw badParameters(`a context's label is text, not ${typeof label}`);
   return label;
+}
+
+/** Whether something is done in that time. @throws what it fails with meanwhile. */
+async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+  let cancel = () => {};
+  const late = new Promise<boolean>((resolve) => {
+    cancel = clock.setTimer(ms, () => resolve(false));
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    cancel();
+  }
 }

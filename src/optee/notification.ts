@@ -9,7 +9,9 @@ export type NotificationResult =
   /** The value is larger than secure world announced. */
   | 'out-of-range'
   /** Somebody already waits for this value. */
-  | 'busy';
+  | 'busy'
+  /** Secure world is dead: nobody will ever send it. */
+  | 'ended';
 
 /**
  * Notifications, by which a thread of secure world waits for another while it is out in the normal world: Linux's
@@ -17,8 +19,9 @@ export type NotificationResult =
  */
 export class Notifications {
   /** Who waits for a value: called to wake it. */
-  private readonly waiters = new Map<number, () => void>();
+  private readonly waiters = new Map<number, (result: 'notified' | 'ended') => void>();
   private readonly posted = new Set<number>();
+  private over = false;
 
   /** @param maxValue the largest notification value, 0..2^32-1. */
   constructor(
@@ -36,6 +39,7 @@ export class Notifications {
     if (!(value >= 0 && value <= this.maxValue)) return 'out-of-range';
     if (this.posted.delete(value)) return 'notified';
     if (this.waiters.has(value)) return 'busy';
+    if (this.over) return 'ended';
     return new Promise((resolve) => {
       const cancelTimer =
         timeoutMs === 0
@@ -44,10 +48,10 @@ export class Notifications {
               this.waiters.delete(value);
               resolve('timed-out');
             });
-      this.waiters.set(value, () => {
+      this.waiters.set(value, (result) => {
         cancelTimer?.();
         this.waiters.delete(value);
-        resolve('notified');
+        resolve(result);
       });
     });
   }
@@ -56,7 +60,13 @@ export class Notifications {
     if (!(value >= 0 && value <= this.maxValue)) return 'out-of-range';
     const wake = this.waiters.get(value);
     if (wake === undefined) this.posted.add(value);
-    else wake();
+    else wake('notified');
     return 'notified';
+  }
+
+  /** Secure world is dead: everybody who waits goes on. */
+  end(): void {
+    this.over = true;
+    for (const wake of [...this.waiters.values()]) wake('ended');
   }
 }

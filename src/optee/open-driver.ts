@@ -21,7 +21,7 @@ import { ShmPool } from './shm-pool.js';
 import { SmcAbi } from './smc-abi.js';
 import { SmcNotificationSource } from './smc-notification.js';
 import { probeSmc, type SecureWorldInfo } from './smc-probe.js';
-import { SupplicantQueue } from './supplicant-queue.js';
+import { SupplicantQueue, type WaitingRequests } from './supplicant-queue.js';
 
 export interface DriverOptions {
   readonly queue: DisciplineName;
@@ -32,6 +32,8 @@ export interface DriverOptions {
   readonly trace: Trace;
   /** RPMB devices that the kernel routes frames to. */
   readonly rpmb?: readonly RpmbDevice[];
+  /** What becomes of requests that a supplicant has not taken when it leaves: `fail`, as in Linux, when left out. */
+  readonly supplicantRequests?: WaitingRequests;
 }
 
 export interface OpenedDriver {
@@ -59,6 +61,7 @@ async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promis
   const messagePool =
     dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : pool;
   const optee = newOptee(info, info.threadCount, pool, messagePool, options);
+  void world.ended?.then(() => optee.end());
   const abi = new SmcAbi(optee, world.conduit, info);
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
@@ -88,6 +91,7 @@ async function openFfaDriver(world: SecureWorld, options: DriverOptions): Promis
     capacity = await learnCapacity(link, () => untracked.allocate(pageSize), info.rpcParamCount);
   }
   const optee = newOptee(info, capacity, pool, pool, options);
+  void world.ended?.then(() => optee.end());
   const abi = new FfaAbi(optee, link, probe);
   const driver = new OpteeDriver(optee, abi, abi.argCache);
   if (world.notificationInterrupt !== undefined && (info.capabilities & SecureWorldCapability.asyncNotif) !== 0)
@@ -100,7 +104,15 @@ function newOptee(
   threadCount: number,
   pool: ShmPool,
   messagePool: ShmPool,
-  { queue, createQueue = createCallQueue, clock, schedule, trace, rpmb = [] }: DriverOptions,
+  {
+    queue,
+    createQueue = createCallQueue,
+    clock,
+    schedule,
+    trace,
+    rpmb = [],
+    supplicantRequests = 'fail',
+  }: DriverOptions,
 ): Optee {
   const callQueue = createQueue(queue, threadCount);
   callQueue.onUnusedWakeUp = (waiter) => {
@@ -111,7 +123,7 @@ function newOptee(
     pool,
     messagePool,
     new Notifications(info.maxNotificationValue, clock),
-    new SupplicantQueue(clock),
+    new SupplicantQueue(clock, supplicantRequests),
     new RpmbRpc(rpmb),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
     clock,

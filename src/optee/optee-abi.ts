@@ -19,6 +19,9 @@ export interface Call {
   readonly system: boolean;
   /** The first thing that the normal world could not do for it, for people: it may explain the result. */
   trouble: string | undefined;
+  /** Its neighbours among the calls in flight. */
+  next: Call | undefined;
+  previous: Call | undefined;
 }
 
 /**

@@ -63,9 +63,14 @@ export class OpteeDriver implements TeeDriver {
     // Released already: nothing of it is left here.
     if (data === undefined) return;
     this.optee.supplicant.withdraw(context);
-    // Best effort, as every cancellation: the call may be on its way back, and the TA may not care.
+    this.optee.interrupt(context);
+    // Best effort, as every cancellation: the call may be on its way back, and the TA may not care. One that sleeps is to
+    // look once the cancellation is there.
     for (const session of data.sessions.values())
-      if (session.calls > 0) this.cancelRequest(context, session.id, 0).catch(() => undefined);
+      if (session.calls > 0)
+        void this.cancelRequest(context, session.id, 0)
+          .catch(() => undefined)
+          .then(() => this.optee.interrupt(context));
   }
 
   async release(context: TeeContext): Promise<void> {
@@ -239,7 +244,7 @@ export class OpteeDriver implements TeeDriver {
 
   async remove(): Promise<void> {
     await this.notifications?.stop();
-    this.optee.supplicant.close();
+    this.optee.supplicant.close('the driver goes');
     await this.abi.remove();
   }
 

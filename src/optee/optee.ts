@@ -4,6 +4,7 @@ import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import type { CallPurpose } from '../trace/event.js';
 import type { Trace } from '../trace/trace.js';
+import { CallList } from './call-list.js';
 import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
 import type { Call } from './optee-abi.js';
@@ -18,7 +19,10 @@ export class Optee {
   readonly rpcs = new Set<RpcInService>();
   /** Memory that supplicants allocated: only this may they give to secure world. */
   readonly supplicantMemory = new WeakSet<TeeShm>();
+  /** Calls from their place in the queue to their return. */
+  readonly callsInFlight = new CallList();
   private calls = 0;
+  private over = false;
 
   constructor(
     readonly callQueue: CallQueue,
@@ -42,7 +46,35 @@ export class Optee {
   }
 
   newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
-    return { id: ++this.calls, context, purpose, session, system, trouble: undefined };
+    return {
+      id: ++this.calls,
+      context,
+      purpose,
+      session,
+      system,
+      trouble: undefined,
+      next: undefined,
+      previous: undefined,
+    };
+  }
+
+  /** Secure world is dead, or the driver goes without waiting for it. */
+  get ended(): boolean {
+    return this.over;
+  }
+
+  /** Secure world cannot be reached any more: whatever waits for it, or on its behalf, goes on and finds that out. */
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    this.notifications.end();
+    this.supplicant.close('secure world is dead');
+    for (const rpc of [...this.rpcs]) rpc.end?.();
+  }
+
+  /** A client died: what its calls sleep for in the normal world is over. */
+  interrupt(context: TeeContext): void {
+    for (const rpc of [...this.rpcs]) if (rpc.call.context === context) rpc.interrupt?.();
   }
 
   /** Secure world broke the protocol in this call (0: in none); it was refused and nothing was lost. */

@@ -10,6 +10,10 @@ export interface RpcInService {
   readonly b: number;
   /** When it came, in milliseconds of the driver's clock. */
   readonly since: number;
+  /** Ends its wait when its client dies; undefined where Linux's wait cannot be interrupted. */
+  interrupt: (() => void) | undefined;
+  /** Ends its wait when secure world is dead. */
+  end: (() => void) | undefined;
 }
 
 /** What such a call waits for, for people. */

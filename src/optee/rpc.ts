@@ -1,4 +1,3 @@
-import { sleep } from '../clock/clock.js';
 import { MsgArg, msgArgSize, OpteeMsgAttr } from '../protocol/optee-msg.js';
 import { RpcCommand, RpcNotification, RpcShmType, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
@@ -95,10 +94,12 @@ export class RpcServer {
       a: paramCount > 0 ? request.a(0) : 0,
       b: paramCount > 0 ? request.b(0) : 0,
       since: this.optee.clock.now(),
+      interrupt: undefined,
+      end: undefined,
     };
     rpcs.add(inService);
     try {
-      live.ret = await this.serve(state, request, paramCount, live);
+      live.ret = await this.serve(state, request, paramCount, live, inService);
     } catch (error) {
       if (error instanceof RpcRefusal) live.ret = error.result;
       else if (error instanceof TeecError) live.ret = error.code;
@@ -127,7 +128,13 @@ export class RpcServer {
     return new MsgArg(shm.bytes);
   }
 
-  private async serve(state: RpcState, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
+  private async serve(
+    state: RpcState,
+    request: MsgArg,
+    paramCount: number,
+    live: MsgArg,
+    inService: RpcInService,
+  ): Promise<number> {
     switch (request.cmd) {
       case RpcCommand.getTime: {
         this.onlyValue(request, paramCount, OpteeMsgAttr.valueOutput);
@@ -140,7 +147,7 @@ export class RpcServer {
         return this.notification(request);
       case RpcCommand.suspend: {
         this.onlyValue(request, paramCount, OpteeMsgAttr.valueInput);
-        await sleep(this.optee.clock, request.a32(0));
+        await this.sleep(request.a32(0), inService);
         return TeeResult.SUCCESS;
       }
       case RpcCommand.shmAlloc:
@@ -151,7 +158,7 @@ export class RpcServer {
         // There is no I2C bus here.
         return TeeResult.ERROR_NOT_SUPPORTED;
       default:
-        return this.commandWithParams(state.call, request, paramCount, live);
+        return this.commandWithParams(state.call, request, paramCount, live, inService);
     }
   }
 
@@ -180,6 +187,8 @@ export class RpcServer {
         return TeeResult.ERROR_TIMEOUT;
       case 'out-of-range':
         throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification value ${value} is out of range`);
+      case 'ended':
+        return TeeResult.ERROR_COMMUNICATION;
       case 'busy':
         throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification value ${value} is already waited for`);
       default:
@@ -247,11 +256,17 @@ export class RpcServer {
   }
 
   /** Commands of the supplicant, and of the RPMB devices that the kernel has. */
-  private async commandWithParams(call: Call, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
+  private async commandWithParams(
+    call: Call,
+    request: MsgArg,
+    paramCount: number,
+    live: MsgArg,
+    inService: RpcInService,
+  ): Promise<number> {
     const params: TeeParam[] = [];
     for (let index = 0; index < paramCount; index++) params.push(this.memory.fromMsgParam(request, index));
     const result = isRpmbProbe(request)
-      ? await this.optee.rpmb.serve(request.cmd, params)
+      ? await this.untilEnd(this.optee.rpmb.serve(request.cmd, params), inService)
       : await this.optee.supplicant.request(call, request.cmd, params);
     params.forEach((param, index) => {
       if (param.type === 'none' || param.direction === 'input') return;
@@ -268,6 +283,32 @@ export class RpcServer {
       else live.setB(index, param.size);
     });
     return result;
+  }
+
+  /**
+   * Linux's msleep_interruptible(). A client's death ends the sleep that it finds; of a TA that asks again, each later one
+   * takes its time. (Linux ends those at once, and both worlds spin until the TA's time is over.)
+   */
+  private sleep(ms: number, inService: RpcInService): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.optee.clock.setTimer(ms, resolve);
+      const wake = () => {
+        cancel();
+        resolve();
+      };
+      inService.interrupt = wake;
+      inService.end = wake;
+      if (this.optee.ended) wake();
+    });
+  }
+
+  /** What somebody else does, as long as secure world lives. */
+  private untilEnd(work: Promise<number>, inService: RpcInService): Promise<number> {
+    return new Promise((resolve, reject) => {
+      inService.end = () => resolve(TeeResult.ERROR_COMMUNICATION);
+      work.then(resolve, reject);
+      if (this.optee.ended) inService.end();
+    });
   }
 
   private hold(shm: TeeShm): TeeShm {

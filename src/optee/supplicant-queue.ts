@@ -10,6 +10,12 @@ import type { Call } from './optee-abi.js';
 /** How long the sessions of a client that died may wait for the supplicant to close, in milliseconds. */
 const lastRequestMs = 10_000;
 
+/**
+ * What becomes of requests that nobody has taken yet when the supplicant leaves: they fail with COMMUNICATION, as Linux's
+ * optee_supp_release() has it, or wait for the next supplicant.
+ */
+export type WaitingRequests = 'fail' | 'wait';
+
 /** A request of secure world on its way to the supplicant. */
 export interface SupplicantRequest {
   readonly id: number;
@@ -30,8 +36,8 @@ interface PendingRequest extends SupplicantRequest {
 
 /**
  * Requests of secure world to the supplicant: Linux's `struct optee_supp`. A request waits for a supplicant to come,
- * unless it is a kernel client's (Linux's `supp_nowait`). What was asked of a supplicant that left, or for a client that
- * died, is answered with COMMUNICATION: nobody is left who would answer, or who would want it.
+ * unless it is a kernel client's (Linux's `supp_nowait`). What was asked while a supplicant was there that left, or for a
+ * client that died, is answered with COMMUNICATION: nobody is left who would answer, or who would want it.
  */
 export class SupplicantQueue {
   private readonly waiting: PendingRequest[] = [];
@@ -40,10 +46,14 @@ export class SupplicantQueue {
   private readonly abandoned = new Map<number, PendingRequest>();
   private receiver: ((request: SupplicantRequest | undefined) => void) | undefined;
   private attached = false;
-  private closed = false;
+  /** Why nobody will ever answer. */
+  private closed: string | undefined;
   private nextId = 1;
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    private readonly waitingRequests: WaitingRequests,
+  ) {}
 
   /** A supplicant has the place. */
   get present(): boolean {
@@ -95,7 +105,7 @@ export class SupplicantQueue {
     this.attached = true;
   }
 
-  /** It goes: what it had taken is answered with COMMUNICATION, what it had not is kept for the next. */
+  /** It goes: what it had taken is answered with COMMUNICATION, and what it had not as `WaitingRequests` says. */
   detach(): void {
     this.attached = false;
     const { receiver } = this;
@@ -103,7 +113,9 @@ export class SupplicantQueue {
     receiver?.(undefined);
     for (const request of this.taken.values()) this.abandon(request, 'the supplicant left while it served this');
     for (const request of [...this.waiting]) {
-      const refusal = this.refusal(request);
+      const refusal =
+        this.refusal(request) ??
+        (this.waitingRequests === 'fail' ? 'the supplicant left before it took this' : undefined);
       if (refusal !== undefined) this.withdrawWaiting(request, refusal);
     }
   }
@@ -168,15 +180,15 @@ export class SupplicantQueue {
     }
   }
 
-  /** The driver goes: nobody will ever answer. */
-  close(): void {
-    this.closed = true;
+  /** Nobody will ever answer: the driver goes, or secure world is dead. */
+  close(why: string): void {
+    this.closed ??= why;
     this.detach();
   }
 
   /** Why there is no point in asking; undefined when there is one. */
   private refusal({ call, ...asked }: Asked & { readonly call: Call }): string | undefined {
-    if (this.closed) return 'the driver goes';
+    if (this.closed !== undefined) return this.closed;
     // What a supplicant had open goes with it. As long as it is there, it must learn of what is closed.
     if (givesBack(asked)) return this.attached ? undefined : 'the supplicant left';
     // Its sessions close in good order: a TA may have something to store.

@@ -43,6 +43,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
     await hold('enter the queue');
   }
   const waiter = new CallWaiter(call.id);
+  optee.callsInFlight.add(call);
   let step = callQueue.enter(waiter, call.system);
   // A call that is not held up begins and enters in one event.
   let entersAtOnce = step === 'call' && hold === undefined;
@@ -76,10 +77,13 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       }
     }
   } catch (error) {
-    if (error instanceof ConduitError)
+    if (error instanceof ConduitError) {
+      optee.end();
       throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: ${error.message}`, { cause: error });
+    }
     throw error;
   } finally {
+    optee.callsInFlight.remove(call);
     switches.end();
     if (hold !== undefined) {
       // Back for good, and the thread is free: the queue learns of it when the caller gets its mutex.

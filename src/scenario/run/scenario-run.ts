@@ -280,7 +280,8 @@ export class ScenarioRun {
   async close(): Promise<Leftovers> {
     this.limitFrom = this.clock.now();
     this.end();
-    if (this.tee !== undefined) await this.until(this.tee.close());
+    if (this.tee !== undefined)
+      await this.until(this.tee.close({ graceMs: Number.POSITIVE_INFINITY }).then(() => undefined));
     // What the supplicant, though it is gone, was still at takes its time; until then it keeps its memory.
     await this.clock.run({ schedule: this.schedule, limitMs: this.limitFrom + this.scenario.limit });
     return {

@@ -96,6 +96,10 @@ export class QemuWorld implements SecureWorld {
   private panicTimer: (() => void) | undefined;
   private consoleTimer: (() => void) | undefined;
   private readonly monitor: QemuMonitor;
+  private tellEnd: (error: ConduitError) => void = () => undefined;
+  readonly ended = new Promise<ConduitError>((resolve) => {
+    this.tellEnd = resolve;
+  });
   private isBooting = true;
   /** What speaks against the image, should it not come up. */
   private doubts: readonly string[] = [];
@@ -250,6 +254,7 @@ export class QemuWorld implements SecureWorld {
     const doubts = this.isBooting && !this.disposed ? this.doubts.map((doubt) => `\nOf the image: ${doubt}`) : [];
     const said = tail === '' ? '' : `\nThe secure console ends with:\n${tail}`;
     const error = new ConduitError(`${reason}${doubts.join('')}${said}`);
+    this.tellEnd(error);
     this.mailboxConduit.fail(error);
     this.rejectBoot(error);
     this.process.kill();

@@ -127,6 +127,10 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly core: Core;
   private readonly manager: TaManager;
   private death: ConduitError | undefined;
+  private tellEnd: (death: ConduitError) => void = () => undefined;
+  readonly ended = new Promise<ConduitError>((resolve) => {
+    this.tellEnd = resolve;
+  });
 
   /** @throws RangeError when there could be no board like that; TypeError naming an option or a fault that is none. */
   constructor(options: SimulatedWorldOptions = {}) {
@@ -326,6 +330,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private die(cause: unknown): ConduitError {
     const why = cause instanceof Error ? cause.message : String(cause);
     this.death ??= new ConduitError(`the simulated secure world is dead: ${why}`, { cause });
+    this.tellEnd(this.death);
     for (const thread of this.core.threads) thread.fail(this.death);
     return this.death;
   }

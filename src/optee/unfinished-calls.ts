@@ -1,0 +1,45 @@
+import type { CallPurpose } from '../trace/event.js';
+import type { Optee } from './optee.js';
+import { waitsFor } from './rpc-in-service.js';
+
+/** A call that has not come back, and whom it waits for. */
+export interface UnfinishedCall {
+  /** Its number, as in traces and in the queue's state. */
+  readonly call: number;
+  /** The label of its client context. */
+  readonly context: string;
+  readonly purpose: CallPurpose;
+  /** 0 when it belongs to none. */
+  readonly session: number;
+  /** `a supplicant to come: LOAD_TA`, `notification 65`, `secure world, which executes it`. */
+  readonly waitsFor: string;
+}
+
+/** @param which only those that are inside secure world; all when left out. */
+export function unfinishedCalls(optee: Optee, which?: 'inside'): readonly UnfinishedCall[] {
+  const out = new Map([...optee.rpcs].map((rpc) => [rpc.call, rpc]));
+  const queued = new Set(
+    Object.values(optee.callQueue.state().lists)
+      .flat()
+      .filter(({ phase }) => phase !== 'entered')
+      .map(({ label }) => label),
+  );
+  const unfinished: UnfinishedCall[] = [];
+  for (const call of optee.callsInFlight) {
+    const rpc = out.get(call);
+    const inside = rpc === undefined && !queued.has(call.id);
+    if (which === 'inside' && !inside) continue;
+    unfinished.push({
+      call: call.id,
+      context: call.context.label,
+      purpose: call.purpose,
+      session: call.session,
+      waitsFor: inside
+        ? 'secure world, which executes it'
+        : rpc === undefined
+          ? 'a thread of secure world'
+          : waitsFor(rpc, optee.supplicant.present),
+    });
+  }
+  return unfinished;
+}
