@@ -280,7 +280,7 @@ export class OpteeDriver implements TeeDriver {
         msg.session = session.id;
       });
     } finally {
-      // Whatever became of the message: the reservation must not outlive the session. (Linux up to at least 6.12 skips
+      // Whatever became of the message: the reservation must not outlive the session. (Linux up to at least 7.2 skips
       // this when the message cannot be allocated, and the reservation leaks.)
       const { callQueue, schedule, trace } = this.optee;
       if (session.system) {

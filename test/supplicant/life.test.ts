@@ -28,9 +28,9 @@ images.set(storing.uuid, simulatedTaImage(storing));
 let clock: VirtualClock;
 let tee: Tee;
 
-async function open(): Promise<void> {
+async function open(options: { supplicantRequests?: 'wait' } = {}): Promise<void> {
   clock = new VirtualClock();
-  tee = await openTee({ clock, supplicant: false, trustedApplications: [storing] });
+  tee = await openTee({ clock, supplicant: false, trustedApplications: [storing], ...options });
 }
 
 const withPlugin = (plugin: SupplicantService) => ({
@@ -61,7 +61,7 @@ describe('a supplicant that is not there', () => {
     });
     startSupplicant(tee, { taStores: [images] });
     await opening;
-    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [] });
+    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
   });
 
   it('is not waited for by a kernel client, which is told why', async () => {
@@ -116,8 +116,8 @@ describe('a supplicant that leaves', () => {
     expect(tee.sharedMemoryInUse).toBe(before);
   });
 
-  it('keeps for the next one what it had not taken', async () => {
-    await open();
+  it('keeps for the next one what it had not taken, where that is asked for', async () => {
+    await open({ supplicantRequests: 'wait' });
     tee.supplicantDevice.queue.attach();
     const opening = tee.openContext().openSession(storing.uuid);
     await clock.run();
