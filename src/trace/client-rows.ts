@@ -1,3 +1,4 @@
+import { SpanRows } from './number-heap.js';
 import type { Timeline } from './timeline.js';
 
 export interface ClientRows {
@@ -10,16 +11,11 @@ export interface ClientRows {
 /** Put calls of one client that overlap below each other: each into the first row that is free. */
 export function clientRows(timeline: Timeline): ClientRows {
   const row = new Uint32Array(timeline.callCount);
-  /** By client and row: the record at which the last call there ends. */
-  const ends: number[][] = timeline.clients.map(() => []);
+  const clients = timeline.clients.map(() => new SpanRows());
   for (let call = 0; call < timeline.callCount; call++) {
-    const client = ends[timeline.callClient.at(call)];
+    const client = clients[timeline.callClient.at(call)];
     if (client === undefined) continue;
-    const begin = timeline.callBeginRecord.at(call);
-    let free = client.findIndex((end) => end <= begin);
-    if (free < 0) free = client.length;
-    client[free] = timeline.callEndRecord.at(call);
-    row[call] = free;
+    row[call] = client.take(timeline.callBeginRecord.at(call), timeline.callEndRecord.at(call));
   }
-  return { row, rows: ends.map((client) => client.length) };
+  return { row, rows: clients.map(({ count }) => count) };
 }

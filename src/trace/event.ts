@@ -24,6 +24,20 @@ export const purposeNumbers = Object.fromEntries(callPurposes.map((purpose, numb
 export const rpcCommandNotRecorded = 0xffff_ffff;
 
 /**
+ * Threads of secure world have numbers below this. OP-TEE's platforms have 1 to 32 (CFG_NUM_THREADS); a larger number comes
+ * from a secure world, or a file, that is wrong.
+ */
+export const maxThreads = 1024;
+
+/** The `thread` of a call that an RPC left suspended on a thread whose number is not known. */
+export const threadNotRecorded = 0xffff_ffff;
+
+/**
+ * Times lie between plus and minus this: milliseconds, 126 years. Nanoseconds between two of them fit 63 bits.
+ */
+export const largestTimeMs = 4e12;
+
+/**
  * Something that happened. Calls are numbered from 1 in the order in which they begin; a call 0 is none. Every number is
  * an unsigned integer of 32 bits; of a wider value the lower half is kept.
  */
@@ -48,7 +62,10 @@ export type TraceEvent =
   | { readonly type: 'queue-wake'; readonly call: number; readonly by: number; readonly asleep: boolean }
   /** The processor goes to secure world with this function id. */
   | { readonly type: 'world-enter'; readonly call: number; readonly function: number }
-  /** It is back, with this a0. `thread` is secure world's thread id when an RPC left it suspended. */
+  /**
+   * It is back, with this a0. `thread` is secure world's thread id when an RPC left it suspended: below `maxThreads`, or
+   * `threadNotRecorded`.
+   */
   | { readonly type: 'world-exit'; readonly call: number; readonly a0: number; readonly thread?: number }
   /** Secure world asks for something: an RPC command, with the first value parameter where it has one. */
   | {
@@ -98,7 +115,7 @@ export interface TraceSubject {
   readonly world?: string;
   /** The call queue's discipline. */
   readonly queue?: string;
-  /** Thread contexts that secure world announced; 0: it does not say. */
+  /** Thread contexts that secure world announced, up to `maxThreads`; 0: it does not say. */
   readonly threads?: number;
   /** Whose milliseconds the times are. */
   readonly clock?: 'machine' | 'virtual' | 'linux';

@@ -30,6 +30,8 @@ export interface Starved {
 
 export interface HangReport {
   readonly threads: number;
+  /** How the number of threads is known: secure world said it; its RPCs named them; or so many calls were inside at once. */
+  readonly threadsFrom: 'announced' | 'recorded' | 'inferred';
   readonly ethreadLimit: number;
   /** Longest first. */
   readonly holders: readonly LongCall[];
@@ -54,9 +56,11 @@ export function hangReport(timeline: Timeline, most = 10): HangReport {
   for (let call = 0; call < timeline.callCount; call++) {
     const long = longCall(timeline, call);
     if (long.thread >= 0 && long.heldMs > 0) {
-      holders.push(long);
-      holders.sort((a, b) => b.heldMs - a.heldMs);
-      holders.length = Math.min(holders.length, most);
+      if (holders.length < most || long.heldMs > (holders.at(-1)?.heldMs ?? 0)) {
+        holders.push(long);
+        holders.sort((a, b) => b.heldMs - a.heldMs);
+        holders.length = Math.min(holders.length, most);
+      }
     }
     if (long.unfinished) unfinished.push(long);
     const client = timeline.clientOf(call);
@@ -82,6 +86,7 @@ export function hangReport(timeline: Timeline, most = 10): HangReport {
   }
   return {
     threads: timeline.threads,
+    threadsFrom: timeline.threadsFrom,
     ethreadLimit: timeline.threadLimits.length,
     holders,
     starved: [...starved.values()]

@@ -1,5 +1,6 @@
 import { callPurposes, type TraceSubject } from './event.js';
-import { EventKind, kindMask, kindNames } from './event-codec.js';
+import { kindMask, kindNames } from './event-codec.js';
+import { overtaken } from './overtaken.js';
 import { rpcName } from './rpc-name.js';
 import { CallState, type Timeline } from './timeline.js';
 
@@ -30,6 +31,7 @@ export interface TraceStats {
   readonly overtaken: { readonly calls: number; readonly most: number };
   readonly eventsByType: Readonly<Record<string, number>>;
   readonly durationByPurpose: Readonly<Record<string, Spread>>;
+  /** How long calls slept in the queue, each in all its sleeps together; of those that slept. */
   readonly asleepByClient: Readonly<Record<string, Spread>>;
   readonly rpcByCommand: Readonly<Record<string, Spread>>;
 }
@@ -50,6 +52,8 @@ export function traceStats(timeline: Timeline): TraceStats {
     if (list === undefined) to.set(name, [value]);
     else list.push(value);
   };
+  /** By call: milliseconds in the queue. A call sleeps again and again when it is woken in vain. */
+  const asleep = new Map<number, number>();
   const held = new Array<number>(timeline.threads).fill(0);
   let unfinished = 0;
   for (let call = 0; call < timeline.callCount; call++) {
@@ -62,9 +66,12 @@ export function traceStats(timeline: Timeline): TraceStats {
     const state = timeline.segmentState.at(index);
     if (state !== CallState.queue && state !== CallState.rpc) continue;
     const span = timeline.segmentEnd.at(index) - timeline.segmentStart.at(index);
-    if (state === CallState.queue) add(sleeps, timeline.clientOf(timeline.segmentCall.at(index)), span);
-    else add(rpcs, rpcName(timeline.segmentCommand.at(index), timeline.segmentRpcFunction(index)), span);
+    if (state === CallState.queue) {
+      const call = timeline.segmentCall.at(index);
+      asleep.set(call, (asleep.get(call) ?? 0) + span);
+    } else add(rpcs, rpcName(timeline.segmentCommand.at(index), timeline.segmentRpcFunction(index)), span);
   }
+  for (const [call, span] of asleep) add(sleeps, timeline.clientOf(call), span);
   const durationMs = timeline.end - timeline.begin;
   return {
     subject: table.subject,
@@ -83,35 +90,6 @@ export function traceStats(timeline: Timeline): TraceStats {
     asleepByClient: spreads(sleeps),
     rpcByCommand: spreads(rpcs),
   };
-}
-
-/** How often a later call of the same class entered while an earlier one slept. */
-function overtaken({ table, callSystem }: Timeline): { calls: number; most: number } {
-  const times = new Map<number, number>();
-  const sleeping = new Set<number>();
-  /** Calls that have not entered secure world yet, by number: their index. */
-  const outside = new Map<number, number>();
-  let calls = 0;
-  let most = 0;
-  for (let record = 0; record < table.length; record++) {
-    const kind = table.kind(record) & kindMask;
-    if (kind === EventKind.callBegin) outside.set(table.call(record), calls++);
-    const call = outside.get(table.call(record));
-    if (call === undefined) continue;
-    if (kind === EventKind.queueSleep) sleeping.add(call);
-    const enters = kind === EventKind.worldEnter || (kind === EventKind.callBegin && table.c(record) !== 0);
-    if (!enters && kind !== EventKind.callEnd) continue;
-    outside.delete(table.call(record));
-    sleeping.delete(call);
-    if (!enters) continue;
-    for (const sleeper of sleeping) {
-      if (sleeper > call || callSystem.at(sleeper) !== callSystem.at(call)) continue;
-      const count = (times.get(sleeper) ?? 0) + 1;
-      times.set(sleeper, count);
-      most = Math.max(most, count);
-    }
-  }
-  return { calls: times.size, most };
 }
 
 function spreads(lists: Map<string, number[]>, order?: readonly string[]): Record<string, Spread> {

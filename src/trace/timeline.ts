@@ -2,7 +2,7 @@ import { RpcCommand, RpcNotification } from '../protocol/optee-rpc-command.js';
 import { OpteeSmcReturn, rpcFunction } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { float64Column, int32Column, uint8Column, uint32Column } from './column.js';
-import { type CallPurpose, callPurposes, rpcCommandNotRecorded } from './event.js';
+import { type CallPurpose, callPurposes, maxThreads, purposeNumbers, rpcCommandNotRecorded } from './event.js';
 import { EventKind, flagBit, kindMask } from './event-codec.js';
 import { assignThreads } from './thread-lanes.js';
 import type { TraceTable } from './trace-table.js';
@@ -21,7 +21,7 @@ export const CallState = {
 
 /** A value of `Timeline.endRecord` for what has not ended when the trace ends. */
 const unfinished = 0xffff_ffff;
-/** Records between two places from which the state of everything is known. */
+/** Records between two places from which the state of everything is known: at least so many, and as many as calls are open. */
 const checkpointEvery = 4096;
 
 /** One part of a call's life, in one state. Times in milliseconds; records are places in the trace's table. */
@@ -93,7 +93,7 @@ export class Timeline {
   readonly callReturn = uint32Column();
   /** The first segment of each call; `segmentNext` leads on; -1 at the end. */
   readonly callFirstSegment = int32Column();
-  /** The thread that the call held: as recorded, else the lowest that can have been free; -1 when it held none. */
+  /** The thread that the call held: as recorded, else inferred; -1 when it held none, or one that is not known. */
   readonly callThread = int32Column();
   /** 1: the thread was recorded. */
   readonly callThreadKnown = uint8Column();
@@ -125,16 +125,23 @@ export class Timeline {
   readonly threadLimitCalls: number[] = [];
   /** Records that are not of a call: console lines, faults, marks, violations, panics, notifications. */
   readonly notes: number[] = [];
-  /** Threads seen or announced. */
+  /** Threads announced, or recorded, or as many as calls were inside at once. */
   readonly threads: number;
+  /** Where that number is from. */
+  readonly threadsFrom: 'announced' | 'recorded' | 'inferred';
   /** By session: what its application is. */
   readonly sessionUuid = new Map<number, string>();
 
+  /** The segments of call 0, then those of call 1, and so on; and where those of each call begin. */
+  private readonly segmentOrder: Uint32Array;
+  private readonly segmentOffset: Uint32Array;
   private readonly clientIds = new Map<string, number>();
   /** Calls that are open, by number: their index. */
   private readonly open = new Map<number, number>();
   private readonly lastSegment = int32Column();
-  private readonly checkpoints: number[][] = [];
+  private readonly checkpoints: { readonly record: number; readonly open: readonly number[] }[] = [];
+  /** By call: the notifications that reached it. */
+  private readonly notificationsTo = new Map<number, Notification[]>();
   /** The last sender of each notification value, until somebody got it. */
   private readonly sent = new Map<number, { readonly record: number; readonly by: number }>();
 
@@ -143,11 +150,17 @@ export class Timeline {
     this.begin = length === 0 ? 0 : table.time(0);
     this.end = length === 0 ? 0 : table.time(length - 1);
     for (let record = 0; record < length; record++) {
-      if (record % checkpointEvery === 0) this.checkpoints.push([...this.open.values()]);
+      if (record - (this.checkpoints.at(-1)?.record ?? -checkpointEvery) >= Math.max(checkpointEvery, this.open.size))
+        this.checkpoints.push({ record, open: [...this.open.values()] });
       this.read(record);
     }
     for (const call of this.open.values()) this.closeSegment(call, this.end, unfinished);
-    this.threads = assignThreads(this);
+    const { order, offset } = this.segmentsByCall();
+    this.segmentOrder = order;
+    this.segmentOffset = offset;
+    const lanes = assignThreads(this);
+    this.threads = lanes.threads;
+    this.threadsFrom = lanes.from;
   }
 
   get callCount(): number {
@@ -195,37 +208,52 @@ export class Timeline {
       yield this.segment(index);
   }
 
+  /** The last segment of a call that begins at a record or before; -1: none. */
+  segmentAt(call: number, record: number): number {
+    const { segmentOrder, segmentOffset, segmentStartRecord } = this;
+    const first = segmentOffset[call] ?? 0;
+    let low = first;
+    let high = segmentOffset[call + 1] ?? first;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (segmentStartRecord.at(segmentOrder[middle] ?? 0) <= record) low = middle + 1;
+      else high = middle;
+    }
+    return low > first ? (segmentOrder[low - 1] ?? -1) : -1;
+  }
+
   /** Every open call right after a record, oldest first, with the segment that it is in. */
   stateAfter(record: number): Segment[] {
-    const checkpoint = Math.min(Math.floor(record / checkpointEvery), this.checkpoints.length - 1);
-    const known = this.checkpoints[checkpoint] ?? [];
-    const from = this.callBeginRecord.lowerBound(checkpoint * checkpointEvery);
+    const checkpoint = this.checkpoints.findLast((each) => each.record <= record);
+    const known = checkpoint?.open ?? [];
+    const from = this.callBeginRecord.lowerBound(checkpoint?.record ?? 0);
     const to = this.callBeginRecord.lowerBound(record + 1);
     const candidates = new Set(known);
     for (let call = from; call < to; call++) candidates.add(call);
     const state: Segment[] = [];
-    for (const call of candidates)
-      for (const segment of this.segmentsOf(call))
-        if (segment.startRecord <= record && segment.endRecord > record) {
-          state.push(segment);
-          break;
-        }
+    for (const call of candidates) {
+      const index = this.segmentAt(call, record);
+      if (index >= 0 && this.segmentEndRecord.at(index) > record) state.push(this.segment(index));
+    }
     return state.sort((a, b) => a.call - b.call);
   }
 
   /** The notification that answered the RPC of a call that began with a record; none when it never came. */
   notificationOf(call: number, startRecord: number): Notification | undefined {
-    const { notifications } = this;
-    let low = 0;
-    let high = notifications.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((notifications[middle]?.answeredRecord ?? 0) < startRecord) low = middle + 1;
-      else high = middle;
+    return this.notificationsTo.get(call)?.find(({ answeredRecord }) => answeredRecord >= startRecord);
+  }
+
+  private segmentsByCall(): { readonly order: Uint32Array; readonly offset: Uint32Array } {
+    const offset = new Uint32Array(this.callCount + 1);
+    const order = new Uint32Array(this.segmentCount);
+    let at = 0;
+    for (let call = 0; call < this.callCount; call++) {
+      offset[call] = at;
+      for (let index = this.callFirstSegment.at(call); index >= 0; index = this.segmentNext.at(index))
+        order[at++] = index;
     }
-    for (let index = low; index < notifications.length; index++)
-      if (notifications[index]?.call === call) return notifications[index];
-    return undefined;
+    offset[this.callCount] = at;
+    return { order, offset };
   }
 
   private read(record: number): void {
@@ -278,8 +306,10 @@ export class Timeline {
         break;
       case EventKind.worldExit:
         if ((kind & flagBit) !== 0) {
-          this.callThread.set(call, table.b(record));
-          this.callThreadKnown.set(call, 1);
+          if (table.b(record) < maxThreads) {
+            this.callThread.set(call, table.b(record));
+            this.callThreadKnown.set(call, 1);
+          }
           this.enter(call, CallState.rpc, time, record);
         } else {
           if (table.a(record) === OpteeSmcReturn.ethreadLimit) {
@@ -329,7 +359,11 @@ export class Timeline {
     const sent = this.sent.get(value);
     if (sent === undefined || this.table.b(record) !== TeeResult.SUCCESS) return;
     this.sent.delete(value);
-    this.notifications.push({ sentRecord: sent.record, answeredRecord: record, value, by: sent.by, call });
+    const notification = { sentRecord: sent.record, answeredRecord: record, value, by: sent.by, call };
+    this.notifications.push(notification);
+    const to = this.notificationsTo.get(call);
+    if (to === undefined) this.notificationsTo.set(call, [notification]);
+    else to.push(notification);
   }
 
   private beginCall(record: number, time: number, number: number): void {
@@ -342,7 +376,7 @@ export class Timeline {
     }
     const call = this.callNumber.push(number);
     this.callClient.push(client);
-    this.callPurpose.push(table.b(record));
+    this.callPurpose.push(Math.min(table.b(record), purposeNumbers.unknown));
     this.callSession.push(table.a(record));
     this.callSystem.push((table.kind(record) & flagBit) === 0 ? 0 : 1);
     this.callBegin.push(time);

@@ -1,5 +1,6 @@
-import type { TraceSubject } from './event.js';
-import { kindMask } from './event-codec.js';
+import { checkedRecord, checkedSubject } from './checked-record.js';
+import { largestTimeMs } from './event.js';
+import { EventKind, kindMask } from './event-codec.js';
 import {
   ChunkField,
   ChunkType,
@@ -20,7 +21,6 @@ import {
   textKind,
 } from './nwt-format.js';
 import type { TraceRecorder } from './trace.js';
-import { checkedVerdict } from './verdict.js';
 
 /** A place of a trace file that could not be read. */
 export interface TraceDamage {
@@ -28,6 +28,16 @@ export interface TraceDamage {
   readonly offset: number;
   readonly what: string;
 }
+
+/** Places of damage that are told one by one; the others are counted. */
+const damageTold = 100;
+/** A file in whose first bytes no chunk is to be found is no trace. Bytes: those of 16 of the largest chunks. */
+const firstChunkWithin = 16 * maxChunkPayload;
+/**
+ * What looks like a chunk's header and is none may be summed up as a chunk, in vain: so many bytes, and eight times what
+ * was read. Behind that the bytes of such a chunk are passed over, so that the time to read a file grows as the file does.
+ */
+const sumsInVain = 32 * maxChunkPayload;
 
 /** The file is no trace, or one of a version that this reader does not know. */
 export class TraceFormatError extends Error {
@@ -48,13 +58,19 @@ export class TraceReader {
   private nextSequence: number | undefined;
   /** Where bytes that belong to no chunk began. */
   private lostSince: number | undefined;
+  private chunkSeen = false;
+  /** Bytes of would-be chunks whose checksum was wrong. */
+  private summedInVain = 0;
+  /** The last time, milliseconds: times ascend. */
+  private time = -largestTimeMs;
+  private untold = 0;
   private readonly decoder = new TextDecoder();
 
   constructor(private readonly recorder: TraceRecorder) {}
 
   /** The next bytes of the file. @throws TraceFormatError when it is no trace. */
   push(bytes: Uint8Array): void {
-    if (this.pending.length === 0) this.pending = Uint8Array.from(bytes);
+    if (this.pending.length === 0) this.pending = bytes.slice();
     else {
       const joined = new Uint8Array(this.pending.length + bytes.length);
       joined.set(this.pending);
@@ -72,11 +88,18 @@ export class TraceReader {
       );
     if (this.lostSince !== undefined) this.reportLost(this.offset + this.pending.length);
     else if (this.pending.length > 0)
+      this.report(this.offset, `the file ends in the middle of a chunk: ${this.pending.length} bytes of it are there`);
+    if (this.untold > 0)
       this.damage.push({
-        offset: this.offset,
-        what: `the file ends in the middle of a chunk: ${this.pending.length} bytes of it are there`,
+        offset: this.offset + this.pending.length,
+        what: `${this.untold} further places are damaged`,
       });
     this.pending = new Uint8Array(0);
+  }
+
+  private report(offset: number, what: string): void {
+    if (this.damage.length < damageTold) this.damage.push({ offset, what });
+    else this.untold++;
   }
 
   private read(): void {
@@ -93,9 +116,14 @@ export class TraceReader {
       if (size === undefined || !this.isWhole(view, at, size)) {
         // Chunks begin at multiples of 32: look for the next one.
         this.lostSince ??= this.offset + at;
-        at += chunkGrain;
+        this.summedInVain += size ?? 0;
+        const spent = this.summedInVain > sumsInVain + 8 * (this.offset + at);
+        at = spent && size !== undefined ? at + size : this.nextGrain(at + chunkGrain);
+        if (!this.chunkSeen && this.offset + at > firstChunkWithin)
+          throw new TraceFormatError(`no trace: there is no chunk in the first ${firstChunkWithin} bytes`);
         continue;
       }
+      this.chunkSeen = true;
       if (this.lostSince !== undefined) this.reportLost(this.offset + at);
       this.readChunk(view, at, size);
       at += size;
@@ -122,13 +150,20 @@ export class TraceReader {
     return payload > maxChunkPayload || payload % chunkGrain !== 0 ? undefined : chunkHeaderSize + payload;
   }
 
+  /** The next place from `at` on where a chunk may begin: most of what is lost is passed over at the speed of a search. */
+  private nextGrain(at: number): number {
+    const found = this.pending.indexOf(chunkMagic & 0xff, at);
+    const end = this.pending.length - (this.pending.length % chunkGrain);
+    return found < 0 ? Math.max(at, end) : found - (found % chunkGrain);
+  }
+
   private isWhole(view: DataView, at: number, size: number): boolean {
     return view.getUint32(at + ChunkField.checksum, true) === chunkChecksum(view, at, size);
   }
 
   private reportLost(end: number): void {
     const offset = this.lostSince ?? end;
-    this.damage.push({ offset, what: `${end - offset} bytes are no chunk, or one whose checksum is wrong` });
+    this.report(offset, `${end - offset} bytes are no chunk, or one whose checksum is wrong`);
     this.lostSince = undefined;
   }
 
@@ -139,7 +174,7 @@ export class TraceReader {
     else if (type === ChunkType.events) {
       // The beginning may be missing: a recorder in memory keeps only the end.
       if (this.nextSequence !== undefined && sequence > this.nextSequence)
-        this.damage.push({ offset: this.offset + at, what: `${sequence - this.nextSequence} chunks are missing here` });
+        this.report(this.offset + at, `${sequence - this.nextSequence} chunks are missing here`);
       this.nextSequence = sequence + 1;
       this.readEvents(view, at, size);
     }
@@ -147,12 +182,26 @@ export class TraceReader {
 
   private readSubject(at: number, size: number): void {
     const text = this.decoder.decode(this.pending.subarray(at + chunkHeaderSize, at + size));
+    let json: unknown;
     try {
-      this.recorder.describe(parseSubject(JSON.parse(text)));
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      this.damage.push({ offset: this.offset + at, what: `what the trace is of is not JSON: ${error.message}` });
+      json = JSON.parse(text);
+    } catch {
+      this.report(this.offset + at, 'what the trace is of is not JSON');
+      return;
     }
+    this.recorder.describe(checkedSubject(json, (what) => this.report(this.offset + at, what)));
+  }
+
+  /** Give a record on, with no number in it that none can be. */
+  private give(at: number, kind: number, time: number, call: number, a: number, b: number, c: number, text: string) {
+    if (time >= this.time && time <= largestTimeMs && (kind & kindMask) !== EventKind.worldExit) {
+      this.time = time;
+      this.recorder.record(kind, time, call, a, b, c, text);
+      return;
+    }
+    const record = checkedRecord(kind, time, b, this.time, (what) => this.report(this.offset + at, what));
+    this.time = record.time;
+    this.recorder.record(kind, record.time, call, a, record.b, c, text);
   }
 
   private readEvents(view: DataView, chunk: number, size: number): void {
@@ -163,19 +212,19 @@ export class TraceReader {
       const call = view.getUint32(at + RecordField.call, true);
       const time = view.getFloat64(at + RecordField.time, true);
       if ((kind & shortBit) !== 0) {
-        if ((kind & kindMask) !== paddingKind) this.recorder.record(kind & ~shortBit, time, call, 0, 0, 0, '');
+        if ((kind & kindMask) !== paddingKind) this.give(at, kind & ~shortBit, time, call, 0, 0, 0, '');
         at += shortRecordSize;
         continue;
       }
       if (at + recordSize > end) {
-        this.damage.push({ offset: this.offset + at, what: 'a record does not fit its chunk' });
+        this.report(this.offset + at, 'a record does not fit its chunk');
         return;
       }
       const a = view.getUint32(at + RecordField.a, true);
       if (kind === textKind) {
         const body = at + recordSize;
         if (a > maxTextSize || body + a > end) {
-          this.damage.push({ offset: this.offset + at, what: `a text of ${a} bytes does not fit its chunk` });
+          this.report(this.offset + at, `a text of ${a} bytes does not fit its chunk`);
           return;
         }
         texts.set(call, this.decoder.decode(this.pending.subarray(body, body + a)));
@@ -183,7 +232,8 @@ export class TraceReader {
         continue;
       }
       const text = view.getUint32(at + RecordField.text, true);
-      this.recorder.record(
+      this.give(
+        at,
         kind,
         time,
         call,
@@ -195,25 +245,4 @@ export class TraceReader {
       at += recordSize;
     }
   }
-}
-
-/** Takes what it knows and leaves the rest: later versions may say more. */
-function parseSubject(json: unknown): TraceSubject {
-  if (typeof json !== 'object' || json === null) return {};
-  const { world, queue, threads, clock, startedAt, title, originMs, verdict, cutAtBytes } = json as Record<
-    string,
-    unknown
-  >;
-  const known = checkedVerdict(verdict);
-  return {
-    ...(typeof world === 'string' ? { world } : {}),
-    ...(typeof queue === 'string' ? { queue } : {}),
-    ...(typeof threads === 'number' ? { threads } : {}),
-    ...(clock === 'machine' || clock === 'virtual' || clock === 'linux' ? { clock } : {}),
-    ...(typeof startedAt === 'string' ? { startedAt } : {}),
-    ...(typeof title === 'string' ? { title } : {}),
-    ...(typeof originMs === 'number' && Number.isFinite(originMs) ? { originMs } : {}),
-    ...(known === undefined ? {} : { verdict: known }),
-    ...(typeof cutAtBytes === 'number' ? { cutAtBytes } : {}),
-  };
 }

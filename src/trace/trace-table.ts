@@ -1,10 +1,14 @@
 import type { TimedTraceEvent, TraceSubject } from './event.js';
 import { decodeEvents } from './event-codec.js';
 import type { TraceRecorder } from './trace.js';
-import { type TraceDamage, TraceReader } from './trace-reader.js';
+import { type TraceDamage, TraceFormatError, TraceReader } from './trace-reader.js';
 
 /** The numbers of one record. */
 const wordsPerRecord = 6;
+/** Records that a table can hold: what one typed array of this size takes. */
+const mostRecords = 2 ** 28;
+/** The reader copies what it is given: so many bytes at once. */
+const pieceSize = 1 << 20;
 
 /** A trace in memory, as columns: a million events in 40 MB, and nothing for the collector to do. */
 export class TraceTable implements TraceRecorder {
@@ -89,10 +93,21 @@ export class TraceTable implements TraceRecorder {
   }
 
   private grow(): void {
-    const times = new Float64Array(this.times.length * 2);
+    const room = this.times.length * 2;
+    let times: Float64Array<ArrayBuffer>;
+    let words: Uint32Array<ArrayBuffer>;
+    try {
+      if (room > mostRecords) throw new RangeError(`at most ${mostRecords}`);
+      times = new Float64Array(room);
+      words = new Uint32Array(room * wordsPerRecord);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new TraceFormatError(`the trace has more than ${this.length} events, for which there is no memory`, {
+        cause: error,
+      });
+    }
     times.set(this.times);
     this.times = times;
-    const words = new Uint32Array(this.words.length * 2);
     words.set(this.words);
     this.words = words;
   }
@@ -105,7 +120,7 @@ export class TraceTable implements TraceRecorder {
 export function readTrace(bytes: Uint8Array): TraceTable {
   const table = new TraceTable();
   const reader = new TraceReader(table);
-  reader.push(bytes);
+  for (let at = 0; at < bytes.length; at += pieceSize) reader.push(bytes.subarray(at, at + pieceSize));
   reader.end();
   table.damage = reader.damage;
   return table;

@@ -1,5 +1,13 @@
 import { type Clock, machineClock } from '../clock/clock.js';
-import { type CallPurpose, purposeNumbers, type TraceEvent, type TraceListener, type TraceSubject } from './event.js';
+import {
+  type CallPurpose,
+  maxThreads,
+  purposeNumbers,
+  type TraceEvent,
+  type TraceListener,
+  type TraceSubject,
+  threadNotRecorded,
+} from './event.js';
 import { decodeEvents, EventKind, encodeEvent, flagBit, type TraceSink } from './event-codec.js';
 
 export type { CallPurpose, TimedTraceEvent, TraceEvent, TraceListener } from './event.js';
@@ -52,11 +60,17 @@ export class Trace {
 
   /**
    * A call came back, but not for good.
-   * @param thread secure world's thread id when an RPC left it suspended.
+   * @param thread secure world's thread id when an RPC left it suspended: whatever register a3 held. A number that no
+   * thread can have is told as a violation of the protocol and kept out of the records.
    */
   worldExit(call: number, a0: number, thread?: number): void {
     if (thread === undefined) this.put(EventKind.worldExit, call, a0, 0, 0, '');
-    else this.put(EventKind.worldExit | flagBit, call, a0, thread, 0, '');
+    else if (thread < maxThreads) this.put(EventKind.worldExit | flagBit, call, a0, thread, 0, '');
+    else {
+      const what = `an RPC names thread 0x${thread.toString(16)} in a3; threads of secure world are below ${maxThreads}`;
+      this.emit({ type: 'protocol-violation', call, what });
+      this.put(EventKind.worldExit | flagBit, call, a0, threadNotRecorded, 0, '');
+    }
   }
 
   queueSleep(call: number, limit: boolean): void {

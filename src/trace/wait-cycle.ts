@@ -1,44 +1,96 @@
 /** Who waits for whom: of each waiting party those of which one must end. A party that is not in it does not wait. */
 export type WaitsFor<Party> = ReadonlyMap<Party, readonly Party[]>;
 
-/** Parties that could not go on even if everybody else did: each waits only for others of them. */
+/**
+ * Parties that could not go on even if everybody else did: each waits only for others of them. Parties that wait for the
+ * same list, the very same, cost as much as one: thousands of sleepers wait for the same few threads.
+ */
 export function stuckParties<Party>(waits: WaitsFor<Party>): ReadonlySet<Party> {
   const stuck = new Set<Party>();
-  for (const [party, others] of waits) if (others.length > 0) stuck.add(party);
-  for (let before = -1; before !== stuck.size; ) {
-    before = stuck.size;
-    for (const party of stuck) if (waits.get(party)?.some((other) => !stuck.has(other))) stuck.delete(party);
+  /** By list: who waits for one of it. */
+  const waiting = new Map<readonly Party[], Party[]>();
+  for (const [party, others] of waits) {
+    if (others.length === 0) continue;
+    stuck.add(party);
+    const same = waiting.get(others);
+    if (same === undefined) waiting.set(others, [party]);
+    else same.push(party);
   }
+  const listsWith = new Map<Party, (readonly Party[])[]>();
+  /** Lists with somebody in it who goes on. */
+  const open = new Set<readonly Party[]>();
+  for (const list of waiting.keys())
+    for (const party of list) {
+      if (!stuck.has(party)) open.add(list);
+      const lists = listsWith.get(party);
+      if (lists === undefined) listsWith.set(party, [list]);
+      else lists.push(list);
+    }
+  // A set is gone through together with what is added meanwhile.
+  for (const list of open)
+    for (const party of waiting.get(list) ?? []) {
+      stuck.delete(party);
+      for (const other of listsWith.get(party) ?? []) open.add(other);
+    }
   return stuck;
 }
 
-/** The shortest way from one of the parties back to itself; empty when there is none. */
+/** Steps after which a cycle that was found is short enough. */
+const enoughSteps = 2_000_000;
+
+/** The shortest way from one of the parties back to itself, or a short one where there are very many; empty: there is none. */
 export function shortestCycle<Party>(starts: Iterable<Party>, waits: WaitsFor<Party>): readonly Party[] {
+  const waitedFor = new Set<Party>();
+  for (const list of new Set(waits.values())) for (const party of list) waitedFor.add(party);
   let shortest: readonly Party[] = [];
+  let steps = 0;
   for (const start of starts) {
-    const cycle = wayBack(start, waits);
-    if (cycle.length > 0 && (shortest.length === 0 || cycle.length < shortest.length)) shortest = cycle;
+    if (!waitedFor.has(start)) continue;
+    const way = wayBack(start, waits);
+    steps += way.steps;
+    if (way.cycle.length > 0 && (shortest.length === 0 || way.cycle.length < shortest.length)) shortest = way.cycle;
+    if (steps < enoughSteps) continue;
+    return shortest.length > 0 ? shortest : someCycle(start, waits);
   }
   return shortest;
 }
 
 /** Breadth first from a party until it is met again. */
-function wayBack<Party>(start: Party, waits: WaitsFor<Party>): readonly Party[] {
+function wayBack<Party>(start: Party, waits: WaitsFor<Party>): { cycle: readonly Party[]; steps: number } {
   const from = new Map<Party, Party>();
+  const seen = new Set<readonly Party[]>();
   const queue = [start];
-  for (let party = queue.shift(); party !== undefined; party = queue.shift()) {
-    for (const next of waits.get(party) ?? []) {
+  let steps = 0;
+  for (let index = 0; index < queue.length; index++) {
+    const party = queue[index] as Party;
+    const list = waits.get(party) ?? [];
+    if (seen.has(list)) continue;
+    seen.add(list);
+    for (const next of list) {
+      steps++;
       if (next === start) {
         const cycle = [party];
-        for (let back = from.get(party); back !== undefined; back = from.get(back)) cycle.unshift(back);
-        return cycle;
+        for (let back = from.get(party); back !== undefined; back = from.get(back)) cycle.push(back);
+        return { cycle: cycle.reverse(), steps };
       }
       if (from.has(next)) continue;
       from.set(next, party);
       queue.push(next);
     }
   }
-  return [];
+  return { cycle: [], steps: steps + queue.length };
+}
+
+/** Of each the first that it waits for, until one is met again. */
+function someCycle<Party>(start: Party, waits: WaitsFor<Party>): readonly Party[] {
+  const path: Party[] = [];
+  const place = new Map<Party, number>();
+  let party: Party | undefined = start;
+  while (party !== undefined && !place.has(party)) {
+    place.set(party, path.push(party) - 1);
+    party = waits.get(party)?.[0];
+  }
+  return party === undefined ? [] : path.slice(place.get(party));
 }
 
 /**

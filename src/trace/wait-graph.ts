@@ -1,3 +1,4 @@
+import { maxThreads } from './event.js';
 import { EventKind, flagBit, kindMask } from './event-codec.js';
 import { CallState, type Segment, type Timeline } from './timeline.js';
 import { shortestCycle, stuckParties } from './wait-cycle.js';
@@ -39,18 +40,21 @@ export function waitGraph(timeline: Timeline, record: number, open = timeline.st
   const free = timeline.threads - inside.length;
   const reserved = reservedThreads(timeline, record);
   const waits = new Map<number, Wait>();
+  // The same two lists for all sleepers: there may be as many of those as there are calls. The queue counts a call as inside
+  // that sleeps after ETHREAD_LIMIT.
+  const holders = inside.map(({ call }) => call);
+  const counted = sleepers.filter((other) => afterThreadLimit(timeline, other)).map(({ call }) => call);
+  const others = counted.length === 0 ? holders : [...holders, ...counted];
   for (const segment of sleepers) {
     const { call } = segment;
     const limit = afterThreadLimit(timeline, segment);
     const kept = limit || timeline.callSystem.at(call) === 1 ? 0 : reserved;
-    // The queue counts a call as inside that sleeps after ETHREAD_LIMIT.
-    const counted = limit ? [] : sleepers.filter((other) => other.call !== call && afterThreadLimit(timeline, other));
-    const on = [...inside, ...counted].map((other) => other.call);
+    const on = limit ? holders : others;
     const kind = free > kept || on.length === 0 ? 'wake-up' : free > 0 ? 'reserved' : 'thread';
     waits.set(call, { call, segment, kind, on: kind === 'wake-up' ? [] : on, through: '' });
   }
   for (const segment of inside)
-    if (segment.state === CallState.rpc) waits.set(segment.call, rpcWait(timeline, record, segment, inside));
+    if (segment.state === CallState.rpc) waits.set(segment.call, rpcWait(timeline, record, segment, holders));
   const graph = new Map(Array.from(waits, ([call, { on }]) => [call, on]));
   const stuck = stuckParties(graph);
   const asleep = [...stuck].filter((call) => waits.get(call)?.segment.state === CallState.queue);
@@ -89,7 +93,7 @@ function afterThreadLimit({ table }: Timeline, { startRecord }: Segment): boolea
   return (table.kind(startRecord) & flagBit) !== 0;
 }
 
-function rpcWait(timeline: Timeline, record: number, segment: Segment, inside: readonly Segment[]): Wait {
+function rpcWait(timeline: Timeline, record: number, segment: Segment, inside: readonly number[]): Wait {
   const { call, startRecord } = segment;
   const told = timeline.rpcWaits.get(call)?.findLast((wait) => wait.record <= record);
   if (told !== undefined && told.record >= startRecord && (told.through !== '' || told.needs >= 0)) {
@@ -104,9 +108,12 @@ function rpcWait(timeline: Timeline, record: number, segment: Segment, inside: r
     const on = came.by < 0 || came.sentRecord <= record ? [] : [came.by];
     return { call, segment, kind: 'rpc', on, through };
   }
+  // No secure world has so many threads: who might notify is not to be known.
+  if (inside.length > maxThreads) return { call, segment, kind: 'rpc', on: [], through };
   // It never comes: whoever is in the same application may have what the call waits for, else anyone inside.
-  const others = inside.filter((other) => other.call !== call).map((other) => other.call);
+  const others = inside.filter((other) => other !== call);
   const application = (each: number) => timeline.sessionUuid.get(timeline.callSession.at(each));
-  const same = others.filter((other) => application(other) !== undefined && application(other) === application(call));
+  const own = application(call);
+  const same = own === undefined ? [] : others.filter((other) => application(other) === own);
   return { call, segment, kind: 'rpc', on: same.length > 0 ? same : others, through };
 }

@@ -37,21 +37,31 @@ export function waitWords(timeline: Timeline, wait: Wait): string {
   }
 }
 
+/** Sentences of a deadlock; the rest is counted. */
+const mostSentences = 32;
+
 /**
  * The deadlock at a place of a trace, a sentence for each call of its cycle, then for each other call that holds a thread;
  * empty when there is none.
  */
 export function deadlockWords(timeline: Timeline, { cycle, waits, stuck }: WaitGraph): readonly string[] {
+  const inCycle = new Set(cycle);
   const holders = [...stuck].filter(
     (call) =>
-      !cycle.includes(call) && timeline.callThread.at(call) >= 0 && waits.get(call)?.segment.state === CallState.rpc,
+      !inCycle.has(call) && timeline.callThread.at(call) >= 0 && waits.get(call)?.segment.state === CallState.rpc,
   );
   holders.sort((one, other) => timeline.callThread.at(one) - timeline.callThread.at(other));
-  const told = [...cycle, ...holders];
+  const told = [...cycle, ...holders].slice(0, mostSentences);
   const sentences = told.flatMap((call) => {
     const wait = waits.get(call);
     return wait === undefined ? [] : [waitWords(timeline, wait)];
   });
-  const others = stuck.size - told.length;
-  return others === 0 ? sentences : [...sentences, `${others} more asleep in the queue behind them`];
+  const asleep = [...stuck].filter((call) => waits.get(call)?.segment.state === CallState.queue).length;
+  const othersAsleep = asleep - told.filter((call) => waits.get(call)?.segment.state === CallState.queue).length;
+  const others = stuck.size - told.length - othersAsleep;
+  return [
+    ...sentences,
+    ...(others === 0 ? [] : [`${others} more in RPCs that wait for them`]),
+    ...(othersAsleep === 0 ? [] : [`${othersAsleep} more asleep in the queue behind them`]),
+  ];
 }

@@ -20,6 +20,8 @@ const folder = mkdtempSync(join(tmpdir(), 'normalworld-nwt-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+/** Below maxThreads, or not recorded. */
+const thread = fc.oneof(fc.integer({ min: 0, max: 1023 }), fc.constant(0xffff_ffff));
 const event: fc.Arbitrary<TraceEvent> = fc.oneof(
   fc.record({
     type: fc.constant('call-begin' as const),
@@ -33,7 +35,7 @@ const event: fc.Arbitrary<TraceEvent> = fc.oneof(
   fc.record({ type: fc.constant('queue-sleep' as const), call: u32, limit: fc.boolean() }),
   fc.record({ type: fc.constant('queue-wake' as const), call: u32, by: u32, asleep: fc.boolean() }),
   fc.record({ type: fc.constant('world-enter' as const), call: u32, function: u32 }),
-  fc.record({ type: fc.constant('world-exit' as const), call: u32, a0: u32, thread: u32 }),
+  fc.record({ type: fc.constant('world-exit' as const), call: u32, a0: u32, thread }),
   fc.record({ type: fc.constant('rpc-begin' as const), call: u32, command: u32, a: u32, b: u32 }),
   fc.record({ type: fc.constant('rpc-end' as const), call: u32, command: u32, result: u32 }),
   fc.record({ type: fc.constant('rpc-wait' as const), call: u32, needs: u32, through: fc.string() }),

@@ -1,6 +1,6 @@
 import type { Timeline } from '../timeline.js';
 import { ProtobufWriter } from './protobuf-writer.js';
-import { type Slice, tracks } from './tracks.js';
+import { type Slice, type TrackItem, tracks } from './tracks.js';
 
 // Field numbers: perfetto_trace.proto of google/perfetto.
 const packetField = 1;
@@ -22,77 +22,124 @@ const DebugAnnotation = { intValue: 4, stringValue: 6, name: 10 } as const;
 const stateCleared = 1;
 const sequence = 1;
 
+/** Octets that are handed on at once. */
+const pieceSize = 1 << 18;
+
 /** A timeline as a Perfetto trace (protobuf), which https://ui.perfetto.dev opens. In pieces that follow each other. */
 export function* exportPerfetto(timeline: Timeline): Generator<Uint8Array> {
-  let first = true;
-  const packet = (write: (inner: ProtobufWriter) => void): Uint8Array =>
-    new ProtobufWriter()
-      .message(packetField, (inner) => {
-        inner.varint(Packet.sequenceId, sequence);
-        if (first) inner.varint(Packet.sequenceFlags, stateCleared);
-        first = false;
-        write(inner);
-      })
-      .finish();
-  const descriptor = (id: number, name: string, parent: number | undefined, counter: boolean) =>
-    packet((inner) =>
-      inner.message(Packet.trackDescriptor, (track) => {
-        track.varint(TrackDescriptor.uuid, id);
-        if (parent === undefined)
-          track.message(TrackDescriptor.process, (process) =>
-            process.varint(ProcessDescriptor.pid, id).string(ProcessDescriptor.processName, name),
-          );
-        else track.string(TrackDescriptor.name, name).varint(TrackDescriptor.parentUuid, parent);
-        if (counter) track.message(TrackDescriptor.counter, () => undefined);
-      }),
-    );
-  // Times are from the beginning of the trace: Perfetto's are positive.
-  const nanoseconds = (ms: number) => Math.round((ms - timeline.begin) * 1e6);
-  const event = (time: number, type: number, track: number, write: (inner: ProtobufWriter) => void) =>
-    packet((inner) =>
-      inner.varint(Packet.timestamp, nanoseconds(time)).message(Packet.trackEvent, (each) => {
-        each.varint(TrackEvent.type, type).varint(TrackEvent.trackUuid, track);
-        write(each);
-      }),
-    );
-  function* slice(each: Slice): Generator<Uint8Array> {
-    yield event(each.start, EventType.sliceBegin, each.track, (begin) => {
-      begin.string(TrackEvent.name, each.name);
-      for (const [name, value] of Object.entries(each.details))
-        begin.message(TrackEvent.debugAnnotations, (annotation) => {
-          annotation.string(DebugAnnotation.name, name);
-          if (typeof value === 'number') annotation.varint(DebugAnnotation.intValue, value);
-          else annotation.string(DebugAnnotation.stringValue, value);
-        });
-      for (const flow of each.flowsOut) begin.fixed64(TrackEvent.flowIds, flow);
-      for (const flow of each.flowsIn) begin.fixed64(TrackEvent.terminatingFlowIds, flow);
-    });
-    for (const inner of each.inner) yield* slice(inner);
-    yield event(each.end, EventType.sliceEnd, each.track, () => undefined);
+  const writer = new PacketWriter(timeline.begin);
+  for (const item of tracks(timeline)) {
+    writer.write(item);
+    if (writer.length >= pieceSize) yield writer.take();
   }
-  for (const item of tracks(timeline))
+  yield writer.take();
+}
+
+/** Writes a packet for each item of a trace. */
+class PacketWriter {
+  private readonly out = new ProtobufWriter();
+  private first = true;
+
+  /** @param origin times are from the beginning of the trace: Perfetto's are positive. */
+  constructor(private readonly origin: number) {}
+
+  get length(): number {
+    return this.out.length;
+  }
+
+  take(): Uint8Array {
+    return this.out.take();
+  }
+
+  write(item: TrackItem): void {
     switch (item.kind) {
       case 'group':
-        yield descriptor(item.id, item.name, undefined, false);
+        this.descriptor(item.id, item.name, undefined, false);
         break;
       case 'track':
-        yield descriptor(item.id, item.name, item.group, false);
+        this.descriptor(item.id, item.name, item.group, false);
         break;
       case 'counter':
-        yield descriptor(item.id, item.name, item.group, true);
+        this.descriptor(item.id, item.name, item.group, true);
         break;
       case 'slice':
-        yield* slice(item);
+        this.slice(item);
         break;
-      case 'instant':
-        yield event(item.time, EventType.instant, item.track, (each) => each.string(TrackEvent.name, item.name));
+      case 'instant': {
+        const packet = this.event(item.time, EventType.instant, item.track);
+        this.out.string(TrackEvent.name, item.name);
+        this.close(packet);
         break;
-      case 'count':
-        yield event(item.time, EventType.counter, item.counter, (each) =>
-          each.varint(TrackEvent.counterValue, item.value),
-        );
+      }
+      case 'count': {
+        const packet = this.event(item.time, EventType.counter, item.counter);
+        this.out.varint(TrackEvent.counterValue, item.value);
+        this.close(packet);
         break;
+      }
       default:
         item satisfies never;
     }
+  }
+
+  private slice({ start, end, track, name, details, flowsOut, flowsIn, inner }: Slice): void {
+    const { out } = this;
+    const begin = this.event(start, EventType.sliceBegin, track);
+    out.string(TrackEvent.name, name);
+    for (const key in details) {
+      const value = details[key];
+      const annotation = out.begin(TrackEvent.debugAnnotations);
+      out.string(DebugAnnotation.name, key);
+      if (typeof value === 'number') out.varint(DebugAnnotation.intValue, value);
+      else out.string(DebugAnnotation.stringValue, value ?? '');
+      out.end(annotation);
+    }
+    for (const flow of flowsOut) out.fixed64(TrackEvent.flowIds, flow);
+    for (const flow of flowsIn) out.fixed64(TrackEvent.terminatingFlowIds, flow);
+    this.close(begin);
+    for (const each of inner) this.slice(each);
+    this.close(this.event(end, EventType.sliceEnd, track));
+  }
+
+  private descriptor(id: number, name: string, parent: number | undefined, counter: boolean): void {
+    const { out } = this;
+    const packet = this.packet();
+    const track = out.begin(Packet.trackDescriptor);
+    out.varint(TrackDescriptor.uuid, id);
+    if (parent === undefined) {
+      const process = out.begin(TrackDescriptor.process);
+      out.varint(ProcessDescriptor.pid, id);
+      out.string(ProcessDescriptor.processName, name);
+      out.end(process);
+    } else {
+      out.string(TrackDescriptor.name, name);
+      out.varint(TrackDescriptor.parentUuid, parent);
+    }
+    if (counter) out.end(out.begin(TrackDescriptor.counter));
+    out.end(track);
+    out.end(packet);
+  }
+
+  private event(time: number, type: number, track: number): { readonly packet: number; readonly event: number } {
+    const { out } = this;
+    const packet = this.packet();
+    out.varint(Packet.timestamp, Math.round((time - this.origin) * 1e6));
+    const event = out.begin(Packet.trackEvent);
+    out.varint(TrackEvent.type, type);
+    out.varint(TrackEvent.trackUuid, track);
+    return { packet, event };
+  }
+
+  private close({ packet, event }: { readonly packet: number; readonly event: number }): void {
+    this.out.end(event);
+    this.out.end(packet);
+  }
+
+  private packet(): number {
+    const packet = this.out.begin(packetField);
+    this.out.varint(Packet.sequenceId, sequence);
+    if (this.first) this.out.varint(Packet.sequenceFlags, stateCleared);
+    this.first = false;
+    return packet;
+  }
 }

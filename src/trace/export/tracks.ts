@@ -1,6 +1,7 @@
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { clientRows } from '../client-rows.js';
 import { rpcCommandNotRecorded } from '../event.js';
+import { SpanRows } from '../number-heap.js';
 import { rpcName } from '../rpc-name.js';
 import { CallState, type Segment, type Timeline } from '../timeline.js';
 
@@ -42,7 +43,7 @@ const group = { secure: 1, clients: 2, services: 3 } as const;
 const eventsTrack = 4;
 const asleepCounter = 5;
 const firstThreadTrack = 1000;
-const firstServiceTrack = 2000;
+const firstServiceTrack = 100_000_000;
 const firstClientTrack = 10_000;
 
 /**
@@ -154,14 +155,28 @@ function* clientSlices(timeline: Timeline, flows: Flows, call: number, track: nu
   yield slice({ track, start, end, name: callName(timeline, call), details, flowsOut, flowsIn, inner });
 }
 
-function slice(about: Partial<Slice> & Pick<Slice, 'track' | 'start' | 'end' | 'name'>): Slice {
-  return { kind: 'slice', details: {}, flowsOut: [], flowsIn: [], inner: [], ...about };
+const nothing: Readonly<Record<string, never>> = {};
+const noSlices: readonly Slice[] = [];
+
+function slice({
+  track,
+  start,
+  end,
+  name,
+  details = nothing,
+  flowsOut = none,
+  flowsIn = none,
+  inner = noSlices,
+}: Partial<Slice> & Pick<Slice, 'track' | 'start' | 'end' | 'name'>): Slice {
+  return { kind: 'slice', track, start, end, name, details, flowsOut, flowsIn, inner };
 }
 
 function* numberedSegments(timeline: Timeline, call: number): Generator<readonly [number, Segment]> {
   for (let index = timeline.callFirstSegment.at(call); index >= 0; index = timeline.segmentNext.at(index))
     yield [index, timeline.segment(index)];
 }
+
+const none: readonly number[] = [];
 
 /** The flows of a timeline, by the slices between which they lead. */
 class Flows {
@@ -196,32 +211,41 @@ class Flows {
     return segment + 1;
   }
 
-  fromAnswer = (segment: number) => this.outOfAnswer.get(segment) ?? [];
-  fromInterrupt = (record: number) => this.outOfInterrupt.get(record) ?? [];
-  fromCall = (call: number) => this.outOfCall.get(call) ?? [];
-  toCall = (call: number) => this.intoCall.get(call) ?? [];
-  toSegment = (segment: number) => this.intoSegment.get(segment) ?? [];
+  fromAnswer = (segment: number) => this.outOfAnswer.get(segment) ?? none;
+  fromInterrupt = (record: number) => this.outOfInterrupt.get(record) ?? none;
+  fromCall = (call: number) => this.outOfCall.get(call) ?? none;
+  toCall = (call: number) => this.intoCall.get(call) ?? none;
+  toSegment = (segment: number) => this.intoSegment.get(segment) ?? none;
 
   private lead(out: Map<number, number[]>, from: number, into: Map<number, number[]>, to: number): void {
     if (from < 0 || to < 0) return;
     const flow = this.next++;
-    out.set(from, [...(out.get(from) ?? []), flow]);
-    into.set(to, [...(into.get(to) ?? []), flow]);
+    append(out, from, flow);
+    append(into, to, flow);
   }
 
   /** The first part of a call, other than its way, that begins at a record or later; -1: none. */
   private segmentFrom(call: number, record: number): number {
-    for (const [index, { state, startRecord }] of numberedSegments(this.timeline, call))
-      if (state !== CallState.door && startRecord >= record) return index;
-    return -1;
+    const { timeline } = this;
+    const before = timeline.segmentAt(call, record - 1);
+    let index = before < 0 ? timeline.callFirstSegment.at(call) : timeline.segmentNext.at(before);
+    while (index >= 0 && timeline.segmentState.at(index) === CallState.door) index = timeline.segmentNext.at(index);
+    return index;
   }
 
   /** The RPC in which a call is at a record; -1: none. */
   private rpcAt(call: number, record: number): number {
-    for (const [index, { state, startRecord, endRecord }] of numberedSegments(this.timeline, call))
-      if (state === CallState.rpc && startRecord <= record && endRecord > record) return index;
-    return -1;
+    const { timeline } = this;
+    const index = timeline.segmentAt(call, record);
+    const inRpc = index >= 0 && timeline.segmentState.at(index) === CallState.rpc;
+    return inRpc && timeline.segmentEndRecord.at(index) > record ? index : -1;
   }
+}
+
+function append(lists: Map<number, number[]>, at: number, value: number): void {
+  const list = lists.get(at);
+  if (list === undefined) lists.set(at, [value]);
+  else list.push(value);
 }
 
 /** `invoke, session 3`. */
@@ -236,6 +260,7 @@ function callDetails(timeline: Timeline, call: number): Record<string, string | 
     call: timeline.callNumber.at(call),
     ...(uuid === undefined ? {} : { application: uuid }),
     ...(timeline.callSystem.at(call) === 1 ? { system: 'yes' } : {}),
+    ...(timeline.callThread.at(call) >= 0 && timeline.callThreadKnown.at(call) === 0 ? { thread: 'inferred' } : {}),
     ...(timeline.isUnfinished(call) ? { unfinished: 'yes' } : {}),
   };
 }
@@ -255,21 +280,19 @@ function* asleepCounts(timeline: Timeline): Generator<TrackItem> {
 
 /** Answers that overlap lie on tracks below each other. */
 class ServiceTracks {
-  private readonly ends = new Map<string, number[]>();
+  private readonly rows = new Map<string, SpanRows>();
   private tracks = 0;
-  private readonly ids = new Map<string, number>();
+  private readonly ids = new Map<string, number[]>();
 
   take(service: string, start: number, end: number): { track: number; name: string; fresh: boolean } {
-    const ends = this.ends.get(service) ?? [];
-    this.ends.set(service, ends);
-    let index = ends.findIndex((until) => until <= start);
-    if (index < 0) index = ends.length;
-    ends[index] = end;
-    const name = index === 0 ? service : `${service} (${index + 1})`;
-    const known = this.ids.get(name);
-    if (known !== undefined) return { track: known, name, fresh: false };
-    const track = firstServiceTrack + this.tracks++;
-    this.ids.set(name, track);
-    return { track, name, fresh: true };
+    const rows = this.rows.get(service) ?? new SpanRows();
+    this.rows.set(service, rows);
+    const ids = this.ids.get(service) ?? [];
+    this.ids.set(service, ids);
+    const index = rows.take(start, end);
+    const known = ids[index];
+    const track = known ?? firstServiceTrack + this.tracks++;
+    ids[index] = track;
+    return { track, name: index === 0 ? service : `${service} (${index + 1})`, fresh: known === undefined };
   }
 }

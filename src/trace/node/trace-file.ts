@@ -1,10 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { startInterval } from '../../clock/timer.js';
 import { ChunkWriter, subjectChunk } from '../chunk-writer.js';
 import type { TraceSubject } from '../event.js';
 import { fileHeader } from '../nwt-format.js';
-import { readTrace, type TraceTable } from '../trace-table.js';
+import { TraceReader } from '../trace-reader.js';
+import { TraceTable } from '../trace-table.js';
 
 export interface TraceFileOptions {
   /** What a process that is killed may lose at most, and how far a reader of a running program is behind: 100 ms. */
@@ -28,6 +29,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
   private size = 0;
   private full = false;
   private closed = false;
+  private writeError: Error | undefined;
   private readonly onExit = () => this.close();
 
   /** @throws the file system's error when the file cannot be written. */
@@ -72,13 +74,48 @@ export class TraceFile extends ChunkWriter implements Disposable {
     this.append(subjectChunk({ ...this.subject, cutAtBytes: this.maxBytes }));
   }
 
+  /** Why recording stopped before its end: the disk is full, for example. What was recorded must not suffer from it. */
+  get failure(): Error | undefined {
+    return this.writeError;
+  }
+
   private append(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; ) at += writeSync(this.fd, chunk, at);
+    if (this.writeError !== undefined) return;
+    try {
+      for (let at = 0; at < chunk.length; ) at += writeSync(this.fd, chunk, at);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.writeError = error;
+      process.emitWarning(`the trace ${this.path} ends here: ${error.message}`);
+      return;
+    }
     this.size += chunk.length;
   }
 }
 
-/** Read a `.nwt` file. @throws TraceFormatError when it is no trace; the file system's error when it is not there. */
+/** Bytes read at once. */
+const pieceSize = 1 << 20;
+
+/**
+ * Read a `.nwt` file of any size, piece by piece.
+ * @throws TraceFormatError when it is no trace, or has more events than memory holds; the file system's error when it
+ * cannot be read.
+ */
 export async function readTraceFile(path: string): Promise<TraceTable> {
-  return readTrace(await readFile(path));
+  const table = new TraceTable();
+  const reader = new TraceReader(table);
+  const file = await open(path, 'r');
+  try {
+    const piece = new Uint8Array(pieceSize);
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, pieceSize, null);
+      if (bytesRead === 0) break;
+      reader.push(piece.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+  reader.end();
+  table.damage = reader.damage;
+  return table;
 }

@@ -1,0 +1,71 @@
+/** Numbers by keys, of which the one with the smallest key comes first. */
+export class NumberHeap {
+  private readonly keys: number[] = [];
+  private readonly values: number[] = [];
+
+  get length(): number {
+    return this.keys.length;
+  }
+
+  /** Infinity when it is empty. */
+  get firstKey(): number {
+    return this.keys[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  push(key: number, value: number): void {
+    const { keys, values } = this;
+    let at = keys.length;
+    keys.push(key);
+    values.push(value);
+    while (at > 0) {
+      const parent = (at - 1) >>> 1;
+      if ((keys[parent] ?? 0) <= key) break;
+      keys[at] = keys[parent] ?? 0;
+      values[at] = values[parent] ?? 0;
+      at = parent;
+    }
+    keys[at] = key;
+    values[at] = value;
+  }
+
+  /** The value with the smallest key; NaN when it is empty. */
+  pop(): number {
+    const { keys, values } = this;
+    const first = values[0] ?? Number.NaN;
+    const key = keys.pop();
+    const value = values.pop();
+    const { length } = keys;
+    if (key === undefined || value === undefined || length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= length) break;
+      if (child + 1 < length && (keys[child + 1] ?? 0) < (keys[child] ?? 0)) child++;
+      if ((keys[child] ?? 0) >= key) break;
+      keys[at] = keys[child] ?? 0;
+      values[at] = values[child] ?? 0;
+      at = child;
+    }
+    keys[at] = key;
+    values[at] = value;
+    return first;
+  }
+}
+
+/** Puts spans that overlap into rows: each into the lowest that is free. Spans come in the order of their beginnings. */
+export class SpanRows {
+  /** Rows made so far. */
+  count = 0;
+  private readonly free = new NumberHeap();
+  private readonly taken = new NumberHeap();
+
+  take(start: number, end: number): number {
+    while (this.taken.firstKey <= start) {
+      const row = this.taken.pop();
+      this.free.push(row, row);
+    }
+    const row = this.free.length > 0 ? this.free.pop() : this.count++;
+    this.taken.push(end, row);
+    return row;
+  }
+}
