@@ -93,6 +93,13 @@ export function describeDifference({ at, field, expected, actual }: Difference):
   return `differs at ${where}, ${field}: expected ${show(expected)}, actual ${show(actual)}`;
 }
 
-const show = (value: unknown) => (value === undefined ? 'nothing' : JSON.stringify(value));
+/** Characters of a value that are shown. */
+const longestValue = 200;
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value);
+  return text.length > longestValue ? `${text.slice(0, longestValue)}... (${text.length} characters)` : text;
+}
 
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,14 @@
 #!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { guardOutput } from './guard-output.js';
 import { normalworldProgram } from './program.js';
+import { badUsage } from './read-trace.js';
 
-await normalworldProgram().parseAsync();
+guardOutput();
+try {
+  await normalworldProgram().parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  // It has said what is wrong. The process ends by itself, when all that it said is written.
+  process.exitCode = error.exitCode === 0 ? 0 : badUsage;
+}

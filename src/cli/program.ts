@@ -5,8 +5,8 @@ import { addConformCommand } from './conform.js';
 import { addDoctorCommand } from './doctor.js';
 import { addExecCommand } from './exec.js';
 import { addExploreCommand } from './explore.js';
+import { letColoursPass } from './guard-output.js';
 import { addOpteeCommand } from './optee.js';
-import { badUsage } from './read-trace.js';
 import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run/run.js';
 import { addServeCommand } from './serve.js';
@@ -19,12 +19,18 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   readonly version: string;
 };
 
-/** The command with everything under it. Whatever is wrong with its arguments ends it with the same exit code. */
+/** Commands whose reports have colours on a terminal. */
+const coloured: ReadonlySet<string> = new Set(['run', 'explore', 'replay']);
+
+/** The command with everything under it. Whatever is wrong with its arguments throws a CommanderError. */
 export function normalworldProgram(): Command {
   const program = new Command('normalworld')
     .description('The OP-TEE driver of Linux in TypeScript')
     .version(version, '-V, --version', 'the version of this package')
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : badUsage))
+    .exitOverride()
+    .hook('preAction', (_program, command) => {
+      if (coloured.has(command.name())) letColoursPass();
+    })
     .showSuggestionAfterError()
     .addHelpText(
       'after',

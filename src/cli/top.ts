@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Command } from 'commander';
 import { machineClock, sleep } from '../clock/clock.js';
 import { LiveState } from '../trace/live-state.js';
@@ -14,6 +14,8 @@ interface TopOptions {
 
 /** Bytes read at once. */
 const pieceSize = 1 << 20;
+/** Seconds between two screens at most: a day. */
+const longestInterval = 86_400;
 /** A program of which nothing comes for so long is said to be quiet. */
 const quietNotedMs = 3000;
 /** Rows of open calls shown when the terminal does not say how high it is. */
@@ -48,8 +50,8 @@ Examples:
 
 async function top(path: string, { interval, once, json }: TopOptions): Promise<void> {
   const seconds = Number(interval);
-  if (!(seconds >= 0.1)) {
-    console.error(`error: --interval ${interval}: it is a number of seconds, at least 0.1`);
+  if (!(seconds >= 0.1 && seconds <= longestInterval)) {
+    console.error(`error: --interval ${interval}: it is a number of seconds, 0.1 to ${longestInterval}`);
     process.exitCode = badUsage;
     return;
   }
@@ -60,20 +62,24 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
     follower = new Follower(path, state);
     follower.read();
     // One screen shows the rate of the whole run, the others that since the last.
-    let before = once ? { ended: 0, time: state.begin } : { ended: state.ended, time: state.time };
+    let before = once ? { ended: 0, now: state.begin } : { ended: state.ended, now: nowIn(state, follower.quietMs) };
     for (let screen = 0; ; screen++) {
       if (screen > 0 || !once) {
         await sleep(machineClock, seconds * 1000);
         follower.read();
       }
-      const rate = state.time > before.time ? ((state.ended - before.ended) * 1000) / (state.time - before.time) : 0;
-      before = { ended: state.ended, time: state.time };
-      if (json) console.log(JSON.stringify(screenJson(state, rate)));
+      const { quietMs } = follower;
+      const now = nowIn(state, quietMs);
+      const rate = now > before.now ? ((state.ended - before.ended) * 1000) / (now - before.now) : 0;
+      before = { ended: state.ended, now };
+      if (json) console.log(JSON.stringify(screenJson(state, rate, now, quietMs)));
       else {
         const { stdout } = process;
         if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
-        const { rows = defaultRows, columns = Number.POSITIVE_INFINITY } = stdout;
-        const lines = screenLines(state, rate, path, rows - 8, once ? 0 : follower.quietMs);
+        // A serial line or a container may have a terminal of no size.
+        const rows = stdout.rows || defaultRows;
+        const columns = stdout.columns || Number.POSITIVE_INFINITY;
+        const lines = screenLines(state, rate, path, rows - 8, now, quietMs);
         console.log(lines.map((line) => line.slice(0, columns)).join('\n'));
       }
       if (once) return;
@@ -87,16 +93,22 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
   }
 }
 
+/**
+ * The time at this moment on the clock of the trace: a program that hangs writes nothing, and its calls hang on. Virtual time
+ * stands still where nothing happens.
+ */
+function nowIn(state: LiveState, quietMs: number): number {
+  return state.subject.clock === 'virtual' ? state.time : state.time + quietMs;
+}
+
 /** Reads what is added to a trace file. */
 class Follower {
   private readonly fd: number;
   private readonly reader: TraceReader;
   private readonly piece = new Uint8Array(pieceSize);
   private at = 0;
-  private lastNews = performance.now();
 
   constructor(path: string, state: LiveState) {
-    statSync(path);
     this.fd = openSync(path, 'r');
     this.reader = new TraceReader(state);
   }
@@ -106,14 +118,13 @@ class Follower {
       const size = readSync(this.fd, this.piece, 0, pieceSize, this.at);
       if (size === 0) return;
       this.at += size;
-      this.lastNews = performance.now();
       this.reader.push(this.piece.subarray(0, size));
     }
   }
 
-  /** For how long nothing has been added. */
+  /** For how long nothing has been written, by whom ever: also before this command began. */
   get quietMs(): number {
-    return performance.now() - this.lastNews;
+    return Math.max(0, Date.now() - fstatSync(this.fd).mtimeMs);
   }
 
   close(): void {
@@ -121,21 +132,38 @@ class Follower {
   }
 }
 
-function screenJson(state: LiveState, rate: number) {
+function screenJson(state: LiveState, rate: number, now: number, quietMs: number) {
   const calls = [...state.calls.values()];
   return {
     ...state.subject,
     time: state.time,
+    /** The same clock at this moment, and for how long nothing has been written. */
+    now,
+    quietMs: Math.round(quietMs),
     ended: state.ended,
     callsPerSecond: Math.round(rate),
     inSecureWorld: calls.filter(({ inside }) => inside).length,
     asleep: calls.filter(({ asleep }) => asleep).length,
     ethreadLimit: state.threadLimits,
-    calls: calls.map(({ call, client, since, doing, thread }) => ({ call, client, sinceMs: since, doing, thread })),
+    calls: calls.map(({ call, client, since, doing, thread }) => ({
+      call,
+      client,
+      sinceMs: since,
+      forMs: now - since,
+      doing,
+      thread,
+    })),
   };
 }
 
-function screenLines(state: LiveState, rate: number, path: string, rows: number, quietMs: number): string[] {
+function screenLines(
+  state: LiveState,
+  rate: number,
+  path: string,
+  rows: number,
+  now: number,
+  quietMs: number,
+): string[] {
   const { subject } = state;
   const calls = [...state.calls.values()];
   const inside = calls.filter((call) => call.inside).length;
@@ -144,11 +172,11 @@ function screenLines(state: LiveState, rate: number, path: string, rows: number,
   const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
   return [
     `${path}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
-    `${Math.round(rate)} calls/s    ended ${state.ended}    RPCs ${state.rpcs}    in ${ms(state.time - state.begin || 0)}`,
+    `${Math.round(rate)} calls/s    ended ${state.ended}    RPCs ${state.rpcs}    in ${ms(now - state.begin || 0)}`,
     `threads ${bar}    asleep in the queue ${asleep}    ETHREAD_LIMIT ${state.threadLimits}`,
     ...(quietMs < quietNotedMs
       ? []
-      : [`nothing new for ${Math.round(quietMs / 1000)} s: the program has ended, or nothing in it moves`]),
+      : [`nothing new for ${ms(quietMs)}: the program has ended, or nothing in it moves`]),
     ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
     '',
     `${'CALL'.padStart(8)} ${'FOR'.padStart(11)}  ${'DOING'.padEnd(24)} THREAD  CLIENT`,
@@ -156,7 +184,7 @@ function screenLines(state: LiveState, rate: number, path: string, rows: number,
       .slice(0, Math.max(3, rows))
       .map(
         ({ call, since, doing, thread, client }) =>
-          `${String(call).padStart(8)} ${ms(state.time - since).padStart(11)}  ${doing.padEnd(24)} ${String(thread ?? '-').padStart(6)}  ${client}`,
+          `${String(call).padStart(8)} ${ms(now - since).padStart(11)}  ${doing.padEnd(24)} ${String(thread ?? '-').padStart(6)}  ${client}`,
       ),
     ...(calls.length > rows ? [`and ${calls.length - rows} more`] : []),
   ];

@@ -12,12 +12,12 @@ export function statsText(stats: TraceStats): string {
     ...(about === '' ? [] : [about]),
     `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${Math.round(stats.callsPerSecond)} a second, ` +
       `${stats.unfinished} unfinished`,
-    `threads of secure world in use: ${stats.threadUse.map((use) => `${Math.round(use * 100)} %`).join(', ') || 'none'}`,
+    `threads of secure world in use: ${threadUse(stats)}`,
     `ETHREAD_LIMIT ${stats.ethreadLimit}, wake-ups for calls that were not asleep ${stats.unusedWakeUps}, ` +
       `calls overtaken in the queue ${stats.overtaken.calls} (at most ${stats.overtaken.most} times)`,
     '',
     ...spreadTable('calls', stats.durationByPurpose),
-    ...spreadTable('asleep in the queue', stats.asleepByClient),
+    ...spreadTable('asleep in the queue, by client: a call', stats.asleepByClient),
     ...spreadTable('RPCs', stats.rpcByCommand),
   ];
   return lines.join('\n').trimEnd();
@@ -26,13 +26,32 @@ export function statsText(stats: TraceStats): string {
 /** Who held threads and who went without, for people. */
 export function hangText(report: HangReport): string {
   const lines = [
-    `${report.threads} threads of secure world seen, ETHREAD_LIMIT ${report.ethreadLimit} times`,
+    `${threadsText(report)}, ETHREAD_LIMIT ${report.ethreadLimit} times`,
     ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
     ...section('Held a thread longest', callTable(report.holders)),
     ...section('Waited for a thread', starvedTable(report.starved)),
     ...section('Unfinished at the end', callTable(report.unfinished, true)),
   ];
   return lines.join('\n');
+}
+
+/** Of very many threads those that were used. */
+function threadUse({ threadUse: all }: TraceStats): string {
+  const percent = (use: number) => `${Math.round(use * 100)} %`;
+  if (all.length === 0) return 'none';
+  if (all.length <= 16) return all.map(percent).join(', ');
+  const used = all.flatMap((use, thread) => (use > 0 ? [`thread ${thread} ${percent(use)}`] : []));
+  return [...used.slice(0, 16), ...(used.length > 16 ? [`${used.length - 16} more`] : [])].join(', ') || 'none';
+}
+
+const threadsFrom = {
+  announced: 'that secure world announced',
+  recorded: 'seen in its RPCs',
+  inferred: 'inferred: so many calls were inside at once',
+} as const;
+
+function threadsText({ threads, threadsFrom: from }: HangReport): string {
+  return `${threads} ${threads === 1 ? 'thread' : 'threads'} of secure world (${threadsFrom[from]})`;
 }
 
 function section(title: string, lines: readonly string[]): string[] {
@@ -70,17 +89,24 @@ function alignedTable(head: readonly string[], rows: readonly (readonly string[]
   );
 }
 
+/** Rows of a table that are printed; --json has them all. */
+const mostRows = 100;
+
 function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>): string[] {
-  const names = Object.keys(spreads);
-  if (names.length === 0) return [];
+  const all = Object.entries(spreads);
+  if (all.length === 0) return [];
+  // Who waits longest first; a hostile trace has as many names as calls.
+  const shown = all.sort(([, one], [, other]) => other.total - one.total).slice(0, mostRows);
+  const names = shown.map(([name]) => name);
   const width = Math.max(title.length, ...names.map((name) => name.length));
   const row = (name: string, cells: readonly string[]) =>
     `${name.padEnd(width)} ${cells.map((cell) => cell.padStart(11)).join('')}`;
   return [
     row(title, ['count', 'median', 'p99', 'max', 'total']),
-    ...Object.entries(spreads).map(([name, { count, median, p99, max, total }]) =>
+    ...shown.map(([name, { count, median, p99, max, total }]) =>
       row(name, [String(count), ms(median), ms(p99), ms(max), ms(total)]),
     ),
+    ...(all.length > shown.length ? [`${all.length - shown.length} more`] : []),
     '',
   ];
 }

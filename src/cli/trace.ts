@@ -1,16 +1,17 @@
-import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { exportChrome } from '../trace/export/chrome.js';
 import { exportPerfetto } from '../trace/export/perfetto.js';
 import { hangReport } from '../trace/hang-report.js';
 import { importLinuxTrace } from '../trace/import-linux.js';
-import { TraceFile } from '../trace/node/trace-file.js';
+import { MemoryRecorder } from '../trace/memory-recorder.js';
 import { traceStats } from '../trace/stats.js';
 import { Timeline } from '../trace/timeline.js';
 import { TraceTable } from '../trace/trace-table.js';
 import { badUsage, readTraceOrSayWhy } from './read-trace.js';
 import { hangText, statsText } from './trace-report.js';
+import { OutputError, writeOutput } from './write-output.js';
 
 const exitCodes = `
 Exit codes:
@@ -62,7 +63,7 @@ Examples:
       const table = await readTraceOrSayWhy(path);
       if (table === undefined) return;
       const timeline = new Timeline(table);
-      writePieces(out, format === 'perfetto' ? exportPerfetto(timeline) : exportChrome(timeline));
+      writeOrSayWhy(out, [path], format === 'perfetto' ? exportPerfetto(timeline) : exportChrome(timeline));
     });
   trace
     .command('import')
@@ -115,36 +116,19 @@ async function importCommand(path: string, { out, json }: { out?: string; json?:
     console.error(`${path}: ${found.refusedCount - found.refused.length} further lines could not be used`);
   const report = hangReport(new Timeline(table));
   if (out !== undefined) {
-    const file = new TraceFile(out);
-    importLinuxTrace(lines, file);
-    file.close();
+    const recorder = new MemoryRecorder({ maxBytes: Number.POSITIVE_INFINITY });
+    importLinuxTrace(lines, recorder);
+    writeOrSayWhy(out, [path], [recorder.toBytes()]);
   }
   console.log(json ? JSON.stringify({ ...report, ...found }, null, 2) : hangText(report));
 }
 
-function writePieces(path: string, pieces: Iterable<string | Uint8Array>): void {
-  let fd: number;
+function writeOrSayWhy(out: string, inputs: readonly string[], pieces: Iterable<string | Uint8Array>): void {
   try {
-    fd = openSync(path, 'w');
+    writeOutput(out, inputs, pieces);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
+    if (!(error instanceof OutputError)) throw error;
+    console.error(`error: ${error.message}`);
     process.exitCode = badUsage;
-    return;
   }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const flush = () => {
-    const bytes = Buffer.concat(chunks);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    chunks.length = 0;
-    size = 0;
-  };
-  for (const piece of pieces) {
-    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
-    chunks.push(bytes);
-    size += bytes.length;
-    if (size > 1 << 20) flush();
-  }
-  flush();
-  closeSync(fd);
 }

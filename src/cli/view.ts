@@ -1,20 +1,23 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { recordSchedule } from '../conform/schedule-trace.js';
 import { parseTraceFile, TraceFileError } from '../conform/trace-file.js';
 import { MemoryRecorder } from '../trace/memory-recorder.js';
 import { viewerPage } from '../trace/node/viewer-page.js';
+import { pageServer } from './page-server.js';
 import { badUsage, readTraceOrSayWhy } from './read-trace.js';
+import { OutputError, writeOutput } from './write-output.js';
 
 interface ViewOptions {
   readonly out?: string;
   readonly port: string;
   readonly open: boolean;
 }
+
+/** A page holds its traces as one text, which has a longest. Bytes. */
+const largestTrace = 2 ** 30;
 
 export function addViewCommand(program: Command): void {
   program
@@ -58,27 +61,38 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
     if (bytes === undefined) return;
     traces.push({ name: basename(path), bytes });
   }
-  const page = viewerPage(traces);
+  let page: string;
+  try {
+    page = viewerPage(traces);
+  } catch (error) {
+    if (
+      !(error instanceof RangeError) &&
+      !(error instanceof Error && 'code' in error && error.code === 'ERR_STRING_TOO_LONG')
+    )
+      throw error;
+    console.error(
+      `error: ${paths.join(', ')}: too much for one page; use \`trace export\` and a viewer for large traces`,
+    );
+    process.exitCode = badUsage;
+    return;
+  }
   if (out !== undefined) {
     try {
-      writeFileSync(out, page);
+      writeOutput(out, paths, [page]);
     } catch (error) {
-      console.error(error instanceof Error ? error.message : String(error));
+      if (!(error instanceof OutputError)) throw error;
+      console.error(`error: ${error.message}`);
       process.exitCode = badUsage;
     }
     return;
   }
-  const server = createServer((request, response) => {
-    const known = request.url === '/';
-    response.writeHead(known ? 200 : 404, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
-    response.end(known ? page : 'not found');
-  });
+  const server = pageServer(page);
   server.on('error', (error) => {
     console.error(error.message);
     process.exitCode = badUsage;
   });
   server.listen(portNumber, '127.0.0.1', () => {
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const url = server.pageUrl();
     console.log(`${url}  (Ctrl-C ends)`);
     if (open && process.stdout.isTTY) openBrowser(url);
   });
@@ -90,7 +104,12 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
 
 /** Read here too, so that damage is told on the terminal, where somebody looks now. */
 async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
-  return (await readTraceOrSayWhy(path)) === undefined ? undefined : readFileSync(path);
+  if ((await readTraceOrSayWhy(path)) === undefined) return undefined;
+  const { size } = statSync(path);
+  if (size <= largestTrace) return readFileSync(path);
+  console.error(`${path}: ${size} bytes are too much for one page (at most ${largestTrace}); use \`trace export\``);
+  process.exitCode = badUsage;
+  return undefined;
 }
 
 function scheduleOrSayWhy(path: string): Uint8Array | undefined {

@@ -69,6 +69,25 @@ const traceFile = z
     });
   });
 
+/** Values of values: a state has three. */
+const deepestValue = 32;
+/** Problems that are told one by one, and the most characters of each. */
+const problemsTold = 20;
+const longestProblem = 500;
+
+/** Without recursion: the file may be as deep as it is long. */
+function isDeeperThan(json: unknown, most: number): boolean {
+  let level: unknown[] = [json];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > most) return true;
+    const next: unknown[] = [];
+    for (const value of level)
+      if (typeof value === 'object' && value !== null) for (const each of Object.values(value)) next.push(each);
+    level = next;
+  }
+  return false;
+}
+
 /** A schedule of one discipline with every result and state: the format `optee-cq-trace/1`. */
 export type TraceFile = z.infer<typeof traceFile>;
 
@@ -87,9 +106,15 @@ export function parseTraceFile(text: string): TraceFile {
     const why = error instanceof Error ? error.message.replaceAll(/[^\x20-\x7e]/g, '.') : error;
     throw new TraceFileError(`not JSON: ${why}`);
   }
+  if (isDeeperThan(json, deepestValue))
+    throw new TraceFileError(`not a trace of format ${TRACE_FORMAT}: values lie at most ${deepestValue} deep`);
   const parsed = traceFile.safeParse(json);
   if (parsed.success) return parsed.data;
-  const wrong = parsed.error.issues.map(({ path, message }) => `${z.core.toDotPath(path) || 'file'}: ${message}`);
+  const { issues } = parsed.error;
+  const wrong = issues
+    .slice(0, problemsTold)
+    .map(({ path, message }) => `${z.core.toDotPath(path) || 'file'}: ${message}`.slice(0, longestProblem));
+  if (issues.length > problemsTold) wrong.push(`and ${issues.length - problemsTold} more`);
   throw new TraceFileError(`not a trace of format ${TRACE_FORMAT}: ${wrong.join('; ')}`);
 }
 

@@ -8,11 +8,16 @@ export interface Duration {
 
 /** The longest time that a scenario may name, in milliseconds: a day. */
 const longestMs = 86_400_000;
+/**
+ * The shortest but none, in milliseconds: a microsecond, which is what times are drawn in. A shorter one could be drawn as
+ * none, or vanish beside the time of a long run; repeated, it would let time stand still.
+ */
+const shortestMs = 0.001;
 
 const millisecondsOf = { us: 0.001, ms: 1, s: 1000, min: 60_000 } as const;
 
 /** What is allowed where a scenario wants a time. */
-export const durationForm = 'a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min';
+export const durationForm = 'a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0';
 /** What is allowed where a scenario wants a time that may be drawn. */
 export const durationRangeForm = `${durationForm}; or a range to draw from, as in 1ms..3ms`;
 
@@ -22,7 +27,7 @@ export function parseTime(text: unknown): number | undefined {
   const match = typeof text === 'string' ? /^(\d+(?:\.\d+)?) ?(us|ms|s|min)$/.exec(text.trim()) : null;
   if (match === null) return undefined;
   const ms = Number(match[1]) * millisecondsOf[match[2] as keyof typeof millisecondsOf];
-  return ms <= longestMs ? ms : undefined;
+  return ms === 0 || (ms >= shortestMs && ms <= longestMs) ? ms : undefined;
 }
 
 /** A time, or a range of them with the smaller first; nothing when the text is neither. */

@@ -1,5 +1,5 @@
 import { OpteeSmcReturn, rpcFunction } from '../protocol/optee-smc.js';
-import { rpcCommandNotRecorded, type TraceSubject } from './event.js';
+import { maxThreads, rpcCommandNotRecorded, type TraceSubject } from './event.js';
 import { EventKind, flagBit, kindMask } from './event-codec.js';
 import { rpcName } from './rpc-name.js';
 import type { TraceRecorder } from './trace.js';
@@ -75,7 +75,7 @@ export class LiveState implements TraceRecorder {
         break;
       case EventKind.worldExit:
         if ((kind & flagBit) !== 0) {
-          live.thread = b;
+          live.thread = b < maxThreads ? b : undefined;
           this.rpcs++;
           is(`RPC ${rpcName(rpcCommandNotRecorded, rpcFunction(a))}`, false, true);
         } else {

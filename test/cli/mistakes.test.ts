@@ -15,6 +15,23 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+it.each(['conform', 'replay'])('%s tells of a hostile file a bounded number of problems', (command) => {
+  const head = '"format":"optee-cq-trace/1","variant":"v6","config":{"total_thread_count":1,"secure_threads":1,';
+  const rest = '"initial_system_sessions":0,"callers":[]},"initial":';
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  writeFileSync(join(folder, 'deep.json'), `{${head}${rest}{"a":${deep}},"steps":[]}`);
+  writeFileSync(join(folder, 'steps.json'), `{${head}${rest}{},"steps":[${'0,'.repeat(100_000)}0]}`);
+  for (const [file, says] of [
+    ['deep.json', /deep\.json: .*values lie at most 32 deep\n/],
+    ['steps.json', /steps\.json: .*steps\[19\]: .*; and 99981 more\n/],
+  ] as const) {
+    const { status, stderr } = spawnSync(process.execPath, [main, command, file], { cwd: folder, encoding: 'utf8' });
+    expect(stderr).toMatch(says);
+    expect(stderr.length).toBeLessThan(20_000);
+    expect(status).toBe(command === 'conform' ? 1 : 2);
+  }
+});
+
 it.each([
   ['view my.yaml', 2, /^my\.yaml: no trace: .*recorded by: normalworld run my\.yaml --trace out\.nwt\n$/],
   ['replay bytes.json', 2, /^bytes\.json: not JSON: [ -~]+\n$/],

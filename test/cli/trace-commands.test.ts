@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MemoryRecorder } from '../../src/trace/index.js';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
 const scenario = resolve(import.meta.dirname, '../../scenarios/rpmb-scmi-deadlock.yaml');
@@ -84,6 +85,31 @@ describe('normalworld top', () => {
     expect(JSON.parse(run('top', trace, '--once', '--json').stdout)).toMatchObject({ asleep: 4, inSecureWorld: 3 });
   });
 
+  it('says how long nothing has been written, and for how long calls have been at it by now', () => {
+    const path = join(folder, 'hung.nwt');
+    const recorder = new MemoryRecorder();
+    recorder.describe({ clock: 'machine', threads: 1 });
+    recorder.record(1, 100, 1, 1, 1, 3, 'client');
+    writeFileSync(path, recorder.toBytes());
+    const then = new Date(Date.now() - 90_000);
+    utimesSync(path, then, then);
+    expect(run('top', path, '--once').stdout).toMatch(
+      /^nothing new for \d\d\.\d\d s: the program has ended[\s\S]*^ +1 +\d\d\.\d\d s +in secure world/m,
+    );
+    const { now, quietMs, calls, callsPerSecond } = JSON.parse(run('top', path, '--once', '--json').stdout);
+    expect(quietMs).toBeGreaterThanOrEqual(90_000);
+    expect(calls[0].forMs).toBeGreaterThanOrEqual(90_000);
+    expect(now).toBeGreaterThanOrEqual(90_100);
+    expect(callsPerSecond).toBe(0);
+  });
+
+  it.each(['0', '0.05', '3000000', 'x', 'Infinity'])('takes no interval of %s', (interval) => {
+    expect(run('top', trace, '--interval', interval)).toMatchObject({
+      status: 2,
+      stderr: `error: --interval ${interval}: it is a number of seconds, 0.1 to 86400\n`,
+    });
+  });
+
   it('ends with 0 when it is interrupted', async () => {
     const child = spawn(process.execPath, [main, 'top', trace, '--interval', '0.1'], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -102,7 +128,7 @@ describe('normalworld view', () => {
     });
     const ended = new Promise<number | null>((done) => child.on('exit', done));
     const line = await new Promise<string>((done) => child.stdout?.once('data', (data) => done(String(data))));
-    const url = /http:\/\/127\.0\.0\.1:\d+\//.exec(line)?.[0] ?? '';
+    const url = /http:\/\/127\.0\.0\.1:\d+\/\w+\//.exec(line)?.[0] ?? '';
     const page = await fetch(url);
     expect(page.status).toBe(200);
     expect(await page.text()).toContain('data-name="out.nwt"');

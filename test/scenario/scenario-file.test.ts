@@ -71,7 +71,7 @@ describe('a scenario file', () => {
     [
       'title: good',
       'title: good\nlimit: 1441min',
-      '2:1: limit: it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min',
+      '2:1: limit: it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0',
     ],
     ['title: good', 'title: good\nqueues: []', '2:1: queues: it takes at least one queue'],
     [
@@ -180,7 +180,7 @@ describe('a scenario file', () => {
     [
       'compute: 1ms',
       'compute: 3ms..1ms',
-      '3:40: applications.ta.commands.go[0].compute: the range is reversed; it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, up to 1440min; or a range to draw from, as in 1ms..3ms',
+      '3:40: applications.ta.commands.go[0].compute: the range is reversed; it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0; or a range to draw from, as in 1ms..3ms',
     ],
     [
       'compute: 1ms',
@@ -382,6 +382,38 @@ describe('a scenario file', () => {
     }
     expect(problems(bomb.join('\n'))).toEqual([expect.stringContaining('not YAML')]);
     expect(problems(' '.repeat(1_000_001))).toEqual([expect.stringContaining('1000001 characters, at most 1000000')]);
+  });
+
+  it.each([
+    [
+      'application: ta,',
+      'application: ta, every: 0.0001us..0.0002us,',
+      'clients.one.every: it takes a time with its unit',
+    ],
+    ['{ wait: 1s }', '{ wait: 0.0001us..0.0002us }', 'clients.one.steps[1].wait: it takes a time with its unit'],
+    [
+      'title: good',
+      'title: good\nfaults: { interrupts: 0.00000000000000000001us }',
+      'faults.interrupts: it takes a time',
+    ],
+    [
+      'application: ta,',
+      'application: ta, count: 1000, callers: 11,',
+      'clients.one: count times callers are 11000 here',
+    ],
+    ['title: good', 'title: "\\e[2J"', 'title: it takes a text without control characters'],
+  ])('with %j as %j lets no time stand still, and asks for no run without end', (part, by, expected) => {
+    expect(problems(good.replace(part, by))).toContainEqual(expect.stringContaining(expected));
+  });
+
+  it('is refused in bounded words and time, however much is wrong with it', () => {
+    const names = Array.from({ length: 60_000 }, (_, index) => `  a${index}: 1\n`).join('');
+    expect(problems(good.replace('applications:', `applications:\n${names}`))[0]).toContain(
+      'it takes at most 1000 names',
+    );
+    const found = problems(good.replace('title: good', `title: good\n${names.replaceAll('  a', 'a')}`));
+    expect(found).toHaveLength(31);
+    expect(found.at(-1)).toMatch(/^f\.yaml: \d+ further problems$/);
   });
 });
 

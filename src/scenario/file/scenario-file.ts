@@ -1,4 +1,4 @@
-import { Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { Document, isMap, isNode, isSeq, LineCounter, type Pair, parseAllDocuments, type YAMLMap } from 'yaml';
 import type { z } from 'zod';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { Duration } from '../duration.js';
@@ -30,8 +30,9 @@ export interface LocatedProblem {
   readonly message: string;
 }
 
-/** The most problems that a message tells one by one. */
+/** Problems that a message tells one by one, and the most characters of each. */
 const mostTold = 30;
+const longestProblem = 1000;
 
 /** The file is no scenario. The message has a line for each problem: `file:line:column: field: what is allowed`. */
 export class ScenarioFileError extends Error {
@@ -43,7 +44,9 @@ export class ScenarioFileError extends Error {
   ) {
     const told = problems
       .slice(0, mostTold)
-      .map(({ line, column, field, message }) => `${file}:${line}:${column}: ${field && `${field}: `}${message}`);
+      .map(({ line, column, field, message }) =>
+        `${file}:${line}:${column}: ${field && `${field}: `}${message}`.slice(0, longestProblem),
+      );
     const more = problems.length - told.length;
     super([...told, ...(more > 0 ? [`${file}: ${more} further problems`] : [])].join('\n'));
   }
@@ -70,6 +73,7 @@ export function parseScenario(text: string, file: string, set: ParameterValues =
     lineCounter: lines,
     prettyErrors: false,
     merge: true,
+    uniqueKeys: false,
   });
   const [second] = others;
   if (second !== undefined)
@@ -80,12 +84,19 @@ export function parseScenario(text: string, file: string, set: ParameterValues =
       document.errors.map(({ pos, message }) => located(pos[0], `not YAML: ${message}`)),
     );
   let plain: unknown;
+  let repeated: readonly number[];
   try {
+    repeated = repeatedKeys(document.contents);
     plain = document.toJS();
   } catch (error) {
     // Aliases without end, or to nothing.
     throw new ScenarioFileError(file, [located(0, `not YAML: ${error instanceof Error ? error.message : error}`)]);
   }
+  if (repeated.length > 0)
+    throw new ScenarioFileError(
+      file,
+      repeated.map((offset) => located(offset, 'not YAML: Map keys must be unique')),
+    );
   const filled = withParameters(plain, set);
   const { parsed, problems: found } = checked(filled.plain);
   // A value that could not be put in is not looked at.
@@ -95,11 +106,12 @@ export function parseScenario(text: string, file: string, set: ParameterValues =
     ...filled.problems,
     ...found.filter(({ path }) => !unfilled.has(path.join('.'))),
   ];
+  const pairs: PairsByName = new WeakMap();
   if (problems.length > 0)
     throw new ScenarioFileError(
       file,
       problems
-        .map(({ path, message }) => ({ offset: offsetOf(document.contents, path), message, path }))
+        .map(({ path, message }) => ({ offset: offsetOf(document.contents, path, pairs), message, path }))
         .sort((one, other) => one.offset - other.offset)
         .map(({ offset, message, path }) => located(offset, message, path)),
     );
@@ -112,6 +124,8 @@ function checked(plain: unknown): { readonly parsed: ScenarioFile | undefined; r
   const parsed = scenarioSchema.safeParse(plain);
   if (parsed.success) return { parsed: parsed.data, problems: checkReferences(parsed.data) };
   const problems = parsed.error.issues.flatMap(problemsOf);
+  // Of a file in which so much is wrong, the shape is enough to tell.
+  if (problems.length > mostPruned) return { parsed: undefined, problems };
   const rest = scenarioSchema.safeParse(without(plain, problems));
   const references = rest.success ? checkReferences(rest.data) : [];
   // Where something was taken away, what is left proves nothing.
@@ -121,6 +135,8 @@ function checked(plain: unknown): { readonly parsed: ScenarioFile | undefined; r
   return { parsed: undefined, problems: [...problems, ...proved] };
 }
 
+/** The most problems that are taken out of a file, to see what else is wrong. */
+const mostPruned = 200;
 /** How often what lacks a field is taken away, too. */
 const mostPrunings = 4;
 
@@ -161,6 +177,20 @@ function removed(file: unknown, path: FieldPath): boolean {
   return true;
 }
 
+/** Where a key stands that its mapping has already. The parser would compare each with all before it. */
+function repeatedKeys(node: unknown): readonly number[] {
+  if (isSeq(node)) return node.items.flatMap(repeatedKeys);
+  if (!isMap(node)) return [];
+  const names = new Set<string>();
+  return node.items.flatMap(({ key, value }) => {
+    const name = isNode(key) ? String(key) : '';
+    // Several may be merged.
+    const again = names.has(name) && name !== '<<' && isNode(key) ? [key.range?.[0] ?? 0] : [];
+    names.add(name);
+    return [...again, ...repeatedKeys(value)];
+  });
+}
+
 /** JavaScript has a meaning of its own for one key; the checks behind would not see it. */
 function unusableKeys(node: unknown, path: FieldPath): Problem[] {
   if (isMap(node))
@@ -179,13 +209,25 @@ function problemsOf(issue: z.core.$ZodIssue): Problem[] {
   return [{ path, message: issue.message }];
 }
 
+/** The pairs of mappings by their names, made when a mapping is first asked: there may be as many problems as names. */
+type PairsByName = WeakMap<YAMLMap, ReadonlyMap<string, Pair>>;
+
+function pairsOf(map: YAMLMap, known: PairsByName): ReadonlyMap<string, Pair> {
+  let pairs = known.get(map);
+  if (pairs === undefined) {
+    pairs = new Map(map.items.filter(({ key }) => isNode(key)).map((pair) => [String(pair.key), pair]));
+    known.set(map, pairs);
+  }
+  return pairs;
+}
+
 /** Where a field begins: its key, or its place in a list; for one that is not there, what it is missing from. */
-function offsetOf(root: unknown, path: FieldPath): number {
+function offsetOf(root: unknown, path: FieldPath, known: PairsByName): number {
   let node = root;
   let offset = isNode(root) ? (root.range?.[0] ?? 0) : 0;
   for (const key of path) {
     if (isMap(node)) {
-      const pair = node.items.find((item) => isNode(item.key) && String(item.key) === String(key));
+      const pair = pairsOf(node, known).get(String(key));
       if (pair === undefined) return offset;
       if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset;
       node = pair.value;

@@ -9,6 +9,8 @@ import { OUTCOMES } from '../scenario-result.js';
 
 /** Sessions, callers and repetitions are bounded so that no file can ask for a run without end. */
 const mostClients = 1000;
+/** Applications, clients, commands of one application. */
+const mostNames = 1000;
 const mostRepeats = 1_000_000;
 const mostThreads = 64;
 /** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
@@ -44,14 +46,27 @@ const reference = z.string({ error: saysMissing(nameForm) }).regex(namePattern, 
 /** A mapping from names to values. */
 const named = <Value extends z.ZodType>(what: string, value: Value) =>
   z
-    .record(z.string().regex(namePattern), value, {
-      error: (issue) =>
-        issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
+    .unknown()
+    // Ahead of a check of each: a file of nothing but names must not take long either.
+    .refine((names) => typeof names !== 'object' || names === null || Object.keys(names).length <= mostNames, {
+      error: `it takes at most ${mostNames} names`,
+      abort: true,
     })
+    .pipe(
+      z.record(z.string().regex(namePattern), value, {
+        error: (issue) =>
+          issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
+      }),
+    )
     // No name is there that the file does not have.
     .transform((record): typeof record => Object.assign(Object.create(null), record));
 
-const text = z.string({ error: saysMissing('a text') });
+// Titles go to a terminal, into reports and pages. Line feeds and tabs stay.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;
+const text = z
+  .string({ error: saysMissing('a text') })
+  .refine((value) => !controls.test(value), { error: 'it takes a text without control characters' });
 const flag = z.boolean({ error: saysMissing('true or false') });
 
 function wholeNumber(min: number, max: number) {

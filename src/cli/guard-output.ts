@@ -1,0 +1,37 @@
+import { visibleText } from './visible-text.js';
+
+/** Exit code: output could not be written. */
+const cannotWrite = 2;
+/** What a shell says of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE. */
+const brokenPipe = 141;
+
+let colours = false;
+
+/** Let colours pass to a terminal: for commands whose reports have some, and that clean what they quote. */
+export function letColoursPass(): void {
+  colours = true;
+}
+
+/**
+ * The one way from this program to its output. Whatever is printed may hold text from outside: titles and names of files, lines
+ * of a console, messages of errors. What a terminal would take for an order is made visible.
+ *
+ * Output that cannot be written ends the program with an error, as it ends other tools: a full disk with a message and exit
+ * code 2, a pipe that nobody reads silently with 141.
+ */
+export function guardOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream) as (chunk: string | Uint8Array, ...rest: unknown[]) => boolean;
+    const guarded = (chunk: string | Uint8Array, ...rest: unknown[]) => {
+      const terminal = stream.isTTY === true;
+      const text = typeof chunk === 'string' ? visibleText(chunk, { terminal, colours: colours && terminal }) : chunk;
+      return write(text, ...rest);
+    };
+    stream.write = guarded as typeof stream.write;
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(brokenPipe);
+      if (stream === process.stdout) process.stderr.write(`error: standard output: ${error.message}\n`);
+      process.exit(cannotWrite);
+    });
+  }
+}

@@ -1,0 +1,202 @@
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { visibleText } from '../../src/cli/visible-text.js';
+import { encodeEvent, MemoryRecorder, type TraceEvent } from '../../src/trace/index.js';
+
+const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
+const scenario = resolve(import.meta.dirname, '../../scenarios/one-thread-short.yaml');
+const board = resolve(import.meta.dirname, '../trace/linux-hang.txt');
+const folder = mkdtempSync(join(tmpdir(), 'normalworld-output-'));
+const trace = join(folder, 'hostile.nwt');
+const escapes = '\x1b[2J\x1b]0;owned\x07\x9b31m\r\x1b[31mred';
+
+const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 60_000 });
+const shell = (command: string) =>
+  spawnSync('bash', ['-c', command], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, NW: `${process.execPath} ${main}`, TRACE: trace, SCENARIO: scenario, BOARD: board },
+  });
+
+beforeAll(() => {
+  const recorder = new MemoryRecorder();
+  recorder.describe({ title: escapes, world: escapes, queue: escapes, threads: 1 });
+  const events: TraceEvent[] = [
+    { type: 'call-begin', call: 1, context: escapes, purpose: 'invoke', session: 1, system: false },
+    { type: 'world-enter', call: 1, function: 3 },
+    { type: 'world-exit', call: 1, a0: 0xffff_0005, thread: 0 },
+    { type: 'call-begin', call: 2, context: `${escapes}2`, purpose: 'invoke', session: 2, system: false },
+    { type: 'queue-sleep', call: 2, limit: false },
+    { type: 'rpc-wait', call: 1, needs: 2, through: escapes },
+    { type: 'secure-console', line: escapes },
+  ];
+  events.forEach((event, index) => {
+    encodeEvent(recorder, index, event);
+  });
+  writeFileSync(trace, recorder.toBytes());
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('what a terminal would take for an order', () => {
+  const name = join(folder, 'a\x1b[2Jb');
+  const text = `  \x1b[31mevil-9 [000] .....  99.0: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)\n`;
+
+  it.each([
+    ['trace', 'stats', trace],
+    ['top', trace, '--once'],
+    ['trace', 'stats', name],
+    ['trace', 'import', join(folder, 'evil.txt')],
+    ['replay', join(folder, 'evil.json')],
+    ['conform', join(folder, 'evil.json')],
+    ['run', join(folder, 'evil.yaml')],
+    ['no\x1b[2Jcommand'],
+  ])('does not reach it from outside: %s %s', (...args) => {
+    writeFileSync(join(folder, 'evil.txt'), text);
+    writeFileSync(join(folder, 'evil.json'), JSON.stringify({ format: escapes, steps: escapes }));
+    writeFileSync(join(folder, 'evil.yaml'), 'title: "\\e[2J\\e[31mred"\n');
+    const { stdout, stderr } = run(...args);
+    expect(stdout + stderr).not.toBe('');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(stdout + stderr).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
+  });
+
+  it('can be read instead', () => {
+    expect(run('trace', 'stats', trace).stdout).toContain('\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\x0d\\x1b[31mred');
+  });
+
+  it("passes on a terminal only where it is the program's own", () => {
+    const strict = { terminal: true, colours: false };
+    expect(visibleText('\x1b[31mred\x1b[0m', strict)).toBe('\\x1b[31mred\\x1b[0m');
+    expect(visibleText('\x1b[31mred\x1b[0m\x1b[2J', { terminal: true, colours: true })).toBe(
+      '\x1b[31mred\x1b[0m\\x1b[2J',
+    );
+    expect(visibleText('\x1b[H\x1b[2J\x1b[2J', strict)).toBe('\x1b[H\x1b[2J\\x1b[2J');
+    expect(visibleText('\x1b[H\x1b[2J', { terminal: false, colours: false })).toBe('\\x1b[H\\x1b[2J');
+    expect(visibleText('one\r\ntwo\ttab\n', strict)).toBe('one\ntwo\ttab\n');
+  });
+});
+
+describe('output that cannot be written', () => {
+  it.each([
+    'run $SCENARIO --queue hand-off',
+    'run $SCENARIO --queue hand-off --json',
+    'trace stats $TRACE',
+    'trace import $BOARD',
+    'top $TRACE --once',
+    'doctor',
+    'completion bash',
+    '--help',
+    'run --help',
+    "explore --queue hand-off --callers 'N,N' --threads 1",
+  ])('is an error: %s', (command) => {
+    const { status, stderr } = shell(`$NW ${command} > /dev/full`);
+    expect(stderr).toMatch(/error: standard output: ENOSPC/);
+    expect(status).toBe(2);
+  });
+
+  it.each([
+    'trace export $TRACE --out /dev/full',
+    'trace import $BOARD --out /dev/full',
+    'view $TRACE --out /dev/full',
+  ])('is an error: %s', (command) => {
+    const { status, stderr } = shell(`$NW ${command}`);
+    expect(stderr).toMatch(/^error: \/dev\/full: ENOSPC/m);
+    expect(status).toBe(2);
+  });
+
+  it('ends the program silently when nobody reads it any more, as it ends other tools', () => {
+    const { stdout, stderr } = shell('$NW trace stats $TRACE | true; echo $PIPESTATUS');
+    expect(stdout).toBe('141\n');
+    expect(stderr).toBe('');
+  });
+});
+
+describe('a file that is written', () => {
+  const leftOver = () => readdirSync(folder).filter((name) => name.endsWith('.tmp'));
+
+  it('is never one that is read, by whatever name', () => {
+    const same = join(folder, 'same.nwt');
+    writeFileSync(same, readFileSync(trace));
+    const before = readFileSync(same);
+    const hard = join(folder, 'hard.nwt');
+    linkSync(same, hard);
+    const soft = join(folder, 'soft.nwt');
+    symlinkSync(same, soft);
+    for (const out of [same, hard, soft, join(folder, '.', 'x', '..', 'same.nwt').replace('/x/..', '/./')])
+      for (const command of [
+        ['trace', 'export', same, '--out', out],
+        ['view', same, '--out', out],
+      ]) {
+        const { status, stderr } = run(...command);
+        expect(stderr).toContain('this is the file that is read');
+        expect(status).toBe(2);
+      }
+    const text = join(folder, 'board.txt');
+    writeFileSync(text, readFileSync(board));
+    expect(run('trace', 'import', text, '--out', text).status).toBe(2);
+    expect(shell(`cd ${folder}; $NW trace import - --out board.txt < board.txt`).status).toBe(2);
+    expect(readFileSync(text)).toEqual(readFileSync(board));
+    expect(readFileSync(same)).toEqual(before);
+    expect(leftOver()).toEqual([]);
+  });
+
+  it('is whole or not there, keeps its mode, and is reached by a link', () => {
+    const out = join(folder, 'out.pftrace');
+    writeFileSync(out, 'old', { mode: 0o600 });
+    symlinkSync(out, join(folder, 'link.pftrace'));
+    expect(run('trace', 'export', trace, '--out', join(folder, 'link.pftrace')).status).toBe(0);
+    expect(readFileSync(out)[0]).toBe(0x0a);
+    expect(statSync(out).mode & 0o777).toBe(0o600);
+    const nowhere = run('trace', 'export', trace, '--out', join(folder, 'none', 'x'));
+    expect(nowhere).toMatchObject({ status: 2, stderr: expect.stringContaining('ENOENT') });
+    expect(existsSync(join(folder, 'none'))).toBe(false);
+    expect(leftOver()).toEqual([]);
+  });
+});
+
+describe('the server of the page', () => {
+  const get = (port: number, path: string, headers: Record<string, string>) =>
+    new Promise<{ status: number | undefined; headers: NodeJS.Dict<string | string[]> }>((done, failed) => {
+      request({ port, path, headers, host: '127.0.0.1' }, (response) => {
+        response.resume();
+        response.on('end', () => done({ status: response.statusCode, headers: response.headers }));
+      })
+        .on('error', failed)
+        .end();
+    });
+
+  it('gives it to who has its address, and to nobody else', async () => {
+    const child = spawn(process.execPath, [main, 'view', trace], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = new Promise((done) => child.on('exit', done));
+    const line = await new Promise<string>((done) => child.stdout.once('data', (data) => done(String(data))));
+    const { port, pathname } = new URL(/http:\S+/.exec(line)?.[0] ?? '');
+    expect(pathname).toMatch(/^\/[0-9a-f]{32}\/$/);
+    const known = await get(Number(port), pathname, { host: `127.0.0.1:${port}` });
+    expect(known.status).toBe(200);
+    expect(known.headers).toMatchObject({
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'content-security-policy': expect.stringMatching(/^default-src 'none'; script-src 'sha256-/),
+    });
+    for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1', `127.0.0.1:1${port}`])
+      expect((await get(Number(port), pathname, { host })).status).toBe(404);
+    for (const path of ['/', `${pathname}x`, pathname.slice(0, -1), '/../etc/passwd'])
+      expect((await get(Number(port), path, { host: `127.0.0.1:${port}` })).status).toBe(404);
+    child.kill('SIGINT');
+    await ended;
+  });
+});
