@@ -24,6 +24,8 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
   into.describe({
     world: 'schedule',
     clock: 'virtual',
+    // The first step is at 1.
+    originMs: 1,
     threads: config.secure_threads,
     ...(queue === undefined ? {} : { queue }),
     ...(file.note === undefined ? {} : { title: file.note }),
@@ -40,7 +42,7 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
   // Sessions of a schedule are 0, 1, 2; in a trace 0 is none.
   for (let session = 1; session <= config.initial_system_sessions; session++)
     put({ type: 'system-session', session, granted: true });
-  for (const { actor, op, args, result } of steps) {
+  for (const { actor, op, args, result, state } of steps) {
     time++;
     const caller = callers[actor];
     if (caller === undefined) continue;
@@ -111,5 +113,27 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
       target.asleep = false;
     }
     if (op === 'wait_final') put({ type: 'call-end', call, smcReturn: OpteeSmcReturn.ok });
+    put({ type: 'mark', text: variables(state) });
   }
+}
+
+/** The variables of the queue after a step, as a program's note: `variables: free_thread_count 1; waiters 2 0+`. */
+function variables(state: TraceFile['steps'][number]['state']): string {
+  const words = Object.entries(state).map(([name, value]) =>
+    name === 'waiters' ? `waiters ${waiters(value)}` : `${name} ${plain(value)}`,
+  );
+  return `variables: ${words.join('; ')}`;
+}
+
+/** Callers on the list, in its order; with + whose wake-up was given. */
+function waiters(list: unknown): string {
+  if (!Array.isArray(list) || list.length === 0) return 'none';
+  return list
+    .map((each: unknown) => (Array.isArray(each) ? `${each[0]}${each[1] === 1 ? '+' : ''}` : plain(each)))
+    .join(' ');
+}
+
+function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(plain).join(' ');
+  return typeof value === 'object' && value !== null ? Object.values(value).map(plain).join(':') : String(value);
 }

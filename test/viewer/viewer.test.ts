@@ -2,9 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { viewerPage } from '../../dist/trace/node/index.js';
+import { recordSchedule } from '../../src/conform/schedule-trace.js';
+import { parseTraceFile } from '../../src/conform/trace-file.js';
 import type { Session } from '../../src/index.js';
 import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
@@ -83,6 +86,8 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
 
   it('draws lanes in their colours, and says what is going on at the end', async () => {
     const errors = await open(await contended('hand-off'));
+    // In virtual time much takes none: in the order of events all of it is to be seen.
+    await page.keyboard.press('o');
     expect(await coloursOf(page)).toEqual(expect.arrayContaining(['secure', 'rpc', 'queue']));
     expect(await panel()).toMatch(/ASLEEP IN THE QUEUE: 0/);
     expect(await page.locator('h1').innerText()).toContain('hand-off');
@@ -147,7 +152,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(await page.locator('#status').innerText()).toMatch(/Deadlock: scmi #\d+ sleeps in the queue/);
     // At the beginning everybody still gets on.
     await page.mouse.move(300, 500);
-    await expect.poll(panel).not.toMatch(/DEADLOCK/);
+    await expect.poll(panel).not.toMatch(/NOBODY HERE CAN GO ON/);
     expect(await coloursOf(page)).not.toContain('deadlock');
     expect(errors).toEqual([]);
   });
@@ -189,6 +194,141 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await page.emulateMedia({ colorScheme: 'dark' });
     expect(await background()).not.toBe(light);
     expect(await coloursOf(page)).toContain('rpc');
+  });
+
+  const scenarioTrace = async (name: string, queue: 'linux-6.7' | 'linux-6.8' | 'hand-off') => {
+    const recorder = new MemoryRecorder();
+    const text = readFileSync(join(import.meta.dirname, `../../scenarios/${name}.yaml`), 'utf8');
+    await runScenario(parseScenario(text, name), { queues: [queue], record: () => recorder });
+    return recorder.toBytes();
+  };
+
+  it('says the verdict on top, and why, and opens where the circle closed', async () => {
+    await open(await scenarioTrace('rpmb-scmi-deadlock', 'linux-6.7'));
+    expect(await page.locator('#verdicts').innerText()).toMatch(/^DEADLOCK, closed at [\d.]+ ms$/);
+    expect(await panel()).toMatch(/Why: DEADLOCK[\s\S]*sleeps for want of a thread[\s\S]*no system sessions/);
+    expect(await page.locator('#axis-time').getAttribute('aria-pressed')).toBe('true');
+    // The cursor stands where it closed, with the circle drawn: not one of those who came later.
+    expect(await panel()).toMatch(/event \d+ of \d+\s+call \d+: its RPC waits for call \d+/);
+    expect(await coloursOf(page)).toContain('deadlock');
+  });
+
+  it('names commands and applications, lists the longest waits, and leads to each', async () => {
+    await open(await scenarioTrace('thread-starvation', 'linux-6.8'));
+    expect(await page.locator('#verdicts').innerText()).toBe('STARVED');
+    expect(await page.locator('#legend').innerText()).toContain('late');
+    const waits = page.locator('.waits li');
+    expect(await waits.first().innerText()).toMatch(/^3\.05 s watchdog #\d+\s*feed, late$/);
+    await waits.nth(1).getByRole('button').click();
+    await expect.poll(panel).toMatch(/Call #\d+ of watchdog\s+feed of /);
+  });
+
+  it('steps by keys on a fresh page, whatever the pointer rests on', async () => {
+    await open(await contended('hand-off'));
+    await page.mouse.move(600, 400);
+    const places: string[] = [];
+    for (const key of ['[', '[', '[', ']']) {
+      await page.keyboard.press(key);
+      await page.waitForTimeout(60);
+      places.push(/event (\d+) of/.exec(await panel())?.[1] ?? '');
+    }
+    const [first = '', ...others] = places;
+    expect(others.map((place) => Number(place) - Number(first))).toEqual([-1, -2, -1]);
+  });
+
+  it('goes from match to match by Enter', async () => {
+    await open(await contended('linux-6.8'));
+    await page.keyboard.press('/');
+    await page.keyboard.type('invoke');
+    const chosen = new Set<string>();
+    for (let press = 0; press < 3; press++) {
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(60);
+      chosen.add(/Call #\d+/.exec(await panel())?.[0] ?? '');
+    }
+    expect(chosen.size).toBe(3);
+  });
+
+  it('keeps the focus when it shows the table and goes back', async () => {
+    await open(await contended('hand-off'));
+    await page.keyboard.press('t');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('table');
+    await page.keyboard.press('t');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('stage');
+  });
+
+  it('measures between cursor and mark', async () => {
+    await open(await contended('hand-off'));
+    const box = await page.locator('#canvas').boundingBox();
+    if (box === null) throw new Error('no canvas');
+    await page.mouse.click(box.x + 400, box.y + 300);
+    await page.keyboard.down('Shift');
+    await page.mouse.click(box.x + 600, box.y + 300);
+    await page.keyboard.up('Shift');
+    await expect
+      .poll(panel)
+      .toMatch(/Between cursor and mark[\s\S]*Calls begun, ended\s+\d+, \d+[\s\S]*Threads in use\s+\d+ %/);
+    await page.keyboard.press('Escape');
+    await expect.poll(panel).not.toContain('Between cursor and mark');
+  });
+
+  it('has an address for what is on the screen', async () => {
+    await open(await contended('hand-off'));
+    await page.keyboard.press('+');
+    await page.keyboard.press('+');
+    await page.keyboard.press('[');
+    await page.getByRole('button', { name: 'Link' }).click();
+    const address = page.url();
+    const [before, picture] = [await panel(), await page.locator('#canvas').screenshot()];
+    await page.goto('about:blank');
+    await page.goto(address);
+    await page.waitForSelector('html[data-ready]', { state: 'attached' });
+    await page.waitForTimeout(100);
+    expect(await panel()).toBe(before);
+    expect(picture.equals(await page.locator('#canvas').screenshot())).toBe(true);
+  });
+
+  it('shows the variables of the queue at each step of a schedule', async () => {
+    const recorder = new MemoryRecorder();
+    const file = join(import.meta.dirname, '../conform/traces/upstream-corner_004.json');
+    recordSchedule(parseTraceFile(readFileSync(file, 'utf8')), recorder);
+    await open(recorder.toBytes());
+    expect(await panel()).toMatch(/step 12[\s\S]*VARIABLES OF THE QUEUE\s+waiters\s+0 1 2 3\s+free_thread_count\s+0/);
+    for (let step = 0; step < 20; step++) await page.keyboard.press('[');
+    await expect.poll(panel).toMatch(/waiters\s+0\s+free_thread_count/);
+    expect(await panel()).not.toMatch(/\d ms/);
+  });
+
+  it.each([
+    [390, 844],
+    [1280, 800],
+    [1920, 1080],
+  ])('is usable at %d x %d, and has nothing that axe finds serious', async (width, height) => {
+    await open(
+      await scenarioTrace('rpmb-scmi-deadlock', 'linux-6.7'),
+      await scenarioTrace('rpmb-scmi-deadlock', 'hand-off'),
+    );
+    await page.setViewportSize({ width, height });
+    await page.waitForTimeout(100);
+    const canvas = await page.locator('#canvas').boundingBox();
+    expect(canvas?.width).toBeGreaterThan(width > 640 ? 600 : 380);
+    expect(canvas?.height).toBeGreaterThan(150);
+    for (const id of ['#axis-order', '#help-toggle', '#table-toggle', '#search']) {
+      const box = await page.locator(id).boundingBox();
+      expect((box?.x ?? -1) >= 0 && (box?.x ?? 0) + (box?.width ?? 0) <= width, id).toBe(true);
+    }
+    expect(await page.locator('h1').isVisible()).toBe(true);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.addScriptTag({ content: axe.source });
+      const found = await page.evaluate(async () => {
+        const { violations } = await (window as unknown as { axe: typeof axe }).axe.run();
+        return violations
+          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(', ')}`);
+      });
+      expect(found).toEqual([]);
+    }
   });
 
   it('moves a million events without stutter', async () => {

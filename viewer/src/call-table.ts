@@ -1,8 +1,8 @@
 import { CallState } from '../../src/trace/index.js';
-import { element } from './panel.js';
+import { element } from './element.js';
 import type { Run } from './run.js';
 import type { Matches } from './search.js';
-import { duration, purpose } from './words.js';
+import { purpose } from './words.js';
 
 const pageSize = 100;
 
@@ -37,10 +37,10 @@ export class CallTable {
       const cells = [
         timeline.clientOf(call),
         purpose(run, call),
-        duration(timeline.callBegin.at(call) - timeline.begin),
-        duration(timeline.callEnd.at(call) - timeline.callBegin.at(call)),
-        duration(asleep),
-        duration(rpc),
+        run.took(Math.max(0, timeline.callBegin.at(call) - run.base)),
+        run.took(timeline.callEnd.at(call) - timeline.callBegin.at(call)),
+        run.took(asleep),
+        run.took(rpc),
         thread < 0 ? 'none' : String(thread),
         timeline.isUnfinished(call) ? 'has not ended' : 'ended',
       ];

@@ -1,7 +1,8 @@
 import { lowerBoundBy } from './bounds.js';
-import type { Colours, Scene } from './draw.js';
+import type { Colours } from './colours.js';
 import type { LaneMiddle } from './draw-waits.js';
 import type { Lane, Run } from './run.js';
+import type { Scene } from './scene.js';
 
 /** More arrows than this on the screen are not drawn one by one; from the second figure on they grow pale. */
 const mostArrows = 400;
@@ -13,7 +14,8 @@ interface Arrow {
   readonly to: number;
   readonly source: Lane | undefined;
   readonly target: Lane | undefined;
-  readonly kind: 'wake' | 'unused' | 'notification';
+  /** `swallowed`: to a call that was awake, while another slept on; `harmless`: the same, while nobody did. */
+  readonly kind: 'wake' | 'swallowed' | 'harmless' | 'notification';
   /** The chosen call is at one of its ends. */
   readonly mine: boolean;
 }
@@ -40,9 +42,11 @@ export function drawArrows(
       const x1 = viewport.x(run.position(to, axis));
       const dim = chosen !== undefined && chosen.run === run && !mine;
       context.globalAlpha = mine ? 1 : dim ? 0.12 : Math.min(1, Math.max(0.15, boldArrows / arrows.length));
-      context.strokeStyle = context.fillStyle = kind === 'unused' ? colours.bad : colours[kind];
+      context.strokeStyle = context.fillStyle = kind === 'swallowed' ? colours.bad : colours[kind];
       context.lineWidth = mine ? 2.25 : 1.5;
-      context.setLineDash(kind === 'unused' ? [4, 3] : []);
+      const unused = kind === 'swallowed' || kind === 'harmless';
+      if (kind === 'harmless' && !mine) context.globalAlpha *= 0.4;
+      context.setLineDash(unused ? [4, 3] : []);
       const bend = Math.min(36, 10 + Math.abs(y1 - y0) / 5);
       context.beginPath();
       context.moveTo(x0, y0);
@@ -50,7 +54,7 @@ export function drawArrows(
       context.stroke();
       context.setLineDash([]);
       context.beginPath();
-      if (kind === 'unused') {
+      if (kind === 'swallowed') {
         context.moveTo(x1 - 3, y1 - 4);
         context.lineTo(x1 + 5, y1 + 4);
         context.moveTo(x1 + 5, y1 - 4);
@@ -78,7 +82,7 @@ function wakeArrows(run: Run, { chosen }: Scene, first: number, last: number): A
     const mine = chosen?.run === run && (chosen.call === wake.call || chosen.call === wake.by);
     if (to - from > mostArrows && !mine) continue;
     const { record } = wake;
-    const kind = wake.unused ? 'unused' : 'wake';
+    const kind = !wake.unused ? 'wake' : run.swallowedWakeUps.has(record) ? 'swallowed' : 'harmless';
     arrows.push({ from: record, to: record, source: laneOf(run, wake.by), target: laneOf(run, wake.call), kind, mine });
   }
   return arrows;

@@ -1,7 +1,6 @@
-import { CallState, type Wait, type WaitGraph } from '../../src/trace/index.js';
-import type { Colours } from './draw.js';
+import { CallState, knots, type Wait, type WaitGraph } from '../../src/trace/index.js';
+import type { Colours } from './colours.js';
 import type { Lane, Run } from './run.js';
-import { doing } from './words.js';
 
 /** Where a lane's middle is on the canvas, in pixels. */
 export type LaneMiddle = (lane: Lane) => number;
@@ -9,18 +8,18 @@ export type LaneMiddle = (lane: Lane) => number;
 interface Arrow {
   readonly from: number;
   readonly to: number;
-  readonly label: string;
-  /** It is part of the cycle that is drawn first. */
-  readonly inCycle: boolean;
+  /** Its place in the circle, as the panel counts. */
+  readonly number: number;
 }
 
 /** Arrows beside each other are so far apart, pixels. */
-const wayWidth = 16;
+const wayWidth = 18;
 const head = 5;
 
 /**
- * Who waits for whom at the cursor, where nobody can go on: from a call that sleeps in the queue to the threads of secure
- * world that it could have, and from a thread to the call that its RPC waits for, until the cycle is closed.
+ * The circle of a deadlock at the cursor: from a call that sleeps in the queue to a thread of secure world that it could
+ * have, and from a thread to the call that its RPC waits for, until it is closed. Its sentences are in the panel, under the
+ * same numbers. Whoever only waits behind it is counted.
  */
 export function drawWaits(
   context: CanvasRenderingContext2D,
@@ -33,19 +32,15 @@ export function drawWaits(
   middle: LaneMiddle,
 ): void {
   const ways = new Ways();
-  // The cycle has the ways next to the cursor, and is drawn last, above the others.
-  const arrows = waitArrows(run, graph, middle)
-    .sort((one, other) => Number(other.inCycle) - Number(one.inCycle))
-    .map((arrow) => ({ ...arrow, away: ways.take(Math.min(arrow.from, arrow.to), Math.max(arrow.from, arrow.to)) }))
-    .reverse();
-  const labels: [string, number, number][] = [];
-  for (const { from, to, label, inCycle, away } of arrows) {
-    const left = x - 12 - (away + 1) * wayWidth;
-    context.globalAlpha = inCycle ? 1 : 0.55;
-    context.strokeStyle = context.fillStyle = colours.deadlock;
-    context.lineWidth = inCycle ? 2.5 : 1.25;
+  const arrows = waitArrows(run, graph, middle).map((arrow) => ({
+    ...arrow,
+    left: x - 14 - (ways.take(Math.min(arrow.from, arrow.to), Math.max(arrow.from, arrow.to)) + 1) * wayWidth,
+  }));
+  context.strokeStyle = context.fillStyle = colours.deadlock;
+  context.lineWidth = 2.5;
+  for (const { from, to, left } of arrows) {
     context.beginPath();
-    context.arc(x, from, inCycle ? 4 : 3, 0, Math.PI * 2);
+    context.arc(x, from, 4, 0, Math.PI * 2);
     context.fill();
     const turn = Math.min(10, Math.abs(to - from) / 2);
     const down = to > from ? 1 : -1;
@@ -62,47 +57,48 @@ export function drawWaits(
     context.lineTo(x - head - 3, to - head);
     context.lineTo(x - head - 3, to + head);
     context.fill();
-    if (inCycle) labels.push([label, left, from + (to - from) * 0.3]);
   }
-  context.globalAlpha = 1;
-  context.font = `600 11.5px ${font}`;
   context.textBaseline = 'middle';
-  for (const [label, left, y] of labels) {
-    const width = context.measureText(label).width + 12;
-    const start = Math.max(4, left - width + 6);
+  context.font = `600 11.5px ${font}`;
+  const badge = (text: string, centre: number, y: number) => {
+    const wide = Math.max(18, context.measureText(text).width + 10);
     context.fillStyle = colours.deadlock;
     context.beginPath();
-    context.roundRect(start, y - 9, width, 18, 4);
+    context.roundRect(centre - wide / 2, y - 9, wide, 18, 9);
     context.fill();
     context.fillStyle = colours.onBar;
-    context.fillText(label, start + 6, y + 0.5);
-  }
+    context.textAlign = 'center';
+    context.fillText(text, centre, y + 0.5);
+    context.textAlign = 'start';
+  };
+  for (const { from, to, left, number } of arrows) badge(String(number), left, (from + to) / 2);
+  const lowest = Math.max(...arrows.map(({ from, to }) => Math.max(from, to)));
+  const behind = graph.stuck.size - circleSize(graph);
+  if (arrows.length > 0 && behind > 0) badge(`+ ${behind} behind`, x - 14 - wayWidth, lowest + 22);
 }
 
-function waitArrows(run: Run, { waits, stuck, cycle }: WaitGraph, middle: LaneMiddle): Arrow[] {
+/** How many calls the circle has: of those that hold the other threads, every one must wait. */
+function circleSize({ waits, cycle }: WaitGraph): number {
+  const [first] = cycle;
+  const all = knots(new Map(Array.from(waits, ([call, { on }]) => [call, on])));
+  return all.find((knot) => first !== undefined && knot.includes(first))?.length ?? cycle.length;
+}
+
+function waitArrows(run: Run, { waits, cycle }: WaitGraph, middle: LaneMiddle): Arrow[] {
   const { timeline } = run;
-  const arrows: Arrow[] = [];
   const threadLane = (call: number) => run.lanes[run.laneOfThread(timeline.callThread.at(call)) ?? -1];
   const clientLane = (call: number) => run.lanes[run.laneOfCall[call] ?? -1];
   const place = (wait: Wait | undefined, call: number) =>
     wait === undefined || wait.segment.state !== CallState.queue
       ? (threadLane(call) ?? clientLane(call))
       : clientLane(call);
-  for (const call of stuck) {
-    const wait = waits.get(call);
-    const at = cycle.indexOf(call);
-    // Sleepers outside the cycle wait for the same threads: their arrows would say nothing new.
-    if (wait === undefined || (at < 0 && wait.segment.state === CallState.queue)) continue;
-    for (const other of wait.on) {
-      const source = place(wait, call);
-      const target = place(waits.get(other), other);
-      if (source === undefined || target === undefined || source === target) continue;
-      const inCycle = at >= 0 && cycle[(at + 1) % cycle.length] === other;
-      const what = wait.kind === 'rpc' ? `${doing(wait.segment)} needs` : 'needs a thread';
-      arrows.push({ from: middle(source), to: middle(target), label: `${at + 1}  ${what}`, inCycle });
-    }
-  }
-  return arrows;
+  return cycle.flatMap((call, index) => {
+    const other = cycle[(index + 1) % cycle.length] ?? call;
+    const source = place(waits.get(call), call);
+    const target = place(waits.get(other), other);
+    if (source === undefined || target === undefined || source === target) return [];
+    return [{ from: middle(source), to: middle(target), number: index + 1 }];
+  });
 }
 
 /** Upright parts of arrows beside each other: each into the first way that is free between its ends. */

@@ -8,24 +8,16 @@ import {
   waitWords,
 } from '../../src/trace/index.js';
 import { lowerBound } from './bounds.js';
+import { element } from './element.js';
 import type { Run } from './run.js';
-import { doing, duration, purpose, sentence } from './words.js';
-
-type Child = Node | string;
-
-/** An element with its children. */
-export function element(tag: string, attributes: Readonly<Record<string, string>>, ...children: Child[]): HTMLElement {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
+import { verdictPanel } from './story-panel.js';
+import { doing, purpose, sentence } from './words.js';
 
 /** What a run is like right after a record: threads, queue, counters. */
-export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph): HTMLElement {
+export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph, step: number): HTMLElement {
   const { timeline, table } = run;
   const { record } = graph;
-  const section = element('section', {}, element('h2', {}, run.table.subject.queue ?? run.name));
+  const section = element('section', {}, element('h2', {}, run.table.subject.queue ?? run.name), ...verdictPanel(run));
   if (record < 0) {
     section.append(element('p', { class: 'event' }, 'Nothing has happened yet.'));
     return section;
@@ -33,11 +25,15 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph)
   const time = table.time(record);
   const events = table.eventsAt(record).map(sentence).join('; ');
   section.append(
-    element('div', {}, `${duration(time - timeline.begin)} · event ${record + 1} of ${table.length}`),
+    element(
+      'div',
+      { class: 'now' },
+      `${run.placeWords(time - run.base, 'time', step)} · event ${record + 1} of ${table.length}`,
+    ),
     element('div', { class: 'event' }, events),
   );
   section.append(...deadlockList(run, graph));
-  const row = (state: number, ...children: Child[]) => {
+  const row = (state: number, ...children: (Node | string)[]) => {
     const chip = element('i', { 'aria-hidden': 'true' });
     chip.style.background = `var(--${stateVariables[state as keyof typeof stateVariables]})`;
     return element('li', {}, chip, element('div', {}, ...children));
@@ -52,7 +48,7 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph)
         : row(
             segment.state,
             `${thread} ${timeline.clientOf(segment.call)} `,
-            element('span', {}, `${doing(segment)}, ${duration(time - segment.start)}`),
+            element('span', {}, `${doing(segment)}, ${run.took(time - segment.start)}`),
           ),
     );
   }
@@ -65,7 +61,7 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph)
       row(
         CallState.queue,
         `${timeline.clientOf(segment.call)} `,
-        element('span', {}, `#${timeline.callNumber.at(segment.call)}, ${duration(time - segment.start)} `),
+        element('span', {}, `#${timeline.callNumber.at(segment.call)}, ${run.took(time - segment.start)} `),
         ...system,
       ),
     );
@@ -88,9 +84,26 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph)
             `${beside} beside a free thread: nobody owes ${beside === 1 ? 'it' : 'them'} a wake-up`,
           ),
         ]),
+    ...kernelVariables(run, record),
     counters(run, record, open.length, holders.length),
   );
   return section;
+}
+
+/** What the queue's variables are after a step of a schedule: see `recordSchedule`. */
+function kernelVariables({ isSchedule, timeline, table }: Run, record: number): HTMLElement[] {
+  if (!isSchedule) return [];
+  const before = timeline.notes[lowerBound(timeline.notes, record + 1) - 1];
+  const text = before === undefined ? '' : table.text(before);
+  const [, variables] = /^variables: (.*)$/.exec(text) ?? [];
+  if (variables === undefined) return [];
+  const rows = variables.split('; ').map((each) => {
+    const [name = '', ...value] = each.split(' ');
+    return element('tr', {}, element('th', { scope: 'row' }, name), element('td', {}, value.join(' ')));
+  });
+  return [
+    element('div', {}, element('h3', {}, 'Variables of the queue'), element('table', { class: 'variables' }, ...rows)),
+  ];
 }
 
 const stateVariables = {
@@ -117,7 +130,9 @@ function counters(run: Run, record: number, open: number, inFlight: number): HTM
   row('Holding a thread', inFlight);
   row('System sessions', systemSessionsAfter(timeline, record));
   row('ETHREAD_LIMIT so far', upTo(timeline.threadLimits), true);
-  row('Wake-ups for nobody so far', upTo(run.unusedWakeUps), true);
+  const swallowed = [...run.swallowedWakeUps].filter((each) => each <= record).length;
+  row('Wake-ups for nobody so far', upTo(run.unusedWakeUps));
+  row('... while somebody slept on', swallowed, true);
   const box = element('div', {}, element('h3', {}, 'Counters'), table);
   return box;
 }
@@ -158,7 +173,7 @@ export function callPanel(run: Run, call: number, graph: WaitGraph | undefined):
           'div',
           {},
           `${doing(segment)} `,
-          element('span', {}, `${duration(segment.end - segment.start)}${ends}`),
+          element('span', {}, `${run.took(segment.end - segment.start)}${ends}`),
         ),
       ),
     );
@@ -187,7 +202,7 @@ export function callPanel(run: Run, call: number, graph: WaitGraph | undefined):
     element(
       'div',
       unfinished ? { class: 'bad' } : {},
-      `${duration(timeline.callEnd.at(call) - timeline.callBegin.at(call))}${unfinished ? ', and has not ended' : ''}`,
+      `${run.took(timeline.callEnd.at(call) - timeline.callBegin.at(call))}${unfinished ? ', and has not ended' : ''}`,
     ),
     element(
       'div',

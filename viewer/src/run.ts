@@ -1,5 +1,7 @@
 import { clientRows } from '../../src/trace/client-rows.js';
-import { CallState, Timeline, type TraceTable } from '../../src/trace/index.js';
+import { CallNames, CallState, Timeline, type TraceTable } from '../../src/trace/index.js';
+import { preciseTime } from './precise-time.js';
+import { duration } from './short-time.js';
 import { StepChart } from './step-chart.js';
 
 export type Axis = 'time' | 'order';
@@ -18,6 +20,24 @@ export interface Lane {
 const laneHeight = { title: 30, notes: 20, queue: 40, thread: 26, client: 22 } as const;
 const noSegments = new Uint32Array(0);
 
+/** Calls that took longer than the deadline of their kind of client: `storage` of `storage 3`. */
+function lateCalls(timeline: Timeline): readonly number[] {
+  const deadlines = timeline.table.subject.verdict?.deadlines;
+  if (deadlines === undefined) return [];
+  const ofClient = timeline.clients.map((label) => {
+    const kind = Object.hasOwn(deadlines, label) ? label : label.replace(/ \d+$/, '');
+    return Object.hasOwn(deadlines, kind) ? (deadlines[kind] ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+  });
+  const origin = timeline.table.subject.originMs ?? timeline.begin;
+  const late: number[] = [];
+  for (let call = 0; call < timeline.callCount; call++) {
+    const begin = timeline.callBegin.at(call);
+    if (begin >= origin && timeline.callEnd.at(call) - begin > (ofClient[timeline.callClient.at(call)] ?? 0))
+      late.push(call);
+  }
+  return late;
+}
+
 /** A trace, ready to be drawn. */
 export class Run {
   readonly timeline: Timeline;
@@ -27,6 +47,13 @@ export class Run {
   readonly laneOfCall: Uint32Array;
   /** Records of wake-ups that nobody could use. */
   readonly unusedWakeUps: readonly number[];
+  /** Those of them that came while somebody slept on. */
+  readonly swallowedWakeUps: ReadonlySet<number>;
+  readonly names: CallNames;
+  /** Calls that took longer than the deadline of their client, in the order in which they began. */
+  readonly lateCalls: readonly number[];
+  /** Milliseconds of the trace's clock that position 0 of the axis of time stands for. */
+  readonly base: number;
   private readonly threadLane: number[] = [];
 
   constructor(
@@ -36,7 +63,11 @@ export class Run {
     this.timeline = new Timeline(table);
     this.asleep = new StepChart(this.timeline);
     const { timeline } = this;
+    this.names = new CallNames(timeline);
+    this.base = table.subject.originMs ?? timeline.begin;
     this.unusedWakeUps = timeline.wakeUps.filter(({ unused }) => unused).map(({ record }) => record);
+    this.swallowedWakeUps = new Set(this.unusedWakeUps.filter((record) => this.asleep.at(record) > 0));
+    this.lateCalls = lateCalls(timeline);
     const lanes: Lane[] = [];
     const add = (kind: Lane['kind'], label: string, segments: Uint32Array = noSegments, continued = false) =>
       lanes.push({ run: this, kind, label, height: laneHeight[kind], segments, continued }) - 1;
@@ -71,6 +102,67 @@ export class Run {
     this.lanes = lanes;
   }
 
+  /** It is a schedule of an explorer: a millisecond is a step. */
+  get isSchedule(): boolean {
+    return this.table.subject.world === 'schedule';
+  }
+
+  /** What position 0 of the axis of time is called, in milliseconds: a board's own clock is kept. */
+  get shift(): number {
+    return this.table.subject.clock === 'linux' ? this.base : 0;
+  }
+
+  /** Where the axis begins: set-up lies before 0. */
+  first(axis: Axis): number {
+    return axis === 'time' ? Math.min(0, this.timeline.begin - this.base) : 0;
+  }
+
+  /** The index of the call with a number. */
+  callNumbered(number: number): number | undefined {
+    const { timeline } = this;
+    for (let call = 0; call < timeline.callCount; call++) if (timeline.callNumber.at(call) === number) return call;
+    return undefined;
+  }
+
+  callStart(call: number, axis: Axis): number {
+    return axis === 'time' ? this.timeline.callBegin.at(call) - this.base : this.timeline.callBeginRecord.at(call);
+  }
+
+  callEnd(call: number, axis: Axis): number {
+    return axis === 'time'
+      ? this.timeline.callEnd.at(call) - this.base
+      : Math.min(this.timeline.callEndRecord.at(call), this.table.length);
+  }
+
+  /** A position in words. @param step what one pixel stands for. */
+  placeWords(position: number, axis: Axis, step: number): string {
+    if (axis === 'order') return `event ${Math.floor(position) + 1}`;
+    if (this.isSchedule) return `step ${Math.floor(position + 1e-6) + 1}`;
+    return preciseTime(position + this.shift, step);
+  }
+
+  /** How long something took, in words. */
+  took(ms: number): string {
+    return this.isSchedule ? `${Math.round(ms)} ${Math.round(ms) === 1 ? 'step' : 'steps'}` : duration(ms);
+  }
+
+  /** How long it is from one position to another, in words. */
+  spanWords(span: number, axis: Axis, step: number): string {
+    if (axis === 'order') return `${Math.round(span)} events`;
+    return this.isSchedule ? `${Math.round(span)} steps` : preciseTime(span, step);
+  }
+
+  /** `DEADLOCK, closed at 20.9 ms`. */
+  get verdictWords(): string {
+    const { verdict } = this.table.subject;
+    if (verdict === undefined) return '';
+    const { outcome, hangsSinceMs } = verdict;
+    const word = outcome.replace('-', ' ').toUpperCase();
+    if (hangsSinceMs === undefined) return word;
+    const at = hangsSinceMs - this.base;
+    return `${word}, ${outcome === 'deadlock' ? 'closed at' : 'since'} ${duration(Math.max(0, at))}`;
+  }
+
   get title(): string {
     const { title, world, queue } = this.table.subject;
     const parts = [queue ?? title, world, this.name].filter((part) => part !== undefined);
@@ -84,30 +176,30 @@ export class Run {
 
   /** How long the axis is: milliseconds, or events. */
   extent(axis: Axis): number {
-    return axis === 'time' ? this.timeline.end - this.timeline.begin : this.table.length;
+    return axis === 'time' ? this.timeline.end - this.base : this.table.length;
   }
 
   start(segment: number, axis: Axis): number {
     return axis === 'time'
-      ? this.timeline.segmentStart.at(segment) - this.timeline.begin
+      ? this.timeline.segmentStart.at(segment) - this.base
       : this.timeline.segmentStartRecord.at(segment);
   }
 
   end(segment: number, axis: Axis): number {
     return axis === 'time'
-      ? this.timeline.segmentEnd.at(segment) - this.timeline.begin
+      ? this.timeline.segmentEnd.at(segment) - this.base
       : Math.min(this.timeline.segmentEndRecord.at(segment), this.table.length);
   }
 
   /** Where a record lies on the axis. */
   position(record: number, axis: Axis): number {
-    return axis === 'time' ? this.table.time(record) - this.timeline.begin : record;
+    return axis === 'time' ? this.table.time(record) - this.base : record;
   }
 
   /** The last record at or before a position; -1: none. */
   recordAt(position: number, axis: Axis): number {
     if (axis === 'order') return Math.min(Math.floor(position), this.table.length - 1);
-    const time = position + this.timeline.begin;
+    const time = position + this.base;
     let low = 0;
     let high = this.table.length;
     while (low < high) {

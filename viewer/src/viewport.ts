@@ -6,10 +6,13 @@ export class Viewport {
   step = 1;
   width = 1;
   private extent = 1;
+  /** Where the axis begins; what lies before 0 is seen only by whoever moves there. */
+  private first = 0;
   private smallest = 1;
 
   /** @param smallest positions a pixel at the highest zoom. */
-  setAxis(extent: number, smallest: number): void {
+  setAxis(extent: number, smallest: number, first = 0): void {
+    this.first = first;
     this.extent = Math.max(extent, smallest);
     this.smallest = smallest;
     this.fit();
@@ -54,6 +57,14 @@ export class Viewport {
     this.clamp();
   }
 
+  /** Show exactly this part of the axis, as far as it is there. */
+  showRange(from: number, to: number): void {
+    this.step = (to - from) / this.width;
+    this.clampStep();
+    this.start = from;
+    this.clamp();
+  }
+
   /** Show a part of the axis, with some room around it. */
   show(from: number, to: number): void {
     const margin = Math.max((to - from) * 0.15, this.smallest * 20);
@@ -76,15 +87,16 @@ export class Viewport {
   }
 
   private get isWhole(): boolean {
-    return this.step >= this.largest * 0.999;
+    return this.start === 0 && this.step >= this.largest * 0.999;
   }
 
   private clampStep(): void {
-    this.step = Math.min(Math.max(this.step, Math.min(this.smallest, this.largest)), this.largest);
+    const most = (this.extent * 1.02 - this.first) / this.width;
+    this.step = Math.min(Math.max(this.step, Math.min(this.smallest, most)), most);
   }
 
   private clamp(): void {
     this.clampStep();
-    this.start = Math.max(0, Math.min(this.start, this.extent * 1.02 - this.width * this.step));
+    this.start = Math.max(this.first, Math.min(this.start, this.extent * 1.02 - this.width * this.step));
   }
 }

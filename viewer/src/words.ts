@@ -17,28 +17,22 @@ export const stateNames = {
   [CallState.door]: 'on its way',
 } as const;
 
-/** `12.3 µs`, `4.56 ms`, `7.89 s`. */
-export function duration(ms: number): string {
-  if (ms === 0) return '0';
-  if (ms >= 1000) return `${trim(ms / 1000)} s`;
-  if (ms >= 1) return `${trim(ms)} ms`;
-  if (ms >= 0.001) return `${trim(ms * 1000)} µs`;
-  return `${trim(ms * 1e6)} ns`;
-}
-
-function trim(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
 /** What a call is doing in a segment: `RPC FS`, `in secure world`. */
 export function doing(segment: Segment): string {
   if (segment.state === CallState.rpc) return `RPC ${rpcName(segment.command, segment.rpcFunction)}`;
   return stateNames[segment.state as keyof typeof stateNames];
 }
 
-/** `invoke, session 3`. */
-export function purpose({ timeline }: Run, call: number): string {
+/** What a call asks for: `write`, or its purpose where nobody said more. */
+export function askedFor({ timeline, names }: Run, call: number): string {
+  return names.of(call)?.command ?? timeline.purposeOf(call);
+}
+
+/** `write of secure-storage`, `invoke, session 3`. */
+export function purpose({ timeline, names }: Run, call: number): string {
   const session = timeline.callSession.at(call);
+  const name = names.of(call);
+  if (name !== undefined) return `${name.command} of ${name.application}`;
   return session === 0 ? timeline.purposeOf(call) : `${timeline.purposeOf(call)}, session ${session}`;
 }
 

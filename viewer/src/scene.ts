@@ -1,0 +1,56 @@
+import type { WaitGraph } from '../../src/trace/index.js';
+import type { Axis, Lane, Run } from './run.js';
+import type { Matches } from './search.js';
+import type { Viewport } from './viewport.js';
+
+/** Height of the ruler, pixels. */
+export const ruler = 26;
+/** Screens narrower than this are phones. */
+export const narrow = 640;
+
+/** Width of the labels at the left, pixels. */
+export const gutterOf = (width: number) => (width < narrow ? 84 : 176);
+
+export interface Scene {
+  readonly runs: readonly Run[];
+  readonly axis: Axis;
+  readonly viewport: Viewport;
+  readonly gutter: number;
+  readonly scroll: number;
+  readonly cursor: number | undefined;
+  /** The other end of what is measured from the cursor. */
+  readonly mark: number | undefined;
+  readonly hover: number | undefined;
+  readonly chosen: { readonly run: Run; readonly call: number } | undefined;
+  readonly lane: Lane | undefined;
+  readonly matches: ReadonlyMap<Run, Matches>;
+  readonly shown: ReadonlySet<number>;
+  /** Who waits for whom at the pointer or the cursor. */
+  readonly waits: ReadonlyMap<Run, WaitGraph>;
+}
+
+export interface PlacedLane {
+  readonly lane: Lane;
+  /** Top, in pixels below the ruler, before scrolling. */
+  readonly top: number;
+  readonly height: number;
+}
+
+/** Lanes of threads and clients grow up to this where there is room, pixels. */
+const tallest = 40;
+
+/** Where each lane is. @param room pixels that there are for all of them. */
+export function placeLanes(runs: readonly Run[], room: number): PlacedLane[] {
+  const lanes = runs.flatMap((run) => run.lanes);
+  const natural = lanes.reduce((sum, { height }) => sum + height, 0);
+  const growing = lanes.filter(({ kind }) => kind === 'thread' || kind === 'client').length;
+  const more = growing === 0 ? 0 : Math.max(0, (room - natural) / growing);
+  let top = 0;
+  return lanes.map((lane) => {
+    const grows = lane.kind === 'thread' || lane.kind === 'client';
+    const height = grows ? Math.floor(Math.min(tallest, lane.height + more)) : lane.height;
+    const placed = { lane, top, height };
+    top += height;
+    return placed;
+  });
+}
