@@ -8,6 +8,7 @@ export const maxArgParamCount = 6;
 /** A place for one message, and for the RPC message behind it when secure world wants one there. */
 export class MessageSlot {
   readonly msg: MsgArg;
+  private paramCount = 0;
   private readonly rpcMessages: (MsgArg | undefined)[] = [];
 
   constructor(
@@ -24,8 +25,16 @@ export class MessageSlot {
     return this.shm.address + this.offset;
   }
 
-  /** The RPC message behind a message of `paramCount` parameters. */
-  rpcMessage(paramCount: number): MsgArg {
+  /** A message of so many parameters begins here: it and they are zero. */
+  begin(paramCount: number): MsgArg {
+    this.paramCount = paramCount;
+    this.msg.reset(paramCount);
+    return this.msg;
+  }
+
+  /** The RPC message behind the message that began here: what stands in the message now may be secure world's. */
+  rpcMessage(): MsgArg {
+    const { paramCount } = this;
     let message = this.rpcMessages[paramCount];
     if (message === undefined) {
       const offset = msgArgSize(paramCount);
@@ -49,12 +58,12 @@ export class ArgCache {
   /**
    * @param allocatePage one page for messages; `system` when the message is for a call of a system session: then the
    *   registration must not wait behind normal calls, or the reserve would be of no use to the call that needs it.
-   * @param shared whether messages may lie elsewhere than at the start of a page.
+   * @param shared whether messages may lie elsewhere than at the start of that page.
    * @param rpcParamCount parameters of the RPC message behind each message; 0 when there is none.
    */
   constructor(
     private readonly allocatePage: (system: boolean) => TeeShm | Promise<TeeShm>,
-    private readonly shared: boolean,
+    private readonly shared: (page: TeeShm) => boolean,
     private readonly rpcParamCount: number,
   ) {
     this.slotSize = msgArgSize(maxArgParamCount) + (rpcParamCount > 0 ? msgArgSize(rpcParamCount) : 0);
@@ -93,7 +102,7 @@ export class ArgCache {
   private async grow(system: boolean): Promise<void> {
     const page = await this.allocatePage(system);
     this.pages.push(page);
-    const count = this.shared ? Math.floor(pageSize / this.slotSize) : 1;
+    const count = this.shared(page) ? Math.floor(pageSize / this.slotSize) : 1;
     for (let index = 0; index < count; index++) {
       const offset = index * this.slotSize;
       const bytes = page.bytes.subarray(offset, offset + this.slotSize);

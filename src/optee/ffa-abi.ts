@@ -38,11 +38,15 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     { info, argOffset }: FfaProbe,
   ) {
     this.rpc = new RpcServer(optee, this);
-    this.argCache = new ArgCache(() => this.allocate(pageSize), argOffset, info.rpcParamCount);
+    this.argCache = new ArgCache(
+      () => this.allocate(pageSize),
+      () => argOffset,
+      info.rpcParamCount,
+    );
   }
 
   call(call: Call, slot: MessageSlot): Promise<void> {
-    const state: RpcState = { call, message: slot.rpcMessage(slot.msg.paramCount), pageList: undefined };
+    const state: RpcState = { call, message: slot.rpcMessage(), pageList: undefined };
     return yieldingCall(this.optee, call, new FfaCall(this.optee, this.link, this.rpc, slot, state));
   }
 

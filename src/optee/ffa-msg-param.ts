@@ -4,17 +4,18 @@ import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
-import { fromMsgParam, toMsgParam, updateFromMsgParam } from './msg-param.js';
+import { directionOffset, fromMsgParam, toMsgParam, updateFromMsgParam } from './msg-param.js';
 
 /**
  * Parameters over FF-A. `struct optee_msg_param_fmem` is laid out like a reference to registered memory as long as the
  * memory begins on a page, as all of ours does; the global id stands for the cookie. Only "no memory" is told otherwise.
  */
 export function toFfaMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
-  toMsgParam(msg, index, param);
-  if (param.type !== 'memref' || param.shm !== null) return;
-  // From a temporary reference of the same direction to a registered one.
-  msg.setParam(index, msg.attr(index) - (OpteeMsgAttr.tmemInput - OpteeMsgAttr.rmemInput), 0, param.size, 0);
+  if (param.type !== 'memref' || param.shm !== null) {
+    toMsgParam(msg, index, param);
+    return;
+  }
+  msg.setParam(index, OpteeMsgAttr.rmemInput + directionOffset[param.direction], 0, param.size, 0);
   msg.octets(index).fill(0xff, 16);
 }
 

@@ -5,8 +5,10 @@ import { commsError } from '../tee/teec-error.js';
 import type { ShmPool } from './shm-pool.js';
 
 /** The offset of a direction from the `…Input` attribute of its type. */
-const directionOffset = { input: 0, output: 1, inout: 2 } as const satisfies Record<ParamDirection, number>;
+export const directionOffset = { input: 0, output: 1, inout: 2 } as const satisfies Record<ParamDirection, number>;
 const directions: readonly ParamDirection[] = ['input', 'output', 'inout'];
+
+const maxExact = Number.MAX_SAFE_INTEGER;
 
 /** The attribute with which the SMC ABI sends a parameter. */
 function attrOf(param: TeeParam): number {
@@ -38,6 +40,7 @@ export function toMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
       break;
     case 'value':
       msg.setParam(index, attrOf(param), param.a, param.b, param.c);
+      if (param.octets !== undefined) msg.octets(index).set(param.octets);
       break;
     case 'memref':
       if (param.shm === null) msg.setParam(index, attrOf(param), 0, param.size, 0);
@@ -67,6 +70,9 @@ export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam):
     param.a = msg.a(index);
     param.b = msg.b(index);
     param.c = msg.c(index);
+    // Beyond what a number holds, the words are in the octets alone.
+    const exact = param.a <= maxExact && param.b <= maxExact && param.c <= maxExact;
+    param.octets = exact ? undefined : msg.octets(index).slice();
   } else {
     param.size = msg.b(index);
   }
@@ -94,7 +100,11 @@ export function fromMsgParam(msg: MsgArg, index: number, pool: Pick<ShmPool, 'fi
   const size = msg.b(index);
   const cookie = msg.c(index);
   // A memory reference without memory asks for a size (LOAD_TA does).
-  if (cookie === 0) return { type: 'memref', direction, shm: null, offset: 0, size };
+  if (cookie === 0) {
+    // Whoever serves it would take memory for as many bytes as it says, and there is nothing to hold that against.
+    if (size !== 0) throw badRpcParam(index, `is a reference to ${size} bytes of no memory`);
+    return { type: 'memref', direction, shm: null, offset: 0, size };
+  }
   const shm = pool.find(cookie);
   if (shm === undefined) throw badRpcParam(index, `names shared memory 0x${cookie.toString(16)}, which does not exist`);
   const offset = temporary ? msg.a(index) - shm.address : msg.a(index);

@@ -107,8 +107,7 @@ export class OpteeDriver implements TeeDriver {
     try {
       const slot = await this.argCache.acquire(false);
       try {
-        const { msg } = slot;
-        this.reset(msg, openSessionMetaParams + params.length);
+        const msg = this.begin(slot, openSessionMetaParams + params.length);
         msg.cmd = OpteeMsgCmd.openSession;
         msg.cancelId = request.cancelId;
         msg.setParam(0, OpteeMsgAttr.valueInput | attrMeta, 0, 0, 0);
@@ -150,8 +149,7 @@ export class OpteeDriver implements TeeDriver {
       const acquired = this.argCache.acquire(system);
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {
-        const { msg } = slot;
-        this.reset(msg, params.length);
+        const msg = this.begin(slot, params.length);
         msg.cmd = OpteeMsgCmd.invokeCommand;
         msg.func = request.command;
         msg.session = request.session;
@@ -300,19 +298,19 @@ export class OpteeDriver implements TeeDriver {
   ): Promise<void> {
     const slot: MessageSlot = await this.argCache.acquire(session.system);
     try {
-      this.reset(slot.msg, 0);
-      write(slot.msg);
+      write(this.begin(slot, 0));
       await this.abi.call(this.newCall(context, purpose, session.id, session.system), slot);
     } finally {
       this.argCache.release(slot);
     }
   }
 
-  private reset(msg: MsgArg, paramCount: number): void {
-    msg.reset(paramCount);
+  private begin(slot: MessageSlot, paramCount: number): MsgArg {
+    const msg = slot.begin(paramCount);
     // What stands there when secure world does not answer at all.
     msg.ret = TeeResult.ERROR_COMMUNICATION;
     msg.retOrigin = TeeOrigin.COMMS;
+    return msg;
   }
 
   private newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {

@@ -66,7 +66,10 @@ export class RpcServer {
   async command(state: RpcState, cookie: number): Promise<void> {
     const { trace } = this.optee;
     const live = state.message ?? this.messageByCookie(state.call.id, cookie);
-    if (live === undefined) return;
+    if (live === undefined) {
+      state.call.trouble ??= `secure world asks in a message that this driver did not give it: 0x${cookie.toString(16)}`;
+      return;
+    }
     // Read once: secure world could change the message while it is being served.
     const paramCount = live.paramCount;
     live.retOrigin = TeeOrigin.COMMS;
@@ -98,18 +101,20 @@ export class RpcServer {
       end: undefined,
     };
     rpcs.add(inService);
+    let result: number;
     try {
-      live.ret = await this.serve(state, request, paramCount, live, inService);
+      result = await this.serve(state, request, paramCount, live, inService);
     } catch (error) {
-      if (error instanceof RpcRefusal) live.ret = error.result;
-      else if (error instanceof TeecError) live.ret = error.code;
+      if (error instanceof RpcRefusal) result = error.result;
+      else if (error instanceof TeecError) result = error.code;
       else throw error;
       state.call.trouble ??= `${rpcCommandName(command)}: ${error.message}`;
       this.optee.violation(state.call.id, error.message);
     } finally {
       rpcs.delete(inService);
     }
-    if (trace.on) trace.emit({ type: 'rpc-end', call: state.call.id, command, result: live.ret });
+    live.ret = result;
+    if (trace.on) trace.emit({ type: 'rpc-end', call: state.call.id, command, result });
   }
 
   /** Take back all memory that secure world still holds: it is no longer asked for anything. */

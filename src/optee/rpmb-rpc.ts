@@ -31,9 +31,11 @@ export class RpmbRpc {
         if (first?.type !== 'value' || first.direction !== 'output') return TeeResult.ERROR_BAD_PARAMETERS;
         if (!isBuffer(second, 'output') || more.length > 0) return TeeResult.ERROR_BAD_PARAMETERS;
         const device = this.devices[this.current + 1];
+        // Before anything else, as in Linux: secure world takes SHORT_BUFFER for a card that is none of its own, and asks
+        // for the next. Behind the last it begins anew, and has none until then.
+        this.current = device === undefined ? -1 : this.current + 1;
         if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
         if (second.size < device.cid.length) return TeeResult.ERROR_SHORT_BUFFER;
-        this.current++;
         first.a = rpmbKindEmmc;
         first.b = device.sizeMultiplier;
         first.c = device.reliableWriteSectors;
@@ -48,7 +50,8 @@ export class RpmbRpc {
           return TeeResult.ERROR_BAD_PARAMETERS;
         // Before memory is taken for them.
         if (first.size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
-        return exchangeFrames(device, octets(first), second);
+        // What Linux's kernel answers for every failure of the card's driver.
+        return exchangeFrames(device, octets(first), second, TeeResult.ERROR_BAD_PARAMETERS);
       }
       default:
         return TeeResult.ERROR_NOT_SUPPORTED;

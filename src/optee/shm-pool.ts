@@ -10,6 +10,8 @@ const reservedGranule = 512;
 
 /** Cookies start here, so that a world that drops the upper half of one is found out at once. */
 const firstCookie = 0x1_0000_0001;
+/** The next cookie in a world's memory: a driver that comes after another must not take a cookie of the dead one's for its own. */
+const nextCookies = new WeakMap<PhysicalMemory, number>();
 
 /**
  * All shared memory of one driver: taken from any RAM when secure world knows dynamic shared memory, otherwise from the
@@ -18,7 +20,6 @@ const firstCookie = 0x1_0000_0001;
 export class ShmPool {
   private readonly allocator: RangeAllocator;
   private readonly byCookie = new Map<number, TeeShm>();
-  private nextCookie = firstCookie;
 
   /** @param dynamic whether the ranges are the normal world's own RAM rather than secure world's reserved memory. */
   constructor(
@@ -97,9 +98,15 @@ export class ShmPool {
             await unregister(shm);
             giveBack(shm);
           };
-    const shm = new TeeShm(this.nextCookie++, kind, size, base, pages, contiguous, this.memory, onRelease);
+    const shm = new TeeShm(this.newCookie(), kind, size, base, pages, contiguous, this.memory, onRelease);
     this.byCookie.set(shm.id, shm);
     return shm;
+  }
+
+  private newCookie(): number {
+    const cookie = nextCookies.get(this.memory) ?? firstCookie;
+    nextCookies.set(this.memory, cookie + 1);
+    return cookie;
   }
 
   private outOfMemory(size: number) {

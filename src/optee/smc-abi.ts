@@ -46,7 +46,7 @@ export class SmcAbi implements OpteeAbi {
     private readonly conduit: Conduit,
     private readonly info: SecureWorldInfo,
   ) {
-    const { pool, messagePool } = optee;
+    const { pool } = optee;
     this.version = {
       implementationId: 1,
       registeredMemory: pool.dynamic,
@@ -54,19 +54,16 @@ export class SmcAbi implements OpteeAbi {
     };
     this.rpcMemory = new SmcRpcMemory(optee.pool);
     this.rpc = new RpcServer(optee, this.rpcMemory);
-    const registered = messagePool.dynamic && info.rpcParamCount > 0;
-    // Without RPC messages, a page of normal RAM must begin with its message: CALL_WITH_ARG carries no offset.
-    const shared = registered || !messagePool.dynamic;
     this.argCache = new ArgCache(
-      (system) =>
-        registered ? this.registered(optee.kernelContext, pageSize, system, false) : messagePool.allocate(pageSize),
-      shared,
+      (system) => this.messagePage(system),
+      // A page of normal RAM that is not registered must begin with its message: CALL_WITH_ARG carries no offset.
+      (page) => page.kind !== 'private',
       info.rpcParamCount,
     );
   }
 
   call(call: Call, slot: MessageSlot): Promise<void> {
-    const message = this.info.rpcParamCount > 0 ? slot.rpcMessage(slot.msg.paramCount) : undefined;
+    const message = this.info.rpcParamCount > 0 ? slot.rpcMessage() : undefined;
     const state: RpcState = { call, message, pageList: undefined };
     return yieldingCall(
       this.optee,
@@ -113,8 +110,9 @@ export class SmcAbi implements OpteeAbi {
 
   /**
    * Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. Secure world may
-   * never be idle (a thread context that an earlier boot stage lost counts as active): then its cache stays as it is,
-   * which costs RPCs but breaks nothing. Linux waits for ever here.
+   * never be idle (a thread context that an earlier boot stage lost, or an earlier driver's call, counts as active): then
+   * its cache stays as it is. RPC messages in it that an earlier driver gave are refused one by one, as no memory of ours
+   * has their cookies. Linux waits for ever here.
    */
   private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
     for (let refusals = 0; refusals < busyRefusals; ) {
@@ -127,6 +125,21 @@ export class SmcAbi implements OpteeAbi {
       }
     }
     this.optee.violation(0, `${smcName(functionId)}: secure world is never idle, its cache stays as it is`);
+  }
+
+  /** Reserved memory is the better place, but may be used up. */
+  private messagePage(system: boolean): TeeShm | Promise<TeeShm> {
+    const { pool, messagePool, kernelContext } = this.optee;
+    if (!messagePool.dynamic) {
+      try {
+        return messagePool.allocate(pageSize);
+      } catch (error) {
+        if (!pool.dynamic) throw error;
+      }
+    }
+    return this.info.rpcParamCount > 0
+      ? this.registered(kernelContext, pageSize, system, false)
+      : pool.allocate(pageSize);
   }
 
   private firstRegisters(slot: MessageSlot): SmcRegisters {
@@ -187,12 +200,13 @@ export class SmcAbi implements OpteeAbi {
     try {
       shm.bytes.fill(0);
       const slot = new MessageSlot(shm, 0, shm.bytes, rpcParamCount);
-      slot.msg.paramCount = 1;
-      if (rpcParamCount > 0) slot.rpcMessage(1).reset(rpcParamCount);
+      slot.begin(1);
+      if (rpcParamCount > 0) slot.rpcMessage().reset(rpcParamCount);
       write(slot.msg);
       await this.call(this.optee.newCall(context, purpose, 0, system), slot);
-      if (slot.msg.ret !== TeeResult.SUCCESS)
-        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world says ${teeResultName(slot.msg.ret)}`);
+      const { ret } = slot.msg;
+      if (ret !== TeeResult.SUCCESS)
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world says ${teeResultName(ret)}`);
     } finally {
       shm.put();
     }

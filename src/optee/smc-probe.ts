@@ -52,19 +52,20 @@ export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
     throw refused(`it refuses our capabilities with return code ${hex(exchanged.a0)}`);
   const capabilities = exchanged.a1;
 
+  const dynamic = (capabilities & SecureWorldCapability.dynamicShm) !== 0;
   let reservedShm: MemoryRange | undefined;
   if ((capabilities & SecureWorldCapability.reservedShm) !== 0) {
     const config = await smc(OpteeSmc.getShmConfig);
     if (config.a0 === OpteeSmcReturn.ok) {
-      if (config.a3 !== shmCached)
+      // Without it, dynamic shared memory does: Linux does not even ask then.
+      if (config.a3 === shmCached) reservedShm = { base: config.a1, size: config.a2 };
+      else if (!dynamic)
         throw refused(
           `its reserved shared memory has cache setting ${config.a3}, only ${shmCached} (cached) is usable`,
         );
-      reservedShm = { base: config.a1, size: config.a2 };
     }
   }
-  if (reservedShm === undefined && (capabilities & SecureWorldCapability.dynamicShm) === 0)
-    throw refused('it has neither dynamic nor reserved shared memory');
+  if (reservedShm === undefined && !dynamic) throw refused('it has neither dynamic nor reserved shared memory');
 
   // Bits 31:8 are reserved (optee_smc.h, EXCHANGE_CAPABILITIES).
   const rpcParamCount = (capabilities & SecureWorldCapability.rpcArg) !== 0 ? exchanged.a3 & 0xff : 0;

@@ -143,6 +143,7 @@ export function readMemoryTransaction(bytes: Uint8Array): MemoryTransaction | un
   for (let index = 0; index < count; index++) {
     const offset = first + index * rangeSize;
     const base = Number(view.getBigUint64(offset, true));
+    if (!Number.isSafeInteger(base)) return undefined;
     ranges.push({ base, size: view.getUint32(offset + 8, true) * pageSize });
   }
   if (ranges.some(({ base, size }) => size === 0 || base % pageSize !== 0)) return undefined;

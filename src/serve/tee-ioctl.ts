@@ -124,8 +124,12 @@ function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryB
   const value = directions[type - 1];
   if (value !== undefined) {
     // What is only written need not make sense yet.
-    const word = (offset: number) => (value === 'output' ? 0 : uint53(body, at + offset, index));
-    return { type: 'value', direction: value, a: word(8), b: word(16), c: word(24) };
+    if (value === 'output') return { type: 'value', direction: value, a: 0, b: 0, c: 0 };
+    const words = [8, 16, 24].map((offset) => Number(body.readBigUInt64LE(at + offset)));
+    const [a = 0, b = 0, c = 0] = words;
+    if (words.every(Number.isSafeInteger)) return { type: 'value', direction: value, a, b, c };
+    // The kernel passes all 64 bits.
+    return { type: 'value', direction: value, a, b, c, octets: Uint8Array.from(body.subarray(at + 8, at + 32)) };
   }
   const direction = directions[type - memrefInput];
   if (direction === undefined) throw invalid(`parameter ${index} has attribute 0x${attr.toString(16)}`);
@@ -147,6 +151,10 @@ function writeParams(bytes: Buffer, head: number, params: readonly TeeParam[]): 
     if (param.type === 'none' || param.direction === 'input') return;
     if (param.type === 'memref') {
       writeWord(bytes, at + 16, param.size);
+      return;
+    }
+    if (param.octets !== undefined) {
+      bytes.set(param.octets, at + 8);
       return;
     }
     writeWord(bytes, at + 8, param.a);

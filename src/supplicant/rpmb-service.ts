@@ -43,7 +43,7 @@ export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
         return TeeResult.SUCCESS;
       }
       case RpmbSupplicantCommand.data:
-        return exchangeFrames(device, bytes.slice(rpmbRequestHeaderSize), answer);
+        return exchangeFrames(device, bytes.slice(rpmbRequestHeaderSize), answer, TeeResult.ERROR_GENERIC);
       default:
         return TeeResult.ERROR_BAD_PARAMETERS;
     }

@@ -13,15 +13,18 @@ export interface TeeNoneParam {
   readonly type: 'none';
 }
 
-/** Three integers, 0..2^53-1 (64-bit in the message). GlobalPlatform's values use a and b, 32 bits each. */
+/** Three integers of 64 bits. GlobalPlatform's values use a and b, 32 bits each. */
 export interface TeeValueParam {
   readonly type: 'value';
   readonly direction: ParamDirection;
   a: number;
   b: number;
   c: number;
-  /** In a request of secure world: the 24 bytes as they stand in the message. A UUID in them is no three numbers. */
-  readonly octets?: Uint8Array;
+  /**
+   * The 24 bytes as they stand in the message, which then are what counts: of a request of secure world, where a UUID in
+   * them is no three numbers, and where one of the words is larger than 2^53-1, which is beyond what a number tells apart.
+   */
+  octets?: Uint8Array | undefined;
 }
 
 export interface TeeMemrefParam {

@@ -97,14 +97,16 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     changed[offset] = (changed[offset] ?? 0) ^ 1;
     return changed;
   };
+  // A card's driver that fails is BAD_PARAMETERS in Linux's kernel, and GENERIC in tee-supplicant.
+  const lost = route === 'kernel' ? TeeResult.ERROR_BAD_PARAMETERS : TeeResult.ERROR_GENERIC;
   const faults: readonly [string, number, RpmbFault, number][] = [
-    ['that is not there for a read', RpmbRequest.read, 'unreachable', TeeResult.ERROR_GENERIC],
-    ['that is not there for a write', RpmbRequest.write, 'unreachable', TeeResult.ERROR_GENERIC],
+    ['that is not there for a read', RpmbRequest.read, 'unreachable', lost],
+    ['that is not there for a write', RpmbRequest.write, 'unreachable', lost],
     ['whose data is changed on the way', RpmbRequest.read, flip(300), TeeResult.ERROR_SECURITY],
     ['whose MAC is changed on the way', RpmbRequest.read, flip(200), TeeResult.ERROR_SECURITY],
     ['whose counter is changed on the way', RpmbRequest.write, flip(503), TeeResult.ERROR_SECURITY],
     ['whose answer is cut short', RpmbRequest.read, (answer) => answer.subarray(0, 100), TeeResult.ERROR_SECURITY],
-    ['that answers too much', RpmbRequest.read, () => new Uint8Array(4096), TeeResult.ERROR_GENERIC],
+    ['that answers too much', RpmbRequest.read, () => new Uint8Array(4096), lost],
     ['that fails to write', RpmbRequest.write, { result: RpmbResult.writeFailure }, TeeResult.ERROR_GENERIC],
     [
       'that finds the counter wrong',
@@ -278,5 +280,55 @@ describe('the emulated card', () => {
       frame.blockCount = 1;
     });
     expect([answer?.result, card.writeCounter]).toEqual([RpmbResult.authenticationFailure, 0]);
+  });
+});
+
+describe('the probe of the kernel', () => {
+  /** The results of these requests, one after the other. */
+  async function answers(devices: readonly RpmbDevice[], requests: readonly ('reset' | 'next' | 'frames')[]) {
+    const results: number[] = [];
+    const ta = trustedApplication({
+      uuid: '3b6e2f60-6c0b-4a8e-9d1c-2f1f6a3f8a11',
+      kind: 'pseudo',
+      create: () => ({
+        async invokeCommand(call) {
+          const { mobj } = await call.allocateRpcMemory(1024, RpcShmType.kernel);
+          for (const request of requests)
+            results.push(
+              await (request === 'reset'
+                ? call.rpc(RpcCommand.rpmbProbeReset, [rpcValue('output')])
+                : request === 'next'
+                  ? call.rpc(RpcCommand.rpmbProbeNext, [rpcValue('output'), rpcMemref('output', mobj, 16)])
+                  : call.rpc(RpcCommand.rpmbFrames, [rpcMemref('input', mobj, 512), rpcMemref('output', mobj, 512)])),
+            );
+        },
+      }),
+    });
+    const tee = await openTee({ trustedApplications: [ta], rpmb: devices });
+    await (await tee.openContext().openSession(ta.uuid)).invoke(1);
+    await tee.close();
+    return results;
+  }
+
+  const { SUCCESS, ERROR_SHORT_BUFFER, ERROR_ITEM_NOT_FOUND, ERROR_BAD_PARAMETERS } = TeeResult;
+  const card = (octets: number): RpmbDevice => ({
+    cid: new Uint8Array(octets),
+    sizeMultiplier: 1,
+    reliableWriteSectors: 1,
+    exchange: () => {
+      throw new Error('it is pulled out');
+    },
+  });
+
+  it('goes past a card whose identification has no room', async () => {
+    expect(await answers([card(24), card(16)], ['reset', 'next', 'next', 'next'])).toEqual([
+      ...[SUCCESS, ERROR_SHORT_BUFFER, SUCCESS, ERROR_ITEM_NOT_FOUND],
+    ]);
+  });
+
+  it('has no card behind the last, and begins anew', async () => {
+    expect(await answers([card(16)], ['reset', 'next', 'next', 'frames', 'next', 'frames'])).toEqual([
+      ...[SUCCESS, SUCCESS, ERROR_ITEM_NOT_FOUND, ERROR_ITEM_NOT_FOUND, SUCCESS, ERROR_BAD_PARAMETERS],
+    ]);
   });
 });

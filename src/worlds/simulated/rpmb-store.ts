@@ -235,7 +235,10 @@ export class RpmbStore {
         const result = await call.rpc(command, [rpcMemref('input', sent.mobj, request.length), answer]);
         if (result !== TeeResult.SUCCESS)
           throw new TeeError(
-            result === TeeResult.ERROR_NOT_SUPPORTED ? TeeResult.ERROR_STORAGE_NOT_AVAILABLE : result,
+            // Nobody serves RPMB, or there is no card.
+            result === TeeResult.ERROR_NOT_SUPPORTED || result === TeeResult.ERROR_ITEM_NOT_FOUND
+              ? TeeResult.ERROR_STORAGE_NOT_AVAILABLE
+              : result,
             'the RPMB cannot be reached',
           );
         if (answer.size !== answerSize) throw notTheCard(`${answer.size} bytes came back, not ${answerSize}`);
