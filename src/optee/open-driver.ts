@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { Schedule } from '../clock/schedule.js';
 import { SecureWorldCapability } from '../protocol/optee-smc.js';
-import { pageSize } from '../protocol/physical-memory.js';
+import { type MemoryRange, type PhysicalMemory, pageSize } from '../protocol/physical-memory.js';
 import type { SecureWorld } from '../protocol/secure-world.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { TeeContext } from '../tee/tee-context.js';
@@ -59,7 +59,9 @@ async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promis
   // Messages go into reserved memory where there is some: OP-TEE has it mapped at all times, whereas a registered page is
   // mapped for each call and unmapped after it, on all CPUs.
   const messagePool =
-    dynamic && info.reservedShm !== undefined ? new ShmPool(world.memory, false, [info.reservedShm]) : pool;
+    dynamic && info.reservedShm !== undefined && isThere(world.memory, info.reservedShm)
+      ? new ShmPool(world.memory, false, [info.reservedShm])
+      : pool;
   const optee = newOptee(info, info.threadCount, pool, messagePool, options);
   void world.ended?.then(() => optee.end());
   const abi = new SmcAbi(optee, world.conduit, info);
@@ -130,4 +132,13 @@ function newOptee(
     schedule,
     trace,
   );
+}
+
+function isThere(memory: PhysicalMemory, { base, size }: MemoryRange): boolean {
+  try {
+    memory.window(base, size);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -42,8 +42,8 @@ describe('probing a secure world', () => {
     ],
     ['has no shared memory of any kind', { dynamicShm: false, reservedShm: false }, /neither dynamic nor reserved/],
     [
-      'has uncached shared memory',
-      answering(OpteeSmc.getShmConfig, smcRegisters(0, 0x4200_0000, 0x20_0000, 0)),
+      'has uncached shared memory and no other',
+      { ...answering(OpteeSmc.getShmConfig, smcRegisters(0, 0x4200_0000, 0x20_0000, 0)), dynamicShm: false },
       /cache setting 0/,
     ],
     [
@@ -60,5 +60,11 @@ describe('probing a secure world', () => {
   it('refuses reserved memory that is not there', async () => {
     const elsewhere = answering(OpteeSmc.getShmConfig, smcRegisters(0, 0x9000_0000, 0x20_0000, 1));
     await expect(openWorld(new SimulatedWorld({ ...elsewhere, dynamicShm: false }))).rejects.toThrow(/0x90000000/);
+  });
+
+  it('does without reserved memory that is not there where there is dynamic memory', async () => {
+    const elsewhere = answering(OpteeSmc.getShmConfig, smcRegisters(0, 0x9000_0000, 0x20_0000, 1));
+    await using tee = await openWorld(new SimulatedWorld(elsewhere));
+    expect(await tee.devices()).toEqual([]);
   });
 });
