@@ -63,7 +63,7 @@ async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promis
       ? new ShmPool(world.memory, false, [info.reservedShm])
       : pool;
   const optee = newOptee(info, info.threadCount, pool, messagePool, options);
-  void world.ended?.then(() => optee.end());
+  listen(world, optee);
   const abi = new SmcAbi(optee, world.conduit, info);
   // Secure world may still keep memory of a driver that was here before us.
   await abi.disableShmCache(false);
@@ -93,7 +93,7 @@ async function openFfaDriver(world: SecureWorld, options: DriverOptions): Promis
     capacity = await learnCapacity(link, () => untracked.allocate(pageSize), info.rpcParamCount);
   }
   const optee = newOptee(info, capacity, pool, pool, options);
-  void world.ended?.then(() => optee.end());
+  listen(world, optee);
   const abi = new FfaAbi(optee, link, probe);
   const driver = new OpteeDriver(optee, abi, abi.argCache);
   if (world.notificationInterrupt !== undefined && (info.capabilities & SecureWorldCapability.asyncNotif) !== 0)
@@ -141,4 +141,10 @@ function isThere(memory: PhysicalMemory, { base, size }: MemoryRange): boolean {
   } catch {
     return false;
   }
+}
+
+/** What a world tells of itself, outside any call. */
+function listen(world: SecureWorld, optee: Optee): void {
+  void world.ended?.then(() => optee.end());
+  world.panics?.listen((panic) => optee.panics.set(panic.uuid, panic));
 }

@@ -1,7 +1,7 @@
 import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
 import type { InterruptSource } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
-import { uuidOctets } from '../protocol/uuid.js';
+import { type Uuid, uuidOctets } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { InvokeRequest, OpenSessionRequest, TeeDriver, TeeReply, TeeVersion } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
@@ -16,6 +16,8 @@ import type { Call, OpteeAbi } from './optee-abi.js';
 /** Linux's `struct optee_session`. */
 interface OpteeSession {
   readonly id: number;
+  /** Its application. */
+  readonly uuid: Uuid;
   /** Its calls may use the thread kept in reserve: Linux's `use_sys_thread`. */
   system: boolean;
   /** Its invokes in flight. */
@@ -118,7 +120,7 @@ export class OpteeDriver implements TeeDriver {
           this.abi.toMsgParam(msg, openSessionMetaParams + index, paramAt(params, index));
         const call = this.newCall(context, 'open-session', 0, false);
         await this.abi.call(call, slot);
-        const reply = replyOf(msg, call, 'opening a session');
+        const reply = this.replyOf(msg, call, request.uuid);
         const session = msg.session;
         if (reply.result === TeeResult.SUCCESS) this.addSession(context, data, session, request.uuid);
         try {
@@ -157,7 +159,7 @@ export class OpteeDriver implements TeeDriver {
         for (let index = 0; index < params.length; index++) this.abi.toMsgParam(msg, index, paramAt(params, index));
         const call = this.newCall(context, 'invoke', session.id, system);
         await this.abi.call(call, slot);
-        const reply = replyOf(msg, call, 'invoking a command');
+        const reply = this.replyOf(msg, call, session.uuid);
         for (let index = 0; index < params.length; index++)
           this.abi.updateFromMsgParam(msg, index, paramAt(params, index));
         return reply;
@@ -252,7 +254,7 @@ export class OpteeDriver implements TeeDriver {
         this.optee.violation(0, `secure world opened session ${id}, which is open already`);
         throw commsError(TeeResult.ERROR_COMMUNICATION, `opening a session: secure world gave session ${id} twice`);
       }
-    data.sessions.set(id, { id, system: false, calls: 0, idle: undefined });
+    data.sessions.set(id, { id, uuid, system: false, calls: 0, idle: undefined });
     const { trace } = this.optee;
     if (trace.on) trace.emit({ type: 'session-open', session: id, context: context.label, uuid });
   }
@@ -335,6 +337,34 @@ export class OpteeDriver implements TeeDriver {
     if (data.callsInFlight === 0) data.idle?.();
   }
 
+  private replyOf(msg: MsgArg, call: Call, uuid: Uuid): TeeReply {
+    const result = msg.ret;
+    const origin = msg.retOrigin;
+    if (result === TeeResult.ERROR_TARGET_DEAD) call.trouble ??= this.deathOf(uuid);
+    const { trouble } = call;
+    if (
+      origin === TeeOrigin.TRUSTED_APP ||
+      origin === TeeOrigin.TEE ||
+      origin === TeeOrigin.COMMS ||
+      origin === TeeOrigin.API
+    )
+      return trouble === undefined ? { result, origin } : { result, origin, trouble };
+    // A success needs no origin.
+    if (result === TeeResult.SUCCESS) return { result, origin: TeeOrigin.TRUSTED_APP };
+    throw commsError(
+      TeeResult.ERROR_COMMUNICATION,
+      `${call.purpose}: secure world answered 0x${result.toString(16)} with ${teeOriginName(origin)}`,
+    );
+  }
+
+  /** Why an application is dead, if secure world said so. */
+  private deathOf(uuid: Uuid): string | undefined {
+    const panic = this.optee.panics.get(uuid);
+    if (panic === undefined) return undefined;
+    const code = `the application panicked with code 0x${panic.code.toString(16)}`;
+    return panic.why === undefined ? code : `${code}: ${panic.why}`;
+  }
+
   private findSession(data: ContextData, id: number, doing: string): OpteeSession {
     const session = data.sessions.get(id);
     if (session === undefined)
@@ -348,24 +378,6 @@ async function ownedBy(data: ContextData, context: TeeContext, shm: TeeShm): Pro
   if (!data.closing) return shm;
   await shm.put();
   throw commsError(TeeResult.ERROR_BAD_STATE, `allocating shared memory: context ${context.label} is being closed`);
-}
-
-function replyOf(msg: MsgArg, { trouble }: Call, doing: string): TeeReply {
-  const result = msg.ret;
-  const origin = msg.retOrigin;
-  if (
-    origin === TeeOrigin.TRUSTED_APP ||
-    origin === TeeOrigin.TEE ||
-    origin === TeeOrigin.COMMS ||
-    origin === TeeOrigin.API
-  )
-    return trouble === undefined ? { result, origin } : { result, origin, trouble };
-  // A success needs no origin.
-  if (result === TeeResult.SUCCESS) return { result, origin: TeeOrigin.TRUSTED_APP };
-  throw commsError(
-    TeeResult.ERROR_COMMUNICATION,
-    `${doing}: secure world answered 0x${result.toString(16)} with ${teeOriginName(origin)}`,
-  );
 }
 
 function paramAt(params: readonly TeeParam[], index: number): TeeParam {

@@ -1,5 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { Schedule } from '../clock/schedule.js';
+import type { TaPanicReport } from '../protocol/secure-world.js';
+import type { Uuid } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import type { CallPurpose } from '../trace/event.js';
@@ -21,6 +23,8 @@ export class Optee {
   readonly supplicantMemory = new WeakSet<TeeShm>();
   /** Calls from their place in the queue to their return. */
   readonly callsInFlight = new CallList();
+  /** The last panic of each application, where the world tells of panics. */
+  readonly panics = new Map<Uuid, TaPanicReport>();
   private calls = 0;
   private over = false;
 

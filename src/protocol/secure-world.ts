@@ -1,5 +1,6 @@
 import type { Conduit, ConduitError } from './conduit.js';
 import type { MemoryRange, PhysicalAddress, PhysicalMemory } from './physical-memory.js';
+import type { Uuid } from './uuid.js';
 
 /** What a driver needs of a secure world, whichever it is. Disposing of it ends the calls inside with a `ConduitError`. */
 export interface SecureWorld extends AsyncDisposable {
@@ -18,13 +19,15 @@ export interface SecureWorld extends AsyncDisposable {
   readonly normalWorldRam: readonly MemoryRange[];
   /** Its memory as a file that other processes can map; not every world has one. */
   readonly memoryFile?: PhysicalMemoryFile;
+  /** Panics of trusted applications, where the world can tell: results say only that an application is dead. */
+  readonly panics?: PanicSource;
   /** Secure world's interrupt to the normal world, by which it announces notifications; not every world has one. */
   readonly notificationInterrupt?: InterruptSource;
 }
 
 /** The same world but for what is given: for those who stand between it and a driver. */
 export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>): SecureWorld {
-  const { name, conduit, abi, memory, normalWorldRam, memoryFile, notificationInterrupt, ended } = world;
+  const { name, conduit, abi, memory, normalWorldRam, memoryFile, notificationInterrupt, ended, panics } = world;
   return {
     name,
     conduit,
@@ -32,6 +35,7 @@ export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>):
     normalWorldRam,
     ...(abi === undefined ? {} : { abi }),
     ...(ended === undefined ? {} : { ended }),
+    ...(panics === undefined ? {} : { panics }),
     ...(memoryFile === undefined ? {} : { memoryFile }),
     ...(notificationInterrupt === undefined ? {} : { notificationInterrupt }),
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
@@ -44,6 +48,20 @@ export interface PhysicalMemoryFile {
   readonly fd: number;
   /** The address of the file's first byte. */
   readonly base: PhysicalAddress;
+}
+
+/** A trusted application panicked. */
+export interface TaPanicReport {
+  readonly uuid: Uuid;
+  /** What it gave to TEE_Panic, or what OP-TEE panicked it with. */
+  readonly code: number;
+  /** What is known besides: `TypeError: a bug`. */
+  readonly why?: string;
+}
+
+export interface PanicSource {
+  /** Call the handler for each, before the call that suffers returns, until the function returned is called. */
+  listen(handler: (panic: TaPanicReport) => void): () => void;
 }
 
 /** An interrupt line, as the device tree would name it. */

@@ -10,7 +10,13 @@ import { ConduitError, smcRegisters } from '../../protocol/conduit.js';
 import { isFastCall, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { MemoryRange } from '../../protocol/physical-memory.js';
 import { pageSize } from '../../protocol/physical-memory.js';
-import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
+import type {
+  InterruptSource,
+  PanicSource,
+  PhysicalMemoryFile,
+  SecureWorld,
+  TaPanicReport,
+} from '../../protocol/secure-world.js';
 import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core.js';
 import { Core } from './core.js';
@@ -126,6 +132,13 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly dramFile: DramFile | undefined;
   private readonly core: Core;
   private readonly manager: TaManager;
+  private readonly panicHandlers = new Set<(panic: TaPanicReport) => void>();
+  readonly panics: PanicSource = {
+    listen: (handler) => {
+      this.panicHandlers.add(handler);
+      return () => this.panicHandlers.delete(handler);
+    },
+  };
   private death: ConduitError | undefined;
   private tellEnd: (death: ConduitError) => void = () => undefined;
   readonly ended = new Promise<ConduitError>((resolve) => {
@@ -168,7 +181,10 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       options.schedule ?? immediateSchedule,
       options.random ?? seededRandom(0),
       options.faults ?? {},
-      options.trace,
+      (event) => {
+        options.trace?.(event);
+        if (event.type === 'panic') this.tellPanic(event);
+      },
       options.notificationDriver ?? {},
     );
     const given = options.trustedApplications ?? [];
@@ -325,6 +341,12 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     };
     if (thread === undefined || !schedule.decides) return go();
     return schedule.point(`secure thread ${thread.id}`, 'resume').then(go);
+  }
+
+  private tellPanic({ uuid, code, cause }: Extract<SecureWorldEvent, { type: 'panic' }>): void {
+    // TEE_Panic has a code and no more; anything else is a bug of an application in TypeScript.
+    const why = cause instanceof Error && cause.name !== 'TaPanic' ? { why: `${cause.name}: ${cause.message}` } : {};
+    for (const handler of this.panicHandlers) handler({ uuid, code, ...why });
   }
 
   private die(cause: unknown): ConduitError {

@@ -89,7 +89,10 @@ export function destroyInstance(core: Core, instance: TaInstance): void {
 /** What an application threw and is not a result. */
 function panic(core: Core, instance: TaInstance, cause: unknown): void {
   const { uuid, kind } = instance.application;
-  if (kind === 'pseudo') throw new CorePanic(`${instance.name} panicked, and with it OP-TEE`, { cause });
+  if (kind === 'pseudo') {
+    const why = cause instanceof Error ? `: ${cause.name}: ${cause.message}` : '';
+    throw new CorePanic(`${instance.name} panicked, and with it OP-TEE${why}`, { cause });
+  }
   instance.panicked = true;
   core.trace?.({ type: 'panic', uuid, code: cause instanceof TaPanic ? cause.code : TeeResult.ERROR_GENERIC, cause });
 }
