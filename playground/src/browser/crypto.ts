@@ -1,0 +1,15 @@
+import { hmacSha256, joined, sha256 } from './sha256.js';
+
+/** What the emulated card and the explorer take from Node's crypto, in a browser: SHA-256 only, and at once. */
+export function createHmac(_algorithm: 'sha256', key: Uint8Array) {
+  const parts: Uint8Array[] = [];
+  return {
+    update: (part: Uint8Array) => parts.push(Uint8Array.from(part)),
+    digest: () => hmacSha256(key, joined(parts)),
+  };
+}
+
+/** The digest of a text, in base64. */
+export function hash(_algorithm: 'sha256', text: string, _encoding: 'base64'): string {
+  return btoa(String.fromCharCode(...sha256(new TextEncoder().encode(text))));
+}
