@@ -1,5 +1,6 @@
 import type { ParamDirection, TeeParam } from '../tee/tee-param.js';
 import { noneParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
 import { badParameters } from '../tee/teec-error.js';
 import { claimSizes } from './memref-sizes.js';
 import type { Parameter, Parameters, Value } from './parameters.js';
@@ -120,8 +121,8 @@ export class Operation {
       const shm = this.temporaryMemory.acquire(block.size);
       if (shm instanceof Promise) {
         waiting ??= [];
-        waiting.push(shm.then((acquired) => block.begin(acquired)));
-      } else block.begin(shm);
+        waiting.push(shm.then((acquired) => this.send(block, acquired)));
+      } else this.send(block, shm);
     });
     if (waiting === undefined) {
       this.refer(blocks);
@@ -136,6 +137,11 @@ export class Operation {
         throw error;
       },
     );
+  }
+
+  private send(block: TemporaryBlock, shm: TeeShm): void {
+    block.begin(shm);
+    if (block.carriesBack) this.temporaryMemory.enter(block);
   }
 
   /** All temporary references have their memory now. */
@@ -158,6 +164,7 @@ export class Operation {
     let waiting: Promise<void>[] | undefined;
     blocks.forEach((block, index) => {
       if (block === undefined || !block.begun || blocks.indexOf(block) !== index) return;
+      if (block.carriesBack) this.temporaryMemory.leave(block);
       const given = this.temporaryMemory.release(block.shm, block.size);
       if (given !== undefined) {
         waiting ??= [];

@@ -7,11 +7,11 @@ import { carryDifferences } from './carry-differences.js';
  * are one piece to secure world as well, so that a TA finds in one what it wrote through the other.
  */
 export class TemporaryBlock {
-  private readonly memory: ArrayBufferLike;
+  readonly memory: ArrayBufferLike;
   private start: number;
   private end: number;
   private reads: boolean;
-  private keeps: boolean;
+  private inout: boolean;
   private acquired: TeeShm | undefined;
   /** What was sent, where only differences come back. */
   private sent: Uint8Array | undefined;
@@ -21,7 +21,7 @@ export class TemporaryBlock {
     this.start = buffer.byteOffset;
     this.end = buffer.byteOffset + buffer.length;
     this.reads = direction !== 'output';
-    this.keeps = direction === 'inout';
+    this.inout = direction === 'inout';
   }
 
   /** Bytes. */
@@ -48,23 +48,38 @@ export class TemporaryBlock {
     this.start = Math.min(this.start, other.start);
     this.end = Math.max(this.end, other.end);
     this.reads ||= other.reads;
-    this.keeps ||= other.keeps;
+    this.inout ||= other.inout;
   }
 
   /** Bring the client's bytes into the shared memory. */
   begin(shm: TeeShm): void {
     this.acquired = shm;
     if (!this.reads) return;
-    const bytes = new Uint8Array(this.memory, this.start, this.size);
-    shm.write(0, bytes);
-    if (this.keeps) this.sent = bytes.slice();
+    shm.write(0, this.bytes);
+  }
+
+  /** It is sent and comes back, so what it overwrites may be another call's. */
+  get carriesBack(): boolean {
+    return this.inout;
+  }
+
+  /**
+   * Another call that is under way shares bytes with it: bring back differences only. Neither has come back yet, so the
+   * client's bytes are still what was sent.
+   */
+  contest(): void {
+    this.sent ??= this.bytes.slice();
+  }
+
+  private get bytes(): Uint8Array {
+    return new Uint8Array(this.memory, this.start, this.size);
   }
 
   offsetOf(buffer: Uint8Array): number {
     return buffer.byteOffset - this.start;
   }
 
-  /** Bring back what a TA wrote into a part of it: of an inout only what it changed, for others may have changed the rest. */
+  /** Bring back what a TA wrote into a part of it: only what it changed, where another call may have changed the rest. */
   carryOut(direction: ParamDirection, offset: number, written: Uint8Array): void {
     if (written.length === 0) return;
     if (direction === 'output' || this.sent === undefined) {

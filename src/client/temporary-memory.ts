@@ -1,6 +1,7 @@
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
+import type { TemporaryBlock } from './temporary-block.js';
 
 /** Buffers up to this size, in bytes, are kept for the next call. */
 const keptSize = 64 * 1024;
@@ -13,6 +14,8 @@ const keptCount = 16;
  */
 export class TemporaryMemory {
   private readonly kept: TeeShm[] = [];
+  /** What calls under way bring back, by the client's memory that it is part of. */
+  private readonly underWay = new Map<ArrayBufferLike, TemporaryBlock[]>();
 
   constructor(
     private readonly device: TeeDevice,
@@ -33,6 +36,29 @@ export class TemporaryMemory {
     const index = this.kept.findIndex((shm) => shm.size >= size);
     const [shm] = index < 0 ? [] : this.kept.splice(index, 1);
     return shm === undefined ? this.device.allocateShm(this.context, keptSizeFor(size)) : shm;
+  }
+
+  /** A block has been sent that will come back. */
+  enter(block: TemporaryBlock): void {
+    const others = this.underWay.get(block.memory);
+    if (others === undefined) {
+      this.underWay.set(block.memory, [block]);
+      return;
+    }
+    for (const other of others) {
+      if (!other.overlaps(block)) continue;
+      other.contest();
+      block.contest();
+    }
+    others.push(block);
+  }
+
+  leave(block: TemporaryBlock): void {
+    const others = this.underWay.get(block.memory);
+    const index = others?.indexOf(block) ?? -1;
+    if (others === undefined || index < 0) return;
+    if (others.length === 1) this.underWay.delete(block.memory);
+    else others.splice(index, 1);
   }
 
   /** Give it back; a promise when that takes time. */
