@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import type { Tee } from '../client/tee.js';
 import { openTee } from '../open-tee.js';
-import { TeecError } from '../tee/teec-error.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
-import { badUsage } from './read-trace.js';
+import { tellFailure } from './failure.js';
 
 /** What the help of a command on real OP-TEE says of exit codes. */
 export const opteeExitCodes = `
@@ -68,11 +67,6 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
     });
     await run(tee);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const known = error instanceof TeecError || error instanceof RangeError || error.name === 'ConduitError';
-    console.error(
-      `normalworld: ${known ? error.message : `${error.message} (normalworld doctor says what is missing)`}`,
-    );
-    process.exitCode = error instanceof RangeError ? badUsage : 1;
+    tellFailure(error, 'normalworld doctor says what is missing');
   }
 }

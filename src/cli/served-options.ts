@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Tee } from '../client/tee.js';
 import { openTee } from '../open-tee.js';
 import type { TrustedApplication } from '../worlds/simulated/index.js';
+import { tellFailure } from './failure.js';
 import { addOpteeOptions, type OpteeOptions, onOptee } from './optee-options.js';
 
 /** Which TEE `serve` and `exec` offer. */
@@ -30,9 +31,7 @@ export async function openServed(options: ServedOptions, run: (tee: Tee) => Prom
     await using tee = await openTee({ trustedApplications, memoryFile: true });
     await run(tee);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    console.error(`normalworld: ${error.message}`);
-    process.exitCode = 1;
+    tellFailure(error);
   }
 }
 

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { runXtest } from '../xtest/run-xtest.js';
 import type { XtestCase } from '../xtest/xtest-output.js';
+import { tellFailure } from './failure.js';
 
 interface XtestOptions {
   readonly xtest?: string;
@@ -42,9 +43,7 @@ Examples:
       try {
         process.exitCode = (await xtest(cases, options)) ? 0 : 1;
       } catch (error) {
-        if (!(error instanceof Error)) throw error;
-        console.error(`normalworld: ${error.message}`);
-        process.exitCode = 1;
+        tellFailure(error);
       }
     });
 }

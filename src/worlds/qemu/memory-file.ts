@@ -1,8 +1,10 @@
-import { closeSync, ftruncateSync } from 'node:fs';
 import koffi from 'koffi';
 
 // Linux's values (uapi linux/memfd.h, asm-generic/mman-common.h).
-const MFD_CLOEXEC = 1;
+const MFD_CLOEXEC_ALLOW_SEALING = 0x1 | 0x2;
+const F_ADD_SEALS = 1033;
+/** No more seals, no other size: who has the file may write into it, but what is mapped stays there. */
+const F_SEAL_SEAL_SHRINK_GROW = 0x1 | 0x2 | 0x4;
 const PROT_READ_WRITE = 0x1 | 0x2;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED = 0x02 | 0x20 | 0x4000 | 0x10;
@@ -10,6 +12,9 @@ const MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED = 0x02 | 0x20 | 0x4000 | 0x10;
 const loadCalls = () => {
   const libc = koffi.load(null);
   return {
+    close: libc.func('int close(int fd)'),
+    fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
+    ftruncate: libc.func('int ftruncate(int fd, int64_t length)'),
     memfdCreate: libc.func('int memfd_create(const char *name, unsigned int flags)'),
     mmap: libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)'),
   };
@@ -18,7 +23,8 @@ let calls: ReturnType<typeof loadCalls> | undefined;
 
 /**
  * Memory shared with another process: a file without a name (memfd), mapped here. As it has no name there is nothing
- * to remove: the kernel frees it when the last process that has it open or mapped ends, however it ends.
+ * to remove: the kernel frees it when the last process that has it open or mapped ends, however it ends. Its size is sealed:
+ * whoever is given it could otherwise truncate it, and end every process that has it mapped (SIGBUS).
  */
 export class MemoryFile implements Disposable {
   private constructor(
@@ -35,13 +41,15 @@ export class MemoryFile implements Disposable {
    */
   static create(name: string, size: number): MemoryFile {
     calls ??= loadCalls();
-    const fd: number = calls.memfdCreate(name, MFD_CLOEXEC);
+    const fd: number = calls.memfdCreate(name, MFD_CLOEXEC_ALLOW_SEALING);
     if (fd < 0) throw new Error(`memfd_create failed: errno ${koffi.errno()}`);
     try {
-      ftruncateSync(fd, size);
+      if (calls.ftruncate(fd, size) !== 0) throw new Error(`ftruncate to ${size} bytes failed: errno ${koffi.errno()}`);
+      if (calls.fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL_SHRINK_GROW) !== 0)
+        throw new Error(`sealing the memory file failed: errno ${koffi.errno()}`);
       return new MemoryFile(fd, size, map(0n, size, MAP_SHARED, fd));
     } catch (error) {
-      closeSync(fd);
+      calls.close(fd);
       throw error;
     }
   }
@@ -59,7 +67,8 @@ export class MemoryFile implements Disposable {
    */
   [Symbol.dispose](): void {
     map(this.address, this.size, MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED, -1);
-    closeSync(this.fd);
+    // Not by Node, which in a worker counts the files that it opened itself.
+    calls?.close(this.fd);
   }
 }
 

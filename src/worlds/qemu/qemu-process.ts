@@ -68,7 +68,9 @@ export class QemuProcess {
         ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
         ...[String(process.pid), options.program, ...commandLine(options)],
       ],
-      { stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd, 'pipe'] },
+      // In a session of its own: Ctrl-C in a terminal is for us, who close in good order, and not for QEMU. Its parent's
+      // death still ends it, which has nothing to do with sessions.
+      { detached: true, stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd, 'pipe'] },
     );
     return new QemuProcess(child);
   }

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { tellFailure } from '../../src/cli/failure.js';
+import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
+
+/** Something that cannot be closed. */
+const stuck = (why: string): AsyncDisposable => ({ [Symbol.asyncDispose]: () => Promise.reject(new Error(why)) });
+
+async function failsWithin(depth: number): Promise<void> {
+  await using _ = stuck(`closing ${depth}`);
+  if (depth > 0) await failsWithin(depth - 1);
+  else throw new RangeError('why it ended');
+}
+
+describe('a command that fails', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    process.exitCode = undefined;
+  });
+  const told = async (failing: Promise<unknown>) => {
+    const lines: string[] = [];
+    vi.spyOn(console, 'error').mockImplementation((line: string) => lines.push(line));
+    await failing.catch((error: unknown) => tellFailure(error, 'a hint'));
+    return [process.exitCode, ...lines];
+  };
+
+  it('tells first why, and then what could not be closed on the way out, however deep', async () => {
+    expect(await told(failsWithin(2))).toEqual([
+      2,
+      'normalworld: why it ended',
+      'normalworld: and on the way out: closing 0',
+      'normalworld: and on the way out: closing 1',
+      'normalworld: and on the way out: closing 2',
+    ]);
+  });
+
+  it('says a reason once, also when closing fails for the same', async () => {
+    const dead = async () => {
+      await using _ = stuck('it is dead');
+      throw new Error('calling: it is dead');
+    };
+    expect(await told(dead())).toEqual([1, 'normalworld: calling: it is dead (a hint)']);
+  });
+
+  it.skipIf(whyNot !== undefined)(
+    onRealOptee('tells the panic that it ran into, not that closing failed as well'),
+    { timeout: 60_000 },
+    () => {
+      const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
+      const args = ['optee', 'invoke', 'e6a33ed4-562b-463a-bb7e-ff5e15a493c8', '5'];
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        [main, ...args, 'memref.input=hex:d43ea3e62b563a46bb7eff5e15a493c8'],
+        { encoding: 'utf8', timeout: 50_000 },
+      );
+      expect(stderr).toMatch(/^normalworld: .*OP-TEE panicked/);
+      expect(stderr).not.toMatch(/suppressed|doctor/);
+      expect(status).toBe(1);
+    },
+  );
+});
