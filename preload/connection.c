@@ -43,6 +43,16 @@ static void close_quietly(int fd)
 	errno = before;
 }
 
+int dup_high(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+	/* Who may have few files has no high numbers. */
+	if (high < 0 && errno == EINVAL)
+		high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return high < 0 ? -errno : high;
+}
+
 static void close_channel(const struct channel *channel)
 {
 	if (is_ours(channel))
@@ -174,45 +184,120 @@ bool file_greeting(int fd, struct wire_greeting *greeting, int *memory)
 	return false;
 }
 
-int file_open(uint32_t operation, const uint8_t *token, const void *body, size_t length, bool close_on_exec,
-	      struct wire_greeting *greeting, int *memory)
+/* Hand a descriptor in at the door, and knock. */
+static int hand_in(int device, int door, int fd)
 {
-	int fd = connect_to_server();
+	char byte = 0;
+	struct iovec part = { &byte, 1 };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	ssize_t sent;
+
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+	do
+		sent = sendmsg(door, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent != 1)
+		return errno == ETOOMANYREFS ? -ENOMEM : -ENODEV;
+	do
+		sent = send(device, &byte, 1, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent == 1 ? 0 : -ENODEV;
+}
+
+/*
+ * A new connection of who has the device open. It takes neither the path of the server's socket nor the right to connect
+ * there, both of which he may have lost since; and it says who he is now.
+ */
+static int connect_through(int device)
+{
+	struct wire_greeting greeting;
+	int door = -1, status, pair[2];
+
+	if (!file_greeting(device, &greeting, &door))
+		return -ENODEV;
+	if (door < 0)
+		return -EMFILE;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+		status = -errno;
+		close_quietly(door);
+		return status;
+	}
+	status = hand_in(device, door, pair[1]);
+	close_quietly(pair[1]);
+	close_quietly(door);
+	if (status == 0)
+		return pair[0];
+	close_quietly(pair[0]);
+	return status;
+}
+
+/* Ask for a file on a new connection, which becomes it. */
+static int become_file(int fd, uint32_t operation, const uint8_t *token, const void *body, size_t length,
+		       struct wire_greeting *greeting, int *sent)
+{
 	int status;
 
 	if (fd < 0)
 		return fd;
 	status = send_request(fd, operation, token, body, length);
 	/* The greeting comes in one piece. */
-	if (status == 0 && (peek(fd, greeting, memory, 0) != sizeof(*greeting) || greeting->magic != WIRE_MAGIC))
+	if (status == 0 && (peek(fd, greeting, sent, 0) != sizeof(*greeting) || greeting->magic != WIRE_MAGIC))
 		status = -ENODEV;
 	if (status == 0)
 		status = greeting->status;
-	if (status < 0) {
-		close_quietly(fd);
-		return status;
-	}
-	if (!close_on_exec)
+	if (status == 0)
+		return fd;
+	close_quietly(fd);
+	return status == -EPIPE ? -ENODEV : status;
+}
+
+int device_file_open(const char *name, bool close_on_exec, struct wire_greeting *greeting)
+{
+	int fd = become_file(connect_to_server(), WIRE_OPEN, NULL, name, strlen(name), greeting, NULL);
+
+	if (fd >= 0 && !close_on_exec)
 		fcntl(fd, F_SETFD, 0);
 	return fd;
 }
 
-static int new_channel(struct channel *channel)
+int file_open(int device, uint32_t operation, const uint8_t *token, const void *body, size_t length,
+	      struct wire_greeting *greeting, int *memory)
+{
+	int fd = become_file(connect_through(device), operation, token, body, length, greeting, memory);
+
+	/* Without room for one more descriptor the memory's did not come. */
+	if (fd >= 0 && memory != NULL && *memory < 0) {
+		close_quietly(fd);
+		return -EMFILE;
+	}
+	return fd;
+}
+
+static int new_channel(int device, struct channel *channel)
 {
 	struct stat made;
-	int fd = connect_to_server();
+	int fd = connect_through(device);
 	int high;
 
 	if (fd < 0)
 		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	high = dup_high(fd);
 	if (high >= 0) {
 		close_quietly(fd);
 		fd = high;
 	}
 	if (fstat(fd, &made) != 0) {
 		close_quietly(fd);
-		return -errno;
+		return -EBADF;
 	}
 	*channel = (struct channel){ fd, made.st_dev, made.st_ino };
 	return 0;
@@ -244,14 +329,14 @@ static void keep_channel(const struct channel *channel)
 		close_channel(channel);
 }
 
-int request(uint32_t operation, const uint8_t *token, void *body, size_t length, bool fresh)
+int request(int device, uint32_t operation, const uint8_t *token, void *body, size_t length, bool fresh)
 {
 	struct channel channel;
 	struct wire_reply reply;
 	int status = 0;
 
 	if (fresh || !kept_channel(&channel))
-		status = new_channel(&channel);
+		status = new_channel(device, &channel);
 	if (status < 0)
 		return status;
 	status = send_request(channel.fd, operation, token, body, length);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "page.h"
+
 #define BLOCK 256u
 
 int copied_init(struct copied *part, uint64_t begin, uint64_t end)
@@ -31,9 +33,14 @@ void copied_carry(const struct copied *part, const char *from, char *to, uint64_
 		char *common = part->common + (begin - part->begin);
 		char now[BLOCK];
 
+		/* A piece may lie on two pages. */
+		if (!is_readable((uintptr_t)from + begin, length)) {
+			begin += length;
+			continue;
+		}
 		/* Others may write there at this moment: what is compared is what is carried. */
 		memcpy(now, from + begin, length);
-		if (memcmp(now, common, length) != 0)
+		if (memcmp(now, common, length) != 0 && is_writable((uintptr_t)to + begin, length))
 			for (size_t index = 0; index < length; index++)
 				if (now[index] != common[index])
 					to[begin + index] = common[index] = now[index];

@@ -20,7 +20,10 @@ int copied_init(struct copied *part, uint64_t begin, uint64_t end);
 
 void copied_free(struct copied *part);
 
-/* Carry what is new of bytes [begin, end) of the buffer. The caller holds off others who carry the same part. */
+/*
+ * Carry what is new of bytes [begin, end) of the buffer. The caller holds off others who carry the same part. Pages that
+ * the client has taken away meanwhile stay as they are on both sides.
+ */
 void copied_carry(const struct copied *part, const char *from, char *to, uint64_t begin, uint64_t end);
 
 #endif

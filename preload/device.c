@@ -27,17 +27,45 @@ bool is_device_name(const char *path)
 int device_open(const char *path, int flags)
 {
 	struct wire_greeting greeting;
-	const char *name = path + sizeof("/dev/") - 1;
 
-	return file_open(WIRE_OPEN, NULL, name, strlen(name), (flags & O_CLOEXEC) != 0, &greeting, NULL);
+	return device_file_open(path + sizeof("/dev/") - 1, (flags & O_CLOEXEC) != 0, &greeting);
 }
 
-/* An argument that goes and comes as it stands. */
-static long plain(const struct wire_greeting *file, uint32_t number, void *argument, size_t size)
+/* Copies from and to where the client says, who may say anything: then it is EFAULT, as from the kernel. */
+static bool from_client(void *into, const void *from, size_t size)
 {
-	if (argument == NULL)
+	if (!is_readable((uintptr_t)from, size))
+		return false;
+	memcpy(into, from, size);
+	return true;
+}
+
+static bool to_client(void *to, const void *from, size_t size)
+{
+	if (!is_writable((uintptr_t)to, size))
+		return false;
+	memcpy(to, from, size);
+	return true;
+}
+
+static long version(int fd, const struct wire_greeting *file, void *argument)
+{
+	struct tee_ioctl_version_data data = { 0 };
+	int status = request(fd, _IOC_NR(TEE_IOC_VERSION), file->token, &data, sizeof(data), false);
+
+	if (status == 0 && !to_client(argument, &data, sizeof(data)))
+		status = -EFAULT;
+	return status;
+}
+
+/* CANCEL and CLOSE_SESSION: nothing comes back. */
+static long one_way(int fd, const struct wire_greeting *file, uint32_t number, const void *argument, size_t size)
+{
+	char body[sizeof(struct tee_ioctl_cancel_arg)];
+
+	if (!from_client(body, argument, size))
 		return -EFAULT;
-	return request(number, file->token, argument, size, false);
+	return request(fd, number, file->token, body, size, false);
 }
 
 /* The params of an open-session or invoke argument; false when its numbers do not agree. */
@@ -67,80 +95,104 @@ static bool is_memref(const struct tee_ioctl_param *param)
 }
 
 /* OPEN_SESSION and INVOKE: the argument is somewhere else, and names memory. */
-static long call(const struct wire_greeting *file, uint32_t number, const struct tee_ioctl_buf_data *buffer)
+static long call(int fd, const struct wire_greeting *file, uint32_t number, const void *argument)
 {
 	_Alignas(8) char body[WIRE_MAX_BODY];
 	struct tee_ioctl_param before[WIRE_MAX_BODY / sizeof(struct tee_ioctl_param)];
+	struct tee_ioctl_buf_data buffer;
 	struct tee_ioctl_param *params;
 	uint32_t count, index;
 	int status;
 
-	if (buffer == NULL)
+	if (!from_client(&buffer, argument, sizeof(buffer)))
 		return -EFAULT;
-	if (buffer->buf_len > sizeof(body))
+	if (buffer.buf_len > sizeof(body))
 		return -EINVAL;
-	if (buffer->buf_ptr == 0)
+	if (!from_client(body, (const void *)(uintptr_t)buffer.buf_ptr, buffer.buf_len))
 		return -EFAULT;
-	memcpy(body, (const void *)(uintptr_t)buffer->buf_ptr, buffer->buf_len);
-	if (!find_params(number, body, buffer->buf_len, &params, &count))
+	if (!find_params(number, body, buffer.buf_len, &params, &count))
 		return -EINVAL;
 	memcpy(before, params, count * sizeof(*params));
 	for (index = 0; index < count; index++)
 		if (is_memref(&before[index]))
-			registered_copy_in(before[index].c, before[index].a, before[index].b);
+			registered_copy_in(file->token, before[index].c, before[index].a, before[index].b);
 	/* The identity of a session is that of who opens it, at this moment. */
-	status = request(number, file->token, body, buffer->buf_len, number == _IOC_NR(TEE_IOC_OPEN_SESSION));
+	status = request(fd, number, file->token, body, buffer.buf_len, number == _IOC_NR(TEE_IOC_OPEN_SESSION));
 	for (index = 0; index < count; index++)
 		if (is_memref(&before[index]) && before[index].attr != TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INPUT)
-			registered_copy_out(before[index].c, before[index].a, before[index].b);
-	if (status == 0)
-		memcpy((void *)(uintptr_t)buffer->buf_ptr, body, buffer->buf_len);
-	return status;
-}
+			registered_copy_out(file->token, before[index].c, before[index].a, before[index].b);
+	if (status != 0 || to_client((void *)(uintptr_t)buffer.buf_ptr, body, buffer.buf_len))
+		return status;
+	/* Nobody learns of the session: it must not stay open. */
+	if (number == _IOC_NR(TEE_IOC_OPEN_SESSION) && ((struct tee_ioctl_open_session_arg *)body)->ret == 0) {
+		uint32_t session = ((struct tee_ioctl_open_session_arg *)body)->session;
 
-static long shm_alloc(const struct wire_greeting *file, struct tee_ioctl_shm_alloc_data *data)
-{
-	struct wire_greeting greeting;
-	int fd;
-
-	if (data == NULL)
-		return -EFAULT;
-	fd = file_open(_IOC_NR(TEE_IOC_SHM_ALLOC), file->token, data, sizeof(*data), false, &greeting, NULL);
-	if (fd >= 0) {
-		data->id = greeting.id;
-		data->size = greeting.size;
+		request(fd, _IOC_NR(TEE_IOC_CLOSE_SESSION), file->token, &session, sizeof(session), false);
 	}
-	return fd;
+	return -EFAULT;
 }
 
-static long shm_register(const struct wire_greeting *file, struct tee_ioctl_shm_register_data *data)
+static long shm_alloc(int fd, const struct wire_greeting *file, void *argument)
 {
+	struct tee_ioctl_shm_alloc_data data;
+	struct wire_greeting greeting;
+	int shm;
+
+	if (!from_client(&data, argument, sizeof(data)))
+		return -EFAULT;
+	shm = file_open(fd, _IOC_NR(TEE_IOC_SHM_ALLOC), file->token, &data, sizeof(data), &greeting, NULL);
+	if (shm < 0)
+		return shm;
+	data.id = greeting.id;
+	data.size = greeting.size;
+	if (to_client(argument, &data, sizeof(data)))
+		return shm;
+	close(shm);
+	return -EFAULT;
+}
+
+static long shm_register(int fd, const struct wire_greeting *file, void *argument)
+{
+	struct tee_ioctl_shm_register_data data;
 	struct wire_greeting greeting;
 	struct wire_register body;
 	struct buffer buffer;
-	int fd, memory, status;
+	int shm, memory = -1, status = 0;
 
-	if (data == NULL)
+	if (!from_client(&data, argument, sizeof(data)))
 		return -EFAULT;
-	if (data->length > 0 && !is_writable(data->addr, data->length))
+	if (data.flags != 0)
+		return -EINVAL;
+	/* What is no address of a program's, on either architecture. */
+	if (data.addr + data.length < data.addr || (data.addr + data.length) >> 56 != 0)
 		return -EFAULT;
-	buffer = buffer_to_register(data->addr, data->length);
-	body = (struct wire_register){ data->addr, data->length, data->flags, data->id, buffer.way,
+	/* Before anything is done that grows with the length. */
+	if (data.length == 0 || data.length > WIRE_MAX_MEMORY)
+		return -ENOMEM;
+	if (!is_writable(data.addr, 1) || !is_writable(data.addr + data.length - 1, 1))
+		return -EFAULT;
+	buffer = buffer_to_register(data.addr, data.length);
+	body = (struct wire_register){ data.addr, data.length, data.flags, data.id, buffer.way,
 				       (buffer.end - buffer.begin) / PAGE };
-	fd = file_open(_IOC_NR(TEE_IOC_SHM_REGISTER), file->token, &body, sizeof(body), false, &greeting, &memory);
-	if (fd < 0)
-		return fd;
-	status = registered_add(fd, greeting.id, &buffer, memory, greeting.offset);
+	/* The TEE must have room for it before every page of it is touched. */
+	shm = file_open(fd, _IOC_NR(TEE_IOC_SHM_REGISTER), file->token, &body, sizeof(body), &greeting, &memory);
+	if (shm < 0)
+		return shm;
+	if (!is_writable(data.addr, data.length))
+		status = -EFAULT;
+	if (status == 0)
+		status = registered_add(shm, &greeting, &buffer, memory);
 	close(memory);
-	if (status < 0) {
-		close(fd);
-		return status;
-	}
-	data->id = greeting.id;
-	return fd;
+	data.id = greeting.id;
+	if (status == 0 && !to_client(argument, &data, sizeof(data)))
+		status = -EFAULT;
+	if (status == 0)
+		return shm;
+	close(shm);
+	return status;
 }
 
-long device_ioctl(const struct wire_greeting *file, unsigned long request, void *argument)
+long device_ioctl(int fd, const struct wire_greeting *file, unsigned long request, void *argument)
 {
 	uint32_t number = _IOC_NR(request);
 
@@ -149,18 +201,18 @@ long device_ioctl(const struct wire_greeting *file, unsigned long request, void 
 		return -ENOTTY;
 	switch (request) {
 	case TEE_IOC_VERSION:
-		return plain(file, number, argument, sizeof(struct tee_ioctl_version_data));
+		return version(fd, file, argument);
 	case TEE_IOC_CANCEL:
-		return plain(file, number, argument, sizeof(struct tee_ioctl_cancel_arg));
+		return one_way(fd, file, number, argument, sizeof(struct tee_ioctl_cancel_arg));
 	case TEE_IOC_CLOSE_SESSION:
-		return plain(file, number, argument, sizeof(struct tee_ioctl_close_session_arg));
+		return one_way(fd, file, number, argument, sizeof(struct tee_ioctl_close_session_arg));
 	case TEE_IOC_OPEN_SESSION:
 	case TEE_IOC_INVOKE:
-		return call(file, number, argument);
+		return call(fd, file, number, argument);
 	case TEE_IOC_SHM_ALLOC:
-		return shm_alloc(file, argument);
+		return shm_alloc(fd, file, argument);
 	case TEE_IOC_SHM_REGISTER:
-		return shm_register(file, argument);
+		return shm_register(fd, file, argument);
 	default:
 		/* SUPPL_RECV and SUPPL_SEND are for the supplicant's device, which nobody gets. */
 		return -EINVAL;

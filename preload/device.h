@@ -11,6 +11,6 @@ bool is_device_name(const char *path);
 
 int device_open(const char *path, int flags);
 
-long device_ioctl(const struct wire_greeting *file, unsigned long request, void *argument);
+long device_ioctl(int fd, const struct wire_greeting *file, unsigned long request, void *argument);
 
 #endif

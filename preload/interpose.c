@@ -10,13 +10,16 @@
 #include <limits.h>
 #include <linux/tee.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "connection.h"
 #include "device.h"
+#include "mapped.h"
 #include "registered.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -47,9 +50,15 @@ __attribute__((constructor)) static void leave_no_trace(void)
 		unsetenv("LD_PRELOAD");
 }
 
+/* This process has, or had, something of the server's: until then what it reads and writes is looked at no closer. */
+static bool is_client;
+
 static bool concerns_us(const char *path)
 {
-	return path != NULL && is_device_name(path) && server_is_named();
+	if (path == NULL || !is_device_name(path) || !server_is_named())
+		return false;
+	is_client = true;
+	return true;
 }
 
 static mode_t mode_argument(int flags, va_list arguments)
@@ -109,44 +118,111 @@ DEFINE_CHECKED_OPEN(__open64_2)
 DEFINE_CHECKED_OPENAT(__openat_2)
 DEFINE_CHECKED_OPENAT(__openat64_2)
 
+/*
+ * A descriptor that a mapping keeps is not the program's: it does not know the number, but may close all there are.
+ */
 EXPORT int close(int fd)
 {
+	if (mapped_any() && mapped_keeps(fd)) {
+		errno = EBADF;
+		return -1;
+	}
 	if (fd >= 0)
 		registered_close(fd, fd);
 	return NEXT(close)(fd);
 }
 
-/* What else closes descriptors. */
-static void about_to_become(int fd, int other)
+/* What else closes descriptors. Returns false when the number cannot be had. */
+static bool about_to_become(int fd, int other)
 {
-	if (fd != other && other >= 0 && fcntl(fd, F_GETFD) >= 0)
-		registered_close(other, other);
+	if (fd == other || other < 0 || fcntl(fd, F_GETFD) < 0)
+		return true;
+	registered_close(other, other);
+	if (!mapped_any() || !mapped_keeps(other) || mapped_move(other))
+		return true;
+	errno = EBUSY;
+	return false;
 }
 
 EXPORT int dup2(int fd, int other)
 {
-	about_to_become(fd, other);
-	return NEXT(dup2)(fd, other);
+	return about_to_become(fd, other) ? NEXT(dup2)(fd, other) : -1;
 }
 
 EXPORT int dup3(int fd, int other, int flags)
 {
-	about_to_become(fd, other);
-	return NEXT(dup3)(fd, other, flags);
+	return about_to_become(fd, other) ? NEXT(dup3)(fd, other, flags) : -1;
+}
+
+/* Around those that mappings keep. */
+static int close_pieces(unsigned int first, unsigned int last, int flags)
+{
+	for (;;) {
+		unsigned int kept = mapped_first(first);
+
+		if (kept > last)
+			return syscall(SYS_close_range, first, last, flags);
+		if (kept > first && syscall(SYS_close_range, first, kept - 1, flags) != 0)
+			return -1;
+		if (kept == last)
+			return 0;
+		first = kept + 1;
+	}
 }
 
 EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
-	if ((flags & CLOSE_RANGE_CLOEXEC) == 0)
-		registered_close(first, last);
-	return syscall(SYS_close_range, first, last, flags);
+	if ((flags & CLOSE_RANGE_CLOEXEC) != 0 || first > last)
+		return syscall(SYS_close_range, first, last, flags);
+	registered_close(first, last);
+	return close_pieces(first, last, flags);
 }
 
 EXPORT void closefrom(int first)
 {
-	registered_close(first < 0 ? 0 : first, UINT_MAX);
-	NEXT(closefrom)(first);
+	unsigned int from = first < 0 ? 0 : first;
+
+	registered_close(from, UINT_MAX);
+	if (!mapped_any() || close_pieces(from, UINT_MAX, 0) != 0)
+		NEXT(closefrom)(first);
 }
+
+/* A device of the kernel's can neither be read nor written. */
+static bool refuses_io(int fd)
+{
+	struct wire_greeting file;
+
+	if (!is_client || !file_greeting(fd, &file, NULL))
+		return false;
+	errno = EINVAL;
+	return true;
+}
+
+#define DEFINE_IO(result, name, parameters, arguments)                                                                \
+	EXPORT result name parameters                                                                                 \
+	{                                                                                                             \
+		return refuses_io(fd) ? -1 : NEXT(name) arguments;                                                    \
+	}
+
+ssize_t __read_chk(int fd, void *buffer, size_t size, size_t room);
+ssize_t __pread_chk(int fd, void *buffer, size_t size, off_t offset, size_t room);
+ssize_t __pread64_chk(int fd, void *buffer, size_t size, off64_t offset, size_t room);
+
+DEFINE_IO(ssize_t, read, (int fd, void *buffer, size_t size), (fd, buffer, size))
+DEFINE_IO(ssize_t, __read_chk, (int fd, void *buffer, size_t size, size_t room), (fd, buffer, size, room))
+DEFINE_IO(ssize_t, pread, (int fd, void *buffer, size_t size, off_t offset), (fd, buffer, size, offset))
+DEFINE_IO(ssize_t, pread64, (int fd, void *buffer, size_t size, off64_t offset), (fd, buffer, size, offset))
+DEFINE_IO(ssize_t, __pread_chk, (int fd, void *buffer, size_t size, off_t offset, size_t room),
+	  (fd, buffer, size, offset, room))
+DEFINE_IO(ssize_t, __pread64_chk, (int fd, void *buffer, size_t size, off64_t offset, size_t room),
+	  (fd, buffer, size, offset, room))
+DEFINE_IO(ssize_t, readv, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+DEFINE_IO(ssize_t, preadv, (int fd, const struct iovec *parts, int count, off_t offset), (fd, parts, count, offset))
+DEFINE_IO(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, size))
+DEFINE_IO(ssize_t, pwrite, (int fd, const void *buffer, size_t size, off_t offset), (fd, buffer, size, offset))
+DEFINE_IO(ssize_t, pwrite64, (int fd, const void *buffer, size_t size, off64_t offset), (fd, buffer, size, offset))
+DEFINE_IO(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+DEFINE_IO(ssize_t, pwritev, (int fd, const struct iovec *parts, int count, off_t offset), (fd, parts, count, offset))
 
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
@@ -159,13 +235,17 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	/* Where int was meant, the sign has been extended. */
 	request = (unsigned int)request;
-	if (_IOC_TYPE(request) == TEE_IOC_MAGIC && file_greeting(fd, &file, NULL))
-		return settle(device_ioctl(&file, request, argument));
+	if (_IOC_TYPE(request) == TEE_IOC_MAGIC && file_greeting(fd, &file, NULL)) {
+		is_client = true;
+		return settle(device_ioctl(fd, &file, request, argument));
+	}
 	return NEXT(ioctl)(fd, request, argument);
 }
 
 static void *map(void *address, size_t length, int protection, int flags, int fd, off64_t offset)
 {
+	if ((flags & MAP_FIXED) != 0 && mapped_any())
+		return (void *)mapped_mmap_over(address, length, protection, flags, fd, offset);
 	/* Not by NEXT: allocators map before anything can be looked up, and to look it up. */
 	return (void *)syscall(SYS_mmap, address, length, protection, flags, fd, offset);
 }
@@ -175,23 +255,49 @@ EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int
 	struct wire_greeting file;
 	uint64_t room;
 	void *mapped = MAP_FAILED;
-	int memory;
+	int memory, status = 0;
 
 	if (fd < 0 || (flags & MAP_ANONYMOUS) != 0 || !file_greeting(fd, &file, &memory))
 		return map(address, length, protection, flags, fd, offset);
+	is_client = true;
 	room = (file.size + 4095) & ~4095ull;
-	if (file.kind != WIRE_SHARED_MEMORY)
-		errno = ENODEV;
-	else if (offset < 0 || (uint64_t)offset > room || length > room - (uint64_t)offset)
-		errno = EINVAL;
+	if (file.kind == WIRE_DEVICE)
+		status = -ENODEV;
+	else if (file.kind != WIRE_SHARED_MEMORY || offset < 0 || (uint64_t)offset > room ||
+		 length > room - (uint64_t)offset)
+		status = -EINVAL;
+	else if (memory < 0)
+		status = -EMFILE;
 	else
-		mapped = map(address, length, protection, flags, memory, file.offset + offset);
+		status = mapped_mmap(&file, fd, memory, &mapped, address, length, protection, flags, offset);
 	if (memory >= 0)
 		close(memory);
+	if (status < 0)
+		errno = -status;
 	return mapped;
 }
 
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	return mmap64(address, length, protection, flags, fd, offset);
+}
+
+EXPORT int munmap(void *address, size_t length)
+{
+	return mapped_any() ? mapped_munmap(address, length) : syscall(SYS_munmap, address, length);
+}
+
+EXPORT void *mremap(void *old_address, size_t old_size, size_t new_size, int flags, ...)
+{
+	void *new_address = NULL;
+	va_list arguments;
+
+	if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0) {
+		va_start(arguments, flags);
+		new_address = va_arg(arguments, void *);
+		va_end(arguments);
+	}
+	if (mapped_any())
+		return (void *)mapped_mremap(old_address, old_size, new_size, flags, new_address);
+	return (void *)syscall(SYS_mremap, old_address, old_size, new_size, flags, new_address);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -22,14 +23,35 @@ static bool word_is_writable(uint64_t address)
 	return writable;
 }
 
-bool is_writable(uint64_t address, uint64_t length)
+/* Asks the kernel to compare the word and to wait no time at all if it is 0: EFAULT where it cannot be read. */
+static bool word_is_readable(uint64_t address)
+{
+	static const struct timespec no_time;
+	int before = errno;
+	bool readable = syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, 0, &no_time, NULL, 0) >= 0 || errno != EFAULT;
+
+	errno = before;
+	return readable;
+}
+
+static bool each_page(uint64_t address, uint64_t length, bool (*holds)(uint64_t page))
 {
 	uint64_t page = page_down(address);
 
 	if (address + length < address)
 		return false;
 	for (; page < address + length; page += PAGE)
-		if (!word_is_writable(page))
+		if (!holds(page))
 			return false;
 	return true;
+}
+
+bool is_readable(uint64_t address, uint64_t length)
+{
+	return each_page(address, length, word_is_readable);
+}
+
+bool is_writable(uint64_t address, uint64_t length)
+{
+	return each_page(address, length, word_is_writable);
 }

@@ -18,6 +18,9 @@ static inline uint64_t page_up(uint64_t address)
 	return page_down(address + PAGE - 1);
 }
 
+/* Whether the kernel could read all of it. */
+bool is_readable(uint64_t address, uint64_t length);
+
 /* Whether the kernel could write to all of a buffer. Each of its pages is written to, without a change. */
 bool is_writable(uint64_t address, uint64_t length);
 

@@ -2,7 +2,6 @@
 #include "registered.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +13,12 @@
 #include "page.h"
 #include "remapped.h"
 
-/* What is kept open for good keeps away from the numbers that programs count on. */
-#define HIGH_FD 400
-
 struct registered {
 	struct registered *next;
 	int fd;
 	int32_t id;
+	/* The open device that it is of. */
+	uint8_t token[WIRE_TOKEN_SIZE];
 	struct buffer buffer;
 	/* The buffer's pages as the TEE sees them. */
 	char *pages;
@@ -160,7 +158,7 @@ static int share(struct registered *entry, int memory, uint64_t offset)
 	return remap(&entry->remapped, memory);
 }
 
-int registered_add(int fd, int32_t id, const struct buffer *buffer, int memory, uint64_t offset)
+int registered_add(int fd, const struct wire_greeting *file, const struct buffer *buffer, int memory)
 {
 	struct registered *entry = calloc(1, sizeof(*entry));
 	int status;
@@ -168,11 +166,12 @@ int registered_add(int fd, int32_t id, const struct buffer *buffer, int memory, 
 	if (entry == NULL)
 		return -ENOMEM;
 	entry->fd = fd;
-	entry->id = id;
+	entry->id = file->id;
+	memcpy(entry->token, file->token, sizeof(entry->token));
 	entry->buffer = *buffer;
 	entry->references = 1;
 	pthread_mutex_init(&entry->carrying, NULL);
-	status = share(entry, memory, offset);
+	status = share(entry, memory, file->offset);
 	if (status < 0) {
 		destroy(entry);
 		return status;
@@ -204,7 +203,7 @@ static void take_back(const struct registered *entry)
 
 	if (file_greeting(entry->fd, &greeting, &memory) && !unmap(&entry->remapped, memory))
 		/* They must not: another descriptor of it stays open as long as this process lives. */
-		fcntl(entry->fd, F_DUPFD_CLOEXEC, HIGH_FD);
+		dup_high(entry->fd);
 	if (memory >= 0)
 		close(memory);
 	errno = before;
@@ -237,15 +236,16 @@ void registered_close(unsigned int first, unsigned int last)
 }
 
 /* The entry of these bytes, held; NULL when there is none. */
-static struct registered *get(int32_t id, uint64_t offset, uint64_t size)
+static struct registered *get(const uint8_t *token, int32_t id, uint64_t offset, uint64_t size)
 {
 	struct registered *entry;
 
 	if (__atomic_load_n(&all, __ATOMIC_RELAXED) == NULL)
 		return NULL;
 	pthread_mutex_lock(&mutex);
-	for (entry = all; entry != NULL && entry->id != id; entry = entry->next)
-		;
+	for (entry = all; entry != NULL; entry = entry->next)
+		if (entry->id == id && memcmp(entry->token, token, sizeof(entry->token)) == 0)
+			break;
 	if (entry != NULL && (offset > entry->buffer.length || size > entry->buffer.length - offset))
 		entry = NULL;
 	if (entry != NULL)
@@ -254,9 +254,9 @@ static struct registered *get(int32_t id, uint64_t offset, uint64_t size)
 	return entry;
 }
 
-static void carry(int32_t id, uint64_t offset, uint64_t size, bool to_tee)
+static void carry(const uint8_t *token, int32_t id, uint64_t offset, uint64_t size, bool to_tee)
 {
-	struct registered *entry = get(id, offset, size);
+	struct registered *entry = get(token, id, offset, size);
 	char *client, *tee;
 
 	if (entry == NULL)
@@ -270,12 +270,12 @@ static void carry(int32_t id, uint64_t offset, uint64_t size, bool to_tee)
 	put(entry);
 }
 
-void registered_copy_in(int32_t id, uint64_t offset, uint64_t size)
+void registered_copy_in(const uint8_t *token, int32_t id, uint64_t offset, uint64_t size)
 {
-	carry(id, offset, size, true);
+	carry(token, id, offset, size, true);
 }
 
-void registered_copy_out(int32_t id, uint64_t offset, uint64_t size)
+void registered_copy_out(const uint8_t *token, int32_t id, uint64_t offset, uint64_t size)
 {
-	carry(id, offset, size, false);
+	carry(token, id, offset, size, false);
 }

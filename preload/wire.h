@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define WIRE_MAGIC 0x3154574e /* "NWT1" */
+#define WIRE_MAGIC 0x3254574e /* "NWT2" */
 
 /* Operations are the numbers of the ioctls (uapi linux/tee.h), and this one. */
 #define WIRE_OPEN 0x100
@@ -14,7 +14,10 @@
 #define WIRE_TOKEN_SIZE 16
 
 /* The longest argument, TEE_MAX_ARG_SIZE of Linux. */
-#define WIRE_MAX_BODY 1024
+#define WIRE_MAX_BODY 4096
+
+/* The largest shared memory, in bytes: beyond it the server says ENOMEM, whatever lies there. */
+#define WIRE_MAX_MEMORY 0x40000000ull
 
 struct wire_request {
 	uint32_t magic;
@@ -34,7 +37,8 @@ struct wire_reply {
 /*
  * The only thing the server sends on a connection that stands for a file. It is peeked at and never taken out, so that
  * whoever has the file, by dup, fork, exec or from another process, can ask it what it is. With a file of shared
- * memory comes the descriptor of the memory.
+ * memory comes the descriptor of the memory; with a device that of its door: who wants a further connection sends one of a
+ * pair of sockets there (SCM_RIGHTS, with one byte), and then a byte on the device's own connection.
  */
 struct wire_greeting {
 	uint32_t magic;
@@ -47,7 +51,7 @@ struct wire_greeting {
 	uint64_t reserved[2];
 };
 
-enum wire_kind { WIRE_DEVICE = 1, WIRE_SHARED_MEMORY = 2 };
+enum wire_kind { WIRE_DEVICE = 1, WIRE_SHARED_MEMORY = 2, WIRE_REGISTERED_MEMORY = 3 };
 
 /* How a client shares a buffer of its own, which it says when it registers it. */
 enum wire_way {

@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { arm64Root } from './arm64-root.js';
+import { TemporaryFolder } from './temporary-folder.js';
 
 /** How to start a client so that it finds the server; dispose of it when the client has ended. */
 export interface ClientCommand extends Disposable {
@@ -29,7 +29,7 @@ export function preloadLibrary(architecture: string): string {
 /**
  * The command that runs a program as a client of the server: with the preload library, and under qemu-user when it is
  * for another architecture.
- * @param socket the server's.
+ * @param socket the server's. The client gets absolute paths: it may change its folder.
  * @throws Error saying what is missing.
  */
 export async function clientCommand(
@@ -42,13 +42,13 @@ export async function clientCommand(
   const architecture = (await elfArchitecture(path)) ?? hostArchitecture;
   const library = preloadLibrary(architecture);
   if (!existsSync(library)) throw new Error(`no ${library}; build it with: make -C ${preloadFolder}`);
-  const env = { ...environment, NORMALWORLD_SOCKET: socket };
+  const env = { ...environment, NORMALWORLD_SOCKET: resolve(socket) };
   if (architecture === hostArchitecture)
     return {
       ...{ program: path, args, env: { ...env, LD_PRELOAD: preload(library, environment.LD_PRELOAD) } },
       [Symbol.dispose]: () => undefined,
     };
-  const root = architecture === 'aarch64' ? ['-L', arm64Root(environment).path] : [];
+  const root = architecture === 'aarch64' ? ['-L', resolve(arm64Root(environment).path)] : [];
   const emulator = findProgram(`qemu-${architecture}`, environment.PATH ?? '', '; apt-get install qemu-user');
   return throughLauncher(
     [emulator, ...root, '-E', `LD_PRELOAD=${library}`, '-E', 'NORMALWORLD_LAUNCHED=1', '-0', '$0', resolve(path)],
@@ -62,11 +62,11 @@ export async function clientCommand(
  * run the program when it starts itself once more.
  */
 function throughLauncher(words: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv): ClientCommand {
-  const folder = mkdtempSync(join(tmpdir(), 'normalworld-client-'));
-  const launcher = join(folder, basename(words.at(-1) ?? ''));
+  const folder = new TemporaryFolder('normalworld-client-');
+  const launcher = join(folder.path, basename(words.at(-1) ?? ''));
   const quoted = words.map((word) => (word === '$0' ? '"$0"' : `'${word.replaceAll("'", "'\\''")}'`));
   writeFileSync(launcher, `#!/bin/sh\nexec ${quoted.join(' ')} "$@"\n`, { mode: 0o700 });
-  return { program: launcher, args, env, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+  return { program: launcher, args, env, [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
 function preload(library: string, others: string | undefined): string {

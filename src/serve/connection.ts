@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
 import type { Call, DeviceFile, NewMemory } from './device-file.js';
+import { Door } from './door.js';
 import { Errno, ErrnoError, errnoOf } from './errno.js';
 import { peerOf, sendWithFile } from './unix-socket.js';
 import { FileKind, greeting, Operation, type Request, RequestReader, reply, WireError } from './wire.js';
@@ -11,8 +12,12 @@ export interface Devices {
   readonly memoryFile: PhysicalMemoryFile;
   /** @throws ErrnoError ENOENT, EBUSY */
   open(name: string, socket: Socket): DeviceFile;
+  /** A further connection of a client that has a file open. */
+  admit(socket: Socket): void;
   /** @throws ErrnoError EBADF when there is none. */
   find(token: string): DeviceFile;
+  /** How long a client may take for one request, or for the first, in milliseconds. */
+  readonly requestLimitMs: number;
   /** For traces. */
   made(file: DeviceFile, memory: NewMemory): void;
   failed(error: unknown): void;
@@ -27,6 +32,9 @@ export class Connection {
   private role: 'new' | 'file' | 'channel' = 'new';
   private busy = false;
   private call: Call | undefined;
+  /** Of a device file. */
+  private door: Door | undefined;
+  private limit: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly devices: Devices,
@@ -35,14 +43,28 @@ export class Connection {
     socket.on('data', (bytes) => this.receive(bytes));
     // What goes wrong with a connection ends it: 'close' follows.
     socket.on('error', () => undefined);
-    socket.once('close', () => this.call?.abandon());
+    socket.once('close', () => {
+      clearTimeout(this.limit);
+      this.call?.abandon();
+    });
+    this.expectRequest();
   }
 
   private receive(bytes: Buffer): void {
+    if (this.role === 'file') {
+      // A knock at the door, or what somebody wrote into a file that takes nothing.
+      if (this.door !== undefined) for (const socket of this.door.take()) this.devices.admit(socket);
+      return;
+    }
     try {
-      if (this.busy || this.role === 'file') throw new WireError('bytes that nobody waits for');
+      if (this.busy) throw new WireError('bytes that nobody waits for');
       const request = this.reader.push(bytes);
-      if (request === undefined) return;
+      if (request === undefined) {
+        this.expectRequest();
+        return;
+      }
+      clearTimeout(this.limit);
+      this.limit = undefined;
       this.busy = true;
       void this.serve(request)
         .catch((error: unknown) => {
@@ -56,6 +78,11 @@ export class Connection {
       this.socket.destroy();
       if (!(error instanceof WireError)) this.devices.failed(error);
     }
+  }
+
+  /** A request has begun, or is the first: who does not send it does not keep the place. */
+  private expectRequest(): void {
+    this.limit ??= setTimeout(() => this.socket.destroy(), this.devices.requestLimitMs).unref();
   }
 
   private serve(request: Request): Promise<void> {
@@ -72,7 +99,10 @@ export class Connection {
     try {
       const file = this.devices.open(body.toString('latin1'), this.socket);
       this.socket.once('close', () => file.close());
-      this.socket.write(greeting({ kind: FileKind.device, token: file.token, id: 0, offset: 0, size: 0 }));
+      const door = new Door();
+      this.door = door;
+      this.socket.once('close', () => door[Symbol.dispose]());
+      door.sendWith(this.socket, greeting({ kind: FileKind.device, token: file.token, id: 0, offset: 0, size: 0 }));
     } catch (error) {
       this.socket.end(greeting(-errnoOf(error)));
     }
@@ -92,7 +122,13 @@ export class Connection {
         }
         this.socket.once('close', free);
         const { fd, base } = this.devices.memoryFile;
-        const what = { kind: FileKind.sharedMemory, token, id, offset: shm.address - base, size: shm.size };
+        const what = {
+          kind: memory.sharing === undefined ? FileKind.sharedMemory : FileKind.registeredMemory,
+          token,
+          id,
+          offset: shm.address - base,
+          size: shm.size,
+        };
         sendWithFile(this.socket, greeting(what), fd);
         this.devices.made(file, memory);
       } finally {

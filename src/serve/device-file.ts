@@ -8,6 +8,7 @@ import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Errno, ErrnoError } from './errno.js';
 import { KeptMemory } from './kept-memory.js';
+import type { MemoryIds } from './memory-ids.js';
 import { parseSharing, type Sharing } from './sharing.js';
 import {
   type ClientMemory,
@@ -26,8 +27,6 @@ const TEE_GEN_CAP_GP = 1;
 const TEE_GEN_CAP_REG_MEM = 4;
 const TEE_GEN_CAP_MEMREF_NULL = 8;
 
-const lastId = 0x7fff_ffff;
-
 /**
  * A client's opening of `/dev/tee0`: Linux's `struct file` with its `struct tee_context`. It lives as long as anything
  * of it does: the file, a file of its shared memory, a call.
@@ -40,7 +39,6 @@ export class DeviceFile {
   private readonly memory = new Map<number, ClientMemory>();
   /** Given back, but not to the driver. Closing the context does that. */
   private readonly kept = new KeptMemory();
-  private lastShmId = 0;
   private opened = true;
   /** Calls whose caller waits for them. */
   private calls = 0;
@@ -53,6 +51,7 @@ export class DeviceFile {
     private readonly device: TeeDevice,
     label: string,
     identity: ClientIdentity,
+    private readonly ids: MemoryIds,
     private readonly onEnd: (ended: Promise<void>) => void,
   ) {
     this.context = device.openContext(label, false, identity);
@@ -85,11 +84,11 @@ export class DeviceFile {
         return this.invoke(body);
       case Operation.cancel:
         fixedArg(body, 8);
-        await this.device.cancelRequest(this.context, body.readUInt32LE(4), body.readUInt32LE(0));
+        await evenIfLost(this.device.cancelRequest(this.context, body.readUInt32LE(4), body.readUInt32LE(0)));
         return body;
       case Operation.closeSession:
         fixedArg(body, 4);
-        await this.device.closeSession(this.context, body.readUInt32LE(0));
+        await evenIfLost(this.device.closeSession(this.context, body.readUInt32LE(0)));
         return body;
       default:
         // SUPPL_RECV and SUPPL_SEND are not for clients.
@@ -120,6 +119,7 @@ export class DeviceFile {
     const shm = this.memory.get(id)?.shm;
     if (shm === undefined) return;
     this.memory.delete(id);
+    this.ids.giveBack(id);
     try {
       // While a call uses it, it must not become somebody else's; and a file that is closed makes no more wishes.
       const keep = this.opened && shm.unshared && this.kept.keep(shm);
@@ -154,10 +154,9 @@ export class DeviceFile {
 
   /** Under an id of the client's. */
   private add(memory: ClientMemory, sharing: Sharing | undefined): NewMemory {
-    do this.lastShmId = (this.lastShmId % lastId) + 1;
-    while (this.memory.has(this.lastShmId));
-    this.memory.set(this.lastShmId, memory);
-    return { id: this.lastShmId, ...memory, sharing };
+    const id = this.ids.take();
+    this.memory.set(id, memory);
+    return { id, ...memory, sharing };
   }
 
   /** As many pages as these bytes need. */
@@ -220,7 +219,8 @@ function memorySize(body: Buffer, at: number): number {
   const flags = body.readUInt32LE(at + 8);
   if (flags !== 0) throw invalid(`flags 0x${flags.toString(16)}`);
   const size = body.readBigUInt64LE(at);
-  if (size === 0n) throw invalid('shared memory of 0 bytes');
+  // Linux has no errno of its own for it: it fails to allocate no pages.
+  if (size === 0n) throw new ErrnoError(Errno.ENOMEM, 'shared memory of 0 bytes');
   if (size > BigInt(maxSharedMemorySize)) throw new ErrnoError(Errno.ENOMEM, `shared memory of ${size} bytes`);
   return Number(size);
 }
@@ -241,5 +241,14 @@ async function unlessLost<T extends { readonly result: number; readonly origin: 
   } catch (error) {
     if (!(error instanceof TeecError) || error.code !== TeeResult.ERROR_COMMUNICATION) throw error;
     return { result: error.code, origin: TeeOrigin.COMMS };
+  }
+}
+
+/** What a client ends is ended for him, whatever secure world says of it; Linux's ioctl then returns 0. */
+async function evenIfLost(ending: Promise<void>): Promise<void> {
+  try {
+    await ending;
+  } catch (error) {
+    if (!(error instanceof TeecError) || error.code !== TeeResult.ERROR_COMMUNICATION) throw error;
   }
 }

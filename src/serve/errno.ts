@@ -7,9 +7,11 @@ export const Errno = {
   ENOENT: 2,
   EBADF: 9,
   ENOMEM: 12,
+  EACCES: 13,
   EBUSY: 16,
   ENODEV: 19,
   EINVAL: 22,
+  ENFILE: 23,
   EOPNOTSUPP: 95,
 } as const;
 

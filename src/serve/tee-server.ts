@@ -1,22 +1,29 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Connection, checkDeviceName, type Devices } from './connection.js';
 import { DeviceFile, type NewMemory } from './device-file.js';
 import { Errno, ErrnoError } from './errno.js';
+import { ListeningPlace } from './listening-place.js';
+import { MemoryIds } from './memory-ids.js';
 import { describeSharing } from './sharing.js';
+import { TemporaryFolder } from './temporary-folder.js';
 import { peerOf } from './unix-socket.js';
+import { greeting } from './wire.js';
 
 /** Connections at a time: each open device, each piece of shared memory, each call in flight has one. */
 const maxConnections = 8192;
+/** Descriptors that stay for everything else: TAs being loaded, files of secure storage, sockets of TAs. */
+const spareDescriptors = 256;
 
 export interface ServeOptions {
   /** Where the socket is made; in a new private folder when left out. */
   readonly path?: string;
+  /** How long a client may take to send one request, in milliseconds (default 30,000): then it loses the connection. */
+  readonly requestLimitMs?: number;
   /** Something failed that no client can be blamed for. By default the error becomes an uncaught exception. */
   readonly onError?: (error: unknown) => void;
 }
@@ -28,6 +35,8 @@ export interface ServeOptions {
 export class TeeServer implements AsyncDisposable, Devices {
   private readonly files = new Map<string, DeviceFile>();
   private readonly sockets = new Set<Socket>();
+  private readonly memoryIds = new MemoryIds();
+  private readonly most = Math.min(maxConnections, Math.max(16, descriptorLimit() - spareDescriptors));
   private openings = 0;
   private onEmpty: (() => void) | undefined;
 
@@ -35,21 +44,22 @@ export class TeeServer implements AsyncDisposable, Devices {
     private readonly tee: Tee,
     private readonly server: Server,
     readonly memoryFile: PhysicalMemoryFile,
-    /** The socket: NORMALWORLD_SOCKET of the clients. Its owner alone can use it. */
-    readonly path: string,
-    private readonly ownFolder: boolean,
+    private readonly place: ListeningPlace,
+    private readonly folder: TemporaryFolder | undefined,
+    readonly requestLimitMs: number,
     readonly failed: (error: unknown) => void,
   ) {
     server.on('connection', (socket) => {
-      this.sockets.add(socket);
-      socket.once('close', () => this.sockets.delete(socket));
-      new Connection(this, socket);
+      // The socket's mode keeps others away, but for the moment before it has that.
+      if (mayConnect(socket)) this.admit(socket);
+      else socket.destroy();
     });
   }
 
   /**
-   * @throws Error when the socket cannot be made.
-   * @throws RangeError when the TEE's memory cannot be shared with another process in pages.
+   * @throws RangeError when the socket cannot have that path, or the TEE's memory cannot be shared with another process
+   *   in pages.
+   * @throws Error saying what is in the way of the socket.
    */
   static async listen(tee: Tee, options: ServeOptions = {}): Promise<TeeServer> {
     const { memoryFile } = tee;
@@ -57,33 +67,22 @@ export class TeeServer implements AsyncDisposable, Devices {
       throw new RangeError('the memory of this TEE is in no file that other processes could map');
     if (!tee.device.version.registeredMemory)
       throw new RangeError('this TEE has no dynamic shared memory: what it has cannot be mapped page by page');
-    const path = options.path ?? join(mkdtempSync(join(tmpdir(), 'normalworld-')), 'tee0');
+    const folder = options.path === undefined ? new TemporaryFolder('normalworld-') : undefined;
     const server = createServer();
-    server.maxConnections = maxConnections;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      // The socket is made by this call, before it returns.
-      const before = process.umask(0o177);
-      try {
-        server.listen(path, resolve);
-      } finally {
-        process.umask(before);
-      }
-    });
-    chmodSync(path, 0o600);
-    return new TeeServer(
-      tee,
-      server,
-      memoryFile,
-      path,
-      options.path === undefined,
-      options.onError ??
-        ((error) => {
-          queueMicrotask(() => {
-            throw error;
-          });
-        }),
-    );
+    let place: ListeningPlace;
+    try {
+      place = await ListeningPlace.listen(server, options.path ?? join(folder?.path ?? '', 'tee0'));
+    } catch (error) {
+      folder?.[Symbol.dispose]();
+      throw error;
+    }
+    const { requestLimitMs = 30_000, onError = throwUncaught } = options;
+    return new TeeServer(tee, server, memoryFile, place, folder, requestLimitMs, onError);
+  }
+
+  /** The socket, as an absolute path: NORMALWORLD_SOCKET of the clients. Its owner alone can use it. */
+  get path(): string {
+    return this.place.path;
   }
 
   /** Device files that are open, or still have calls or memory. */
@@ -95,9 +94,21 @@ export class TeeServer implements AsyncDisposable, Devices {
     checkDeviceName(name);
     const { pid, identity } = peerOf(socket);
     const label = `client ${++this.openings} (process ${pid})`;
-    const file = new DeviceFile(this.tee.device, label, identity, (ended) => this.fileEnds(file, ended));
+    const file = new DeviceFile(this.tee.device, label, identity, this.memoryIds, (ended) =>
+      this.fileEnds(file, ended),
+    );
     this.files.set(file.token, file);
     return file;
+  }
+
+  admit(socket: Socket): void {
+    if (this.sockets.size >= this.most) {
+      socket.on('error', () => undefined).end(greeting(-Errno.ENFILE));
+      return;
+    }
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+    new Connection(this, socket);
   }
 
   find(token: string): DeviceFile {
@@ -124,7 +135,8 @@ export class TeeServer implements AsyncDisposable, Devices {
       await new Promise<void>((resolve) => {
         this.onEmpty = resolve;
       });
-    if (this.ownFolder) rmSync(dirname(this.path), { recursive: true, force: true });
+    this.place[Symbol.dispose]();
+    this.folder?.[Symbol.dispose]();
   }
 
   private fileEnds(file: DeviceFile, ended: Promise<void>): void {
@@ -138,4 +150,26 @@ export class TeeServer implements AsyncDisposable, Devices {
         if (this.files.size === 0) this.onEmpty?.();
       });
   }
+}
+
+function mayConnect(socket: Socket): boolean {
+  try {
+    const { uid } = peerOf(socket).identity;
+    return uid === 0 || uid === process.geteuid?.();
+  } catch {
+    // It has gone already.
+    return false;
+  }
+}
+
+/** RLIMIT_NOFILE of this process. */
+function descriptorLimit(): number {
+  const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+}
+
+function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

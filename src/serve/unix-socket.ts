@@ -9,10 +9,17 @@ import { ErrnoError } from './errno.js';
  * Values are Linux's (asm-generic/socket.h, linux/socket.h).
  */
 const SOL_SOCKET = 1;
+const SO_TYPE = 3;
 const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
 const SO_PEERGROUPS = 59;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
+const MSG_DONTWAIT_CMSG_CLOEXEC = 0x40 | 0x4000_0000;
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
 /** NGROUPS_MAX. */
 const maxGroups = 65_536;
 
@@ -32,6 +39,14 @@ const loadCalls = () => {
     getsockopt: libc.func(
       'int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *length)',
     ) as (fd: number, level: number, name: number, value: Buffer, length: number[]) => number,
+    close: libc.func('int close(int fd)'),
+    socketpair: libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *pair)') as (
+      domain: number,
+      type: number,
+      protocol: number,
+      pair: number[],
+    ) => number,
+    recvmsg: libc.func('int64_t recvmsg(int fd, const normalworld_msghdr *message, int flags)'),
     sendmsg: libc.func('int64_t sendmsg(int fd, const normalworld_msghdr *message, int flags)'),
   };
 };
@@ -78,13 +93,63 @@ function option(fd: number, name: number, size: number): Buffer {
  *   their way that the kernel takes no more.
  */
 export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void {
-  const control = Buffer.alloc(24);
+  const control = Buffer.alloc(controlSize);
   // struct cmsghdr: its length with what follows, level, type, and the descriptor.
   control.writeBigUInt64LE(20n, 0);
   control.writeInt32LE(SOL_SOCKET, 8);
   control.writeInt32LE(SCM_RIGHTS, 12);
   control.writeInt32LE(file, 16);
-  const message = {
+  const message = messageOf(bytes, control);
+  const sent = Number(calls().sendmsg(socketDescriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
+  if (sent !== bytes.length) throw new ErrnoError(koffi.errno(), 'sending an open file');
+}
+
+/** Two sockets that are connected to each other. @throws ErrnoError EMFILE, ENFILE */
+export function socketPair(): [number, number] {
+  const pair = [-1, -1];
+  if (calls().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) !== 0)
+    throw new ErrnoError(koffi.errno(), 'making a pair of sockets');
+  return pair as [number, number];
+}
+
+/**
+ * The next open file that was sent on a socket, one with each byte.
+ * @returns its descriptor; -1 for a byte without one; undefined when there is no byte.
+ */
+export function receiveFile(fd: number): number | undefined {
+  const control = Buffer.alloc(controlSize);
+  const got = Number(calls().recvmsg(fd, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT_CMSG_CLOEXEC));
+  if (got <= 0) return undefined;
+  const isFile = control.readBigUInt64LE(0) === 20n && control.readInt32LE(12) === SCM_RIGHTS;
+  return isFile ? control.readInt32LE(16) : -1;
+}
+
+/** Whether a descriptor that somebody sent is a connection by which requests can come. */
+export function isStreamOfUnixSocket(fd: number): boolean {
+  try {
+    const is = (name: number, wanted: number) => option(fd, name, 4).readInt32LE(0) === wanted;
+    // One that was never connected knows no peer.
+    return (
+      is(SO_DOMAIN, AF_UNIX) &&
+      is(SO_TYPE, SOCK_STREAM) &&
+      is(SO_ACCEPTCONN, 0) &&
+      option(fd, SO_PEERCRED, 12).readUInt32LE(4) !== 0xffff_ffff
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** A descriptor that Node has not opened. */
+export function closeDescriptor(fd: number): void {
+  calls().close(fd);
+}
+
+/** struct cmsghdr with one descriptor: CMSG_SPACE(sizeof(int)). */
+const controlSize = 24;
+
+function messageOf(bytes: Buffer, control: Buffer) {
+  return {
     name: null,
     nameLength: 0,
     iov: { base: bytes, length: bytes.length },
@@ -93,6 +158,4 @@ export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void 
     controlLength: control.length,
     flags: 0,
   };
-  const sent = Number(calls().sendmsg(socketDescriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
-  if (sent !== bytes.length) throw new ErrnoError(koffi.errno(), 'sending an open file');
 }

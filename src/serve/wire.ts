@@ -2,14 +2,14 @@
  * What a client and the server say to each other over the Unix socket: docs/serve.md, preload/wire.h. Little-endian.
  */
 
-/** "NWT1". */
-const magic = 0x3154_574e;
+/** "NWT2". */
+const magic = 0x3254_574e;
 
 /** Ahead of every request: magic, operation, length of the body, reserved, token. */
 export const requestHeaderSize = 32;
 export const tokenSize = 16;
 /** The longest argument: Linux's TEE_MAX_ARG_SIZE. */
-export const maxBodySize = 1024;
+export const maxBodySize = 4096;
 
 /** Operations are the numbers of the ioctls (uapi linux/tee.h), and `openDevice`. */
 export const Operation = {
@@ -26,7 +26,7 @@ export const Operation = {
 } as const;
 
 /** What a connection that got a greeting stands for. */
-export const FileKind = { device: 1, sharedMemory: 2 } as const;
+export const FileKind = { device: 1, sharedMemory: 2, registeredMemory: 3 } as const;
 export type FileKind = (typeof FileKind)[keyof typeof FileKind];
 
 export interface Request {
@@ -44,6 +44,11 @@ export class WireError extends Error {
 /** Puts the bytes of one connection together to requests. A client waits for each answer, so at most one is there. */
 export class RequestReader {
   private bytes: Buffer = Buffer.alloc(0);
+
+  /** A request has begun and is not there as a whole. */
+  get inside(): boolean {
+    return this.bytes.length > 0;
+  }
 
   /**
    * @returns the request that these bytes complete; undefined while it is not complete.

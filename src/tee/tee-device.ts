@@ -7,8 +7,10 @@ import type { TeeMemrefParam, TeeParam } from './tee-param.js';
 import type { TeeShm } from './tee-shm.js';
 import { badParameters, commsError } from './teec-error.js';
 
-/** The most parameters a client may give (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
-export const maxClientParams = 4;
+/** The most parameters of an open session (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
+const maxOpenSessionParams = 4;
+/** Of an invoke: more than a TEE takes, which it says itself (Linux's MAX_ARG_PARAM_COUNT). */
+const maxInvokeParams = 6;
 
 /** The largest shared memory a client may ask for, in bytes (TEEC_CONFIG_SHAREDMEM_MAX_SIZE is at least 512 KiB). */
 export const maxSharedMemorySize = 0x4000_0000;
@@ -58,7 +60,7 @@ export class TeeDevice {
     { identity = context.identity, cancelId = 0 }: { identity?: ClientIdentity; cancelId?: number } = {},
   ): Promise<TeeReply & { readonly session: number }> {
     const client = clientLogin(login, identity, context.kernel);
-    const memory = this.hold(context, params);
+    const memory = this.hold(context, params, maxOpenSessionParams);
     try {
       return await this.driver.openSession(context, { uuid, client, cancelId }, params);
     } finally {
@@ -67,7 +69,7 @@ export class TeeDevice {
   }
 
   invoke(context: TeeContext, request: InvokeRequest, params: readonly TeeParam[]): Promise<TeeReply> {
-    const memory = this.hold(context, params);
+    const memory = this.hold(context, params, maxInvokeParams);
     const reply = this.driver.invoke(context, request, params);
     return memory === noMemory ? reply : reply.finally(() => putAll(memory));
   }
@@ -115,9 +117,8 @@ export class TeeDevice {
   }
 
   /** Check the parameters, and keep their memory for the time of the call. */
-  private hold(context: TeeContext, params: readonly TeeParam[]): readonly TeeShm[] {
-    if (params.length > maxClientParams)
-      throw badParameters(`${params.length} parameters, at most ${maxClientParams} are possible`);
+  private hold(context: TeeContext, params: readonly TeeParam[], most: number): readonly TeeShm[] {
+    if (params.length > most) throw badParameters(`${params.length} parameters, at most ${most} are possible`);
     let memory: TeeShm[] | undefined;
     for (let index = 0; index < params.length; index++) {
       const param = params[index];

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { readSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -176,6 +175,25 @@ describe('a served TEE', () => {
     expect((await client.invoke(session, Command.reverse, [mine])).status).toBe(errno.EINVAL);
   });
 
+  it('gives no two files the same id, and takes none from another', async () => {
+    const [one, two] = [await openClient(), await openClient()];
+    const pages = [await one.shmAlloc(4096), await two.shmAlloc(4096), await one.shmRegister(4096n, 10n)];
+    expect(new Set(pages.map(({ id }) => id)).size).toBe(3);
+    const { session } = await one.openSession(userTa.uuid);
+    const use = async (id: number) => (await one.invoke(session, Command.reverse, [[memrefInout, 0, 4, id]])).status;
+    expect(await Promise.all(pages.map(({ id }) => use(id)))).toEqual([0, errno.EINVAL, 0]);
+    for (const page of pages) await page.connection.end();
+  });
+
+  it('loses nothing by what is written into a file', async () => {
+    const client = await openClient();
+    const page = await client.shmAlloc(4096);
+    for (const { connection } of [client.file, page]) connection.send(Buffer.alloc(5000, 0x4e));
+    const { session } = await client.openSession(userTa.uuid);
+    expect((await client.invoke(session, Command.reverse, [[memrefInout, 0, 4, page.id]])).result).toBe(0);
+    await page.connection.end();
+  });
+
   it('has a registered buffer where the client has it in its pages, and of exactly its size', async () => {
     const client = await openClient();
     const marks: string[] = [];
@@ -183,7 +201,7 @@ describe('a served TEE', () => {
       if (event.type === 'mark') marks.push(event.text);
     });
     const buffer = await client.shmRegister(0x7fff_0000_0ffcn, 10n, 4);
-    expect(buffer).toMatchObject({ status: 0, kind: FileKind.sharedMemory, size: 8192 });
+    expect(buffer).toMatchObject({ status: 0, kind: FileKind.registeredMemory, size: 8192 });
     const { session } = await client.openSession(userTa.uuid);
     const fill = (offset: number, size: number) =>
       client.invoke(session, Command.fill, [
@@ -206,7 +224,7 @@ describe('a served TEE', () => {
     const client = await openClient();
     const statusOf = async (...args: Parameters<typeof client.shmRegister>) =>
       (await client.shmRegister(...args)).status;
-    expect(await statusOf(4096n, 0n)).toBe(errno.EINVAL);
+    expect(await statusOf(4096n, 0n)).toBe(errno.ENOMEM);
     expect(await statusOf(2n ** 64n - 1n, 2n ** 52n)).toBe(errno.ENOMEM);
     expect(await statusOf(4096n, 10n, 2, 0, 1)).toBe(errno.EINVAL);
     expect(await statusOf(4096n, 10n, 0)).toBe(errno.EINVAL);
@@ -216,7 +234,7 @@ describe('a served TEE', () => {
 
   it('refuses memory of no bytes, of too many, and flags', async () => {
     const client = await openClient();
-    expect((await client.shmAlloc(0)).status).toBe(errno.EINVAL);
+    expect((await client.shmAlloc(0)).status).toBe(errno.ENOMEM);
     expect((await client.shmAlloc(4096, 1)).status).toBe(errno.EINVAL);
     expect((await client.shmAlloc(2 ** 52)).status).toBe(errno.ENOMEM);
     expect((await client.shmAlloc(0x3fff_ffff)).status).toBe(errno.ENOMEM);
@@ -315,7 +333,7 @@ describe('a served TEE', () => {
       Buffer.concat([good.subarray(0, 12), Buffer.from([1, 0, 0, 0]), good.subarray(16)]),
       (() => {
         const long = Buffer.from(good);
-        long.writeUInt32LE(1025, 8);
+        long.writeUInt32LE(4097, 8);
         return long;
       })(),
     ];
@@ -329,8 +347,6 @@ describe('a served TEE', () => {
     await channel.answer();
     channel.send(request(Operation.openDevice, '', Buffer.from('tee0')));
     await channel.closed();
-    client.file.connection.send(Buffer.from([0]));
-    await once(client.file.connection.socket, 'close');
     expect((await (await openClient()).ioctl(Operation.version, Buffer.alloc(12))).status).toBe(0);
   });
 });

@@ -4,7 +4,7 @@ import { uuidOctets } from '../../src/protocol/uuid.js';
 import { Operation } from '../../src/serve/wire.js';
 
 /** The protocol's magic, spelled out here: the tests hold the server to it. */
-const magic = 0x3154_574e;
+const magic = 0x3254_574e;
 
 /** ioctl parameters: uapi linux/tee.h, struct tee_ioctl_param. */
 export type Param = readonly [attr: number | bigint, a: number | bigint, b: number | bigint, c: number | bigint];

@@ -1,0 +1,21 @@
+const last = 0x7fff_ffff;
+
+/**
+ * Ids of shared memory. They are unique in the whole server, as Linux's are on the whole device (one idr), so that a
+ * client with several open files cannot take one's for another's. Only the file that memory is of can use its id.
+ */
+export class MemoryIds {
+  private readonly used = new Set<number>();
+  private latest = 0;
+
+  take(): number {
+    do this.latest = (this.latest % last) + 1;
+    while (this.used.has(this.latest));
+    this.used.add(this.latest);
+    return this.latest;
+  }
+
+  giveBack(id: number): void {
+    this.used.delete(id);
+  }
+}
