@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { startTimer } from '../clock/timer.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
 import type { Call, DeviceFile, NewMemory } from './device-file.js';
@@ -34,7 +35,8 @@ export class Connection {
   private call: Call | undefined;
   /** Of a device file. */
   private door: Door | undefined;
-  private limit: NodeJS.Timeout | undefined;
+  /** Stops the clock of a request that has begun. */
+  private unlimit: (() => void) | undefined;
 
   constructor(
     private readonly devices: Devices,
@@ -44,7 +46,7 @@ export class Connection {
     // What goes wrong with a connection ends it: 'close' follows.
     socket.on('error', () => undefined);
     socket.once('close', () => {
-      clearTimeout(this.limit);
+      this.unlimit?.();
       this.call?.abandon();
     });
     this.expectRequest();
@@ -63,8 +65,8 @@ export class Connection {
         this.expectRequest();
         return;
       }
-      clearTimeout(this.limit);
-      this.limit = undefined;
+      this.unlimit?.();
+      this.unlimit = undefined;
       this.busy = true;
       void this.serve(request)
         .catch((error: unknown) => {
@@ -82,7 +84,7 @@ export class Connection {
 
   /** A request has begun, or is the first: who does not send it does not keep the place. */
   private expectRequest(): void {
-    this.limit ??= setTimeout(() => this.socket.destroy(), this.devices.requestLimitMs).unref();
+    this.unlimit ??= startTimer(this.devices.requestLimitMs, () => this.socket.destroy(), { background: true });
   }
 
   private serve(request: Request): Promise<void> {

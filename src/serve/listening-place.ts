@@ -12,6 +12,7 @@ import {
 import { connect, type Server } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import koffi from 'koffi';
+import { startTimer } from '../clock/timer.js';
 
 /** sun_path of a Unix socket's address has 108 bytes, the last of them 0 (unix(7)). */
 const maxPath = 107;
@@ -98,7 +99,7 @@ async function lock(folder: number, path: string): Promise<void> {
   flock ??= loadFlock();
   for (let tries = 0; flock(folder, LOCK_EX_NB) !== 0; tries++) {
     if (tries === lockTries) throw new Error(`somebody else has locked the folder of the socket ${path}`);
-    await new Promise((resolve) => setTimeout(resolve, lockEachMs));
+    await new Promise<void>((resolve) => startTimer(lockEachMs, resolve));
   }
 }
 
