@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { clientCommand } from '../serve/client-command.js';
 import { runClient } from '../serve/run-client.js';
-import { TeeServer } from '../serve/tee-server.js';
-import { addServedOptions, openServed, type ServedOptions } from './served-options.js';
+import { tellFailure } from './failure.js';
+import { offer } from './offer.js';
+import { addServedOptions, refuseOthers, type ServedOptions } from './served-options.js';
 
 /** `normalworld exec -- PROGRAM ...`: run a program that wants /dev/tee0. Its exit code is ours. */
 export function addExecCommand(program: Command): void {
@@ -22,6 +23,7 @@ export function addExecCommand(program: Command): void {
 Exit codes:
   *  the program's own
   1  also: the TEE could not be opened, or the program not started
+  128 and the number of a signal  also: it came a second time while the TEE was being closed
   2  also: bad usage
 
 Examples:
@@ -35,14 +37,13 @@ Examples:
         using command = await clientCommand(client, args, socket);
         process.exitCode = await runClient(command);
       };
-      if (options.socket !== undefined) {
+      if (options.socket === undefined) return offer(options, {}, run);
+      try {
+        refuseOthers(options, new Set(['socket']), 'is for a TEE of our own: --socket names one that is there');
         await run(options.socket);
-        return;
+      } catch (error) {
+        tellFailure(error);
       }
-      await openServed(options, async (tee) => {
-        await using server = await TeeServer.listen(tee);
-        await run(server.path);
-      });
     },
   );
 }

@@ -22,13 +22,51 @@ export function addServedOptions(command: Command): Command {
   );
 }
 
+/** What the simulated world has a use for. */
+const ofSimulated: ReadonlySet<string> = new Set([
+  ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'console', 'socket'],
+]);
+
+/**
+ * Refuse options that would not be read.
+ * @param read their names, as commander has them.
+ * @throws RangeError naming one that is given and not read.
+ */
+export function refuseOthers(options: object, read: ReadonlySet<string>, why: string): void {
+  const other = Object.entries(options).find(([name, value]) => !read.has(name) && !isDefault(name, value))?.[0];
+  if (other === undefined) return;
+  const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new RangeError(`--${flag} ${why}`);
+}
+
+/** What --no-sockets switches off is on when nobody said anything. */
+function isDefault(name: string, value: unknown): boolean {
+  return name === 'sockets' && value === true;
+}
+
 /** Open the TEE, run something on it, close it. */
 export async function openServed(options: ServedOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
   if (options.simulated === undefined) return onOptee(options, run);
   const modules = options.simulated === true ? [] : options.simulated;
   try {
+    refuseOthers(options, ofSimulated, 'is for OP-TEE in QEMU: the simulated world has no use for it');
     const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
-    await using tee = await openTee({ trustedApplications, memoryFile: true });
+    await using tee = await openTee({
+      trustedApplications,
+      memoryFile: true,
+      ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
+      ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
+      ...(options.sockets === false ? { supplicant: { sockets: false } } : {}),
+    });
+    if (options.console)
+      tee.trace.listen((event) => {
+        if (event.type === 'secure-console') console.error(event.line);
+      });
+    tee.panics?.listen(({ uuid, code, why }) =>
+      console.error(
+        `normalworld: trusted application ${uuid} panicked with 0x${code.toString(16)}${why === undefined ? '' : `: ${why}`}`,
+      ),
+    );
     await run(tee);
   } catch (error) {
     tellFailure(error);

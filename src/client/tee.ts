@@ -6,7 +6,7 @@ import { waitsFor } from '../optee/rpc-in-service.js';
 import type { SecureWorldInfo } from '../optee/smc-probe.js';
 import type { SupplicantQueue } from '../optee/supplicant-queue.js';
 import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.js';
-import type { PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
+import type { PanicSource, PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
@@ -144,6 +144,16 @@ export class Tee implements AsyncDisposable {
   /** Shared memory lies in this file, which other processes can map; undefined when the world's memory is in none. */
   get memoryFile(): PhysicalMemoryFile | undefined {
     return this.world.memoryFile;
+  }
+
+  /** Panics of trusted applications; undefined when the world cannot tell. */
+  get panics(): PanicSource | undefined {
+    return this.world.panics;
+  }
+
+  /** Resolves with the reason when secure world can no longer be reached; undefined when its world cannot tell. */
+  get ended(): Promise<Error> | undefined {
+    return this.world.ended;
   }
 
   /**

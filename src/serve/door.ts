@@ -25,9 +25,8 @@ export class Door implements Disposable {
   /** The connections that were handed in. What was handed in and is none is dropped. */
   *take(): Generator<Socket> {
     for (let fd = receiveFile(this.inside); fd !== undefined; fd = receiveFile(this.inside)) {
-      if (fd < 0) continue;
-      if (isStreamOfUnixSocket(fd)) yield new Socket({ fd, readable: true, writable: true });
-      else closeDescriptor(fd);
+      const socket = fd < 0 ? undefined : socketOf(fd);
+      if (socket !== undefined) yield socket;
     }
   }
 
@@ -35,4 +34,14 @@ export class Door implements Disposable {
     closeDescriptor(this.inside);
     if (this.outside >= 0) closeDescriptor(this.outside);
   }
+}
+
+function socketOf(fd: number): Socket | undefined {
+  try {
+    if (isStreamOfUnixSocket(fd)) return new Socket({ fd, readable: true, writable: true });
+  } catch {
+    // Node cannot use it either.
+  }
+  closeDescriptor(fd);
+  return undefined;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
+import { startTimer } from '../clock/timer.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Connection, checkDeviceName, type Devices } from './connection.js';
@@ -18,6 +19,9 @@ import { greeting } from './wire.js';
 const maxConnections = 8192;
 /** Descriptors that stay for everything else: TAs being loaded, files of secure storage, sockets of TAs. */
 const spareDescriptors = 256;
+
+/** How long calls of clients that were cut off may take to come back, in milliseconds. */
+const graceMs = 3000;
 
 export interface ServeOptions {
   /** Where the socket is made; in a new private folder when left out. */
@@ -90,6 +94,11 @@ export class TeeServer implements AsyncDisposable, Devices {
     return this.files.size;
   }
 
+  /** Who has them, as traces call them. */
+  get clients(): readonly string[] {
+    return [...this.files.values()].map(({ label }) => label);
+  }
+
   open(name: string, socket: Socket): DeviceFile {
     checkDeviceName(name);
     const { pid, identity } = peerOf(socket);
@@ -126,14 +135,21 @@ export class TeeServer implements AsyncDisposable, Devices {
       });
   }
 
-  /** End every connection, as if all clients had died; resolves when nothing of them is left. */
+  /**
+   * End every connection, as if all clients had died; resolves when nothing of them is left, or when secure world has not
+   * let go of it for three seconds: then closing the TEE takes it away.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const socket of this.sockets) socket.destroy();
     await closed;
     if (this.files.size > 0)
       await new Promise<void>((resolve) => {
-        this.onEmpty = resolve;
+        const cancel = startTimer(graceMs, resolve);
+        this.onEmpty = () => {
+          cancel();
+          resolve();
+        };
       });
     this.place[Symbol.dispose]();
     this.folder?.[Symbol.dispose]();

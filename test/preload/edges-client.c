@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "tee-calls.h"
 
@@ -302,6 +302,47 @@ static void elsewhere(const char *user)
 	CHECK(memcmp(buffer, "ba", 2) == 0);
 }
 
+/* Hands in at the door of a file (docs/serve.md) what is no connection. */
+static void door(void)
+{
+	int fd = open_device(0), pair[2], all[6], door_fd;
+	uint32_t session = open_session_of(fd, user_ta);
+	char bytes[64];
+	struct iovec part = { bytes, sizeof(bytes) };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+
+	CHECK(recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT) == 64);
+	CHECK(CMSG_FIRSTHDR(&message) != NULL);
+	memcpy(&door_fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	all[0] = open("/dev/zero", O_RDONLY);
+	all[1] = open("/", O_RDONLY | O_DIRECTORY);
+	all[2] = socket(AF_INET, SOCK_STREAM, 0);
+	all[3] = socket(AF_UNIX, SOCK_STREAM, 0);
+	all[4] = socket(AF_UNIX, SOCK_DGRAM, 0);
+	/* A connection, on which comes no request. */
+	all[5] = pair[0];
+	part.iov_len = 1;
+	for (int index = 0; index < 6; index++) {
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &all[index], sizeof(int));
+		CHECK(sendmsg(door_fd, &message, 0) == 1);
+		/* And bytes that bring nothing. */
+		CHECK(send(door_fd, "x", 1, 0) == 1);
+	}
+	CHECK(close(pair[0]) == 0);
+	CHECK(send(pair[1], "no request of any kind, but as long as the head of one is", 57, 0) == 57);
+	CHECK(send(fd, "knock", 5, 0) == 5);
+	/* The server hangs up. */
+	CHECK(recv(pair[1], bytes, sizeof(bytes), 0) <= 0);
+	add(fd, session);
+	add(fd, open_session_of(fd, user_ta));
+}
+
 /* Says its client UUID, of a user login, as it was at first and as it is now. */
 static void login(const char *user)
 {
@@ -352,6 +393,8 @@ int main(int argc, char **argv)
 		parameters();
 	else if (strcmp(name, "elsewhere") == 0)
 		elsewhere(argc > 2 ? argv[2] : NULL);
+	else if (strcmp(name, "door") == 0)
+		door();
 	else if (strcmp(name, "login") == 0)
 		login(argv[2]);
 	else

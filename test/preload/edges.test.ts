@@ -73,6 +73,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
         'input-output',
       ],
       ['gets EFAULT for pointers to nothing', 'pointers'],
+      ['is let in by the door of its file, and nothing else is', 'door'],
       ['reaches the TEE with as many parameters as the kernel lets through', 'parameters'],
     ])('%s', async (_, name) => {
       expect(await run([name])).toBe('0 ');

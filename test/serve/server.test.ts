@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { readSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openTee, type Tee } from '../../src/index.js';
 import { LoginClass } from '../../src/protocol/optee-msg.js';
@@ -348,5 +350,37 @@ describe('a served TEE', () => {
     channel.send(request(Operation.openDevice, '', Buffer.from('tee0')));
     await channel.closed();
     expect((await (await openClient()).ioctl(Operation.version, Buffer.alloc(12))).status).toBe(0);
+  });
+});
+
+describe('a server', () => {
+  it('does not keep a place for half a request', async () => {
+    await using tee = await openTee({ memoryFile: true });
+    await using server = await TeeServer.listen(tee, { requestLimitMs: 1 });
+    for (const bytes of [Buffer.alloc(0), request(Operation.openDevice, '', Buffer.from('tee0')).subarray(0, 33)]) {
+      const connection = await WireConnection.open(server.path);
+      connection.send(bytes);
+      await connection.closed();
+    }
+  });
+
+  it('listens in a worker, without a warning', async () => {
+    const [index, server] = ['index', 'serve/tee-server'].map(
+      (name) => new URL(`../../dist/${name}.js`, import.meta.url).href,
+    );
+    const code = `
+      (async () => {
+        const { openTee } = await import('${index}');
+        const { TeeServer } = await import('${server}');
+        const tee = await openTee({ memoryFile: true });
+        await (await TeeServer.listen(tee))[Symbol.asyncDispose]();
+        await tee.close();
+      })();`;
+    const worker = new Worker(code, { eval: true, stderr: true });
+    let said = '';
+    worker.stderr.on('data', (text) => {
+      said += text;
+    });
+    expect([await once(worker, 'exit'), said]).toEqual([[0], '']);
   });
 });
