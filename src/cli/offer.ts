@@ -17,15 +17,18 @@ export async function offer(
   await openServed(options, async (tee) => {
     await using server = await TeeServer.listen(tee, serveOptions);
     ending.run();
+    let closing = false;
     const lost = tee.ended?.then((error): 'lost' => {
       // At once: clients are told COMMUNICATION, which does not say why.
-      console.error(`normalworld: the TEE is lost, its clients get TEEC_ERROR_COMMUNICATION: ${error.message}`);
+      if (!closing)
+        console.error(`normalworld: the TEE is lost, its clients get TEEC_ERROR_COMMUNICATION: ${error.message}`);
       return 'lost';
     });
     const asked = ending.asked.then((): 'asked' => 'asked');
     try {
       await run(server.path, lost === undefined ? asked : Promise.race([asked, lost]));
     } finally {
+      closing = true;
       ending.begin(() => waitsFor(tee, server));
     }
   });
