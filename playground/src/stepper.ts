@@ -53,11 +53,11 @@ export class Stepper {
       element(
         'div',
         { class: 'steps' },
-        button('step-first', '⏮ First', 0),
-        button('step-back', '◀ Back', Math.max(0, this.at - 1)),
+        button('step-first', 'First', 0),
+        button('step-back', 'Back', Math.max(0, this.at - 1)),
         slider,
-        button('step-on', 'On ▶', Math.min(last, this.at + 1)),
-        button('step-last', 'Last ⏭', last),
+        button('step-on', 'On', Math.min(last, this.at + 1)),
+        button('step-last', 'Last', last),
       ),
       element(
         'p',

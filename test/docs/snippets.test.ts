@@ -54,6 +54,7 @@ const elsewhere = new Map([
     'it would fetch it all again',
   ],
   ['npm run bench:xtest', 'a quarter of an hour'],
+  ['npm run playground', 'test/playground builds it, and drives it in a browser'],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest 1004 pkcs11', 'minutes; test/xtest runs parts'],

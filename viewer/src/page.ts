@@ -12,7 +12,7 @@ import { placeToOpen } from './place-to-open.js';
 import type { Axis, Lane, Run } from './run.js';
 import { gutterOf, type PlacedLane, placeLanes, ruler } from './scene.js';
 import { type Matches, search } from './search.js';
-import { longestWaitsPanel, selectionPanel } from './story-panel.js';
+import { longestWaitsPanel, selectionPanel, verdictChips } from './story-panel.js';
 import { tooltipLines } from './tooltip.js';
 import { Viewport } from './viewport.js';
 import { doing, purpose, sentence } from './words.js';
@@ -80,7 +80,7 @@ export class TimelinePage {
     this.byId('title').textContent = title;
     this.byId('title').title = title;
     document.title = `${title} · normalworld`;
-    this.showVerdicts();
+    this.byId('verdicts').replaceChildren(...verdictChips(this.runs));
     makeLegend(this.byId('legend'), this.runs, (state, visible) => {
       if (visible) this.shown.add(state);
       else this.shown.delete(state);
@@ -114,20 +114,15 @@ export class TimelinePage {
       if (run !== undefined && call !== undefined) this.choose(run, call);
       return;
     }
+    // Where all of it happens at one time, only the order can be seen.
+    if (this.runs.every((run) => run.extent('time') <= 0)) {
+      this.setAxis('order');
+      this.cursor = Math.max(...this.runs.map((run) => run.table.length - 1));
+      return;
+    }
     const place = placeToOpen(this.runs);
     this.viewport.showRange(place.from, place.to);
     this.cursor = place.cursor;
-  }
-
-  private showVerdicts(): void {
-    const chips = this.runs.flatMap((run) => {
-      const words = run.verdictWords;
-      if (words === '') return [];
-      const outcome = run.table.subject.verdict?.outcome ?? '';
-      const name = this.runs.length > 1 ? `${run.table.subject.queue ?? run.name}: ` : '';
-      return [element('p', { class: `verdict ${outcome}` }, name, element('strong', {}, words))];
-    });
-    this.byId('verdicts').replaceChildren(...chips);
   }
 
   private resize(): void {

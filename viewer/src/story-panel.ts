@@ -19,6 +19,17 @@ export function verdictPanel(run: Run): HTMLElement[] {
   return [details];
 }
 
+/** The verdict on each run, for the head of the page. */
+export function verdictChips(runs: readonly Run[]): HTMLElement[] {
+  return runs.flatMap((run) => {
+    const words = run.verdictWords;
+    if (words === '') return [];
+    const outcome = run.table.subject.verdict?.outcome ?? '';
+    const name = runs.length > 1 ? `${run.table.subject.queue ?? run.name}: ` : '';
+    return [element('p', { class: `verdict ${outcome}` }, name, element('strong', {}, words))];
+  });
+}
+
 const mostWaits = 10;
 
 /** The calls that slept longest in the queue, longest first. */
