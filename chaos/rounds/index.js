@@ -1,0 +1,14 @@
+import { missingForQemu } from '../../dist/index.js';
+import { opteeRound } from './optee.js';
+import { servedRound } from './served.js';
+import { simulatedRound } from './simulated.js';
+
+/** What a round may be, how often, and why it may be that it cannot be run here. */
+export async function roundsHere(worlds) {
+  const missing = worlds.includes('optee') ? await missingForQemu() : 'not wanted';
+  const rounds = [];
+  if (worlds.includes('simulated'))
+    rounds.push({ name: 'simulated', weight: 6, run: simulatedRound }, { name: 'served', weight: 2, run: servedRound });
+  if (missing === undefined) rounds.push({ name: 'optee', weight: 1, run: opteeRound });
+  return { rounds, missing: worlds.includes('optee') ? missing : undefined };
+}

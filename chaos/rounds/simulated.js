@@ -1,0 +1,139 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openTee, startSupplicant, value } from '../../dist/index.js';
+import { FolderFileSystem } from '../../dist/supplicant/node/folder-file-system.js';
+import { nodeSockets } from '../../dist/supplicant/node/node-sockets.js';
+import { MemoryFileSystem, MemoryTaStore, simulatedTaImage } from '../../dist/testing.js';
+import { Actor } from '../actors.js';
+import { applications, command, pluginUuid } from '../applications.js';
+import { echoServer } from '../faults/echo-server.js';
+import { failing, failingFiles, failingPlugin, failingSockets } from '../faults/supplicant.js';
+import { openBelow } from '../invariants.js';
+import { Witness } from '../witness.js';
+
+/** What a thread of secure world keeps for its next requests, once it had them: names and blocks of files, in bytes. */
+const keptByThreads = 128 * 1024;
+
+/** How long a thing may take that is over in milliseconds on a machine with nothing else to do. */
+export const limitMs = 30_000;
+
+/** A round on the simulated world: open, let everything go wrong for a while, see that nothing did, close. */
+export async function simulatedRound({ draws, findings }) {
+  const apps = applications();
+  const folder = draws.chance(0.5) ? mkdtempSync(join(tmpdir(), 'storage-')) : undefined;
+  const fileSystem = folder === undefined ? new MemoryFileSystem() : new FolderFileSystem(folder);
+  const echo = await echoServer(draws.fork());
+  const threads = 1 + draws.upTo(4);
+  // The queue is the default's: those of Linux lose wake-ups, which is a finding of its own (docs/findings.md).
+  const tee = await openTee({
+    trustedApplications: apps.all,
+    simulated: {
+      threads,
+      abi: draws.chance(0.2) ? 'ffa' : 'smc',
+      ...(draws.chance(0.2) ? { reservedShm: false } : {}),
+    },
+    supplicant: false,
+  });
+  const settings = supplicantSettings({ apps, draws, findings, fileSystem });
+  let over = false;
+  let question = 0;
+  const world = {
+    ...{ apps, findings, echo, tee: () => tee, over: () => over, nextQuestion: () => ++question, sleepers: 0, threads },
+  };
+  let supplicant = startSupplicant(tee, settings.calm());
+  try {
+    const witness = new Witness(findings, draws.fork());
+    await witness.open(tee, [apps.pseudo.uuid, apps.user.uuid, apps.pseudo.uuid]);
+    await warmUp(tee, apps);
+    const before = tee.sharedMemoryInUse;
+    const witnessing = witness.run();
+    await supplicant[Symbol.asyncDispose]();
+    supplicant = startSupplicant(tee, settings.wild());
+    const actors = Array.from({ length: 2 + draws.upTo(4) }, (_, number) => new Actor(world, draws.fork(), number));
+    const acting = Promise.all(actors.map((actor) => actor.run(6)));
+    const leaving = leaveAndComeBack(draws.fork());
+    const ended = await findings.inTime('what the actors do', limitMs, acting, () => JSON.stringify(tee.waiting()));
+    over = true;
+    await leaving;
+    witness.stopped = true;
+    if (!ended || !(await findings.inTime('the witness', limitMs, witnessing))) return;
+    await supplicant[Symbol.asyncDispose]();
+    supplicant = startSupplicant(tee, settings.calm());
+    const context = tee.openContext();
+    const session = await context.openSession(apps.pseudo.uuid);
+    for (const actor of actors) await actor.verifyAll(session);
+    if (!(await findings.inTime('all threads at once', limitMs, allThreads(context, apps, threads)))) return;
+    await context.close();
+    findings.check(
+      tee.sharedMemoryInUse - before <= keptByThreads * threads,
+      () => `${tee.sharedMemoryInUse - before} bytes of shared memory were not given back by clients that have gone`,
+    );
+    const waiting = tee.waiting();
+    findings.check(
+      waiting.calls.length + waiting.supplicantRequests.length + waiting.notifications.length === 0,
+      () => `something still waits: ${JSON.stringify(waiting)}`,
+    );
+    // The lock is all that is open.
+    if (folder !== undefined) {
+      const open = openBelow(folder);
+      findings.check(open.length === 1, () => `files of secure world are open that nobody uses: ${open.join(', ')}`);
+    }
+    await witness.close();
+  } finally {
+    over = true;
+    await findings.inTime('closing the TEE', limitMs, tee.close(), () => JSON.stringify(tee.waiting()));
+    const kept = tee.sharedMemoryInUse;
+    findings.check(kept === 0, () => `${kept} bytes of shared memory are in use after the TEE was closed`);
+    await echo.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+
+  async function leaveAndComeBack(draws) {
+    while (!over) {
+      await new Promise((resolve) => setTimeout(resolve, 20 + draws.upTo(150)));
+      if (over || draws.chance(0.5)) continue;
+      findings.count('supplicants that left');
+      if (draws.chance(0.5)) await supplicant[Symbol.asyncDispose]();
+      else supplicant[Symbol.dispose]();
+      supplicant = startSupplicant(tee, settings.wild());
+    }
+  }
+}
+
+/** Calls at once, so that memory for messages is there that is not given back. */
+async function warmUp(tee, apps) {
+  const context = tee.openContext();
+  const session = await context.openSession(apps.pseudo.uuid);
+  await Promise.all(Array.from({ length: 100 }, () => session.invoke(command.sum, [value.inout(1, 0)])));
+  await context.close();
+}
+
+/** As many calls as there are threads are in secure world at the same time: none was lost. */
+async function allThreads(context, apps, threads) {
+  apps.gate.wanted = threads;
+  // A session has one call at a time in secure world.
+  const sessions = await Promise.all(Array.from({ length: threads }, () => context.openSession(apps.pseudo.uuid)));
+  await Promise.all(sessions.map((session) => session.invoke(command.gate)));
+}
+
+function supplicantSettings({ apps, draws, findings, fileSystem }) {
+  const images = new MemoryTaStore();
+  images.set(apps.user.uuid, simulatedTaImage(apps.user));
+  const struck = (what) => findings.count(`faults: ${what}`);
+  return {
+    calm: () => ({ taStores: [images], fileSystem, onError: () => {} }),
+    wild: () => {
+      const own = draws.fork();
+      const faults = (share) => ({ share, onFault: struck });
+      return {
+        taStores: [failing(new MemoryTaStore(), own, faults(0.2)), images],
+        fileSystem: failingFiles(fileSystem, own, faults(0.05)),
+        sockets: failingSockets(nodeSockets, own, faults(0.05)),
+        plugins: [failingPlugin(pluginUuid, own), failingPlugin('00000001-0000-0002-0000-000300000004', own)],
+        services: new Map([[77, failingPlugin(pluginUuid, own).invoke]]),
+        onError: () => findings.count('failures that were told'),
+      };
+    },
+  };
+}
