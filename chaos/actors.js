@@ -61,6 +61,7 @@ export class Actor {
     (_context, session) => this.exchange(session),
     (_context, session) => this.wait(session),
     () => this.waitForDeath(),
+    () => this.dieWithFile(),
     (context) => this.absurdMemory(context),
     (_context, session) => this.absurdCall(session),
     (_context, session) => this.notification(session),
@@ -164,6 +165,18 @@ export class Actor {
     await context.kill();
     await asleep;
     this.world.sleepers--;
+  }
+
+  /** What its application has open when a client dies is closed all the same. */
+  async dieWithFile() {
+    const { tee, apps, findings } = this.world;
+    const context = tee().openContext({ label: `holder ${this.number}` });
+    const { result: session } = await findings.mayFail('open', () => context.openSession(apps.pseudo.uuid));
+    const holding =
+      session && this.call('file of a dead client', session, command.hold, [value.input(this.number * 100 + 50, 30)]);
+    await new Promise((resolve) => setTimeout(resolve, this.draws.upTo(15)));
+    await context.kill();
+    await holding;
   }
 
   async absurdMemory(context) {

@@ -15,6 +15,7 @@ export const command = {
   socket: 10,
   ask: 11,
   bug: 12,
+  hold: 13,
 };
 
 export const pluginUuid = 'f07bfc66-958c-4a15-99c0-260e4e7375dd';
@@ -92,6 +93,8 @@ async function invoke(call, questions, gate) {
         out.write(bytes);
         out.size = bytes.length;
       });
+    case command.hold:
+      return withFile(call, 'create', () => call.wait(call.value(0).b));
     case command.socket:
       return exchange(call);
     case command.ask:

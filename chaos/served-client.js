@@ -79,7 +79,7 @@ async function openSession(uuid) {
 
 const sessions = [await openSession(pseudo), await openSession(user)];
 const held = [];
-for (let step = 0; step < 60; step++) {
+for (let step = 0; step < 30; step++) {
   const session = draws.of(sessions);
   switch (draws.upTo(6)) {
     case 0: {

@@ -28,7 +28,7 @@ export async function servedRound({ draws, findings }) {
     });
     const witnessing = witness.run();
     const clients = Array.from({ length: 2 + draws.upTo(3) }, () => client(server.path, apps, draws.fork(), findings));
-    await findings.inTime('the clients of the server', limitMs, Promise.all(clients));
+    await findings.inTime('the clients of the server', 2 * limitMs, Promise.all(clients));
     witness.stopped = true;
     await findings.inTime('the witness', limitMs, witnessing);
     const gone = (async () => {

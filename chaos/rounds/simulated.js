@@ -16,7 +16,7 @@ import { Witness } from '../witness.js';
 const keptByThreads = 128 * 1024;
 
 /** How long a thing may take that is over in milliseconds on a machine with nothing else to do. */
-export const limitMs = 30_000;
+export const limitMs = 60_000;
 
 /** A round on the simulated world: open, let everything go wrong for a while, see that nothing did, close. */
 export async function simulatedRound({ draws, findings }) {
