@@ -71,10 +71,10 @@ export async function mutantWorkloads(discipline) {
 }
 
 /** Every mutant under every policy: how each was caught, or undefined. */
-export async function* queueMutants() {
+export async function* queueMutants(word = '') {
   const workloads = new Map();
   for (const discipline of Object.keys(POLICIES)) workloads.set(discipline, await mutantWorkloads(discipline));
-  for (const mutant of QUEUE_MUTANTS) {
+  for (const mutant of QUEUE_MUTANTS.filter(({ what }) => what.includes(word))) {
     const HandOff = await mutantClass(mutant);
     const caught = {};
     for (const [discipline, each] of workloads)

@@ -9,6 +9,7 @@ import ts from 'typescript';
  * @property {string} in the function: `name`, or `Class.method`.
  * @property {string} find an expression, or one or more statements, that is there exactly once.
  * @property {string} becomes what stands there instead; may be empty for statements.
+ * @property {Change[]} [also] what else changes with it.
  */
 
 /**
@@ -17,7 +18,12 @@ import ts from 'typescript';
  * @param {string} file for messages.
  * @returns {string} the source with that change.
  */
-export function mutate(source, { in: where, find, becomes }, file) {
+export function mutate(source, { also = [], ...change }, file) {
+  const changed = also.reduce((text, each) => mutated(text, each, file), source);
+  return mutated(changed, change, file);
+}
+
+function mutated(source, { in: where, find, becomes }, file) {
   const tree = parsed(source);
   const scope = functionNamed(tree, where);
   if (scope === undefined) throw new Error(`${file} has no function ${where}`);

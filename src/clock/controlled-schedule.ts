@@ -24,6 +24,7 @@ export function randomPick(random: Random): Pick {
  */
 export class ControlledSchedule implements Schedule {
   readonly decides = true;
+  fine = false;
   private readonly waiting: (HeldActor & { readonly go: () => void })[] = [];
 
   /** @param chooseOption what happens where something could; the usual when left out. */

@@ -7,6 +7,12 @@ export interface Schedule {
   readonly decides: boolean;
 
   /**
+   * Whoever acts comes to the finer points as well: those between which nothing can be told apart unless sessions, memory or
+   * interrupts come and go meanwhile. They would only make more orders of anything else.
+   */
+  readonly fine: boolean;
+
+  /**
    * Wait to be picked.
    * @param actor who is about to act: a call's label.
    * @param step what it is about to do, for traces and schedules.
@@ -23,4 +29,9 @@ export interface Schedule {
 }
 
 /** Everyone goes on at once: the order is that of the machine. */
-export const immediateSchedule: Schedule = { decides: false, point: () => Promise.resolve(), choose: () => 0 };
+export const immediateSchedule: Schedule = {
+  decides: false,
+  fine: false,
+  point: () => Promise.resolve(),
+  choose: () => 0,
+};

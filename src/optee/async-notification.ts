@@ -59,11 +59,14 @@ export class AsyncNotifications {
   }
 
   private async handle(): Promise<void> {
+    const { schedule } = this.optee;
     while (this.again) {
       this.again = false;
       let values: readonly number[];
       try {
         values = await this.source.take();
+        // The interrupt may come again before it is known that there is nothing more.
+        if (schedule.fine) await schedule.point('notifications', 'end fetching');
       } catch (error) {
         this.optee.violation(0, `no notifications could be fetched: ${String(error)}`);
         return;

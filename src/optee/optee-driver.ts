@@ -147,7 +147,9 @@ export class OpteeDriver implements TeeDriver {
     try {
       session = this.findSession(data, request.session, 'invoking a command');
       session.calls++;
+      // Whether it is a system call is decided here: the session may become another while the call waits for its place.
       const { system } = session;
+      if (this.optee.schedule.fine) await this.comesToSlot(session.id);
       const acquired = this.argCache.acquire(system);
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {
@@ -298,6 +300,7 @@ export class OpteeDriver implements TeeDriver {
     session: Pick<OpteeSession, 'id' | 'system'>,
     write: (msg: MsgArg) => void,
   ): Promise<void> {
+    if (this.optee.schedule.fine) await this.comesToSlot(session.id);
     const slot: MessageSlot = await this.argCache.acquire(session.system);
     try {
       write(this.begin(slot, 0));
@@ -305,6 +308,11 @@ export class OpteeDriver implements TeeDriver {
     } finally {
       this.argCache.release(slot);
     }
+  }
+
+  /** Others may act between the look-up of a session and the message for it. */
+  private comesToSlot(session: number): Promise<void> {
+    return this.optee.schedule.point(`session ${session}`, 'take a message slot');
   }
 
   private begin(slot: MessageSlot, paramCount: number): MsgArg {

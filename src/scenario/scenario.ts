@@ -129,6 +129,8 @@ export interface ScenarioClient {
   readonly sessionEachRound: boolean;
   /** Bytes of shared memory that it passes with every call; 0: none. */
   readonly sharedMemory: number;
+  /** It is a further thread of this client: it uses that one's session and memory, and has none of its own. */
+  readonly threadOf: string | undefined;
   /** It makes calls only for services and devices, one after the other. */
   readonly passive: boolean;
   /** How messages of an SCMI agent travel. */
@@ -152,7 +154,9 @@ export type ClientStep =
   | { readonly step: 'invoke'; readonly command: string }
   | { readonly step: 'wait'; readonly time: Duration }
   /** An interrupt handler of secure world notifies this value, by its interrupt; 0 asks for bottom half processing. */
-  | { readonly step: 'notify'; readonly notification: number };
+  | { readonly step: 'notify'; readonly notification: number }
+  /** Its session is closed, its shared memory freed; it asks for a system session; it opens a session again. */
+  | { readonly step: 'close' | 'free' | 'system' | 'open' };
 
 export interface ScenarioFaults {
   /** The nth RPC (from 1) of this kind is never answered. */

@@ -64,7 +64,7 @@ export class TeeDevice {
     try {
       return await this.driver.openSession(context, { uuid, client, cancelId }, params);
     } finally {
-      putAll(memory);
+      await putAll(memory);
     }
   }
 
@@ -150,8 +150,12 @@ export class TeeDevice {
 
 const noMemory: readonly TeeShm[] = [];
 
-function putAll(memory: readonly TeeShm[]): void {
-  for (const shm of memory) shm.put();
+/**
+ * The call is over. Where its client has freed the memory meanwhile, it goes here, and the call waits until secure world has
+ * let go of it; that secure world refuses to, or is dead, is not a matter of the call.
+ */
+async function putAll(memory: readonly TeeShm[]): Promise<void> {
+  await Promise.allSettled(memory.map((shm) => shm.put()));
 }
 
 /**

@@ -1,8 +1,9 @@
 import type { Choose } from '../../clock/controlled-schedule.js';
 import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
-import { type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../../protocol/optee-msg.js';
+import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../../protocol/optee-msg.js';
 import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
 import { OpteeSmc, OpteeSmcRpc, smcName } from '../../protocol/optee-smc.js';
+import { TeeResult } from '../../protocol/tee-result.js';
 import {
   type AnswerFault,
   type Hurtable,
@@ -12,14 +13,15 @@ import {
   type Strikable,
   type SupplicantDeath,
 } from '../../scenario/faults/run-faults.js';
-import type { Faults, RpcRequest } from '../../worlds/simulated/index.js';
+import type { Faults, RpcRequest, TaEntry, TaFault } from '../../worlds/simulated/index.js';
 
 /** What can strike a run, and where. */
 export const FAULT_KINDS = {
   drop: 'an answer of the supplicant never comes',
   late: 'an answer of the supplicant comes when nothing else moves any more',
   duplicate: 'an answer of the supplicant, a resume, or an RPC whose answer came, is given twice',
-  corrupt: 'an answer of the supplicant, or of secure world to an invoke, is overwritten with rubbish',
+  corrupt: 'an answer of the supplicant, or of secure world to any call, is overwritten with rubbish',
+  panic: 'an application panics; with one that is part of OP-TEE secure world is dead',
   'context-lost': 'a free thread context of secure world is gone when a call is about to enter',
   supplicant: 'the supplicant dies with a request in its hands, and another comes later',
   'client-death': 'a client of user space dies with a call in flight',
@@ -107,6 +109,7 @@ export class FaultChoices implements RunFaults {
             { words: `thread ${thread} is resumed twice`, strike: () => true },
           ]) === true,
       }),
+      ...(this.kinds.has('panic') && { trustedApplication: (entry) => this.entered(entry, run) }),
       ...(this.kinds.has('corrupt') && { answer: (message, thread) => this.reply(message, run.callIn(thread), run) }),
     };
   }
@@ -120,48 +123,76 @@ export class FaultChoices implements RunFaults {
     ]);
   }
 
-  /** Secure world's answer to an invoke. That to other calls decides what it keeps: it can only lose that. */
+  private entered({ uuid, entry }: TaEntry, run: Hurtable): TaFault {
+    if (!this.may('panic')) return undefined;
+    const words = `${uuid} panics`;
+    return this.happens(`application ${uuid}`, `its ${entry} entry`, [
+      {
+        words,
+        strike: () => {
+          run.panicked();
+          return { panic: TeeResult.ERROR_GENERIC };
+        },
+      },
+    ]);
+  }
+
+  /** Secure world's answer to a call; to one that opens or registers, it decides what the driver believes it has. */
   private reply(message: MsgArg, call: number, run: Hurtable): void {
-    if (!this.may('corrupt') || message.cmd !== OpteeMsgCmd.invokeCommand) return;
-    const possible: Possible<void>[] = [
-      {
-        words: 'its result is rubbish',
-        strike: () => {
-          message.ret = rubbish;
-        },
-      },
-      {
-        words: 'the origin of its result is rubbish',
-        strike: () => {
-          message.retOrigin = rubbish;
-        },
-      },
-    ];
-    for (let index = 0; index < message.paramCount; index++) {
-      const attr = message.attr(index);
-      if (attr === OpteeMsgAttr.none) continue;
-      const { a: a0, b, c } = { a: message.a(index), b: message.b(index), c: message.c(index) };
+    if (!this.may('corrupt')) return;
+    const possible: Possible<void>[] = [];
+    const add = (words: string, strike: () => void, denies?: 'session' | 'memory') =>
       possible.push({
-        words: `the type of its parameter ${index} is rubbish`,
-        strike: () => message.setParam(index, rubbish, a0, b, c),
-      });
-      if (attr >= OpteeMsgAttr.rmemInput)
-        possible.push({
-          words: `the size of its parameter ${index} is rubbish`,
-          strike: () => message.setParam(index, attr, a0, rubbish, c),
-        });
-    }
-    this.happens(
-      callName(call),
-      'secure world answers',
-      possible.map(({ words, strike }) => ({
         words,
         strike: () => {
           run.hurtCall(call);
+          if (denies !== undefined) run.denied(denies);
           strike();
         },
-      })),
-    );
+      });
+    const { cmd } = message;
+    const result = () => {
+      message.ret = rubbish;
+    };
+    const origin = () => {
+      message.retOrigin = rubbish;
+    };
+    switch (cmd) {
+      case OpteeMsgCmd.invokeCommand:
+        add('its result is rubbish', result);
+        add('the origin of its result is rubbish', origin);
+        break;
+      case OpteeMsgCmd.openSession:
+        if (message.ret === TeeResult.SUCCESS) add('its result is rubbish', result, 'session');
+        else add('its result is rubbish', result);
+        add('the origin of its result is rubbish', origin);
+        break;
+      case OpteeMsgCmd.registerShm:
+        if (message.ret === TeeResult.SUCCESS) add('its result is rubbish', result, 'memory');
+        break;
+      case OpteeMsgCmd.closeSession:
+      case OpteeMsgCmd.cancel:
+        // Nobody asks for it.
+        add('its result is rubbish', result);
+        add('the origin of its result is rubbish', origin);
+        break;
+      default:
+        return;
+    }
+    for (let index = 0; index < message.paramCount; index++) {
+      const attr = message.attr(index);
+      // Nobody looks again at what only goes in, nor at those of a registration.
+      if (attr === OpteeMsgAttr.none || (attr & attrMeta) !== 0 || cmd === OpteeMsgCmd.registerShm) continue;
+      const { a: a0, b, c } = { a: message.a(index), b: message.b(index), c: message.c(index) };
+      add(`the type of its parameter ${index} is rubbish`, () => message.setParam(index, rubbish, a0, b, c));
+      if (attr >= OpteeMsgAttr.rmemInput)
+        add(`the size of its parameter ${index} is rubbish`, () => message.setParam(index, attr, a0, rubbish, c));
+    }
+    this.answers(call, possible);
+  }
+
+  private answers(call: number, possible: readonly Possible<void>[]): void {
+    this.happens(callName(call), 'secure world answers', possible);
   }
 
   private may(kind: FaultKind): boolean {

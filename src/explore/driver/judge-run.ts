@@ -1,12 +1,15 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
+import type { Invocation } from '../../scenario/run/run-journal.js';
 import { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import type { TraceRecorder } from '../../trace/trace.js';
 import type { Decision, DecisionRecorder } from './decisions.js';
 import { FaultChoices, type FaultSettings } from './fault-choices.js';
+import { MemoryWatch } from './memory-watch.js';
 import { RunChecks, type RunProperty } from './run-checks.js';
+import { SessionChecks } from './session-checks.js';
 import { AlreadyExplored, type StateWatch } from './state-watch.js';
 import { hurtWithoutCause } from './unhurt.js';
 
@@ -28,6 +31,8 @@ export interface JudgeOptions {
   readonly createQueue?: CreateCallQueue | undefined;
   /** Records the run. */
   readonly record?: TraceRecorder | undefined;
+  /** Orders of the finer points, also in a scenario in which nothing comes or goes meanwhile. */
+  readonly fine?: boolean | undefined;
 }
 
 /**
@@ -43,7 +48,7 @@ export async function judgeRun(
   seed: number,
   recorder: DecisionRecorder,
   faults: FaultSettings = noFaults,
-  { watch, createQueue, record }: JudgeOptions = {},
+  { watch, createQueue, record, fine = false }: JudgeOptions = {},
 ): Promise<JudgedRun> {
   let choices: FaultChoices | undefined;
   const { pick, choose } = watch ?? recorder;
@@ -55,7 +60,16 @@ export async function judgeRun(
   if (record !== undefined) run.trace.attach(record);
   watch?.open(run, createQueue);
   const checks = new RunChecks(() => run.queueState);
-  run.trace.listen(checks.listen);
+  const sessions = new SessionChecks({
+    queueState: () => run.queueState,
+    lastInvocation: () => run.journal.last,
+    candidates: (label) => invocationsOf(run, label),
+    says: (property, what) => checks.break(property, what),
+  });
+  const memory = new MemoryWatch((what) => checks.break('memoryHeld', what));
+  run.between = memory.between;
+  run.fine = fine || comesAndGoes(scenario);
+  for (const listener of [checks.listen, sessions.listen, memory.listen]) run.trace.listen(listener);
   try {
     await judge(run, scenario, checks, () => choices?.end(), watch);
   } catch (error) {
@@ -89,10 +103,12 @@ async function judge(
   const { outcome, explanation } = result;
   const through = incidents.any ? end === 'stopped' : outcome === 'finished';
   const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
+  checks.break('memoryHeld', ...run.journal.memoryGone);
+  checks.break('dataArrived', ...run.journal.notArrived);
   checks.break('unhurt', ...hurtWithoutCause(run, scenario));
   if (through) {
     watch?.beginClosing();
-    await judgeEnd(run, checks);
+    await judgeEnd(run, scenario, checks);
   } else if (!full) {
     // Whoever is stuck keeps what it has.
     checks.break('finished', outcome, ...explanation);
@@ -108,22 +124,54 @@ async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<Ru
 }
 
 /** Everybody came through: what is left when first the dead, then all others have gone, and can a newcomer begin? */
-async function judgeEnd(run: ScenarioRun, checks: RunChecks): Promise<void> {
+async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks): Promise<void> {
   if (!(await run.buryTheDead())) {
     const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
     checks.break('everythingReturned', `${kept.join(', ')} died, and what they had is not given back`);
     return;
   }
+  if (knowsItsSessions(scenario) && !run.incidents.panicked) {
+    const open = run.sessionsInSecureWorld - run.incidents.deniedTo.session;
+    const held = run.clients.sessionsHeld;
+    if (open !== held)
+      checks.break('sessionsInOrder', `${open} sessions are open in secure world, and clients know of ${held}`);
+  }
   if (!(await run.leave())) {
     checks.break('everythingReturned', 'somebody cannot leave');
     return;
   }
-  checks.break('usableAgain', ...(await run.unusable()));
-  const { sessions, sharedMemoryObjects, sharedMemoryBytes } = await run.close();
+  const { deniedTo, panicked } = run.incidents;
+  // An application that takes one client still has the one whose session the driver was told of as refused.
+  if (!panicked && deniedTo.session === 0) checks.break('usableAgain', ...(await run.unusable()));
+  const left = await run.close();
+  // A dead secure world keeps what it had, and what the driver was told that it refused it cannot ask back.
+  const sessions = panicked ? 0 : left.sessions - deniedTo.session;
+  const sharedMemoryObjects = panicked ? 0 : left.sharedMemoryObjects - deniedTo.memory;
+  const sharedMemoryBytes = panicked ? 0 : left.sharedMemoryBytes;
   if (sessions + sharedMemoryObjects + sharedMemoryBytes > 0)
     checks.break(
       'everythingReturned',
       `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`,
     );
   checks.atEnd();
+}
+
+/** Invocations of a client that could have made the call that has just begun: all that have not ended. */
+function invocationsOf({ journal }: ScenarioRun, label: string): Invocation[] {
+  return [...journal.openInvocations].filter((each) => each.label === label && each.command !== 'open session');
+}
+
+/** Sessions, memory or interrupts come and go in the middle of calls: there is more to order than calls alone. */
+export function comesAndGoes({ clients }: Scenario): boolean {
+  return [...clients.values()].some(
+    ({ steps, threadOf }) => threadOf !== undefined || steps.some(({ step }) => step !== 'invoke' && step !== 'wait'),
+  );
+}
+
+/** Every session of a client is known: applications are those of the file, and all calls come to an end. */
+function knowsItsSessions({ applications, clients }: Scenario): boolean {
+  return (
+    [...applications.values()].every(({ kind }) => kind !== 'shipped') &&
+    [...clients.values()].every(({ repeat }) => Number.isFinite(repeat))
+  );
 }

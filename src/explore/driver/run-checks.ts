@@ -9,6 +9,12 @@ export const RUN_PROPERTIES = {
   everythingReturned: 'sessions or shared memory were left behind when everybody, or a client that died, had gone',
   usableAgain: 'an application could not be used by a newcomer when everybody had gone',
   unhurt: 'a call failed although no fault had struck it',
+  memoryHeld: 'memory was given back, changed or used for another call while secure world had it for a call',
+  dataArrived: 'what a call wrote did not arrive in the memory of its own client',
+  sessionsInOrder:
+    'a session was used after its close began, closed twice, or left open without its client knowing of it',
+  systemSessions:
+    'a call was not made as its session was when it began, or a reservation did not end with its own session',
   queueCounts: 'a counter of the call queue was below zero, or not as at the start when everybody had gone',
 } as const;
 

@@ -46,7 +46,7 @@ function isModelled({ applications, secureWorld, emmc, clients }: Scenario): boo
     ) &&
     [...clients.values()].every(
       ({ sessionEachRound, sharedMemory, steps }) =>
-        !sessionEachRound && sharedMemory === 0 && steps.every(({ step }) => step !== 'notify'),
+        !sessionEachRound && sharedMemory === 0 && steps.every(({ step }) => step === 'invoke' || step === 'wait'),
     )
   );
 }

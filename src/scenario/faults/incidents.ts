@@ -28,6 +28,10 @@ export class Incidents implements Strikable, SupplicantIncidents {
   /** Answers that the driver took and should have refused. */
   readonly wrongAnswers: string[] = [];
   lostThreads = 0;
+  /** An application panicked, and others may have gone with it, or all of secure world. */
+  panicked = false;
+  /** Secure world opened this many sessions, or registered this much memory, and the driver was told that it did not. */
+  readonly deniedTo = { session: 0, memory: 0 };
   /** Supplicants that died, and when the next came. */
   readonly supplicantDeaths: { readonly at: number; back: number | undefined }[] = [];
   private readonly waitingForQuiet: (() => void)[] = [];
@@ -37,7 +41,14 @@ export class Incidents implements Strikable, SupplicantIncidents {
 
   /** Something struck. */
   get any(): boolean {
-    return this.hurtCalls.size + this.lostThreads + this.supplicantDeaths.length + this.run.clients.deaths.length > 0;
+    return (
+      Number(this.panicked) +
+        this.hurtCalls.size +
+        this.lostThreads +
+        this.supplicantDeaths.length +
+        this.run.clients.deaths.length >
+      0
+    );
   }
 
   get supplicantPresent(): boolean {
@@ -111,6 +122,14 @@ export class Incidents implements Strikable, SupplicantIncidents {
 
   wronglyTaken({ id, call }: SupplicantRequest, answer: string): void {
     this.wrongAnswers.push(`the driver took ${answer} to supplicant request ${id} of call ${call.id}`);
+  }
+
+  denied(what: 'session' | 'memory'): void {
+    this.deniedTo[what]++;
+  }
+
+  panics(): void {
+    this.panicked = true;
   }
 
   note(what: string): void {

@@ -54,12 +54,19 @@ export interface Hurtable {
   callIn(thread: number): number;
   /** This call may fail. */
   hurtCall(call: number): void;
+  /** Secure world has opened a session, or registered memory, and the driver is told that it has not. */
+  denied(what: 'session' | 'memory'): void;
+  /** An application panicked; with one that is part of OP-TEE secure world is dead. */
+  panicked(): void;
 }
 
 /** A schedule on which faults may strike wherever a task of the normal world acts. */
 export function striking(schedule: Schedule, faults: RunFaults, run: Strikable): Schedule {
   return {
     decides: true,
+    get fine() {
+      return schedule.fine;
+    },
     async point(actor, step) {
       await schedule.point(actor, step);
       faults.atPoint?.(actor, step, run);

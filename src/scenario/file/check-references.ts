@@ -63,7 +63,8 @@ export function checkReferences(file: ScenarioFile): Problem[] {
 
   for (const [name, client] of Object.entries(file.clients)) {
     const at: FieldPath = ['clients', name];
-    if (client.application === undefined) checkDevice(client, report, at);
+    if (client.threadOf !== undefined) checkThread(file, client, report, at);
+    else if (client.application === undefined) checkDevice(client, report, at);
     else if (file.applications[client.application] === undefined)
       report(
         `there is no application ${client.application}; applications are ${list(Object.keys(file.applications))}`,
@@ -84,8 +85,14 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       if ((client.callers ?? 1) > 1)
         report('a client that opens a session for each round has one caller', ...at, 'session');
     }
-    client.steps?.forEach(({ invoke, notify }, index) => {
-      if (invoke !== undefined) commandOf(client.application, invoke, ...at, 'steps', index, 'invoke');
+    client.steps?.forEach(({ invoke, notify, close, free, system, open }, index) => {
+      const owner = file.clients[client.threadOf ?? name];
+      const comesAndGoes = close ?? free ?? system ?? open;
+      if (comesAndGoes !== undefined && file.applications[owner?.application ?? '']?.commands === undefined)
+        report('is for a client of an application whose commands are in the file', ...at, 'steps', index);
+      if (system !== undefined && owner?.kernel !== true)
+        report('only a client inside the kernel may ask for a system session', ...at, 'steps', index, 'system');
+      if (invoke !== undefined) commandOf(owner?.application, invoke, ...at, 'steps', index, 'invoke');
       if (typeof notify === 'number' && file.secureWorld?.abi === 'ffa')
         report('over FF-A OP-TEE has one notification: bottom-half', ...at, 'steps', index, 'notify');
     });
@@ -133,6 +140,31 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   if ((file.faults?.lostThreads?.length ?? 0) >= threads)
     report(`secure world has ${threads} threads, and keeps at least one`, 'faults', 'lostThreads');
   return problems;
+}
+
+/** A further thread of another client has nothing of its own. */
+function checkThread(
+  file: ScenarioFile,
+  client: ClientFile,
+  report: (message: string, ...path: FieldPath) => void,
+  at: FieldPath,
+): void {
+  const owner = file.clients[client.threadOf ?? ''];
+  if (owner === undefined || owner === client || owner.threadOf !== undefined || owner.application === undefined)
+    report('it takes the name of a client with an application and a session of its own', ...at, 'threadOf');
+  else if (owner.passive === true || (owner.count ?? 1) > 1 || owner.session === 'each-round')
+    report('the client that it is a thread of is one, is not passive, and keeps its session', ...at, 'threadOf');
+  for (const field of [
+    'application',
+    'kernel',
+    'system',
+    'sharedMemory',
+    'session',
+    'passive',
+    'transport',
+    'count',
+  ] as const)
+    if (client[field] !== undefined) report('a thread of another client has what that one has', ...at, field);
 }
 
 /** A client that calls no application stands for a device of secure world. */

@@ -371,6 +371,7 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
     application: file.application,
     sessionEachRound: file.session === 'each-round',
     sharedMemory: file.sharedMemory ?? 0,
+    threadOf: file.threadOf,
     passive,
     transport,
     count,
@@ -387,9 +388,11 @@ function clientStep({
   invoke,
   wait,
   notify,
+  ...others
 }: NonNullable<ScenarioFile['clients'][string]['steps']>[number]): ClientStep {
   if (invoke !== undefined) return { step: 'invoke', command: invoke };
   if (wait !== undefined) return { step: 'wait', time: wait };
   if (notify !== undefined) return { step: 'notify', notification: notify === 'bottom-half' ? 0 : notify };
+  for (const step of ['close', 'free', 'system', 'open'] as const) if (others[step] !== undefined) return { step };
   throw new Error('a step of a client without a field');
 }

@@ -103,6 +103,8 @@ function oneOf<const Names extends readonly [string, ...string[]]>(names: Names)
   return z.enum(names, { error: saysMissing(`one of ${names.join(', ')}`) });
 }
 
+const isTrue = z.literal(true, { error: saysMissing('true') });
+
 /** A step is a mapping with exactly one field, which names it. */
 function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
   const optional = Object.fromEntries(Object.entries(shape).map(([name, type]) => [name, z.optional(type)])) as {
@@ -162,7 +164,7 @@ const serviceSteps = z.array(
   step('a step of a service', {
     wait: drawnTime,
     invoke: fields('an invoke of a service', { client: reference, command: reference }),
-    never: z.literal(true, { error: saysMissing('true') }),
+    never: isTrue,
   }),
   { error: saysMissing('a list of steps, such as [{ wait: 1ms }]') },
 );
@@ -212,6 +214,7 @@ const client = fields('a client', {
   application: reference.optional(),
   session: oneOf(['kept', 'each-round']).optional(),
   sharedMemory: wholeNumber(1, mostSharedMemory).optional(),
+  threadOf: reference.optional(),
   passive: flag.optional(),
   transport: oneOf(['msg', 'smt']).optional(),
   count: wholeNumber(1, mostClients).optional(),
@@ -221,9 +224,20 @@ const client = fields('a client', {
   start: drawnTime.optional(),
   deadline: period.optional(),
   steps: z
-    .array(step('a step of a client', { invoke: reference, wait: drawnTime, notify: interruptNotification }), {
-      error: saysMissing('a list of steps, such as [{ invoke: write }]'),
-    })
+    .array(
+      step('a step of a client', {
+        invoke: reference,
+        wait: drawnTime,
+        notify: interruptNotification,
+        close: isTrue,
+        free: isTrue,
+        system: isTrue,
+        open: isTrue,
+      }),
+      {
+        error: saysMissing('a list of steps, such as [{ invoke: write }]'),
+      },
+    )
     .min(1, { error: 'it takes at least one step' })
     .optional(),
 });

@@ -1,5 +1,7 @@
 import type { Context, KernelContext } from '../../client/context.js';
 import { memref, value } from '../../client/parameters.js';
+import { KernelSession, type Session } from '../../client/session.js';
+import type { SharedMemory } from '../../client/shared-memory.js';
 import type { Random } from '../../clock/random.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import {
@@ -12,7 +14,7 @@ import {
   trustedApplication,
 } from '../../worlds/simulated/index.js';
 import { drawTime } from '../duration.js';
-import type { Invocation, RunJournal } from '../run/run-journal.js';
+import { type Invocation, leastNumbered, numberBytes, numberOffset, type RunJournal } from '../run/run-journal.js';
 import {
   type ModelledApplication,
   type Scenario,
@@ -67,6 +69,8 @@ function modelledApplication(application: ModelledApplication, index: number, jo
         const steps = application.commands.get(commands[call.command] ?? '');
         if (invocation === undefined || steps === undefined) throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS);
         invocation.executing = true;
+        const place = lentPlace(call, invocation);
+        journal.checkLent(invocation);
         for (const step of steps) {
           switch (step.step) {
             case 'compute':
@@ -91,6 +95,8 @@ function modelledApplication(application: ModelledApplication, index: number, jo
               step satisfies never;
           }
         }
+        journal.checkLent(invocation);
+        place?.();
         invocation.executing = false;
       },
     }),
@@ -105,22 +111,51 @@ function modelledApplication(application: ModelledApplication, index: number, jo
     code,
     commandNumber,
     async open(context, client) {
-      const { session, systemSessions } = await openSession(context, uuid, client);
-      const memory = client.sharedMemory > 0 ? await context.allocateSharedMemory(client.sharedMemory) : undefined;
+      const { session, systemSessions } = await openSession(context, uuid, client, [value.inout(0, 0)]);
+      let memory = client.sharedMemory > 0 ? await memoryFor(context, session, client.sharedMemory) : undefined;
+      const free = async () => {
+        const freed = memory;
+        memory = undefined;
+        await freed?.[Symbol.asyncDispose]();
+      };
       return {
         systemSessions,
-        invoke(command, invocation) {
+        async invoke(command, invocation) {
           const number = value.input(invocation);
-          const parameters = memory === undefined ? ([number] as const) : ([number, memref.inout(memory)] as const);
-          return session.invoke(commandNumber(command), parameters);
+          const lent = memory;
+          if (lent === undefined) return session.invoke(commandNumber(command), [number]);
+          journal.lend(invocation, lent.shm);
+          const outputs = await session.invoke(commandNumber(command), [number, memref.inout(lent)]);
+          if (memory === lent) journal.checkArrived(invocation, lent.bytes);
+          return outputs;
         },
+        closeSession: () => session.close(),
+        free,
+        systemSession: () => session instanceof KernelSession && session.systemSession(),
         async close() {
           await session.close();
-          await memory?.[Symbol.asyncDispose]();
+          await free();
         },
       };
     },
   };
+}
+
+/** Without the memory the client has no use for the session. */
+async function memoryFor(context: Context | KernelContext, session: Session, size: number): Promise<SharedMemory> {
+  try {
+    return await context.allocateSharedMemory(size);
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+/** Where the application writes the number of its invocation in the memory that it was lent, when it is through. */
+function lentPlace(call: TaCall, invocation: Invocation): (() => void) | undefined {
+  if (invocation.lent === undefined || invocation.lent.size < leastNumbered) return undefined;
+  const lent = call.memref(1);
+  return () => lent.write(numberBytes(invocation.number), numberOffset(invocation.number, lent.capacity));
 }
 
 async function askService(

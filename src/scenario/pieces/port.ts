@@ -1,4 +1,5 @@
 import type { Context, KernelContext } from '../../client/context.js';
+import type { Parameters } from '../../client/parameters.js';
 import { KernelSession, type Session } from '../../client/session.js';
 import type { ScenarioClient } from '../scenario.js';
 
@@ -8,6 +9,10 @@ export interface Port {
   readonly systemSessions: { readonly asked: number; readonly granted: number };
   /** @param invocation its number, for applications that are told. */
   invoke(command: string, invocation: number): Promise<unknown>;
+  /** Its session alone goes, its memory alone; it asks for a system session: of modelled applications. */
+  closeSession?(): Promise<void>;
+  free?(): Promise<void>;
+  systemSession?(): boolean;
   /** Its sessions and shared memory go. */
   close(): Promise<void>;
 }
@@ -20,8 +25,9 @@ export async function openSession(
   context: Context | KernelContext,
   uuid: string,
   { system }: ScenarioClient,
+  parameters: Parameters = [],
 ): Promise<{ readonly session: Session; readonly systemSessions: Port['systemSessions'] }> {
-  const session = await context.openSession(uuid);
+  const session = await context.openSession(uuid, { parameters });
   if (!system || !(session instanceof KernelSession)) return { session, systemSessions: { asked: 0, granted: 0 } };
   return { session, systemSessions: { asked: 1, granted: Number(session.systemSession()) } };
 }

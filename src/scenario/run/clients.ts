@@ -40,6 +40,8 @@ export interface FailedCall {
   readonly label: string;
   readonly invocation: Invocation;
   readonly codeName: string;
+  /** A thread of the client had closed the session, or memory was freed, when the call ended. */
+  readonly closed: boolean;
 }
 
 /** A call with the milliseconds that it took, slept in the queue, and slept there although a thread was free for it. */
@@ -60,14 +62,28 @@ interface RunningClient {
   /** None for a device of secure world. */
   readonly application: RunningApplication | undefined;
   readonly context: Context | KernelContext;
+  /** What it has, together with its further threads. */
+  readonly has: Belongings;
+  /** The client whose session it uses, when it is a further thread of another. */
+  readonly owner: ScenarioClient;
+}
+
+interface Belongings {
   /** None between the rounds of a client that opens one for each. */
   port: Port | undefined;
+  /** The session was closed by a step, and none opened since: calls fail as they must. */
+  closed: boolean;
+  /** How often a step closed it. */
+  closings: number;
 }
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
 export class Clients {
   readonly records: ReadonlyMap<string, ClientRecord>;
   private readonly active: RunningClient[] = [];
+  private readonly belongings: { readonly label: string; readonly has: Belongings }[] = [];
+  /** Clients with sessions of their own, by name: the last, where there are several. */
+  private readonly owners = new Map<string, RunningClient>();
   private readonly passive = new Map<string, RunningClient & { readonly turns: Turns<ServiceRequest> }>();
   /** Those that have not gone, by label. */
   private readonly contexts = new Map<
@@ -87,8 +103,12 @@ export class Clients {
     private readonly journal: RunJournal,
     private readonly clock: Clock,
     private readonly trace: Trace,
-    /** An interrupt handler of secure world notifies this value. */
-    private readonly notify: (notification: number) => void,
+    private readonly world: {
+      /** An interrupt handler of secure world notifies this value. */
+      notify(notification: number): void;
+      /** Waits until the schedule lets this actor take the step; nothing when it has no say in it. */
+      turn(actor: string, step: string): Promise<void> | undefined;
+    },
   ) {
     this.records = new Map(
       Array.from(scenario.clients.values(), (client) => [
@@ -111,12 +131,13 @@ export class Clients {
       const { client } = record;
       for (let index = 1; index <= client.count; index++) {
         const label = client.count === 1 ? client.name : `${client.name} ${index}`;
-        const running = await this.openOne(tee, record, label).catch((error: unknown) => {
+        const running = await this.runningOf(tee, record, label).catch((error: unknown) => {
           // Such as BUSY: a client without a session makes no calls.
           countFailure(record, error);
           return undefined;
         });
         if (running === undefined) continue;
+        if (client.threadOf === undefined) this.owners.set(client.name, running);
         if (client.passive) this.passive.set(client.name, { ...running, turns: new Turns() });
         else this.active.push(running);
       }
@@ -162,6 +183,12 @@ export class Clients {
   /** No client has a session that makes calls of itself. */
   get idle(): boolean {
     return this.active.length === 0;
+  }
+
+  /** Sessions that living clients have, as far as they know; each has one at most, where applications are modelled. */
+  get sessionsHeld(): number {
+    return this.belongings.filter(({ label, has }) => this.contexts.has(label) && has.port !== undefined && !has.closed)
+      .length;
   }
 
   /** How many sessions asked to be system sessions, and how many of them are. */
@@ -212,19 +239,29 @@ export class Clients {
     if (trace.on) trace.emit({ type: 'invocation', context: label, application, command });
   }
 
+  /** A client, or a further thread of one that is there. */
+  private async runningOf(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient | undefined> {
+    const { client } = record;
+    if (client.threadOf === undefined) return this.openOne(tee, record, label);
+    const owner = this.owners.get(client.threadOf);
+    return owner && { ...owner, client, record };
+  }
+
   private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
     const { client } = record;
     const { application: name = '' } = client;
     const application = this.applications.get(name);
     const context = client.kernel ? tee.openKernelContext({ label }) : tee.openContext({ label });
     this.contexts.set(label, { context, record });
-    const running: RunningClient = { client, label, record, application, context, port: undefined };
+    const has: Belongings = { port: undefined, closed: false, closings: 0 };
+    this.belongings.push({ label, has });
+    const running: RunningClient = { client, label, record, application, context, has, owner: client };
     if (!client.sessionEachRound) await this.openPort(running);
     return running;
   }
 
   private async openPort(running: RunningClient): Promise<void> {
-    const { client, label, record, application, context } = running;
+    const { owner: client, label, record, application, context, has } = running;
     if (application === undefined) return;
     const random = seededRandom(0);
     const about = {
@@ -237,13 +274,15 @@ export class Clients {
     this.announce(about);
     await this.journal.invocation(about, async (invocation) => {
       try {
-        running.port = await application.open(context, client);
+        has.port = await application.open(context, client);
+        has.closed = false;
       } catch (error) {
-        if (error instanceof TeecError) this.failed.push({ client, label, invocation, codeName: error.codeName });
+        if (error instanceof TeecError)
+          this.failed.push({ client, label, invocation, codeName: error.codeName, closed: has.closed });
         throw error;
       }
-      record.systemSessions.asked += running.port.systemSessions.asked;
-      record.systemSessions.granted += running.port.systemSessions.granted;
+      record.systemSessions.asked += has.port.systemSessions.asked;
+      record.systemSessions.granted += has.port.systemSessions.granted;
     });
   }
 
@@ -277,17 +316,53 @@ export class Clients {
     let through = true;
     for (const step of client.steps) {
       if (step.step === 'wait') await sleep(this.clock, drawTime(step.time, random));
-      else if (step.step === 'notify') this.notify(step.notification);
+      else if (step.step === 'notify') {
+        const turn = this.world.turn(`interrupt ${step.notification}`, 'come');
+        if (turn !== undefined) await turn;
+        this.world.notify(step.notification);
+      } else if (step.step !== 'invoke') await this.comesOrGoes(running, step.step);
       else if (!(await this.succeeds(running, step.command, random))) {
         through = false;
         break;
       }
     }
     if (client.sessionEachRound) {
-      await running.port?.close().catch((error: unknown) => countFailure(running.record, error));
-      running.port = undefined;
+      await running.has.port?.close().catch((error: unknown) => countFailure(running.record, error));
+      running.has.port = undefined;
     }
     return through;
+  }
+
+  /** What a client has changes, in the middle of what its threads do with it. */
+  private async comesOrGoes(running: RunningClient, step: 'close' | 'free' | 'system' | 'open'): Promise<void> {
+    const { has, record, client } = running;
+    await this.world.turn(`client ${client.name}`, step);
+    try {
+      switch (step) {
+        case 'close':
+          has.closed = true;
+          has.closings++;
+          await has.port?.closeSession?.();
+          break;
+        case 'free':
+          await has.port?.free?.();
+          break;
+        case 'system':
+          record.systemSessions.asked++;
+          record.systemSessions.granted += Number(has.port?.systemSession?.());
+          break;
+        case 'open':
+          if (!has.closed) break;
+          await has.port?.free?.();
+          await this.openPort(running);
+          break;
+        default:
+          step satisfies never;
+      }
+    } catch (error) {
+      // Another thread closed it meanwhile, or the client died.
+      countFailure(record, error);
+    }
   }
 
   private async succeeds(running: RunningClient, command: string, random: Random): Promise<boolean> {
@@ -301,28 +376,35 @@ export class Clients {
   }
 
   private async invoke(
-    { client, label, record, application, port }: RunningClient,
+    { client, owner, label, record, application, has }: RunningClient,
     command: string,
     random: Random,
     forRequest?: ServiceRequest,
   ): Promise<void> {
     const begun = this.clock.now();
+    const { closed, closings } = has;
     const registered = this.journal.sleptToRegister(label);
-    const title = application?.commandTitle?.(command, client) ?? command;
-    const about = { client: client.name, label, application: client.application ?? '', command: title, random };
+    const title = application?.commandTitle?.(command, owner) ?? command;
+    const about = { client: client.name, label, application: owner.application ?? '', command: title, random };
     let begunInvocation: Invocation | undefined;
     this.announce(about);
     try {
       await this.journal.invocation(about, (invocation) => {
         begunInvocation = invocation;
         if (forRequest !== undefined) this.journal.waitFor(forRequest, { for: 'invocation', invocation });
-        if (port === undefined) throw badParameters(`${label} has no session`);
-        return port.invoke(command, invocation.number);
+        if (has.port === undefined) throw badParameters(`${label} has no session`);
+        return has.port.invoke(command, invocation.number);
       });
     } catch (error) {
       countFailure(record, error);
       if (error instanceof TeecError && begunInvocation !== undefined)
-        this.failed.push({ client, label, invocation: begunInvocation, codeName: error.codeName });
+        this.failed.push({
+          client,
+          label,
+          invocation: begunInvocation,
+          codeName: error.codeName,
+          closed: closed || has.closings !== closings,
+        });
       throw error;
     } finally {
       const latency = this.clock.now() - begun;

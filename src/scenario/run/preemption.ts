@@ -11,6 +11,9 @@ export function preempting(schedule: Schedule, clock: Clock, time: Duration, ran
   if (time.max === 0) return schedule;
   return {
     decides: true,
+    get fine() {
+      return schedule.fine;
+    },
     async point(actor, step) {
       if (actor.startsWith('call ')) await sleep(clock, drawTime(time, random));
       await schedule.point(actor, step);

@@ -1,6 +1,19 @@
 import type { Random } from '../../clock/random.js';
 import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
+import type { TeeShm } from '../../tee/tee-shm.js';
 import type { CallPurpose, TimedTraceEvent } from '../../trace/trace.js';
+
+/** What an application writes to show where it wrote: its invocation's number, in a place that few others have. */
+export function numberBytes(invocation: number): Uint8Array {
+  return Uint8Array.of(invocation & 0xff, (invocation >>> 8) & 0xff, (invocation >>> 16) & 0xff, invocation >>> 24);
+}
+
+/** Bytes of memory from which its places are not shared by calls of one moment. */
+export const leastNumbered = 1024;
+
+export function numberOffset(invocation: number, size: number): number {
+  return 4 * (invocation % Math.floor(size / 4));
+}
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
 export interface Invocation {
@@ -20,6 +33,8 @@ export interface Invocation {
   executing: boolean;
   /** It waits in its code for a notification, at most `timeout` milliseconds where that is not 0. */
   awaits: { readonly notification: number; readonly timeout: number } | undefined;
+  /** Shared memory that secure world has for it, and until when it is nobody else's. */
+  lent: TeeShm | undefined;
 }
 
 type InvocationDescription = Pick<Invocation, 'client' | 'label' | 'application' | 'command' | 'random'>;
@@ -120,6 +135,9 @@ export class RunJournal {
   /** System calls that entered when no other thread was free. */
   enteredByReserve = 0;
   swallowed = 0;
+  /** Memory that was given back while secure world had it, and what was written and did not arrive, in words. */
+  readonly memoryGone: string[] = [];
+  readonly notArrived: string[] = [];
 
   constructor(
     private readonly now: () => number,
@@ -136,6 +154,7 @@ export class RunJournal {
       call: undefined,
       executing: false,
       awaits: undefined,
+      lent: undefined,
     };
     this.invocations.set(number, invocation);
     this.beginning = invocation;
@@ -154,6 +173,32 @@ export class RunJournal {
   /** Invocations that have not ended. */
   get openInvocations(): Iterable<Invocation> {
     return this.invocations.values();
+  }
+
+  /** The number of the last invocation so far. */
+  get last(): number {
+    return this.lastInvocation;
+  }
+
+  /** Secure world is about to have this memory for an invocation, until it ends. */
+  lend(invocation: number, shm: TeeShm): void {
+    const found = this.invocations.get(invocation);
+    if (found !== undefined) found.lent = shm;
+  }
+
+  /** Secure world executes for an invocation: the memory that it was lent must not have been given back meanwhile. */
+  checkLent({ number, label, lent }: Invocation): void {
+    if (lent?.released === true)
+      this.memoryGone.push(`memory of ${label} was given back while secure world had it for its invocation ${number}`);
+  }
+
+  /** An invocation ended well: what its application wrote into the memory that it was lent is there. */
+  checkArrived(number: number, memory: Uint8Array): void {
+    if (memory.length < leastNumbered) return;
+    const offset = numberOffset(number, memory.length);
+    const expected = numberBytes(number);
+    if (expected.some((octet, at) => memory[offset + at] !== octet))
+      this.notArrived.push(`what invocation ${number} wrote is not in its client's memory`);
   }
 
   findInvocation(number: number): Invocation | undefined {

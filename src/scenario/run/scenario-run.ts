@@ -6,6 +6,7 @@ import { openWorld } from '../../open-world.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
 import type { DriverOptions } from '../../optee/open-driver.js';
 import type { MemoryRange } from '../../protocol/physical-memory.js';
+import type { SecureWorld } from '../../protocol/secure-world.js';
 import { startSupplicant } from '../../start-supplicant.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
@@ -73,6 +74,10 @@ export class ScenarioRun {
   readonly clients: Clients;
   /** Makes the call queue when the run opens, if it is not to be the discipline's own. */
   createQueue: DriverOptions['createQueue'];
+  /** Whoever acts comes to the finer points as well: see `Schedule.fine`. */
+  fine = false;
+  /** Stands between the driver and the world, when the run opens. */
+  between: (world: SecureWorld) => SecureWorld = (world) => world;
   readonly incidents: Incidents;
   private readonly fixed: FixedFaults;
   private readonly faults: RunFaults;
@@ -119,6 +124,8 @@ export class ScenarioRun {
     const inSecureWorld = others.secureWorld?.({
       callIn: (thread) => this.callIn(thread),
       hurtCall: (call) => this.incidents.hurtCalls.add(call),
+      denied: (what) => this.incidents.denied(what),
+      panicked: () => this.incidents.panics(),
     });
     this.world = new SimulatedWorld({
       abi,
@@ -134,9 +141,11 @@ export class ScenarioRun {
     });
     this.rpcWaits = new RpcWaits(trace, this.journal);
     this.recorder = new ThreadRecorder(this.world, now);
-    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, trace, (notification) =>
-      this.world.notify(notification),
-    );
+    this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, trace, {
+      notify: (notification) => this.world.notify(notification),
+      // An interrupt comes when it likes, and so does a thread that changes what others use.
+      turn: (actor, step) => (this.schedule.fine ? this.schedule.point(actor, step) : undefined),
+    });
     this.incidents = new Incidents({
       clock,
       trace,
@@ -157,7 +166,8 @@ export class ScenarioRun {
   async open(): Promise<void> {
     const { scenario, clock, trace, queue } = this;
     const schedule = preempting(this.schedule, clock, scenario.preemption, seededRandom(this.seed ^ preemptionStream));
-    this.tee = await openWorld(this.recorder.watched, {
+    this.schedule.fine = this.fine;
+    this.tee = await openWorld(this.between(this.recorder.watched), {
       queue,
       clock,
       schedule: striking(schedule, this.faults, this.incidents),
@@ -193,6 +203,11 @@ export class ScenarioRun {
   /** The call queue at this moment; nothing before the driver is there. */
   get queueState(): QueueState | undefined {
     return this.tee?.queueState();
+  }
+
+  /** Sessions that are open in secure world. */
+  get sessionsInSecureWorld(): number {
+    return this.world.sessionCount;
   }
 
   /** Bytes of shared memory in use. */
@@ -280,8 +295,7 @@ export class ScenarioRun {
   async close(): Promise<Leftovers> {
     this.limitFrom = this.clock.now();
     this.end();
-    if (this.tee !== undefined)
-      await this.until(this.tee.close({ graceMs: Number.POSITIVE_INFINITY }).then(() => undefined));
+    if (this.tee !== undefined) await this.until(this.closed(this.tee));
     // What the supplicant, though it is gone, was still at takes its time; until then it keeps its memory.
     await this.clock.run({ schedule: this.schedule, limitMs: this.limitFrom + this.scenario.limit });
     return {
@@ -289,6 +303,15 @@ export class ScenarioRun {
       sharedMemoryObjects: this.world.sharedMemoryCount,
       sharedMemoryBytes: this.sharedMemoryInUse,
     };
+  }
+
+  /** That a dead secure world cannot be left in good order is no failure of the run. */
+  private async closed(tee: Tee): Promise<void> {
+    try {
+      await tee.close({ graceMs: Number.POSITIVE_INFINITY });
+    } catch (error) {
+      if (!(this.incidents.panicked && error instanceof TeecError)) throw error;
+    }
   }
 
   /** All sessions are open: the run proper begins, at time zero. */

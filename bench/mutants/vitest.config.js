@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+/** The tests, with one source file changed: see run.js. */
+const { MUTANT_FILE, MUTANT_SOURCE } = process.env;
+
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  plugins: [
+    {
+      name: 'mutant',
+      enforce: 'pre',
+      load: (id) => (id === MUTANT_FILE ? MUTANT_SOURCE : undefined),
+    },
+  ],
+});
