@@ -1,5 +1,5 @@
 import type { ClientResult } from '../scenario-result.js';
-import type { ClientRecord } from './clients.js';
+import type { ClientRecord } from './client-record.js';
 import { latenciesOf } from './percentiles.js';
 import type { Invocation, RunJournal } from './run-journal.js';
 

@@ -5,7 +5,6 @@ import { type RunEnd, VirtualClock } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
 import type { DriverOptions } from '../../optee/open-driver.js';
-import type { MemoryRange } from '../../protocol/physical-memory.js';
 import type { SecureWorld } from '../../protocol/secure-world.js';
 import { startSupplicant } from '../../start-supplicant.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
@@ -32,6 +31,7 @@ import type { RunResult } from '../scenario-result.js';
 import type { Evidence } from '../verdict/evidence.js';
 import { explain } from '../verdict/explanation.js';
 import { Clients } from './clients.js';
+import { memoryFor } from './memory-for.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
 import { RunJournal } from './run-journal.js';
@@ -42,19 +42,6 @@ const preemptionStream = 0x2545_f491;
 
 /** Likewise the times of bottom halves. */
 const bottomHalfStream = 0x6a09_e667;
-
-/** Memory that every scenario needs, and for each of its callers. */
-const baseMemory = 2 * 1024 * 1024;
-const callerMemory = 64 * 1024;
-
-/** As much memory as a scenario needs: thousands of runs must not wait for it to be cleared and collected. */
-function memoryFor({ clients }: Scenario): { readonly dram: MemoryRange; readonly reservedShm: MemoryRange } {
-  const callers = [...clients.values()].reduce((sum, { count, callers: each }) => sum + count * each, 0);
-  const size = baseMemory + callers * callerMemory;
-  const reserved = size / 4;
-  const base = 0x4000_0000;
-  return { dram: { base, size }, reservedShm: { base: base + size - reserved, size: reserved } };
-}
 
 /** What is still held when everybody has gone. */
 export interface Leftovers {

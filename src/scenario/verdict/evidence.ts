@@ -1,6 +1,6 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
-import type { ClientRecord } from '../run/clients.js';
+import type { ClientRecord } from '../run/client-record.js';
 import type { RunJournal } from '../run/run-journal.js';
 import type { Scenario } from '../scenario.js';
 
