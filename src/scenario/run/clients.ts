@@ -7,7 +7,7 @@ import type { Trace } from '../../trace/trace.js';
 import { drawTime } from '../duration.js';
 import type { RunningApplication } from '../pieces/applications.js';
 import { Turns } from '../pieces/turns.js';
-import type { Scenario, ScenarioClient } from '../scenario.js';
+import type { Scenario } from '../scenario.js';
 import type { Belongings, ClientRecord, Death, FailedCall, RunningClient } from './client-record.js';
 import type { Invocation, RunJournal, ServiceRequest } from './run-journal.js';
 

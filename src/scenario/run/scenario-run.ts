@@ -31,6 +31,7 @@ import type { RunResult } from '../scenario-result.js';
 import type { Evidence } from '../verdict/evidence.js';
 import { explain } from '../verdict/explanation.js';
 import { Clients } from './clients.js';
+import type { Leftovers } from './leftovers.js';
 import { memoryFor } from './memory-for.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
@@ -42,14 +43,6 @@ const preemptionStream = 0x2545_f491;
 
 /** Likewise the times of bottom halves. */
 const bottomHalfStream = 0x6a09_e667;
-
-/** What is still held when everybody has gone. */
-export interface Leftovers {
-  readonly sessions: number;
-  /** Objects of shared memory that secure world holds. */
-  readonly sharedMemoryObjects: number;
-  readonly sharedMemoryBytes: number;
-}
 
 /** One run of a scenario: a world with its clients. */
 export class ScenarioRun {
@@ -63,7 +56,6 @@ export class ScenarioRun {
   createQueue: DriverOptions['createQueue'];
   /** Whoever acts comes to the finer points as well: see `Schedule.fine`. */
   fine = false;
-  /** Stands between the driver and the world, when the run opens. */
   between: (world: SecureWorld) => SecureWorld = (world) => world;
   readonly incidents: Incidents;
   private readonly fixed: FixedFaults;
@@ -130,7 +122,6 @@ export class ScenarioRun {
     this.recorder = new ThreadRecorder(this.world, now);
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, trace, {
       notify: (notification) => this.world.notify(notification),
-      // An interrupt comes when it likes, and so does a thread that changes what others use.
       turn: (actor, step) => (this.schedule.fine ? this.schedule.point(actor, step) : undefined),
     });
     this.incidents = new Incidents({
@@ -192,7 +183,6 @@ export class ScenarioRun {
     return this.tee?.queueState();
   }
 
-  /** Sessions that are open in secure world. */
   get sessionsInSecureWorld(): number {
     return this.world.sessionCount;
   }
