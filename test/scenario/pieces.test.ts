@@ -103,6 +103,7 @@ describe('the real chain in a scenario', () => {
       expect.stringMatching(/^Call \d+ \(taker, take\) waits for notification 5, which nobody sends\.$/),
       // Two writers, and the message for the clock that one of them needs.
       '3 more calls wait with it.',
+      expect.stringMatching(/^No system session was granted, of \d+ that were asked for\.$/),
     ]);
   });
 
