@@ -40,7 +40,12 @@ export const QUEUE_MUTANTS = [
     'this.systemWaiters.pushTail(waiter);',
   ),
   within('reservedThreads', 'no reserve', 'return Math.min(this.reservations, most);', 'return 0;'),
-  within('reservedThreads', 'the reserve is kept even with one thread', 'this.capacity - 1', 'this.capacity'),
+  within(
+    'reservedThreads',
+    'the reserve is kept even with one thread',
+    'return Math.min(this.reservations, most);',
+    'return Math.min(this.reservations, most + 1);',
+  ),
   within(
     'reserve',
     'a reservation is granted with one thread',
