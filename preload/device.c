@@ -192,6 +192,26 @@ static long shm_register(int fd, const struct wire_greeting *file, void *argumen
 	return status;
 }
 
+/* SUPPL_RECV, which waits for a request, and SUPPL_SEND: the argument is somewhere else. */
+static long supplicant(int fd, const struct wire_greeting *file, uint32_t number, const void *argument)
+{
+	_Alignas(8) char body[WIRE_MAX_BODY];
+	struct tee_ioctl_buf_data buffer;
+	int status;
+
+	if (!from_client(&buffer, argument, sizeof(buffer)))
+		return -EFAULT;
+	if (buffer.buf_len > sizeof(body))
+		return -EINVAL;
+	if (!from_client(body, (const void *)(uintptr_t)buffer.buf_ptr, buffer.buf_len))
+		return -EFAULT;
+	status = request(fd, number, file->token, body, buffer.buf_len, false);
+	if (status == 0 && number == _IOC_NR(TEE_IOC_SUPPL_RECV) &&
+	    !to_client((void *)(uintptr_t)buffer.buf_ptr, body, buffer.buf_len))
+		status = -EFAULT;
+	return status;
+}
+
 long device_ioctl(int fd, const struct wire_greeting *file, unsigned long request, void *argument)
 {
 	uint32_t number = _IOC_NR(request);
@@ -213,8 +233,10 @@ long device_ioctl(int fd, const struct wire_greeting *file, unsigned long reques
 		return shm_alloc(fd, file, argument);
 	case TEE_IOC_SHM_REGISTER:
 		return shm_register(fd, file, argument);
+	case TEE_IOC_SUPPL_RECV:
+	case TEE_IOC_SUPPL_SEND:
+		return supplicant(fd, file, number, argument);
 	default:
-		/* SUPPL_RECV and SUPPL_SEND are for the supplicant's device, which nobody gets. */
 		return -EINVAL;
 	}
 }

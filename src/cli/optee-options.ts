@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Tee } from '../client/tee.js';
-import { openTee } from '../open-tee.js';
+import { type OpenTeeOptions, openTee } from '../open-tee.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { tellFailure } from './failure.js';
 
@@ -20,6 +20,8 @@ export interface OpteeOptions {
   readonly profiles?: string;
   /** False: `--no-sockets`. */
   readonly sockets?: boolean;
+  /** False: `--no-supplicant`, of those who offer the TEE to other programs. */
+  readonly supplicant?: boolean;
   readonly qemu?: string;
   readonly cpus?: string;
   readonly console?: boolean;
@@ -48,6 +50,12 @@ export function taFolders(options: OpteeOptions): readonly string[] {
   return [...(options.ta ?? []), opteeFolder().trustedApplications];
 }
 
+/** The settings of `openTee` for the supplicant. */
+export function supplicantOf({ supplicant, sockets }: OpteeOptions): Pick<OpenTeeOptions, 'supplicant'> {
+  if (supplicant === false) return { supplicant: false };
+  return sockets === false ? { supplicant: { sockets: false } } : {};
+}
+
 /** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph. */
 export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
   try {
@@ -57,7 +65,7 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
       ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
       ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
       ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
-      ...(options.sockets === false ? { supplicant: { sockets: false } } : {}),
+      ...supplicantOf(options),
       qemu: {
         ...(options.optee === undefined ? {} : { optee: options.optee }),
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),

@@ -6,7 +6,7 @@ import type { Tee } from '../client/tee.js';
 import { openTee } from '../open-tee.js';
 import type { TrustedApplication } from '../worlds/simulated/index.js';
 import { tellFailure } from './failure.js';
-import { addOpteeOptions, type OpteeOptions, onOptee } from './optee-options.js';
+import { addOpteeOptions, type OpteeOptions, onOptee, supplicantOf } from './optee-options.js';
 
 /** Which TEE `serve` and `exec` offer. */
 export interface ServedOptions extends OpteeOptions {
@@ -15,16 +15,21 @@ export interface ServedOptions extends OpteeOptions {
 
 export function addServedOptions(command: Command): Command {
   return addOpteeOptions(
-    command.option(
-      '--simulated [modules...]',
-      'the simulated secure world instead of OP-TEE in QEMU, with the trusted applications that these modules export by default',
-    ),
+    command
+      .option(
+        '--simulated [modules...]',
+        'the simulated secure world instead of OP-TEE in QEMU, with the trusted applications that these modules export by default',
+      )
+      .option(
+        '--no-supplicant',
+        'leave /dev/teepriv0 to a supplicant that is a program of its own (default: ours has it)',
+      ),
   );
 }
 
 /** What the simulated world has a use for. */
 const ofSimulated: ReadonlySet<string> = new Set([
-  ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'console', 'socket'],
+  ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'supplicant', 'console', 'socket'],
 ]);
 
 /**
@@ -39,9 +44,9 @@ export function refuseOthers(options: object, read: ReadonlySet<string>, why: st
   throw new RangeError(`--${flag} ${why}`);
 }
 
-/** What --no-sockets switches off is on when nobody said anything. */
+/** What --no-sockets and --no-supplicant switch off is on when nobody said anything. */
 function isDefault(name: string, value: unknown): boolean {
-  return name === 'sockets' && value === true;
+  return (name === 'sockets' || name === 'supplicant') && value === true;
 }
 
 /** Open the TEE, run something on it, close it. */
@@ -56,7 +61,7 @@ export async function openServed(options: ServedOptions, run: (tee: Tee) => Prom
       memoryFile: true,
       ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
       ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
-      ...(options.sockets === false ? { supplicant: { sockets: false } } : {}),
+      ...supplicantOf(options),
     });
     if (options.console)
       tee.trace.listen((event) => {

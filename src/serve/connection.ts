@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { startTimer } from '../clock/timer.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeecError } from '../tee/teec-error.js';
-import type { Call, DeviceFile, NewMemory } from './device-file.js';
+import type { Call, ClientFile, NewMemory } from './device-file.js';
 import { Door } from './door.js';
-import { Errno, ErrnoError, errnoOf } from './errno.js';
+import { errnoOf } from './errno.js';
 import { peerOf, sendWithFile } from './unix-socket.js';
 import { FileKind, greeting, Operation, type Request, RequestReader, reply, WireError } from './wire.js';
 
@@ -12,15 +12,15 @@ import { FileKind, greeting, Operation, type Request, RequestReader, reply, Wire
 export interface Devices {
   readonly memoryFile: PhysicalMemoryFile;
   /** @throws ErrnoError ENOENT, EBUSY */
-  open(name: string, socket: Socket): DeviceFile;
+  open(name: string, socket: Socket): ClientFile;
   /** A further connection of a client that has a file open. */
   admit(socket: Socket): void;
   /** @throws ErrnoError EBADF when there is none. */
-  find(token: string): DeviceFile;
+  find(token: string): ClientFile;
   /** How long a client may take for one request, or for the first, in milliseconds. */
   readonly requestLimitMs: number;
   /** For traces. */
-  made(file: DeviceFile, memory: NewMemory): void;
+  made(file: ClientFile, memory: NewMemory): void;
   failed(error: unknown): void;
 }
 
@@ -147,7 +147,7 @@ export class Connection {
       const file = this.devices.find(token);
       this.call = file.begin();
       try {
-        answer = reply(0, await file.ioctl(operation, body, () => peerOf(this.socket).identity));
+        answer = reply(0, await this.ask(file, operation, body));
       } finally {
         this.call.end();
       }
@@ -159,16 +159,24 @@ export class Connection {
     this.socket.write(answer);
   }
 
+  private ask(file: ClientFile, operation: number, body: Buffer): Promise<Buffer> {
+    const gone: (() => void)[] = [];
+    const onClose = () => {
+      for (const callback of gone) callback();
+    };
+    this.socket.once('close', onClose);
+    return file
+      .ioctl(
+        operation,
+        body,
+        () => peerOf(this.socket).identity,
+        (callback) => gone.push(callback),
+      )
+      .finally(() => this.socket.off('close', onClose));
+  }
+
   /** Giving memory back did not work: secure world has gone, or it is our fault. */
   private failed(error: unknown): void {
     if (!(error instanceof TeecError)) this.devices.failed(error);
   }
-}
-
-/** The names that the server answers for, and what it says to the rest. */
-export function checkDeviceName(name: string): void {
-  if (name === 'tee0') return;
-  // A supplicant has it open: ours.
-  if (name === 'teepriv0') throw new ErrnoError(Errno.EBUSY, 'the supplicant has /dev/teepriv0 open');
-  throw new ErrnoError(Errno.ENOENT, `no device ${name}`);
 }

@@ -22,6 +22,7 @@ import {
 import { Operation, tokenSize } from './wire.js';
 
 // uapi linux/tee.h.
+const TEE_IMPL_ID_OPTEE = 1;
 const TEE_OPTEE_CAP_TZ = 1;
 const TEE_GEN_CAP_GP = 1;
 const TEE_GEN_CAP_REG_MEM = 4;
@@ -31,7 +32,7 @@ const TEE_GEN_CAP_MEMREF_NULL = 8;
  * A client's opening of `/dev/tee0`: Linux's `struct file` with its `struct tee_context`. It lives as long as anything
  * of it does: the file, a file of its shared memory, a call.
  */
-export class DeviceFile {
+export class DeviceFile implements ClientFile {
   /** Whoever knows it may use this file: nobody can guess it, and only who has the file is told. */
   readonly token = randomBytes(tokenSize).toString('hex');
   private readonly context: TeeContext;
@@ -175,14 +176,11 @@ export class DeviceFile {
   }
 
   private version(body: Buffer): Buffer {
-    const { implementationId, registeredMemory, memrefNull } = this.device.version;
-    body.writeUInt32LE(implementationId, 0);
-    body.writeUInt32LE(TEE_OPTEE_CAP_TZ, 4);
-    body.writeUInt32LE(
+    const { registeredMemory, memrefNull } = this.device.version;
+    return versionReply(
+      body,
       TEE_GEN_CAP_GP | (registeredMemory ? TEE_GEN_CAP_REG_MEM : 0) | (memrefNull ? TEE_GEN_CAP_MEMREF_NULL : 0),
-      8,
     );
-    return body;
   }
 
   private async openSession(body: Buffer, identity: ClientIdentity): Promise<Buffer> {
@@ -207,6 +205,34 @@ export class DeviceFile {
   }
 }
 
+/** An opening of a device, as a connection sees it. */
+export interface ClientFile {
+  readonly token: string;
+  readonly label: string;
+  /** The last who had it has closed it, or died. */
+  close(): void;
+  /** @throws ErrnoError EBADF when it is closed. */
+  begin(): Call;
+  /** @param onGone calls back when the caller has gone, whom nothing more must be given to. */
+  ioctl(
+    operation: number,
+    body: Buffer,
+    caller: () => ClientIdentity,
+    onGone: (callback: () => void) => void,
+  ): Promise<Buffer>;
+  allocate(body: Buffer): Promise<NewMemory>;
+  register(body: Buffer): Promise<NewMemory>;
+  free(id: number): Promise<void>;
+}
+
+/** struct tee_ioctl_version_data. */
+export function versionReply(body: Buffer, capabilities: number): Buffer {
+  body.writeUInt32LE(TEE_IMPL_ID_OPTEE, 0);
+  body.writeUInt32LE(TEE_OPTEE_CAP_TZ, 4);
+  body.writeUInt32LE(capabilities, 8);
+  return body;
+}
+
 /** Shared memory that was made for a client. */
 export interface NewMemory extends ClientMemory {
   readonly id: number;
@@ -215,7 +241,7 @@ export interface NewMemory extends ClientMemory {
 }
 
 /** The size that a client wishes. */
-function memorySize(body: Buffer, at: number): number {
+export function memorySize(body: Buffer, at: number): number {
   const flags = body.readUInt32LE(at + 8);
   if (flags !== 0) throw invalid(`flags 0x${flags.toString(16)}`);
   const size = body.readBigUInt64LE(at);

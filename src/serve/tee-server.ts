@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
 import { startTimer } from '../clock/timer.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
+import type { ClientIdentity } from '../tee/login.js';
 import { TeecError } from '../tee/teec-error.js';
-import { Connection, checkDeviceName, type Devices } from './connection.js';
-import { DeviceFile, type NewMemory } from './device-file.js';
+import { Connection, type Devices } from './connection.js';
+import { type ClientFile, DeviceFile, type NewMemory } from './device-file.js';
 import { Errno, ErrnoError } from './errno.js';
 import { ListeningPlace } from './listening-place.js';
 import { MemoryIds } from './memory-ids.js';
 import { describeSharing } from './sharing.js';
+import { SupplicantFile } from './supplicant-file.js';
 import { TemporaryFolder } from './temporary-folder.js';
 import { peerOf } from './unix-socket.js';
 import { greeting } from './wire.js';
@@ -37,7 +39,7 @@ export interface ServeOptions {
  * library (`preload/`).
  */
 export class TeeServer implements AsyncDisposable, Devices {
-  private readonly files = new Map<string, DeviceFile>();
+  private readonly files = new Map<string, ClientFile>();
   private readonly sockets = new Set<Socket>();
   private readonly memoryIds = new MemoryIds();
   private readonly most = Math.min(maxConnections, Math.max(16, descriptorLimit() - spareDescriptors));
@@ -99,13 +101,9 @@ export class TeeServer implements AsyncDisposable, Devices {
     return [...this.files.values()].map(({ label }) => label);
   }
 
-  open(name: string, socket: Socket): DeviceFile {
-    checkDeviceName(name);
+  open(name: string, socket: Socket): ClientFile {
     const { pid, identity } = peerOf(socket);
-    const label = `client ${++this.openings} (process ${pid})`;
-    const file = new DeviceFile(this.tee.device, label, identity, this.memoryIds, (ended) =>
-      this.fileEnds(file, ended),
-    );
+    const file = this.make(name, pid, identity);
     this.files.set(file.token, file);
     return file;
   }
@@ -120,13 +118,13 @@ export class TeeServer implements AsyncDisposable, Devices {
     new Connection(this, socket);
   }
 
-  find(token: string): DeviceFile {
+  find(token: string): ClientFile {
     const file = this.files.get(token);
     if (file === undefined) throw new ErrnoError(Errno.EBADF, 'no such device file');
     return file;
   }
 
-  made(file: DeviceFile, { id, size, sharing }: NewMemory): void {
+  made(file: ClientFile, { id, size, sharing }: NewMemory): void {
     const { trace } = this.tee;
     if (trace.on && sharing !== undefined)
       trace.emit({
@@ -155,7 +153,23 @@ export class TeeServer implements AsyncDisposable, Devices {
     this.folder?.[Symbol.dispose]();
   }
 
-  private fileEnds(file: DeviceFile, ended: Promise<void>): void {
+  private make(name: string, pid: number, identity: ClientIdentity): ClientFile {
+    const { device, supplicantDevice } = this.tee;
+    const onEnd = (ended: Promise<void>) => this.fileEnds(file, ended);
+    let file: ClientFile;
+    switch (name) {
+      case 'tee0':
+        file = new DeviceFile(device, `client ${++this.openings} (process ${pid})`, identity, this.memoryIds, onEnd);
+        return file;
+      case 'teepriv0':
+        file = new SupplicantFile(supplicantDevice, `supplicant (process ${pid})`, this.memoryIds, onEnd);
+        return file;
+      default:
+        throw new ErrnoError(Errno.ENOENT, `no device ${name}`);
+    }
+  }
+
+  private fileEnds(file: ClientFile, ended: Promise<void>): void {
     void ended
       .catch((error: unknown) => {
         // Secure world has gone; what it had is gone too.

@@ -32,6 +32,7 @@ static void add(int fd, uint32_t session, uint32_t a, uint32_t b)
 static void values(void)
 {
 	struct tee_ioctl_version_data version;
+	struct tee_ioctl_buf_data nothing = { (uintptr_t)&version, 8 };
 	struct pollfd poll_fd = { .events = POLLIN | POLLOUT };
 	int fd = open_device(0), other;
 
@@ -45,7 +46,8 @@ static void values(void)
 	CHECK(poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == (POLLIN | POLLOUT));
 	CHECK(open("/dev/tee1", O_RDWR) == -1 && errno == ENOENT);
 	CHECK(open("/dev/teepriv0", O_RDWR) == -1 && errno == EBUSY);
-	CHECK(ioctl(fd, TEE_IOC_SUPPL_RECV, NULL) == -1 && errno == EINVAL);
+	CHECK(ioctl(fd, TEE_IOC_SUPPL_RECV, NULL) == -1 && errno == EFAULT);
+	CHECK(ioctl(fd, TEE_IOC_SUPPL_RECV, &nothing) == -1 && errno == EINVAL);
 	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
 	other = open("/dev/null", O_RDWR);
 	CHECK(ioctl(other, TEE_IOC_VERSION, &version) == -1 && errno == ENOTTY);
