@@ -36,6 +36,13 @@ export class Findings {
     }
   }
 
+  /** The same for what becomes so soon: what a client leaves behind that died is served to its end first. */
+  async checkSoon(holds, what, ms = 10_000) {
+    const end = performance.now() + ms;
+    while (!holds() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    return this.check(holds(), what);
+  }
+
   /** Something that must be over in time. */
   async inTime(what, ms, work, more = () => '') {
     let timer;

@@ -23,10 +23,15 @@ const limitMs = 60_000;
 
 /** A round on the real OP-TEE, which at times ends with the death of its QEMU. */
 export async function opteeRound({ draws, findings }) {
+  const tee = await openTee({
+    world: 'qemu',
+    supplicant: false,
+    // A machine that is busy boots it slowly.
+    qemu: { callLimitMs: limitMs, bootLimitMs: 2 * limitMs },
+  });
   const folder = mkdtempSync(join(tmpdir(), 'storage-'));
   const echo = await echoServer(draws.fork());
   const fileSystem = new FolderFileSystem(folder);
-  const tee = await openTee({ world: 'qemu', supplicant: false, qemu: { callLimitMs: limitMs } });
   let killed = false;
   let over = false;
   const own = draws.fork();

@@ -27,7 +27,7 @@ export async function servedRound({ draws, findings }) {
       onError: (error) => findings.add(`the server failed: ${error.stack}`),
     });
     const witnessing = witness.run();
-    const clients = Array.from({ length: 2 + draws.upTo(3) }, () => client(server.path, apps, draws.fork(), findings));
+    const clients = Array.from({ length: 1 + draws.upTo(2) }, () => client(server.path, apps, draws.fork(), findings));
     await findings.inTime('the clients of the server', 2 * limitMs, Promise.all(clients));
     witness.stopped = true;
     await findings.inTime('the witness', limitMs, witnessing);

@@ -65,8 +65,8 @@ export async function simulatedRound({ draws, findings }) {
     for (const actor of actors) await actor.verifyAll(session);
     if (!(await findings.inTime('all threads at once', limitMs, allThreads(context, apps, threads)))) return;
     await context.close();
-    findings.check(
-      tee.sharedMemoryInUse - before <= keptByThreads * threads,
+    await findings.checkSoon(
+      () => tee.sharedMemoryInUse - before <= keptByThreads * threads,
       () => `${tee.sharedMemoryInUse - before} bytes of shared memory were not given back by clients that have gone`,
     );
     const waiting = tee.waiting();
@@ -76,15 +76,19 @@ export async function simulatedRound({ draws, findings }) {
     );
     // The lock is all that is open.
     if (folder !== undefined) {
-      const open = openBelow(folder);
-      findings.check(open.length === 1, () => `files of secure world are open that nobody uses: ${open.join(', ')}`);
+      await findings.checkSoon(
+        () => openBelow(folder).length === 1,
+        () => `files of secure world are open that nobody uses: ${openBelow(folder).join(', ')}`,
+      );
     }
     await witness.close();
   } finally {
     over = true;
     await findings.inTime('closing the TEE', limitMs, tee.close(), () => JSON.stringify(tee.waiting()));
-    const kept = tee.sharedMemoryInUse;
-    findings.check(kept === 0, () => `${kept} bytes of shared memory are in use after the TEE was closed`);
+    await findings.checkSoon(
+      () => tee.sharedMemoryInUse === 0,
+      () => `${tee.sharedMemoryInUse} bytes of shared memory are in use after the TEE was closed`,
+    );
     await echo.close();
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
