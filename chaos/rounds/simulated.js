@@ -41,6 +41,8 @@ export async function simulatedRound({ draws, findings }) {
   const world = {
     ...{ apps, findings, echo, tee: () => tee, over: () => over, nextQuestion: () => ++question, sleepers: 0, threads },
   };
+  /** Those that left without waiting for their services, which may still be at work. */
+  const gone = [];
   let supplicant = startSupplicant(tee, settings.calm());
   try {
     const witness = new Witness(findings, draws.fork());
@@ -84,6 +86,9 @@ export async function simulatedRound({ draws, findings }) {
     await witness.close();
   } finally {
     over = true;
+    // What a service has in hand when its world goes stays where it is, and would be taken for lost.
+    const services = Promise.all([supplicant, ...gone].map((each) => each[Symbol.asyncDispose]()));
+    await findings.inTime('services of supplicants that left', limitMs, services);
     await findings.inTime('closing the TEE', limitMs, tee.close(), () => JSON.stringify(tee.waiting()));
     await findings.checkSoon(
       () => tee.sharedMemoryInUse === 0,
@@ -99,7 +104,10 @@ export async function simulatedRound({ draws, findings }) {
       if (over || draws.chance(0.5)) continue;
       findings.count('supplicants that left');
       if (draws.chance(0.5)) await supplicant[Symbol.asyncDispose]();
-      else supplicant[Symbol.dispose]();
+      else {
+        gone.push(supplicant);
+        supplicant[Symbol.dispose]();
+      }
       supplicant = startSupplicant(tee, settings.wild());
     }
   }

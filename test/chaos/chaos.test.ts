@@ -3,11 +3,12 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const program = resolve(import.meta.dirname, '../../chaos/main.js');
+// 40 seconds, and what the last round takes on a machine that is busy; the limit only ends what hangs.
 const chaos = (...args: string[]) =>
-  spawnSync(process.execPath, ['--expose-gc', program, '--quiet', ...args], { encoding: 'utf8', timeout: 110_000 });
+  spawnSync(process.execPath, ['--expose-gc', program, '--quiet', ...args], { encoding: 'utf8', timeout: 280_000 });
 
 describe('chaos', () => {
-  it('of a bounded time finds nothing', { timeout: 120_000 }, () => {
+  it('of a bounded time finds nothing', { timeout: 300_000 }, () => {
     const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
     const { status, stdout, stderr } = chaos('--seconds', process.env.CHAOS_SECONDS ?? '40', '--seed', String(seed));
     expect(status, `npm run chaos -- --seed ${seed}\n${stdout}\n${stderr}`).toBe(0);
