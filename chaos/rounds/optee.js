@@ -121,7 +121,9 @@ export async function opteeRound({ draws, findings }) {
         await draws.of([store, exchange, wait, refuse])(context, draws, number);
         if (draws.chance(0.3)) {
           findings.count('clients killed');
-          await context.kill();
+          await context
+            .kill()
+            .catch((error) => findings.check(killed, () => `a client's death failed: ${error.stack}`));
         }
       } finally {
         await context.close().catch((error) => findings.check(killed, () => `closing a client failed: ${error.stack}`));

@@ -60,6 +60,13 @@ export async function simulatedRound({ draws, findings }) {
     await leaving;
     witness.stopped = true;
     if (!ended || !(await findings.inTime('the witness', limitMs, witnessing))) return;
+    // The lock is all that is open, while the supplicant is there that would close the rest with itself.
+    if (folder !== undefined) {
+      await findings.checkSoon(
+        () => openBelow(folder).length === 1,
+        () => `files of secure world are open that nobody uses: ${openBelow(folder).join(', ')}`,
+      );
+    }
     await supplicant[Symbol.asyncDispose]();
     supplicant = startSupplicant(tee, settings.calm());
     const context = tee.openContext();
@@ -76,13 +83,6 @@ export async function simulatedRound({ draws, findings }) {
       waiting.calls.length + waiting.supplicantRequests.length + waiting.notifications.length === 0,
       () => `something still waits: ${JSON.stringify(waiting)}`,
     );
-    // The lock is all that is open.
-    if (folder !== undefined) {
-      await findings.checkSoon(
-        () => openBelow(folder).length === 1,
-        () => `files of secure world are open that nobody uses: ${openBelow(folder).join(', ')}`,
-      );
-    }
     await witness.close();
   } finally {
     over = true;
