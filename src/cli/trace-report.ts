@@ -1,4 +1,6 @@
 import type { HangReport, LongCall, Starved } from '../trace/hang-report.js';
+import { atTime, type BoardVerdict } from '../trace/linux/board-verdict.js';
+import type { LinuxImport } from '../trace/linux/import-linux.js';
 import type { Spread, TraceStats } from '../trace/stats.js';
 
 /** The figures of a trace, for people. */
@@ -23,11 +25,30 @@ export function statsText(stats: TraceStats): string {
   return lines.join('\n').trimEnd();
 }
 
+/** What the record of a board says became of it, for people. */
+export function boardVerdictText(
+  { outcome, explanation, hangsSinceMs, exhausted }: BoardVerdict,
+  found: LinuxImport,
+): string {
+  const word = outcome === 'stuck' && exhausted ? 'EXHAUSTED' : outcome.toUpperCase();
+  return [
+    `${word}${hangsSinceMs === undefined ? '' : ` since ${atTime(hangsSinceMs)}`}`,
+    ...explanation.map((line) => `  ${line}`),
+    '',
+    `${found.calls} calls in ${found.lines} lines; ${found.stacks} stacks of tasks`,
+    ...found.notes.map((note) => `note: ${note}`),
+  ].join('\n');
+}
+
 /** Who held threads and who went without, for people. */
 export function hangText(report: HangReport): string {
   const lines = [
     `${threadsText(report)}, ETHREAD_LIMIT ${report.ethreadLimit} times`,
     ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
+    ...section(
+      'Answers that are errors',
+      Object.entries(report.errors).map(([error, count]) => `${error}: ${count}`),
+    ),
     ...section('Held a thread longest', callTable(report.holders)),
     ...section('Waited for a thread', starvedTable(report.starved)),
     ...section('Unfinished at the end', callTable(report.unfinished, true)),

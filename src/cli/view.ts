@@ -8,7 +8,7 @@ import { MemoryRecorder } from '../trace/memory-recorder.js';
 import { viewerPage } from '../trace/node/viewer-page.js';
 import { pageServer } from './page-server.js';
 import { badUsage, readTraceOrSayWhy } from './read-trace.js';
-import { OutputError, writeOutput } from './write-output.js';
+import { writeOrSayWhy } from './write-output.js';
 
 interface ViewOptions {
   readonly out?: string;
@@ -77,13 +77,7 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
     return;
   }
   if (out !== undefined) {
-    try {
-      writeOutput(out, paths, [page]);
-    } catch (error) {
-      if (!(error instanceof OutputError)) throw error;
-      console.error(`error: ${error.message}`);
-      process.exitCode = badUsage;
-    }
+    writeOrSayWhy(out, paths, [page]);
     return;
   }
   const server = pageServer(page);

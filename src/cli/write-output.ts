@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { badUsage } from './read-trace.js';
 
 /** A file cannot be written where it was asked for; the message names it. */
 export class OutputError extends Error {
@@ -91,4 +92,17 @@ function writeAll(fd: number, pieces: Iterable<string | Uint8Array>): void {
 
 function statOf(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false });
+}
+
+/** The same for a command: what is wrong goes to standard error and into the exit code. @returns whether it is written. */
+export function writeOrSayWhy(out: string, inputs: readonly string[], pieces: Iterable<string | Uint8Array>): boolean {
+  try {
+    writeOutput(out, inputs, pieces);
+    return true;
+  } catch (error) {
+    if (!(error instanceof OutputError)) throw error;
+    console.error(`error: ${error.message}`);
+    process.exitCode = badUsage;
+    return false;
+  }
 }

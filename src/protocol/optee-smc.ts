@@ -152,3 +152,10 @@ export function smcName(functionId: number): string {
 const smcNames = new Map<number, string>(
   Object.entries(OpteeSmc).map(([name, id]) => [id, name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()]),
 );
+
+/** The name of what secure world returned in a0, for people: `UNKNOWN_FUNCTION`. */
+export function smcReturnName(a0: number): string {
+  const name = Object.entries(OpteeSmcReturn).find(([, value]) => value === a0)?.[0];
+  if (name === undefined) return `0x${a0.toString(16).padStart(8, '0')}`;
+  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}

@@ -1,3 +1,4 @@
+import { OpteeSmcReturn, smcReturnName } from '../protocol/optee-smc.js';
 import { rpcName } from './rpc-name.js';
 import { CallState, type Timeline } from './timeline.js';
 import { waitGraph } from './wait-graph.js';
@@ -33,6 +34,8 @@ export interface HangReport {
   /** How the number of threads is known: secure world said it; its RPCs named them; or so many calls were inside at once. */
   readonly threadsFrom: 'announced' | 'recorded' | 'inferred';
   readonly ethreadLimit: number;
+  /** Calls that ended otherwise than with OK, by the name of what secure world returned. */
+  readonly errors: Readonly<Record<string, number>>;
   /** Longest first. */
   readonly holders: readonly LongCall[];
   /** Who waited longest in all, first. */
@@ -47,6 +50,7 @@ export interface HangReport {
 export function hangReport(timeline: Timeline, most = 10): HangReport {
   const holders: LongCall[] = [];
   const unfinished: LongCall[] = [];
+  const errors = new Map<string, number>();
   const starved = new Map<string, { -readonly [K in keyof Starved]: Starved[K] }>();
   const limits = new Map<number, number>();
   for (const record of timeline.threadLimits) {
@@ -63,6 +67,10 @@ export function hangReport(timeline: Timeline, most = 10): HangReport {
       }
     }
     if (long.unfinished) unfinished.push(long);
+    else if (timeline.callReturn.at(call) !== OpteeSmcReturn.ok) {
+      const error = smcReturnName(timeline.callReturn.at(call));
+      errors.set(error, (errors.get(error) ?? 0) + 1);
+    }
     const client = timeline.clientOf(call);
     const of = starved.get(client) ?? {
       client,
@@ -88,6 +96,7 @@ export function hangReport(timeline: Timeline, most = 10): HangReport {
     threads: timeline.threads,
     threadsFrom: timeline.threadsFrom,
     ethreadLimit: timeline.threadLimits.length,
+    errors: Object.fromEntries(errors),
     holders,
     starved: [...starved.values()]
       .filter(({ asleepMs, asleepAtEnd }) => asleepMs > 0 || asleepAtEnd)

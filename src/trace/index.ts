@@ -12,7 +12,8 @@ export { decodeEvents, EventKind, encodeEvent, flagBit, kindMask, type TraceSink
 export { exportChrome } from './export/chrome.js';
 export { exportPerfetto } from './export/perfetto.js';
 export { type HangReport, hangReport, type LongCall, type Starved } from './hang-report.js';
-export { importLinuxTrace, type LinuxImport } from './import-linux.js';
+export { type BoardVerdict, boardVerdict } from './linux/board-verdict.js';
+export { importLinuxTrace, type LinuxImport, type LinuxImportOptions } from './linux/import-linux.js';
 export { MemoryRecorder, type MemoryRecorderOptions } from './memory-recorder.js';
 export { rpcName } from './rpc-name.js';
 export { type Spread, type TraceStats, traceStats } from './stats.js';

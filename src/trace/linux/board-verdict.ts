@@ -1,0 +1,186 @@
+import { rpcName } from '../rpc-name.js';
+import { CallState, type Timeline } from '../timeline.js';
+import type { TraceVerdict } from '../verdict.js';
+import { holdsThread, waitGraph } from '../wait-graph.js';
+import { deadlockWords } from '../wait-words.js';
+
+/** What became of a board whose record this is: `exhausted` says more of `stuck`: every thread is held, and somebody sleeps. */
+export interface BoardVerdict extends TraceVerdict {
+  readonly outcome: 'deadlock' | 'stuck' | 'starved' | 'finished' | 'cut-off';
+  readonly exhausted: boolean;
+}
+
+/** What waits for less when the record ends is said to be on its way, not to hang. Milliseconds. */
+const hangsFor = 500;
+/** Calls that are told one by one. */
+const mostTold = 16;
+
+/** A time as the kernel prints it: `100.007100 s`. */
+export const atTime = (ms: number) => `${(ms / 1000).toFixed(6)} s`;
+
+const forTime = (ms: number) => (ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(1)} ms`);
+
+/** The verdict over a record that ends where somebody looked. */
+export function boardVerdict(timeline: Timeline): BoardVerdict {
+  const last = timeline.table.length - 1;
+  const open = timeline.stateAfter(last);
+  const graph = waitGraph(timeline, last, open);
+  const { end, threads } = timeline;
+  const name = (call: number) => `${timeline.clientOf(call)} #${timeline.callNumber.at(call)}`;
+  const holders = open.filter((segment) => holdsThread(timeline, segment));
+  const sleepers = open.filter(({ state }) => state === CallState.queue);
+  const holderLines = holders.slice(0, mostTold).map((segment) => {
+    const { call, state, command, rpcFunction, start } = segment;
+    const wait = graph.waits.get(call);
+    const thread = timeline.callThread.at(call);
+    const place = thread < 0 ? 'a thread' : `thread ${thread}`;
+    const doing = state === CallState.secure ? 'in secure world' : `in RPC ${rpcName(command, rpcFunction)}`;
+    const through = wait?.kind === 'rpc' && wait.through !== '' ? `; it waits for ${wait.through}` : '';
+    return `  ${place}: ${name(call)}, ${doing} since ${atTime(start)}, for ${forTime(end - start)}${through}`;
+  });
+  const sleeperLines = sleepers
+    .slice(0, mostTold)
+    .map(
+      ({ call, start }) =>
+        `  ${name(call)} sleeps in the queue since ${atTime(start)}, for ${forTime(end - start)}${refusals(timeline, call)}`,
+    );
+  const since = (parts: readonly { readonly start: number }[]) => latest(parts.map(({ start }) => start));
+  const verdict = (
+    outcome: BoardVerdict['outcome'],
+    explanation: readonly string[],
+    hangsSinceMs?: number,
+    exhausted = false,
+  ): BoardVerdict => ({ outcome, explanation, exhausted, ...(hangsSinceMs === undefined ? {} : { hangsSinceMs }) });
+
+  if (graph.cycle.length > 0) {
+    const parts = graph.cycle.flatMap((call) => graph.waits.get(call)?.segment ?? []);
+    const closed = since(parts);
+    return verdict(
+      'deadlock',
+      [
+        `${graph.cycle.length} calls wait for each other since ${atTime(closed)}, for ${forTime(end - closed)} when the record ends:`,
+        ...deadlockWords(timeline, graph).map((sentence) => `  ${sentence}`),
+      ],
+      closed,
+      holders.length >= threads,
+    );
+  }
+  const first = sleepers[0];
+  if (first !== undefined) {
+    const asleepSince = earliest(sleepers.map(({ call }) => firstSleep(timeline, call)));
+    const overtakers = entrantsSince(timeline, first.call, asleepSince);
+    // Others came through at first, and then nobody any more: that is no matter of who is first.
+    const full = holders.length >= threads && threads > 0;
+    const quiet = full && end - lastFreed(timeline) >= (end - asleepSince) / 2;
+    if (overtakers.calls > 0 && !quiet)
+      return verdict(
+        'starved',
+        [
+          `${name(first.call)} sleeps in the queue while others come through: since ${atTime(firstSleep(timeline, first.call))} ${overtakers.calls} calls have entered`,
+          `  most of them of ${overtakers.most.join(', ')}`,
+          ...sleeperLines,
+          ...(holderLines.length > 0 ? ['These hold the threads when the record ends:', ...holderLines] : []),
+        ],
+        firstSleep(timeline, first.call),
+      );
+    if (full) {
+      const from = latest(holders.map(({ call }) => timeline.callEntered.at(call)));
+      const rpcs = holders.filter(({ state }) => state === CallState.rpc);
+      return verdict(
+        'stuck',
+        [
+          `${holders.length} of ${threads} threads are held since ${atTime(from)}, for ${forTime(end - from)}:`,
+          ...holderLines,
+          ...sleeperLines,
+          ...endsThere(end - earliest(sleepers.map(({ start }) => start))),
+          rpcs.length === 0
+            ? 'Nobody is in an RPC: secure world itself does not come to an end.'
+            : `If what ${rpcs.length === 1 ? 'this RPC waits' : 'these RPCs wait'} for needs ${sleepers.length === 1 ? 'that call' : 'one of those calls'}, this is a deadlock: stacks of the tasks (SysRq-w, hung task) in the same import would tell.`,
+        ],
+        from,
+        true,
+      );
+    }
+    const from = since(sleepers);
+    return verdict(
+      'starved',
+      [
+        `${sleepers.length} ${sleepers.length === 1 ? 'call sleeps' : 'calls sleep'} in the queue although ${threads - holders.length} of ${threads} threads are free, as far as the record shows: a wake-up went to somebody else`,
+        ...sleeperLines,
+        ...holderLines,
+        ...endsThere(end - from),
+      ],
+      from,
+    );
+  }
+  const longest = holders.reduce((most, { start }) => Math.max(most, end - start), 0);
+  if (longest >= hangsFor) {
+    const long = holders.filter(({ start }) => end - start >= hangsFor);
+    return verdict(
+      'stuck',
+      [
+        `${long.length} ${long.length === 1 ? 'call does' : 'calls do'} not come back; nobody waits for a thread:`,
+        ...holderLines,
+      ],
+      earliest(long.map(({ start }) => start)),
+    );
+  }
+  if (open.length > 0)
+    return verdict('cut-off', [
+      `The record ends with ${open.length} ${open.length === 1 ? 'call' : 'calls'} on the way, the longest for ${forTime(longest)}:`,
+      ...holderLines,
+      ...endsThere(longest),
+    ]);
+  return verdict('finished', ['Every call of the record has come back.']);
+}
+
+/** Tracing ends with the last event: of what came behind it, nothing is known. */
+function endsThere(ms: number): readonly string[] {
+  if (ms >= hangsFor) return [];
+  return [
+    `The record ends ${forTime(ms)} behind that: if it was read later and nothing more came, this is where it hangs.`,
+  ];
+}
+
+// There may be more of them than a function takes arguments.
+const latest = (times: readonly number[]) =>
+  times.reduce((most, time) => Math.max(most, time), Number.NEGATIVE_INFINITY);
+const earliest = (times: readonly number[]) =>
+  times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
+
+/** When a call gave its thread back for the last time; -Infinity: none did. */
+function lastFreed(timeline: Timeline): number {
+  let last = Number.NEGATIVE_INFINITY;
+  for (let call = 0; call < timeline.callCount; call++)
+    if (!timeline.isUnfinished(call) && timeline.callEnd.at(call) > last) last = timeline.callEnd.at(call);
+  return last;
+}
+
+/** When a call fell asleep for the first time. */
+function firstSleep(timeline: Timeline, call: number): number {
+  for (const { state, start } of timeline.segmentsOf(call)) if (state === CallState.queue) return start;
+  return timeline.callBegin.at(call);
+}
+
+function refusals(timeline: Timeline, call: number): string {
+  const times = timeline.threadLimitCalls.reduce((count, each) => (each === call ? count + 1 : count), 0);
+  return times === 0 ? ', and has not entered' : `, refused ${times === 1 ? 'once' : `${times} times`}`;
+}
+
+/** Calls other than one that entered secure world after a time, and the clients with most of them. */
+function entrantsSince(
+  timeline: Timeline,
+  but: number,
+  time: number,
+): { readonly calls: number; readonly most: readonly string[] } {
+  const clients = new Map<string, number>();
+  let calls = 0;
+  for (let call = 0; call < timeline.callCount; call++) {
+    if (call === but || !(timeline.callEntered.at(call) > time)) continue;
+    calls++;
+    const client = timeline.clientOf(call);
+    clients.set(client, (clients.get(client) ?? 0) + 1);
+  }
+  const most = [...clients].sort(([, one], [, other]) => other - one).slice(0, 3);
+  return { calls, most: most.map(([client, count]) => `${client} (${count})`) };
+}

@@ -1,0 +1,315 @@
+import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
+import type { TraceRecorder } from '../trace.js';
+import { blockedIn } from './blocked-in.js';
+import { withoutPrefix } from './log-prefix.js';
+import { RecordedCalls } from './recorded-calls.js';
+import { rpcNeeds } from './rpc-needs.js';
+import { TaskStacks } from './task-stacks.js';
+import { parseTracepoint, type TracepointLine, tracepointName } from './tracepoint-line.js';
+
+/** What an import found in a record of Linux's tracepoints. */
+export interface LinuxImport {
+  /** Lines of the two tracepoints that were used. */
+  readonly lines: number;
+  /** Lines that could not be used: the first ones, with the reason. */
+  readonly refused: readonly { readonly line: number; readonly why: string }[];
+  readonly refusedCount: number;
+  /** Calls, those among them that had begun before the record, and lines that are missing between others. */
+  readonly calls: number;
+  readonly beganBefore: number;
+  readonly missing: number;
+  /** Stacks of tasks that were found, and used. */
+  readonly stacks: number;
+  /** What to know of the record, in sentences. */
+  readonly notes: readonly string[];
+}
+
+export interface LinuxImportOptions {
+  /** Thread contexts of this OP-TEE (CFG_NUM_THREADS), where that is known. */
+  readonly threads?: number;
+}
+
+/** How many refused lines are told one by one. */
+const refusalsTold = 20;
+/** A line that a mail or a terminal broke is put together of so many. */
+const mostPieces = 3;
+/** Lines of one task at one moment whose order may be put right. */
+const mostAtOnce = 64;
+
+/** `CPU:1 [LOST 12 EVENTS]` in the kernel's file, `CPU:1 [12 EVENTS DROPPED]` from trace-cmd; the number may be missing. */
+const gapPattern = /^\s*CPU:\d+ \[(?:LOST )?(?<lost>\d+ )?EVENTS(?: DROPPED)?\]/;
+/** The rest of a line that was broken: registers, and what stands between them. */
+const continuation = /^[\s0-9a-fx,()ret]+$/i;
+/** `# entries-in-buffer/entries-written: 194/4096   #P:2` */
+const entriesPattern = /entries-in-buffer\/entries-written:\s*(\d+)\/(\d+)/;
+/** A line of another event in the same file: `irq_handler_exit` and the like. */
+const eventTime = /\[\d{1,5}\]\s+(?:\S{1,10}\s+)?(\d{1,12}\.\d{1,9}):\s+\w/;
+
+/**
+ * Import what Linux's tracepoints `optee_invoke_fn_begin` and `optee_invoke_fn_end` recorded, in whatever form a kernel or a
+ * tool prints it, and stacks of tasks in the same text. The tracepoints are in drivers/tee/optee/optee_trace.h and tell every
+ * entry of a yielding call to secure world and every return, with the registers. They do not tell: the wait before a call's
+ * first entry (Linux 6.8 and later sleep there), the command of an RPC, the session, and who woke whom. Stacks tell who sleeps
+ * in the queue, and what an RPC is blocked in; where that leads to another call, an `rpc-wait` says so at the end.
+ */
+export function importLinuxTrace(
+  lines: Iterable<string>,
+  into: TraceRecorder,
+  { threads }: LinuxImportOptions = {},
+): LinuxImport {
+  const text = readLines(lines);
+  const { record } = text;
+  into.describe({ world: 'Linux, from tracepoints', clock: 'linux', ...(threads === undefined ? {} : { threads }) });
+  // The first pass learns what the second has to know at its beginning.
+  const known = makeCalls(text, { record: () => undefined, describe: () => undefined }, []);
+  const full = known.lastRefusal > known.lastFreed;
+  const highest = [...known.threadsSeen].reduce((most, thread) => Math.max(most, thread), -1);
+  const unseen = full ? Array.from({ length: highest + 1 }, (_, thread) => thread) : [];
+  const made = makeCalls(
+    text,
+    into,
+    unseen.filter((thread) => !known.threadsSeen.has(thread)),
+  );
+  for (const { call, needs, through } of rpcNeeds(made.openCalls(), text.stacks.stacks, text.nameOf))
+    made.put(text.end, { type: 'rpc-wait', call, needs, through });
+  if (record.length > 0 && text.end > (record.at(-1)?.time ?? 0))
+    made.put(text.end, { type: 'mark', text: 'the record ends' });
+  const { beganBefore, missing } = made.gaps;
+  return {
+    lines: record.length,
+    refused: text.refused,
+    refusedCount: text.refusedCount,
+    calls: made.calls,
+    beganBefore,
+    missing,
+    stacks: text.stacks.stacks.size,
+    notes: [
+      ...text.notes,
+      ...(beganBefore === 0 ? [] : [`${beganBefore} calls had begun before the record did`]),
+      ...(missing === 0 ? [] : [`${missing} lines are missing between others: the record has gaps there`]),
+    ],
+  };
+}
+
+interface RecordText {
+  /** In the order of time. */
+  readonly record: readonly TracepointLine[];
+  /** It was not so in the text: lines of one moment may stand in another order. */
+  readonly sorted: boolean;
+  readonly lost: boolean;
+  readonly stacks: TaskStacks;
+  readonly nameOf: (pid: number) => string;
+  /** The last time that the text tells, milliseconds. */
+  readonly end: number;
+  readonly refused: readonly { readonly line: number; readonly why: string }[];
+  readonly refusedCount: number;
+  readonly notes: readonly string[];
+}
+
+function readLines(lines: Iterable<string>): RecordText {
+  const record: TracepointLine[] = [];
+  const stacks = new TaskStacks();
+  const refused: { line: number; why: string }[] = [];
+  const notes: string[] = [];
+  let refusedCount = 0;
+  let lineNumber = 0;
+  let lost = false;
+  let otherTime = Number.NEGATIVE_INFINITY;
+  let relative = false;
+  let broken: { text: string; line: number; pieces: number; why: string } | undefined;
+  const refuse = (line: number, why: string) => {
+    refusedCount++;
+    if (refused.length < refusalsTold) refused.push({ line, why });
+  };
+  const take = (text: string, line: number, pieces: number): void => {
+    const parsed = parseTracepoint(text);
+    if (typeof parsed !== 'string') {
+      record.push(parsed);
+      relative ||= /us\S? ?:\s*optee_|ms \(\+/.test(text);
+    } else if (/\)\s*$/.test(text) || pieces >= mostPieces) refuse(line, parsed);
+    else broken = { text, line, pieces, why: parsed };
+  };
+  for (const each of lines) {
+    lineNumber++;
+    // Colours of a terminal, and returns; and what a page made of `<...>`.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    const line = each.replace(/\x1b\[[0-9;]*[A-Za-z]|\r/g, '').replace(/&lt;\.\.\.&gt;/g, '<...>');
+    const names = line.includes(tracepointName);
+    if (broken !== undefined) {
+      const { text, line: first, pieces, why } = broken;
+      broken = undefined;
+      if (continuation.test(withoutPrefix(line).text)) {
+        take(`${text} ${withoutPrefix(line).text.trim()}`.replace(/\s+,/g, ','), first, pieces + 1);
+        continue;
+      }
+      refuse(first, why);
+    }
+    if (names) {
+      // The kernel's own headers and commands may name the tracepoints without being one.
+      if (!line.trimStart().startsWith('#')) take(line, lineNumber, 1);
+      continue;
+    }
+    const gap = line.includes('EVENTS') ? gapPattern.exec(withoutPrefix(line).text) : null;
+    if (gap !== null) {
+      lost = true;
+      refuse(lineNumber, `the kernel lost ${gap.groups?.lost ?? ''}events here: its buffer was full`);
+      continue;
+    }
+    const [, kept, written] = entriesPattern.exec(line.slice(0, 200)) ?? [];
+    if (kept !== undefined && Number(written) > Number(kept))
+      notes.push(`the kernel's buffer held ${kept} of ${written} events: the older ones are not in the record`);
+    if (stacks.read(line)) continue;
+    const time = eventTime.exec(line.slice(0, 200))?.[1];
+    if (time !== undefined) otherTime = Math.max(otherTime, Number(time) * 1000);
+  }
+  if (broken !== undefined) refuse(broken.line, broken.why);
+  stacks.end();
+  const { ordered, sorted } = inOrder(record);
+  if (sorted) notes.push('its lines are not in the order of time, and were put into it');
+  const counts = record.some(({ isCount }) => isCount);
+  if (counts)
+    notes.push('its clock counts something else than time (trace_clock): what is told as a microsecond is one count');
+  const last = ordered.at(-1)?.time ?? 0;
+  const comparable = !counts && !relative;
+  const end = Math.max(last, comparable ? Math.max(otherTime, stacks.lastTime ?? last) : last);
+  return {
+    record: ordered,
+    sorted,
+    lost,
+    stacks: comparable ? freshStacks(stacks, ordered) : stacks,
+    nameOf: names(ordered, stacks),
+    end,
+    refused,
+    refusedCount,
+    notes,
+  };
+}
+
+/** By time; a record that runs backwards as a whole is turned round first, so that lines of one moment are too. */
+function inOrder(record: readonly TracepointLine[]): {
+  readonly ordered: readonly TracepointLine[];
+  readonly sorted: boolean;
+} {
+  let forward = 0;
+  let backward = 0;
+  record.forEach(({ time }, index) => {
+    const before = record[index - 1]?.time ?? time;
+    if (time > before) forward++;
+    else if (time < before) backward++;
+  });
+  if (backward === 0) return { ordered: record, sorted: false };
+  const from = backward > forward ? [...record].reverse() : [...record];
+  return { ordered: from.sort((one, other) => one.time - other.time), sorted: true };
+}
+
+/** A stack that was printed before the last line of its task tells of what is over. */
+function freshStacks(stacks: TaskStacks, record: readonly TracepointLine[]): TaskStacks {
+  const last = new Map(record.map(({ pid, time }) => [pid, time]));
+  for (const [pid, { time }] of stacks.stacks)
+    if (time !== undefined && time < (last.get(pid) ?? time)) stacks.stacks.delete(pid);
+  return stacks;
+}
+
+/** What tasks are called: a task's name may be unknown in some lines, and change when it executes another program. */
+function names(record: readonly TracepointLine[], stacks: TaskStacks): (pid: number) => string {
+  const known = new Map<number, string>();
+  for (const { pid, comm } of stacks.stacks.values()) if (comm !== '') known.set(pid, comm);
+  for (const { pid, comm } of record) if (comm !== '') known.set(pid, comm);
+  return (pid) => `${known.get(pid) ?? '<...>'}-${pid}`;
+}
+
+const isFresh = ({ which, registers }: TracepointLine) => which === 'begin' && registers[0] !== OpteeSmc.returnFromRpc;
+
+function makeCalls(text: RecordText, into: TraceRecorder, unseenThreads: readonly number[]): RecordedCalls {
+  const { record, end } = text;
+  const continued = continuedLines(record);
+  const calls = new RecordedCalls(into, record[0]?.time ?? end, text.nameOf, (line) => continued.has(line));
+  for (const thread of unseenThreads) calls.holdUnseen(thread);
+  for (const line of begunBefore(text)) calls.beganBefore(line);
+  const sleepers = sleepersOf(text);
+  let asleep = 0;
+  const sleepUntil = (time: number) => {
+    for (let next = sleepers[asleep]; next !== undefined && next.since <= time; next = sleepers[asleep]) {
+      calls.sleepBeforeEntry(next.since, next.pid);
+      asleep++;
+    }
+  };
+  for (let from = 0; from < record.length; ) {
+    const { time = 0 } = record[from] ?? {};
+    let to = from + 1;
+    while (to < record.length && record[to]?.time === time) to++;
+    sleepUntil(time - 1e-9);
+    const moment = record.slice(from, to);
+    for (const line of text.sorted && moment.length > 1 ? oneMoment(moment, calls) : moment) calls.read(line);
+    from = to;
+  }
+  sleepUntil(Number.POSITIVE_INFINITY);
+  return calls;
+}
+
+/** Lines of calls with which a later line goes on. */
+function continuedLines(record: readonly TracepointLine[]): ReadonlySet<TracepointLine> {
+  const continued = new Set<TracepointLine>();
+  const next = new Map<string, TracepointLine>();
+  for (const line of [...record].reverse()) {
+    const key = `${line.pid} ${line.param}`;
+    const later = next.get(key);
+    if (later !== undefined && !startsOver(line, later)) continued.add(line);
+    next.set(key, line);
+  }
+  return continued;
+}
+
+/** A call that was refused begins in the same way once more. */
+const startsOver = (line: TracepointLine, later: TracepointLine) =>
+  isFresh(later) && !(line.which === 'end' && line.registers[0] === OpteeSmcReturn.ethreadLimit);
+
+/** Lines of one moment, those of each task in an order that can be. */
+function* oneMoment(moment: readonly TracepointLine[], calls: RecordedCalls): Generator<TracepointLine> {
+  const pending = new Map<number, TracepointLine[]>();
+  for (const line of moment) {
+    const lines = pending.get(line.pid);
+    if (lines === undefined) pending.set(line.pid, [line]);
+    else lines.push(line);
+  }
+  for (const { pid } of moment) {
+    const lines = pending.get(pid) ?? [];
+    // So many at one moment are no record of what happened.
+    const next = lines.length > mostAtOnce ? -1 : lines.findIndex((line) => calls.fits(line));
+    yield* lines.length > mostAtOnce ? lines.splice(0) : lines.splice(Math.max(0, next), 1);
+  }
+}
+
+/**
+ * Of each call that the record does not begin, its first line; the innermost call of a task comes last. Behind events that are
+ * lost a line may be missing as well.
+ */
+function begunBefore({ record, lost }: RecordText): readonly TracepointLine[] {
+  const seen = new Map<number, Set<string>>();
+  const begun = new Set<number>();
+  const found: TracepointLine[] = [];
+  for (const line of record) {
+    const params = seen.get(line.pid) ?? new Set();
+    seen.set(line.pid, params);
+    if (isFresh(line)) begun.add(line.pid);
+    else if (!params.has(line.param) && !(lost && begun.has(line.pid))) found.push(line);
+    params.add(line.param);
+  }
+  return found.reverse();
+}
+
+/** Tasks that sleep in the queue and have never been refused: of that only their stacks tell. Those that sleep longest first. */
+function sleepersOf({ record, stacks, end }: RecordText): readonly { readonly pid: number; readonly since: number }[] {
+  const last = new Map(record.map((line) => [line.pid, line]));
+  const begin = record[0]?.time ?? 0;
+  const sleepers: { readonly pid: number; readonly since: number }[] = [];
+  for (const stack of stacks.stacks.values()) {
+    if (blockedIn(stack).kind !== 'queue') continue;
+    const line = last.get(stack.pid);
+    if (line?.which === 'end' && line.registers[0] === OpteeSmcReturn.ethreadLimit) continue;
+    const { time = end, blockedMs = 0 } = stack;
+    const earliest = Math.max(begin, line?.time ?? begin);
+    sleepers.push({ pid: stack.pid, since: Math.min(end, Math.max(earliest, time - blockedMs)) });
+  }
+  return sleepers.sort((one, other) => one.since - other.since);
+}

@@ -1,0 +1,103 @@
+import { withoutPrefix } from './log-prefix.js';
+
+/** Where a task stood when the kernel printed its stack. */
+export interface TaskStack {
+  readonly pid: number;
+  readonly comm: string;
+  /** Functions, the innermost first. */
+  readonly frames: readonly string[];
+  /** The kernel's time of the report, milliseconds; undefined where the lines have none. */
+  readonly time: number | undefined;
+  /** The hung-task detector: blocked for longer than this. Milliseconds. */
+  readonly blockedMs: number | undefined;
+  /** The kernel named the task that holds what this one waits for. */
+  readonly ownerPid: number | undefined;
+}
+
+type Draft = { -readonly [Field in keyof TaskStack]: TaskStack[Field] } & { frames: string[] };
+
+/** `INFO: task kworker/1:2:88 blocked for more than 120 seconds.` */
+const hungTask = /INFO: task (.{1,32}):(\d{1,10}) blocked for more than (\d{1,7}) seconds/;
+/** `INFO: task a:88 is blocked on a mutex likely owned by task b:301.` (Linux 6.16) */
+const blockedOn =
+  /INFO: task .{1,32}:(\d{1,10}) is blocked on an? [\w-]+,? likely .{0,20}(?:owned|held) by (?:task )?.{1,32}:(\d{1,10})/;
+const headers: readonly RegExp[] = [
+  // `task:kworker/1:2     state:D stack:0     pid:88    tgid:88 ppid:2`
+  /^\s*task:(?<comm>.{1,32}?)\s+state:\S+\s+stack:\s*-?\d+\s+pid:\s*(?<pid>\d{1,10})/,
+  // `kworker/1:2     D    0    88      2 0x00000028`
+  /^\s*(?<comm>\S.{0,31}?)\s+[RSDTtXZPIKW]\s+(?:[0-9a-f]{8,16}\s+|running task\s+)?\d{1,6}\s+(?<pid>\d{1,10})\s+\d{1,10}\s+0x[0-9a-f]+/,
+  // Of /proc, several printed by `head`, `tail` or `grep`.
+  /^\s*(?:==>\s*)?\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})\/stack\b/,
+  // crash: `PID: 88  TASK: ffff.. CPU: 1 COMMAND: "kworker/1:2"`
+  /^\s*PID:\s*(?<pid>\d{1,10})\s+TASK:.*COMMAND:\s*"(?<comm>[^"]{0,32})"/,
+];
+const frames: readonly RegExp[] = [
+  // ` optee_cq_wait_init+0x98/0x140 [optee]`, with `[<0>]` or an address ahead of it; what the kernel is not sure of has `? `.
+  /^\s*(?:\[<[0-9a-fx]{1,18}>\]\s+)?(?<function>[A-Za-z_][\w.]{0,80})\+0x[0-9a-f]+\/0x[0-9a-f]+/,
+  // Arm, 32 bits: ` schedule from schedule_timeout+0xa4/0x130`
+  /^\s*(?:\[<[0-9a-f]{1,16}>\]\s+)?\(?(?<function>[A-Za-z_][\w.]{0,80})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from /,
+  // crash: ` #4 [ffff80001234] optee_cq_wait_init at ffff...`
+  /^\s*#\d+ \[[0-9a-f]{1,16}\] (?<function>[A-Za-z_][\w.]{0,80}) at /,
+];
+/** Lines between a task's header and its frames. */
+const between =
+  /^\s*(?:Call [Tt]race:|<TASK>|<\/TASK>|Workqueue:|Not tainted|Tainted:|"echo 0|\?|PC is at|LR is at|Backtrace:|Exception stack|$)/;
+
+/**
+ * Reads the stacks of tasks that the kernel prints: the hung-task detector, SysRq-w and SysRq-t, `/proc/PID/stack`, crash's `bt`.
+ * Of a task whose stack comes several times, the last is kept.
+ */
+export class TaskStacks {
+  readonly stacks = new Map<number, TaskStack>();
+  /** The time of the last line that had one, milliseconds. */
+  lastTime: number | undefined;
+  private current: Draft | undefined;
+  private readonly hung = new Map<number, number>();
+  private readonly owners = new Map<number, number>();
+
+  /** Take the next line, whatever it is. @returns whether it belongs to a stack. */
+  read(line: string): boolean {
+    const { text, time } = withoutPrefix(line);
+    if (time !== undefined) this.lastTime = time;
+    const hung = hungTask.exec(text);
+    if (hung !== null) {
+      this.end();
+      this.hung.set(Number(hung[2]), Number(hung[3]) * 1000);
+      return true;
+    }
+    const owner = blockedOn.exec(text);
+    if (owner !== null) {
+      this.owners.set(Number(owner[1]), Number(owner[2]));
+      return true;
+    }
+    for (const header of headers) {
+      const { pid, comm = '' } = header.exec(text)?.groups ?? {};
+      if (pid === undefined) continue;
+      this.end();
+      this.current = { pid: Number(pid), comm, frames: [], time, blockedMs: undefined, ownerPid: undefined };
+      return true;
+    }
+    if (this.current === undefined) return false;
+    for (const frame of frames) {
+      const name = frame.exec(text)?.groups?.function;
+      if (name === undefined) continue;
+      // What the compiler made of a function is still that function.
+      this.current.frames.push(name.replace(/\.(?:isra|constprop|part|cold|llvm)\b.*$/, ''));
+      return true;
+    }
+    if (between.test(text)) return true;
+    this.end();
+    return false;
+  }
+
+  /** The input is over. */
+  end(): void {
+    const { current } = this;
+    this.current = undefined;
+    if (current === undefined || current.frames.length === 0) return;
+    const blockedMs = this.hung.get(current.pid);
+    this.hung.delete(current.pid);
+    const ownerPid = this.owners.get(current.pid);
+    this.stacks.set(current.pid, { ...current, blockedMs, ownerPid });
+  }
+}

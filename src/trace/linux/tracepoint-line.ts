@@ -1,0 +1,146 @@
+import { largestTimeMs } from '../event.js';
+import { withoutPrefix } from './log-prefix.js';
+
+/** A line of one of the two tracepoints. */
+export interface TracepointLine {
+  readonly which: 'begin' | 'end';
+  /** Milliseconds; of a clock that counts something else, its count taken for microseconds. */
+  readonly time: number;
+  readonly isCount: boolean;
+  /** The task's name; empty when the kernel did not know it any more (`<...>`). */
+  readonly comm: string;
+  readonly pid: number;
+  /** What tells calls of one task apart: the address, as the kernel printed it. */
+  readonly param: string;
+  /** The lower 32 bits of the registers: a0..a7, or a0..a3 on return. */
+  readonly registers: readonly number[];
+}
+
+/** Every line of a tracepoint has this in it. */
+export const tracepointName = 'optee_invoke_fn_';
+
+/** So many characters ahead of the name and behind it are looked at. */
+const reach = 256;
+const longestRest = 600;
+
+const namePattern = /^optee_invoke_fn_(begin|end):\s*/;
+const printedRegisters = /^param=(\S{1,40}) (?:ret )?\(([0-9a-fx, ]{1,200})\)/i;
+/** trace-cmd without the kernel's format: octets of the arrays, the lowest first. */
+const rawRegisters = /^(?:\[FAILED TO PARSE\]\s*)?param=(\S{1,40})\s+(?:args|rets)=ARRAY\[([0-9a-f, ]{1,200})\]/i;
+/** Registers that each tracepoint prints. */
+const registerCount = { begin: 8, end: 4 } as const;
+
+/** @returns why not, where the line names a tracepoint and is none. */
+export function parseTracepoint(line: string): TracepointLine | string {
+  const at = line.indexOf(tracepointName);
+  const name = namePattern.exec(line.slice(at, at + 40));
+  if (name === null) return 'it names the tracepoint, but is not what it prints';
+  const which = name[1] === 'begin' ? 'begin' : 'end';
+  const registers = parseRegisters(line.slice(at + name[0].length, at + longestRest), which);
+  if (typeof registers === 'string') return registers;
+  const left = line
+    .slice(Math.max(0, at - reach), at)
+    .replace(/optee[:/]\s*$/, '')
+    .replace(/\(\+?[\d.]+\)\s*$/, '');
+  const stamp = parseTime(left);
+  if (stamp === undefined) return 'there is no time ahead of the tracepoint';
+  if (!(stamp.time <= largestTimeMs)) return 'its time is none';
+  const task = parseTask(left.slice(0, stamp.at));
+  if (task === undefined) return 'there is no task with its number (task-123, or task 123) ahead of the time';
+  return { which, time: stamp.time, isCount: stamp.isCount, ...task, ...registers };
+}
+
+function parseRegisters(
+  text: string,
+  which: 'begin' | 'end',
+): { readonly param: string; readonly registers: readonly number[] } | string {
+  const printed = printedRegisters.exec(text);
+  const raw = printed === null ? rawRegisters.exec(text) : null;
+  const [, param = '', list = ''] = printed ?? raw ?? [];
+  if (param === '') return 'its parameter or its registers are cut off';
+  const words = list.split(',').map((word) => word.trim().replace(/^0x/i, ''));
+  const registers =
+    printed !== null
+      ? words.map((word) => (/^[0-9a-f]{1,16}$/i.test(word) ? lower32(word) : Number.NaN))
+      : words32(words, which);
+  const count = registerCount[which];
+  if (registers.length !== count || registers.some(Number.isNaN))
+    return `it has ${count} registers in hexadecimal, and these are others`;
+  return { param: param.toLowerCase(), registers };
+}
+
+/** Of up to 64 bits: the digits are taken apart, since a number of JavaScript holds 53. */
+const lower32 = (digits: string) => Number.parseInt(digits.slice(-8), 16);
+
+/** Octets as registers: 4 of each on the way in, 4 or 8 (a kernel of 64 bits) on the way out. */
+function words32(octets: readonly string[], which: 'begin' | 'end'): number[] {
+  const size = octets.length / registerCount[which];
+  if (size !== 4 && size !== 8) return [];
+  return Array.from({ length: registerCount[which] }, (_, register) =>
+    Number.parseInt(
+      octets
+        .slice(register * size, register * size + 4)
+        .map((octet) => octet.padStart(2, '0'))
+        .reverse()
+        .join(''),
+      16,
+    ),
+  );
+}
+
+/** The time at the end of what stands ahead of the name, and where it begins. */
+function parseTime(
+  left: string,
+): { readonly time: number; readonly isCount: boolean; readonly at: number } | undefined {
+  // `57.123456:`; also in nanoseconds.
+  const seconds = /(?<=^|\s)(\d{1,12})\.(\d{1,9}):\s*$/.exec(left);
+  if (seconds !== null)
+    return { time: Number(seconds[1]) * 1000 + Number(`0.${seconds[2]}`) * 1000, isCount: false, at: seconds.index };
+  // `57123456us :`, with a mark of how long it took: the latency format, which ftrace_dump_on_oops and SysRq-z have.
+  const micro = /(?<=^|\s)(\d{1,16})us[^\s\w:]?\s*:\s*$/.exec(left);
+  if (micro !== null) return { time: Number(micro[1]) / 1000, isCount: false, at: micro.index };
+  // `[000000b71b04] 57123.456ms (+0.001ms):`: the same with the option `verbose`.
+  const verbose = /\[[0-9a-f]{1,16}\]\s+(\d{1,16})\.(\d{1,3})ms\s+\(\+[-\d.]+ms\):\s*$/.exec(left);
+  if (verbose !== null)
+    return { time: Number(verbose[1]) + Number(`0.${verbose[2]}`), isCount: false, at: verbose.index };
+  // `12000100:` of trace_clock counter, x86-tsc and others.
+  const count = /(?<=^|\s)(\d{1,20}):\s*$/.exec(left);
+  return count === null ? undefined : { time: Number(count[1]) / 1000, isCount: true, at: count.index };
+}
+
+/** What stands between the task and the time, each in the columns of its producer. */
+const taskForms: readonly RegExp[] = [
+  // The kernel's trace file and trace-cmd: `task-301 (  301) [000] d..2.`; group and flags may be missing.
+  /-(?<pid>\d{1,10})\s+(?:\(\s*(?:\d+|-+)\s*\)\s+)?\[\d{1,5}\](?:\s+\S{1,10})?\s*$/,
+  // perf script: `task   301/301 [000] d..2.`
+  /\s(?<process>\d{1,10})(?:\/(?<pid>\d{1,10}))?\s+\[\d{1,5}\](?:\s+\S{1,10})?\s*$/,
+  // The latency format: `task-301     0d..2.`
+  /-(?<pid>\d{1,10})\s+\d{1,5}[a-z.~#][^\s]{2,7}\s*$/i,
+  // The same with `verbose`: `task 301 0 0 00000000 00000001`.
+  /\s(?<pid>\d{1,10})\s+\d{1,5}\s+\d{1,5}\s+[0-9a-f]{8}\s+[0-9a-f]{8}\s*$/,
+  // No CPU: perf script with fields of one's own.
+  /[\s-](?<process>\d{1,10})(?:\/(?<pid>\d{1,10}))?\s*$/,
+];
+
+function parseTask(left: string): { readonly comm: string; readonly pid: number } | undefined {
+  for (const form of taskForms) {
+    const match = form.exec(left);
+    const pid = match?.groups?.pid ?? match?.groups?.process;
+    if (match !== null && pid !== undefined) return { comm: commOf(left.slice(0, match.index)), pid: Number(pid) };
+  }
+  return undefined;
+}
+
+/** The kernel pads a task's name of at most 15 characters to 16. */
+const commColumns = 16;
+
+/** The task's name at the end of a text: whatever a logger put ahead of it is not part of it. */
+function commOf(text: string): string {
+  const field = withoutPrefix(text.trimEnd()).text;
+  const columns = field.slice(-commColumns);
+  const name = field.trim().length < commColumns || columns.startsWith(' ') ? columns.trim() : lastWord(columns);
+  return name === '<...>' ? '' : name;
+}
+
+/** Behind a prefix of a kind that nobody knows, in which nothing is in columns any more. */
+const lastWord = (text: string) => /\S*$/.exec(text)?.[0] ?? text;
