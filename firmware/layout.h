@@ -21,13 +21,13 @@
 #define INTID_NOTIFICATION	219		/* OP-TEE's asynchronous notifications: SPI 187 */
 #define INTID_SPECIAL		1020		/* this and above: nothing (more) is pending */
 /* A secure interrupt of the monitor's own, never seen by OP-TEE. */
-#define INTID_CPU_ON		8
+#define INTID_CPU_ON		9		/* 8 is what OP-TEE notifies with over FF-A */
 
 /* Mailbox: a header, then one slot a CPU. All words are 32 bits, little endian. */
 #define MAILBOX_OPTEE_SIZE	0x00		/* host: bytes of OP-TEE's image, a multiple of 16; 0 until it is there */
 #define MAILBOX_POLLS		0x04		/* host: how often a CPU looks at its doorbell before it sleeps */
 #define MAILBOX_HOST_SLEEPS	0x08		/* host: ring the bell (a byte out of UART0) when a call is done */
-#define MAILBOX_NOTIFICATIONS	0x0c		/* firmware: notification interrupts seen */
+#define MAILBOX_ABI		0x0c		/* firmware: one of ABI_..., before the first CPU is awake */
 #define MAILBOX_SLOTS		0x100
 #define SLOT_SIZE		0x100
 #define SLOT_SIZE_SHIFT		8
@@ -36,7 +36,8 @@
 #define SLOT_ARGUMENTS		0x08		/* host: w0..w7 of it */
 #define SLOT_DONE		0x40		/* firmware: number of the last call made */
 #define SLOT_STATE		0x44		/* firmware: one of CPU_... */
-#define SLOT_RESULTS		0x48		/* firmware: w0..w3 after it */
+#define SLOT_RESULTS		0x48		/* firmware: w0..w7 after it */
+#define SLOT_NOTIFICATIONS	0x68		/* firmware: notification interrupts seen by this CPU */
 #define SLOT_FATAL		0x80		/* a fatal exception: 1 when there was one, its vector, then 64 bit each: */
 #define SLOT_FATAL_SYNDROME	0x88		/* ESR_EL3, ELR_EL3, FAR_EL3, SPSR_EL3; of EL1 for an early vector */
 #define EARLY_VECTORS		16		/* vectors from here on: at S-EL1, before OP-TEE had any */
@@ -44,3 +45,7 @@
 #define CPU_ABSENT		0		/* not there (yet) */
 #define CPU_AWAKE		1
 #define CPU_SLEEPING		2		/* in WFI, or about to: needs a byte with its number into UART0 */
+
+/* How OP-TEE is reached, which its image decides. */
+#define ABI_SMC			1		/* optee_smc.h: functions of a trusted OS */
+#define ABI_FFA			2		/* it is its own secure partition manager */

@@ -14,7 +14,8 @@
 #define RETURN_FOREIGN_INTERRUPT	0xffff0004	/* OPTEE_SMC_RETURN_RPC_FOREIGN_INTR */
 #define ISR_FIQ				6		/* bit of ISR_EL1: an FIQ is pending */
 
-#define CONTEXT_SERVED		CONTEXT_WORLD	/* number of the last call made */
+#define CONTEXT_SERVED		(CONTEXT_WORLD + 0)	/* number of the last call made */
+#define CONTEXT_DONATED		(CONTEXT_WORLD + 4)	/* SGIs that OP-TEE gave to the normal world, a bit each */
 
 /* Loaded anew whenever OP-TEE was in between. */
 #define slot	x19
@@ -24,8 +25,8 @@
 #define served	w23
 
 	.section .monitor, "ax"
-	.global	world_prepare, world_may_start, world_start, world_call_done, world_interrupt_done, world_smc
-	.global	world_secure_interrupt
+	.global	world_prepare, world_may_start, world_start, world_call_done, world_ffa_done, world_interrupt_done
+	.global	world_smc, world_secure_interrupt
 
 	.macro	load_registers
 	mrs	cpu, mpidr_el1
@@ -37,6 +38,14 @@
 	ldr	served, [sp, #CONTEXT_SERVED]
 	.endm
 
+	.macro	count_notification		/* uses w1 */
+	ldr	w1, [slot, #SLOT_NOTIFICATIONS]
+	add	w1, w1, #1
+	str	w1, [slot, #SLOT_NOTIFICATIONS]
+	dmb	ish
+	str	w22, [uart]
+	.endm
+
 world_may_start:
 	mov	x0, #1				/* all CPUs start by themselves */
 world_prepare:
@@ -46,7 +55,11 @@ world_start:
 	load_registers
 	ldr	x0, =GIC_REDISTRIBUTOR + 0x10000
 	add	x0, x0, cpu, lsl #17
-	mov	w1, #1 << INTID_WAKE
+	/* Of the monitor's secure SGIs OP-TEE makes those the normal world's by which it notifies: over FF-A, one. */
+	ldr	w1, [x0, #0x80]			/* GICR_IGROUPR0 */
+	and	w1, w1, #0xff00
+	str	w1, [sp, #CONTEXT_DONATED]
+	orr	w1, w1, #1 << INTID_WAKE
 	str	w1, [x0, #0x100]		/* GICR_ISENABLER0 */
 	cbnz	cpu, 1f
 
@@ -56,6 +69,13 @@ world_start:
 	str	w1, [x0, #0x100 + 4 * (INTID_NOTIFICATION / 32)]	/* GICD_ISENABLER */
 	mov	w1, #1 << (INTID_UART0 % 32)
 	str	w1, [x0, #0x100 + 4 * (INTID_UART0 / 32)]
+	ldr	x0, =VECTORS
+	ldr	x0, [x0]
+	cmp	x0, #0
+	mov	w1, #ABI_SMC
+	mov	w2, #ABI_FFA
+	csel	w1, w1, w2, ne
+	str	w1, [mailbox, #MAILBOX_ABI]
 	mov	w1, #0x70
 	str	w1, [uart, #0x2c]		/* UARTLCR_H: 8 bits, FIFO on */
 	mov	w1, #0x301
@@ -112,26 +132,29 @@ call:
 	ldp	w2, w3, [slot, #SLOT_ARGUMENTS + 8]
 	ldp	w4, w5, [slot, #SLOT_ARGUMENTS + 16]
 	ldp	w6, w7, [slot, #SLOT_ARGUMENTS + 24]
-	/* Only a trusted OS's own range gets to OP-TEE; it sees neither PSCI nor other services. */
+	/* Only a trusted OS's own range and FF-A get to OP-TEE; it sees neither PSCI nor other services. */
 	ubfx	w16, w0, #24, #6
 	cmp	w16, #TRUSTED_OS_FIRST_OWNER
-	b.lo	refuse
+	b.lo	2f
 	ubfx	w16, w0, #31, #1		/* bit 31: a fast call */
 	lsl	w16, w16, #2			/* VECTOR_YIELDING or VECTOR_FAST */
 	b	enter_optee
-refuse:
+2:	is_ffa	w16, w17
+	b.lo	spmd_call
 	mov	w1, #-1				/* SMCCC: unknown function */
 
 world_call_done:
 	load_registers
 	stp	w1, w2, [slot, #SLOT_RESULTS]
 	stp	w3, w4, [slot, #SLOT_RESULTS + 8]
+	stp	wzr, wzr, [slot, #SLOT_RESULTS + 16]
+	stp	wzr, wzr, [slot, #SLOT_RESULTS + 24]
 	/* Serve the interrupt that OP-TEE gave way to before it is resumed, or it would only give way again. */
 	ldr	w2, =RETURN_FOREIGN_INTERRUPT
 	cmp	w1, w2
-	b.ne	1f
+	b.ne	done
 	bl	take_interrupts
-1:	add	x1, slot, #SLOT_DONE
+done:	add	x1, slot, #SLOT_DONE
 	stlr	served, [x1]
 	/* Done first, then look whether the host sleeps: it says so first, then looks what is done. */
 	dmb	ish
@@ -141,13 +164,32 @@ ring:
 	str	w22, [uart]			/* UARTDR; which byte does not matter */
 	b	poll
 
+world_ffa_done:
+	load_registers
+	stp	w0, w1, [slot, #SLOT_RESULTS]
+	stp	w2, w3, [slot, #SLOT_RESULTS + 8]
+	stp	w4, w5, [slot, #SLOT_RESULTS + 16]
+	stp	w6, w7, [slot, #SLOT_RESULTS + 24]
+	/* The same: an answer that gives way to an interrupt has many forms, a pending interrupt has one. */
+	mrs	x1, isr_el1
+	tbz	x1, #ISR_FIQ, done
+	bl	take_interrupts
+	b	done
+
 take_interrupts:				/* of the normal world; uses x0..x2 */
 	/*
 	 * None is acknowledged: EL3 would be given OP-TEE's as well. They go away with what caused them, and OP-TEE's stay.
 	 */
 	ldr	x0, =GIC_REDISTRIBUTOR + 0x10000
 	add	x0, x0, cpu, lsl #17
-	mov	w1, #1 << INTID_WAKE
+	ldr	w1, [sp, #CONTEXT_DONATED]
+	cbz	w1, 1f
+	ldr	w2, [x0, #0x200]		/* GICR_ISPENDR0 */
+	and	w1, w1, w2
+	cbz	w1, 1f
+	str	w1, [x0, #0x280]		/* GICR_ICPENDR0 */
+	count_notification
+1:	mov	w1, #1 << INTID_WAKE
 	str	w1, [x0, #0x280]		/* GICR_ICPENDR0 */
 	cbnz	cpu, 3f
 1:	ldr	w1, [uart, #0x18]		/* UARTFR */
@@ -164,11 +206,7 @@ take_interrupts:				/* of the normal world; uses x0..x2 */
 	tbz	w1, #(INTID_NOTIFICATION % 32), 3f
 	mov	w1, #1 << (INTID_NOTIFICATION % 32)
 	str	w1, [x0, #0x280 + 4 * (INTID_NOTIFICATION / 32)]	/* GICD_ICPENDR */
-	ldr	w1, [mailbox, #MAILBOX_NOTIFICATIONS]
-	add	w1, w1, #1
-	str	w1, [mailbox, #MAILBOX_NOTIFICATIONS]
-	dmb	ish
-	str	w22, [uart]
+	count_notification
 3:	ret
 
 	/* Nothing ever runs below EL3 with SCR_EL3.NS set. */

@@ -7,9 +7,6 @@
 #include "layout.h"
 #include "monitor.h"
 
-/* OP-TEE's vector table, told once by the first CPU. */
-#define VECTORS			(SECURE_RAM + CPU_COUNT * CONTEXT_SIZE)
-
 #define SCTLR_EL3_VALUE		0x30c51830	/* MMU off; RES1 bits */
 
 #define OPTEED_ENTRY_DONE	0x0000		/* 0xbe000000: booted; x1 = vector table */
@@ -21,7 +18,7 @@
 #define EC_SMC64		0x17
 
 	.section .monitor, "ax"
-	.global	_start, enter_optee, fatal_exception, unknown, answered
+	.global	_start, enter_optee, fatal_exception, tell_exception, unknown, answered, started, first_started
 _start:
 	ldr	x0, =SCTLR_EL3_VALUE
 	msr	sctlr_el3, x0
@@ -128,7 +125,7 @@ first_cpu:
 	b	cold_entry
 
 later_cpu:
-	/* Sleep until the first CPU has OP-TEE up, then enter it at its cpu_on vector. */
+	/* Sleep until the first CPU has OP-TEE up, then enter it where it wants later CPUs. */
 	wfi
 	mrs	x0, s3_0_c12_c12_0		/* ICC_IAR1_EL1 */
 	cmp	x0, #INTID_SPECIAL
@@ -136,10 +133,9 @@ later_cpu:
 	msr	s3_0_c12_c12_1, x0		/* ICC_EOIR1_EL1 */
 1:	bl	world_may_start
 	cbz	x0, later_cpu
-	ldr	x1, =VECTORS
+	ldr	x1, =LATER_ENTRY
 	ldr	x0, [x1]
 	cbz	x0, later_cpu
-	add	x0, x0, #VECTOR_CPU_ON
 	msr	elr_el3, x0
 	mov	x2, #0
 
@@ -160,6 +156,7 @@ park:	wfi
 enter_optee:
 	ldr	x17, =VECTORS
 	ldr	x17, [x17]
+	cbz	x17, no_vectors
 	add	x16, x16, x17
 	msr	elr_el3, x16
 	ldr	x17, [sp, #CONTEXT_S_SPSR]
@@ -167,6 +164,13 @@ enter_optee:
 	mov	x17, #SCR_SECURE
 	msr	scr_el3, x17
 	eret
+
+no_vectors:
+	/* It is reached by FF-A. */
+	cmp	x16, #VECTOR_FIQ
+	b.eq	spmd_interrupt
+	mov	x1, #-1				/* SMCCC: unknown function */
+	b	world_call_done
 
 from_below:
 	stp	x16, x17, [sp, #CONTEXT_SCRATCH]
@@ -195,9 +199,13 @@ from_below:
 	cmp	w16, #OPTEED_ENTRY_DONE
 	b.ne	unknown
 
-	ldr	x16, =VECTORS
+	ldr	x16, =VECTORS			/* told once, by the first CPU */
 	str	x1, [x16]
-	dsb	ish				/* the vector table before the interrupt that says it is there */
+	add	x1, x1, #VECTOR_CPU_ON
+first_started:					/* x1 = where later CPUs enter */
+	ldr	x16, =LATER_ENTRY
+	str	x1, [x16]
+	dsb	ish				/* the entry before the interrupt that says it is there */
 	ldr	x16, =(INTID_CPU_ON << 24) | ((1 << CPU_COUNT) - 2)
 	msr	s3_0_c12_c11_5, x16		/* ICC_SGI1R_EL1: all CPUs but the first */
 	isb
@@ -207,6 +215,8 @@ started:
 	b	world_start
 
 service:
+	is_ffa	w16, w17
+	b.lo	spmd_secure
 	/* OP-TEE asks for the SMCCC version while it boots, and stops when there is none. */
 	mov	w16, #0x80000000
 	cmp	w0, w16
@@ -226,7 +236,7 @@ fatal_exception:
 	mrs	x4, elr_el3
 	mrs	x5, far_el3
 	mrs	x6, spsr_el3
-tell_exception:
+tell_exception:					/* x0 = number of the vector, x3..x6 = the registers told with it */
 	/* Tell the host: what and where into this CPU's slot of the mailbox, and ring. Nobody comes back from it. */
 	mrs	x1, mpidr_el1
 	and	x1, x1, #0xff

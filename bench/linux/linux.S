@@ -29,7 +29,7 @@
 
 	.section .monitor, "ax"
 	.global	world_prepare, world_may_start, world_start, world_call_done, world_interrupt_done, world_smc
-	.global	world_secure_interrupt
+	.global	world_secure_interrupt, world_ffa_done
 
 	/* x8 = the bank */
 	.macro	save_pair at, a, b
@@ -164,6 +164,8 @@ to_linux:
 	each_x_but_results ldp
 	eret
 
+	/* Linux is given OP-TEE's own SMCs alone. */
+world_ffa_done:
 world_smc:
 	ubfx	x16, x0, #24, #6
 	cmp	x16, #TRUSTED_OS_FIRST_OWNER

@@ -93,8 +93,11 @@ const rangeSize = 16;
 const compositeOffset = headerSize + receiverSize;
 /** Normal memory, write-back cacheable, inner shareable (table 10.18). */
 const attributesNormal = 0x2f;
-/** Read and write, not executable for the receiver (table 10.15). */
-const permissions = 0x06;
+/**
+ * Read and write (table 10.15). Whether the receiver may execute there is for the sender of a share to leave "not specified"
+ * (section 10.10.3): OP-TEE refuses anything else.
+ */
+const permissions = 0x02;
 
 /** A memory transaction: who shares what with whom (tables 10.13, 10.16, 10.20). */
 export interface MemoryTransaction {

@@ -1,7 +1,15 @@
+import { ffaErrorName } from '../../protocol/ffa.js';
+
+/** VECTOR_SPMC_FAILED of firmware/monitor.h */
+const spmcFailed = 32;
+
 /** An exception that the firmware cannot handle, as it reports it (firmware/monitor.S). */
 export interface FatalException {
   readonly cpu: number;
-  /** Number of the vector: 0..15 of EL3, 16..31 of S-EL1 before OP-TEE had set its own. */
+  /**
+   * Number of the vector: 0..15 of EL3, 16..31 of S-EL1 before OP-TEE had set its own; 32: OP-TEE as a partition manager did
+   * not come up, and the syndrome is its error code.
+   */
   readonly vector: number;
   /** ESR of that level. */
   readonly syndrome: bigint;
@@ -17,6 +25,11 @@ const earlyVectors = 16;
 /** In words: which syndrome, where. */
 export function describeFatalException(exception: FatalException): string {
   const { cpu, vector, syndrome, address, faultAddress } = exception;
+  if (vector === spmcFailed)
+    return (
+      `OP-TEE, its own FF-A partition manager, did not come up on CPU ${cpu}: ` +
+      `${ffaErrorName(Number(BigInt.asUintN(32, syndrome)))} at ${hex(address)}`
+    );
   const kind = kinds[vector % 4] ?? '';
   const exceptionClass = Number((syndrome >> 26n) & 0x3fn);
   const className = classes.get(exceptionClass) ?? 'reserved';

@@ -5,7 +5,7 @@ import type { FatalException } from './fatal-exception.js';
 const opteeSize = 0x00 / 4;
 const polls = 0x04 / 4;
 const hostSleeps = 0x08 / 4;
-const notifications = 0x0c / 4;
+const abi = 0x0c / 4;
 const slots = 0x100 / 4;
 const slotSize = 0x100 / 4;
 const doorbell = 0x00 / 4;
@@ -13,10 +13,13 @@ const args = 0x08 / 4;
 const done = 0x40 / 4;
 const state = 0x44 / 4;
 const results = 0x48 / 4;
+const notifications = 0x68 / 4;
 const fatal = 0x80 / 4;
 
 const cpuAbsent = 0;
 const cpuSleeping = 2;
+
+const abiFfa = 2;
 
 /** MAILBOX and the most CPUs of firmware/layout.h. */
 export const mailboxAddress = 0x4010_0000;
@@ -50,9 +53,16 @@ export class Mailbox {
     Atomics.store(this.words, hostSleeps, sleeps ? 1 : 0);
   }
 
-  /** How often OP-TEE's asynchronous notification interrupt came. */
+  /** How OP-TEE is reached, which its image decides: known when the first CPU is present. */
+  get abi(): 'smc' | 'ffa' {
+    return Atomics.load(this.words, abi) === abiFfa ? 'ffa' : 'smc';
+  }
+
+  /** How often OP-TEE's asynchronous notification interrupt came, on all CPUs: a count modulo 2^32. */
   get notifications(): number {
-    return Atomics.load(this.words, notifications);
+    let count = 0;
+    for (let cpu = 0; cpu < maxCpus; cpu++) count += Atomics.load(this.words, this.slot(cpu) + notifications);
+    return count >>> 0;
   }
 
   isPresent(cpu: number): boolean {
@@ -83,10 +93,13 @@ export class Mailbox {
     return Atomics.load(this.words, this.slot(cpu) + done) === call;
   }
 
-  /** The registers after the call that is done: OP-TEE answers in the first four. */
+  /** The registers after the call that is done. */
   results(cpu: number): SmcRegisters {
     const at = this.slot(cpu) + results;
-    return smcRegisters(this.word(at), this.word(at + 1), this.word(at + 2), this.word(at + 3));
+    return smcRegisters(
+      ...([this.word(at), this.word(at + 1), this.word(at + 2), this.word(at + 3)] as const),
+      ...([this.word(at + 4), this.word(at + 5), this.word(at + 6), this.word(at + 7)] as const),
+    );
   }
 
   /** The fatal exception that ended the firmware on that CPU, if one did. */

@@ -79,7 +79,7 @@ export class QemuWorld implements SecureWorld {
   readonly memory: PhysicalMemory;
   readonly memoryFile: PhysicalMemoryFile;
   readonly normalWorldRam: readonly MemoryRange[];
-  /** SPI 187, which OP-TEE puts into the device tree for its asynchronous notifications. */
+  /** OP-TEE's asynchronous notifications: SPI 187, which it puts into the device tree, or over FF-A an SGI. */
   readonly notificationInterrupt: InterruptSource = {
     listen: (handler) => {
       this.interruptHandlers.add(handler);
@@ -109,7 +109,7 @@ export class QemuWorld implements SecureWorld {
   private constructor(
     private readonly file: MemoryFile,
     private readonly process: QemuProcess,
-    mailbox: Mailbox,
+    private readonly mailbox: Mailbox,
     private readonly consolePipe: ConsolePipe,
     private readonly options: QemuWorldOptions,
   ) {
@@ -192,6 +192,11 @@ export class QemuWorld implements SecureWorld {
     } finally {
       for (const cancel of cancels) cancel();
     }
+  }
+
+  /** What the image is: an OP-TEE that is called itself, or one that is its own FF-A partition manager. */
+  get abi(): 'smc' | 'ffa' {
+    return this.mailbox.abi;
   }
 
   /** Process id of QEMU. */
