@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { opteeNamed } from '../optee-build/built-optee.js';
 import { inspectClients } from '../serve/inspect-clients.js';
 import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
@@ -21,7 +22,10 @@ export function addDoctorCommand(program: Command): void {
       'Says what the real OP-TEE in QEMU and the clients of `exec` need: what is there, what is missing, how to get it. ' +
         'The simulated world needs nothing of it.',
     )
-    .option('--optee <file>', "OP-TEE image of your own (tee-pager_v2.bin) instead of the fetched one's")
+    .option(
+      '--optee <name or file>',
+      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+    )
     .option('--ta <folder>', 'folder with trusted applications of your own (<uuid>.ta)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--json', 'print one JSON array')
@@ -38,10 +42,11 @@ Examples:
   $ normalworld doctor --json | jq -r '.[] | select(.state == "missing") | .detail'`,
     )
     .action(async (options: DoctorOptions) => {
+      const optee = await opteeNamed(options.optee);
       const machine = await inspectMachine({
         folder: opteeFolder(),
-        image: options.optee,
-        trustedApplications: options.ta,
+        image: options.optee === undefined ? undefined : optee.image,
+        trustedApplications: options.ta ?? (options.optee === undefined ? undefined : optee.trustedApplications),
         qemu: options.qemu,
       });
       const findings = [...machine, ...(await inspectClients())];

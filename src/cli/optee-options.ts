@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Tee } from '../client/tee.js';
 import { type OpenTeeOptions, openTee } from '../open-tee.js';
+import { opteeNamed } from '../optee-build/built-optee.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { tellFailure } from './failure.js';
 
@@ -30,7 +31,10 @@ export interface OpteeOptions {
 
 export function addOpteeOptions(command: Command): Command {
   return command
-    .option('--optee <file>', "OP-TEE image of your own (tee-pager_v2.bin) instead of the fetched one's")
+    .option(
+      '--optee <name or file>',
+      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+    )
     .option(
       '--ta <folder>',
       'folder with trusted applications (<uuid>.ta), asked before the fetched ones; may be repeated',
@@ -46,8 +50,9 @@ export function addOpteeOptions(command: Command): Command {
 }
 
 /** Folders that trusted applications come from, in the order in which they are asked. */
-export function taFolders(options: OpteeOptions): readonly string[] {
-  return [...(options.ta ?? []), opteeFolder().trustedApplications];
+export async function taFolders(options: OpteeOptions): Promise<readonly string[]> {
+  const { trustedApplications = opteeFolder().trustedApplications } = await opteeNamed(options.optee);
+  return [...(options.ta ?? []), trustedApplications];
 }
 
 /** The settings of `openTee` for the supplicant. */
@@ -59,15 +64,16 @@ export function supplicantOf({ supplicant, sockets }: OpteeOptions): Pick<OpenTe
 /** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph. */
 export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
   try {
+    const optee = await opteeNamed(options.optee);
     await using tee = await openTee({
       world: 'qemu',
-      taFolders: taFolders(options),
+      taFolders: await taFolders(options),
       ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
       ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
       ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
       ...supplicantOf(options),
       qemu: {
-        ...(options.optee === undefined ? {} : { optee: options.optee }),
+        ...(options.optee === undefined ? {} : { optee: optee.image }),
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
         ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
         ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),

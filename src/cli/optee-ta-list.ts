@@ -31,7 +31,7 @@ Examples:
     .action(async (options: OpteeOptions) => {
       await onOptee(options, async (tee) => {
         const enumerated = [...(await devices(tee, getDevices)), ...(await devices(tee, getDevicesSupplicant))];
-        const images = await Promise.all(taFolders(options).map(imagesIn));
+        const images = await Promise.all((await taFolders(options)).map(imagesIn));
         if (options.json) {
           console.log(JSON.stringify({ enumerated, images: images.flat() }, null, 2));
           return;

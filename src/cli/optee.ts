@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
+import { addBuildCommand } from './optee-build.js';
 import { addFetchCommand } from './optee-fetch.js';
 import { addInfoCommand } from './optee-info.js';
 import { addInvokeCommand } from './optee-invoke.js';
+import { addListCommand } from './optee-list.js';
 import { addTaCommand } from './optee-ta-list.js';
 
 /** `normalworld optee ...`: the real OP-TEE OS in QEMU. */
@@ -11,6 +13,8 @@ export function addOpteeCommand(program: Command): void {
     .summary('the real OP-TEE OS, in QEMU, without Linux')
     .description('The real OP-TEE OS, in QEMU, without Linux.');
   addFetchCommand(optee);
+  addBuildCommand(optee);
+  addListCommand(optee);
   addInfoCommand(optee);
   addTaCommand(optee);
   addInvokeCommand(optee);

@@ -6,6 +6,8 @@ import { tellFailure } from './failure.js';
 
 interface XtestOptions {
   readonly xtest?: string;
+  readonly optee?: string;
+  readonly ta?: readonly string[];
   readonly table?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
@@ -22,6 +24,15 @@ export function addXtestCommand(program: Command): void {
     )
     .argument('[cases...]', 'only cases whose names contain one of these (default: all)')
     .option('--xtest <file>', "another xtest than the fetched one, of this machine's architecture or arm64")
+    .option(
+      '--optee <name or file>',
+      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+    )
+    .option(
+      '--ta <folder>',
+      'folder with trusted applications (<uuid>.ta), asked before its own; may be repeated',
+      (folder: string, others: readonly string[] = []) => [...others, folder],
+    )
     .option('--table <file>', 'write the table as Markdown')
     .option('--json', 'print one JSON object when all is over')
     .option('--verbose', 'print what xtest prints')
@@ -37,6 +48,7 @@ Exit codes:
 Examples:
   $ normalworld xtest
   $ normalworld xtest 1004 pkcs11
+  $ normalworld optee build --ffa && normalworld xtest --optee sid-ffa
   $ normalworld xtest 1001 --json | jq '.cases[] | select(.ok | not)'`,
     )
     .action(async (cases: string[], options: XtestOptions) => {
@@ -54,6 +66,8 @@ async function xtest(cases: readonly string[], options: XtestOptions): Promise<b
   const { ok, output, exitCode, milliseconds } = await runXtest({
     cases,
     ...(options.xtest === undefined ? {} : { program: options.xtest }),
+    ...(options.optee === undefined ? {} : { optee: options.optee }),
+    ...(options.ta === undefined ? {} : { taFolders: options.ta }),
     ...(options.verbose ? { onLine: (line) => say(line) } : options.json ? {} : { onCase: (ended) => say(row(ended)) }),
     ...(options.console ? { onConsoleLine: (line) => console.error(line) } : {}),
   });

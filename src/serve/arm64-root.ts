@@ -1,11 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { unpackPackages } from '../worlds/qemu/debian-packages.js';
+import { cacheFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
 
-/** The suite whose OP-TEE the fetched one is. */
-const suite = 'trixie';
 const packages = [
   ...['libc6', 'libssl3t64', 'zlib1g', 'libzstd1', 'libgcc-s1'],
   ...['libteec2', 'libckteec0t64', 'optee-test-qemu'],
@@ -22,8 +20,10 @@ export interface Arm64Root {
 
 /** The folder of this machine: NORMALWORLD_ARM64, or normalworld/arm64 in the user's cache. It may not exist (yet). */
 export function arm64Root(environment: NodeJS.ProcessEnv = process.env): Arm64Root {
-  const cache = environment.XDG_CACHE_HOME || join(homedir(), '.cache');
-  const path = environment.NORMALWORLD_ARM64 || join(cache, 'normalworld', 'arm64');
+  return arm64RootAt(environment.NORMALWORLD_ARM64 || join(cacheFolder(environment), 'arm64'));
+}
+
+export function arm64RootAt(path: string): Arm64Root {
   return {
     path,
     xtest: join(path, 'usr/bin/xtest'),
@@ -39,7 +39,7 @@ export function isComplete(root: Arm64Root): boolean {
  * Fill the folder from Debian's packages, unpacked and not installed. It is there as a whole or not at all.
  * @param say told each step, in words.
  */
-export async function fetchArm64Root(root: Arm64Root, say: (step: string) => void): Promise<void> {
+export async function fetchArm64Root(root: Arm64Root, say: (step: string) => void, suite = opteeSuite): Promise<void> {
   const parent = dirname(root.path);
   await mkdir(parent, { recursive: true });
   const work = await mkdtemp(join(parent, '.arm64-'));

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { openTee } from '../open-tee.js';
-import { type Arm64Root, arm64Root, isComplete } from '../serve/arm64-root.js';
+import { opteeNamed } from '../optee-build/built-optee.js';
+import { type Arm64Root, isComplete } from '../serve/arm64-root.js';
 import { clientCommand } from '../serve/client-command.js';
 import { runClient } from '../serve/run-client.js';
 import { TeeServer } from '../serve/tee-server.js';
@@ -14,6 +15,10 @@ export interface RunXtestOptions {
   readonly cases?: readonly string[];
   /** Another xtest than the fetched one. */
   readonly program?: string;
+  /** Another OP-TEE than the fetched one: its name (`normalworld optee list`) or its image. */
+  readonly optee?: string;
+  /** Folders with trusted applications, asked before its own. */
+  readonly taFolders?: readonly string[];
   /** Called with each line that xtest prints. */
   readonly onLine?: (line: string) => void;
   readonly onCase?: (ended: XtestCase) => void;
@@ -36,16 +41,24 @@ export interface XtestRun {
  * Boot OP-TEE, offer it, run its own test suite against it, untouched.
  * @throws Error saying what is missing.
  */
-export async function runXtest(options: RunXtestOptions = {}, root: Arm64Root = arm64Root()): Promise<XtestRun> {
+export async function runXtest(options: RunXtestOptions = {}, ownRoot?: Arm64Root): Promise<XtestRun> {
+  const optee = await opteeNamed(options.optee);
+  const root = ownRoot ?? optee.clients;
   if (options.program === undefined && !isComplete(root))
     throw new Error(`no ${root.xtest}; get it with: npx normalworld optee fetch`);
   const { onConsoleLine } = options;
   const started = performance.now();
   await using tee = await openTee({
     world: 'qemu',
-    taFolders: [root.trustedApplications, opteeFolder().trustedApplications].filter((folder) => existsSync(folder)),
+    taFolders: [
+      ...(options.taFolders ?? []),
+      ...[root.trustedApplications, optee.trustedApplications ?? opteeFolder().trustedApplications].filter(existsSync),
+    ],
     supplicant: { plugins: [testPlugin] },
-    qemu: onConsoleLine === undefined ? {} : { onConsoleLine: ({ text }) => onConsoleLine(text) },
+    qemu: {
+      optee: optee.image,
+      ...(onConsoleLine === undefined ? {} : { onConsoleLine: ({ text }) => onConsoleLine(text) }),
+    },
   });
   await using server = await TeeServer.listen(tee);
   const output = new XtestOutput();

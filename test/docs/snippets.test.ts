@@ -56,6 +56,12 @@ const elsewhere = new Map([
   ['npm run bench:xtest', 'a quarter of an hour'],
   ['npm run playground', 'test/playground builds it, and drives it in a browser'],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
+  ...[
+    'normalworld optee build --ffa',
+    'normalworld optee build --rpmb --scmi --threads 4 && normalworld optee info --optee sid-rpmb-scmi-threads4',
+    'normalworld optee build --set CFG_CORE_SANITIZE_KADDRESS=y --set CFG_CORE_ASLR=n',
+    'normalworld optee build --ffa && normalworld xtest --optee sid-ffa',
+  ].map((build) => [build, 'minutes; test/optee-build starts one that is refused at once'] as const),
   ['normalworld xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest 1004 pkcs11', 'minutes; test/xtest runs parts'],
 ]);

@@ -85,32 +85,31 @@ export interface UnpackedPackage {
   readonly version: string;
 }
 
+/** What a source list calls packages to install, and packages to build from. */
+type PackageKind = 'deb' | 'deb-src';
+
 /**
- * Download arm64 packages of a suite and unpack them all into one folder. Nothing is installed and the machine's own
- * package state is not touched: apt works on a state of its own, in a temporary folder, with the machine's source and
- * another suite.
- * @param names packages; a name may be a pattern that apt-cache understands when it starts with `^`: the newest is taken.
- * @throws Error with apt's own words.
+ * apt with a suite of its own. Nothing is installed and the machine's own package state is not touched: it works on a state
+ * of its own, in a temporary folder, with the machine's source and another suite.
  */
-export async function unpackPackages(
-  suite: string,
-  names: readonly string[],
-  into: string,
-): Promise<UnpackedPackage[]> {
-  const source = await machineSource();
-  const state = await mkdtemp(join(tmpdir(), 'normalworld-apt-'));
-  try {
+export class PrivateApt implements AsyncDisposable {
+  private constructor(
+    private readonly state: string,
+    private readonly options: readonly string[],
+  ) {}
+
+  /** @throws Error with apt's own words. */
+  static async open(suite: string, kind: PackageKind): Promise<PrivateApt> {
+    const source = await machineSource();
+    const state = await mkdtemp(join(tmpdir(), 'normalworld-apt-'));
     const parts = join(state, 'sources.d');
-    const debs = join(state, 'debs');
-    for (const folder of ['lists/partial', 'cache/archives/partial'])
+    for (const folder of ['lists/partial', 'cache/archives/partial', 'sources.d'])
       await mkdir(join(state, folder), { recursive: true });
-    await mkdir(parts);
-    await mkdir(debs);
     await writeFile(join(state, 'status'), '');
     const signedBy = source.signedBy === undefined ? '' : `Signed-By: ${source.signedBy}\n`;
     await writeFile(
       join(parts, 'normalworld.sources'),
-      `Types: deb\nURIs: ${source.uris}\nSuites: ${suite}\nComponents: main\n${signedBy}`,
+      `Types: ${kind}\nURIs: ${source.uris}\nSuites: ${suite}\nComponents: main\n${signedBy}`,
     );
     const options = [
       `Dir::State=${state}`,
@@ -124,14 +123,43 @@ export async function unpackPackages(
       // apt's own user could not write into our folder.
       'APT::Sandbox::User=root',
     ].flatMap((option) => ['-o', option]);
-    const apt = async (program: string, ...args: string[]) => {
-      const { stdout } = await run(program, [...options, ...args], { cwd: debs, maxBuffer: 1 << 26 });
-      return stdout;
-    };
-    await apt('apt-get', '--quiet', '--error-on=any', 'update');
+    const apt = new PrivateApt(state, options);
+    try {
+      await apt.run(state, 'apt-get', '--quiet', '--error-on=any', 'update');
+      return apt;
+    } catch (error) {
+      await apt[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Run apt-get or apt-cache in a folder. @returns what it prints. */
+  async run(folder: string, program: 'apt-get' | 'apt-cache', ...args: string[]): Promise<string> {
+    const { stdout } = await run(program, [...this.options, ...args], { cwd: folder, maxBuffer: 1 << 26 });
+    return stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.state, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Download arm64 packages of a suite and unpack them all into one folder.
+ * @param names packages; a name may be a pattern that apt-cache understands when it starts with `^`: the newest is taken.
+ * @throws Error with apt's own words.
+ */
+export async function unpackPackages(
+  suite: string,
+  names: readonly string[],
+  into: string,
+): Promise<UnpackedPackage[]> {
+  await using apt = await PrivateApt.open(suite, 'deb');
+  const debs = await mkdtemp(join(tmpdir(), 'normalworld-debs-'));
+  try {
     const wanted: string[] = [];
-    for (const name of names) wanted.push(name.startsWith('^') ? await newestMatching(apt, name) : name);
-    await apt('apt-get', '--quiet', 'download', ...wanted);
+    for (const name of names) wanted.push(name.startsWith('^') ? await newestMatching(apt, debs, name) : name);
+    await apt.run(debs, 'apt-get', '--quiet', 'download', ...wanted);
     const unpacked: UnpackedPackage[] = [];
     for (const deb of await readdir(debs)) {
       const field = async (name: string) => (await run('dpkg-deb', ['--field', join(debs, deb), name])).stdout.trim();
@@ -140,12 +168,25 @@ export async function unpackPackages(
     }
     return unpacked;
   } finally {
-    await rm(state, { recursive: true, force: true });
+    await rm(debs, { recursive: true, force: true });
   }
 }
 
-async function newestMatching(apt: (program: string, ...args: string[]) => Promise<string>, pattern: string) {
-  const found = (await apt('apt-cache', 'search', '--names-only', pattern))
+/**
+ * Download a source package of a suite and unpack it with its patches: the folder that is then in `into`.
+ * @throws Error with the words of apt or dpkg-source.
+ */
+export async function unpackSource(suite: string, name: string, into: string): Promise<string> {
+  await using apt = await PrivateApt.open(suite, 'deb-src');
+  await apt.run(into, 'apt-get', '--quiet', 'source', name);
+  const folders = (await readdir(into, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  const [folder] = folders;
+  if (folder === undefined) throw new Error(`the source package ${name} of ${suite} holds no folder`);
+  return join(into, folder.name);
+}
+
+async function newestMatching(apt: PrivateApt, folder: string, pattern: string) {
+  const found = (await apt.run(folder, 'apt-cache', 'search', '--names-only', pattern))
     .split('\n')
     .map((line) => line.split(' ')[0] ?? '');
   const newest = found

@@ -3,8 +3,8 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type UnpackedPackage, unpackPackages } from './debian-packages.js';
 
-/** The suite that has OP-TEE OS 4.5.0 for QEMU. */
-const suite = 'trixie';
+/** The Debian suite of the fetched OP-TEE: it has OP-TEE OS 4.5.0 for QEMU. */
+export const opteeSuite = 'trixie';
 const packages = ['optee-os', 'optee-os-dev', 'optee-test-qemu'] as const;
 const platform = 'vexpress-qemu_armv8a';
 
@@ -21,8 +21,12 @@ export interface OpteeFolder {
 
 /** The folder of this machine: NORMALWORLD_OPTEE, or normalworld/optee in the user's cache. It may not exist (yet). */
 export function opteeFolder(environment: NodeJS.ProcessEnv = process.env): OpteeFolder {
-  const cache = environment.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return folderAt(environment.NORMALWORLD_OPTEE || join(cache, 'normalworld', 'optee'));
+  return folderAt(environment.NORMALWORLD_OPTEE || join(cacheFolder(environment), 'optee'));
+}
+
+/** Where everything is that was fetched or built: normalworld in the user's cache. */
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'normalworld');
 }
 
 export function folderAt(path: string): OpteeFolder {
@@ -57,8 +61,8 @@ export async function fetchOptee(folder: OpteeFolder, say: (step: string) => voi
   try {
     const unpacked = join(work, 'unpacked');
     await mkdir(unpacked);
-    say(`downloading ${packages.join(', ')} (arm64) of Debian ${suite}`);
-    const versions = await unpackPackages(suite, packages, unpacked);
+    say(`downloading ${packages.join(', ')} (arm64) of Debian ${opteeSuite}`);
+    const versions = await unpackPackages(opteeSuite, packages, unpacked);
     const made = folderAt(join(work, 'optee'));
     await mkdir(made.trustedApplications, { recursive: true });
     await cp(join(unpacked, `usr/lib/optee/${platform}/tee-pager_v2.bin`), made.image);

@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { builtOptees, fetchedName } from '../optee-build/built-optee.js';
+import { fetchedPackages, opteeFolder } from '../worlds/qemu/optee-folder.js';
+
+/** `normalworld optee list`: which OP-TEEs are there. */
+export function addListCommand(optee: Command): void {
+  optee
+    .command('list')
+    .summary('which OP-TEEs are there: the fetched one, and those that were built')
+    .description(
+      'Lists the OP-TEEs that are there: the fetched one, and those that were built. --optee takes their names.',
+    )
+    .option('--json', 'print one JSON array')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  done
+  2  bad usage
+
+Examples:
+  $ normalworld optee list
+  $ normalworld optee list --json | jq -r '.[].name'`,
+    )
+    .action(async (options: { readonly json?: boolean }) => {
+      const fetched = opteeFolder();
+      const packages = await fetchedPackages(fetched);
+      const version = packages.find(({ name }) => name === 'optee-os')?.version ?? 'of your own';
+      const built = (await builtOptees()).map(({ folder, ...record }) => ({ ...record, path: folder.path }));
+      const all = [
+        ...(existsSync(fetched.image) ? [{ name: fetchedName, version, path: fetched.path, variables: [] }] : []),
+        ...built,
+      ];
+      if (options.json) console.log(JSON.stringify(all, null, 2));
+      else if (all.length === 0)
+        console.log('none: get one with `normalworld optee fetch`, or build one with `normalworld optee build`');
+      else for (const { name, version, path } of all) console.log(`${name.padEnd(32)} ${version.padEnd(12)} ${path}`);
+    });
+}

@@ -1,0 +1,169 @@
+import { spawn } from 'node:child_process';
+import { createWriteStream, existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { fetchArm64Root, isComplete } from '../serve/arm64-root.js';
+import { unpackSource } from '../worlds/qemu/debian-packages.js';
+import { cacheFolder, fetchOptee, folderAt, opteeFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
+import { type BuildOptions, buildName, makeVariables } from './build-options.js';
+import { type BuildTools, findBuildTools } from './build-tools.js';
+import { type BuildRecord, type BuiltOptee, buildsFolder, builtOptee, clientsOf, recordName } from './built-optee.js';
+import { WorkFolder } from './work-folder.js';
+
+const sourcePackage = 'optee-os';
+const scmiPlatform = fileURLToPath(new URL('../../scmi-platform', import.meta.url));
+const tailLines = 25;
+/** What is made: OP-TEE itself. All of it would be the libraries of trusted applications as well, a quarter more. */
+const images = ['tee-pager_v2.bin', 'tee-pageable_v2.bin', 'tee-header_v2.bin', 'tee.bin'] as const;
+
+export interface BuildProgress {
+  /** A step, in words. */
+  say(step: string): void;
+  /** So many files have been compiled. */
+  compiled(files: number): void;
+}
+
+export interface BuildHow {
+  /** How many compilers run at once (default: one a processor). */
+  readonly jobs?: number | undefined;
+  /** Build although it is there, from the newest source. */
+  readonly again?: boolean | undefined;
+}
+
+/**
+ * Build OP-TEE OS from Debian's source package, unless it is there already. It is there as a whole or not at all.
+ * @throws Error with the words of apt, dpkg or make.
+ */
+export async function buildOptee(
+  options: BuildOptions,
+  { jobs = availableParallelism(), again = false }: BuildHow,
+  progress: BuildProgress,
+): Promise<BuiltOptee> {
+  const name = buildName(options);
+  const there = again ? undefined : await builtOptee(name);
+  if (there !== undefined) {
+    progress.say(`${name} is there`);
+    return there;
+  }
+  const tools = await findBuildTools();
+  const started = performance.now();
+  const source = await sourceFolder(options.suite, again, progress);
+  const variables = makeVariables(options);
+  await using work = await WorkFolder.take(join(cacheFolder(), 'build'));
+  progress.say(`building ${name}: OP-TEE OS ${source.version} of Debian ${options.suite}`);
+  const objects = join(work.path, 'objects');
+  const log = join(cacheFolder(), 'build', `${name}.log`);
+  await make({ source: source.path, objects, variables, tools, jobs, scmi: options.scmi === true, log }, progress);
+
+  const parent = buildsFolder();
+  await mkdir(parent, { recursive: true });
+  const made = folderAt(await mkdtemp(join(parent, '.build-')));
+  try {
+    for (const image of images) await cp(join(objects, 'core', image), join(made.path, image));
+    await cp(join(objects, 'conf.mk'), made.configuration);
+    await applications(options.suite, made.trustedApplications, progress);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    const built = new Date().toISOString();
+    const record: BuildRecord = { name, suite: options.suite, version: source.version, variables, built, seconds };
+    await writeFile(join(made.path, recordName), `${JSON.stringify(record, null, 2)}\n`);
+    const path = join(parent, name);
+    await rm(path, { recursive: true, force: true });
+    await rename(made.path, path);
+    await rm(log, { force: true });
+    progress.say(`${name} is in ${path}, after ${seconds} s`);
+    return { ...record, folder: folderAt(path) };
+  } finally {
+    await rm(made.path, { recursive: true, force: true });
+  }
+}
+
+interface Source {
+  readonly path: string;
+  readonly version: string;
+}
+
+/** The unpacked source package of a suite. */
+async function sourceFolder(suite: string, again: boolean, progress: BuildProgress): Promise<Source> {
+  const parent = join(cacheFolder(), 'source');
+  const path = join(parent, `${sourcePackage}-${suite}`);
+  if (again || !existsSync(path)) {
+    await mkdir(parent, { recursive: true });
+    progress.say(`downloading the source package ${sourcePackage} of Debian ${suite}`);
+    const scratch = await mkdtemp(join(parent, '.source-'));
+    try {
+      const unpacked = await unpackSource(suite, sourcePackage, scratch);
+      await rm(path, { recursive: true, force: true });
+      await rename(unpacked, path);
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+  const changelog = await readFile(join(path, 'debian/changelog'), 'utf8');
+  return { path, version: /\(([^)]+)\)/.exec(changelog)?.[1] ?? 'unknown' };
+}
+
+/** The suite's own applications: they are signed with the key that its source has. */
+async function applications(suite: string, into: string, progress: BuildProgress): Promise<void> {
+  const clients = clientsOf(suite);
+  if (!isComplete(clients)) await fetchArm64Root(clients, progress.say, suite);
+  const folders = [clients.trustedApplications];
+  if (suite === opteeSuite) {
+    const fetched = opteeFolder();
+    if (!existsSync(fetched.trustedApplications)) await fetchOptee(fetched, progress.say);
+    folders.push(fetched.trustedApplications);
+  }
+  await mkdir(into, { recursive: true });
+  for (const folder of folders)
+    for (const name of await readdir(folder)) if (name.endsWith('.ta')) await cp(join(folder, name), join(into, name));
+}
+
+interface Make {
+  readonly source: string;
+  readonly objects: string;
+  readonly variables: readonly string[];
+  readonly tools: BuildTools;
+  readonly jobs: number;
+  readonly scmi: boolean;
+  readonly log: string;
+}
+
+async function make(what: Make, progress: BuildProgress): Promise<void> {
+  const { source, objects, variables, tools, jobs, scmi, log } = what;
+  const child = spawn(
+    'nice',
+    [
+      ...['-n', '10', 'make', `-j${jobs}`, `O=${objects}`],
+      ...[`CROSS_COMPILE=${tools.crossCompile}`, `PYTHON3=${tools.python}`, ...variables],
+      ...images.map((image) => join(objects, 'core', image)),
+    ],
+    {
+      cwd: source,
+      env: {
+        ...process.env,
+        // In the environment: what OP-TEE's own makefiles add to it is added, which make's command line would forbid.
+        ...(scmi ? { 'core-platform-subdirs': scmiPlatform } : {}),
+        ...(tools.ccache && process.env.CCACHE_DIR === undefined ? { CCACHE_DIR: join(cacheFolder(), 'ccache') } : {}),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  const file = createWriteStream(log);
+  const tail: string[] = [];
+  let files = 0;
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', (line) => {
+      file.write(`${line}\n`);
+      tail.push(line);
+      if (tail.length > tailLines) tail.shift();
+      if (/^ {2}(CC|AS|UPD|GEN) /.test(line)) progress.compiled(++files);
+    });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  await new Promise((resolve) => file.end(resolve));
+  if (code !== 0) throw new Error(`OP-TEE could not be built; all of it is in ${log}:\n${tail.join('\n')}`);
+}

@@ -1,0 +1,54 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * A folder to build in, which no other process uses at the time: the first that is free of `work-0`, `work-1`, ... The path of
+ * object files is part of what a compiler cache looks up, so it should be the same each time.
+ */
+export class WorkFolder implements AsyncDisposable {
+  private constructor(
+    readonly path: string,
+    private readonly lock: string,
+  ) {}
+
+  static async take(parent: string): Promise<WorkFolder> {
+    await mkdir(parent, { recursive: true });
+    for (let number = 0; ; number++) {
+      const path = join(parent, `work-${number}`);
+      const lock = `${path}.lock`;
+      if (!(await taken(lock))) continue;
+      await rm(path, { recursive: true, force: true });
+      await mkdir(path);
+      return new WorkFolder(path, lock);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+    await rm(this.lock, { force: true });
+  }
+}
+
+/** Whether the lock is ours now: it was free, or its owner is gone. */
+async function taken(lock: string): Promise<boolean> {
+  for (;;) {
+    try {
+      await writeFile(lock, String(process.pid), { flag: 'wx' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const owner = Number(await readFile(lock, 'utf8').catch(() => ''));
+    if (owner === 0 || (owner !== process.pid && !isAlive(owner))) await rm(lock, { force: true });
+    else return false;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
