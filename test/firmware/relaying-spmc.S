@@ -61,3 +61,6 @@ framework:
 	cmp	w3, w9
 	csel	w3, w3, w9, lo
 	b	respond
+
+	/* No OP-TEE is smaller. */
+	.space	0x10000
