@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Command } from 'commander';
-import { arm64Root, fetchArm64Root } from '../serve/arm64-root.js';
-import { fetchOptee, folderAt, opteeFolder } from '../worlds/qemu/optee-folder.js';
+import { type Command, Option } from 'commander';
+import { buildSuites } from '../optee-build/build-options.js';
+import { clientsOf, fetchedFolder } from '../optee-build/built-optee.js';
+import { fetchArm64Root } from '../serve/arm64-root.js';
+import { fetchOptee, folderAt, opteeSuite } from '../worlds/qemu/optee-folder.js';
 
 const run = promisify(execFile);
 
@@ -21,6 +23,11 @@ export function addFetchCommand(optee: Command): void {
       "Gets QEMU, OP-TEE OS, its test TAs and its test suite from Debian's packages, once. QEMU is installed when it is " +
         'missing and you are root; all else goes into a folder.',
     )
+    .addOption(
+      new Option('--suite <suite>', "Debian's suite: trixie has OP-TEE 4.5, sid a newer one")
+        .choices(buildSuites)
+        .default(opteeSuite),
+    )
     .option('--folder <path>', 'where to put OP-TEE (default: NORMALWORLD_OPTEE, or normalworld/optee in the cache)')
     .addHelpText(
       'after',
@@ -32,13 +39,14 @@ Exit codes:
 
 Examples:
   $ normalworld optee fetch
+  $ normalworld optee fetch --suite sid && normalworld optee info --optee debian-sid
   $ normalworld optee fetch --folder optee && NORMALWORLD_OPTEE=optee normalworld doctor`,
     )
-    .action(async (options: { readonly folder?: string }) => {
+    .action(async ({ suite, folder }: { readonly suite: string; readonly folder?: string }) => {
       for (const [program, debianPackage] of programs) await install(program, debianPackage);
       const say = (step: string) => console.log(step);
-      await fetchOptee(options.folder === undefined ? opteeFolder() : folderAt(options.folder), say);
-      await fetchArm64Root(arm64Root(), say);
+      await fetchOptee(folder === undefined ? fetchedFolder(suite) : folderAt(folder), say, suite);
+      await fetchArm64Root(clientsOf(suite), say, suite);
     });
 }
 

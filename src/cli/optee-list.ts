@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { builtOptees, fetchedName } from '../optee-build/built-optee.js';
-import { fetchedPackages, opteeFolder } from '../worlds/qemu/optee-folder.js';
+import { buildSuites } from '../optee-build/build-options.js';
+import { builtOptees, fetchedFolder, fetchedName } from '../optee-build/built-optee.js';
+import { fetchedPackages } from '../worlds/qemu/optee-folder.js';
 
 /** `normalworld optee list`: which OP-TEEs are there. */
 export function addListCommand(optee: Command): void {
@@ -24,14 +25,17 @@ Examples:
   $ normalworld optee list --json | jq -r '.[].name'`,
     )
     .action(async (options: { readonly json?: boolean }) => {
-      const fetched = opteeFolder();
-      const packages = await fetchedPackages(fetched);
-      const version = packages.find(({ name }) => name === 'optee-os')?.version ?? 'of your own';
+      const fetched = await Promise.all(
+        buildSuites.map(async (suite) => {
+          const folder = fetchedFolder(suite);
+          if (!existsSync(folder.image)) return [];
+          const version =
+            (await fetchedPackages(folder)).find(({ name }) => name === 'optee-os')?.version ?? 'of your own';
+          return [{ name: fetchedName(suite), suite, version, path: folder.path, variables: [] }];
+        }),
+      );
       const built = (await builtOptees()).map(({ folder, ...record }) => ({ ...record, path: folder.path }));
-      const all = [
-        ...(existsSync(fetched.image) ? [{ name: fetchedName, version, path: fetched.path, variables: [] }] : []),
-        ...built,
-      ];
+      const all = [...fetched.flat(), ...built];
       if (options.json) console.log(JSON.stringify(all, null, 2));
       else if (all.length === 0)
         console.log('none: get one with `normalworld optee fetch`, or build one with `normalworld optee build`');

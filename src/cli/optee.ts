@@ -4,6 +4,7 @@ import { addFetchCommand } from './optee-fetch.js';
 import { addInfoCommand } from './optee-info.js';
 import { addInvokeCommand } from './optee-invoke.js';
 import { addListCommand } from './optee-list.js';
+import { addOpteeRunCommand } from './optee-run.js';
 import { addTaCommand } from './optee-ta-list.js';
 
 /** `normalworld optee ...`: the real OP-TEE OS in QEMU. */
@@ -18,4 +19,5 @@ export function addOpteeCommand(program: Command): void {
   addInfoCommand(optee);
   addTaCommand(optee);
   addInvokeCommand(optee);
+  addOpteeRunCommand(optee);
 }

@@ -1,16 +1,24 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { fetchArm64Root, isComplete } from '../serve/arm64-root.js';
 import { unpackSource } from '../worlds/qemu/debian-packages.js';
-import { cacheFolder, fetchOptee, folderAt, opteeFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
+import { cacheFolder, fetchOptee, folderAt } from '../worlds/qemu/optee-folder.js';
 import { type BuildOptions, buildName, makeVariables } from './build-options.js';
 import { type BuildTools, findBuildTools } from './build-tools.js';
-import { type BuildRecord, type BuiltOptee, buildsFolder, builtOptee, clientsOf, recordName } from './built-optee.js';
+import {
+  type BuildRecord,
+  type BuiltOptee,
+  buildsFolder,
+  builtOptee,
+  clientsOf,
+  fetchedFolder,
+  recordName,
+} from './built-optee.js';
 import { WorkFolder } from './work-folder.js';
 
 const sourcePackage = 'optee-os';
@@ -105,19 +113,13 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
   return { path, version: /\(([^)]+)\)/.exec(changelog)?.[1] ?? 'unknown' };
 }
 
-/** The suite's own applications: they are signed with the key that its source has. */
+/** The suite's own applications: they are signed with the key that its source has. Its clients come with them. */
 async function applications(suite: string, into: string, progress: BuildProgress): Promise<void> {
   const clients = clientsOf(suite);
   if (!isComplete(clients)) await fetchArm64Root(clients, progress.say, suite);
-  const folders = [clients.trustedApplications];
-  if (suite === opteeSuite) {
-    const fetched = opteeFolder();
-    if (!existsSync(fetched.trustedApplications)) await fetchOptee(fetched, progress.say);
-    folders.push(fetched.trustedApplications);
-  }
-  await mkdir(into, { recursive: true });
-  for (const folder of folders)
-    for (const name of await readdir(folder)) if (name.endsWith('.ta')) await cp(join(folder, name), join(into, name));
+  const fetched = fetchedFolder(suite);
+  if (!existsSync(fetched.trustedApplications)) await fetchOptee(fetched, progress.say, suite);
+  await cp(fetched.trustedApplications, into, { recursive: true });
 }
 
 interface Make {

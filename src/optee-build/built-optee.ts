@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Arm64Root, arm64Root, arm64RootAt } from '../serve/arm64-root.js';
 import { cacheFolder, folderAt, type OpteeFolder, opteeFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
+import { buildSuites } from './build-options.js';
 
 /** What `build.json` of a built OP-TEE says. */
 export interface BuildRecord {
@@ -43,13 +44,18 @@ export async function builtOptee(name: string, folder = buildsFolder()): Promise
   return text === undefined ? undefined : { ...(JSON.parse(text) as BuildRecord), folder: folderAt(path) };
 }
 
+/** The OP-TEE of Debian's packages of that suite, if it was fetched. */
+export function fetchedFolder(suite: string): OpteeFolder {
+  return suite === opteeSuite ? opteeFolder() : folderAt(join(cacheFolder(), `optee-${suite}`));
+}
+
 /** What arm64 clients need that were built for the OP-TEE of that suite. */
 export function clientsOf(suite: string): Arm64Root {
   return suite === opteeSuite ? arm64Root() : arm64RootAt(join(cacheFolder(), `arm64-${suite}`));
 }
 
-/** The name by which `--optee` means the fetched one. */
-export const fetchedName = 'fetched';
+/** The name by which `--optee` means the OP-TEE of Debian's packages: `debian-trixie`. */
+export const fetchedName = (suite: string) => `debian-${suite}`;
 
 /** An OP-TEE as `--optee` names it. */
 export interface NamedOptee {
@@ -64,11 +70,12 @@ export interface NamedOptee {
  * The OP-TEE that is meant by the name of one that was built or fetched, or by the path of an image. A file wins over a name.
  */
 export async function opteeNamed(nameOrFile: string | undefined): Promise<NamedOptee> {
-  const fetched = opteeFolder();
-  if (nameOrFile === undefined || (nameOrFile === fetchedName && !existsSync(nameOrFile)))
-    return { image: fetched.image, trustedApplications: fetched.trustedApplications, clients: arm64Root() };
-  const built = existsSync(nameOrFile) ? undefined : await builtOptee(nameOrFile);
-  if (built === undefined) return { image: nameOrFile, trustedApplications: undefined, clients: arm64Root() };
-  const { image, trustedApplications } = built.folder;
-  return { image, trustedApplications, clients: clientsOf(built.suite) };
+  if (nameOrFile !== undefined && existsSync(nameOrFile))
+    return { image: nameOrFile, trustedApplications: undefined, clients: arm64Root() };
+  const name = nameOrFile ?? fetchedName(opteeSuite);
+  const suite = buildSuites.find((suite) => name === fetchedName(suite));
+  const found = suite === undefined ? await builtOptee(name) : { folder: fetchedFolder(suite), suite };
+  if (found === undefined) return { image: name, trustedApplications: undefined, clients: arm64Root() };
+  const { image, trustedApplications } = found.folder;
+  return { image, trustedApplications, clients: clientsOf(found.suite) };
 }

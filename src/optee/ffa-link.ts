@@ -17,8 +17,11 @@ import { type PhysicalAddress, type PhysicalMemory, pageSize } from '../protocol
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 
-/** Pages of each of the two mailboxes. */
-const mailboxPages = 1;
+/**
+ * Pages of each of the two mailboxes: a descriptor of 4,000 ranges goes in one piece. OP-TEE's own partition manager refuses
+ * every one that comes in pieces since 4.10 (docs/findings.md).
+ */
+const mailboxPages = 16;
 /** Bytes of normal-world memory that the mailboxes take. */
 export const mailboxMemorySize = 2 * mailboxPages * pageSize;
 

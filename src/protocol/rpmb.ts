@@ -8,6 +8,7 @@ export const rpmbBlockSize = 256;
 export const rpmbMacSize = 32;
 export const rpmbNonceSize = 16;
 export const rpmbCidSize = 16;
+export const rpmbKeySize = 32;
 /** RPMB_SIZE_MULT (EXT_CSD 168) counts in these. */
 export const rpmbSizeUnit = 128 * 1024;
 

@@ -8,6 +8,7 @@ import {
   rpmbCidSize,
   rpmbFrameSize,
   rpmbFrames,
+  rpmbKeySize,
   rpmbResponseType,
   rpmbSizeUnit,
 } from '../protocol/rpmb.js';
@@ -22,6 +23,8 @@ export type RpmbFault = undefined | 'unreachable' | { readonly result: number } 
 export interface EmulatedEmmcOptions {
   readonly hmac: Hmac;
   readonly cid?: Uint8Array;
+  /** The authentication key, 32 octets, of a card into which it was programmed already; none when left out. */
+  readonly key?: Uint8Array;
   /** Units of 128 KiB: 1 when left out. */
   readonly sizeMultiplier?: number;
   /** 1 when left out: two blocks. */
@@ -34,6 +37,7 @@ export interface EmulatedEmmcOptions {
 const eMmcNames: OptionNames<EmulatedEmmcOptions> = {
   hmac: true,
   cid: true,
+  key: true,
   sizeMultiplier: true,
   reliableWriteSectors: true,
   powered: true,
@@ -52,7 +56,7 @@ export class EmulatedEmmc implements RpmbDevice {
 
   /**
    * @throws TypeError naming an option that is none, RangeError naming a size that no card has: its identification is
-   *   16 octets, its multipliers 1 to 128 and 1 to 255.
+   *   16 octets, its key 32, its multipliers 1 to 128 and 1 to 255.
    */
   constructor(private readonly options: EmulatedEmmcOptions) {
     requireKnownOptions('emulated eMMC', options, eMmcNames);
@@ -62,6 +66,9 @@ export class EmulatedEmmc implements RpmbDevice {
     if (typeof options.hmac !== 'function') throw new TypeError('emulated eMMC: hmac is a function (hmacSha256, say)');
     if (this.cid.length !== rpmbCidSize)
       throw new RangeError(`emulated eMMC: a cid of ${this.cid.length} octets, it has ${rpmbCidSize}`);
+    if (options.key !== undefined && options.key.length !== rpmbKeySize)
+      throw new RangeError(`emulated eMMC: a key of ${options.key.length} octets, it has ${rpmbKeySize}`);
+    this.key = options.key?.slice();
     requireWithin('sizeMultiplier', this.sizeMultiplier, 128);
     requireWithin('reliableWriteSectors', this.reliableWriteSectors, 255);
   }

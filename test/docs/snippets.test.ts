@@ -49,6 +49,7 @@ const elsewhere = new Map([
   ['npm run preload', '.ci/run'],
   ['npx normalworld optee fetch', '.ci/run'],
   ['normalworld optee fetch', '.ci/run'],
+  ['normalworld optee fetch --suite sid && normalworld optee info --optee debian-sid', 'it would fetch another one'],
   [
     'normalworld optee fetch --folder optee && NORMALWORLD_OPTEE=optee normalworld doctor',
     'it would fetch it all again',
@@ -61,6 +62,7 @@ const elsewhere = new Map([
     'normalworld optee build --rpmb --scmi --threads 4 && normalworld optee info --optee sid-rpmb-scmi-threads4',
     'normalworld optee build --set CFG_CORE_SANITIZE_KADDRESS=y --set CFG_CORE_ASLR=n',
     'normalworld optee build --ffa && normalworld xtest --optee sid-ffa',
+    'normalworld optee run scenarios/rpmb-scmi-deadlock.yaml --optee sid-rpmb-scmi-threads4 --repeat 1 --queue hand-off',
   ].map((build) => [build, 'minutes; test/optee-build starts one that is refused at once'] as const),
   ['normalworld xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest 1004 pkcs11', 'minutes; test/xtest runs parts'],

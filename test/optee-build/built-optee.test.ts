@@ -37,8 +37,12 @@ async function cacheWith(name: string): Promise<string> {
   return cache;
 }
 
-const normalworld = (cache: string, ...args: string[]) =>
-  spawnSync(process.execPath, [command, ...args], { encoding: 'utf8', env: { ...process.env, XDG_CACHE_HOME: cache } });
+const normalworldWith = (environment: NodeJS.ProcessEnv, cache: string, ...args: string[]) =>
+  spawnSync(process.execPath, [command, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...environment, XDG_CACHE_HOME: cache },
+  });
+const normalworld = (cache: string, ...args: string[]) => normalworldWith({}, cache, ...args);
 
 describe('an OP-TEE that was built', () => {
   it('is listed, with its version, and meant by its name', async () => {
@@ -58,6 +62,20 @@ describe('an OP-TEE that was built', () => {
     const cache = await cacheWith('sid-ffa');
     const { stdout } = normalworld(cache, 'doctor', '--optee', 'sid-ffa');
     expect(stdout).toContain(join(cache, 'normalworld/builds/sid-ffa'));
+  });
+
+  it('has Debian’s own ones beside it, each under the name of its suite', async () => {
+    const cache = await cacheWith('sid-ffa');
+    for (const folder of ['optee', 'optee-sid']) {
+      await mkdir(join(cache, 'normalworld', folder, 'ta'), { recursive: true });
+      await writeFile(join(cache, 'normalworld', folder, 'tee-pager_v2.bin'), 'text');
+    }
+    const environment = { NORMALWORLD_OPTEE: '' };
+    expect(normalworldWith(environment, cache, 'optee', 'list').stdout).toMatch(
+      /^debian-trixie +of your own .*\/optee\ndebian-sid +of your own .*\/optee-sid\nsid-ffa /,
+    );
+    const { stdout } = normalworldWith(environment, cache, 'doctor', '--optee', 'debian-sid');
+    expect(stdout).toContain(join(cache, 'normalworld/optee-sid'));
   });
 
   it('is not there when there is none: the list says how to get one', async () => {

@@ -54,15 +54,15 @@ export async function fetchedPackages(folder: OpteeFolder): Promise<UnpackedPack
  * @param say told each step, in words.
  * @throws Error with the words of apt or dpkg.
  */
-export async function fetchOptee(folder: OpteeFolder, say: (step: string) => void): Promise<void> {
+export async function fetchOptee(folder: OpteeFolder, say: (step: string) => void, suite = opteeSuite): Promise<void> {
   const parent = dirname(folder.path);
   await mkdir(parent, { recursive: true });
   const work = await mkdtemp(join(parent, '.optee-'));
   try {
     const unpacked = join(work, 'unpacked');
     await mkdir(unpacked);
-    say(`downloading ${packages.join(', ')} (arm64) of Debian ${opteeSuite}`);
-    const versions = await unpackPackages(opteeSuite, packages, unpacked);
+    say(`downloading ${packages.join(', ')} (arm64) of Debian ${suite}`);
+    const versions = await unpackPackages(suite, packages, unpacked);
     const made = folderAt(join(work, 'optee'));
     await mkdir(made.trustedApplications, { recursive: true });
     await cp(join(unpacked, `usr/lib/optee/${platform}/tee-pager_v2.bin`), made.image);
