@@ -154,6 +154,7 @@ function furnish(place: string, beside: string): void {
   for (const scenario of ['my-workload.yaml', 'SCENARIO.yaml'])
     copyFileSync(join(root, 'examples/bug-report/hang.yaml'), join(place, scenario));
   copyFileSync(join(root, 'test/trace/linux-hang.txt'), join(place, 'hang.txt'));
+  copyFileSync(join(root, 'test/trace/linux-stacks.txt'), join(place, 'stacks.txt'));
   writeFileSync(
     join(place, 'my-ta.js'),
     "import { scmiPta } from 'normalworld/testing';\nexport default scmiPta({});\n",
