@@ -1,6 +1,6 @@
 import { inspectMachine } from './worlds/qemu/inspect-machine.js';
 import { opteeFolder } from './worlds/qemu/optee-folder.js';
-import type { QemuWorldOptions } from './worlds/qemu/qemu-world.js';
+import type { QemuWorldOptions } from './worlds/qemu/qemu-options.js';
 
 /**
  * What `openTee({ world: 'qemu', qemu: options })` lacks on this machine, and how to get it: the reason to skip a test

@@ -1,6 +1,7 @@
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
-import { type OpenWorldOptions, openWorld } from './open-world.js';
+import { type OptionNames, requireKnownOptions } from './known-options.js';
+import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
 import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
@@ -12,7 +13,8 @@ import { TraceFile } from './trace/node/trace-file.js';
 import { Trace } from './trace/trace.js';
 import { MemoryFile } from './worlds/qemu/memory-file.js';
 import { opteeFolder } from './worlds/qemu/optee-folder.js';
-import { QemuWorld, type QemuWorldOptions } from './worlds/qemu/qemu-world.js';
+import { checkQemuOptions, type QemuWorldOptions } from './worlds/qemu/qemu-options.js';
+import { QemuWorld } from './worlds/qemu/qemu-world.js';
 import {
   SimulatedWorld,
   type SimulatedWorldOptions,
@@ -47,11 +49,19 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly profileFolder?: string;
 }
 
+const names: OptionNames<OpenTeeOptions> = {
+  ...openWorldNames,
+  ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
+  ...{ storageFolder: true, storageReadOnly: true, profileFolder: true },
+};
+
 /**
  * Open a TEE.
- * @throws TeecError with the reason when the world cannot be used.
+ * @throws TypeError or RangeError naming an option that is none, or is for another world, or cannot have its value;
+ *   TeecError with the reason when the world cannot be used.
  */
 export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
+  checkOpenTeeOptions(options);
   const { world = 'simulated', trustedApplications = [], supplicant } = options;
   const trace = options.trace instanceof Trace ? options.trace : new Trace(options.clock ?? machineClock);
   publishTrace(trace);
@@ -68,8 +78,11 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
     file?.close();
     throw error;
   }
+  const common = Object.entries(options).filter(([name]) => Object.hasOwn(openWorldNames, name));
+  const callLimitMs = options.callLimitMs ?? options.qemu?.callLimitMs;
   return openWorld(file === undefined ? opened : closingAfter(opened, file), {
-    ...options,
+    ...(Object.fromEntries(common) as OpenWorldOptions),
+    ...(callLimitMs === undefined ? {} : { callLimitMs }),
     trace,
     supplicant:
       supplicant === false
@@ -134,4 +147,43 @@ function closingAfter(world: SecureWorld, file: TraceFile): SecureWorld {
       }
     },
   });
+}
+
+/**
+ * Refuse what `openTee` would not read, or could make nothing of, before anything is started.
+ * @throws TypeError or RangeError naming the option.
+ */
+function checkOpenTeeOptions(options: OpenTeeOptions): void {
+  requireKnownOptions('openTee', options, names);
+  const { world = 'simulated', trace, taFolders, storageFolder, trustedApplications } = options;
+  if (world !== 'simulated' && world !== 'qemu' && (typeof world !== 'object' || world === null))
+    throw new TypeError(
+      `openTee: world is ${JSON.stringify(world)}, possible are "simulated", "qemu", or a SecureWorld`,
+    );
+  if (trace !== undefined && typeof trace !== 'string' && !(trace instanceof Trace))
+    throw new TypeError(`openTee: trace is a Trace or the path of a file, not ${typeof trace}`);
+  for (const [name, list] of Object.entries({ taFolders, trustedApplications }))
+    if (list !== undefined && !Array.isArray(list))
+      throw new TypeError(`openTee: ${name} is an array, not ${typeof list}`);
+  for (const folder of taFolders ?? []) requirePath('taFolders', folder);
+  if (storageFolder !== undefined) requirePath('storageFolder', storageFolder);
+  if (options.qemu !== undefined) checkQemuOptions(options.qemu);
+  // Each for one world: for another they would be taken for nothing.
+  const elsewhere: Partial<Record<keyof OpenTeeOptions, 'simulated' | 'qemu'>> = {
+    ...{ qemu: 'qemu', simulated: 'simulated', memoryFile: 'simulated', trustedApplications: 'simulated' },
+  };
+  for (const [name, whose] of Object.entries(elsewhere)) {
+    const given = options[name as keyof OpenTeeOptions];
+    const isNone = given === undefined || given === false || (Array.isArray(given) && given.length === 0);
+    if (!isNone && whose !== world)
+      throw new TypeError(
+        `openTee: ${name} is for world "${whose}", the world is ${typeof world === 'string' ? `"${world}"` : 'one of your own'}`,
+      );
+  }
+  checkWorldOptions('openTee', options);
+}
+
+function requirePath(name: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '')
+    throw new TypeError(`openTee: ${name} holds paths of folders, not ${path === '' ? 'an empty one' : typeof path}`);
 }

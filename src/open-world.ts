@@ -1,12 +1,13 @@
 import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
+import { type OptionNames, requireKnownOptions } from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import type { RpmbDevice } from './rpmb/rpmb-device.js';
-import { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
-import type { ClientIdentity } from './tee/login.js';
+import { checkSupplicantSettings, type SupplicantSettings, startSupplicant } from './start-supplicant.js';
+import { type ClientIdentity, checkIdentity } from './tee/login.js';
 import { Trace } from './trace/trace.js';
 
 export interface OpenWorldOptions {
@@ -25,6 +26,11 @@ export interface OpenWorldOptions {
   readonly rpmb?: readonly RpmbDevice[];
   /** Who a client is that does not say otherwise; root when left out. */
   readonly identity?: ClientIdentity;
+  /**
+   * How long a call may take that does not say otherwise, in milliseconds of the clock: from the call to its answer. For
+   * ever when left out. See `limitMs` of `invoke`.
+   */
+  readonly callLimitMs?: number;
   /** Time; the machine's when left out. */
   readonly clock?: Clock;
   /** Who goes next where the order is open; the machine decides when left out. */
@@ -33,17 +39,37 @@ export interface OpenWorldOptions {
   readonly trace?: Trace;
 }
 
+/** Of `openWorld`. */
+export const openWorldNames: OptionNames<OpenWorldOptions> = {
+  ...{ queue: true, createQueue: true, supplicant: true, rpmb: true, identity: true, callLimitMs: true, clock: true },
+  ...{ schedule: true, trace: true, supplicantRequests: true },
+};
+
+/** @throws TypeError or RangeError naming a value that cannot be. */
+export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions, 'trace'>): void {
+  const { supplicant, identity, callLimitMs } = options;
+  if (supplicant !== undefined && supplicant !== false) checkSupplicantSettings(supplicant);
+  if (identity !== undefined) checkIdentity(identity);
+  if (callLimitMs !== undefined && !(typeof callLimitMs === 'number' && callLimitMs >= 0))
+    throw new RangeError(
+      `${whose}: callLimitMs is ${String(callLimitMs)}, possible are milliseconds from 0, and Infinity`,
+    );
+}
+
 /**
  * Open the TEE that a secure world holds: probe it, drive it, give it a supplicant. The TEE owns the world from here on.
  * @throws TeecError NOT_SUPPORTED with the reason when the world is no OP-TEE that can be used.
  */
 export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
   try {
+    requireKnownOptions('openWorld', options, openWorldNames);
+    checkWorldOptions('openWorld', options);
     const clock = options.clock ?? machineClock;
     const queue = options.queue ?? 'hand-off';
     const trace = options.trace ?? new Trace(clock);
     const schedule = options.schedule ?? immediateSchedule;
     const rpmb = options.rpmb ?? [];
+    const callLimitMs = options.callLimitMs ?? Number.POSITIVE_INFINITY;
     const { driver, info } = await openDriver(world, {
       queue,
       clock,
@@ -54,7 +80,7 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
       supplicantRequests: options.supplicantRequests ?? 'fail',
     });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
-    const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world);
+    const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world, callLimitMs);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);
     return tee;
   } catch (error) {

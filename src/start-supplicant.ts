@@ -55,6 +55,11 @@ const settingNames: OptionNames<SupplicantSettings> = {
   onError: true,
 };
 
+/** @throws TypeError naming a setting that is none. */
+export function checkSupplicantSettings(settings: SupplicantSettings): void {
+  requireKnownOptions('the supplicant', settings, settingNames);
+}
+
 /** What supplicants of a TEE have given numbers to. */
 const numbersOf = new WeakMap<Tee, HandleNumbers>();
 
@@ -66,7 +71,7 @@ const numbersOf = new WeakMap<Tee, HandleNumbers>();
  * @throws TypeError for a setting that there is none of, or when a plugin's UUID is none. @throws RangeError when two plugins have the same.
  */
 export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Supplicant {
-  requireKnownOptions('the supplicant', settings, settingNames);
+  checkSupplicantSettings(settings);
   const { queue, allocate } = tee.supplicantDevice;
   const numbers = numbersOf.get(tee) ?? new HandleNumbers();
   numbersOf.set(tee, numbers);

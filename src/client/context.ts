@@ -5,6 +5,7 @@ import type { ClientIdentity, Login } from '../tee/login.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
 import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
+import { type CallLimits, checkLimit, endBesides, endWithin, LimitedCall } from './call-limit.js';
 import { Operation } from './operation.js';
 import type { Parameters } from './parameters.js';
 import { RegisteredBuffers } from './registered-buffer.js';
@@ -17,12 +18,14 @@ export interface OpenSessionOptions<L extends Login = Login> {
   readonly login?: L;
   /** Parameters of the TA's open-session entry point. */
   readonly parameters?: Parameters;
+  /** How long it may take, in milliseconds, as of `invoke`. A session that opens after all is closed. */
+  readonly limitMs?: number;
 }
 
 /** Bytes that shared memory of no bytes has, as in libteec: secure world knows none without. */
 const sizeForNone = 8;
 
-const openSessionNames: OptionNames<OpenSessionOptions> = { login: true, parameters: true };
+const openSessionNames: OptionNames<OpenSessionOptions> = { login: true, parameters: true, limitMs: true };
 
 /** Logins open to user space. */
 export type UserLogin = Exclude<Login, { login: 'ree-kernel' }>;
@@ -39,6 +42,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
     label: string,
     kernel: boolean,
     identity: ClientIdentity,
+    private readonly limits: CallLimits,
     private readonly defaultLogin: L,
     private readonly sessionClass: new (...args: ConstructorParameters<typeof Session>) => S,
     private readonly onEnd: () => void,
@@ -51,6 +55,11 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
     );
   }
 
+  /** Whether a call whose time is over is still in secure world. */
+  get hasOverdueCalls(): boolean {
+    return this.limits.overdue > 0;
+  }
+
   /**
    * TEEC_OpenSession.
    * @param uuid the trusted application.
@@ -60,25 +69,37 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
     const application = uuidParameter(uuid);
     checkOptions<OpenSessionOptions>(`opening a session with ${application}`, options, openSessionNames);
     // What is null is not left out.
-    const { login = this.defaultLogin, parameters = [] } = options;
+    const { login = this.defaultLogin, parameters = [], limitMs = this.limits.callLimitMs } = options;
+    const doing = () => `opening a session with ${application}`;
+    checkLimit(doing(), limitMs);
     const operation = new Operation(parameters, this.temporaryMemory);
     await operation.prepare();
+    const call = new LimitedCall(this.limits, limitMs, doing);
     try {
-      const reply = await this.device.openSession(this.teeContext, application, login, operation.params);
+      const pending = this.device.openSession(this.teeContext, application, login, operation.params);
+      const reply = await call.result(pending, () => {
+        pending
+          .then(({ result, session }) =>
+            result === TeeResult.SUCCESS ? this.device.closeSession(this.teeContext, session) : undefined,
+          )
+          .catch(() => undefined);
+      });
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(
-          reply.result,
-          reply.origin,
-          withTrouble(`opening a session with ${application}`, reply, operation),
-          {
-            outputs,
-            sizes: operation.sizes(),
-          },
-        );
-      return new this.sessionClass(application, reply.session, this.device, this.teeContext, this.temporaryMemory);
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply, operation), {
+          outputs,
+          sizes: operation.sizes(),
+        });
+      return new this.sessionClass(
+        application,
+        reply.session,
+        this.device,
+        this.teeContext,
+        this.temporaryMemory,
+        this.limits,
+      );
     } finally {
-      await operation.release();
+      await call.release(() => operation.release());
     }
   }
 
@@ -105,20 +126,30 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
     return new SharedMemory(buffer, registered.shm, registered, remove);
   }
 
-  /** TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. */
+  /**
+   * TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. It waits only a
+   * moment for calls whose time is over; what is theirs is given back when they return.
+   */
   close(): Promise<void> {
-    this.closed ??= this.device.closeContext(this.teeContext).finally(() => this.onEnd());
-    return this.closed;
+    return endBesides(this.limits, this.closing());
   }
 
   /**
    * The client dies, as a process that is killed: calls in flight are cancelled, and what they wait for from the
    * supplicant is withdrawn. Sessions close as their calls come back, then the memory is given back. Calls in flight
    * still settle. A close that waits is hurried on by it.
+   * @throws TeecError TIMEOUT from COMMS when a call does not come back, whatever it is told: it is not waited for any
+   *   longer, and the rest is done when it returns.
    */
   kill(): Promise<void> {
     this.device.killContext(this.teeContext);
-    return this.close();
+    if (this.limits.overdue > 0) return this.close();
+    return endWithin(this.limits, this.closing(), `client ${this.teeContext.label}`);
+  }
+
+  private closing(): Promise<void> {
+    this.closed ??= this.device.closeContext(this.teeContext).finally(() => this.onEnd());
+    return this.closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -129,16 +160,16 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
 /** TEEC_Context: a client in user space. */
 export class Context extends AnyContext<Session, UserLogin> {
   /** Made by `Tee.openContext`. */
-  constructor(device: TeeDevice, label: string, identity: ClientIdentity, onEnd: () => void) {
-    super(device, label, false, identity, { login: 'public' }, Session, onEnd);
+  constructor(device: TeeDevice, label: string, identity: ClientIdentity, limits: CallLimits, onEnd: () => void) {
+    super(device, label, false, identity, limits, { login: 'public' }, Session, onEnd);
   }
 }
 
 /** A client inside the kernel: a driver that talks to a trusted application, as Linux's tee_client_*() functions let it. */
 export class KernelContext extends AnyContext<KernelSession, Login> {
   /** Made by `Tee.openKernelContext`. */
-  constructor(device: TeeDevice, label: string, onEnd: () => void) {
-    super(device, label, true, { uid: 0, gid: 0, groups: [] }, { login: 'ree-kernel' }, KernelSession, onEnd);
+  constructor(device: TeeDevice, label: string, limits: CallLimits, onEnd: () => void) {
+    super(device, label, true, { uid: 0, gid: 0, groups: [] }, limits, { login: 'ree-kernel' }, KernelSession, onEnd);
   }
 }
 

@@ -5,6 +5,7 @@ import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
 import type { TeeReply } from '../tee/tee-driver.js';
 import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
+import { type CallLimits, checkLimit, endBesides, LimitedCall } from './call-limit.js';
 import { Operation } from './operation.js';
 import type { ParameterOutputs, Parameters } from './parameters.js';
 import type { TemporaryMemory } from './temporary-memory.js';
@@ -15,9 +16,14 @@ export interface InvokeOptions {
    * aborted before the call keeps it from being made.
    */
   readonly signal?: AbortSignal;
+  /**
+   * How long the call may take, in milliseconds; Infinity for ever, the TEE's `callLimitMs` when left out. A call whose
+   * time is over fails with TIMEOUT from COMMS. It stays in secure world until it comes back by itself.
+   */
+  readonly limitMs?: number;
 }
 
-const invokeNames: OptionNames<InvokeOptions> = { signal: true };
+const invokeNames: OptionNames<InvokeOptions> = { signal: true, limitMs: true };
 const noOptions: InvokeOptions = {};
 
 /** TEEC_Session: a client's session with one trusted application. */
@@ -33,6 +39,7 @@ export class Session implements AsyncDisposable {
     protected readonly device: TeeDevice,
     protected readonly context: TeeContext,
     private readonly temporaryMemory: TemporaryMemory,
+    private readonly limits: CallLimits,
   ) {}
 
   /**
@@ -53,15 +60,18 @@ export class Session implements AsyncDisposable {
     if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
       throw badParameters(`command ${command} of ${this.uuid}, possible are integers from 0 to 4294967295`);
     if (options !== noOptions) checkInvokeOptions(doing(), options);
-    const { signal } = options;
+    const { signal, limitMs = this.limits.callLimitMs } = options;
     if (signal?.aborted) throw new TeecError(TeeResult.ERROR_CANCEL, TeeOrigin.API, doing());
     const operation = new Operation(parameters, this.temporaryMemory);
     const prepared = operation.prepare();
     if (prepared !== undefined) await prepared;
+    const isLimited = limitMs !== Number.POSITIVE_INFINITY;
+    const call = isLimited ? new LimitedCall(this.limits, limitMs, doing) : undefined;
     try {
-      const cancelId = signal === undefined ? 0 : this.context.newCancelId();
+      const cancelId = signal === undefined && !isLimited ? 0 : this.context.newCancelId();
       const pending = this.device.invoke(this.context, { session: this.id, command, cancelId }, operation.params);
-      const reply = await (signal === undefined ? pending : this.cancellable(pending, signal, cancelId));
+      const limited = call?.result(pending, () => void this.cancel(cancelId)) ?? pending;
+      const reply = await (signal === undefined ? limited : this.cancellable(limited, signal, cancelId));
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
         throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply, operation), {
@@ -70,14 +80,17 @@ export class Session implements AsyncDisposable {
         });
       return outputs;
     } finally {
-      const released = operation.release();
+      const released = call === undefined ? operation.release() : call.release(() => operation.release());
       if (released !== undefined) await released;
     }
   }
 
-  /** TEEC_CloseSession. Calls in flight are awaited by the trusted OS. Closing twice is closing once. */
+  /**
+   * TEEC_CloseSession. Calls in flight are awaited by the trusted OS; those whose time is over only for a moment, then the
+   * session closes later. Closing twice is closing once.
+   */
   close(): Promise<void> {
-    this.closed ??= this.device.closeSession(this.context, this.id);
+    this.closed ??= endBesides(this.limits, this.device.closeSession(this.context, this.id));
     return this.closed;
   }
 
@@ -85,11 +98,15 @@ export class Session implements AsyncDisposable {
     return this.close();
   }
 
+  /** Best effort: the request may have returned, and its session be closed, before the cancellation arrives. */
+  private cancel(cancelId: number): Promise<void> {
+    return this.device.cancelRequest(this.context, this.id, cancelId).catch(() => undefined);
+  }
+
   private async cancellable<T>(pending: Promise<T>, signal: AbortSignal, cancelId: number): Promise<T> {
     let cancelling: Promise<void> | undefined;
     const cancel = () => {
-      // Best effort: the request may have returned, and its session be closed, before the cancellation arrives.
-      cancelling = this.device.cancelRequest(this.context, this.id, cancelId).catch(() => undefined);
+      cancelling = this.cancel(cancelId);
     };
     signal.addEventListener('abort', cancel, { once: true });
     try {
@@ -103,7 +120,8 @@ export class Session implements AsyncDisposable {
 
 function checkInvokeOptions(doing: string, options: InvokeOptions): void {
   checkOptions(doing, options, invokeNames);
-  const { signal } = options;
+  const { signal, limitMs } = options;
+  if (limitMs !== undefined) checkLimit(doing, limitMs);
   if (signal !== undefined && !(typeof signal?.addEventListener === 'function' && typeof signal.aborted === 'boolean'))
     throw badParameters(`${doing}: the signal is no AbortSignal`);
 }

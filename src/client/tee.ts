@@ -12,6 +12,7 @@ import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { badParameters, checkOptions } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
+import type { CallLimits } from './call-limit.js';
 import { Context, KernelContext } from './context.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 
@@ -68,6 +69,7 @@ export class Tee implements AsyncDisposable {
     private readonly driver: OpteeDriver,
     private readonly identity: ClientIdentity,
     private readonly world: SecureWorld,
+    private readonly callLimitMs: number,
   ) {
     this.device = new TeeDevice(driver);
   }
@@ -171,7 +173,7 @@ export class Tee implements AsyncDisposable {
     const { identity = this.identity } = options;
     checkIdentity(identity);
     const label = labelOf(options) ?? `client ${++this.contextCount}`;
-    const context = new Context(this.device, label, identity, () => this.contexts.delete(context));
+    const context = new Context(this.device, label, identity, this.limits(), () => this.contexts.delete(context));
     this.contexts.add(context);
     return context;
   }
@@ -180,7 +182,7 @@ export class Tee implements AsyncDisposable {
   openKernelContext(options: Omit<ContextOptions, 'identity'> = {}): KernelContext {
     checkOptions('opening a kernel context', options, kernelContextNames);
     const label = labelOf(options) ?? `kernel client ${++this.contextCount}`;
-    const context = new KernelContext(this.device, label, () => this.contexts.delete(context));
+    const context = new KernelContext(this.device, label, this.limits(), () => this.contexts.delete(context));
     this.contexts.add(context);
     return context;
   }
@@ -241,7 +243,14 @@ export class Tee implements AsyncDisposable {
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
     // While the driver can still take back what secure world holds of the supplicant's memory.
     void this.dismissAttendants();
+    // With a thread inside that does not come back nothing can be had back from secure world.
+    if ([...this.contexts].some(({ hasOverdueCalls }) => hasOverdueCalls)) return;
     await this.driver.remove();
+  }
+
+  /** Of one context: what is overdue is counted for each. */
+  private limits(): CallLimits {
+    return { clock: this.driver.optee.clock, callLimitMs: this.callLimitMs, overdue: 0 };
   }
 
   private async dismissAttendants(): Promise<void> {

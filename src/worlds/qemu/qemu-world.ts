@@ -9,44 +9,14 @@ import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../proto
 import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
 import { watchBoot } from './boot-watch.js';
 import { ConsolePipe } from './console-pipe.js';
-import { Mailbox, mailboxAddress, mailboxSize, maxCpus } from './mailbox.js';
+import { Mailbox, mailboxAddress, mailboxSize } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
 import { doubtsAbout, opteeImage } from './optee-image.js';
 import { QemuMonitor } from './qemu-monitor.js';
+import { checkQemuOptions, type QemuWorldOptions } from './qemu-options.js';
 import { QemuProcess } from './qemu-process.js';
 import { type ConsoleLine, isCorePanic, SecureConsole } from './secure-console.js';
-
-export interface QemuWorldOptions {
-  /** OP-TEE's image: tee-pager_v2.bin or tee.bin of a build for PLATFORM=vexpress-qemu_armv8a. */
-  readonly optee: string;
-  /** QEMU's program (default: qemu-system-aarch64). */
-  readonly qemu?: string;
-  /** Flash image (default: the one that comes with this package). */
-  readonly firmware?: string;
-  /**
-   * CPUs, 1..4. As many calls execute in secure world at once; further ones take turns. The default is 2, but 1 on a
-   * host with fewer than four processors: OP-TEE invalidates translations on all its CPUs at each switch of applications,
-   * and a host without a processor to spare pays for it with every call.
-   */
-  readonly cpus?: number;
-  /** RAM in MiB, 64..3072 (default 256). */
-  readonly memoryMiB?: number;
-  /**
-   * How long one SMC may stay in secure world, in milliseconds (default: for ever). When it is over, the world ends.
-   * `openTee` takes it as the limit of a whole call as well.
-   */
-  readonly callLimitMs?: number;
-  /** How long the boot, and each fast call, may take, in milliseconds (default 20,000). */
-  readonly bootLimitMs?: number;
-  /**
-   * How long a call's result may be spun for, in microseconds (default 400): the time for which a call may block the
-   * event loop. After several calls in a row that take longer the next ones sleep at once.
-   */
-  readonly spinMicroseconds?: number;
-  /** Called with each line of the secure console. */
-  readonly onConsoleLine?: (line: ConsoleLine) => void;
-}
 
 // firmware/layout.h
 const ramAddress = 0x4000_0000;
@@ -154,8 +124,9 @@ export class QemuWorld implements SecureWorld {
    * @throws ConduitError with the tail of the secure console when it does not come up.
    */
   static async start(options: QemuWorldOptions): Promise<QemuWorld> {
-    const cpus = inRange('cpus', options.cpus ?? defaultCpus, 1, maxCpus);
-    const memorySize = inRange('memoryMiB', options.memoryMiB ?? defaultMemoryMiB, 64, 3072) * mebibyte;
+    checkQemuOptions(options);
+    const cpus = options.cpus ?? defaultCpus;
+    const memorySize = (options.memoryMiB ?? defaultMemoryMiB) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
     const file = MemoryFile.create('normalworld', memorySize);
     const consolePipe = new ConsolePipe();
@@ -296,10 +267,4 @@ async function imageFile(path: string): Promise<Uint8Array> {
       cause: error,
     });
   }
-}
-
-function inRange(name: string, value: number, low: number, high: number): number {
-  if (!(Number.isInteger(value) && value >= low && value <= high))
-    throw new RangeError(`${name} is ${value}, allowed are integers ${low}..${high}`);
-  return value;
 }

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { opteeFolder } from '../../../src/worlds/qemu/optee-folder.js';
-import { QemuWorld, type QemuWorldOptions } from '../../../src/worlds/qemu/qemu-world.js';
+import type { QemuWorldOptions } from '../../../src/worlds/qemu/qemu-options.js';
+import { QemuWorld } from '../../../src/worlds/qemu/qemu-world.js';
 
 export const folder = opteeFolder();
 
