@@ -17,7 +17,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: panics
   ])('%s kills the TA for all further calls of the session, and nothing else', async (_name, command) => {
     await using other = await real.context.openSession(osTest);
     await using session = await real.context.openSession(osTest);
-    await expect(session.invoke(command)).rejects.toEqual(dead);
+    const panicked = session.invoke(command);
+    await expect(panicked).rejects.toEqual(dead);
+    // With the code, and what the console said of it: it has arrived when the call is back.
+    await expect(panicked).rejects.toThrow(
+      /the application panicked with code 0x[0-9a-f]+: the secure console says\n.*TA panicked with code.*\n(.*\n)*.*Status of TA/,
+    );
     await expect(session.invoke(OsTestCommand.init)).rejects.toEqual(dead);
     await isAlive(other);
   });

@@ -14,6 +14,8 @@ export interface MailboxConduitOptions {
   ready(): void;
   /** A call goes into secure world. */
   entered(): void;
+  /** A call is back: told before its results are handed out. */
+  returned(): void;
   /** Wake that CPU. */
   ring(cpu: number): void;
   /** Secure world cannot go on. */
@@ -176,6 +178,7 @@ export class MailboxConduit implements Conduit {
     }
     this.outlasted = 0;
     this.idle |= 1 << cpu;
+    this.options.returned();
     return this.mailbox.results(cpu);
   }
 
@@ -237,6 +240,7 @@ export class MailboxConduit implements Conduit {
       if (!this.mailbox.isDone(call.cpu, call.number)) continue;
       this.calls.delete(call.cpu);
       call.unlimit();
+      this.options.returned();
       call.resolve(this.mailbox.results(call.cpu));
       this.idle |= 1 << call.cpu;
     }

@@ -1,6 +1,6 @@
 import { type OptionNames, requireKnownOptions } from '../../known-options.js';
+import type { ConsoleLine } from './console-line.js';
 import { maxCpus } from './mailbox.js';
-import type { ConsoleLine } from './secure-console.js';
 
 export interface QemuWorldOptions {
   /** OP-TEE's image: tee-pager_v2.bin or tee.bin of a build for PLATFORM=vexpress-qemu_armv8a. */
@@ -31,13 +31,11 @@ export interface QemuWorldOptions {
   readonly spinMicroseconds?: number;
   /** Called with each line of the secure console. */
   readonly onConsoleLine?: (line: ConsoleLine) => void;
-  /** Whether anybody listens to the lines now; while nobody does, they are read when there is time. Default: yes. */
-  readonly listening?: () => boolean;
 }
 
 const names: OptionNames<QemuWorldOptions> = {
   ...{ optee: true, qemu: true, firmware: true, cpus: true, memoryMiB: true, callLimitMs: true, bootLimitMs: true },
-  ...{ spinMicroseconds: true, onConsoleLine: true, listening: true },
+  ...{ spinMicroseconds: true, onConsoleLine: true },
 };
 
 /** @throws TypeError or RangeError naming what is no option, or an option's value that cannot be. */

@@ -6,8 +6,15 @@ import { type Conduit, ConduitError } from '../../protocol/conduit.js';
 import { Ffa } from '../../protocol/ffa.js';
 import { isFastCall } from '../../protocol/optee-smc.js';
 import { BufferMemory, type MemoryRange, type PhysicalMemory } from '../../protocol/physical-memory.js';
-import type { InterruptSource, PhysicalMemoryFile, SecureWorld } from '../../protocol/secure-world.js';
+import type {
+  InterruptSource,
+  PanicSource,
+  PhysicalMemoryFile,
+  SecureWorld,
+  TaPanicReport,
+} from '../../protocol/secure-world.js';
 import { watchBoot } from './boot-watch.js';
+import { type ConsoleLine, isCorePanic } from './console-line.js';
 import { ConsolePipe } from './console-pipe.js';
 import { Mailbox, mailboxAddress, mailboxSize } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
@@ -16,7 +23,8 @@ import { doubtsAbout, opteeImage } from './optee-image.js';
 import { QemuMonitor } from './qemu-monitor.js';
 import { checkQemuOptions, type QemuWorldOptions } from './qemu-options.js';
 import { QemuProcess } from './qemu-process.js';
-import { type ConsoleLine, isCorePanic, SecureConsole } from './secure-console.js';
+import { SecureConsole } from './secure-console.js';
+import { TaDeaths } from './ta-death.js';
 
 // firmware/layout.h
 const ramAddress = 0x4000_0000;
@@ -56,7 +64,16 @@ export class QemuWorld implements SecureWorld {
       return () => this.interruptHandlers.delete(handler);
     },
   };
+  /** Of trusted applications, as the console tells them. */
+  readonly panics: PanicSource = {
+    listen: (handler) => {
+      this.panicHandlers.add(handler);
+      return () => this.panicHandlers.delete(handler);
+    },
+  };
   private readonly console: SecureConsole;
+  private readonly deaths = new TaDeaths();
+  private readonly panicHandlers = new Set<(panic: TaPanicReport) => void>();
   private readonly interruptHandlers = new Set<() => void>();
   private readonly mailboxConduit: MailboxConduit;
   private readonly booted: Promise<void>;
@@ -102,6 +119,8 @@ export class QemuWorld implements SecureWorld {
         this.resolveBoot();
       },
       entered: () => this.watchConsole(),
+      // Before the results: what OP-TEE printed in a call is there when the call is back.
+      returned: () => this.beforeResults(),
       ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
       failed: (reason) => this.fail(reason),
       interrupt: () => {
@@ -170,6 +189,18 @@ export class QemuWorld implements SecureWorld {
     return this.mailbox.abi;
   }
 
+  /** Tell what secure world has said so far. QEMU writes each character while OP-TEE prints it. */
+  readConsole(): void {
+    if (this.disposed || !this.consolePipe.hasMore()) return;
+    this.console.write(this.consolePipe.read());
+  }
+
+  private beforeResults(): void {
+    this.readConsole();
+    const death = this.deaths.take();
+    if (death !== undefined) for (const handler of this.panicHandlers) handler(death);
+  }
+
   /** Process id of QEMU. */
   get pid(): number | undefined {
     return this.process.pid;
@@ -219,6 +250,7 @@ export class QemuWorld implements SecureWorld {
       this.panicTimer?.();
       this.panicTimer = startTimer(panicSilenceMs, () => this.fail('OP-TEE panicked'));
     }
+    this.deaths.read(line);
     this.options.onConsoleLine?.(line);
   }
 

@@ -43,6 +43,7 @@ function oneCpu() {
     limitMs: () => Number.POSITIVE_INFINITY,
     ready: () => undefined,
     entered: () => undefined,
+    returned: () => undefined,
     ring: () => undefined,
     failed: () => undefined,
     interrupt: () => undefined,
