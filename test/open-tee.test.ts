@@ -16,7 +16,7 @@ describe('what openTee is given', () => {
       { world: 'qemu', qemu: { cpu: 2 } },
       /^qemu: there is no option "cpu"; is "cpus" meant/,
     ],
-    ['a mistyped option of the supplicant', { supplicant: { taStore: [] } }, /^supplicant: .*is "taStores" meant/],
+    ['a mistyped option of the supplicant', { supplicant: { taStore: [] } }, /^the supplicant: .*is "taStores" meant/],
     ['a mistyped option of the simulated world', { simulated: { thread: 4 } }, /"thread"/],
     ['a world that is none', { world: 'qmeu' }, /^openTee: world is "qmeu", possible are "simulated", "qemu"/],
     [
@@ -68,7 +68,7 @@ describe('what openTee is given', () => {
   it('is refused by name by the doors below as well', async () => {
     const tee = await openTee({ supplicant: false });
     expect(() => startSupplicant(tee, given({ taFolders: [] }) as object)).toThrow(
-      'supplicant: there is no option "taFolders"',
+      'the supplicant: there is no option "taFolders"',
     );
     await tee.close();
     const { SimulatedWorld } = await import('../src/worlds/simulated/index.js');
