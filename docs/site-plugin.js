@@ -8,7 +8,7 @@ const groups = [
   [/^docs\/start/, 'Start'],
   [/guides\/|^docs\/serve|^examples\//, 'Guides'],
   [/^docs\/(concepts|supplicant-and-clients)/, 'Concepts'],
-  [/^(ARCHITECTURE|firmware|bench)|^docs\/(findings|xtest|newcomer)/, 'Internals'],
+  [/^(ARCHITECTURE|firmware|bench|linux)|^docs\/(findings|upstream|xtest|newcomer)/, 'Internals'],
   [/./, 'Reference'],
 ];
 
