@@ -43,7 +43,7 @@ Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml
   $ normalworld run thread-starvation --kernel 6.12 --queue hand-off
   $ normalworld run rpmb-scmi-deadlock --expect linux-6.7=deadlock,hand-off=finished --junit report.xml
-  $ normalworld run v6-permanent-hang --seeds 1..500
+  $ normalworld run small-for-faults --seeds 1..50
   $ normalworld run rpmb-scmi-deadlock --queue linux-6.7 --trace out.nwt && normalworld view out.nwt
   $ normalworld run one-thread-short --seed 7 --json | jq '.runs[].outcome'`,
     )
