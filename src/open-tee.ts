@@ -175,7 +175,9 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   for (const [name, whose] of Object.entries(elsewhere)) {
     const given = options[name as keyof OpenTeeOptions];
     const isNone = given === undefined || given === false || (Array.isArray(given) && given.length === 0);
-    if (!isNone && whose !== world)
+    // A world of one's own asks the supplicant for the images of applications.
+    const isLoaded = name === 'trustedApplications' && typeof world === 'object';
+    if (!isNone && !isLoaded && whose !== world)
       throw new TypeError(
         `openTee: ${name} is for world "${whose}", the world is ${typeof world === 'string' ? `"${world}"` : 'one of your own'}`,
       );

@@ -58,7 +58,6 @@ describe('a storage folder that cannot be used', () => {
     ['is a link to itself', () => made((path) => symlinkSync(path, path))],
     ['can be named in /proc and not be made', () => '/proc/self/x'],
     ['has a name that is too long', () => join(folder, 'x'.repeat(300))],
-    ['has no name', () => ''],
   ];
   it.each(unusable)('because it %s is told when the TEE opens', async (_, path) => {
     const root = path();
@@ -66,6 +65,12 @@ describe('a storage folder that cannot be used', () => {
     await expect(opening).rejects.toThrow(TeecError);
     await expect(opening).rejects.toEqual(code(TeeResult.ERROR_STORAGE_NOT_AVAILABLE));
     await expect(opening).rejects.toThrow(`storage folder ${root} cannot be used: `);
+  });
+
+  it('because it has no name is refused as an option', async () => {
+    await expect(openTee({ storageFolder: '' })).rejects.toThrow(
+      'openTee: storageFolder holds paths of folders, not an empty one',
+    );
   });
 
   it('and is first used by a request is STORAGE_NOT_AVAILABLE', async () => {
