@@ -11,8 +11,11 @@ export interface CallLimits {
   overdue: number;
 }
 
-/** How long the end of a client, or of a TEE, waits for calls that were told to end. */
-const endLimitMs = 10_000;
+/**
+ * How long the end of a client, or of a TEE, waits for calls that were told to end: longer than the ten seconds that the
+ * supplicant has for what the sessions of the dead ask of it.
+ */
+const endLimitMs = 15_000;
 /** The same for calls that are overdue: their callers have been told. */
 const overdueGraceMs = 500;
 
