@@ -1,18 +1,13 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { CommanderError } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { normalworldProgram } from '../../src/cli/program.js';
 
 const scenario = (name: string) => resolve(import.meta.dirname, `../../scenarios/${name}.yaml`);
 const deadlock = scenario('rpmb-scmi-deadlock');
 const small = scenario('small-for-faults');
-
-class Exit extends Error {
-  constructor(readonly code: number) {
-    super(`exit ${code}`);
-  }
-}
 
 let out: string[];
 let err: string[];
@@ -24,9 +19,6 @@ beforeEach(() => {
   vi.spyOn(console, 'error').mockImplementation((line: string) => void err.push(line));
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => out.push(String(text)) > 0);
   vi.spyOn(process.stderr, 'write').mockImplementation((text) => err.push(String(text)) > 0);
-  vi.spyOn(process, 'exit').mockImplementation((code) => {
-    throw new Exit(Number(code ?? 0));
-  });
 });
 
 afterEach(() => {
@@ -42,7 +34,8 @@ async function run(...args: string[]): Promise<number> {
     await program.parseAsync(['run', ...args], { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (error instanceof Exit) return error.code;
+    // As main.ts has it.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;
   }
 }
