@@ -7,7 +7,7 @@ import { absurd, Draws } from './draws.js';
 
 const [, , path, pseudo, user, seed] = process.argv;
 const draws = new Draws(Number(seed));
-const magic = 0x3154_574e;
+const magic = 0x3254_574e;
 const sum = 1;
 const inout = 3;
 
