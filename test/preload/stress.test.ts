@@ -80,8 +80,9 @@ describe.skipIf(missing.length > 0)(`${clients} clients of which ${kills} die (N
     async () => {
       await using tee = await openTee({ world: 'qemu' });
       await using server = await TeeServer.listen(tee);
-      // The first round fills what the driver and OP-TEE keep; the second must need no more.
+      // The first round fills what OP-TEE keeps, the calls at once what the driver keeps; the second round must need no more.
       await stress(server, invokeTestsPta, 1);
+      await openAtOnce(tee, invokeTestsPta, 8 * clients);
       const before = [await coreHeapInUse(tee), tee.sharedMemoryInUse];
       expect(await stress(server, invokeTestsPta, 2)).toBeGreaterThan(kills);
       expect([await coreHeapInUse(tee), tee.sharedMemoryInUse]).toEqual(before);
@@ -96,6 +97,13 @@ async function coreHeapInUse(tee: Tee): Promise<number> {
   await using session = await context.openSession('d96a5b40-e2c7-b1af-8794-1002a5d5c61b');
   const [, stats] = await session.invoke(1, [value.input(1, 0), temporary.output(64)]);
   return new DataView(stats.buffer, stats.byteOffset).getUint32(40, true);
+}
+
+/** More calls at once than clients, and the sessions of dead ones, ever make: the driver keeps a message for each. */
+async function openAtOnce(tee: Tee, uuid: string, count: number): Promise<void> {
+  await using context = tee.openContext();
+  const sessions = await Promise.all(Array.from({ length: count }, () => context.openSession(uuid)));
+  for (const session of sessions) await session.close();
 }
 
 /** Memory is where it was before, and sessions still open. */
