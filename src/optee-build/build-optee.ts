@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { fetchArm64Root, isComplete } from '../serve/arm64-root.js';
-import { unpackSource } from '../worlds/qemu/debian-packages.js';
+import { AbsentFilesError, unpackSource } from '../worlds/qemu/debian-packages.js';
 import { cacheFolder, fetchOptee, folderAt } from '../worlds/qemu/optee-folder.js';
-import { type BuildOptions, buildName, makeVariables } from './build-options.js';
+import { type BuildOptions, buildName, buildSuites, makeVariables } from './build-options.js';
 import { type BuildTools, findBuildTools } from './build-tools.js';
 import {
   type BuildRecord,
@@ -102,7 +102,15 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
     progress.say(`downloading the source package ${sourcePackage} of Debian ${suite}`);
     const scratch = await mkdtemp(join(parent, '.source-'));
     try {
-      const unpacked = await unpackSource(suite, sourcePackage, scratch);
+      const unpacked = await unpackSource(suite, sourcePackage, scratch).catch((error: unknown) => {
+        if (!(error instanceof AbsentFilesError)) throw error;
+        const others = buildSuites.filter((other) => other !== suite).map((other) => `--suite ${other}`);
+        throw new Error(
+          `${error.message}\nWhat can be built meanwhile: ${others.join(', ')}. ` +
+            `What ${suite} has ready to run: normalworld optee fetch --suite ${suite}`,
+          { cause: error },
+        );
+      });
       await rm(path, { recursive: true, force: true });
       await rename(unpacked, path);
     } finally {
@@ -138,7 +146,9 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
     'nice',
     [
       ...['-n', '10', 'make', `-j${jobs}`, `O=${objects}`],
-      ...[`CROSS_COMPILE=${tools.crossCompile}`, `PYTHON3=${tools.python}`, ...variables],
+      // The core's compiler does not follow the other one in each version.
+      ...['CROSS_COMPILE', 'CROSS_COMPILE64'].map((name) => `${name}=${tools.crossCompile}`),
+      ...[`PYTHON3=${tools.python}`, ...variables],
       ...images.map((image) => join(objects, 'core', image)),
     ],
     {

@@ -172,13 +172,32 @@ export async function unpackPackages(
   }
 }
 
+/** An archive lists a package and does not have its files: an incomplete mirror, or one that is being renewed. */
+export class AbsentFilesError extends Error {
+  constructor(
+    what: string,
+    readonly urls: readonly string[],
+    cause: unknown,
+  ) {
+    super(`the archive of Debian packages lists ${what}, and has not got it (404):\n${urls.join('\n')}`, { cause });
+  }
+}
+
+/** The files that apt could not get because they are not there. */
+export function absentFiles(said: string): string[] {
+  return [...said.matchAll(/^E: Failed to fetch (\S+)\s+404\b/gm)].flatMap(([, url]) => url ?? []);
+}
+
 /**
  * Download a source package of a suite and unpack it with its patches: the folder that is then in `into`.
- * @throws Error with the words of apt or dpkg-source.
+ * @throws AbsentFilesError, or Error with the words of apt or dpkg-source.
  */
 export async function unpackSource(suite: string, name: string, into: string): Promise<string> {
   await using apt = await PrivateApt.open(suite, 'deb-src');
-  await apt.run(into, 'apt-get', '--quiet', 'source', name);
+  await apt.run(into, 'apt-get', '--quiet', 'source', name).catch((error: unknown) => {
+    const urls = absentFiles(error instanceof Error ? error.message : '');
+    throw urls.length === 0 ? error : new AbsentFilesError(`the source package ${name} of ${suite}`, urls, error);
+  });
   const folders = (await readdir(into, { withFileTypes: true })).filter((entry) => entry.isDirectory());
   const [folder] = folders;
   if (folder === undefined) throw new Error(`the source package ${name} of ${suite} holds no folder`);

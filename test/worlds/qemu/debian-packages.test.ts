@@ -2,7 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { machineSource, sourceOfLines, sourceOfStanzas } from '../../../src/worlds/qemu/debian-packages.js';
+import {
+  absentFiles,
+  machineSource,
+  sourceOfLines,
+  sourceOfStanzas,
+} from '../../../src/worlds/qemu/debian-packages.js';
 
 describe("the machine's source of Debian packages", () => {
   it('is the first stanza of whole suites', () => {
@@ -53,5 +58,21 @@ describe("the machine's source of Debian packages", () => {
     } finally {
       await rm(etc, { recursive: true });
     }
+  });
+});
+
+describe('a package that an archive lists and does not have', () => {
+  it('is told by the files that are missing, and no other failure is taken for it', () => {
+    const said =
+      'Command failed: apt-get source optee-os\n' +
+      'E: Failed to fetch http://m.example/pool/optee-os_4.5.0-2.dsc  404  Not Found [IP: 192.0.2.1 80]\n' +
+      'E: Failed to fetch http://m.example/pool/optee-os_4.5.0.orig.tar.gz  Connection timed out\n' +
+      'E: Failed to fetch http://m.example/pool/optee-os_4.5.0-2.debian.tar.xz  404  Not Found\n' +
+      'E: Failed to fetch some archives.\n';
+    expect(absentFiles(said)).toEqual([
+      'http://m.example/pool/optee-os_4.5.0-2.dsc',
+      'http://m.example/pool/optee-os_4.5.0-2.debian.tar.xz',
+    ]);
+    expect(absentFiles('E: Unable to locate package optee-os')).toEqual([]);
   });
 });
