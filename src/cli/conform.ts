@@ -2,7 +2,8 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Difference, replayTrace } from '../conform/replay-trace.js';
-import { parseTraceFile, TraceFileError } from '../conform/trace-file.js';
+import { disciplineOf, parseTraceFile, TraceFileError } from '../conform/trace-file.js';
+import { badUsage } from './read-trace.js';
 
 export function addConformCommand(program: Command): void {
   program
@@ -20,8 +21,8 @@ export function addConformCommand(program: Command): void {
       `
 Exit codes:
   0  every file conforms
-  1  a file differs or cannot be read, or there is none
-  2  bad usage
+  1  a file differs
+  2  bad usage, or a file that cannot be read or is no schedule, or there is none
 
 Examples:
   $ normalworld conform found/patch-v6-lostWakeUp.json
@@ -44,7 +45,8 @@ Examples:
           ? JSON.stringify({ ...totals, files }, null, 2)
           : `${totals.conform} conform, ${totals.differ} differ, ${totals.unreadable} unreadable`,
       );
-      if (totals.differ + totals.unreadable > 0 || totals.conform === 0) process.exitCode = 1;
+      if (totals.unreadable > 0) process.exitCode = badUsage;
+      else if (totals.differ > 0) process.exitCode = 1;
     });
 }
 
@@ -72,7 +74,7 @@ function conformFile(file: string, text: string | Error): FileOutcome {
     const trace = parseTraceFile(text);
     const difference = replayTrace(trace);
     if (difference !== undefined) return { file, outcome: 'differ', line: describeDifference(difference) };
-    return { file, outcome: 'conform', line: `conforms (${trace.variant}, ${trace.steps.length} steps)` };
+    return { file, outcome: 'conform', line: `conforms (${disciplineOf(trace.variant)}, ${trace.steps.length} steps)` };
   } catch (error) {
     if (error instanceof TraceFileError) return { file, outcome: 'unreadable', line: error.message };
     throw error;

@@ -1,3 +1,4 @@
+import type { TraceSubject } from '../trace/event.js';
 import type { HangReport, LongCall, Starved } from '../trace/hang-report.js';
 import { atTime, type BoardVerdict } from '../trace/linux/board-verdict.js';
 import type { LinuxImport } from '../trace/linux/import-linux.js';
@@ -12,6 +13,7 @@ export function statsText(stats: TraceStats): string {
   const lines = [
     ...(subject.title === undefined ? [] : [subject.title]),
     ...(about === '' ? [] : [about]),
+    ...verdictLines(subject),
     `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${Math.round(stats.callsPerSecond)} a second, ` +
       `${stats.unfinished} unfinished`,
     `threads of secure world in use: ${threadUse(stats)}`,
@@ -23,6 +25,15 @@ export function statsText(stats: TraceStats): string {
     ...spreadTable('RPCs', stats.rpcByCommand),
   ];
   return lines.join('\n').trimEnd();
+}
+
+/** What whoever recorded it says became of it, as the page and `run` say it. */
+function verdictLines({ verdict, originMs = 0 }: TraceSubject): string[] {
+  if (verdict === undefined) return [];
+  const { outcome, hangsSinceMs, explanation } = verdict;
+  const since = hangsSinceMs === undefined ? '' : ` since ${ms(hangsSinceMs - originMs)}`;
+  const word = outcome.replace('-', ' ').toUpperCase();
+  return ['', `${word}${since}`, ...explanation.map((line) => `  ${line}`), ''];
 }
 
 /** What the record of a board says became of it, for people. */
@@ -134,8 +145,9 @@ function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>): 
 
 /** A time for people: `12.3 us`, `4.56 ms`, `7.89 s`. */
 export function ms(value: number): string {
-  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
+  const size = Math.abs(value);
+  if (size >= 1000) return `${(value / 1000).toFixed(2)} s`;
   if (value === 0) return '0';
-  if (value >= 1) return `${value.toFixed(2)} ms`;
+  if (size >= 1) return `${value.toFixed(2)} ms`;
   return `${(value * 1000).toFixed(1)} us`;
 }

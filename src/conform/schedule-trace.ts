@@ -2,7 +2,7 @@ import { OpteeSmc, OpteeSmcReturn, OpteeSmcRpc, rpcReturn } from '../protocol/op
 import { rpcCommandNotRecorded, type TraceEvent } from '../trace/event.js';
 import { encodeEvent } from '../trace/event-codec.js';
 import type { TraceRecorder } from '../trace/trace.js';
-import { TRACE_VARIANTS, type TraceFile } from './trace-file.js';
+import { disciplineOf, type TraceFile } from './trace-file.js';
 
 /** Where a caller of a schedule stands. */
 interface Caller {
@@ -20,14 +20,14 @@ interface Caller {
  */
 export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
   const { config, steps, variant } = file;
-  const queue = TRACE_VARIANTS[variant];
+  const queue = disciplineOf(variant);
   into.describe({
     world: 'schedule',
     clock: 'virtual',
     // The first step is at 1.
     originMs: 1,
     threads: config.secure_threads,
-    ...(queue === undefined ? {} : { queue }),
+    queue,
     ...(file.note === undefined ? {} : { title: file.note }),
   });
   const callers: Caller[] = config.callers.map(() => ({ call: 0, asleep: false, holdsWakeUp: false, thread: -1 }));

@@ -4,7 +4,7 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 
 export const TRACE_FORMAT = 'optee-cq-trace/1';
 
-/** The disciplines under the names that trace files use; ours keep their own. */
+/** The disciplines under the names that trace files use: those of Linux have names of the format's own. */
 export const TRACE_VARIANTS: Readonly<Record<string, DisciplineName>> = {
   prepatch: 'linux-6.7',
   v6: 'patch-v6',
@@ -13,6 +13,23 @@ export const TRACE_VARIANTS: Readonly<Record<string, DisciplineName>> = {
   'hand-off-a': 'hand-off-a',
   'hand-off-c': 'hand-off-c',
 };
+/** The names by which a file may call them: also those that the commands use. */
+const variants: Readonly<Record<string, DisciplineName>> = {
+  ...TRACE_VARIANTS,
+  ...Object.fromEntries(Object.values(TRACE_VARIANTS).map((name) => [name, name])),
+};
+
+/** The discipline that a trace is of, by the name that the commands use. */
+export function disciplineOf(variant: string): DisciplineName {
+  const discipline = variants[variant];
+  if (discipline === undefined) throw new TraceFileError(`unknown variant ${variant}`);
+  return discipline;
+}
+
+/** `linux-6.7 (in the format: prepatch), hand-off`. */
+const variantForm = Object.entries(TRACE_VARIANTS)
+  .map(([variant, name]) => (variant === name ? name : `${name} (in the format: ${variant})`))
+  .join(', ');
 
 const count = z.int().min(0).max(0xffff);
 const flag = z.union([z.literal(0), z.literal(1)]);
@@ -37,7 +54,7 @@ const fields = z.record(z.string(), z.unknown());
 const traceFile = z
   .object({
     format: z.literal(TRACE_FORMAT),
-    variant: z.enum(Object.keys(TRACE_VARIANTS)),
+    variant: z.enum(Object.keys(variants), { error: `it takes one of ${variantForm}` }),
     note: z.string().optional(),
     config: z.object({
       total_thread_count: count,
@@ -120,10 +137,8 @@ export function parseTraceFile(text: string): TraceFile {
 
 /** The model that the trace describes. */
 export function modelConfig({ variant, config }: TraceFile): ModelConfig {
-  const discipline = TRACE_VARIANTS[variant];
-  if (discipline === undefined) throw new TraceFileError(`unknown variant ${variant}`);
   return {
-    discipline,
+    discipline: disciplineOf(variant),
     totalThreadCount: config.total_thread_count,
     secureThreads: config.secure_threads,
     initialSystemSessions: config.initial_system_sessions,

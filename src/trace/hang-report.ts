@@ -9,6 +9,7 @@ export interface LongCall {
   readonly call: number;
   readonly client: string;
   readonly thread: number;
+  /** From the moment that the trace counts from (`originMs`), where it names one. */
   readonly beginMs: number;
   /** From its first entry to its end, or to the end of the trace. */
   readonly heldMs: number;
@@ -124,7 +125,7 @@ function longCall(timeline: Timeline, call: number): LongCall {
     call: timeline.callNumber.at(call),
     client: timeline.clientOf(call),
     thread: timeline.callThread.at(call),
-    beginMs: timeline.callBegin.at(call),
+    beginMs: timeline.callBegin.at(call) - (timeline.table.subject.originMs ?? 0),
     heldMs: Number.isNaN(entered) ? 0 : timeline.callEnd.at(call) - entered,
     rpcMs,
     unfinished,

@@ -25,7 +25,23 @@ describe('normalworld trace', () => {
     );
     const stats = JSON.parse(run('trace', 'stats', trace, '--json').stdout);
     expect(stats).toMatchObject({ ethreadLimit: 4, threads: 3, subject: { queue: 'linux-6.7' } });
+    expect(stats.subject.verdict.outcome).toBe('deadlock');
     expect(stats.deadlock[1]).toMatch(/^thread \d, storage \d #\d+: its RPMB_FRAMES RPC waits for scmi #/);
+  });
+
+  it('tells what became of a recorded run, and when, as the run did', () => {
+    const said = run('run', scenario, '--queue', 'linux-6.7').stdout;
+    const told = run('trace', 'stats', trace).stdout;
+    const sentences = [...told.matchAll(/^ {2}(.*closed at.*|.*for want of a thread.*)$/gm)].map(([, words]) => words);
+    expect(sentences).toHaveLength(2);
+    for (const words of sentences) expect(said.replace(/\s+/g, ' ')).toContain(words);
+    const [, closed] = /The circle closed at ([\d.]+ ms)/.exec(said) ?? [];
+    expect(told).toMatch(new RegExp(`^DEADLOCK since ${closed?.replace(' ms', '')}\\d* ms$`, 'm'));
+    // Calls count from the same moment: that at which all sessions were open.
+    const report = JSON.parse(run('run', scenario, '--queue', 'linux-6.7', '--json').stdout).runs[0];
+    const longest = /Held a thread longest:\n.*\n +(\d+) +([\d.]+) ms/.exec(told);
+    expect(report.explanation).toContain(`call ${longest?.[1]} `);
+    expect(Number(longest?.[2])).toBeLessThanOrEqual(report.hangsSince);
   });
 
   it('exports to both formats', () => {

@@ -51,7 +51,7 @@ describe('reading a trace file', () => {
     ['{"format":', 'not JSON'],
     ['[]', 'file: Invalid input: expected object'],
     [changed(['format'], 'optee-cq-trace/2'), 'format: Invalid input: expected "optee-cq-trace/1"'],
-    [changed(['variant'], 'v7'), 'variant: Invalid option'],
+    [changed(['variant'], 'v7'), 'variant: it takes one of linux-6.7 (in the format: prepatch)'],
     [changed(['config', 'callers', 0, 0, 'session'], 3), 'config.callers[0][0].session: Too big'],
     [changed(['config', 'callers', 0, 0, 'needs'], 8), 'config.callers[0][0].needs: there is no caller 8'],
     [changed(['config', 'secure_threads'], -1), 'config.secure_threads: Too small'],
@@ -103,12 +103,31 @@ describe('normalworld conform', () => {
     expect(output).toContain(`${empty}: not JSON`);
     expect(output).toContain(`${missing}: ENOENT`);
     expect(output).toContain('1 conform, 1 differ, 2 unreadable');
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(2);
   });
 
   it('fails when there is nothing to replay', async () => {
     const { output, exitCode } = await conform(folder);
     expect(output).toContain('no .json file below this directory');
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(2);
+  });
+
+  it('ends with 1 where files differ, and all could be read', async () => {
+    const corrupted = join(folder, 'corrupted.json');
+    writeFileSync(corrupted, changed(['steps', 2, 'state', 'secure_free'], 7));
+    expect((await conform(corrupted, join(TRACES, 'v6-corner_008.json'))).exitCode).toBe(1);
+  });
+
+  it('takes disciplines by the names of the commands too, and names them so', async () => {
+    const file = join(folder, 'named.json');
+    const recorded = join(TRACES, 'v6-corner_008.json');
+    const text = readFileSync(recorded, 'utf8');
+    writeFileSync(file, text.replace('"v6"', '"patch-v6"'));
+    const { output, exitCode } = await conform(file, recorded);
+    expect(output.match(/: conforms \(patch-v6, \d+ steps\)/g)).toHaveLength(2);
+    expect(exitCode).toBeUndefined();
+    expect(() => parseTraceFile(changed(['variant'], 'linux-6.9'))).toThrow(
+      'variant: it takes one of linux-6.7 (in the format: prepatch), patch-v6 (in the format: v6), linux-6.8',
+    );
   });
 });
