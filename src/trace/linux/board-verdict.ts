@@ -125,13 +125,30 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
       earliest(long.map(({ start }) => start)),
     );
   }
+  const late = longestSleep(timeline);
+  if (late !== undefined && late.asleep >= hangsFor) {
+    const overtakers = entrantsSince(timeline, late.call, late.since, timeline.callEntered.at(late.call));
+    if (overtakers.calls > 0)
+      return verdict('starved', [
+        `${name(late.call)} came through at last, but slept ${forTime(late.asleep)} in the queue from ${atTime(late.since)}${refusals(timeline, late.call)}, while ${overtakers.calls} others entered`,
+        `  most of them of ${overtakers.most.join(', ')}`,
+        ...(holderLines.length > 0 ? ['These hold the threads when the record ends:', ...holderLines] : []),
+      ]);
+  }
   if (open.length > 0)
     return verdict('cut-off', [
       `The record ends with ${open.length} ${open.length === 1 ? 'call' : 'calls'} on the way, the longest for ${forTime(longest)}:`,
       ...holderLines,
       ...endsThere(longest),
     ]);
-  return verdict('finished', ['Every call of the record has come back.']);
+  return verdict('finished', [
+    'Every call of the record has come back.',
+    ...(late === undefined
+      ? []
+      : [
+          `The longest sleep in the queue was that of ${name(late.call)}, ${forTime(late.asleep)} from ${atTime(late.since)}.`,
+        ]),
+  ]);
 }
 
 /** Tracing ends with the last event: of what came behind it, nothing is known. */
@@ -167,16 +184,35 @@ function refusals(timeline: Timeline, call: number): string {
   return times === 0 ? ', and has not entered' : `, refused ${times === 1 ? 'once' : `${times} times`}`;
 }
 
+/** The call that slept longest in the queue, in all its sleeps together, and has entered since. */
+function longestSleep(
+  timeline: Timeline,
+): { readonly call: number; readonly asleep: number; readonly since: number } | undefined {
+  const sleeps = new Map<number, { asleep: number; since: number }>();
+  for (let index = 0; index < timeline.segmentCount; index++) {
+    if (timeline.segmentState.at(index) !== CallState.queue) continue;
+    const call = timeline.segmentCall.at(index);
+    const since = timeline.segmentStart.at(index);
+    const sleep = sleeps.get(call) ?? { asleep: 0, since };
+    sleep.asleep += timeline.segmentEnd.at(index) - since;
+    sleeps.set(call, sleep);
+  }
+  const [longest] = [...sleeps].sort(([, one], [, other]) => other.asleep - one.asleep);
+  return longest === undefined ? undefined : { call: longest[0], ...longest[1] };
+}
+
 /** Calls other than one that entered secure world after a time, and the clients with most of them. */
 function entrantsSince(
   timeline: Timeline,
   but: number,
   time: number,
+  until = Number.POSITIVE_INFINITY,
 ): { readonly calls: number; readonly most: readonly string[] } {
   const clients = new Map<string, number>();
   let calls = 0;
   for (let call = 0; call < timeline.callCount; call++) {
-    if (call === but || !(timeline.callEntered.at(call) > time)) continue;
+    const entered = timeline.callEntered.at(call);
+    if (call === but || !(entered > time) || !(entered < until || Number.isNaN(until))) continue;
     calls++;
     const client = timeline.clientOf(call);
     clients.set(client, (clients.get(client) ?? 0) + 1);

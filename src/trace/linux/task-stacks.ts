@@ -26,8 +26,10 @@ const headers: readonly RegExp[] = [
   /^\s*task:(?<comm>.{1,32}?)\s+state:\S+\s+stack:\s*-?\d+\s+pid:\s*(?<pid>\d{1,10})/,
   // `kworker/1:2     D    0    88      2 0x00000028`
   /^\s*(?<comm>\S.{0,31}?)\s+[RSDTtXZPIKW]\s+(?:[0-9a-f]{8,16}\s+|running task\s+)?\d{1,6}\s+(?<pid>\d{1,10})\s+\d{1,10}\s+0x[0-9a-f]+/,
-  // Of /proc, several printed by `head`, `tail` or `grep`.
-  /^\s*(?:==>\s*)?\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})\/stack\b/,
+  // Of /proc, several printed by `head` or `tail`, or by a loop that prints their names.
+  /^\s*(?:==>\s*)?\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})(?:\/stack)?\/?:?(?:\s*<==)?\s*$/,
+  // A task that was running: SysRq-l, a soft lockup, an RCU stall: `CPU: 1 UID: 0 PID: 88 Comm: kworker/1:2 Not tainted`
+  /^\s*CPU:\s*\d+\s+(?:UID:\s*\d+\s+)?PID:\s*(?<pid>\d{1,10})\s+Comm:\s*(?<comm>\S.{0,31}?)\s+(?:Not tainted|Tainted:|Kdump:)/,
   // crash: `PID: 88  TASK: ffff.. CPU: 1 COMMAND: "kworker/1:2"`
   /^\s*PID:\s*(?<pid>\d{1,10})\s+TASK:.*COMMAND:\s*"(?<comm>[^"]{0,32})"/,
 ];
@@ -39,9 +41,11 @@ const frames: readonly RegExp[] = [
   // crash: ` #4 [ffff80001234] optee_cq_wait_init at ffff...`
   /^\s*#\d+ \[[0-9a-f]{1,16}\] (?<function>[A-Za-z_][\w.]{0,80}) at /,
 ];
+/** `grep . /proc/*\/stack`: the file's name stands ahead of each line. */
+const named = /^\s*\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})\/stack:(?<frame>.*)$/;
 /** Lines between a task's header and its frames. */
 const between =
-  /^\s*(?:Call [Tt]race:|<TASK>|<\/TASK>|Workqueue:|Not tainted|Tainted:|"echo 0|\?|PC is at|LR is at|Backtrace:|Exception stack|$)/;
+  /^\s*(?:Call [Tt]race:|Hardware name:|<TASK>|<\/TASK>|Workqueue:|Not tainted|Tainted:|"echo 0|\?|PC is at|LR is at|Backtrace:|Exception stack|$)/;
 
 /**
  * Reads the stacks of tasks that the kernel prints: the hung-task detector, SysRq-w and SysRq-t, `/proc/PID/stack`, crash's `bt`.
@@ -57,7 +61,9 @@ export class TaskStacks {
 
   /** Take the next line, whatever it is. @returns whether it belongs to a stack. */
   read(line: string): boolean {
-    const { text, time } = withoutPrefix(line);
+    const { text: whole, time } = withoutPrefix(line);
+    const { pid: namedPid, frame: text = whole } = named.exec(whole)?.groups ?? {};
+    if (namedPid !== undefined && this.current?.pid !== Number(namedPid)) this.begin(Number(namedPid), '', time);
     if (time !== undefined) this.lastTime = time;
     const hung = hungTask.exec(text);
     if (hung !== null) {
@@ -73,8 +79,7 @@ export class TaskStacks {
     for (const header of headers) {
       const { pid, comm = '' } = header.exec(text)?.groups ?? {};
       if (pid === undefined) continue;
-      this.end();
-      this.current = { pid: Number(pid), comm, frames: [], time, blockedMs: undefined, ownerPid: undefined };
+      this.begin(Number(pid), comm, time);
       return true;
     }
     if (this.current === undefined) return false;
@@ -88,6 +93,11 @@ export class TaskStacks {
     if (between.test(text)) return true;
     this.end();
     return false;
+  }
+
+  private begin(pid: number, comm: string, time: number | undefined): void {
+    this.end();
+    this.current = { pid, comm, frames: [], time, blockedMs: undefined, ownerPid: undefined };
   }
 
   /** The input is over. */

@@ -1,0 +1,138 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { CommanderError } from 'commander';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { normalworldProgram } from '../../src/cli/program.js';
+import { parseScenario } from '../../src/scenario/file/scenario-file.js';
+import { runScenario } from '../../src/scenario/run-scenario.js';
+
+const recorded = (name: string) => resolve(import.meta.dirname, '../trace', name);
+const hang = recorded('linux-hang.txt');
+const stacks = recorded('linux-stacks.txt');
+
+let folder: string;
+let out: string[];
+let err: string[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'normalworld-import-'));
+  out = [];
+  err = [];
+  vi.spyOn(console, 'log').mockImplementation((line: string) => void out.push(line));
+  vi.spyOn(console, 'error').mockImplementation((line: string) => void err.push(line));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+  vi.restoreAllMocks();
+  process.exitCode = undefined;
+});
+
+/** What `normalworld trace import` with these arguments says, and its exit code. */
+async function imported(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  out = [];
+  err = [];
+  process.exitCode = undefined;
+  try {
+    await normalworldProgram().parseAsync(['trace', 'import', ...args], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = 2;
+  }
+  return { code: Number(process.exitCode ?? 0), out: out.join('\n'), err: err.join('\n') };
+}
+
+function written(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const utf16 = (text: string, big: boolean, mark: boolean) => {
+  const octets = Buffer.from(`${mark ? '\ufeff' : ''}${text}`, 'utf16le');
+  return big ? octets.swap16() : octets;
+};
+
+describe('normalworld trace import', () => {
+  const text = readFileSync(hang, 'utf8');
+
+  it.each<[string, string | Uint8Array]>([
+    ['gzip', gzipSync(text)],
+    ['gzip in two members', Buffer.concat([gzipSync(text.slice(0, 700)), gzipSync(text.slice(700))])],
+    ['UTF-16 with its mark, as PowerShell writes', utf16(text, false, true)],
+    ['UTF-16, the high octet first', utf16(text, true, true)],
+    ['UTF-16 without a mark', utf16(text, false, false)],
+    ['gzip of UTF-16', gzipSync(utf16(text, false, true))],
+    ['UTF-8 with a mark', `\ufeff${text}`],
+    ['lines that end as in Windows', text.replaceAll('\n', '\r\n')],
+    ['no line feed at its end', text.trimEnd()],
+    ['Latin-1 in a name of a task', Buffer.from(text.replaceAll('storage', 'stör'), 'latin1')],
+  ])('reads a text as %s', async (_, content) => {
+    const plain = await imported(hang, '--json');
+    const said = await imported(written('board', content), '--json');
+    expect(said).toMatchObject({ code: 0, err: '' });
+    const { verdict, ...rest } = JSON.parse(said.out);
+    const { verdict: wanted, ...others } = JSON.parse(plain.out);
+    expect([verdict.outcome, verdict.hangsSinceMs, rest.lines, rest.calls]).toEqual([
+      wanted.outcome,
+      wanted.hangsSinceMs,
+      others.lines,
+      others.calls,
+    ]);
+  });
+
+  it.each<[string, Uint8Array, string]>([
+    ['trace.dat', Buffer.from('\x17\x08\x44tracing7\0\0'), "trace-cmd's own file: trace-cmd report -i"],
+    ['perf.data', Buffer.from('PERFILE2\0\0\0\0'), "perf's own file: perf script -i"],
+    ['board.xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), 'it is compressed: xz -dc'],
+    ['board.zst', Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'it is compressed: zstd -dc'],
+    ['board.zip', Buffer.from('PK\x03\x04'), 'it is an archive: unzip it'],
+    ['vmlinux', Buffer.from('\x7fELF'), 'it is a program'],
+    ['octets', Buffer.from([1, 2, 0, 3, 0, 0, 0, 9, 1]), 'it is no text: use what trace-cmd report'],
+    ['torn.gz', gzipSync('x'.repeat(1000)).subarray(0, 20), 'unexpected end of file'],
+    ['wrong.gz', Buffer.from([0x1f, 0x8b, 0, 1, 2, 3]), 'torn|incorrect|unknown'],
+    ['empty', Buffer.alloc(0), 'no line of the tracepoints'],
+  ])('says of %s what to do', async (name, content, words) => {
+    const { code, out: said, err: told } = await imported(written(name, content));
+    expect({ code, said }).toEqual({ code: 2, said: '' });
+    expect(told).toMatch(new RegExp(`^error: .*${name}: .*(?:${words})`));
+  });
+
+  it('names the circle with the stacks of the same board', async () => {
+    expect((await imported(hang, stacks)).out).toMatch(/^DEADLOCK|^EXHAUSTED|^STUCK/);
+  });
+
+  it('writes a scenario that does the same here, and says so', async () => {
+    const circle = [
+      '  storage-401 [000] .....  20.000000: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',
+      '  storage-401 [000] .....  20.100000: optee_invoke_fn_end: param=1 ret (ffff0005, 0, 0, 0)',
+      '  storage-401 [000] .....  20.200000: optee_invoke_fn_begin: param=2 (32000013, 0, 0, 0, 0, 0, 0, 0)',
+      '  storage-401 [000] .....  20.200100: optee_invoke_fn_end: param=2 ret (1, 0, 0, 0)',
+    ].join('\n');
+    const exhausted = circle.replace(/storage-401(.*param=2)/g, 'scmi-88$1');
+    for (const [name, content, outcome] of [
+      ['circle', circle, 'deadlock'],
+      ['exhausted', exhausted, 'stuck'],
+      ['well', text.split('\n').slice(0, 6).join('\n'), undefined],
+    ] as const) {
+      const file = join(folder, `${name}.yaml`);
+      const { code, err: told, out: said } = await imported(written(`${name}.txt`, content), '--scenario', file);
+      expect(code).toBe(0);
+      const scenario = parseScenario(readFileSync(file, 'utf8'), file);
+      if (outcome === undefined) continue;
+      expect(said).toMatch(outcome === 'stuck' ? /^EXHAUSTED/ : new RegExp(`^${outcome.toUpperCase()}`));
+      const [, seed] = /it does as the board did: \w+(?: with --seed (\d+))?/.exec(told) ?? [undefined, 'none'];
+      expect(seed, told).not.toBe('none');
+      const { runs } = await runScenario(scenario, { seed: Number(seed ?? 1) });
+      expect(runs[0]?.outcome).toBe(outcome);
+    }
+  });
+
+  it('takes the number of threads from who knows it', async () => {
+    const { out: said } = await imported(hang, '--threads', '8');
+    expect(said).toContain('8 threads of secure world (that secure world announced)');
+    for (const threads of ['0', 'x', '1.5', '99999999'])
+      expect(await imported(hang, '--threads', threads)).toMatchObject({ code: 2, out: '' });
+  });
+});

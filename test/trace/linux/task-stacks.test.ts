@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import { boardVerdict, importLinuxTrace, Timeline, TraceTable } from '../../../src/trace/index.js';
+
+function verdictOf(lines: readonly string[]) {
+  const table = new TraceTable();
+  const found = importLinuxTrace(lines, table);
+  return { found, verdict: boardVerdict(new Timeline(table)) };
+}
+
+/** Two calls hold the two threads, each in an RPC. */
+const held = [
+  '  storage-401 [000] .....  20.000000: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',
+  '  storage-401 [000] .....  20.100000: optee_invoke_fn_end: param=1 ret (ffff0005, 0, 0, 0)',
+  '  storage-402 [000] .....  20.200000: optee_invoke_fn_begin: param=2 (32000013, 0, 0, 0, 0, 0, 0, 0)',
+  '  storage-402 [000] .....  20.300000: optee_invoke_fn_end: param=2 ret (ffff0005, 0, 0, 1)',
+];
+
+/** Who sleeps in the queue, and who holds the clocks' lock for it, by task and innermost function first. */
+const frames = {
+  kworker: [
+    'optee_cq_wait_for_completion',
+    'optee_cq_wait_init',
+    'optee_smc_do_call_with_arg',
+    'scmi_optee_send_message',
+    'clk_core_prepare',
+    'clk_prepare',
+  ],
+  storage: ['mutex_lock', 'clk_prepare_lock', 'clk_prepare', 'sdhci_runtime_resume', 'mmc_blk_rpmb_ioctl'],
+};
+type Task = keyof typeof frames;
+const pids: Readonly<Record<Task, number>> = { kworker: 88, storage: 402 };
+const comms: Readonly<Record<Task, string>> = { kworker: 'kworker/1:2', storage: 'storage' };
+const each = (make: (task: Task, functions: readonly string[]) => readonly string[]) =>
+  (['kworker', 'storage'] as const).flatMap((task) => make(task, frames[task]));
+const printk = (lines: readonly string[]) => lines.map((line, index) => `[  142.${String(110_000 + index)}] ${line}`);
+const sized = (name: string) => `${name}+0x98/0x140`;
+
+/** The forms in which stacks come. */
+const forms: Readonly<Record<string, readonly string[]>> = {
+  'the hung-task detector': printk(
+    each((task, functions) => [
+      `INFO: task ${comms[task]}:${pids[task]} blocked for more than 120 seconds.`,
+      '      Not tainted 6.8.0 #1',
+      '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+      `task:${comms[task]}     state:D stack:0     pid:${pids[task]}    tgid:${pids[task]}    ppid:2      flags:0x00000008`,
+      'Workqueue: events deferred_probe_work_func',
+      'Call trace:',
+      ' __switch_to+0xe4/0x158 (T)',
+      ...functions.map((name) => ` ${sized(name)} [optee]`),
+    ]),
+  ),
+  'SysRq-w before 5.12': printk(
+    each((task, functions) => [
+      `${comms[task]}     D    0    ${pids[task]}      2 0x00000028`,
+      'Call trace:',
+      ...functions.map((name) => ` ${sized(name)}`),
+    ]),
+  ),
+  'SysRq-t of x86, with what it is not sure of': printk(
+    each((task, functions) => [
+      `task:${comms[task]} state:D stack:    0 pid:   ${pids[task]} ppid:     2 flags:0x00004000`,
+      'Call Trace:',
+      ' <TASK>',
+      ...functions.flatMap((name) => [' ? optee_supp_thrd_req+0x1/0x2', ` ${sized(name)}`]),
+      ' </TASK>',
+    ]),
+  ),
+  'Arm of 32 bits': printk(
+    each((task, functions) => [
+      `${comms[task]}     D    0    ${pids[task]}      2 0x00000000`,
+      ...functions.slice(0, -1).map((name, at) => ` ${name} from ${functions[at + 1]}+0x58/0xd0`),
+      ` ${functions.at(-1)} from ret_from_fork+0x14/0x38`,
+    ]),
+  ),
+  'Arm of 32 bits before 6.0': printk(
+    each((task, functions) => [
+      `${comms[task]}     D    0    ${pids[task]}      2 0x00000000`,
+      ...functions.map((name) => `[<c0a1b2c4>] (${name}) from [<c0a1b8d0>] (schedule+0x58/0xd0)`),
+    ]),
+  ),
+  'tail of /proc': each((task, functions) => [
+    `==> /proc/${pids[task]}/stack <==`,
+    ...functions.map((name) => `[<0>] ${sized(name)} [optee]`),
+    '',
+  ]),
+  'grep of /proc, by thread': each((task, functions) =>
+    functions.map((name) => `/proc/1/task/${pids[task]}/stack:[<0>] ${sized(name)}`),
+  ),
+  'a loop over /proc': each((task, functions) => [
+    `/proc/${pids[task]}:`,
+    ...functions.map((name) => `[<0>] ${sized(name)}`),
+  ]),
+  'crash of a dump': each((task, functions) => [
+    `PID: ${pids[task]}      TASK: ffff000004b0d400  CPU: 1    COMMAND: "${comms[task]}"`,
+    ...functions.map((name, at) => ` #${at} [ffff80000a4bb9a0] ${name} at ffff8000080166d4`),
+  ]),
+};
+
+describe('stacks of tasks', () => {
+  it.each(Object.keys(forms))('tell who waits for whom, as %s prints them', (form) => {
+    const { found, verdict } = verdictOf([...held, ...(forms[form] ?? [])]);
+    expect(found).toMatchObject({ stacks: 2, refusedCount: 0 });
+    // Nothing says what call 1 waits for: it may yet come back, and so may the call that sleeps.
+    expect(verdict).toMatchObject({ outcome: 'stuck', exhausted: true });
+    const words = verdict.explanation.join('\n');
+    expect(words).toMatch(
+      /storage-402 #2, in RPC CMD since 20\.300000 s, for .*; it waits for the clocks' prepare lock, which .*-88 has/,
+    );
+    expect(words).toMatch(/-88 #3 sleeps in the queue since .* and has not entered/);
+  });
+
+  it.each(Object.keys(forms))('close the circle where both holders wait for the sleeper, as %s prints them', (form) => {
+    // The same stack for the other storage task.
+    const other = (forms[form] ?? []).map((line) => line.replaceAll('402', '401'));
+    const [first = 0] = [other.findIndex((line) => line.includes('401'))];
+    const { verdict } = verdictOf([...held, ...(forms[form] ?? []), ...other.slice(first)]);
+    expect(verdict).toMatchObject({ outcome: 'deadlock', exhausted: true });
+    expect(verdict.explanation.join('\n')).toMatch(
+      /-88 #3 sleeps in the queue: it waits for one of threads 0, 1[\s\S]*thread \d, storage-40\d #\d: its CMD RPC waits for .*-88 #3/,
+    );
+  });
+
+  it('take the owner of a lock from the kernel where it names one', () => {
+    const stack = (comm: string, pid: number, ...functions: string[]) => [
+      `INFO: task ${comm}:${pid} blocked for more than 120 seconds.`,
+      ...(pid === 88 ? [] : [`INFO: task ${comm}:${pid} is blocked on a mutex likely owned by task kworker/1:2:88.`]),
+      `task:${comm} state:D stack:0 pid:${pid} tgid:${pid} ppid:2 task_flags:0x0 flags:0x0`,
+      'Call trace:',
+      ...functions.map((name) => ` ${sized(name)}`),
+    ];
+    const { verdict } = verdictOf([
+      ...held,
+      ...printk([
+        ...stack('kworker/1:2', 88, 'optee_cq_wait_for_completion', 'optee_cq_wait_init', 'optee_smc_do_call_with_arg'),
+        ...stack('storage', 401, 'mutex_lock', 'vendor_power_on'),
+        ...stack('storage', 402, 'mutex_lock', 'vendor_power_on'),
+      ]),
+    ]);
+    expect(verdict.outcome).toBe('deadlock');
+    expect(verdict.explanation.join('\n')).toContain('(a lock in vendor_power_on, which kworker/1:2-88 has)');
+  });
+
+  it('say that tee-supplicant is not there, or idle, where an RPC waits for it', () => {
+    const waits = printk([
+      'task:storage state:D stack:0 pid:402 tgid:402 ppid:2 flags:0x0',
+      'Call trace:',
+      ` ${sized('wait_for_completion_interruptible')}`,
+      ` ${sized('optee_supp_thrd_req')}`,
+    ]);
+    expect(verdictOf([...held, ...waits]).verdict.explanation.join('\n')).toContain(
+      'an answer of tee-supplicant, of which there is no stack: is it there?',
+    );
+    const idle = printk([
+      'task:tee-supplicant state:S stack:0 pid:214 tgid:214 ppid:1 flags:0x0',
+      'Call trace:',
+      ` ${sized('optee_supp_recv')}`,
+    ]);
+    expect(verdictOf([...held, ...waits, ...idle]).verdict.explanation.join('\n')).toContain(
+      'an answer of tee-supplicant, which is idle',
+    );
+  });
+
+  it('that are older than what their task did since tell nothing', () => {
+    const old = (forms['the hung-task detector'] ?? []).map((line) => line.replace('[  142.', '[   19.'));
+    const { verdict } = verdictOf([...held, ...old]);
+    expect(verdict.explanation.join('\n')).not.toContain('prepare lock');
+  });
+
+  it('alone, without a tracepoint, tell who sleeps in the queue', () => {
+    const { found, verdict } = verdictOf(forms['SysRq-w before 5.12'] ?? []);
+    expect(found).toMatchObject({ lines: 0, stacks: 2, calls: 1 });
+    expect(verdict.explanation.join('\n')).toContain('kworker/1:2-88 #1 sleeps in the queue');
+  });
+});
