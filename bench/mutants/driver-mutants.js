@@ -223,7 +223,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'a page list is freed before the call that registers it',
-    file: 'src/optee/smc-abi.ts',
+    file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.registered',
     find: 'const { address } = list;',
     becomes: 'const { address } = list; list.put(); list = undefined; ',
@@ -231,7 +231,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'registered memory is not unregistered',
-    file: 'src/optee/smc-abi.ts',
+    file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.registered',
     find: 'known = true;',
     becomes: '',
@@ -239,7 +239,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'the memory of a registration message is not given back',
-    file: 'src/optee/smc-abi.ts',
+    file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.privateCall',
     find: 'shm.put();',
     becomes: '',
@@ -247,7 +247,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'a refused registration is not noticed',
-    file: 'src/optee/smc-abi.ts',
+    file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.privateCall',
     find: 'ret !== TeeResult.SUCCESS',
     becomes: 'false',
@@ -280,7 +280,7 @@ export const DRIVER_MUTANTS = [
   // RPC.
   {
     what: 'the answer to an RPC is given to secure world as success',
-    file: 'src/optee/rpc.ts',
+    file: 'src/optee/rpc/rpc.ts',
     in: 'RpcServer.command',
     find: 'result = await this.serve(state, request, paramCount, live, inService);',
     becomes: 'await this.serve(state, request, paramCount, live, inService); result = TeeResult.SUCCESS;',
@@ -288,7 +288,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'an RPC resumes another thread',
-    file: 'src/optee/smc-call.ts',
+    file: 'src/optee/smc/smc-call.ts',
     in: 'SmcCall.serve',
     find: 'this.registers = { ...returned, a0: OpteeSmc.returnFromRpc, a1, a2, a4, a5 };',
     becomes: 'this.registers = { ...returned, a0: OpteeSmc.returnFromRpc, a1, a2, a3: 0, a4, a5 };',
@@ -296,7 +296,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'memory that secure world frees by RPC stays',
-    file: 'src/optee/rpc.ts',
+    file: 'src/optee/rpc/rpc.ts',
     in: 'RpcServer.free',
     find: 'shm.put();',
     becomes: '',
@@ -337,7 +337,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'of several notifications that are pending only the first is fetched',
-    file: 'src/optee/smc-notification.ts',
+    file: 'src/optee/smc/smc-notification.ts',
     in: 'SmcNotificationSource.take',
     find: '(a2 & asyncNotifValid) === 0 || (a2 & asyncNotifPending) === 0',
     becomes: 'true',
@@ -354,7 +354,7 @@ export const DRIVER_MUTANTS = [
   // The supplicant.
   {
     what: 'the answer goes to the oldest request',
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.send',
     find: 'const request = this.taken.get(id);',
     becomes: 'const request = [...this.taken.values()][0];',
@@ -362,7 +362,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'a request can be answered twice',
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.send',
     find: 'this.taken.delete(id);',
     becomes: '',
@@ -370,7 +370,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'what a supplicant had taken that left is not answered',
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.detach',
     find: "for (const request of this.taken.values()) this.abandon(request, 'the supplicant left while it served this');",
     becomes: '',
@@ -378,7 +378,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'what nobody has taken is answered for a supplicant that left',
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.detach',
     find: 'if (refusal !== undefined) this.withdrawWaiting(request, refusal);',
     becomes: "this.withdrawWaiting(request, refusal ?? 'gone');",
@@ -386,7 +386,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: 'a request is lost when no supplicant waits for one',
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.request',
     find: 'this.waiting.push(request);',
     becomes: '',
@@ -394,7 +394,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: "memory of a request is given back before the supplicant's answer",
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.abandon',
     find: 'this.abandoned.set(request.id, request);',
     becomes: 'putAll(request.memory);',
@@ -402,7 +402,7 @@ export const DRIVER_MUTANTS = [
   },
   {
     what: "a dead client's request is not limited in time",
-    file: 'src/optee/supplicant-queue.ts',
+    file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.request',
     find: 'if (call.context.killed) this.limit(request);',
     becomes: '',

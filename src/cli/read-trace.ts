@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readTraceFile } from '../trace/node/trace-file.js';
-import { TraceFormatError } from '../trace/trace-reader.js';
-import type { TraceTable } from '../trace/trace-table.js';
+import { TraceFormatError } from '../trace/nwt/trace-reader.js';
+import type { TraceTable } from '../trace/nwt/trace-table.js';
 
 /** Exit code: bad usage, or a file that is not what it should be. */
 export const badUsage = 2;

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Command } from 'commander';
 import { machineClock, sleep } from '../clock/clock.js';
 import { LiveState } from '../trace/live-state.js';
-import { TraceFormatError, TraceReader } from '../trace/trace-reader.js';
+import { TraceFormatError, TraceReader } from '../trace/nwt/trace-reader.js';
 import { badUsage } from './read-trace.js';
 import { ms } from './trace-report.js';
 

@@ -1,8 +1,8 @@
 import type { TraceSubject } from '../trace/event.js';
-import type { HangReport, LongCall, Starved } from '../trace/hang-report.js';
 import { atTime, type BoardVerdict } from '../trace/linux/board-verdict.js';
 import type { LinuxImport } from '../trace/linux/import-linux.js';
-import type { Spread, TraceStats } from '../trace/stats.js';
+import type { Spread, TraceStats } from '../trace/timeline/stats.js';
+import type { HangReport, LongCall, Starved } from '../trace/waits/hang-report.js';
 
 /** The figures of a trace, for people. */
 export function statsText(stats: TraceStats): string {

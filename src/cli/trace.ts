@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
 import { exportChrome } from '../trace/export/chrome.js';
 import { exportPerfetto } from '../trace/export/perfetto.js';
-import { hangReport } from '../trace/hang-report.js';
-import { traceStats } from '../trace/stats.js';
-import { Timeline } from '../trace/timeline.js';
+import { traceStats } from '../trace/timeline/stats.js';
+import { Timeline } from '../trace/timeline/timeline.js';
+import { hangReport } from '../trace/waits/hang-report.js';
 import { readTraceOrSayWhy } from './read-trace.js';
 import { addImportCommand } from './trace-import.js';
 import { hangText, statsText } from './trace-report.js';

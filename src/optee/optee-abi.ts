@@ -5,7 +5,7 @@ import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { MessageSlot } from './arg-cache.js';
-import type { RpcMemory } from './rpc-memory.js';
+import type { RpcMemory } from './rpc/rpc-memory.js';
 
 /** One yielding call, from its place in the queue to its return. */
 export interface Call {

@@ -10,10 +10,10 @@ import { CallList } from './call-list.js';
 import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
 import type { Call } from './optee-abi.js';
-import type { RpcInService } from './rpc-in-service.js';
-import type { RpmbRpc } from './rpmb-rpc.js';
+import type { RpcInService } from './rpc/rpc-in-service.js';
+import type { RpmbRpc } from './rpc/rpmb-rpc.js';
+import type { SupplicantQueue } from './rpc/supplicant-queue.js';
 import type { ShmPool } from './shm-pool.js';
-import type { SupplicantQueue } from './supplicant-queue.js';
 
 /** What the parts of one driver instance share: Linux's `struct optee`. */
 export class Optee {

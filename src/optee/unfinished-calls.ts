@@ -1,6 +1,6 @@
 import type { CallPurpose } from '../trace/event.js';
 import type { Optee } from './optee.js';
-import { waitsFor } from './rpc-in-service.js';
+import { waitsFor } from './rpc/rpc-in-service.js';
 
 /** A call that has not come back, and whom it waits for. */
 export interface UnfinishedCall {

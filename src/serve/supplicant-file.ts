@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { SupplicantQueue, SupplicantRequest } from '../optee/supplicant-queue.js';
+import type { SupplicantQueue, SupplicantRequest } from '../optee/rpc/supplicant-queue.js';
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import { pageSize } from '../protocol/physical-memory.js';
 import { TeeResult } from '../protocol/tee-result.js';

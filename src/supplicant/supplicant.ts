@@ -1,5 +1,5 @@
 import { machineClock, sleep } from '../clock/clock.js';
-import type { SupplicantQueue, SupplicantRequest } from '../optee/supplicant-queue.js';
+import type { SupplicantQueue, SupplicantRequest } from '../optee/rpc/supplicant-queue.js';
 import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam } from '../tee/tee-param.js';

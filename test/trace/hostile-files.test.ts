@@ -20,7 +20,7 @@ import {
   traceStats,
 } from '../../src/trace/index.js';
 import { readTraceFile } from '../../src/trace/node/index.js';
-import { chunkChecksum, fileHeader } from '../../src/trace/nwt-format.js';
+import { chunkChecksum, fileHeader } from '../../src/trace/nwt/nwt-format.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'normalworld-hostile-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,5 +1,5 @@
 import type { Choose } from '../../clock/controlled-schedule.js';
-import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import type { SupplicantRequest } from '../../optee/rpc/supplicant-queue.js';
 import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../../protocol/optee-msg.js';
 import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
 import { OpteeSmc, OpteeSmcRpc, smcName } from '../../protocol/optee-smc.js';

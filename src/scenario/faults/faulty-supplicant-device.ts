@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
-import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import type { SupplicantRequest } from '../../optee/rpc/supplicant-queue.js';
 import { rpcCommandName } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import type { SupplicantDevice } from '../../supplicant/supplicant.js';

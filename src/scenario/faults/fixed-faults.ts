@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
-import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import type { SupplicantRequest } from '../../optee/rpc/supplicant-queue.js';
 import { type ScenarioFaults, SERVICES } from '../scenario.js';
 import type { Incidents } from './incidents.js';
 import type { AnswerFault, RunFaults } from './run-faults.js';

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock/clock.js';
-import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import type { SupplicantRequest } from '../../optee/rpc/supplicant-queue.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
 import type { Trace } from '../../trace/trace.js';
 import type { SimulatedWorld } from '../../worlds/simulated/index.js';

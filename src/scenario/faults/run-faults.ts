@@ -1,5 +1,5 @@
 import type { Schedule } from '../../clock/schedule.js';
-import type { SupplicantRequest } from '../../optee/supplicant-queue.js';
+import type { SupplicantRequest } from '../../optee/rpc/supplicant-queue.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import type { Faults } from '../../worlds/simulated/index.js';

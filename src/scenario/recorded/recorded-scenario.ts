@@ -1,7 +1,7 @@
 import { OpteeSmcRpc } from '../../protocol/optee-smc.js';
 import type { BoardVerdict } from '../../trace/linux/board-verdict.js';
-import { CallState, type Segment, type Timeline } from '../../trace/timeline.js';
-import { type WaitGraph, waitGraph } from '../../trace/wait-graph.js';
+import { CallState, type Segment, type Timeline } from '../../trace/timeline/timeline.js';
+import { type WaitGraph, waitGraph } from '../../trace/waits/wait-graph.js';
 import type { Outcome } from '../scenario-result.js';
 
 /** The most of each that a scenario is made of; a record may have more. */

@@ -1,4 +1,4 @@
-import { knots, stuckParties } from '../../trace/wait-cycle.js';
+import { knots, stuckParties } from '../../trace/waits/wait-cycle.js';
 import type { OpenCall } from '../run/run-journal.js';
 import { type Need, waitsOf } from './needs.js';
 

@@ -1,5 +1,5 @@
 import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
-import { stuckParties, type WaitsFor } from '../../trace/wait-cycle.js';
+import { stuckParties, type WaitsFor } from '../../trace/waits/wait-cycle.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from '../run/run-journal.js';
 
 /** What an open call needs to go on. */

@@ -1,4 +1,4 @@
-import type { Timeline } from '../timeline.js';
+import type { Timeline } from '../timeline/timeline.js';
 import { type Slice, tracks } from './tracks.js';
 
 /**

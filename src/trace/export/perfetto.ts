@@ -1,4 +1,4 @@
-import type { Timeline } from '../timeline.js';
+import type { Timeline } from '../timeline/timeline.js';
 import { ProtobufWriter } from './protobuf-writer.js';
 import { type Slice, type TrackItem, tracks } from './tracks.js';
 

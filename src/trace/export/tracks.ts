@@ -1,9 +1,9 @@
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
-import { clientRows } from '../client-rows.js';
 import { rpcCommandNotRecorded } from '../event.js';
-import { SpanRows } from '../number-heap.js';
 import { rpcName } from '../rpc-name.js';
-import { CallState, type Segment, type Timeline } from '../timeline.js';
+import { clientRows } from '../timeline/client-rows.js';
+import { SpanRows } from '../timeline/number-heap.js';
+import { CallState, type Segment, type Timeline } from '../timeline/timeline.js';
 
 /** What trace viewers know: groups of tracks, slices on them, instants, counters, and flows between slices. */
 export type TrackItem =

@@ -1,8 +1,8 @@
 import { rpcName } from '../rpc-name.js';
-import { CallState, type Timeline } from '../timeline.js';
+import { CallState, type Timeline } from '../timeline/timeline.js';
 import type { TraceVerdict } from '../verdict.js';
-import { holdsThread, waitGraph } from '../wait-graph.js';
-import { deadlockWords } from '../wait-words.js';
+import { holdsThread, waitGraph } from '../waits/wait-graph.js';
+import { deadlockWords } from '../waits/wait-words.js';
 
 /** What became of a board whose record this is: `exhausted` says more of `stuck`: every thread is held, and somebody sleeps. */
 export interface BoardVerdict extends TraceVerdict {

@@ -1,11 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { startInterval } from '../../clock/timer.js';
-import { ChunkWriter, subjectChunk } from '../chunk-writer.js';
 import type { TraceSubject } from '../event.js';
-import { fileHeader } from '../nwt-format.js';
-import { TraceReader } from '../trace-reader.js';
-import { TraceTable } from '../trace-table.js';
+import { ChunkWriter, subjectChunk } from '../nwt/chunk-writer.js';
+import { fileHeader } from '../nwt/nwt-format.js';
+import { TraceReader } from '../nwt/trace-reader.js';
+import { TraceTable } from '../nwt/trace-table.js';
 
 export interface TraceFileOptions {
   /** What a process that is killed may lose at most, and how far a reader of a running program is behind: 100 ms. */

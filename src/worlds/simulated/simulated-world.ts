@@ -18,18 +18,18 @@ import type {
   TaPanicReport,
 } from '../../protocol/secure-world.js';
 import { deviceEnumerationPta } from './applications/device-enumeration.js';
-import type { SecureWorldEvent } from './core.js';
-import { Core } from './core.js';
-import { entryFast } from './entry-fast.js';
-import { type Faults, faultNames } from './faults.js';
-import { NonSecureMemory } from './non-secure-memory.js';
-import type { NotificationDriver } from './notif.js';
-import { start } from './routine.js';
-import { Spmc } from './spmc.js';
-import { TaManager } from './ta-manager.js';
-import type { Thread, ThreadState } from './thread.js';
-import { stdSmcEntry } from './thread-optee-smc.js';
-import type { TrustedApplication } from './trusted-application.js';
+import type { SecureWorldEvent } from './core/core.js';
+import { Core } from './core/core.js';
+import { type Faults, faultNames } from './core/faults.js';
+import type { NotificationDriver } from './core/notif.js';
+import { entryFast } from './entry/entry-fast.js';
+import { stdSmcEntry } from './entry/thread-optee-smc.js';
+import { Spmc } from './ffa/spmc.js';
+import { NonSecureMemory } from './memory/non-secure-memory.js';
+import { TaManager } from './ta/ta-manager.js';
+import type { TrustedApplication } from './ta/trusted-application.js';
+import { start } from './threads/routine.js';
+import type { Thread, ThreadState } from './threads/thread.js';
 
 /** How a simulated secure world is made. What is left out is as in OP-TEE 4.5 for QEMU's Arm board. */
 export interface SimulatedWorldOptions {

@@ -1,8 +1,8 @@
 import type { MsgArg } from '../../protocol/optee-msg.js';
 import { smcName } from '../../protocol/optee-smc.js';
 import type { Trace } from '../../trace/trace.js';
-import type { SecureWorldEvent } from './core.js';
-import type { Faults } from './faults.js';
+import type { SecureWorldEvent } from './core/core.js';
+import type { Faults } from './core/faults.js';
 
 /** What a simulated world takes so that what happens in it, and the faults that it makes, are events of a trace. */
 export function tracedWorld(

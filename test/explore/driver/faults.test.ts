@@ -8,7 +8,7 @@ import { type JudgedRun, judgeRun } from '../../../src/explore/driver/judge-run.
 import type { RunProperty } from '../../../src/explore/driver/run-checks.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { OpteeDriver } from '../../../src/optee/optee-driver.js';
-import { SupplicantQueue } from '../../../src/optee/supplicant-queue.js';
+import { SupplicantQueue } from '../../../src/optee/rpc/supplicant-queue.js';
 import { parseScenario } from '../../../src/scenario/file/scenario-file.js';
 import { Supplicant } from '../../../src/supplicant/supplicant.js';
 import { TeeDevice } from '../../../src/tee/tee-device.js';

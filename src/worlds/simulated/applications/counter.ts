@@ -1,5 +1,5 @@
 import { TeeResult } from '../../../protocol/tee-result.js';
-import { trustedApplication } from '../trusted-application.js';
+import { trustedApplication } from '../ta/trusted-application.js';
 
 /** Commands of the counter TA. */
 export const CounterCommand = {

@@ -1,8 +1,8 @@
 import { DevicePtaCommand, devicePtaUuid, deviceSize } from '../../../protocol/pta-device.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
 import { uuidOctets } from '../../../protocol/uuid.js';
-import type { TrustedApplication } from '../trusted-application.js';
-import { trustedApplication } from '../trusted-application.js';
+import type { TrustedApplication } from '../ta/trusted-application.js';
+import { trustedApplication } from '../ta/trusted-application.js';
 
 /** The pseudo-TA that lists devices: core/pta/device.c. Every simulated world has it. */
 export function deviceEnumerationPta(applications: readonly TrustedApplication[]): TrustedApplication {

@@ -1,7 +1,7 @@
 import { rpmbBlockSize } from '../../../protocol/rpmb.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
-import { RpmbStore, type RpmbStoreOptions } from '../rpmb-store.js';
-import { type TrustedApplication, trustedApplication } from '../trusted-application.js';
+import { type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
+import { RpmbStore, type RpmbStoreOptions } from './rpmb-store.js';
 
 /** Commands of the RPMB storage TA. Blocks have 256 bytes. */
 export const RpmbStorageCommand = {

@@ -3,8 +3,8 @@ import { Smt, scmiHeaderSize, smtError, smtFree } from '../../../protocol/scmi.j
 import { TeeResult } from '../../../protocol/tee-result.js';
 import type { ScmiPlatform } from '../scmi/scmi-platform.js';
 import { ScmiServer } from '../scmi/scmi-server.js';
-import type { TaCall } from '../ta-call.js';
-import { TeeError, type TrustedApplication, trustedApplication } from '../trusted-application.js';
+import type { TaCall } from '../ta/ta-call.js';
+import { TeeError, type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
 
 export interface ScmiPtaOptions {
   /** Channels, 0 and up: 1 when left out. */

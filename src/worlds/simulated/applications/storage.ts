@@ -1,6 +1,6 @@
 import { TeeResult } from '../../../protocol/tee-result.js';
-import type { TaCall } from '../ta-call.js';
-import { TeeError, trustedApplication } from '../trusted-application.js';
+import type { TaCall } from '../ta/ta-call.js';
+import { TeeError, trustedApplication } from '../ta/trusted-application.js';
 
 /** Commands of the storage TA. */
 export const StorageCommand = {

@@ -1,6 +1,6 @@
 import { TeeResult } from '../../../protocol/tee-result.js';
-import { trustedApplication } from '../trusted-application.js';
-import type { Mutex } from '../wait-queue.js';
+import { trustedApplication } from '../ta/trusted-application.js';
+import type { Mutex } from '../threads/wait-queue.js';
 
 /** Commands of the workload PTA. */
 export const WorkloadCommand = {

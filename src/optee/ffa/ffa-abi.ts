@@ -1,0 +1,121 @@
+import { OpteeFfa } from '../../protocol/optee-ffa.js';
+import { type MsgArg, OpteeMsgAttr } from '../../protocol/optee-msg.js';
+import { lower32, upper32 } from '../../protocol/optee-smc.js';
+import { pageSize } from '../../protocol/physical-memory.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import type { TeeContext } from '../../tee/tee-context.js';
+import type { TeeVersion } from '../../tee/tee-driver.js';
+import type { TeeParam } from '../../tee/tee-param.js';
+import type { TeeShm } from '../../tee/tee-shm.js';
+import { commsError } from '../../tee/teec-error.js';
+import { ArgCache, type MessageSlot } from '../arg-cache.js';
+import type { Optee } from '../optee.js';
+import type { Call, OpteeAbi } from '../optee-abi.js';
+import { RpcServer, type RpcState } from '../rpc/rpc.js';
+import type { RpcMemory } from '../rpc/rpc-memory.js';
+import { yieldingCall } from '../yielding-call.js';
+import { FfaCall } from './ffa-call.js';
+import type { FfaLink } from './ffa-link.js';
+import { fromFfaMsgParam, toFfaMsgParam, updateFromFfaMsgParam } from './ffa-msg-param.js';
+import type { FfaProbe } from './ffa-probe.js';
+
+/** OP-TEE as an FF-A partition: Linux's ffa_abi.c. */
+export class FfaAbi implements OpteeAbi, RpcMemory {
+  readonly version: TeeVersion = { implementationId: 1, registeredMemory: true, memrefNull: true };
+  readonly argCache: ArgCache;
+  readonly rpcMemory: RpcMemory = this;
+  readonly toMsgParam = toFfaMsgParam;
+  readonly updateFromMsgParam = updateFromFfaMsgParam;
+  private readonly rpc: RpcServer;
+  /** Memory that is shared with OP-TEE, by its global handle. */
+  private readonly shared = new Map<number, TeeShm>();
+  /** Memory that is on its way back. */
+  private readonly returning = new Set<Promise<void>>();
+
+  constructor(
+    private readonly optee: Optee,
+    private readonly link: FfaLink,
+    { info, argOffset }: FfaProbe,
+  ) {
+    this.rpc = new RpcServer(optee, this);
+    this.argCache = new ArgCache(
+      () => this.allocate(pageSize),
+      () => argOffset,
+      info.rpcParamCount,
+    );
+  }
+
+  call(call: Call, slot: MessageSlot): Promise<void> {
+    const state: RpcState = { call, message: slot.rpcMessage(), pageList: undefined };
+    return yieldingCall(this.optee, call, new FfaCall(this.optee, this.link, this.rpc, slot, state));
+  }
+
+  allocateShm(_context: TeeContext, size: number): Promise<TeeShm> {
+    return this.allocate(size);
+  }
+
+  registerShm(_context: TeeContext, size: number): Promise<TeeShm> {
+    return this.share(this.optee.pool.scatteredToRegister(size, (shm) => this.unshare(shm)));
+  }
+
+  async allocate(size: number): Promise<TeeShm> {
+    return this.share(this.optee.pool.allocateToRegister(size, (shm) => this.unshare(shm)));
+  }
+
+  give(_state: RpcState, answer: MsgArg, shm: TeeShm): void {
+    answer.setParam(0, OpteeMsgAttr.rmemOutput, 0, shm.size, shm.secureWorldId);
+  }
+
+  fromMsgParam(request: MsgArg, index: number): TeeParam {
+    return fromFfaMsgParam(request, index, (id) => this.shared.get(id));
+  }
+
+  async remove(): Promise<void> {
+    await this.argCache.dispose();
+    await this.rpc.dispose();
+    await Promise.allSettled(this.returning);
+    await this.link.close();
+  }
+
+  private async share(shm: TeeShm): Promise<TeeShm> {
+    try {
+      const handle = await this.link.share(shm.pages ?? []);
+      if (this.shared.has(handle) || handle === 0) {
+        this.optee.violation(0, `shared memory got handle 0x${handle.toString(16)}, which is in use`);
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `sharing memory: handle 0x${handle.toString(16)} is in use`);
+      }
+      shm.secureWorldId = handle;
+      this.shared.set(handle, shm);
+      return shm;
+    } catch (error) {
+      await shm.put();
+      throw error;
+    }
+  }
+
+  /** Memory that secure world does not let go of stays allocated: it could still write there. */
+  private unshare(shm: TeeShm): Promise<void> {
+    const handle = shm.secureWorldId;
+    // Never shared.
+    if (this.shared.get(handle) !== shm) return Promise.resolve();
+    const returned = this.takeBack(handle).catch((error: unknown) => {
+      this.optee.violation(0, error instanceof Error ? error.message : String(error));
+      throw error;
+    });
+    this.returning.add(returned);
+    const forget = () => this.returning.delete(returned);
+    returned.then(forget, forget);
+    return returned;
+  }
+
+  private async takeBack(handle: number): Promise<void> {
+    const { a3 } = await this.link.direct(OpteeFfa.unregisterShm, lower32(handle), upper32(handle));
+    if (a3 !== 0)
+      throw commsError(
+        TeeResult.ERROR_COMMUNICATION,
+        `unregistering memory 0x${handle.toString(16)}: secure world answers 0x${a3.toString(16)}`,
+      );
+    await this.link.reclaim(handle);
+    this.shared.delete(handle);
+  }
+}

@@ -1,0 +1,71 @@
+import type { SmcRegisters } from '../../protocol/conduit.js';
+import { FfaError } from '../../protocol/ffa.js';
+import { OpteeFfa, OpteeFfaReturn } from '../../protocol/optee-ffa.js';
+import { lower32, OpteeSmc, OpteeSmcReturn, OpteeSmcRpc, rpcReturn, upper32 } from '../../protocol/optee-smc.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import type { MessageSlot } from '../arg-cache.js';
+import type { Optee } from '../optee.js';
+import type { RpcServer, RpcState } from '../rpc/rpc.js';
+import type { WorldSwitches } from '../yielding-call.js';
+import type { FfaLink } from './ffa-link.js';
+
+/** The world switches of a call by direct messages: OPTEE_FFA_YIELDING_CALL_WITH_ARG and _RESUME of optee_ffa.h. */
+export class FfaCall implements WorldSwitches {
+  private resuming = false;
+  private resumeInfo = 0;
+
+  constructor(
+    private readonly optee: Optee,
+    private readonly link: FfaLink,
+    private readonly rpc: RpcServer,
+    private readonly slot: MessageSlot,
+    private readonly state: RpcState,
+  ) {}
+
+  get functionId(): number {
+    return this.resuming ? OpteeSmc.returnFromRpc : OpteeSmc.callWithRegdArg;
+  }
+
+  enter(): SmcRegisters | Promise<SmcRegisters> {
+    if (this.resuming) return this.link.direct(OpteeFfa.yieldingCallResume, 0, 0, 0, this.resumeInfo);
+    const handle = this.slot.shm.secureWorldId;
+    return this.link.direct(OpteeFfa.yieldingCallWithArg, lower32(handle), upper32(handle), this.slot.offset);
+  }
+
+  smcReturn({ a3, a4 }: SmcRegisters): number {
+    // To resume takes no thread: started over, the call would be made twice.
+    if (isBusy(a3)) return this.resuming ? OpteeSmcReturn.eresume : OpteeSmcReturn.ethreadLimit;
+    if (a3 !== 0) return OpteeSmcReturn.ebadCmd;
+    if (a4 === OpteeFfaReturn.done) return OpteeSmcReturn.ok;
+    return rpcReturn(a4 === OpteeFfaReturn.interrupt ? OpteeSmcRpc.foreignInterrupt : OpteeSmcRpc.cmd);
+  }
+
+  thread({ a7 }: SmcRegisters): number {
+    return a7;
+  }
+
+  refusal({ a3 }: SmcRegisters): string {
+    return `${this.resuming ? 'to resume' : 'the message'} with 0x${a3.toString(16)}`;
+  }
+
+  async serve({ a4, a7 }: SmcRegisters): Promise<void> {
+    if (a4 === OpteeFfaReturn.rpcCommand) await this.rpc.command(this.state, 0);
+    else if (a4 !== OpteeFfaReturn.interrupt)
+      this.optee.violation(this.state.call.id, `a yielding call returns with ${a4}, which is not known`);
+    this.resuming = true;
+    this.resumeInfo = a7;
+  }
+
+  startOver(): void {
+    // It never got in: the next message is the first still.
+  }
+
+  end(): void {
+    // Memory that went with RPCs is shared by handle: there are no page lists to free.
+  }
+}
+
+/** No thread context is free. The header says FFA_BUSY; OP-TEE has always answered TEE_ERROR_BUSY. */
+export function isBusy(a3: number): boolean {
+  return a3 === TeeResult.ERROR_BUSY || a3 === FfaError.busy;
+}

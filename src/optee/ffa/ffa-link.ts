@@ -1,0 +1,195 @@
+import { type Conduit, type SmcRegisters, smcRegisters } from '../../protocol/conduit.js';
+import {
+  Ffa,
+  FfaError,
+  ffaErrorName,
+  ffaVersion,
+  notificationsOfPartitions,
+  partitionInfoSize,
+  rangesOfPages,
+  readPartitionInfo,
+  uuidWords,
+  writeMemoryTransaction,
+} from '../../protocol/ffa.js';
+import { opteePartitionUuid } from '../../protocol/optee-ffa.js';
+import { fromRegisterPair, lower32, upper32 } from '../../protocol/optee-smc.js';
+import { type PhysicalAddress, type PhysicalMemory, pageSize } from '../../protocol/physical-memory.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import { commsError } from '../../tee/teec-error.js';
+
+/**
+ * Pages of each of the two mailboxes: a descriptor of 4,000 ranges goes in one piece. OP-TEE's own partition manager refuses
+ * every one that comes in pieces since 4.10 (docs/findings.md).
+ */
+const mailboxPages = 16;
+/** Bytes of normal-world memory that the mailboxes take. */
+export const mailboxMemorySize = 2 * mailboxPages * pageSize;
+
+/** What the driver cannot do without. */
+const requiredFeatures = [Ffa.rxtxMap, Ffa.partitionInfoGet, Ffa.msgSendDirectReq, Ffa.memShare, Ffa.memReclaim];
+
+/**
+ * A connection with OP-TEE's partition through the secure partition manager: Linux's arm_ffa driver, as far as OP-TEE
+ * needs it.
+ */
+export class FfaLink {
+  /** Sender and receiver of our messages. */
+  private readonly endpoints: number;
+  private readonly mailboxSize = mailboxPages * pageSize;
+  /** The transmit mailbox is one: who shares memory waits for who does. */
+  private mailboxFree: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly conduit: Conduit,
+    private readonly memory: PhysicalMemory,
+    private readonly transmit: PhysicalAddress,
+    private readonly ownId: number,
+    readonly partition: number,
+  ) {
+    this.endpoints = (ownId * 0x1_0000 + partition) >>> 0;
+  }
+
+  /**
+   * Agree on a version, check the features, give the mailboxes, find OP-TEE.
+   * @param mailboxes `mailboxMemorySize` bytes of normal-world memory, page-aligned, below 4 GiB; nobody else uses them.
+   * @throws TeecError NOT_SUPPORTED with the reason.
+   */
+  static async open(conduit: Conduit, memory: PhysicalMemory, mailboxes: PhysicalAddress): Promise<FfaLink> {
+    const version = (await conduit.smc(smcRegisters(Ffa.version, ffaVersion.word))).a0;
+    if (version >>> 16 !== ffaVersion.major || (version & 0xffff) < ffaVersion.minor)
+      throw refused(
+        version === FfaError.notSupported
+          ? 'it knows no FF-A'
+          : `its FF-A version is ${version >>> 16}.${version & 0xffff}, wanted is ${ffaVersion.major}.${ffaVersion.minor}`,
+      );
+    for (const feature of requiredFeatures)
+      if ((await conduit.smc(smcRegisters(Ffa.features, feature))).a0 !== Ffa.success)
+        throw refused(`its FF-A lacks function 0x${feature.toString(16)}`);
+    const id = await succeed(conduit, smcRegisters(Ffa.idGet), 'asking for our id');
+    const receive = mailboxes + mailboxPages * pageSize;
+    await succeed(conduit, smcRegisters(Ffa.rxtxMap, mailboxes, receive, mailboxPages), 'giving it mailboxes');
+    try {
+      return new FfaLink(conduit, memory, mailboxes, id.a2 & 0xffff, await findOptee(conduit, memory, receive));
+    } catch (error) {
+      await conduit.smc(smcRegisters(Ffa.rxtxUnmap));
+      throw error;
+    }
+  }
+
+  /**
+   * Send OP-TEE a direct message. The answer's a3..a7 are OP-TEE's. A partition that was interrupted is run again.
+   * @throws TeecError COMMUNICATION when the message was not answered.
+   */
+  direct(a3: number, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters | Promise<SmcRegisters> {
+    const request = smcRegisters(Ffa.msgSendDirectReq, this.endpoints, 0, a3, a4, a5, a6, a7);
+    const answer = this.conduit.smc(request);
+    if (answer instanceof Promise || answer.a0 !== Ffa.msgSendDirectResp) return this.awaitResponse(answer);
+    return answer;
+  }
+
+  /** Share memory with OP-TEE: its handle. @throws TeecError OUT_OF_MEMORY, COMMUNICATION */
+  async share(pages: readonly PhysicalAddress[]): Promise<number> {
+    const descriptor = writeMemoryTransaction({
+      sender: this.ownId,
+      receiver: this.partition,
+      ranges: rangesOfPages(pages),
+    });
+    const shared = this.mailboxFree.then(() => this.sendDescriptor(descriptor));
+    this.mailboxFree = shared.catch(() => undefined);
+    return shared;
+  }
+
+  /** Take it back. @throws TeecError COMMUNICATION: the memory is still the other's as well. */
+  async reclaim(handle: number): Promise<void> {
+    const doing = `reclaiming memory 0x${handle.toString(16)}`;
+    await succeed(this.conduit, smcRegisters(Ffa.memReclaim, lower32(handle), upper32(handle)), doing);
+  }
+
+  /** Have OP-TEE's notification of that number (0..63) delivered to us. */
+  async bindNotification(notification: number): Promise<void> {
+    await succeed(this.conduit, smcRegisters(Ffa.notificationBitmapCreate, this.ownId, 1), 'creating notifications');
+    const low = notification < 32 ? (1 << notification) >>> 0 : 0;
+    const high = notification < 32 ? 0 : (1 << (notification - 32)) >>> 0;
+    const endpoints = (this.partition * 0x1_0000 + this.ownId) >>> 0;
+    await succeed(this.conduit, smcRegisters(Ffa.notificationBind, endpoints, 0, low, high), 'binding a notification');
+  }
+
+  /** The notifications that are pending, which then are no more. */
+  async takeNotifications(): Promise<readonly number[]> {
+    const { a2, a3 } = await succeed(
+      this.conduit,
+      smcRegisters(Ffa.notificationGet, this.ownId, notificationsOfPartitions),
+      'fetching notifications',
+    );
+    const pending: number[] = [];
+    for (let bit = 0; bit < 64; bit++) if ((((bit < 32 ? a2 : a3) >>> (bit % 32)) & 1) !== 0) pending.push(bit);
+    return pending;
+  }
+
+  async close(): Promise<void> {
+    await this.conduit.smc(smcRegisters(Ffa.notificationBitmapDestroy, this.ownId));
+    await this.conduit.smc(smcRegisters(Ffa.rxtxUnmap));
+  }
+
+  private async awaitResponse(first: SmcRegisters | Promise<SmcRegisters>): Promise<SmcRegisters> {
+    let answer = await first;
+    while (answer.a0 === Ffa.interrupt) answer = await this.conduit.smc(smcRegisters(Ffa.run, answer.a1));
+    if (answer.a0 === Ffa.msgSendDirectResp) return answer;
+    throw commsError(TeeResult.ERROR_COMMUNICATION, `a message to OP-TEE: ${said(answer)}`);
+  }
+
+  /** The descriptor goes in pieces when it is larger than the mailbox. */
+  private async sendDescriptor(descriptor: Uint8Array): Promise<number> {
+    let sent = this.fill(descriptor, 0);
+    let answer = await this.conduit.smc(smcRegisters(Ffa.memShare, descriptor.length, sent));
+    while (answer.a0 === Ffa.memFragRx) {
+      if (answer.a3 !== sent || sent === descriptor.length)
+        throw commsError(
+          TeeResult.ERROR_COMMUNICATION,
+          `sharing memory: asked for the descriptor from ${answer.a3} where ${sent} of ${descriptor.length} bytes were sent`,
+        );
+      const length = this.fill(descriptor, sent);
+      answer = await this.conduit.smc(smcRegisters(Ffa.memFragTx, answer.a1, answer.a2, length, answer.a4));
+      sent += length;
+    }
+    if (answer.a0 === Ffa.error && answer.a2 === FfaError.noMemory)
+      throw commsError(TeeResult.ERROR_OUT_OF_MEMORY, 'sharing memory: FFA_NO_MEMORY');
+    if (answer.a0 !== Ffa.success) throw commsError(TeeResult.ERROR_COMMUNICATION, `sharing memory: ${said(answer)}`);
+    return fromRegisterPair(answer.a3, answer.a2);
+  }
+
+  private fill(descriptor: Uint8Array, from: number): number {
+    const piece = descriptor.subarray(from, from + this.mailboxSize);
+    this.memory.window(this.transmit, piece.length).set(piece);
+    return piece.length;
+  }
+}
+
+async function findOptee(conduit: Conduit, memory: PhysicalMemory, receive: PhysicalAddress): Promise<number> {
+  const words = uuidWords(opteePartitionUuid);
+  const { a2: count, a3: size } = await succeed(
+    conduit,
+    smcRegisters(Ffa.partitionInfoGet, ...words),
+    'looking for OP-TEE',
+  );
+  if (count !== 1) throw refused(`it has ${count} partitions of OP-TEE`);
+  if (size !== partitionInfoSize) throw refused(`it describes a partition in ${size} bytes, not ${partitionInfoSize}`);
+  const info = readPartitionInfo(memory.window(receive, partitionInfoSize).slice());
+  await conduit.smc(smcRegisters(Ffa.rxRelease));
+  if (!info.receivesDirectRequests) throw refused(`OP-TEE, partition 0x${info.id.toString(16)}, takes no messages`);
+  return info.id;
+}
+
+async function succeed(conduit: Conduit, registers: SmcRegisters, doing: string): Promise<SmcRegisters> {
+  const answer = await conduit.smc(registers);
+  if (answer.a0 === Ffa.success) return answer;
+  throw commsError(TeeResult.ERROR_COMMUNICATION, `${doing}: ${said(answer)}`);
+}
+
+function said({ a0, a2 }: SmcRegisters): string {
+  return a0 === Ffa.error ? ffaErrorName(a2) : `function 0x${a0.toString(16)} came back`;
+}
+
+function refused(why: string) {
+  return commsError(TeeResult.ERROR_NOT_SUPPORTED, `probing secure world: ${why}`);
+}

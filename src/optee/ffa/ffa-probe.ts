@@ -1,0 +1,58 @@
+import { OpteeFfa, OpteeFfaCapability, opteeFfaApiVersion } from '../../protocol/optee-ffa.js';
+import { msgArgSize } from '../../protocol/optee-msg.js';
+import { SecureWorldCapability } from '../../protocol/optee-smc.js';
+import { pageSize } from '../../protocol/physical-memory.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import { commsError } from '../../tee/teec-error.js';
+import { maxArgParamCount } from '../arg-cache.js';
+import { defaultMaxNotificationValue } from '../notification.js';
+import type { SecureWorldInfo } from '../smc/smc-probe.js';
+import type { FfaLink } from './ffa-link.js';
+
+/** What OP-TEE says of itself over FF-A. */
+export interface FfaProbe {
+  readonly info: SecureWorldInfo;
+  /** Messages may lie elsewhere than at the start of their memory. */
+  readonly argOffset: boolean;
+}
+
+/**
+ * Find out what OP-TEE can do.
+ * @throws TeecError NOT_SUPPORTED with the reason when this driver cannot talk to it.
+ */
+export async function probeFfa(link: FfaLink): Promise<FfaProbe> {
+  const api = await link.direct(OpteeFfa.getApiVersion);
+  if (api.a3 !== opteeFfaApiVersion.major)
+    throw refused(`its API version is ${api.a3}.${api.a4}, wanted is ${opteeFfaApiVersion.major}.x`);
+  const os = await link.direct(OpteeFfa.getOsVersion);
+  const exchanged = await link.direct(OpteeFfa.exchangeCapabilities);
+  if (exchanged.a3 !== 0) throw refused(`it refuses our capabilities with 0x${exchanged.a3.toString(16)}`);
+  // Bits 31:8 are reserved (optee_ffa.h, EXCHANGE_CAPABILITIES).
+  const rpcParamCount = exchanged.a4 & 0xff;
+  if (rpcParamCount === 0) throw refused('it wants no room for RPC messages');
+  if (msgArgSize(maxArgParamCount) + msgArgSize(rpcParamCount) > pageSize)
+    throw refused(`it wants room for ${rpcParamCount} RPC parameters, more than a page holds`);
+
+  const asyncNotif = (exchanged.a5 & OpteeFfaCapability.asyncNotif) !== 0;
+  let capabilities = SecureWorldCapability.dynamicShm | SecureWorldCapability.memrefNull | SecureWorldCapability.rpcArg;
+  if (asyncNotif) capabilities |= SecureWorldCapability.asyncNotif;
+  if ((exchanged.a5 & OpteeFfaCapability.rpmbProbe) !== 0) capabilities |= SecureWorldCapability.rpmbProbe;
+  return {
+    info: {
+      apiRevision: { major: api.a3, minor: api.a4 },
+      osRevision: { major: os.a3, minor: os.a4, buildId: os.a5 },
+      capabilities,
+      // No FF-A service tells it.
+      threadCount: 0,
+      // Threads sleep on values above the asynchronous ones; older OP-TEEs leave the register 0.
+      maxNotificationValue: Math.max(asyncNotif ? exchanged.a6 : 0, defaultMaxNotificationValue),
+      rpcParamCount,
+      reservedShm: undefined,
+    },
+    argOffset: (exchanged.a5 & OpteeFfaCapability.argOffset) !== 0,
+  };
+}
+
+function refused(why: string) {
+  return commsError(TeeResult.ERROR_NOT_SUPPORTED, `probing secure world: ${why}`);
+}

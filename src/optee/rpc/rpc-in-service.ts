@@ -1,0 +1,33 @@
+import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
+import type { Call } from '../optee-abi.js';
+
+/** A request of secure world that is being served: what its call waits for. */
+export interface RpcInService {
+  readonly call: Call;
+  readonly command: number;
+  /** The first words of its first parameter, 0 when it has none. */
+  readonly a: number;
+  readonly b: number;
+  /** When it came, in milliseconds of the driver's clock. */
+  readonly since: number;
+  /** Ends its wait when its client dies; undefined where Linux's wait cannot be interrupted. */
+  interrupt: (() => void) | undefined;
+  /** Ends its wait when secure world is dead. */
+  end: (() => void) | undefined;
+}
+
+/** What such a call waits for, for people. */
+export function waitsFor({ command, a, b }: RpcInService, supplicantPresent: boolean): string {
+  switch (command) {
+    case RpcCommand.notification:
+      return a === RpcNotification.wait ? `notification ${b}` : `sending notification ${b}`;
+    case RpcCommand.suspend:
+      return `the end of a sleep of ${a} ms`;
+    case RpcCommand.rpmbProbeReset:
+    case RpcCommand.rpmbProbeNext:
+    case RpcCommand.rpmbFrames:
+      return `the RPMB device: ${rpcCommandName(command)}`;
+    default:
+      return `${supplicantPresent ? 'the supplicant' : 'a supplicant to come'}: ${rpcCommandName(command)}`;
+  }
+}

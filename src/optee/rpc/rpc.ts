@@ -1,0 +1,323 @@
+import { MsgArg, msgArgSize, OpteeMsgAttr } from '../../protocol/optee-msg.js';
+import { RpcCommand, RpcNotification, RpcShmType, rpcCommandName } from '../../protocol/optee-rpc-command.js';
+import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
+import type { TeeParam, TeeValueParam } from '../../tee/tee-param.js';
+import type { TeeShm } from '../../tee/tee-shm.js';
+import { TeecError } from '../../tee/teec-error.js';
+import type { NotificationResult } from '../notification.js';
+import type { Optee } from '../optee.js';
+import type { Call } from '../optee-abi.js';
+import type { RpcInService } from './rpc-in-service.js';
+import type { RpcMemory } from './rpc-memory.js';
+import { isRpmbProbe } from './rpmb-rpc.js';
+
+/** What one call keeps between its RPCs: Linux's `struct optee_call_ctx`. */
+export interface RpcState {
+  readonly call: Call;
+  /** The RPC message behind the call's own; undefined when secure world names one by cookie. */
+  readonly message: MsgArg | undefined;
+  /** The page list of the last SHM_ALLOC: secure world reads it after it resumed. */
+  pageList: TeeShm | undefined;
+}
+
+/** A refusal of an RPC, with the result that secure world gets. */
+class RpcRefusal extends Error {
+  constructor(
+    readonly result: number,
+    what: string,
+  ) {
+    super(what);
+  }
+}
+
+/** Serves what secure world asks of the normal world: Linux's rpc.c, and the shared-memory RPCs of smc_abi.c. */
+export class RpcServer {
+  /** Memory that secure world holds through ALLOC or SHM_ALLOC: only this may it free. */
+  private readonly held = new Map<number, TeeShm>();
+
+  constructor(
+    private readonly optee: Optee,
+    private readonly memory: RpcMemory,
+  ) {}
+
+  /** Memory for an RPC message: OPTEE_SMC_RPC_FUNC_ALLOC. Undefined when there is none. */
+  allocate(size: number): TeeShm | undefined {
+    if (size === 0) return undefined;
+    try {
+      return this.hold(this.optee.pool.allocate(size));
+    } catch (error) {
+      if (error instanceof TeecError) return undefined;
+      throw error;
+    }
+  }
+
+  /** OPTEE_SMC_RPC_FUNC_FREE. The call is 0 when there is none. */
+  free(call: number, cookie: number): void {
+    const shm = this.held.get(cookie);
+    if (shm === undefined) {
+      this.optee.violation(call, `secure world frees memory 0x${cookie.toString(16)}, which it does not hold`);
+      return;
+    }
+    this.held.delete(cookie);
+    shm.put();
+  }
+
+  /** OPTEE_SMC_RPC_FUNC_CMD. */
+  async command(state: RpcState, cookie: number): Promise<void> {
+    const { trace } = this.optee;
+    const live = state.message ?? this.messageByCookie(state.call.id, cookie);
+    if (live === undefined) {
+      state.call.trouble ??= `secure world asks in a message that this driver did not give it: 0x${cookie.toString(16)}`;
+      return;
+    }
+    // Read once: secure world could change the message while it is being served.
+    const paramCount = live.paramCount;
+    live.retOrigin = TeeOrigin.COMMS;
+    if (paramCount > live.paramCapacity) {
+      this.optee.violation(
+        state.call.id,
+        `RPC message claims ${paramCount} parameters, there is room for ${live.paramCapacity}`,
+      );
+      live.ret = TeeResult.ERROR_BAD_PARAMETERS;
+      return;
+    }
+    const request = new MsgArg(live.bytes.slice(0, msgArgSize(paramCount)));
+    const command = request.cmd;
+    if (trace.on)
+      trace.emit({
+        type: 'rpc-begin',
+        call: state.call.id,
+        command,
+        ...(paramCount > 0 ? { a: request.a(0), b: request.b(0) } : {}),
+      });
+    const { rpcs } = this.optee;
+    const inService: RpcInService = {
+      call: state.call,
+      command,
+      a: paramCount > 0 ? request.a(0) : 0,
+      b: paramCount > 0 ? request.b(0) : 0,
+      since: this.optee.clock.now(),
+      interrupt: undefined,
+      end: undefined,
+    };
+    rpcs.add(inService);
+    let result: number;
+    try {
+      result = await this.serve(state, request, paramCount, live, inService);
+    } catch (error) {
+      if (error instanceof RpcRefusal) result = error.result;
+      else if (error instanceof TeecError) result = error.code;
+      else throw error;
+      state.call.trouble ??= `${rpcCommandName(command)}: ${error.message}`;
+      this.optee.violation(state.call.id, error.message);
+    } finally {
+      rpcs.delete(inService);
+    }
+    live.ret = result;
+    if (trace.on) trace.emit({ type: 'rpc-end', call: state.call.id, command, result });
+  }
+
+  /** Take back all memory that secure world still holds: it is no longer asked for anything. */
+  async dispose(): Promise<void> {
+    const held = [...this.held.values()];
+    this.held.clear();
+    for (const shm of held) await shm.put();
+  }
+
+  private messageByCookie(call: number, cookie: number): MsgArg | undefined {
+    const shm = this.held.get(cookie);
+    if (shm === undefined || shm.size < msgArgSize(0)) {
+      this.optee.violation(call, `RPC message in memory 0x${cookie.toString(16)}, which is not allocated for one`);
+      return undefined;
+    }
+    return new MsgArg(shm.bytes);
+  }
+
+  private async serve(
+    state: RpcState,
+    request: MsgArg,
+    paramCount: number,
+    live: MsgArg,
+    inService: RpcInService,
+  ): Promise<number> {
+    switch (request.cmd) {
+      case RpcCommand.getTime: {
+        this.onlyValue(request, paramCount, OpteeMsgAttr.valueOutput);
+        const ms = this.optee.clock.wallClock();
+        live.setWords(0, Math.floor(ms / 1000), Math.floor((ms % 1000) * 1e6), 0);
+        return TeeResult.SUCCESS;
+      }
+      case RpcCommand.notification:
+        this.onlyValue(request, paramCount, OpteeMsgAttr.valueInput);
+        return this.notification(request);
+      case RpcCommand.suspend: {
+        this.onlyValue(request, paramCount, OpteeMsgAttr.valueInput);
+        await this.sleep(request.a32(0), inService);
+        return TeeResult.SUCCESS;
+      }
+      case RpcCommand.shmAlloc:
+        return this.shmAlloc(state, request, paramCount, live);
+      case RpcCommand.shmFree:
+        return this.shmFree(state.call, request, paramCount);
+      case RpcCommand.i2cTransfer:
+        // There is no I2C bus here.
+        return TeeResult.ERROR_NOT_SUPPORTED;
+      default:
+        return this.commandWithParams(state.call, request, paramCount, live, inService);
+    }
+  }
+
+  private onlyValue(request: MsgArg, paramCount: number, attr: number): void {
+    if (paramCount !== 1 || request.attr(0) !== attr)
+      throw new RpcRefusal(
+        TeeResult.ERROR_BAD_PARAMETERS,
+        `RPC command ${request.cmd} has ${paramCount} parameters, the first with attribute ` +
+          `0x${paramCount > 0 ? request.attr(0).toString(16) : '-'}; it takes one with 0x${attr.toString(16)}`,
+      );
+  }
+
+  private async notification(request: MsgArg): Promise<number> {
+    const { notifications } = this.optee;
+    const kind = request.a(0);
+    // Linux's functions take the value and the timeout as 32-bit numbers: what is above is cut off.
+    const value = request.b32(0);
+    let result: NotificationResult;
+    if (kind === RpcNotification.wait) result = await notifications.wait(value, request.c32(0));
+    else if (kind === RpcNotification.send) result = notifications.send(value);
+    else throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification request ${kind} is neither wait nor send`);
+    switch (result) {
+      case 'notified':
+        return TeeResult.SUCCESS;
+      case 'timed-out':
+        return TeeResult.ERROR_TIMEOUT;
+      case 'out-of-range':
+        throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification value ${value} is out of range`);
+      case 'ended':
+        return TeeResult.ERROR_COMMUNICATION;
+      case 'busy':
+        throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification value ${value} is already waited for`);
+      default:
+        return result satisfies never;
+    }
+  }
+
+  private async shmAlloc(state: RpcState, request: MsgArg, paramCount: number, live: MsgArg): Promise<number> {
+    state.pageList?.put();
+    state.pageList = undefined;
+    if (paramCount === 0 || request.attr(0) !== OpteeMsgAttr.valueInput)
+      throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, 'SHM_ALLOC without an input value as its first parameter');
+    for (let index = 1; index < paramCount; index++)
+      if (request.attr(index) !== OpteeMsgAttr.none)
+        throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `SHM_ALLOC with a parameter ${index}`);
+    const type = request.a(0);
+    const size = request.b(0);
+    let shm: TeeShm;
+    if (type === RpcShmType.appl) shm = await this.supplicantAlloc(state.call, size);
+    else if (type === RpcShmType.kernel) shm = await this.memory.allocate(size);
+    else throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `SHM_ALLOC of memory type ${type}`);
+    try {
+      this.memory.give(state, live, shm);
+    } catch (error) {
+      await shm.put();
+      throw error;
+    }
+    this.hold(shm);
+    return TeeResult.SUCCESS;
+  }
+
+  private async shmFree(call: Call, request: MsgArg, paramCount: number): Promise<number> {
+    this.onlyValue(request, paramCount, OpteeMsgAttr.valueInput);
+    const type = request.a(0);
+    if (type !== RpcShmType.appl && type !== RpcShmType.kernel)
+      throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `SHM_FREE of memory type ${type}`);
+    const cookie = request.b(0);
+    const shm = this.held.get(cookie);
+    if (shm === undefined)
+      throw new RpcRefusal(
+        TeeResult.ERROR_BAD_PARAMETERS,
+        `SHM_FREE of memory 0x${cookie.toString(16)}, which secure world does not hold`,
+      );
+    this.held.delete(cookie);
+    if (type === RpcShmType.appl) {
+      const params: TeeValueParam[] = [{ type: 'value', direction: 'inout', a: type, b: shm.id, c: 0 }];
+      // Secure world's reference goes first, so that the supplicant's is the last.
+      await shm.put();
+      await this.optee.supplicant.request(call, RpcCommand.shmFree, params);
+    } else {
+      await shm.put();
+    }
+    return TeeResult.SUCCESS;
+  }
+
+  /** Memory that the supplicant can reach: it allocates it and tells its id in value[0].c. */
+  private async supplicantAlloc(call: Call, size: number): Promise<TeeShm> {
+    const param: TeeValueParam = { type: 'value', direction: 'inout', a: RpcShmType.appl, b: size, c: 0 };
+    const result = await this.optee.supplicant.request(call, RpcCommand.shmAlloc, [param]);
+    const shm = result === TeeResult.SUCCESS ? this.optee.pool.find(param.c) : undefined;
+    // Linux looks an id up in the supplicant's own context: it cannot name the memory of another.
+    if (shm === undefined || !this.optee.supplicantMemory.has(shm))
+      throw new RpcRefusal(TeeResult.ERROR_OUT_OF_MEMORY, `the supplicant has no memory of ${size} bytes`);
+    return shm.get();
+  }
+
+  /** Commands of the supplicant, and of the RPMB devices that the kernel has. */
+  private async commandWithParams(
+    call: Call,
+    request: MsgArg,
+    paramCount: number,
+    live: MsgArg,
+    inService: RpcInService,
+  ): Promise<number> {
+    const params: TeeParam[] = [];
+    for (let index = 0; index < paramCount; index++) params.push(this.memory.fromMsgParam(request, index));
+    const result = isRpmbProbe(request)
+      ? await this.untilEnd(this.optee.rpmb.serve(request.cmd, params), inService)
+      : await this.optee.supplicant.request(call, request.cmd, params);
+    params.forEach((param, index) => {
+      if (param.type === 'none' || param.direction === 'input') return;
+      const words = param.type === 'value' ? [param.a, param.b, param.c] : [param.size];
+      if (!words.every((word) => Number.isSafeInteger(word) && word >= 0))
+        throw new RpcRefusal(
+          TeeResult.ERROR_COMMUNICATION,
+          `the supplicant answered parameter ${index} with ${words.join(', ')}, which are no numbers of a message`,
+        );
+    });
+    params.forEach((param, index) => {
+      if (param.type === 'none' || param.direction === 'input') return;
+      if (param.type === 'value') live.setWords(index, param.a, param.b, param.c);
+      else live.setB(index, param.size);
+    });
+    return result;
+  }
+
+  /**
+   * Linux's msleep_interruptible(). A client's death ends the sleep that it finds; of a TA that asks again, each later one
+   * takes its time. (Linux ends those at once, and both worlds spin until the TA's time is over.)
+   */
+  private sleep(ms: number, inService: RpcInService): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.optee.clock.setTimer(ms, resolve);
+      const wake = () => {
+        cancel();
+        resolve();
+      };
+      inService.interrupt = wake;
+      inService.end = wake;
+      if (this.optee.ended) wake();
+    });
+  }
+
+  /** What somebody else does, as long as secure world lives. */
+  private untilEnd(work: Promise<number>, inService: RpcInService): Promise<number> {
+    return new Promise((resolve, reject) => {
+      inService.end = () => resolve(TeeResult.ERROR_COMMUNICATION);
+      work.then(resolve, reject);
+      if (this.optee.ended) inService.end();
+    });
+  }
+
+  private hold(shm: TeeShm): TeeShm {
+    this.held.set(shm.secureWorldId, shm);
+    return shm;
+  }
+}

@@ -1,0 +1,75 @@
+import type { MsgArg } from '../../protocol/optee-msg.js';
+import { RpcCommand, RpcShmType } from '../../protocol/optee-rpc-command.js';
+import { rpmbKindEmmc } from '../../protocol/rpmb.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import { exchangeFrames, exchangeMax } from '../../rpmb/exchange-frames.js';
+import type { RpmbDevice } from '../../rpmb/rpmb-device.js';
+import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
+
+/**
+ * RPMB devices that the kernel routes frames to: RPMB_PROBE_RESET, RPMB_PROBE_NEXT and RPMB_FRAMES, Linux's rpc.c since
+ * 6.12. Secure world goes through the devices until it finds the one that has its key.
+ */
+export class RpmbRpc {
+  /** The device that was found last; -1 before the first. */
+  private current = -1;
+
+  constructor(private readonly devices: readonly RpmbDevice[]) {}
+
+  /** Without devices secure world is told NOT_SUPPORTED, and asks the supplicant. */
+  async serve(command: number, params: readonly TeeParam[]): Promise<number> {
+    if (this.devices.length === 0) return TeeResult.ERROR_NOT_SUPPORTED;
+    const [first, second, ...more] = params;
+    switch (command) {
+      case RpcCommand.rpmbProbeReset:
+        if (first?.type !== 'value' || first.direction !== 'output' || second !== undefined)
+          return TeeResult.ERROR_BAD_PARAMETERS;
+        this.current = -1;
+        first.a = RpcShmType.kernel;
+        return TeeResult.SUCCESS;
+      case RpcCommand.rpmbProbeNext: {
+        if (first?.type !== 'value' || first.direction !== 'output') return TeeResult.ERROR_BAD_PARAMETERS;
+        if (!isBuffer(second, 'output') || more.length > 0) return TeeResult.ERROR_BAD_PARAMETERS;
+        const device = this.devices[this.current + 1];
+        // Before anything else, as in Linux: secure world takes SHORT_BUFFER for a card that is none of its own, and asks
+        // for the next. Behind the last it begins anew, and has none until then.
+        this.current = device === undefined ? -1 : this.current + 1;
+        if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
+        if (second.size < device.cid.length) return TeeResult.ERROR_SHORT_BUFFER;
+        first.a = rpmbKindEmmc;
+        first.b = device.sizeMultiplier;
+        first.c = device.reliableWriteSectors;
+        second.shm?.write(second.offset, device.cid);
+        second.size = device.cid.length;
+        return TeeResult.SUCCESS;
+      }
+      case RpcCommand.rpmbFrames: {
+        const device = this.devices[this.current];
+        if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
+        if (!isBuffer(first, 'input') || !isBuffer(second, 'output') || more.length > 0)
+          return TeeResult.ERROR_BAD_PARAMETERS;
+        // Before memory is taken for them.
+        if (first.size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
+        // What Linux's kernel answers for every failure of the card's driver.
+        return exchangeFrames(device, octets(first), second, TeeResult.ERROR_BAD_PARAMETERS);
+      }
+      default:
+        return TeeResult.ERROR_NOT_SUPPORTED;
+    }
+  }
+}
+
+/** The commands that go here. */
+export function isRpmbProbe(request: MsgArg): boolean {
+  return request.cmd >= RpcCommand.rpmbProbeReset && request.cmd <= RpcCommand.rpmbFrames;
+}
+
+function octets({ shm, offset, size }: TeeMemrefParam): Uint8Array {
+  const read = new Uint8Array(size);
+  shm?.read(offset, read);
+  return read;
+}
+
+function isBuffer(param: TeeParam | undefined, direction: 'input' | 'output'): param is TeeMemrefParam {
+  return param?.type === 'memref' && param.direction === direction && param.shm !== null;
+}

@@ -1,0 +1,214 @@
+import { sleep } from '../../clock/clock.js';
+import { type Conduit, type SmcRegisters, smcRegisters } from '../../protocol/conduit.js';
+import { attrNoncontig, type MsgArg, msgArgSize, OpteeMsgAttr, OpteeMsgCmd } from '../../protocol/optee-msg.js';
+import {
+  fromRegisterPair,
+  lower32,
+  OpteeSmc,
+  OpteeSmcReturn,
+  SecureWorldCapability,
+  smcName,
+  upper32,
+} from '../../protocol/optee-smc.js';
+import { pageSize } from '../../protocol/physical-memory.js';
+import { TeeResult, teeResultName } from '../../protocol/tee-result.js';
+import type { TeeContext } from '../../tee/tee-context.js';
+import type { TeeVersion } from '../../tee/tee-driver.js';
+import type { TeeShm } from '../../tee/tee-shm.js';
+import { commsError } from '../../tee/teec-error.js';
+import { ArgCache, MessageSlot } from '../arg-cache.js';
+import { toMsgParam, updateFromMsgParam } from '../msg-param.js';
+import type { Optee } from '../optee.js';
+import type { Call, OpteeAbi } from '../optee-abi.js';
+import { pageListSize, writePageList } from '../page-list.js';
+import { RpcServer, type RpcState } from '../rpc/rpc.js';
+import { type RpcMemory, SmcRpcMemory } from '../rpc/rpc-memory.js';
+import { yieldingCall } from '../yielding-call.js';
+import { SmcCall } from './smc-call.js';
+import type { SecureWorldInfo } from './smc-probe.js';
+
+/** How long to wait before asking again for something that secure world does only while idle. */
+const busyPauseMs = 1;
+/** How often to ask. */
+const busyRefusals = 100;
+
+/** OP-TEE over raw SMCs: Linux's smc_abi.c. */
+export class SmcAbi implements OpteeAbi {
+  readonly version: TeeVersion;
+  readonly argCache: ArgCache;
+  readonly toMsgParam = toMsgParam;
+  readonly updateFromMsgParam = updateFromMsgParam;
+  readonly rpcMemory: RpcMemory;
+  private readonly rpc: RpcServer;
+
+  constructor(
+    private readonly optee: Optee,
+    private readonly conduit: Conduit,
+    private readonly info: SecureWorldInfo,
+  ) {
+    const { pool } = optee;
+    this.version = {
+      implementationId: 1,
+      registeredMemory: pool.dynamic,
+      memrefNull: (info.capabilities & SecureWorldCapability.memrefNull) !== 0,
+    };
+    this.rpcMemory = new SmcRpcMemory(optee.pool);
+    this.rpc = new RpcServer(optee, this.rpcMemory);
+    this.argCache = new ArgCache(
+      (system) => this.messagePage(system),
+      // A page of normal RAM that is not registered must begin with its message: CALL_WITH_ARG carries no offset.
+      (page) => page.kind !== 'private',
+      info.rpcParamCount,
+    );
+  }
+
+  call(call: Call, slot: MessageSlot): Promise<void> {
+    const message = this.info.rpcParamCount > 0 ? slot.rpcMessage() : undefined;
+    const state: RpcState = { call, message, pageList: undefined };
+    return yieldingCall(
+      this.optee,
+      call,
+      new SmcCall(this.optee, this.conduit, this.rpc, this.firstRegisters(slot), state),
+    );
+  }
+
+  allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
+    const { pool } = this.optee;
+    return pool.dynamic ? this.registered(context, size, false, false) : Promise.resolve(pool.allocate(size));
+  }
+
+  async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
+    if (!this.optee.pool.dynamic)
+      throw commsError(
+        TeeResult.ERROR_NOT_SUPPORTED,
+        'registering shared memory: secure world has only its reserved memory',
+      );
+    return this.registered(context, size, false, true);
+  }
+
+  async remove(): Promise<void> {
+    await this.argCache.dispose();
+    if (this.info.rpcParamCount === 0) await this.disableShmCache(true);
+    await this.rpc.dispose();
+  }
+
+  /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */
+  async enableShmCache(): Promise<void> {
+    await this.whileIdle(OpteeSmc.enableShmCache, () => true);
+  }
+
+  /**
+   * Take back what secure world kept.
+   * @param ours whether this driver allocated it; at the start it may be an earlier one's, long gone.
+   */
+  async disableShmCache(ours: boolean): Promise<void> {
+    await this.whileIdle(OpteeSmc.disableShmCache, ({ a1, a2 }) => {
+      if (ours) this.rpc.free(0, fromRegisterPair(a1, a2));
+      return false;
+    });
+  }
+
+  /**
+   * Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. Secure world may
+   * never be idle (a thread context that an earlier boot stage lost, or an earlier driver's call, counts as active): then
+   * its cache stays as it is. RPC messages in it that an earlier driver gave are refused one by one, as no memory of ours
+   * has their cookies. Linux waits for ever here.
+   */
+  private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
+    for (let refusals = 0; refusals < busyRefusals; ) {
+      const returned = await this.conduit.smc(smcRegisters(functionId));
+      if (returned.a0 === OpteeSmcReturn.ebusy) {
+        refusals++;
+        await sleep(this.optee.clock, busyPauseMs);
+      } else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) {
+        return;
+      }
+    }
+    this.optee.violation(0, `${smcName(functionId)}: secure world is never idle, its cache stays as it is`);
+  }
+
+  /** Reserved memory is the better place, but may be used up. */
+  private messagePage(system: boolean): TeeShm | Promise<TeeShm> {
+    const { pool, messagePool, kernelContext } = this.optee;
+    if (!messagePool.dynamic) {
+      try {
+        return messagePool.allocate(pageSize);
+      } catch (error) {
+        if (!pool.dynamic) throw error;
+      }
+    }
+    return this.info.rpcParamCount > 0
+      ? this.registered(kernelContext, pageSize, system, false)
+      : pool.allocate(pageSize);
+  }
+
+  private firstRegisters(slot: MessageSlot): SmcRegisters {
+    if (this.info.rpcParamCount > 0 && slot.shm.kind === 'registered')
+      return smcRegisters(OpteeSmc.callWithRegdArg, upper32(slot.shm.id), lower32(slot.shm.id), slot.offset);
+    const functionId = this.info.rpcParamCount > 0 ? OpteeSmc.callWithRpcArg : OpteeSmc.callWithArg;
+    return smcRegisters(functionId, upper32(slot.address), lower32(slot.address));
+  }
+
+  /** Memory that secure world knows by its cookie: OPTEE_MSG_CMD_REGISTER_SHM. */
+  private async registered(context: TeeContext, size: number, system: boolean, scattered: boolean): Promise<TeeShm> {
+    const { pool } = this.optee;
+    let known = false;
+    const unregister = async (shm: TeeShm) => {
+      if (known) await this.unregister(context, shm);
+    };
+    const shm = scattered ? pool.scatteredToRegister(size, unregister) : pool.allocateToRegister(size, unregister);
+    const pages = shm.pages ?? [];
+    let list: TeeShm | undefined;
+    try {
+      list = pool.allocate(pageListSize(pages.length));
+      writePageList(list.bytes, list.address, pages);
+      const { address } = list;
+      await this.privateCall(context, 'register-shm', system, (msg) => {
+        msg.cmd = OpteeMsgCmd.registerShm;
+        // The header says TMEM_INPUT; OP-TEE has always wanted TMEM_OUTPUT.
+        msg.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, address, shm.size, shm.id);
+      });
+      known = true;
+    } catch (error) {
+      await shm.put();
+      throw error;
+    } finally {
+      list?.put();
+    }
+    return shm;
+  }
+
+  private async unregister(context: TeeContext, shm: TeeShm): Promise<void> {
+    await this.privateCall(context, 'unregister-shm', false, (msg) => {
+      msg.cmd = OpteeMsgCmd.unregisterShm;
+      msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
+    });
+  }
+
+  /**
+   * A call whose message lies in memory of its own: the cache cannot serve calls that it needs itself.
+   * @throws TeecError when secure world refuses.
+   */
+  private async privateCall(
+    context: TeeContext,
+    purpose: 'register-shm' | 'unregister-shm',
+    system: boolean,
+    write: (msg: MsgArg) => void,
+  ): Promise<void> {
+    const { rpcParamCount } = this.info;
+    const shm = this.optee.pool.allocate(msgArgSize(1) + (rpcParamCount > 0 ? msgArgSize(rpcParamCount) : 0));
+    try {
+      shm.bytes.fill(0);
+      const slot = new MessageSlot(shm, 0, shm.bytes, rpcParamCount);
+      slot.begin(1);
+      if (rpcParamCount > 0) slot.rpcMessage().reset(rpcParamCount);
+      write(slot.msg);
+      await this.call(this.optee.newCall(context, purpose, 0, system), slot);
+      const { ret } = slot.msg;
+      if (ret !== TeeResult.SUCCESS)
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world says ${teeResultName(ret)}`);
+    } finally {
+      shm.put();
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { largestTimeMs, maxThreads, type TraceSubject, threadNotRecorded } from '../event.js';
+import { EventKind, flagBit, kindMask } from '../event-codec.js';
+import { checkedVerdict } from '../verdict.js';
+
+/** Says what is wrong with a number of a file. */
+export type Report = (what: string) => void;
+
+/**
+ * The numbers of a record from outside that readers reckon with. Times are finite and do not go back; a time that is neither
+ * becomes that of the record before it. A thread is one that secure world can have, or not known. Nothing is left out for it:
+ * without its record a call would stay where it is for ever.
+ * @param last the time of the record before; -largestTimeMs: there is none.
+ */
+export function checkedRecord(
+  kind: number,
+  time: number,
+  b: number,
+  last: number,
+  report: Report,
+): { readonly time: number; readonly b: number } {
+  // Written so that NaN is outside.
+  const known = time >= -largestTimeMs && time <= largestTimeMs;
+  if (!known) report(`a time of ${time} ms; times lie between -${largestTimeMs} and ${largestTimeMs}`);
+  else if (time < last) report(`a time of ${time} ms behind one of ${last}: times do not go back`);
+  const used = known && time >= last ? time : last === -largestTimeMs ? 0 : last;
+  const namesThread = (kind & (kindMask | flagBit)) === (EventKind.worldExit | flagBit);
+  if (!namesThread || b < maxThreads || b === threadNotRecorded) return { time: used, b };
+  report(`thread ${b}; threads are below ${maxThreads}`);
+  return { time: used, b: threadNotRecorded };
+}
+
+/** Longer texts about a trace are cut. Characters. */
+const longestText = 1000;
+
+/** What a trace is of, from outside. What is not known is left: later versions may say more. */
+export function checkedSubject(json: unknown, report: Report): TraceSubject {
+  if (typeof json !== 'object' || json === null) {
+    report('what the trace is of is no JSON object');
+    return {};
+  }
+  const fields = json as Readonly<Record<string, unknown>>;
+  const checked = <Value>(name: string, form: string, check: (value: unknown) => Value | undefined) => {
+    const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (value === undefined) return undefined;
+    const known = check(value);
+    if (known === undefined) report(`${name} of the trace: it takes ${form}`);
+    return known;
+  };
+  const text = (name: string) =>
+    checked(name, 'a text', (value) => (typeof value === 'string' ? value.slice(0, longestText) : undefined));
+  const whole = (name: string, most: number) =>
+    checked(name, `a whole number from 0 to ${most}`, (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most ? value : undefined,
+    );
+  const subject = {
+    world: text('world'),
+    queue: text('queue'),
+    threads: whole('threads', maxThreads),
+    clock: checked('clock', 'machine, virtual or linux', (value) =>
+      value === 'machine' || value === 'virtual' || value === 'linux' ? value : undefined,
+    ),
+    startedAt: checked('startedAt', 'a time as ISO 8601 writes it', (value) =>
+      typeof value === 'string' && value.length <= 40 && !Number.isNaN(Date.parse(value)) ? value : undefined,
+    ),
+    title: text('title'),
+    originMs: checked('originMs', 'a time in milliseconds', (value) =>
+      typeof value === 'number' && Math.abs(value) <= largestTimeMs ? value : undefined,
+    ),
+    verdict: checked('verdict', 'an outcome and its explanation', checkedVerdict),
+    cutAtBytes: whole('cutAtBytes', Number.MAX_SAFE_INTEGER),
+  };
+  return Object.fromEntries(Object.entries(subject).filter(([, value]) => value !== undefined)) as TraceSubject;
+}

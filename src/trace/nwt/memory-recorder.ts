@@ -1,0 +1,54 @@
+import type { TraceSubject } from '../event.js';
+import { ChunkWriter, subjectChunk } from './chunk-writer.js';
+import { fileHeader } from './nwt-format.js';
+
+export interface MemoryRecorderOptions {
+  /** How much to keep: the oldest events go when it is exceeded. Bytes; 32 hold an event; 16 MiB when left out. */
+  readonly maxBytes?: number;
+}
+
+/** A chunk stays in the processor's first cache while it is filled. Bytes. */
+const chunkSize = 16 * 1024;
+
+/** Keeps the end of a trace in memory. */
+export class MemoryRecorder extends ChunkWriter {
+  private readonly chunks: Uint8Array[] = [];
+  private size = 0;
+  private subject: TraceSubject = {};
+  private readonly maxBytes: number;
+
+  constructor(options: MemoryRecorderOptions = {}) {
+    super(chunkSize);
+    this.maxBytes = options.maxBytes ?? 16 * 1024 * 1024;
+  }
+
+  override describe(subject: TraceSubject): void {
+    this.subject = subject;
+  }
+
+  /** What is kept, as a `.nwt` file. */
+  toBytes(): Uint8Array {
+    this.flush();
+    const parts = [fileHeader(), subjectChunk(this.subject), ...this.chunks];
+    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return bytes;
+  }
+
+  protected override write(chunk: Uint8Array): void {
+    this.size += chunk.length;
+    let room: Uint8Array | undefined;
+    while (this.size > this.maxBytes && this.chunks.length > 0) {
+      room = this.chunks.shift();
+      this.size -= room?.length ?? 0;
+    }
+    // Memory that the oldest chunk leaves is taken again: fresh pages cost more than the copy.
+    if (room?.length !== chunk.length) room = new Uint8Array(chunk.length);
+    room.set(chunk);
+    this.chunks.push(room);
+  }
+}

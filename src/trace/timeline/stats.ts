@@ -1,0 +1,110 @@
+import { callPurposes, type TraceSubject } from '../event.js';
+import { kindMask, kindNames } from '../event-codec.js';
+import { rpcName } from '../rpc-name.js';
+import { overtaken } from './overtaken.js';
+import { CallState, type Timeline } from './timeline.js';
+
+/** How a quantity is spread, in milliseconds. */
+export interface Spread {
+  readonly count: number;
+  readonly total: number;
+  readonly median: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface TraceStats {
+  readonly subject: TraceSubject;
+  readonly events: number;
+  readonly durationMs: number;
+  readonly calls: number;
+  /** Calls that had not ended when the trace ended. */
+  readonly unfinished: number;
+  readonly callsPerSecond: number;
+  readonly threads: number;
+  /** Part of the time in which each thread was held, 0..1. */
+  readonly threadUse: readonly number[];
+  readonly ethreadLimit: number;
+  /** Wake-ups that came to a call that was not asleep. */
+  readonly unusedWakeUps: number;
+  /** Calls that were overtaken in the queue by a call of the same class that came later, and how often at most. */
+  readonly overtaken: { readonly calls: number; readonly most: number };
+  readonly eventsByType: Readonly<Record<string, number>>;
+  readonly durationByPurpose: Readonly<Record<string, Spread>>;
+  /** How long calls slept in the queue, each in all its sleeps together; of those that slept. */
+  readonly asleepByClient: Readonly<Record<string, Spread>>;
+  readonly rpcByCommand: Readonly<Record<string, Spread>>;
+}
+
+/** The figures of a trace. */
+export function traceStats(timeline: Timeline): TraceStats {
+  const { table } = timeline;
+  const byType: Record<string, number> = {};
+  for (let record = 0; record < table.length; record++) {
+    const name = kindNames[table.kind(record) & kindMask] ?? 'unknown';
+    byType[name] = (byType[name] ?? 0) + 1;
+  }
+  const durations = new Map<string, number[]>();
+  const sleeps = new Map<string, number[]>();
+  const rpcs = new Map<string, number[]>();
+  const add = (to: Map<string, number[]>, name: string, value: number) => {
+    const list = to.get(name);
+    if (list === undefined) to.set(name, [value]);
+    else list.push(value);
+  };
+  /** By call: milliseconds in the queue. A call sleeps again and again when it is woken in vain. */
+  const asleep = new Map<number, number>();
+  const held = new Array<number>(timeline.threads).fill(0);
+  let unfinished = 0;
+  for (let call = 0; call < timeline.callCount; call++) {
+    if (timeline.isUnfinished(call)) unfinished++;
+    else add(durations, timeline.purposeOf(call), timeline.callEnd.at(call) - timeline.callBegin.at(call));
+    const thread = timeline.callThread.at(call);
+    if (thread >= 0) held[thread] = (held[thread] ?? 0) + timeline.callEnd.at(call) - timeline.callEntered.at(call);
+  }
+  for (let index = 0; index < timeline.segmentCount; index++) {
+    const state = timeline.segmentState.at(index);
+    if (state !== CallState.queue && state !== CallState.rpc) continue;
+    const span = timeline.segmentEnd.at(index) - timeline.segmentStart.at(index);
+    if (state === CallState.queue) {
+      const call = timeline.segmentCall.at(index);
+      asleep.set(call, (asleep.get(call) ?? 0) + span);
+    } else add(rpcs, rpcName(timeline.segmentCommand.at(index), timeline.segmentRpcFunction(index)), span);
+  }
+  for (const [call, span] of asleep) add(sleeps, timeline.clientOf(call), span);
+  const durationMs = timeline.end - timeline.begin;
+  return {
+    subject: table.subject,
+    events: table.length,
+    durationMs,
+    calls: timeline.callCount,
+    unfinished,
+    callsPerSecond: durationMs === 0 ? 0 : (timeline.callCount * 1000) / durationMs,
+    threads: timeline.threads,
+    threadUse: held.map((ms) => (durationMs === 0 ? 0 : ms / durationMs)),
+    ethreadLimit: timeline.threadLimits.length,
+    unusedWakeUps: timeline.wakeUps.filter(({ unused }) => unused).length,
+    overtaken: overtaken(timeline),
+    eventsByType: byType,
+    durationByPurpose: spreads(durations, callPurposes),
+    asleepByClient: spreads(sleeps),
+    rpcByCommand: spreads(rpcs),
+  };
+}
+
+function spreads(lists: Map<string, number[]>, order?: readonly string[]): Record<string, Spread> {
+  const names = order?.filter((name) => lists.has(name)) ?? [...lists.keys()];
+  return Object.fromEntries(names.map((name) => [name, spread(lists.get(name) ?? [])]));
+}
+
+function spread(values: number[]): Spread {
+  const sorted = Float64Array.from(values).sort();
+  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  return {
+    count: sorted.length,
+    total: sorted.reduce((sum, value) => sum + value, 0),
+    median: at(0.5),
+    p99: at(0.99),
+    max: sorted[sorted.length - 1] ?? 0,
+  };
+}

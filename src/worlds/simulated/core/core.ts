@@ -1,0 +1,165 @@
+import type { Clock } from '../../../clock/clock.js';
+import type { Random } from '../../../clock/random.js';
+import type { Schedule } from '../../../clock/schedule.js';
+import type { SmcRegisters } from '../../../protocol/conduit.js';
+import { smcRegisters } from '../../../protocol/conduit.js';
+import type { MsgArg } from '../../../protocol/optee-msg.js';
+import { OpteeSmcRpc, rpcReturn } from '../../../protocol/optee-smc.js';
+import { normalWorldId, opteeId } from '../ffa/spmc.js';
+import { FfaShares } from '../memory/ffa-shares.js';
+import { type Mobj, RegisteredShm } from '../memory/mobj.js';
+import type { NonSecureMemory } from '../memory/non-secure-memory.js';
+import { notificationRpc } from '../rpc/thread-rpc.js';
+import type { Routine } from '../threads/routine.js';
+import { until } from '../threads/routine.js';
+import { Thread } from '../threads/thread.js';
+import type { NotificationFunction } from '../threads/wait-queue.js';
+import { Condition, WaitQueue } from '../threads/wait-queue.js';
+import type { Faults } from './faults.js';
+import { AsyncNotif, asyncNotifMax, type NotificationDriver } from './notif.js';
+
+/** What this OP-TEE was built with. */
+export interface CoreConfiguration {
+  readonly threads: number;
+  /** GET_THREAD_COUNT answers this; nothing: the function is unknown, as before OP-TEE 3.16. */
+  readonly announcedThreads: number | undefined;
+  readonly dynamicShm: boolean;
+  readonly memrefNull: boolean;
+  readonly rpcArg: boolean;
+  readonly asyncNotif: boolean;
+  /** It is an FF-A partition. */
+  readonly ffa: boolean;
+}
+
+/** What happens in secure world, for a trace. */
+export type SecureWorldEvent =
+  /** OP-TEE's log: why something was refused. */
+  | { readonly type: 'log'; readonly text: string }
+  | { readonly type: 'panic'; readonly uuid: string; readonly code: number; readonly cause: unknown };
+
+/** CFG_NUM_THREADS contexts and what they share: the global state of OP-TEE's core. */
+export class Core {
+  readonly threads: readonly Thread[];
+  readonly registeredShm = new RegisteredShm();
+  readonly asyncNotif = new AsyncNotif();
+  /** Memory shared over FF-A; undefined where OP-TEE is reached by raw SMCs. */
+  readonly ffaShares: FfaShares | undefined;
+  /** thread_prealloc_rpc_cache: RPC messages stay allocated between calls. */
+  preallocRpcCache = false;
+
+  /** Threads that wait for calls to let go of registered memory. */
+  readonly shmWaiters = this.createWaitQueue();
+  readonly shmReleased = new Condition();
+
+  constructor(
+    readonly configuration: CoreConfiguration,
+    readonly memory: NonSecureMemory,
+    readonly clock: Clock,
+    readonly schedule: Schedule,
+    readonly random: Random,
+    readonly faults: Faults,
+    readonly trace: ((event: SecureWorldEvent) => void) | undefined,
+    readonly notificationDriver: NotificationDriver,
+  ) {
+    this.ffaShares = configuration.ffa ? new FfaShares(memory, this.registeredShm, normalWorldId, opteeId) : undefined;
+    this.threads = Array.from({ length: configuration.threads }, (_, id) => new Thread(id));
+    for (const thread of this.threads.slice(0, faults.threadsMissing ?? 0)) {
+      thread.state = 'active';
+      thread.activity = 'missing from the start';
+    }
+  }
+
+  /** do_notif(): sleep on, or wake, a thread's notification value. The answer does not matter: who wakes looks again. */
+  *notify(thread: Thread, func: NotificationFunction, sleeper: number): Routine<void> {
+    yield* notificationRpc(this, thread, func, this.notificationBase + sleeper);
+  }
+
+  /** A wait queue whose sleepers this core wakes. */
+  createWaitQueue(): WaitQueue {
+    return new WaitQueue((thread, func, sleeper) => this.notify(thread, func, sleeper));
+  }
+
+  /** Shared memory by its cookie, or over FF-A by its handle, without a reference to it. */
+  findShm(cookie: number): Mobj | undefined {
+    return this.registeredShm.find(cookie) ?? this.ffaShares?.retrieve(cookie);
+  }
+
+  /** OP-TEE has no more use for memory that the normal world gave it. */
+  forgetShm(mobj: Mobj): void {
+    if (this.ffaShares === undefined) this.registeredShm.remove(mobj);
+    else this.ffaShares.relinquish(mobj);
+  }
+
+  /** EMSG: why something was refused. */
+  log(text: string): void {
+    this.trace?.({ type: 'log', text });
+  }
+
+  /** The first free context, made active: alloc_thread(). */
+  allocateThread(): Thread | undefined {
+    for (const thread of this.threads) {
+      if (thread.state !== 'free') continue;
+      thread.state = 'active';
+      return thread;
+    }
+    return undefined;
+  }
+
+  get idle(): boolean {
+    return this.threads.every((thread) => thread.state === 'free');
+  }
+
+  /** NOTIF_SYNC_VALUE_BASE: the notification value that thread 0 sleeps on. */
+  get notificationBase(): number {
+    return this.configuration.asyncNotif ? asyncNotifMax + 1 : 0;
+  }
+
+  /**
+   * Suspend a thread for an RPC: thread_rpc(). The one way back to the normal world in the middle of a call.
+   * @param request what is asked for, for people.
+   */
+  *rpc(thread: Thread, func: number, a1: number, a2: number, request: string, message?: MsgArg): Routine<SmcRegisters> {
+    const asked = smcRegisters(rpcReturn(func), a1, a2, thread.id);
+    const fault = this.faults.rpc?.({ thread: thread.id, func, registers: asked, message });
+    thread.request = request;
+    if (fault === 'lost') {
+      thread.state = 'suspended';
+      yield new Promise(() => {});
+    }
+    const registers = typeof fault === 'object' ? fault : asked;
+    const again = fault === 'twice' ? message?.bytes.slice() : undefined;
+    const answer = yield* until(thread.suspend(registers));
+    if (fault !== 'twice') return answer;
+    if (message !== undefined && again !== undefined) message.bytes.set(again);
+    thread.request = request;
+    return yield* until(thread.suspend(registers));
+  }
+
+  /** Keep a thread busy in secure world; an interrupt for the normal world may take it out in between. */
+  *compute(thread: Thread, ms: number): Routine<void> {
+    const period = this.faults.foreignInterruptPeriodMs ?? Number.POSITIVE_INFINITY;
+    const end = this.clock.now() + ms;
+    let remaining = ms;
+    while (remaining > 0) {
+      const slice = Math.min(remaining, period);
+      const interrupted = yield* until(this.busy(thread, slice));
+      remaining = end - this.clock.now();
+      // The answer to a foreign interrupt carries nothing.
+      if (interrupted || slice === period) yield* this.rpc(thread, OpteeSmcRpc.foreignInterrupt, 0, 0, 'FOREIGN_INTR');
+    }
+  }
+
+  private busy(thread: Thread, ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (interrupted: boolean) => {
+        thread.interrupt = undefined;
+        resolve(interrupted);
+      };
+      const cancel = this.clock.setTimer(ms, () => end(false));
+      thread.interrupt = () => {
+        cancel();
+        end(true);
+      };
+    });
+  }
+}

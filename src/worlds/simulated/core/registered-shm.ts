@@ -1,0 +1,43 @@
+import { TeeResult } from '../../../protocol/tee-result.js';
+import type { Mobj } from '../memory/mobj.js';
+import type { Routine } from '../threads/routine.js';
+import type { Thread } from '../threads/thread.js';
+import type { Core } from './core.js';
+
+/** Let go of a memory object that others hold as well. False: this is the last hold, and `letGo` is to be run. */
+export function letGoAtOnce(mobj: Mobj): boolean {
+  if (mobj.references <= 1) return false;
+  mobj.references--;
+  return true;
+}
+
+/** Let go of a memory object: mobj_put(). Whoever waits to release it is woken when this was the last hold. */
+export function* letGo(core: Core, thread: Thread, mobj: Mobj): Routine<void> {
+  mobj.references--;
+  if (mobj.references > 0 || mobj.kind === 'reserved') return;
+  if (mobj.guarded) {
+    core.registeredShm.remove(mobj);
+    return;
+  }
+  core.shmWaiters.signal(core.shmReleased, true);
+  yield* core.shmWaiters.wakeNext(thread);
+}
+
+/**
+ * The normal world takes registered memory back: mobj_reg_shm_release_by_cookie(). Waits until no call uses it.
+ * @returns BAD_PARAMETERS for a cookie that is unknown, not the normal world's to release, or already being released.
+ */
+export function* unregister(core: Core, thread: Thread, cookie: number): Routine<number> {
+  const mobj = core.registeredShm.find(cookie);
+  if (mobj === undefined || mobj.guarded || mobj.releasing) {
+    core.log(`no shared memory to release with cookie 0x${cookie.toString(16)}`);
+    return TeeResult.ERROR_BAD_PARAMETERS;
+  }
+  mobj.releasing = true;
+  mobj.references--;
+  while (mobj.references > 0) yield* core.shmWaiters.wait(thread, core.shmReleased);
+  core.registeredShm.remove(mobj);
+  // The mutex is let go: whoever else waits for a release looks again.
+  yield* core.shmWaiters.wakeNext(thread);
+  return TeeResult.SUCCESS;
+}

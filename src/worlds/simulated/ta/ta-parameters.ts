@@ -1,0 +1,195 @@
+import { invalidGlobalId } from '../../../protocol/optee-ffa.js';
+import type { MsgArg } from '../../../protocol/optee-msg.js';
+import { attrMeta, attrNoncontig, attrTypeMask, OpteeMsgAttr } from '../../../protocol/optee-msg.js';
+import { TeeResult } from '../../../protocol/tee-result.js';
+import type { Core } from '../core/core.js';
+import { Mobj } from '../memory/mobj.js';
+import { mobjFromNoncontig } from '../memory/msg-param.js';
+import type { Direction } from '../rpc/thread-rpc.js';
+import { TaPanic } from './trusted-application.js';
+
+/** A pair of 32-bit values. */
+export class ValueParameter {
+  readonly type = 'value';
+
+  constructor(
+    readonly direction: Direction,
+    /** Unsigned, 32 bits: wider values of the message are cut, as in OP-TEE. Input and output. */
+    public a: number,
+    public b: number,
+  ) {}
+}
+
+/**
+ * A reference to memory of the normal world, contiguous or not.
+ *
+ * That world can write it at any moment: `read` gives a copy, and who needs the data twice uses that copy.
+ */
+export class MemrefParameter {
+  readonly type = 'memref';
+  /** In bytes. What an output or inout memref returns: set it to what was written, or to what would be needed. */
+  size: number;
+  /** Bytes that the memref has, whatever `size` was set to. */
+  readonly capacity: number;
+  private writable = true;
+
+  constructor(
+    readonly direction: Direction,
+    /** Nothing: a null memref. */
+    readonly mobj: Mobj | undefined,
+    private readonly offset: number,
+    size: number,
+  ) {
+    this.size = size;
+    this.capacity = size;
+  }
+
+  /** A user TA has input memory mapped read-only. */
+  mapForUser(): void {
+    this.writable = this.direction !== 'input';
+  }
+
+  get isNull(): boolean {
+    return this.mobj === undefined;
+  }
+
+  /**
+   * A copy of the memory.
+   * @throws TaPanic outside the memref, as an access outside its mapping.
+   */
+  read(offset = 0, length = this.capacity - offset): Uint8Array {
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const window of this.windows(offset, length)) {
+      bytes.set(window, at);
+      at += window.length;
+    }
+    return bytes;
+  }
+
+  /**
+   * Write into the memory.
+   * @throws TaPanic outside the memref, and in a user TA when it is an input.
+   */
+  write(bytes: Uint8Array, offset = 0): void {
+    if (!this.writable) throw new TaPanic(TeeResult.ERROR_ACCESS_DENIED, 'a write to an input memref');
+    let at = 0;
+    for (const window of this.windows(offset, bytes.length)) {
+      window.set(bytes.subarray(at, at + window.length));
+      at += window.length;
+    }
+  }
+
+  /** The memory itself, live, as the contiguous stretches it consists of. */
+  windows(offset = 0, length = this.capacity - offset): readonly Uint8Array[] {
+    const inside = offset >= 0 && length >= 0 && offset + length <= this.capacity;
+    if (inside && length === 0) return [];
+    const windows = inside ? this.mobj?.windows(this.offset + offset, length) : undefined;
+    if (windows === undefined)
+      throw new TaPanic(
+        TeeResult.ERROR_ACCESS_DENIED,
+        `an access to ${length} bytes at ${offset} of a memref of ${this.capacity}`,
+      );
+    return windows;
+  }
+}
+
+export type TaParameter = ValueParameter | MemrefParameter | undefined;
+
+/** TEE_NUM_PARAMS. */
+export const taParameterCount = 4;
+
+const directions: readonly Direction[] = ['input', 'output', 'inout'];
+
+/**
+ * The client's parameters, each word of them read once: copy_in_params(). The memory they refer to is held until
+ * `heldMemory` is let go.
+ * @param first index of the client's first parameter, behind those for OP-TEE itself.
+ * @param into filled as far as the parameters are right.
+ * @returns a result code.
+ */
+export function copyInParameters(
+  core: Core,
+  message: MsgArg,
+  first: number,
+  count: number,
+  into: TaParameter[],
+): number {
+  if (count > taParameterCount) return TeeResult.ERROR_BAD_PARAMETERS;
+  for (let index = 0; index < count; index++) {
+    const attr = message.attr(first + index);
+    if (Number.isNaN(attr) || (attr & attrMeta) !== 0) return TeeResult.ERROR_BAD_PARAMETERS;
+    const type = attr & attrTypeMask;
+    if (type === OpteeMsgAttr.none) {
+      into.push(undefined);
+      continue;
+    }
+    const direction = directions[(type & 3) - 1];
+    if (direction === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
+    switch (type - (type & 3)) {
+      case 0:
+        into.push(new ValueParameter(direction, message.a32(first + index), message.b32(first + index)));
+        break;
+      case OpteeMsgAttr.rmemInput - 1:
+      case OpteeMsgAttr.tmemInput - 1: {
+        const a = message.a(first + index);
+        const b = message.b(first + index);
+        const cookie = message.c(first + index);
+        const temporary = type >= OpteeMsgAttr.tmemInput;
+        // Over FF-A the offset of the buffer in its first page is in the upper 16 bits; all memory begins on a page.
+        if (core.configuration.ffa && a >= 2 ** 48) return TeeResult.ERROR_BAD_PARAMETERS;
+        const found = temporary
+          ? temporaryMemory(core, attr, a, b, cookie)
+          : core.configuration.dynamicShm
+            ? registeredMemory(core, cookie)
+            : TeeResult.ERROR_BAD_PARAMETERS;
+        if (typeof found === 'number') return found;
+        const offset = temporary ? 0 : a;
+        into.push(new MemrefParameter(direction, found, offset, found === undefined ? 0 : b));
+        if (found !== undefined && !(offset + b <= found.size)) return TeeResult.ERROR_SECURITY;
+        break;
+      }
+      default:
+        return TeeResult.ERROR_BAD_PARAMETERS;
+    }
+  }
+  return TeeResult.SUCCESS;
+}
+
+/** set_tmem_param(). Nothing for a null memref. */
+function temporaryMemory(
+  core: Core,
+  attr: number,
+  address: number,
+  size: number,
+  cookie: number,
+): Mobj | undefined | number {
+  if (core.configuration.ffa) return TeeResult.ERROR_BAD_PARAMETERS;
+  if (address === 0 && core.configuration.memrefNull) return undefined;
+  if ((attr & attrNoncontig) !== 0) {
+    const mobj = core.configuration.dynamicShm ? mobjFromNoncontig(core.memory, address, size, cookie) : undefined;
+    if (mobj === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
+    core.registeredShm.add(mobj);
+    return mobj;
+  }
+  return Mobj.reserved(core.memory, address, size, 0) ?? TeeResult.ERROR_BAD_PARAMETERS;
+}
+
+/** set_rmem_param(), set_fmem_param(). Nothing for FF-A's null memref. */
+function registeredMemory(core: Core, cookie: number): Mobj | undefined | number {
+  if (core.configuration.ffa && cookie === invalidGlobalId) return undefined;
+  const mobj = core.findShm(cookie);
+  if (mobj === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
+  mobj.references++;
+  return mobj;
+}
+
+/** Values and sizes that the application set go back into the message: copy_out_param(). */
+export function copyOutParameters(message: MsgArg, first: number, parameters: readonly TaParameter[]): void {
+  for (let index = 0; index < parameters.length; index++) {
+    const parameter = parameters[index];
+    if (parameter === undefined || parameter.direction === 'input') continue;
+    if (parameter.type === 'value') message.setAB(first + index, parameter.a >>> 0, parameter.b >>> 0);
+    else message.setB(first + index, parameter.size);
+  }
+}
