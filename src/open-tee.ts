@@ -3,6 +3,7 @@ import { machineClock } from './clock/clock.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
 import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
 import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
+import { type EmmcCard, type OpenEmmcOptions, openEmmc } from './rpmb/node/open-emmc.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
@@ -45,6 +46,12 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly storageFolder?: string;
   /** Secure storage may be read and not written: nothing changes in the folder, which others may read too. */
   readonly storageReadOnly?: boolean;
+  /**
+   * An emulated eMMC card: its RPMB partition is there by both ways, the kernel's and the supplicant's. In memory, and gone
+   * with the TEE, or in a file. With OP-TEE in QEMU there is one in memory when this is left out; false: no card.
+   * Devices of your own go into `rpmb` and `supplicant.rpmb`, not beside this.
+   */
+  readonly emmc?: OpenEmmcOptions | false;
   /** The folder that profiles of instrumented trusted applications go to (GPROF, FTRACE); without it they are refused. */
   readonly profileFolder?: string;
 }
@@ -52,7 +59,7 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
 const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
-  ...{ storageFolder: true, storageReadOnly: true, profileFolder: true },
+  ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
 /**
@@ -71,17 +78,24 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
   const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
   if (file !== undefined) trace.attach(file);
+  let card: EmmcCard | undefined;
+  const close = () => {
+    file?.close();
+    card?.close();
+  };
   let opened: SecureWorld;
   try {
+    card = emmcOf(options);
     opened = await secureWorld(world, options, trace);
   } catch (error) {
-    file?.close();
+    close();
     throw error;
   }
   const common = Object.entries(options).filter(([name]) => Object.hasOwn(openWorldNames, name));
   const callLimitMs = options.callLimitMs ?? options.qemu?.callLimitMs;
-  return openWorld(file === undefined ? opened : closingAfter(opened, file), {
+  return openWorld(closingAfter(opened, close), {
     ...(Object.fromEntries(common) as OpenWorldOptions),
+    ...(card === undefined ? {} : { rpmb: [card] }),
     ...(callLimitMs === undefined ? {} : { callLimitMs }),
     trace,
     supplicant:
@@ -97,6 +111,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
                   }),
                 }),
             ...(options.profileFolder === undefined ? {} : { profiles: new ProfileFolder(options.profileFolder) }),
+            ...(card === undefined ? {} : { rpmb: [card] }),
             ...supplicant,
             // The caller's stores come first: a test may put a broken image there.
             taStores: [...(supplicant?.taStores ?? []), ...taStores, images],
@@ -136,14 +151,23 @@ function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
   });
 }
 
-/** The world, and a trace file that is closed when it is gone: the TEE closes its world last. */
-function closingAfter(world: SecureWorld, file: TraceFile): SecureWorld {
+/** The card of a TEE, unless the caller has devices of his own. */
+function emmcOf({ emmc, world, rpmb, supplicant }: OpenTeeOptions): EmmcCard | undefined {
+  const own = rpmb !== undefined || (supplicant !== undefined && supplicant !== false && supplicant.rpmb !== undefined);
+  if (own && emmc !== undefined && emmc !== false)
+    throw new TypeError('openTee: emmc is a card beside the devices of rpmb and supplicant.rpmb: give one of them');
+  if (own || emmc === false) return undefined;
+  return emmc === undefined && world !== 'qemu' ? undefined : openEmmc(emmc);
+}
+
+/** The world, and what is closed when it is gone: the TEE closes its world last. */
+function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
   return secureWorldBut(world, {
     [Symbol.asyncDispose]: async () => {
       try {
         await world[Symbol.asyncDispose]();
       } finally {
-        file.close();
+        close();
       }
     },
   });

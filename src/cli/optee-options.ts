@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Tee } from '../client/tee.js';
 import { type OpenTeeOptions, openTee } from '../open-tee.js';
 import { opteeNamed } from '../optee-build/built-optee.js';
+import { rpmbTestKey } from '../protocol/rpmb.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { tellFailure } from './failure.js';
 
@@ -18,6 +19,9 @@ export interface OpteeOptions {
   readonly ta?: readonly string[];
   readonly storage?: string;
   readonly storageReadOnly?: boolean;
+  /** The file of the eMMC card; false: `--no-rpmb`. */
+  readonly rpmb?: string | false;
+  readonly rpmbKey?: Uint8Array;
   readonly profiles?: string;
   /** False: `--no-sockets`. */
   readonly sockets?: boolean;
@@ -42,6 +46,18 @@ export function addOpteeOptions(command: Command): Command {
     )
     .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
     .option('--storage-read-only', 'secure storage reads that folder and changes nothing in it')
+    .option(
+      '--rpmb <file>',
+      "an eMMC card's RPMB partition is kept in that file, made when it is not there (default: memory, gone afterwards); " +
+        'with --storage, since OP-TEE takes files that are missing beside a card that knows them for an attack',
+    )
+    .option('--no-rpmb', 'no eMMC card: an OP-TEE that keeps its storage in RPMB then loads no trusted applications')
+    .addOption(
+      new Option(
+        '--rpmb-key <key>',
+        'program this key into a card that has none: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
+      ).argParser(rpmbKey),
+    )
     .option('--profiles <folder>', 'folder for the gprof and ftrace files of instrumented trusted applications')
     .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
@@ -61,6 +77,23 @@ export function supplicantOf({ supplicant, sockets }: OpteeOptions): Pick<OpenTe
   return sockets === false ? { supplicant: { sockets: false } } : {};
 }
 
+/** The settings of `openTee` for the eMMC card. */
+export function emmcOf({ rpmb, rpmbKey }: OpteeOptions): Pick<OpenTeeOptions, 'emmc'> {
+  if (rpmb === false) {
+    if (rpmbKey !== undefined) throw new RangeError('--rpmb-key is for a card, and --no-rpmb says that there is none');
+    return { emmc: false };
+  }
+  return {
+    emmc: { ...(rpmb === undefined ? {} : { file: rpmb }), ...(rpmbKey === undefined ? {} : { key: rpmbKey }) },
+  };
+}
+
+function rpmbKey(text: string): Uint8Array {
+  if (text === 'test') return rpmbTestKey.slice();
+  if (!/^[0-9a-f]{64}$/i.test(text)) throw new InvalidArgumentError('Allowed are 64 hexadecimal digits, and test.');
+  return Uint8Array.from(Buffer.from(text, 'hex'));
+}
+
 /** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph. */
 export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
   try {
@@ -72,6 +105,7 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
       ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
       ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
       ...supplicantOf(options),
+      ...emmcOf(options),
       qemu: {
         ...(options.optee === undefined ? {} : { optee: optee.image }),
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),

@@ -9,6 +9,11 @@ export const rpmbMacSize = 32;
 export const rpmbNonceSize = 16;
 export const rpmbCidSize = 16;
 export const rpmbKeySize = 32;
+/** OP-TEE's key with CFG_RPMB_TESTKEY (test_key of core/tee/tee_rpmb_fs.c): whoever builds with it shares it. */
+export const rpmbTestKey: Readonly<Uint8Array> = Uint8Array.from(
+  'd3eb3ec36e334c9f988ce2c0b85954610d2bcf8664844df2ab56e6c61bb701e4'.match(/../g) ?? [],
+  (octet) => Number.parseInt(octet, 16),
+);
 /** RPMB_SIZE_MULT (EXT_CSD 168) counts in these. */
 export const rpmbSizeUnit = 128 * 1024;
 
@@ -24,6 +29,8 @@ export const RpmbResult = {
   writeFailure: 5,
   readFailure: 6,
   keyNotProgrammed: 7,
+  /** Beside any of these: the write counter has reached its end. */
+  counterExpired: 0x80,
 } as const;
 
 /** OPTEE_RPC_RPMB_EMMC: the kind of a device that was found. */

@@ -20,10 +20,25 @@ import type { Hmac, RpmbDevice } from './rpmb-device.js';
  */
 export type RpmbFault = undefined | 'unreachable' | { readonly result: number } | ((answer: Uint8Array) => Uint8Array);
 
+/** What a card keeps without power. A key and a write are kept as a whole or not at all. */
+export interface EmmcMemory {
+  /** The authentication key, 32 octets; undefined until it is programmed. */
+  readonly key: Uint8Array | undefined;
+  /** Writes that were done, 0..0xffffffff. */
+  readonly writeCounter: number;
+  programKey(key: Uint8Array): void;
+  /** 256 octets; undefined for a block that was never written. */
+  read(block: number): Uint8Array | undefined;
+  /** Blocks that follow each other, and the counter one higher. */
+  write(first: number, blocks: readonly Uint8Array[]): void;
+}
+
 export interface EmulatedEmmcOptions {
   readonly hmac: Hmac;
+  /** Where key, counter and blocks are kept: memory that goes with this object when left out. */
+  readonly memory?: EmmcMemory;
   readonly cid?: Uint8Array;
-  /** The authentication key, 32 octets, of a card into which it was programmed already; none when left out. */
+  /** The authentication key, 32 octets, of a card into which it was programmed already: of one that has none yet. */
   readonly key?: Uint8Array;
   /** Units of 128 KiB: 1 when left out. */
   readonly sizeMultiplier?: number;
@@ -36,6 +51,7 @@ export interface EmulatedEmmcOptions {
 
 const eMmcNames: OptionNames<EmulatedEmmcOptions> = {
   hmac: true,
+  memory: true,
   cid: true,
   key: true,
   sizeMultiplier: true,
@@ -49,10 +65,7 @@ export class EmulatedEmmc implements RpmbDevice {
   readonly cid: Uint8Array;
   readonly sizeMultiplier: number;
   readonly reliableWriteSectors: number;
-  /** Writes that were done. */
-  writeCounter = 0;
-  private key: Uint8Array | undefined;
-  private readonly blocks = new Map<number, Uint8Array>();
+  private readonly memory: EmmcMemory;
 
   /**
    * @throws TypeError naming an option that is none, RangeError naming a size that no card has: its identification is
@@ -68,9 +81,19 @@ export class EmulatedEmmc implements RpmbDevice {
       throw new RangeError(`emulated eMMC: a cid of ${this.cid.length} octets, it has ${rpmbCidSize}`);
     if (options.key !== undefined && options.key.length !== rpmbKeySize)
       throw new RangeError(`emulated eMMC: a key of ${options.key.length} octets, it has ${rpmbKeySize}`);
-    this.key = options.key?.slice();
-    requireWithin('sizeMultiplier', this.sizeMultiplier, 128);
-    requireWithin('reliableWriteSectors', this.reliableWriteSectors, 255);
+    this.memory = options.memory ?? new VolatileMemory();
+    requireWithin('sizeMultiplier', this.sizeMultiplier, maxSizeMultiplier);
+    requireWithin('reliableWriteSectors', this.reliableWriteSectors, maxReliableWriteSectors);
+    if (options.key !== undefined && this.key === undefined) this.memory.programKey(options.key.slice());
+  }
+
+  /** Writes that were done. */
+  get writeCounter(): number {
+    return this.memory.writeCounter;
+  }
+
+  private get key(): Uint8Array | undefined {
+    return this.memory.key;
   }
 
   /** The key is programmed. */
@@ -103,7 +126,7 @@ export class EmulatedEmmc implements RpmbDevice {
     switch (request.type) {
       case RpmbRequest.programKey:
         if (this.key !== undefined) return this.answerWith(request.type, RpmbResult.generalFailure, 1);
-        this.key = request.mac.slice();
+        this.memory.programKey(request.mac.slice());
         return this.answerWith(request.type, RpmbResult.ok, 1);
       case RpmbRequest.readCounter:
         return this.readCounter(request);
@@ -128,10 +151,10 @@ export class EmulatedEmmc implements RpmbDevice {
   private write(request: RpmbFrame, frames: readonly RpmbFrame[]): Uint8Array {
     const result = this.writeResult(request, frames);
     if (result === RpmbResult.ok) {
-      frames.forEach((frame, index) => {
-        this.blocks.set(request.address + index, frame.data.slice());
-      });
-      this.writeCounter++;
+      this.memory.write(
+        request.address,
+        frames.map(({ data }) => data.slice()),
+      );
     }
     if (this.key === undefined) return this.answerWith(request.type, result, 1);
     const answer = new RpmbFrame();
@@ -146,6 +169,7 @@ export class EmulatedEmmc implements RpmbDevice {
   private writeResult({ address, counter, blockCount }: RpmbFrame, frames: readonly RpmbFrame[]): number {
     if (this.key === undefined) return RpmbResult.keyNotProgrammed;
     if (!equal(frames.at(-1)?.mac, this.mac(frames))) return RpmbResult.authenticationFailure;
+    if (this.expired) return RpmbResult.writeFailure;
     if (counter !== this.writeCounter) return RpmbResult.counterFailure;
     if (address + frames.length > this.blockCount) return RpmbResult.addressFailure;
     if (blockCount !== frames.length || frames.length > 2 * this.reliableWriteSectors) return RpmbResult.generalFailure;
@@ -162,7 +186,7 @@ export class EmulatedEmmc implements RpmbDevice {
       answer.address = request.address;
       answer.blockCount = count;
       answer.nonce.set(request.nonce);
-      if (inside) answer.data.set(this.blocks.get(request.address + index) ?? []);
+      if (inside) answer.data.set(this.memory.read(request.address + index) ?? []);
       return answer;
     });
     return this.signed(answers);
@@ -178,8 +202,14 @@ export class EmulatedEmmc implements RpmbDevice {
     return this.key === undefined ? joined(answers) : this.signed(answers);
   }
 
+  /** The counter cannot rise any more: nothing can be written, for ever, and every answer says so. */
+  private get expired(): boolean {
+    return this.writeCounter === maxWriteCounter;
+  }
+
   /** The last frame carries the MAC of all. */
   private signed(frames: readonly RpmbFrame[]): Uint8Array {
+    if (this.expired) for (const frame of frames) frame.result |= RpmbResult.counterExpired;
     frames.at(-1)?.mac.set(this.mac(frames));
     return joined(frames);
   }
@@ -189,6 +219,32 @@ export class EmulatedEmmc implements RpmbDevice {
       this.key ?? new Uint8Array(),
       frames.map(({ bytes }) => macProtected(bytes)),
     );
+  }
+}
+
+/** RPMB_SIZE_MULT and REL_WR_SEC_C of JESD84-B51 at most. */
+export const maxSizeMultiplier = 128;
+export const maxReliableWriteSectors = 255;
+const maxWriteCounter = 0xffff_ffff;
+
+class VolatileMemory implements EmmcMemory {
+  key: Uint8Array | undefined;
+  writeCounter = 0;
+  private readonly blocks = new Map<number, Uint8Array>();
+
+  programKey(key: Uint8Array): void {
+    this.key = key;
+  }
+
+  read(block: number): Uint8Array | undefined {
+    return this.blocks.get(block);
+  }
+
+  write(first: number, blocks: readonly Uint8Array[]): void {
+    blocks.forEach((block, index) => {
+      this.blocks.set(first + index, block);
+    });
+    this.writeCounter++;
   }
 }
 

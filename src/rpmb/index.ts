@@ -1,5 +1,8 @@
 /** RPMB: the card that secure storage can trust, and how its frames travel. */
-export { EmulatedEmmc, type EmulatedEmmcOptions, type RpmbFault } from './emulated-emmc.js';
+
+export { rpmbTestKey } from '../protocol/rpmb.js';
+export { type EmmcMemory, EmulatedEmmc, type EmulatedEmmcOptions, type RpmbFault } from './emulated-emmc.js';
 export { type CardPower, MmcHost } from './mmc-host.js';
+export { EmmcFile, type EmmcFileOptions } from './node/emmc-file.js';
 export { hmacSha256 } from './node/hmac.js';
 export type { Hmac, RpmbDevice } from './rpmb-device.js';

@@ -1,9 +1,7 @@
 import { type Clock, sleep } from '../clock/clock.js';
+import { rpmbTestKey } from '../protocol/rpmb.js';
 import { EmulatedEmmc, hmacSha256, MmcHost, type RpmbDevice } from '../rpmb/index.js';
 import type { ScmiAgent } from '../scmi/index.js';
-
-/** OP-TEE's key with CFG_RPMB_TESTKEY (test_key of core/tee/tee_rpmb_fs.c): whoever builds with it shares it. */
-const testKey = Uint8Array.from(Buffer.from('d3eb3ec36e334c9f988ce2c0b85954610d2bcf8664844df2ab56e6c61bb701e4', 'hex'));
 
 /** Switches something that an agent controls. */
 interface Switch {
@@ -29,7 +27,7 @@ export class PoweredCard {
   });
 
   constructor(clock: Clock, accessMs: number) {
-    this.card = new EmulatedEmmc({ hmac: hmacSha256, key: testKey, powered: () => this.powered });
+    this.card = new EmulatedEmmc({ hmac: hmacSha256, key: rpmbTestKey, powered: () => this.powered });
     const { cid, sizeMultiplier, reliableWriteSectors } = this.card;
     const slow: RpmbDevice = {
       ...{ cid, sizeMultiplier, reliableWriteSectors },

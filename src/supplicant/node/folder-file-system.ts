@@ -1,6 +1,7 @@
 import { constants, realpathSync } from 'node:fs';
 import { mkdir, readdir, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { lockPath } from '../../files/lock-path.js';
 import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
@@ -11,7 +12,6 @@ import { errnoOf, failureOf, show } from '../service-boundary.js';
 import { SingleOwner } from '../single-owner.js';
 import { folderToDisk } from './durability.js';
 import { FolderFile } from './folder-file.js';
-import { lockFolder } from './folder-lock.js';
 import { makeFolder } from './make-folder.js';
 import { renameWithoutReplacing } from './rename-without-replacing.js';
 
@@ -42,7 +42,7 @@ export class FolderFileSystem implements ReeFileSystem {
     this.owner = new SingleOwner(`storage folder ${root}`, () => {
       this.found = undefined;
       try {
-        return lockFolder(this.top(), this.readOnly ? 'shared' : 'exclusive');
+        return lockPath('folder', 'storage folder', this.top(), this.readOnly ? 'shared' : 'exclusive');
       } catch (error) {
         throw this.unavailable(error);
       }

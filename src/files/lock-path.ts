@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import koffi from 'koffi';
-import { TeeResult } from '../../protocol/tee-result.js';
-import { commsError } from '../../tee/teec-error.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { commsError } from '../tee/teec-error.js';
 
 // fcntl.h
 const LOCK_SH = 1;
@@ -12,24 +12,31 @@ const loadFlock = () => koffi.load(null).func('int flock(int fd, int operation)'
 let flock: ReturnType<typeof loadFlock> | undefined;
 
 /**
- * Lock a folder, for as long as the descriptor is open: the kernel unlocks it when this process ends, however it ends.
- * flock(2) locks hold between two opens of one process, too.
+ * Lock a folder or a file, for as long as the descriptor is open: the kernel unlocks it when this process ends, however it
+ * ends. flock(2) locks hold between two opens of one process, too.
+ * @param kind what it must be: a folder (ENOTDIR when it is not), or a file.
+ * @param what it is, for the error: `storage folder`.
  * @param how `shared`: with others who do the same.
  * @returns unlocks it.
  * @throws TeecError BUSY naming who has it; STORAGE_NOT_AVAILABLE when the file system cannot lock.
  */
-export function lockFolder(path: string, how: 'exclusive' | 'shared'): () => void {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+export function lockPath(
+  kind: 'folder' | 'file',
+  what: string,
+  path: string,
+  how: 'exclusive' | 'shared' = 'exclusive',
+): () => void {
+  const descriptor = openSync(path, constants.O_RDONLY | (kind === 'folder' ? constants.O_DIRECTORY : 0));
   flock ??= loadFlock();
   if (flock(descriptor, (how === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return () => closeSync(descriptor);
   const errno = koffi.errno();
   const { ino } = fstatSync(descriptor, { bigint: true });
   closeSync(descriptor);
   if (errno === koffi.os.errno.EWOULDBLOCK || errno === koffi.os.errno.EAGAIN)
-    throw commsError(TeeResult.ERROR_BUSY, `storage folder ${path}: ${holderOf(ino)} uses it; one TEE at a time may`);
+    throw commsError(TeeResult.ERROR_BUSY, `${what} ${path}: ${holderOf(ino)} uses it; one TEE at a time may`);
   throw commsError(
     TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
-    `storage folder ${path} cannot be locked against other TEEs (flock: errno ${errno})`,
+    `${what} ${path} cannot be locked against other TEEs (flock: errno ${errno})`,
   );
 }
 

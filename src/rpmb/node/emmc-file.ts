@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { lockPath } from '../../files/lock-path.js';
+import { rpmbBlockSize, rpmbCidSize, rpmbKeySize } from '../../protocol/rpmb.js';
+import {
+  type EmmcMemory,
+  EmulatedEmmc,
+  type EmulatedEmmcOptions,
+  maxReliableWriteSectors,
+  maxSizeMultiplier,
+} from '../emulated-emmc.js';
+import { hmacSha256 } from './hmac.js';
+
+/*
+ * The file of a card, little endian:
+ *
+ *   0              header: magic, version, size multiplier, reliable write sectors, identification
+ *   512            record 0, then record 1: the two last commits
+ *   behind them    the blocks, as many as the card has
+ *
+ * A record is a commit by itself: the counter and the key as they are after it, and the blocks that it wrote, under a digest.
+ * Commits take turns between the two places, so that one that was cut off leaves the one before it; then its blocks go
+ * where they belong. The newest whole record is what the card is, and its blocks are put there again on opening.
+ */
+const magic = 'normalworld eMMC';
+const version = 1;
+const headerSize = 512;
+const headerOffsets = { version: 16, sizeMultiplier: 20, reliableWriteSectors: 24, cid: 32 } as const;
+
+/** In a record: the digest of all that follows it, the number of the commit, then what it says. */
+const digestSize = 32;
+const recordOffsets = { number: 32, counter: 36, hasKey: 40, first: 44, count: 48, key: 52 } as const;
+const recordHeaderSize = recordOffsets.key + rpmbKeySize;
+
+export interface EmmcFileOptions extends Omit<EmulatedEmmcOptions, 'hmac' | 'memory'> {
+  readonly hmac?: EmulatedEmmcOptions['hmac'];
+}
+
+/**
+ * An emulated card that keeps its key, its counter and its blocks in a file: the next one on the same file is the same card.
+ * Each write is in the file as a whole or not at all, also when this process is killed meanwhile. One at a time has the file.
+ * Identification and sizes are those of the file when it is there; a key is programmed into a card that has none.
+ */
+export class EmmcFile extends EmulatedEmmc implements Disposable {
+  private constructor(
+    options: EmulatedEmmcOptions,
+    private readonly kept: CardFile,
+  ) {
+    super(options);
+  }
+
+  /**
+   * @throws TeecError BUSY when another has the file; RangeError when it is no card, or not this one; Error of the file
+   *   system.
+   */
+  static open(path: string, options: EmmcFileOptions = {}): EmmcFile {
+    // One in memory says what a card's options may be.
+    if (!existsSync(path)) create(path, new EmulatedEmmc({ hmac: hmacSha256, ...options }));
+    const file = new CardFile(path);
+    try {
+      const { cid, sizeMultiplier, reliableWriteSectors } = file.shape;
+      for (const [name, wanted, is] of [
+        ['sizeMultiplier', options.sizeMultiplier, sizeMultiplier],
+        ['reliableWriteSectors', options.reliableWriteSectors, reliableWriteSectors],
+        ['cid', options.cid && Buffer.from(options.cid).toString('hex'), Buffer.from(cid).toString('hex')],
+      ])
+        if (wanted !== undefined && wanted !== is)
+          throw new RangeError(`${path} is a card whose ${name} is ${is}, not ${wanted}`);
+      return new EmmcFile({ hmac: hmacSha256, ...options, ...file.shape, memory: file }, file);
+    } catch (error) {
+      file[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.kept[Symbol.dispose]();
+  }
+}
+
+interface CardShape {
+  readonly cid: Uint8Array;
+  readonly sizeMultiplier: number;
+  readonly reliableWriteSectors: number;
+}
+
+/** The file of a new card: there as a whole or not at all. */
+function create(path: string, { cid, sizeMultiplier, reliableWriteSectors }: CardShape): void {
+  const header = new Uint8Array(headerSize);
+  const view = new DataView(header.buffer);
+  header.set(new TextEncoder().encode(magic));
+  view.setUint32(headerOffsets.version, version, true);
+  view.setUint32(headerOffsets.sizeMultiplier, sizeMultiplier, true);
+  view.setUint32(headerOffsets.reliableWriteSectors, reliableWriteSectors, true);
+  header.set(cid, headerOffsets.cid);
+  const made = `${path}.${process.pid}.new`;
+  const descriptor = openSync(made, 'wx');
+  try {
+    writeSync(descriptor, header, 0, headerSize, 0);
+    fsyncSync(descriptor);
+    renameSync(made, path);
+  } catch (error) {
+    rmSync(made, { force: true });
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+interface Commit {
+  readonly number: number;
+  readonly counter: number;
+  readonly key: Uint8Array | undefined;
+  readonly first: number;
+  readonly blocks: Uint8Array;
+}
+
+class CardFile implements EmmcMemory, Disposable {
+  readonly shape: CardShape;
+  private readonly descriptor: number;
+  private readonly unlock: () => void;
+  private readonly recordSize: number;
+  private last: Commit = { number: 0, counter: 0, key: undefined, first: 0, blocks: new Uint8Array(0) };
+
+  constructor(private readonly path: string) {
+    this.unlock = lockPath('file', 'eMMC card', path);
+    this.descriptor = openSync(path, 'r+');
+    try {
+      this.shape = this.readShape();
+      const largestWrite = 2 * this.shape.reliableWriteSectors * rpmbBlockSize;
+      this.recordSize = Math.ceil((recordHeaderSize + largestWrite) / headerSize) * headerSize;
+      for (const place of [0, 1]) {
+        const commit = this.readRecord(place);
+        if (commit !== undefined && commit.number > this.last.number) this.last = commit;
+      }
+      this.put(this.last);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get key(): Uint8Array | undefined {
+    return this.last.key;
+  }
+
+  get writeCounter(): number {
+    return this.last.counter;
+  }
+
+  programKey(key: Uint8Array): void {
+    this.commit({ ...this.last, key, number: this.last.number + 1, first: 0, blocks: new Uint8Array(0) });
+  }
+
+  read(block: number): Uint8Array {
+    const data = new Uint8Array(rpmbBlockSize);
+    readSync(this.descriptor, data, 0, data.length, this.placeOf(block));
+    return data;
+  }
+
+  write(first: number, blocks: readonly Uint8Array[]): void {
+    const { key, number, counter } = this.last;
+    this.commit({ key, number: number + 1, counter: counter + 1, first, blocks: Buffer.concat(blocks) });
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.descriptor);
+    this.unlock();
+  }
+
+  private commit(commit: Commit): void {
+    const { number, counter, key, first, blocks } = commit;
+    const record = new Uint8Array(recordHeaderSize + blocks.length);
+    const view = new DataView(record.buffer);
+    view.setUint32(recordOffsets.number, number, true);
+    view.setUint32(recordOffsets.counter, counter, true);
+    view.setUint32(recordOffsets.hasKey, key === undefined ? 0 : 1, true);
+    view.setUint32(recordOffsets.first, first, true);
+    view.setUint32(recordOffsets.count, blocks.length / rpmbBlockSize, true);
+    record.set(key ?? [], recordOffsets.key);
+    record.set(blocks, recordHeaderSize);
+    record.set(digestOf(record));
+    this.writeAt(record, this.placeOfRecord(number % 2));
+    // From here on it is done, whatever becomes of this process.
+    this.last = commit;
+    this.put(commit);
+  }
+
+  /** Put the blocks of a commit where they belong. */
+  private put({ first, blocks }: Commit): void {
+    if (blocks.length > 0) this.writeAt(blocks, this.placeOf(first));
+  }
+
+  private readShape(): CardShape {
+    const header = new Uint8Array(headerSize);
+    const read = readSync(this.descriptor, header, 0, headerSize, 0);
+    const view = new DataView(header.buffer);
+    if (read < headerSize || new TextDecoder().decode(header.subarray(0, magic.length)) !== magic)
+      throw new RangeError(`${this.path} is no file of an eMMC card`);
+    const found = view.getUint32(headerOffsets.version, true);
+    if (found !== version)
+      throw new RangeError(`${this.path} is an eMMC card in a form of version ${found}, known is ${version}`);
+    const sizeMultiplier = view.getUint32(headerOffsets.sizeMultiplier, true);
+    const reliableWriteSectors = view.getUint32(headerOffsets.reliableWriteSectors, true);
+    if (sizeMultiplier > maxSizeMultiplier || reliableWriteSectors > maxReliableWriteSectors)
+      throw new RangeError(`${this.path} is a damaged file of an eMMC card: its header has sizes that no card has`);
+    return {
+      sizeMultiplier,
+      reliableWriteSectors,
+      cid: header.slice(headerOffsets.cid, headerOffsets.cid + rpmbCidSize),
+    };
+  }
+
+  /** Undefined when nothing whole is there. */
+  private readRecord(place: number): Commit | undefined {
+    const record = new Uint8Array(this.recordSize);
+    const length = readSync(this.descriptor, record, 0, record.length, this.placeOfRecord(place));
+    const view = new DataView(record.buffer);
+    const size = recordHeaderSize + view.getUint32(recordOffsets.count, true) * rpmbBlockSize;
+    if (size > length) return undefined;
+    const whole = record.subarray(0, size);
+    if (Buffer.compare(whole.subarray(0, digestSize), digestOf(whole)) !== 0) return undefined;
+    return {
+      number: view.getUint32(recordOffsets.number, true),
+      counter: view.getUint32(recordOffsets.counter, true),
+      key:
+        view.getUint32(recordOffsets.hasKey, true) === 0
+          ? undefined
+          : record.slice(recordOffsets.key, recordOffsets.key + rpmbKeySize),
+      first: view.getUint32(recordOffsets.first, true),
+      blocks: whole.slice(recordHeaderSize),
+    };
+  }
+
+  private placeOfRecord(place: number): number {
+    return headerSize + place * this.recordSize;
+  }
+
+  private placeOf(block: number): number {
+    return headerSize + 2 * this.recordSize + block * rpmbBlockSize;
+  }
+
+  private writeAt(bytes: Uint8Array, position: number): void {
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(this.descriptor, bytes, done, bytes.length - done, position + done);
+  }
+}
+
+function digestOf(record: Uint8Array): Uint8Array {
+  return createHash('sha256').update(record.subarray(digestSize)).digest();
+}
