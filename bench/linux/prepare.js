@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { unpackPackages } from '../../dist/worlds/qemu/debian-packages.js';
+import { unpackPackages } from '../../dist/debian/fetch-folders.js';
 import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
 import { initramfs } from './initramfs.js';
 

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { fetchedPackages } from '../debian/fetch-folders.js';
 import { buildSuites } from '../optee-build/build-options.js';
 import { builtOptees, fetchedFolder, fetchedName } from '../optee-build/built-optee.js';
-import { fetchedPackages } from '../worlds/qemu/optee-folder.js';
 
 /** `normalworld optee list`: which OP-TEEs are there. */
 export function addListCommand(optee: Command): void {
@@ -30,7 +30,7 @@ Examples:
           const folder = fetchedFolder(suite);
           if (!existsSync(folder.image)) return [];
           const version =
-            (await fetchedPackages(folder)).find(({ name }) => name === 'optee-os')?.version ?? 'of your own';
+            (await fetchedPackages(folder.path)).find(({ name }) => name === 'optee-os')?.version ?? 'of your own';
           return [{ name: fetchedName(suite), suite, version, path: folder.path, variables: [] }];
         }),
       );

@@ -5,9 +5,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { fetchArm64Root, isComplete } from '../serve/arm64-root.js';
-import { AbsentFilesError, unpackSource } from '../worlds/qemu/debian-packages.js';
-import { cacheFolder, fetchOptee, folderAt } from '../worlds/qemu/optee-folder.js';
+import { AbsentFilesError } from '../debian/absent-files.js';
+import { fetchFolders } from '../debian/fetch-folders.js';
+import { unpackSource } from '../debian/source-package.js';
+import { fetchedArm64Root } from '../serve/arm64-root.js';
+import { cacheFolder, fetchedOptee, folderAt } from '../worlds/qemu/optee-folder.js';
 import { type BuildOptions, buildName, buildSuites, makeVariables } from './build-options.js';
 import { type BuildTools, findBuildTools } from './build-tools.js';
 import {
@@ -123,10 +125,9 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
 
 /** The suite's own applications: they are signed with the key that its source has. Its clients come with them. */
 async function applications(suite: string, into: string, progress: BuildProgress): Promise<void> {
-  const clients = clientsOf(suite);
-  if (!isComplete(clients)) await fetchArm64Root(clients, progress.say, suite);
   const fetched = fetchedFolder(suite);
-  if (!existsSync(fetched.trustedApplications)) await fetchOptee(fetched, progress.say, suite);
+  const folders = [fetchedOptee(fetched), fetchedArm64Root(clientsOf(suite))];
+  await fetchFolders(suite, folders, { say: (step) => progress.say(step) });
   await cp(fetched.trustedApplications, into, { recursive: true });
 }
 

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { unpackPackages } from '../worlds/qemu/debian-packages.js';
-import { cacheFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
+import { cp, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FetchedFolder } from '../debian/fetch-folders.js';
+import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 
 const packages = [
   ...['libc6', 'libssl3t64', 'zlib1g', 'libzstd1', 'libgcc-s1'],
@@ -35,25 +35,18 @@ export function isComplete(root: Arm64Root): boolean {
   return existsSync(root.xtest) && existsSync(join(root.path, 'lib'));
 }
 
-/**
- * Fill the folder from Debian's packages, unpacked and not installed. It is there as a whole or not at all.
- * @param say told each step, in words.
- */
-export async function fetchArm64Root(root: Arm64Root, say: (step: string) => void, suite = opteeSuite): Promise<void> {
-  const parent = dirname(root.path);
-  await mkdir(parent, { recursive: true });
-  const work = await mkdtemp(join(parent, '.arm64-'));
-  try {
-    const made = join(work, 'root');
-    await mkdir(made);
-    say(`downloading ${packages.join(', ')} (arm64) of Debian ${suite}`);
-    await unpackPackages(suite, packages, made);
-    // Programs name their loader in /lib, which Debian has as a link.
-    await symlink('usr/lib', join(made, 'lib'));
-    await rm(root.path, { recursive: true, force: true });
-    await rename(made, root.path);
-    say(`arm64 programs find their libraries in ${root.path}`);
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+/** The folder as it is made of Debian's packages, unpacked and not installed. */
+export function fetchedArm64Root({ path }: Arm64Root): FetchedFolder {
+  return {
+    path,
+    what: 'what arm64 programs need',
+    packages,
+    essential: ['usr/bin/xtest', 'lib'],
+    form: 1,
+    async arrange(unpacked, made) {
+      await cp(unpacked, made, { recursive: true, verbatimSymlinks: true });
+      // Programs name their loader in /lib, which Debian has as a link.
+      await symlink('usr/lib', join(made, 'lib'));
+    },
+  };
 }

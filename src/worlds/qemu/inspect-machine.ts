@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { fetchedPackages, type OpteeFolder } from './optee-folder.js';
+import { fetchedPackages } from '../../debian/fetch-folders.js';
+import type { OpteeFolder } from './optee-folder.js';
 import { doubtsAbout, opteeImage } from './optee-image.js';
 
 const run = promisify(execFile);
@@ -79,7 +80,7 @@ async function image({ folder, image = folder.image }: InspectOptions): Promise<
     const [doubt] = doubtsAbout(bytes);
     if (doubt !== undefined) return { what, state: 'missing', detail: `${image} is not likely one: ${doubt}` };
     const own = image !== folder.image;
-    const versions = own ? [] : (await fetchedPackages(folder)).map(({ name, version }) => `${name} ${version}`);
+    const versions = own ? [] : (await fetchedPackages(folder.path)).map(({ name, version }) => `${name} ${version}`);
     return { what, state: 'present', detail: [`${image} (${bytes.length} bytes)`, ...versions].join(', ') };
   } catch (error) {
     // What is wrong with an image says what to do about it.

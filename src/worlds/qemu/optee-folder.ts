@@ -1,14 +1,14 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { type UnpackedPackage, unpackPackages } from './debian-packages.js';
+import { join } from 'node:path';
+import type { FetchedFolder } from '../../debian/fetch-folders.js';
 
 /** The Debian suite of the fetched OP-TEE: it has OP-TEE OS 4.5.0 for QEMU. */
 export const opteeSuite = 'trixie';
-const packages = ['optee-os', 'optee-os-dev', 'optee-test-qemu'] as const;
+const packages = ['optee-os', 'optee-os-dev', 'optee-test-qemu', 'optee-client-dev', 'libteec2'] as const;
 const platform = 'vexpress-qemu_armv8a';
 
-/** A folder with an OP-TEE OS and trusted applications for it, as `fetchOptee` makes it. */
+/** A folder with an OP-TEE OS, trusted applications for it, and what others are built with. */
 export interface OpteeFolder {
   readonly path: string;
   /** OP-TEE's image. */
@@ -17,6 +17,10 @@ export interface OpteeFolder {
   readonly configuration: string;
   /** Signed trusted applications, `<uuid>.ta`. */
   readonly trustedApplications: string;
+  /** What trusted applications are built with: OP-TEE's TA dev kit, with headers, libraries, makefiles, keys, scripts. */
+  readonly kit: string;
+  /** What clients are built with: `include`, and a folder of libraries for each architecture. */
+  readonly client: string;
 }
 
 /** The folder of this machine: NORMALWORLD_OPTEE, or normalworld/optee in the user's cache. It may not exist (yet). */
@@ -35,48 +39,36 @@ export function folderAt(path: string): OpteeFolder {
     image: join(path, 'tee-pager_v2.bin'),
     configuration: join(path, 'conf.mk'),
     trustedApplications: join(path, 'ta'),
+    kit: join(path, 'ta_dev_kit'),
+    client: join(path, 'client'),
   };
 }
 
-const manifestName = 'packages.json';
-
-/** What packages the folder was made of; empty when it was not made by `fetchOptee`. */
-export async function fetchedPackages(folder: OpteeFolder): Promise<UnpackedPackage[]> {
-  try {
-    return JSON.parse(await readFile(join(folder.path, manifestName), 'utf8')) as UnpackedPackage[];
-  } catch {
-    return [];
-  }
+/** The folder as it is made of Debian's packages. */
+export function fetchedOptee({ path }: OpteeFolder): FetchedFolder {
+  return { path, what: 'OP-TEE', packages, essential, form: 2, arrange };
 }
 
-/**
- * Fill the folder from Debian's packages. It is there as a whole or not at all, and replaces an older one.
- * @param say told each step, in words.
- * @throws Error with the words of apt or dpkg.
- */
-export async function fetchOptee(folder: OpteeFolder, say: (step: string) => void, suite = opteeSuite): Promise<void> {
-  const parent = dirname(folder.path);
-  await mkdir(parent, { recursive: true });
-  const work = await mkdtemp(join(parent, '.optee-'));
-  try {
-    const unpacked = join(work, 'unpacked');
-    await mkdir(unpacked);
-    say(`downloading ${packages.join(', ')} (arm64) of Debian ${suite}`);
-    const versions = await unpackPackages(suite, packages, unpacked);
-    const made = folderAt(join(work, 'optee'));
-    await mkdir(made.trustedApplications, { recursive: true });
-    await cp(join(unpacked, `usr/lib/optee/${platform}/tee-pager_v2.bin`), made.image);
-    const development = join(unpacked, `usr/lib/optee-os-dev/${platform}`);
-    await cp(join(development, 'host_include/conf.mk'), made.configuration);
-    for (const source of [join(development, 'ta'), join(unpacked, 'usr/lib/optee_armtz')])
-      for (const name of await readdir(source))
-        if (name.endsWith('.ta')) await cp(join(source, name), join(made.trustedApplications, name));
-    await writeFile(join(made.path, manifestName), `${JSON.stringify(versions, null, 2)}\n`);
-    await rm(folder.path, { recursive: true, force: true });
-    await rename(made.path, folder.path);
-    for (const { name, version } of versions) say(`unpacked ${name} ${version}`);
-    say(`OP-TEE is in ${folder.path}`);
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+/** An unfinished copy of a folder is told by them. */
+const essential = ['tee-pager_v2.bin', 'conf.mk', 'ta', 'ta_dev_kit/mk/ta_dev_kit.mk', 'client/include'] as const;
+/** Of the dev kit, what OP-TEE's own build has in its `export-ta_arm64`. */
+const kitParts = ['include', 'host_include', 'keys', 'lib', 'mk', 'scripts', 'src'] as const;
+const triplet = 'aarch64-linux-gnu';
+
+async function arrange(unpacked: string, made: string): Promise<void> {
+  const folder = folderAt(made);
+  await mkdir(folder.trustedApplications, { recursive: true });
+  await cp(join(unpacked, `usr/lib/optee/${platform}/tee-pager_v2.bin`), folder.image);
+  const development = join(unpacked, `usr/lib/optee-os-dev/${platform}`);
+  await cp(join(development, 'host_include/conf.mk'), folder.configuration);
+  for (const source of [join(development, 'ta'), join(unpacked, 'usr/lib/optee_armtz')])
+    for (const name of await readdir(source))
+      if (name.endsWith('.ta')) await cp(join(source, name), join(folder.trustedApplications, name));
+  // Links as they are: they name what is beside them.
+  const how = { recursive: true, verbatimSymlinks: true };
+  for (const part of kitParts) await cp(join(development, part), join(folder.kit, part), how);
+  await cp(join(unpacked, 'usr/include'), join(folder.client, 'include'), how);
+  for (const name of await readdir(join(unpacked, 'usr/lib', triplet)))
+    if (name.startsWith('libteec.'))
+      await cp(join(unpacked, 'usr/lib', triplet, name), join(folder.client, triplet, name), how);
 }

@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+
+/** ar(5) */
+const globalMagic = '!<arch>\n';
+const headerSize = 60;
+
+/**
+ * Unpack a Debian package (deb(5)) into a folder. Nothing is installed and none of its scripts runs.
+ * @throws Error when it is none, or tar cannot be run.
+ */
+export async function unpackDeb(path: string, into: string): Promise<void> {
+  const { name, content } = dataOf(await readFile(path), path);
+  const packing = { 'data.tar.xz': '--xz', 'data.tar.gz': '--gzip', 'data.tar.zst': '--zstd', 'data.tar': undefined };
+  if (!Object.hasOwn(packing, name)) throw new Error(`${path}: ${name} is packed in no known way`);
+  const option = packing[name as keyof typeof packing];
+  await filter('tar', ['--extract', ...(option === undefined ? [] : [option]), '--no-same-owner', '-C', into], content);
+}
+
+/** Unpack what xz packed. */
+export function unpackXz(packed: Uint8Array): Promise<Uint8Array> {
+  return filter('xz', ['--decompress', '--stdout'], packed);
+}
+
+function dataOf(deb: Uint8Array, path: string): { readonly name: string; readonly content: Uint8Array } {
+  const text = (from: number, to: number) => new TextDecoder('latin1').decode(deb.subarray(from, to)).trimEnd();
+  if (text(0, globalMagic.length) !== globalMagic.trimEnd()) throw new Error(`${path} is no Debian package`);
+  for (let at = globalMagic.length; at + headerSize <= deb.length; ) {
+    const name = text(at, at + 16).replace(/\/$/, '');
+    const size = Number(text(at + 48, at + 58));
+    const start = at + headerSize;
+    if (!Number.isInteger(size) || start + size > deb.length) break;
+    if (name.startsWith('data.tar')) return { name, content: deb.subarray(start, start + size) };
+    // Members begin at even addresses.
+    at = start + size + (size % 2);
+  }
+  throw new Error(`${path} is damaged: it holds no data`);
+}
+
+const needed: Readonly<Record<string, string>> = { xz: 'xz-utils', tar: 'tar (and xz-utils)' };
+
+/** What a program makes of what it is given. */
+function filter(program: string, args: readonly string[], input: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const [output, errors]: [Buffer[], Buffer[]] = [[], []];
+    child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
+    child.once('error', () => reject(new Error(`${program} is missing: install ${needed[program] ?? program}`)));
+    child.once('close', (code) => {
+      if (code === 0) resolve(Buffer.concat(output));
+      else reject(new Error(`${program} failed: ${Buffer.concat(errors).toString().trim()}`));
+    });
+    // A program that ends early tells why itself.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+  });
+}

@@ -1,0 +1,76 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type DebianSource, sourceOfLists } from './source-list.js';
+
+/** Where a machine says what it knows of Debian's archive. */
+export interface MachineFolders {
+  /** /etc */
+  readonly etc: string;
+  /** /usr/share */
+  readonly share: string;
+}
+
+const machine: MachineFolders = { etc: '/etc', share: '/usr/share' };
+/** A source whose keys are in a file. */
+export interface SignedSource {
+  readonly uri: string;
+  /** A file of public keys, in one of the forms that gpgv reads. */
+  readonly keyring: string;
+}
+
+/**
+ * Where Debian's packages come from, and who signs them: NORMALWORLD_DEBIAN (an address), or on a Debian its own source, or the
+ * address that other distributions' tools know Debian's archive by.
+ * @throws Error saying what to install or to give.
+ */
+export async function debianSource(
+  environment: NodeJS.ProcessEnv = process.env,
+  { etc, share }: MachineFolders = machine,
+): Promise<SignedSource> {
+  const given = environment.NORMALWORLD_DEBIAN;
+  const release = await readFile(join(etc, 'os-release'), 'utf8').catch(() => '');
+  const isDebian = /^ID="?debian"?$/m.test(release);
+  const listed = isDebian ? await sourceOfLists(join(etc, 'apt')) : undefined;
+  const uri = given || listed?.uris || (await knownAddress(share));
+  if (uri === undefined)
+    throw new Error(
+      "OP-TEE comes from Debian's archive, whose address this machine does not know: " +
+        'apt-get install python-apt-common (any distribution with apt has it), ' +
+        'or give the address of a mirror: NORMALWORLD_DEBIAN=https://.../debian',
+    );
+  if (!/^(?:https?|file):\/\//.test(uri))
+    throw new Error(`the address of Debian's archive is "${uri}": wanted is http://, https:// or file://`);
+  return { uri: uri.replace(/\/+$/, ''), keyring: keyringOf(given ? undefined : listed, environment, share) };
+}
+
+/** Distributions that Debian's OP-TEE is not part of still know where Debian is: apt's Python library and debootstrap. */
+async function knownAddress(share: string): Promise<string | undefined> {
+  const places: readonly (readonly [file: string, address: RegExp])[] = [
+    ['python-apt/templates/Debian.info', /^BaseURI:\s*(https?:\/\/\S+)/m],
+    ['debootstrap/scripts/sid', /^\s*default_mirror\s+"?(https?:\/\/\S*\bdebian\/?)"?\s*$/m],
+  ];
+  for (const [file, address] of places) {
+    const found = address.exec(await readFile(join(share, file), 'utf8').catch(() => ''))?.[1];
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function keyringOf(source: DebianSource | undefined, environment: NodeJS.ProcessEnv, share: string): string {
+  const given = environment.NORMALWORLD_DEBIAN_KEYRING;
+  const signedBy = source?.signedBy?.trim();
+  const candidates = [
+    ...(given ? [given] : []),
+    ...(signedBy?.startsWith('/') ? signedBy.split(/[\s,]+/).slice(0, 1) : []),
+    ...['gpg', 'pgp'].map((form) => join(share, `keyrings/debian-archive-keyring.${form}`)),
+  ];
+  const found = (given ? candidates.slice(0, 1) : candidates).find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  throw new Error(
+    given
+      ? `there is no ${given}, which NORMALWORLD_DEBIAN_KEYRING names`
+      : "the keys that Debian's packages are signed with are missing: apt-get install debian-archive-keyring, " +
+          'or give the file of keys: NORMALWORLD_DEBIAN_KEYRING=...',
+  );
+}

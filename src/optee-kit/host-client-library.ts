@@ -1,0 +1,93 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { AbsentFilesError } from '../debian/absent-files.js';
+import { unpackSource } from '../debian/source-package.js';
+import type { OpteeFolder } from '../worlds/qemu/optee-folder.js';
+
+const run = promisify(execFile);
+
+export const hostTriplet = 'x86_64-linux-gnu';
+
+const libraryOf = (optee: OpteeFolder) => join(optee.client, hostTriplet);
+const isThere = (optee: OpteeFolder) => existsSync(join(libraryOf(optee), 'libteec.a'));
+
+/** Of libteec for programs of this machine: where it is, or what to do to have it. */
+export function aboutHostClientLibrary(optee: OpteeFolder): string {
+  if (process.arch !== 'x64') return `libteec for this machine is in ${join(optee.client, 'aarch64-linux-gnu')}`;
+  if (isThere(optee)) return `libteec for x86-64 is there: ${libraryOf(optee)}`;
+  return (
+    'libteec for x86-64 is not there: Debian has it for arm64 only. It is built from source when these are there: ' +
+    'apt-get install gcc libc6-dev binutils dpkg-dev; then fetch --again. Programs for arm64, and tests in TypeScript, do without it'
+  );
+}
+
+/**
+ * Build libteec for x86-64 from Debian's source package, four files of C, where that can be done.
+ * @param suites where its source may be, asked in order: its interface is the same in all.
+ * @throws Error saying why it could not be built.
+ */
+export async function buildHostClientLibrary(optee: OpteeFolder, suites: readonly string[]): Promise<void> {
+  if (process.arch !== 'x64') return;
+  for (const program of ['cc', 'ar', 'dpkg-source']) if (!(await works(program))) return;
+  const work = await mkdtemp(join(tmpdir(), 'normalworld-libteec-'));
+  try {
+    const source = await sourceOf(suites, work);
+    const made = join(work, 'made');
+    await mkdir(made);
+    await build(source, made);
+    await rm(libraryOf(optee), { recursive: true, force: true });
+    await mkdir(optee.client, { recursive: true });
+    await moved(made, libraryOf(optee));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function sourceOf(suites: readonly string[], into: string): Promise<string> {
+  let absent: unknown;
+  for (const suite of suites)
+    try {
+      return await unpackSource(suite, 'optee-client', into);
+    } catch (error) {
+      if (!(error instanceof AbsentFilesError)) throw error;
+      absent ??= error;
+    }
+  throw absent;
+}
+
+async function build(source: string, into: string): Promise<void> {
+  const code = join(source, 'libteec/src');
+  const files = (await readdir(code)).filter((name) => name.endsWith('.c')).map((name) => join(code, name));
+  // The major version of its interface, as its own makefile has it.
+  const major =
+    /^MAJOR_VERSION\s*:?=\s*(\d+)/m.exec(await readFile(join(source, 'libteec/Makefile'), 'utf8'))?.[1] ?? '2';
+  const includes = ['libteec/include', 'public', 'libteec/src'].flatMap((each) => ['-I', join(source, each)]);
+  const flags = ['-O2', '-fPIC', '-D_GNU_SOURCE', '-DDEBUGLEVEL_1', '-DBINARY_PREFIX="TEEC"', ...includes];
+  const objects: string[] = [];
+  for (const [index, file] of files.entries()) {
+    const object = join(into, `${index}.o`);
+    await run('cc', [...flags, '-c', file, '-o', object]);
+    objects.push(object);
+  }
+  const name = `libteec.so.${major}`;
+  await run('cc', ['-shared', `-Wl,-soname,${name}`, ...objects, '-o', join(into, name), '-lpthread']);
+  await run('ar', ['rcs', join(into, 'libteec.a'), ...objects]);
+  await symlink(name, join(into, 'libteec.so'));
+  for (const object of objects) await rm(object);
+}
+
+/** To another file system a folder is copied. */
+async function moved(from: string, to: string): Promise<void> {
+  await rename(from, to).catch(() => cp(from, to, { recursive: true, verbatimSymlinks: true }));
+}
+
+async function works(program: string): Promise<boolean> {
+  return run(program, ['--version']).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,30 @@
+import { fetchedPackages } from '../debian/fetch-folders.js';
+import { openArchive } from '../debian/open-archive.js';
+import { type BuildSuite, buildSuites } from '../optee-build/build-options.js';
+import { fetchedFolder } from '../optee-build/built-optee.js';
+
+/**
+ * The suite that has a version of OP-TEE: of what is fetched, and where that does not tell, of what the archive has now.
+ * @param version `4.5`, or more of it: `4.5.0-2`.
+ * @throws RangeError naming the versions that there are.
+ */
+export async function suiteOfVersion(version: string): Promise<BuildSuite> {
+  const there: string[] = [];
+  for (const suite of buildSuites) {
+    const fetched = (await fetchedPackages(fetchedFolder(suite).path)).find(({ name }) => name === 'optee-os');
+    if (fetched !== undefined && isOf(version, fetched.version)) return suite;
+  }
+  for (const suite of buildSuites) {
+    await using archive = await openArchive(suite, 'arm64');
+    const [found] = await archive.describe(['optee-os']);
+    if (found === undefined) continue;
+    if (isOf(version, found.version)) return suite;
+    there.push(`${found.version} (${suite})`);
+  }
+  throw new RangeError(`Debian has no OP-TEE ${version}; it has ${there.join(', ')}. optee build makes others`);
+}
+
+/** `4.1` is not of 4.10. */
+function isOf(version: string, found: string): boolean {
+  return found === version || (found.startsWith(version) && /^[.+~-]/.test(found.slice(version.length)));
+}
