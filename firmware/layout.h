@@ -11,9 +11,11 @@
 #define GIC_REDISTRIBUTOR	0x080a0000	/* one every 0x20000 bytes, SGI frame 0x10000 behind */
 #define SECURE_RAM		0x0e000000	/* the monitor's data */
 #define OPTEE			0x0e100000	/* load and entry address of OP-TEE */
+#define PAGEABLE		0x0e900000	/* its pageable part, until it puts that where it wants it */
 #define DEVICE_TREE		0x40000000	/* QEMU writes it here, OP-TEE edits it here */
 #define MAILBOX			0x40100000
 #define OPTEE_STAGING		0x41000000	/* the host puts OP-TEE's image here */
+#define PAGEABLE_STAGING	0x41800000	/* ... and its pageable part here */
 
 /* Interrupts of the normal world. */
 #define INTID_WAKE		0		/* SGI: another CPU passes the bell on */
@@ -28,6 +30,7 @@
 #define MAILBOX_POLLS		0x04		/* host: how often a CPU looks at its doorbell before it sleeps */
 #define MAILBOX_HOST_SLEEPS	0x08		/* host: ring the bell (a byte out of UART0) when a call is done */
 #define MAILBOX_ABI		0x0c		/* firmware: one of ABI_..., before the first CPU is awake */
+#define MAILBOX_PAGEABLE_SIZE	0x10		/* host: bytes of the pageable part, a multiple of 16, before OPTEE_SIZE; 0: none */
 #define MAILBOX_SLOTS		0x100
 #define SLOT_SIZE		0x100
 #define SLOT_SIZE_SHIFT		8

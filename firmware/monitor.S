@@ -109,6 +109,19 @@ first_cpu:
 	subs	x2, x2, #16
 	b.hi	4b
 
+	/* Its pageable part, where the image does not reach: x20 = its address, 0 without one. */
+	mov	x20, #0
+	ldr	x3, =MAILBOX + MAILBOX_PAGEABLE_SIZE
+	ldr	w2, [x3]
+	cbz	w2, 6f
+	ldr	x0, =PAGEABLE_STAGING
+	ldr	x20, =PAGEABLE
+	mov	x1, x20
+5:	ldp	x3, x4, [x0], #16
+	stp	x3, x4, [x1], #16
+	subs	x2, x2, #16
+	b.hi	5b
+6:
 	/*
 	 * The device tree: from it OP-TEE learns which RAM may be shared dynamically. Its header claims a mebibyte, most of it
 	 * room, all of which OP-TEE would copy byte by byte: have it say what is used. The strings come last, as in every tree
@@ -138,6 +151,7 @@ later_cpu:
 	cbz	x0, later_cpu
 	msr	elr_el3, x0
 	mov	x2, #0
+	mov	x20, #0
 
 cold_entry:
 	/* Until it sets vectors of its own, an exception of what was loaded as OP-TEE is told, as it may be anything. */
@@ -145,7 +159,7 @@ cold_entry:
 	msr	vbar_el1, x0
 	mov	x0, #SPSR_EL1H
 	msr	spsr_el3, x0
-	mov	x0, #0				/* no pageable part */
+	mov	x0, x20				/* the pageable part */
 	mov	x1, #0
 	mov	x3, #0
 	eret

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { fetchedPackages } from '../../debian/fetch-folders.js';
 import type { OpteeFolder } from './optee-folder.js';
-import { doubtsAbout, opteeImage } from './optee-image.js';
+import { doubtsAbout } from './optee-image.js';
+import { readOpteeImage } from './read-optee-image.js';
 
 const run = promisify(execFile);
 
@@ -76,7 +77,7 @@ async function qemu(name: string): Promise<Finding> {
 async function image({ folder, image = folder.image }: InspectOptions): Promise<Finding> {
   const what = 'OP-TEE OS';
   try {
-    const bytes = opteeImage(await readFile(image));
+    const { image: bytes } = await readOpteeImage(image);
     const [doubt] = doubtsAbout(bytes);
     if (doubt !== undefined) return { what, state: 'missing', detail: `${image} is not likely one: ${doubt}` };
     const own = image !== folder.image;

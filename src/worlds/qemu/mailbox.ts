@@ -6,6 +6,7 @@ const opteeSize = 0x00 / 4;
 const polls = 0x04 / 4;
 const hostSleeps = 0x08 / 4;
 const abi = 0x0c / 4;
+const pageableSize = 0x10 / 4;
 const slots = 0x100 / 4;
 const slotSize = 0x100 / 4;
 const doorbell = 0x00 / 4;
@@ -41,6 +42,11 @@ export class Mailbox {
   /** OP-TEE's image, of so many bytes, is in the staging area: the firmware may go on. */
   set opteeSize(bytes: number) {
     Atomics.store(this.words, opteeSize, bytes);
+  }
+
+  /** Its pageable part, of so many bytes, is in its staging area: to be told before `opteeSize`. */
+  set pageableSize(bytes: number) {
+    Atomics.store(this.words, pageableSize, bytes);
   }
 
   /** How often an idle CPU looks at its doorbell before it sleeps. */

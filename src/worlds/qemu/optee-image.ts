@@ -12,13 +12,27 @@ const minImageSize = 0x1_0000;
 /** What to do instead, for each that is not for this machine. */
 const rightBuild = 'build it with PLATFORM=vexpress-qemu_armv8a CFG_ARM_GICV3=y and give tee-pager_v2.bin';
 
+/** OP-TEE, as it is loaded. */
+export interface OpteeImage {
+  /** What is put at `opteeAddress`. */
+  readonly image: Uint8Array;
+  /** What it pages in while it runs, of a build with CFG_WITH_PAGER; empty of others. */
+  readonly pageable: Uint8Array;
+}
+
+/** Where the pageable part is put, firmware/layout.h: an image that reaches as far has none. */
+const pageableAddress = 0x0e90_0000;
+export const maxPageableSize = opteeAddress + maxImageSize - pageableAddress;
+const pageSize = 4096;
+const hashSize = 32;
+
 /**
- * The bytes to be put at `opteeAddress`, of a file as OP-TEE's build makes them: tee-pager_v2.bin or tee-raw.bin as it
- * is, tee.bin without its header.
+ * What is loaded of a file as OP-TEE's build makes them: tee-pager_v2.bin or tee-raw.bin as it is, tee.bin without its header.
+ * @param beside the tee-pageable_v2.bin of the same build, if it is there.
  * @throws RangeError saying what is wrong with it, when that is sure. See `doubtsAbout` for what is not.
  */
-export function opteeImage(file: Uint8Array): Uint8Array {
-  const image = hasMagic(file) ? withoutHeader(file) : file;
+export function opteeImage(file: Uint8Array, beside?: Uint8Array): OpteeImage {
+  const { image, pageable = beside } = hasMagic(file) ? withoutHeader(file) : { image: file };
   if (image.length === 0)
     throw wrong('is empty (tee-pageable_v2.bin is, of a build without CFG_WITH_PAGER): give tee-pager_v2.bin');
   if (image.length > maxImageSize) throw wrong(`has ${image.length} bytes, secure RAM holds ${maxImageSize}`);
@@ -28,19 +42,39 @@ export function opteeImage(file: Uint8Array): Uint8Array {
     throw wrong(`has ${image.length} bytes, less than any OP-TEE: it is something else, or truncated`);
   const data = embeddedData(image);
   if (data !== undefined) {
-    if (data.hashes > 0) throw pageable();
     const missing = data.end - image.length;
     if (missing > 0) throw wrong(`is truncated: ${missing} bytes are missing at its end`);
   }
   if (Buffer.from(image.buffer, image.byteOffset, image.length).includes(virtualization))
     throw wrong('is built for a hypervisor (CFG_NS_VIRTUALIZATION=y), which nothing here is: build it without');
-  const elsewhere = linkedElsewhere(image);
+  const part = pageablePart(data?.hashes ?? 0, pageable);
+  const elsewhere = linkedElsewhere(image, image.length + part.length);
   if (elsewhere !== undefined)
     throw wrong(
       `is linked for an address near 0x${elsewhere.toString(16)}, the virt machine has secure RAM for it at ` +
         `0x${opteeAddress.toString(16)}: ${rightBuild}`,
     );
-  return image;
+  return { image, pageable: part };
+}
+
+/**
+ * The part that is paged in, which has to be the one whose hashes are in the image.
+ * @param hashes bytes of them: 32 a page, those of the image's own pages included.
+ */
+function pageablePart(hashes: number, part: Uint8Array = new Uint8Array(0)): Uint8Array {
+  if (hashes === 0) return new Uint8Array(0);
+  if (part.length === 0)
+    throw wrong(
+      'has a pageable part (CFG_WITH_PAGER), which is missing: tee-pageable_v2.bin of the same build has to be beside it; ' +
+        'or give tee.bin, which has both',
+    );
+  const most = (hashes / hashSize) * pageSize;
+  if (part.length % pageSize !== 0 || part.length > Math.min(most, maxPageableSize))
+    throw wrong(
+      `has a pageable part of at most ${most} bytes in whole pages, tee-pageable_v2.bin beside it has ${part.length}: it is ` +
+        'of another build, or truncated',
+    );
+  return part;
 }
 
 /** A source file that only such a build has, as its assertions and panics name it. */
@@ -66,15 +100,11 @@ function wrong(what: string): RangeError {
   return new RangeError(`the OP-TEE image ${what}`);
 }
 
-function pageable(): RangeError {
-  return wrong('has a pageable part, which cannot be loaded: build it with CFG_WITH_PAGER=n');
-}
-
 function hasMagic(file: Uint8Array): boolean {
   return new TextDecoder('latin1').decode(file.subarray(0, 4)) === magic;
 }
 
-function withoutHeader(file: Uint8Array): Uint8Array {
+function withoutHeader(file: Uint8Array): { readonly image: Uint8Array; readonly pageable?: Uint8Array } {
   if (file.length < 8) throw wrong(`ends within its header: it is truncated`);
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const version = view.getUint8(4);
@@ -94,10 +124,12 @@ function withoutHeader(file: Uint8Array): Uint8Array {
       `is for address 0x${loadAddress.toString(16)}, the virt machine has secure RAM for it at ` +
         `0x${opteeAddress.toString(16)}: ${rightBuild}`,
     );
-  if (view.getUint32(24, true) !== 0) throw pageable();
-  const image = file.subarray(headerSize);
-  if (image.length < size) throw wrong(`is truncated: ${size - image.length} of ${size} bytes are missing at its end`);
-  return image;
+  const paged = view.getUint32(24, true);
+  const missing = headerSize + size + paged - file.length;
+  if (missing > 0) throw wrong(`is truncated: ${missing} of ${size + paged} bytes are missing at its end`);
+  if (paged === 0) return { image: file.subarray(headerSize) };
+  const end = headerSize + size;
+  return { image: file.subarray(headerSize, end), pageable: file.subarray(end, end + paged) };
 }
 
 /**
@@ -129,8 +161,8 @@ const mebibyte = 1 << 20;
 /** So many pointers into one mebibyte are no chance; OP-TEE has a thousand and more. */
 const manyPointers = 100;
 
-/** The mebibyte that an image's pointers lead to, when that is not where it will be. */
-function linkedElsewhere(image: Uint8Array): number | undefined {
+/** The mebibyte that an image's pointers lead to, when that is not where it will be, with its pageable part: `size` bytes. */
+function linkedElsewhere(image: Uint8Array, size: number): number | undefined {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   const counts = new Map<number, number>();
   let here = 0;
@@ -140,7 +172,7 @@ function linkedElsewhere(image: Uint8Array): number | undefined {
     // Numbers below 16 MiB are lengths and flags; physical addresses have 40 bits.
     if (high > 0xff || address < 16 * mebibyte) continue;
     const block = Math.floor(address / mebibyte);
-    if (address >= opteeAddress && address < opteeAddress + image.length) here++;
+    if (address >= opteeAddress && address < opteeAddress + size) here++;
     else counts.set(block, (counts.get(block) ?? 0) + 1);
   }
   let most: [block: number, count: number] = [0, 0];

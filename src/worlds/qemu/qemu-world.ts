@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { startTimer } from '../../clock/timer.js';
@@ -19,16 +18,18 @@ import { ConsolePipe } from './console-pipe.js';
 import { Mailbox, mailboxAddress, mailboxSize } from './mailbox.js';
 import { MailboxConduit } from './mailbox-conduit.js';
 import { MemoryFile } from './memory-file.js';
-import { doubtsAbout, opteeImage } from './optee-image.js';
+import { doubtsAbout, type OpteeImage } from './optee-image.js';
 import { QemuMonitor } from './qemu-monitor.js';
 import { checkQemuOptions, type QemuWorldOptions } from './qemu-options.js';
 import { QemuProcess } from './qemu-process.js';
+import { readOpteeImage } from './read-optee-image.js';
 import { SecureConsole } from './secure-console.js';
 import { TaDeaths } from './ta-death.js';
 
 // firmware/layout.h
 const ramAddress = 0x4000_0000;
 const stagingAddress = 0x4100_0000;
+const pageableStagingAddress = 0x4180_0000;
 /** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree and mailbox. */
 const sharedAddress = 0x4200_0000;
 /** Behind the reserved shared memory (CFG_SHMEM_SIZE). */
@@ -169,9 +170,9 @@ export class QemuWorld implements SecureWorld {
     try {
       const stage = async () => {
         // While QEMU starts.
-        const image = opteeImage(await imageFile(options.optee));
-        world.doubts = doubtsAbout(image);
-        stageImage(image, file, mailbox);
+        const loaded = await readImage(options.optee);
+        world.doubts = doubtsAbout(loaded.image);
+        stageImage(loaded, file, mailbox);
         if (world.isBooting) cancels.push(world.watchBoot());
       };
       await Promise.all([stage(), world.booted]);
@@ -284,17 +285,23 @@ function isShort(functionId: number): boolean {
 }
 
 /** Put OP-TEE's image where the monitor, which waits for it, takes it from. */
-function stageImage(image: Uint8Array, file: MemoryFile, mailbox: Mailbox): void {
-  // The monitor copies 16 bytes at a time.
-  const size = Math.ceil(image.length / 16) * 16;
-  new Uint8Array(file.view(stagingAddress - ramAddress, size)).set(image);
-  mailbox.opteeSize = size;
+function stageImage({ image, pageable }: OpteeImage, file: MemoryFile, mailbox: Mailbox): void {
+  mailbox.pageableSize = stage(pageable, pageableStagingAddress, file);
+  mailbox.opteeSize = stage(image, stagingAddress, file);
 }
 
-async function imageFile(path: string): Promise<Uint8Array> {
+/** @returns how many bytes there are for the monitor, which copies 16 at a time. */
+function stage(bytes: Uint8Array, address: number, file: MemoryFile): number {
+  const size = Math.ceil(bytes.length / 16) * 16;
+  if (size > 0) new Uint8Array(file.view(address - ramAddress, size)).set(bytes);
+  return size;
+}
+
+async function readImage(path: string): Promise<OpteeImage> {
   try {
-    return await readFile(path);
+    return await readOpteeImage(path);
   } catch (error) {
+    if (error instanceof RangeError) throw error;
     throw new Error(`no OP-TEE image: ${(error as Error).message}; get one with: npx normalworld optee fetch`, {
       cause: error,
     });

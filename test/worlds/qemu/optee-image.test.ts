@@ -28,15 +28,15 @@ const text = (start: string) => new TextEncoder().encode(start.padEnd(100_000, '
 describe("OP-TEE's image", () => {
   it('is the file itself, or what stands behind its header', () => {
     const raw = image();
-    expect(opteeImage(raw)).toBe(raw);
-    expect(opteeImage(withHeader())).toEqual(raw);
+    expect(opteeImage(raw)).toEqual({ image: raw, pageable: new Uint8Array(0) });
+    expect(opteeImage(withHeader()).image).toEqual(raw);
     expect(doubtsAbout(raw)).toEqual([]);
-    expect(doubtsAbout(opteeImage(image({ older: true })))).toEqual([]);
+    expect(doubtsAbout(opteeImage(image({ older: true })).image)).toEqual([]);
   });
 
   it('may lack what only pads its end', () => {
     const raw = image();
-    expect(opteeImage(raw.subarray(0, -4))).toHaveLength(raw.length - 4);
+    expect(opteeImage(raw.subarray(0, -4)).image).toHaveLength(raw.length - 4);
   });
 
   const arm32 = new Uint8Array(100_000).fill(0xe1);
@@ -69,7 +69,7 @@ describe("OP-TEE's image", () => {
     ['a 32-bit core', arm32.map((byte, index) => (index % 4 === 3 ? byte : index)), 'is a 32-bit core'],
     ['linked for elsewhere', image({ link: 0x9e80_0000 }), 'is linked for an address near 0x9e800000'],
     ['linked for the next address', image({ link: 0x0e20_0000 }), 'is linked for an address near 0xe200000'],
-    ['pageable', image({ hashes: 320 }), 'CFG_WITH_PAGER'],
+    ['pageable, alone', image({ hashes: 320 }), 'tee-pageable_v2.bin of the same build has to be beside it'],
     ['truncated', image().subarray(0, -100), /is truncated: (9\d|100) bytes are missing/],
     [
       'truncated in another form',
@@ -98,17 +98,45 @@ describe("OP-TEE's image", () => {
       withHeader((header) => header.setUint32(12, 1, true)),
       'is for address 0x10e100000',
     ],
-    ['pageable, by its header', withHeader((header) => header.setUint32(24, 4096, true)), 'CFG_WITH_PAGER'],
+    [
+      'without the pageable part of its header',
+      withHeader((header) => header.setUint32(24, 4096, true)),
+      'is truncated: 4096 of',
+    ],
     ['a header with another thing behind it', withHeader((header) => header.setUint32(28, 0x464c_457f, true)), 'ELF'],
   ])('is refused when it is %s', (_name, file, why) => {
     expect(() => opteeImage(file)).toThrow(RangeError);
     expect(() => opteeImage(file)).toThrow(why);
   });
 
+  it('has the pageable part that is beside it, or behind it in tee.bin', () => {
+    const pageable = new Uint8Array(8192).fill(7);
+    const paged = image({ hashes: 320 });
+    expect(opteeImage(paged, pageable)).toEqual({ image: paged, pageable });
+    const whole = new Uint8Array(28 + paged.length + pageable.length);
+    whole.set(withHeader().subarray(0, 28));
+    whole.set(paged, 28);
+    whole.set(pageable, 28 + paged.length);
+    const header = new DataView(whole.buffer);
+    header.setUint32(8, paged.length, true);
+    header.setUint32(24, pageable.length, true);
+    expect(opteeImage(whole)).toEqual({ image: paged, pageable });
+    // One that pages nothing in has no use for what lies beside it.
+    expect(opteeImage(image(), pageable).pageable).toHaveLength(0);
+  });
+
+  it.each([
+    ['empty', 0],
+    ['not of whole pages', 5000],
+    ['larger than there are hashes for', 11 * 4096],
+  ])('is refused when the pageable part beside it is %s', (_what, size) => {
+    expect(() => opteeImage(image({ hashes: 320 }), new Uint8Array(size))).toThrow('pageable part');
+  });
+
   it('is doubted when it begins as no OP-TEE does, or lacks its end', () => {
     const other = bytes(1, 2, 3, 4);
-    expect(doubtsAbout(opteeImage(other))).toEqual([expect.stringContaining('first instruction is 0x04030201')]);
+    expect(doubtsAbout(opteeImage(other).image)).toEqual([expect.stringContaining('first instruction is 0x04030201')]);
     const cut = image().subarray(0, 0x1_8000);
-    expect(doubtsAbout(opteeImage(cut))).toEqual([expect.stringContaining('may be truncated')]);
+    expect(doubtsAbout(opteeImage(cut).image)).toEqual([expect.stringContaining('may be truncated')]);
   });
 });
