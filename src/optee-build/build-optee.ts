@@ -55,6 +55,8 @@ export async function buildOptee(
   const name = buildName(options);
   const there = again ? undefined : await builtOptee(name);
   if (there !== undefined) {
+    // The fetched applications may be more by now.
+    await applications(options.suite, there.folder.trustedApplications, progress);
     progress.say(`${name} is there`);
     return there;
   }

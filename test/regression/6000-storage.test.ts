@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Session, type Tee, type TeecError, temporary, value } from '../../src/index.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
-import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
+import { builtWith, named, onRealOptee, realOptions, whyNot, without } from '../worlds/qemu/real-optee.js';
 import { openRealTee } from './real-tee.js';
 
 /** ta/storage: GlobalPlatform's persistent objects as commands (ta/storage/include/ta_storage.h of OP-TEE/optee_test). */
@@ -25,8 +25,11 @@ const Command = {
   nextEnumerator: 13,
 } as const;
 
-// GlobalPlatform TEE Internal Core API, tables 5-2, 5-3 and 5-4; the storage in the normal world is OP-TEE's.
-const storageRee = 0x8000_0000;
+// GlobalPlatform TEE Internal Core API, tables 5-2, 5-3 and 5-4; the storages of its own are OP-TEE's.
+const storages = [
+  ['files of the normal world', 0x8000_0000, without('CFG_REE_FS')],
+  ['RPMB', 0x8000_0100, builtWith('CFG_RPMB_FS') === 'y' ? undefined : 'CFG_RPMB_FS=n'],
+] as const;
 const flags = 0x1 | 0x2 | 0x4;
 const overwrite = 0x400;
 const Whence = { set: 0, current: 1, end: 2 } as const;
@@ -35,13 +38,22 @@ const code = (name: keyof typeof TeeResult) => expect.objectContaining({ code: T
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (characters: string) => new TextEncoder().encode(characters);
 
-describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 6000: secure storage'), () => {
+for (const [where, storageId, lacking] of storages) {
+  const title = onRealOptee(named(`regression group 6000: secure storage in ${where}`, lacking));
+  describe.skipIf(whyNot !== undefined || lacking !== undefined)(title, () => storageTests(storageId));
+}
+
+function storageTests(storageId: number) {
+  const onlyFiles = storageId === storages[0][1] ? undefined : 'there are no files in RPMB';
   let folder: string;
   let tee: Tee;
   let session: Session;
 
   async function start(): Promise<void> {
-    tee = await openRealTee({ storageFolder: folder });
+    tee = await openRealTee({
+      storageFolder: folder,
+      emmc: { ...realOptions().emmc, file: `${folder}.card` },
+    });
     session = await tee.openContext().openSession(storage);
   }
   beforeEach(async () => {
@@ -51,13 +63,14 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 6000: secure
   afterEach(async () => {
     await tee.close();
     await rm(folder, { recursive: true });
+    await rm(`${folder}.card`);
   });
 
   const create = async (name: string, content: string, more = 0): Promise<number> => {
     const [, { b }] = await session.invoke(Command.create, [
       temporary.input(bytes(name)),
       value.inout(flags | more),
-      value.input(0, storageRee),
+      value.input(0, storageId),
       temporary.input(bytes(content)),
     ]);
     return b;
@@ -66,7 +79,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 6000: secure
     const [, { b }] = await session.invoke(Command.open, [
       temporary.input(bytes(name)),
       value.inout(flags),
-      value.input(storageRee),
+      value.input(storageId),
     ]);
     return b;
   };
@@ -144,7 +157,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 6000: secure
     const names = ['one', 'two', 'three'];
     for (const name of names) await close(await create(name, name));
     const [{ a: enumerator }] = await session.invoke(Command.allocateEnumerator, [value.output()]);
-    await session.invoke(Command.startEnumerator, [value.input(enumerator, storageRee)]);
+    await session.invoke(Command.startEnumerator, [value.input(enumerator, storageId)]);
     const found: string[] = [];
     const objectInfoSize = 64;
     for (;;) {
@@ -180,27 +193,33 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 6000: secure
     return (await readdir(folder)).filter((file) => !before.includes(file) && !file.includes('dirf'));
   }
 
-  it('6014: what lies in the normal world is not the content', async () => {
-    const [file = ''] = await filesOf('hidden');
-    const stored = await readFile(join(folder, file));
-    expect(stored.length).toBeGreaterThan(6000);
-    expect(stored.includes('secret')).toBe(false);
-  });
+  it.skipIf(onlyFiles !== undefined)(
+    named('6014: what lies in the normal world is not the content', onlyFiles),
+    async () => {
+      const [file = ''] = await filesOf('hidden');
+      const stored = await readFile(join(folder, file));
+      expect(stored.length).toBeGreaterThan(6000);
+      expect(stored.includes('secret')).toBe(false);
+    },
+  );
 
-  it('6015: a file changed behind its back is found out', async () => {
-    const [file = ''] = await filesOf('changed');
-    const path = join(folder, file);
-    const stored = await readFile(path);
-    await writeFile(
-      path,
-      stored.map((byte) => byte ^ 0x01),
-    );
-    await expect(open('changed')).rejects.toEqual(code('ERROR_CORRUPT_OBJECT'));
-  });
+  it.skipIf(onlyFiles !== undefined)(
+    named('6015: a file changed behind its back is found out', onlyFiles),
+    async () => {
+      const [file = ''] = await filesOf('changed');
+      const path = join(folder, file);
+      const stored = await readFile(path);
+      await writeFile(
+        path,
+        stored.map((byte) => byte ^ 0x01),
+      );
+      await expect(open('changed')).rejects.toEqual(code('ERROR_CORRUPT_OBJECT'));
+    },
+  );
 
-  it('6016: a file deleted behind its back is missed', async () => {
+  it.skipIf(onlyFiles !== undefined)(named('6016: a file deleted behind its back is missed', onlyFiles), async () => {
     const [file = ''] = await filesOf('stolen');
     await rm(join(folder, file));
     await expect(open('stolen')).rejects.toMatchObject({ name: 'TeecError' });
   });
-});
+}
