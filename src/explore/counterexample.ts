@@ -94,11 +94,10 @@ export class Retracing {
 
 /** Takes a caller's step: the properties that the step broke, as bits. */
 function brokenBySteppingOf(model: QueueModel, judge: Judge, caller: Caller, codec: StateCodec, into: Uint32Array) {
-  judge.begin();
+  judge.inState();
   try {
     const step = model.step(caller);
     codec.save(into, 0);
-    judge.inState();
     return judge.ofStep(step);
   } catch (error) {
     return brokenByError(error);
@@ -114,10 +113,10 @@ export function runSchedule(config: ModelConfig, schedule: readonly number[], qu
   const steps: ScheduledStep[] = schedule.map((actor, n) => {
     const caller = model.callers[actor];
     if (caller === undefined) throw new RangeError(`step ${n}: there is no caller ${actor}`);
-    judge.begin();
+    judge.inState();
     try {
       const step = takeTraceStep(model, caller);
-      broken = judge.inState() | judge.ofStep(step.op);
+      broken = judge.ofStep(step.op) | judge.inState();
       return { n, actor, ...step };
     } catch (error) {
       // Where the discipline itself notices that it lost count, that is the result; a schedule ends there.

@@ -1,5 +1,5 @@
 import { CallQueueAssertion } from '../optee/call-queue/assertion.js';
-import type { Caller, Step } from './caller.js';
+import type { Caller } from './caller.js';
 import { deadlocks, Judge } from './judge.js';
 import { PROPERTY_BIT, PROPERTY_NAMES, type PropertyName } from './properties.js';
 import type { QueueModel } from './queue-model.js';
@@ -33,12 +33,11 @@ export class Expander {
   /** The discipline looks at more of the number of returned calls than the codec keeps: what was found counts for nothing. */
   looksFurther = false;
   private readonly judge: Judge;
-  /** Properties not yet seen broken, as bits. */
-  private unbroken = (1 << PROPERTY_NAMES.length) - 1;
-  /** The successors of the state being expanded, their hashes, and the properties that each breaks. */
+  /** Properties not yet seen broken by a step, and by a state, as bits. */
+  private readonly unbroken = { step: (1 << PROPERTY_NAMES.length) - 1, state: (1 << PROPERTY_NAMES.length) - 1 };
+  /** The successors of the state being expanded, and their hashes. */
   private readonly successors: Uint32Array;
   private readonly hashes: Uint32Array;
-  private readonly breaks: Int32Array;
   private readonly probed: Uint32Array;
 
   constructor(
@@ -49,7 +48,6 @@ export class Expander {
     const callers = model.callers.length;
     this.successors = new Uint32Array(callers * codec.words);
     this.hashes = new Uint32Array(callers);
-    this.breaks = new Int32Array(callers);
     this.judge = new Judge(model);
     this.probed = new Uint32Array(codec.words);
   }
@@ -69,59 +67,53 @@ export class Expander {
 
   /** @param depth steps from the start to this state. */
   expand(state: number, depth: number): void {
-    const { store, successors, hashes, breaks } = this;
+    const { store, successors, hashes } = this;
     const count = this.step(state, depth);
     if (count === 0) return;
     const { words } = this.codec;
     for (let i = 0; i < count; i++) hashes[i] = store.hash(successors, i * words);
     store.touch(hashes, count);
-    for (let i = 0; i < count; i++) {
-      const added = store.add(successors, i * words, hashes[i] ?? 0, state);
-      const broken = breaks[i] ?? 0;
-      if (added !== NO_STATE && broken !== 0) this.note(broken, added, 'state', depth + 1);
-    }
+    for (let i = 0; i < count; i++) store.add(successors, i * words, hashes[i] ?? 0, state);
   }
 
-  /** Takes every step that can be taken from a state; gives the number of successors. */
+  /** Judges a state and takes every step that can be taken from it; gives the number of successors. */
   private step(state: number, depth: number): number {
-    const { model, codec, store, judge } = this;
+    const { model, codec, store, judge, successors } = this;
     const { callers } = model;
-    const { codes, twinBefore } = codec;
+    const { codes, twinBefore, words } = codec;
     codec.load(store.records, store.offset(state));
-    judge.begin();
-    let loaded = true;
+    // Each state is expanded once, but comes up as a successor several times.
+    const brokenByState = judge.inState();
+    if (brokenByState !== 0) this.note(brokenByState, state, 'state', depth);
     let stuck = true;
     let count = 0;
     for (let i = 0; i < callers.length; i++) {
-      if (!loaded) codec.load(store.records, store.offset(state));
-      loaded = true;
       // A caller in the very same place as the interchangeable one before it only repeats what that one did.
       const twin = twinBefore[i] ?? -1;
       if (twin >= 0 && codes[twin] === codes[i]) continue;
       const caller = callers[i];
-      if (caller === undefined || model.next(caller) === undefined) continue;
+      if (caller === undefined) break;
+      const step = model.next(caller);
+      if (step === undefined) continue;
       stuck = false;
-      loaded = false;
       this.transitions++;
-      let step: Step;
       try {
-        step = model.step(caller);
-        codec.save(this.successors, count * codec.words);
+        model.take(caller, step);
+        codec.saveStep(successors, count * words, i);
       } catch (error) {
         this.note(brokenByError(error), state, 'step', depth + 1);
+        codec.load(store.records, store.offset(state));
         continue;
       }
-      this.breaks[count] = judge.inState();
       const broken = judge.ofStep(step);
       if (broken !== 0) this.note(broken, state, 'step', depth + 1);
-      if (step === 'thread_limit' || state < STATES_PROBED_FIRST || state % STATES_A_PROBE === 0)
-        this.probe(state, caller, count * codec.words);
+      if (step === 'thread_limit' || state < STATES_PROBED_FIRST || state % STATES_A_PROBE === 0) {
+        this.probe(state, caller, count * words);
+        codec.load(store.records, store.offset(state));
+      } else codec.undo(i);
       count++;
     }
-    if (stuck) {
-      if (!loaded) codec.load(store.records, store.offset(state));
-      this.note(deadlocks(model), state, 'state', depth);
-    }
+    if (stuck) this.note(deadlocks(model), state, 'state', depth);
     return count;
   }
 
@@ -143,11 +135,14 @@ export class Expander {
   }
 
   private note(broken: number, state: number, by: Breach['by'], steps: number): void {
-    const seen = broken & this.unbroken;
+    const seen = broken & this.unbroken[by];
     if (seen === 0) return;
-    this.unbroken &= ~seen;
+    this.unbroken[by] &= ~seen;
     for (const name of PROPERTY_NAMES) {
-      if ((seen & PROPERTY_BIT[name]) !== 0) this.breaches.set(name, { state, by, steps });
+      if ((seen & PROPERTY_BIT[name]) === 0) continue;
+      // A step from one state comes before the judgement of another that is as far from the start.
+      const known = this.breaches.get(name);
+      if (known === undefined || steps < known.steps) this.breaches.set(name, { state, by, steps });
     }
   }
 }

@@ -37,9 +37,11 @@ export class Judge {
   /** System sessions, when no caller makes or closes one; else undefined. */
   private readonly constantSessions: number | undefined;
   private readonly reserves: boolean;
-  private normalClaimsBefore = 0;
+  /** Callers of each class that hold a claim, in the state last judged or after the step last judged. */
   private normalClaims = 0;
   private systemClaims = 0;
+  /** Likewise of the normal ones, in the state last judged. */
+  private normalClaimsBefore = 0;
 
   constructor(private readonly model: QueueModel) {
     const { config, callers } = model;
@@ -48,19 +50,6 @@ export class Judge {
     this.constantSessions = change ? undefined : systemSessionsOwed(model);
     this.reserves = change || config.initialSystemSessions > 0;
     if (this.reserves) this.occasions |= OCCASIONS.reservationAsked;
-  }
-
-  /** The model is about to step from the state that it is in. */
-  begin(): void {
-    if (!this.reserves) return;
-    const { queue, callers } = this.model;
-    let claims = 0;
-    for (let i = 0; i < callers.length; i++) {
-      const caller = callers[i];
-      if (caller !== undefined && !caller.system && caller.stage !== 'leaving' && queue.holdsClaim(caller.waiter))
-        claims++;
-    }
-    this.normalClaimsBefore = claims;
   }
 
   /** What the sessions that are system sessions from the start break. */
@@ -127,6 +116,7 @@ export class Judge {
       }
     }
     this.normalClaims = normalClaims;
+    this.normalClaimsBefore = normalClaims;
     this.systemClaims = systemClaims;
     if (normalSleeps) this.occasions |= OCCASIONS.normalSlept;
     if (systemSleeps) this.occasions |= OCCASIONS.systemSlept;
@@ -157,7 +147,7 @@ export class Judge {
     return broken;
   }
 
-  /** The properties that the step just taken broke; `inState` has been asked about the state that it led to. */
+  /** The properties that the step just taken broke; `inState` was asked last about the state from which it was taken. */
   ofStep(step: Step): number {
     const { model, rules } = this;
     const { outcome, queue, config } = model;
@@ -188,12 +178,30 @@ export class Judge {
       default:
         break;
     }
-    if (this.reserves && this.normalClaims > this.normalClaimsBefore) broken |= this.ofNormalClaim();
+    if (this.reserves && asksQueue(step)) {
+      this.countClaims();
+      if (this.normalClaims > this.normalClaimsBefore) broken |= this.ofNormalClaim();
+    }
     return broken;
+  }
+
+  private countClaims(): void {
+    const { queue, callers } = this.model;
+    let normalClaims = 0;
+    let systemClaims = 0;
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      if (caller === undefined || caller.stage === 'leaving' || !queue.holdsClaim(caller.waiter)) continue;
+      if (caller.system) systemClaims++;
+      else normalClaims++;
+    }
+    this.normalClaims = normalClaims;
+    this.systemClaims = systemClaims;
   }
 
   private ofRefusal(): number {
     const { outcome } = this.model;
+    this.countClaims();
     if (outcome.spins) return refusedCallerPauses;
     return outcome.paused && this.normalClaims + this.systemClaims > 1 ? refusedCallerPauses : 0;
   }
@@ -211,6 +219,29 @@ export class Judge {
 
   private get claimed(): number {
     return this.rules.systemCallsClaim ? this.normalClaims + this.systemClaims : this.normalClaims;
+  }
+}
+
+/** The step runs a section of the queue that may give someone a claim. */
+function asksQueue(step: Step): boolean {
+  switch (step) {
+    case 'wait_init':
+    case 'wait_return':
+    case 'requeue':
+    case 'recheck':
+    case 'thread_limit':
+    case 'wait_final':
+    case 'wait_final_second':
+    case 'release':
+      return true;
+    // A refusal that the queue is told of with it only puts the caller to sleep.
+    case 'smc':
+    case 'system_session':
+    case 'begin':
+    case 'rpc_out':
+    case 'rpc_back':
+    case 'smc_return':
+      return false;
   }
 }
 

@@ -136,6 +136,12 @@ export class QueueModel {
   step(caller: Caller): Step {
     const step = this.next(caller);
     if (step === undefined) throw new Error(`caller ${caller.label} cannot step: ${caller.stage}`);
+    this.take(caller, step);
+    return step;
+  }
+
+  /** Takes a step that is the caller's next. */
+  take(caller: Caller, step: Step): void {
     const { queue, outcome } = this;
     const { waiter } = caller;
     switch (step) {
@@ -209,7 +215,6 @@ export class QueueModel {
         caller.endOperation();
         break;
     }
-    return step;
   }
 
   /** Secure world's ETHREAD_LIMIT is told to the queue. */

@@ -5,6 +5,7 @@ import type { Caller, Stage } from './caller.js';
 import { DONE, PHASE_OF, PLACE_BITS, placeOf, STAGE_OF } from './caller-place.js';
 import { type QueueModel, SESSION_COUNT } from './queue-model.js';
 
+const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const COMPLETED = 1 << PLACE_BITS;
 const SYSTEM = 1 << (PLACE_BITS + 1);
 const BEHIND_SHIFT = PLACE_BITS + 2;
@@ -55,7 +56,7 @@ export interface Probe {
 export class StateCodec {
   /** Words a state takes. */
   readonly words: number;
-  /** The codes of the state last loaded or saved. */
+  /** The codes of the state last loaded, by caller. */
   readonly codes: Int32Array;
   /** For each caller, the interchangeable caller before it; -1: none. */
   readonly twinBefore: Int32Array;
@@ -74,6 +75,12 @@ export class StateCodec {
   private readonly codesAWord: number;
   private readonly codeMask: number;
   private readonly counters = new Int32Array(COUNTER_COUNT);
+  /** The codes of the state last saved, by caller, and as they are written: sorted where callers are interchangeable. */
+  private readonly saved: Int32Array;
+  private readonly written: Int32Array;
+  /** The word of counters and sessions, and the free threads of secure world, of the state last loaded. */
+  private loadedGlobals = 0;
+  private loadedFree = 0;
   /** Callers by list and place in it, while loading. */
   private readonly places: (CallWaiter | undefined)[][];
 
@@ -106,7 +113,9 @@ export class StateCodec {
     this.codesAWord = Math.floor(32 / this.codeBits);
     this.words = Math.ceil(callers.length / this.codesAWord) + 1;
     this.codes = new Int32Array(callers.length);
+    this.saved = new Int32Array(callers.length);
     this.groups = symmetric ? interchangeable(callers).filter((group) => group.length > 1) : [];
+    this.written = this.groups.length > 0 ? new Int32Array(callers.length) : this.saved;
     this.twinBefore = new Int32Array(callers.length).fill(-1);
     for (const group of this.groups) {
       group.forEach((label, at) => {
@@ -118,13 +127,45 @@ export class StateCodec {
 
   /** Writes the model's state, in its canonical form, to `words` from `at`. */
   save(words: Uint32Array, at: number): void {
-    const { model, codes, codesAWord, codeBits } = this;
-    const { queue } = model;
-    const callers = model.callers;
+    const { saved } = this;
+    const { callers } = this.model;
     for (let i = 0; i < callers.length; i++) {
       const caller = callers[i];
-      if (caller !== undefined) codes[i] = this.code(caller);
+      if (caller !== undefined) saved[i] = this.code(caller);
     }
+    this.write(words, at);
+  }
+
+  /** `save` of the state to which one step of this caller has led from the state last loaded. */
+  saveStep(words: Uint32Array, at: number, stepped: number): void {
+    const { saved, codes, model, behindMask, positionShift } = this;
+    const { callers, queue } = model;
+    const { countsExits } = queue;
+    const kept = ~(behindMask << BEHIND_SHIFT) & ((1 << positionShift) - 1);
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      if (caller === undefined) break;
+      const { waiter } = caller;
+      const before = codes[i] ?? 0;
+      // Of another caller, the queue can have changed its phase, its completion and its place in a list.
+      if (
+        i === stepped ||
+        waiter.phase !== PHASE_OF[before & PLACE_MASK] ||
+        waiter.completed !== ((before & COMPLETED) !== 0)
+      )
+        saved[i] = this.code(caller);
+      else {
+        const code = before & kept;
+        saved[i] = countsExits && this.keepsBehind(caller.stage) ? code | this.behindOf(caller) : code;
+      }
+    }
+    this.write(words, at);
+  }
+
+  /** The codes saved, with the places of waiters, the counters and the sessions. */
+  private write(words: Uint32Array, at: number): void {
+    const { model, saved, written, codesAWord, codeBits, positionShift } = this;
+    const { queue } = model;
     const lists = queue.waiterLists;
     for (let l = 0; l < lists.length; l++) {
       let position = 1;
@@ -132,26 +173,34 @@ export class StateCodec {
         // A state says where in its list a waiter stands, and not on which.
         if (queue.listIndex(waiter) !== l)
           throw new CallQueueAssertion(`caller ${waiter.label} is on a list of others`);
-        codes[waiter.label] = (codes[waiter.label] ?? 0) | (position++ << this.positionShift);
+        saved[waiter.label] = (saved[waiter.label] ?? 0) | (position++ << positionShift);
       }
     }
-    for (const group of this.groups) sortCodes(codes, group);
+    if (written !== saved) {
+      for (let i = 0; i < saved.length; i++) written[i] = saved[i] ?? 0;
+      for (const group of this.groups) sortCodes(written, group);
+    }
 
     let word = 0;
     let inWord = 0;
     let to = at;
-    for (let i = 0; i < codes.length; i++) {
+    for (let i = 0; i < written.length; i++) {
       if (inWord === codesAWord) {
         words[to++] = word;
         word = 0;
         inWord = 0;
       }
-      word |= (codes[i] ?? 0) << (inWord * codeBits);
+      word |= (written[i] ?? 0) << (inWord * codeBits);
       inWord++;
     }
     words[to++] = word;
+    words[to] = this.globals();
+  }
 
-    const { counters } = this;
+  /** Counters and sessions in one word. */
+  private globals(): number {
+    const { model, counters } = this;
+    const { queue } = model;
     queue.saveCounters(counters);
     let globals = 0;
     for (let i = 0; i < queue.counterCount; i++) {
@@ -165,7 +214,7 @@ export class StateCodec {
         if (model.sessionIsClosed[s]) globals |= 2 << (SESSION_SHIFT + 2 * s);
       }
     }
-    words[to] = globals;
+    return globals;
   }
 
   /** Puts the model in the state at `words` from `at`. */
@@ -185,50 +234,91 @@ export class StateCodec {
     this.restore(words[from] ?? 0, probe);
   }
 
+  /** Puts the model back in the state last loaded, after one step of this caller that was saved by `saveStep`. */
+  undo(stepped: number): void {
+    const { codes, saved, model, positionShift } = this;
+    // Who holds the lock is known by its stage alone.
+    if (model.config.fine === true) {
+      this.restore(this.loadedGlobals, undefined);
+      return;
+    }
+    this.restoreGlobals(this.loadedGlobals, undefined);
+    let moved = 0;
+    for (let i = 0; i < codes.length; i++) {
+      const code = codes[i] ?? 0;
+      const changed = code ^ (saved[i] ?? 0);
+      if (changed === 0 && i !== stepped) continue;
+      moved |= changed >>> positionShift;
+      const caller = model.callers[i];
+      if (caller !== undefined) this.restoreCaller(caller, code, undefined);
+    }
+    model.secureFree = this.loadedFree;
+    if (moved !== 0) this.relink();
+  }
+
   /** Puts the model in the state of `codes` and the word of counters and sessions. */
   private restore(globals: number, probe: Probe | undefined): void {
-    const { model, codes, places } = this;
-    const { queue, callers } = model;
-    for (let i = 0; i < queue.counterCount; i++) {
-      this.counters[i] = ((globals >>> (i * COUNTER_BITS)) & ((1 << COUNTER_BITS) - 1)) - COUNTER_OFFSET;
+    const { model, codes } = this;
+    const { callers } = model;
+    this.loadedGlobals = globals;
+    this.restoreGlobals(globals, probe);
+    let inside = 0;
+    model.lockedBy = undefined;
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      if (caller === undefined) continue;
+      this.restoreCaller(caller, codes[i] ?? 0, probe);
+      const { stage } = caller;
+      if (stage === 'leaving') model.lockedBy = caller;
+      if (stage === 'in_secure' || stage === 'in_rpc') inside++;
     }
-    queue.loadCounters(this.counters);
+    this.loadedFree = model.config.secureThreads - inside;
+    model.secureFree = this.loadedFree;
+    this.relink();
+  }
+
+  private restoreGlobals(globals: number, probe: Probe | undefined): void {
+    const { model, counters } = this;
+    const { queue } = model;
+    for (let i = 0; i < queue.counterCount; i++)
+      counters[i] = ((globals >>> (i * COUNTER_BITS)) & ((1 << COUNTER_BITS) - 1)) - COUNTER_OFFSET;
+    queue.loadCounters(counters);
     if (probe !== undefined) queue.exits = probe.exits;
-    for (let s = 0; this.sessionsChange && s < SESSION_COUNT; s++) {
+    if (!this.sessionsChange) return;
+    for (let s = 0; s < SESSION_COUNT; s++) {
       model.sessionIsSystem[s] = (globals & (1 << (SESSION_SHIFT + 2 * s))) !== 0;
       model.sessionIsClosed[s] = (globals & (2 << (SESSION_SHIFT + 2 * s))) !== 0;
     }
+  }
 
-    let inside = 0;
-    model.lockedBy = undefined;
-    let waiting = 0;
-    for (let i = 0; i < callers.length; i++) {
-      const caller = callers[i];
-      const code = codes[i] ?? 0;
-      if (caller === undefined) continue;
-      const { waiter } = caller;
-      const place = code & ((1 << PLACE_BITS) - 1);
-      caller.stage = STAGE_OF[place] ?? 'done';
-      waiter.phase = PHASE_OF[place] ?? 'outside';
-      waiter.completed = (code & COMPLETED) !== 0;
-      caller.system = (code & SYSTEM) !== 0;
-      waiter.system = caller.system;
-      const behind = (code >>> BEHIND_SHIFT) & this.behindMask;
-      waiter.exitsSeen = queue.exits - (probe === undefined ? behind : this.probed(caller, behind, probe));
-      caller.index = (code >>> this.indexShift) & this.indexMask;
-      caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
-      if (caller.stage === 'leaving') model.lockedBy = caller;
-      if (caller.stage === 'in_secure' || caller.stage === 'in_rpc') inside++;
-      const position = code >>> this.positionShift;
-      if (position > 0) {
-        const list = places[queue.listIndex(waiter)];
-        if (list !== undefined) list[position - 1] = waiter;
-        waiting++;
-      }
-    }
-    model.secureFree = model.config.secureThreads - inside;
+  private restoreCaller(caller: Caller, code: number, probe: Probe | undefined): void {
+    const { waiter } = caller;
+    const place = code & PLACE_MASK;
+    caller.stage = STAGE_OF[place] ?? 'done';
+    waiter.phase = PHASE_OF[place] ?? 'outside';
+    waiter.completed = (code & COMPLETED) !== 0;
+    caller.system = (code & SYSTEM) !== 0;
+    waiter.system = caller.system;
+    const behind = (code >>> BEHIND_SHIFT) & this.behindMask;
+    waiter.exitsSeen = this.model.queue.exits - (probe === undefined ? behind : this.probed(caller, behind, probe));
+    caller.index = (code >>> this.indexShift) & this.indexMask;
+    caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
+  }
 
+  /** Puts the waiters on their lists, as `codes` say. */
+  private relink(): void {
+    const { model, codes, places, positionShift } = this;
+    const { queue, callers } = model;
     const lists = queue.waiterLists;
+    let waiting = 0;
+    for (let i = 0; i < codes.length; i++) {
+      const position = (codes[i] ?? 0) >>> positionShift;
+      const waiter = callers[i]?.waiter;
+      if (position === 0 || waiter === undefined) continue;
+      const order = places[queue.listIndex(waiter)];
+      if (order !== undefined) order[position - 1] = waiter;
+      waiting++;
+    }
     for (let l = 0; l < lists.length; l++) {
       const list = lists[l];
       const order = places[l];

@@ -1,6 +1,9 @@
 /** Stands for no state. */
 export const NO_STATE = 0xffff_ffff;
 
+/** States up to which memory is cheaper than growing often. */
+const SMALL = 1 << 18;
+
 /** What a search needs of the set of states found. */
 export interface StateSet {
   /** The records, one after the other: a state's words, then the number of the state that it was first reached from. */
@@ -109,7 +112,7 @@ export class StateStore implements StateSet {
   }
 
   private grow(): void {
-    this.capacity *= 2;
+    this.capacity *= this.capacity < SMALL ? 4 : 2;
     const records = new Uint32Array(this.capacity * this.recordWords);
     records.set(this.records);
     this.records = records;
