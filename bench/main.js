@@ -1,12 +1,13 @@
 /**
- * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, and of
- * many sessions. Compare figures of one run; machines drift.
+ * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, of many
+ * sessions, and of the explorer. Compare figures of one run; machines drift.
  */
 import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
 import { benchScmi } from './scmi.js';
 import { benchSessions } from './sessions.js';
+import { benchExplore } from './spin.js';
 import { benchTrace } from './trace.js';
 
 const json = process.argv.includes('--json');
@@ -43,4 +44,8 @@ say('The trace: invokes per second without and with a recorder');
 const trace = await benchTrace();
 table(trace);
 
-if (json) console.log(JSON.stringify({ queue, invoke, sessions, trace, ffa, scmi }));
+say('Every state of a call queue on one core, against SPIN');
+const explore = await benchExplore();
+table([explore]);
+
+if (json) console.log(JSON.stringify({ explore, queue, invoke, sessions, trace, ffa, scmi }));

@@ -60,6 +60,8 @@ export interface Exploration {
   /** The longest of the shortest ways to a state. */
   readonly depth: number;
   readonly seconds: number;
+  /** Memory for the states, in bytes. */
+  readonly bytes: number;
   /** What ended the search before every state was expanded. */
   readonly bound: Bound | null;
   readonly properties: Readonly<Record<PropertyName, PropertyResult>>;

@@ -29,6 +29,8 @@ export interface Searched {
   readonly states: number;
   readonly transitions: number;
   readonly depth: number;
+  /** Memory for the states, in bytes. */
+  readonly bytes: number;
   readonly bound: Bound | null;
   readonly breaches: ReadonlyMap<PropertyName, Breach>;
   /** What happened of `OCCASIONS`, as bits. */
@@ -67,6 +69,7 @@ export async function searchAll({ model, codec, form }: Subject, options: Explor
       states: store.count,
       transitions,
       depth: search.depth,
+      bytes: store.bytes,
       bound: search.complete ? null : bound,
       breaches,
       occasions,
@@ -91,6 +94,7 @@ export async function searchAll({ model, codec, form }: Subject, options: Explor
     states: parallel.count,
     transitions: expander.transitions + parallel.transitions,
     depth: parallel.depth,
+    bytes: parallel.bytes,
     bound: parallel.complete ? null : bound,
     breaches: parallel.breaches,
     occasions: expander.occasions | parallel.occasions,

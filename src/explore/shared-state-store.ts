@@ -1,4 +1,13 @@
-import { fillTable, hashWords, NO_STATE, type StateSet, type StateStore } from './state-store.js';
+import {
+  entryOf,
+  fillTable,
+  hashWords,
+  mayBe,
+  NO_STATE,
+  type StateSet,
+  type StateStore,
+  touchStates,
+} from './state-store.js';
 
 /** The memory that all searchers of one exploration share. */
 export interface SharedStates {
@@ -45,15 +54,7 @@ export class SharedStateStore implements StateSet {
   }
 
   touch(hashes: Uint32Array, count: number): number {
-    const { table, records, recordWords } = this;
-    const mask = table.length - 1;
-    let touched = 0;
-    for (let i = 0; i < count; i++) touched |= table[(hashes[i] ?? 0) & mask] ?? 0;
-    for (let i = 0; i < count; i++) {
-      const entry = table[(hashes[i] ?? 0) & mask] ?? 0;
-      if (entry !== 0) touched |= records[(entry - 1) * recordWords] ?? 0;
-    }
-    return touched;
+    return touchStates(this.table, this.records, this.recordWords, hashes, count);
   }
 
   add(words: Uint32Array, at: number, hash: number, parent: number): number {
@@ -72,16 +73,18 @@ export class SharedStateStore implements StateSet {
           records[to + stateWords] = parent;
           written = true;
         }
-        entry = Atomics.compareExchange(table, slot, 0, mine + 1);
+        entry = Atomics.compareExchange(table, slot, 0, entryOf(mine, hash, mask));
         if (entry === 0) {
           this.spare = NO_STATE;
           return mine;
         }
       }
-      const known = (entry - 1) * recordWords;
-      let same = 0;
-      while (same < stateWords && records[known + same] === words[at + same]) same++;
-      if (same === stateWords) return NO_STATE;
+      if (mayBe(entry, hash, mask)) {
+        const known = ((entry & mask) - 1) * recordWords;
+        let same = 0;
+        while (same < stateWords && records[known + same] === words[at + same]) same++;
+        if (same === stateWords) return NO_STATE;
+      }
       slot = (slot + 1) & mask;
     }
   }
@@ -121,9 +124,10 @@ export function closeGap(shared: SharedStates, gap: number, count: number): numb
   const table = new Uint32Array(shared.table);
   const mask = table.length - 1;
   const recordWords = stateWords + 1;
-  let slot = hashWords(records, last * recordWords, stateWords) & mask;
-  while (table[slot] !== last + 1) slot = (slot + 1) & mask;
+  const hash = hashWords(records, last * recordWords, stateWords);
+  let slot = hash & mask;
+  while (((table[slot] ?? 0) & mask) !== last + 1) slot = (slot + 1) & mask;
   records.copyWithin(gap * recordWords, last * recordWords, count * recordWords);
-  table[slot] = gap + 1;
+  table[slot] = entryOf(gap, hash, mask);
   return last;
 }

@@ -44,8 +44,8 @@ export interface Probe {
 }
 
 /**
- * States as a few 32-bit words: a code for each caller (where it stands, its place in its list, what is left to do),
- * several to a word, and one word of counters and sessions.
+ * States as a few 32-bit words, filled bit by bit: a code for each caller (where it stands, its place in its list, what is
+ * left to do), then counters and sessions.
  *
  * Of the calls that have returned since a caller could enter, a state keeps what `behindKept` says. A discipline that looks
  * at more would have two states taken for one: `Probe` shows it.
@@ -72,8 +72,10 @@ export class StateCodec {
   private readonly indexMask: number;
   private readonly rpcMask: number;
   private readonly codeBits: number;
-  private readonly codesAWord: number;
   private readonly codeMask: number;
+  /** Bits of the counters and sessions. */
+  private readonly globalBits: number;
+  private readonly globalMask: number;
   private readonly counters = new Int32Array(COUNTER_COUNT);
   /** The codes of the state last saved, by caller, and as they are written: sorted where callers are interchangeable. */
   private readonly saved: Int32Array;
@@ -110,8 +112,9 @@ export class StateCodec {
     this.indexMask = (1 << indexBits) - 1;
     this.rpcMask = (1 << rpcBits) - 1;
     this.codeMask = 2 ** this.codeBits - 1;
-    this.codesAWord = Math.floor(32 / this.codeBits);
-    this.words = Math.ceil(callers.length / this.codesAWord) + 1;
+    this.globalBits = this.sessionsChange ? SESSION_SHIFT + 2 * SESSION_COUNT : model.queue.counterCount * COUNTER_BITS;
+    this.globalMask = 2 ** this.globalBits - 1;
+    this.words = Math.ceil((callers.length * this.codeBits + this.globalBits) / 32);
     this.codes = new Int32Array(callers.length);
     this.saved = new Int32Array(callers.length);
     this.groups = symmetric ? interchangeable(callers).filter((group) => group.length > 1) : [];
@@ -164,7 +167,7 @@ export class StateCodec {
 
   /** The codes saved, with the places of waiters, the counters and the sessions. */
   private write(words: Uint32Array, at: number): void {
-    const { model, saved, written, codesAWord, codeBits, positionShift } = this;
+    const { model, saved, written, codeBits, globalBits, positionShift } = this;
     const { queue } = model;
     const lists = queue.waiterLists;
     for (let l = 0; l < lists.length; l++) {
@@ -181,20 +184,27 @@ export class StateCodec {
       for (const group of this.groups) sortCodes(written, group);
     }
 
+    const globals = this.globals();
     let word = 0;
-    let inWord = 0;
+    let filled = 0;
     let to = at;
     for (let i = 0; i < written.length; i++) {
-      if (inWord === codesAWord) {
-        words[to++] = word;
-        word = 0;
-        inWord = 0;
-      }
-      word |= (written[i] ?? 0) << (inWord * codeBits);
-      inWord++;
+      const code = written[i] ?? 0;
+      word |= code << filled;
+      filled += codeBits;
+      if (filled < 32) continue;
+      words[to++] = word;
+      filled -= 32;
+      word = filled === 0 ? 0 : code >>> (codeBits - filled);
     }
-    words[to++] = word;
-    words[to] = this.globals();
+    word |= globals << filled;
+    filled += globalBits;
+    if (filled >= 32) {
+      words[to++] = word;
+      filled -= 32;
+      word = filled === 0 ? 0 : globals >>> (globalBits - filled);
+    }
+    if (filled > 0) words[to] = word;
   }
 
   /** Counters and sessions in one word. */
@@ -219,19 +229,24 @@ export class StateCodec {
 
   /** Puts the model in the state at `words` from `at`. */
   load(words: Uint32Array, at: number, probe?: Probe): void {
-    const { codes, codesAWord, codeBits, codeMask } = this;
-    let word = 0;
-    let inWord = codesAWord;
+    const { codes, codeBits, codeMask, globalBits, globalMask } = this;
     let from = at;
+    let word = words[from++] ?? 0;
+    let taken = 0;
     for (let i = 0; i < codes.length; i++) {
-      if (inWord === codesAWord) {
+      let code = word >>> taken;
+      taken += codeBits;
+      if (taken >= 32) {
+        taken -= 32;
         word = words[from++] ?? 0;
-        inWord = 0;
+        if (taken > 0) code |= word << (codeBits - taken);
       }
-      codes[i] = (word >>> (inWord * codeBits)) & codeMask;
-      inWord++;
+      codes[i] = code & codeMask;
     }
-    this.restore(words[from] ?? 0, probe);
+    let globals = word >>> taken;
+    taken += globalBits;
+    if (taken > 32) globals |= (words[from] ?? 0) << (globalBits - taken + 32);
+    this.restore(globals & globalMask, probe);
   }
 
   /** Puts the model back in the state last loaded, after one step of this caller that was saved by `saveStep`. */
@@ -256,7 +271,7 @@ export class StateCodec {
     if (moved !== 0) this.relink();
   }
 
-  /** Puts the model in the state of `codes` and the word of counters and sessions. */
+  /** Puts the model in the state of `codes` and the counters and sessions. */
   private restore(globals: number, probe: Probe | undefined): void {
     const { model, codes } = this;
     const { callers } = model;

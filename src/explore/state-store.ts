@@ -2,7 +2,7 @@
 export const NO_STATE = 0xffff_ffff;
 
 /** States up to which memory is cheaper than growing often. */
-const SMALL = 1 << 18;
+const SMALL = 1 << 20;
 
 /** What a search needs of the set of states found. */
 export interface StateSet {
@@ -28,7 +28,7 @@ export class StateStore implements StateSet {
   count = 0;
   records: Uint32Array;
   private readonly recordWords: number;
-  /** Number of the state plus one; 0 is empty. */
+  /** Entries as `entryOf` makes them; 0 is empty. */
   private table: Uint32Array;
   private capacity: number;
 
@@ -67,16 +67,16 @@ export class StateStore implements StateSet {
     const to = this.count * this.recordWords;
     for (let i = 0; i < this.stateWords; i++) this.records[to + i] = words[at + i] ?? 0;
     this.records[to + this.stateWords] = parent;
-    this.count++;
-    this.table[slot] = this.count;
+    this.table[slot] = entryOf(this.count++, hash, this.table.length - 1);
     if (this.count === this.capacity) this.grow();
     return this.count - 1;
   }
 
   /** The number of the state at `words[at]`, or `NO_STATE`. */
   find(words: Uint32Array, at: number): number {
-    const entry = this.table[this.slot(words, at, this.hash(words, at))] ?? 0;
-    return entry === 0 ? NO_STATE : entry - 1;
+    const { table } = this;
+    const entry = table[this.slot(words, at, this.hash(words, at))] ?? 0;
+    return entry === 0 ? NO_STATE : (entry & (table.length - 1)) - 1;
   }
 
   hash(words: Uint32Array, at: number): number {
@@ -84,15 +84,7 @@ export class StateStore implements StateSet {
   }
 
   touch(hashes: Uint32Array, count: number): number {
-    const { table, records, recordWords } = this;
-    const mask = table.length - 1;
-    let touched = 0;
-    for (let i = 0; i < count; i++) touched |= table[(hashes[i] ?? 0) & mask] ?? 0;
-    for (let i = 0; i < count; i++) {
-      const entry = table[(hashes[i] ?? 0) & mask] ?? 0;
-      if (entry !== 0) touched |= records[(entry - 1) * recordWords] ?? 0;
-    }
-    return touched;
+    return touchStates(this.table, this.records, this.recordWords, hashes, count);
   }
 
   /** The table's slot that holds the state, or the empty one where it belongs. */
@@ -103,10 +95,12 @@ export class StateStore implements StateSet {
     for (;;) {
       const entry = table[slot] ?? 0;
       if (entry === 0) return slot;
-      const known = (entry - 1) * recordWords;
-      let same = 0;
-      while (same < stateWords && records[known + same] === words[at + same]) same++;
-      if (same === stateWords) return slot;
+      if (mayBe(entry, hash, mask)) {
+        const known = ((entry & mask) - 1) * recordWords;
+        let same = 0;
+        while (same < stateWords && records[known + same] === words[at + same]) same++;
+        if (same === stateWords) return slot;
+      }
       slot = (slot + 1) & mask;
     }
   }
@@ -121,13 +115,47 @@ export class StateStore implements StateSet {
   }
 }
 
+/**
+ * What stands in the table for a state: its number plus one, and above it the bits of its hash that do not say where in the
+ * table it belongs, so that most other states are told apart without a look at their records.
+ * @param mask the table's length, a power of two above the number of states, less one.
+ */
+export function entryOf(state: number, hash: number, mask: number): number {
+  return (state + 1) | (hash & ~mask);
+}
+
+/** The entry may be that of the state with this hash. */
+export function mayBe(entry: number, hash: number, mask: number): boolean {
+  return ((entry ^ hash) & ~mask) === 0;
+}
+
+/** Reads what `StateSet.touch` says. */
+export function touchStates(
+  table: Uint32Array,
+  records: Uint32Array,
+  recordWords: number,
+  hashes: Uint32Array,
+  count: number,
+): number {
+  const mask = table.length - 1;
+  let touched = 0;
+  for (let i = 0; i < count; i++) touched |= table[(hashes[i] ?? 0) & mask] ?? 0;
+  for (let i = 0; i < count; i++) {
+    const hash = hashes[i] ?? 0;
+    const entry = table[hash & mask] ?? 0;
+    if (entry !== 0 && mayBe(entry, hash, mask)) touched |= records[((entry & mask) - 1) * recordWords] ?? 0;
+  }
+  return touched;
+}
+
 /** Enters the first so many records in an empty table. */
 export function fillTable(table: Uint32Array, records: Uint32Array, stateWords: number, count: number): void {
   const mask = table.length - 1;
   for (let state = 0; state < count; state++) {
-    let slot = hashWords(records, state * (stateWords + 1), stateWords) & mask;
+    const hash = hashWords(records, state * (stateWords + 1), stateWords);
+    let slot = hash & mask;
     while (table[slot] !== 0) slot = (slot + 1) & mask;
-    table[slot] = state + 1;
+    table[slot] = entryOf(state, hash, mask);
   }
 }
 
