@@ -38,6 +38,11 @@ describe('a search on several cores', () => {
     const two = explore(2, ...args);
     expect(one.states).toBeGreaterThan(50_000);
     const lengths = ({ properties }: Report) => Object.entries(properties).map(([name, { steps }]) => [name, steps]);
-    expect({ ...two, properties: lengths(two), seconds: 0 }).toEqual({ ...one, properties: lengths(one), seconds: 0 });
+    expect({ ...two, properties: lengths(two), seconds: 0, bytes: 0 }).toEqual({
+      ...one,
+      properties: lengths(one),
+      seconds: 0,
+      bytes: 0,
+    });
   });
 });
