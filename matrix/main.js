@@ -1,6 +1,6 @@
 /**
- * `npm run test:matrix [-- --json] [--build NAME]... [--make] [--xtest all|none] [--results FILE] [--table FILE]`: every kind of
- * OP-TEE is booted, runs the behaviour suite and the port of its regression tests, and xtest where the table says so. What is
+ * `npm run test:matrix [-- --json] [--build NAME]... [--make] [--only suite|xtest] [--results FILE] [--table FILE]`: every kind
+ * of OP-TEE is booted, runs the behaviour suite and the port of its regression tests, and xtest where the table says so. What is
  * not there is skipped and says how to get it, or is made first (`--make`). `--results` keeps what was found in a file, beside
  * what it has of other builds. Exit code 1 when anything failed.
  */
@@ -21,17 +21,17 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     build: { type: 'string', multiple: true },
     make: { type: 'boolean', default: false },
-    xtest: { type: 'string', default: 'all' },
+    only: { type: 'string' },
     results: { type: 'string' },
     table: { type: 'string' },
   },
 });
 const names = values.build ?? builds.map(({ name }) => name);
 const unknown = names.find((name) => !builds.some((build) => build.name === name));
-if (unknown !== undefined || !['all', 'none'].includes(values.xtest)) {
+if (unknown !== undefined || ![undefined, 'suite', 'xtest'].includes(values.only)) {
   console.error(
     unknown === undefined
-      ? '--xtest is all or none'
+      ? '--only is suite or xtest'
       : `no build ${unknown} in the matrix; there are ${builds.map(({ name }) => name).join(', ')}`,
   );
   process.exit(2);
@@ -44,7 +44,7 @@ if (values.results !== undefined && existsSync(values.results))
 for (const build of builds.filter(({ name }) => names.includes(name))) {
   const row = await runBuild(build);
   // What was not asked for this time may be known already.
-  results.set(build.name, values.xtest === 'none' && row.xtest === undefined ? { ...row, ...kept(build.name) } : row);
+  results.set(build.name, values.only === undefined ? row : { ...results.get(build.name), ...row });
   if (values.results !== undefined) await writeFile(values.results, `${JSON.stringify(rows(), null, 2)}\n`);
 }
 if (values.table !== undefined) await writeFile(values.table, table(rows()));
@@ -56,15 +56,10 @@ function rows() {
   return builds.flatMap(({ name }) => results.get(name) ?? []);
 }
 
-function kept(name) {
-  const { xtest } = results.get(name) ?? {};
-  return xtest === undefined ? {} : { xtest };
-}
-
 function failedOf(all) {
   return all.filter(
     ({ skipped, booted, suite, xtest }) =>
-      skipped === undefined && (!booted || suite.failed > 0 || (xtest?.failed ?? 0) > 0 || xtest?.ok === false),
+      skipped === undefined && (!booted || (suite?.failed ?? 0) > 0 || (xtest?.failed ?? 0) > 0 || xtest?.ok === false),
   ).length;
 }
 
@@ -80,12 +75,13 @@ async function runBuild({ name, what, fetch, build, cpus, xtest, noXtest }) {
     ...(cpus === undefined ? {} : { NORMALWORLD_TEST_CPUS: String(cpus) }),
   };
   const booted = await boot(folder, cpus);
-  if (!booted.booted)
-    return { ...row, version, ...booted, suite: { passed: 0, failed: 0, failures: [], exceptions: [] } };
-  say(`${name}: behaviour suite and regression port`);
-  const suiteRun = await runSuite(environment, say);
-  const told = { ...row, version, ...booted, suite: suiteRun };
-  if (values.xtest === 'none' || xtest === undefined) return noXtest === undefined ? told : { ...told, noXtest };
+  const told = { ...row, version, ...booted, ...(noXtest === undefined ? {} : { noXtest }) };
+  if (!booted.booted) return told;
+  if (values.only !== 'xtest') {
+    say(`${name}: behaviour suite and regression port`);
+    told.suite = await runSuite(environment, say);
+  }
+  if (values.only === 'suite' || xtest === undefined) return told;
   say(`${name}: xtest`);
   const run = await runXtest({ cases: xtest === true ? [] : xtest, optee: name });
   const failed = run.output.cases.filter(({ ok }) => !ok).map(({ name }) => name);

@@ -14,7 +14,7 @@ function cells({ skipped, booted, bootMs, suite, xtest }) {
   if (!booted) return ['does not', '', ''];
   return [
     `${bootMs} ms`,
-    `${suite.passed} / ${suite.failed}`,
+    suite === undefined ? '' : `${suite.passed} / ${suite.failed}`,
     xtest === undefined ? '' : `${xtest.cases} / ${xtest.failed} (${xtest.subtests})`,
   ];
 }
@@ -23,8 +23,10 @@ function notesOf({ skipped, booted, why, suite, xtest, noXtest }) {
   if (skipped !== undefined) return [`to be had with \`${skipped}\``];
   if (!booted) return [why.split('\n')[0]];
   return [
-    ...suite.exceptions.map(({ tests, cause }) => `${tests} ${tests === 1 ? 'test' : 'tests'} not run: ${cause}`),
-    ...suite.failures.map(({ test, says }) => `failed: ${test}: ${says}`),
+    ...(suite?.exceptions ?? []).map(
+      ({ tests, cause }) => `${tests} ${tests === 1 ? 'test' : 'tests'} not run: ${cause}`,
+    ),
+    ...(suite?.failures ?? []).map(({ test, says }) => `failed: ${test}: ${says}`),
     ...(xtest?.only === undefined ? [] : [`xtest: ${xtest.only.join(' ')}`]),
     ...(xtest?.failures ?? []).map((name) => `xtest failed: ${name}`),
     ...(noXtest === undefined ? [] : [`no xtest: ${noXtest}`]),
