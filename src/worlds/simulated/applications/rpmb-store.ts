@@ -31,7 +31,10 @@ export interface RpmbStoreOptions {
   readonly secret: Uint8Array;
   /** For nonces. */
   readonly random: Random;
-  /** Program the key into a card that has none (CFG_RPMB_WRITE_KEY): true when left out. */
+  /**
+   * Program the key into a card that has none (CFG_RPMB_WRITE_KEY): true when left out. An OP-TEE that may do that asks the
+   * supplicant alone; this one does it by either way.
+   */
   readonly writeKey?: boolean;
 }
 
@@ -41,10 +44,11 @@ interface Card {
   readonly route: 'kernel' | 'supplicant';
   readonly key: Uint8Array;
   readonly blocks: number;
-  /** Blocks that one write may have. */
-  readonly writeMax: number;
   counter: number;
 }
+
+/** RPMB_MAX_RETRIES: so often a write is tried that fails or whose answer is wrong. */
+const maxWriteTries = 10;
 
 /**
  * Blocks that the normal world can neither forge nor put back to what they were: core/tee/tee_rpmb_fs.c, below its file
@@ -52,11 +56,16 @@ interface Card {
  */
 export class RpmbStore {
   private card: Card | undefined;
+  /** Nobody knows what the card has done with a write: it is not used any more. */
+  private dead = false;
   private mutex: Mutex | undefined;
 
   constructor(private readonly options: RpmbStoreOptions) {}
 
-  /** @throws TeeError SECURITY when what comes back is not the card's; STORAGE_NOT_AVAILABLE without a card of ours. */
+  /**
+   * @throws TeeError SECURITY when what comes back is not the card's; GENERIC when the card says that it failed; ITEM_NOT_FOUND
+   *   without a card of ours; COMMUNICATION when a write has failed for good, from then on for everything.
+   */
   read(call: TaCall, block: number, count: number): Promise<Uint8Array> {
     return this.exclusively(call, async (card) => {
       checkBlocks(card, block, count);
@@ -66,8 +75,6 @@ export class RpmbStore {
       request.nonce.set(this.newNonce());
       const answers = await this.exchange(call, card, [request], count);
       this.verify(card, answers, request);
-      for (const answer of answers)
-        if (answer.address !== block) throw notTheCard(`blocks from ${answer.address} came, not from ${block}`);
       const data = new Uint8Array(count * rpmbBlockSize);
       answers.forEach((answer, index) => {
         data.set(answer.data, index * rpmbBlockSize);
@@ -76,53 +83,59 @@ export class RpmbStore {
     });
   }
 
-  /** @param data whole blocks. @throws TeeError as `read` does. */
+  /** @param data whole blocks, each of them a write of its own, as OP-TEE makes them. @throws TeeError as `read` does. */
   write(call: TaCall, block: number, data: Uint8Array): Promise<void> {
     return this.exclusively(call, async (card) => {
       const count = data.length / rpmbBlockSize;
       checkBlocks(card, block, count);
-      for (let done = 0; done < count; done += card.writeMax)
-        await this.writePart(
+      for (let index = 0; index < count; index++)
+        await this.writeBlock(
           call,
           card,
-          block + done,
-          data.subarray(done * rpmbBlockSize, (done + card.writeMax) * rpmbBlockSize),
+          block + index,
+          data.subarray(index * rpmbBlockSize, (index + 1) * rpmbBlockSize),
         );
     });
   }
 
-  private async writePart(call: TaCall, card: Card, block: number, data: Uint8Array): Promise<void> {
-    const count = data.length / rpmbBlockSize;
-    const frames = Array.from({ length: count }, (_, index) => {
+  /**
+   * Write a block. One that fails, or whose answer is wrong, is tried again with the counter that the answer had, if one came.
+   * The counter is not asked for anew: when the card has done the write and its answer is lost, all further tries are refused,
+   * and the card is given up.
+   */
+  private async writeBlock(call: TaCall, card: Card, block: number, data: Uint8Array): Promise<void> {
+    let { counter } = card;
+    for (let tries = 1; ; tries++) {
       const frame = new RpmbFrame();
       frame.type = RpmbRequest.write;
       frame.address = block;
-      frame.blockCount = count;
-      frame.counter = card.counter;
-      frame.data.set(data.subarray(index * rpmbBlockSize, (index + 1) * rpmbBlockSize));
-      return frame;
-    });
-    frames.at(-1)?.mac.set(this.mac(card.key, frames));
-    const [request] = frames;
-    if (request === undefined) return;
-    const answers = await this.exchange(call, card, frames, 1);
-    this.verify(card, answers, request);
-    const counter = answers[0]?.counter ?? 0;
-    if (counter !== card.counter + 1) throw notTheCard(`the counter is ${counter} after ${card.counter}`);
-    card.counter = counter;
+      frame.blockCount = 1;
+      frame.counter = counter;
+      frame.data.set(data);
+      frame.mac.set(this.mac(card.key, [frame]));
+      try {
+        const answers = await this.exchange(call, card, [frame], 1);
+        counter = this.verify(card, answers, frame, (told) => {
+          counter = told;
+        });
+        card.counter = counter;
+        return;
+      } catch (error) {
+        if (!(error instanceof TeeError)) throw error;
+        if (tries < maxWriteTries) continue;
+        this.dead = true;
+        throw new TeeError(TeeResult.ERROR_COMMUNICATION, `the RPMB is given up: ${error.message}`);
+      }
+    }
   }
 
-  /** One access at a time. After a failure the card is looked for anew. */
+  /** One access at a time. */
   private async exclusively<T>(call: TaCall, access: (card: Card) => Promise<T>): Promise<T> {
     this.mutex ??= call.createMutex();
     return call.locked(this.mutex, async () => {
-      try {
-        this.card ??= await this.findCard(call);
-        return await access(this.card);
-      } catch (error) {
-        this.card = undefined;
-        throw error;
-      }
+      if (this.dead) throw new TeeError(TeeResult.ERROR_COMMUNICATION, 'the RPMB was given up');
+      this.card ??= await this.findCard(call);
+      return access(this.card);
     });
   }
 
@@ -130,16 +143,26 @@ export class RpmbStore {
     const reset = rpcValue('output');
     const result = await call.rpc(RpcCommand.rpmbProbeReset, [reset]);
     if (result === TeeResult.ERROR_NOT_SUPPORTED) return this.findSupplicantCard(call);
-    if (result !== TeeResult.SUCCESS || reset.a !== RpcShmType.kernel) throw noCard();
+    if (result !== TeeResult.SUCCESS) throw new TeeError(result, 'the devices cannot be gone through');
+    if (reset.a !== RpcShmType.kernel)
+      throw new TeeError(TeeResult.ERROR_GENERIC, `memory of type ${reset.a} for frames`);
     const memory = await call.allocateRpcMemory(rpmbFrameSize, RpcShmType.kernel);
     try {
       for (;;) {
         const device = rpcValue('output');
         const cid = rpcMemref('output', memory.mobj, rpmbCidSize);
-        if ((await call.rpc(RpcCommand.rpmbProbeNext, [device, cid])) !== TeeResult.SUCCESS) throw noCard();
-        if (device.a !== rpmbKindEmmc || cid.size !== rpmbCidSize) continue;
-        const card = await this.tryCard(call, 'kernel', memory.mobj.read(0, rpmbCidSize), device.b, device.c);
-        if (card !== undefined) return card;
+        const next = await call.rpc(RpcCommand.rpmbProbeNext, [device, cid]);
+        // Perhaps a kind that is not known yet.
+        if (next === TeeResult.ERROR_SHORT_BUFFER) continue;
+        if (next !== TeeResult.SUCCESS) throw new TeeError(next, 'there is no RPMB with our key');
+        if (device.a !== rpmbKindEmmc)
+          throw new TeeError(TeeResult.ERROR_NOT_SUPPORTED, `a device of kind ${device.a}`);
+        try {
+          return await this.tryCard(call, 'kernel', memory.mobj.read(0, rpmbCidSize), device.b);
+        } catch (error) {
+          // Another's card.
+          if (!(error instanceof TeeError)) throw error;
+        }
       }
     } finally {
       await call.freeRpcMemory(memory);
@@ -150,49 +173,37 @@ export class RpmbStore {
     const request = new Uint8Array(rpmbRequestHeaderSize);
     new DataView(request.buffer).setUint16(0, RpmbSupplicantCommand.getDeviceInfo, true);
     const info = await this.transfer(call, 'supplicant', request, rpmbDeviceInfoSize);
-    const [size = 0, sectors = 0, failed] = info.subarray(rpmbCidSize);
-    const card =
-      failed === 0 ? await this.tryCard(call, 'supplicant', info.slice(0, rpmbCidSize), size, sectors) : undefined;
-    if (card === undefined) throw noCard();
-    return card;
+    const [size = 0, , failed] = info.subarray(rpmbCidSize);
+    if (failed !== 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'the supplicant cannot say what the card is');
+    return this.tryCard(call, 'supplicant', info.slice(0, rpmbCidSize), size);
   }
 
-  /** The card when it has our key, or takes it. */
-  private async tryCard(
-    call: TaCall,
-    route: Card['route'],
-    cid: Uint8Array,
-    sizeMultiplier: number,
-    reliableWriteSectors: number,
-  ): Promise<Card | undefined> {
+  /** The card when it has our key, or takes it. @throws TeeError when it does not. */
+  private async tryCard(call: TaCall, route: Card['route'], cid: Uint8Array, sizeMultiplier: number): Promise<Card> {
+    if (sizeMultiplier === 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'an RPMB of no size');
     const card: Card = {
       route,
       key: this.options.hmac(this.options.secret, [cid]),
       blocks: Math.min(0x1_0000, (sizeMultiplier * rpmbSizeUnit) / rpmbBlockSize),
-      writeMax: Math.max(1, Math.min(2 * reliableWriteSectors, 32)),
       counter: 0,
     };
-    for (let attempt = 0; attempt < 2; attempt++) {
-      const request = new RpmbFrame();
-      request.type = RpmbRequest.readCounter;
-      request.nonce.set(this.newNonce());
-      const answers = await this.exchange(call, card, [request], 1);
-      const [answer] = answers;
-      if (answer?.result === RpmbResult.keyNotProgrammed && attempt === 0 && this.options.writeKey !== false) {
-        await this.programKey(call, card);
-        continue;
-      }
-      try {
-        this.verify(card, answers, request);
-      } catch (error) {
-        // Another's card.
-        if (error instanceof TeeError) return undefined;
-        throw error;
-      }
-      card.counter = answer?.counter ?? 0;
-      return card;
+    try {
+      card.counter = await this.readCounter(call, card);
+    } catch (error) {
+      if (!(error instanceof TeeError && error.code === TeeResult.ERROR_ITEM_NOT_FOUND)) throw error;
+      if (this.options.writeKey === false)
+        throw new TeeError(TeeResult.ERROR_STORAGE_NOT_AVAILABLE, 'the RPMB has no key, and none may be written');
+      await this.programKey(call, card);
+      card.counter = await this.readCounter(call, card);
     }
-    return undefined;
+    return card;
+  }
+
+  private async readCounter(call: TaCall, card: Card): Promise<number> {
+    const request = new RpmbFrame();
+    request.type = RpmbRequest.readCounter;
+    request.nonce.set(this.newNonce());
+    return this.verify(card, await this.exchange(call, card, [request], 1), request);
   }
 
   private async programKey(call: TaCall, card: Card): Promise<void> {
@@ -233,15 +244,7 @@ export class RpmbStore {
         const answer = rpcMemref('output', back.mobj, answerSize);
         const command = route === 'kernel' ? RpcCommand.rpmbFrames : RpcCommand.rpmb;
         const result = await call.rpc(command, [rpcMemref('input', sent.mobj, request.length), answer]);
-        if (result !== TeeResult.SUCCESS)
-          throw new TeeError(
-            // Nobody serves RPMB, or there is no card.
-            result === TeeResult.ERROR_NOT_SUPPORTED || result === TeeResult.ERROR_ITEM_NOT_FOUND
-              ? TeeResult.ERROR_STORAGE_NOT_AVAILABLE
-              : result,
-            'the RPMB cannot be reached',
-          );
-        if (answer.size !== answerSize) throw notTheCard(`${answer.size} bytes came back, not ${answerSize}`);
+        if (result !== TeeResult.SUCCESS) throw new TeeError(result, 'the RPMB cannot be reached');
         // Copied once, then checked.
         return back.mobj.read(0, answerSize);
       } finally {
@@ -252,16 +255,35 @@ export class RpmbStore {
     }
   }
 
-  /** @throws TeeError when the answer is not this card's answer to this request, or says that it failed. */
-  private verify(card: Card, answers: readonly RpmbFrame[], request: RpmbFrame): void {
+  /**
+   * What an answer says is looked at in the order in which OP-TEE does it, the MAC last.
+   * @param told is called with the counter of an answer to a write as soon as it is read: before it is sure whose it is.
+   * @returns the counter in it.
+   * @throws TeeError when the answer is not this card's answer to this request, or says that it failed.
+   */
+  private verify(
+    card: Card,
+    answers: readonly RpmbFrame[],
+    request: RpmbFrame,
+    told: (counter: number) => void = () => {},
+  ): number {
     const last = answers.at(-1);
-    if (last === undefined || !equal(last.mac, this.mac(card.key, answers))) throw notTheCard('its MAC is wrong');
-    for (const answer of answers) {
-      if (answer.type !== rpmbResponseType(request.type)) throw notTheCard(`it answers with type ${answer.type}`);
-      if (request.type !== RpmbRequest.write && !equal(answer.nonce, request.nonce))
-        throw notTheCard('it answers an earlier request');
-      if (answer.result !== RpmbResult.ok) throw new TeeError(resultOf(answer.result), `RPMB result ${answer.result}`);
-    }
+    if (last === undefined) throw new TeeError(TeeResult.ERROR_GENERIC, 'RPMB: no answer');
+    const result = last.result & ~RpmbResult.counterExpired;
+    if (result === RpmbResult.keyNotProgrammed)
+      throw new TeeError(TeeResult.ERROR_ITEM_NOT_FOUND, 'the RPMB has no key');
+    if (result !== RpmbResult.ok) throw new TeeError(TeeResult.ERROR_GENERIC, `RPMB result ${result}`);
+    if (last.type !== rpmbResponseType(request.type))
+      throw new TeeError(TeeResult.ERROR_GENERIC, `RPMB: an answer of type ${last.type}`);
+    if (request.type !== RpmbRequest.readCounter && last.address !== request.address)
+      throw new TeeError(TeeResult.ERROR_GENERIC, `RPMB: block ${last.address} for ${request.address}`);
+    if (request.type === RpmbRequest.write) {
+      told(last.counter);
+      if (last.counter !== request.counter + 1)
+        throw notTheCard(`the counter is ${last.counter} after ${request.counter}`);
+    } else if (!equal(last.nonce, request.nonce)) throw notTheCard('it answers an earlier request');
+    if (!equal(last.mac, this.mac(card.key, answers))) throw notTheCard('its MAC is wrong');
+    return last.counter;
   }
 
   private mac(key: Uint8Array, frames: readonly RpmbFrame[]): Uint8Array {
@@ -276,18 +298,6 @@ export class RpmbStore {
   }
 }
 
-function resultOf(result: number): number {
-  switch (result) {
-    case RpmbResult.authenticationFailure:
-    case RpmbResult.counterFailure:
-      return TeeResult.ERROR_SECURITY;
-    case RpmbResult.keyNotProgrammed:
-      return TeeResult.ERROR_STORAGE_NOT_AVAILABLE;
-    default:
-      return TeeResult.ERROR_GENERIC;
-  }
-}
-
 function checkBlocks(card: Card, block: number, count: number): void {
   if (!(Number.isInteger(count) && count >= 1 && block >= 0 && block + count <= card.blocks))
     throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `${count} blocks from ${block} of ${card.blocks}`);
@@ -295,10 +305,6 @@ function checkBlocks(card: Card, block: number, count: number): void {
 
 function notTheCard(what: string): TeeError {
   return new TeeError(TeeResult.ERROR_SECURITY, `RPMB: ${what}`);
-}
-
-function noCard(): TeeError {
-  return new TeeError(TeeResult.ERROR_STORAGE_NOT_AVAILABLE, 'there is no RPMB with our key');
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
