@@ -53,6 +53,11 @@ export function ffaErrorName(code: number): string {
     : `FFA_${known.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
+/** Whether an unsigned word is an error code that FF-A defines. */
+export function isFfaError(code: number): boolean {
+  return Object.values<number>(FfaError).includes(code);
+}
+
 /** FFA_VERSION: major in bits 30:16, minor in 15:0. */
 export const ffaVersion = { major: 1, minor: 1, word: 0x0001_0001 } as const;
 

@@ -153,9 +153,26 @@ const smcNames = new Map<number, string>(
   Object.entries(OpteeSmc).map(([name, id]) => [id, name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()]),
 );
 
-/** The name of what secure world returned in a0, for people: `UNKNOWN_FUNCTION`. */
+/** The name of what secure world returned in a0, for people: `UNKNOWN_FUNCTION`; for an unknown code, its hexadecimal. */
 export function smcReturnName(a0: number): string {
-  const name = Object.entries(OpteeSmcReturn).find(([, value]) => value === a0)?.[0];
-  if (name === undefined) return `0x${a0.toString(16).padStart(8, '0')}`;
-  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return returnMeanings.get(a0)?.[0] ?? `0x${a0.toString(16).padStart(8, '0')}`;
 }
+
+/** The same with the code and what it means: `UNKNOWN_FUNCTION (0xffffffff: this OP-TEE does not know the function)`. */
+export function smcReturnInWords(a0: number): string {
+  const [name, meaning] = returnMeanings.get(a0) ?? [];
+  const code = `0x${a0.toString(16)}`;
+  return name === undefined ? `${code}, which OP-TEE does not define` : `${name} (${code}: ${meaning})`;
+}
+
+const returnMeanings = new Map<number, readonly [name: string, meaning: string]>([
+  [OpteeSmcReturn.ok, ['OK', 'the message was taken']],
+  [OpteeSmcReturn.ethreadLimit, ['ETHREAD_LIMIT', 'no thread context is free']],
+  [OpteeSmcReturn.ebusy, ['EBUSY', 'not while a thread is active']],
+  [OpteeSmcReturn.eresume, ['ERESUME', 'the thread does not wait for a resume']],
+  [OpteeSmcReturn.ebadAddr, ['EBADADDR', 'the message does not lie in shared memory']],
+  [OpteeSmcReturn.ebadCmd, ['EBADCMD', 'the message is malformed']],
+  [OpteeSmcReturn.enoMem, ['ENOMEM', 'secure world has no memory for it']],
+  [OpteeSmcReturn.enotAvail, ['ENOTAVAIL', 'there is none, or no more']],
+  [OpteeSmcReturn.unknownFunction, ['UNKNOWN_FUNCTION', 'this OP-TEE does not know the function']],
+]);

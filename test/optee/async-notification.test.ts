@@ -189,7 +189,7 @@ describe('a hostile secure world', () => {
       asyncNotifValid,
       /value 4294967295, which is out of range/,
     ],
-    ['an error', OpteeSmcReturn.ebusy, 0, 0, /answers 0x2/],
+    ['an error', OpteeSmcReturn.ebusy, 0, 0, /answers EBUSY \(0x2/],
     ['pending without valid', OpteeSmcReturn.ok, 0, asyncNotifPending, undefined],
     ['undefined flags', OpteeSmcReturn.ok, 0, 0xffff_fffc, undefined],
   ];

@@ -229,7 +229,7 @@ describe('a hostile partition or partition manager', () => {
 
   const response = (a3: number, a4 = 0) => smcRegisters(Ffa.msgSendDirectResp, 0x8001_0000, 0, a3, a4);
   const calls: readonly [string, () => SmcRegisters, RegExp][] = [
-    ['an error', () => response(FfaError.denied), /refused the message with 0xfffffffa/],
+    ['an error', () => response(FfaError.denied), /refused the message with FFA_DENIED \(0xfffffffa\)/],
     ['nonsense', () => response(0x1234), /refused the message with 0x1234/],
     ['an FF-A error', () => smcRegisters(Ffa.error, 0, FfaError.denied), /FFA_DENIED/],
     ['another function', () => smcRegisters(Ffa.memFragRx), /came back/],
@@ -259,7 +259,7 @@ describe('a hostile partition or partition manager', () => {
     });
     const session = await tee.openContext().openSession(gate.uuid);
     hostile = true;
-    await expect(session.invoke(2)).rejects.toThrow(/refused to resume with 0xffff000d/);
+    await expect(session.invoke(2)).rejects.toThrow(/refused to resume with TEE_ERROR_BUSY \(0xffff000d\)/);
     hostile = false;
     // Its thread is lost; the other one serves on.
     await (await tee.openContext().openSession(counterTa.uuid)).invoke(CounterCommand.add, [value.inout(1)]);

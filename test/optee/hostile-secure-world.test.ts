@@ -48,10 +48,18 @@ const add = [value.inout(1, 1)] as const;
 
 describe('a secure world that answers a call with rubbish', () => {
   it.each<[string, Partial<SmcRegisters>, RegExp]>([
-    ['EBADADDR', { a0: 4 }, /secure world refused CALL_WITH_RPC_ARG with return code 0x4/],
-    ['EBADCMD', { a0: 5 }, /return code 0x5/],
-    ['a code that does not exist', { a0: 0x1234 }, /return code 0x1234/],
-    ['an unknown function', { a0: 0xffff_ffff }, /return code 0xffffffff/],
+    [
+      'EBADADDR',
+      { a0: 4 },
+      /secure world refused CALL_WITH_RPC_ARG with return code EBADADDR \(0x4: the message does not lie in shared memory\)/,
+    ],
+    ['EBADCMD', { a0: 5 }, /return code EBADCMD \(0x5: the message is malformed\)/],
+    ['a code that does not exist', { a0: 0x1234 }, /return code 0x1234, which OP-TEE does not define/],
+    [
+      'an unknown function',
+      { a0: 0xffff_ffff },
+      /return code UNKNOWN_FUNCTION \(0xffffffff: this OP-TEE does not know the function\)/,
+    ],
   ])('%s gives a COMMUNICATION error that says so', async (_, answer, message) => {
     const { during, session } = await hostile((armed) => ({
       smc: (call) => (armed() && !isFastCall(call.a0) ? { ...smcRegisters(0), ...answer } : undefined),
@@ -184,7 +192,7 @@ describe('a secure world that makes a senseless request', () => {
     expect(error).toEqual(
       expect.objectContaining({
         code: TeeResult.ERROR_COMMUNICATION,
-        message: expect.stringMatching(/refused RETURN_FROM_RPC with return code 0x1/),
+        message: expect.stringMatching(/refused RETURN_FROM_RPC with return code ETHREAD_LIMIT \(0x1/),
       }),
     );
     expect(made).toBe(1);

@@ -14,7 +14,7 @@ import type { Call, OpteeAbi } from '../optee-abi.js';
 import { RpcServer, type RpcState } from '../rpc/rpc.js';
 import type { RpcMemory } from '../rpc/rpc-memory.js';
 import { yieldingCall } from '../yielding-call.js';
-import { FfaCall } from './ffa-call.js';
+import { FfaCall, ffaAnswerInWords } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
 import { fromFfaMsgParam, toFfaMsgParam, updateFromFfaMsgParam } from './ffa-msg-param.js';
 import type { FfaProbe } from './ffa-probe.js';
@@ -113,7 +113,7 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     if (a3 !== 0)
       throw commsError(
         TeeResult.ERROR_COMMUNICATION,
-        `unregistering memory 0x${handle.toString(16)}: secure world answers 0x${a3.toString(16)}`,
+        `unregistering memory 0x${handle.toString(16)}: secure world answers ${ffaAnswerInWords(a3)}`,
       );
     await this.link.reclaim(handle);
     this.shared.delete(handle);

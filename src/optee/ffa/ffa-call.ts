@@ -1,8 +1,8 @@
 import type { SmcRegisters } from '../../protocol/conduit.js';
-import { FfaError } from '../../protocol/ffa.js';
+import { FfaError, ffaErrorName, isFfaError } from '../../protocol/ffa.js';
 import { OpteeFfa, OpteeFfaReturn } from '../../protocol/optee-ffa.js';
 import { lower32, OpteeSmc, OpteeSmcReturn, OpteeSmcRpc, rpcReturn, upper32 } from '../../protocol/optee-smc.js';
-import { TeeResult } from '../../protocol/tee-result.js';
+import { TeeResult, teeResultName } from '../../protocol/tee-result.js';
 import type { MessageSlot } from '../arg-cache.js';
 import type { Optee } from '../optee.js';
 import type { RpcServer, RpcState } from '../rpc/rpc.js';
@@ -45,7 +45,7 @@ export class FfaCall implements WorldSwitches {
   }
 
   refusal({ a3 }: SmcRegisters): string {
-    return `${this.resuming ? 'to resume' : 'the message'} with 0x${a3.toString(16)}`;
+    return `${this.resuming ? 'to resume' : 'the message'} with ${ffaAnswerInWords(a3)}`;
   }
 
   async serve({ a4, a7 }: SmcRegisters): Promise<void> {
@@ -68,4 +68,12 @@ export class FfaCall implements WorldSwitches {
 /** No thread context is free. The header says FFA_BUSY; OP-TEE has always answered TEE_ERROR_BUSY. */
 export function isBusy(a3: number): boolean {
   return a3 === TeeResult.ERROR_BUSY || a3 === FfaError.busy;
+}
+
+/** What OP-TEE answered in a3 of a direct message: a TEE result, or, as its header says, an FF-A error. */
+export function ffaAnswerInWords(a3: number): string {
+  const code = `0x${a3.toString(16)}`;
+  if (isFfaError(a3)) return `${ffaErrorName(a3)} (${code})`;
+  const name = teeResultName(a3);
+  return name.startsWith('0x') ? code : `TEE_${name} (${code})`;
 }

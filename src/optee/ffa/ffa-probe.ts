@@ -7,6 +7,7 @@ import { commsError } from '../../tee/teec-error.js';
 import { maxArgParamCount } from '../arg-cache.js';
 import { defaultMaxNotificationValue } from '../notification.js';
 import type { SecureWorldInfo } from '../smc/smc-probe.js';
+import { ffaAnswerInWords } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
 
 /** What OP-TEE says of itself over FF-A. */
@@ -26,7 +27,7 @@ export async function probeFfa(link: FfaLink): Promise<FfaProbe> {
     throw refused(`its API version is ${api.a3}.${api.a4}, wanted is ${opteeFfaApiVersion.major}.x`);
   const os = await link.direct(OpteeFfa.getOsVersion);
   const exchanged = await link.direct(OpteeFfa.exchangeCapabilities);
-  if (exchanged.a3 !== 0) throw refused(`it refuses our capabilities with 0x${exchanged.a3.toString(16)}`);
+  if (exchanged.a3 !== 0) throw refused(`it refuses our capabilities with ${ffaAnswerInWords(exchanged.a3)}`);
   // Bits 31:8 are reserved (optee_ffa.h, EXCHANGE_CAPABILITIES).
   const rpcParamCount = exchanged.a4 & 0xff;
   if (rpcParamCount === 0) throw refused('it wants no room for RPC messages');

@@ -7,6 +7,7 @@ import {
   OpteeSmcRpc,
   rpcFunction,
   smcName,
+  smcReturnInWords,
   upper32,
 } from '../../protocol/optee-smc.js';
 import type { Optee } from '../optee.js';
@@ -45,7 +46,7 @@ export class SmcCall implements WorldSwitches {
   }
 
   refusal({ a0 }: SmcRegisters): string {
-    return `${smcName(this.registers.a0)} with return code 0x${a0.toString(16)}`;
+    return `${smcName(this.registers.a0)} with return code ${smcReturnInWords(a0)}`;
   }
 
   startOver(): void {

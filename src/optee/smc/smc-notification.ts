@@ -1,5 +1,11 @@
 import { type Conduit, smcRegisters } from '../../protocol/conduit.js';
-import { asyncNotifPending, asyncNotifValid, OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
+import {
+  asyncNotifPending,
+  asyncNotifValid,
+  OpteeSmc,
+  OpteeSmcReturn,
+  smcReturnInWords,
+} from '../../protocol/optee-smc.js';
 import type { NotificationSource } from '../async-notification.js';
 import type { Optee } from '../optee.js';
 
@@ -23,7 +29,7 @@ export class SmcNotificationSource implements NotificationSource {
     while (values.length <= this.maxValue) {
       const { a0, a1, a2 } = await this.conduit.smc(smcRegisters(OpteeSmc.getAsyncNotifValue));
       if (a0 !== OpteeSmcReturn.ok) {
-        this.optee.violation(0, `GET_ASYNC_NOTIF_VALUE answers 0x${a0.toString(16)}`);
+        this.optee.violation(0, `GET_ASYNC_NOTIF_VALUE answers ${smcReturnInWords(a0)}`);
         return values;
       }
       if ((a2 & asyncNotifValid) !== 0) values.push(a1);

@@ -8,6 +8,7 @@ import {
   opteeApiUid,
   SecureWorldCapability,
   shmCached,
+  smcReturnInWords,
 } from '../../protocol/optee-smc.js';
 import { type MemoryRange, pageSize } from '../../protocol/physical-memory.js';
 import { TeeResult } from '../../protocol/tee-result.js';
@@ -49,7 +50,7 @@ export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
   const threads = await smc(OpteeSmc.getThreadCount);
   const exchanged = await smc(OpteeSmc.exchangeCapabilities);
   if (exchanged.a0 !== OpteeSmcReturn.ok)
-    throw refused(`it refuses our capabilities with return code ${hex(exchanged.a0)}`);
+    throw refused(`it refuses our capabilities with return code ${smcReturnInWords(exchanged.a0)}`);
   const capabilities = exchanged.a1;
 
   const dynamic = (capabilities & SecureWorldCapability.dynamicShm) !== 0;

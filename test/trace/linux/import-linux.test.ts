@@ -207,7 +207,7 @@ describe("an import of Linux's tracepoints", () => {
     expect(errors('ffffffffffffffff')).toEqual({ UNKNOWN_FUNCTION: 1 });
     expect(errors('ffffffff')).toEqual({ UNKNOWN_FUNCTION: 1 });
     expect(errors('0x0')).toEqual({});
-    expect(errors('7')).toEqual({ ENOT_AVAIL: 1 });
+    expect(errors('7')).toEqual({ ENOTAVAIL: 1 });
     expect(imported(line('ffffffff00000001')).report.ethreadLimit).toBe(1);
     for (const [a0, rpc] of [
       ['ffffffffffff0005', 'CMD'],
