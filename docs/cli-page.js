@@ -54,10 +54,10 @@ function argumentRow({ required, variadic, description, _name: name }) {
   return [required ? `<${name}${dots}>` : `[${name}${dots}]`, description];
 }
 
-function optionRow({ flags, description, defaultValue, argChoices, mandatory, negate }) {
+function optionRow({ flags, description, defaultValue, defaultValueDescription, argChoices, mandatory, negate }) {
   const notes = [
     ...(argChoices === undefined ? [] : [`one of ${argChoices.join(', ')}`]),
-    ...(defaultValue === undefined || negate ? [] : [`default ${defaultValue}`]),
+    ...(defaultValue === undefined || negate ? [] : [`default ${defaultValueDescription ?? defaultValue}`]),
     ...(mandatory ? ['must be given'] : []),
   ];
   return [flags, notes.length === 0 ? description : `${description} (${notes.join('; ')})`];

@@ -27,8 +27,9 @@ export interface OpenWorldOptions {
   /** Who a client is that does not say otherwise; root when left out. */
   readonly identity?: ClientIdentity;
   /**
-   * How long a call may take that does not say otherwise, in milliseconds of the clock: from the call to its answer. For
-   * ever when left out. See `limitMs` of `invoke`.
+   * How long a call may take that does not say otherwise, in milliseconds of the clock: from the call to its answer. It
+   * is that of closing a session too, and of the calls of clients that are served. For ever when left out. See `limitMs`
+   * of `invoke`.
    */
   readonly callLimitMs?: number;
   /** Time; the machine's when left out. */

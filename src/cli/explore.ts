@@ -13,6 +13,7 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
 import { EXPECTATIONS, type Expectation, endWith } from './explore-verdict.js';
+import { OutputOption } from './output-option.js';
 
 interface ExploreFlags {
   readonly queue: DisciplineName;
@@ -124,7 +125,7 @@ export function addExploreCommand(program: Command): void {
     .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
     .option('--max-faults <n>', 'scenario: at most so many in one run', count, 1)
     .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
-    .option('--trace <file.nwt>', 'scenario: record the run of --decisions')
+    .addOption(new OutputOption('--trace <file.nwt>', 'scenario: record the run of --decisions'))
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
       refuseForeign(command, scenario === undefined ? SCENARIO_OPTIONS : QUEUE_OPTIONS, scenario !== undefined);

@@ -1,5 +1,6 @@
 import { TeecError } from '../tee/teec-error.js';
 import { badUsage } from './read-trace.js';
+import { OutputError } from './write-output.js';
 
 /**
  * What went wrong, the cause first. When a block with `using` fails and what it leaves behind cannot be closed either, the
@@ -32,5 +33,5 @@ export function tellFailure(failure: unknown, hint?: string): void {
     told.add(message);
     console.error(`normalworld: and on the way out: ${message}`);
   }
-  process.exitCode = reason instanceof RangeError ? badUsage : 1;
+  process.exitCode = reason instanceof RangeError || reason instanceof OutputError ? badUsage : 1;
 }

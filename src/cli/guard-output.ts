@@ -5,6 +5,9 @@ const cannotWrite = 2;
 /** What a shell says of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE. */
 const brokenPipe = 141;
 
+/** Node's exit code for an error that nobody caught. */
+const uncaught = 1;
+
 let colours = false;
 
 /** Let colours pass to a terminal: for commands whose reports have some, and that clean what they quote. */
@@ -18,6 +21,8 @@ export function letColoursPass(): void {
  *
  * Output that cannot be written ends the program with an error, as it ends other tools: a full disk with a message and exit
  * code 2, a pipe that nobody reads silently with 141.
+ *
+ * Warnings of the process, and errors that nobody caught, Node prints past `process.stderr`: they come this way too.
  */
 export function guardOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
@@ -34,4 +39,22 @@ export function guardOutput(): void {
       process.exit(cannotWrite);
     });
   }
+  guardWarnings();
+  process.on('uncaughtException', (error: unknown) => {
+    console.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exit(uncaught);
+  });
+}
+
+/** Only where Node would print them: whoever has switched warnings off has. */
+function guardWarnings(): void {
+  if (process.listenerCount('warning') === 0) return;
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (warning.name === 'DeprecationWarning' && process.noDeprecation === true) return;
+    const ours = warning.name === 'NormalworldWarning';
+    console.error(
+      ours ? `normalworld: ${warning.message}` : `(node:${process.pid}) ${warning.name}: ${warning.message}`,
+    );
+  });
 }

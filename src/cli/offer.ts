@@ -2,6 +2,7 @@ import type { Tee } from '../client/tee.js';
 import { type ServeOptions, TeeServer } from '../serve/tee-server.js';
 import { Ending } from './ending.js';
 import { openServed, type ServedOptions } from './served-options.js';
+import { waitingCalls } from './waiting-calls.js';
 
 /**
  * Open the TEE, offer it to clients while something runs, and end it in bounded time.
@@ -36,11 +37,7 @@ export async function offer(
 
 /** What keeps a TEE from being closed, in words. */
 export function waitsFor(tee: Tee, server: TeeServer): readonly string[] {
-  const { calls, inside } = tee.waiting();
-  const all = [
-    ...calls.map(({ context, purpose, waitsFor }) => `${context}: its ${purpose} waits for ${waitsFor}`),
-    ...inside.map(({ context, purpose }) => `${context}: its ${purpose} is in secure world`),
-  ];
+  const all = waitingCalls(tee);
   if (all.length > 0) return all;
   return server.clients.length === 0 ? ['the TEE to close'] : server.clients;
 }

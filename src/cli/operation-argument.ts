@@ -5,6 +5,8 @@ import { none, type Parameter, temporary, value } from '../client/parameters.js'
 export interface OperationArgument {
   readonly parameter: Parameter;
   readonly file: string | undefined;
+  /** The file that its data come from. */
+  readonly input?: string;
 }
 
 export const operationArgumentForms = `Parameters, at most four:
@@ -42,14 +44,14 @@ export async function parseOperationArgument(text: string): Promise<OperationArg
     case 'value.inout':
       return { parameter: value.inout(...twoIntegers(given(), wrong)), file: undefined };
     case 'memref.input':
-      return { parameter: temporary.input(await data(given(), wrong)), file: undefined };
+      return { parameter: temporary.input(await data(given(), wrong)), file: undefined, ...inputOf(given()) };
     case 'memref.output': {
       const [size, file] = withFile(given());
       return { parameter: temporary.output(integer(size, wrong)), file };
     }
     case 'memref.inout': {
       const [content, file] = withFile(given());
-      return { parameter: temporary.inout(await data(content, wrong)), file };
+      return { parameter: temporary.inout(await data(content, wrong)), file, ...inputOf(content) };
     }
     default:
       throw wrong(
@@ -76,6 +78,10 @@ function twoIntegers(text: string, wrong: Wrong): [number, number] {
 function withFile(text: string): [string, string | undefined] {
   const comma = text.lastIndexOf(',');
   return comma < 0 ? [text, undefined] : [text.slice(0, comma), text.slice(comma + 1)];
+}
+
+function inputOf(text: string): { readonly input?: string } {
+  return text.startsWith('@') ? { input: text.slice(1) } : {};
 }
 
 async function data(text: string, wrong: Wrong): Promise<Uint8Array> {

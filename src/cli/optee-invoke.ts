@@ -1,9 +1,11 @@
-import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { memrefSizes } from '../client/memref-sizes.js';
 import type { Parameters, Value } from '../client/parameters.js';
 import { TeecError } from '../tee/teec-error.js';
+import { tellFailure } from './failure.js';
 import { type OperationArgument, operationArgumentForms, parseOperationArgument } from './operation-argument.js';
 import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from './optee-options.js';
+import { refuseInputAsOutput, writeOutput } from './write-output.js';
 
 const maxParameters = 4;
 
@@ -38,25 +40,24 @@ Examples:
         texts: string[],
         options: OpteeOptions & { readonly repeat?: string },
       ) => {
+        let asked: Invocation;
+        try {
+          asked = await parseInvocation(commandText, texts, options.repeat ?? '1');
+        } catch (error) {
+          tellFailure(error);
+          return;
+        }
         await onOptee(options, async (tee) => {
-          if (texts.length > maxParameters)
-            throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
-          const command = Number(commandText);
-          if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
-            throw new RangeError(`command "${commandText}" is no integer from 0 to 0xffffffff`);
-          const times = Number(options.repeat ?? 1);
-          if (!(Number.isInteger(times) && times >= 1))
-            throw new RangeError(`--repeat ${options.repeat} is no integer from 1`);
-          const operation = await Promise.all(texts.map(parseOperationArgument));
+          const { command, operation, times } = asked;
           await using context = tee.openContext();
           await using session = await context.openSession(uuid);
           for (let time = 0; time < times; time++) {
             const parameters = operation.map(({ parameter }) => parameter) as unknown as Parameters;
             try {
-              await tell(operation, await session.invoke(command, parameters), options);
+              await tell(operation, await session.invoke(command, parameters), undefined, options);
             } catch (error) {
               if (error instanceof TeecError && error.outputs !== undefined)
-                await tell(operation, error.outputs, options);
+                await tell(operation, error.outputs, error, options);
               throw error;
             }
           }
@@ -65,17 +66,64 @@ Examples:
     );
 }
 
-async function tell(operation: readonly OperationArgument[], outputs: readonly unknown[], options: OpteeOptions) {
+/** What the command line asks for. */
+interface Invocation {
+  readonly command: number;
+  readonly times: number;
+  readonly operation: readonly OperationArgument[];
+}
+
+/** @throws RangeError, or the system's error, for what cannot be asked. */
+async function parseInvocation(commandText: string, texts: readonly string[], repeat: string): Promise<Invocation> {
+  if (texts.length > maxParameters) throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
+  const command = /^(0x[0-9a-f]+|\d+)$/i.test(commandText) ? Number(commandText) : Number.NaN;
+  if (!(command <= 0xffff_ffff)) throw new RangeError(`command "${commandText}" is no integer from 0 to 0xffffffff`);
+  const times = /^\d+$/.test(repeat) ? Number(repeat) : Number.NaN;
+  if (!(times >= 1)) throw new RangeError(`--repeat ${repeat} is no integer from 1`);
+  const operation = await Promise.all(texts.map(parseOperationArgument));
+  const inputs = operation.flatMap(({ input }) => input ?? []);
+  for (const { file } of operation) if (file !== undefined) refuseInputAsOutput(file, inputs);
+  return { command, times, operation };
+}
+
+/**
+ * What came back in the parameters.
+ * @param failed how the call ended, if not well.
+ */
+async function tell(
+  operation: readonly OperationArgument[],
+  outputs: readonly unknown[],
+  failed: TeecError | undefined,
+  options: OpteeOptions,
+) {
+  const inputs = operation.flatMap(({ input }) => input ?? []);
+  const sizes = memrefSizes(outputs);
   const told: unknown[] = [];
   for (const [index, output] of outputs.entries()) {
     const file = operation[index]?.file;
-    if (output instanceof Uint8Array && file !== undefined) await writeFile(file, output);
+    const size = sizes[index];
+    // A size beyond the room is the one that would be needed, whatever the result.
+    const needed = output instanceof Uint8Array && size !== undefined && size > output.length ? size : undefined;
+    if (output instanceof Uint8Array && file !== undefined) writeOutput(file, inputs, [output]);
     told.push(
-      output instanceof Uint8Array ? { bytes: output.length, ...(file ? { file } : { hex: hex(output) }) } : output,
+      output instanceof Uint8Array
+        ? {
+            bytes: output.length,
+            ...(file === undefined ? { hex: hex(output) } : { file }),
+            ...(needed === undefined ? {} : { needed }),
+          }
+        : output,
     );
-    if (!options.json && output !== undefined) console.log(`parameter ${index}: ${inWords(output, file)}`);
+    if (options.json || output === undefined) continue;
+    console.log(
+      `parameter ${index}: ${inWords(output, file)}${needed === undefined ? '' : `; ${needed} bytes are needed`}`,
+    );
   }
-  if (options.json) console.log(JSON.stringify({ parameters: told.map((output) => output ?? null) }));
+  if (options.json) {
+    const error =
+      failed === undefined ? {} : { error: { name: failed.codeName, code: failed.code, origin: failed.origin } };
+    console.log(JSON.stringify({ parameters: told.map((output) => output ?? null), ...error }));
+  }
 }
 
 function inWords(output: unknown, file: string | undefined): string {

@@ -3,8 +3,12 @@ import type { Tee } from '../client/tee.js';
 import { type OpenTeeOptions, openTee } from '../open-tee.js';
 import { opteeNamed } from '../optee-build/built-optee.js';
 import { rpmbTestKey } from '../protocol/rpmb.js';
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import { parseTime } from '../scenario/duration.js';
+import { TeecError } from '../tee/teec-error.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { tellFailure } from './failure.js';
+import { waitingCalls } from './waiting-calls.js';
 
 /** What the help of a command on real OP-TEE says of exit codes. */
 export const opteeExitCodes = `
@@ -30,10 +34,39 @@ export interface OpteeOptions {
   readonly qemu?: string;
   readonly cpus?: string;
   readonly console?: boolean;
+  /** Milliseconds; Infinity for none. */
+  readonly callLimit?: number;
   readonly json?: boolean;
 }
 
-export function addOpteeOptions(command: Command): Command {
+/** How long a call of a command may take that makes it itself: nobody else would notice that it hangs. In milliseconds. */
+const ownCallLimitMs = 60_000;
+/** One world switch may take so much longer than a call: the call is told to be late first. In milliseconds. */
+const switchGraceMs = 5000;
+
+/** @param callLimitMs what it is when it is not given. */
+export function callLimitOption(callLimitMs: number): Option {
+  const option = new Option(
+    '--call-limit <time>',
+    'how long a call may take before it fails with TEEC_ERROR_TIMEOUT, such as 500ms, 30s or 5min; or none',
+  ).argParser(parseCallLimit);
+  return callLimitMs === Number.POSITIVE_INFINITY ? option : option.default(callLimitMs, `${callLimitMs / 1000}s`);
+}
+
+function parseCallLimit(text: string): number {
+  const ms = text === 'none' ? Number.POSITIVE_INFINITY : parseTime(text);
+  if (ms === undefined || ms < 1)
+    throw new InvalidArgumentError('It is a time with its unit (ms, s or min) from 1ms to 1440min, or none.');
+  return ms;
+}
+
+/** The settings of `openTee` that bound its calls. */
+export function limitsOf({ callLimit }: OpteeOptions): Pick<OpenTeeOptions, 'callLimitMs'> {
+  return callLimit === undefined ? {} : { callLimitMs: callLimit };
+}
+
+/** @param callLimitMs how long a call may take when nobody says, in milliseconds. */
+export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs): Command {
   return command
     .option(
       '--optee <name or file>',
@@ -62,6 +95,7 @@ export function addOpteeOptions(command: Command): Command {
     .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
+    .addOption(callLimitOption(callLimitMs))
     .option('--console', "print OP-TEE's secure console to standard error");
 }
 
@@ -106,15 +140,28 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
       ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
       ...supplicantOf(options),
       ...emmcOf(options),
+      ...limitsOf(options),
       qemu: {
+        ...(options.callLimit === undefined ? {} : { callLimitMs: options.callLimit + switchGraceMs }),
         ...(options.optee === undefined ? {} : { optee: optee.image }),
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
         ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
         ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),
       },
     });
-    await run(tee);
+    await run(tee).catch((error: unknown) => {
+      // While it can still be seen where it hangs.
+      if (isLate(error)) {
+        for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
+        console.error('normalworld: --call-limit gives a call more time');
+      }
+      throw error;
+    });
   } catch (error) {
     tellFailure(error, 'normalworld doctor says what is missing');
   }
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof TeecError && error.code === TeeResult.ERROR_TIMEOUT && error.origin === TeeOrigin.COMMS;
 }

@@ -7,6 +7,7 @@ import { addExecCommand } from './exec.js';
 import { addExploreCommand } from './explore.js';
 import { letColoursPass } from './guard-output.js';
 import { addOpteeCommand } from './optee.js';
+import { refuseInputsAsOutputs } from './output-option.js';
 import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run/run.js';
 import { addServeCommand } from './serve.js';
@@ -30,6 +31,7 @@ export function normalworldProgram(): Command {
     .exitOverride()
     .hook('preAction', (_program, command) => {
       if (coloured.has(command.name())) letColoursPass();
+      refuseInputsAsOutputs(command);
     })
     .showSuggestionAfterError()
     .addHelpText(

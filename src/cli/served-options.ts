@@ -6,7 +6,7 @@ import type { Tee } from '../client/tee.js';
 import { openTee } from '../open-tee.js';
 import type { TrustedApplication } from '../worlds/simulated/index.js';
 import { tellFailure } from './failure.js';
-import { addOpteeOptions, type OpteeOptions, onOptee, supplicantOf } from './optee-options.js';
+import { addOpteeOptions, limitsOf, type OpteeOptions, onOptee, supplicantOf } from './optee-options.js';
 
 /** Which TEE `serve` and `exec` offer. */
 export interface ServedOptions extends OpteeOptions {
@@ -24,12 +24,14 @@ export function addServedOptions(command: Command): Command {
         '--no-supplicant',
         'leave /dev/teepriv0 to a supplicant that is a program of its own (default: ours has it)',
       ),
+    // How long a client waits is its own affair, as on a board.
+    Number.POSITIVE_INFINITY,
   );
 }
 
 /** What the simulated world has a use for. */
 const ofSimulated: ReadonlySet<string> = new Set([
-  ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'supplicant', 'console', 'socket'],
+  ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'supplicant', 'callLimit', 'console', 'socket'],
 ]);
 
 /**
@@ -50,7 +52,11 @@ function isDefault(name: string, value: unknown): boolean {
 }
 
 /** Open the TEE, run something on it, close it. */
-export async function openServed(options: ServedOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
+export async function openServed(options: ServedOptions, serve: (tee: Tee) => Promise<void>): Promise<void> {
+  const run = (tee: Tee) => {
+    tellPanics(tee);
+    return serve(tee);
+  };
   if (options.simulated === undefined) return onOptee(options, run);
   const modules = options.simulated === true ? [] : options.simulated;
   try {
@@ -62,20 +68,25 @@ export async function openServed(options: ServedOptions, run: (tee: Tee) => Prom
       ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
       ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
       ...supplicantOf(options),
+      ...limitsOf(options),
     });
     if (options.console)
       tee.trace.listen((event) => {
         if (event.type === 'secure-console') console.error(event.line);
       });
-    tee.panics?.listen(({ uuid, code, why }) =>
-      console.error(
-        `normalworld: trusted application ${uuid} panicked with 0x${code.toString(16)}${why === undefined ? '' : `: ${why}`}`,
-      ),
-    );
     await run(tee);
   } catch (error) {
     tellFailure(error);
   }
+}
+
+/** Its client gets TARGET_DEAD, which does not say why. */
+function tellPanics(tee: Tee): void {
+  tee.panics?.listen(({ uuid, code, why }) =>
+    console.error(
+      `normalworld: trusted application ${uuid} panicked with 0x${code.toString(16)}${why === undefined ? '' : `: ${why}`}`,
+    ),
+  );
 }
 
 async function applicationsOf(path: string): Promise<readonly TrustedApplication[]> {

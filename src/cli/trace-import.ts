@@ -9,6 +9,7 @@ import { MemoryRecorder } from '../trace/nwt/memory-recorder.js';
 import { readTrace } from '../trace/nwt/trace-table.js';
 import { Timeline } from '../trace/timeline/timeline.js';
 import { hangReport } from '../trace/waits/hang-report.js';
+import { OutputOption } from './output-option.js';
 import { badUsage } from './read-trace.js';
 import { RecordTextError, readRecordLines } from './record-text.js';
 import { boardVerdictText, hangText } from './trace-report.js';
@@ -33,8 +34,8 @@ export function addImportCommand(trace: Command): void {
         'trace for `view` and `export`, --scenario a scenario that does the same here.',
     )
     .argument('<file...>', 'texts with the tracepoints, and with stacks; - for standard input')
-    .option('-o, --out <file.nwt>', 'write the trace')
-    .option('-s, --scenario <file.yaml>', 'write a scenario that reproduces it, for `run`')
+    .addOption(new OutputOption('-o, --out <file.nwt>', 'write the trace'))
+    .addOption(new OutputOption('-s, --scenario <file.yaml>', 'write a scenario that reproduces it, for `run`'))
     .option('--threads <number>', 'thread contexts of this OP-TEE (CFG_NUM_THREADS); else as many as the record shows')
     .option('--json', 'print one JSON object; times in milliseconds')
     .addHelpText(

@@ -4,6 +4,7 @@ import { exportPerfetto } from '../trace/export/perfetto.js';
 import { traceStats } from '../trace/timeline/stats.js';
 import { Timeline } from '../trace/timeline/timeline.js';
 import { hangReport } from '../trace/waits/hang-report.js';
+import { OutputOption } from './output-option.js';
 import { readTraceOrSayWhy } from './read-trace.js';
 import { addImportCommand } from './trace-import.js';
 import { hangText, statsText } from './trace-report.js';
@@ -46,7 +47,7 @@ export function addTraceCommand(program: Command): void {
     .description('Writes a trace as Perfetto protobuf (ui.perfetto.dev) or as Chrome JSON (chrome://tracing).')
     .argument('<file>', 'trace (.nwt)')
     .addOption(new Option('-f, --format <name>', 'output format').choices(['perfetto', 'chrome']).default('perfetto'))
-    .requiredOption('-o, --out <file>', 'where to write to')
+    .addOption(new OutputOption('-o, --out <file>', 'where to write to').makeOptionMandatory())
     .addHelpText(
       'after',
       `${exitCodes}

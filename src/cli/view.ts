@@ -6,6 +6,7 @@ import { recordSchedule } from '../conform/schedule-trace.js';
 import { parseTraceFile, TraceFileError } from '../conform/trace-file.js';
 import { viewerPage } from '../trace/node/viewer-page.js';
 import { MemoryRecorder } from '../trace/nwt/memory-recorder.js';
+import { OutputOption } from './output-option.js';
 import { pageServer } from './page-server.js';
 import { badUsage, readTraceOrSayWhy } from './read-trace.js';
 import { writeOrSayWhy } from './write-output.js';
@@ -28,7 +29,7 @@ export function addViewCommand(program: Command): void {
         '127.0.0.1 until Ctrl-C, or writes it as one file that can be mailed.',
     )
     .argument('<file...>', 'one trace (.nwt) or schedule of `explore --traces` (.json), or two to compare')
-    .option('-o, --out <file.html>', 'write the page instead of serving it')
+    .addOption(new OutputOption('-o, --out <file.html>', 'write the page instead of serving it'))
     .option('-p, --port <number>', 'port on 127.0.0.1; 0: any that is free', '0')
     .option('--no-open', 'do not open a browser')
     .addHelpText(

@@ -11,7 +11,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { badUsage } from './read-trace.js';
 
 /** A file cannot be written where it was asked for; the message names it. */
@@ -33,6 +33,16 @@ export function refuseInputAsOutput(path: string, inputs: readonly string[]): vo
         `${path}: this is the file that is read${input === path ? '' : ` (${input})`}; name another`,
       );
   }
+}
+
+/** @throws OutputError when two outputs are to go into one file, be it there or not. */
+export function refuseSameOutput(path: string, flag: string, other: string, otherFlag: string): void {
+  const [one, two] = [statOf(path), statOf(other)];
+  const same =
+    one === undefined || two === undefined
+      ? resolve(path) === resolve(other)
+      : one.isFile() && one.dev === two.dev && one.ino === two.ino;
+  if (same) throw new OutputError(`${path}: ${otherFlag} and ${flag} would both write it`);
 }
 
 /**
@@ -90,8 +100,13 @@ function writeAll(fd: number, pieces: Iterable<string | Uint8Array>): void {
   }
 }
 
+/** Nothing where there is none, or none that can be: opening it says why. */
 function statOf(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false });
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The same for a command: what is wrong goes to standard error and into the exit code. @returns whether it is written. */

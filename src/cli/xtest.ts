@@ -1,13 +1,16 @@
-import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { runXtest } from '../xtest/run-xtest.js';
 import type { XtestCase } from '../xtest/xtest-output.js';
 import { tellFailure } from './failure.js';
+import { callLimitOption } from './optee-options.js';
+import { OutputOption } from './output-option.js';
+import { writeOutput } from './write-output.js';
 
 interface XtestOptions {
   readonly xtest?: string;
   readonly optee?: string;
   readonly ta?: readonly string[];
+  readonly callLimit?: number;
   readonly table?: string;
   readonly json?: boolean;
   readonly verbose?: boolean;
@@ -33,7 +36,8 @@ export function addXtestCommand(program: Command): void {
       'folder with trusted applications (<uuid>.ta), asked before its own; may be repeated',
       (folder: string, others: readonly string[] = []) => [...others, folder],
     )
-    .option('--table <file>', 'write the table as Markdown')
+    .addOption(callLimitOption(Number.POSITIVE_INFINITY))
+    .addOption(new OutputOption('--table <file>', 'write the table as Markdown'))
     .option('--json', 'print one JSON object when all is over')
     .option('--verbose', 'print what xtest prints')
     .option('--console', "print OP-TEE's secure console to standard error")
@@ -68,6 +72,7 @@ async function xtest(cases: readonly string[], options: XtestOptions): Promise<b
     ...(options.xtest === undefined ? {} : { program: options.xtest }),
     ...(options.optee === undefined ? {} : { optee: options.optee }),
     ...(options.ta === undefined ? {} : { taFolders: options.ta }),
+    ...(options.callLimit === undefined ? {} : { callLimitMs: options.callLimit }),
     ...(options.verbose ? { onLine: (line) => say(line) } : options.json ? {} : { onCase: (ended) => say(row(ended)) }),
     ...(options.console ? { onConsoleLine: (line) => console.error(line) } : {}),
   });
@@ -83,7 +88,7 @@ async function xtest(cases: readonly string[], options: XtestOptions): Promise<b
       JSON.stringify({ ok, exitCode, milliseconds, ...counts, unfinished: unfinished ?? null, cases }, null, 2),
     );
   }
-  if (options.table !== undefined) await writeFile(options.table, markdown(output.cases, summary));
+  if (options.table !== undefined) writeOutput(options.table, [], [markdown(output.cases, summary)]);
   return ok;
 }
 

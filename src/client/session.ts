@@ -88,9 +88,19 @@ export class Session implements AsyncDisposable {
   /**
    * TEEC_CloseSession. Calls in flight are awaited by the trusted OS; those whose time is over only for a moment, then the
    * session closes later. Closing twice is closing once.
+   * @throws TeecError TIMEOUT from COMMS when it takes longer than the TEE's `callLimitMs`: it goes on closing.
    */
   close(): Promise<void> {
-    this.closed ??= endBesides(this.limits, this.device.closeSession(this.context, this.id));
+    if (this.closed === undefined) {
+      const doing = () => `closing session ${this.id} with ${this.uuid}`;
+      const call = new LimitedCall(this.limits, this.limits.callLimitMs, doing);
+      const closing = this.device.closeSession(this.context, this.id);
+      // Nothing can be cancelled in it: it is the end already.
+      this.closed = endBesides(
+        this.limits,
+        call.result(closing, () => undefined),
+      );
+    }
     return this.closed;
   }
 

@@ -69,7 +69,8 @@ export class Tee implements AsyncDisposable {
     private readonly driver: OpteeDriver,
     private readonly identity: ClientIdentity,
     private readonly world: SecureWorld,
-    private readonly callLimitMs: number,
+    /** How long a call may take that does not say otherwise, in milliseconds; Infinity for ever. */
+    readonly callLimitMs: number,
   ) {
     this.device = new TeeDevice(driver);
   }

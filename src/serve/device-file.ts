@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { startTimer } from '../clock/timer.js';
 import { pageSize } from '../protocol/physical-memory.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { ClientIdentity } from '../tee/login.js';
@@ -28,6 +29,14 @@ const TEE_GEN_CAP_GP = 1;
 const TEE_GEN_CAP_REG_MEM = 4;
 const TEE_GEN_CAP_MEMREF_NULL = 8;
 
+/** What openings of a device have in common. */
+export interface ServedDevice {
+  readonly device: TeeDevice;
+  readonly ids: MemoryIds;
+  /** How long a client waits for its session or command, in milliseconds; Infinity for ever. */
+  readonly callLimitMs: number;
+}
+
 /**
  * A client's opening of `/dev/tee0`: Linux's `struct file` with its `struct tee_context`. It lives as long as anything
  * of it does: the file, a file of its shared memory, a call.
@@ -35,6 +44,9 @@ const TEE_GEN_CAP_MEMREF_NULL = 8;
 export class DeviceFile implements ClientFile {
   /** Whoever knows it may use this file: nobody can guess it, and only who has the file is told. */
   readonly token = randomBytes(tokenSize).toString('hex');
+  private readonly device: TeeDevice;
+  private readonly ids: MemoryIds;
+  private readonly callLimitMs: number;
   private readonly context: TeeContext;
   /** By the client's ids. */
   private readonly memory = new Map<number, ClientMemory>();
@@ -43,18 +55,20 @@ export class DeviceFile implements ClientFile {
   private opened = true;
   /** Calls whose caller waits for them. */
   private calls = 0;
-  /** Calls whose caller died. */
+  /** Calls whose caller died, or was told that their time is over. */
   private orphans = 0;
   private ending: Promise<void> | undefined;
 
   /** @param onEnd called when nothing of it is left. */
   constructor(
-    private readonly device: TeeDevice,
+    { device, ids, callLimitMs }: ServedDevice,
     label: string,
     identity: ClientIdentity,
-    private readonly ids: MemoryIds,
     private readonly onEnd: (ended: Promise<void>) => void,
   ) {
+    this.device = device;
+    this.ids = ids;
+    this.callLimitMs = callLimitMs;
     this.context = device.openContext(label, false, identity);
   }
 
@@ -185,16 +199,48 @@ export class DeviceFile implements ClientFile {
 
   private async openSession(body: Buffer, identity: ClientIdentity): Promise<Buffer> {
     const { uuid, login, cancelId, params } = parseOpenSession(body, (id) => this.memory.get(id));
-    const answer = await unlessLost(() =>
+    const answer = await this.inTime(
       this.device.openSession(this.context, uuid, login, params, { identity, cancelId }),
+      // Nobody will know of it.
+      ({ result, session }) => {
+        if (result === TeeResult.SUCCESS) this.device.closeSession(this.context, session).catch(() => undefined);
+      },
     );
     return openSessionReply(body, { session: 0, ...answer }, params);
   }
 
   private async invoke(body: Buffer): Promise<Buffer> {
     const { command, session, cancelId, params } = parseInvoke(body, (id) => this.memory.get(id));
-    const answer = await unlessLost(() => this.device.invoke(this.context, { session, command, cancelId }, params));
+    const pending = this.device.invoke(this.context, { session, command, cancelId }, params);
+    const answer = await this.inTime(pending, undefined, () => {
+      this.device.cancelRequest(this.context, session, cancelId).catch(() => undefined);
+    });
     return invokeReply(body, answer, params);
+  }
+
+  /**
+   * What comes of a request: no longer than its client may wait. The normal world cannot take a thread out of secure world:
+   * a request whose time is over goes on, as that of a client that died.
+   * @param late what to do with an answer that nobody waits for any more.
+   */
+  private inTime<T extends Answer>(pending: Promise<T>, late?: (answer: T) => void, cancel?: () => void) {
+    const { callLimitMs } = this;
+    const answered = unlessLost(pending);
+    if (callLimitMs === Number.POSITIVE_INFINITY) return answered;
+    return new Promise<T | Answer>((resolve, reject) => {
+      const unlimit = startTimer(callLimitMs, () => {
+        this.orphans++;
+        pending
+          .then(late, () => undefined)
+          .finally(() => {
+            this.orphans--;
+            this.endIfUnused();
+          });
+        cancel?.();
+        resolve({ result: TeeResult.ERROR_TIMEOUT, origin: TeeOrigin.COMMS });
+      });
+      answered.then(resolve, reject).finally(unlimit);
+    });
   }
 
   private endIfUnused(): void {
@@ -258,12 +304,15 @@ export interface Call {
   end(): void;
 }
 
+interface Answer {
+  readonly result: number;
+  readonly origin: TeeOrigin;
+}
+
 /** A request that was lost on its way to secure world and back is no error of the ioctl, but the request's result. */
-async function unlessLost<T extends { readonly result: number; readonly origin: TeeOrigin }>(
-  ask: () => Promise<T>,
-): Promise<T | { readonly result: number; readonly origin: TeeOrigin }> {
+async function unlessLost<T extends Answer>(pending: Promise<T>): Promise<T | Answer> {
   try {
-    return await ask();
+    return await pending;
   } catch (error) {
     if (!(error instanceof TeecError) || error.code !== TeeResult.ERROR_COMMUNICATION) throw error;
     return { result: error.code, origin: TeeOrigin.COMMS };

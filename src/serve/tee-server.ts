@@ -159,7 +159,12 @@ export class TeeServer implements AsyncDisposable, Devices {
     let file: ClientFile;
     switch (name) {
       case 'tee0':
-        file = new DeviceFile(device, `client ${++this.openings} (process ${pid})`, identity, this.memoryIds, onEnd);
+        file = new DeviceFile(
+          { device, callLimitMs: this.tee.callLimitMs, ids: this.memoryIds },
+          `client ${++this.openings} (process ${pid})`,
+          identity,
+          onEnd,
+        );
         return file;
       case 'teepriv0':
         file = new SupplicantFile(supplicantDevice, `supplicant (process ${pid})`, this.memoryIds, onEnd);

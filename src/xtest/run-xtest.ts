@@ -19,6 +19,8 @@ export interface RunXtestOptions {
   readonly optee?: string;
   /** Folders with trusted applications, asked before its own. */
   readonly taFolders?: readonly string[];
+  /** How long a call of xtest may take, in milliseconds: for ever when left out. */
+  readonly callLimitMs?: number;
   /** Called with each line that xtest prints. */
   readonly onLine?: (line: string) => void;
   readonly onCase?: (ended: XtestCase) => void;
@@ -55,6 +57,7 @@ export async function runXtest(options: RunXtestOptions = {}, ownRoot?: Arm64Roo
       ...[root.trustedApplications, optee.trustedApplications ?? opteeFolder().trustedApplications].filter(existsSync),
     ],
     supplicant: { plugins: [testPlugin] },
+    ...(options.callLimitMs === undefined ? {} : { callLimitMs: options.callLimitMs }),
     qemu: {
       optee: optee.image,
       ...(onConsoleLine === undefined ? {} : { onConsoleLine: ({ text }) => onConsoleLine(text) }),

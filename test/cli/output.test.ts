@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   linkSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,7 +14,11 @@ import {
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OutputOption } from '../../src/cli/output-option.js';
+import { normalworldProgram } from '../../src/cli/program.js';
 import { visibleText } from '../../src/cli/visible-text.js';
 import { encodeEvent, MemoryRecorder, type TraceEvent } from '../../src/trace/index.js';
 
@@ -51,6 +56,15 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** Every command that does something. */
+function leaves(command: Command, words: readonly string[] = []): { name: string; command: Command }[] {
+  return command.commands.flatMap((inner) =>
+    inner.commands.length > 0
+      ? leaves(inner, [...words, inner.name()])
+      : [{ name: [...words, inner.name()].join(' '), command: inner }],
+  );
+}
+
 describe('what a terminal would take for an order', () => {
   const name = join(folder, 'a\x1b[2Jb');
   const text = `  \x1b[31mevil-9 [000] .....  99.0: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)\n`;
@@ -76,6 +90,24 @@ describe('what a terminal would take for an order', () => {
 
   it('can be read instead', () => {
     expect(run('trace', 'stats', trace).stdout).toContain('\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\x0d\\x1b[31mred');
+  });
+
+  it('does not reach it by what Node prints past the streams', () => {
+    const guard = pathToFileURL(resolve(import.meta.dirname, '../../dist/cli/guard-output.js')).href;
+    const warns = (name: string) => `process.emitWarning(${JSON.stringify(escapes)}, '${name}')`;
+    const fails = `setImmediate(() => { throw new Error(${JSON.stringify(escapes)}) })`;
+    const program = `import { guardOutput } from '${guard}'; guardOutput(); ${warns('Mine')}; ${warns('NormalworldWarning')}; ${fails}`;
+    const node = (env: NodeJS.ProcessEnv) =>
+      spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8', env });
+    const { status, stderr } = node(process.env);
+    const visible = String.raw`\x1b[2J\x1b]0;owned\x07\x9b31m\x0d\x1b[31mred`;
+    expect(stderr).toMatch(/^\(node:\d+\) Mine: /);
+    expect(stderr).toContain(`\nnormalworld: ${visible}\n`);
+    expect(stderr).toContain(`\nError: ${visible}\n    at `);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(stderr).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
+    expect(status).toBe(1);
+    expect(node({ ...process.env, NODE_NO_WARNINGS: '1' }).stderr).toMatch(/^Error: /);
   });
 
   it("passes on a terminal only where it is the program's own", () => {
@@ -152,6 +184,40 @@ describe('a file that is written', () => {
     expect(readFileSync(text)).toEqual(readFileSync(board));
     expect(readFileSync(same)).toEqual(before);
     expect(leftOver()).toEqual([]);
+  });
+
+  it('is never the scenario, the same as another output, or the data of a parameter', () => {
+    const mine = join(folder, 'mine.yaml');
+    const text = readFileSync(scenario, 'utf8');
+    writeFileSync(mine, text);
+    symlinkSync(mine, join(folder, 'soft.yaml'));
+    mkdirSync(join(folder, 'traces'));
+    linkSync(mine, join(folder, 'traces', 'hand-off.nwt'));
+    for (const command of [
+      'run mine.yaml --queue hand-off --trace mine.yaml',
+      'run mine.yaml --trace ./soft.yaml',
+      'run mine.yaml --junit mine.yaml',
+      'run mine.yaml --queue hand-off --trace traces',
+      'explore mine.yaml --decisions 0 --trace mine.yaml',
+      'optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.inout=@mine.yaml,./mine.yaml',
+      'optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@mine.yaml memref.output=1,soft.yaml',
+    ])
+      expect(shell(`cd ${folder}; $NW ${command}`), command).toMatchObject({
+        status: 2,
+        stdout: '',
+        stderr: expect.stringContaining('this is the file that is read'),
+      });
+    expect(shell(`cd ${folder}; $NW run mine.yaml --junit new --trace ./new`)).toMatchObject({
+      status: 2,
+      stderr: 'error: ./new: --junit and --trace would both write it\n',
+    });
+    expect(existsSync(join(folder, 'new'))).toBe(false);
+    expect(readFileSync(mine, 'utf8')).toBe(text);
+  });
+
+  it.each(leaves(normalworldProgram()))('is known as one before $name does anything', ({ command }) => {
+    const written = command.options.filter(({ flags }) => /<file[^>]*>$/.test(flags) && !/--xtest/.test(flags));
+    expect(written.filter((option) => !(option instanceof OutputOption)).map(({ flags }) => flags)).toEqual([]);
   });
 
   it('is whole or not there, keeps its mode, and is reached by a link', () => {

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { TeeResult } from '../../src/protocol/tee-result.js';
+import { OsTestCommand, osTest } from '../support/optee-test-applications.js';
+import { WireClient } from '../support/wire-client.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
@@ -186,6 +189,21 @@ describe('serve and exec', () => {
       const { server } = await serve();
       process.kill(-(server.child.pid ?? 0), 'SIGINT');
       expect([await server.ended, server.stderr, leftBehind()]).toEqual([[0, null], '', []]);
+    });
+
+    it('say why a trusted application is dead', { timeout: 60_000 }, async () => {
+      const { server, socket } = await serve();
+      const client = await WireClient.open(socket);
+      const { session } = await client.openSession(osTest);
+      const { result } = await client.invoke(session, OsTestCommand.panic);
+      expect(result).toBe(TeeResult.ERROR_TARGET_DEAD);
+      await server.says(
+        'stderr',
+        new RegExp(`^(normalworld: trusted application ${osTest} panicked with 0x\\w+)`, 'm'),
+      );
+      await client.close();
+      server.child.kill('SIGTERM');
+      expect(await server.ended).toEqual([0, null]);
     });
 
     it('say at once that QEMU has gone, and end', { timeout: 60_000 }, async () => {

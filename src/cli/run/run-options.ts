@@ -4,6 +4,7 @@ import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
 import { type Expectation, expectationForm, parseExpectation } from '../../scenario/expectation.js';
 import { queueOfKernel } from '../../scenario/kernel-queue.js';
 import { seedLimit } from '../../scenario/run-scenario.js';
+import { OutputOption } from '../output-option.js';
 
 export interface RunOptions {
   readonly queue?: readonly DisciplineName[];
@@ -56,10 +57,12 @@ export function addRunOptions(command: Command): Command {
       ),
     )
     .option('--json', 'print one JSON object; times in milliseconds')
-    .option('--junit <file.xml>', 'write what was expected and what came as JUnit XML')
-    .option(
-      '-t, --trace <file.nwt>',
-      'record everything that happens; with several disciplines, one file for each: file.<discipline>.nwt; in a folder, if it is one',
+    .addOption(new OutputOption('--junit <file.xml>', 'write what was expected and what came as JUnit XML'))
+    .addOption(
+      new OutputOption(
+        '-t, --trace <file.nwt>',
+        'record everything that happens; with several disciplines, one file for each: file.<discipline>.nwt; in a folder, if it is one',
+      ),
     );
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
@@ -13,7 +13,8 @@ import type { Scenario } from '../../scenario/scenario.js';
 import { OUTCOMES, type Outcome } from '../../scenario/scenario-result.js';
 import { TraceFile } from '../../trace/node/trace-file.js';
 import { badUsage } from '../read-trace.js';
-import { readScenarioOrSayWhy } from './find-scenario.js';
+import { OutputError, refuseInputAsOutput, writeOutput } from '../write-output.js';
+import { readScenarioOrSayWhy, scenarioPath } from './find-scenario.js';
 import { addRunOptions, type RunOptions } from './run-options.js';
 import { commandLine, progressLine, quoted, terminalLayout } from './terminal.js';
 
@@ -57,15 +58,17 @@ async function run(name: string, options: RunOptions): Promise<void> {
   const queues = named.length > 0 ? named : scenario.queues;
   try {
     const found =
-      options.seeds === undefined ? await once(scenario, queues, options) : await sweep(scenario, queues, options);
+      options.seeds === undefined
+        ? await once(name, scenario, queues, options)
+        : await sweep(scenario, queues, options);
     const expectation = options.expect ?? scenario.expect;
     const failed = found.flatMap((each) => failures(each, expectation));
     if (options.junit !== undefined)
-      writeFileSync(options.junit, junitReport(scenario.title, testCases(found, expectation)));
+      writeOutput(options.junit, [scenarioPath(name)], [junitReport(scenario.title, testCases(found, expectation))]);
     for (const line of failed) console.error(line);
     if (failed.length > 0) process.exitCode = unexpected;
   } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    if (!(error instanceof OutputError || (error instanceof Error && 'syscall' in error))) throw error;
     console.error(error.message);
     process.exitCode = badUsage;
   }
@@ -81,7 +84,12 @@ interface Found {
   readonly seconds: number;
 }
 
-async function once(scenario: Scenario, queues: readonly DisciplineName[], options: RunOptions): Promise<Found[]> {
+async function once(
+  name: string,
+  scenario: Scenario,
+  queues: readonly DisciplineName[],
+  options: RunOptions,
+): Promise<Found[]> {
   const progress = progressLine();
   const files: TraceFile[] = [];
   const { trace } = options;
@@ -94,7 +102,7 @@ async function once(scenario: Scenario, queues: readonly DisciplineName[], optio
         progress.show(
           () => `${queue} (${run} of ${runs}): ${seconds(time)} of at most ${seconds(limit)} s, ${calls} calls`,
         ),
-      ...(trace === undefined ? {} : { record: recordTo(trace, queues.length === 1, files) }),
+      ...(trace === undefined ? {} : { record: recordTo(trace, scenarioPath(name), queues.length === 1, files) }),
     });
     progress.clear();
     console.log(options.json ? JSON.stringify(jsonReport(result), null, 2) : textReport(result, terminalLayout()));
@@ -163,10 +171,16 @@ function testCases(found: readonly Found[], expectation: Expectation): TestCase[
 }
 
 /** Record into the file named, or, with several disciplines, into one for each beside it; or into a folder. */
-function recordTo(path: string, one: boolean, files: TraceFile[]): (queue: DisciplineName) => TraceFile {
+function recordTo(
+  path: string,
+  scenario: string,
+  one: boolean,
+  files: TraceFile[],
+): (queue: DisciplineName) => TraceFile {
   const isFolder = existsSync(path) && statSync(path).isDirectory();
   return (queue) => {
     const name = isFolder ? join(path, `${queue}.nwt`) : one ? path : path.replace(/(\.nwt)?$/, `.${queue}.nwt`);
+    refuseInputAsOutput(name, [scenario]);
     const file = new TraceFile(name);
     files.push(file);
     return file;

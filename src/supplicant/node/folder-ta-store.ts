@@ -5,6 +5,15 @@ import type { Uuid } from '../../protocol/uuid.js';
 import { errnoOf } from '../service-boundary.js';
 import { maxImageSize, type TaStore } from '../ta-store.js';
 
+/** A UUID as it is asked for in lower case, and before 2017 without its last dash. */
+const imageName = /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4})-?([0-9a-f]{12})\.ta$/;
+
+/** The application whose image has this name in a folder; undefined for a name that is never asked for. */
+export function imageUuid(name: string): Uuid | undefined {
+  const [, head, node] = imageName.exec(name) ?? [];
+  return head === undefined ? undefined : `${head}-${node}`;
+}
+
 /**
  * Images as files `<uuid>.ta` in a folder, as tee-supplicant finds them in /lib/optee_armtz; also under the name that was
  * usual before 2017, without the dash before the last twelve digits (optee_client, teec_ta_load.c).
