@@ -47,11 +47,12 @@ describe('--call-limit', () => {
     { timeout: 60_000 },
     () => {
       const hour = 'value.input=3600000';
-      const limit = ['--call-limit', '1s'];
+      // Enough to load the application.
+      const limit = ['--call-limit', '8s'];
       const { status, stderr, signal } = run('optee', 'invoke', osTest, String(OsTestCommand.wait), hour, ...limit);
       expect(signal).toBeNull();
       expect(stderr).toMatch(/^normalworld: client 1: its invoke (waits for .*TEE_Wait|waits for|is in secure world)/);
-      expect(stderr).toMatch(/invoking command \d+ of .*: it did not come back within 1000 ms: TEEC_ERROR_TIMEOUT/);
+      expect(stderr).toMatch(/invoking command \d+ of .*: it did not come back within 8000 ms: TEEC_ERROR_TIMEOUT/);
       expect(stderr).toMatch(/--call-limit gives a call more time/);
       expect(status).toBe(1);
     },
