@@ -2,10 +2,11 @@
  * Explores every configuration of src/explore/configurations.ts under every discipline and prints, for each property,
  * in how many configurations of each group it is broken. `node bench/explore-all.js [--json]`.
  */
-import { campaign } from '../dist/explore/campaign.js';
+
 import { configurations } from '../dist/explore/configurations.js';
 import { PROPERTY_NAMES } from '../dist/explore/properties.js';
 import { DISCIPLINES } from '../dist/optee/call-queue/disciplines.js';
+import { campaign } from './campaign.js';
 
 const GROUPS = ['tracked', 'untracked', 'short', 'cycle'];
 const all = configurations();

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { Expander } from './expander.js';
-import type { LevelDone, LevelTask } from './parallel-search.js';
+import type { LevelDone, LevelTask } from './level-task.js';
 import { QueueModel } from './queue-model.js';
 import { CURSOR, SharedStateStore, TAKEN } from './shared-state-store.js';
 import { StateCodec } from './state-codec.js';

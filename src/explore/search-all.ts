@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { StoredStates } from './counterexample.js';
 import type { Breach } from './expander.js';
-import type { Bound, ExploreOptions, Progress } from './explore.js';
+import type { Bound, ExploreOptions, Progress } from './explore-options.js';
 import { ParallelSearch } from './parallel-search.js';
 import type { PropertyName } from './properties.js';
 import type { QueueModel } from './queue-model.js';

@@ -1,4 +1,4 @@
-import type { Call } from './optee-abi.js';
+import type { Call } from './call.js';
 
 /** Calls in the order in which they came. A list within the calls themselves: every call enters and leaves it. */
 export class CallList {

@@ -3,26 +3,9 @@ import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeVersion } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import type { CallPurpose } from '../trace/trace.js';
 import type { MessageSlot } from './arg-cache.js';
+import type { Call } from './call.js';
 import type { RpcMemory } from './rpc/rpc-memory.js';
-
-/** One yielding call, from its place in the queue to its return. */
-export interface Call {
-  /** Numbered from 1 in the order in which calls begin: the label in the queue's state and in traces. */
-  readonly id: number;
-  readonly context: TeeContext;
-  readonly purpose: CallPurpose;
-  /** The session it belongs to; 0 when to none. */
-  readonly session: number;
-  /** It belongs to a system session and may use the thread kept in reserve. */
-  readonly system: boolean;
-  /** The first thing that the normal world could not do for it, for people: it may explain the result. */
-  trouble: string | undefined;
-  /** Its neighbours among the calls in flight. */
-  next: Call | undefined;
-  previous: Call | undefined;
-}
 
 /**
  * What differs between the SMC and the FF-A interface of OP-TEE: Linux's `struct optee_ops`, and how shared memory is

@@ -10,8 +10,9 @@ import { commsError } from '../tee/teec-error.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { ArgCache, MessageSlot } from './arg-cache.js';
 import { AsyncNotifications, type NotificationSource } from './async-notification.js';
+import type { Call } from './call.js';
 import type { Optee } from './optee.js';
-import type { Call, OpteeAbi } from './optee-abi.js';
+import type { OpteeAbi } from './optee-abi.js';
 
 /** Linux's `struct optee_session`. */
 interface OpteeSession {

@@ -3,10 +3,10 @@ import { isRpcReturn, OpteeSmcReturn, smcName } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
+import type { Call } from './call.js';
 import { CallWaiter } from './call-queue/call-queue.js';
 import { waitTurn } from './call-queue/wait-turn.js';
 import type { Optee } from './optee.js';
-import type { Call } from './optee-abi.js';
 
 /** The world switches of one yielding call, as an ABI makes them. */
 export interface WorldSwitches {

@@ -1,5 +1,5 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
-import type { Percentiles } from './run/percentiles.js';
+import type { Percentiles } from './journal/percentiles.js';
 import type { ThreadChange } from './run/thread-recorder.js';
 
 /** What can become of a run. */

@@ -1,32 +1,37 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { circles, foldersOf, importsBetweenFoldersIn } from './circles.js';
 
 const source = resolve(import.meta.dirname, '../../src');
 
 interface SourceFile {
   readonly path: string;
   readonly lines: number;
-  /** Files of the project that it imports, relative to src; packages and Node modules as they are written. */
+  /** Files of the project that it imports, relative to its root; packages and Node modules as they are written. */
   readonly imports: readonly string[];
   readonly text: string;
 }
 
-const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
-  .map((path) => {
-    const text = readFileSync(join(source, path), 'utf8');
-    // A worker is reached by its URL.
-    const imports = [
-      ...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms),
-      ...text.matchAll(/new URL\('([^']+\.js)', import\.meta\.url\)/g),
-    ].map(([, target = '']) =>
-      target.startsWith('.')
-        ? relative(source, resolve(source, dirname(path), target)).replace(/\.js$/, '.ts')
-        : target,
-    );
-    return { path, lines: text.split('\n').length, imports, text };
-  });
+/** The sources below a folder. An import counts however it is written: of types alone, when needed, a worker's by its URL. */
+function sources(root: string): SourceFile[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => {
+      const text = readFileSync(join(root, path), 'utf8');
+      const imports = [
+        ...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)';/gms),
+        ...text.matchAll(/^import '([^']+)';/gm),
+        ...text.matchAll(/\bimport\('([^']+)'\)/g),
+        ...text.matchAll(/new URL\('([^']+\.[jt]s)', import\.meta\.url\)/g),
+      ].map(([, target = '']) =>
+        target.startsWith('.') ? relative(root, resolve(root, dirname(path), target)).replace(/\.js$/, '.ts') : target,
+      );
+      return { path, lines: text.split('\n').length, imports, text };
+    });
+}
+
+const files = sources(source);
 
 const importsOf = (folder: string) =>
   files
@@ -89,6 +94,19 @@ describe('the house', () => {
     expect(
       files.filter(({ path, text }) => path !== 'clock/timer.ts' && timers.test(text)).map(({ path }) => path),
     ).toEqual([]);
+  });
+
+  describe.each(['src', 'viewer/src', 'playground/src'])('in %s', (folder) => {
+    const here = sources(resolve(import.meta.dirname, '../..', folder));
+
+    it('has no circle of files that import each other', () => {
+      const imports = new Map(here.map((file) => [file.path, file.imports]));
+      expect(circles(imports)).toEqual([]);
+    });
+
+    it('has no circle of folders side by side', () => {
+      expect(foldersOf(here).flatMap((parent) => circles(importsBetweenFoldersIn(parent, here)))).toEqual([]);
+    });
   });
 
   it('has no file too long to read', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { latenciesOf } from '../../src/scenario/run/percentiles.js';
+import { latenciesOf } from '../../src/scenario/journal/percentiles.js';
 
 it('are times that were measured: the nearest rank', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);

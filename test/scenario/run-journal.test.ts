@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RunJournal } from '../../src/scenario/run/run-journal.js';
+import { RunJournal } from '../../src/scenario/journal/run-journal.js';
 
 const begin = { type: 'call-begin', context: 'a', purpose: 'invoke', session: 1, system: false, time: 0 } as const;
 

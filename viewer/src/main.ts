@@ -1,3 +1,4 @@
+import { Controls } from './controls.js';
 import { embeddedRuns, runsOfFiles } from './load.js';
 import { TimelinePage } from './page.js';
 import type { Run } from './run.js';
@@ -11,6 +12,7 @@ const byId = (id: string): HTMLElement => {
 const show = (runs: readonly Run[]) => {
   byId('drop').hidden = true;
   const page = new TimelinePage(runs, byId);
+  new Controls(page).listen();
   page.start();
 };
 

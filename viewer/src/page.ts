@@ -1,7 +1,6 @@
 import { deadlockWords, waitGraph } from '../../src/trace/index.js';
 import { CallTable } from './call-table.js';
 import { readColours } from './colours.js';
-import { Controls } from './controls.js';
 import { element } from './element.js';
 import { legend, makeLegend } from './legend.js';
 import { momentOf, readMoment } from './moment-link.js';
@@ -10,7 +9,7 @@ import { Painter } from './painter.js';
 import { callPanel, statePanel } from './panel.js';
 import { placeToOpen } from './place-to-open.js';
 import type { Axis, Lane, Run } from './run.js';
-import { gutterOf, type PlacedLane, placeLanes, ruler } from './scene.js';
+import { gutterOf, type Hit, type PlacedLane, placeLanes, ruler } from './scene.js';
 import { type Matches, search } from './search.js';
 import { longestWaitsPanel, selectionPanel, verdictChips } from './story-panel.js';
 import { tooltipLines } from './tooltip.js';
@@ -19,12 +18,6 @@ import { doing, purpose, sentence } from './words.js';
 
 /** The highest zoom: milliseconds, or events, a pixel. */
 const closest = { time: 1e-6, order: 1 / 120 } as const;
-
-export interface Hit {
-  readonly lane: Lane;
-  readonly call: number;
-  readonly segment: number;
-}
 
 /** The page: what the person does becomes a scene, and the scene is drawn. */
 export class TimelinePage {
@@ -93,7 +86,6 @@ export class TimelinePage {
       this.painter.setColours(this.colours);
       this.draw();
     });
-    new Controls(this).listen();
     // What scrolls can be scrolled by keys.
     this.byId('panel').tabIndex = this.byId('table').tabIndex = 0;
     this.setAxis('time');

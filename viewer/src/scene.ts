@@ -29,6 +29,13 @@ export interface Scene {
   readonly waits: ReadonlyMap<Run, WaitGraph>;
 }
 
+/** A call's bar at a place. */
+export interface Hit {
+  readonly lane: Lane;
+  readonly call: number;
+  readonly segment: number;
+}
+
 export interface PlacedLane {
   readonly lane: Lane;
   /** Top, in pixels below the ruler, before scrolling. */

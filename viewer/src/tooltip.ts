@@ -1,6 +1,6 @@
 import { element } from './element.js';
-import type { Hit } from './page.js';
 import type { Axis, Lane } from './run.js';
+import type { Hit } from './scene.js';
 import { doing, purpose, sentence } from './words.js';
 
 /** What is to be said at a place of a lane; nothing where there is nothing. @param step what a pixel stands for. */

@@ -5,9 +5,10 @@ import { type Decision, followed } from './decisions.js';
 import type { FaultSettings } from './fault-choices.js';
 import { type JudgedRun, judgeRun, noFaults } from './judge-run.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './run-checks.js';
+import { RunMaker, type RunSettings } from './run-maker.js';
 import { ByLot, Deviations, type RunTask } from './run-source.js';
 import type { Reduction } from './run-state.js';
-import { RunMaker, type RunSettings, RunWorkers } from './runner.js';
+import { RunWorkers } from './run-workers.js';
 
 /** In which order runs are tried. */
 export type Strategy =

@@ -1,7 +1,7 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
-import type { Invocation } from '../../scenario/run/run-journal.js';
+import type { Invocation } from '../../scenario/journal/run-journal.js';
 import { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import type { TraceRecorder } from '../../trace/trace.js';

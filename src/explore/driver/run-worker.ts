@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { RunMaker, type RunSettings, type WorkerTask } from './runner.js';
+import { RunMaker, type RunSettings, type WorkerTask } from './run-maker.js';
 
 /** Makes the runs that it is sent, one after the other, and sends back what came of each. */
 const explored = new Set<string>();

@@ -1,5 +1,5 @@
 import type { QueueState } from '../../optee/call-queue/call-queue.js';
-import type { Invocation } from '../../scenario/run/run-journal.js';
+import type { Invocation } from '../../scenario/journal/run-journal.js';
 import type { TimedTraceEvent } from '../../trace/trace.js';
 
 /** What the checks of sessions ask of the run. */

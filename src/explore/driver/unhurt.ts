@@ -1,4 +1,4 @@
-import type { FailedCall } from '../../scenario/run/client-record.js';
+import type { FailedCall } from '../../scenario/journal/client-record.js';
 import type { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
 

@@ -5,7 +5,8 @@ import { lower32, OpteeSmc, OpteeSmcReturn, OpteeSmcRpc, rpcReturn, upper32 } fr
 import { TeeResult, teeResultName } from '../../protocol/tee-result.js';
 import type { MessageSlot } from '../arg-cache.js';
 import type { Optee } from '../optee.js';
-import type { RpcServer, RpcState } from '../rpc/rpc.js';
+import type { RpcServer } from '../rpc/rpc.js';
+import type { RpcState } from '../rpc/rpc-state.js';
 import type { WorldSwitches } from '../yielding-call.js';
 import type { FfaLink } from './ffa-link.js';
 

@@ -1,5 +1,5 @@
 import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
-import type { Call } from '../optee-abi.js';
+import type { Call } from '../call.js';
 
 /** A request of secure world that is being served: what its call waits for. */
 export interface RpcInService {

@@ -4,7 +4,7 @@ import type { TeeShm } from '../../tee/tee-shm.js';
 import { fromMsgParam } from '../msg-param.js';
 import { pageListSize, writePageList } from '../page-list.js';
 import type { ShmPool } from '../shm-pool.js';
-import type { RpcState } from './rpc.js';
+import type { RpcState } from './rpc-state.js';
 
 /** How an ABI names memory in RPC messages. */
 export interface RpcMemory {

@@ -4,21 +4,13 @@ import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
 import type { TeeParam, TeeValueParam } from '../../tee/tee-param.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
 import { TeecError } from '../../tee/teec-error.js';
+import type { Call } from '../call.js';
 import type { NotificationResult } from '../notification.js';
 import type { Optee } from '../optee.js';
-import type { Call } from '../optee-abi.js';
 import type { RpcInService } from './rpc-in-service.js';
 import type { RpcMemory } from './rpc-memory.js';
+import type { RpcState } from './rpc-state.js';
 import { isRpmbProbe } from './rpmb-rpc.js';
-
-/** What one call keeps between its RPCs: Linux's `struct optee_call_ctx`. */
-export interface RpcState {
-  readonly call: Call;
-  /** The RPC message behind the call's own; undefined when secure world names one by cookie. */
-  readonly message: MsgArg | undefined;
-  /** The page list of the last SHM_ALLOC: secure world reads it after it resumed. */
-  pageList: TeeShm | undefined;
-}
 
 /** A refusal of an RPC, with the result that secure world gets. */
 class RpcRefusal extends Error {

@@ -5,7 +5,7 @@ import type { TeeContext } from '../../tee/tee-context.js';
 import type { TeeParam } from '../../tee/tee-param.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
 import { commsError } from '../../tee/teec-error.js';
-import type { Call } from '../optee-abi.js';
+import type { Call } from '../call.js';
 
 /** How long the sessions of a client that died may wait for the supplicant to close, in milliseconds. */
 const lastRequestMs = 10_000;

@@ -11,7 +11,8 @@ import {
   upper32,
 } from '../../protocol/optee-smc.js';
 import type { Optee } from '../optee.js';
-import type { RpcServer, RpcState } from '../rpc/rpc.js';
+import type { RpcServer } from '../rpc/rpc.js';
+import type { RpcState } from '../rpc/rpc-state.js';
 import type { WorldSwitches } from '../yielding-call.js';
 
 /** The world switches of a call over raw SMCs. */

@@ -4,16 +4,24 @@ import type { Supplicant } from '../../supplicant/supplicant.js';
 import type { Trace } from '../../trace/trace.js';
 import type { SimulatedWorld } from '../../worlds/simulated/index.js';
 import { formatTime } from '../duration.js';
-import type { Clients } from '../run/clients.js';
+import type { Death } from '../journal/client-record.js';
 import type { SupplicantIncidents } from './faulty-supplicant-device.js';
 import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
+
+/** Clients as far as they can die. */
+export interface MortalClients {
+  readonly deaths: readonly Death[];
+  /** Labels of those of user space that have a call in flight. */
+  readonly mortals: readonly string[];
+  kill(label: string): void;
+}
 
 /** What a run gives to its incidents. */
 export interface Surroundings {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly world: SimulatedWorld;
-  readonly clients: Clients;
+  readonly clients: MortalClients;
   startSupplicant(): Supplicant;
   /** When a supplicant that died may come back: the schedule decides. */
   beforeReturn(): Promise<void>;

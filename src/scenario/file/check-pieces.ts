@@ -1,6 +1,6 @@
 import { scmiCommands } from '../pieces/scmi-service.js';
 import { shippedCommands } from '../pieces/shipped-applications.js';
-import type { FieldPath, Problem } from './check-references.js';
+import type { FieldPath, Problem } from './problem.js';
 import type { ScenarioFile } from './scenario-schema.js';
 
 type ApplicationFile = ScenarioFile['applications'][string];

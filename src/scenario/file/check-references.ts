@@ -1,14 +1,6 @@
 import { checkPieces, commandNames } from './check-pieces.js';
+import type { FieldPath, Problem } from './problem.js';
 import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
-
-/** Where in a scenario file: the keys and indices that lead there. */
-export type FieldPath = readonly (string | number)[];
-
-/** Something wrong in a scenario file, and what is allowed there. */
-export interface Problem {
-  readonly path: FieldPath;
-  readonly message: string;
-}
 
 type ClientFile = ScenarioFile['clients'][string];
 

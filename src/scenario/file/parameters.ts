@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import type { FieldPath, Problem } from './check-references.js';
+import type { FieldPath, Problem } from './problem.js';
 
 /** Values for the parameters of a scenario, by name, as they are written in YAML: `4`, `10ms`. */
 export type ParameterValues = Readonly<Record<string, string>>;

@@ -17,8 +17,9 @@ import type {
   ServiceName,
   ServiceStep,
 } from '../scenario.js';
-import { checkReferences, type FieldPath, type Problem } from './check-references.js';
+import { checkReferences } from './check-references.js';
 import { type ParameterValues, withParameters } from './parameters.js';
+import type { FieldPath, Problem } from './problem.js';
 import { defaultThreads, type ScenarioFile, scenarioSchema } from './scenario-schema.js';
 
 /** A problem with the place in the file where it is, both counted from 1. */

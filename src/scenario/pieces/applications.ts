@@ -10,35 +10,15 @@ import {
   rpcValue,
   type TaCall,
   TeeError,
-  type TrustedApplication,
   trustedApplication,
 } from '../../worlds/simulated/index.js';
 import { drawTime } from '../duration.js';
-import { type Invocation, leastNumbered, numberBytes, numberOffset, type RunJournal } from '../run/run-journal.js';
-import {
-  type ModelledApplication,
-  type Scenario,
-  type ScenarioClient,
-  SERVICES,
-  type ServiceName,
-} from '../scenario.js';
-import { type CommandTitle, openSession, type Port } from './port.js';
+import { type Invocation, leastNumbered, numberBytes, numberOffset, type RunJournal } from '../journal/run-journal.js';
+import { type ModelledApplication, type Scenario, SERVICES, type ServiceName } from '../scenario.js';
+import { openSession } from './port.js';
+import type { RunningApplication } from './running-application.js';
 import { scmiService } from './scmi-service.js';
 import { runningShipped } from './shipped-applications.js';
-
-/** A scenario's application in the simulated world, and what its commands are numbered. */
-export interface RunningApplication {
-  readonly uuid: string;
-  /** None when it is in every simulated world. */
-  readonly code: TrustedApplication | undefined;
-  commandNumber(command: string): number;
-  /** The name of the command when left out. */
-  readonly commandTitle?: CommandTitle;
-  /** An SCMI service has all of these clocks and regulators on. */
-  powered?(names: readonly string[]): boolean;
-  /** What one more client of it needs. */
-  open(context: Context | KernelContext, client: ScenarioClient): Promise<Port>;
-}
 
 /** The applications of a scenario, by name. */
 export function scenarioApplications(scenario: Scenario, journal: RunJournal): ReadonlyMap<string, RunningApplication> {

@@ -1,9 +1,9 @@
 import { type Clock, sleep } from '../../clock/clock.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { EmulatedEmmc, hmacSha256, MmcHost, type RpmbDevice } from '../../rpmb/index.js';
-import type { RunJournal, ServiceRequest } from '../run/run-journal.js';
+import type { RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import type { Scenario, ScenarioEmmc } from '../scenario.js';
-import type { RunningApplication } from './applications.js';
+import type { RunningApplication } from './running-application.js';
 import type { InvokeFor } from './services.js';
 
 /** RPCs that the card answers: one of them at a time, as OP-TEE has one mutex for the RPMB. */

@@ -5,7 +5,7 @@ import { ScmiAgent, ScmiError } from '../../scmi/index.js';
 import { badParameters, commsError } from '../../tee/teec-error.js';
 import { SimulatedClock, SimulatedRegulator, scmiPta } from '../../worlds/simulated/index.js';
 import type { ScenarioClient, ShippedApplication } from '../scenario.js';
-import type { RunningApplication } from './applications.js';
+import type { RunningApplication } from './running-application.js';
 import { computing } from './shipped-applications.js';
 
 /** What each clock of a scenario runs at, in hertz, and what its regulators can give, in microvolts. */

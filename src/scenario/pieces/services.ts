@@ -3,7 +3,7 @@ import { TeeResult } from '../../protocol/tee-result.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { drawTime } from '../duration.js';
-import type { RunJournal, ServiceRequest } from '../run/run-journal.js';
+import type { RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import { type Scenario, type ScenarioService, SERVICES, type ServiceName } from '../scenario.js';
 import { Turns } from './turns.js';
 

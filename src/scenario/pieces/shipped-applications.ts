@@ -18,8 +18,8 @@ import {
   type TrustedApplication,
 } from '../../worlds/simulated/index.js';
 import type { ShippedApplication } from '../scenario.js';
-import type { RunningApplication } from './applications.js';
 import { openSession } from './port.js';
+import type { RunningApplication } from './running-application.js';
 
 /** What a client does with a session of a shipped application, by the names of its commands. */
 type Commands = Readonly<Record<string, () => Promise<unknown>>>;

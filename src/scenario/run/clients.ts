@@ -5,11 +5,12 @@ import { type Random, seededRandom } from '../../clock/random.js';
 import { badParameters, TeecError } from '../../tee/teec-error.js';
 import type { Trace } from '../../trace/trace.js';
 import { drawTime } from '../duration.js';
-import type { RunningApplication } from '../pieces/applications.js';
+import type { ClientRecord, Death, FailedCall } from '../journal/client-record.js';
+import type { Invocation, RunJournal, ServiceRequest } from '../journal/run-journal.js';
+import type { RunningApplication } from '../pieces/running-application.js';
 import { Turns } from '../pieces/turns.js';
 import type { Scenario } from '../scenario.js';
-import type { Belongings, ClientRecord, Death, FailedCall, RunningClient } from './client-record.js';
-import type { Invocation, RunJournal, ServiceRequest } from './run-journal.js';
+import type { Belongings, RunningClient } from './running-client.js';
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
 export class Clients {

@@ -1,6 +1,6 @@
 import type { Trace } from '../../trace/trace.js';
+import type { CallState, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import { whoExecutesBeside } from '../verdict/needs.js';
-import type { CallState, RunJournal, ServiceRequest } from './run-journal.js';
 
 /** Tells the trace what RPCs wait for: only a scenario knows its services, clients and applications. */
 export class RpcWaits {

@@ -23,6 +23,7 @@ import { FaultySupplicantDevice } from '../faults/faulty-supplicant-device.js';
 import { bothFaults, FixedFaults } from '../faults/fixed-faults.js';
 import { Incidents } from '../faults/incidents.js';
 import { type RunFaults, striking } from '../faults/run-faults.js';
+import { RunJournal } from '../journal/run-journal.js';
 import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from '../pieces/applications.js';
 import { scenarioCards } from '../pieces/emmc.js';
 import { type InvokeFor, scenarioServices } from '../pieces/services.js';
@@ -35,7 +36,6 @@ import type { Leftovers } from './leftovers.js';
 import { memoryFor } from './memory-for.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
-import { RunJournal } from './run-journal.js';
 import { ThreadRecorder } from './thread-recorder.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */

@@ -1,5 +1,5 @@
 import { knots, stuckParties } from '../../trace/waits/wait-cycle.js';
-import type { OpenCall } from '../run/run-journal.js';
+import type { OpenCall } from '../journal/run-journal.js';
 import { type Need, waitsOf } from './needs.js';
 
 /** Calls that wait for each other, for ever. */

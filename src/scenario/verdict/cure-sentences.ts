@@ -1,4 +1,4 @@
-import type { OpenCall } from '../run/run-journal.js';
+import type { OpenCall } from '../journal/run-journal.js';
 import type { Evidence } from './evidence.js';
 import { listed } from './predicament.js';
 

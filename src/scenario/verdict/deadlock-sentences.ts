@@ -1,6 +1,6 @@
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { formatTime } from '../duration.js';
-import type { OpenCall } from '../run/run-journal.js';
+import type { OpenCall } from '../journal/run-journal.js';
 import type { Circle } from './circle.js';
 import { cureSentences } from './cure-sentences.js';
 import type { Evidence } from './evidence.js';

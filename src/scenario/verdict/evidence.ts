@@ -1,7 +1,7 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
-import type { ClientRecord } from '../run/client-record.js';
-import type { RunJournal } from '../run/run-journal.js';
+import type { ClientRecord } from '../journal/client-record.js';
+import type { RunJournal } from '../journal/run-journal.js';
 import type { Scenario } from '../scenario.js';
 
 /** All that the verdict on a run rests on. */

@@ -1,6 +1,6 @@
 import { formatTime } from '../duration.js';
-import { clientResults } from '../run/client-results.js';
-import type { OpenCall } from '../run/run-journal.js';
+import { clientResults } from '../journal/client-results.js';
+import type { OpenCall } from '../journal/run-journal.js';
 import type { ApplicationStep, Scenario } from '../scenario.js';
 import type { ClientResult, RunResult } from '../scenario-result.js';
 import { firstCircle, waitsSince } from './circle.js';

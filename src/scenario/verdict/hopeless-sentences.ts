@@ -1,5 +1,5 @@
 import { formatTime } from '../duration.js';
-import type { OpenCall } from '../run/run-journal.js';
+import type { OpenCall } from '../journal/run-journal.js';
 import type { Evidence } from './evidence.js';
 import { letInAndAsleep, type Need } from './needs.js';
 import { callName, callNumbers, capital, listed, predicament } from './predicament.js';

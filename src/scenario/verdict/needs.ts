@@ -1,6 +1,6 @@
 import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
 import { stuckParties, type WaitsFor } from '../../trace/waits/wait-cycle.js';
-import type { Invocation, OpenCall, RunJournal, ServiceRequest } from '../run/run-journal.js';
+import type { Invocation, OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 
 /** What an open call needs to go on. */
 export type Need =

@@ -1,5 +1,5 @@
 import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
-import type { CallState, Invocation, OpenCall, ServiceRequest } from '../run/run-journal.js';
+import type { CallState, Invocation, OpenCall, ServiceRequest } from '../journal/run-journal.js';
 import type { Need } from './needs.js';
 
 /** `call 12 (storage 1, write)`. */

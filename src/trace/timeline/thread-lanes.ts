@@ -1,6 +1,26 @@
 import { maxThreads } from '../event.js';
 import { NumberHeap } from './number-heap.js';
-import type { Timeline } from './timeline.js';
+
+/** Calls of a trace in the order in which they began. */
+export interface TracedCalls {
+  /** How many threads secure world announced, where it did. */
+  readonly table: { readonly subject: { readonly threads?: number | undefined } };
+  readonly callCount: number;
+  /** The thread that a call held: recorded, else -1, and given by `assignThreads`. */
+  readonly callThread: Column;
+  /** 1: it was recorded. */
+  readonly callThreadKnown: Column;
+  /** NaN for a call that never entered. */
+  readonly callEntered: Column;
+  readonly callEnteredRecord: Column;
+  readonly callEndRecord: Column;
+}
+
+/** A number for each call. */
+interface Column {
+  at(call: number): number;
+  set(call: number, value: number): void;
+}
 
 /** Behind every record. */
 const never = 2 ** 33;
@@ -12,14 +32,14 @@ const never = 2 ** 33;
  * threads, none is made up beside them: a call for which none is left gets -1.
  * @returns the number of threads: announced, or recorded, or as many as it takes.
  */
-export function assignThreads(timeline: Timeline): {
+export function assignThreads(calls: TracedCalls): {
   readonly threads: number;
   readonly from: 'announced' | 'recorded' | 'inferred';
 } {
-  const { callThread, callThreadKnown, callEntered, callCount } = timeline;
+  const { callThread, callThreadKnown, callEntered, callCount } = calls;
   // By record, not by time: in virtual time much happens at once.
-  const { callEnteredRecord: entered, callEndRecord: ended } = timeline;
-  const announced = timeline.table.subject.threads ?? 0;
+  const { callEnteredRecord: entered, callEndRecord: ended } = calls;
+  const announced = calls.table.subject.threads ?? 0;
   let threads = announced;
   const known = new Map<number, number[]>();
   const unknown: number[] = [];
@@ -27,9 +47,9 @@ export function assignThreads(timeline: Timeline): {
     const thread = callThread.at(call);
     if (callThreadKnown.at(call) === 1) {
       threads = Math.max(threads, thread + 1);
-      const calls = known.get(thread);
-      if (calls === undefined) known.set(thread, [call]);
-      else calls.push(call);
+      const held = known.get(thread);
+      if (held === undefined) known.set(thread, [call]);
+      else held.push(call);
       continue;
     }
     if (!Number.isNaN(callEntered.at(call))) unknown.push(call);

@@ -19,7 +19,7 @@ import {
 import { TeeResult } from '../../../protocol/tee-result.js';
 import { rpcMemref, rpcValue } from '../rpc/thread-rpc.js';
 import type { TaCall } from '../ta/ta-call.js';
-import { TeeError } from '../ta/trusted-application.js';
+import { TeeError } from '../ta/tee-error.js';
 import type { Mutex } from '../threads/wait-queue.js';
 
 /** HMAC-SHA256: 32 octets. */

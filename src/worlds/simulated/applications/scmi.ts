@@ -4,7 +4,8 @@ import { TeeResult } from '../../../protocol/tee-result.js';
 import type { ScmiPlatform } from '../scmi/scmi-platform.js';
 import { ScmiServer } from '../scmi/scmi-server.js';
 import type { TaCall } from '../ta/ta-call.js';
-import { TeeError, type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
+import { TeeError } from '../ta/tee-error.js';
+import { type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
 
 export interface ScmiPtaOptions {
   /** Channels, 0 and up: 1 when left out. */

@@ -1,6 +1,7 @@
 import { TeeResult } from '../../../protocol/tee-result.js';
 import type { TaCall } from '../ta/ta-call.js';
-import { TeeError, trustedApplication } from '../ta/trusted-application.js';
+import { TeeError } from '../ta/tee-error.js';
+import { trustedApplication } from '../ta/trusted-application.js';
 
 /** Commands of the storage TA. */
 export const StorageCommand = {

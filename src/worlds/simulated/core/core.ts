@@ -5,7 +5,6 @@ import type { SmcRegisters } from '../../../protocol/conduit.js';
 import { smcRegisters } from '../../../protocol/conduit.js';
 import type { MsgArg } from '../../../protocol/optee-msg.js';
 import { OpteeSmcRpc, rpcReturn } from '../../../protocol/optee-smc.js';
-import { normalWorldId, opteeId } from '../ffa/spmc.js';
 import { FfaShares } from '../memory/ffa-shares.js';
 import { type Mobj, RegisteredShm } from '../memory/mobj.js';
 import type { NonSecureMemory } from '../memory/non-secure-memory.js';
@@ -15,21 +14,9 @@ import { until } from '../threads/routine.js';
 import { Thread } from '../threads/thread.js';
 import type { NotificationFunction } from '../threads/wait-queue.js';
 import { Condition, WaitQueue } from '../threads/wait-queue.js';
+import type { CoreConfiguration } from './configuration.js';
 import type { Faults } from './faults.js';
 import { AsyncNotif, asyncNotifMax, type NotificationDriver } from './notif.js';
-
-/** What this OP-TEE was built with. */
-export interface CoreConfiguration {
-  readonly threads: number;
-  /** GET_THREAD_COUNT answers this; nothing: the function is unknown, as before OP-TEE 3.16. */
-  readonly announcedThreads: number | undefined;
-  readonly dynamicShm: boolean;
-  readonly memrefNull: boolean;
-  readonly rpcArg: boolean;
-  readonly asyncNotif: boolean;
-  /** It is an FF-A partition. */
-  readonly ffa: boolean;
-}
 
 /** What happens in secure world, for a trace. */
 export type SecureWorldEvent =
@@ -61,7 +48,7 @@ export class Core {
     readonly trace: ((event: SecureWorldEvent) => void) | undefined,
     readonly notificationDriver: NotificationDriver,
   ) {
-    this.ffaShares = configuration.ffa ? new FfaShares(memory, this.registeredShm, normalWorldId, opteeId) : undefined;
+    this.ffaShares = configuration.ffa ? new FfaShares(memory, this.registeredShm) : undefined;
     this.threads = Array.from({ length: configuration.threads }, (_, id) => new Thread(id));
     for (const thread of this.threads.slice(0, faults.threadsMissing ?? 0)) {
       thread.state = 'active';

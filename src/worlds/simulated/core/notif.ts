@@ -1,9 +1,4 @@
-import { RpcNotification } from '../../../protocol/optee-rpc-command.js';
 import type { InterruptSource } from '../../../protocol/secure-world.js';
-import { notificationRpc } from '../rpc/thread-rpc.js';
-import { start } from '../threads/routine.js';
-import type { Thread } from '../threads/thread.js';
-import type { Core } from './core.js';
 
 /** NOTIF_VALUE_MAX of asynchronous values: those above are threads' own (NOTIF_SYNC_VALUE_BASE). */
 export const asyncNotifMax = 63;
@@ -25,15 +20,6 @@ export interface BottomHalf {
   compute(ms: number): Promise<void>;
   /** notif_send_sync(): wake who waits for this value, by an RPC. */
   notify(value: number): Promise<void>;
-}
-
-export function bottomHalfOf(core: Core, thread: Thread): BottomHalf {
-  return {
-    compute: async (ms) => start(core.compute(thread, ms)),
-    notify: async (value) => {
-      await start(notificationRpc(core, thread, RpcNotification.send, value));
-    },
-  };
 }
 
 /** Values that are pending for the normal world, and the interrupt that says so: core/kernel/notif.c, notif_default.c. */

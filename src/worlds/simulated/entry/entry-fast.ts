@@ -15,11 +15,9 @@ import {
   smcName,
   upper32,
 } from '../../../protocol/optee-smc.js';
+import { osRevision } from '../core/configuration.js';
 import type { Core } from '../core/core.js';
 import { rpcMaxParamCount } from '../rpc/thread-rpc.js';
-
-/** The OP-TEE that the simulation behaves like. */
-export const osRevision = { major: 4, minor: 5 } as const;
 
 /**
  * A fast call: it needs no thread context. Registers that a function does not answer come back as they were given.

@@ -4,16 +4,16 @@ import { TeeOrigin, TeeResult } from '../../../protocol/tee-result.js';
 import type { Uuid } from '../../../protocol/uuid.js';
 import { nilUuid, uuidFromOctets } from '../../../protocol/uuid.js';
 import type { Core } from '../core/core.js';
-import { bottomHalfOf } from '../core/notif.js';
 import { letGo, unregister } from '../core/registered-shm.js';
 import { mobjFromNoncontig } from '../memory/msg-param.js';
+import type { ClientIdentity } from '../ta/client-identity.js';
 import type { TaManager } from '../ta/ta-manager.js';
 import type { TaParameter } from '../ta/ta-parameters.js';
 import { copyInParameters, copyOutParameters } from '../ta/ta-parameters.js';
-import type { ClientIdentity } from '../ta/ta-session.js';
 import type { Routine } from '../threads/routine.js';
 import { until } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
+import { bottomHalfOf } from './bottom-half.js';
 
 /** Parameters of OPEN_SESSION that are for OP-TEE itself: the application's UUID, and the client's with its login. */
 const openSessionMetaCount = 2;

@@ -29,14 +29,11 @@ import {
 } from '../../../protocol/optee-smc.js';
 import { type PhysicalAddress, pageSize } from '../../../protocol/physical-memory.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
+import { osRevision } from '../core/configuration.js';
 import type { Core } from '../core/core.js';
-import { osRevision } from '../entry/entry-fast.js';
 import type { FfaShares } from '../memory/ffa-shares.js';
+import { normalWorldId, opteeId } from '../memory/partitions.js';
 import { rpcMaxParamCount } from '../rpc/thread-rpc.js';
-
-/** Partition ids: the normal world without a hypervisor is 0; bit 15 marks secure partitions. */
-export const normalWorldId = 0;
-export const opteeId = 0x8001;
 
 /** What the partition manager has to know of OP-TEE: how a yielding call goes on, in the terms of raw SMCs. */
 export interface YieldingCalls {

@@ -3,6 +3,7 @@ import { FfaError, readMemoryTransaction } from '../../../protocol/ffa.js';
 import { pageSize } from '../../../protocol/physical-memory.js';
 import { Mobj, type RegisteredShm } from './mobj.js';
 import type { NonSecureMemory } from './non-secure-memory.js';
+import { normalWorldId, opteeId } from './partitions.js';
 
 /** Handles begin here, so that a driver that drops the upper half of one is found out at once. */
 const firstHandle = 0x1_0000_0001;
@@ -34,8 +35,6 @@ export class FfaShares {
   constructor(
     private readonly memory: NonSecureMemory,
     private readonly registeredShm: RegisteredShm,
-    private readonly owner: number,
-    private readonly borrower: number,
   ) {}
 
   /** Transactions that have not been reclaimed. */
@@ -121,7 +120,7 @@ export class FfaShares {
 
   private complete(handle: number, descriptor: Uint8Array): number | undefined {
     const transaction = readMemoryTransaction(descriptor);
-    if (transaction === undefined || transaction.sender !== this.owner || transaction.receiver !== this.borrower)
+    if (transaction === undefined || transaction.sender !== normalWorldId || transaction.receiver !== opteeId)
       return FfaError.invalidParameters;
     const pages: number[] = [];
     for (const { base, size } of transaction.ranges) {

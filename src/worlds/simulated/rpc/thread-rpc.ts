@@ -1,16 +1,33 @@
+import type { SmcRegisters } from '../../../protocol/conduit.js';
 import { attrNoncontig, MsgArg, msgArgSize, OpteeMsgAttr } from '../../../protocol/optee-msg.js';
 import { RpcCommand, RpcFs, RpcNotification, RpcShmType, rpcCommandName } from '../../../protocol/optee-rpc-command.js';
 import { fromRegisterPair, lower32, OpteeSmcRpc, upper32 } from '../../../protocol/optee-smc.js';
 import { pageSize } from '../../../protocol/physical-memory.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
-import type { Core } from '../core/core.js';
-import { Mobj } from '../memory/mobj.js';
+import type { FfaShares } from '../memory/ffa-shares.js';
+import { Mobj, type RegisteredShm } from '../memory/mobj.js';
 import { mobjFromNoncontig } from '../memory/msg-param.js';
+import type { NonSecureMemory } from '../memory/non-secure-memory.js';
 import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 
 /** THREAD_RPC_MAX_NUM_PARAMS. */
 export const rpcMaxParamCount = 4;
+
+/** What RPCs need of OP-TEE's core. */
+export interface RpcCore {
+  readonly configuration: { readonly ffa: boolean; readonly dynamicShm: boolean };
+  readonly memory: NonSecureMemory;
+  readonly registeredShm: RegisteredShm;
+  /** Undefined where OP-TEE is reached by raw SMCs. */
+  readonly ffaShares: FfaShares | undefined;
+  /** Suspend a thread for an RPC: thread_rpc(). */
+  rpc(thread: Thread, func: number, a1: number, a2: number, request: string, message?: MsgArg): Routine<SmcRegisters>;
+  /** There is no more use for memory that the normal world gave. */
+  forgetShm(mobj: Mobj): void;
+  /** EMSG: why something was refused. */
+  log(text: string): void;
+}
 
 /** Shared memory that secure world had the normal world allocate: thread_rpc_alloc_payload() and its kin. */
 export interface RpcMemory {
@@ -57,7 +74,7 @@ export function rpcMemref(
  * @returns the result code: TIMEOUT when it did not come in time.
  */
 export function notificationRpc(
-  core: Core,
+  core: RpcCore,
   thread: Thread,
   func: (typeof RpcNotification)[keyof typeof RpcNotification],
   value: number,
@@ -67,7 +84,7 @@ export function notificationRpc(
 }
 
 /** Ask the normal world for a command and wait for its answer: thread_rpc_cmd(). Returns the result code. */
-export function* rpcCommand(core: Core, thread: Thread, command: number, params: RpcParameter[]): Routine<number> {
+export function* rpcCommand(core: RpcCore, thread: Thread, command: number, params: RpcParameter[]): Routine<number> {
   const message = yield* rpcMessage(core, thread, command, params);
   if (typeof message === 'number') return message;
   yield* ask(core, thread, message, command, params);
@@ -83,7 +100,7 @@ export function* rpcCommand(core: Core, thread: Thread, command: number, params:
 }
 
 function* ask(
-  core: Core,
+  core: RpcCore,
   thread: Thread,
   message: MsgArg,
   command: number,
@@ -96,7 +113,7 @@ function* ask(
 
 /** The thread's RPC message with a request in it; an error code when there is no memory for it: get_rpc_arg(). */
 function* rpcMessage(
-  core: Core,
+  core: RpcCore,
   thread: Thread,
   command: number,
   params: readonly RpcParameter[],
@@ -118,7 +135,7 @@ function* rpcMessage(
   return message;
 }
 
-function writeParam(core: Core, message: MsgArg, index: number, param: RpcParameter): boolean {
+function writeParam(core: RpcCore, message: MsgArg, index: number, param: RpcParameter): boolean {
   if (param.type === 'none') return true;
   if (param.type === 'octets') {
     message.setParam(index, OpteeMsgAttr.valueInput, 0, 0, 0);
@@ -150,7 +167,7 @@ function writeParam(core: Core, message: MsgArg, index: number, param: RpcParame
 }
 
 /** Memory for RPC messages by OPTEE_SMC_RPC_FUNC_ALLOC: thread_rpc_alloc_arg(). */
-function* allocateRpcArg(core: Core, thread: Thread, size: number): Routine<Mobj | undefined> {
+function* allocateRpcArg(core: RpcCore, thread: Thread, size: number): Routine<Mobj | undefined> {
   const answer = yield* core.rpc(thread, OpteeSmcRpc.alloc, size, 0, 'ALLOC');
   const address = fromRegisterPair(answer.a1, answer.a2);
   const cookie = fromRegisterPair(answer.a4, answer.a5);
@@ -163,26 +180,26 @@ function* allocateRpcArg(core: Core, thread: Thread, size: number): Routine<Mobj
 }
 
 /** OPTEE_SMC_RPC_FUNC_FREE: thread_rpc_free_arg(). */
-export function* freeRpcArg(core: Core, thread: Thread, cookie: number): Routine<void> {
+export function* freeRpcArg(core: RpcCore, thread: Thread, cookie: number): Routine<void> {
   if (cookie !== 0) yield* core.rpc(thread, OpteeSmcRpc.free, upper32(cookie), lower32(cookie), 'FREE');
 }
 
 /** Contiguous memory that the normal world gave in an RPC: rpc_shm_mobj_alloc(). */
-function rpcMobj(core: Core, address: number, size: number, cookie: number): Mobj | undefined {
+function rpcMobj(core: RpcCore, address: number, size: number, cookie: number): Mobj | undefined {
   const reserved = Mobj.reserved(core.memory, address, size, cookie);
   if (reserved !== undefined) return reserved;
   if (!core.configuration.dynamicShm || address % pageSize !== 0 || size > pageSize) return undefined;
   return register(core, Mobj.registered(core.memory, [address], 0, cookie));
 }
 
-function register(core: Core, mobj: Mobj | undefined): Mobj | undefined {
+function register(core: RpcCore, mobj: Mobj | undefined): Mobj | undefined {
   if (mobj !== undefined) core.registeredShm.add(mobj);
   return mobj;
 }
 
 /** Have the normal world allocate shared memory (OPTEE_RPC_CMD_SHM_ALLOC); nothing when it gave none that is usable. */
 export function* allocateRpcMemory(
-  core: Core,
+  core: RpcCore,
   thread: Thread,
   size: number,
   type: RpcShmType = RpcShmType.appl,
@@ -219,13 +236,13 @@ export function* allocateRpcMemory(
 }
 
 /** Give it back (OPTEE_RPC_CMD_SHM_FREE): thread_rpc_free(). */
-export function* freeRpcMemory(core: Core, thread: Thread, memory: RpcMemory): Routine<void> {
+export function* freeRpcMemory(core: RpcCore, thread: Thread, memory: RpcMemory): Routine<void> {
   core.forgetShm(memory.mobj);
   yield* askToFree(core, thread, memory.type, memory.mobj.cookie);
 }
 
 /** Memory for the file operations of one call, kept until its end: thread_rpc_shm_cache_alloc(). */
-export function* fileCache(core: Core, thread: Thread, size: number): Routine<Mobj | undefined> {
+export function* fileCache(core: RpcCore, thread: Thread, size: number): Routine<Mobj | undefined> {
   const cached = thread.shmCache;
   if (cached !== undefined && cached.size >= size) return cached;
   yield* clearFileCache(core, thread);
@@ -235,13 +252,13 @@ export function* fileCache(core: Core, thread: Thread, size: number): Routine<Mo
 }
 
 /** thread_rpc_shm_cache_clear(). */
-export function* clearFileCache(core: Core, thread: Thread): Routine<void> {
+export function* clearFileCache(core: RpcCore, thread: Thread): Routine<void> {
   const mobj = thread.shmCache;
   thread.shmCache = undefined;
   if (mobj !== undefined) yield* freeRpcMemory(core, thread, { mobj, type: RpcShmType.appl });
 }
 
-function* askToFree(core: Core, thread: Thread, type: RpcShmType, cookie: number): Routine<void> {
+function* askToFree(core: RpcCore, thread: Thread, type: RpcShmType, cookie: number): Routine<void> {
   yield* rpcCommand(core, thread, RpcCommand.shmFree, [rpcValue('input', type, cookie)]);
 }
 

@@ -6,7 +6,7 @@ import type { RpcParameter } from '../rpc/thread-rpc.js';
 import { fileCache, rpcCommand, rpcMemref, rpcValue } from '../rpc/thread-rpc.js';
 import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
-import { TeeError } from './trusted-application.js';
+import { TeeError } from './tee-error.js';
 
 /** TEE_FS_NAME_MAX: a file name is passed in a buffer of this many bytes, ended by a zero byte. */
 const nameMax = 350;

@@ -8,11 +8,21 @@ import type { Routine } from '../threads/routine.js';
 import { start } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import { Mutex } from '../threads/wait-queue.js';
+import type { ClientIdentity } from './client-identity.js';
 import { FsRpc } from './fs-rpc.js';
 import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
-import type { ClientIdentity, TaSession } from './ta-session.js';
-import { TaPanic, TeeError } from './trusted-application.js';
+import { TaPanic, TeeError } from './tee-error.js';
+
+/** What an entry knows of its session. */
+export interface CalledSession {
+  readonly id: number;
+  readonly client: ClientIdentity;
+  /** Cancellation was asked for. */
+  readonly cancelled: boolean;
+  /** Cancellation is masked until the application unmasks it. */
+  cancellationMasked: boolean;
+}
 
 /**
  * One entry into a trusted application: its parameters and what OP-TEE offers it while it executes.
@@ -28,7 +38,7 @@ export class TaCall {
   constructor(
     private readonly core: Core,
     private readonly thread: Thread,
-    private readonly taSession: TaSession,
+    private readonly taSession: CalledSession,
     /** The command of an invoke; 0 when a session opens or closes. */
     readonly command: number,
     /** Up to four; nothing where the client gave none. */

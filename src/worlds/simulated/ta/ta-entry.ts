@@ -7,8 +7,8 @@ import type { Thread } from '../threads/thread.js';
 import { TaCall } from './ta-call.js';
 import type { TaParameter } from './ta-parameters.js';
 import type { TaInstance, TaSession } from './ta-session.js';
+import { TaPanic, TeeError } from './tee-error.js';
 import type { TaResult } from './trusted-application.js';
-import { TaPanic, TeeError } from './trusted-application.js';
 
 /** OP-TEE's core panicked: secure world is dead. */
 export class CorePanic extends Error {

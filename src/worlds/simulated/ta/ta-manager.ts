@@ -5,11 +5,11 @@ import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import type { WaitQueue } from '../threads/wait-queue.js';
 import { Condition } from '../threads/wait-queue.js';
+import type { ClientIdentity } from './client-identity.js';
 import { loadUserTa } from './ree-fs-ta.js';
 import { BusyLocks } from './ta-busy.js';
 import { CorePanic, destroyInstance, enterTa } from './ta-entry.js';
 import type { TaParameter } from './ta-parameters.js';
-import type { ClientIdentity } from './ta-session.js';
 import { noThread, TaInstance, TaSession } from './ta-session.js';
 import type { TrustedApplication } from './trusted-application.js';
 

@@ -6,7 +6,7 @@ import type { Core } from '../core/core.js';
 import { Mobj } from '../memory/mobj.js';
 import { mobjFromNoncontig } from '../memory/msg-param.js';
 import type { Direction } from '../rpc/thread-rpc.js';
-import { TaPanic } from './trusted-application.js';
+import { TaPanic } from './tee-error.js';
 
 /** A pair of 32-bit values. */
 export class ValueParameter {

@@ -1,6 +1,6 @@
 import { TeeOrigin } from '../../../protocol/tee-result.js';
-import type { Uuid } from '../../../protocol/uuid.js';
 import { Condition } from '../threads/wait-queue.js';
+import type { ClientIdentity } from './client-identity.js';
 import type { TaFlags, TaInstanceEntryPoints, TrustedApplication } from './trusted-application.js';
 import { taFlags } from './trusted-application.js';
 
@@ -28,14 +28,6 @@ export class TaInstance {
   get name(): string {
     return this.application.name ?? this.application.uuid;
   }
-}
-
-/** Who opened a session: TEE_Identity. */
-export interface ClientIdentity {
-  /** TEE_LOGIN_*: `LoginClass`. */
-  readonly login: number;
-  /** The nil UUID for public clients and the kernel. */
-  readonly uuid: Uuid;
 }
 
 /** A session: `struct tee_ta_session`. */

@@ -1,5 +1,4 @@
 import { type OptionNames, requireKnownOptions } from '../../../known-options.js';
-import { teeResultName } from '../../../protocol/tee-result.js';
 import type { Uuid } from '../../../protocol/uuid.js';
 import { parseUuid } from '../../../protocol/uuid.js';
 import type { TaCall } from './ta-call.js';
@@ -79,30 +78,6 @@ export function trustedApplication(definition: TrustedApplication): TrustedAppli
   if (typeof definition.create !== 'function')
     throw new TypeError(`trusted application ${uuid}: create is a function that gives its entry points`);
   return { ...definition, uuid };
-}
-
-/** How an application returns an error from any depth of its code. */
-export class TeeError extends Error {
-  override readonly name = 'TeeError';
-
-  constructor(
-    readonly code: number,
-    message = teeResultName(code),
-  ) {
-    super(message);
-  }
-}
-
-/** TEE_Panic: ends the instance. Thrown through the application's code, which must not catch it. */
-export class TaPanic extends Error {
-  override readonly name = 'TaPanic';
-
-  constructor(
-    readonly code: number,
-    message = `panic with ${teeResultName(code)}`,
-  ) {
-    super(message);
-  }
 }
 
 /** TA_FLAG_* of OP-TEE's user_ta_header.h. */

@@ -1,11 +1,10 @@
 import { parentPort } from 'node:worker_threads';
-import type { CampaignTask } from './campaign.js';
-import { underDiscipline } from './configurations.js';
-import { explore } from './explore.js';
+import { underDiscipline } from '../dist/explore/configurations.js';
+import { explore } from '../dist/explore/explore.js';
 
 /** Explores the configurations that it is sent, one after the other, and sends back what came out. */
-parentPort?.on('message', async ({ index, configuration, discipline, maxStates }: CampaignTask) => {
+parentPort.on('message', async ({ index, configuration, discipline, maxStates }) => {
   const exploration = await explore(underDiscipline(configuration, discipline), { maxStates, workers: 1 });
   const { states, seconds, bound, properties } = exploration;
-  parentPort?.postMessage({ index, states, seconds, bound, properties });
+  parentPort.postMessage({ index, states, seconds, bound, properties });
 });
