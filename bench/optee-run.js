@@ -2,16 +2,14 @@
  * One run of `bench/optee.js`, in a process of its own, as a user's is: what an earlier run left in the caches of Node.js
  * and of the processor is not there.
  *
- *     node bench/optee-run.js linux|linuxHandOff|normalworld SECONDS [OPTEE.KO]
+ *     node bench/optee-run.js linux|normalworld SECONDS
  */
 import { linuxFigures, prepareFigures } from './linux/figures.js';
 import { normalworldFigures } from './optee-figures.js';
 
-const [, , side, seconds, handOff] = process.argv;
+const [, , side, seconds] = process.argv;
 const figures =
-  side === 'normalworld'
-    ? await normalworldFigures(Number(seconds))
-    : await linuxFigures(
-        await prepareFigures(() => undefined, Number(seconds), side === 'linuxHandOff' ? handOff : undefined),
-      );
+  side === 'linux'
+    ? await linuxFigures(await prepareFigures(() => undefined, Number(seconds)))
+    : await normalworldFigures(Number(seconds));
 console.log(JSON.stringify(figures));

@@ -7,10 +7,10 @@ export { type OpenWorldOptions, openWorld } from './open-world.js';
 export type { CallQueue, DisciplineName, QueueState } from './optee/call-queue/call-queue.js';
 export { createCallQueue, DISCIPLINES } from './optee/call-queue/disciplines.js';
 export type { SecureWorldInfo } from './optee/smc/smc-probe.js';
-export type { Conduit, SmcRegisters } from './protocol/conduit.js';
+export { type Conduit, ConduitError, type SmcRegisters } from './protocol/conduit.js';
 export { RpcCommand } from './protocol/optee-rpc-command.js';
 export type { PhysicalMemory } from './protocol/physical-memory.js';
-export type { SecureWorld } from './protocol/secure-world.js';
+export type { SecureWorld, TaCallStackEntry, TaPanicReport } from './protocol/secure-world.js';
 export { TeeOrigin, TeeResult } from './protocol/tee-result.js';
 export { type ServeOptions, TeeServer } from './serve/tee-server.js';
 export { type SupplicantSettings, startSupplicant } from './start-supplicant.js';
@@ -23,6 +23,8 @@ export type { Serving, SupplicantService } from './supplicant/supplicant-service
 export type { TaStore } from './supplicant/ta-store.js';
 export type { TimedTraceEvent, TraceEvent } from './trace/event.js';
 export { Trace } from './trace/trace.js';
+export type { ConsoleLine, ParsedLine } from './worlds/qemu/console-line.js';
+export type { QemuWorldOptions } from './worlds/qemu/qemu-options.js';
 export {
   type PseudoTa,
   type TaCall,

@@ -9,6 +9,9 @@ import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
 import { ProfileFolder } from './supplicant/node/profile-folder.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
+import { ElfFolders } from './symbolize/elf-folder.js';
+import { explainedWorld } from './symbolize/explained-world.js';
+import { imageJudge } from './ta/image-judge.js';
 import { publishTrace } from './trace/node/publish-trace.js';
 import { TraceFile } from './trace/node/trace-file.js';
 import { Trace } from './trace/trace.js';
@@ -42,6 +45,11 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly qemu?: Partial<QemuWorldOptions>;
   /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
   readonly taFolders?: readonly string[];
+  /**
+   * Folders with unstripped ELFs, `<uuid>.elf`, that name functions and lines in the call stack of an application that died:
+   * those of `taFolders` when left out, where builds leave them.
+   */
+  readonly taElfFolders?: readonly string[];
   /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
   readonly storageFolder?: string;
   /** Secure storage may be read and not written: nothing changes in the folder, which others may read too. */
@@ -59,6 +67,7 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
 const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
+  ...{ taElfFolders: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
@@ -73,7 +82,8 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   const trace = options.trace instanceof Trace ? options.trace : new Trace(options.clock ?? machineClock);
   publishTrace(trace);
   const taFolders = options.taFolders ?? (world === 'qemu' ? [opteeFolder().trustedApplications] : []);
-  const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder));
+  const judge = world === 'qemu' ? imageJudge(options.qemu?.optee ?? opteeFolder().image) : undefined;
+  const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder, judge));
   const images = new MemoryTaStore();
   for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
   const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
@@ -128,13 +138,16 @@ async function secureWorld(
     case 'simulated':
       return simulatedWorld(options, trace);
     case 'qemu':
-      return QemuWorld.start({
-        optee: opteeFolder().image,
-        onConsoleLine: (line) => {
-          if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
-        },
-        ...options.qemu,
-      });
+      return explainedWorld(
+        await QemuWorld.start({
+          optee: opteeFolder().image,
+          onConsoleLine: (line) => {
+            if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
+          },
+          ...options.qemu,
+        }),
+        new ElfFolders(options.taElfFolders ?? options.taFolders ?? []),
+      );
     default:
       return world;
   }
@@ -179,17 +192,18 @@ function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
  */
 function checkOpenTeeOptions(options: OpenTeeOptions): void {
   requireKnownOptions('openTee', options, names);
-  const { world = 'simulated', trace, taFolders, storageFolder, trustedApplications } = options;
+  const { world = 'simulated', trace, taFolders, taElfFolders, storageFolder, trustedApplications } = options;
   if (world !== 'simulated' && world !== 'qemu' && (typeof world !== 'object' || world === null))
     throw new TypeError(
       `openTee: world is ${JSON.stringify(world)}, possible are "simulated", "qemu", or a SecureWorld`,
     );
   if (trace !== undefined && typeof trace !== 'string' && !(trace instanceof Trace))
     throw new TypeError(`openTee: trace is a Trace or the path of a file, not ${typeof trace}`);
-  for (const [name, list] of Object.entries({ taFolders, trustedApplications }))
+  for (const [name, list] of Object.entries({ taFolders, taElfFolders, trustedApplications }))
     if (list !== undefined && !Array.isArray(list))
       throw new TypeError(`openTee: ${name} is an array, not ${typeof list}`);
   for (const folder of taFolders ?? []) requirePath('taFolders', folder);
+  for (const folder of taElfFolders ?? []) requirePath('taElfFolders', folder);
   if (storageFolder !== undefined) requirePath('storageFolder', storageFolder);
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
   // Each for one world: for another they would be taken for nothing.

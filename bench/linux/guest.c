@@ -18,27 +18,17 @@ void fail(const char *what)
 		pause();
 }
 
-int load_module(const char *path)
+static void load(const char *path)
 {
-	const char *ending = strrchr(path, '.');
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int error = fd < 0 || syscall(SYS_finit_module, fd, "", strcmp(ending, ".xz") ? 0 : MODULE_INIT_COMPRESSED_FILE);
 
-	close(fd);
-	return error;
-}
-
-void load_driver(void)
-{
-	const char *path = access("/optee.ko", R_OK) ? "/optee.ko.xz" : "/optee.ko";
-
-	if (load_module(path))
+	if (fd < 0 || syscall(SYS_finit_module, fd, "", MODULE_INIT_COMPRESSED_FILE))
 		fail(path);
+	close(fd);
 }
 
-void start_guest_without_driver(void)
+void start_guest(void)
 {
-	char needed[32];
 	int fd;
 
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
@@ -48,19 +38,8 @@ void start_guest_without_driver(void)
 	dup2(fd, 1);
 	dup2(fd, 2);
 	setlinebuf(stdout);
-	for (int index = 0;; index++) {
-		snprintf(needed, sizeof(needed), "/needed-%d.ko.xz", index);
-		if (access(needed, R_OK))
-			break;
-		if (load_module(needed))
-			fail(needed);
-	}
-}
-
-void start_guest(void)
-{
-	start_guest_without_driver();
-	load_driver();
+	load("/tee.ko.xz");
+	load("/optee.ko.xz");
 }
 
 void start_supplicant(void)

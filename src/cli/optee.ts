@@ -5,6 +5,7 @@ import { addInfoCommand } from './optee-info.js';
 import { addInvokeCommand } from './optee-invoke.js';
 import { addListCommand } from './optee-list.js';
 import { addOpteeRunCommand } from './optee-run.js';
+import { addSymbolizeCommand } from './optee-symbolize.js';
 import { addTaCommand } from './optee-ta-list.js';
 
 /** `normalworld optee ...`: the real OP-TEE OS in QEMU. */
@@ -20,4 +21,5 @@ export function addOpteeCommand(program: Command): void {
   addTaCommand(optee);
   addInvokeCommand(optee);
   addOpteeRunCommand(optee);
+  addSymbolizeCommand(optee);
 }

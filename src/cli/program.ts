@@ -11,6 +11,7 @@ import { refuseInputsAsOutputs } from './output-option.js';
 import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run/run.js';
 import { addServeCommand } from './serve.js';
+import { addTaCommands } from './ta.js';
 import { addTopCommand } from './top.js';
 import { addTraceCommand } from './trace.js';
 import { addViewCommand } from './view.js';
@@ -51,6 +52,7 @@ Examples:
   addTopCommand(program);
   addConformCommand(program);
   addOpteeCommand(program);
+  addTaCommands(program);
   addServeCommand(program);
   addExecCommand(program);
   addXtestCommand(program);

@@ -89,6 +89,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
         throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply, operation), {
           outputs,
           sizes: operation.sizes(),
+          panic: reply.panic,
         });
       return new this.sessionClass(
         application,

@@ -77,6 +77,7 @@ export class Session implements AsyncDisposable {
         throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply, operation), {
           outputs,
           sizes: operation.sizes(),
+          panic: reply.panic,
         });
       return outputs;
     } finally {

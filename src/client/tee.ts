@@ -154,6 +154,14 @@ export class Tee implements AsyncDisposable {
     return this.world.panics;
   }
 
+  /**
+   * Resolves when every line that secure world has printed so far was told. The lines of a call have been when it is back;
+   * this is for what OP-TEE prints outside of calls. At once where the world has no console.
+   */
+  async consoleIdle(): Promise<void> {
+    await this.world.consoleIdle?.();
+  }
+
   /** Resolves with the reason when secure world can no longer be reached; undefined when its world cannot tell. */
   get ended(): Promise<Error> | undefined {
     return this.world.ended;

@@ -1,5 +1,5 @@
 import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
-import type { InterruptSource } from '../protocol/secure-world.js';
+import type { InterruptSource, TaPanicReport } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
 import { type Uuid, uuidOctets } from '../protocol/uuid.js';
 import type { TeeContext } from '../tee/tee-context.js';
@@ -349,7 +349,8 @@ export class OpteeDriver implements TeeDriver {
   private replyOf(msg: MsgArg, call: Call, uuid: Uuid): TeeReply {
     const result = msg.ret;
     const origin = msg.retOrigin;
-    if (result === TeeResult.ERROR_TARGET_DEAD) call.trouble ??= this.deathOf(uuid);
+    const panic = result === TeeResult.ERROR_TARGET_DEAD ? this.optee.panics.get(uuid) : undefined;
+    if (panic !== undefined) call.trouble ??= deathOf(panic);
     const { trouble } = call;
     if (
       origin === TeeOrigin.TRUSTED_APP ||
@@ -357,7 +358,9 @@ export class OpteeDriver implements TeeDriver {
       origin === TeeOrigin.COMMS ||
       origin === TeeOrigin.API
     )
-      return trouble === undefined ? { result, origin } : { result, origin, trouble };
+      return trouble === undefined
+        ? { result, origin }
+        : { result, origin, trouble, ...(panic === undefined ? {} : { panic }) };
     // A success needs no origin.
     if (result === TeeResult.SUCCESS) return { result, origin: TeeOrigin.TRUSTED_APP };
     throw commsError(
@@ -366,20 +369,18 @@ export class OpteeDriver implements TeeDriver {
     );
   }
 
-  /** Why an application is dead, if secure world said so. */
-  private deathOf(uuid: Uuid): string | undefined {
-    const panic = this.optee.panics.get(uuid);
-    if (panic === undefined) return undefined;
-    const code = `the application panicked with code 0x${panic.code.toString(16)}`;
-    return panic.why === undefined ? code : `${code}: ${panic.why}`;
-  }
-
   private findSession(data: ContextData, id: number, doing: string): OpteeSession {
     const session = data.sessions.get(id);
     if (session === undefined)
       throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `${doing}: session ${id} is not open in this context`);
     return session;
   }
+}
+
+/** Why an application is dead, as secure world said it. */
+function deathOf({ code, why }: TaPanicReport): string {
+  const what = `the application panicked with code 0x${code.toString(16)}`;
+  return why === undefined ? what : `${what}: ${why}`;
 }
 
 /** Memory for a client, unless it goes meanwhile: then it is given back while its going still waits for this call. */

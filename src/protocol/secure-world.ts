@@ -19,6 +19,8 @@ export interface SecureWorld extends AsyncDisposable {
   readonly normalWorldRam: readonly MemoryRange[];
   /** Its memory as a file that other processes can map; not every world has one. */
   readonly memoryFile?: PhysicalMemoryFile;
+  /** Resolves when everything that secure world has printed was told; worlds without a console have none. */
+  readonly consoleIdle?: () => Promise<void>;
   /** Panics of trusted applications, where the world can tell: results say only that an application is dead. */
   readonly panics?: PanicSource;
   /** Secure world's interrupt to the normal world, by which it announces notifications; not every world has one. */
@@ -27,7 +29,8 @@ export interface SecureWorld extends AsyncDisposable {
 
 /** The same world but for what is given: for those who stand between it and a driver. */
 export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>): SecureWorld {
-  const { name, conduit, abi, memory, normalWorldRam, memoryFile, notificationInterrupt, ended, panics } = world;
+  const { name, conduit, abi, memory, normalWorldRam, memoryFile, notificationInterrupt, ended, panics, consoleIdle } =
+    world;
   return {
     name,
     conduit,
@@ -36,6 +39,7 @@ export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>):
     ...(abi === undefined ? {} : { abi }),
     ...(ended === undefined ? {} : { ended }),
     ...(panics === undefined ? {} : { panics }),
+    ...(consoleIdle === undefined ? {} : { consoleIdle }),
     ...(memoryFile === undefined ? {} : { memoryFile }),
     ...(notificationInterrupt === undefined ? {} : { notificationInterrupt }),
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
@@ -57,6 +61,28 @@ export interface TaPanicReport {
   readonly code: number;
   /** What is known besides: `TypeError: a bug`. */
   readonly why?: string;
+  /** Whether the application panicked itself or was ended for what it did. */
+  readonly kind?: 'panic' | 'abort';
+  /** What an abort accessed. */
+  readonly address?: bigint | undefined;
+  /** By name, `x0`, `elr`, `esr`, as far as OP-TEE prints them: with aborts. */
+  readonly registers?: Readonly<Record<string, bigint>>;
+  /** The innermost first. */
+  readonly callStack?: readonly TaCallStackEntry[];
+}
+
+/** An entry of the call stack of an application that died. */
+export interface TaCallStackEntry {
+  readonly address: bigint;
+  /** The UUID of the application or library that it is in, and where in its ELF; undefined when that is not told. */
+  readonly image: Uuid | undefined;
+  readonly offset: number | undefined;
+  /** The functions there, the innermost first, of which all but the last were inlined. Empty without an unstripped ELF. */
+  readonly frames: readonly {
+    readonly function: string;
+    readonly file: string | undefined;
+    readonly line: number | undefined;
+  }[];
 }
 
 export interface PanicSource {

@@ -7,6 +7,8 @@ export interface Serving {
    * it, because secure world never learns of it.
    */
   ifUnwanted(undo: () => void | Promise<void>): void;
+  /** Should the call fail for which this is asked: what was answered may be why. */
+  remark(why: string): void;
   /** Something failed that the answer does not show. */
   report(failure: unknown): void;
 }

@@ -115,6 +115,9 @@ export class Supplicant implements Disposable, AsyncDisposable {
     const undo: (() => void | Promise<void>)[] = [];
     const serving: Serving = {
       ifUnwanted: (action) => void undo.push(action),
+      remark: (why) => {
+        request.call.trouble ??= `${rpcCommandName(request.command)}: ${why}`;
+      },
       report: (failure) => this.report(failureOf(failure, request.command)),
     };
     let result: number;

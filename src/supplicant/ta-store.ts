@@ -13,6 +13,8 @@ export interface TaStore {
    * @throws Error when it cannot be told, or not be read: the next store is asked, and the reason told.
    */
   load(uuid: Uuid): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** What secure world will have against an image of this store, in words; undefined when nothing is known. */
+  doubts?(uuid: Uuid, image: Uint8Array): Promise<string | undefined>;
 }
 
 /** Images in memory. */
@@ -60,9 +62,11 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
       for (const failure of failures) serving?.report(failure);
       const room = imageParam.size;
       imageParam.size = image.length;
-      if (imageParam.shm === null) return TeeResult.SUCCESS;
-      if (image.length > room) return TeeResult.ERROR_SHORT_BUFFER;
-      imageParam.shm.write(imageParam.offset, image);
+      // Secure world asks for the size first, and for the image if it has memory for that.
+      if (imageParam.shm !== null && image.length > room) return TeeResult.ERROR_SHORT_BUFFER;
+      imageParam.shm?.write(imageParam.offset, image);
+      const doubts = imageParam.shm === null && image.length > 0 ? undefined : await store.doubts?.(uuid, image);
+      if (doubts !== undefined) serving?.remark(doubts);
       return TeeResult.SUCCESS;
     }
     if (failures.length === 0) return TeeResult.ERROR_ITEM_NOT_FOUND;

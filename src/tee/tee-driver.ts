@@ -1,3 +1,4 @@
+import type { TaPanicReport } from '../protocol/secure-world.js';
 import type { TeeOrigin } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
 import type { ClientLogin } from './login.js';
@@ -21,6 +22,8 @@ export interface TeeReply {
   readonly origin: TeeOrigin;
   /** What went wrong on the way, for people: no supplicant was there, say. */
   readonly trouble?: string;
+  /** How the application died that is dead. */
+  readonly panic?: TaPanicReport;
 }
 
 export interface OpenSessionRequest {

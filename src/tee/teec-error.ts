@@ -1,4 +1,5 @@
 import { type OptionNames, optionMistake } from '../known-options.js';
+import type { TaPanicReport } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName, teeResultName } from '../protocol/tee-result.js';
 
 /**
@@ -13,6 +14,8 @@ export class TeecError extends Error {
   readonly outputs: readonly unknown[] | undefined;
   /** The size, in bytes, of each parameter that is a memory reference: with SHORT_BUFFER, what would be needed. */
   readonly sizes: readonly (number | undefined)[] | undefined;
+  /** With TARGET_DEAD: how the application died, where its world can tell. */
+  readonly panic: TaPanicReport | undefined;
 
   /**
    * @param code a TEEC_ERROR_* or TEE_ERROR_* number, see `TeeResult`.
@@ -26,6 +29,7 @@ export class TeecError extends Error {
     options: ErrorOptions & {
       readonly outputs?: readonly unknown[];
       readonly sizes?: readonly (number | undefined)[];
+      readonly panic?: TaPanicReport | undefined;
     } = {},
   ) {
     const known = teeResultName(code);
@@ -34,6 +38,7 @@ export class TeecError extends Error {
     this.codeName = codeName;
     this.outputs = options.outputs;
     this.sizes = options.sizes;
+    this.panic = options.panic;
   }
 }
 

@@ -86,6 +86,7 @@ describe('the house', () => {
       'trace/node/index.ts',
       // For the benchmarks that explore all of them.
       'explore/configurations.ts',
+      'ta/index.ts',
     ];
     const imported = new Set(files.flatMap(({ imports }) => imports));
     expect(files.map(({ path }) => path).filter((path) => !imported.has(path) && !doors.includes(path))).toEqual([]);

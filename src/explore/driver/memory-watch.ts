@@ -22,14 +22,7 @@ export class MemoryWatch {
   /** The call that is about to make an SMC. */
   private entering = 0;
 
-  /**
-   * @param says that something is broken, in words.
-   * @param looks at the message with which a call enters, where it is in memory that both worlds reach.
-   */
-  constructor(
-    private readonly says: (what: string) => void,
-    private readonly looks: (call: number, message: MsgArg) => void,
-  ) {}
+  constructor(private readonly says: (what: string) => void) {}
 
   readonly between = (world: SecureWorld): SecureWorld => {
     if (world.abi === 'ffa') return world;
@@ -67,9 +60,8 @@ export class MemoryWatch {
     for (const [call, lent] of this.inside)
       if (lent.message === message && call !== this.entering)
         this.says(`call ${this.entering} enters with the message of call ${call}, which is inside`);
-    const msg = a0 === OpteeSmc.callWithRegdArg ? undefined : messageAt(memory, a1 * 2 ** 32 + a2);
-    if (msg !== undefined) this.looks(this.entering, msg);
-    this.inside.set(this.entering, { message, list: msg && pageListOf(memory, msg) });
+    const list = a0 === OpteeSmc.callWithRegdArg ? undefined : pageListOf(memory, a1 * 2 ** 32 + a2);
+    this.inside.set(this.entering, { message, list });
   }
 
   private comesBack(call: number): void {
@@ -82,19 +74,10 @@ export class MemoryWatch {
   }
 }
 
-/** The message at an address, with room for one parameter; undefined when it is not in memory that both reach. */
-function messageAt(memory: PhysicalMemory, address: number): MsgArg | undefined {
+/** The page list that the message at an address registers; undefined when it is no such message. */
+function pageListOf(memory: PhysicalMemory, address: number): Lent['list'] {
   try {
-    return new MsgArg(memory.window(address, msgArgSize(1)));
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-}
-
-/** The page list that a message registers; undefined when it is no such message. */
-function pageListOf(memory: PhysicalMemory, msg: MsgArg): Lent['list'] {
-  try {
+    const msg = new MsgArg(memory.window(address, msgArgSize(1)));
     if (msg.cmd !== OpteeMsgCmd.registerShm || (msg.attr(0) & 0xff) !== OpteeMsgAttr.tmemOutput) return undefined;
     if ((msg.attr(0) & attrNoncontig) === 0) return undefined;
     const offset = msg.a(0) % pageSize;

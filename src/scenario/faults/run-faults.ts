@@ -54,10 +54,8 @@ export interface Hurtable {
   callIn(thread: number): number;
   /** This call may fail. */
   hurtCall(call: number): void;
-  /** This call must fail, for this reason. */
-  mustFail(call: number, why: string): void;
-  /** Secure world has opened a session, registered memory or let go of it, and the driver is told that it has not. */
-  denied(what: 'session' | 'memory' | 'release'): void;
+  /** Secure world has opened a session, or registered memory, and the driver is told that it has not. */
+  denied(what: 'session' | 'memory'): void;
   /** An application panicked; with one that is part of OP-TEE secure world is dead. */
   panicked(): void;
 }

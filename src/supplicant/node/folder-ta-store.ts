@@ -19,7 +19,15 @@ export function imageUuid(name: string): Uuid | undefined {
  * usual before 2017, without the dash before the last twelve digits (optee_client, teec_ta_load.c).
  */
 export class FolderTaStore implements TaStore {
-  constructor(private readonly folder: string) {}
+  /** @param judge what secure world will have against an image. */
+  constructor(
+    private readonly folder: string,
+    private readonly judge?: NonNullable<TaStore['doubts']>,
+  ) {}
+
+  async doubts(uuid: Uuid, image: Uint8Array): Promise<string | undefined> {
+    return this.judge?.(uuid, image);
+  }
 
   /** @throws Error naming the file when there is one that cannot be read, or that is none. */
   async load(uuid: Uuid): Promise<Uint8Array | undefined> {

@@ -196,6 +196,15 @@ export class QemuWorld implements SecureWorld {
     this.console.write(this.consolePipe.read());
   }
 
+  /** It has been silent for as long as a look at it takes, twice. */
+  readonly consoleIdle = async (): Promise<void> => {
+    for (let silent = 0; silent < 2 && !this.disposed; ) {
+      await new Promise<void>((resolve) => startTimer(consoleIntervalMs, resolve));
+      silent = this.consolePipe.hasMore() ? 0 : silent + 1;
+      this.readConsole();
+    }
+  };
+
   private beforeResults(): void {
     this.readConsole();
     const death = this.deaths.take();

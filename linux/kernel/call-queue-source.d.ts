@@ -1,4 +1,0 @@
-export function replaceCallQueue(
-  driver: ReadonlyMap<string, string>,
-  queue: ReadonlyMap<string, string>,
-): Map<string, string>;

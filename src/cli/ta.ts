@@ -1,0 +1,20 @@
+import type { Command } from 'commander';
+import { addTaBuildCommand } from './ta-build.js';
+import { addTaInspectCommand } from './ta-inspect.js';
+import { addTaNewCommand } from './ta-new.js';
+import { addTaTestCommand, addTaWatchCommand } from './ta-test.js';
+
+/** `normalworld ta ...`: the day of who develops a trusted application. */
+export function addTaCommands(program: Command): void {
+  const ta = program
+    .command('ta')
+    .summary('develop a trusted application: new, build, test, watch, inspect')
+    .description(
+      'Develop a trusted application in C: make a project, build and sign, test on OP-TEE, look at an image.',
+    );
+  addTaNewCommand(ta);
+  addTaBuildCommand(ta);
+  addTaTestCommand(ta);
+  addTaWatchCommand(ta);
+  addTaInspectCommand(ta);
+}

@@ -1,0 +1,177 @@
+import { parseConsoleLine } from '../worlds/qemu/console-line.js';
+
+/** A place in code, as a dump on the console names it. */
+export interface CodePlace {
+  readonly address: bigint;
+  /** The UUID of the application or library that it is in, or `core` for OP-TEE itself; undefined when that is not told. */
+  readonly image: string | undefined;
+  /** From where the image was loaded. */
+  readonly offset: number | undefined;
+  /** An address that a call returns to: the call itself stands before it. Of an abort the first one is where it happened. */
+  readonly returns: boolean;
+}
+
+/** What OP-TEE prints when an application, or itself, dies. */
+export interface Dump {
+  readonly kind: 'panic' | 'abort' | 'core-panic';
+  /** Of the application; undefined when the dump does not say. */
+  readonly uuid: string | undefined;
+  /** Given to TEE_Panic. */
+  readonly code: number | undefined;
+  /** An abort's: what was accessed. */
+  readonly address: bigint | undefined;
+  /** By name, as `x0`, `elr`, `esr`. */
+  readonly registers: ReadonlyMap<string, bigint>;
+  readonly callStack: readonly CodePlace[];
+}
+
+interface Loaded {
+  readonly image: string;
+  readonly address: bigint;
+}
+
+interface Region {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly image: number | undefined;
+}
+
+const hexadecimal = '(?:0x)?[0-9a-fA-F]+';
+const panic = /^TA panicked with code (?<code>0x[0-9a-f]+|\d+)/i;
+const abort = new RegExp(
+  `^(?<who>User|Core|Kernel)(?: (?:TA|mode))? [\\w-]*abort(?: at address)? (?<address>${hexadecimal})`,
+  'i',
+);
+const corePanic = /^Panic( '.*')?( at .*)?\s*$/;
+const status = /Status of TA (?<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/i;
+const region = new RegExp(
+  `^ *region +\\d+: va (?<start>${hexadecimal}) pa ${hexadecimal} size (?<size>${hexadecimal}) flags \\S+(?:.*?\\[(?<image>\\d+)\\])?`,
+);
+const loaded = new RegExp(`^ *\\[(?<number>\\d+)\\] (?<uuid>[0-9a-f-]{36}) @ (?<address>${hexadecimal})`, 'i');
+const loadedEarly = new RegExp(`^ELF \\((?<uuid>[0-9a-f-]{36})\\) at (?<address>${hexadecimal})`, 'i');
+const coreLoaded = new RegExp(`^ ?TEE load address @ (?<address>${hexadecimal})`);
+const stackBegins = /^ *Call stack:/;
+const stackEntry = /^ *(?:pc )?(?<address>0x[0-9a-f]+)\b/i;
+const register =
+  /\b(x\d{1,2}|r\d{1,2}|esr|far|elr|spsr|cpsr|fsr|ttbr[01]|cidr|usr_sp|usr_lr|sp_el0|sp|pc|lr) +(0x[0-9a-f]+|[0-9a-f]{8,16})\b/gi;
+
+/**
+ * Reads dumps in the lines of a console as they come, in the forms of OP-TEE's versions. What stands before a line, a vendor's
+ * time stamp for one, is passed over.
+ */
+export class DumpReader {
+  private kind: Dump['kind'] | undefined;
+  private uuid: string | undefined;
+  private code: number | undefined;
+  private address: bigint | undefined;
+  private registers = new Map<string, bigint>();
+  private callStack: CodePlace[] = [];
+  private regions: Region[] = [];
+  private images = new Map<number, Loaded>();
+  private core: Loaded | undefined;
+  private inStack = false;
+
+  /** @returns the place in code that the line is about, when it is an entry of a call stack. */
+  read(text: string): CodePlace | undefined {
+    const { parsed } = parseConsoleLine(text);
+    const line = parsed?.message ?? text.replace(/^.*?\b[EIDFM]\/\w+:\s*/, '');
+    if (this.inStack) {
+      const entry = stackEntry.exec(line)?.groups?.address;
+      if (entry !== undefined) {
+        const place = this.placeOf(BigInt(entry), this.callStack.length > 0 || this.kind === 'panic');
+        this.callStack.push(place);
+        return place;
+      }
+      this.inStack = false;
+    }
+    this.readFacts(line, parsed?.module === 'TC' || parsed === undefined);
+    return undefined;
+  }
+
+  /** What was read since the last dump began; undefined when none did. */
+  get dump(): Dump | undefined {
+    const { kind, uuid, code, address, registers, callStack } = this;
+    return kind === undefined ? undefined : { kind, uuid, code, address, registers, callStack };
+  }
+
+  private readFacts(line: string, byCore: boolean): void {
+    const died = byCore ? (panic.exec(line) ?? abort.exec(line) ?? corePanic.exec(line)) : null;
+    if (died !== null) {
+      const { code, address, who } = died.groups ?? {};
+      // After an abort OP-TEE says that it panics the application: that is the same death.
+      if (code !== undefined && this.kind === 'abort' && this.callStack.length === 0) return;
+      this.begin(code !== undefined ? 'panic' : address !== undefined ? 'abort' : 'core-panic');
+      this.code = code === undefined ? undefined : Number(code);
+      this.address = address === undefined ? undefined : hex(address);
+      if (who !== undefined && who.toLowerCase() !== 'user') this.kind = 'core-panic';
+      return;
+    }
+    if (stackBegins.test(line)) {
+      this.inStack = true;
+      this.callStack = [];
+      return;
+    }
+    this.uuid = status.exec(line)?.groups?.uuid?.toLowerCase() ?? this.uuid;
+    const area = region.exec(line)?.groups;
+    if (area !== undefined) {
+      const start = hex(area.start);
+      this.regions.push({
+        start,
+        end: start + hex(area.size),
+        image: area.image === undefined ? undefined : Number(area.image),
+      });
+      return;
+    }
+    const image = loaded.exec(line)?.groups;
+    if (image !== undefined) {
+      this.images.set(Number(image.number), { image: (image.uuid ?? '').toLowerCase(), address: hex(image.address) });
+      return;
+    }
+    const early = loadedEarly.exec(line)?.groups;
+    if (early !== undefined) this.early.set((early.uuid ?? '').toLowerCase(), hex(early.address));
+    const core = coreLoaded.exec(line)?.groups;
+    if (core !== undefined) this.core = { image: 'core', address: hex(core.address) };
+    if (this.kind === undefined || this.regions.length > 0) return;
+    for (const [, name = '', value] of line.matchAll(register)) this.registers.set(name.toLowerCase(), hex(value));
+  }
+
+  /** Where images were loaded last, as the loader says it while it does: nothing more is told of a death by some builds. */
+  private readonly early = new Map<string, bigint>();
+
+  private begin(kind: Dump['kind']): void {
+    this.kind = kind;
+    this.uuid = undefined;
+    this.registers = new Map();
+    this.callStack = [];
+    this.regions = [];
+    this.images = new Map();
+  }
+
+  private placeOf(address: bigint, returns: boolean): CodePlace {
+    const number = this.regions.find(({ start, end }) => address >= start && address < end)?.image;
+    const found = number === undefined ? this.nearest(address) : this.images.get(number);
+    return {
+      address,
+      image: found?.image,
+      offset: found === undefined ? undefined : Number(address - found.address),
+      returns,
+    };
+  }
+
+  /** Where regions do not tell: what was loaded closest below it, within what an image may have. */
+  private nearest(address: bigint): Loaded | undefined {
+    if (this.regions.length > 0) return undefined;
+    const candidates = [
+      ...this.images.values(),
+      ...[...this.early].map(([image, at]) => ({ image, address: at })),
+      ...(this.core === undefined ? [] : [this.core]),
+    ];
+    return candidates
+      .filter((each) => each.address <= address && address - each.address < 16n * 1024n * 1024n)
+      .sort((a, b) => (a.address > b.address ? -1 : 1))[0];
+  }
+}
+
+function hex(text: string | undefined): bigint {
+  return BigInt(text?.startsWith('0x') || text?.startsWith('0X') ? text : `0x${text || '0'}`);
+}

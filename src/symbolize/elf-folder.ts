@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CodePlace } from './dump-reader.js';
+import { functionAt } from './function-symbols.js';
+
+/** A function that was being executed, and where in it. */
+export interface SourceFrame {
+  readonly function: string;
+  /** Undefined when the ELF has no lines. */
+  readonly file: string | undefined;
+  readonly line: number | undefined;
+}
+
+const programs = ['aarch64-linux-gnu-addr2line', 'addr2line'];
+
+/** Unstripped ELFs of what runs in secure world: `<uuid>.elf` in folders, beside the `.ta` as its build leaves them. */
+export class ElfFolders {
+  /** @param core the ELF of OP-TEE itself (tee.elf). */
+  constructor(
+    private readonly folders: readonly string[],
+    private readonly core?: string,
+  ) {}
+
+  /** The unstripped ELF of an image, if there is one. */
+  elfOf(image: string): string | undefined {
+    if (image === 'core') return this.core;
+    return this.folders.map((folder) => join(folder, `${image}.elf`)).find((file) => existsSync(file));
+  }
+
+  /**
+   * The functions at a place, the innermost first: more than one where calls were inlined. Empty when nothing is known.
+   */
+  framesAt({ image, offset, returns }: CodePlace): readonly SourceFrame[] {
+    const elf = image === undefined || offset === undefined ? undefined : this.elfOf(image);
+    if (elf === undefined || offset === undefined) return [];
+    const at = returns ? offset - 1 : offset;
+    const lines = byAddr2line(elf, at);
+    if (lines.length > 0) return lines;
+    // Without that program: the function at least.
+    const name = functionAt(readFileSync(elf), at);
+    return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
+  }
+}
+
+function byAddr2line(elf: string, offset: number): SourceFrame[] {
+  for (const program of programs) {
+    let said: string;
+    try {
+      said = execFileSync(program, ['-f', '-i', '-C', '-e', elf, `0x${offset.toString(16)}`], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+    } catch {
+      continue;
+    }
+    const lines = said.trimEnd().split('\n');
+    const frames: SourceFrame[] = [];
+    for (let index = 0; index + 1 < lines.length; index += 2) {
+      const name = lines[index] ?? '';
+      const [, file, line] = /^(.*):(\d+|\?)/.exec(lines[index + 1] ?? '') ?? [];
+      if (name === '??') continue;
+      const hasLine = file !== undefined && file !== '??' && line !== '?' && line !== '0';
+      frames.push({ function: name, file: hasLine ? file : undefined, line: hasLine ? Number(line) : undefined });
+    }
+    if (frames.length > 0) return frames;
+  }
+  return [];
+}
+
+/** `add at adder_ta.c:12, inlined into invoke at adder_ta.c:60` */
+export function framesText(frames: readonly SourceFrame[]): string {
+  return frames
+    .map(({ function: name, file, line }) => (file === undefined ? name : `${name} at ${file}:${line}`))
+    .join(', inlined into ');
+}

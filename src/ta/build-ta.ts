@@ -1,0 +1,152 @@
+import { spawn } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TaSources } from './ta-sources.js';
+import { findTaTools } from './ta-tools.js';
+
+export interface BuildTaOptions {
+  /** The TA dev kit. */
+  readonly kit: string;
+  /** The folder of what is built; `<uuid>.ta` and `<uuid>.elf` of each TA are in its folder `ta`. */
+  readonly into: string;
+  /** The private key that signs; the kit's own when left out. */
+  readonly key?: string | undefined;
+  /** Further variables of make, as CFG_TEE_TA_LOG_LEVEL=4. */
+  readonly variables?: readonly string[];
+  /** Told each line of make's. */
+  readonly say?: (line: string) => void;
+}
+
+export interface BuiltTa {
+  readonly name: string;
+  readonly uuid: string;
+  /** `<uuid>.ta` */
+  readonly image: string;
+  /** `<uuid>.elf`, with symbols. */
+  readonly elf: string;
+  /** Whether it is another one than before. */
+  readonly changed: boolean;
+}
+
+export const imageFolder = (into: string) => join(into, 'ta');
+
+/**
+ * Build a trusted application with the kit's makefiles, and sign it.
+ * @throws Error with the words of the compiler or of make.
+ */
+export async function buildTa(sources: TaSources, options: BuildTaOptions): Promise<BuiltTa> {
+  const { kit, into, key, variables = [], say } = options;
+  const tools = await findTaTools();
+  const objects = join(into, 'objects', sources.name);
+  await mkdir(objects, { recursive: true });
+  await forgetOtherSettings(objects, JSON.stringify([kit, key, variables]));
+  const lines = await make(
+    sources,
+    [
+      ...[`TA_DEV_KIT_DIR=${kit}`, `O=${objects}`, `CROSS_COMPILE=${tools.crossCompile}`, `PYTHON3=${tools.python}`],
+      ...(key === undefined ? [] : [`TA_SIGN_KEY=${key}`]),
+      ...['V=1', ...variables],
+    ],
+    say,
+  );
+  await mergeCompileCommands(into, sources.folder, lines);
+  const image = (await readdir(objects)).find((name) => /^[0-9a-f-]{36}\.ta$/.test(name));
+  if (image === undefined)
+    throw new Error(`make in ${sources.folder} left no <uuid>.ta in ${objects}: is BINARY in its Makefile a UUID?`);
+  const uuid = image.slice(0, -'.ta'.length);
+  const folder = imageFolder(into);
+  await mkdir(folder, { recursive: true });
+  const changed = await replace(join(objects, image), join(folder, image));
+  await replace(join(objects, `${uuid}.elf`), join(folder, `${uuid}.elf`));
+  return { name: sources.name, uuid, image: join(folder, image), elf: join(folder, `${uuid}.elf`), changed };
+}
+
+/** make knows what files it depends on, not what variables: with others all is built anew. */
+async function forgetOtherSettings(objects: string, settings: string): Promise<void> {
+  const file = join(objects, '.settings');
+  if ((await readFile(file, 'utf8').catch(() => '')) === settings) return;
+  await rm(objects, { recursive: true, force: true });
+  await mkdir(objects, { recursive: true });
+  await writeFile(file, settings);
+}
+
+/** A TEE that loads meanwhile finds the old one or the new one, never a part. */
+async function replace(from: string, to: string): Promise<boolean> {
+  const [now, before] = await Promise.all([readFile(from), readFile(to).catch(() => undefined)]);
+  if (before !== undefined && now.equals(before)) return false;
+  const work = `${to}.new`;
+  await cp(from, work);
+  await rename(work, to);
+  return true;
+}
+
+function make(sources: TaSources, args: readonly string[], say: ((line: string) => void) | undefined) {
+  return new Promise<string[]>((resolve, reject) => {
+    // The variables of a make around us are not meant for this one.
+    const { MAKEFLAGS: _flags, MFLAGS: _mflags, MAKELEVEL: _level, ...env } = process.env;
+    const child = spawn('make', ['-C', sources.folder, '--no-print-directory', '-j4', ...args], {
+      env: { ...env, LC_ALL: 'C.UTF-8' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [output, errors] = ['', ''];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors += text;
+    });
+    child.once('error', reject);
+    child.once('close', (code) => {
+      // Warnings, also of what could be built.
+      if (code === 0 && errors.trim() !== '') say?.(errors.trimEnd());
+      if (code === 0) resolve(output.split('\n'));
+      else
+        reject(
+          new Error(
+            `${sources.name} could not be built:\n${errors.trim() || output.trim().split('\n').slice(-25).join('\n')}`,
+          ),
+        );
+    });
+  });
+}
+
+interface CompileCommand {
+  readonly directory: string;
+  readonly file: string;
+  readonly arguments: readonly string[];
+}
+
+/**
+ * What clangd reads: how each file is compiled. make says it of those that it compiles, the others stay as they were said.
+ */
+async function mergeCompileCommands(into: string, directory: string, lines: readonly string[]): Promise<void> {
+  const path = join(into, 'compile_commands.json');
+  const known = new Map<string, CompileCommand>();
+  const old: unknown = JSON.parse(await readFile(path, 'utf8').catch(() => '[]'));
+  for (const each of old as readonly CompileCommand[]) known.set(`${each.directory} ${each.file}`, each);
+  const before = known.size;
+  let found = 0;
+  for (const line of lines) {
+    const words = shellWords(line);
+    const file = words.find((word) => /\.(?:c|cpp|S)$/.test(word));
+    if (file === undefined || !words.includes('-c') || !/(?:gcc|g\+\+|clang)$/.test(words[0] ?? '')) continue;
+    known.set(`${directory} ${file}`, { directory, file, arguments: words });
+    found++;
+  }
+  if (found === 0 && before > 0) return;
+  await writeFile(path, `${JSON.stringify([...known.values()], null, 2)}\n`);
+}
+
+/** The words of a command line as a shell takes them, without its variables and substitutions. */
+export function shellWords(line: string): string[] {
+  const words: string[] = [];
+  for (const [piece] of line.matchAll(/(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+/g))
+    words.push(
+      piece.replace(
+        /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/g,
+        (_all, single?: string, double?: string, bare?: string) =>
+          single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? bare ?? '',
+      ),
+    );
+  return words;
+}

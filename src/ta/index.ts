@@ -1,0 +1,9 @@
+/** For who develops a trusted application: its header, its image, its build. */
+export { type BuildTaOptions, type BuiltTa, buildTa } from './build-ta.js';
+export { ConsoleLog, type ConsoleLogOptions } from './console-log.js';
+export { findKit } from './find-kit.js';
+export { type KnownKeys, knownKeys } from './image-judge.js';
+export { type InspectTaOptions, inspectTa, type TaFault, type TaReport } from './inspect-ta.js';
+export { type SigningKey, signingKey } from './signing-keys.js';
+export { type TaHeader, taHeader } from './ta-header.js';
+export { findTaSources, type TaSources } from './ta-sources.js';

@@ -1,0 +1,151 @@
+import type { Uuid } from '../protocol/uuid.js';
+import { signedImage } from './signed-image.js';
+import { isSignedBy, type SigningKey } from './signing-keys.js';
+import { taElf, taFlagNames } from './ta-elf.js';
+
+export interface InspectTaOptions {
+  /** The UUID that its file has for a name; undefined when it is named otherwise. */
+  readonly named: Uuid | undefined;
+  /** Keys that are known here. */
+  readonly keys: readonly SigningKey[];
+  /** Those of them that the OP-TEE takes; undefined when there is none to ask. */
+  readonly accepted: readonly SigningKey[] | undefined;
+}
+
+/** What an image of a trusted application is, and what OP-TEE says of it. */
+export interface TaReport {
+  readonly kind: 'application' | 'encrypted' | 'subkey' | 'legacy' | 'unsigned' | 'unknown';
+  readonly uuid?: Uuid | undefined;
+  readonly version?: number | undefined;
+  readonly hash?: string;
+  readonly algorithm?: string;
+  /** Which of the known keys signed it. */
+  readonly signer?: string | undefined;
+  readonly bits?: 32 | 64;
+  readonly stack?: number | undefined;
+  readonly heap?: number | undefined;
+  readonly writable?: number;
+  readonly flags?: readonly string[];
+  readonly flagBits?: number;
+  readonly needed?: readonly string[];
+  /** What is wrong with it, the most important first; empty when OP-TEE would load it, as far as can be told. */
+  readonly faults: readonly TaFault[];
+}
+
+export interface TaFault {
+  readonly what:
+    | 'empty'
+    | 'foreign'
+    | 'unsigned'
+    | 'truncated'
+    | 'altered'
+    | 'renamed'
+    | 'wrong-key'
+    | '32-bit'
+    | 'elf';
+  /** In words, with what to do about it. */
+  readonly detail: string;
+  /** What opening a session answers. */
+  readonly answer: string;
+}
+
+/** Look at the image of a trusted application as OP-TEE does, but for its key when that is not known. */
+export function inspectTa(file: Uint8Array, { named, keys, accepted }: InspectTaOptions): TaReport {
+  const faults: TaFault[] = [];
+  const fault = (what: TaFault['what'], answer: string, detail: string) => faults.push({ what, answer, detail });
+  const image = signedImage(file);
+  if (image.kind === 'unknown') {
+    const what = file.length === 0 ? 'empty' : 'foreign';
+    // OP-TEE allocates as many bytes before it looks at them.
+    fault(what, what === 'empty' ? 'TEEC_ERROR_OUT_OF_MEMORY' : 'TEEC_ERROR_SECURITY', `the image ${image.why}`);
+    return { kind: 'unknown', faults };
+  }
+  if (image.kind === 'unsigned') {
+    fault(
+      'unsigned',
+      'TEEC_ERROR_SECURITY',
+      'the image is an ELF without a signature (<uuid>.elf or .stripped.elf of the build): take the <uuid>.ta that sign_encrypt.py makes of it',
+    );
+    return { kind: 'unsigned', ...aboutElf(image.content, undefined, fault), faults };
+  }
+  const { kind, uuid, version, algorithm, hash } = image;
+  const signer = keys.find((key) => isSignedBy(image, key));
+  if (image.missing > 0)
+    fault(
+      'truncated',
+      'TEEC_ERROR_SECURITY',
+      `the image is truncated: ${image.missing} bytes are missing at its end, by what its header says`,
+    );
+  else if (!image.hashHolds)
+    fault(
+      'altered',
+      'TEEC_ERROR_SECURITY',
+      `the image was altered after it was signed: its content has not the hash that is signed`,
+    );
+  if (uuid !== undefined && named !== undefined && uuid !== named)
+    fault(
+      'renamed',
+      'TEEC_ERROR_SECURITY',
+      `the image is ${uuid}'s, by its signed header, under the name of ${named}: a file that was renamed, or a Makefile whose BINARY was not changed`,
+    );
+  const known = accepted ?? [];
+  if (accepted !== undefined && known.length > 0 && image.missing === 0 && image.hashHolds && kind !== 'subkey') {
+    const isAccepted = known.some((key) => key === signer || isSignedBy(image, key));
+    if (!isAccepted)
+      fault(
+        'wrong-key',
+        'TEEC_ERROR_SECURITY',
+        `the image is signed with ${signer === undefined ? 'another key' : `the key ${signer.name}`} than this OP-TEE takes: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or take an OP-TEE that was built with its key`,
+      );
+  }
+  // Of what is encrypted, or of a subkey, nothing more can be read here.
+  const elf =
+    kind === 'application' && image.missing === 0 ? aboutElf(image.content, uuid, fault) : ({} as Partial<TaReport>);
+  return {
+    kind,
+    uuid,
+    version,
+    algorithm,
+    hash: Buffer.from(hash).toString('hex'),
+    signer: signer?.name,
+    ...elf,
+    faults,
+  };
+}
+
+function aboutElf(
+  content: Uint8Array,
+  uuid: Uuid | undefined,
+  fault: (what: TaFault['what'], answer: string, detail: string) => void,
+): Partial<TaReport> {
+  const elf = taElf(content);
+  if (elf === undefined) {
+    fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'what is signed is no ELF, or one that is cut');
+    return {};
+  }
+  const { bits, machine, head, heap, writable, needed } = elf;
+  if (bits === 32)
+    fault(
+      '32-bit',
+      'TEEC_ERROR_BAD_FORMAT',
+      `the application is a 32-bit one (${machine}): this OP-TEE must be built for it (CFG_USER_TA_TARGETS with ta_arm32), as Debian's is not; or build it with ta_arm64`,
+    );
+  else if (machine !== 'AArch64')
+    fault('elf', 'TEEC_ERROR_BAD_FORMAT', `the application is for ${machine}, not for AArch64`);
+  else if (head === undefined && elf.entry !== 0)
+    fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'the ELF has no .ta_head: it was not linked by the TA dev kit');
+  if (head !== undefined && uuid !== undefined && head.uuid !== uuid)
+    fault(
+      'renamed',
+      'TEEC_ERROR_BAD_FORMAT',
+      `the application says that it is ${head.uuid} (TA_UUID), its signature that it is ${uuid} (BINARY of its Makefile): they must be the same`,
+    );
+  return {
+    bits,
+    stack: head?.stack,
+    heap,
+    writable,
+    needed,
+    ...(head === undefined ? {} : { flags: taFlagNames(head.flags), flagBits: head.flags }),
+  };
+}

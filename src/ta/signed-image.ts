@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+
+// core/include/signed_hdr.h of OP-TEE/optee_os: struct shdr, and what follows it for each type of image.
+const magic = 0x4f54_5348;
+const headerSize = 20;
+const versionedSize = 20;
+const kinds = ['legacy', 'application', 'encrypted', 'subkey'] as const;
+
+/** What signs an image: TEE_ALG_RSASSA_PKCS1_PSS_MGF1_SHA256, TEE_ALG_RSASSA_PKCS1_V1_5_SHA256. */
+const algorithms = new Map([
+  [0x7041_4930, 'RSA-PSS with SHA-256'],
+  [0x7000_4830, 'RSA PKCS#1 1.5 with SHA-256'],
+] as const);
+export const pss = 0x7041_4930;
+
+/** An image of a trusted application as OP-TEE takes it apart. */
+export interface SignedImage {
+  readonly kind: (typeof kinds)[number];
+  /** Of which the name is known; the number otherwise. */
+  readonly algorithm: string;
+  readonly algorithmId: number;
+  readonly hash: Uint8Array;
+  readonly signature: Uint8Array;
+  /** What the hash is of: header, UUID and version, content. */
+  readonly hashed: readonly Uint8Array[];
+  /** Whether the hash is that of the content. */
+  readonly hashHolds: boolean;
+  /** In the signed part; undefined for the oldest form, which names none, and for a subkey. */
+  readonly uuid: Uuid | undefined;
+  readonly version: number | undefined;
+  /** The ELF; its ciphertext when it is encrypted. */
+  readonly content: Uint8Array;
+  /** Bytes that are missing at the end, by what the header says. */
+  readonly missing: number;
+  /** Bytes behind the end. */
+  readonly excess: number;
+}
+
+export type ImageParts =
+  | SignedImage
+  | { readonly kind: 'unsigned'; readonly content: Uint8Array }
+  | { readonly kind: 'unknown'; readonly why: string };
+
+/** Take an image apart; never throws, whatever the bytes. */
+export function signedImage(file: Uint8Array): ImageParts {
+  if (file.length === 0) return { kind: 'unknown', why: 'is empty' };
+  const view = new DataView(file.buffer, file.byteOffset, file.length);
+  if (file.length >= 4 && view.getUint32(0) === 0x7f45_4c46) return { kind: 'unsigned', content: file };
+  if (file.length < headerSize)
+    return { kind: 'unknown', why: `has ${file.length} bytes, fewer than the header of a signed image` };
+  if (view.getUint32(0, true) !== magic)
+    return { kind: 'unknown', why: 'is no signed image: it does not begin with HSTO' };
+  const type = view.getUint32(4, true);
+  const contentSize = view.getUint32(8, true);
+  const algorithmId = view.getUint32(12, true);
+  const hashSize = view.getUint16(16, true);
+  const signatureSize = view.getUint16(18, true);
+  const kind = kinds[type];
+  if (kind === undefined) return { kind: 'unknown', why: `is of type ${type}, which no known OP-TEE loads` };
+  let at = headerSize;
+  const take = (size: number) => {
+    const part = file.subarray(at, at + size);
+    at += size;
+    return part;
+  };
+  const header = file.subarray(0, headerSize);
+  const hash = take(hashSize);
+  const signature = take(signatureSize);
+  const versioned = kind === 'application' || kind === 'encrypted' ? take(versionedSize) : new Uint8Array(0);
+  const cipher = kind === 'encrypted' ? cipherHeader(file, at) : new Uint8Array(0);
+  at += cipher.length;
+  const content = take(contentSize);
+  const hashed = [header, versioned, cipher, content];
+  const digest = createHash('sha256');
+  for (const part of hashed) digest.update(part);
+  const isWhole = versioned.length === versionedSize;
+  return {
+    kind,
+    algorithm: (algorithms as ReadonlyMap<number, string>).get(algorithmId) ?? `0x${algorithmId.toString(16)}`,
+    algorithmId,
+    hash,
+    signature,
+    hashed,
+    hashHolds: digest.digest().equals(hash),
+    uuid: isWhole ? uuidFromOctets(versioned.subarray(0, 16)) : undefined,
+    version: isWhole ? new DataView(versioned.buffer, versioned.byteOffset).getUint32(16, true) : undefined,
+    content,
+    missing: Math.max(0, at - file.length),
+    // What a subkey signs follows it.
+    excess: kind === 'subkey' ? 0 : Math.max(0, file.length - at),
+  };
+}
+
+/** struct shdr_encrypted_ta: algorithm, flags, sizes of initialisation vector and tag, then these. */
+function cipherHeader(file: Uint8Array, at: number): Uint8Array {
+  const fixed = 12;
+  if (at + fixed > file.length) return file.subarray(at);
+  const view = new DataView(file.buffer, file.byteOffset + at, fixed);
+  return file.subarray(at, at + fixed + view.getUint16(8, true) + view.getUint16(10, true));
+}

@@ -1,0 +1,171 @@
+import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+
+/** What the ELF of a trusted application says of it. */
+export interface TaElf {
+  readonly bits: 32 | 64;
+  readonly machine: 'Arm' | 'AArch64' | string;
+  /** `struct ta_head`; undefined when there is none. */
+  readonly head: TaHead | undefined;
+  /** Bytes of its writable memory: data, and the heap. */
+  readonly writable: number;
+  /** Bytes of its heap; undefined when symbols are stripped. */
+  readonly heap: number | undefined;
+  /** Applications whose libraries it is linked with, as it names them. */
+  readonly needed: readonly string[];
+  readonly entry: number;
+}
+
+export interface TaHead {
+  readonly uuid: Uuid;
+  /** What the TA asked for, and the framework's part. */
+  readonly stack: number;
+  readonly flags: number;
+}
+
+/** TA_FLAG_* of user_ta_header.h */
+const flagNames: readonly (readonly [bit: number, name: string])[] = [
+  [1 << 2, 'SINGLE_INSTANCE'],
+  [1 << 3, 'MULTI_SESSION'],
+  [1 << 4, 'INSTANCE_KEEP_ALIVE'],
+  [1 << 5, 'SECURE_DATA_PATH'],
+  [1 << 6, 'REMAP_SUPPORT'],
+  [1 << 7, 'CACHE_MAINTENANCE'],
+  [1 << 8, 'CONCURRENT'],
+  [1 << 9, 'DEVICE_ENUM'],
+  [1 << 10, 'DEVICE_ENUM_SUPP'],
+  [1 << 11, 'DONT_CLOSE_HANDLE_ON_CORRUPT_OBJECT'],
+  [1 << 12, 'DEVICE_ENUM_TEE_STORAGE_PRIVATE'],
+  [1 << 13, 'INSTANCE_KEEP_CRASHED'],
+];
+
+export function taFlagNames(flags: number): string[] {
+  return flagNames.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+}
+
+/** Whether an instance stays that no session uses: a changed image is not loaded as long as it is there. */
+export function isKeptAlive(flags: number): boolean {
+  const kept = (1 << 2) | (1 << 4);
+  return (flags & kept) === kept;
+}
+
+interface Section {
+  readonly name: string;
+  readonly type: number;
+  readonly address: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly link: number;
+}
+
+const SHT_NOBITS = 8;
+const SHT_SYMTAB = 2;
+
+/** Read it; undefined when it is no ELF, or one that is cut. Never throws. */
+export function taElf(bytes: Uint8Array): TaElf | undefined {
+  try {
+    return read(bytes);
+  } catch (error) {
+    // A reader beyond the end.
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function read(bytes: Uint8Array): TaElf | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (view.getUint32(0) !== 0x7f45_4c46) return undefined;
+  const is64 = view.getUint8(4) === 2;
+  const word = (at: number) => (is64 ? Number(view.getBigUint64(at, true)) : view.getUint32(at, true));
+  const machineId = view.getUint16(18, true);
+  const machine = machineId === 183 ? 'AArch64' : machineId === 40 ? 'Arm' : `machine ${machineId}`;
+  const entry = word(24);
+  const programs = word(is64 ? 32 : 28);
+  const sectionsAt = word(is64 ? 40 : 32);
+  const counts = is64 ? 54 : 42;
+  const programSize = view.getUint16(counts, true);
+  const programCount = view.getUint16(counts + 2, true);
+  const sectionSize = view.getUint16(counts + 4, true);
+  const sectionCount = view.getUint16(counts + 6, true);
+  const namesIndex = view.getUint16(counts + 8, true);
+
+  const raw = Array.from({ length: sectionCount }, (_, index) => {
+    const at = sectionsAt + index * sectionSize;
+    return {
+      nameAt: view.getUint32(at, true),
+      type: view.getUint32(at + 4, true),
+      address: word(at + (is64 ? 16 : 12)),
+      offset: word(at + (is64 ? 24 : 16)),
+      size: word(at + (is64 ? 32 : 20)),
+      link: view.getUint32(at + (is64 ? 40 : 24), true),
+    };
+  });
+  const names = raw[namesIndex];
+  const sections: Section[] = raw.map(({ nameAt, ...section }) => ({
+    ...section,
+    name: names === undefined ? '' : text(bytes, names.offset + nameAt),
+  }));
+  const content = (name: string) => {
+    const section = sections.find((each) => each.name === name && each.type !== SHT_NOBITS);
+    return section === undefined ? undefined : bytes.subarray(section.offset, section.offset + section.size);
+  };
+
+  let writable = 0;
+  for (let index = 0; index < programCount; index++) {
+    const at = programs + index * programSize;
+    const flags = view.getUint32(at + (is64 ? 4 : 24), true);
+    if (view.getUint32(at, true) === 1 && (flags & 2) !== 0) writable += word(at + (is64 ? 40 : 20));
+  }
+  return {
+    bits: is64 ? 64 : 32,
+    machine,
+    head: headOf(content('.ta_head')),
+    writable,
+    heap: symbolSize(view, bytes, sections, is64, 'ta_heap'),
+    needed: neededOf(content('.dynamic'), content('.dynstr'), is64),
+    entry,
+  };
+}
+
+function headOf(head: Uint8Array | undefined): TaHead | undefined {
+  if (head === undefined || head.length < 24) return undefined;
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  return {
+    // In memory it is a struct TEE_UUID, whose first three fields are numbers.
+    uuid: uuidFromOctets(networkOrder(head.subarray(0, 16))),
+    stack: view.getUint32(16, true),
+    flags: view.getUint32(20, true),
+  };
+}
+
+function networkOrder(struct: Uint8Array): Uint8Array {
+  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+  return Uint8Array.from(order, (index) => struct[index] ?? 0);
+}
+
+function symbolSize(view: DataView, bytes: Uint8Array, sections: readonly Section[], is64: boolean, name: string) {
+  const table = sections.find(({ type }) => type === SHT_SYMTAB);
+  const strings = table === undefined ? undefined : sections[table.link];
+  if (table === undefined || strings === undefined) return undefined;
+  const step = is64 ? 24 : 16;
+  for (let at = table.offset; at + step <= table.offset + table.size; at += step)
+    if (text(bytes, strings.offset + view.getUint32(at, true)) === name)
+      return is64 ? Number(view.getBigUint64(at + 16, true)) : view.getUint32(at + 8, true);
+  return undefined;
+}
+
+const DT_NEEDED = 1;
+
+function neededOf(dynamic: Uint8Array | undefined, strings: Uint8Array | undefined, is64: boolean): string[] {
+  if (dynamic === undefined || strings === undefined) return [];
+  const view = new DataView(dynamic.buffer, dynamic.byteOffset, dynamic.length);
+  const step = is64 ? 16 : 8;
+  const needed: string[] = [];
+  for (let at = 0; at + step <= dynamic.length; at += step)
+    if (view.getUint32(at, true) === DT_NEEDED) needed.push(text(strings, view.getUint32(at + step / 2, true)));
+  return needed;
+}
+
+function text(bytes: Uint8Array, at: number): string {
+  const end = bytes.indexOf(0, at);
+  return new TextDecoder('latin1').decode(bytes.subarray(at, end < 0 ? at : end));
+}

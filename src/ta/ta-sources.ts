@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+
+/** The sources of one trusted application: a folder whose Makefile includes the TA dev kit's. */
+export interface TaSources {
+  readonly name: string;
+  readonly folder: string;
+}
+
+const depth = 3;
+
+/**
+ * The trusted applications in a folder, or below it.
+ * @throws Error when there is none.
+ */
+export async function findTaSources(folder: string): Promise<TaSources[]> {
+  const found = await below(resolve(folder), depth);
+  if (found.length === 0)
+    throw new Error(
+      `no trusted application in ${resolve(folder)}: wanted is a Makefile that includes ta_dev_kit.mk. normalworld ta new NAME makes one`,
+    );
+  return found;
+}
+
+async function below(folder: string, levels: number): Promise<TaSources[]> {
+  const makefile = await readFile(join(folder, 'Makefile'), 'utf8').catch(() => '');
+  if (/\bta_dev_kit\.mk\b/.test(makefile)) return [{ name: nameOf(folder), folder }];
+  if (levels === 0) return [];
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const folders = entries.filter(
+    (entry) => entry.isDirectory() && !/^\.|^(?:node_modules|build|dist)$/.test(entry.name),
+  );
+  const found: TaSources[] = [];
+  for (const { name } of folders.sort((a, b) => (a.name < b.name ? -1 : 1)))
+    found.push(...(await below(join(folder, name), levels - 1)));
+  return found;
+}
+
+/** A folder that is called `ta`, as usual, has the name of the one around it. */
+function nameOf(folder: string): string {
+  const name = basename(folder);
+  return name === 'ta' ? basename(resolve(folder, '..')) : name;
+}
+
+/** The root of the project that a folder belongs to: where its package.json is, else the folder itself. */
+export function projectRoot(folder: string): string {
+  for (let at = resolve(folder); ; at = resolve(at, '..')) {
+    if (existsSync(join(at, 'package.json'))) return at;
+    if (at === resolve(at, '..')) return resolve(folder);
+  }
+}

@@ -1,0 +1,134 @@
+import { constants, createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTee, type Tee, type TeecError } from '../../src/index.js';
+import { inspectTa, type KnownKeys, knownKeys } from '../../src/ta/index.js';
+import { opteeFolder } from '../../src/worlds/qemu/optee-folder.js';
+import { onRealOptee } from '../worlds/qemu/real-optee.js';
+import { whyNoKit } from './ta-project.js';
+
+const sims = 'e6a33ed4-562b-463a-bb7e-ff5e15a493c8';
+const headerSize = 20 + 32 + 256;
+const elfAt = headerSize + 20;
+
+describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does not load'), () => {
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-images-'));
+  let good: Buffer;
+  let kitKey: KeyObject;
+  let keys: KnownKeys;
+  let tee: Tee;
+  beforeAll(async () => {
+    const optee = opteeFolder();
+    good = readFileSync(join(optee.trustedApplications, `${sims}.ta`));
+    kitKey = createPrivateKey(readFileSync(join(optee.kit, 'keys/default_ta.pem')));
+    keys = await knownKeys(optee.image);
+    mkdirSync(folder, { recursive: true });
+    tee = await openTee({ world: 'qemu', taFolders: [folder] });
+  });
+  afterAll(async () => {
+    await tee?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Signed anew, as sign_encrypt.py does it. */
+  const signed = (image: Buffer, key: KeyObject) => {
+    const header = image.subarray(0, 20);
+    const content = image.subarray(headerSize);
+    createHash('sha256').update(header).update(content).digest().copy(image, 20);
+    sign('sha256', Buffer.concat([header, content]), {
+      key,
+      padding: constants.RSA_PKCS1_PSS_PADDING,
+      saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+    }).copy(image, 52);
+    return image;
+  };
+  const changed = (change: (image: Buffer) => void) => {
+    const image = Buffer.from(good);
+    change(image);
+    return image;
+  };
+  const cases: Readonly<
+    Record<string, { readonly image: () => Buffer; readonly says: RegExp; readonly named?: string }>
+  > = {
+    truncated: { image: () => good.subarray(0, good.length - 1000), says: /truncated: 1000 bytes are missing/ },
+    'truncated within its header': { image: () => good.subarray(0, 10), says: /has 10 bytes/ },
+    empty: { image: () => Buffer.alloc(0), says: /is empty/ },
+    'not signed, an ELF': { image: () => good.subarray(elfAt), says: /ELF without a signature/ },
+    'something else': { image: () => Buffer.alloc(5000, 'text'), says: /does not begin with HSTO/ },
+    altered: {
+      image: () => changed((image) => image.writeUInt8(image.readUInt8(5000) ^ 1, 5000)),
+      says: /altered after it was signed/,
+    },
+    "signed with a key that is not OP-TEE's": {
+      image: () => signed(Buffer.from(good), generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey),
+      says: /signed with another key than this OP-TEE takes: sign it with .*default_ta\.pem/,
+    },
+    renamed: {
+      image: () => good,
+      says: /is e6a33ed4.*under the name of 11111111/,
+      named: '11111111-562b-463a-bb7e-ff5e15a493c8',
+    },
+    'a 32-bit one': {
+      image: () =>
+        signed(
+          changed((image) => {
+            // ELFCLASS32 and EM_ARM.
+            image.writeUInt8(1, elfAt + 4);
+            image.writeUInt16LE(40, elfAt + 18);
+          }),
+          kitKey,
+        ),
+      says: /32-bit/,
+    },
+  };
+
+  for (const [name, { image, says, named = sims }] of Object.entries(cases))
+    it(`that is ${name} is told as that`, async () => {
+      const bytes = image();
+      writeFileSync(join(folder, `${named}.ta`), bytes);
+      const error = await tee
+        .openContext()
+        .openSession(named)
+        .then(
+          () => expect.fail('it was loaded'),
+          (error: TeecError) => error,
+        );
+      expect(error.message).toMatch(says);
+      const report = inspectTa(bytes, { named, ...keys });
+      expect(report.faults[0]?.detail).toMatch(says);
+      // What the inspection says that OP-TEE answers is what it answers.
+      expect(report.faults[0]?.answer).toBe(error.codeName);
+      rmSync(join(folder, `${named}.ta`));
+    });
+
+  it('does not keep the next one from being loaded, which is taken at once', async () => {
+    writeFileSync(join(folder, `${sims}.ta`), good);
+    const session = await tee.openContext().openSession(sims);
+    await session.close();
+    expect(inspectTa(good, { named: sims, ...keys })).toMatchObject({
+      kind: 'application',
+      uuid: sims,
+      bits: 64,
+      faults: [],
+    });
+  });
+});
+
+describe('inspecting an image', () => {
+  it('takes any bytes', () => {
+    let seed = 12345;
+    const random = () => {
+      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+      return seed / 2 ** 32;
+    };
+    for (let round = 0; round < 500; round++) {
+      const bytes = Uint8Array.from({ length: Math.floor(random() * 600) }, () => Math.floor(random() * 256));
+      // Those that begin as images and ELFs do.
+      if (round % 3 === 0) bytes.set([0x48, 0x53, 0x54, 0x4f, 1, 0, 0, 0].slice(0, bytes.length));
+      if (round % 3 === 1) bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1].slice(0, bytes.length));
+      expect(inspectTa(bytes, { named: sims, keys: [], accepted: undefined }).faults.length).toBeGreaterThan(0);
+    }
+  });
+});

@@ -1,0 +1,142 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { shellWords } from '../../src/ta/build-ta.js';
+import { taHeader } from '../../src/ta/index.js';
+import { onRealOptee } from '../worlds/qemu/real-optee.js';
+import { command, TaProject, whyNoKit } from './ta-project.js';
+
+const run = (folder: string, ...args: string[]) =>
+  spawnSync(process.execPath, [command, ...args], { cwd: folder, encoding: 'utf8' });
+
+describe('a new project of a trusted application', () => {
+  it('is refused for a name that cannot be, and in a folder that holds something', async () => {
+    using project = await TaProject.make();
+    for (const name of ['', 'Adder', '../x', 'a b', '1st', 'a'.repeat(65)]) {
+      const { status, stderr } = run(project.parent, 'ta', 'new', name);
+      expect(status).toBe(2);
+      expect(stderr).toContain('cannot be the name');
+    }
+    expect(run(project.parent, 'ta', 'new', 'adder', '--normalworld', '*').stderr).toContain('is not empty');
+  });
+
+  it('has a header that C and TypeScript read alike', async () => {
+    using project = await TaProject.make();
+    const { uuid, numbers } = taHeader(join(project.folder, 'ta/include/adder_ta.h'));
+    expect(uuid).toBe(project.uuid);
+    expect(numbers).toMatchObject({ TA_ADDER_CMD_ADD: 0, TA_ADDER_CMD_REVERSE: 1 });
+    expect(() => numbers.TA_ADDER_CMD_SUBTRACT).toThrow('defines no number TA_ADDER_CMD_SUBTRACT');
+    writeFileSync(join(project.folder, 'none.h'), '#define A 1\n');
+    expect(() => taHeader(join(project.folder, 'none.h'))).toThrow('holds no UUID');
+  });
+
+  it('has nothing to build where there is none', async () => {
+    using project = await TaProject.make();
+    const { status, stderr } = run(join(project.folder, 'test'), 'ta', 'build');
+    expect(status).toBe(1);
+    expect(stderr).toContain('normalworld ta new NAME');
+  });
+});
+
+describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'), () => {
+  let project: TaProject;
+  beforeAll(async () => {
+    project = await TaProject.make();
+  });
+  afterAll(() => project?.[Symbol.dispose]());
+
+  it('is built, signed, inspected and tested by four commands', { timeout: 120_000 }, () => {
+    const built = run(project.folder, 'ta', 'build');
+    expect(built.stderr).toBe('');
+    expect(built.stdout).toContain(`build/ta/${project.uuid}.ta, built in`);
+    expect(run(project.folder, 'ta', 'build').stdout).toContain('as it was');
+    const inspected = run(project.folder, 'ta', 'inspect', '--json', `build/ta/${project.uuid}.ta`);
+    expect(inspected.status).toBe(0);
+    expect(JSON.parse(inspected.stdout)).toMatchObject([
+      { uuid: project.uuid, kind: 'application', heap: 32768, stack: 4096, flags: [], faults: [] },
+    ]);
+    const tested = run(project.folder, 'ta', 'test', '--', '--reporter=json');
+    expect(tested.stderr).toBe('');
+    expect(tested.status).toBe(0);
+    expect(tested.stdout).toContain('"numPassedTests":8');
+    // clangd reads how its file is compiled.
+    const commands = JSON.parse(readFileSync(join(project.folder, 'build/compile_commands.json'), 'utf8')) as readonly {
+      readonly file: string;
+      readonly directory: string;
+      readonly arguments: readonly string[];
+    }[];
+    const ours = commands.find(({ file }) => file === 'adder_ta.c');
+    expect(ours?.directory).toBe(join(project.folder, 'ta'));
+    expect(
+      spawnSync(ours?.arguments[0] ?? '', [...(ours?.arguments.slice(1) ?? []), '-fsyntax-only'], {
+        cwd: ours?.directory,
+      }).status,
+    ).toBe(0);
+  });
+
+  it('whose code is wrong says where', { timeout: 60_000 }, async () => {
+    using broken = await TaProject.make('broken');
+    broken.edit('uint32_t sum = 0;', 'uint32_t sum = 0');
+    const { status, stderr } = run(broken.folder, 'ta', 'build');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/broken_ta\.c:\d+:\d+: error: expected/);
+    expect(existsSync(join(broken.folder, 'build/ta'))).toBe(false);
+  });
+
+  it('is built and tested again when it changes, and a test alone when that changes', {
+    timeout: 180_000,
+  }, async () => {
+    const child = spawn(process.execPath, [command, 'ta', 'watch'], {
+      cwd: project.folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    let told = () => {};
+    const hear = (chunk: Buffer) => {
+      said += chunk.toString();
+      told();
+    };
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    const hears = async (what: RegExp) => {
+      while (!what.test(said)) {
+        if (child.exitCode !== null) throw new Error(said);
+        await new Promise<void>((resolve) => {
+          told = resolve;
+          child.once('exit', () => resolve());
+        });
+      }
+      said = '';
+    };
+    try {
+      await hears(/watching/);
+      project.edit('params[0].value.a = sum;', 'params[0].value.a = sum + 1;');
+      await hears(/built in[\s\S]*expected 43 to be 42[\s\S]*from the change to the verdict/);
+      project.edit('params[0].value.a = sum + 1;', 'params[0].value.a = sum;');
+      await hears(/built in[\s\S]*8 passed[\s\S]*from the change to the verdict/);
+      const test = join(project.folder, 'test/adder.test.ts');
+      writeFileSync(test, readFileSync(test, 'utf8').replace('toBe(42)', 'toBe(41)'));
+      await hears(/expected 42 to be 41[\s\S]*from the change to the verdict/);
+      writeFileSync(test, readFileSync(test, 'utf8').replace('toBe(41)', 'toBe(42)'));
+      await hears(/8 passed[\s\S]*from the change to the verdict/);
+    } finally {
+      const over = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGINT');
+      await over;
+    }
+    expect(child.exitCode).toBe(0);
+  });
+});
+
+describe('words of a command line', () => {
+  it('are those of a shell', () => {
+    expect(shellWords(`gcc -DA='"x y"' -DB="a\\"b" c\\ d 'e f'.c`)).toEqual([
+      'gcc',
+      '-DA="x y"',
+      '-DB=a"b',
+      'c d',
+      'e f.c',
+    ]);
+  });
+});
