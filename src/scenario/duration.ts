@@ -4,6 +4,10 @@ import type { Random } from '../clock/random.js';
 export interface Duration {
   readonly min: number;
   readonly max: number;
+  /** Exponentially distributed with this mean, cut off at `max`, in place of evenly. */
+  readonly mean?: number;
+  /** One use in so many takes this time instead. */
+  readonly rare?: { readonly oneIn: number; readonly time: Duration };
 }
 
 /** The longest time that a scenario may name, in milliseconds: a day. */
@@ -19,7 +23,9 @@ const millisecondsOf = { us: 0.001, ms: 1, s: 1000, min: 60_000 } as const;
 /** What is allowed where a scenario wants a time. */
 export const durationForm = 'a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0';
 /** What is allowed where a scenario wants a time that may be drawn. */
-export const durationRangeForm = `${durationForm}; or a range to draw from, as in 1ms..3ms`;
+export const durationRangeForm =
+  `${durationForm}; or a range to draw from, as in 1ms..3ms; or { usually: 1ms..3ms, oneIn: 100, takes: 50ms }; ` +
+  'or { mean: 5ms, most: 50ms }, which is exponential';
 
 /** A single time in milliseconds; nothing when the text is none. */
 export function parseTime(text: unknown): number | undefined {
@@ -40,8 +46,19 @@ export function parseDuration(text: unknown): Duration | undefined {
 }
 
 /** A time for one use. Whole microseconds, so that sums stay exact enough to read. */
-export function drawTime({ min, max }: Duration, random: Random): number {
+export function drawTime({ min, max, mean, rare }: Duration, random: Random): number {
+  if (rare !== undefined && random() * rare.oneIn < 1) return drawTime(rare.time, random);
+  if (mean !== undefined)
+    return Math.max(shortestMs, Math.round(Math.min(max, -Math.log(1 - random()) * mean) * 1000) / 1000);
   return min === max ? min : Math.round((min + random() * (max - min)) * 1000) / 1000;
+}
+
+/** The least and the most that can be drawn. */
+export function extremes({ min, max, mean, rare }: Duration): { readonly least: number; readonly most: number } {
+  const usual = { least: mean === undefined ? min : shortestMs, most: max };
+  if (rare === undefined) return usual;
+  const { least, most } = extremes(rare.time);
+  return { least: Math.min(usual.least, least), most: Math.max(usual.most, most) };
 }
 
 /** A time for people: three digits and the unit that fits. */

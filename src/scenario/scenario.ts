@@ -20,7 +20,11 @@ export interface Scenario {
   readonly limit: number;
   /** Time that a task of the normal world loses at each point where another could run in its place. */
   readonly preemption: Duration;
+  /** Processors for what computes, in either world; undefined: as many as are wanted. */
+  readonly cpus: number | undefined;
   readonly secureWorld: SecureWorldSettings;
+  readonly locks: ReadonlyMap<string, ScenarioLock>;
+  readonly supplicant: SupplicantSettings;
   readonly applications: ReadonlyMap<string, ScenarioApplication>;
   readonly services: ReadonlyMap<ServiceName, ScenarioService>;
   readonly emmc: ScenarioEmmc | undefined;
@@ -37,6 +41,22 @@ export interface SecureWorldSettings {
   readonly abi: 'smc' | 'ffa';
   /** What secure world's drivers do in a bottom half. */
   readonly bottomHalf: readonly BottomHalfStep[];
+}
+
+/** Something that one has at a time: a mutex of the normal world (the clocks' prepare lock, a claimed host), or of OP-TEE. */
+export interface ScenarioLock {
+  readonly world: 'normal' | 'secure';
+  /** Its holder may take it again. */
+  readonly reentrant: boolean;
+}
+
+/** The supplicant as a process. */
+export interface SupplicantSettings {
+  /** Requests that it serves side by side; infinite: as many as come. */
+  readonly threads: number;
+  /** What reading an image takes, and finding memory that secure world asks for. */
+  readonly loadTa: Duration;
+  readonly allocate: Duration;
 }
 
 export type BottomHalfStep = Extract<ApplicationStep, { readonly step: 'compute' | 'notify' }>;
@@ -56,6 +76,7 @@ export interface ShippedApplication {
   /** What an SCMI service controls. */
   readonly clocks: readonly string[];
   readonly regulators: readonly string[];
+  readonly resets: readonly string[];
 }
 
 /** An application whose commands the scenario describes. */
@@ -68,6 +89,8 @@ export interface ModelledApplication {
   readonly multiSession: boolean;
   /** Whether OP-TEE lists it as a device: at once, or for when a supplicant is there. */
   readonly device: 'always' | 'with-supplicant' | undefined;
+  /** It lets itself be cancelled: TEE_UnmaskCancellation at the start of each command. */
+  readonly cancellable: boolean;
   readonly commands: ReadonlyMap<string, readonly ApplicationStep[]>;
 }
 
@@ -81,7 +104,17 @@ export type ApplicationStep =
   /** Sleeps until somebody sends this notification value, 1..63, or that many milliseconds; 0: for ever. */
   | { readonly step: 'await'; readonly notification: number; readonly timeout: number }
   /** Sends a notification value, by an RPC. */
-  | { readonly step: 'notify'; readonly notification: number };
+  | { readonly step: 'notify'; readonly notification: number }
+  /** Invokes a command of another application, in a session that is kept with its own. */
+  | { readonly step: 'invoke'; readonly application: string; readonly command: string }
+  | HoldStep<ApplicationStep>;
+
+/** Does these steps with a lock held. */
+export interface HoldStep<Step> {
+  readonly step: 'hold';
+  readonly lock: string;
+  readonly steps: readonly Step[];
+}
 
 /** RPC commands that a scenario can have answered, by the names that it uses for them. */
 export const SERVICES = {
@@ -103,7 +136,8 @@ export type ServiceStep =
   /** A passive client makes a call, and the request waits for it. */
   | { readonly step: 'invoke'; readonly client: string; readonly command: string }
   /** The request is never answered. */
-  | { readonly step: 'never' };
+  | { readonly step: 'never' }
+  | HoldStep<ServiceStep>;
 
 /** An emulated eMMC card with an RPMB partition, in a host that switches it on for each access. */
 export interface ScenarioEmmc {
@@ -115,6 +149,9 @@ export interface ScenarioEmmc {
   readonly needs: readonly string[];
   /** The passive client that asks for them; nobody where nothing is needed. */
   readonly agent: string | undefined;
+  /** The lock that is held for a whole access, and the one for each time that something is switched. */
+  readonly claim: string | undefined;
+  readonly switching: string | undefined;
 }
 
 export interface ScenarioClient {
@@ -125,6 +162,14 @@ export interface ScenarioClient {
   readonly system: boolean;
   /** None for one that stands for a device of secure world: it makes no calls. */
   readonly application: string | undefined;
+  /** All that it has a session with; the one above comes first. */
+  readonly applications: readonly string[];
+  /** Who gets a processor first, where there are fewer than are wanted: the higher. */
+  readonly priority: number;
+  /** Each of several begins so much later than the one before. */
+  readonly stagger: number;
+  /** It cancels a call that takes longer. */
+  readonly timeout: number | undefined;
   /** It opens its session at the start of each round and closes it at the end, as a command-line tool does. */
   readonly sessionEachRound: boolean;
   /** Bytes of shared memory that it passes with every call; 0: none. */
@@ -151,8 +196,13 @@ export interface ScenarioClient {
 }
 
 export type ClientStep =
-  | { readonly step: 'invoke'; readonly command: string }
+  | { readonly step: 'invoke'; readonly application: string; readonly command: string }
   | { readonly step: 'wait'; readonly time: Duration }
+  /** Waits until so long after the start of the run, if that is still to come. */
+  | { readonly step: 'until'; readonly time: number }
+  /** Is busy in the normal world. */
+  | { readonly step: 'compute'; readonly time: Duration }
+  | HoldStep<ClientStep>
   /** An interrupt handler of secure world notifies this value, by its interrupt; 0 asks for bottom half processing. */
   | { readonly step: 'notify'; readonly notification: number }
   /** Its session is closed, its shared memory freed; it asks for a system session; it opens a session again. */
@@ -165,8 +215,10 @@ export interface ScenarioFaults {
   readonly panics: readonly { readonly application: string; readonly command: string; readonly nth: number }[];
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
-  /** It leaves, and another comes; milliseconds from the start. */
-  readonly supplicantLeaves: { readonly at: number; readonly back: number | undefined } | undefined;
+  /** It leaves, and another comes, one after the other; milliseconds from the start. */
+  readonly supplicantLeaves: readonly { readonly at: number; readonly back: number | undefined }[];
+  /** The system suspends: processes of user space are frozen until it resumes, the supplicant with them. */
+  readonly suspends: readonly { readonly at: number; readonly resumes: number | undefined }[];
   /** What becomes of the answer to the nth request (from 1) of a service. */
   readonly answers: readonly { readonly rpc: ServiceName; readonly nth: number; readonly fault: AnswerFault }[];
   /** Clients that die: their labels, and when. */

@@ -47,7 +47,8 @@ describe('the journal of an invocation of several calls', () => {
       () => 0,
       () => 0,
     );
-    const about = { client: 'a', label: 'a', application: 'x', command: 'list', random: () => 0 };
+    const task = { name: 'a', call: () => undefined, waitsFor: undefined };
+    const about = { client: 'a', label: 'a', application: 'x', command: 'list', task, priority: 0, random: () => 0 };
     await journal.invocation(about, async (invocation) => {
       journal.record({ ...begin, call: 1 });
       await Promise.resolve();

@@ -286,7 +286,7 @@ describe('a scenario file', () => {
     ['clocks: [clk]', 'clocks: [abcdefghijklmnop]', 'applications.scmi.clocks[0]: it takes a name: lower-case letters'],
     ['clocks: [clk]', 'clocks: [clk, vcc]', 'applications.scmi.regulators[0]: there is a vcc already'],
     ['clocks: [clk]', 'clocks: [clk, clk]', 'applications.scmi.clocks[1]: there is a clk already'],
-    ['clocks: [clk], regulators: [vcc]', '', 'applications.scmi: an SCMI service has clocks, or regulators, or both'],
+    ['clocks: [clk], regulators: [vcc]', '', 'applications.scmi: an SCMI service has clocks, regulators or resets'],
     ['rpmb: kernel', 'rpmb: user', 'emmc.rpmb: it takes one of kernel, supplicant'],
     ['rpmb: kernel, ', '', 'emmc.rpmb: is missing; it takes one of kernel, supplicant'],
     [

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { unmet } from '../../src/scenario/expectation.js';
 import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import type { Scenario } from '../../src/scenario/scenario.js';
@@ -42,6 +43,35 @@ describe('the scenarios of the package', () => {
     const { runs } = await runScenario(shipped(name), { seed });
     expect(runs.map(({ queue }) => queue)).toEqual(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off']);
     expect(runs.map(({ outcome }) => outcome)).toEqual(expected);
+  });
+});
+
+describe('the scenarios of reports', () => {
+  const reports = readdirSync(resolve(folder, 'reports')).map((name) => `reports/${name}`);
+
+  it('are a dozen at least', () => expect(reports.length).toBeGreaterThanOrEqual(12));
+
+  it.each(reports)('%s names its source, expects what comes of it, and is the same with other seeds', async (name) => {
+    const text = readFileSync(resolve(folder, name), 'utf8');
+    expect(text).toMatch(/^# Source: https:\/\//);
+    const scenario = shipped(name);
+    expect(scenario.expect.every ?? [...scenario.expect.byQueue.keys()]).not.toEqual([]);
+    for (const seed of [1, 2, 4_294_967_295]) {
+      const { runs } = await runScenario(scenario, { seed });
+      for (const run of runs) expect(unmet(scenario.expect, run.queue, run.outcome), `seed ${seed}`).toBeUndefined();
+    }
+  });
+
+  it.each([
+    ['cancel-with-one-thread', { threads: '2' }],
+    ['two-commands-of-one-instance', { single: 'false' }],
+    ['secure-lock-order', { first: 'files', second: 'keys' }],
+    ['many-threads-open-sessions', { threads: '12' }],
+  ])('%s is well with what its text says: %j', async (name, set) => {
+    const path = `reports/${name}.yaml`;
+    const scenario = parseScenario(readFileSync(resolve(folder, path), 'utf8'), path, set);
+    const { runs } = await runScenario(scenario);
+    expect(runs.map(({ outcome }) => outcome)).toEqual(['finished', 'finished', 'finished', 'finished']);
   });
 });
 

@@ -30,8 +30,28 @@ export type Reduction = 'steps' | 'queue' | 'nothing';
 
 /** What a scenario allows. */
 export function reductionFor(scenario: Scenario): Reduction {
-  if (scenario.preemption.max > 0) return 'nothing';
+  if (scenario.preemption.max > 0 || hasMemoryOfItsOwn(scenario)) return 'nothing';
   return isModelled(scenario) && hasUsualFaults(scenario) ? 'steps' : 'queue';
+}
+
+/** Locks, processors and a supplicant's threads remember who came first, which no event tells. */
+function hasMemoryOfItsOwn({ cpus, locks, supplicant, applications, clients, faults }: Scenario): boolean {
+  return (
+    cpus !== undefined ||
+    locks.size > 0 ||
+    supplicant.threads !== Number.POSITIVE_INFINITY ||
+    supplicant.loadTa.max > 0 ||
+    supplicant.allocate.max > 0 ||
+    supplicant.loadTa.rare !== undefined ||
+    supplicant.allocate.rare !== undefined ||
+    faults.suspends.length > 0 ||
+    [...clients.values()].some(({ timeout, applications: its }) => timeout !== undefined || its.length > 1) ||
+    [...applications.values()].some(
+      (application) =>
+        application.kind !== 'shipped' &&
+        [...application.commands.values()].flat().some(({ step }) => step === 'hold' || step === 'invoke'),
+    )
+  );
 }
 
 /** Calls do nothing but what is known to leave nothing behind: compute, wait, and ask services that the file describes. */
@@ -46,7 +66,9 @@ function isModelled({ applications, secureWorld, emmc, clients }: Scenario): boo
     ) &&
     [...clients.values()].every(
       ({ sessionEachRound, sharedMemory, steps }) =>
-        !sessionEachRound && sharedMemory === 0 && steps.every(({ step }) => step === 'invoke' || step === 'wait'),
+        !sessionEachRound &&
+        sharedMemory === 0 &&
+        steps.every(({ step }) => step === 'invoke' || step === 'wait' || step === 'until'),
     )
   );
 }

@@ -18,8 +18,7 @@ export class FixedFaults implements RunFaults {
   /** The run begins: what has a time is set. */
   begin(clock: Clock, incidents: Incidents): void {
     const { supplicantLeaves, deaths, lostThreads } = this.faults;
-    if (supplicantLeaves !== undefined) {
-      const { at, back } = supplicantLeaves;
+    for (const { at, back } of supplicantLeaves) {
       clock.setTimer(at, () => incidents.endSupplicant());
       if (back !== undefined) clock.setTimer(back, () => incidents.startSupplicant());
     }

@@ -7,13 +7,27 @@ type ApplicationFile = ScenarioFile['applications'][string];
 type Report = (message: string, ...path: FieldPath) => void;
 
 /** The commands of an application that clients and services can invoke. */
-export function commandNames({ use, clocks = [], regulators = [], commands = {} }: ApplicationFile): readonly string[] {
+export function commandNames({
+  use,
+  clocks = [],
+  regulators = [],
+  resets = [],
+  commands = {},
+}: ApplicationFile): readonly string[] {
   if (use === undefined) return Object.keys(commands);
-  return use === 'scmi' ? scmiCommands({ clocks, regulators }) : shippedCommands[use];
+  return use === 'scmi' ? scmiCommands({ clocks, regulators, resets }) : shippedCommands[use];
 }
 
 /** Fields of an application that the scenario describes itself. */
-const modelledOnly = ['kind', 'concurrent', 'singleInstance', 'multiSession', 'device', 'commands'] as const;
+const modelledOnly = [
+  'kind',
+  'concurrent',
+  'singleInstance',
+  'multiSession',
+  'device',
+  'cancellable',
+  'commands',
+] as const;
 
 /** What is wrong with the pieces that a scenario uses as they are: applications, SCMI agents, the eMMC. */
 export function checkPieces(file: ScenarioFile): Problem[] {
@@ -34,7 +48,7 @@ export function checkPieces(file: ScenarioFile): Problem[] {
     users.set(use, name);
     if (use === 'scmi') checkScmi(application, report, at);
     else
-      for (const field of ['clocks', 'regulators'] as const)
+      for (const field of ['clocks', 'regulators', 'resets'] as const)
         if (application[field] !== undefined) report(`only scmi takes ${field}`, ...at, field);
     if (use === 'device-enumeration' && application.compute !== undefined)
       report('device-enumeration is in every OP-TEE as it is and takes no compute', ...at, 'compute');
@@ -53,24 +67,30 @@ function checkModelled(application: ApplicationFile, report: Report, at: FieldPa
     report('an application has a kind (user or pseudo) and commands, or use, which names one of the package', ...at);
   else if (application.commands === undefined)
     report('is missing; it takes a mapping from the names of commands to their steps', ...at, 'commands');
-  for (const field of ['compute', 'clocks', 'regulators'] as const)
+  for (const field of ['compute', 'clocks', 'regulators', 'resets'] as const)
     if (application[field] !== undefined) report(`only an application with use takes ${field}`, ...at, field);
 }
 
-function checkScmi({ clocks = [], regulators = [] }: ApplicationFile, report: Report, at: FieldPath): void {
-  if (clocks.length + regulators.length === 0) report('an SCMI service has clocks, or regulators, or both', ...at);
-  const all = [...clocks, ...regulators];
-  all.forEach((name, index) => {
-    if (all.indexOf(name) === index) return;
-    const inClocks = index < clocks.length;
-    const place = inClocks ? index : index - clocks.length;
-    report(`there is a ${name} already`, ...at, inClocks ? 'clocks' : 'regulators', place);
-  });
+function checkScmi(
+  { clocks = [], regulators = [], resets = [] }: ApplicationFile,
+  report: Report,
+  at: FieldPath,
+): void {
+  const named = Object.entries({ clocks, regulators, resets }).flatMap(([field, names]) =>
+    names.map((name, index) => ({ name, path: [field, index] as const })),
+  );
+  if (named.length === 0) report('an SCMI service has clocks, regulators or resets', ...at);
+  const seen = new Set<string>();
+  for (const { name, path } of named) {
+    if (seen.has(name)) report(`there is a ${name} already`, ...at, ...path);
+    seen.add(name);
+  }
 }
 
 function checkClients({ clients, applications, faults }: ScenarioFile, report: Report): void {
-  for (const [name, { application, kernel, transport, sharedMemory }] of Object.entries(clients)) {
-    const use = applications[application ?? '']?.use;
+  for (const [name, client] of Object.entries(clients)) {
+    const { application = client.applications?.[0] ?? '', kernel, transport, sharedMemory } = client;
+    const use = applications[application]?.use;
     const isAgent = use === 'scmi';
     if (isAgent && kernel !== true)
       report('an SCMI agent is inside the kernel: add kernel: true', 'clients', name, 'application');

@@ -1,4 +1,5 @@
 import { checkPieces, commandNames } from './check-pieces.js';
+import { list, StepCheck, takesNoTime } from './check-steps.js';
 import type { FieldPath, Problem } from './problem.js';
 import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
 
@@ -8,13 +9,25 @@ type ClientFile = ScenarioFile['clients'][string];
 export const mostCallers = 4096;
 
 /** Fields that a passive client has no use for: it makes calls when services want them. */
-const activeOnly = ['count', 'callers', 'repeat', 'every', 'start', 'steps', 'session'] as const;
+const activeOnly = [
+  'count',
+  'callers',
+  'repeat',
+  'every',
+  'start',
+  'stagger',
+  'timeout',
+  'applications',
+  'steps',
+  'session',
+] as const;
 
 /** Everything in a file that refers to something that is not there, or contradicts itself. */
 export function checkReferences(file: ScenarioFile): Problem[] {
   const problems = checkPieces(file);
   const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
 
+  const steps = new StepCheck(file, report);
   const commandOf = (application: string | undefined, command: string, ...path: FieldPath) => {
     const found = file.applications[application ?? ''];
     // An application that is not there is reported where it is named.
@@ -29,40 +42,20 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     for (const field of other)
       if (application.use === undefined && application[field] !== undefined)
         report(`a ${application.kind} application has no ${field}`, ...at, field);
-    for (const [command, steps] of Object.entries(application.commands ?? {}))
-      steps.forEach(({ rpc }, index) => {
-        if (rpc !== undefined && file.services?.[rpc] === undefined)
-          report(
-            `there is no service ${rpc}; services are ${list(Object.keys(file.services ?? {}))}`,
-            ...at,
-            'commands',
-            command,
-            index,
-            'rpc',
-          );
-      });
+    for (const [command, its] of Object.entries(application.commands ?? {}))
+      steps.ofCommand(its, name, [...at, 'commands', command]);
   }
 
   for (const [name, service] of Object.entries(file.services ?? {}))
-    service?.steps.forEach(({ invoke }, index) => {
-      if (invoke === undefined) return;
-      const at: FieldPath = ['services', name, 'steps', index, 'invoke'];
-      const client = file.clients[invoke.client];
-      if (client === undefined || client.passive !== true)
-        report(`there is no passive client ${invoke.client}; passive are ${list(passive(file))}`, ...at, 'client');
-      else commandOf(client.application, invoke.command, ...at, 'command');
-    });
+    if (service !== undefined) steps.ofService(service.steps, ['services', name, 'steps']);
+  for (const field of ['claim', 'switching'] as const)
+    if (file.emmc?.[field] !== undefined) steps.lockNamed(file.emmc[field], 'normal', 'emmc', field);
 
   for (const [name, client] of Object.entries(file.clients)) {
     const at: FieldPath = ['clients', name];
     if (client.threadOf !== undefined) checkThread(file, client, report, at);
-    else if (client.application === undefined) checkDevice(client, report, at);
-    else if (file.applications[client.application] === undefined)
-      report(
-        `there is no application ${client.application}; applications are ${list(Object.keys(file.applications))}`,
-        ...at,
-        'application',
-      );
+    else if (client.application === undefined && client.applications === undefined) checkDevice(client, report, at);
+    else checkApplications(file, client, report, at);
     if (client.system === true && client.kernel !== true)
       report('only a client inside the kernel (kernel: true) may have system sessions', ...at, 'system');
     if (client.passive === true) {
@@ -77,17 +70,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       if ((client.callers ?? 1) > 1)
         report('a client that opens a session for each round has one caller', ...at, 'session');
     }
-    client.steps?.forEach(({ invoke, notify, close, free, system, open }, index) => {
-      const owner = file.clients[client.threadOf ?? name];
-      const comesAndGoes = close ?? free ?? system ?? open;
-      if (comesAndGoes !== undefined && file.applications[owner?.application ?? '']?.commands === undefined)
-        report('is for a client of an application whose commands are in the file', ...at, 'steps', index);
-      if (system !== undefined && owner?.kernel !== true)
-        report('only a client inside the kernel may ask for a system session', ...at, 'steps', index, 'system');
-      if (invoke !== undefined) commandOf(owner?.application, invoke, ...at, 'steps', index, 'invoke');
-      if (typeof notify === 'number' && file.secureWorld?.abi === 'ffa')
-        report('over FF-A OP-TEE has one notification: bottom-half', ...at, 'steps', index, 'notify');
-    });
+    steps.ofClient(client.steps ?? [], file.clients[client.threadOf ?? name], [...at, 'steps']);
     if (client.repeat === 'forever' && client.every === undefined && client.steps?.every(takesNoTime(file, client)))
       report('these steps may take no time at all, for ever: add a wait, or every', ...at, 'repeat');
   }
@@ -134,6 +117,27 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   return problems;
 }
 
+/** The applications that a client has sessions with. */
+function checkApplications(
+  file: ScenarioFile,
+  client: ClientFile,
+  report: (message: string, ...path: FieldPath) => void,
+  at: FieldPath,
+): void {
+  const named: readonly (readonly [string, FieldPath])[] = [
+    ...(client.application === undefined ? [] : [[client.application, [...at, 'application']] as const]),
+    ...(client.applications ?? []).map((name, index) => [name, [...at, 'applications', index]] as const),
+  ];
+  for (const [name, path] of named)
+    if (file.applications[name] === undefined)
+      report(`there is no application ${name}; applications are ${list(Object.keys(file.applications))}`, ...path);
+  const several = new Set(named.map(([name]) => name)).size > 1;
+  if (several && client.session === 'each-round')
+    report('a client that opens a session for each round has one application', ...at, 'session');
+  if (several && named.some(([name]) => file.applications[name]?.use === 'scmi'))
+    report('an SCMI agent has no other application', ...at, 'applications');
+}
+
 /** A further thread of another client has nothing of its own. */
 function checkThread(
   file: ScenarioFile,
@@ -148,6 +152,7 @@ function checkThread(
     report('the client that it is a thread of is one, is not passive, and keeps its session', ...at, 'threadOf');
   for (const field of [
     'application',
+    'applications',
     'kernel',
     'system',
     'sharedMemory',
@@ -164,7 +169,7 @@ function checkDevice(client: ClientFile, report: (message: string, ...path: Fiel
   if (
     client.passive === true ||
     client.steps === undefined ||
-    client.steps.some(({ invoke }) => invoke !== undefined)
+    client.steps.some(({ invoke, hold }) => invoke !== undefined || hold !== undefined)
   ) {
     report(
       'is missing; it takes a name: only a client whose steps are wait and notify needs none',
@@ -173,22 +178,6 @@ function checkDevice(client: ClientFile, report: (message: string, ...path: Fiel
     );
     return;
   }
-  for (const field of ['kernel', 'system', 'deadline'] as const)
+  for (const field of ['kernel', 'system', 'deadline', 'timeout'] as const)
     if (client[field] !== undefined) report(`a client without an application has no ${field}`, ...at, field);
-}
-
-const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
-
-const passive = (file: ScenarioFile) =>
-  Object.entries(file.clients).flatMap(([name, client]) => (client.passive === true ? [name] : []));
-
-/** Virtual time stands still while such a step is repeated: the run would never end. */
-function takesNoTime(file: ScenarioFile, client: ClientFile) {
-  return (step: { readonly invoke?: string | undefined; readonly wait?: { readonly min: number } | undefined }) => {
-    if (step.wait !== undefined) return step.wait.min === 0;
-    const application = file.applications[client.application ?? ''];
-    if (application?.use !== undefined) return (application.compute ?? 0) === 0;
-    const command = application?.commands?.[step.invoke ?? ''] ?? [];
-    return command.every(({ compute, wait }) => (compute ?? wait ?? { min: 0 }).min === 0);
-  };
 }

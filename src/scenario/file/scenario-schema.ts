@@ -1,16 +1,26 @@
 import { z } from 'zod';
 import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
-import { asyncNotifMax } from '../../worlds/simulated/index.js';
-import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from '../duration.js';
-import { SERVICES, SHIPPED_APPLICATIONS } from '../scenario.js';
+import { SHIPPED_APPLICATIONS } from '../scenario.js';
 import { OUTCOMES } from '../scenario-result.js';
+import {
+  drawnTime,
+  fields,
+  flag,
+  named,
+  oneOf,
+  period,
+  reference,
+  saysMissing,
+  text,
+  time,
+  wholeNumber,
+} from './schema-parts.js';
+import { applicationSteps, bottomHalfSteps, clientSteps, service, serviceNames, serviceSteps } from './step-schemas.js';
 
 /** The shape of a scenario file. What refers to something elsewhere in the file is checked after it. */
 
 /** Sessions, callers and repetitions are bounded so that no file can ask for a run without end. */
 const mostClients = 1000;
-/** Applications, clients, commands of one application. */
-const mostNames = 1000;
 const mostRepeats = 1_000_000;
 const mostThreads = 64;
 /** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
@@ -18,127 +28,7 @@ export const defaultThreads = 2;
 /** Bytes: a quarter of the memory that the normal world has here. */
 const mostSharedMemory = 16 * 1024 * 1024;
 
-const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
-  issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
-
-/** Fields whose names begin with `x-` are for whoever writes the file: anchors, notes, what other programs read. */
-function withoutExtensions(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([name]) => !name.startsWith('x-')));
-}
-
-/** A mapping with these fields and no others. */
-function fields<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
-  const names = Object.keys(shape).join(', ');
-  const mapping = z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? `no such field; ${what} has ${names}`
-        : saysMissing(`${what}: a mapping with ${names}`)(issue),
-  });
-  return z.preprocess(withoutExtensions, mapping);
-}
-
-const namePattern = /^[a-z][a-z0-9-]{0,31}$/;
-const nameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 32';
-const reference = z.string({ error: saysMissing(nameForm) }).regex(namePattern, { error: `it takes ${nameForm}` });
-
-/** A mapping from names to values. */
-const named = <Value extends z.ZodType>(what: string, value: Value) =>
-  z
-    .unknown()
-    // Ahead of a check of each: a file of nothing but names must not take long either.
-    .refine((names) => typeof names !== 'object' || names === null || Object.keys(names).length <= mostNames, {
-      error: `it takes at most ${mostNames} names`,
-      abort: true,
-    })
-    .pipe(
-      z.record(z.string().regex(namePattern), value, {
-        error: (issue) =>
-          issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
-      }),
-    )
-    // No name is there that the file does not have.
-    .transform((record): typeof record => Object.assign(Object.create(null), record));
-
-// Titles go to a terminal, into reports and pages. Line feeds and tabs stay.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;
-const text = z
-  .string({ error: saysMissing('a text') })
-  .refine((value) => !controls.test(value), { error: 'it takes a text without control characters' });
-const flag = z.boolean({ error: saysMissing('true or false') });
-
-function wholeNumber(min: number, max: number) {
-  const error = saysMissing(`a whole number from ${min} to ${max}`);
-  return z.int({ error }).min(min, { error }).max(max, { error });
-}
-
-const time = z.unknown().transform((value, context): number => {
-  const parsed = parseTime(value);
-  if (parsed !== undefined) return parsed;
-  context.addIssue({ code: 'custom', message: `it takes ${durationForm}` });
-  return z.NEVER;
-});
-
-/** Why a range is none, where that can be told. */
-function rangeForm(value: unknown): string {
-  const [first, second, ...more] = typeof value === 'string' ? value.split('..').map(parseTime) : [];
-  return first !== undefined && second !== undefined && more.length === 0 && first > second
-    ? `the range is reversed; it takes ${durationRangeForm}`
-    : `it takes ${durationRangeForm}`;
-}
-
-const drawnTime = z.unknown().transform((value, context): Duration => {
-  const parsed = parseDuration(value);
-  if (parsed !== undefined) return parsed;
-  context.addIssue({ code: 'custom', message: rangeForm(value) });
-  return z.NEVER;
-});
-
-/** A time that something is repeated after: zero would never let it pass. */
-const period = time.refine((ms) => ms > 0, { error: 'it takes a time longer than zero' });
-
-function oneOf<const Names extends readonly [string, ...string[]]>(names: Names) {
-  return z.enum(names, { error: saysMissing(`one of ${names.join(', ')}`) });
-}
-
-const isTrue = z.literal(true, { error: saysMissing('true') });
-
-/** A step is a mapping with exactly one field, which names it. */
-function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
-  const optional = Object.fromEntries(Object.entries(shape).map(([name, type]) => [name, z.optional(type)])) as {
-    [Name in keyof Shape]: z.ZodOptional<Shape[Name]>;
-  };
-  return fields(what, optional).refine((value) => Object.keys(value).length === 1, {
-    error: `${what} has exactly one of ${Object.keys(shape).join(', ')}`,
-  });
-}
-
-const serviceNames = Object.keys(SERVICES) as [keyof typeof SERVICES, ...(keyof typeof SERVICES)[]];
-const service = oneOf(serviceNames);
 const queueNames = Object.keys(DISCIPLINES) as [keyof typeof DISCIPLINES, ...(keyof typeof DISCIPLINES)[]];
-
-/** Values above are those that threads of secure world sleep by. */
-const notification = wholeNumber(1, asyncNotifMax);
-const awaited = fields('an await', { notification, timeout: period.optional() });
-
-const applicationSteps = z.array(
-  step('a step of a command', {
-    compute: drawnTime,
-    wait: drawnTime,
-    rpc: service,
-    await: z.union([notification, awaited], {
-      error: saysMissing(`a whole number from 1 to ${asyncNotifMax}, or { notification, timeout }`),
-    }),
-    notify: notification,
-  }),
-  { error: saysMissing('a list of steps, such as [{ compute: 1ms }, { rpc: rpmb }]') },
-);
-
-const bottomHalfSteps = z.array(step('a step of a bottom half', { compute: drawnTime, notify: notification }), {
-  error: saysMissing('a list of steps, such as [{ compute: 1ms }, { notify: 7 }]'),
-});
 
 /** scmiNameSize octets, with the zero that ends it. */
 const scmiNameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 15';
@@ -152,22 +42,15 @@ const application = fields('an application', {
   compute: time.optional(),
   clocks: scmiNames.optional(),
   regulators: scmiNames.optional(),
+  resets: scmiNames.optional(),
   kind: oneOf(['user', 'pseudo']).optional(),
   concurrent: flag.optional(),
   singleInstance: flag.optional(),
   multiSession: flag.optional(),
   device: oneOf(['always', 'with-supplicant']).optional(),
+  cancellable: flag.optional(),
   commands: named('a mapping from the names of commands to their steps', applicationSteps).optional(),
 });
-
-const serviceSteps = z.array(
-  step('a step of a service', {
-    wait: drawnTime,
-    invoke: fields('an invoke of a service', { client: reference, command: reference }),
-    never: isTrue,
-  }),
-  { error: saysMissing('a list of steps, such as [{ wait: 1ms }]') },
-);
 
 const normalWorldService = fields('a service', { exclusive: flag.optional(), steps: serviceSteps });
 
@@ -176,15 +59,12 @@ const emmc = fields('the eMMC', {
   access: time.optional(),
   needs: scmiNames.optional(),
   agent: reference.optional(),
+  claim: reference.optional(),
+  switching: reference.optional(),
 });
 
 const repeatsError = saysMissing(`a whole number from 1 to ${mostRepeats}, or forever`);
 const repeats = z.int().min(1, { error: repeatsError }).max(mostRepeats, { error: repeatsError });
-
-/** What a client that stands for a device of secure world notifies. */
-const interruptNotification = z.union([z.literal('bottom-half'), notification], {
-  error: saysMissing(`bottom-half, or a whole number from 1 to ${asyncNotifMax}`),
-});
 
 const outcomes = z.union([oneOf(OUTCOMES), z.array(oneOf(OUTCOMES)).min(1)], {
   error: saysMissing(`one of ${OUTCOMES.join(', ')}, or a list of them`),
@@ -212,6 +92,13 @@ const client = fields('a client', {
   kernel: flag.optional(),
   system: flag.optional(),
   application: reference.optional(),
+  applications: z
+    .array(reference, { error: saysMissing('a list of names of applications') })
+    .min(1)
+    .optional(),
+  priority: wholeNumber(0, 99).optional(),
+  stagger: time.optional(),
+  timeout: period.optional(),
   session: oneOf(['kept', 'each-round']).optional(),
   sharedMemory: wholeNumber(1, mostSharedMemory).optional(),
   threadOf: reference.optional(),
@@ -223,24 +110,18 @@ const client = fields('a client', {
   every: drawnTime.refine(({ min }) => min > 0, { error: 'it takes a time longer than zero' }).optional(),
   start: drawnTime.optional(),
   deadline: period.optional(),
-  steps: z
-    .array(
-      step('a step of a client', {
-        invoke: reference,
-        wait: drawnTime,
-        notify: interruptNotification,
-        close: isTrue,
-        free: isTrue,
-        system: isTrue,
-        open: isTrue,
-      }),
-      {
-        error: saysMissing('a list of steps, such as [{ invoke: write }]'),
-      },
-    )
-    .min(1, { error: 'it takes at least one step' })
-    .optional(),
+  steps: clientSteps.optional(),
 });
+
+/** `{}` in full: of the normal world, not reentrant. */
+const lock = fields('a lock', { world: oneOf(['normal', 'secure']).optional(), reentrant: flag.optional() });
+
+/** The supplicant is away. */
+const absence = z
+  .strictObject({ leaves: time, returns: time.optional() })
+  .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves, {
+    error: 'it returns after it left',
+  });
 
 const nth = wholeNumber(1, mostRepeats);
 
@@ -254,6 +135,13 @@ export const scenarioSchema = fields('a scenario', {
   expect: expectation.optional(),
   limit: period.optional(),
   preemption: drawnTime.optional(),
+  cpus: wholeNumber(1, mostThreads).optional(),
+  locks: named('a mapping from names to locks, such as { clk-prepare: {} }', lock).optional(),
+  supplicant: fields('the supplicant', {
+    threads: wholeNumber(1, mostClients).optional(),
+    loadTa: drawnTime.optional(),
+    allocate: drawnTime.optional(),
+  }).optional(),
   secureWorld: fields('the secure world', {
     threads: wholeNumber(1, mostThreads).optional(),
     announced: wholeNumber(0, mostThreads).optional(),
@@ -278,20 +166,19 @@ export const scenarioSchema = fields('a scenario', {
       })
       .optional(),
     supplicant: z
-      .union(
-        [
-          z.enum(['present', 'absent']),
-          z
-            .strictObject({ leaves: time, returns: time.optional() })
-            .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves, {
-              error: 'it returns after it left',
-            }),
-        ],
-        {
-          error: saysMissing(
-            'one of present, absent, or { leaves: 5ms, returns: 20ms }: times, of which the second is later or left out',
-          ),
-        },
+      .union([z.enum(['present', 'absent']), absence, z.array(absence).min(1)], {
+        error: saysMissing(
+          'one of present, absent, or { leaves: 5ms, returns: 20ms }: times, of which the second is later or left out; or a list of those',
+        ),
+      })
+      .optional(),
+    suspend: z
+      .array(
+        fields('a suspend', { at: time, resumes: time.optional() }).refine(
+          ({ at, resumes = Number.POSITIVE_INFINITY }) => resumes > at,
+          { error: 'it resumes after it suspended' },
+        ),
+        { error: saysMissing('a list of times, such as [{ at: 10ms, resumes: 50ms }]') },
       )
       .optional(),
     late: z

@@ -2,18 +2,11 @@ import type { Random } from '../../clock/random.js';
 import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
 import type { CallPurpose, TimedTraceEvent } from '../../trace/trace.js';
+import { leastNumbered, numberBytes, numberOffset } from './invocation-number.js';
+import type { Lock, LockTask } from './locks.js';
 
-/** What an application writes to show where it wrote: its invocation's number, in a place that few others have. */
-export function numberBytes(invocation: number): Uint8Array {
-  return Uint8Array.of(invocation & 0xff, (invocation >>> 8) & 0xff, (invocation >>> 16) & 0xff, invocation >>> 24);
-}
-
-/** Bytes of memory from which its places are not shared by calls of one moment. */
-export const leastNumbered = 1024;
-
-export function numberOffset(invocation: number, size: number): number {
-  return 4 * (invocation % Math.floor(size / 4));
-}
+/** Who acts in the normal world, and may hold its locks. */
+export type Task = LockTask<OpenCall>;
 
 /** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
 export interface Invocation {
@@ -24,6 +17,10 @@ export interface Invocation {
   readonly label: string;
   readonly application: string;
   readonly command: string;
+  /** Who makes it. */
+  readonly task: Task;
+  /** Who gets a processor first: the higher. */
+  readonly priority: number;
   readonly begun: number;
   /** Times that this invocation draws come from here, so that they are the same under every discipline. */
   readonly random: Random;
@@ -33,16 +30,23 @@ export interface Invocation {
   executing: boolean;
   /** It waits in its code for a notification, at most `timeout` milliseconds where that is not 0. */
   awaits: { readonly notification: number; readonly timeout: number } | undefined;
+  /** What it sleeps for inside OP-TEE, where the scenario knows, and the invocations that have it. */
+  sleepsFor: { readonly what: string; readonly holders: () => readonly Invocation[] } | undefined;
   /** Shared memory that secure world has for it, and until when it is nobody else's. */
   lent: TeeShm | undefined;
 }
 
-type InvocationDescription = Pick<Invocation, 'client' | 'label' | 'application' | 'command' | 'random'>;
+type InvocationDescription = Pick<
+  Invocation,
+  'client' | 'label' | 'application' | 'command' | 'task' | 'priority' | 'random'
+>;
 
 /** An RPC that a service of the scenario answers, or a device. */
 export interface ServiceRequest {
   readonly number: number;
   readonly invocation: Invocation;
+  /** Who serves it. */
+  readonly task: Task;
   /** What serves it, where that is a device and no service of the scenario. */
   readonly device?: string;
   /** What it waits for, and since when: see `RunJournal.waitFor`. */
@@ -56,6 +60,7 @@ export type ServiceWait =
   /** An exclusive service that serves another. */
   | { readonly for: 'turn'; readonly holder: () => ServiceRequest | undefined }
   | { readonly for: 'time' }
+  | { readonly for: 'lock'; readonly lock: Lock<OpenCall> }
   /** A passive client that makes a call for another. */
   | { readonly for: 'client'; readonly client: string; readonly holder: () => ServiceRequest | undefined }
   | { readonly for: 'invocation'; readonly invocation: Invocation }
@@ -154,6 +159,7 @@ export class RunJournal {
       call: undefined,
       executing: false,
       awaits: undefined,
+      sleepsFor: undefined,
       lent: undefined,
     };
     this.invocations.set(number, invocation);
@@ -209,6 +215,7 @@ export class RunJournal {
     const request: ServiceRequest = {
       number: ++this.lastRequest,
       invocation,
+      task: servantOf(invocation),
       waits: { for: 'supplicant' },
       since: this.now(),
     };
@@ -219,8 +226,9 @@ export class RunJournal {
   /**
    * A device begins to serve an RPC: that of the call which waits for one of these commands.
    * @param device its name, for reports.
+   * @param inCaller the task that made the call serves it itself, inside the kernel.
    */
-  beginDeviceRequest(commands: readonly number[], device: string): ServiceRequest | undefined {
+  beginDeviceRequest(commands: readonly number[], device: string, inCaller: boolean): ServiceRequest | undefined {
     for (const call of this.calls.values()) {
       const { state, invocation } = call;
       if (state.at !== 'rpc' || state.request !== undefined || invocation === undefined) continue;
@@ -228,6 +236,7 @@ export class RunJournal {
       const request: ServiceRequest = {
         number: ++this.lastRequest,
         invocation,
+        task: inCaller ? invocation.task : servantOf(invocation),
         device,
         waits: { for: 'time' },
         since: this.now(),
@@ -398,6 +407,11 @@ export class RunJournal {
     const index = this.withoutCall.indexOf(invocation);
     if (index >= 0) this.withoutCall.splice(index, 1);
   }
+}
+
+/** The supplicant, as far as it is at this. */
+function servantOf(invocation: Invocation): Task {
+  return { name: `the supplicant for ${invocation.label}`, call: () => invocation.call, waitsFor: undefined };
 }
 
 function isInside({ state }: OpenCall): boolean {

@@ -7,36 +7,50 @@ import { TeeResult } from '../../protocol/tee-result.js';
 import {
   type Faults,
   type NotificationDriver,
-  rpcValue,
   type TaCall,
   TeeError,
   trustedApplication,
 } from '../../worlds/simulated/index.js';
 import { drawTime } from '../duration.js';
-import { type Invocation, leastNumbered, numberBytes, numberOffset, type RunJournal } from '../journal/run-journal.js';
-import { type ModelledApplication, type Scenario, SERVICES, type ServiceName } from '../scenario.js';
+import { leastNumbered, numberBytes, numberOffset } from '../journal/invocation-number.js';
+import type { Invocation, RunJournal } from '../journal/run-journal.js';
+import type { ModelledApplication, Scenario } from '../scenario.js';
+import { CommandSteps } from './command-steps.js';
 import { openSession } from './port.js';
+import { Processors } from './processors.js';
 import type { RunningApplication } from './running-application.js';
 import { scmiService } from './scmi-service.js';
 import { runningShipped } from './shipped-applications.js';
 
 /** The applications of a scenario, by name. */
-export function scenarioApplications(scenario: Scenario, journal: RunJournal): ReadonlyMap<string, RunningApplication> {
+export function scenarioApplications(
+  scenario: Scenario,
+  journal: RunJournal,
+  processors: Processors = new Processors(undefined),
+): ReadonlyMap<string, RunningApplication> {
+  const modelled = new Map<string, { readonly uuid: string; readonly application: ModelledApplication }>();
+  const steps = new CommandSteps({ journal, processors, applications: modelled });
   return new Map(
-    Array.from(scenario.applications.values(), (application, index) => [
-      application.name,
-      application.kind !== 'shipped'
-        ? modelledApplication(application, index, journal)
-        : application.use === 'scmi'
-          ? scmiService(application)
-          : runningShipped(application.use, application.compute),
-    ]),
+    Array.from(scenario.applications.values(), (application, index) => {
+      const { name } = application;
+      if (application.kind === 'shipped')
+        return application.use === 'scmi'
+          ? [name, scmiService(application, processors)]
+          : [name, runningShipped(application.use, application.compute, processors)];
+      const uuid = `00000000-0000-4000-8000-${(index + 1).toString(16).padStart(12, '0')}`;
+      modelled.set(name, { uuid, application });
+      return [name, modelledApplication(application, uuid, steps, journal)];
+    }),
   );
 }
 
 /** What the scenario itself describes. Clients pass the number of their invocation as the first value. */
-function modelledApplication(application: ModelledApplication, index: number, journal: RunJournal): RunningApplication {
-  const uuid = `00000000-0000-4000-8000-${(index + 1).toString(16).padStart(12, '0')}`;
+function modelledApplication(
+  application: ModelledApplication,
+  uuid: string,
+  steps: CommandSteps,
+  journal: RunJournal,
+): RunningApplication {
   const commands = [...application.commands.keys()];
   const { name, concurrent, singleInstance, multiSession, device } = application;
   const definition = {
@@ -46,39 +60,22 @@ function modelledApplication(application: ModelledApplication, index: number, jo
     create: () => ({
       async invokeCommand(call: TaCall): Promise<void> {
         const invocation = journal.findInvocation(call.value(0).a);
-        const steps = application.commands.get(commands[call.command] ?? '');
-        if (invocation === undefined || steps === undefined) throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS);
+        const its = application.commands.get(commands[call.command] ?? '');
+        if (invocation === undefined || its === undefined) throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS);
+        // One that another application invokes for it is told by what it sleeps for.
+        const inner = invocation.executing;
         invocation.executing = true;
-        const place = lentPlace(call, invocation);
+        const place = inner ? undefined : lentPlace(call, invocation);
         journal.checkLent(invocation);
-        for (const step of steps) {
-          switch (step.step) {
-            case 'compute':
-              await call.compute(drawTime(step.time, invocation.random));
-              break;
-            case 'wait':
-              await call.wait(drawTime(step.time, invocation.random));
-              break;
-            case 'rpc':
-              await askService(call, journal, step.service, invocation);
-              break;
-            case 'await':
-              invocation.awaits = step;
-              // The RPC counts whole milliseconds.
-              await call.waitForNotification(step.notification, Math.ceil(step.timeout));
-              invocation.awaits = undefined;
-              break;
-            case 'notify':
-              await call.notify(step.notification);
-              break;
-            default:
-              step satisfies never;
-          }
-        }
+        const sleepsFor = invocation.sleepsFor;
+        invocation.sleepsFor = undefined;
+        await steps.command(call, name, invocation, its);
+        invocation.sleepsFor = sleepsFor;
         journal.checkLent(invocation);
         place?.();
-        invocation.executing = false;
+        invocation.executing = inner;
       },
+      closeSession: (call: TaCall) => steps.close(call),
     }),
   };
   const code =
@@ -100,12 +97,13 @@ function modelledApplication(application: ModelledApplication, index: number, jo
       };
       return {
         systemSessions,
-        async invoke(command, invocation) {
+        async invoke(command, invocation, signal) {
           const number = value.input(invocation);
           const lent = memory;
-          if (lent === undefined) return session.invoke(commandNumber(command), [number]);
+          const options = signal === undefined ? {} : { signal };
+          if (lent === undefined) return session.invoke(commandNumber(command), [number], options);
           journal.lend(invocation, lent.shm);
-          const outputs = await session.invoke(commandNumber(command), [number, memref.inout(lent)]);
+          const outputs = await session.invoke(commandNumber(command), [number, memref.inout(lent)], options);
           if (memory === lent) journal.checkArrived(invocation, lent.bytes);
           return outputs;
         },
@@ -136,18 +134,6 @@ function lentPlace(call: TaCall, invocation: Invocation): (() => void) | undefin
   if (invocation.lent === undefined || invocation.lent.size < leastNumbered) return undefined;
   const lent = call.memref(1);
   return () => lent.write(numberBytes(invocation.number), numberOffset(invocation.number, lent.capacity));
-}
-
-async function askService(
-  call: TaCall,
-  journal: RunJournal,
-  service: ServiceName,
-  invocation: Invocation,
-): Promise<void> {
-  const request = journal.beginRequest(invocation);
-  const result = await call.rpc(SERVICES[service], [rpcValue('input', 0, request.number)]);
-  journal.endRequest(request);
-  if (result !== TeeResult.SUCCESS) throw new TeeError(result);
 }
 
 /** What secure world's drivers do in a bottom half. */

@@ -1,7 +1,8 @@
 import { type Clock, sleep } from '../../clock/clock.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { EmulatedEmmc, hmacSha256, MmcHost, type RpmbDevice } from '../../rpmb/index.js';
-import type { RunJournal, ServiceRequest } from '../journal/run-journal.js';
+import type { Locks } from '../journal/locks.js';
+import type { OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import type { Scenario, ScenarioEmmc } from '../scenario.js';
 import type { RunningApplication } from './running-application.js';
 import type { InvokeFor } from './services.js';
@@ -15,6 +16,7 @@ const sizeMultiplier = 128;
 interface Surroundings {
   readonly journal: RunJournal;
   readonly clock: Clock;
+  readonly locks: Locks<OpenCall>;
   readonly invokeFor: InvokeFor;
 }
 
@@ -35,8 +37,8 @@ export function scenarioCards(
  * @param powered the card has all that it needs.
  */
 function scenarioEmmc(
-  { access, needs, agent }: ScenarioEmmc,
-  { journal, clock, invokeFor }: Surroundings,
+  { rpmb, access, needs, agent, claim, switching }: ScenarioEmmc,
+  { journal, clock, locks, invokeFor }: Surroundings,
   powered: () => boolean,
 ): RpmbDevice {
   const card = new EmulatedEmmc({ hmac: hmacSha256, sizeMultiplier, powered });
@@ -53,10 +55,19 @@ function scenarioEmmc(
 
   /** For whom the card is accessed. */
   let request: ServiceRequest | undefined;
+  const held = async (name: string, work: () => Promise<void>) => {
+    if (request === undefined) return work();
+    const lock = locks.get(name);
+    journal.waitFor(request, { for: 'lock', lock });
+    await lock.held(request.task, work);
+  };
   const set = async (names: readonly string[], state: 'on' | 'off') => {
     for (const name of names) {
       if (request === undefined || agent === undefined) throw new Error(`nobody asked for ${name} to be ${state}`);
-      await invokeFor(request, agent, `${name}-${state}`);
+      const served = request;
+      const asked = `${name}-${state}`;
+      if (switching === undefined) await invokeFor(served, agent, asked);
+      else await held(switching, () => invokeFor(served, agent, asked));
     }
     if (request !== undefined) journal.waitFor(request, { for: 'time' });
   };
@@ -67,9 +78,14 @@ function scenarioEmmc(
     sizeMultiplier,
     reliableWriteSectors,
     async exchange(frames, answerSize) {
-      request = journal.beginDeviceRequest(rpcs, 'the eMMC');
+      request = journal.beginDeviceRequest(rpcs, 'the eMMC', rpmb === 'kernel');
       try {
-        return await host.exchange(frames, answerSize);
+        if (claim === undefined) return await host.exchange(frames, answerSize);
+        let answer: Uint8Array = new Uint8Array();
+        await held(claim, async () => {
+          answer = await host.exchange(frames, answerSize);
+        });
+        return answer;
       } finally {
         if (request !== undefined) journal.endRequest(request);
       }

@@ -7,8 +7,11 @@ import type { ScenarioClient } from '../scenario.js';
 export interface Port {
   /** System sessions that it asked for, and got. */
   readonly systemSessions: { readonly asked: number; readonly granted: number };
-  /** @param invocation its number, for applications that are told. */
-  invoke(command: string, invocation: number): Promise<unknown>;
+  /**
+   * @param invocation its number, for applications that are told.
+   * @param signal cancels it, of modelled applications.
+   */
+  invoke(command: string, invocation: number, signal?: AbortSignal): Promise<unknown>;
   /** Its session alone goes, its memory alone; it asks for a system session: of modelled applications. */
   closeSession?(): Promise<void>;
   free?(): Promise<void>;

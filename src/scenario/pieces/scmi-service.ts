@@ -1,37 +1,88 @@
 import { KernelContext } from '../../client/context.js';
 import { ScmiPtaCommand } from '../../protocol/pta-scmi.js';
 import { TeeResult } from '../../protocol/tee-result.js';
-import { ScmiAgent, ScmiError } from '../../scmi/index.js';
+import { ScmiAgent, type ScmiClocks, ScmiError, type ScmiResets, type ScmiVoltages } from '../../scmi/index.js';
 import { badParameters, commsError } from '../../tee/teec-error.js';
-import { SimulatedClock, SimulatedRegulator, scmiPta } from '../../worlds/simulated/index.js';
+import { SimulatedClock, SimulatedRegulator, SimulatedReset, scmiPta } from '../../worlds/simulated/index.js';
 import type { ScenarioClient, ShippedApplication } from '../scenario.js';
+import type { Processors } from './processors.js';
 import type { RunningApplication } from './running-application.js';
 import { computing } from './shipped-applications.js';
 
 /** What each clock of a scenario runs at, in hertz, and what its regulators can give, in microvolts. */
-const rates = [52_000_000];
+const rates = [52_000_000] as const;
 const levels = { min: 1_800_000, max: 3_300_000, step: 100_000 };
 
-/** What clients of an SCMI service can ask for: each clock and regulator on, and off. */
-export function scmiCommands({ clocks, regulators }: Pick<ShippedApplication, 'clocks' | 'regulators'>): string[] {
-  return [...clocks, ...regulators].flatMap((name) => [`${name}-on`, `${name}-off`]);
+type Controlled = Pick<ShippedApplication, 'clocks' | 'regulators' | 'resets'>;
+
+/** What can be asked for of each kind, by what stands behind its name. */
+const clockCommands = {
+  on: (clocks: ScmiClocks, id: number) => clocks.enable(id),
+  off: (clocks: ScmiClocks, id: number) => clocks.disable(id),
+  rate: (clocks: ScmiClocks, id: number) => clocks.rate(id),
+  'set-rate': (clocks: ScmiClocks, id: number) => clocks.setRate(id, rates[0]),
+} as const;
+const regulatorCommands = {
+  on: (voltages: ScmiVoltages, id: number) => voltages.enable(id),
+  off: (voltages: ScmiVoltages, id: number) => voltages.disable(id),
+  level: (voltages: ScmiVoltages, id: number) => voltages.level(id),
+  'set-level': (voltages: ScmiVoltages, id: number) => voltages.setLevel(id, levels.min),
+} as const;
+const resetCommands = {
+  reset: (resets: ScmiResets, id: number) => resets.reset(id),
+  assert: (resets: ScmiResets, id: number) => resets.assert(id),
+  deassert: (resets: ScmiResets, id: number) => resets.deassert(id),
+} as const;
+
+/** Of the base protocol, which every platform has. */
+const versionCommand = 'version';
+
+/** What clients of an SCMI service can ask for: `emmc-clock-on`, `vmmc-set-level`, `modem-reset`, `version`. */
+export function scmiCommands({ clocks, regulators, resets }: Controlled): string[] {
+  const of = (names: readonly string[], commands: object) =>
+    names.flatMap((name) => Object.keys(commands).map((command) => `${name}-${command}`));
+  return [
+    ...of(clocks, clockCommands),
+    ...of(regulators, regulatorCommands),
+    ...of(resets, resetCommands),
+    versionCommand,
+  ];
 }
 
-/** An SCMI service in the simulated OP-TEE with its clocks and regulators. Each of its clients is an agent. */
-export function scmiService(application: ShippedApplication): RunningApplication {
+/** An SCMI service in the simulated OP-TEE with its clocks, regulators and resets. Each of its clients is an agent. */
+export function scmiService(application: ShippedApplication, processors: Processors): RunningApplication {
   const clocks = application.clocks.map((name) => new SimulatedClock(name, rates));
   const regulators = application.regulators.map((name) => new SimulatedRegulator(name, levels));
-  const code = computing(scmiPta({ clocks, regulators }, { channels: 2 }), application.compute);
+  const resets = application.resets.map((name) => new SimulatedReset(name));
   // A channel for each protocol in use, and each a session of the agent's.
-  const channels = clocks.length > 0 && regulators.length > 0 ? { clock: 0, voltage: 1 } : {};
+  const used = (
+    [
+      ['clock', clocks],
+      ['voltage', regulators],
+      ['reset', resets],
+    ] as const
+  ).flatMap(([protocol, domains]) => (domains.length > 0 ? [protocol] : []));
+  const channels = Object.fromEntries(used.map((protocol, channel) => [protocol, channel]));
+  const platform = { clocks, regulators, resets };
+  const code = computing(scmiPta(platform, { channels: Math.max(2, used.length) }), application.compute, processors);
   const all = [...clocks, ...regulators];
 
-  const request = (agent: ScmiAgent, command: string): Promise<void> => {
-    const [, name = '', state] = /^(.*)-(on|off)$/.exec(command) ?? [];
-    const clock = application.clocks.indexOf(name);
-    const protocol = clock < 0 ? agent.voltages : agent.clocks;
-    const index = clock < 0 ? application.regulators.indexOf(name) : clock;
-    return state === 'on' ? protocol.enable(index) : protocol.disable(index);
+  const request = async (agent: ScmiAgent, command: string): Promise<void> => {
+    if (command === versionCommand) return void (await agent.base.version());
+    for (const [names, protocol, commands] of [
+      [application.clocks, agent.clocks, clockCommands],
+      [application.regulators, agent.voltages, regulatorCommands],
+      [application.resets, agent.resets, resetCommands],
+    ] as const) {
+      const id = names.findIndex(
+        (name) => command.startsWith(`${name}-`) && Object.hasOwn(commands, command.slice(name.length + 1)),
+      );
+      if (id < 0) continue;
+      const what = command.slice((names[id] ?? '').length + 1);
+      const ask = (commands as Readonly<Record<string, (of: typeof protocol, id: number) => Promise<unknown>>>)[what];
+      await ask?.(protocol, id);
+      return;
+    }
   };
 
   return {

@@ -3,8 +3,9 @@ import { TeeResult } from '../../protocol/tee-result.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { drawTime } from '../duration.js';
-import type { RunJournal, ServiceRequest } from '../journal/run-journal.js';
-import { type Scenario, type ScenarioService, SERVICES, type ServiceName } from '../scenario.js';
+import type { Locks } from '../journal/locks.js';
+import type { OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
+import { type Scenario, type ScenarioService, SERVICES, type ServiceName, type ServiceStep } from '../scenario.js';
 import { Turns } from './turns.js';
 
 /** How a passive client makes a call for a request. */
@@ -15,6 +16,7 @@ export function scenarioServices(
   { services, faults }: Scenario,
   journal: RunJournal,
   clock: Clock,
+  locks: Locks<OpenCall>,
   invokeFor: InvokeFor,
   ended: Promise<void>,
 ): ReadonlyMap<number, SupplicantService> {
@@ -24,7 +26,7 @@ export function scenarioServices(
       supplicantService(
         service,
         faults.unanswered.flatMap(({ rpc, nth }) => (rpc === name ? [nth] : [])),
-        { name, journal, clock, invokeFor, ended },
+        { name, journal, clock, locks, invokeFor, ended },
       ),
     ]),
   );
@@ -34,6 +36,7 @@ interface Surroundings {
   readonly name: ServiceName;
   readonly journal: RunJournal;
   readonly clock: Clock;
+  readonly locks: Locks<OpenCall>;
   readonly invokeFor: InvokeFor;
   /** The end of the run, which ends what would go on for ever. */
   readonly ended: Promise<void>;
@@ -42,13 +45,13 @@ interface Surroundings {
 function supplicantService(
   service: ScenarioService,
   unanswered: readonly number[],
-  { journal, clock, invokeFor, ended }: Surroundings,
+  { journal, clock, locks, invokeFor, ended }: Surroundings,
 ): SupplicantService {
   const turns = new Turns<ServiceRequest>();
   let requests = 0;
 
-  const serve = async (request: ServiceRequest): Promise<void> => {
-    for (const step of service.steps) {
+  const serve = async (request: ServiceRequest, steps: readonly ServiceStep[]): Promise<void> => {
+    for (const step of steps) {
       switch (step.step) {
         case 'wait':
           journal.waitFor(request, { for: 'time' });
@@ -60,6 +63,15 @@ function supplicantService(
         case 'never':
           await never(request);
           break;
+        case 'hold': {
+          const lock = locks.get(step.lock);
+          journal.waitFor(request, { for: 'lock', lock });
+          await lock.held(request.task, () => {
+            journal.waitFor(request, { for: 'time' });
+            return serve(request, step.steps);
+          });
+          break;
+        }
         default:
           step satisfies never;
       }
@@ -85,7 +97,7 @@ function supplicantService(
       await turns.take(request);
     }
     try {
-      await serve(request);
+      await serve(request, service.steps);
       return TeeResult.SUCCESS;
     } catch (error) {
       // The device did not get what it needed.

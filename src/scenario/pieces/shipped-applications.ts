@@ -19,6 +19,7 @@ import {
 } from '../../worlds/simulated/index.js';
 import type { ShippedApplication } from '../scenario.js';
 import { openSession } from './port.js';
+import { Processors } from './processors.js';
 import type { RunningApplication } from './running-application.js';
 
 /** What a client does with a session of a shipped application, by the names of its commands. */
@@ -106,14 +107,18 @@ export const shippedCommands = {
 } as const satisfies Record<keyof typeof shipped, readonly string[]>;
 
 /** A shipped application other than SCMI, in the simulated world. */
-export function runningShipped(use: keyof typeof shipped, computeMs: number): RunningApplication {
+export function runningShipped(
+  use: keyof typeof shipped,
+  computeMs: number,
+  processors: Processors = new Processors(undefined),
+): RunningApplication {
   const { code, numbers, commandsOf } = shipped[use];
   const made = code();
   const uuid = typeof made === 'string' ? made : made.uuid;
   let clients = 0;
   return {
     uuid,
-    code: typeof made === 'string' ? undefined : computing(made, computeMs),
+    code: typeof made === 'string' ? undefined : computing(made, computeMs, processors),
     commandNumber: (command) => numbers[command] ?? -1,
     async open(context, client) {
       const { session, systemSessions } = await openSession(context, uuid, client);
@@ -128,7 +133,11 @@ export function runningShipped(use: keyof typeof shipped, computeMs: number): Ru
 }
 
 /** The same application, each of whose commands keeps its thread busy that long before it does its work. */
-export function computing(application: TrustedApplication, computeMs: number): TrustedApplication {
+export function computing(
+  application: TrustedApplication,
+  computeMs: number,
+  processors: Processors,
+): TrustedApplication {
   if (computeMs === 0) return application;
   return {
     ...application,
@@ -137,7 +146,7 @@ export function computing(application: TrustedApplication, computeMs: number): T
       return {
         ...instance,
         async invokeCommand(call) {
-          await call.compute(computeMs);
+          await processors.compute(computeMs, 0, (part) => call.compute(part));
           return instance.invokeCommand(call);
         },
       };

@@ -1,15 +1,19 @@
 import type { Context, KernelContext } from '../../client/context.js';
 import type { Tee } from '../../client/tee.js';
-import { type Clock, sleep } from '../../clock/clock.js';
+import type { Clock } from '../../clock/clock.js';
 import { type Random, seededRandom } from '../../clock/random.js';
+import { TeeResult } from '../../protocol/tee-result.js';
 import { badParameters, TeecError } from '../../tee/teec-error.js';
 import type { Trace } from '../../trace/trace.js';
-import { drawTime } from '../duration.js';
 import type { ClientRecord, Death, FailedCall } from '../journal/client-record.js';
-import type { Invocation, RunJournal, ServiceRequest } from '../journal/run-journal.js';
+import type { Locks } from '../journal/locks.js';
+import type { Invocation, OpenCall, RunJournal, ServiceRequest, Task } from '../journal/run-journal.js';
+import type { Freezer } from '../pieces/freezer.js';
+import type { Processors } from '../pieces/processors.js';
 import type { RunningApplication } from '../pieces/running-application.js';
 import { Turns } from '../pieces/turns.js';
 import type { Scenario } from '../scenario.js';
+import { Caller, type CallerSurroundings, CallerTask } from './caller.js';
 import type { Belongings, RunningClient } from './running-client.js';
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
@@ -43,6 +47,9 @@ export class Clients {
       notify(notification: number): void;
       /** Waits until the schedule lets this actor take the step; nothing when it has no say in it. */
       turn(actor: string, step: string): Promise<void> | undefined;
+      readonly locks: Locks<OpenCall>;
+      readonly processors: Processors;
+      readonly freezer: Freezer;
     },
   ) {
     this.records = new Map(
@@ -66,7 +73,7 @@ export class Clients {
       const { client } = record;
       for (let index = 1; index <= client.count; index++) {
         const label = client.count === 1 ? client.name : `${client.name} ${index}`;
-        const running = await this.runningOf(tee, record, label).catch((error: unknown) => {
+        const running = await this.runningOf(tee, record, label, index - 1).catch((error: unknown) => {
           // Such as BUSY: a client without a session makes no calls.
           countFailure(record, error);
           return undefined;
@@ -84,9 +91,11 @@ export class Clients {
     const ends: Promise<void>[] = [];
     // These do not end, unless they fail.
     const others: Promise<void>[] = [new Promise(() => {})];
+    const surroundings = this.surroundings();
     this.active.forEach((running, index) => {
       for (let caller = 0; caller < running.client.callers; caller++) {
-        const work = this.caller(running, seededRandom(mixed(this.seed, index, caller)));
+        const random = seededRandom(mixed(this.seed, index, caller));
+        const work = new Caller(running, running.number, random, surroundings).work();
         (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
@@ -106,7 +115,8 @@ export class Clients {
     this.journal.waitFor(request, { for: 'client', client: name, holder: () => turns.holder });
     await turns.take(request);
     try {
-      await this.invoke(running, command, request.invocation.random, request);
+      const [application = ''] = running.applications.keys();
+      await this.invoke(running, application, command, request.invocation.random, request.task, request);
     } catch (error) {
       this.failedFor.add(request.invocation);
       throw error;
@@ -120,10 +130,12 @@ export class Clients {
     return this.active.length === 0;
   }
 
-  /** Sessions that living clients have, as far as they know; each has one at most, where applications are modelled. */
+  /** Sessions that living clients have, as far as they know, where applications are modelled. */
   get sessionsHeld(): number {
-    return this.belongings.filter(({ label, has }) => this.contexts.has(label) && has.port !== undefined && !has.closed)
-      .length;
+    return this.belongings.reduce(
+      (sum, { label, has }) => sum + (this.contexts.has(label) && !has.closed ? has.ports.size : 0),
+      0,
+    );
   }
 
   /** How many sessions asked to be system sessions, and how many of them are. */
@@ -175,121 +187,121 @@ export class Clients {
   }
 
   /** A client, or a further thread of one that is there. */
-  private async runningOf(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient | undefined> {
+  private async runningOf(
+    tee: Tee,
+    record: ClientRecord,
+    label: string,
+    number: number,
+  ): Promise<RunningClient | undefined> {
     const { client } = record;
-    if (client.threadOf === undefined) return this.openOne(tee, record, label);
+    if (client.threadOf === undefined) return this.openOne(tee, record, label, number);
     const owner = this.owners.get(client.threadOf);
     return owner && { ...owner, client, record };
   }
 
-  private async openOne(tee: Tee, record: ClientRecord, label: string): Promise<RunningClient> {
+  private async openOne(tee: Tee, record: ClientRecord, label: string, number: number): Promise<RunningClient> {
     const { client } = record;
-    const { application: name = '' } = client;
-    const application = this.applications.get(name);
+    const applications = new Map(
+      client.applications.flatMap((name) => {
+        const application = this.applications.get(name);
+        return application === undefined ? [] : [[name, application] as const];
+      }),
+    );
     const context = client.kernel ? tee.openKernelContext({ label }) : tee.openContext({ label });
     this.contexts.set(label, { context, record });
-    const has: Belongings = { port: undefined, closed: false, closings: 0 };
+    const has: Belongings = { ports: new Map(), closed: false, closings: 0 };
     this.belongings.push({ label, has });
-    const running: RunningClient = { client, label, record, application, context, has, owner: client };
-    if (!client.sessionEachRound) await this.openPort(running);
+    const running: RunningClient = { client, label, record, applications, context, has, owner: client, number };
+    if (!client.sessionEachRound)
+      for (const name of applications.keys()) await this.openPort(running, name, new CallerTask(label));
     return running;
   }
 
-  private async openPort(running: RunningClient): Promise<void> {
-    const { owner: client, label, record, application, context, has } = running;
+  private async openPort(running: RunningClient, name: string, task: CallerTask): Promise<void> {
+    const { owner: client, label, record, applications, context, has } = running;
+    const application = applications.get(name);
     if (application === undefined) return;
     const random = seededRandom(0);
-    const about = {
-      client: client.name,
-      label,
-      application: client.application ?? '',
-      command: 'open session',
-      random,
-    };
+    const { priority } = client;
+    const about = { client: client.name, label, application: name, command: 'open session', task, priority, random };
     this.announce(about);
     await this.journal.invocation(about, async (invocation) => {
+      task.inside = invocation;
       try {
-        has.port = await application.open(context, client);
+        const port = await application.open(context, client);
+        has.ports.set(name, port);
         has.closed = false;
+        record.systemSessions.asked += port.systemSessions.asked;
+        record.systemSessions.granted += port.systemSessions.granted;
       } catch (error) {
         if (error instanceof TeecError)
           this.failed.push({ client, label, invocation, codeName: error.codeName, closed: has.closed });
         throw error;
+      } finally {
+        task.inside = undefined;
       }
-      record.systemSessions.asked += has.port.systemSessions.asked;
-      record.systemSessions.granted += has.port.systemSessions.granted;
     });
   }
 
-  private async caller(running: RunningClient, random: Random): Promise<void> {
-    const { client } = running;
-    const { clock } = this;
-    const start = drawTime(client.start, random);
-    if (start > 0) await sleep(clock, start);
-    let next = clock.now();
-    for (let round = 0; round < client.repeat; round++) {
-      if (client.every !== undefined) {
-        if (round > 0) next = Math.max(clock.now(), next + drawTime(client.every, random));
-        if (next > clock.now()) await sleep(clock, next - clock.now());
-      }
-      // A dead client's context answers nothing else; nor does a session, once a call on it has failed.
-      const through = await this.round(running, random);
-      if (!through && !(client.sessionEachRound && this.contexts.has(running.label))) return;
-    }
-  }
-
-  /** Once through the steps. False when a call failed, with which the round ends. */
-  private async round(running: RunningClient, random: Random): Promise<boolean> {
-    const { client } = running;
-    if (client.sessionEachRound) {
-      const opened = await this.openPort(running).then(
-        () => true,
-        (error: unknown) => countFailure(running.record, error),
-      );
-      if (!opened) return false;
-    }
-    let through = true;
-    for (const step of client.steps) {
-      if (step.step === 'wait') await sleep(this.clock, drawTime(step.time, random));
-      else if (step.step === 'notify') {
-        const turn = this.world.turn(`interrupt ${step.notification}`, 'come');
+  /** What callers act on. */
+  private surroundings(): CallerSurroundings {
+    const { clock, world } = this;
+    const { locks, processors, freezer } = world;
+    return {
+      clock,
+      locks,
+      processors,
+      freezer,
+      began: clock.now(),
+      lives: (label) => this.contexts.has(label),
+      openPort: async (running, task) => {
+        const [name = ''] = running.applications.keys();
+        await this.openPort(running, name, task).catch((error: unknown) => countFailure(running.record, error));
+      },
+      closePort: async ({ has, record }) => {
+        for (const port of has.ports.values())
+          await port.close().catch((error: unknown) => countFailure(record, error));
+        has.ports.clear();
+      },
+      succeeds: (running, task, application, command, random) =>
+        this.succeeds(running, task, application, command, random),
+      comesOrGoes: (running, task, step) => this.comesOrGoes(running, task, step),
+      notify: async (notification) => {
+        const turn = world.turn(`interrupt ${notification}`, 'come');
         if (turn !== undefined) await turn;
-        this.world.notify(step.notification);
-      } else if (step.step !== 'invoke') await this.comesOrGoes(running, step.step);
-      else if (!(await this.succeeds(running, step.command, random))) {
-        through = false;
-        break;
-      }
-    }
-    if (client.sessionEachRound) {
-      await running.has.port?.close().catch((error: unknown) => countFailure(running.record, error));
-      running.has.port = undefined;
-    }
-    return through;
+        world.notify(notification);
+      },
+    };
   }
 
   /** What a client has changes, in the middle of what its threads do with it. */
-  private async comesOrGoes(running: RunningClient, step: 'close' | 'free' | 'system' | 'open'): Promise<void> {
+  private async comesOrGoes(
+    running: RunningClient,
+    task: CallerTask,
+    step: 'close' | 'free' | 'system' | 'open',
+  ): Promise<void> {
     const { has, record, client } = running;
+    const [name = ''] = running.applications.keys();
+    const port = has.ports.get(name);
     await this.world.turn(`client ${client.name}`, step);
     try {
       switch (step) {
         case 'close':
           has.closed = true;
           has.closings++;
-          await has.port?.closeSession?.();
+          await port?.closeSession?.();
           break;
         case 'free':
-          await has.port?.free?.();
+          await port?.free?.();
           break;
         case 'system':
           record.systemSessions.asked++;
-          record.systemSessions.granted += Number(has.port?.systemSession?.());
+          record.systemSessions.granted += Number(port?.systemSession?.());
           break;
         case 'open':
           if (!has.closed) break;
-          await has.port?.free?.();
-          await this.openPort(running);
+          await port?.free?.();
+          await this.openPort(running, name, task);
           break;
         default:
           step satisfies never;
@@ -300,35 +312,49 @@ export class Clients {
     }
   }
 
-  private async succeeds(running: RunningClient, command: string, random: Random): Promise<boolean> {
+  private async succeeds(
+    running: RunningClient,
+    task: CallerTask,
+    application: string,
+    command: string,
+    random: Random,
+  ): Promise<boolean> {
+    const own = seededRandom(random() * 0x1_0000_0000);
     try {
-      await this.invoke(running, command, seededRandom(random() * 0x1_0000_0000));
+      await this.invoke(running, application, command, own, task);
       return true;
     } catch (error) {
-      if (error instanceof TeecError) return false;
-      throw error;
+      if (!(error instanceof TeecError)) throw error;
+      // It gave up itself, and may go on.
+      return running.client.timeout !== undefined && error.code === TeeResult.ERROR_CANCEL;
     }
   }
 
   private async invoke(
-    { client, owner, label, record, application, has }: RunningClient,
+    { client, owner, label, record, applications, has }: RunningClient,
+    application: string,
     command: string,
     random: Random,
+    task: Task,
     forRequest?: ServiceRequest,
   ): Promise<void> {
     const begun = this.clock.now();
     const { closed, closings } = has;
     const registered = this.journal.sleptToRegister(label);
-    const title = application?.commandTitle?.(command, owner) ?? command;
-    const about = { client: client.name, label, application: owner.application ?? '', command: title, random };
+    const title = applications.get(application)?.commandTitle?.(command, owner) ?? command;
+    const { priority, timeout } = client;
+    const about = { client: client.name, label, application, command: title, task, priority, random };
     let begunInvocation: Invocation | undefined;
     this.announce(about);
+    const patience = timeout === undefined ? undefined : this.cancelledAfter(timeout);
     try {
       await this.journal.invocation(about, (invocation) => {
         begunInvocation = invocation;
+        if (task instanceof CallerTask) task.inside = invocation;
         if (forRequest !== undefined) this.journal.waitFor(forRequest, { for: 'invocation', invocation });
-        if (has.port === undefined) throw badParameters(`${label} has no session`);
-        return has.port.invoke(command, invocation.number);
+        const port = has.ports.get(application);
+        if (port === undefined) throw badParameters(`${label} has no session`);
+        return port.invoke(command, invocation.number, patience?.signal);
       });
     } catch (error) {
       countFailure(record, error);
@@ -342,6 +368,8 @@ export class Clients {
         });
       throw error;
     } finally {
+      patience?.end();
+      if (task instanceof CallerTask) task.inside = undefined;
       const latency = this.clock.now() - begun;
       record.latencies.push(latency);
       const call = begunInvocation?.call;
@@ -353,6 +381,12 @@ export class Clients {
           toRegister: this.journal.sleptToRegister(label) - registered,
         };
     }
+  }
+
+  /** A client loses patience after so many milliseconds. */
+  private cancelledAfter(ms: number): { readonly signal: AbortSignal; end(): void } {
+    const controller = new AbortController();
+    return { signal: controller.signal, end: this.clock.setTimer(ms, () => controller.abort()) };
   }
 }
 

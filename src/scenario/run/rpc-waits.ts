@@ -1,4 +1,5 @@
 import type { Trace } from '../../trace/trace.js';
+import { holderOf } from '../journal/locks.js';
 import type { CallState, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import { whoExecutesBeside } from '../verdict/needs.js';
 
@@ -44,6 +45,10 @@ function rpcWaitOf({ waits }: ServiceRequest): { readonly needs: number; readonl
       return { needs: 0, through: 'a supplicant' };
     case 'never':
       return { needs: 0, through: 'an answer that never comes' };
+    case 'lock': {
+      const holder = holderOf(waits.lock);
+      return { needs: holder.holder === 'call' ? holder.call.id : 0, through: `lock ${waits.lock.name}` };
+    }
     case 'turn':
       return { needs: waits.holder()?.invocation.call?.id ?? 0, through: 'its turn' };
     case 'client':

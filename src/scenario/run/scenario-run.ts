@@ -6,26 +6,22 @@ import { openWorld } from '../../open-world.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
 import type { DriverOptions } from '../../optee/open-driver.js';
 import type { SecureWorld } from '../../protocol/secure-world.js';
-import { startSupplicant } from '../../start-supplicant.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
-import { MemoryTaStore } from '../../supplicant/ta-store.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { Trace } from '../../trace/trace.js';
-import {
-  composeFaults,
-  SimulatedWorld,
-  simulatedTaImage,
-  type TrustedApplication,
-} from '../../worlds/simulated/index.js';
+import { composeFaults, SimulatedWorld, type TrustedApplication } from '../../worlds/simulated/index.js';
 import { tracedWorld } from '../../worlds/simulated/traced-world.js';
 import { FaultySupplicantDevice } from '../faults/faulty-supplicant-device.js';
 import { bothFaults, FixedFaults } from '../faults/fixed-faults.js';
 import { Incidents } from '../faults/incidents.js';
 import { type RunFaults, striking } from '../faults/run-faults.js';
-import { RunJournal } from '../journal/run-journal.js';
+import { Locks } from '../journal/locks.js';
+import { type OpenCall, RunJournal } from '../journal/run-journal.js';
 import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from '../pieces/applications.js';
 import { scenarioCards } from '../pieces/emmc.js';
+import { Freezer, suspendSentences } from '../pieces/freezer.js';
+import { Processors } from '../pieces/processors.js';
 import { type InvokeFor, scenarioServices } from '../pieces/services.js';
 import type { Scenario } from '../scenario.js';
 import type { RunResult } from '../scenario-result.js';
@@ -36,7 +32,9 @@ import type { Leftovers } from './leftovers.js';
 import { memoryFor } from './memory-for.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
+import { RunSupplicants } from './run-supplicant.js';
 import { ThreadRecorder } from './thread-recorder.js';
+import { unusableApplications } from './unusable-applications.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
 const preemptionStream = 0x2545_f491;
@@ -78,6 +76,9 @@ export class ScenarioRun {
   private asleep: { time: number; calls: number }[] = [];
   private failure: { readonly error: unknown } | undefined;
   private readonly rpcWaits: RpcWaits;
+  private readonly locks: Locks<OpenCall>;
+  private readonly freezer: Freezer;
+  private readonly supplicants: RunSupplicants;
 
   constructor(
     private readonly scenario: Scenario,
@@ -97,7 +98,10 @@ export class ScenarioRun {
     this.faults = bothFaults(this.fixed, others);
     this.schedule = new ControlledSchedule(pick, choose);
     this.journal = new RunJournal(now, (system) => this.recorder.freeTime(this.withheld(system)));
-    this.applications = scenarioApplications(scenario, this.journal);
+    this.locks = new Locks(scenario, now);
+    this.freezer = new Freezer(clock, trace);
+    const processors = new Processors(scenario.cpus);
+    this.applications = scenarioApplications(scenario, this.journal, processors);
     const { threads, announced, abi } = scenario.secureWorld;
     const ofFile = scenarioFaults(scenario, this.applications);
     const inSecureWorld = others.secureWorld?.({
@@ -123,6 +127,9 @@ export class ScenarioRun {
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, trace, {
       notify: (notification) => this.world.notify(notification),
       turn: (actor, step) => (this.schedule.fine ? this.schedule.point(actor, step) : undefined),
+      locks: this.locks,
+      processors,
+      freezer: this.freezer,
     });
     this.incidents = new Incidents({
       clock,
@@ -136,8 +143,24 @@ export class ScenarioRun {
     const ended = new Promise<void>((resolve) => {
       this.end = resolve;
     });
-    this.services = scenarioServices(scenario, this.journal, clock, invokeFor, ended);
-    this.rpmb = scenarioCards(scenario, this.applications, { journal: this.journal, clock, invokeFor });
+    this.services = scenarioServices(scenario, this.journal, clock, this.locks, invokeFor, ended);
+    this.rpmb = scenarioCards(scenario, this.applications, {
+      journal: this.journal,
+      clock,
+      locks: this.locks,
+      invokeFor,
+    });
+    this.supplicants = new RunSupplicants(scenario, seed, {
+      clock,
+      freezer: this.freezer,
+      services: this.services,
+      rpmb: this.rpmb.supplicant,
+      codes: this.codes,
+      behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents),
+      onError: (error) => {
+        this.failure ??= { error };
+      },
+    });
     this.recordCalls(trace);
   }
 
@@ -159,19 +182,8 @@ export class ScenarioRun {
   }
 
   private startSupplicant(): Supplicant {
-    const { tee, clock } = this;
-    if (tee === undefined) throw new Error('a supplicant without a TEE');
-    const images = new MemoryTaStore();
-    for (const code of this.codes) images.set(code.uuid, simulatedTaImage(code));
-    return startSupplicant(tee, {
-      taStores: [images],
-      services: this.services,
-      ...(this.rpmb.supplicant.length === 0 ? {} : { rpmb: this.rpmb.supplicant }),
-      behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents),
-      onError: (error) => {
-        this.failure ??= { error };
-      },
-    });
+    if (this.tee === undefined) throw new Error('a supplicant without a TEE');
+    return this.supplicants.start(this.tee);
   }
 
   private get codes(): TrustedApplication[] {
@@ -242,27 +254,9 @@ export class ScenarioRun {
 
   /** Applications that a client who comes now cannot open a session with, each with what it was told. */
   async unusable(): Promise<string[]> {
-    const { tee } = this;
+    const { tee, applications } = this;
     if (tee === undefined || !this.incidents.supplicantPresent) return [];
-    const found: string[] = [];
-    for (const [name, { uuid }] of this.applications) {
-      let got = 'no answer';
-      const open = async () => {
-        const context = tee.openKernelContext({ label: 'newcomer' });
-        try {
-          await context.openSession(uuid);
-          got = '';
-        } catch (error) {
-          if (!(error instanceof TeecError)) throw error;
-          got = error.codeName;
-        }
-        await context.close();
-      };
-      const end = await this.until(open());
-      if (got !== '') found.push(`${name}: ${got}`);
-      if (end !== 'stopped') break;
-    }
-    return found;
+    return unusableApplications(tee, applications, (work) => this.until(work));
   }
 
   /**
@@ -300,6 +294,7 @@ export class ScenarioRun {
     this.recorder.forget();
     this.asleep = [];
     this.fixed.begin(this.clock, this.incidents);
+    this.freezer.begin(this.scenario.faults);
   }
 
   /** Let virtual time go on until the work is done, or nothing can move, or the limit is there. */
@@ -356,7 +351,10 @@ export class ScenarioRun {
       ),
       withheld: (system) => this.withheld(system),
       supplicantAbsent: !this.incidents.supplicantPresent && !this.supplicantToCome,
-      incidents: this.incidents.sentences(this.from),
+      supplicantFrozen: this.freezer.forEver,
+      supplicantBusyWith: this.supplicants.busyWith.flatMap((call) => journal.calls.get(call) ?? []),
+      lockWaiters: this.locks.waiters,
+      incidents: [...this.incidents.sentences(this.from), ...suspendSentences(this.freezer, this.from)],
     };
     return {
       queue,
@@ -386,8 +384,7 @@ export class ScenarioRun {
 
   /** The file has one come back that is not yet there. */
   private get supplicantToCome(): boolean {
-    const { back = 0 } = this.scenario.faults.supplicantLeaves ?? {};
-    return this.clock.now() < this.from + back;
+    return this.scenario.faults.supplicantLeaves.some(({ back = 0 }) => this.clock.now() < this.from + back);
   }
 
   private recordCalls(trace: Trace): void {

@@ -38,6 +38,7 @@ function summary(
   holders: readonly OpenCall[],
   sleepers: readonly OpenCall[],
 ): string {
+  if (sleepers.length === 0 && calls.length === 1) return `${capital(callNumbers(calls))} waits for itself, for ever:`;
   if (sleepers.length === 0) return `${capital(callNumbers(calls))} wait for each other, for ever:`;
   const needed = sleepers.map(callName).join(' and ');
   const threads =

@@ -1,7 +1,7 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
 import type { ClientRecord } from '../journal/client-record.js';
-import type { RunJournal } from '../journal/run-journal.js';
+import type { OpenCall, RunJournal, Task } from '../journal/run-journal.js';
 import type { Scenario } from '../scenario.js';
 
 /** All that the verdict on a run rests on. */
@@ -24,6 +24,10 @@ export interface Evidence {
   readonly withheld: (system: boolean) => number;
   /** No supplicant is there, and none will come. */
   readonly supplicantAbsent: boolean;
+  readonly supplicantFrozen: boolean;
+  readonly supplicantBusyWith: readonly OpenCall[];
+  /** Who waits for locks of the normal world. */
+  readonly lockWaiters: readonly Task[];
   /** The faults that struck, in sentences. */
   readonly incidents: readonly string[];
 }

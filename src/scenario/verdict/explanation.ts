@@ -8,6 +8,7 @@ import { clientsWithoutSession, refusedWords } from './cure-sentences.js';
 import { deadlockSentences } from './deadlock-sentences.js';
 import type { Evidence } from './evidence.js';
 import { hopelessCalls, hopelessSentences, passedOverSentences, quietSentences } from './hopeless-sentences.js';
+import { lockCircle, lockSentences } from './lock-sentences.js';
 import { needsOf, neverReturning } from './needs.js';
 import { callName, capital, listed } from './predicament.js';
 
@@ -20,6 +21,8 @@ export function explain(evidence: Evidence): Verdict {
     free: evidence.freeThreads.length,
     withheld: evidence.withheld,
     supplicantAbsent: evidence.supplicantAbsent,
+    supplicantFrozen: evidence.supplicantFrozen,
+    supplicantBusyWith: evidence.supplicantBusyWith,
     sends: (call, notification) => stepsOf(evidence.scenario, call).some((step) => sendsIt(step, notification)),
   });
   const hopeless = hopelessCalls(evidence, needs);
@@ -41,11 +44,20 @@ export function explain(evidence: Evidence): Verdict {
     return {
       ...verdict,
       outcome: 'deadlock',
-      explanation: [...deadlockSentences(evidence, needs, circle), ...incidents],
+      explanation: [...deadlockSentences(evidence, needs, circle), ...lockSentences(evidence, lost), ...incidents],
       hangsSince: circle.closedAt - from,
       withoutSession: clientsWithoutSession(evidence, sleepers),
     };
   }
+
+  const locked = lockCircle(evidence);
+  if (locked !== undefined)
+    return {
+      ...verdict,
+      outcome: 'deadlock',
+      explanation: [...locked.sentences, ...incidents],
+      hangsSince: locked.since,
+    };
 
   const stuck = hopeless.filter(({ why }) => why !== 'lost-wake-up');
   const silent = end === 'quiet' && hopeless.length === 0;
@@ -54,6 +66,7 @@ export function explain(evidence: Evidence): Verdict {
   const sentences = [
     ...(opened ? [] : ['Not all sessions could be opened.']),
     ...hopelessSentences(evidence, needs, hopeless),
+    ...lockSentences(evidence, lost),
     ...(silent && late.length === 0 ? quietSentences(evidence) : []),
     ...late,
     ...cut,
@@ -80,8 +93,10 @@ function stepsOf(scenario: Scenario, { purpose, invocation }: OpenCall): readonl
   return application.commands.get(invocation?.command ?? '') ?? [];
 }
 
-const sendsIt = (step: ApplicationStep, notification: number) =>
-  step.step === 'notify' && step.notification === notification;
+function sendsIt(step: ApplicationStep, notification: number): boolean {
+  if (step.step === 'hold') return step.steps.some((inner) => sendsIt(inner, notification));
+  return step.step === 'notify' && step.notification === notification;
+}
 
 function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   const record = evidence.records.get(client.name);
@@ -97,7 +112,7 @@ function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   const beside = besideFree > latency / 100 ? `, ${formatTime(besideFree)} of that while a thread was free for it` : '';
   const overtaken = call.overtaken === 0 ? '' : `; ${call.overtaken} that came later were let in before it`;
   sentences.push(
-    `${capital(callName(call))} took ${formatTime(latency)}: it slept ${formatTime(asleep)} in the queue${beside}${overtaken}.`,
+    `${capital(callName(call))} took ${formatTime(latency)}${asleep > 0 || toRegister > 0 ? `: it slept ${formatTime(asleep)} in the queue${beside}${overtaken}` : ', and did not wait for a thread: no queue changes that'}.`,
     ...(toRegister > latency / 100
       ? [
           `Before it, ordinary calls to register its shared memory slept ${formatTime(toRegister)} in the queue${call.system ? ': a thread that is kept for system sessions is not for them' : ''}.`,

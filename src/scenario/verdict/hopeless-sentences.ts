@@ -29,6 +29,8 @@ function isHopeless({ end, journal, duration }: Evidence, call: OpenCall, why: H
       return end === 'quiet';
     case 'never-answered':
     case 'no-supplicant':
+    case 'frozen':
+    case 'locked':
       return true;
     default:
       return why satisfies never;
@@ -63,8 +65,10 @@ export function hopelessSentences(
         break;
       case 'never-answered':
       case 'no-supplicant':
+      case 'frozen':
+      case 'locked':
         sentences.push(
-          `${name}: ${predicament(call)}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
+          `${name}: ${predicament(call, needs.get(call))}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
         );
         break;
       default:

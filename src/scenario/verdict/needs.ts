@@ -1,5 +1,6 @@
 import { RpcCommand, RpcNotification } from '../../protocol/optee-rpc-command.js';
 import { stuckParties, type WaitsFor } from '../../trace/waits/wait-cycle.js';
+import { holderOf, type Lock } from '../journal/locks.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 
 /** What an open call needs to go on. */
@@ -9,7 +10,14 @@ export type Need =
   /** Something that will not come, however the other calls go on. */
   | {
       readonly need: 'impossible';
-      readonly why: 'never-answered' | 'no-supplicant' | 'lost-wake-up' | 'no-thread' | 'not-notified';
+      readonly why:
+        | 'never-answered'
+        | 'no-supplicant'
+        | 'frozen'
+        | 'locked'
+        | 'lost-wake-up'
+        | 'no-thread'
+        | 'not-notified';
     }
   /** That one of these calls ends. */
   | { readonly need: 'one-of'; readonly calls: readonly OpenCall[] };
@@ -22,6 +30,10 @@ export interface ThreadShares {
   withheld(system: boolean): number;
   /** No supplicant ever comes. */
   readonly supplicantAbsent: boolean;
+  /** It stands still with all of user space, and will not go on. */
+  readonly supplicantFrozen: boolean;
+  /** Calls that its threads are at, where none of them is free. */
+  readonly supplicantBusyWith: readonly OpenCall[];
   /** This call sends this notification if it goes on. */
   sends(call: OpenCall, notification: number): boolean;
 }
@@ -48,7 +60,7 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
       return holders.length === 0 ? { need: 'impossible', why: 'no-thread' } : { need: 'one-of', calls: holders };
     }
     case 'rpc': {
-      if (state.request !== undefined) return needOfRequest(state.request, journal, threads);
+      if (state.request !== undefined) return needOfRequest(call, state.request, journal, threads);
       switch (state.command) {
         case undefined:
         case RpcCommand.getTime:
@@ -59,7 +71,7 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
           if (call.invocation?.awaits !== undefined) return needOfAwait(call, call.invocation.awaits, journal, threads);
           return anyOf(whoExecutesBeside(call, journal));
         default:
-          return threads.supplicantAbsent ? { need: 'impossible', why: 'no-supplicant' } : nothing;
+          return ofSupplicant(call, threads);
       }
     }
     default:
@@ -67,12 +79,36 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
   }
 }
 
-function needOfRequest({ waits }: ServiceRequest, journal: RunJournal, threads: ThreadShares): Need {
+/** What the supplicant is asked for: it must be there, go on, and have a thread for it. */
+function ofSupplicant(call: OpenCall, { supplicantAbsent, supplicantFrozen, supplicantBusyWith }: ThreadShares): Need {
+  if (supplicantAbsent) return { need: 'impossible', why: 'no-supplicant' };
+  if (supplicantFrozen) return { need: 'impossible', why: 'frozen' };
+  return supplicantBusyWith.includes(call) ? nothing : anyOf(supplicantBusyWith);
+}
+
+function needOfLock(lock: Lock<OpenCall>): Need {
+  const holder = holderOf(lock);
+  switch (holder.holder) {
+    case 'moves':
+      return nothing;
+    case 'circle':
+      return { need: 'impossible', why: 'locked' };
+    case 'call':
+      return { need: 'one-of', calls: [holder.call] };
+    default:
+      return holder satisfies never;
+  }
+}
+
+function needOfRequest(call: OpenCall, request: ServiceRequest, journal: RunJournal, threads: ThreadShares): Need {
+  const { waits, device } = request;
   switch (waits.for) {
     case 'supplicant':
-      return threads.supplicantAbsent ? { need: 'impossible', why: 'no-supplicant' } : nothing;
+      return ofSupplicant(call, threads);
     case 'time':
-      return nothing;
+      return device === undefined && threads.supplicantFrozen ? { need: 'impossible', why: 'frozen' } : nothing;
+    case 'lock':
+      return needOfLock(waits.lock);
     case 'never':
       return { need: 'impossible', why: 'never-answered' };
     case 'turn':
@@ -120,6 +156,8 @@ export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] 
  * else those in it that do not wait like that themselves, else all inside.
  */
 export function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
+  const known = call.invocation?.sleepsFor?.holders().flatMap((invocation) => invocation.call ?? []) ?? [];
+  if (known.length > 0) return known;
   const holders = holdersBeside(call, journal);
   const same = holders.filter(({ invocation }) => invocation?.application === call.invocation?.application);
   const executing = same.filter(({ invocation }) => invocation?.executing);

@@ -44,20 +44,29 @@ function rpcPredicament(
 ): string {
   if (command === undefined) return 'its RPC is not answered';
   const rpc = `its ${rpcCommandName(command)} RPC`;
-  if (request !== undefined) return requestPredicament(rpc, request);
+  if (need?.need === 'impossible' && need.why === 'frozen') return `${rpc} waits for the supplicant, which is frozen`;
+  if (request !== undefined) return requestPredicament(rpc, request, need);
   const awaits = invocation?.awaits;
   if (command === RpcCommand.notification && awaits !== undefined)
     return `waits for notification ${awaits.notification}${need?.need === 'one-of' ? `, which ${callNumbers(need.calls)} would send` : ''}`;
   if (command === RpcCommand.notification && a === RpcNotification.wait && need?.need === 'one-of')
-    return `asleep in OP-TEE behind ${callNumbers(need.calls)} (${rpcCommandName(command)} RPC)`;
+    return invocation?.sleepsFor === undefined
+      ? `asleep in OP-TEE behind ${callNumbers(need.calls)} (${rpcCommandName(command)} RPC)`
+      : `asleep in OP-TEE for ${invocation.sleepsFor.what}, which ${callNumbers(need.calls)} ${need.calls.length === 1 ? 'has' : 'have'}`;
+  if (need?.need === 'one-of') return `${rpc} ${busyWords(need.calls)}`;
   return `${rpc} is not answered`;
 }
 
-function requestPredicament(rpcName: string, { device, waits }: ServiceRequest): string {
+const busyWords = (calls: readonly OpenCall[]) =>
+  `waits for a thread of the supplicant, whose ${calls.length === 1 ? 'only one is' : `${calls.length} are`} at ${callNumbers(calls)}`;
+
+function requestPredicament(rpcName: string, { device, waits }: ServiceRequest, need: Need | undefined): string {
   const rpc = device === undefined ? rpcName : `${rpcName}: ${device}`;
   switch (waits.for) {
     case 'supplicant':
-      return `${rpc} waits for a supplicant`;
+      return need?.need === 'one-of' ? `${rpc} ${busyWords(need.calls)}` : `${rpc} waits for a supplicant`;
+    case 'lock':
+      return `${rpc} waits for lock ${waits.lock.name}, which ${waits.lock.holder?.name ?? 'nobody'} has`;
     case 'time':
       return `${rpc} is being served`;
     case 'never':

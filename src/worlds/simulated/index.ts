@@ -17,7 +17,7 @@ export type { ClientIdentity } from './ta/client-identity.js';
 export type { FsRpc } from './ta/fs-rpc.js';
 export type { TaCall } from './ta/ta-call.js';
 export { simulatedTaImage } from './ta/ta-image.js';
-export type { MemrefParameter, TaParameter, ValueParameter } from './ta/ta-parameters.js';
+export { type MemrefParameter, type TaParameter, taValue, type ValueParameter } from './ta/ta-parameters.js';
 export { TeeError } from './ta/tee-error.js';
 export type { PseudoTa, TaResult, TrustedApplication, UserTa } from './ta/trusted-application.js';
 export { trustedApplication } from './ta/trusted-application.js';

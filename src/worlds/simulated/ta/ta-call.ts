@@ -1,6 +1,7 @@
 import type { RpcShmType } from '../../../protocol/optee-rpc-command.js';
 import { RpcCommand, RpcNotification } from '../../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
+import type { Uuid } from '../../../protocol/uuid.js';
 import type { Core } from '../core/core.js';
 import type { Direction, RpcMemory, RpcParameter } from '../rpc/thread-rpc.js';
 import { allocateRpcMemory, freeRpcMemory, notificationRpc, rpcCommand, rpcValue } from '../rpc/thread-rpc.js';
@@ -10,6 +11,7 @@ import type { Thread } from '../threads/thread.js';
 import { Mutex } from '../threads/wait-queue.js';
 import type { ClientIdentity } from './client-identity.js';
 import { FsRpc } from './fs-rpc.js';
+import { innerSessionsOf } from './inner-sessions.js';
 import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import { TaPanic, TeeError } from './tee-error.js';
@@ -43,6 +45,8 @@ export class TaCall {
     readonly command: number,
     /** Up to four; nothing where the client gave none. */
     readonly parameters: readonly TaParameter[],
+    /** Of the application itself. */
+    private readonly uuid: Uuid,
   ) {}
 
   /** The session, the same object in all its calls: a key for state that belongs to it. */
@@ -185,6 +189,27 @@ export class TaCall {
   /** Files of the normal world, through its supplicant. */
   get files(): FsRpc {
     return new FsRpc(this.core, this.thread, (routine) => this.run(routine));
+  }
+
+  /**
+   * TEE_OpenTASession: a session of this application with another, executed on this thread.
+   * @throws TeeError what the other or OP-TEE answers: ITEM_NOT_FOUND, BUSY.
+   */
+  openTaSession(uuid: Uuid): Promise<number> {
+    return this.run(innerSessionsOf(this.core).open(this.thread, this.uuid, uuid));
+  }
+
+  /**
+   * TEE_InvokeTACommand. Until the other application has room the thread sleeps in the normal world, its context kept.
+   * @throws TeeError what the other answers; BUSY where it is in the way of itself.
+   */
+  invokeTa(session: number, command: number, parameters: readonly TaParameter[] = []): Promise<void> {
+    return this.run(innerSessionsOf(this.core).invoke(this.thread, session, command, parameters));
+  }
+
+  /** TEE_CloseTASession. */
+  closeTaSession(session: number): Promise<void> {
+    return this.run(innerSessionsOf(this.core).close(this.thread, session));
   }
 
   /** A mutex of OP-TEE's core, shared by whoever has the object. */

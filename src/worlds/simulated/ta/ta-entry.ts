@@ -36,7 +36,7 @@ export function* enterTa(
       if ('panic' in fault) throw new TaPanic(fault.panic);
       result = fault.result;
     } else {
-      const call = new TaCall(core, thread, session, command, parameters);
+      const call = new TaCall(core, thread, session, command, parameters, application.uuid);
       let unfinished: Promise<void> | undefined;
       try {
         const returned = callEntryPoint(instance, entry, call);

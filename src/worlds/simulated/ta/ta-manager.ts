@@ -6,6 +6,7 @@ import type { Thread } from '../threads/thread.js';
 import type { WaitQueue } from '../threads/wait-queue.js';
 import { Condition } from '../threads/wait-queue.js';
 import type { ClientIdentity } from './client-identity.js';
+import { provideInnerSessions } from './inner-sessions.js';
 import { loadUserTa } from './ree-fs-ta.js';
 import { BusyLocks } from './ta-busy.js';
 import { CorePanic, destroyInstance, enterTa } from './ta-entry.js';
@@ -34,6 +35,7 @@ export class TaManager {
   ) {
     this.waiters = core.createWaitQueue();
     this.busy = new BusyLocks(this.waiters);
+    provideInnerSessions(core, this);
   }
 
   /** Sessions that are open. */

@@ -20,6 +20,9 @@ export class ValueParameter {
   ) {}
 }
 
+/** A value parameter that one application gives to another. */
+export const taValue = (direction: Direction, a = 0, b = 0) => new ValueParameter(direction, a, b);
+
 /**
  * A reference to memory of the normal world, contiguous or not.
  *

@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from '../duration.js';
+
+/** What scenario files are made of: mappings, names, texts, numbers, times, steps. Each says what it takes when it gets something else. */
+
+/** Applications, clients, commands of one application. */
+const mostNames = 1000;
+
+export const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
+  issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
+
+/** Fields whose names begin with `x-` are for whoever writes the file: anchors, notes, what other programs read. */
+function withoutExtensions(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !name.startsWith('x-')));
+}
+
+/** A mapping with these fields and no others. */
+export function fields<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
+  const names = Object.keys(shape).join(', ');
+  const mapping = z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? `no such field; ${what} has ${names}`
+        : saysMissing(`${what}: a mapping with ${names}`)(issue),
+  });
+  return z.preprocess(withoutExtensions, mapping);
+}
+
+const namePattern = /^[a-z][a-z0-9-]{0,31}$/;
+export const nameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 32';
+export const reference = z
+  .string({ error: saysMissing(nameForm) })
+  .regex(namePattern, { error: `it takes ${nameForm}` });
+
+/** A mapping from names to values. */
+export const named = <Value extends z.ZodType>(what: string, value: Value) =>
+  z
+    .unknown()
+    // Ahead of a check of each: a file of nothing but names must not take long either.
+    .refine((names) => typeof names !== 'object' || names === null || Object.keys(names).length <= mostNames, {
+      error: `it takes at most ${mostNames} names`,
+      abort: true,
+    })
+    .pipe(
+      z.record(z.string().regex(namePattern), value, {
+        error: (issue) =>
+          issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
+      }),
+    )
+    // No name is there that the file does not have.
+    .transform((record): typeof record => Object.assign(Object.create(null), record));
+
+// Titles go to a terminal, into reports and pages. Line feeds and tabs stay.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;
+export const text = z
+  .string({ error: saysMissing('a text') })
+  .refine((value) => !controls.test(value), { error: 'it takes a text without control characters' });
+export const flag = z.boolean({ error: saysMissing('true or false') });
+
+export function wholeNumber(min: number, max: number) {
+  const error = saysMissing(`a whole number from ${min} to ${max}`);
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+export const time: z.ZodType<number> = z.unknown().transform((value, context): number => {
+  const parsed = parseTime(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: `it takes ${durationForm}` });
+  return z.NEVER;
+});
+
+/** Why a range is none, where that can be told. */
+function rangeForm(value: unknown): string {
+  const [first, second, ...more] = typeof value === 'string' ? value.split('..').map(parseTime) : [];
+  return first !== undefined && second !== undefined && more.length === 0 && first > second
+    ? `the range is reversed; it takes ${durationRangeForm}`
+    : `it takes ${durationRangeForm}`;
+}
+
+const evenTime = z.unknown().transform((value, context): Duration => {
+  const parsed = parseDuration(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: rangeForm(value) });
+  return z.NEVER;
+});
+
+/** A time that is drawn anew at each use: evenly, with a rare one among the usual, or exponentially. */
+export const drawnTime = z.unknown().transform((value, context): Duration => {
+  if (typeof value !== 'object' || value === null) return passed(evenTime, value, context);
+  if ('mean' in value) {
+    const { mean, most } = passed(exponentialTime, value, context);
+    return { min: 0, max: most, mean };
+  }
+  const { usually, oneIn, takes } = passed(mixedTime, value, context);
+  return { ...usually, rare: { oneIn, time: takes } };
+});
+
+/** What a schema makes of a value; its complaints are those of the value around it. */
+function passed<Value>(schema: z.ZodType<Value>, value: unknown, context: z.RefinementCtx): Value {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const issue of parsed.error.issues)
+    for (const key of issue.code === 'unrecognized_keys' ? issue.keys.map((name) => [name]) : [[]])
+      context.addIssue({ code: 'custom', path: [...issue.path, ...key], message: issue.message });
+  return z.NEVER;
+}
+
+/** A time that something is repeated after: zero would never let it pass. */
+export const period = time.refine((ms) => ms > 0, { error: 'it takes a time longer than zero' });
+
+/** Within another: only one time, or an even range. */
+const inner = z.unknown().transform((value, context): Duration => {
+  const parsed = parseDuration(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: `it takes ${durationForm}; or a range, as in 1ms..3ms` });
+  return z.NEVER;
+});
+
+const mixedTime = fields('a time that is another one now and then', {
+  usually: inner,
+  oneIn: wholeNumber(2, 1_000_000),
+  takes: inner,
+});
+const exponentialTime = fields('an exponential time', { mean: period, most: period }).refine(
+  ({ mean, most }) => mean <= most,
+  { error: 'the mean is at most the most' },
+);
+
+export function oneOf<const Names extends readonly [string, ...string[]]>(names: Names) {
+  return z.enum(names, { error: saysMissing(`one of ${names.join(', ')}`) });
+}
+
+export const isTrue = z.literal(true, { error: saysMissing('true') });
+
+/** A step is a mapping with exactly one field, which names it. */
+export function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
+  const optional = Object.fromEntries(Object.entries(shape).map(([name, type]) => [name, z.optional(type)])) as {
+    [Name in keyof Shape]: z.ZodOptional<Shape[Name]>;
+  };
+  return fields(what, optional).refine((value) => Object.keys(value).length === 1, {
+    error: `${what} has exactly one of ${Object.keys(shape).join(', ')}`,
+  });
+}

@@ -1,0 +1,141 @@
+import { type Clock, sleep } from '../../clock/clock.js';
+import type { Random } from '../../clock/random.js';
+import { drawTime } from '../duration.js';
+import type { Locks } from '../journal/locks.js';
+import type { OpenCall, Task } from '../journal/run-journal.js';
+import type { Freezer } from '../pieces/freezer.js';
+import type { Processors } from '../pieces/processors.js';
+import type { ClientStep } from '../scenario.js';
+import type { RunningClient } from './running-client.js';
+
+/** What callers act on. */
+export interface CallerSurroundings {
+  readonly clock: Clock;
+  readonly locks: Locks<OpenCall>;
+  readonly processors: Processors;
+  readonly freezer: Freezer;
+  /** When the run began, by the clock. */
+  readonly began: number;
+  /** The client's context has not gone. */
+  lives(label: string): boolean;
+  openPort(running: RunningClient, task: CallerTask): Promise<void>;
+  closePort(running: RunningClient): Promise<void>;
+  /** @returns false when the call failed, with which a round ends. */
+  succeeds(
+    running: RunningClient,
+    task: CallerTask,
+    application: string,
+    command: string,
+    random: Random,
+  ): Promise<boolean>;
+  /** What a client has changes, in the middle of what its threads do with it. */
+  comesOrGoes(running: RunningClient, task: CallerTask, step: 'close' | 'free' | 'system' | 'open'): Promise<void>;
+  notify(notification: number): Promise<void>;
+}
+
+/** A caller as one who may hold locks. */
+export class CallerTask implements Task {
+  waitsFor: Task['waitsFor'];
+  /** The invocation that it is in, by its call. */
+  inside: { readonly call: OpenCall | undefined } | undefined;
+
+  constructor(readonly name: string) {}
+
+  call(): OpenCall | undefined {
+    return this.inside?.call;
+  }
+}
+
+/** One thread of a client: goes through its steps, as often as it has to. */
+export class Caller {
+  private readonly task: CallerTask;
+
+  /** @param number which of the clients of its kind, from 0. */
+  constructor(
+    private readonly running: RunningClient,
+    private readonly number: number,
+    private readonly random: Random,
+    private readonly run: CallerSurroundings,
+  ) {
+    this.task = new CallerTask(running.label);
+  }
+
+  async work(): Promise<void> {
+    const { running, random } = this;
+    const { client } = running;
+    const { clock } = this.run;
+    const start = drawTime(client.start, random) + client.stagger * this.number;
+    if (start > 0) await sleep(clock, start);
+    let next = clock.now();
+    for (let round = 0; round < client.repeat; round++) {
+      if (client.every !== undefined) {
+        if (round > 0) next = Math.max(clock.now(), next + drawTime(client.every, random));
+        if (next > clock.now()) await sleep(clock, next - clock.now());
+      }
+      // A dead client's context answers nothing else; nor does a session, once a call on it has failed.
+      const through = await this.round();
+      if (!through && !(client.sessionEachRound && this.run.lives(running.label))) return;
+    }
+  }
+
+  /** Once through the steps. False when a call failed, with which the round ends. */
+  private async round(): Promise<boolean> {
+    const { running, run, task } = this;
+    const { client } = running;
+    if (client.sessionEachRound) {
+      const frozen = this.frozen();
+      if (frozen !== undefined) await frozen;
+      await run.openPort(running, task);
+      if (running.has.ports.size === 0) return false;
+    }
+    const through = await this.steps(client.steps);
+    if (client.sessionEachRound) await run.closePort(running);
+    return through;
+  }
+
+  private async steps(steps: readonly ClientStep[]): Promise<boolean> {
+    const { running, run, random, task } = this;
+    const { clock } = run;
+    for (const step of steps) {
+      const frozen = this.frozen();
+      if (frozen !== undefined) await frozen;
+      switch (step.step) {
+        case 'wait':
+          await sleep(clock, drawTime(step.time, random));
+          break;
+        case 'until': {
+          const left = run.began + step.time - clock.now();
+          if (left > 0) await sleep(clock, left);
+          break;
+        }
+        case 'compute': {
+          const time = drawTime(step.time, random);
+          await run.processors.compute(time, running.client.priority, (part) => sleep(clock, part));
+          break;
+        }
+        case 'hold': {
+          let through = true;
+          await run.locks.get(step.lock).held(task, async () => {
+            through = await this.steps(step.steps);
+          });
+          if (!through) return false;
+          break;
+        }
+        case 'notify':
+          await run.notify(step.notification);
+          break;
+        case 'invoke':
+          if (!(await run.succeeds(running, task, step.application, step.command, random))) return false;
+          break;
+        default:
+          await run.comesOrGoes(running, task, step.step);
+      }
+    }
+    return true;
+  }
+
+  /** Processes stand still while the system is suspended; the kernel's own threads do not. */
+  private frozen(): Promise<void> | undefined {
+    return this.running.owner.kernel ? undefined : this.run.freezer.thawed();
+  }
+}
