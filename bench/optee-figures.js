@@ -1,7 +1,7 @@
 import { openTee, value } from '../dist/index.js';
 import { smcRegisters } from '../dist/protocol/conduit.js';
+import { Ffa, ffaVersion } from '../dist/protocol/ffa.js';
 import { OpteeSmc } from '../dist/protocol/optee-smc.js';
-import { opteeFolder } from '../dist/worlds/qemu/optee-folder.js';
 import { QemuWorld } from '../dist/worlds/qemu/qemu-world.js';
 
 const invokeTestsPta = 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b';
@@ -14,13 +14,14 @@ const wait = { uuid: osTest, command: 9, parameters: () => [value.input(10)] };
 
 /**
  * What bench/linux/client.c measures, through normalworld: one boot, each measurement for so many seconds.
+ * @param folder of the OP-TEE.
  * @returns {Promise<Record<string, number>>}
  */
-export async function normalworldFigures(seconds) {
-  const folder = opteeFolder();
+export async function normalworldFigures(folder, seconds) {
   const start = performance.now();
   const world = await QemuWorld.start({ optee: folder.image });
-  await world.conduit.smc(smcRegisters(OpteeSmc.callsUid));
+  const first = world.abi === 'ffa' ? smcRegisters(Ffa.version, ffaVersion.word) : smcRegisters(OpteeSmc.callsUid);
+  await world.conduit.smc(first);
   const firstSmcMs = performance.now() - start;
   const tee = await openTee({ world, taFolders: [folder.trustedApplications] });
   const context = tee.openContext();

@@ -1,5 +1,5 @@
 /**
- * The Arm Firmware Framework for A-profile (FF-A), version 1.1: what a normal world without a hypervisor needs to share
+ * The Arm Firmware Framework for A-profile (FF-A), from version 1.1 on: what a normal world without a hypervisor needs to share
  * memory with a secure partition and to send it direct messages. Source: FF-A specification, Arm DEN 0077A, version 1.1.
  */
 import type { MemoryRange } from './physical-memory.js';
@@ -30,7 +30,10 @@ export const Ffa = {
   notificationBitmapDestroy: 0x8400_007e,
   notificationBind: 0x8400_007f,
   notificationUnbind: 0x8400_0080,
+  notificationSet: 0x8400_0081,
   notificationGet: 0x8400_0082,
+  notificationInfoGet: 0x8400_0083,
+  spmIdGet: 0x8400_0085,
 } as const;
 
 /** Error codes, a2 of an `error`, as unsigned words. */
@@ -58,7 +61,10 @@ export function isFfaError(code: number): boolean {
   return Object.values<number>(FfaError).includes(code);
 }
 
-/** FFA_VERSION: major in bits 30:16, minor in 15:0. */
+/** FFA_FEATURES, ids of features that are no functions: interrupts of notifications and of managed exit. */
+export const FfaFeature = { notificationPending: 1, scheduleReceiver: 2, managedExit: 3 } as const;
+
+/** FFA_VERSION: major in bits 30:16, minor in 15:0. What the driver asks for. */
 export const ffaVersion = { major: 1, minor: 1, word: 0x0001_0001 } as const;
 
 /** FFA_NOTIFICATION_GET, a2: the notifications of secure partitions. */
@@ -77,12 +83,20 @@ export interface PartitionInfo {
   readonly receivesDirectRequests: boolean;
 }
 export const partitionInfoSize = 24;
+/** FFA_PARTITION_INFO_GET, a5: how many partitions there are, and nothing into the mailbox. */
+export const partitionCountOnly = 1 << 0;
+/** Properties: it receives direct requests and sends them, and runs in AArch64. */
+const propertiesOfOptee = (1 << 0) | (1 << 1) | (1 << 8);
 
-export function writePartitionInfo(bytes: Uint8Array, info: PartitionInfo, contexts: number): void {
+/** @param contexts its execution contexts: a CPU each. */
+export function writePartitionInfo(bytes: Uint8Array, id: number, contexts: number, uuid: Uuid): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, partitionInfoSize);
-  view.setUint16(0, info.id, true);
+  view.setUint16(0, id, true);
   view.setUint16(2, contexts, true);
-  view.setUint32(4, info.receivesDirectRequests ? 1 : 0, true);
+  view.setUint32(4, propertiesOfOptee, true);
+  uuidWords(uuid).forEach((word, index) => {
+    view.setUint32(8 + 4 * index, word, true);
+  });
 }
 
 export function readPartitionInfo(bytes: Uint8Array): PartitionInfo {
@@ -134,13 +148,17 @@ export function writeMemoryTransaction({ sender, receiver, ranges }: MemoryTrans
   return bytes;
 }
 
-/** Undefined when it is no transaction of one sender with one receiver, or its counts do not agree. */
+/**
+ * Undefined when it is no transaction of one sender with one receiver, its counts do not agree, or the memory has other
+ * attributes or permissions than a share with OP-TEE has.
+ */
 export function readMemoryTransaction(bytes: Uint8Array): MemoryTransaction | undefined {
   if (bytes.length < headerSize) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const receiverAt = view.getUint32(32, true);
   if (view.getUint32(24, true) !== receiverSize || view.getUint32(28, true) !== 1) return undefined;
   if (receiverAt < headerSize || receiverAt + receiverSize > bytes.length) return undefined;
+  if (view.getUint16(2, true) !== attributesNormal || view.getUint8(receiverAt + 2) !== permissions) return undefined;
   const compositeAt = view.getUint32(receiverAt + 4, true);
   if (compositeAt < receiverAt + receiverSize || compositeAt + compositeSize > bytes.length) return undefined;
   const pages = view.getUint32(compositeAt, true);

@@ -40,11 +40,57 @@ describe('the partition manager', () => {
     await map();
     const words = uuidWords(opteePartitionUuid);
     expect(await smc([Ffa.partitionInfoGet, ...words])).toMatchObject({ a0: Ffa.success, a2: 1, a3: 24 });
-    const info = readPartitionInfo(world.memory.window(receive, 24));
-    expect(info).toEqual({ id: optee, receivesDirectRequests: true });
+    const bytes = world.memory.window(receive, 24);
+    expect(readPartitionInfo(bytes)).toEqual({ id: optee, receivesDirectRequests: true });
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    // Its contexts are CPUs, not threads; it sends and takes messages, in AArch64.
+    expect([view.getUint16(2, true), view.getUint32(4, true)]).toEqual([4, 0x103]);
+    expect([8, 12, 16, 20].map((at) => view.getUint32(at, true))).toEqual(words);
     expect(await smc([Ffa.partitionInfoGet, ...words])).toMatchObject({ a0: Ffa.error, a2: FfaError.busy });
     expect((await smc([Ffa.rxRelease])).a0).toBe(Ffa.success);
     expect((await smc([Ffa.partitionInfoGet, ...words])).a0).toBe(Ffa.success);
+  });
+
+  it('counts partitions without a mailbox, and describes none without one', async () => {
+    const words = uuidWords(opteePartitionUuid);
+    expect(await smc([Ffa.partitionInfoGet, ...words, 1])).toMatchObject({ a0: Ffa.success, a2: 1, a3: 0 });
+    expect(await smc([Ffa.partitionInfoGet, ...words])).toMatchObject({ a0: Ffa.error, a2: FfaError.busy });
+  });
+
+  it('is of FF-A 1.2, whatever is asked for', async () => {
+    for (const asked of [0x1_0000, 0x1_0001, 0x1_0002, 0x2_0000])
+      expect((await smc([Ffa.version, asked])).a0).toBe(0x1_0002);
+    expect((await smc([Ffa.version, 0x8001_0001])).a0).toBe(FfaError.notSupported);
+  });
+
+  it.each([
+    ['mailboxes', Ffa.rxtxMap, 0],
+    ['shares, of descriptors in memory of the caller as well', Ffa.memShare, 1],
+    ['the interrupt of notifications', 2, 8],
+    ['managed exits', 3, 0],
+  ])('tells of a feature: %s', async (_what, id, says) => {
+    expect(await smc([Ffa.features, id])).toMatchObject({ a0: Ffa.success, a2: says });
+  });
+
+  it.each([
+    ['FFA_RUN', Ffa.run],
+    ['FFA_MSG_SEND2', 0x8400_0086],
+    ['FFA_MEM_RETRIEVE_REQ', 0x8400_0074],
+    ['FFA_PARTITION_INFO_GET_REGS', 0x8400_008b],
+    ['a notification pending interrupt', 1],
+  ])('lacks %s', async (_what, id) => {
+    expect(await smc([Ffa.features, id])).toMatchObject({ a0: Ffa.error, a2: FfaError.notSupported });
+  });
+
+  it('has room for 64 shares at a time', async () => {
+    await map();
+    const shares = [];
+    for (let index = 0; index < 64; index++) shares.push(await share([page(index)]));
+    expect(shares.every(({ a0 }) => a0 === Ffa.success)).toBe(true);
+    expect(await share([page(64)])).toMatchObject({ a0: Ffa.error, a2: FfaError.noMemory });
+    const [first] = shares;
+    expect((await smc([Ffa.memReclaim, first?.a2 ?? 0, first?.a3 ?? 0])).a0).toBe(Ffa.success);
+    expect((await share([page(64)])).a0).toBe(Ffa.success);
   });
 
   it('gives shared memory back to its owner once OP-TEE has no more use for it, and only once', async () => {
@@ -131,6 +177,16 @@ describe('the partition manager', () => {
     ['of half pages', () => share([{ base: free + 100, size: 4096 }]), FfaError.invalidParameters],
     ['of one page twice', () => share([page(), page()]), FfaError.denied],
     ['of nothing', () => share([]), FfaError.invalidParameters],
+    [
+      'with another permission than to read and write',
+      () => share([page()], (_, view) => view.setUint8(50, 0x06)),
+      FfaError.invalidParameters,
+    ],
+    [
+      'of memory with other attributes',
+      () => share([page()], (_, view) => view.setUint16(2, 0x1f, true)),
+      FfaError.invalidParameters,
+    ],
     ['with two receivers', () => share([page()], (_, view) => view.setUint32(28, 2, true)), FfaError.invalidParameters],
     [
       'with a count that lies',

@@ -3,8 +3,9 @@ import { smcRegisters } from '../../../protocol/conduit.js';
 import {
   Ffa,
   FfaError,
-  ffaVersion,
+  FfaFeature,
   notificationsOfPartitions,
+  partitionCountOnly,
   partitionInfoSize,
   uuidWords,
   writePartitionInfo,
@@ -35,6 +36,16 @@ import type { FfaShares } from '../memory/ffa-shares.js';
 import { normalWorldId, opteeId } from '../memory/partitions.js';
 import { rpcMaxParamCount } from '../rpc/thread-rpc.js';
 
+/** The partition manager itself, an id like the others. */
+const spmcId = 0x8000;
+
+/** FF-A 1.2, as OP-TEE 4.10 says whatever is asked for. */
+const version = 0x0001_0002;
+/** OP-TEE's execution contexts are the CPUs it is built for; how many threads it has it does not say. */
+const executionContexts = 4;
+/** The SGI by which a notification is told (CFG_CORE_ASYNC_NOTIF_GIC_INTID). */
+const notificationInterrupt = 8;
+
 /** What the partition manager has to know of OP-TEE: how a yielding call goes on, in the terms of raw SMCs. */
 export interface YieldingCalls {
   enter(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
@@ -51,7 +62,7 @@ interface Mailboxes {
 
 /**
  * The secure partition manager, with OP-TEE as its one partition, as when OP-TEE is built with CFG_CORE_SEL1_SPMC.
- * Source: FF-A specification 1.1; core/arch/arm/kernel/thread_spmc.c.
+ * Source: FF-A specification 1.2; core/arch/arm/kernel/thread_spmc.c of OP-TEE 4.10. What it lacks of that: callers of FF-A 1.0.
  */
 export class Spmc {
   private mailboxes: Mailboxes | undefined;
@@ -70,13 +81,13 @@ export class Spmc {
       case Ffa.msgSendDirectReq:
         return this.directRequest(call);
       case Ffa.version:
-        return smcRegisters(
-          call.a1 >>> 31 === 0 && call.a1 >>> 16 === ffaVersion.major ? ffaVersion.word : FfaError.notSupported,
-        );
+        return smcRegisters(call.a1 >>> 31 === 0 ? version : FfaError.notSupported);
       case Ffa.features:
-        return functions.has(call.a1) ? success() : error(FfaError.notSupported);
+        return this.features(call.a1);
       case Ffa.idGet:
         return success(normalWorldId);
+      case Ffa.spmIdGet:
+        return success(spmcId);
       case Ffa.rxtxMap:
         return this.map(call);
       case Ffa.rxtxUnmap:
@@ -127,20 +138,26 @@ export class Spmc {
     return success();
   }
 
-  private partitionInfo({ a1, a2, a3, a4 }: SmcRegisters): SmcRegisters {
-    const { mailboxes } = this;
-    if (mailboxes === undefined) return error(FfaError.invalidParameters);
-    if (mailboxes.full) return error(FfaError.busy);
+  private features(id: number): SmcRegisters {
+    if (id === FfaFeature.scheduleReceiver)
+      return this.core.configuration.asyncNotif ? success(notificationInterrupt) : error(FfaError.notSupported);
+    // Descriptors may lie in memory of the caller's choice.
+    if (id === Ffa.memShare) return success(1);
+    return features.has(id) ? success() : error(FfaError.notSupported);
+  }
+
+  private partitionInfo({ a1, a2, a3, a4, a5 }: SmcRegisters): SmcRegisters {
     const wanted = [a1, a2, a3, a4];
-    const all = wanted.every((word) => word === 0);
-    if (!all && uuidWords(opteePartitionUuid).some((word, index) => word !== wanted[index]))
-      return error(FfaError.invalidParameters);
-    const info = { id: opteeId, receivesDirectRequests: true };
-    writePartitionInfo(
-      this.core.memory.window(mailboxes.receive, partitionInfoSize),
-      info,
-      this.core.configuration.threads,
-    );
+    const isOptee =
+      wanted.every((word) => word === 0) ||
+      uuidWords(opteePartitionUuid).every((word, index) => word === wanted[index]);
+    const countOnly = (a5 & partitionCountOnly) !== 0;
+    const { mailboxes } = this;
+    if (!countOnly && (mailboxes === undefined || mailboxes.full)) return error(FfaError.busy);
+    if (!isOptee) return error(FfaError.invalidParameters);
+    if (countOnly || mailboxes === undefined) return success(1);
+    const info = this.core.memory.window(mailboxes.receive, partitionInfoSize);
+    writePartitionInfo(info, opteeId, executionContexts, opteePartitionUuid);
     mailboxes.full = true;
     return success(1, partitionInfoSize);
   }
@@ -220,7 +237,8 @@ export class Spmc {
           OpteeFfaCapability.argOffset |
           OpteeFfaCapability.rpmbProbe |
           (asyncNotif ? OpteeFfaCapability.asyncNotif : 0);
-        return response(0, rpcMaxParamCount, capabilities, this.core.notificationBase + configuration.threads);
+        // The highest notification is not told: OP-TEE leaves the register 0.
+        return response(0, rpcMaxParamCount, capabilities);
       }
       case OpteeFfa.unregisterShm:
         return response(this.shares.unregister(fromRegisterPair(call.a5, call.a4)));
@@ -236,7 +254,13 @@ export class Spmc {
   }
 }
 
-const functions = new Set<number>(Object.values(Ffa));
+/** What FFA_FEATURES knows; the rest it tells more of, or lacks. */
+const features: ReadonlySet<number> = new Set([
+  ...[Ffa.error, Ffa.success, Ffa.interrupt, Ffa.version, Ffa.features, Ffa.rxRelease, Ffa.rxtxMap, Ffa.rxtxUnmap],
+  ...[Ffa.partitionInfoGet, Ffa.spmIdGet, Ffa.msgSendDirectReq, Ffa.memFragTx, Ffa.memReclaim, FfaFeature.managedExit],
+  ...[Ffa.notificationBitmapCreate, Ffa.notificationBitmapDestroy, Ffa.notificationBind, Ffa.notificationUnbind],
+  ...[Ffa.notificationSet, Ffa.notificationGet, Ffa.notificationInfoGet],
+]);
 
 function success(a2 = 0, a3 = 0): SmcRegisters {
   return smcRegisters(Ffa.success, 0, a2, a3);

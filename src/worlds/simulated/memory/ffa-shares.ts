@@ -8,6 +8,9 @@ import { normalWorldId, opteeId } from './partitions.js';
 /** Handles begin here, so that a driver that drops the upper half of one is found out at once. */
 const firstHandle = 0x1_0000_0001;
 
+/** SPMC_CORE_SEL1_MAX_SHM_COUNT: OP-TEE has room for so many at a time. */
+export const maxShares = 64;
+
 interface Share {
   readonly transaction: MemoryTransaction;
   readonly pages: readonly number[];
@@ -50,6 +53,7 @@ export class FfaShares {
     if (piece.length > total || piece.length === 0) return FfaError.invalidParameters;
     // More than all of DRAM, page by page, cannot be shared.
     if (total > 1024 + (this.memory.dram.size / pageSize) * 16) return FfaError.noMemory;
+    if (this.count >= maxShares) return FfaError.noMemory;
     const handle = this.nextHandle++;
     this.incoming.set(handle, { descriptor: new Uint8Array(total), received: 0 });
     return this.more(handle, piece);
