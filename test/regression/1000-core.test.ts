@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
 import { happened } from '../support/happened.js';
 import { InvokeTestsCommand, invokeTests, OsTestCommand, osTest } from '../support/optee-test-applications.js';
-import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
+import { named, onRealOptee, whyNot, without } from '../worlds/qemu/real-optee.js';
 import { realTee } from './real-tee.js';
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the core and its libraries'), () => {
@@ -12,10 +12,15 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: the co
     ['1001: the pseudo-TA of the tests says hello', InvokeTestsCommand.trace],
     ["1001: the core's own tests", InvokeTestsCommand.selfTests],
     ['1001: the device-tree drivers of the core', InvokeTestsCommand.dtDriver],
-    ['1015: the file system hash tree', InvokeTestsCommand.fsHtree],
   ])('%s', async (_name, command) => {
     await using session = await real.context.openSession(invokeTests);
     await session.invoke(command);
+  });
+
+  const noFiles = without('CFG_REE_FS');
+  it.skipIf(noFiles !== undefined)(named('1015: the file system hash tree', noFiles), async () => {
+    await using session = await real.context.openSession(invokeTests);
+    await session.invoke(InvokeTestsCommand.fsHtree);
   });
 
   it('1002: parameters of a pseudo-TA: 16 KiB, their sum in the first byte', async () => {
