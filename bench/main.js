@@ -7,6 +7,7 @@ import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
 import { benchScmi } from './scmi.js';
 import { benchSessions } from './sessions.js';
+import { benchSharedMemory } from './shared-memory.js';
 import { benchExplore } from './spin.js';
 import { benchTrace } from './trace.js';
 
@@ -40,6 +41,10 @@ say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
 
+say('A call that refers to 1 MiB of the client, in processor time');
+const sharedMemory = await benchSharedMemory();
+table(sharedMemory);
+
 say('The trace: invokes per second without and with a recorder');
 const trace = await benchTrace();
 table(trace);
@@ -48,4 +53,4 @@ say('Every state of a call queue on one core, against SPIN');
 const explore = await benchExplore();
 table([explore]);
 
-if (json) console.log(JSON.stringify({ explore, queue, invoke, sessions, trace, ffa, scmi }));
+if (json) console.log(JSON.stringify({ explore, queue, invoke, sessions, trace, ffa, scmi, sharedMemory }));

@@ -4,6 +4,8 @@ export interface Side {
   read(offset: number, data: Uint8Array): void;
   /** Copy all of `data` to `offset`. */
   write(offset: number, data: Uint8Array): void;
+  /** Whether what is there from `offset` on is `data`. */
+  equals(offset: number, data: Uint8Array): boolean;
 }
 
 /** Bytes that are looked at at once. */
@@ -14,22 +16,38 @@ const seenWords = new Uint32Array(seen.buffer);
 
 /**
  * Carry what has changed on one side, since both agreed, to the other, and nothing else: what the other changed
- * elsewhere stays.
+ * elsewhere stays. Most pieces are the same on both sides, or have been changed on one: those are compared as a whole, and copied as
+ * a whole. Only where both sides changed a piece, or the other may just now, is it gone through byte by byte.
  * @param agreed what both sides agreed on, from its own first byte on; becomes what they agree on now.
+ * @param alone nobody but the caller can write the other side before this returns.
  */
-export function carryDifferences(from: Side, agreed: Uint8Array, to: Side, offset: number, size: number): void {
+export function carryDifferences(
+  from: Side,
+  agreed: Uint8Array,
+  to: Side,
+  offset: number,
+  size: number,
+  alone: boolean,
+): void {
   // Words of `agreed` can be compared from a multiple of 4 on; its buffer is our own.
   for (let at = offset; at < offset + size; ) {
     const end = Math.min(offset + size, (Math.floor(at / pieceSize) + 1) * pieceSize);
-    carryPiece(from, agreed, to, at, end);
+    const known = agreed.subarray(at, end);
+    if (!from.equals(at, known)) {
+      const piece = seen.subarray(0, end - at);
+      from.read(at, piece);
+      if (alone && to.equals(at, known)) {
+        known.set(piece);
+        to.write(at, piece);
+      } else carryPiece(piece, agreed, to, at);
+    }
     at = end;
   }
 }
 
-function carryPiece(from: Side, agreed: Uint8Array, to: Side, at: number, end: number): void {
-  const length = end - at;
-  const piece = seen.subarray(0, length);
-  from.read(at, piece);
+/** @param piece the beginning of `seen`. */
+function carryPiece(piece: Uint8Array, agreed: Uint8Array, to: Side, at: number): void {
+  const { length } = piece;
   let position = 0;
   const words = (agreed.byteOffset + at) % 4 === 0 ? length >>> 2 : 0;
   const agreedWords = new Uint32Array(agreed.buffer, agreed.byteOffset + at - ((agreed.byteOffset + at) % 4), words);

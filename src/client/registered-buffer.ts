@@ -1,5 +1,6 @@
 import type { TeeShm } from '../tee/tee-shm.js';
 import { carryDifferences, type Side } from './carry-differences.js';
+import { equalBytes } from './equal-bytes.js';
 
 /**
  * A buffer of the client's, and the shared memory that stands for it. Both sides may write at any time, several calls at
@@ -10,6 +11,8 @@ export class RegisteredBuffer {
   /** What both sides last agreed on: zeros, as new shared memory has. */
   private readonly agreed: Uint8Array;
   private readonly shmSide: Side;
+  /** Other threads of this process can write the client's bytes at any moment. */
+  private readonly ofManyThreads: boolean;
   private readonly clientSide: Side;
 
   constructor(
@@ -17,8 +20,14 @@ export class RegisteredBuffer {
     readonly shm: TeeShm,
   ) {
     this.agreed = new Uint8Array(bytes.length);
-    this.shmSide = shm;
+    this.shmSide = {
+      read: (offset, data) => shm.read(offset, data),
+      write: (offset, data) => shm.write(offset, data),
+      equals: (offset, data) => shm.everyPiece(offset, data, equalBytes),
+    };
+    this.ofManyThreads = !(bytes.buffer instanceof ArrayBuffer);
     this.clientSide = {
+      equals: (offset, data) => equalBytes(bytes.subarray(offset, offset + data.length), data),
       read: (offset, data) => data.set(bytes.subarray(offset, offset + data.length)),
       write: (offset, data) => bytes.set(data, offset),
     };
@@ -26,12 +35,13 @@ export class RegisteredBuffer {
 
   /** Carry what the client changed to where secure world sees it. */
   carryIn(offset: number, size: number): void {
-    carryDifferences(this.clientSide, this.agreed, this.shmSide, offset, this.left(offset, size));
+    // Where no call has it yet, no TA can write it.
+    carryDifferences(this.clientSide, this.agreed, this.shmSide, offset, this.left(offset, size), this.shm.unshared);
   }
 
   /** Carry back what trusted applications changed. */
   carryOut(offset: number, size: number): void {
-    carryDifferences(this.shmSide, this.agreed, this.clientSide, offset, this.left(offset, size));
+    carryDifferences(this.shmSide, this.agreed, this.clientSide, offset, this.left(offset, size), !this.ofManyThreads);
   }
 
   /** A buffer that its owner gave away, to a worker say, has no bytes left. */

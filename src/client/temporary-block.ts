@@ -1,6 +1,7 @@
 import type { ParamDirection } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import { carryDifferences } from './carry-differences.js';
+import { carryDifferences, type Side } from './carry-differences.js';
+import { equalBytes } from './equal-bytes.js';
 
 /**
  * A stretch of the client's memory that one call shares: a temporary buffer, or several of one call that overlap. These
@@ -86,11 +87,19 @@ export class TemporaryBlock {
       this.shm.read(offset, written);
       return;
     }
-    const client = {
-      read: (from: number, data: Uint8Array) => data.set(new Uint8Array(this.memory, this.start + from, data.length)),
-      write: (at: number, data: Uint8Array) => new Uint8Array(this.memory, this.start, this.size).set(data, at),
+    const { memory, start } = this;
+    const at = (from: number, length: number) => new Uint8Array(memory, start + from, length);
+    const client: Side = {
+      read: (from, data) => data.set(at(from, data.length)),
+      write: (to, data) => at(to, data.length).set(data),
+      equals: (from, data) => equalBytes(at(from, data.length), data),
     };
-    carryDifferences(this.shm, this.sent, client, offset, written.length);
+    const shm: Side = {
+      read: (from, data) => this.shm.read(from, data),
+      write: (to, data) => this.shm.write(to, data),
+      equals: (from, data) => this.shm.everyPiece(from, data, equalBytes),
+    };
+    carryDifferences(shm, this.sent, client, offset, written.length, memory instanceof ArrayBuffer);
   }
 }
 

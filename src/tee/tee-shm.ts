@@ -69,7 +69,7 @@ export class TeeShm {
     return this.memory.window(this.address, this.size);
   }
 
-  /** Copy `data` into it at `offset`, page by page where it is not contiguous. */
+  /** Copy `data` into it at `offset`, stretch by stretch where it is not contiguous. */
   write(offset: number, data: Uint8Array): void {
     this.eachPiece(offset, data.length, (piece, done) => piece.set(data.subarray(done, done + piece.length)));
   }
@@ -79,18 +79,35 @@ export class TeeShm {
     this.eachPiece(offset, data.length, (piece, done) => data.set(piece, done));
   }
 
+  /** Whether something holds of each stretch of it from `offset` on and the same stretch of `data`. */
+  everyPiece(offset: number, data: Uint8Array, holds: (piece: Uint8Array, other: Uint8Array) => boolean): boolean {
+    let all = true;
+    this.eachPiece(offset, data.length, (piece, done) => {
+      all &&= holds(piece, data.subarray(done, done + piece.length));
+    });
+    return all;
+  }
+
   private eachPiece(offset: number, length: number, visit: (piece: Uint8Array, done: number) => void): void {
     if (!(offset >= 0 && length >= 0 && offset + length <= this.size))
       throw new RangeError(`offset ${offset}, ${length} bytes, is outside shared memory of ${this.size} bytes`);
-    if (this.contiguous || this.pages === undefined) {
+    const { pages } = this;
+    if (this.contiguous || pages === undefined) {
       visit(this.memory.window(this.address + offset, length), 0);
       return;
     }
     for (let done = 0; done < length; ) {
       const position = offset + done;
-      const page = this.pages[Math.floor(position / pageSize)] ?? Number.NaN;
+      let index = Math.floor(position / pageSize);
+      const page = pages[index] ?? Number.NaN;
       const inPage = position % pageSize;
-      const piece = Math.min(pageSize - inPage, length - done);
+      // Pages that lie one behind the other are one stretch.
+      let stretch = pageSize - inPage;
+      while (done + stretch < length && pages[index + 1] === (pages[index] ?? Number.NaN) + pageSize) {
+        stretch += pageSize;
+        index++;
+      }
+      const piece = Math.min(stretch, length - done);
       visit(this.memory.window(page + inPage, piece), done);
       done += piece;
     }

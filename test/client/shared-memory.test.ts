@@ -161,18 +161,24 @@ describe('registered memory', () => {
     const size = 40_000;
     const write = fc.record({ client: fc.boolean(), at: fc.nat(size - 1), length: fc.nat(300), byte: fc.nat(255) });
     await fc.assert(
-      fc.asyncProperty(fc.nat(7), fc.array(write, { maxLength: 12 }), async (shift, writes) => {
-        const buffer = new Uint8Array(size + 8).subarray(shift, shift + size);
-        const expected = new Uint8Array(size);
-        await using memory = await context.registerSharedMemory(buffer);
-        for (const { client, at, length, byte } of writes) {
-          const end = Math.min(size, at + length);
-          expected.fill(byte, at, end);
-          if (client) buffer.fill(byte, at, end);
-          else await session.invoke(1, [memref.inout(memory), value.input(at, end - at), value.input(byte)]);
-        }
-        expect(Buffer.compare(buffer, expected)).toBe(0);
-      }),
+      fc.asyncProperty(
+        fc.nat(7),
+        fc.boolean(),
+        fc.array(write, { maxLength: 12 }),
+        async (shift, ofThreads, writes) => {
+          const whole = new Uint8Array(ofThreads ? new SharedArrayBuffer(size + 8) : new ArrayBuffer(size + 8));
+          const buffer = whole.subarray(shift, shift + size);
+          const expected = new Uint8Array(size);
+          await using memory = await context.registerSharedMemory(buffer);
+          for (const { client, at, length, byte } of writes) {
+            const end = Math.min(size, at + length);
+            expected.fill(byte, at, end);
+            if (client) buffer.fill(byte, at, end);
+            else await session.invoke(1, [memref.inout(memory), value.input(at, end - at), value.input(byte)]);
+          }
+          expect(Buffer.compare(buffer, expected)).toBe(0);
+        },
+      ),
       { numRuns: 60 },
     );
     await closing(tee);

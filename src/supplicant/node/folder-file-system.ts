@@ -75,7 +75,12 @@ export class FolderFileSystem implements ReeFileSystem {
       return named(name, async () => {
         const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | careful;
         const file = await FolderFile.open(name, path, flags);
-        await folderToDisk(dirname(path));
+        try {
+          await folderToDisk(dirname(path));
+        } catch (error) {
+          await file.close();
+          throw error;
+        }
         return file;
       });
     });
