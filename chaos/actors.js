@@ -174,7 +174,8 @@ export class Actor {
     const { result: session } = await findings.mayFail('open', () => context.openSession(apps.pseudo.uuid));
     const holding =
       session && this.call('file of a dead client', session, command.hold, [value.input(this.number * 100 + 50, 30)]);
-    await new Promise((resolve) => setTimeout(resolve, this.draws.upTo(15)));
+    // Before it has the file, or while.
+    await new Promise((resolve) => setTimeout(resolve, this.draws.upTo(this.draws.of([15, 60]))));
     await context.kill();
     await holding;
   }

@@ -82,6 +82,21 @@ function without(list, others) {
   });
 }
 
+/** Memory in use after a collection. */
+export async function collected() {
+  for (let pass = 0; pass < 2; pass++) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return process.memoryUsage();
+}
+
+/** The most address space that this process ever had, in bytes: it tells of an allocation that was given back at once, too. */
+export function peakAddressSpace() {
+  const [, kibibytes] = /^VmPeak:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  return Number(kibibytes) * 1024;
+}
+
 /**
  * Memory does not grow with the number of rounds: of what is in use after a collection, the least of the last quarter of the
  * rounds is held against the least of the second quarter, the first one being there to fill caches.
@@ -90,11 +105,7 @@ export class MemoryWatch {
   samples = [];
 
   async sample() {
-    for (let pass = 0; pass < 2; pass++) {
-      globalThis.gc?.();
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    const { heapUsed, external, rss } = process.memoryUsage();
+    const { heapUsed, external, rss } = await collected();
     this.samples.push({ heap: heapUsed, external, rss });
   }
 

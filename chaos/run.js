@@ -1,10 +1,13 @@
 import { Draws } from './draws.js';
 import { describe, Findings } from './findings.js';
-import { MemoryWatch, privateTemporaryFolder, settled, snapshot } from './invariants.js';
+import { MemoryWatch, peakAddressSpace, privateTemporaryFolder, settled, snapshot } from './invariants.js';
 import { roundsHere } from './rounds/index.js';
 
 /** The most that memory in use may grow over a run, in bytes: what a collector's mood explains, and two TEEs' RAM. */
 const maxGrowth = { heap: 24 * 1024 * 1024, external: 150 * 1024 * 1024 };
+
+/** The most that one round may have of memory at once, in bytes: some TEEs' RAM, and nothing as large as a number that somebody sent. */
+const maxAtOnce = 1024 * 1024 * 1024;
 
 /**
  * Rounds until the time is over, or until one finds something.
@@ -38,11 +41,17 @@ async function runIn(folder, { seed, seconds, worlds, log }) {
     const round = rounds[number - 1] ?? draws.of(bag);
     const own = draws.fork();
     const begun = performance.now();
+    const peak = peakAddressSpace();
     try {
       await round.run({ draws: own, findings, end });
     } catch (error) {
       findings.add(`round ${number} (${round.name}): ${describe(error)}`);
     }
+    const more = peakAddressSpace() - peak;
+    if (more > maxAtOnce)
+      findings.add(
+        `round ${number} (${round.name}) had ${(more / 2 ** 20).toFixed(0)} MiB more at once than any before`,
+      );
     taken.set(round.name, (taken.get(round.name) ?? 0) + 1);
     findings.count(`rounds: ${round.name}`);
     if (before !== undefined)

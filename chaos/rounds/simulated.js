@@ -54,10 +54,12 @@ export async function simulatedRound({ draws, findings }) {
     supplicant = startSupplicant(tee, settings.wild());
     const actors = Array.from({ length: 2 + draws.upTo(4) }, (_, number) => new Actor(world, draws.fork(), number));
     const acting = Promise.all(actors.map((actor) => actor.run(6)));
-    const leaving = leaveAndComeBack(draws.fork());
+    // What the dead left behind goes with the supplicant that has it: in some rounds, that one stays.
+    const leaving = draws.chance(0.6) ? leaveAndComeBack(draws.fork()) : undefined;
     const ended = await findings.inTime('what the actors do', limitMs, acting, () => JSON.stringify(tee.waiting()));
     over = true;
     await leaving;
+    await findings.inTime('the last to die', limitMs, Promise.all(actors.map((actor) => actor.dieWithFile())));
     witness.stopped = true;
     if (!ended || !(await findings.inTime('the witness', limitMs, witnessing))) return;
     // The lock is all that is open, while the supplicant is there that would close the rest with itself.
@@ -65,6 +67,7 @@ export async function simulatedRound({ draws, findings }) {
       await findings.checkSoon(
         () => openBelow(folder).length === 1,
         () => `files of secure world are open that nobody uses: ${openBelow(folder).join(', ')}`,
+        limitMs,
       );
     }
     await supplicant[Symbol.asyncDispose]();
