@@ -5,6 +5,7 @@ export {
   type ScenarioExploration,
 } from './explore/driver/explore-scenario.js';
 export { type Expectation, parseExpectation, unmet } from './scenario/expectation.js';
+export { type JsonSchema, type ScenarioJsonSchema, scenarioJsonSchema } from './scenario/file/json-schema.js';
 export { type LocatedProblem, parseScenario, ScenarioFileError } from './scenario/file/scenario-file.js';
 export { KERNEL_QUEUES, queueOfKernel } from './scenario/kernel-queue.js';
 export { textReport } from './scenario/report/text-report.js';

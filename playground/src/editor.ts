@@ -4,72 +4,22 @@ import { HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { type Diagnostic, linter, lintGutter } from '@codemirror/lint';
 import { tags } from '@lezer/highlight';
 import { basicSetup, EditorView } from 'codemirror';
-import { DISCIPLINES } from '../../src/optee/call-queue/disciplines.js';
+import { scenarioJsonSchema } from '../../src/scenario/file/json-schema.js';
 import { parseScenario, ScenarioFileError } from '../../src/scenario/file/scenario-file.js';
-import { SERVICES, SHIPPED_APPLICATIONS } from '../../src/scenario/scenario.js';
-import { OUTCOMES } from '../../src/scenario/scenario-result.js';
+import { completionsAt } from './complete.js';
 
-/** Words that a scenario may have, with what they are. */
-const words: readonly (readonly [string, readonly string[]])[] = [
-  [
-    'section',
-    [
-      'title',
-      'about',
-      'queues',
-      'parameters',
-      'expect',
-      'limit',
-      'preemption',
-      'secureWorld',
-      'applications',
-      'services',
-      'emmc',
-      'clients',
-      'faults',
-    ],
-  ],
-  ['secure world', ['threads', 'announced', 'abi', 'bottomHalf']],
-  [
-    'application',
-    ['kind', 'use', 'singleInstance', 'multiSession', 'concurrent', 'device', 'commands', 'clocks', 'regulators'],
-  ],
-  [
-    'client',
-    [
-      'application',
-      'kernel',
-      'system',
-      'passive',
-      'count',
-      'callers',
-      'repeat',
-      'every',
-      'start',
-      'deadline',
-      'session',
-      'sharedMemory',
-      'transport',
-      'steps',
-    ],
-  ],
-  ['step', ['invoke', 'compute', 'wait', 'rpc', 'await', 'notify', 'never']],
-  ['service', ['exclusive', ...Object.keys(SERVICES)]],
-  [
-    'fault',
-    ['unanswered', 'panics', 'supplicant', 'late', 'duplicated', 'corrupted', 'deaths', 'lostThreads', 'interrupts'],
-  ],
-  ['discipline', Object.keys(DISCIPLINES)],
-  ['outcome', OUTCOMES],
-  ['application of the package', SHIPPED_APPLICATIONS],
-  ['value', ['user', 'pseudo', 'forever', 'each-round', 'smc', 'ffa', 'true', 'false']],
-];
-const options = words.flatMap(([detail, labels]) => labels.map((label) => ({ label, detail, type: 'keyword' })));
+const schema = scenarioJsonSchema();
 
 function complete(context: CompletionContext) {
-  const word = context.matchBefore(/[\w-]+/);
-  if (word === null && !context.explicit) return null;
-  return { from: word?.from ?? context.pos, options };
+  const { state, pos, explicit } = context;
+  if (!explicit && context.matchBefore(/[\w-]+/) === null) return null;
+  const found = completionsAt(schema, state.doc.toString(), pos);
+  if (found === undefined) return null;
+  return {
+    from: found.from,
+    options: found.options.map(({ label, detail }) => ({ label, detail, type: 'keyword' })),
+    validFor: /^[\w-]*$/,
+  };
 }
 
 /** What is wrong in the text, where it is. */

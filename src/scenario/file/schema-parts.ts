@@ -64,12 +64,13 @@ export function wholeNumber(min: number, max: number) {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
-export const time: z.ZodType<number> = z.unknown().transform((value, context): number => {
+const timeOf = z.transform((value: unknown, context): number => {
   const parsed = parseTime(value);
   if (parsed !== undefined) return parsed;
   context.addIssue({ code: 'custom', message: `it takes ${durationForm}` });
   return z.NEVER;
 });
+export const time: z.ZodType<number> = z.unknown().pipe(timeOf);
 
 /** Why a range is none, where that can be told. */
 function rangeForm(value: unknown): string {
@@ -86,8 +87,7 @@ const evenTime = z.unknown().transform((value, context): Duration => {
   return z.NEVER;
 });
 
-/** A time that is drawn anew at each use: evenly, with a rare one among the usual, or exponentially. */
-export const drawnTime = z.unknown().transform((value, context): Duration => {
+const drawnTimeOf = z.transform((value: unknown, context): Duration => {
   if (typeof value !== 'object' || value === null) return passed(evenTime, value, context);
   if ('mean' in value) {
     const { mean, most } = passed(exponentialTime, value, context);
@@ -96,6 +96,9 @@ export const drawnTime = z.unknown().transform((value, context): Duration => {
   const { usually, oneIn, takes } = passed(mixedTime, value, context);
   return { ...usually, rare: { oneIn, time: takes } };
 });
+
+/** A time that is drawn anew at each use: evenly, with a rare one among the usual, or exponentially. */
+export const drawnTime = z.unknown().pipe(drawnTimeOf);
 
 /** What a schema makes of a value; its complaints are those of the value around it. */
 function passed<Value>(schema: z.ZodType<Value>, value: unknown, context: z.RefinementCtx): Value {
@@ -143,3 +146,27 @@ export function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: S
     error: `${what} has exactly one of ${Object.keys(shape).join(', ')}`,
   });
 }
+
+const written = { type: 'string', pattern: '^[0-9.]+ ?(us|ms|s|min)$', description: durationForm } as const;
+const range = { type: 'string', description: 'a time or a range, as in 1ms..3ms' } as const;
+
+/** How times look in a file, for its JSON schema: the transforms that read them do not tell. */
+export const timeForms: ReadonlyMap<z.core.$ZodType, object> = new Map<z.core.$ZodType, object>([
+  [timeOf, { anyOf: [written, { const: 0 }] }],
+  [
+    drawnTimeOf,
+    {
+      description: durationRangeForm,
+      anyOf: [
+        range,
+        { const: 0 },
+        {
+          type: 'object',
+          properties: { usually: range, oneIn: { type: 'integer', minimum: 2 }, takes: range },
+          required: ['usually', 'oneIn', 'takes'],
+        },
+        { type: 'object', properties: { mean: written, most: written }, required: ['mean', 'most'] },
+      ],
+    },
+  ],
+]);
