@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
@@ -11,6 +12,7 @@ import { ProfileFolder } from './supplicant/node/profile-folder.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
 import { ElfFolders } from './symbolize/elf-folder.js';
 import { explainedWorld } from './symbolize/explained-world.js';
+import { GdbScript } from './symbolize/gdb-script.js';
 import { imageJudge } from './ta/image-judge.js';
 import { publishTrace } from './trace/node/publish-trace.js';
 import { TraceFile } from './trace/node/trace-file.js';
@@ -50,6 +52,8 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
    * those of `taFolders` when left out, where builds leave them.
    */
   readonly taElfFolders?: readonly string[];
+  /** With `qemu: { gdb }`: the script for gdb that is written, with load addresses; `normalworld.gdb` when left out. */
+  readonly gdbScript?: string;
   /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
   readonly storageFolder?: string;
   /** Secure storage may be read and not written: nothing changes in the folder, which others may read too. */
@@ -67,7 +71,7 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
 const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
-  ...{ taElfFolders: true },
+  ...{ taElfFolders: true, gdbScript: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
@@ -102,7 +106,9 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
     throw error;
   }
   const common = Object.entries(options).filter(([name]) => Object.hasOwn(openWorldNames, name));
-  const callLimitMs = options.callLimitMs ?? options.qemu?.callLimitMs;
+  // Who debugs stops the clock.
+  const isDebugged = options.qemu?.gdb !== undefined;
+  const callLimitMs = isDebugged ? Number.POSITIVE_INFINITY : (options.callLimitMs ?? options.qemu?.callLimitMs);
   return openWorld(closingAfter(opened, close), {
     ...(Object.fromEntries(common) as OpenWorldOptions),
     ...(card === undefined ? {} : { rpmb: [card] }),
@@ -138,19 +144,27 @@ async function secureWorld(
     case 'simulated':
       return simulatedWorld(options, trace);
     case 'qemu':
-      return explainedWorld(
-        await QemuWorld.start({
-          optee: opteeFolder().image,
-          onConsoleLine: (line) => {
-            if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
-          },
-          ...options.qemu,
-        }),
-        new ElfFolders(options.taElfFolders ?? options.taFolders ?? []),
-      );
+      return qemuWorld(options, trace);
     default:
       return world;
   }
+}
+
+async function qemuWorld({ qemu, taFolders, taElfFolders, gdbScript }: OpenTeeOptions, trace: Trace) {
+  const image = qemu?.optee ?? opteeFolder().image;
+  // OP-TEE's own, where a build has left it.
+  const elves = new ElfFolders(taElfFolders ?? taFolders ?? [], join(dirname(image), 'tee.elf'));
+  const script = qemu?.gdb === undefined ? undefined : new GdbScript(gdbScript ?? 'normalworld.gdb', qemu.gdb, elves);
+  const world = await QemuWorld.start({
+    optee: image,
+    ...qemu,
+    onConsoleLine: (line) => {
+      script?.read(line.text);
+      if (qemu?.onConsoleLine !== undefined) qemu.onConsoleLine(line);
+      else if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
+    },
+  });
+  return explainedWorld(world, elves);
 }
 
 function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { opteeNamed } from '../optee-build/built-optee.js';
 import { inspectClients } from '../serve/inspect-clients.js';
+import { knownKeys } from '../ta/image-judge.js';
+import { faultsInFolder } from '../ta/inspect-folder.js';
 import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 
@@ -49,7 +51,19 @@ Examples:
         trustedApplications: options.ta ?? (options.optee === undefined ? undefined : optee.trustedApplications),
         qemu: options.qemu,
       });
-      const findings = [...machine, ...(await inspectClients())];
+      const folder = options.ta ?? (optee.trustedApplications || opteeFolder().trustedApplications);
+      const faults = await faultsInFolder(folder, await knownKeys(optee.image));
+      const applications = machine.map(
+        (finding): Finding =>
+          finding.what !== 'trusted applications' || faults.length === 0
+            ? finding
+            : {
+                ...finding,
+                state: 'missing',
+                detail: `${finding.detail}, of which ${faults.length} will not load: ${faults.join('; ')}`,
+              },
+      );
+      const findings = [...applications, ...(await inspectClients())];
       console.log(options.json ? JSON.stringify(findings, null, 2) : findings.map(line).join('\n'));
       if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
     });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { memrefSizes } from '../client/memref-sizes.js';
 import type { Parameters, Value } from '../client/parameters.js';
@@ -51,6 +52,7 @@ Examples:
           const { command, operation, times } = asked;
           await using context = tee.openContext();
           await using session = await context.openSession(uuid);
+          if (options.gdb !== undefined) await attached();
           for (let time = 0; time < times; time++) {
             const parameters = operation.map(({ parameter }) => parameter) as unknown as Parameters;
             try {
@@ -64,6 +66,15 @@ Examples:
         });
       },
     );
+}
+
+/** The application is loaded now, and gdb can be told where. */
+async function attached(): Promise<void> {
+  console.error(
+    'the session is open. Elsewhere: gdb-multiarch -x normalworld.gdb; set breakpoints, continue; then press Enter here',
+  );
+  await once(process.stdin, 'data');
+  process.stdin.pause();
 }
 
 /** What the command line asks for. */

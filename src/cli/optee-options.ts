@@ -33,6 +33,7 @@ export interface OpteeOptions {
   readonly supplicant?: boolean;
   readonly qemu?: string;
   readonly cpus?: string;
+  readonly gdb?: number;
   readonly console?: boolean;
   /** Milliseconds; Infinity for none. */
   readonly callLimit?: number;
@@ -96,6 +97,14 @@ export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs):
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
     .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
     .addOption(callLimitOption(callLimitMs))
+    .addOption(
+      new Option(
+        '--gdb [port]',
+        "QEMU's stub for gdb listens on this port of 127.0.0.1; normalworld.gdb has the addresses",
+      )
+        .preset('1234')
+        .argParser(gdbPort),
+    )
     .option('--console', "print OP-TEE's secure console to standard error");
 }
 
@@ -122,6 +131,12 @@ export function emmcOf({ rpmb, rpmbKey }: OpteeOptions): Pick<OpenTeeOptions, 'e
   };
 }
 
+function gdbPort(text: string): number {
+  const port = /^\d+$/.test(text) ? Number(text) : 0;
+  if (!(port >= 1 && port <= 65_535)) throw new InvalidArgumentError('Allowed are ports from 1 to 65535.');
+  return port;
+}
+
 function rpmbKey(text: string): Uint8Array {
   if (text === 'test') return rpmbTestKey.slice();
   if (!/^[0-9a-f]{64}$/i.test(text)) throw new InvalidArgumentError('Allowed are 64 hexadecimal digits, and test.');
@@ -146,6 +161,7 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
         ...(options.optee === undefined ? {} : { optee: optee.image }),
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
         ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
+        ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
         ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),
       },
     });

@@ -8,6 +8,7 @@ import { addExploreCommand } from './explore.js';
 import { letColoursPass } from './guard-output.js';
 import { addOpteeCommand } from './optee.js';
 import { refuseInputsAsOutputs } from './output-option.js';
+import { addPreloadCommand } from './preload.js';
 import { addReplayCommand } from './replay.js';
 import { addRunCommand } from './run/run.js';
 import { addServeCommand } from './serve.js';
@@ -55,6 +56,7 @@ Examples:
   addTaCommands(program);
   addServeCommand(program);
   addExecCommand(program);
+  addPreloadCommand(program);
   addXtestCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);

@@ -1,7 +1,8 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 import { arm64Root } from './arm64-root.js';
 import { TemporaryFolder } from './temporary-folder.js';
 
@@ -19,11 +20,25 @@ const hosts: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64
 /** The compiler's name of this machine's architecture. */
 export const hostArchitecture = hosts[process.arch] ?? process.arch;
 
-const preloadFolder = fileURLToPath(new URL('../../preload/', import.meta.url));
+/** The preload library's C code. */
+export const preloadFolder = fileURLToPath(new URL('../../preload/', import.meta.url));
+
+/** Where it is built: with its code, or in the user's cache where that may not be written. */
+export function preloadBuildFolder(): string {
+  try {
+    accessSync(preloadFolder, constants.W_OK);
+    return join(preloadFolder, 'build');
+  } catch {
+    return join(cacheFolder(), 'preload');
+  }
+}
 
 /** The preload library for an architecture; it may not be built (yet). */
 export function preloadLibrary(architecture: string): string {
-  return join(preloadFolder, 'build', architecture, 'libnormalworld.so');
+  const [shipped = '', built] = [join(preloadFolder, 'build'), preloadBuildFolder()].map((folder) =>
+    join(folder, architecture, 'libnormalworld.so'),
+  );
+  return existsSync(shipped) ? shipped : (built ?? shipped);
 }
 
 /**
@@ -41,7 +56,7 @@ export async function clientCommand(
   const path = findProgram(program, environment.PATH ?? '');
   const architecture = (await elfArchitecture(path)) ?? hostArchitecture;
   const library = preloadLibrary(architecture);
-  if (!existsSync(library)) throw new Error(`no ${library}; build it with: make -C ${preloadFolder}`);
+  if (!existsSync(library)) throw new Error(`no ${library}; build it with: npx normalworld preload`);
   const env = { ...environment, NORMALWORLD_SOCKET: resolve(socket) };
   if (architecture === hostArchitecture)
     return {

@@ -14,7 +14,7 @@ export async function inspectClients(): Promise<Finding[]> {
       return {
         what: `preload library for ${architecture}`,
         state: present ? 'present' : 'optional',
-        detail: present ? library : 'npm run preload: needed to run clients of that architecture',
+        detail: present ? library : 'npx normalworld preload: needed to run clients of that architecture',
       };
     }),
     ...(hostArchitecture === 'aarch64'

@@ -24,7 +24,7 @@ export class ElfFolders {
 
   /** The unstripped ELF of an image, if there is one. */
   elfOf(image: string): string | undefined {
-    if (image === 'core') return this.core;
+    if (image === 'core') return this.core !== undefined && existsSync(this.core) ? this.core : undefined;
     return this.folders.map((folder) => join(folder, `${image}.elf`)).find((file) => existsSync(file));
   }
 

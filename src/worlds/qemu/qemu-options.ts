@@ -29,25 +29,32 @@ export interface QemuWorldOptions {
    * event loop. After several calls in a row that take longer the next ones sleep at once.
    */
   readonly spinMicroseconds?: number;
+  /**
+   * QEMU's stub for gdb listens on this TCP port of 127.0.0.1. Who debugs stops the clocks: there are no limits then, neither
+   * `callLimitMs` nor `bootLimitMs`.
+   */
+  readonly gdb?: number;
   /** Called with each line of the secure console. */
   readonly onConsoleLine?: (line: ConsoleLine) => void;
 }
 
 const names: OptionNames<QemuWorldOptions> = {
   ...{ optee: true, qemu: true, firmware: true, cpus: true, memoryMiB: true, callLimitMs: true, bootLimitMs: true },
-  ...{ spinMicroseconds: true, onConsoleLine: true },
+  ...{ spinMicroseconds: true, onConsoleLine: true, gdb: true },
 };
 
 /** @throws TypeError or RangeError naming what is no option, or an option's value that cannot be. */
 export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   requireKnownOptions<Partial<QemuWorldOptions>>('qemu', options, names);
-  const { optee, qemu, firmware, cpus, memoryMiB, callLimitMs, bootLimitMs, spinMicroseconds, ...handlers } = options;
+  const { optee, qemu, firmware, cpus, memoryMiB, callLimitMs, bootLimitMs, spinMicroseconds, gdb, ...handlers } =
+    options;
   for (const [name, path] of Object.entries({ optee, qemu, firmware }))
     if (path !== undefined && (typeof path !== 'string' || path === ''))
       throw new TypeError(`qemu: ${name} is a path, not ${path === '' ? 'an empty one' : typeof path}`);
   for (const [name, handler] of Object.entries(handlers))
     if (handler !== undefined && typeof handler !== 'function')
       throw new TypeError(`qemu: ${name} is a function, not ${typeof handler}`);
+  inRange('gdb', gdb, 1, 65_535);
   inRange('cpus', cpus, 1, maxCpus);
   inRange('memoryMiB', memoryMiB, 64, 3072);
   for (const [name, ms] of Object.entries({ callLimitMs, bootLimitMs }))

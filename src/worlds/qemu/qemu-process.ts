@@ -11,6 +11,8 @@ export interface QemuOptions {
   /** File descriptor of the RAM's memory file, and its size in bytes. */
   readonly memoryFd: number;
   readonly memorySize: number;
+  /** The TCP port of 127.0.0.1 that QEMU's stub for gdb listens on. */
+  readonly gdb?: number | undefined;
   /** File descriptor of what takes UART1, OP-TEE's secure console. */
   readonly consoleFd: number;
 }
@@ -96,7 +98,7 @@ export class QemuProcess {
   }
 }
 
-function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
+function commandLine({ firmware, cpus, memorySize, gdb }: QemuOptions): string[] {
   const size = `${memorySize}B`;
   return [
     // Without default devices: nothing there that nobody asked for, and no option ROM to be found.
@@ -107,6 +109,7 @@ function commandLine({ firmware, cpus, memorySize }: QemuOptions): string[] {
     ...['-m', size],
     // Translated code in 128 MiB: OP-TEE needs far less, and setting aside QEMU's gigabyte costs part of the start.
     ...['-accel', 'tcg,thread=multi,tb-size=128', '-cpu', 'cortex-a57', '-smp', String(cpus)],
+    ...(gdb === undefined ? [] : ['-gdb', `tcp:127.0.0.1:${gdb}`]),
     ...['-bios', firmware],
     ...['-display', 'none', '-monitor', 'none', '-nic', 'none'],
     ...['-chardev', `socket,id=monitor,fd=${monitorFd}`, '-mon', 'chardev=monitor,mode=control'],

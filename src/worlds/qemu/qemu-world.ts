@@ -105,14 +105,14 @@ export class QemuWorld implements SecureWorld {
     this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
     this.memoryFile = { fd: file.fd, base: ramAddress };
     this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
-    const { bootLimitMs = defaultBootLimitMs } = options;
+    const bootLimitMs = bootLimitOf(options);
     this.console = new SecureConsole((line) => this.onConsoleLine(line));
     this.mailboxConduit = new MailboxConduit(mailbox, {
       cpus: options.cpus ?? defaultCpus,
       spinMicroseconds: maySpin ? (options.spinMicroseconds ?? defaultSpinMicroseconds) : 0,
       limitMs: (functionId) =>
         Math.min(
-          options.callLimitMs ?? Number.POSITIVE_INFINITY,
+          options.gdb === undefined ? (options.callLimitMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY,
           isShort(functionId) ? bootLimitMs : Number.POSITIVE_INFINITY,
         ),
       ready: () => {
@@ -158,6 +158,7 @@ export class QemuWorld implements SecureWorld {
       const process = QemuProcess.start({
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
         consoleFd: consolePipe.fd,
+        gdb: options.gdb,
       });
       world = new QemuWorld(file, process, mailbox, consolePipe, options);
     } catch (error) {
@@ -165,7 +166,7 @@ export class QemuWorld implements SecureWorld {
       consolePipe[Symbol.dispose]();
       throw error;
     }
-    const { bootLimitMs = defaultBootLimitMs } = options;
+    const bootLimitMs = bootLimitOf(options);
     const cancels = [startTimer(bootLimitMs, () => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`))];
     try {
       const stage = async () => {
@@ -173,7 +174,7 @@ export class QemuWorld implements SecureWorld {
         const loaded = await readImage(options.optee);
         world.doubts = doubtsAbout(loaded.image);
         stageImage(loaded, file, mailbox);
-        if (world.isBooting) cancels.push(world.watchBoot());
+        if (world.isBooting && options.gdb === undefined) cancels.push(world.watchBoot());
       };
       await Promise.all([stage(), world.booted]);
       return world;
@@ -284,6 +285,11 @@ const defaultCpus = availableParallelism() < 4 ? 1 : 2;
 const defaultMemoryMiB = 256;
 const defaultBootLimitMs = 20_000;
 const defaultSpinMicroseconds = 400;
+
+/** Who debugs stops the clock. */
+function bootLimitOf({ bootLimitMs = defaultBootLimitMs, gdb }: QemuWorldOptions): number {
+  return gdb === undefined ? bootLimitMs : Number.POSITIVE_INFINITY;
+}
 
 /**
  * A fast call does little, and nothing interrupts it: without a limit for calls it is not waited for without end all the

@@ -1,0 +1,56 @@
+import { writeFileSync } from 'node:fs';
+import { parseConsoleLine } from '../worlds/qemu/console-line.js';
+import type { ElfFolders } from './elf-folder.js';
+
+const loaded = /^ELF \((?<uuid>[0-9a-f-]{36})\) at (?<address>0x[0-9a-f]+)/i;
+/** Where OP-TEE itself runs: its load address is told at its boot, and where address randomization moved it. */
+const core = /^Executing at offset 0x[0-9a-f]+ with virtual load address (?<address>0x[0-9a-f]+)/i;
+
+/**
+ * A script for gdb that connects to QEMU and knows where things are loaded. It is written anew at each load, which moves an
+ * application elsewhere.
+ */
+export class GdbScript {
+  private readonly places = new Map<string, string>();
+
+  constructor(
+    private readonly path: string,
+    private readonly port: number,
+    private readonly elves: ElfFolders,
+  ) {
+    this.write();
+  }
+
+  /** A line of the secure console. */
+  read(text: string): void {
+    const message = parseConsoleLine(text).parsed?.message ?? '';
+    const found = loaded.exec(message)?.groups;
+    const image = found?.uuid?.toLowerCase() ?? (core.test(message) ? 'core' : undefined);
+    const address = found?.address ?? core.exec(message)?.groups?.address;
+    if (image === undefined || address === undefined) return;
+    this.places.set(image, address);
+    this.write();
+  }
+
+  private write(): void {
+    const symbols = [...this.places].map(([image, address]) => {
+      const elf = this.elves.elfOf(image);
+      return elf === undefined
+        ? `# ${image} is at ${address}; there is no ELF with symbols of it here`
+        : `add-symbol-file ${elf} -o ${address}`;
+    });
+    writeFileSync(
+      this.path,
+      [
+        '# Written by normalworld, anew at each load of an application: gdb-multiarch -x THIS, or source THIS in gdb.',
+        'set confirm off',
+        'set pagination off',
+        'set architecture aarch64',
+        'symbol-file',
+        ...symbols,
+        `target remote 127.0.0.1:${this.port}`,
+        '',
+      ].join('\n'),
+    );
+  }
+}

@@ -1,0 +1,29 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseUuid } from '../protocol/uuid.js';
+import type { KnownKeys } from './image-judge.js';
+import { inspectTa } from './inspect-ta.js';
+
+/** What OP-TEE will have against the images of a folder: `name: fault`, of those that it will not load. */
+export async function faultsInFolder(folder: string, keys: KnownKeys): Promise<string[]> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.ta')).sort();
+  const faults: string[] = [];
+  for (const name of names) {
+    const image = await readFile(join(folder, name)).catch((error: Error) => error);
+    if (image instanceof Error) {
+      faults.push(`${name}: ${image.message}`);
+      continue;
+    }
+    const [fault] = inspectTa(image, { named: uuidOf(name), ...keys }).faults;
+    if (fault !== undefined) faults.push(`${name}: ${fault.detail}`);
+  }
+  return faults;
+}
+
+function uuidOf(name: string): string | undefined {
+  try {
+    return parseUuid(name.slice(0, -'.ta'.length));
+  } catch {
+    return undefined;
+  }
+}
