@@ -173,7 +173,7 @@ export class ScmiServer {
       [
         ResetMessage.reset,
         (word) => {
-          const domain = at(domains, word(0));
+          const domain = at(domains, word(0), ScmiStatus.notFound);
           const flags = word(1);
           if ((flags & ~(resetAutonomous | resetAssert)) !== 0) throw new Refusal(ScmiStatus.invalidParameters);
           const asserted = (flags & resetAutonomous) === 0 && (flags & resetAssert) !== 0;
@@ -200,9 +200,10 @@ function protocol(id: number, attributes: number, messages: readonly (readonly [
   return handlers;
 }
 
-function at<T>(things: readonly T[], id: number): T {
+/** @param missing what OP-TEE's server answers for one that is not there: nearly always INVALID_PARAMETERS. */
+function at<T>(things: readonly T[], id: number, missing: number = ScmiStatus.invalidParameters): T {
   const thing = things[id];
-  if (thing === undefined) throw new Refusal(ScmiStatus.notFound);
+  if (thing === undefined) throw new Refusal(missing);
   return thing;
 }
 
