@@ -37,9 +37,9 @@ export const DRIVER_MUTANTS = [
   {
     what: 'an interrupt that comes while notifications are fetched is lost',
     file: 'src/optee/async-notification.ts',
-    in: 'AsyncNotifications.interrupted',
-    find: 'this.again = true;',
-    becomes: 'if (this.handling === undefined) this.again = true;',
+    in: 'Repeated.request',
+    find: 'this.wanted = true;',
+    becomes: 'if (!this.busy) this.wanted = true;',
     explore: INTERRUPT,
   },
   {
@@ -346,9 +346,9 @@ export const DRIVER_MUTANTS = [
   {
     what: 'a bottom half that is asked for while one runs is forgotten',
     file: 'src/optee/async-notification.ts',
-    in: 'AsyncNotifications.requestBottomHalf',
-    find: 'this.bottomHalfWanted = true;',
-    becomes: 'if (this.bottomHalf === undefined) this.bottomHalfWanted = true;',
+    in: 'Repeated.request',
+    find: 'this.wanted = true;',
+    becomes: 'if (!this.busy) this.wanted = true;',
     explore: 'scenarios/explore/bottom-half-twice.yaml --runs 300',
   },
   // The supplicant.

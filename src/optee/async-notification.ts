@@ -19,11 +19,10 @@ export interface NotificationSource {
  */
 export class AsyncNotifications {
   private silence: (() => void) | undefined;
-  /** The interrupt came again while it was handled. */
-  private again = false;
-  private handling: Promise<void> | undefined;
-  private bottomHalfWanted = false;
-  private bottomHalf: Promise<void> | undefined;
+  /** Fetches what is pending, once more for any interrupts that come meanwhile. */
+  private readonly fetching = new Repeated(() => this.fetch());
+  /** One at a time; any number of requests while one runs are one more. */
+  private readonly bottomHalf = new Repeated(() => this.runBottomHalf());
 
   /** @param call makes a yielding call without parameters. */
   constructor(
@@ -35,7 +34,7 @@ export class AsyncNotifications {
   /** Take the interrupt from now on, if secure world has notifications. */
   async start(interrupt: InterruptSource): Promise<void> {
     // Before they are enabled: the first may come at once.
-    this.silence = interrupt.listen(() => this.interrupted());
+    this.silence = interrupt.listen(() => this.fetching.request());
     if (await this.source.enable()) return;
     this.silence();
     this.silence = undefined;
@@ -47,56 +46,62 @@ export class AsyncNotifications {
     await this.call('stop-notifications', OpteeMsgCmd.stopAsyncNotif);
     this.silence();
     this.silence = undefined;
-    await this.handling;
-    await this.bottomHalf;
+    await this.fetching.done;
+    await this.bottomHalf.done;
   }
 
-  private interrupted(): void {
-    this.again = true;
-    this.handling ??= this.handle().finally(() => {
-      this.handling = undefined;
-    });
-  }
-
-  private async handle(): Promise<void> {
-    const { schedule } = this.optee;
-    while (this.again) {
-      this.again = false;
-      let values: readonly number[];
-      try {
-        values = await this.source.take();
-        // The interrupt may come again before it is known that there is nothing more.
-        if (schedule.fine) await schedule.point('notifications', 'end fetching');
-      } catch (error) {
-        this.optee.violation(0, `no notifications could be fetched: ${String(error)}`);
-        return;
-      }
-      const { trace } = this.optee;
-      for (const value of values) {
-        if (trace.on) trace.emit({ type: 'notification', value });
-        if (value === asyncNotifDoBottomHalf) this.requestBottomHalf();
-        else if (this.optee.notifications.send(value) !== 'notified')
-          this.optee.violation(0, `secure world notifies value ${value}, which is out of range`);
-      }
+  private async fetch(): Promise<void> {
+    const { schedule, trace } = this.optee;
+    let values: readonly number[];
+    try {
+      values = await this.source.take();
+      // The interrupt may come again before it is known that there is nothing more.
+      if (schedule.fine) await schedule.point('notifications', 'end fetching');
+    } catch (error) {
+      this.optee.violation(0, `no notifications could be fetched: ${String(error)}`);
+      return;
     }
-  }
-
-  /** One at a time; any number of requests while one runs are one more. */
-  private requestBottomHalf(): void {
-    this.bottomHalfWanted = true;
-    this.bottomHalf ??= this.runBottomHalf().finally(() => {
-      this.bottomHalf = undefined;
-    });
+    for (const value of values) {
+      if (trace.on) trace.emit({ type: 'notification', value });
+      if (value === asyncNotifDoBottomHalf) this.bottomHalf.request();
+      else if (this.optee.notifications.send(value) !== 'notified')
+        this.optee.violation(0, `secure world notifies value ${value}, which is out of range`);
+    }
   }
 
   private async runBottomHalf(): Promise<void> {
-    while (this.bottomHalfWanted) {
-      this.bottomHalfWanted = false;
-      try {
-        await this.call('bottom-half', OpteeMsgCmd.doBottomHalf);
-      } catch (error) {
-        this.optee.violation(0, `bottom half processing failed: ${String(error)}`);
-      }
+    try {
+      await this.call('bottom-half', OpteeMsgCmd.doBottomHalf);
+    } catch (error) {
+      this.optee.violation(0, `bottom half processing failed: ${String(error)}`);
     }
+  }
+}
+
+/**
+ * Work that is done once more when it is requested while it is done, however often: a Linux work item. That there is no
+ * request and that it is idle are one step: a request between the two would be lost.
+ */
+class Repeated {
+  /** Resolves when it is idle. */
+  done: Promise<void> = Promise.resolve();
+  private wanted = false;
+  private busy = false;
+
+  /** @param work does not reject. */
+  constructor(private readonly work: () => Promise<void>) {}
+
+  request(): void {
+    this.wanted = true;
+    if (!this.busy) this.done = this.run();
+  }
+
+  private async run(): Promise<void> {
+    this.busy = true;
+    while (this.wanted) {
+      this.wanted = false;
+      await this.work();
+    }
+    this.busy = false;
   }
 }

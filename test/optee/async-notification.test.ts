@@ -85,6 +85,75 @@ describe('a notification by interrupt', () => {
   });
 });
 
+/** Do something so many turns of the microtask queue later. */
+async function turnsLater(turns: number, act: () => void): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await undefined;
+  act();
+}
+
+describe('an interrupt at any moment', () => {
+  const moments = Array.from({ length: 24 }, (_, turns) => turns);
+
+  it('of the fetching of notifications has its own fetched', async () => {
+    for (const turns of moments) {
+      let fetches = 0;
+      const { clock, world, tee, events } = await open({
+        faults: {
+          smc: (call) => {
+            // The answer to this one says already that there is no more.
+            if (call.a0 === OpteeSmc.getAsyncNotifValue && ++fetches === 1)
+              void turnsLater(turns, () => world.notify(6));
+            return undefined;
+          },
+        },
+      });
+      world.notify(5);
+      await clock.run();
+      const told = events.flatMap((event) => (event.type === 'notification' ? [event.value] : []));
+      expect(told, `${turns} turns after the first fetch`).toEqual([5, 6]);
+      await tee.close();
+    }
+  });
+
+  it('of a fetching that fails has its own fetched', async () => {
+    for (const turns of moments) {
+      let fetches = 0;
+      const { clock, world, tee, events } = await open({
+        faults: {
+          smc: (call) => {
+            if (call.a0 !== OpteeSmc.getAsyncNotifValue || ++fetches > 1) return undefined;
+            void turnsLater(turns, () => world.notify(6));
+            throw new Error('it could not be fetched');
+          },
+        },
+      });
+      world.notify(5);
+      await clock.run();
+      const told = events.flatMap((event) => (event.type === 'notification' ? [event.value] : []));
+      expect(told, `${turns} turns after the first fetch`).toEqual([5, 6]);
+      await tee.close();
+    }
+  });
+
+  it('of a bottom half has one more made', async () => {
+    for (const turns of moments) {
+      const { clock, world, tee, events } = await open();
+      const halves = () =>
+        events.flatMap((event) => (event.type === 'call-begin' && event.purpose === 'bottom-half' ? [event.call] : []));
+      let again = true;
+      tee.trace.listen((event) => {
+        if (event.type !== 'call-end' || event.call !== halves()[0] || !again) return;
+        again = false;
+        void turnsLater(turns, () => world.notify(0));
+      });
+      world.notify(0);
+      await clock.run();
+      expect(halves().length, `${turns} turns after the first has ended`).toBe(2);
+      await tee.close();
+    }
+  });
+});
+
 describe('bottom half processing', () => {
   it('is a call through the queue: it waits for a thread like any other', async () => {
     let bottomHalves = 0;

@@ -2,10 +2,11 @@ import { expect, it } from 'vitest';
 import { memref, openTee, TeeResult, trustedApplication, value } from '../../src/index.js';
 import { OpteeMsgAttr, OpteeMsgCmd } from '../../src/protocol/optee-msg.js';
 import { type Faults, SimulatedWorld } from '../../src/testing.js';
+import type { SimulatedWorldOptions } from '../../src/worlds/simulated/index.js';
 
 const uuid = '3b6e2f60-6c0b-4a8e-9d1c-2f1f6a3f8a11';
 
-async function open(abi: 'smc' | 'ffa', faults: Faults = {}) {
+async function open(abi: 'smc' | 'ffa', faults: Faults = {}, options: SimulatedWorldOptions = {}) {
   let goOn = () => {};
   const gate = new Promise<void>((resolve) => {
     goOn = resolve;
@@ -20,6 +21,7 @@ async function open(abi: 'smc' | 'ffa', faults: Faults = {}) {
     concurrent: true,
     create: () => ({
       async invokeCommand(call) {
+        if (call.command === 3) await gate;
         if (call.command !== 1) return;
         entered();
         await gate;
@@ -31,7 +33,7 @@ async function open(abi: 'smc' | 'ffa', faults: Faults = {}) {
       },
     }),
   });
-  const world = new SimulatedWorld({ abi, faults, threads: 3, trustedApplications: [ta] });
+  const world = new SimulatedWorld({ abi, faults, threads: 3, ...options, trustedApplications: [ta] });
   const tee = await openTee({ world });
   return { tee, world, inside, goOn: () => goOn() };
 }
@@ -87,5 +89,26 @@ it.each(abis)('a session whose answer cannot be used is closed again, over %s', 
     code: TeeResult.ERROR_COMMUNICATION,
   });
   expect(world.sessionCount).toBe(0);
+  await tee.close();
+});
+
+it.each(abis)('a call is of the class that its session had when it was made, over %s', async (abi) => {
+  const { tee, goOn } = await open(abi, {}, { reservedShm: false });
+  const session = await tee.openContext().openSession(uuid);
+  const late = await tee.openKernelContext().openSession(uuid);
+  const classes: boolean[] = [];
+  tee.trace.listen((event) => {
+    if (event.type === 'call-begin' && event.session === late.id) classes.push(event.system);
+  });
+  // More than a page of messages: what comes now waits until secure world knows another page.
+  const calls = Array.from({ length: 60 }, () => session.invoke(3));
+  const waiting = late.invoke(2);
+  expect(classes).toEqual([]);
+  expect(late.systemSession()).toBe(true);
+  goOn();
+  await Promise.all([...calls, waiting]);
+  expect(classes).toEqual([false]);
+  await late.invoke(2);
+  expect(classes).toEqual([false, true]);
   await tee.close();
 });
