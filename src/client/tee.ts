@@ -7,6 +7,7 @@ import type { SupplicantQueue } from '../optee/rpc/supplicant-queue.js';
 import type { SecureWorldInfo } from '../optee/smc/smc-probe.js';
 import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.js';
 import type { PanicSource, PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
+import { eachStep } from '../tee/each-step.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
@@ -249,12 +250,17 @@ export class Tee implements AsyncDisposable {
 
   private async closeOrderly(): Promise<void> {
     const closings = await Promise.allSettled([...this.contexts].map((context) => context.kill()));
-    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
+    const failed = closings.find((closing) => closing.status === 'rejected');
     // While the driver can still take back what secure world holds of the supplicant's memory.
     void this.dismissAttendants();
     // With a thread inside that does not come back nothing can be had back from secure world.
-    if ([...this.contexts].some(({ hasOverdueCalls }) => hasOverdueCalls)) return;
-    await this.driver.remove();
+    const isHeld = unfinishedCalls(this.driver.optee).length > 0;
+    await eachStep([
+      () => (isHeld ? undefined : this.driver.remove()),
+      () => {
+        if (failed !== undefined) throw failed.reason;
+      },
+    ]);
   }
 
   /** Of one context: what is overdue is counted for each. */

@@ -1,5 +1,6 @@
 import { MsgArg, msgArgSize } from '../protocol/optee-msg.js';
 import { type PhysicalAddress, pageSize } from '../protocol/physical-memory.js';
+import { eachStep } from '../tee/each-step.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 
 /** The most parameters a message of ours has: four of the client and two meta parameters of an OPEN_SESSION. */
@@ -79,9 +80,9 @@ export class ArgCache {
   }
 
   /** Give all pages back. No message may be in use. */
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
     this.free.length = 0;
-    for (const page of this.pages.splice(0)) await page.put();
+    return eachStep(this.pages.splice(0).map((page) => () => page.put()));
   }
 
   private async acquireSlowly(system: boolean): Promise<MessageSlot> {

@@ -43,9 +43,12 @@ export class AsyncNotifications {
   /** Secure world stops, and what it has begun is finished. */
   async stop(): Promise<void> {
     if (this.silence === undefined) return;
-    await this.call('stop-notifications', OpteeMsgCmd.stopAsyncNotif);
-    this.silence();
-    this.silence = undefined;
+    try {
+      await this.call('stop-notifications', OpteeMsgCmd.stopAsyncNotif);
+    } finally {
+      this.silence();
+      this.silence = undefined;
+    }
     await this.fetching.done;
     await this.bottomHalf.done;
   }

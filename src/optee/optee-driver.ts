@@ -2,6 +2,7 @@ import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/op
 import type { InterruptSource, TaPanicReport } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
 import { type Uuid, uuidOctets } from '../protocol/uuid.js';
+import { eachStep } from '../tee/each-step.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { InvokeRequest, OpenSessionRequest, TeeDriver, TeeReply, TeeVersion } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
@@ -245,10 +246,13 @@ export class OpteeDriver implements TeeDriver {
     return shm;
   }
 
-  async remove(): Promise<void> {
-    await this.notifications?.stop();
-    this.optee.supplicant.close('the driver goes');
-    await this.abi.remove();
+  /** Give back what the driver has, to a dead secure world as well. @throws the first failure, after all that. */
+  remove(): Promise<void> {
+    return eachStep([
+      () => this.notifications?.stop(),
+      () => this.optee.supplicant.close('the driver goes'),
+      () => this.abi.remove(),
+    ]);
   }
 
   private addSession(context: TeeContext, data: ContextData, id: number, uuid: string): void {

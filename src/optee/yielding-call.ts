@@ -1,4 +1,4 @@
-import { ConduitError, type SmcRegisters } from '../protocol/conduit.js';
+import type { SmcRegisters } from '../protocol/conduit.js';
 import { isRpcReturn, OpteeSmcReturn, smcName } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
@@ -7,6 +7,7 @@ import type { Call } from './call.js';
 import { CallWaiter } from './call-queue/call-queue.js';
 import { waitTurn } from './call-queue/wait-turn.js';
 import type { Optee } from './optee.js';
+import { toldOf } from './unreachable.js';
 
 /** The world switches of one yielding call, as an ABI makes them. */
 export interface WorldSwitches {
@@ -77,11 +78,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       }
     }
   } catch (error) {
-    if (error instanceof ConduitError) {
-      optee.end();
-      throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: ${error.message}`, { cause: error });
-    }
-    throw error;
+    throw toldOf(error, optee, call.purpose);
   } finally {
     optee.callsInFlight.remove(call);
     switches.end();

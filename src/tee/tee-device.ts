@@ -1,5 +1,6 @@
 import { TeeResult } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
+import { eachStep } from './each-step.js';
 import { type ClientIdentity, clientLogin, type Login } from './login.js';
 import { TeeContext } from './tee-context.js';
 import type { InvokeRequest, TeeDriver, TeeReply, TeeVersion } from './tee-driver.js';
@@ -44,11 +45,7 @@ export class TeeDevice {
     const shm = [...context.shm];
     context.shm.clear();
     context.closed = true;
-    try {
-      await this.driver.release(context);
-    } finally {
-      for (const each of shm) await each.put();
-    }
+    await eachStep([() => this.driver.release(context), ...shm.map((each) => () => each.put())]);
   }
 
   /** @param caller who asks, when that is not who opened the context; and the name of the request, to cancel it by. */

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/clock/virtual-clock.js';
-import { openTee, RpcCommand, startSupplicant, type Tee, TeeResult, trustedApplication } from '../../src/index.js';
+import {
+  openTee,
+  RpcCommand,
+  startSupplicant,
+  type Tee,
+  TeecError,
+  TeeResult,
+  trustedApplication,
+} from '../../src/index.js';
 import { RpcShmType } from '../../src/protocol/optee-rpc-command.js';
 import { rpcValue, type SimulatedWorldOptions } from '../../src/testing.js';
 
@@ -110,6 +118,51 @@ describe('when secure world dies', () => {
     // Nobody is inside: it dies of itself.
     await messageOf(tee.close({ graceMs: 0 }));
     for (const message of await Promise.all(called)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
+  });
+});
+
+describe('the end of a TEE whose secure world is dead', () => {
+  it.each([
+    { abi: 'smc' as const, reservedShm: false as const },
+    { abi: 'smc' as const, rpcArg: false },
+    { abi: 'smc' as const },
+    { abi: 'ffa' as const },
+  ])('gives everything back, and says what went wrong: %j', { timeout: 15_000 }, async (simulated) => {
+    const { tee, context, session } = await open({ simulated });
+    const other = tee.openContext({ label: 'other' });
+    const others = await other.openSession(uuid);
+    await context.registerSharedMemory(new Uint8Array(10_000));
+    await other.allocateSharedMemory(5000);
+    // A message page more than the first.
+    await Promise.all(Array.from({ length: 40 }, () => session.invoke(0)));
+    // Memory that secure world holds.
+    const calls = Array.from({ length: 2 }, () => messageOf(session.invoke(Command.rpmb)));
+    await waiting(tee, /RPMB_FRAMES/);
+    expect(await messageOf(others.invoke(Command.panic))).toContain('the simulated secure world is dead');
+    for (const message of await Promise.all(calls)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
+    expect(await messageOf(tee.close())).toMatch(/the simulated secure world is dead.*TEEC_ERROR_COMMUNICATION/);
+    expect(tee.sharedMemoryInUse).toBe(0);
+    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
+  });
+
+  it('leaves nothing to be had but errors of a TEE', async () => {
+    for (const simulated of abis) {
+      const { tee, context, session } = await open({ simulated });
+      const memory = await context.allocateSharedMemory(5000);
+      await messageOf(session.invoke(Command.panic));
+      for (const late of [
+        () => context.allocateSharedMemory(5000),
+        () => context.registerSharedMemory(new Uint8Array(5000)),
+        () => context.openSession(uuid),
+        () => session.invoke(0),
+        () => session.close(),
+        () => tee.devices(),
+      ])
+        await expect(late(), String(late)).rejects.toBeInstanceOf(TeecError);
+      await memory[Symbol.asyncDispose]();
+      await messageOf(tee.close());
+      expect(tee.sharedMemoryInUse).toBe(0);
+    }
   });
 });
 

@@ -3,6 +3,7 @@ import { type MsgArg, OpteeMsgAttr } from '../../protocol/optee-msg.js';
 import { lower32, upper32 } from '../../protocol/optee-smc.js';
 import { pageSize } from '../../protocol/physical-memory.js';
 import { TeeResult } from '../../protocol/tee-result.js';
+import { eachStep } from '../../tee/each-step.js';
 import type { TeeContext } from '../../tee/tee-context.js';
 import type { TeeVersion } from '../../tee/tee-driver.js';
 import type { TeeParam } from '../../tee/tee-param.js';
@@ -15,6 +16,7 @@ import type { OpteeAbi } from '../optee-abi.js';
 import { RpcServer } from '../rpc/rpc.js';
 import type { RpcMemory } from '../rpc/rpc-memory.js';
 import type { RpcState } from '../rpc/rpc-state.js';
+import { toldOf } from '../unreachable.js';
 import { yieldingCall } from '../yielding-call.js';
 import { FfaCall, ffaAnswerInWords } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
@@ -72,11 +74,13 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     return fromFfaMsgParam(request, index, (id) => this.shared.get(id));
   }
 
-  async remove(): Promise<void> {
-    await this.argCache.dispose();
-    await this.rpc.dispose();
-    await Promise.allSettled(this.returning);
-    await this.link.close();
+  remove(): Promise<void> {
+    return eachStep([
+      () => this.argCache.dispose(),
+      () => this.rpc.dispose(),
+      () => Promise.allSettled(this.returning),
+      () => (this.optee.ended ? undefined : this.link.close()),
+    ]);
   }
 
   private async share(shm: TeeShm): Promise<TeeShm> {
@@ -90,8 +94,9 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
       this.shared.set(handle, shm);
       return shm;
     } catch (error) {
+      const told = toldOf(error, this.optee, 'sharing memory');
       await shm.put();
-      throw error;
+      throw told;
     }
   }
 
@@ -100,9 +105,15 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     const handle = shm.secureWorldId;
     // Never shared.
     if (this.shared.get(handle) !== shm) return Promise.resolve();
+    if (this.optee.ended) {
+      // A dead secure world writes nowhere any more.
+      this.shared.delete(handle);
+      return Promise.resolve();
+    }
     const returned = this.takeBack(handle).catch((error: unknown) => {
-      this.optee.violation(0, error instanceof Error ? error.message : String(error));
-      throw error;
+      const told = toldOf(error, this.optee, 'taking memory back');
+      this.optee.violation(0, told instanceof Error ? told.message : String(told));
+      throw told;
     });
     this.returning.add(returned);
     const forget = () => this.returning.delete(returned);

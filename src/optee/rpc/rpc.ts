@@ -1,6 +1,7 @@
 import { MsgArg, msgArgSize, OpteeMsgAttr } from '../../protocol/optee-msg.js';
 import { RpcCommand, RpcNotification, RpcShmType, rpcCommandName } from '../../protocol/optee-rpc-command.js';
 import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
+import { eachStep } from '../../tee/each-step.js';
 import type { TeeParam, TeeValueParam } from '../../tee/tee-param.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
 import { TeecError } from '../../tee/teec-error.js';
@@ -110,10 +111,10 @@ export class RpcServer {
   }
 
   /** Take back all memory that secure world still holds: it is no longer asked for anything. */
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
     const held = [...this.held.values()];
     this.held.clear();
-    for (const shm of held) await shm.put();
+    return eachStep(held.map((shm) => () => shm.put()));
   }
 
   private messageByCookie(call: number, cookie: number): MsgArg | undefined {

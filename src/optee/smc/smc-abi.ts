@@ -12,6 +12,7 @@ import {
 } from '../../protocol/optee-smc.js';
 import { pageSize } from '../../protocol/physical-memory.js';
 import { TeeResult, teeResultName } from '../../protocol/tee-result.js';
+import { eachStep } from '../../tee/each-step.js';
 import type { TeeContext } from '../../tee/tee-context.js';
 import type { TeeVersion } from '../../tee/tee-driver.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
@@ -88,10 +89,12 @@ export class SmcAbi implements OpteeAbi {
     return this.registered(context, size, false, true);
   }
 
-  async remove(): Promise<void> {
-    await this.argCache.dispose();
-    if (this.info.rpcParamCount === 0) await this.disableShmCache(true);
-    await this.rpc.dispose();
+  remove(): Promise<void> {
+    return eachStep([
+      () => this.argCache.dispose(),
+      () => (this.info.rpcParamCount === 0 && !this.optee.ended ? this.disableShmCache(true) : undefined),
+      () => this.rpc.dispose(),
+    ]);
   }
 
   /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */
@@ -181,6 +184,8 @@ export class SmcAbi implements OpteeAbi {
   }
 
   private async unregister(context: TeeContext, shm: TeeShm): Promise<void> {
+    // A dead secure world writes nowhere any more.
+    if (this.optee.ended) return;
     await this.privateCall(context, 'unregister-shm', false, (msg) => {
       msg.cmd = OpteeMsgCmd.unregisterShm;
       msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
