@@ -7,7 +7,7 @@ const within = (method, what, find, becomes) => ({
 });
 
 export const QUEUE_MUTANTS = [
-  within('leave', 'no dispatch on exit', 'this.dispatch();', ''),
+  within('leave', 'no dispatch on exit', 'this.dispatch(waiter);', ''),
   within('release', 'no dispatch when a reservation ends', 'this.dispatch();', ''),
   within('threadLimit', 'an old ETHREAD_LIMIT is taken for a new one', 'waiter.exitsSeen !== this.exits', 'false'),
   within(

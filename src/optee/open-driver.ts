@@ -117,8 +117,8 @@ function newOptee(
   }: DriverOptions,
 ): Optee {
   const callQueue = createQueue(queue, threadCount);
-  callQueue.onUnusedWakeUp = (waiter) => {
-    if (trace.on) trace.queueWake(waiter.label, false);
+  callQueue.onUnusedWakeUp = (waiter, by) => {
+    if (trace.on) trace.queueWake(waiter.label, by?.label ?? 0, false);
   };
   return new Optee(
     callQueue,

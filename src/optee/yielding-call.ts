@@ -64,7 +64,6 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       if (smcReturn === OpteeSmcReturn.ethreadLimit) {
         if (trace.on) trace.worldExit(call.id, smcReturn);
         if (hold !== undefined && callQueue.thinksOnThreadLimit) await hold('thread limit');
-        trace.waker = call.id;
         step = callQueue.threadLimit(waiter);
         if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
         switches.startOver();
@@ -87,9 +86,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       if (trace.on && reached) trace.worldExit(call.id, smcReturn);
       await hold('leave the queue');
     }
-    trace.waker = call.id;
     callQueue.leave(waiter);
-    trace.waker = 0;
     // A call that is not held up comes back and ends in one event.
     if (trace.on) trace.callEnd(call.id, smcReturn, reached && hold === undefined);
   }

@@ -27,8 +27,6 @@ export interface TraceRecorder extends TraceSink {
 export class Trace {
   /** Somebody listens. */
   on = false;
-  /** The call in whose section of the call queue we are: whoever is woken is woken by it. 0: none. */
-  waker = 0;
   private sinks: readonly TraceSink[] = [];
   /** The only one of them, or one that stands for all. */
   private sink: TraceSink = nobody;
@@ -77,10 +75,10 @@ export class Trace {
     this.put(limit ? EventKind.queueSleep | flagBit : EventKind.queueSleep, call, 0, 0, 0, '');
   }
 
-  /** A call gets its wake-up, in a section of `waker`. */
-  queueWake(call: number, asleep: boolean): void {
+  /** A call gets its wake-up. @param by the call that gave it, as it left the queue; 0: none. */
+  queueWake(call: number, by: number, asleep: boolean): void {
     const kind = asleep ? EventKind.queueWake | flagBit : EventKind.queueWake;
-    this.put(kind, call, this.waker, 0, 0, '');
+    this.put(kind, call, by, 0, 0, '');
   }
 
   /** The rarer events. */

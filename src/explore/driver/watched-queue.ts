@@ -21,7 +21,7 @@ export class WatchedQueue implements CallQueue {
     return this.queue.onUnusedWakeUp;
   }
 
-  set onUnusedWakeUp(told: ((waiter: CallWaiter) => void) | undefined) {
+  set onUnusedWakeUp(told: CallQueue['onUnusedWakeUp']) {
     this.queue.onUnusedWakeUp = told;
   }
 

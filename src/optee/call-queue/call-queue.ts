@@ -34,9 +34,9 @@ export class CallWaiter {
   previous: CallWaiter | undefined = undefined;
   /**
    * Called, synchronously, whenever the queue gives this waiter its completion; undefined while it is not asleep. It runs
-   * inside a section: it must not call the queue.
+   * inside a section: it must not call the queue. `by` is who left the queue; undefined where a reservation ended.
    */
-  wake: (() => void) | undefined = undefined;
+  wake: ((by: CallWaiter | undefined) => void) | undefined = undefined;
 
   /** @param label what `CallQueue.state` calls this caller. */
   constructor(readonly label: number) {}
@@ -66,9 +66,9 @@ export interface CallQueue {
   readonly thinksOnThreadLimit: boolean;
   /**
    * Told of a completion for a caller that is not asleep, who then finds `completed` set. Linux's queues give such also to
-   * callers inside secure world.
+   * callers inside secure world. `by` as in `CallWaiter.wake`.
    */
-  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
+  onUnusedWakeUp: ((waiter: CallWaiter, by: CallWaiter | undefined) => void) | undefined;
 
   /** A call wants to enter: `optee_cq_wait_init()`. The waiter must be outside. */
   enter(waiter: CallWaiter, system: boolean): QueueStep;

@@ -29,7 +29,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   readonly thinksOnThreadLimit = true;
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
   /** Never called: the lists hold only sleepers. */
-  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
+  onUnusedWakeUp: ((waiter: CallWaiter, by: CallWaiter | undefined) => void) | undefined;
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
   readonly waiterLists = [this.systemWaiters, this.normalWaiters];
@@ -118,7 +118,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     if (waiter.system) this.systemInFlight--;
     else this.normalInFlight--;
     this.exits++;
-    this.dispatch();
+    this.dispatch(waiter);
   }
 
   reserve(): boolean {
@@ -224,23 +224,23 @@ export class HandOffCallQueue implements StorableCallQueue {
    * Hands on what has become free, to a system call first. An exit or the end of a reservation makes room for one caller
    * at most, and before it there was none for anyone who sleeps.
    */
-  private dispatch(): void {
+  private dispatch(by?: CallWaiter): void {
     const system = this.systemWaiters.head;
     const normal = this.normalWaiters.head;
     if (system !== undefined && this.hasRoomForSystem()) {
       this.systemWaiters.remove(system);
-      this.wakeWithToken(system);
+      this.wakeWithToken(system, by);
     } else if (normal !== undefined && this.hasRoomForNormal()) {
       this.normalWaiters.remove(normal);
-      this.wakeWithToken(normal);
+      this.wakeWithToken(normal, by);
     }
     this.checkCounters();
   }
 
-  private wakeWithToken(waiter: CallWaiter): void {
+  private wakeWithToken(waiter: CallWaiter, by: CallWaiter | undefined): void {
     this.giveToken(waiter);
     waiter.completed = true;
-    waiter.wake?.();
+    waiter.wake?.(by);
   }
 
   private giveToken(waiter: CallWaiter): void {

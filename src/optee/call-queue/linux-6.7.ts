@@ -1,4 +1,4 @@
-import type { QueueState } from './call-queue.js';
+import type { CallWaiter, QueueState } from './call-queue.js';
 import { LinuxCallQueue } from './linux-call-queue.js';
 import { WaiterList } from './waiter-list.js';
 
@@ -24,8 +24,8 @@ export class Linux67CallQueue extends LinuxCallQueue {
 
   protected unclaim(): void {}
 
-  protected completeOne(): void {
-    this.completeFirst(this.waiters);
+  protected completeOne(by?: CallWaiter): void {
+    this.completeFirst(this.waiters, by);
   }
 
   reserve(): boolean {

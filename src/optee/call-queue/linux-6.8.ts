@@ -41,8 +41,8 @@ export class Linux68CallQueue extends LinuxCallQueue {
     this.freeThreadCount++;
   }
 
-  protected completeOne(): void {
-    if (!this.completeFirst(this.waiters, true)) this.completeFirst(this.waiters);
+  protected completeOne(by?: CallWaiter): void {
+    if (!this.completeFirst(this.waiters, by, true)) this.completeFirst(this.waiters, by);
   }
 
   reserve(): boolean {

@@ -13,7 +13,7 @@ import type { WaiterList } from './waiter-list.js';
  */
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
-  onUnusedWakeUp: ((waiter: CallWaiter) => void) | undefined;
+  onUnusedWakeUp: ((waiter: CallWaiter, by: CallWaiter | undefined) => void) | undefined;
   abstract readonly waiterLists: readonly WaiterList[];
   readonly thinksOnThreadLimit: boolean = false;
   readonly countsExits = false;
@@ -29,7 +29,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   /** Gives back what `claim` took. */
   protected abstract unclaim(waiter: CallWaiter): void;
   /** Completes one waiter whose completion is outstanding, if the variant finds one. */
-  protected abstract completeOne(): void;
+  protected abstract completeOne(by?: CallWaiter): void;
   abstract readonly counterCount: number;
   abstract listIndex(waiter: CallWaiter): number;
   abstract saveCounters(into: Int32Array): void;
@@ -89,14 +89,14 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     expectPhase(waiter, 'entered', 'leave');
     this.listOf(waiter).remove(waiter);
     this.unclaim(waiter);
-    this.completeOne();
+    this.completeOne(waiter);
     if (!waiter.completed) waiter.phase = 'outside';
     return waiter.completed;
   }
 
   endLeave(waiter: CallWaiter): void {
     // A completion that came while this caller was inside was meant for a sleeper: pass it on.
-    this.completeOne();
+    this.completeOne(waiter);
     waiter.completed = false;
     waiter.phase = 'outside';
   }
@@ -114,17 +114,17 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     return this.holdsClaim(waiter) || this.mayClaim(waiter);
   }
 
-  protected complete(waiter: CallWaiter): void {
+  protected complete(waiter: CallWaiter, by: CallWaiter | undefined): void {
     waiter.completed = true;
-    if (waiter.wake === undefined) this.onUnusedWakeUp?.(waiter);
-    else waiter.wake();
+    if (waiter.wake === undefined) this.onUnusedWakeUp?.(waiter, by);
+    else waiter.wake(by);
   }
 
-  /** Completes the first waiter of a list whose completion is outstanding. */
-  protected completeFirst(list: WaiterList, systemOnly = false): boolean {
+  /** Completes the first waiter of a list whose completion is outstanding. @param by who left. */
+  protected completeFirst(list: WaiterList, by: CallWaiter | undefined, systemOnly = false): boolean {
     for (let waiter = list.head; waiter !== undefined; waiter = waiter.next) {
       if (!waiter.completed && (waiter.system || !systemOnly)) {
-        this.complete(waiter);
+        this.complete(waiter, by);
         return true;
       }
     }

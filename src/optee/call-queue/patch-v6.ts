@@ -40,9 +40,9 @@ export class PatchV6CallQueue extends LinuxCallQueue {
     if (!waiter.system) this.freeNormalThreadCount++;
   }
 
-  protected completeOne(): void {
-    if (this.completeFirst(this.sysWaiters)) return;
-    if (this.totalThreadCount === 0 || this.freeNormalThreadCount > 0) this.completeFirst(this.normalWaiters);
+  protected completeOne(by?: CallWaiter): void {
+    if (this.completeFirst(this.sysWaiters, by)) return;
+    if (this.totalThreadCount === 0 || this.freeNormalThreadCount > 0) this.completeFirst(this.normalWaiters, by);
   }
 
   reserve(): boolean {

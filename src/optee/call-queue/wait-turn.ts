@@ -27,8 +27,8 @@ export async function waitTurn(
         if (!waiter.completed) {
           if (trace.on) trace.queueSleep(waiter.label, waiter.phase === 'asleep-thread-limit');
           await new Promise<void>((resolve) => {
-            waiter.wake = () => {
-              if (trace.on) trace.queueWake(waiter.label, true);
+            waiter.wake = (by) => {
+              if (trace.on) trace.queueWake(waiter.label, by?.label ?? 0, true);
               resolve();
             };
           });
@@ -45,8 +45,7 @@ export async function waitTurn(
       case 'pause':
         if (trace.on) trace.queueSleep(waiter.label, true);
         await sleep(clock, retryPauseMs);
-        trace.waker = 0;
-        if (trace.on) trace.queueWake(waiter.label, true);
+        if (trace.on) trace.queueWake(waiter.label, 0, true);
         return;
       default:
         step satisfies never;
