@@ -155,7 +155,7 @@ export const defects = [
     by: (original) =>
       function (size) {
         // What no array can be that large is refused as it should be.
-        if (size < 2 ** 32) Buffer.alloc(size);
+        if (size <= 2 ** 31) Buffer.alloc(size);
         return original.call(this, size);
       },
   },
