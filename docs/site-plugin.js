@@ -1,5 +1,7 @@
 /**
- * For TypeDoc: the text of all pages can be searched (`npm run docs` has Pagefind index them), pages are called by their first heading and grouped as start, guides, concepts, reference, internals.
+ * For TypeDoc: the text of all pages can be searched (`npm run docs` has Pagefind index them), pages are called by their first
+ * heading, grouped as start, guides, concepts, reference, internals, and lead to the previous and the next; wide tables scroll, and
+ * `<!-- playground: SCENARIO -->` becomes the playground with that scenario.
  */
 import { Converter, JSX } from 'typedoc';
 
@@ -12,6 +14,29 @@ const groups = [
   [/./, 'Reference'],
 ];
 
+/** Pages that are read in this order within their group; the others follow the alphabet. */
+const within = [
+  'docs/start',
+  'docs/guides/test-a-ta',
+  'docs/guides/why-it-hangs',
+  'docs/guides/faults',
+  'docs/guides/choose-a-discipline',
+];
+/** Where each page stands. */
+const order = new Map();
+
+const playgroundMark = /<!-- playground: ([a-z0-9/-]+) -->/g;
+const playground = (_, name) =>
+  `<iframe class="playground" title="The playground with ${name}" loading="lazy" src="../playground/index.html?scenario=${name}"></iframe>`;
+
+const style = `
+  .tsd-typography table { display: block; max-width: 100%; overflow-x: auto; }
+  .tsd-typography td, .tsd-typography th { min-width: 6em; }
+  .tsd-typography pre { max-width: 100%; overflow-x: auto; }
+  iframe.playground { width: 100%; height: 46rem; border: 1px solid currentColor; }
+  nav.reading { display: flex; justify-content: space-between; gap: 1em; margin-top: 2em; }
+`;
+
 /** @param {import('typedoc').Application} application */
 export function load(application) {
   application.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context, page) => {
@@ -21,7 +46,30 @@ export function load(application) {
       .join('')
       .match(/^# (.+)$/m)?.[1];
     if (heading !== undefined) page.name = heading.replaceAll('`', '');
-    page.frontmatter.group = groups.find(([pattern]) => pattern.test(path))[1];
+    const place = groups.findIndex(([pattern]) => pattern.test(path));
+    page.frontmatter.group = groups[place][1];
+    order.set(page, place * 1000 + Math.max(0, within.indexOf(path)));
+    for (const part of page.content) part.text = part.text.replace(playgroundMark, playground);
+  });
+  application.renderer.hooks.on('head.end', () =>
+    JSX.createElement('style', null, JSX.createElement(JSX.Raw, { html: style })),
+  );
+  application.renderer.hooks.on('content.end', (context) => {
+    const pages = [...order.keys()].sort(
+      (one, other) => order.get(one) - order.get(other) || one.name.localeCompare(other.name),
+    );
+    const at = pages.indexOf(context.page.model);
+    if (at < 0) return JSX.createElement(JSX.Fragment, null);
+    const link = (page, rel, words) =>
+      page === undefined
+        ? JSX.createElement('span', null)
+        : JSX.createElement('a', { href: context.urlTo(page), rel }, `${words}: ${page.name}`);
+    return JSX.createElement(
+      'nav',
+      { class: 'reading', 'aria-label': 'Reading order', 'data-pagefind-ignore': 'all' },
+      link(pages[at - 1], 'prev', 'Previous'),
+      link(pages[at + 1], 'next', 'Next'),
+    );
   });
   application.renderer.hooks.on('content.begin', (context) => {
     const asset = (name) => context.relativeURL(`pagefind/${name}`);

@@ -184,8 +184,10 @@ async function begin(): Promise<void> {
   const linked = await unpacked(location.hash);
   const queues = linked?.queues ?? firstQueues;
   for (const box of boxes()) box.checked = queues.includes(box.value);
-  choice.value = firstScenario;
-  if (linked === undefined) load(firstScenario);
+  const asked = new URLSearchParams(location.search).get('scenario') ?? '';
+  const scenario = scenarios.has(asked) ? asked : firstScenario;
+  choice.value = scenario;
+  if (linked === undefined) load(scenario);
   else {
     setText(editor, linked.text);
     seed.value = String(linked.seed);

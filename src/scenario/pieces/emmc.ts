@@ -1,6 +1,10 @@
 import { type Clock, sleep } from '../../clock/clock.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
-import { EmulatedEmmc, hmacSha256, MmcHost, type RpmbDevice } from '../../rpmb/index.js';
+// Not the index: a browser has no files, and the index has cards that are kept in one.
+import { EmulatedEmmc } from '../../rpmb/emulated-emmc.js';
+import { MmcHost } from '../../rpmb/mmc-host.js';
+import { hmacSha256 } from '../../rpmb/node/hmac.js';
+import type { RpmbDevice } from '../../rpmb/rpmb-device.js';
 import type { Locks } from '../journal/locks.js';
 import type { OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import type { Scenario, ScenarioEmmc } from '../scenario.js';

@@ -6,7 +6,7 @@ import { DevicePtaCommand, devicePtaUuid } from '../../protocol/pta-device.js';
 import { rpmbBlockSize } from '../../protocol/rpmb.js';
 import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
 import type { Uuid } from '../../protocol/uuid.js';
-import { hmacSha256 } from '../../rpmb/index.js';
+import { hmacSha256 } from '../../rpmb/node/hmac.js';
 import { TeecError } from '../../tee/teec-error.js';
 import {
   CounterCommand,

@@ -1,7 +1,7 @@
 import type { Tee } from '../../client/tee.js';
 import type { Clock } from '../../clock/clock.js';
 import { seededRandom } from '../../clock/random.js';
-import type { RpmbDevice } from '../../rpmb/index.js';
+import type { RpmbDevice } from '../../rpmb/rpmb-device.js';
 import { startSupplicant } from '../../start-supplicant.js';
 import type { Supplicant, SupplicantDevice } from '../../supplicant/supplicant.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
