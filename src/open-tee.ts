@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
+import { CoverageOfTee } from './coverage/coverage-of-tee.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
 import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
 import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
@@ -52,6 +53,11 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
    * those of `taFolders` when left out, where builds leave them.
    */
   readonly taElfFolders?: readonly string[];
+  /**
+   * The folder that line coverage of the applications goes to, one file of lcov's form a TEE, when it closes: of those with an
+   * ELF in `taElfFolders`. `normalworld ta test --coverage` merges them.
+   */
+  readonly coverageFolder?: string;
   /** With `qemu: { gdb }`: the script for gdb that is written, with load addresses; `normalworld.gdb` when left out. */
   readonly gdbScript?: string;
   /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
@@ -71,7 +77,7 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
 const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
-  ...{ taElfFolders: true, gdbScript: true },
+  ...{ taElfFolders: true, gdbScript: true, coverageFolder: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
@@ -150,21 +156,30 @@ async function secureWorld(
   }
 }
 
-async function qemuWorld({ qemu, taFolders, taElfFolders, gdbScript }: OpenTeeOptions, trace: Trace) {
+async function qemuWorld({ qemu, taFolders, taElfFolders, gdbScript, coverageFolder }: OpenTeeOptions, trace: Trace) {
   const image = qemu?.optee ?? opteeFolder().image;
   // OP-TEE's own, where a build has left it.
   const elves = new ElfFolders(taElfFolders ?? taFolders ?? [], join(dirname(image), 'tee.elf'));
   const script = qemu?.gdb === undefined ? undefined : new GdbScript(gdbScript ?? 'normalworld.gdb', qemu.gdb, elves);
+  const folder = coverageFolder ?? process.env.NORMALWORLD_COVERAGE;
+  const coverage = folder === undefined ? undefined : await CoverageOfTee.start(folder, elves, qemu?.qemu);
   const world = await QemuWorld.start({
+    ...(coverage === undefined ? {} : { coverage: coverage.map }),
     optee: image,
     ...qemu,
     onConsoleLine: (line) => {
       script?.read(line.text);
+      coverage?.read(line.text);
       if (qemu?.onConsoleLine !== undefined) qemu.onConsoleLine(line);
       else if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
     },
   });
-  return explainedWorld(world, elves);
+  const explained = explainedWorld(world, elves);
+  if (coverage === undefined) return explained;
+  return closingAfter(explained, () => {
+    coverage.write();
+    coverage[Symbol.dispose]();
+  });
 }
 
 function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
@@ -189,12 +204,15 @@ function emmcOf({ emmc, world, rpmb, supplicant }: OpenTeeOptions): EmmcCard | u
 
 /** The world, and what is closed when it is gone: the TEE closes its world last. */
 function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
+  let isClosed = false;
   return secureWorldBut(world, {
     [Symbol.asyncDispose]: async () => {
       try {
         await world[Symbol.asyncDispose]();
       } finally {
-        close();
+        // A world is disposed of by each who might be the last.
+        if (!isClosed) close();
+        isClosed = true;
       }
     },
   });

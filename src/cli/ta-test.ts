@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { mergeCoverage } from '../coverage/merge-coverage.js';
 import { findTaSources, projectRoot, type TaSources } from '../ta/ta-sources.js';
 import { testsOf, watchChanges } from '../ta/watch-tas.js';
 import { tellFailure } from './failure.js';
@@ -23,7 +25,11 @@ export function addTaTestCommand(ta: Command): void {
     .command('test')
     .summary('build, then run the tests of the project')
     .description('Builds the trusted applications of the project in this folder, then runs its tests with Vitest.')
-    .argument('[args...]', "Vitest's own arguments, after --");
+    .argument('[args...]', "Vitest's own arguments, after --")
+    .option(
+      '--coverage',
+      'measure which lines of the C code run in OP-TEE: build/coverage/lcov.info, with what Vitest left in coverage/lcov.info',
+    );
   addTaBuildOptions(command)
     .addHelpText(
       'after',
@@ -35,13 +41,27 @@ Exit codes:
 
 Examples:
   $ normalworld ta test
+  $ normalworld ta test --coverage
   $ normalworld ta test -- -t 'refuses' --reporter=junit`,
     )
-    .action(async (args: readonly string[], options: TaBuildOptions) => {
+    .action(async (args: readonly string[], options: TaBuildOptions & { readonly coverage?: boolean }) => {
       try {
         const { root, applications } = await projectIn('.');
         for (const sources of applications) await buildOne(sources, options);
-        process.exitCode = await vitest(root, ['run', ...args]);
+        if (!options.coverage) {
+          process.exitCode = await vitest(root, ['run', ...args]);
+          return;
+        }
+        const folder = join(root, 'build/coverage');
+        await rm(folder, { recursive: true, force: true });
+        process.exitCode = await vitest(root, ['run', ...args], { NORMALWORLD_COVERAGE: join(folder, 'parts') });
+        const into = join(folder, 'lcov.info');
+        const summaries = await mergeCoverage(join(folder, 'parts'), [join(root, 'coverage/lcov.info')], into);
+        for (const { file, lines, hit } of summaries)
+          console.log(
+            `${((100 * hit) / lines).toFixed(1).padStart(5)} %  ${hit} of ${lines} lines  ${relative(root, file)}`,
+          );
+        console.log(`coverage: ${relative('.', into)}`);
       } catch (failure) {
         tellFailure(failure);
       }
@@ -120,12 +140,16 @@ async function watchProject(project: Project, options: TaBuildOptions): Promise<
 }
 
 /** @returns its exit code. */
-function vitest(root: string, args: readonly string[]): Promise<number> {
+function vitest(root: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
   const program = resolve(root, 'node_modules/vitest/vitest.mjs');
   if (!existsSync(program))
     return Promise.reject(new Error(`no Vitest in ${root}/node_modules: npm install --save-dev vitest`));
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? 1));
   });

@@ -1,4 +1,7 @@
 /** For who develops a trusted application: its header, its image, its build. */
+
+export { type CodeBlock, CoverageMap } from '../coverage/coverage-map.js';
+export { coveragePlugin } from '../coverage/coverage-plugin.js';
 export { type BuildTaOptions, type BuiltTa, buildTa } from './build-ta.js';
 export { ConsoleLog, type ConsoleLogOptions } from './console-log.js';
 export { findKit } from './find-kit.js';

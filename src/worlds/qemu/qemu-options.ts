@@ -34,26 +34,41 @@ export interface QemuWorldOptions {
    * `callLimitMs` nor `bootLimitMs`.
    */
   readonly gdb?: number;
+  /** Measure what code runs: a `CoverageMap`, or another plugin of QEMU's that is given a file by `map=`. */
+  readonly coverage?: { readonly plugin: string; readonly fd: number };
   /** Called with each line of the secure console. */
   readonly onConsoleLine?: (line: ConsoleLine) => void;
 }
 
 const names: OptionNames<QemuWorldOptions> = {
   ...{ optee: true, qemu: true, firmware: true, cpus: true, memoryMiB: true, callLimitMs: true, bootLimitMs: true },
-  ...{ spinMicroseconds: true, onConsoleLine: true, gdb: true },
+  ...{ spinMicroseconds: true, onConsoleLine: true, gdb: true, coverage: true },
 };
 
 /** @throws TypeError or RangeError naming what is no option, or an option's value that cannot be. */
 export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   requireKnownOptions<Partial<QemuWorldOptions>>('qemu', options, names);
-  const { optee, qemu, firmware, cpus, memoryMiB, callLimitMs, bootLimitMs, spinMicroseconds, gdb, ...handlers } =
-    options;
+  const {
+    optee,
+    qemu,
+    firmware,
+    cpus,
+    memoryMiB,
+    callLimitMs,
+    bootLimitMs,
+    spinMicroseconds,
+    gdb,
+    coverage,
+    ...handlers
+  } = options;
   for (const [name, path] of Object.entries({ optee, qemu, firmware }))
     if (path !== undefined && (typeof path !== 'string' || path === ''))
       throw new TypeError(`qemu: ${name} is a path, not ${path === '' ? 'an empty one' : typeof path}`);
   for (const [name, handler] of Object.entries(handlers))
     if (handler !== undefined && typeof handler !== 'function')
       throw new TypeError(`qemu: ${name} is a function, not ${typeof handler}`);
+  if (coverage !== undefined && (typeof coverage?.plugin !== 'string' || typeof coverage.fd !== 'number'))
+    throw new TypeError('qemu: coverage is a CoverageMap');
   inRange('gdb', gdb, 1, 65_535);
   inRange('cpus', cpus, 1, maxCpus);
   inRange('memoryMiB', memoryMiB, 64, 3072);

@@ -13,6 +13,8 @@ export interface QemuOptions {
   readonly memorySize: number;
   /** The TCP port of 127.0.0.1 that QEMU's stub for gdb listens on. */
   readonly gdb?: number | undefined;
+  /** A plugin, and the file descriptor that it gets for its map. */
+  readonly coverage?: { readonly plugin: string; readonly fd: number } | undefined;
   /** File descriptor of what takes UART1, OP-TEE's secure console. */
   readonly consoleFd: number;
 }
@@ -22,6 +24,7 @@ const bellFd = 3;
 const consoleFd = 4;
 const memoryFd = 5;
 const monitorFd = 6;
+const coverageFd = 7;
 
 const maxErrorOutput = 4096;
 /** How long a process that has ended may still be heard of by those that it started. */
@@ -72,7 +75,19 @@ export class QemuProcess {
       ],
       // In a session of its own: Ctrl-C in a terminal is for us, who close in good order, and not for QEMU. Its parent's
       // death still ends it, which has nothing to do with sessions.
-      { detached: true, stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.consoleFd, options.memoryFd, 'pipe'] },
+      {
+        detached: true,
+        stdio: [
+          'ignore',
+          'ignore',
+          'pipe',
+          'pipe',
+          options.consoleFd,
+          options.memoryFd,
+          'pipe',
+          ...(options.coverage === undefined ? [] : [options.coverage.fd]),
+        ],
+      },
     );
     return new QemuProcess(child);
   }
@@ -98,7 +113,7 @@ export class QemuProcess {
   }
 }
 
-function commandLine({ firmware, cpus, memorySize, gdb }: QemuOptions): string[] {
+function commandLine({ firmware, cpus, memorySize, gdb, coverage }: QemuOptions): string[] {
   const size = `${memorySize}B`;
   return [
     // Without default devices: nothing there that nobody asked for, and no option ROM to be found.
@@ -109,6 +124,7 @@ function commandLine({ firmware, cpus, memorySize, gdb }: QemuOptions): string[]
     ...['-m', size],
     // Translated code in 128 MiB: OP-TEE needs far less, and setting aside QEMU's gigabyte costs part of the start.
     ...['-accel', 'tcg,thread=multi,tb-size=128', '-cpu', 'cortex-a57', '-smp', String(cpus)],
+    ...(coverage === undefined ? [] : ['-plugin', `${coverage.plugin},map=/proc/self/fd/${coverageFd}`]),
     ...(gdb === undefined ? [] : ['-gdb', `tcp:127.0.0.1:${gdb}`]),
     ...['-bios', firmware],
     ...['-display', 'none', '-monitor', 'none', '-nic', 'none'],

@@ -159,6 +159,7 @@ export class QemuWorld implements SecureWorld {
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
         consoleFd: consolePipe.fd,
         gdb: options.gdb,
+        coverage: options.coverage,
       });
       world = new QemuWorld(file, process, mailbox, consolePipe, options);
     } catch (error) {

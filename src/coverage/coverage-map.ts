@@ -1,0 +1,87 @@
+import { MemoryFile } from '../worlds/qemu/memory-file.js';
+
+// struct map of firmware/coverage/coverage.c
+const magic = 0x3176_636d;
+const maxBlocks = 1 << 17;
+const edgeCount = 1 << 16;
+const hitsAt = 4096;
+const edgesAt = hitsAt + maxBlocks;
+const blocksAt = edgesAt + edgeCount;
+const blockSize = 32;
+const size = blocksAt + maxBlocks * blockSize;
+
+/** A block of code as QEMU translated it: it runs from its first instruction to its last. */
+export interface CodeBlock {
+  /** Its virtual address, at the time. */
+  readonly address: bigint;
+  /** How many instructions, of four bytes each. */
+  readonly instructions: number;
+  /** The first of them, up to four: what code it is, wherever it is loaded. */
+  readonly code: Uint8Array;
+}
+
+/**
+ * What of OP-TEE and its applications runs, in memory that a plugin of QEMU writes: which blocks, and from which to which. It is read
+ * and cleared while they run, without a stop; between two calls that is what one call did.
+ */
+export class CoverageMap implements Disposable {
+  private readonly file = MemoryFile.create('normalworld-coverage', size);
+  private readonly header = new DataView(this.file.view(0, hitsAt));
+  private readonly hits = new Uint8Array(this.file.view(hitsAt, maxBlocks));
+  private readonly edges = new Uint8Array(this.file.view(edgesAt, edgeCount));
+  private readonly table = new DataView(this.file.view(blocksAt, maxBlocks * blockSize));
+  private readonly known: CodeBlock[] = [];
+
+  /** @param plugin the built plugin, for the QEMU that is used: `coveragePlugin`. */
+  constructor(readonly plugin: string) {}
+
+  /** To be inherited by QEMU. */
+  get fd(): number {
+    return this.file.fd;
+  }
+
+  /** Whether the plugin has been loaded. */
+  get isLoaded(): boolean {
+    return this.header.getUint32(0, true) === magic;
+  }
+
+  /** Blocks for which there was no room: their coverage is missing. */
+  get lostBlocks(): number {
+    return this.header.getUint32(12, true);
+  }
+
+  /** Every block so far, by its number. */
+  get blocks(): readonly CodeBlock[] {
+    const count = Math.min(this.header.getUint32(8, true), maxBlocks);
+    for (let number = this.known.length; number < count; number++) {
+      const at = number * blockSize;
+      const instructions = this.table.getUint32(at + 8, true);
+      const length = 4 * Math.min(instructions, 4);
+      this.known.push({
+        address: this.table.getBigUint64(at, true),
+        instructions,
+        code: new Uint8Array(this.table.buffer, at + 16, length).slice(),
+      });
+    }
+    return this.known;
+  }
+
+  /** How often each block ran since the last time, by number: 255 is 255 or more. */
+  takeHits(): Uint8Array {
+    const { length } = this.blocks;
+    const taken = this.hits.slice(0, length);
+    this.hits.fill(0, 0, length);
+    return taken;
+  }
+
+  /** How often each edge was taken since the last time, as AFL's map has it. */
+  takeEdges(): Uint8Array {
+    const taken = this.edges.slice();
+    this.edges.fill(0);
+    return taken;
+  }
+
+  [Symbol.dispose](): void {
+    this.file[Symbol.dispose]();
+  }
+}

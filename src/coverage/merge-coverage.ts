@@ -1,0 +1,31 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { addLcov, lcovText } from './lcov.js';
+import type { LineCounts } from './line-coverage.js';
+
+export interface CoverageSummary {
+  readonly file: string;
+  /** Lines with code, and those of them that ran. */
+  readonly lines: number;
+  readonly hit: number;
+}
+
+/**
+ * Merge the files that TEEs left in a folder, and others of lcov's form, into one.
+ * @returns a summary of each source file.
+ */
+export async function mergeCoverage(
+  folder: string,
+  others: readonly string[],
+  into: string,
+): Promise<CoverageSummary[]> {
+  const counts: LineCounts = new Map();
+  const parts = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.lcov')).sort();
+  for (const path of [...parts.map((name) => join(folder, name)), ...others])
+    addLcov(await readFile(path, 'utf8').catch(() => ''), counts);
+  await mkdir(dirname(into), { recursive: true });
+  await writeFile(into, lcovText(counts));
+  return [...counts]
+    .map(([file, lines]) => ({ file, lines: lines.size, hit: [...lines.values()].filter((hits) => hits > 0).length }))
+    .sort((a, b) => (a.file < b.file ? -1 : 1));
+}
