@@ -5,8 +5,14 @@ export class Findings {
   list = [];
   counts = new Map();
 
+  /** @param onFirst told of the first at once: a round may wait for long for what will not come any more. */
+  constructor(onFirst = () => {}) {
+    this.onFirst = onFirst;
+  }
+
   /** Say that something is not as it must be. */
   add(what) {
+    if (this.list.length === 0) this.onFirst(what);
     if (this.list.length < 50) this.list.push(what);
   }
 

@@ -25,7 +25,10 @@ if (
 }
 console.log(`seed ${seed}`);
 const worlds = values.world === 'both' ? ['simulated', 'optee'] : [values.world];
-const { findings, memory } = await run({ seed, seconds, worlds, log: values.quiet ? () => {} : console.log });
+const { findings, memory } = await run({
+  ...{ seed, seconds, worlds, log: values.quiet ? () => {} : console.log },
+  onFirst: (what) => console.error(`first finding, after ${Math.round(performance.now() / 1000)} s: ${what}`),
+});
 for (const [what, count] of [...findings.counts].sort(([a], [b]) => (a < b ? -1 : 1)))
   console.log(`${String(count).padStart(9)}  ${what}`);
 console.log(

@@ -14,6 +14,7 @@ const maxAtOnce = 1024 * 1024 * 1024;
  * @param seed of the whole run: the same one gives the same rounds, each with the same faults as far as the machine's
  *   order of things allows.
  * @param log told of each round.
+ * @param onFirst told of the first finding, at once.
  */
 export async function run(options) {
   const temporary = privateTemporaryFolder();
@@ -24,11 +25,11 @@ export async function run(options) {
   }
 }
 
-async function runIn(folder, { seed, seconds, worlds, log }) {
+async function runIn(folder, { seed, seconds, worlds, log, onFirst }) {
   const { rounds, missing } = await roundsHere(worlds);
   if (missing !== undefined) log(`no rounds on the real OP-TEE: ${missing}`);
   if (rounds.length === 0) throw new Error('there is no round that can be run here');
-  const findings = new Findings();
+  const findings = new Findings(onFirst);
   const watched = watchProcess(findings);
   const memory = new MemoryWatch();
   const draws = new Draws(seed);
