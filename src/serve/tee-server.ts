@@ -22,6 +22,11 @@ const maxConnections = 8192;
 /** Descriptors that stay for everything else: TAs being loaded, files of secure storage, sockets of TAs. */
 const spareDescriptors = 256;
 
+/** Of those that are one too many, so many at a time are told so. */
+const maxRefused = 64;
+/** And have so long to close their side, in milliseconds. */
+const refusalMs = 1000;
+
 /** How long calls of clients that were cut off may take to come back, in milliseconds. */
 const graceMs = 3000;
 
@@ -41,6 +46,8 @@ export interface ServeOptions {
 export class TeeServer implements AsyncDisposable, Devices {
   private readonly files = new Map<string, ClientFile>();
   private readonly sockets = new Set<Socket>();
+  /** Those that are one too many, while they are told so. */
+  private readonly refused = new Set<Socket>();
   private readonly memoryIds = new MemoryIds();
   private readonly most = Math.min(maxConnections, Math.max(16, descriptorLimit() - spareDescriptors));
   private openings = 0;
@@ -110,12 +117,29 @@ export class TeeServer implements AsyncDisposable, Devices {
 
   admit(socket: Socket): void {
     if (this.sockets.size >= this.most) {
-      socket.on('error', () => undefined).end(greeting(-Errno.ENFILE));
+      this.refuse(socket);
       return;
     }
     this.sockets.add(socket);
     socket.once('close', () => this.sockets.delete(socket));
     new Connection(this, socket);
+  }
+
+  /** It is told why, and soon gone: whoever does not close his side keeps no descriptor of ours for that. */
+  private refuse(socket: Socket): void {
+    socket.on('error', () => undefined);
+    if (this.refused.size >= maxRefused) {
+      socket.destroy();
+      return;
+    }
+    this.refused.add(socket);
+    const unlimit = startTimer(refusalMs, () => socket.destroy(), { background: true });
+    socket.once('close', () => {
+      unlimit();
+      this.refused.delete(socket);
+    });
+    // What it asks for is not looked at.
+    socket.resume().end(greeting(-Errno.ENFILE));
   }
 
   find(token: string): ClientFile {
@@ -139,7 +163,7 @@ export class TeeServer implements AsyncDisposable, Devices {
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
-    for (const socket of this.sockets) socket.destroy();
+    for (const socket of [...this.sockets, ...this.refused]) socket.destroy();
     await closed;
     if (this.files.size > 0)
       await new Promise<void>((resolve) => {

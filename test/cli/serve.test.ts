@@ -6,8 +6,9 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TeeResult } from '../../src/protocol/tee-result.js';
+import { Operation } from '../../src/serve/wire.js';
 import { OsTestCommand, osTest } from '../support/optee-test-applications.js';
-import { WireClient } from '../support/wire-client.js';
+import { openFile, WireClient } from '../support/wire-client.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
@@ -123,6 +124,30 @@ describe('serve and exec', () => {
     third.server.child.kill('SIGTERM');
     expect(await third.server.ended).toEqual([0, null]);
     expect(existsSync(path)).toBe(false);
+  });
+
+  it('refuse with ENFILE whom there is no descriptor for, and take him when there is one again', async () => {
+    const limited = ['-c', 'ulimit -n 300; exec "$0" "$@"', process.execPath, main, 'serve', '--simulated'];
+    const env = { ...process.env, TMPDIR: join(folder, 'tmp') };
+    const server = new Running(spawn('sh', limited, { cwd: folder, env, detached: true }));
+    running.push(server);
+    const socket = await server.says('stdout', /^NORMALWORLD_SOCKET=(.+)$/m);
+    const open = () => openFile(socket, Operation.openDevice, '', Buffer.from('tee0'));
+    const files = [];
+    let file = await open();
+    for (; file.status === 0 && files.length < 300; file = await open()) files.push(file);
+    const ENFILE = 23;
+    expect(file.status).toBe(-ENFILE);
+    // 300 without 256 for everything else.
+    expect(files.length).toBe(44);
+    const [first, ...others] = files;
+    await first?.connection.end();
+    // The server hears of the end in its own time.
+    do file = await open();
+    while (file.status !== 0);
+    for (const { connection } of [file, ...others]) await connection.end();
+    server.child.kill('SIGTERM');
+    expect([await server.ended, server.stderr]).toEqual([[0, null], '']);
   });
 
   it('touch nothing that is there and no socket', async () => {

@@ -195,6 +195,30 @@ describe("a client's death", () => {
   });
 });
 
+describe("a client's death that a call holds up", () => {
+  it('is given up after fifteen seconds, and finished when the call is back after all', async () => {
+    const { clock, tee, context, session } = await open();
+    const called = messageOf(session.invoke(Command.notification));
+    await waiting(tee, /notification 5/);
+    let said = 'nothing';
+    const killed = messageOf(context.kill()).then((message) => {
+      said = message;
+    });
+    await clock.advance(14_999);
+    expect(said).toBe('nothing');
+    await clock.advance(1);
+    await killed;
+    expect(said).toBe(
+      'client shop: its calls did not come back within 15000 ms: TEEC_ERROR_TIMEOUT (0xffff3001, origin COMMS)',
+    );
+    // The others go on meanwhile.
+    const other = await tee.openContext().openSession(uuid);
+    await other.invoke(0);
+    await messageOf(tee.close({ graceMs: 0 }));
+    expect(await called).toContain('TEEC_ERROR_COMMUNICATION');
+  });
+});
+
 describe('closing the TEE', () => {
   it.each([
     ['sleeps without letting itself be cancelled', Command.wait, /the end of a sleep of 3600000 ms/],

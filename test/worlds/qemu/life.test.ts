@@ -94,6 +94,27 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     expect(await world.conduit.smc(smcRegisters(OpteeSmc.getThreadCount))).toMatchObject({ a0: 0, a1: 2 });
   });
 
+  it('leaves nothing of a script in place of QEMU when it closes', async () => {
+    const script = join(scratch, 'wrapper.sh');
+    await writeFile(script, '#!/bin/sh\nqemu-system-aarch64 "$@"\nexit $?\n', { mode: 0o755 });
+    const world = await startWorld({ firmware, qemu: script });
+    // The script, and QEMU below it.
+    expect(processesWith(firmware).length).toBeGreaterThan(1);
+    await world[Symbol.asyncDispose]();
+    await until(() => processesWith(firmware).length === 0);
+  });
+
+  it('leaves nothing of a script that ends in exec when its process is killed', async () => {
+    const script = join(scratch, 'exec.sh');
+    await writeFile(script, '#!/bin/sh\nexec qemu-system-aarch64 "$@"\n', { mode: 0o755 });
+    const child = spawn(process.execPath, [program, firmware, script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await stageReached(child, 'calling');
+    const closed = once(child, 'exit');
+    child.kill('SIGKILL');
+    await closed;
+    await until(() => processesWith(firmware).length === 0);
+  });
+
   it('leaves nothing when OP-TEE cannot be had, which QEMU waits for by then', async () => {
     await expect(startWorld({ firmware, optee: '/no/optee' })).rejects.toThrow('no OP-TEE image: ENOENT');
     expect(processesWith(firmware)).toEqual([]);

@@ -5,7 +5,7 @@ import { OpteeSmc } from '../../../dist/protocol/optee-smc.js';
 import { opteeFolder } from '../../../dist/worlds/qemu/optee-folder.js';
 import { QemuWorld } from '../../../dist/worlds/qemu/qemu-world.js';
 
-const [firmware] = process.argv.slice(2);
+const [firmware, qemu] = process.argv.slice(2);
 const reached = new Set();
 const say = (stage) => {
   if (reached.has(stage)) return;
@@ -13,7 +13,12 @@ const say = (stage) => {
   writeSync(1, `${stage}\n`);
 };
 
-const world = await QemuWorld.start({ optee: opteeFolder().image, firmware, onConsoleLine: () => say('booting') });
+const world = await QemuWorld.start({
+  optee: opteeFolder().image,
+  firmware,
+  qemu,
+  onConsoleLine: () => say('booting'),
+});
 say('idle');
 for (;;) {
   await world.conduit.smc(smcRegisters(OpteeSmc.getThreadCount));
