@@ -21,8 +21,13 @@ import { onRealOptee } from '../worlds/qemu/real-optee.js';
 import { command, repository, whyNoKit } from './ta-project.js';
 
 const isRoot = process.getuid?.() === 0;
-const canUnshare = isRoot && spawnSync('unshare', ['--mount', 'true']).status === 0;
 const nobody = 65_534;
+const asNobody = ['--reuid', String(nobody), '--regid', String(nobody), '--clear-groups'];
+/** A clone below a folder of root's alone is not to be read by him. */
+const canUnshare =
+  isRoot &&
+  spawnSync('unshare', ['--mount', 'true']).status === 0 &&
+  spawnSync('setpriv', [...asNobody, 'test', '-r', command]).status === 0;
 const ubuntu = 'PRETTY_NAME="Ubuntu 24.04 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n';
 const minutes = 60_000;
 
@@ -35,7 +40,8 @@ beforeEach(() => {
   writeFileSync(join(bin, 'sudo'), '#!/bin/sh\nexec "$@"\n');
   chmodSync(join(bin, 'sudo'), 0o755);
 });
-afterEach(() => rmSync(home, { recursive: true, force: true }));
+// With all that npm keeps in a home.
+afterEach(() => rmSync(home, { recursive: true, force: true }), 10 * minutes);
 
 /** What a new machine has in its environment. */
 const bare = () => ({
