@@ -30,6 +30,8 @@ const playground = (_, name) =>
   `<iframe class="playground" title="The playground with ${name}" loading="lazy" src="../playground/index.html?scenario=${name}"></iframe>`;
 
 const style = `
+  :root { --light-color-link: #0a4f94; }
+  .tsd-typography a { text-decoration: underline; }
   .tsd-typography table { display: block; max-width: 100%; overflow-x: auto; }
   .tsd-typography td, .tsd-typography th { min-width: 6em; }
   .tsd-typography pre { max-width: 100%; overflow-x: auto; }
@@ -75,6 +77,9 @@ export function load(application) {
     const asset = (name) => context.relativeURL(`pagefind/${name}`);
     const start = `window.addEventListener('DOMContentLoaded', () => {
       if (window.PagefindUI) new PagefindUI({ element: '#text-search', showSubResults: true, showImages: false });
+      document.querySelector('#text-search input')?.setAttribute('aria-label', 'Search the text of all pages');
+      // What scrolls can be scrolled by keys.
+      for (const table of document.querySelectorAll('.tsd-typography table')) table.tabIndex = 0;
     });`;
     return JSX.createElement(
       JSX.Fragment,
