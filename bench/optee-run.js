@@ -2,15 +2,18 @@
  * One run of `bench/optee.js`, in a process of its own, as a user's is: what an earlier run left in the caches of Node.js
  * and of the processor is not there.
  *
- *     node bench/optee-run.js linux|normalworld|sid|ffa SECONDS
+ *     node bench/optee-run.js linux|linuxHandOff|normalworld|sid|ffa SECONDS [OPTEE.KO]
  */
 import { linuxFigures, prepareFigures } from './linux/figures.js';
 import { normalworldFigures } from './optee-figures.js';
 import { opteeOf } from './optee-sides.js';
 
-const [, , side, seconds] = process.argv;
+const [, , side, seconds, driver] = process.argv;
+const linux = async (optee) => linuxFigures(await prepareFigures(() => undefined, Number(seconds), optee));
 const figures =
   side === 'linux'
-    ? await linuxFigures(await prepareFigures(() => undefined, Number(seconds)))
-    : await normalworldFigures(await opteeOf(side), Number(seconds));
+    ? await linux(undefined)
+    : side === 'linuxHandOff'
+      ? await linux(driver)
+      : await normalworldFigures(await opteeOf(side), Number(seconds));
 console.log(JSON.stringify(figures));

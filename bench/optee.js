@@ -1,58 +1,65 @@
 /**
- * `npm run bench:optee [-- --json] [--runs N] [--seconds N]`: normalworld's driver and Linux's, each booted anew in turn on
- * the same OP-TEE, QEMU and machine, medians of the runs; beside them normalworld on a newer OP-TEE, by SMCs (`sid`) and by FF-A
- * (`ffa`), when those are there. Compare figures of one run; machines drift.
+ * `npm run bench:optee [-- --json] [--runs N] [--seconds N] [--side NAME]...`: Linux's driver, the same with the hand-off queue
+ * (`linuxHandOff`), and normalworld's, each booted anew in turn on the same OP-TEE, QEMU and machine, medians of the runs;
+ * beside them normalworld on a newer OP-TEE, by SMCs (`sid`) and by FF-A (`ffa`), when those are there. Compare figures of one
+ * run; machines drift.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
+import { buildModules } from '../linux/kernel/modules.js';
+import { fetchKernel } from '../linux/kernel/packages.js';
 import { prepareFigures } from './linux/figures.js';
 import { opteeOf, ownSides } from './optee-sides.js';
 
+const linuxSides = ['linux', 'linuxHandOff'];
+const known = [...linuxSides, ...Object.keys(ownSides)];
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     runs: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
+    side: { type: 'string', multiple: true, default: known },
   },
 });
 const runs = Number(values.runs);
 const seconds = Number(values.seconds);
 const say = (text) => process.stderr.write(`${text}\n`);
+for (const side of values.side)
+  if (!known.includes(side)) throw new Error(`no side "${side}"; there are ${known.join(', ')}`);
 
-await prepareFigures(say, seconds);
-const sides = ['linux'];
-for (const [side, { how }] of Object.entries(ownSides))
-  if ((await opteeOf(side)) === undefined) say(`without ${side}: ${how}`);
-  else sides.push(side);
+const drivers = new Map();
+const sides = [];
+for (const side of known.filter((each) => values.side.includes(each))) {
+  if (side === 'linux') await prepareFigures(say, seconds);
+  if (side === 'linuxHandOff') drivers.set(side, (await buildModules(await fetchKernel('6.12', say), say)).optee);
+  if (linuxSides.includes(side) || (await opteeOf(side)) !== undefined) sides.push(side);
+  else say(`without ${side}: ${ownSides[side].how}`);
+}
 const all = Object.fromEntries(sides.map((side) => [side, []]));
 for (let run = 1; run <= runs; run++)
   for (const side of sides) {
-    say(`run ${run} of ${runs}: ${side === 'linux' ? 'Linux' : side}`);
+    say(`run ${run} of ${runs}: ${side}`);
     all[side].push(await figures(side));
   }
 
-const { linux, normalworld, ...others } = Object.fromEntries(sides.map((side) => [side, medians(all[side])]));
+const results = Object.fromEntries(sides.map((side) => [side, medians(all[side])]));
 if (values.json) {
-  console.log(JSON.stringify({ runs, linux, normalworld, ...others }));
+  console.log(JSON.stringify({ runs, ...results }));
 } else {
-  const ratio = (key) => (key.endsWith('Ms') ? linux[key] / normalworld[key] : normalworld[key] / linux[key]);
-  console.table(
-    Object.fromEntries(
-      Object.keys(normalworld).map((key) => [
-        key,
-        {
-          ...{ linux: round(linux[key]), normalworld: round(normalworld[key]), 'times better': round(ratio(key)) },
-          ...Object.fromEntries(Object.entries(others).map(([side, figures]) => [side, round(figures[key])])),
-        },
-      ]),
-    ),
-  );
+  const { linux, normalworld } = results;
+  const times = (key) => (key.endsWith('Ms') ? linux[key] / normalworld[key] : normalworld[key] / linux[key]);
+  const row = (key) => ({
+    ...Object.fromEntries(sides.map((side) => [side, round(results[side][key])])),
+    ...(linux === undefined || normalworld === undefined ? {} : { 'normalworld, times better': round(times(key)) }),
+  });
+  console.table(Object.fromEntries(Object.keys(results[sides[0]]).map((key) => [key, row(key)])));
 }
 
 async function figures(side) {
   const program = fileURLToPath(new URL('optee-run.js', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [program, side, String(seconds)]);
+  const args = [program, side, String(seconds), ...(drivers.has(side) ? [drivers.get(side)] : [])];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
   return JSON.parse(stdout);
 }
 

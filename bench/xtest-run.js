@@ -1,10 +1,12 @@
 /**
  * One run of `bench/xtest.js`, in a process of its own, as a user's is. Progress on standard error, the outcome as JSON.
  *
- *     node bench/xtest-run.js linux|normalworld [CASES]
+ *     node bench/xtest-run.js linux|linuxHandOff|normalworld [CASES]
  */
 import koffi from 'koffi';
 import { runXtest } from '../dist/xtest/run-xtest.js';
+import { buildModules } from '../linux/kernel/modules.js';
+import { fetchKernel } from '../linux/kernel/packages.js';
 import { linuxXtest } from './linux/xtest.js';
 
 const [, , side, ...cases] = process.argv;
@@ -12,7 +14,11 @@ const say = (text) => process.stderr.write(`${text}\n`);
 const onCase = ({ name, title, ok, milliseconds }) =>
   say(`${ok ? 'ok    ' : 'FAILED'} ${(milliseconds / 1000).toFixed(2).padStart(7)} s  ${name.padEnd(16)} ${title}`);
 
-const run = side === 'linux' ? await linuxXtest({ cases, say, onCase }) : await runXtest({ cases, onCase });
+const handOff = async () => (await buildModules(await fetchKernel('6.12', say), say)).optee;
+const run =
+  side === 'normalworld'
+    ? await runXtest({ cases, onCase })
+    : await linuxXtest({ cases, say, onCase, ...(side === 'linux' ? {} : { optee: await handOff() }) });
 const { output, exitCode, milliseconds, suiteMilliseconds } = run;
 const { cases: ended, counts, unfinished } = output;
 const processorMilliseconds = own() + children();

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:xtest [-- --runs N] [--table FILE] [CASES]`: OP-TEE's own test suite, Debian's untouched binary, through
- * normalworld and on Linux, one after the other, on the same OP-TEE, QEMU and machine. Compare figures of one run.
+ * `npm run bench:xtest [-- --runs N] [--table FILE] [--hand-off] [CASES]`: OP-TEE's own test suite, Debian's untouched binary,
+ * through normalworld and on Linux, one after the other, on the same OP-TEE, QEMU and machine; with --hand-off also on Linux
+ * with the hand-off queue. Compare figures of one run.
  */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -14,13 +15,14 @@ const { values, positionals: cases } = parseArgs({
   options: {
     runs: { type: 'string', default: '1' },
     table: { type: 'string' },
+    'hand-off': { type: 'boolean', default: false },
   },
 });
 const runs = Number(values.runs);
-const sides = ['normalworld', 'linux'];
+const sides = ['normalworld', 'linux', ...(values['hand-off'] ? ['linuxHandOff'] : [])];
 const say = (line) => process.stderr.write(`${line}\n`);
 
-const all = { linux: [], normalworld: [] };
+const all = Object.fromEntries(sides.map((side) => [side, []]));
 for (let run = 1; run <= runs; run++)
   for (const side of sides) {
     say(`run ${run} of ${runs}: ${side}, load ${loadavg()[0].toFixed(1)} on ${cpus().length} processors`);
@@ -29,12 +31,18 @@ for (let run = 1; run <= runs; run++)
 
 const rows = comparison();
 const failed = sides.flatMap((side) => all[side].flatMap((run) => failures(side, run)));
+const titles = { linux: 'Linux', linuxHandOff: 'Linux with hand-off', normalworld: 'normalworld' };
+const columns = ['linux', ...sides.filter((side) => side !== 'linux')];
+const others = columns.slice(1);
 const markdown = `${[
-  '| case | Linux, s | normalworld, s | Linux / normalworld |',
-  '| --- | ---: | ---: | ---: |',
-  ...rows.map(({ name, linux, normalworld }) => {
-    const [a, b] = [linux, normalworld].map((milliseconds) => (milliseconds / 1000).toFixed(2));
-    return `| ${name} | ${a} | ${b} | ${(linux / normalworld).toFixed(2)} |`;
+  `| case | ${[...columns.map((side) => `${titles[side]}, s`), ...others.map((side) => `Linux / ${titles[side]}`)].join(' | ')} |`,
+  `| --- |${' ---: |'.repeat(columns.length + others.length)}`,
+  ...rows.map(({ name, ...of }) => {
+    const figures = [
+      ...columns.map((side) => (of[side] / 1000).toFixed(2)),
+      ...others.map((side) => (of.linux / of[side]).toFixed(2)),
+    ];
+    return `| ${name} | ${figures.join(' | ')} |`;
   }),
 ].join('\n')}\n\n${[...sides.map(summary), ...failed].join('\n')}\n`;
 console.log(markdown);
@@ -49,10 +57,10 @@ async function xtest(side) {
   return JSON.parse(json);
 }
 
-/** The whole first, then each case that both sides ran to its end; medians of the runs. */
+/** The whole first, then each case that all sides ran to its end; medians of the runs. */
 function comparison() {
   const of = (side, pick) => median(all[side].map(pick).filter((each) => each !== undefined));
-  const row = (name, pick) => ({ name, linux: of('linux', pick), normalworld: of('normalworld', pick) });
+  const row = (name, pick) => ({ name, ...Object.fromEntries(sides.map((side) => [side, of(side, pick)])) });
   const names = [...new Set(sides.flatMap((side) => all[side].flatMap((run) => run.cases.map(({ name }) => name))))];
   return [
     row('**the suite**', (run) => run.suiteMilliseconds),
@@ -60,7 +68,7 @@ function comparison() {
     row('**its processor time**', (run) => run.processorMilliseconds),
     ...names
       .map((name) => row(name, (run) => run.cases.find((each) => each.name === name)?.milliseconds))
-      .filter(({ linux, normalworld }) => linux !== undefined && normalworld !== undefined),
+      .filter((row) => sides.every((side) => row[side] !== undefined)),
   ];
 }
 

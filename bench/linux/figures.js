@@ -8,10 +8,12 @@ const silenceLimitMs = 120_000;
  * QEMU's arguments for a Linux that measures.
  * @param {(text: string) => void} say
  * @param {number} seconds that each measurement takes.
+ * @param {string} [optee] an optee.ko in the place of the kernel's own.
  */
-export function prepareFigures(say, seconds) {
+export function prepareFigures(say, seconds, optee) {
+  const guest = { init: 'client.c', words: [String(seconds)], files: new Map() };
   const trustedApplications = [opteeFolder().trustedApplications];
-  return prepareLinux(say, { init: 'client.c', words: [String(seconds)], files: new Map(), trustedApplications });
+  return prepareLinux(say, { ...guest, trustedApplications, ...(optee === undefined ? {} : { optee }) });
 }
 
 /**

@@ -18,17 +18,27 @@ void fail(const char *what)
 		pause();
 }
 
-static void load(const char *path)
+int load_module(const char *path)
 {
+	const char *ending = strrchr(path, '.');
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int error = fd < 0 || syscall(SYS_finit_module, fd, "", strcmp(ending, ".xz") ? 0 : MODULE_INIT_COMPRESSED_FILE);
 
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", MODULE_INIT_COMPRESSED_FILE))
-		fail(path);
 	close(fd);
+	return error;
 }
 
-void start_guest(void)
+void load_driver(void)
 {
+	const char *path = access("/optee.ko", R_OK) ? "/optee.ko.xz" : "/optee.ko";
+
+	if (load_module(path))
+		fail(path);
+}
+
+void start_guest_without_driver(void)
+{
+	char needed[32];
 	int fd;
 
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
@@ -38,8 +48,19 @@ void start_guest(void)
 	dup2(fd, 1);
 	dup2(fd, 2);
 	setlinebuf(stdout);
-	load("/tee.ko.xz");
-	load("/optee.ko.xz");
+	for (int index = 0;; index++) {
+		snprintf(needed, sizeof(needed), "/needed-%d.ko.xz", index);
+		if (access(needed, R_OK))
+			break;
+		if (load_module(needed))
+			fail(needed);
+	}
+}
+
+void start_guest(void)
+{
+	start_guest_without_driver();
+	load_driver();
 }
 
 void start_supplicant(void)

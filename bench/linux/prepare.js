@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { unpackPackages } from '../../dist/debian/fetch-folders.js';
 import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
+import { fetchKernel, kernelsFolder, unpackOnce } from '../../linux/kernel/packages.js';
 import { initramfs } from './initramfs.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -11,16 +12,14 @@ const firmware = join(here, '../../firmware');
 const optee = opteeFolder();
 
 /** What the machine must have, and the package that has it. */
-const programs = [
+const buildPrograms = [
   ['make', 'make'],
   ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'],
   ['fdtput', 'device-tree-compiler'],
+  ['xz', 'xz-utils'],
 ];
 /** What the guest has, beside its init. The shell is for a test that starts a second process. */
-const guestPackages = [
-  '^linux-image-6\\.12\\.[0-9]+\\+deb13-arm64$',
-  ...['tee-supplicant', 'libteec2', 'libc6', 'dash'],
-];
+const guestPackages = ['tee-supplicant', 'libteec2', 'libc6', 'dash'];
 const crossLibc = '/usr/aarch64-linux-gnu/lib/libc.a';
 
 /** linux.S: where Linux lies; and behind it room for its 40 MB. */
@@ -44,12 +43,20 @@ const machine = [
 /**
  * What Linux boots into.
  * @typedef {object} Guest
- * @property {string} init a C file beside this one, built with guest.c.
+ * @property {string} init a C file, by its path from this folder; built with guest.c.
  * @property {readonly string[]} words that init gets.
  * @property {ReadonlyMap<string, string>} files further files: by absolute path, where they are on this machine.
  * @property {readonly string[]} trustedApplications folders of them; the first that has a TA counts.
  * @property {string} [world] the monitor's normal world: an assembler file beside this one; linux.S unless given.
+ * @property {string} [kernel] "6.12" unless given.
+ * @property {string} [optee] a built optee.ko in the place of the kernel's own.
+ * @property {readonly string[]} [secureUart] QEMU's arguments for OP-TEE's console; nothing reads it unless given.
  */
+
+const temporaryFolders = [];
+process.on('exit', () => {
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
+});
 
 /**
  * Everything that Debian's Linux needs to boot on our monitor: packages (once), monitor, init, first file system, device
@@ -59,22 +66,17 @@ const machine = [
  * @returns {Promise<string[]>} QEMU's arguments; UART0 is standard output.
  */
 export async function prepareLinux(say, guest) {
-  const missing = programs.filter(([program]) => spawnSync(program, ['--version']).error !== undefined);
+  const missing = buildPrograms.filter(([program]) => spawnSync(program, ['--version']).error !== undefined);
   const packages = missing.map(([, name]) => name);
   if (!existsSync(crossLibc)) packages.push('libc6-dev-arm64-cross');
   if (packages.length > 0) throw new Error(`missing: apt-get install ${packages.join(' ')}`);
   if (!existsSync(optee.image)) throw new Error('no OP-TEE: npx normalworld optee fetch');
 
-  const folder = join(dirname(optee.path), 'linux');
-  const unpacked = join(folder, 'unpacked');
-  const complete = join(folder, 'complete');
-  if (!existsSync(complete) || readFileSync(complete, 'utf8') !== JSON.stringify(guestPackages)) {
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(unpacked, { recursive: true });
-    say("downloading Debian's Linux for arm64 (93 MB) and tee-supplicant");
-    await unpackPackages('trixie', guestPackages, unpacked);
-    writeFileSync(complete, JSON.stringify(guestPackages));
-  }
+  const kernel = await fetchKernel(guest.kernel ?? '6.12', say);
+  const programs = join(kernelsFolder(), 'programs');
+  await unpackOnce('trixie', guestPackages, programs, () => say('downloading tee-supplicant for arm64'));
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-linux-'));
+  temporaryFolders.push(folder);
   const image = (name) => join(folder, name);
   const world = guest.world ?? 'linux.S';
   const run = (program, ...args) => execFileSync(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -82,9 +84,9 @@ export async function prepareLinux(say, guest) {
     ...['make', '-C', firmware, `BUILD=${image(world)}`, `IMAGE=${image(`${world}.bin`)}`],
     `WORLD=${join(here, world)}`,
   );
-  const sources = [guest.init, 'guest.c'].map((name) => join(here, name));
-  run('aarch64-linux-gnu-gcc', '-O2', '-static', '-pthread', '-o', image('init'), ...sources);
-  writeFileSync(image('initrd.cpio'), firstFileSystem(unpacked, image('init'), guest));
+  const sources = [guest.init, 'guest.c'].map((name) => resolve(here, name));
+  run('aarch64-linux-gnu-gcc', '-O2', '-static', '-pthread', '-I', here, '-o', image('init'), ...sources);
+  writeFileSync(image('initrd.cpio'), firstFileSystem(kernel, programs, image('init'), guest));
 
   const opteeSize = Math.ceil(readFileSync(optee.image).length / 16) * 16;
   const initrdSize = readFileSync(image('initrd.cpio')).length;
@@ -99,17 +101,10 @@ export async function prepareLinux(say, guest) {
   return [
     ...machine,
     ...common,
-    ...['-dtb', tree, '-serial', 'stdio', '-serial', 'null', '-monitor', 'none'],
+    ...['-dtb', tree, '-serial', 'stdio', ...(guest.secureUart ?? ['-serial', 'null']), '-monitor', 'none'],
     ...load(optee.image, stagingAddress),
     ...['-device', `loader,addr=${mailboxAddress},data=${opteeSize},data-len=4`],
-    ...load(
-      join(
-        unpacked,
-        'boot',
-        readdirSync(join(unpacked, 'boot')).find((name) => name.startsWith('vmlinuz')),
-      ),
-      kernelAddress,
-    ),
+    ...load(kernel.image, kernelAddress),
     ...load(image('initrd.cpio'), initrdAddress),
   ];
 }
@@ -126,16 +121,43 @@ function describeMachine(tree, initrdSize, words) {
   put('-t', 'x', tree, '/chosen', 'linux,initrd-end', (initrdAddress + initrdSize).toString(16));
 }
 
-function firstFileSystem(unpacked, init, guest) {
-  const [version] = readdirSync(join(unpacked, 'usr/lib/modules'));
-  const modules = join(unpacked, 'usr/lib/modules', version, 'kernel/drivers/tee');
-  const libraries = join(unpacked, 'usr/lib/aarch64-linux-gnu');
+/** The modules that a module needs, each behind those that it needs itself. */
+function neededModules(kernel, module) {
+  const all = readdirSync(kernel.modules, { recursive: true });
+  const text = execFileSync('xz', ['--decompress', '--stdout', module], { maxBuffer: 1 << 26, encoding: 'latin1' });
+  const names = /\0depends=([^\0]*)\0/.exec(text)?.[1] ?? '';
+  return [
+    ...new Set(
+      names
+        .split(',')
+        .filter((name) => name !== '')
+        .flatMap((name) => {
+          const found = all.find(
+            (path) => basename(path).replaceAll('-', '_') === `${name.replaceAll('-', '_')}.ko.xz`,
+          );
+          if (found === undefined)
+            throw new Error(`Linux ${kernel.release} has no module ${name}, which ${module} needs`);
+          const path = join(kernel.modules, found);
+          return [...neededModules(kernel, path), path];
+        }),
+    ),
+  ];
+}
+
+function firstFileSystem(kernel, programs, init, guest) {
+  const modules = join(kernel.modules, 'drivers/tee');
+  const libraries = join(programs, 'usr/lib/aarch64-linux-gnu');
   const files = new Map([
     ['/init', readFileSync(init)],
-    ['/tee.ko.xz', readFileSync(join(modules, 'tee.ko.xz'))],
-    ['/optee.ko.xz', readFileSync(join(modules, 'optee/optee.ko.xz'))],
-    ['/bin/sh', readFileSync(join(unpacked, 'usr/bin/dash'))],
-    ['/usr/sbin/tee-supplicant', readFileSync(join(unpacked, 'usr/sbin/tee-supplicant'))],
+    ...neededModules(kernel, join(modules, 'optee/optee.ko.xz')).map((path, index) => [
+      `/needed-${index}.ko.xz`,
+      readFileSync(path),
+    ]),
+    guest.optee === undefined
+      ? ['/optee.ko.xz', readFileSync(join(modules, 'optee/optee.ko.xz'))]
+      : ['/optee.ko', readFileSync(guest.optee)],
+    ['/bin/sh', readFileSync(join(programs, 'usr/bin/dash'))],
+    ['/usr/sbin/tee-supplicant', readFileSync(join(programs, 'usr/sbin/tee-supplicant'))],
     ['/lib/ld-linux-aarch64.so.1', readFileSync(join(libraries, 'ld-linux-aarch64.so.1'))],
     ['/lib/libc.so.6', readFileSync(join(libraries, 'libc.so.6'))],
     ['/lib/libteec.so.2', readFileSync(join(libraries, 'libteec.so.2'))],

@@ -17,9 +17,10 @@ const libraries = ['libckteec.so.0', 'libcrypto.so.3', 'libgcc_s.so.1', 'libm.so
 
 /**
  * OP-TEE's test suite on Linux, as `runXtest` runs it through normalworld: the same binary, TAs and level.
- * @param {{ cases: readonly string[], say: (text: string) => void, onCase: (ended: XtestCase) => void }} options
+ * @param {{ cases: readonly string[], say: (text: string) => void, onCase: (ended: XtestCase) => void, optee?: string }} options
+ *   `optee`: an optee.ko in the place of the kernel's own.
  */
-export async function linuxXtest({ cases, say, onCase }) {
+export async function linuxXtest({ cases, say, onCase, optee }) {
   if (cases.length > maxWords) throw new RangeError(`${cases.length} words for cases; Linux takes ${maxWords}`);
   const root = arm64Root();
   if (!isComplete(root)) throw new Error(`no ${root.xtest}; get it with: npx normalworld optee fetch`);
@@ -28,6 +29,7 @@ export async function linuxXtest({ cases, say, onCase }) {
     words: cases,
     files: filesOf(root),
     trustedApplications: [root.trustedApplications, opteeFolder().trustedApplications],
+    ...(optee === undefined ? {} : { optee }),
   });
   const started = performance.now();
   const output = new XtestOutput();
