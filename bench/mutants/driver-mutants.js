@@ -6,6 +6,7 @@ const meanwhile = (name, more = '') => `scenarios/explore/${name}-meanwhile.yaml
 const ONE_CALL = 'scenarios/explore/one-call.yaml --runs 3000 --go-on';
 const FAULTS = 'scenarios/small-for-faults.yaml --runs 400 --go-on';
 const INTERRUPT = 'scenarios/explore/interrupt-while-fetching.yaml --runs 3000';
+const SEVERAL = 'scenarios/explore/several-pending.yaml --runs 3000';
 const TWO = 'scenarios/explore/two-callers.yaml --runs 3000';
 
 export const DRIVER_MUTANTS = [
@@ -254,14 +255,6 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults corrupt`,
   },
   {
-    what: 'memory parameters are sent with another offset',
-    file: 'src/optee/msg-param.ts',
-    in: 'toMsgParam',
-    find: 'param.offset, param.size, param.shm.secureWorldId',
-    becomes: '',
-    skip: true,
-  },
-  {
     what: 'the type of a parameter is not checked on its way back',
     file: 'src/optee/msg-param.ts',
     in: 'updateFromMsgParam',
@@ -300,7 +293,7 @@ export const DRIVER_MUTANTS = [
     in: 'RpcServer.free',
     find: 'shm.put();',
     becomes: '',
-    explore: FAULTS,
+    test: 'test/optee/hostile-secure-world.test.ts',
   },
   {
     what: 'a call that ended does not tell the queue',
@@ -316,7 +309,7 @@ export const DRIVER_MUTANTS = [
     in: 'yieldingCall',
     find: 'callQueue.leave(waiter);',
     becomes: 'if (reached) callQueue.leave(waiter);',
-    explore: `${ONE_CALL} --faults panic`,
+    explore: meanwhile('memory-freed', ' --go-on --faults panic'),
   },
   // Notifications.
   {
@@ -341,7 +334,7 @@ export const DRIVER_MUTANTS = [
     in: 'SmcNotificationSource.take',
     find: '(a2 & asyncNotifValid) === 0 || (a2 & asyncNotifPending) === 0',
     becomes: 'true',
-    explore: INTERRUPT,
+    explore: SEVERAL,
   },
   {
     what: 'a bottom half that is asked for while one runs is forgotten',
@@ -382,7 +375,7 @@ export const DRIVER_MUTANTS = [
     in: 'SupplicantQueue.detach',
     find: 'if (refusal !== undefined) this.withdrawWaiting(request, refusal);',
     becomes: "this.withdrawWaiting(request, refusal ?? 'gone');",
-    explore: `${FAULTS} --faults supplicant`,
+    test: 'test/supplicant/life.test.ts',
   },
   {
     what: 'a request is lost when no supplicant waits for one',
@@ -432,4 +425,4 @@ export const DRIVER_MUTANTS = [
     becomes: 'return;',
     explore: ONE_CALL,
   },
-].filter(({ skip }) => skip !== true);
+];

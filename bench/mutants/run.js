@@ -119,6 +119,7 @@ const say = (text) => {
   if (!json) console.log(text);
 };
 const note = (what, caught, explained) => {
+  if (json && process.stderr.isTTY) process.stderr.write(`${results.length + 1} mutants\r`);
   results.push({ what, caught: caught !== undefined, ...caught, ...(explained === undefined ? {} : { explained }) });
   if (caught !== undefined) say(`caught  ${what}: ${caught.by}\n        ${caught.how}`);
   else

@@ -141,16 +141,18 @@ export class FaultChoices implements RunFaults {
   private reply(message: MsgArg, call: number, run: Hurtable): void {
     if (!this.may('corrupt')) return;
     const possible: Possible<void>[] = [];
-    const add = (words: string, strike: () => void, denies?: 'session' | 'memory') =>
+    const add = (words: string, strike: () => void, { denies, fails }: Consequences = {}) =>
       possible.push({
         words,
         strike: () => {
           run.hurtCall(call);
           if (denies !== undefined) run.denied(denies);
+          if (fails === true) run.mustFail(call, words);
           strike();
         },
       });
     const { cmd } = message;
+    const good = message.ret === TeeResult.SUCCESS;
     const result = () => {
       message.ret = rubbish;
     };
@@ -159,19 +161,24 @@ export class FaultChoices implements RunFaults {
     };
     switch (cmd) {
       case OpteeMsgCmd.invokeCommand:
-        add('its result is rubbish', result);
-        add('the origin of its result is rubbish', origin);
+        add('its result is rubbish', result, { fails: true });
+        // A success needs none.
+        add('the origin of its result is rubbish', origin, { fails: !good });
         break;
       case OpteeMsgCmd.openSession:
-        if (message.ret === TeeResult.SUCCESS) add('its result is rubbish', result, 'session');
-        else add('its result is rubbish', result);
-        add('the origin of its result is rubbish', origin);
+        add('its result is rubbish', result, good ? { denies: 'session', fails: true } : { fails: true });
+        add('the origin of its result is rubbish', origin, { fails: !good });
         break;
       case OpteeMsgCmd.registerShm:
-        if (message.ret === TeeResult.SUCCESS) add('its result is rubbish', result, 'memory');
+        if (good) add('its result is rubbish', result, { denies: 'memory', fails: true });
+        break;
+      case OpteeMsgCmd.unregisterShm:
+        if (good) add('its result is rubbish', result, { denies: 'release' });
         break;
       case OpteeMsgCmd.closeSession:
       case OpteeMsgCmd.cancel:
+      case OpteeMsgCmd.doBottomHalf:
+      case OpteeMsgCmd.stopAsyncNotif:
         // Nobody asks for it.
         add('its result is rubbish', result);
         add('the origin of its result is rubbish', origin);
@@ -181,10 +188,12 @@ export class FaultChoices implements RunFaults {
     }
     for (let index = 0; index < message.paramCount; index++) {
       const attr = message.attr(index);
-      // Nobody looks again at what only goes in, nor at those of a registration.
-      if (attr === OpteeMsgAttr.none || (attr & attrMeta) !== 0 || cmd === OpteeMsgCmd.registerShm) continue;
+      // Nobody looks again at what only goes in, nor at the parameters of a registration or its end.
+      if (attr === OpteeMsgAttr.none || (attr & attrMeta) !== 0 || !hasClientParams(cmd)) continue;
       const { a: a0, b, c } = { a: message.a(index), b: message.b(index), c: message.c(index) };
-      add(`the type of its parameter ${index} is rubbish`, () => message.setParam(index, rubbish, a0, b, c));
+      add(`the type of its parameter ${index} is rubbish`, () => message.setParam(index, rubbish, a0, b, c), {
+        fails: true,
+      });
       if (attr >= OpteeMsgAttr.rmemInput)
         add(`the size of its parameter ${index} is rubbish`, () => message.setParam(index, attr, a0, rubbish, c));
     }
@@ -207,6 +216,16 @@ export class FaultChoices implements RunFaults {
     return possible[index - 1]?.strike();
   }
 }
+
+/** What follows from a corrupted answer. */
+interface Consequences {
+  /** What secure world did, and the driver is told that it has not done. */
+  readonly denies?: 'session' | 'memory' | 'release';
+  /** The call must fail: the answer says so, or breaks the protocol. */
+  readonly fails?: boolean;
+}
+
+const hasClientParams = (cmd: number) => cmd === OpteeMsgCmd.invokeCommand || cmd === OpteeMsgCmd.openSession;
 
 const callName = (call: number) => `call ${call}`;
 

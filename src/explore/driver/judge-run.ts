@@ -1,6 +1,7 @@
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
+import { type MsgArg, OpteeMsgAttr } from '../../protocol/optee-msg.js';
 import type { Invocation } from '../../scenario/journal/run-journal.js';
 import { ScenarioRun } from '../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../scenario/scenario.js';
@@ -11,6 +12,7 @@ import { MemoryWatch } from './memory-watch.js';
 import { RunChecks, type RunProperty } from './run-checks.js';
 import { SessionChecks } from './session-checks.js';
 import { AlreadyExplored, type StateWatch } from './state-watch.js';
+import { takenForGood } from './taken-for-good.js';
 import { hurtWithoutCause } from './unhurt.js';
 
 /** What came of one run. */
@@ -63,10 +65,11 @@ export async function judgeRun(
   const sessions = new SessionChecks({
     queueState: () => run.queueState,
     lastInvocation: () => run.journal.last,
+    invocationOf: (message) => invocationOf(scenario, message),
     candidates: (label) => invocationsOf(run, label),
     says: (property, what) => checks.break(property, what),
   });
-  const memory = new MemoryWatch((what) => checks.break('memoryHeld', what));
+  const memory = new MemoryWatch((what) => checks.break('memoryHeld', what), sessions.enters);
   run.between = memory.between;
   run.fine = fine || comesAndGoes(scenario);
   for (const listener of [checks.listen, sessions.listen, memory.listen]) run.trace.listen(listener);
@@ -105,6 +108,7 @@ async function judge(
   const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
   checks.break('memoryHeld', ...run.journal.memoryGone);
   checks.break('dataArrived', ...run.journal.notArrived);
+  checks.break('answersChecked', ...takenForGood(run, scenario));
   checks.break('unhurt', ...hurtWithoutCause(run, scenario));
   if (through) {
     watch?.beginClosing();
@@ -136,24 +140,31 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
     if (open !== held)
       checks.break('sessionsInOrder', `${open} sessions are open in secure world, and clients know of ${held}`);
   }
+  const { deniedTo, panicked } = run.incidents;
   if (!(await run.leave())) {
     checks.break('everythingReturned', 'somebody cannot leave');
     return;
   }
-  const { deniedTo, panicked } = run.incidents;
   // An application that takes one client still has the one whose session the driver was told of as refused.
   if (!panicked && deniedTo.session === 0) checks.break('usableAgain', ...(await run.unusable()));
   const left = await run.close();
   // A dead secure world keeps what it had, and what the driver was told that it refused it cannot ask back.
   const sessions = panicked ? 0 : left.sessions - deniedTo.session;
   const sharedMemoryObjects = panicked ? 0 : left.sharedMemoryObjects - deniedTo.memory;
-  const sharedMemoryBytes = panicked ? 0 : left.sharedMemoryBytes;
-  if (sessions + sharedMemoryObjects + sharedMemoryBytes > 0)
+  // What secure world says that it does not let go of stays allocated.
+  const sharedMemoryBytes = panicked || deniedTo.release > 0 ? 0 : left.sharedMemoryBytes;
+  if (sessions > 0 || sharedMemoryObjects > 0 || sharedMemoryBytes > 0)
     checks.break(
       'everythingReturned',
       `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`,
     );
   checks.atEnd();
+}
+
+/** The invocation that a message is of: applications of the file are told its number in their first parameter. */
+function invocationOf({ applications }: Scenario, message: MsgArg): number | undefined {
+  if ([...applications.values()].some(({ kind }) => kind === 'shipped')) return undefined;
+  return message.paramCount > 0 && message.attr(0) === OpteeMsgAttr.valueInput ? message.a(0) : undefined;
 }
 
 /** Invocations of a client that could have made the call that has just begun: all that have not ended. */

@@ -22,7 +22,14 @@ export class MemoryWatch {
   /** The call that is about to make an SMC. */
   private entering = 0;
 
-  constructor(private readonly says: (what: string) => void) {}
+  /**
+   * @param says that something is broken, in words.
+   * @param looks at the message with which a call enters, where it is in memory that both worlds reach.
+   */
+  constructor(
+    private readonly says: (what: string) => void,
+    private readonly looks: (call: number, message: MsgArg) => void,
+  ) {}
 
   readonly between = (world: SecureWorld): SecureWorld => {
     if (world.abi === 'ffa') return world;
@@ -60,8 +67,9 @@ export class MemoryWatch {
     for (const [call, lent] of this.inside)
       if (lent.message === message && call !== this.entering)
         this.says(`call ${this.entering} enters with the message of call ${call}, which is inside`);
-    const list = a0 === OpteeSmc.callWithRegdArg ? undefined : pageListOf(memory, a1 * 2 ** 32 + a2);
-    this.inside.set(this.entering, { message, list });
+    const msg = a0 === OpteeSmc.callWithRegdArg ? undefined : messageAt(memory, a1 * 2 ** 32 + a2);
+    if (msg !== undefined) this.looks(this.entering, msg);
+    this.inside.set(this.entering, { message, list: msg && pageListOf(memory, msg) });
   }
 
   private comesBack(call: number): void {
@@ -74,10 +82,19 @@ export class MemoryWatch {
   }
 }
 
-/** The page list that the message at an address registers; undefined when it is no such message. */
-function pageListOf(memory: PhysicalMemory, address: number): Lent['list'] {
+/** The message at an address, with room for one parameter; undefined when it is not in memory that both reach. */
+function messageAt(memory: PhysicalMemory, address: number): MsgArg | undefined {
   try {
-    const msg = new MsgArg(memory.window(address, msgArgSize(1)));
+    return new MsgArg(memory.window(address, msgArgSize(1)));
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** The page list that a message registers; undefined when it is no such message. */
+function pageListOf(memory: PhysicalMemory, msg: MsgArg): Lent['list'] {
+  try {
     if (msg.cmd !== OpteeMsgCmd.registerShm || (msg.attr(0) & 0xff) !== OpteeMsgAttr.tmemOutput) return undefined;
     if ((msg.attr(0) & attrNoncontig) === 0) return undefined;
     const offset = msg.a(0) % pageSize;

@@ -9,6 +9,7 @@ export const RUN_PROPERTIES = {
   everythingReturned: 'sessions or shared memory were left behind when everybody, or a client that died, had gone',
   usableAgain: 'an application could not be used by a newcomer when everybody had gone',
   unhurt: 'a call failed although no fault had struck it',
+  answersChecked: 'an answer that had to be refused, or said that something failed, was taken for a good one',
   memoryHeld: 'memory was given back, changed or used for another call while secure world had it for a call',
   dataArrived: 'what a call wrote did not arrive in the memory of its own client',
   sessionsInOrder:

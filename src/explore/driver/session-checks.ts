@@ -1,4 +1,5 @@
 import type { QueueState } from '../../optee/call-queue/call-queue.js';
+import { type MsgArg, OpteeMsgCmd } from '../../protocol/optee-msg.js';
 import type { Invocation } from '../../scenario/journal/run-journal.js';
 import type { TimedTraceEvent } from '../../trace/trace.js';
 
@@ -7,6 +8,8 @@ export interface SessionSurroundings {
   readonly queueState: () => QueueState | undefined;
   /** The number of the last invocation that a client has begun. */
   readonly lastInvocation: () => number;
+  /** The number of the invocation that a message is of, where its application has it told. */
+  readonly invocationOf: (message: MsgArg) => number | undefined;
   /** Invocations of the client with this label that could have made a call that begins now. */
   readonly candidates: (label: string) => readonly Invocation[];
   readonly says: (property: 'sessionsInOrder' | 'systemSessions', what: string) => void;
@@ -16,11 +19,13 @@ export interface SessionSurroundings {
 const reservationCounters = ['reservations', 'res_sys_thread_count', 'sys_thread_req_count'];
 
 /**
- * Watches sessions by the trace. What a call may do with a session is decided when its client begins it: later changes are for
- * later calls. Which of several invocations of one client a call is of cannot always be told; a property is broken only when
- * it is whichever it was.
+ * Watches sessions by the trace, and by the messages that enter secure world. What a call may do with a session is decided when its client begins it: later changes are for
+ * later calls. Which of several invocations of one client a call is of can be told from its message where the scenario describes the
+ * application; else a property is broken only when it is whichever it was.
  */
 export class SessionChecks {
+  /** Whether each open invoke is made as a system call. */
+  private readonly calls = new Map<number, boolean>();
   /** Sessions whose close began, with the last invocation that was begun before. */
   private readonly closing = new Map<number, number>();
   /** Open system sessions, with the last invocation that was begun before they became that. */
@@ -45,9 +50,20 @@ export class SessionChecks {
         if (event.purpose === 'close-session') this.closes(event.session);
         else if (event.purpose === 'invoke') this.invokes(event.call, event.context, event.session, event.system);
         break;
+      case 'call-end':
+        this.calls.delete(event.call);
+        break;
       default:
         break;
     }
+  };
+
+  /** A call enters secure world with this message. */
+  readonly enters = (call: number, message: MsgArg): void => {
+    if (message.cmd !== OpteeMsgCmd.invokeCommand) return;
+    const number = this.run.invocationOf(message);
+    const system = this.calls.get(call);
+    if (number !== undefined && system !== undefined) this.judge(call, message.session, system, [number]);
   };
 
   private closes(session: number): void {
@@ -56,13 +72,24 @@ export class SessionChecks {
   }
 
   private invokes(call: number, label: string, session: number, system: boolean): void {
+    this.calls.set(call, system);
     const candidates = this.run.candidates(label);
-    if (candidates.length === 0) return;
+    if (candidates.length > 0)
+      this.judge(
+        call,
+        session,
+        system,
+        candidates.map(({ number }) => number),
+      );
+  }
+
+  /** @param invocations those of which the call is one. */
+  private judge(call: number, session: number, system: boolean, invocations: readonly number[]): void {
     const closedAfter = this.closing.get(session);
-    if (closedAfter !== undefined && candidates.every(({ number }) => number > closedAfter))
+    if (closedAfter !== undefined && invocations.every((number) => number > closedAfter))
       this.run.says('sessionsInOrder', `call ${call} is made on session ${session}, whose close had begun before it`);
     const systemAfter = this.system.get(session) ?? Number.POSITIVE_INFINITY;
-    if (candidates.every(({ number }) => number > systemAfter !== system) && closedAfter === undefined)
+    if (invocations.every((number) => number > systemAfter !== system) && closedAfter === undefined)
       this.run.says(
         'systemSessions',
         `call ${call} is made as a ${system ? 'system' : 'normal'} call, which session ${session} was not for when it began`,

@@ -12,6 +12,8 @@ export interface SupplicantIncidents {
   died(death: SupplicantDeath): void;
   /** These requests will fail, or come back wrong, or not at all. */
   hurt(request: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void;
+  /** What was asked for failed, and secure world is told so. */
+  dooms(request: SupplicantRequest, why: string): void;
   /** Do this when nothing else moves any more. */
   whenQuiet(action: () => void): void;
   /** The driver took an answer that it should have refused. */
@@ -39,7 +41,10 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   }
 
   detach(): void {
-    for (const request of this.open.values()) this.incidents.hurt(request, 'abandoned');
+    for (const request of this.open.values()) {
+      this.incidents.hurt(request, 'abandoned');
+      this.incidents.dooms(request, `the supplicant left with its ${rpcCommandName(request.command)}`);
+    }
     this.device.detach();
     this.left = true;
     for (const id of this.silent) this.give(id, TeeResult.ERROR_COMMUNICATION);
@@ -87,6 +92,8 @@ export class FaultySupplicantDevice implements SupplicantDevice {
         return true;
       case 'corrupted':
         this.incidents.note(`the answer to ${about(request)} has ${partName(fault.part)}`);
+        if (fault.part.part === 'result')
+          this.incidents.dooms(request, `the answer to its ${rpcCommandName(request.command)} was no success`);
         this.gives(id, corrupt(request, result, fault.part));
         return true;
       default:

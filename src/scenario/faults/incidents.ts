@@ -1,10 +1,12 @@
 import type { Clock } from '../../clock/clock.js';
 import type { SupplicantRequest } from '../../optee/rpc/supplicant-queue.js';
+import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
 import type { Trace } from '../../trace/trace.js';
 import type { SimulatedWorld } from '../../worlds/simulated/index.js';
 import { formatTime } from '../duration.js';
 import type { Death } from '../journal/client-record.js';
+import type { OpenCall } from '../journal/run-journal.js';
 import type { SupplicantIncidents } from './faulty-supplicant-device.js';
 import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
 
@@ -27,10 +29,20 @@ export interface Surroundings {
   beforeReturn(): Promise<void>;
 }
 
+type Doomed = Pick<OpenCall, 'id' | 'label' | 'purpose'>;
+
+/** A call that must fail. */
+export interface DoomedCall extends Omit<Doomed, 'id'> {
+  readonly why: string;
+  readonly by: 'answer' | 'request';
+}
+
 /** The faults that struck a run: makes them happen, and keeps whom they hurt. */
 export class Incidents implements Strikable, SupplicantIncidents {
   /** Calls of the driver that may fail for it. */
   readonly hurtCalls = new Set<number>();
+  /** Calls that must fail, with the reason. */
+  readonly mustFail = new Map<number, DoomedCall>();
   /** Clients with a call whose answer will never come. */
   readonly forsaken = new Set<string>();
   /** Answers that the driver took and should have refused. */
@@ -38,8 +50,8 @@ export class Incidents implements Strikable, SupplicantIncidents {
   lostThreads = 0;
   /** An application panicked, and others may have gone with it, or all of secure world. */
   panicked = false;
-  /** Secure world opened this many sessions, or registered this much memory, and the driver was told that it did not. */
-  readonly deniedTo = { session: 0, memory: 0 };
+  /** Sessions opened, objects of memory registered and let go of by secure world, of which the driver was told that they were not. */
+  readonly deniedTo = { session: 0, memory: 0, release: 0 };
   /** Supplicants that died, and when the next came. */
   readonly supplicantDeaths: { readonly at: number; back: number | undefined }[] = [];
   private readonly waitingForQuiet: (() => void)[] = [];
@@ -117,6 +129,17 @@ export class Incidents implements Strikable, SupplicantIncidents {
     if (what === 'dropped') this.forsaken.add(call.context.label);
   }
 
+  dooms({ call, command }: SupplicantRequest, why: string): void {
+    // What is only given back has nobody who asks what became of it.
+    if (command !== RpcCommand.shmFree && call.purpose === 'invoke')
+      this.doom({ ...call, label: call.context.label }, why, 'request');
+  }
+
+  /** A call must fail: for the answer to it, or to a request that is made for it. */
+  doom(call: Doomed | undefined, why: string, by: DoomedCall['by']): void {
+    if (call !== undefined) this.mustFail.set(call.id, { label: call.label, purpose: call.purpose, why, by });
+  }
+
   whenQuiet(action: () => void): void {
     this.waitingForQuiet.push(action);
   }
@@ -132,7 +155,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
     this.wrongAnswers.push(`the driver took ${answer} to supplicant request ${id} of call ${call.id}`);
   }
 
-  denied(what: 'session' | 'memory'): void {
+  denied(what: 'session' | 'memory' | 'release'): void {
     this.deniedTo[what]++;
   }
 

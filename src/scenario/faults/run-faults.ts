@@ -54,8 +54,10 @@ export interface Hurtable {
   callIn(thread: number): number;
   /** This call may fail. */
   hurtCall(call: number): void;
-  /** Secure world has opened a session, or registered memory, and the driver is told that it has not. */
-  denied(what: 'session' | 'memory'): void;
+  /** This call must fail, for this reason. */
+  mustFail(call: number, why: string): void;
+  /** Secure world has opened a session, registered memory or let go of it, and the driver is told that it has not. */
+  denied(what: 'session' | 'memory' | 'release'): void;
   /** An application panicked; with one that is part of OP-TEE secure world is dead. */
   panicked(): void;
 }

@@ -107,6 +107,7 @@ export class ScenarioRun {
     const inSecureWorld = others.secureWorld?.({
       callIn: (thread) => this.callIn(thread),
       hurtCall: (call) => this.incidents.hurtCalls.add(call),
+      mustFail: (call, why) => this.incidents.doom(this.journal.calls.get(call), why, 'answer'),
       denied: (what) => this.incidents.denied(what),
       panicked: () => this.incidents.panics(),
     });
