@@ -17,7 +17,7 @@ import { compiled, mutate } from './mutate.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const json = process.argv.includes('--json');
 const [word = ''] = process.argv.slice(2).filter((each) => !each.startsWith('--'));
-const limitMs = 120_000;
+const limitMs = 600_000;
 
 /** A copy of the build in which one module may be changed; it lies where the packages are found. */
 class Build {

@@ -22,6 +22,7 @@ export const FAULT_KINDS = {
   duplicate: 'an answer of the supplicant, a resume, or an RPC whose answer came, is given twice',
   corrupt: 'an answer of the supplicant, or of secure world to any call, is overwritten with rubbish',
   panic: 'an application panics; with one that is part of OP-TEE secure world is dead',
+  hang: 'a call never comes back: its application hangs, and with it the thread context',
   'context-lost': 'a free thread context of secure world is gone when a call is about to enter',
   supplicant: 'the supplicant dies with a request in its hands, and another comes later',
   'client-death': 'a client of user space dies with a call in flight',
@@ -109,7 +110,9 @@ export class FaultChoices implements RunFaults {
             { words: `thread ${thread} is resumed twice`, strike: () => true },
           ]) === true,
       }),
-      ...(this.kinds.has('panic') && { trustedApplication: (entry) => this.entered(entry, run) }),
+      ...((this.kinds.has('panic') || this.kinds.has('hang')) && {
+        trustedApplication: (entry) => this.entered(entry, run),
+      }),
       ...(this.kinds.has('corrupt') && { answer: (message, thread) => this.reply(message, run.callIn(thread), run) }),
     };
   }
@@ -123,18 +126,26 @@ export class FaultChoices implements RunFaults {
     ]);
   }
 
-  private entered({ uuid, entry }: TaEntry, run: Hurtable): TaFault {
-    if (!this.may('panic')) return undefined;
-    const words = `${uuid} panics`;
-    return this.happens(`application ${uuid}`, `its ${entry} entry`, [
-      {
-        words,
+  private entered({ uuid, thread, entry }: TaEntry, run: Hurtable): TaFault {
+    const possible: Possible<TaFault>[] = [];
+    if (this.may('panic'))
+      possible.push({
+        words: `${uuid} panics`,
         strike: () => {
           run.panicked();
           return { panic: TeeResult.ERROR_GENERIC };
         },
-      },
-    ]);
+      });
+    const call = run.callIn(thread);
+    if (this.may('hang') && entry === 'invoke' && run.mayHang(call, uuid))
+      possible.push({
+        words: `${uuid} hangs in call ${call}`,
+        strike: () => {
+          run.hangs(call);
+          return { hangs: true };
+        },
+      });
+    return this.happens(`application ${uuid}`, `its ${entry} entry`, possible);
   }
 
   /** Secure world's answer to a call; to one that opens or registers, it decides what the driver believes it has. */

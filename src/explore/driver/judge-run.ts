@@ -134,17 +134,19 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
     checks.break('everythingReturned', `${kept.join(', ')} died, and what they had is not given back`);
     return;
   }
-  if (knowsItsSessions(scenario) && !run.incidents.panicked) {
+  if (knowsItsSessions(scenario) && !run.incidents.panicked && run.incidents.hung.size === 0) {
     const open = run.sessionsInSecureWorld - run.incidents.deniedTo.session;
     const held = run.clients.sessionsHeld;
     if (open !== held)
       checks.break('sessionsInOrder', `${open} sessions are open in secure world, and clients know of ${held}`);
   }
-  const { deniedTo, panicked } = run.incidents;
+  const { deniedTo, panicked, hung } = run.incidents;
   if (!(await run.leave())) {
     checks.break('everythingReturned', 'somebody cannot leave');
     return;
   }
+  // A client that hangs in secure world keeps what it has as long as that runs: its thread, its session, a reservation.
+  if (hung.size > 0) return;
   // An application that takes one client still has the one whose session the driver was told of as refused.
   if (!panicked && deniedTo.session === 0) checks.break('usableAgain', ...(await run.unusable()));
   const left = await run.close();

@@ -165,6 +165,7 @@ export class SmcAbi implements OpteeAbi {
     const pages = shm.pages ?? [];
     let list: TeeShm | undefined;
     try {
+      if (this.optee.schedule.fine) await this.memoryPoint(shm, 'list its pages');
       list = pool.allocate(pageListSize(pages.length));
       writePageList(list.bytes, list.address, pages);
       const { address } = list;
@@ -174,6 +175,7 @@ export class SmcAbi implements OpteeAbi {
         msg.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, address, shm.size, shm.id);
       });
       known = true;
+      if (this.optee.schedule.fine) await this.memoryPoint(shm, 'give back its page list');
     } catch (error) {
       await shm.put();
       throw error;
@@ -181,6 +183,11 @@ export class SmcAbi implements OpteeAbi {
       list?.put();
     }
     return shm;
+  }
+
+  /** Others may register, free and call between the parts of a registration. */
+  private memoryPoint({ id }: TeeShm, step: string): Promise<void> {
+    return this.optee.schedule.point(`memory ${id}`, step);
   }
 
   private async unregister(context: TeeContext, shm: TeeShm): Promise<void> {

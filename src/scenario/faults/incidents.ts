@@ -16,6 +16,8 @@ export interface MortalClients {
   /** Labels of those of user space that have a call in flight. */
   readonly mortals: readonly string[];
   kill(label: string): void;
+  /** A call of this one never comes back: nobody waits for it any more. */
+  hangs(label: string): void;
 }
 
 /** What a run gives to its incidents. */
@@ -41,6 +43,8 @@ export interface DoomedCall extends Omit<Doomed, 'id'> {
 export class Incidents implements Strikable, SupplicantIncidents {
   /** Calls of the driver that may fail for it. */
   readonly hurtCalls = new Set<number>();
+  /** Clients with a call that never comes back; what they have is never given back. */
+  readonly hung = new Set<string>();
   /** Calls that must fail, with the reason. */
   readonly mustFail = new Map<number, DoomedCall>();
   /** Clients with a call whose answer will never come. */
@@ -157,6 +161,14 @@ export class Incidents implements Strikable, SupplicantIncidents {
 
   denied(what: 'session' | 'memory' | 'release'): void {
     this.deniedTo[what]++;
+  }
+
+  hangs({ id, label }: OpenCall): void {
+    this.note(`call ${id} of ${label} hangs`);
+    this.lostThreads++;
+    this.hurtCalls.add(id);
+    this.hung.add(label);
+    this.run.clients.hangs(label);
   }
 
   panics(): void {

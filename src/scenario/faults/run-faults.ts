@@ -58,6 +58,10 @@ export interface Hurtable {
   mustFail(call: number, why: string): void;
   /** Secure world has opened a session, registered memory or let go of it, and the driver is told that it has not. */
   denied(what: 'session' | 'memory' | 'release'): void;
+  /** The call may hang in this application without that it takes others with it, and a thread context is left. */
+  mayHang(call: number, uuid: string): boolean;
+  /** This call never comes back. */
+  hangs(call: number): void;
   /** An application panicked; with one that is part of OP-TEE secure world is dead. */
   panicked(): void;
 }

@@ -14,6 +14,8 @@ import type { RunningApplication } from '../pieces/running-application.js';
 import { Turns } from '../pieces/turns.js';
 import type { Scenario } from '../scenario.js';
 import { Caller, type CallerSurroundings, CallerTask } from './caller.js';
+import { HungClients } from './hung-clients.js';
+import { mixed } from './mixed-seed.js';
 import type { Belongings, RunningClient } from './running-client.js';
 
 /** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
@@ -31,6 +33,7 @@ export class Clients {
   >();
   private readonly endings: Promise<void>[] = [];
   readonly deaths: Death[] = [];
+  private readonly hung = new HungClients();
   readonly failed: FailedCall[] = [];
   /** Invocations for which a passive client could not do what was asked of it: they fail with it. */
   readonly failedFor = new Set<Invocation>();
@@ -93,9 +96,10 @@ export class Clients {
     const others: Promise<void>[] = [new Promise(() => {})];
     const surroundings = this.surroundings();
     this.active.forEach((running, index) => {
-      for (let caller = 0; caller < running.client.callers; caller++) {
-        const random = seededRandom(mixed(this.seed, index, caller));
-        const work = new Caller(running, running.number, random, surroundings).work();
+      for (let thread = 0; thread < running.client.callers; thread++) {
+        const random = seededRandom(mixed(this.seed, index, thread));
+        const caller = new Caller(running, running.number, random, surroundings);
+        const work = this.hung.orHung(running.label, caller.work());
         (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
@@ -152,6 +156,12 @@ export class Clients {
   get mortals(): readonly string[] {
     const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));
     return [...labels].filter((label) => this.contexts.get(label)?.record.client.kernel === false);
+  }
+
+  /** A call of this client never comes back: it stays as it is. */
+  hangs(label: string): void {
+    this.contexts.delete(label);
+    this.hung.hang(label);
   }
 
   /** A client dies, as a process that is killed: all that it has is given back as its calls return. */
@@ -404,14 +414,4 @@ async function ending(closed: Promise<void>): Promise<void> {
   } catch (error) {
     if (!(error instanceof TeecError)) throw error;
   }
-}
-
-/** A seed for one caller of one client, far from those of the others. */
-function mixed(seed: number, client: number, caller: number): number {
-  return (
-    (Math.imul(seed ^ 0x5bd1_e995, 0x9e37_79b1) +
-      Math.imul(client + 1, 0x85eb_ca6b) +
-      Math.imul(caller, 0xc2b2_ae35)) >>>
-    0
-  );
 }

@@ -16,6 +16,7 @@ import { FaultySupplicantDevice } from '../faults/faulty-supplicant-device.js';
 import { bothFaults, FixedFaults } from '../faults/fixed-faults.js';
 import { Incidents } from '../faults/incidents.js';
 import { type RunFaults, striking } from '../faults/run-faults.js';
+import { struckRun } from '../faults/struck-run.js';
 import { Locks } from '../journal/locks.js';
 import { type OpenCall, RunJournal } from '../journal/run-journal.js';
 import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from '../pieces/applications.js';
@@ -60,7 +61,7 @@ export class ScenarioRun {
   private readonly faults: RunFaults;
   private readonly services: ReadonlyMap<number, SupplicantService>;
   private readonly rpmb: ReturnType<typeof scenarioCards>;
-  private readonly applications;
+  readonly applications;
   private readonly world: SimulatedWorld;
   private tee: Tee | undefined;
   /** Lets services go that never end of themselves. */
@@ -104,13 +105,7 @@ export class ScenarioRun {
     this.applications = scenarioApplications(scenario, this.journal, processors);
     const { threads, announced, abi } = scenario.secureWorld;
     const ofFile = scenarioFaults(scenario, this.applications);
-    const inSecureWorld = others.secureWorld?.({
-      callIn: (thread) => this.callIn(thread),
-      hurtCall: (call) => this.incidents.hurtCalls.add(call),
-      mustFail: (call, why) => this.incidents.doom(this.journal.calls.get(call), why, 'answer'),
-      denied: (what) => this.incidents.denied(what),
-      panicked: () => this.incidents.panics(),
-    });
+    const inSecureWorld = others.secureWorld?.(struckRun(scenario, () => this));
     this.world = new SimulatedWorld({
       abi,
       threads,
@@ -216,7 +211,7 @@ export class ScenarioRun {
   }
 
   /** The call that runs in a thread context. */
-  private callIn(thread: number): number {
+  callIn(thread: number): number {
     for (const call of this.journal.calls.values()) if (call.thread === thread) return call.id;
     // It took the context in this very step.
     return this.entering;

@@ -2,7 +2,7 @@ import type { MsgArg } from '../../protocol/optee-msg.js';
 import { smcName } from '../../protocol/optee-smc.js';
 import type { Trace } from '../../trace/trace.js';
 import type { SecureWorldEvent } from './core/core.js';
-import type { Faults } from './core/faults.js';
+import type { Faults, TaFault } from './core/faults.js';
 
 /** What a simulated world takes so that what happens in it, and the faults that it makes, are events of a trace. */
 export function tracedWorld(
@@ -30,7 +30,6 @@ export function tracedWorld(
 /** The same faults, each told to `tell` when it strikes. A hook that is not there stays away: it would cost every call. */
 function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
   const { smc, smcReturn, message, answer, rpc, resumedTwice, refuseMemory, trustedApplication } = faults;
-  const hex = (value: number) => `0x${value.toString(16)}`;
   const change =
     <Rest extends readonly unknown[]>(what: string, hook: (message: MsgArg, ...rest: Rest) => void) =>
     (live: MsgArg, ...rest: Rest) => {
@@ -84,12 +83,16 @@ function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
     ...(trustedApplication && {
       trustedApplication(entry) {
         const fault = trustedApplication.call(faults, entry);
-        if (fault !== undefined)
-          tell(
-            `${entry.entry} of ${entry.uuid}: ${'panic' in fault ? `panic ${hex(fault.panic)}` : `result ${hex(fault.result)}`}`,
-          );
+        if (fault !== undefined) tell(`${entry.entry} of ${entry.uuid}: ${faultOf(fault)}`);
         return fault;
       },
     }),
   };
+}
+
+const hex = (value: number) => `0x${value.toString(16)}`;
+
+function faultOf(fault: NonNullable<TaFault>): string {
+  if ('panic' in fault) return `panic ${hex(fault.panic)}`;
+  return 'hangs' in fault ? 'never comes back' : `result ${hex(fault.result)}`;
 }

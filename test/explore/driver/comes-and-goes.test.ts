@@ -52,6 +52,7 @@ describe('where sessions, memory and interrupts come and go in the middle of cal
     ['one-call.yaml', ['drop', 'late', 'duplicate', 'supplicant', 'client-death']],
     ['interrupt-while-fetching.yaml', ['panic', 'corrupt']],
     ['memory-freed-meanwhile.yaml', ['panic', 'corrupt', 'client-death']],
+    ['system-session-meanwhile.yaml', ['hang']],
   ])('%s keeps them when %j strike', async (name, kinds) => {
     expect(await broken(name, kinds, 150)).toMatchObject({ verdicts: [], what: [] });
   });

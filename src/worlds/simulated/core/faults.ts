@@ -23,13 +23,15 @@ export type RpcFault = undefined | 'twice' | 'lost' | SmcRegisters;
 /** A trusted application that is about to be entered. */
 export interface TaEntry {
   readonly uuid: Uuid;
+  /** The context that it runs in. */
+  readonly thread: number;
   readonly entry: 'open' | 'invoke' | 'close';
   /** The command of an `invoke`, else 0. */
   readonly command: number;
 }
 
-/** What the application does instead of its own code: panic, or return a result. */
-export type TaFault = undefined | { readonly panic: number } | { readonly result: number };
+/** What the application does instead of its own code: panic, never come back, or return a result. */
+export type TaFault = undefined | { readonly panic: number } | { readonly hangs: true } | { readonly result: number };
 
 /** Registration of shared memory that the normal world asks for; sizes in bytes. */
 export interface Registration {

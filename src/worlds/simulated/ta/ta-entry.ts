@@ -31,9 +31,10 @@ export function* enterTa(
   if (application.kind === 'user')
     for (const parameter of parameters) if (parameter?.type === 'memref') parameter.mapForUser();
   try {
-    const fault = core.faults.trustedApplication?.({ uuid: application.uuid, entry, command });
+    const fault = core.faults.trustedApplication?.({ uuid: application.uuid, thread: thread.id, entry, command });
     if (fault !== undefined) {
       if ('panic' in fault) throw new TaPanic(fault.panic);
+      if ('hangs' in fault) return yield* until(new Promise<never>(() => {}));
       result = fault.result;
     } else {
       const call = new TaCall(core, thread, session, command, parameters, application.uuid);

@@ -1,0 +1,49 @@
+import type { RunJournal } from '../journal/run-journal.js';
+import type { RunningApplication } from '../pieces/running-application.js';
+import type { Scenario } from '../scenario.js';
+import type { Incidents } from './incidents.js';
+import type { Hurtable } from './run-faults.js';
+
+/** What faults of secure world need of a run. */
+export interface StruckRun {
+  readonly journal: RunJournal;
+  readonly incidents: Incidents;
+  readonly applications: ReadonlyMap<string, RunningApplication>;
+  readonly callIn: (thread: number) => number;
+}
+
+/** A run as what faults of secure world can hurt. */
+export function struckRun({ applications, clients, locks }: Scenario, run: () => StruckRun): Hurtable {
+  /** It serves several calls at once: one that hangs does not keep others out. */
+  const servesOthers = (uuid: string) => {
+    for (const [name, running] of run().applications) {
+      if (running.uuid !== uuid) continue;
+      const application = applications.get(name);
+      return (
+        application !== undefined &&
+        application.kind !== 'shipped' &&
+        (application.kind === 'pseudo' ? application.concurrent : !application.singleInstance)
+      );
+    }
+    return false;
+  };
+  return {
+    callIn: (thread) => run().callIn(thread),
+    hurtCall: (call) => run().incidents.hurtCalls.add(call),
+    mustFail: (call, why) => run().incidents.doom(run().journal.calls.get(call), why, 'answer'),
+    denied: (what) => run().incidents.denied(what),
+    panicked: () => run().incidents.panics(),
+    mayHang: (id, uuid) => {
+      const { journal, incidents } = run();
+      const client = journal.calls.get(id)?.invocation?.client;
+      // Who waits for a passive client's call, or for a lock, would wait with it.
+      const alone = client !== undefined && clients.get(client)?.passive === false;
+      return alone && locks.size === 0 && servesOthers(uuid) && incidents.threads.all > 1;
+    },
+    hangs: (id) => {
+      const { journal, incidents } = run();
+      const call = journal.calls.get(id);
+      if (call !== undefined) incidents.hangs(call);
+    },
+  };
+}
