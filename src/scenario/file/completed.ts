@@ -49,7 +49,7 @@ export function completed(file: ScenarioFile): Scenario {
     applications: mapped(file.applications, applicationOf),
     services: mapped(file.services ?? {}, serviceOf) as ReadonlyMap<ServiceName, ScenarioService>,
     emmc: file.emmc === undefined ? undefined : emmcOf(file.emmc),
-    clients: mapped(file.clients, clientOf),
+    clients: mapped(file.clients, (name, client) => clientOf(name, client, applicationOfClient(file, client))),
     faults: faultsOf(file),
   };
 }
@@ -143,7 +143,16 @@ function emmcOf(file: NonNullable<ScenarioFile['emmc']>): ScenarioEmmc {
   return { rpmb, access, needs, agent, claim, switching };
 }
 
-function clientOf(name: string, file: ScenarioFile['clients'][string]): ScenarioClient {
+/** The first application of a client, or of the one whose thread it is: what its steps call where they name none. */
+function applicationOfClient({ clients }: ScenarioFile, { threadOf, ...own }: ClientFile): string | undefined {
+  const { application, applications } = (threadOf === undefined ? undefined : clients[threadOf]) ?? own;
+  return application ?? applications?.[0];
+}
+
+type ClientFile = ScenarioFile['clients'][string];
+
+/** @param called the application that its steps call where they name none. */
+function clientOf(name: string, file: ClientFile, called: string | undefined): ScenarioClient {
   const { kernel = false, system = false, passive = false, transport = 'msg', count = 1, callers = 1 } = file;
   const { repeat = 1, every, deadline, priority = 0, stagger = 0, timeout } = file;
   const applications = [...new Set([file.application ?? [], file.applications ?? []].flat())];
@@ -168,7 +177,7 @@ function clientOf(name: string, file: ScenarioFile['clients'][string]): Scenario
     priority,
     timeout,
     deadline,
-    steps: file.steps?.map((step) => clientStep(step, application ?? '')) ?? [],
+    steps: file.steps?.map((step) => clientStep(step, called ?? '')) ?? [],
   };
 }
 

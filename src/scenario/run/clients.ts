@@ -292,8 +292,8 @@ export class Clients {
   ): Promise<void> {
     const { has, record, client } = running;
     const [name = ''] = running.applications.keys();
-    const port = has.ports.get(name);
     await this.world.turn(`client ${client.name}`, step);
+    const port = has.ports.get(name);
     try {
       switch (step) {
         case 'close':
