@@ -425,4 +425,73 @@ export const DRIVER_MUTANTS = [
     becomes: 'return;',
     explore: ONE_CALL,
   },
+  // Planted to see whether the set was of one mind.
+  {
+    what: 'a request is put into hands that have one already',
+    file: 'src/optee/rpc/supplicant-queue.ts',
+    in: 'SupplicantQueue.request',
+    find: 'this.receiver = undefined;',
+    becomes: '',
+    explore: 'scenarios/small-for-faults.yaml --runs 200 --go-on',
+  },
+  {
+    what: 'memory of a request stays when it is answered',
+    file: 'src/optee/rpc/supplicant-queue.ts',
+    in: 'SupplicantQueue.send',
+    find: 'putAll(request.memory);',
+    becomes: '',
+    explore: 'scenarios/small-for-faults.yaml --runs 200 --go-on',
+  },
+  {
+    what: 'a session opened beside a system session takes itself for one',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.addSession',
+    find: 'data.sessions.set(id, { id, uuid, system: false, calls: 0, idle: undefined });',
+    becomes:
+      'data.sessions.set(id, { id, uuid, system: this.optee.callQueue.state().counters.reservations !== 0, calls: 0, idle: undefined });',
+    explore: 'scenarios/explore/asked-twice.yaml --runs 300',
+  },
+  {
+    what: 'a notification drives out those that nobody has waited for yet',
+    file: 'src/optee/notification.ts',
+    in: 'Notifications.send',
+    find: 'this.posted.add(value)',
+    becomes: '(this.posted.clear(), this.posted.add(value))',
+    explore: 'scenarios/explore/several-pending.yaml --runs 300',
+  },
+  {
+    what: 'what the supplicant allocated is given back twice when it goes',
+    file: 'src/supplicant/supplicant.ts',
+    in: 'Supplicant.freeWhenIdle',
+    find: 'for (const shm of this.memory.values()) Promise.resolve(shm.put()).catch(() => undefined);',
+    becomes:
+      'for (const shm of this.memory.values()) { Promise.resolve(shm.put()).catch(() => undefined); Promise.resolve(shm.put()).catch(() => undefined); }',
+    explore: 'scenarios/small-for-faults.yaml --runs 200 --go-on --faults supplicant',
+  },
+  {
+    what: 'every page of a list is the first',
+    file: 'src/optee/page-list.ts',
+    in: 'writePageList',
+    find: 'view.setBigUint64(listPage * pageSize + (index % entriesPerPage) * 8, BigInt(page), true);',
+    becomes:
+      'view.setBigUint64(listPage * pageSize + (index % entriesPerPage) * 8, BigInt(index === 0 ? page : (pages[0] ?? page)), true);',
+    explore: 'scenarios/explore/one-call.yaml --runs 3000',
+  },
+  {
+    what: 'a reservation ends when the close of its session begins',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.closeFoundSession',
+    find: 'data.sessions.delete(session.id);',
+    becomes:
+      'data.sessions.delete(session.id); if (session.system) { this.optee.callQueue.release(); session.system = false; }',
+    explore: 'scenarios/explore/two-callers.yaml --runs 300 --go-on',
+  },
+  {
+    what: 'the cancellation of a dead client’s call names another session',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.cancelRequest',
+    find: 'msg.session = sessionId;',
+    becomes: 'msg.session = 0;',
+    test: 'test/client/death.test.ts',
+  },
 ];

@@ -7,5 +7,5 @@ export function numberBytes(invocation: number): Uint8Array {
 export const leastNumbered = 1024;
 
 export function numberOffset(invocation: number, size: number): number {
-  return 4 * (invocation % Math.floor(size / 4));
+  return 4 * ((invocation * 1031) % Math.floor(size / 4));
 }
