@@ -45,8 +45,6 @@ const elsewhere = new Map([
   ['npm ci && npm test', '.ci/run'],
   ['npm install', 'test/docs/examples.test.ts lays the packages out'],
   ['npm test', 'test/docs/examples.test.ts'],
-  ['npm run preload && npx normalworld exec -- ./my-client', '.ci/run builds; the client is run on other pages'],
-  ['npm run preload', '.ci/run'],
   ['npx normalworld optee fetch', '.ci/run'],
   ['normalworld optee fetch', '.ci/run'],
   ['normalworld optee fetch --suite sid && normalworld optee info --optee debian-sid', 'it would fetch another one'],
@@ -57,6 +55,16 @@ const elsewhere = new Map([
   ['npm run bench:xtest', 'a quarter of an hour'],
   ['npm run playground', 'test/playground builds it, and drives it in a browser'],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
+  ['npm run linux:findings', 'downloads kernels and builds for them; test/linux tests its parts'],
+  ...[
+    'normalworld ta new adder && cd adder && npm install && npm test',
+    'normalworld ta build',
+    'normalworld ta build --key my-key.pem --set CFG_TEE_TA_LOG_LEVEL=1 adder/ta',
+    'normalworld ta test',
+    'normalworld ta test --coverage',
+    "normalworld ta test -- -t 'refuses' --reporter=junit",
+    'normalworld ta watch',
+  ].map((command) => [command, 'test/ta/project.test.ts, in a project of its own'] as const),
   ...[
     'normalworld optee build --ffa',
     'normalworld optee build --rpmb --scmi --threads 4 && normalworld optee info --optee sid-rpmb-scmi-threads4',
@@ -158,6 +166,21 @@ function furnish(place: string, beside: string): void {
   writeFileSync(
     join(place, 'my-ta.js'),
     "import { scmiPta } from 'normalworld/testing';\nexport default scmiPta({});\n",
+  );
+  writeFileSync(
+    join(place, 'console.log'),
+    [
+      'E/TC:? 0 TA panicked with code 0xffff0006',
+      'E/LD:  Status of TA 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b',
+      'E/LD:   arch: aarch64',
+      'E/LD:  region  0: va 0x40005000 pa 0xe316000 size 0x002000 flags rw-s (ldelf)',
+      'E/LD:  region  1: va 0x40017000 pa 0x31fc000 size 0x0c2000 flags r-xs [0]',
+      'E/LD:   [0] 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b @ 0x40017000',
+      'E/LD:  Call stack:',
+      'E/LD:   0x0000000040019430',
+      'E/LD:   0x000000004001d0a4',
+      '',
+    ].join('\n'),
   );
   writeFileSync(join(place, 'my-client'), '#!/bin/sh\nexec 3<> /dev/tee0\n');
   chmodSync(join(place, 'my-client'), 0o755);
