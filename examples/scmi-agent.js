@@ -42,7 +42,7 @@ console.log(`${await agent.voltages.level(vmmc)} uV, ${await agent.clocks.rate(e
 for (const [what, ask, status] of [
   ['a rate that the clock does not have', () => agent.clocks.setRate(emmcClock, 1), ScmiStatus.invalidParameters],
   ['a level that would burn the card', () => agent.voltages.setLevel(vmmc, 5_000_000), ScmiStatus.outOfRange],
-  ['a clock that is not there', () => agent.clocks.enable(7), ScmiStatus.notFound],
+  ['a clock that is not there', () => agent.clocks.enable(7), ScmiStatus.invalidParameters],
 ]) {
   await assert.rejects(ask(), (error) => {
     if (!(error instanceof ScmiError)) throw error;

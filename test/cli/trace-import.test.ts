@@ -114,7 +114,7 @@ describe('normalworld trace import', () => {
     for (const [name, content, outcome] of [
       ['circle', circle, 'deadlock'],
       ['exhausted', exhausted, 'stuck'],
-      ['well', text.split('\n').slice(0, 6).join('\n'), undefined],
+      ['well', circle.split('\n').slice(2).join('\n').replace('(1,', '(0,'), undefined],
     ] as const) {
       const file = join(folder, `${name}.yaml`);
       const { code, err: told, out: said } = await imported(written(`${name}.txt`, content), '--scenario', file);

@@ -8,7 +8,7 @@ import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 const root = resolve(import.meta.dirname, '../..');
 const examples = join(root, 'examples');
 /** Inside the package, so that `normalworld` means this one. */
-const folder = mkdtempSync(join(root, 'dist', 'examples-'));
+const folder = mkdtempSync(join(root, '.docs-examples-'));
 /** A project of somebody who has the package installed. */
 const project = mkdtempSync(join(tmpdir(), 'normalworld-project-'));
 afterAll(() => {

@@ -21,8 +21,8 @@ import { opteeFolder } from '../../src/worlds/qemu/optee-folder.js';
 import { type Block, blocks } from './blocks.js';
 
 const root = resolve(import.meta.dirname, '../..');
-/** Inside the package, so that `normalworld` means this one. */
-const folder = mkdtempSync(join(root, 'dist', 'snippets-'));
+/** Inside the package, so that `normalworld` means this one; not in what is packed, which another test does meanwhile. */
+const folder = mkdtempSync(join(root, '.docs-snippets-'));
 
 const pages = [
   'README.md',
@@ -40,7 +40,10 @@ function under(path: string): string[] {
 /** Lines of shell that are not run here: what runs them, or why nothing does. */
 const elsewhere = new Map([
   ['npm ci', '.ci/run'],
-  ['sudo apt-get update && sudo apt-get install --yes qemu-system-arm', '.ci/run installs the same'],
+  [
+    'sudo apt-get update && sudo apt-get install --yes qemu-system-arm debian-archive-keyring python-apt-common',
+    '.ci/run installs the same',
+  ],
   ['npm ci && npm start', '.ci/run installs; what `npm start` runs is run on other pages'],
   ['npm ci && npm test', '.ci/run'],
   ['npm install', 'test/docs/examples.test.ts lays the packages out'],
