@@ -90,7 +90,7 @@ describe('normalworld explore', () => {
     [['--callers', '13*N'], '13 callers'],
     [
       ['x.yaml', '--faults', 'drop,lightning'],
-      '"lightning" is no fault; faults are drop, late, duplicate, corrupt, panic, con',
+      '"lightning" is no fault; faults are drop, late, duplicate, corrupt, panic, hang, con',
     ],
     [[], 'say what the callers do (--callers), or name a scenario'],
   ])('refuses %j', async (args, message) => {

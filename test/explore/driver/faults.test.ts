@@ -58,7 +58,8 @@ describe('a fault as a choice', () => {
       expect({ struck, broken: [...broken] }).toEqual({ struck, broken: [] });
       expect(struck).toHaveLength(runs++ === 0 ? 0 : 1);
     }
-    expect(runs).toBeGreaterThan(3);
+    // A call can hang where an application is inside: two of them are.
+    expect(runs).toBeGreaterThan(kind === 'hang' ? 2 : 3);
   });
 
   it('counts nothing as left behind that a dead supplicant keeps until it is through', async () => {
