@@ -29,6 +29,8 @@ export function fsService(fileSystem: ReeFileSystem, numbers = new HandleNumbers
 class FsService {
   private readonly files: HandleTable<ReeFile>;
   private readonly directories: HandleTable<OpenDirectory>;
+  /** Files that are no longer in the table, and not yet closed. */
+  private readonly closing = new Set<Promise<void>>();
   private left = false;
 
   constructor(
@@ -42,7 +44,7 @@ class FsService {
   readonly leave = async (): Promise<void> => {
     this.left = true;
     this.directories.takeAll();
-    await Promise.all(this.files.takeAll().map(async (file) => file.close()));
+    await Promise.all([...this.closing, ...this.files.takeAll().map(async (file) => file.close())]);
   };
 
   readonly serve = async (params: readonly TeeParam[], serving?: Serving): Promise<number> => {
@@ -53,7 +55,7 @@ class FsService {
       case RpcFs.create:
         return this.open(params, serving, request.a === RpcFs.open ? 'open' : 'create');
       case RpcFs.close:
-        await files.take(request.b).close();
+        await this.close(files.take(request.b));
         return TeeResult.SUCCESS;
       case RpcFs.read: {
         const file = files.find(request.b);
@@ -113,9 +115,20 @@ class FsService {
       throw commsError(TeeResult.ERROR_COMMUNICATION, 'opening a file: the supplicant left');
     }
     const handle = this.files.add(file);
-    serving?.ifUnwanted(() => (this.files.remove(handle) ? file.close() : undefined));
+    serving?.ifUnwanted(() => (this.files.remove(handle) ? this.close(file) : undefined));
     out.a = handle;
     return TeeResult.SUCCESS;
+  }
+
+  /** Who leaves meanwhile waits for it: the request may have been answered for us before it is done. */
+  private async close(file: ReeFile): Promise<void> {
+    const closed = (async () => file.close())();
+    this.closing.add(closed);
+    try {
+      await closed;
+    } finally {
+      this.closing.delete(closed);
+    }
   }
 }
 
