@@ -253,8 +253,9 @@ export class Tee implements AsyncDisposable {
     const failed = closings.find((closing) => closing.status === 'rejected');
     // While the driver can still take back what secure world holds of the supplicant's memory.
     void this.dismissAttendants();
-    // With a thread inside that does not come back nothing can be had back from secure world.
-    const isHeld = unfinishedCalls(this.driver.optee).length > 0;
+    // With a client's call inside that does not come back nothing can be had back from secure world. A bottom half is the
+    // driver's own, and the driver waits for its end.
+    const isHeld = unfinishedCalls(this.driver.optee).some(({ purpose }) => purpose !== 'bottom-half');
     await eachStep([
       () => (isHeld ? undefined : this.driver.remove()),
       () => {

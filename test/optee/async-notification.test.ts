@@ -176,6 +176,35 @@ describe('bottom half processing', () => {
     await tee.close();
   });
 
+  it.each(['smc', 'ffa'] as const)(
+    'is finished, and its memory given back, when the TEE closes meanwhile, over %s',
+    async (abi) => {
+      let end: () => void = () => {};
+      let begin: () => void = () => {};
+      const begun = new Promise<void>((resolve) => {
+        begin = resolve;
+      });
+      const world = new SimulatedWorld({
+        abi,
+        notificationDriver: {
+          bottomHalf: () =>
+            new Promise((resolve) => {
+              end = resolve;
+              begin();
+            }),
+        },
+      });
+      const tee = await openTee({ world });
+      world.notify(0);
+      await begun;
+      const closed = tee.close();
+      await new Promise((resolve) => setImmediate(resolve));
+      end();
+      await closed;
+      expect(tee.sharedMemoryInUse).toBe(0);
+    },
+  );
+
   it.each(['smc', 'ffa'] as const)('has a thread to compute on and to wake others from, over %s', async (abi) => {
     const clock = new VirtualClock();
     const world = new SimulatedWorld({
