@@ -14,6 +14,8 @@ export class Actor {
     this.number = number;
     /** What stands in this actor's files; undefined where nobody can say. */
     this.files = new Map();
+    /** Those with a write under way: what is written by two at once is anyone's. */
+    this.beingWritten = new Set();
   }
 
   async run(steps) {
@@ -71,10 +73,10 @@ export class Actor {
 
   async put(session) {
     const { draws } = this;
-    // A name of this actor's; one file at a time is written, so that what it holds can be said.
+    // A name of this actor's; each file has one writer at a time, so that what it holds can be said.
     const name = this.number * 100 + draws.upTo(4);
-    if (this.busy === name) return;
-    this.busy = name;
+    if (this.beingWritten.has(name)) return;
+    this.beingWritten.add(name);
     const offset = draws.of([0, 0, 100, 5000]);
     const bytes = draws.bytes(1 + draws.upTo(3000));
     this.files.set(name, undefined);
@@ -82,12 +84,12 @@ export class Actor {
       value.input(name, offset),
       temporary.input(bytes),
     ]);
-    if (result !== undefined && this.busy === name) this.files.set(name, { offset, bytes });
-    this.busy = undefined;
+    if (result !== undefined) this.files.set(name, { offset, bytes });
+    this.beingWritten.delete(name);
   }
 
   async get(session, mustSucceed = false) {
-    const names = [...this.files].filter(([name, file]) => file !== undefined && name !== this.busy);
+    const names = [...this.files].filter(([name, file]) => file !== undefined && !this.beingWritten.has(name));
     if (names.length === 0) return;
     await this.verify(session, ...this.draws.of(names), mustSucceed);
   }
