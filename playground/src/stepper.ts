@@ -1,5 +1,5 @@
-import { element } from '../../viewer/src/element.js';
-import { duration } from '../../viewer/src/short-time.js';
+import { element } from '../../viewer/src/panel/element.js';
+import { duration } from '../../viewer/src/run/short-time.js';
 import type { Counterexample, Step } from './messages.js';
 
 /** A counterexample, one event at a time, on and back: who stands where, who was woken, the queue's own variables. */

@@ -4,7 +4,7 @@ import type { CallQueue, DisciplineName, QueueState } from '../../src/optee/call
 import { createCallQueue } from '../../src/optee/call-queue/disciplines.js';
 import type { Scenario } from '../../src/scenario/scenario.js';
 import { CallState, holdsThread, MemoryRecorder, readTrace, Timeline } from '../../src/trace/index.js';
-import { sentence } from '../../viewer/src/words.js';
+import { sentence } from '../../viewer/src/run/words.js';
 import type { NamedTrace, Step } from './messages.js';
 
 /** A recorder that keeps the state of the queue beside every record. */

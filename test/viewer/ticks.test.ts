@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { rulerOf } from '../../viewer/src/ticks.js';
-import { Viewport } from '../../viewer/src/viewport.js';
+import { rulerOf } from '../../viewer/src/canvas/ticks.js';
+import { Viewport } from '../../viewer/src/canvas/viewport.js';
 
 function ruler(start: number, step: number, shift = 0) {
   const viewport = new Viewport();

@@ -1,7 +1,7 @@
-import { Controls } from './controls.js';
-import { embeddedRuns, runsOfFiles } from './load.js';
-import { TimelinePage } from './page.js';
-import type { Run } from './run.js';
+import { Controls } from './page/controls.js';
+import { TimelinePage } from './page/page.js';
+import { embeddedRuns, runsOfFiles } from './run/load.js';
+import type { Run } from './run/run.js';
 
 const byId = (id: string): HTMLElement => {
   const found = document.getElementById(id);

@@ -1,7 +1,7 @@
-import { CallState } from '../../src/trace/index.js';
-import { lowerBound } from './bounds.js';
+import { CallState } from '../../../src/trace/index.js';
+import { lowerBound } from '../run/bounds.js';
+import type { Lane } from '../run/run.js';
 import type { Pen } from './draw-bars.js';
-import type { Lane } from './run.js';
 import type { Scene } from './scene.js';
 
 /** How many calls sleep in the queue, as steps. */

@@ -1,9 +1,9 @@
-import { CallState } from '../../src/trace/index.js';
-import { lowerBound } from './bounds.js';
+import { CallState } from '../../../src/trace/index.js';
+import { lowerBound } from '../run/bounds.js';
+import type { Lane } from '../run/run.js';
+import { askedFor, doing } from '../run/words.js';
 import type { Colours } from './colours.js';
-import type { Lane } from './run.js';
 import type { Scene } from './scene.js';
-import { askedFor, doing } from './words.js';
 
 /** Bars narrower than this are drawn as columns of one pixel, and those behind the first in a pixel are skipped. */
 const thinnest = 1;

@@ -1,6 +1,6 @@
-import type { WaitGraph } from '../../src/trace/index.js';
-import type { Axis, Lane, Run } from './run.js';
-import type { Matches } from './search.js';
+import type { WaitGraph } from '../../../src/trace/index.js';
+import type { Axis, Lane, Run } from '../run/run.js';
+import type { Matches } from '../run/search.js';
 import type { Viewport } from './viewport.js';
 
 /** Height of the ruler, pixels. */

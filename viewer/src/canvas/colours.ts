@@ -1,4 +1,4 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState } from '../../../src/trace/index.js';
 
 /** The colours of the page, as its style sheet has them. */
 export function readColours() {

@@ -1,4 +1,4 @@
-import type { Axis } from './run.js';
+import type { Axis } from '../run/run.js';
 
 /** What of the traces is on the screen. */
 export interface Moment {

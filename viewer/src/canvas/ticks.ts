@@ -1,5 +1,5 @@
-import { preciseTime } from './precise-time.js';
-import type { Axis } from './run.js';
+import { preciseTime } from '../run/precise-time.js';
+import type { Axis } from '../run/run.js';
 import type { Viewport } from './viewport.js';
 
 export interface Tick {

@@ -6,12 +6,12 @@ import {
   systemSessionsAfter,
   type WaitGraph,
   waitWords,
-} from '../../src/trace/index.js';
-import { lowerBound } from './bounds.js';
+} from '../../../src/trace/index.js';
+import { lowerBound } from '../run/bounds.js';
+import type { Run } from '../run/run.js';
+import { doing, purpose, sentence } from '../run/words.js';
 import { element } from './element.js';
-import type { Run } from './run.js';
 import { verdictPanel } from './story-panel.js';
-import { doing, purpose, sentence } from './words.js';
 
 /** What a run is like right after a record: threads, queue, counters. */
 export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph, step: number): HTMLElement {

@@ -1,6 +1,6 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState } from '../../../src/trace/index.js';
+import type { Axis, Run } from '../run/run.js';
 import type { Colours } from './colours.js';
-import type { Axis, Run } from './run.js';
 import type { Viewport } from './viewport.js';
 
 /** Columns in which what threads do is summed up. */

@@ -1,7 +1,7 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState } from '../../../src/trace/index.js';
+import type { Run } from '../run/run.js';
+import { stateNames } from '../run/words.js';
 import { element } from './element.js';
-import type { Run } from './run.js';
-import { stateNames } from './words.js';
 
 export const legend = [CallState.secure, CallState.rpc, CallState.queue, CallState.door] as const;
 const variables = ['secure', 'rpc', 'queue', 'door'] as const;

@@ -1,7 +1,7 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState } from '../../../src/trace/index.js';
+import type { Axis, Run } from '../run/run.js';
+import { askedFor } from '../run/words.js';
 import { element } from './element.js';
-import type { Axis, Run } from './run.js';
-import { askedFor } from './words.js';
 
 /** What became of a run, and why, as whoever ran it says; nothing where nobody did. */
 export function verdictPanel(run: Run): HTMLElement[] {

@@ -1,5 +1,5 @@
-import { CallNames, CallState, Timeline, type TraceTable } from '../../src/trace/index.js';
-import { clientRows } from '../../src/trace/timeline/client-rows.js';
+import { CallNames, CallState, Timeline, type TraceTable } from '../../../src/trace/index.js';
+import { clientRows } from '../../../src/trace/timeline/client-rows.js';
 import { preciseTime } from './precise-time.js';
 import { duration } from './short-time.js';
 import { StepChart } from './step-chart.js';

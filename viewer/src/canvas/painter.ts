@@ -1,9 +1,9 @@
+import type { Lane } from '../run/run.js';
 import type { Colours } from './colours.js';
 import { drawArrows } from './draw-arrows.js';
 import { drawBars, fitting, type Pen } from './draw-bars.js';
 import { drawNotes, drawQueue } from './draw-queue.js';
 import { drawWaits, type LaneMiddle } from './draw-waits.js';
-import type { Lane } from './run.js';
 import { type PlacedLane, ruler, type Scene } from './scene.js';
 import { type Ruler, rulerOf } from './ticks.js';
 

@@ -1,4 +1,4 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState } from '../../../src/trace/index.js';
 import type { Run } from './run.js';
 import { doing, purpose } from './words.js';
 

@@ -1,13 +1,13 @@
-import { rpcCommandName } from '../../src/protocol/optee-rpc-command.js';
-import { OpteeSmcReturn, smcName } from '../../src/protocol/optee-smc.js';
-import { teeResultName } from '../../src/protocol/tee-result.js';
+import { rpcCommandName } from '../../../src/protocol/optee-rpc-command.js';
+import { OpteeSmcReturn, smcName } from '../../../src/protocol/optee-smc.js';
+import { teeResultName } from '../../../src/protocol/tee-result.js';
 import {
   CallState,
   rpcCommandNotRecorded,
   rpcName,
   type Segment,
   type TimedTraceEvent,
-} from '../../src/trace/index.js';
+} from '../../../src/trace/index.js';
 import type { Run } from './run.js';
 
 export const stateNames = {

@@ -1,7 +1,7 @@
+import type { Hit } from '../canvas/scene.js';
+import type { Axis, Lane } from '../run/run.js';
+import { doing, purpose, sentence } from '../run/words.js';
 import { element } from './element.js';
-import type { Axis, Lane } from './run.js';
-import type { Hit } from './scene.js';
-import { doing, purpose, sentence } from './words.js';
 
 /** What is to be said at a place of a lane; nothing where there is nothing. @param step what a pixel stands for. */
 export function tooltipLines(

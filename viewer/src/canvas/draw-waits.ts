@@ -1,6 +1,6 @@
-import { CallState, knots, type Wait, type WaitGraph } from '../../src/trace/index.js';
+import { CallState, knots, type Wait, type WaitGraph } from '../../../src/trace/index.js';
+import type { Lane, Run } from '../run/run.js';
 import type { Colours } from './colours.js';
-import type { Lane, Run } from './run.js';
 
 /** Where a lane's middle is on the canvas, in pixels. */
 export type LaneMiddle = (lane: Lane) => number;

@@ -1,7 +1,7 @@
-import { lowerBoundBy } from './bounds.js';
+import { lowerBoundBy } from '../run/bounds.js';
+import type { Lane, Run } from '../run/run.js';
 import type { Colours } from './colours.js';
 import type { LaneMiddle } from './draw-waits.js';
-import type { Lane, Run } from './run.js';
 import type { Scene } from './scene.js';
 
 /** More arrows than this on the screen are not drawn one by one; from the second figure on they grow pale. */

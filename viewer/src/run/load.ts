@@ -1,4 +1,4 @@
-import { readTrace } from '../../src/trace/index.js';
+import { readTrace } from '../../../src/trace/index.js';
 import { Run } from './run.js';
 
 /** The traces that `normalworld view` put into the page: gzip, in base64. */

@@ -1,20 +1,20 @@
-import { deadlockWords, waitGraph } from '../../src/trace/index.js';
-import { CallTable } from './call-table.js';
-import { readColours } from './colours.js';
-import { element } from './element.js';
-import { legend, makeLegend } from './legend.js';
+import { deadlockWords, waitGraph } from '../../../src/trace/index.js';
+import { readColours } from '../canvas/colours.js';
+import { Overview } from '../canvas/overview.js';
+import { Painter } from '../canvas/painter.js';
+import { gutterOf, type Hit, type PlacedLane, placeLanes, ruler } from '../canvas/scene.js';
+import { Viewport } from '../canvas/viewport.js';
+import { CallTable } from '../panel/call-table.js';
+import { element } from '../panel/element.js';
+import { legend, makeLegend } from '../panel/legend.js';
+import { callPanel, statePanel } from '../panel/panel.js';
+import { longestWaitsPanel, selectionPanel, verdictChips } from '../panel/story-panel.js';
+import { tooltipLines } from '../panel/tooltip.js';
+import type { Axis, Lane, Run } from '../run/run.js';
+import { type Matches, search } from '../run/search.js';
+import { doing, purpose, sentence } from '../run/words.js';
 import { momentOf, readMoment } from './moment-link.js';
-import { Overview } from './overview.js';
-import { Painter } from './painter.js';
-import { callPanel, statePanel } from './panel.js';
 import { placeToOpen } from './place-to-open.js';
-import type { Axis, Lane, Run } from './run.js';
-import { gutterOf, type Hit, type PlacedLane, placeLanes, ruler } from './scene.js';
-import { type Matches, search } from './search.js';
-import { longestWaitsPanel, selectionPanel, verdictChips } from './story-panel.js';
-import { tooltipLines } from './tooltip.js';
-import { Viewport } from './viewport.js';
-import { doing, purpose, sentence } from './words.js';
 
 /** The highest zoom: milliseconds, or events, a pixel. */
 const closest = { time: 1e-6, order: 1 / 120 } as const;

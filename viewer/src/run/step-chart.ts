@@ -1,4 +1,4 @@
-import { CallState, type Timeline } from '../../src/trace/index.js';
+import { CallState, type Timeline } from '../../../src/trace/index.js';
 
 /** Fewer values than this are looked at one by one. */
 const block = 32;

@@ -1,8 +1,8 @@
-import { CallState } from '../../src/trace/index.js';
+import { CallState } from '../../../src/trace/index.js';
+import type { Run } from '../run/run.js';
+import type { Matches } from '../run/search.js';
+import { purpose } from '../run/words.js';
 import { element } from './element.js';
-import type { Run } from './run.js';
-import type { Matches } from './search.js';
-import { purpose } from './words.js';
 
 const pageSize = 100;
 

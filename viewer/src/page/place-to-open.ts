@@ -1,5 +1,5 @@
-import { waitGraph } from '../../src/trace/index.js';
-import type { Run } from './run.js';
+import { waitGraph } from '../../../src/trace/index.js';
+import type { Run } from '../run/run.js';
 
 export interface Place {
   /** Of the axis of time. */
