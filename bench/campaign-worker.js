@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
-import { underDiscipline } from '../dist/explore/configurations.js';
-import { explore } from '../dist/explore/explore.js';
+import { explore } from '../dist/explore/queue/explore.js';
+import { underDiscipline } from '../dist/explore/queue/model/configurations.js';
 
 /** Explores the configurations that it is sent, one after the other, and sends back what came out. */
 parentPort.on('message', async ({ index, configuration, discipline, maxStates }) => {

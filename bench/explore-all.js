@@ -1,10 +1,10 @@
 /**
- * Explores every configuration of src/explore/configurations.ts under every discipline and prints, for each property,
+ * Explores every configuration of src/explore/queue/model/configurations.ts under every discipline and prints, for each property,
  * in how many configurations of each group it is broken. `node bench/explore-all.js [--json]`.
  */
 
-import { configurations } from '../dist/explore/configurations.js';
-import { PROPERTY_NAMES } from '../dist/explore/properties.js';
+import { configurations } from '../dist/explore/queue/model/configurations.js';
+import { PROPERTY_NAMES } from '../dist/explore/queue/properties/properties.js';
 import { DISCIPLINES } from '../dist/optee/call-queue/disciplines.js';
 import { campaign } from './campaign.js';
 

@@ -6,9 +6,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { configurations, underDiscipline } from '../dist/explore/configurations.js';
-import { explore } from '../dist/explore/explore.js';
-import { PROPERTY_NAMES } from '../dist/explore/properties.js';
+import { explore } from '../dist/explore/queue/explore.js';
+import { configurations, underDiscipline } from '../dist/explore/queue/model/configurations.js';
+import { PROPERTY_NAMES } from '../dist/explore/queue/properties/properties.js';
 import { compiled, mutate } from './mutants/mutate.js';
 import { QUEUE_MUTANTS } from './mutants/queue-mutants.js';
 

@@ -9,8 +9,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseCallers } from '../dist/explore/callers-notation.js';
-import { explore } from '../dist/explore/explore.js';
+import { explore } from '../dist/explore/queue/explore.js';
+import { parseCallers } from '../dist/explore/queue/model/callers-notation.js';
 
 const MODEL = fileURLToPath(new URL('./spin/linux-6.8.pml', import.meta.url));
 

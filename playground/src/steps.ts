@@ -1,5 +1,5 @@
 import type { DecisionRecorder } from '../../src/explore/driver/decisions.js';
-import { judgeRun, noFaults } from '../../src/explore/driver/judge-run.js';
+import { judgeRun, noFaults } from '../../src/explore/driver/runs/judge-run.js';
 import type { CallQueue, DisciplineName, QueueState } from '../../src/optee/call-queue/call-queue.js';
 import { createCallQueue } from '../../src/optee/call-queue/disciplines.js';
 import type { Scenario } from '../../src/scenario/scenario.js';

@@ -1,7 +1,7 @@
 import './browser/process.js';
 import { followed } from '../../src/explore/driver/decisions.js';
 import { type ExploreScenarioOptions, exploreScenario } from '../../src/explore/driver/explore-scenario.js';
-import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../../src/explore/driver/run-checks.js';
+import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../../src/explore/driver/properties/run-checks.js';
 import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import type { Scenario } from '../../src/scenario/scenario.js';

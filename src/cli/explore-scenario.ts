@@ -10,8 +10,8 @@ import {
   type Strategy,
 } from '../explore/driver/explore-scenario.js';
 import { FAULT_KINDS, type FaultKind, type FaultSettings } from '../explore/driver/fault-choices.js';
-import { judgeRun } from '../explore/driver/judge-run.js';
-import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/run-checks.js';
+import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../explore/driver/properties/run-checks.js';
+import { judgeRun } from '../explore/driver/runs/judge-run.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { parseScenario, ScenarioFileError } from '../scenario/file/scenario-file.js';
 import type { Scenario } from '../scenario/scenario.js';

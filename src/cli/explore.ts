@@ -2,14 +2,19 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { writeTrace } from '../conform/write-trace.js';
-import { type Callers, CallersNotationError, callerNotation, parseCallers } from '../explore/callers-notation.js';
-import { scheduleTable } from '../explore/describe-schedule.js';
 import { FAULT_KINDS, type FaultKind } from '../explore/driver/fault-choices.js';
-import { type Exploration, explore } from '../explore/explore.js';
-import type { Progress } from '../explore/explore-options.js';
-import { PROPERTIES, PROPERTY_NAMES } from '../explore/properties.js';
-import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
-import { MAX_THREADS } from '../explore/state-codec.js';
+import { scheduleTable } from '../explore/queue/describe-schedule.js';
+import { type Exploration, explore } from '../explore/queue/explore.js';
+import {
+  type Callers,
+  CallersNotationError,
+  callerNotation,
+  parseCallers,
+} from '../explore/queue/model/callers-notation.js';
+import { type ModelConfig, SESSION_COUNT } from '../explore/queue/model/queue-model.js';
+import { PROPERTIES, PROPERTY_NAMES } from '../explore/queue/properties/properties.js';
+import type { Progress } from '../explore/queue/search/explore-options.js';
+import { MAX_THREADS } from '../explore/queue/states/state-codec.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { replayTrace } from '../conform/replay-trace.js';
 import { modelConfig, parseTraceFile, TraceFileError } from '../conform/trace-file.js';
-import { runSchedule } from '../explore/counterexample.js';
-import { scheduleTable } from '../explore/describe-schedule.js';
-import { PROPERTIES } from '../explore/properties.js';
+import { scheduleTable } from '../explore/queue/describe-schedule.js';
+import { PROPERTIES } from '../explore/queue/properties/properties.js';
+import { runSchedule } from '../explore/queue/search/counterexample.js';
 import { describeDifference } from './conform.js';
 
 export function addReplayCommand(program: Command): void {

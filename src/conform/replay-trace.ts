@@ -1,6 +1,6 @@
-import { isAsleep } from '../explore/judge.js';
-import { QueueModel } from '../explore/queue-model.js';
-import { takeTraceStep, traceState } from '../explore/trace-step.js';
+import { QueueModel } from '../explore/queue/model/queue-model.js';
+import { takeTraceStep, traceState } from '../explore/queue/model/trace-step.js';
+import { isAsleep } from '../explore/queue/properties/judge.js';
 import { modelConfig, type TraceFile } from './trace-file.js';
 
 /** Where a discipline does something else than the trace says. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ModelConfig, SESSION_COUNT } from '../explore/queue-model.js';
+import { type ModelConfig, SESSION_COUNT } from '../explore/queue/model/queue-model.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 
 export const TRACE_FORMAT = 'optee-cq-trace/1';

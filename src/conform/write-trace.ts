@@ -1,6 +1,6 @@
-import type { Caller, Operation } from '../explore/caller.js';
-import { runSchedule } from '../explore/counterexample.js';
-import type { ModelConfig } from '../explore/queue-model.js';
+import type { Caller, Operation } from '../explore/queue/model/caller.js';
+import type { ModelConfig } from '../explore/queue/model/queue-model.js';
+import { runSchedule } from '../explore/queue/search/counterexample.js';
 import { finalState } from './replay-trace.js';
 import { TRACE_FORMAT, TRACE_VARIANTS } from './trace-file.js';
 

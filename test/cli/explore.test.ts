@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { addExploreCommand } from '../../src/cli/explore.js';
 import { addReplayCommand } from '../../src/cli/replay.js';
-import { PROPERTY_NAMES } from '../../src/explore/properties.js';
+import { PROPERTY_NAMES } from '../../src/explore/queue/properties/properties.js';
 import { readTraceFile } from '../../src/trace/node/trace-file.js';
 
 let output: string[];

@@ -18,8 +18,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { modelConfig, parseTraceFile } from '../../src/conform/trace-file.js';
-import type { Operation } from '../../src/explore/caller.js';
-import { type ModelConfig, QueueModel } from '../../src/explore/queue-model.js';
+import type { Operation } from '../../src/explore/queue/model/caller.js';
+import { type ModelConfig, QueueModel } from '../../src/explore/queue/model/queue-model.js';
 import { type RecordedSection, recordedHandOff } from './recorded-queue.js';
 
 const SOURCES = fileURLToPath(new URL('../../linux/hand-off/', import.meta.url));

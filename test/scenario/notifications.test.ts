@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomWalk } from '../../src/explore/driver/decisions.js';
-import { judgeRun } from '../../src/explore/driver/judge-run.js';
+import { judgeRun } from '../../src/explore/driver/runs/judge-run.js';
 import { parseScenario } from '../../src/scenario/file/scenario-file.js';
 import { runScenario } from '../../src/scenario/run-scenario.js';
 import type { RunResult } from '../../src/scenario/scenario-result.js';

@@ -3,12 +3,12 @@ import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { type Decision, followed } from './decisions.js';
 import type { FaultSettings } from './fault-choices.js';
-import { type JudgedRun, judgeRun, noFaults } from './judge-run.js';
-import { RUN_PROPERTY_NAMES, type RunProperty } from './run-checks.js';
-import { RunMaker, type RunSettings } from './run-maker.js';
-import { ByLot, Deviations, type RunTask } from './run-source.js';
-import type { Reduction } from './run-state.js';
-import { RunWorkers } from './run-workers.js';
+import { RUN_PROPERTY_NAMES, type RunProperty } from './properties/run-checks.js';
+import { type JudgedRun, judgeRun, noFaults } from './runs/judge-run.js';
+import { RunMaker, type RunSettings } from './runs/run-maker.js';
+import { ByLot, Deviations, type RunTask } from './runs/run-source.js';
+import { RunWorkers } from './runs/run-workers.js';
+import type { Reduction } from './states/run-state.js';
 
 /** In which order runs are tried. */
 export type Strategy =

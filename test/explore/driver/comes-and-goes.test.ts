@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { exploreScenario } from '../../../src/explore/driver/explore-scenario.js';
 import type { FaultKind } from '../../../src/explore/driver/fault-choices.js';
-import { RUN_PROPERTY_NAMES } from '../../../src/explore/driver/run-checks.js';
+import { RUN_PROPERTY_NAMES } from '../../../src/explore/driver/properties/run-checks.js';
 import { parseScenario } from '../../../src/scenario/file/scenario-file.js';
 
 const shipped = (name: string) =>

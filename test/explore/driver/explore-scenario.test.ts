@@ -3,8 +3,8 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { followed, priorityWalk, randomWalk } from '../../../src/explore/driver/decisions.js';
 import { exploreScenario, type Strategy } from '../../../src/explore/driver/explore-scenario.js';
-import { judgeRun } from '../../../src/explore/driver/judge-run.js';
-import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/run-checks.js';
+import { RUN_PROPERTY_NAMES, RunChecks } from '../../../src/explore/driver/properties/run-checks.js';
+import { judgeRun } from '../../../src/explore/driver/runs/judge-run.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { parseScenario } from '../../../src/scenario/file/scenario-file.js';
 

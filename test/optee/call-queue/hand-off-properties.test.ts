@@ -1,8 +1,8 @@
 /** What hand-off promises under any interleaving, on random workloads and random schedules. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Caller, Operation } from '../../../src/explore/caller.js';
-import { type ModelConfig, QueueModel } from '../../../src/explore/queue-model.js';
+import type { Caller, Operation } from '../../../src/explore/queue/model/caller.js';
+import { type ModelConfig, QueueModel } from '../../../src/explore/queue/model/queue-model.js';
 import type { WaiterPhase } from '../../../src/optee/call-queue/call-queue.js';
 
 const SEED = Number(process.env.PROPERTY_SEED ?? Date.now() % 0x8000_0000);

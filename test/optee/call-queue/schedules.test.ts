@@ -3,9 +3,9 @@
  * workload in the same order. A caller is named by its place in the list of callers.
  */
 import { describe, expect, it } from 'vitest';
-import type { Operation, Stage } from '../../../src/explore/caller.js';
-import { isAsleep } from '../../../src/explore/judge.js';
-import { QueueModel } from '../../../src/explore/queue-model.js';
+import type { Operation, Stage } from '../../../src/explore/queue/model/caller.js';
+import { QueueModel } from '../../../src/explore/queue/model/queue-model.js';
+import { isAsleep } from '../../../src/explore/queue/properties/judge.js';
 import type { DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { createCallQueue, DISCIPLINES } from '../../../src/optee/call-queue/disciplines.js';
 

@@ -1,0 +1,103 @@
+import type { QueueState } from '../../../optee/call-queue/call-queue.js';
+import type { TimedTraceEvent } from '../../../trace/trace.js';
+
+/** What is checked in every run of the whole driver, and in words what it means when it is broken. */
+export const RUN_PROPERTIES = {
+  finished: 'not everybody came through',
+  callsAnsweredOnce: 'a call ended twice, or never though the run was over',
+  rpcsToTheirThread: 'a call was resumed in, or suspended with, the thread of another',
+  everythingReturned: 'sessions or shared memory were left behind when everybody, or a client that died, had gone',
+  usableAgain: 'an application could not be used by a newcomer when everybody had gone',
+  unhurt: 'a call failed although no fault had struck it',
+  answersChecked: 'an answer that had to be refused, or said that something failed, was taken for a good one',
+  memoryHeld: 'memory was given back, changed or used for another call while secure world had it for a call',
+  dataArrived: 'what a call wrote did not arrive in the memory of its own client',
+  sessionsInOrder:
+    'a session was used after its close began, closed twice, or left open without its client knowing of it',
+  systemSessions:
+    'a call was not made as its session was when it began, or a reservation did not end with its own session',
+  queueCounts: 'a counter of the call queue was below zero, or not as at the start when everybody had gone',
+} as const;
+
+export type RunProperty = keyof typeof RUN_PROPERTIES;
+
+export const RUN_PROPERTY_NAMES = Object.keys(RUN_PROPERTIES) as readonly RunProperty[];
+
+/** Watches one run by its trace and its queue. */
+export class RunChecks {
+  /** What each broken property says. */
+  readonly broken = new Map<RunProperty, readonly string[]>();
+  private readonly open = new Set<number>();
+  private readonly ended = new Set<number>();
+  /** Who is suspended in each thread of secure world. */
+  private readonly threads = new Map<number, number>();
+
+  constructor(private readonly queueState: () => QueueState | undefined) {}
+
+  readonly listen = (event: TimedTraceEvent): void => {
+    switch (event.type) {
+      case 'call-begin':
+        this.open.add(event.call);
+        break;
+      case 'world-exit':
+        if (event.thread !== undefined) this.suspend(event.call, event.thread);
+        // Back for good, and its thread may be another's before it has left the queue.
+        else this.letGo(event.call);
+        break;
+      case 'call-end':
+        if (!this.open.delete(event.call)) {
+          this.break(
+            'callsAnsweredOnce',
+            `call ${event.call} ended ${this.ended.has(event.call) ? 'twice' : 'unbegun'}`,
+          );
+        }
+        this.ended.add(event.call);
+        this.letGo(event.call);
+        this.checkQueue();
+        break;
+      default:
+        break;
+    }
+  };
+
+  /** The run is over and everybody has gone. */
+  atEnd(): void {
+    if (this.open.size > 0) this.break('callsAnsweredOnce', `calls ${[...this.open].join(', ')} never ended`);
+    const { counters = {}, lists = {} } = this.queueState() ?? {};
+    for (const [name, waiters] of Object.entries(lists)) {
+      if (waiters.length > 0) this.break('queueCounts', `${name} still holds ${waiters.length}`);
+    }
+    for (const name of [
+      'normal_in_flight',
+      'system_in_flight',
+      'reservations',
+      'res_sys_thread_count',
+      'sys_thread_req_count',
+    ]) {
+      if ((counters[name] ?? 0) !== 0) this.break('queueCounts', `${name} is ${counters[name]} at the end`);
+    }
+  }
+
+  /** @param what in words; nothing: it is not broken. The first to say so is kept. */
+  break(property: RunProperty, ...what: readonly string[]): void {
+    if (what.length > 0 && !this.broken.has(property)) this.broken.set(property, what);
+  }
+
+  private suspend(call: number, thread: number): void {
+    const other = this.threads.get(thread);
+    if (other !== undefined && other !== call) {
+      this.break('rpcsToTheirThread', `call ${call} was suspended in thread ${thread}, which call ${other} has`);
+    }
+    this.threads.set(thread, call);
+  }
+
+  private letGo(call: number): void {
+    for (const [thread, other] of this.threads) if (other === call) this.threads.delete(thread);
+  }
+
+  private checkQueue(): void {
+    for (const [name, value] of Object.entries(this.queueState()?.counters ?? {})) {
+      if (value < 0) this.break('queueCounts', `${name} is ${value}`);
+    }
+  }
+}

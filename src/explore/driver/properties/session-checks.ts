@@ -1,0 +1,107 @@
+import type { QueueState } from '../../../optee/call-queue/call-queue.js';
+import { type MsgArg, OpteeMsgCmd } from '../../../protocol/optee-msg.js';
+import type { Invocation } from '../../../scenario/journal/run-journal.js';
+import type { TimedTraceEvent } from '../../../trace/trace.js';
+
+/** What the checks of sessions ask of the run. */
+export interface SessionSurroundings {
+  readonly queueState: () => QueueState | undefined;
+  /** The number of the last invocation that a client has begun. */
+  readonly lastInvocation: () => number;
+  /** The number of the invocation that a message is of, where its application has it told. */
+  readonly invocationOf: (message: MsgArg) => number | undefined;
+  /** Invocations of the client with this label that could have made a call that begins now. */
+  readonly candidates: (label: string) => readonly Invocation[];
+  readonly says: (property: 'sessionsInOrder' | 'systemSessions', what: string) => void;
+}
+
+/** Counters of reservations, by the names that the disciplines have for them. */
+const reservationCounters = ['reservations', 'res_sys_thread_count', 'sys_thread_req_count'];
+
+/**
+ * Watches sessions by the trace, and by the messages that enter secure world. What a call may do with a session is decided when its client begins it: later changes are for
+ * later calls. Which of several invocations of one client a call is of can be told from its message where the scenario describes the
+ * application; else a property is broken only when it is whichever it was.
+ */
+export class SessionChecks {
+  /** Whether each open invoke is made as a system call. */
+  private readonly calls = new Map<number, boolean>();
+  /** Sessions whose close began, with the last invocation that was begun before. */
+  private readonly closing = new Map<number, number>();
+  /** Open system sessions, with the last invocation that was begun before they became that. */
+  private readonly system = new Map<number, number>();
+
+  constructor(private readonly run: SessionSurroundings) {}
+
+  readonly listen = (event: TimedTraceEvent): void => {
+    switch (event.type) {
+      case 'session-open':
+        this.closing.delete(event.session);
+        break;
+      case 'system-session':
+        if (event.granted && !this.system.has(event.session)) this.system.set(event.session, this.run.lastInvocation());
+        this.checkReservations();
+        break;
+      case 'session-close':
+        this.system.delete(event.session);
+        this.checkReservations();
+        break;
+      case 'call-begin':
+        if (event.purpose === 'close-session') this.closes(event.session);
+        else if (event.purpose === 'invoke') this.invokes(event.call, event.context, event.session, event.system);
+        break;
+      case 'call-end':
+        this.calls.delete(event.call);
+        break;
+      default:
+        break;
+    }
+  };
+
+  /** A call enters secure world with this message. */
+  readonly enters = (call: number, message: MsgArg): void => {
+    if (message.cmd !== OpteeMsgCmd.invokeCommand) return;
+    const number = this.run.invocationOf(message);
+    const system = this.calls.get(call);
+    if (number !== undefined && system !== undefined) this.judge(call, message.session, system, [number]);
+  };
+
+  private closes(session: number): void {
+    if (this.closing.has(session)) this.run.says('sessionsInOrder', `session ${session} is closed twice`);
+    this.closing.set(session, this.run.lastInvocation());
+  }
+
+  private invokes(call: number, label: string, session: number, system: boolean): void {
+    this.calls.set(call, system);
+    const candidates = this.run.candidates(label);
+    if (candidates.length > 0)
+      this.judge(
+        call,
+        session,
+        system,
+        candidates.map(({ number }) => number),
+      );
+  }
+
+  /** @param invocations those of which the call is one. */
+  private judge(call: number, session: number, system: boolean, invocations: readonly number[]): void {
+    const closedAfter = this.closing.get(session);
+    if (closedAfter !== undefined && invocations.every((number) => number > closedAfter))
+      this.run.says('sessionsInOrder', `call ${call} is made on session ${session}, whose close had begun before it`);
+    const systemAfter = this.system.get(session) ?? Number.POSITIVE_INFINITY;
+    if (invocations.every((number) => number > systemAfter !== system) && closedAfter === undefined)
+      this.run.says(
+        'systemSessions',
+        `call ${call} is made as a ${system ? 'system' : 'normal'} call, which session ${session} was not for when it began`,
+      );
+  }
+
+  private checkReservations(): void {
+    const { counters = {} } = this.run.queueState() ?? {};
+    for (const name of reservationCounters) {
+      const count = counters[name];
+      if (count !== undefined && count !== this.system.size)
+        this.run.says('systemSessions', `${name} is ${count} with ${this.system.size} system sessions open`);
+    }
+  }
+}

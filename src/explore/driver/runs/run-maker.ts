@@ -1,0 +1,51 @@
+import type { DisciplineName } from '../../../optee/call-queue/call-queue.js';
+import type { CreateCallQueue } from '../../../optee/call-queue/disciplines.js';
+import type { Scenario } from '../../../scenario/scenario.js';
+import type { FaultSettings } from '../fault-choices.js';
+import { type Reduction, reductionFor } from '../states/run-state.js';
+import { StateWatch } from '../states/state-watch.js';
+import { type JudgedRun, judgeRun } from './judge-run.js';
+import { type RunTask, recorderFor } from './run-source.js';
+
+/** What is the same in all runs of an exploration. */
+export interface RunSettings {
+  readonly scenario: Scenario;
+  readonly queue: DisciplineName;
+  readonly seed: number;
+  readonly faults: FaultSettings;
+  /** States are compared. */
+  readonly reduce: boolean;
+}
+
+/** Makes runs. */
+export class RunMaker {
+  /** What states that are compared leave out; undefined when none are. */
+  readonly reduction: Reduction | undefined;
+
+  constructor(
+    private readonly settings: RunSettings,
+    private readonly createQueue?: CreateCallQueue,
+  ) {
+    const reduction = reductionFor(settings.scenario);
+    this.reduction = settings.reduce && reduction !== 'nothing' ? reduction : undefined;
+  }
+
+  /** @param explored states, as digests, at which a run may end. */
+  make(task: RunTask, explored: ReadonlySet<string>): Promise<JudgedRun> {
+    const { reduction, createQueue } = this;
+    const { scenario, queue, seed, faults } = this.settings;
+    const recorder = recorderFor(task);
+    const watch =
+      reduction === undefined || task.by !== 'list'
+        ? undefined
+        : new StateWatch(recorder, reduction, task.decisions.length, explored);
+    return judgeRun(scenario, queue, seed, recorder, faults, { watch, createQueue });
+  }
+}
+
+/** What a worker thread is told. */
+export interface WorkerTask {
+  readonly task: RunTask;
+  /** States that need not be explored again, besides those that it was told of before. */
+  readonly learnt: readonly string[];
+}

@@ -1,0 +1,67 @@
+import type { Choose, Pick } from '../../../clock/controlled-schedule.js';
+import { type CreateCallQueue, createCallQueue } from '../../../optee/call-queue/disciplines.js';
+import type { ScenarioRun } from '../../../scenario/run/scenario-run.js';
+import type { DecisionRecorder } from '../decisions.js';
+import { type Reduction, RunState } from './run-state.js';
+import { WatchedQueue } from './watched-queue.js';
+
+/** The run came to a state from which everything has been tried, or will be. */
+export class AlreadyExplored extends Error {}
+
+/** Stands between a run and who decides for it, and ends the run where another was before. */
+export class StateWatch {
+  /** By decision: the state in which it was made, as a digest. Nothing for decisions that were given. */
+  readonly states: (string | undefined)[] = [];
+  private queue: WatchedQueue | undefined;
+  private state: RunState | undefined;
+
+  /**
+   * @param from the first decision that was not given: before it the run goes where another has been, on purpose.
+   * @param explored states, as digests, that need not be explored again.
+   */
+  constructor(
+    private readonly recorder: DecisionRecorder,
+    private readonly reduction: Reduction,
+    private readonly from: number,
+    private readonly explored: ReadonlySet<string>,
+  ) {}
+
+  /** @throws AlreadyExplored */
+  readonly pick: Pick = (held) => {
+    const { recorder, state } = this;
+    const decision = recorder.made.length;
+    if (state !== undefined && held.length > 1 && decision >= this.from) {
+      const digest = state.digest(held);
+      if (this.explored.has(digest)) throw new AlreadyExplored();
+      this.states[decision] = digest;
+    }
+    const index = recorder.pick(held);
+    const chosen = held[index];
+    if (chosen !== undefined) state?.goes(chosen);
+    return index;
+  };
+
+  readonly choose: Choose = (actor, options) => {
+    const index = this.recorder.choose(actor, options);
+    if (index > 0) this.state?.strikes(actor, options[index] ?? '');
+    return index;
+  };
+
+  /** The run is about to be opened. */
+  open(run: ScenarioRun, createQueue: CreateCallQueue = createCallQueue): void {
+    run.createQueue = (discipline, threadCount) => {
+      this.queue = new WatchedQueue(createQueue(discipline, threadCount));
+      return this.queue;
+    };
+  }
+
+  /** Everything is open, and nobody has called yet. */
+  begin(run: ScenarioRun): void {
+    if (this.queue !== undefined) this.state = new RunState(run, this.queue, this.reduction);
+  }
+
+  /** Everybody came through, and goes. */
+  beginClosing(): void {
+    this.state?.beginClosing();
+  }
+}

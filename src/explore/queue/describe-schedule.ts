@@ -1,0 +1,88 @@
+import { callerNotation } from './model/callers-notation.js';
+import type { ModelConfig } from './model/queue-model.js';
+import type { TraceFields } from './model/trace-step.js';
+import type { ScheduledStep } from './search/counterexample.js';
+
+/**
+ * A schedule as a table: who does what, with which result, and the queue after it. A waiter in a list is its caller's
+ * number, `+` after it: its completion has been given.
+ */
+export function scheduleTable(config: ModelConfig, steps: readonly ScheduledStep[]): string[] {
+  const names = config.callers.map(
+    (operations, label) => `${label} ${callerNotation(operations, config.repeating?.includes(label))}`,
+  );
+  const rows = steps.map((step) => [
+    String(step.n + 1),
+    names[step.actor] ?? '',
+    whatHappens(step),
+    stateAfter(step.state),
+    callersAfter(step.state),
+  ]);
+  return aligned([['step', 'caller', 'what it does', 'queue after it', 'callers after it'], ...rows]);
+}
+
+/** A step in words. */
+export function whatHappens({ op, args, result }: Pick<ScheduledStep, 'op' | 'args' | 'result'>): string {
+  if (typeof result.assertion === 'string') return `${op}: ${result.assertion}`;
+  switch (op) {
+    case 'system_session':
+      return `makes session ${args.session} a system session: ${result.rc === 0 ? 'yes' : 'refused'}`;
+    case 'begin':
+      if (result.rc !== 0) return `finds session ${args.session} closed`;
+      return `begins a ${result.sys === 1 ? 'system' : 'normal'} call${args.close === 1 ? ' that closes its session' : ''}`;
+    case 'wait_init':
+      return result.need_wait === 1 ? 'enters the queue: must sleep' : 'enters the queue: may call';
+    case 'wait_return':
+      return 'wakes up, its completion consumed';
+    case 'requeue':
+      return `moves to the tail of its list${result.discarded === 1 ? ', throwing a completion away' : ''}`;
+    case 'recheck':
+      return result.claimed === 1 ? 'looks again: claims a thread' : 'looks again: must sleep again';
+    case 'smc':
+      return result.ret === 'entered' ? 'SMC: takes a thread in secure world' : 'SMC: ETHREAD_LIMIT';
+    case 'thread_limit':
+      return result.need_wait === 1 ? 'tells the queue of it: must sleep' : 'tells the queue of it: may call again';
+    case 'rpc_out':
+      return 'suspends in an RPC, keeping its thread';
+    case 'rpc_back':
+      return 'resumes from its RPC';
+    case 'smc_return':
+      return 'returns from secure world, its thread free';
+    case 'wait_final':
+      return `leaves the queue${whom(result.completed)}`;
+    case 'wait_final_second':
+      return `goes on leaving, passing on its own completion${whom(result.completed)}`;
+    case 'release':
+      return `ends the reservation${whom(result.completed)}`;
+  }
+}
+
+function whom(completed: unknown): string {
+  if (!Array.isArray(completed) || completed.length === 0) return ': wakes nobody';
+  return `: gives a completion to ${completed.join(' and ')}`;
+}
+
+function stateAfter({ actors: _, ...state }: TraceFields): string {
+  return Object.entries(state)
+    .map(([name, value]) => `${name} ${Array.isArray(value) ? `[${value.map(waiterInList).join(' ')}]` : value}`)
+    .join(', ');
+}
+
+function waiterInList(entry: unknown): string {
+  if (!Array.isArray(entry)) return String(entry);
+  return `${entry[0]}${entry[1] === 1 ? '+' : ''}`;
+}
+
+function callersAfter({ actors }: TraceFields): string {
+  return Array.isArray(actors) ? actors.join(', ') : '';
+}
+
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

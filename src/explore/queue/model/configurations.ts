@@ -1,0 +1,154 @@
+import type { DisciplineName } from '../../../optee/call-queue/call-queue.js';
+import { parseCallers } from './callers-notation.js';
+import type { ModelConfig } from './queue-model.js';
+
+/** What secure world is like, and whether the callers come to an end. */
+export type ConfigurationGroup =
+  /** It announces its threads, and has them. */
+  | 'tracked'
+  /** It announces none. */
+  | 'untracked'
+  /** It has one thread less than it announces. */
+  | 'short'
+  /** Callers that repeat for ever, for overtaking. */
+  | 'cycle';
+
+/** A workload without its discipline. */
+export interface Configuration {
+  readonly group: ConfigurationGroup;
+  readonly threads: number;
+  readonly secureThreads: number;
+  readonly reservations: number;
+  readonly callers: string;
+}
+
+/** Callers that come to an end, with the system sessions they need to begin with. */
+const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] = [
+  // Normal calls alone: more and more of them, several in a row, suspended in RPCs.
+  [0, '2*N'],
+  [0, '3*N'],
+  [0, '4*N'],
+  [0, '5*N'],
+  [0, '2*N+N'],
+  [0, '3*N+N'],
+  [0, 'N+N,3*N'],
+  [0, 'Nr1,2*N'],
+  [0, '2*Nr1,2*N'],
+  [0, 'N!,2*N'],
+  [0, 'N!,3*N'],
+  [0, 'N!,N!,2*N'],
+  // A system session beside normal calls.
+  [1, 'N,S'],
+  [1, 'N,2*S'],
+  [1, 'N,3*S'],
+  [1, '2*N,S'],
+  [1, '2*N,2*S'],
+  [1, '2*N,3*S'],
+  [1, '3*N,S'],
+  [1, '3*N,2*S'],
+  [1, '4*N,S'],
+  [1, '2*N,S+S'],
+  [1, '3*N,S+S'],
+  [1, 'N+N,N,S+S'],
+  [1, 'N+N,S+S,S'],
+  [1, 'Nr1,N,S,Sr1'],
+  [1, 'N!,N,S'],
+  [1, 'N!,N,2*S'],
+  [1, '3*S'],
+  [1, '4*S'],
+  // Several system sessions.
+  [2, 'N,S,S1'],
+  [2, 'N,2*S,S1'],
+  [2, '2*N,S,S1'],
+  [2, '2*N,S,2*S1'],
+  [2, '3*N,S,S1'],
+  [2, 'N,S,2*S1'],
+  [2, 'N,2*S,2*S1'],
+  [3, '2*N,S,S1,S2'],
+  // System sessions made and closed during traffic.
+  [0, 'N,M+S+C'],
+  [0, '2*N,M+S+C'],
+  [0, '2*N,M+S+C,S'],
+  [0, '3*N,M+S+C'],
+  [0, '2*N,M+S+C,M1+S1+C1'],
+  [0, 'N+N,N,M+C'],
+  [1, '2*N,S,C'],
+  [1, '3*N,C'],
+  [2, '2*N,C,C1'],
+  [2, '2*N,S1,C'],
+  // Calls that need another: a mutex held, an RPC whose device is behind a system session.
+  [0, 'N>1,2*N'],
+  [0, '2*N>2,N'],
+  [0, '2*N>2,2*N'],
+  [0, 'N>2,N>2,N+N'],
+  [1, 'N>1,S'],
+  [1, '2*N>2,S'],
+  [1, '3*N>3,S'],
+  [1, 'N>1,S,S'],
+  [1, '2*N>2,S,S'],
+  [1, '2*N>2,S,N'],
+  [1, 'N>2,S>2,S'],
+  [1, '2*N>3,S>3,S'],
+  [1, 'S>1,2*N'],
+  [2, 'N>2,S>2,S1'],
+  [2, '2*N>3,S>3,S1'],
+  [2, '2*N>4,N,S1>4,S'],
+];
+
+/** Callers that repeat, with the threads announced and real. */
+const CYCLES: readonly (readonly [threads: number, secure: number, reservations: number, callers: string])[] = [
+  [1, 1, 0, 'N*,N*'],
+  [1, 1, 0, 'N*,N*,N*'],
+  [2, 2, 0, 'N*,N*,N*'],
+  [2, 2, 1, 'N*,N*,S*'],
+  [2, 2, 1, 'N*,S*,S*'],
+  [2, 2, 1, 'S*,S*,S*'],
+  [2, 2, 1, 'N*,N*,S*,S*'],
+  [3, 3, 1, 'N*,N*,N*,S*'],
+  [3, 3, 2, 'N*,S*,S1*,S1*'],
+  [2, 1, 0, 'N*,N*'],
+  [2, 1, 1, 'N*,N*,S*'],
+  [2, 1, 1, 'N*,S*,S*'],
+  [3, 2, 0, 'N*,N*,N*'],
+  [3, 2, 1, 'N*,N*,S*'],
+  [3, 2, 1, 'S*,S*,S*'],
+  [4, 3, 2, 'N*,N*,S*,S1*'],
+  [0, 1, 0, 'N*,N*'],
+  [0, 1, 0, 'N*,N*,N*'],
+  [0, 2, 0, 'N*,N*,N*'],
+  [0, 2, 0, 'N*,N*,(N+N)*'],
+  [0, 2, 0, 'N*,N*,N*,N*'],
+];
+
+/** Announced threads of the workloads that come to an end. */
+const THREADS = [1, 2, 3, 4];
+
+/** The configurations that the table of findings is made from. */
+export function configurations(): Configuration[] {
+  const all: Configuration[] = [];
+  for (const [reservations, callers] of WORKLOADS) {
+    for (const threads of THREADS) {
+      all.push({ group: 'tracked', threads, secureThreads: threads, reservations, callers });
+      if (threads > 1) all.push({ group: 'short', threads, secureThreads: threads - 1, reservations, callers });
+      // Without a thread count there is no reservation: system sessions are normal ones then.
+      if (threads < 4 && reservations === 0) {
+        all.push({ group: 'untracked', threads: 0, secureThreads: threads, reservations, callers });
+      }
+    }
+  }
+  for (const [threads, secureThreads, reservations, callers] of CYCLES) {
+    all.push({ group: 'cycle', threads, secureThreads, reservations, callers });
+  }
+  return all;
+}
+
+/** A configuration under a discipline. */
+export function underDiscipline(configuration: Configuration, discipline: DisciplineName): ModelConfig {
+  return {
+    discipline,
+    totalThreadCount: configuration.threads,
+    secureThreads: configuration.secureThreads,
+    initialSystemSessions: configuration.reservations,
+    ...parseCallers(configuration.callers),
+  };
+}

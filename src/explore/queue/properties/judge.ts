@@ -1,0 +1,289 @@
+import type { Caller, Operation, Step } from '../model/caller.js';
+import type { QueueModel } from '../model/queue-model.js';
+import { PROPERTY_BIT } from './properties.js';
+import { type ReserveRules, reserveRules } from './reserve-rules.js';
+
+const {
+  lostWakeUp,
+  dependencyDeadlock,
+  capacityDeadlock,
+  normalSleepsBesideFreeThread,
+  systemSleepsBesideFreeThread,
+  threadLimitWhileTracked,
+  counterOutOfRange,
+  systemSleepsReserveUnused,
+  unboundedOvertaking,
+  conservation,
+  reserveFollowsSessions,
+  normalTakesReserve,
+  reservationNeedsSecondThread,
+  refusedCallerPauses,
+} = PROPERTY_BIT;
+
+/** What happened at least once in a search: a property whose occasion never came holds without having been tried. */
+export const OCCASIONS = {
+  normalSlept: 1,
+  systemSlept: 2,
+  refused: 4,
+  reservationAsked: 8,
+  normalClaimedBesideReserve: 16,
+} as const;
+
+/** Says which properties the state that a model is in breaks, and which the step that led to it, as sets of bits. */
+export class Judge {
+  /** What happened so far of `OCCASIONS`, as bits. */
+  occasions = 0;
+  private readonly rules: ReserveRules;
+  /** System sessions, when no caller makes or closes one; else undefined. */
+  private readonly constantSessions: number | undefined;
+  private readonly reserves: boolean;
+  /** Callers of each class that hold a claim, in the state last judged or after the step last judged. */
+  private normalClaims = 0;
+  private systemClaims = 0;
+  /** Likewise of the normal ones, in the state last judged. */
+  private normalClaimsBefore = 0;
+
+  constructor(private readonly model: QueueModel) {
+    const { config, callers } = model;
+    this.rules = reserveRules(config.discipline);
+    const change = callers.some(({ operations }) => operations.some(({ op }) => op !== 'call'));
+    this.constantSessions = change ? undefined : systemSessionsOwed(model);
+    this.reserves = change || config.initialSystemSessions > 0;
+    if (this.reserves) this.occasions |= OCCASIONS.reservationAsked;
+  }
+
+  /** What the sessions that are system sessions from the start break. */
+  atStart(): number {
+    const { model, rules } = this;
+    const { sessionIsSystem, config, queue } = model;
+    let granted = 0;
+    for (let session = 0; session < config.initialSystemSessions; session++) {
+      if (rules.grants(granted, queue.threadsCounted()) !== sessionIsSystem[session])
+        return reservationNeedsSecondThread;
+      granted++;
+    }
+    return this.inState();
+  }
+
+  /**
+   * The properties that the state breaks. `unboundedOvertaking` shows in a state only where the discipline itself
+   * promises an order; else it is looked for as a cycle (fair-cycle.ts). The deadlocks are told by `deadlocks` where nobody
+   * can step.
+   */
+  inState(): number {
+    const { model, rules } = this;
+    const { queue, callers } = model;
+    let normalClaims = 0;
+    let systemClaims = 0;
+    let systemInside = 0;
+    let normalSleeps = false;
+    let systemSleeps = false;
+    let normalMayEnter = false;
+    let systemMayEnter = false;
+    /** No step is under way that could wake a sleeper: everyone sleeps, is inside, or has nothing to do with it. */
+    let quiet = true;
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      if (caller === undefined) break;
+      const { waiter, stage, system } = caller;
+      switch (stage) {
+        case 'in_secure':
+        case 'in_rpc':
+          if (system) systemInside++;
+          break;
+        case 'ready':
+        case 'limited':
+        case 'returned':
+        case 'leaving':
+        case 'releasing':
+          quiet = false;
+          break;
+        case 'waiting':
+          if (!isAsleep(caller)) {
+            quiet = false;
+          } else if (system) {
+            systemSleeps = true;
+            systemMayEnter ||= queue.allows(waiter);
+          } else {
+            normalSleeps = true;
+            normalMayEnter ||= queue.allows(waiter);
+          }
+          break;
+      }
+      if (stage !== 'leaving' && queue.holdsClaim(waiter)) {
+        if (system) systemClaims++;
+        else normalClaims++;
+      }
+    }
+    this.normalClaims = normalClaims;
+    this.normalClaimsBefore = normalClaims;
+    this.systemClaims = systemClaims;
+    if (normalSleeps) this.occasions |= OCCASIONS.normalSlept;
+    if (systemSleeps) this.occasions |= OCCASIONS.systemSlept;
+
+    const violation = queue.violation(normalClaims, systemClaims, model.config.secureThreads);
+    let broken = 0;
+    if (violation !== undefined) {
+      if (violation === 'conservation') broken |= conservation;
+      else if (violation === 'range') broken |= counterOutOfRange;
+      else broken |= unboundedOvertaking;
+    }
+    let owed = 0;
+    if (this.reserves) {
+      const sessions = this.constantSessions ?? systemSessionsOwed(model);
+      owed = rules.owed(sessions, queue.threadsCounted());
+      if (queue.reservationCount() !== sessions || queue.reservedThreads() !== owed) broken |= reserveFollowsSessions;
+    }
+    if (quiet && model.secureFree > 0 && (normalSleeps || systemSleeps)) {
+      // A thread that nobody has claimed, and that is owed to nobody else, may be had by whoever is first.
+      const threads = queue.threadsCounted();
+      const claimed = this.claimed;
+      if (normalSleeps && threads > 0 && claimed < threads - rules.withheld(owed, systemClaims)) normalMayEnter = true;
+      if (systemSleeps && threads > 0 && claimed < threads) systemMayEnter = true;
+      if (normalMayEnter) broken |= normalSleepsBesideFreeThread;
+      if (systemMayEnter) broken |= systemSleepsBesideFreeThread;
+      if (systemSleeps && systemInside < queue.reservedThreads()) broken |= systemSleepsReserveUnused;
+    }
+    return broken;
+  }
+
+  /** The properties that the step just taken broke; `inState` was asked last about the state from which it was taken. */
+  ofStep(step: Step): number {
+    const { model, rules } = this;
+    const { outcome, queue, config } = model;
+    let broken = 0;
+    switch (step) {
+      case 'smc':
+        if (outcome.entered) break;
+        this.occasions |= OCCASIONS.refused;
+        // Linux up to 6.7 does not track threads, whatever secure world announces.
+        if (
+          config.discipline !== 'linux-6.7' &&
+          config.totalThreadCount > 0 &&
+          config.secureThreads >= config.totalThreadCount
+        )
+          broken |= threadLimitWhileTracked;
+        if (!queue.thinksOnThreadLimit) broken |= this.ofRefusal();
+        break;
+      case 'thread_limit':
+        broken |= this.ofRefusal();
+        break;
+      case 'system_session':
+        if (outcome.asked) {
+          const before = systemSessionsOwed(model) - (outcome.rc === 0 ? 1 : 0);
+          if (rules.grants(before, queue.threadsCounted()) !== (outcome.rc === 0))
+            broken |= reservationNeedsSecondThread;
+        }
+        break;
+      default:
+        break;
+    }
+    if (this.reserves && asksQueue(step)) {
+      this.countClaims();
+      if (this.normalClaims > this.normalClaimsBefore) broken |= this.ofNormalClaim();
+    }
+    return broken;
+  }
+
+  private countClaims(): void {
+    const { queue, callers } = this.model;
+    let normalClaims = 0;
+    let systemClaims = 0;
+    for (let i = 0; i < callers.length; i++) {
+      const caller = callers[i];
+      if (caller === undefined || caller.stage === 'leaving' || !queue.holdsClaim(caller.waiter)) continue;
+      if (caller.system) systemClaims++;
+      else normalClaims++;
+    }
+    this.normalClaims = normalClaims;
+    this.systemClaims = systemClaims;
+  }
+
+  private ofRefusal(): number {
+    const { outcome } = this.model;
+    this.countClaims();
+    if (outcome.spins) return refusedCallerPauses;
+    return outcome.paused && this.normalClaims + this.systemClaims > 1 ? refusedCallerPauses : 0;
+  }
+
+  private ofNormalClaim(): number {
+    const { model, rules } = this;
+    const threads = model.queue.threadsCounted();
+    if (threads === 0) return 0;
+    const owed = rules.owed(this.constantSessions ?? systemSessionsOwed(model), threads);
+    const withheld = rules.withheld(owed, this.systemClaims);
+    if (withheld === 0) return 0;
+    this.occasions |= OCCASIONS.normalClaimedBesideReserve;
+    return this.claimed > threads - withheld ? normalTakesReserve : 0;
+  }
+
+  private get claimed(): number {
+    return this.rules.systemCallsClaim ? this.normalClaims + this.systemClaims : this.normalClaims;
+  }
+}
+
+/** The step runs a section of the queue that may give someone a claim. */
+function asksQueue(step: Step): boolean {
+  switch (step) {
+    case 'wait_init':
+    case 'wait_return':
+    case 'requeue':
+    case 'recheck':
+    case 'thread_limit':
+    case 'wait_final':
+    case 'wait_final_second':
+    case 'release':
+      return true;
+    // A refusal that the queue is told of with it only puts the caller to sleep.
+    case 'smc':
+    case 'system_session':
+    case 'begin':
+    case 'rpc_out':
+    case 'rpc_back':
+    case 'smc_return':
+      return false;
+  }
+}
+
+/** The system sessions whose reservations have not ended: those that are open, or whose close is under way. */
+function systemSessionsOwed({ sessionIsSystem, sessionIsClosed, callers }: QueueModel): number {
+  let sessions = 0;
+  for (let session = 0; session < sessionIsSystem.length; session++) {
+    if (sessionIsSystem[session] !== true) continue;
+    if (sessionIsClosed[session] !== true || callers.some((caller) => isClosing(caller, session))) sessions++;
+  }
+  return sessions;
+}
+
+function isClosing({ stage, system, index, operations }: Caller, session: number): boolean {
+  if (stage === 'idle' || stage === 'done' || !system) return false;
+  const operation = operations[index];
+  return operation?.op === 'close' && operation.session === session;
+}
+
+/** The deadlocks that the model's state is, as a set of bits; nobody can step in it. */
+export function deadlocks(model: QueueModel): number {
+  const { callers, queue, secureFree } = model;
+  if (!callers.some(isAsleep)) return 0;
+  if (!callers.some(({ stage }) => stage === 'in_secure')) return lostWakeUp;
+  if (!callers.some((caller) => waitsForSleeper(model, caller))) return 0;
+  const mayEnter = callers.some((caller) => isAsleep(caller) && queue.allows(caller.waiter));
+  return secureFree > 0 && mayEnter ? dependencyDeadlock : capacityDeadlock;
+}
+
+/** Nobody can wake it unless somebody else steps. */
+export function isAsleep({ stage, waiter }: Caller): boolean {
+  if (stage !== 'waiting' || waiter.completed) return false;
+  return waiter.phase === 'asleep-claim' || waiter.phase === 'asleep-thread-limit';
+}
+
+/** The caller is inside secure world and waits, itself or through others, for one that sleeps. */
+function waitsForSleeper(model: QueueModel, caller: Caller): boolean {
+  let at: Caller | undefined = caller;
+  for (let hops = 0; hops <= model.callers.length; hops++) {
+    if (at?.stage !== 'in_secure') return at !== undefined && at !== caller && isAsleep(at);
+    const operation: Operation = at.operation;
+    at = 'needs' in operation && operation.needs >= 0 ? model.callers[operation.needs] : undefined;
+  }
+  return false;
+}

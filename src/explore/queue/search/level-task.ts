@@ -1,0 +1,25 @@
+import type { ModelConfig } from '../model/queue-model.js';
+import type { PropertyName } from '../properties/properties.js';
+import type { SharedStates } from '../states/shared-state-store.js';
+import type { StateForm } from '../states/state-codec.js';
+import type { Breach } from './expander.js';
+
+/** What a worker is told: to expand states of this level, as long as fewer than `stopAt` records are taken. */
+export interface LevelTask {
+  readonly config: ModelConfig;
+  readonly form: StateForm;
+  readonly shared: SharedStates;
+  /** The state after the last of the level. */
+  readonly end: number;
+  readonly depth: number;
+  readonly stopAt: number;
+}
+
+export interface LevelDone {
+  readonly transitions: number;
+  readonly breaches: readonly (readonly [PropertyName, Breach])[];
+  readonly occasions: number;
+  readonly looksFurther: boolean;
+  /** A record taken and not used. */
+  readonly spare: number | null;
+}

@@ -1,0 +1,34 @@
+import { parentPort } from 'node:worker_threads';
+import { QueueModel } from '../model/queue-model.js';
+import { CURSOR, SharedStateStore, TAKEN } from '../states/shared-state-store.js';
+import { StateCodec } from '../states/state-codec.js';
+import { NO_STATE } from '../states/state-store.js';
+import { Expander } from './expander.js';
+import type { LevelDone, LevelTask } from './level-task.js';
+
+/** States that a worker takes at a time. */
+const CHUNK = 256;
+
+/** Expands states of the level that it is told of, together with the others, until none is left or room runs out. */
+parentPort?.on('message', ({ config, form, shared, end, depth, stopAt }: LevelTask) => {
+  const model = new QueueModel(config);
+  const codec = new StateCodec(model, form);
+  const store = new SharedStateStore(shared);
+  const expander = new Expander(model, codec, store);
+  const control = new Uint32Array(shared.control);
+  while (Atomics.load(control, TAKEN) < stopAt) {
+    const from = Atomics.add(control, CURSOR, CHUNK);
+    if (from >= end) break;
+    const to = Math.min(from + CHUNK, end);
+    for (let state = from; state < to; state++) expander.expand(state, depth);
+  }
+  const { transitions, breaches, occasions, looksFurther } = expander;
+  const done: LevelDone = {
+    transitions,
+    breaches: [...breaches],
+    occasions,
+    looksFurther,
+    spare: store.spare === NO_STATE ? null : store.spare,
+  };
+  parentPort?.postMessage(done);
+});

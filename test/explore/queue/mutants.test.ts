@@ -1,0 +1,15 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+const SCRIPT = fileURLToPath(new URL('../../../bench/explore-mutants.js', import.meta.url));
+
+it('every way in which hand-off is broken on purpose is noticed, under each of its policies', {
+  timeout: 240_000,
+}, () => {
+  // Throws when the script says that a mutant lives.
+  const output = execFileSync(process.execPath, [SCRIPT], { encoding: 'utf8', timeout: 240_000 });
+  const [, caught, all] = /(\d+) of (\d+) mutants caught/.exec(output) ?? [];
+  expect(caught).toBe(all);
+  expect(Number(all)).toBeGreaterThan(100);
+});
