@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { guardOutput } from './guard-output.js';
+import { badUsage } from './output/exit-code.js';
+import { guardOutput } from './output/guard-output.js';
 import { normalworldProgram } from './program.js';
-import { badUsage } from './read-trace.js';
 
 guardOutput();
 try {

@@ -1,22 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addCompletionCommand } from './completion.js';
-import { addConformCommand } from './conform.js';
 import { addDoctorCommand } from './doctor.js';
-import { addExecCommand } from './exec.js';
-import { addExploreCommand } from './explore.js';
-import { letColoursPass } from './guard-output.js';
-import { addOpteeCommand } from './optee.js';
-import { refuseInputsAsOutputs } from './output-option.js';
-import { addPreloadCommand } from './preload.js';
-import { addReplayCommand } from './replay.js';
+import { addConformCommand } from './explore/conform.js';
+import { addExploreCommand } from './explore/explore.js';
+import { addReplayCommand } from './explore/replay.js';
+import { addOpteeCommand } from './optee/optee.js';
+import { letColoursPass } from './output/guard-output.js';
+import { refuseInputsAsOutputs } from './output/output-option.js';
 import { addRunCommand } from './run/run.js';
-import { addServeCommand } from './serve.js';
-import { addTaCommands } from './ta.js';
-import { addTopCommand } from './top.js';
-import { addTraceCommand } from './trace.js';
-import { addViewCommand } from './view.js';
-import { addXtestCommand } from './xtest.js';
+import { addExecCommand } from './serve/exec.js';
+import { addPreloadCommand } from './serve/preload.js';
+import { addServeCommand } from './serve/serve.js';
+import { addXtestCommand } from './serve/xtest.js';
+import { addTaCommands } from './ta/ta.js';
+import { addTopCommand } from './trace/top.js';
+import { addTraceCommand } from './trace/trace.js';
+import { addViewCommand } from './trace/view.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   readonly version: string;

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { addExploreCommand } from '../../src/cli/explore.js';
-import { addReplayCommand } from '../../src/cli/replay.js';
+import { addExploreCommand } from '../../src/cli/explore/explore.js';
+import { addReplayCommand } from '../../src/cli/explore/replay.js';
 import { PROPERTY_NAMES } from '../../src/explore/queue/properties/properties.js';
 import { readTraceFile } from '../../src/trace/node/trace-file.js';
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { tellFailure } from '../../src/cli/failure.js';
+import { tellFailure } from '../../src/cli/output/failure.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 
 /** Something that cannot be closed. */

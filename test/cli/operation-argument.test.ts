@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseOperationArgument } from '../../src/cli/operation-argument.js';
+import { parseOperationArgument } from '../../src/cli/optee/operation-argument.js';
 
 describe('a parameter on the command line', () => {
   it.each<[string, object]>([

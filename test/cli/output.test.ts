@@ -17,9 +17,9 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OutputOption } from '../../src/cli/output-option.js';
+import { OutputOption } from '../../src/cli/output/output-option.js';
+import { visibleText } from '../../src/cli/output/visible-text.js';
 import { normalworldProgram } from '../../src/cli/program.js';
-import { visibleText } from '../../src/cli/visible-text.js';
 import { encodeEvent, MemoryRecorder, type TraceEvent } from '../../src/trace/index.js';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
@@ -93,7 +93,7 @@ describe('what a terminal would take for an order', () => {
   });
 
   it('does not reach it by what Node prints past the streams', () => {
-    const guard = pathToFileURL(resolve(import.meta.dirname, '../../dist/cli/guard-output.js')).href;
+    const guard = pathToFileURL(resolve(import.meta.dirname, '../../dist/cli/output/guard-output.js')).href;
     const warns = (name: string) => `process.emitWarning(${JSON.stringify(escapes)}, '${name}')`;
     const fails = `setImmediate(() => { throw new Error(${JSON.stringify(escapes)}) })`;
     const program = `import { guardOutput } from '${guard}'; guardOutput(); ${warns('Mine')}; ${warns('NormalworldWarning')}; ${fails}`;

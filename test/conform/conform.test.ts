@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { addConformCommand } from '../../src/cli/conform.js';
+import { addConformCommand } from '../../src/cli/explore/conform.js';
 import { replayTrace } from '../../src/conform/replay-trace.js';
 import { parseTraceFile } from '../../src/conform/trace-file.js';
 

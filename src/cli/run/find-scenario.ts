@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { ParameterValues } from '../../scenario/file/parameters.js';
 import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import { badUsage } from '../read-trace.js';
+import { badUsage } from '../output/exit-code.js';
 
 /** The scenarios that come with the package. */
 const shippedFolder = fileURLToPath(new URL('../../../scenarios/', import.meta.url));

@@ -4,7 +4,7 @@ import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
 import { type Expectation, expectationForm, parseExpectation } from '../../scenario/expectation.js';
 import { queueOfKernel } from '../../scenario/kernel-queue.js';
 import { seedLimit } from '../../scenario/run-scenario.js';
-import { OutputOption } from '../output-option.js';
+import { OutputOption } from '../output/output-option.js';
 
 export interface RunOptions {
   readonly queue?: readonly DisciplineName[];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { addExploreCommand } from '../../../src/cli/explore.js';
+import { addExploreCommand } from '../../../src/cli/explore/explore.js';
 
 const FINDINGS = readFileSync(fileURLToPath(new URL('../../../docs/findings.md', import.meta.url)), 'utf8');
 

@@ -1,0 +1,245 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type Decision, followed, staleness } from '../../explore/driver/decisions.js';
+import {
+  exploreScenario,
+  type ScenarioExploration,
+  type ScenarioProgress,
+  type Strategy,
+} from '../../explore/driver/explore-scenario.js';
+import { FAULT_KINDS, type FaultKind, type FaultSettings } from '../../explore/driver/fault-choices.js';
+import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../../explore/driver/properties/run-checks.js';
+import { judgeRun } from '../../explore/driver/runs/judge-run.js';
+import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
+import type { Scenario } from '../../scenario/scenario.js';
+import { TraceFile } from '../../trace/node/trace-file.js';
+import { type Expectation, endWith } from './explore-verdict.js';
+
+export const STRATEGIES: readonly Strategy[] = ['deviations', 'random', 'priorities'];
+
+export interface ScenarioFlags {
+  readonly queue: DisciplineName;
+  readonly strategy: Strategy;
+  readonly runs: number;
+  readonly seed: number;
+  readonly deviations?: number;
+  readonly decisions?: readonly number[];
+  readonly faults?: readonly FaultKind[];
+  readonly maxFaults: number;
+  readonly maxSeconds?: number;
+  readonly maxMemory: number;
+  readonly workers?: number;
+  readonly reduction: boolean;
+  readonly goOn?: boolean;
+  readonly json?: boolean;
+  readonly progress?: boolean;
+  readonly seeds?: readonly [number, number];
+  /** Where the run of `decisions` is recorded. */
+  readonly trace?: string;
+  /** A folder for the counterexamples. */
+  readonly traces?: string;
+  readonly expect?: Expectation;
+}
+
+const FAULT_NAMES = Object.keys(FAULT_KINDS) as readonly FaultKind[];
+
+/** The kinds of faults in a list separated by commas; `all` is every one. @throws RangeError that names what is none. */
+export function faultKinds(list: string): readonly FaultKind[] {
+  if (list === 'all') return FAULT_NAMES;
+  return list.split(',').map((name) => {
+    const kind = FAULT_NAMES.find((known) => known === name);
+    if (kind === undefined) throw new RangeError(`"${name}" is no fault; faults are ${FAULT_NAMES.join(', ')}, or all`);
+    return kind;
+  });
+}
+
+const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings => ({
+  kinds: faults,
+  most: maxFaults,
+});
+
+/** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
+export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
+  const scenario = await readScenario(file, command);
+  if (flags.decisions !== undefined) return replayRun(scenario, flags, flags.decisions, command);
+  if (flags.trace !== undefined)
+    command.error('error: --trace records the run of --decisions; --traces FOLDER records every counterexample');
+
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
+  const [first, last] = flags.seeds ?? [flags.seed, flags.seed];
+  const verdicts: string[] = [];
+  try {
+    for (let seed = first; seed <= last && !interrupt.signal.aborted; seed++) {
+      const exploration = await exploreSeed(scenario, seed, flags, interrupt.signal);
+      if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
+      else for (const line of textReport(file, scenario, exploration, flags)) console.log(line);
+      verdicts.push(...RUN_PROPERTY_NAMES.map((name) => exploration.properties[name].verdict));
+      if (flags.traces !== undefined) await recordCounterexamples(scenario, exploration, flags, flags.traces);
+    }
+    if (!flags.json) for (const line of notTried(flags, scenario)) console.log(line);
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+  }
+  endWith(verdicts, flags.expect, interrupt.signal.aborted);
+}
+
+async function exploreSeed(
+  scenario: Scenario,
+  seed: number,
+  flags: ScenarioFlags,
+  signal: AbortSignal,
+): Promise<ScenarioExploration> {
+  const shown = flags.progress === true || process.stderr.isTTY === true;
+  try {
+    return await exploreScenario(scenario, {
+      queue: flags.queue,
+      strategy: flags.strategy,
+      seed,
+      maxRuns: flags.runs,
+      maxMiB: flags.maxMemory,
+      workers: flags.workers ?? availableParallelism(),
+      reduce: flags.reduction,
+      goOn: flags.goOn === true,
+      faults: faultSettings(flags),
+      signal,
+      ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
+      ...(flags.deviations === undefined ? {} : { maxDeviations: flags.deviations }),
+      ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),
+    });
+  } finally {
+    if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
+  }
+}
+
+/** What a verdict says nothing about. */
+function* notTried({ seed, seeds, faults }: ScenarioFlags, { queues }: Scenario): Generator<string> {
+  const times = seeds === undefined ? `seed ${seed}` : `seeds ${seeds[0]} to ${seeds[1]}`;
+  const others = faults === undefined ? 'Faults (--faults), other seeds' : 'Other seeds';
+  yield `These verdicts are for the times of ${times}. ${others} (--seeds)${queues.length > 1 ? ' and queues (--queue)' : ''} were not tried.`;
+}
+
+/** Makes the run of each counterexample again, and records it. */
+async function recordCounterexamples(
+  scenario: Scenario,
+  { queue, seed, properties }: ScenarioExploration,
+  flags: ScenarioFlags,
+  folder: string,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of RUN_PROPERTY_NAMES) {
+    const { verdict, decisions } = properties[name];
+    if (verdict !== 'broken') continue;
+    const suffix = flags.seeds === undefined ? '' : `-seed-${seed}`;
+    await recorded(join(folder, `${queue}-${name}${suffix}.nwt`), (record) =>
+      judgeRun(scenario, queue, seed, followed(decisions), faultSettings(flags), { record }),
+    );
+  }
+}
+
+async function recorded<Result>(path: string, make: (record: TraceFile) => Promise<Result>): Promise<Result> {
+  const record = new TraceFile(path);
+  try {
+    return await make(record);
+  } finally {
+    record.close();
+    console.error(`trace: ${path}`);
+  }
+}
+
+async function readScenario(file: string, command: Command): Promise<Scenario> {
+  try {
+    return parseScenario(await readFile(file, 'utf8'), file);
+  } catch (error) {
+    if (error instanceof ScenarioFileError) command.error(`error: ${error.message}`);
+    if (error instanceof Error && 'syscall' in error) command.error(`error: ${error.message}`);
+    throw error;
+  }
+}
+
+async function replayRun(
+  scenario: Scenario,
+  flags: ScenarioFlags,
+  list: readonly number[],
+  command: Command,
+): Promise<void> {
+  const { queue, seed, json, trace } = flags;
+  const recorder = followed(list);
+  const make = (record?: TraceFile) => judgeRun(scenario, queue, seed, recorder, faultSettings(flags), { record });
+  const { decisions, broken } = trace === undefined ? await make() : await recorded(trace, make);
+  const stale = staleness(recorder, list);
+  if (stale !== undefined)
+    command.error(
+      `error: --decisions: ${stale}; the list is of another scenario, queue, seed or set of faults, or of another version`,
+    );
+  endWith(broken.size === 0 ? ['holds'] : ['broken'], flags.expect, false);
+  if (json) {
+    console.log(
+      JSON.stringify({ scenario: scenario.title, queue, seed, decisions, broken: Object.fromEntries(broken) }),
+    );
+    return;
+  }
+  decisions.forEach((decision, at) => {
+    if (decision.kind === 'event' && decision.index === 0) return;
+    console.log(`${String(at).padStart(5)}  ${decision.actor}: ${decision.step}${which(decision)}`);
+  });
+  for (const [name, what] of broken) console.log(`${name}: ${RUN_PROPERTIES[name]}: ${what.join(' ')}`);
+  if (broken.size === 0) console.log('This run breaks no property.');
+}
+
+/** How a decision differs from the usual; an event says so itself. */
+function which({ kind, index, of }: Decision): string {
+  return kind === 'event' || index === 0 ? '' : `  (number ${index + 1} of ${of})`;
+}
+
+function showProgress(progress: ScenarioProgress, { maxSeconds = Number.POSITIVE_INFINITY }: ScenarioFlags): void {
+  const { runs, maxRuns, seconds, waiting, states, mebibytes, broken } = progress;
+  const rate = runs / seconds;
+  const left = Math.min((maxRuns - runs) / rate, maxSeconds - seconds);
+  const parts = [
+    `${runs} of at most ${maxRuns} runs`,
+    `${rate.toFixed(0)}/s`,
+    ...(states > 0 ? [`${states} states`] : []),
+    ...(waiting > 0 ? [`${waiting} known to come`] : []),
+    `${mebibytes.toFixed(0)} MiB`,
+    `at most ${Math.max(0, left).toFixed(0)} s to go`,
+    `${broken.length} broken`,
+  ];
+  process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
+}
+
+function* textReport(
+  file: string,
+  scenario: Scenario,
+  exploration: ScenarioExploration,
+  { faults = [], maxFaults }: ScenarioFlags,
+): Generator<string> {
+  const { queue, strategy, seed, runs, states, seconds, bound, complete, properties } = exploration;
+  const met = states > 0 ? `, ${states} states` : '';
+  yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
+  if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
+  if (complete) yield `Every order of the times of seed ${seed} was tried.`;
+  if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
+  for (const name of RUN_PROPERTY_NAMES) {
+    const { verdict, deviations } = properties[name];
+    const how = verdict === 'broken' ? ` by ${deviations.length} deviations from first come, first served` : '';
+    yield `  ${name.padEnd(20)}${verdict}${how}`;
+  }
+  for (const name of RUN_PROPERTY_NAMES) {
+    const { verdict, what, decisions, deviations } = properties[name];
+    if (verdict !== 'broken') continue;
+    yield '';
+    yield `${name}: ${RUN_PROPERTIES[name]}`;
+    yield* what.map((line) => `  ${line}`);
+    yield* deviations.map(
+      (decision) => `  decision ${decision.at}: ${decision.actor}: ${decision.step}${which(decision)}`,
+    );
+    const list = decisions.length > 0 ? decisions.join(',') : '0';
+    const struck = faults.length === 0 ? '' : ` --faults ${faults.join(',')} --max-faults ${maxFaults}`;
+    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed}${struck} --decisions ${list}`;
+  }
+}

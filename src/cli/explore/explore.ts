@@ -1,0 +1,316 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { writeTrace } from '../../conform/write-trace.js';
+import { FAULT_KINDS, type FaultKind } from '../../explore/driver/fault-choices.js';
+import { scheduleTable } from '../../explore/queue/describe-schedule.js';
+import { type Exploration, explore } from '../../explore/queue/explore.js';
+import {
+  type Callers,
+  CallersNotationError,
+  callerNotation,
+  parseCallers,
+} from '../../explore/queue/model/callers-notation.js';
+import { type ModelConfig, SESSION_COUNT } from '../../explore/queue/model/queue-model.js';
+import { PROPERTIES, PROPERTY_NAMES } from '../../explore/queue/properties/properties.js';
+import type { Progress } from '../../explore/queue/search/explore-options.js';
+import { MAX_THREADS } from '../../explore/queue/states/state-codec.js';
+import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
+import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
+import { OutputOption } from '../output/output-option.js';
+import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
+import { EXPECTATIONS, type Expectation, endWith } from './explore-verdict.js';
+
+interface ExploreFlags {
+  readonly queue: DisciplineName;
+  readonly threads: number;
+  readonly secureThreads?: number;
+  readonly reservations: number;
+  readonly callers?: Callers;
+  readonly json?: boolean;
+  readonly traces?: string;
+  readonly symmetry: boolean;
+  readonly fine?: boolean;
+  readonly maxStates?: number;
+  readonly maxMemory: number;
+  readonly maxSeconds?: number;
+  readonly workers?: number;
+  readonly progress?: boolean;
+  readonly expect?: Expectation;
+}
+
+/** Options that only the search around a queue has, and those that only that of the whole driver has. */
+const QUEUE_OPTIONS = ['callers', 'threads', 'secureThreads', 'reservations', 'fine', 'symmetry', 'maxStates'];
+const SCENARIO_OPTIONS = [
+  ...[
+    'strategy',
+    'runs',
+    'seed',
+    'seeds',
+    'deviations',
+    'faults',
+    'maxFaults',
+    'decisions',
+    'trace',
+    'reduction',
+    'goOn',
+  ],
+];
+
+const CALLERS_HELP = `
+Callers, separated by commas; the operations of one by +:
+  N            a normal call
+  S S1 S2      a call on session 0, 1, 2: a system call when that is a system session
+  C C1 C2      closes the session (one call, then the end of its reservation)
+  M M1 M2      makes it a system session
+After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has finished (the first is 0),
+! it never returns. Before a caller: 3*N three such callers. After it: N* or (N+S)* it repeats for ever.
+
+Exit codes:
+  0  the search was made, whatever the verdicts
+  1  a verdict is not that of --expect
+  2  bad usage, a file that is no scenario, or --decisions that are of another run
+  130  ended by SIGINT; what is known by then is printed
+
+Faults (--faults), each at every moment where it can strike:
+${Object.entries(FAULT_KINDS)
+  .map(([name, what]) => `  ${name.padEnd(13)}${what}`)
+  .join('\n')}
+
+Examples:
+  $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
+  $ normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers '2*N,S+S'
+  $ normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
+  $ normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
+  $ normalworld explore scenarios/explore/two-callers.yaml --seeds 1..5 --expect holds
+  $ normalworld explore --queue linux-6.8 --threads 1 --callers 'N*,N*' --json | jq '.properties | map_values(.verdict)'`;
+
+export function addExploreCommand(program: Command): void {
+  program
+    .command('explore')
+    .summary('walk every schedule of callers around a call queue, or many of the whole driver')
+    .description(
+      'Walks every interleaving of some callers around a call queue (--callers), or makes many runs of the whole driver ' +
+        'on a scenario, each in another order, and gives a verdict on each property.',
+    )
+    .argument('[scenario]', 'scenario file: explore the whole driver on it')
+    .addOption(new Option('--queue <name>', 'the discipline').choices(Object.keys(DISCIPLINES)).default('hand-off'))
+    .option('--threads <n>', 'threads that secure world announces; 0: it announces none', threads, 2)
+    .option('--secure-threads <n>', 'threads that it really has (default: as announced)', threads)
+    .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
+    .option('--callers <list>', 'what the callers do, see below', callers)
+    .option('--json', 'one JSON object on standard output')
+    .addOption(
+      new Option(
+        '--expect <verdict>',
+        'fail unless every property holds, none is broken as far as the search came, or one is broken',
+      ).choices(EXPECTATIONS),
+    )
+    .option(
+      '--traces <folder>',
+      'write each counterexample as a file: for `normalworld replay`, or of a scenario for `normalworld view`',
+    )
+    .option('--no-symmetry', 'do not fold callers that do the same')
+    .option('--fine', "let callers wake up in the middle of another's leaving, as the kernel's lock allows")
+    .option('--max-states <n>', 'stop at so many states', count)
+    .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
+    .option('--max-seconds <s>', 'stop after so long', count)
+    .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
+    .option('--no-reduction', 'scenario: make every run, also from states that others came to before')
+    .option('--go-on', 'scenario: go on after a run in which not everybody came through')
+    .option('--progress', 'show progress even when standard error is no terminal')
+    .addOption(
+      new Option('--strategy <name>', 'scenario: in which order runs are tried')
+        .choices(STRATEGIES)
+        .default('deviations'),
+    )
+    .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
+    .option('--seed <n>', 'scenario: draws its times, and the runs by lot', count, 1)
+    .option('--seeds <a..b>', 'scenario: explore it once with each of these seeds', seeds)
+    .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
+    .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
+    .option('--max-faults <n>', 'scenario: at most so many in one run', count, 1)
+    .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
+    .addOption(new OutputOption('--trace <file.nwt>', 'scenario: record the run of --decisions'))
+    .addHelpText('after', CALLERS_HELP)
+    .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
+      refuseForeign(command, scenario === undefined ? SCENARIO_OPTIONS : QUEUE_OPTIONS, scenario !== undefined);
+      if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
+      const config = modelConfig(flags, command);
+      const exploration = await run(config, flags, command);
+      if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);
+      if (flags.json) console.log(JSON.stringify(jsonReport(exploration)));
+      else for (const line of textReport(exploration)) console.log(line);
+      const verdicts = PROPERTY_NAMES.map((name) => exploration.properties[name].verdict);
+      endWith(verdicts, flags.expect, exploration.bound === 'interrupted');
+    });
+}
+
+/** An option that would be ignored is refused. */
+function refuseForeign(command: Command, names: readonly string[], scenario: boolean): void {
+  const given = names.find((name) => command.getOptionValueSource(name) === 'cli');
+  const flag = command.options.find((option) => option.attributeName() === given)?.long;
+  if (flag === undefined) return;
+  command.error(
+    scenario
+      ? `error: ${flag} is for the search without a scenario; a scenario says that itself, or has no use for it`
+      : `error: ${flag} is for the search of a scenario; name one`,
+  );
+}
+
+function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
+  if (flags.fine && flags.traces !== undefined) command.error('error: a trace file cannot hold --fine schedules');
+  const secureThreads = flags.secureThreads ?? flags.threads;
+  if (flags.threads === 0 && flags.secureThreads === undefined)
+    command.error('error: with --threads 0, say --secure-threads: what secure world really has');
+  if (flags.callers === undefined) command.error('error: say what the callers do (--callers), or name a scenario');
+  return {
+    discipline: flags.queue,
+    totalThreadCount: flags.threads,
+    secureThreads,
+    initialSystemSessions: flags.reservations,
+    ...(flags.fine ? { fine: true } : {}),
+    ...flags.callers,
+  };
+}
+
+async function run(config: ModelConfig, flags: ExploreFlags, command: Command): Promise<Exploration> {
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
+  const shown = flags.progress === true || process.stderr.isTTY === true;
+  try {
+    return await explore(config, {
+      symmetric: flags.symmetry,
+      maxMiB: flags.maxMemory,
+      signal: interrupt.signal,
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
+      ...(flags.maxStates === undefined ? {} : { maxStates: flags.maxStates }),
+      ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),
+      ...(shown ? { progress: (progress) => showProgress(progress, flags) } : {}),
+    });
+  } catch (error) {
+    if (error instanceof RangeError) command.error(`error: ${error.message}`);
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', onInterrupt);
+    if (shown && process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
+  }
+}
+
+function showProgress({ states, frontier, depth, seconds, mebibytes, broken }: Progress, flags: ExploreFlags): void {
+  const rate = states / seconds;
+  const left = [
+    ...(flags.maxSeconds === undefined ? [] : [flags.maxSeconds - seconds]),
+    ...(flags.maxStates === undefined ? [] : [(flags.maxStates - states) / rate]),
+  ];
+  const parts = [
+    `${states.toLocaleString('en')} states`,
+    `${Math.round(rate / 1000)} k/s`,
+    `${frontier.toLocaleString('en')} to expand`,
+    `${depth} steps deep`,
+    `${Math.round(mebibytes)} MiB`,
+    `${seconds.toFixed(0)} s`,
+    ...(left.length > 0 ? [`at most ${Math.max(0, Math.min(...left)).toFixed(0)} s to go`] : []),
+    `${broken.length} broken`,
+  ];
+  process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
+}
+
+function jsonReport({ config, ...exploration }: Exploration): unknown {
+  return {
+    queue: config.discipline,
+    threads: config.totalThreadCount,
+    secureThreads: config.secureThreads,
+    reservations: config.initialSystemSessions,
+    callers: callersText(config),
+    ...exploration,
+  };
+}
+
+function callersText({ callers, repeating }: ModelConfig): string {
+  return callers.map((operations, label) => callerNotation(operations, repeating?.includes(label))).join(',');
+}
+
+function* textReport({ config, properties, ...exploration }: Exploration): Generator<string> {
+  const { totalThreadCount, secureThreads, initialSystemSessions } = config;
+  const announced = totalThreadCount === 0 ? 'no thread count announced' : `${totalThreadCount} threads announced`;
+  yield `${config.discipline}: ${announced}, ${secureThreads} there, ${initialSystemSessions} system sessions, callers ${callersText(config)}`;
+  const { states, transitions, depth, seconds, bound } = exploration;
+  const folded = exploration.symmetric ? ' (callers that do the same are folded)' : '';
+  yield `${states} states${folded}, ${transitions} steps between them, ${depth} deep, ${seconds.toFixed(2)} s`;
+  if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
+  if (config.fine) yield 'leaving is two steps for a caller that passes its own completion on (--fine)';
+  for (const name of PROPERTY_NAMES) {
+    const { verdict, steps, vacuous } = properties[name];
+    const how = steps !== null ? ` in ${steps} steps` : vacuous === undefined ? '' : `, but not tried: ${vacuous}`;
+    yield `  ${name.padEnd(30)}${verdict}${how}`;
+  }
+  for (const name of PROPERTY_NAMES) {
+    const { verdict, schedule, repeatsFrom } = properties[name];
+    if (verdict !== 'broken') continue;
+    yield '';
+    yield `${name}: ${PROPERTIES[name]}`;
+    yield* scheduleTable(config, schedule).map((line) => `  ${line}`);
+    if (repeatsFrom !== undefined) yield `  and again from step ${repeatsFrom + 1}, for ever`;
+  }
+}
+
+async function writeTraces({ config, properties }: Exploration, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of PROPERTY_NAMES) {
+    const { verdict, schedule } = properties[name];
+    if (verdict !== 'broken') continue;
+    const note = `shortest schedule found that breaks ${name}: ${PROPERTIES[name]}`;
+    const actors = schedule.map(({ actor }) => actor);
+    await writeFile(join(folder, `${config.discipline}-${name}.json`), writeTrace(config, actors, note));
+  }
+}
+
+function callers(text: string): Callers {
+  try {
+    return parseCallers(text);
+  } catch (error) {
+    if (error instanceof CallersNotationError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function faults(text: string): readonly FaultKind[] {
+  try {
+    return faultKinds(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function seeds(text: string): readonly [number, number] {
+  const [, first = '', last = ''] = /^(\d+)\.\.(\d+)$/.exec(text) ?? [];
+  if (last === '' || Number(last) < Number(first) || Number(last) > 0xffff_ffff)
+    throw new InvalidArgumentError('two whole numbers, the second not below the first, such as 1..5');
+  return [Number(first), Number(last)];
+}
+
+function decisions(text: string): number[] {
+  if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError('numbers separated by commas');
+  return text.split(',').map(Number);
+}
+
+function reservations(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > SESSION_COUNT) {
+    throw new InvalidArgumentError(`a number from 0 to ${SESSION_COUNT}`);
+  }
+  return Number(text);
+}
+
+function threads(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > MAX_THREADS)
+    throw new InvalidArgumentError(`a number from 0 to ${MAX_THREADS}`);
+  return Number(text);
+}
+
+function count(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('a whole number above 0');
+  return Number(text);
+}

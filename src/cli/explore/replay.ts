@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { replayTrace } from '../../conform/replay-trace.js';
+import { modelConfig, parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
+import { scheduleTable } from '../../explore/queue/describe-schedule.js';
+import { PROPERTIES } from '../../explore/queue/properties/properties.js';
+import { runSchedule } from '../../explore/queue/search/counterexample.js';
+import { describeDifference } from './conform.js';
+
+export function addReplayCommand(program: Command): void {
+  program
+    .command('replay')
+    .summary('run a recorded schedule of the call queue again, step by step')
+    .description(
+      'Runs the schedule of a trace file (format optee-cq-trace/1, as `explore --traces` writes it) on the discipline ' +
+        'that it names, and shows each step, the queue after it, and what the end of it breaks.',
+    )
+    .argument('<file>', 'the trace file')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  the schedule ran as recorded, whatever it breaks
+  1  the discipline does not do what the file says
+  2  bad usage, or a file that is no schedule
+
+Examples:
+  $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S --traces found
+  $ normalworld replay found/patch-v6-lostWakeUp.json
+  $ normalworld replay found/patch-v6-lostWakeUp.json --json | jq .broken`,
+    )
+    .action(async (file: string, { json }: { json?: boolean }, command: Command) => {
+      try {
+        const trace = parseTraceFile(await readFile(file, 'utf8'));
+        const difference = replayTrace(trace);
+        if (difference !== undefined) {
+          console.error(`${file}: ${describeDifference(difference)}`);
+          process.exitCode = 1;
+          return;
+        }
+        const config = modelConfig(trace);
+        const { steps, brokenAtEnd: broken } = runSchedule(
+          config,
+          trace.steps.map(({ actor }) => actor),
+        );
+        if (json) {
+          console.log(JSON.stringify({ queue: config.discipline, note: trace.note ?? null, steps, broken }));
+          return;
+        }
+        if (trace.note !== undefined) console.log(trace.note);
+        for (const line of scheduleTable(config, steps)) console.log(line);
+        for (const name of broken) console.log(`${name}: ${PROPERTIES[name]}`);
+        if (broken.length === 0) console.log('The last step and the state after it break no property.');
+      } catch (error) {
+        if (error instanceof TraceFileError || (error instanceof Error && 'code' in error && 'syscall' in error)) {
+          command.error(`${file}: ${error.message}`);
+        }
+        throw error;
+      }
+    });
+}

@@ -1,0 +1,183 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Tee } from '../../client/tee.js';
+import { type OpenTeeOptions, openTee } from '../../open-tee.js';
+import { opteeNamed } from '../../optee-build/built-optee.js';
+import { rpmbTestKey } from '../../protocol/rpmb.js';
+import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
+import { parseTime } from '../../scenario/duration.js';
+import { TeecError } from '../../tee/teec-error.js';
+import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
+import { tellFailure } from '../output/failure.js';
+import { waitingCalls } from './waiting-calls.js';
+
+/** What the help of a command on real OP-TEE says of exit codes. */
+export const opteeExitCodes = `
+Exit codes:
+  0  done
+  1  OP-TEE could not be booted, or refused what was asked
+  2  bad usage`;
+
+/** What every command on real OP-TEE takes. */
+export interface OpteeOptions {
+  readonly optee?: string;
+  readonly ta?: readonly string[];
+  readonly storage?: string;
+  readonly storageReadOnly?: boolean;
+  /** The file of the eMMC card; false: `--no-rpmb`. */
+  readonly rpmb?: string | false;
+  readonly rpmbKey?: Uint8Array;
+  readonly profiles?: string;
+  /** False: `--no-sockets`. */
+  readonly sockets?: boolean;
+  /** False: `--no-supplicant`, of those who offer the TEE to other programs. */
+  readonly supplicant?: boolean;
+  readonly qemu?: string;
+  readonly cpus?: string;
+  readonly gdb?: number;
+  readonly console?: boolean;
+  /** Milliseconds; Infinity for none. */
+  readonly callLimit?: number;
+  readonly json?: boolean;
+}
+
+/** How long a call of a command may take that makes it itself: nobody else would notice that it hangs. In milliseconds. */
+const ownCallLimitMs = 60_000;
+/** One world switch may take so much longer than a call: the call is told to be late first. In milliseconds. */
+const switchGraceMs = 5000;
+
+/** @param callLimitMs what it is when it is not given. */
+export function callLimitOption(callLimitMs: number): Option {
+  const option = new Option(
+    '--call-limit <time>',
+    'how long a call may take before it fails with TEEC_ERROR_TIMEOUT, such as 500ms, 30s or 5min; or none',
+  ).argParser(parseCallLimit);
+  return callLimitMs === Number.POSITIVE_INFINITY ? option : option.default(callLimitMs, `${callLimitMs / 1000}s`);
+}
+
+function parseCallLimit(text: string): number {
+  const ms = text === 'none' ? Number.POSITIVE_INFINITY : parseTime(text);
+  if (ms === undefined || ms < 1)
+    throw new InvalidArgumentError('It is a time with its unit (ms, s or min) from 1ms to 1440min, or none.');
+  return ms;
+}
+
+/** The settings of `openTee` that bound its calls. */
+export function limitsOf({ callLimit }: OpteeOptions): Pick<OpenTeeOptions, 'callLimitMs'> {
+  return callLimit === undefined ? {} : { callLimitMs: callLimit };
+}
+
+/** @param callLimitMs how long a call may take when nobody says, in milliseconds. */
+export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs): Command {
+  return command
+    .option(
+      '--optee <name or file>',
+      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+    )
+    .option(
+      '--ta <folder>',
+      'folder with trusted applications (<uuid>.ta), asked before the fetched ones; may be repeated',
+      (folder: string, others: readonly string[] = []) => [...others, folder],
+    )
+    .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
+    .option('--storage-read-only', 'secure storage reads that folder and changes nothing in it')
+    .option(
+      '--rpmb <file>',
+      "an eMMC card's RPMB partition is kept in that file, made when it is not there (default: memory, gone afterwards); " +
+        'with --storage, since OP-TEE takes files that are missing beside a card that knows them for an attack',
+    )
+    .option('--no-rpmb', 'no eMMC card: an OP-TEE that keeps its storage in RPMB then loads no trusted applications')
+    .addOption(
+      new Option(
+        '--rpmb-key <key>',
+        'program this key into a card that has none: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
+      ).argParser(rpmbKey),
+    )
+    .option('--profiles <folder>', 'folder for the gprof and ftrace files of instrumented trusted applications')
+    .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
+    .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
+    .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
+    .addOption(callLimitOption(callLimitMs))
+    .addOption(
+      new Option(
+        '--gdb [port]',
+        "QEMU's stub for gdb listens on this port of 127.0.0.1; normalworld.gdb has the addresses",
+      )
+        .preset('1234')
+        .argParser(gdbPort),
+    )
+    .option('--console', "print OP-TEE's secure console to standard error");
+}
+
+/** Folders that trusted applications come from, in the order in which they are asked. */
+export async function taFolders(options: OpteeOptions): Promise<readonly string[]> {
+  const { trustedApplications = opteeFolder().trustedApplications } = await opteeNamed(options.optee);
+  return [...(options.ta ?? []), trustedApplications];
+}
+
+/** The settings of `openTee` for the supplicant. */
+export function supplicantOf({ supplicant, sockets }: OpteeOptions): Pick<OpenTeeOptions, 'supplicant'> {
+  if (supplicant === false) return { supplicant: false };
+  return sockets === false ? { supplicant: { sockets: false } } : {};
+}
+
+/** The settings of `openTee` for the eMMC card. */
+export function emmcOf({ rpmb, rpmbKey }: OpteeOptions): Pick<OpenTeeOptions, 'emmc'> {
+  if (rpmb === false) {
+    if (rpmbKey !== undefined) throw new RangeError('--rpmb-key is for a card, and --no-rpmb says that there is none');
+    return { emmc: false };
+  }
+  return {
+    emmc: { ...(rpmb === undefined ? {} : { file: rpmb }), ...(rpmbKey === undefined ? {} : { key: rpmbKey }) },
+  };
+}
+
+function gdbPort(text: string): number {
+  const port = /^\d+$/.test(text) ? Number(text) : 0;
+  if (!(port >= 1 && port <= 65_535)) throw new InvalidArgumentError('Allowed are ports from 1 to 65535.');
+  return port;
+}
+
+function rpmbKey(text: string): Uint8Array {
+  if (text === 'test') return rpmbTestKey.slice();
+  if (!/^[0-9a-f]{64}$/i.test(text)) throw new InvalidArgumentError('Allowed are 64 hexadecimal digits, and test.');
+  return Uint8Array.from(Buffer.from(text, 'hex'));
+}
+
+/** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph. */
+export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
+  try {
+    const optee = await opteeNamed(options.optee);
+    await using tee = await openTee({
+      world: 'qemu',
+      taFolders: await taFolders(options),
+      ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
+      ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
+      ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
+      ...supplicantOf(options),
+      ...emmcOf(options),
+      ...limitsOf(options),
+      qemu: {
+        ...(options.callLimit === undefined ? {} : { callLimitMs: options.callLimit + switchGraceMs }),
+        ...(options.optee === undefined ? {} : { optee: optee.image }),
+        ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
+        ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
+        ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
+        ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),
+      },
+    });
+    await run(tee).catch((error: unknown) => {
+      // While it can still be seen where it hangs.
+      if (isLate(error)) {
+        for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
+        console.error('normalworld: --call-limit gives a call more time');
+      }
+      throw error;
+    });
+  } catch (error) {
+    tellFailure(error, 'normalworld doctor says what is missing');
+  }
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof TeecError && error.code === TeeResult.ERROR_TIMEOUT && error.origin === TeeOrigin.COMMS;
+}

@@ -1,0 +1,10 @@
+import type { Tee } from '../../client/tee.js';
+
+/** The calls that have not come back, and what each waits for, in words. */
+export function waitingCalls(tee: Tee): readonly string[] {
+  const { calls, inside } = tee.waiting();
+  return [
+    ...calls.map(({ context, purpose, waitsFor }) => `${context}: its ${purpose} waits for ${waitsFor}`),
+    ...inside.map(({ context, purpose }) => `${context}: its ${purpose} is in secure world`),
+  ];
+}

@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { type Command, Option } from 'commander';
+import { fetchFolders } from '../../debian/fetch-folders.js';
+import { buildSuites } from '../../optee-build/build-options.js';
+import { clientsOf, fetchedFolder } from '../../optee-build/built-optee.js';
+import { aboutHostClientLibrary, buildHostClientLibrary } from '../../optee-kit/host-client-library.js';
+import { suiteOfVersion } from '../../optee-kit/optee-version.js';
+import { fetchedArm64Root } from '../../serve/arm64-root.js';
+import { fetchedOptee, folderAt, opteeSuite } from '../../worlds/qemu/optee-folder.js';
+import { tellFailure } from '../output/failure.js';
+
+const run = promisify(execFile);
+
+interface FetchOptions {
+  readonly suite: string;
+  readonly version?: string;
+  readonly folder?: string;
+  readonly again?: boolean;
+}
+
+/** `normalworld optee fetch`. */
+export function addFetchCommand(optee: Command): void {
+  optee
+    .command('fetch')
+    .summary("get QEMU, OP-TEE OS, its test TAs and the TA dev kit from Debian's packages")
+    .description(
+      "Gets OP-TEE OS, its test TAs, its test suite, the kit that TAs are built with, and libteec, from Debian's packages: " +
+        'some 6 MB to download, besides 10 MB of lists, and 45 MB unpacked, in a folder of yours. What is there already is left ' +
+        'alone, and then nothing is downloaded. QEMU is installed when it is missing and you are root.',
+    )
+    .addOption(
+      new Option('--suite <suite>', "Debian's suite: trixie has OP-TEE 4.5, sid a newer one")
+        .choices(buildSuites)
+        .default(opteeSuite),
+    )
+    .option('--version <version>', 'a version of OP-TEE, as 4.5, instead of a suite: the suite that has it is taken')
+    .option('--folder <path>', 'where to put OP-TEE (default: NORMALWORLD_OPTEE, or normalworld/optee in the cache)')
+    .option('--again', 'get the newest packages although all is there')
+    .addHelpText(
+      'after',
+      `
+Where packages come from: on Debian the machine's own source. Elsewhere Debian's archive, whose signature is checked
+against the keys of the package debian-archive-keyring; its address is what the distribution's apt knows it by
+(package python-apt-common), or NORMALWORLD_DEBIAN; the keys are in NORMALWORLD_DEBIAN_KEYRING if they are not in
+/usr/share/keyrings. apt does the work where it is, else Node.js with gpgv, tar and xz. None of it needs root.
+
+Exit codes:
+  0  all is there
+  1  something could not be got, or QEMU is missing; what it says is how to get it
+  2  bad usage
+
+Examples:
+  $ normalworld optee fetch
+  $ normalworld optee fetch --suite sid && normalworld optee info --optee debian-sid
+  $ normalworld optee fetch --version 4.10
+  $ normalworld optee fetch --folder optee && NORMALWORLD_OPTEE=optee normalworld doctor`,
+    )
+    .action(async (options: FetchOptions, command: Command) => {
+      const say = (step: string) => console.log(step);
+      try {
+        if (options.version !== undefined && command.getOptionValueSource('suite') === 'cli')
+          throw new RangeError('--version and --suite both say which OP-TEE: give one of them');
+        const suite = options.version === undefined ? options.suite : await suiteOfVersion(options.version);
+        const folder = options.folder === undefined ? fetchedFolder(suite) : folderAt(options.folder);
+        const how = { say, again: options.again ?? false };
+        const made = await fetchFolders(suite, [fetchedOptee(folder), fetchedArm64Root(clientsOf(suite))], how);
+        if (made)
+          await buildHostClientLibrary(folder, [suite, ...buildSuites.filter((each) => each !== suite)]).catch(
+            (error: Error) => say(`libteec for x86-64 could not be built: ${error.message}`),
+          );
+        say(aboutHostClientLibrary(folder));
+        if (!(await isThere('qemu-system-aarch64', 'qemu-system-arm'))) process.exitCode = 1;
+        if (process.arch !== 'arm64' && !(await works('qemu-aarch64')))
+          say('clients for arm64, xtest for one, need qemu-user: apt-get install qemu-user. Nothing else does');
+      } catch (failure) {
+        tellFailure(failure);
+      }
+    });
+}
+
+/** Install a program that is missing, if we may. */
+async function isThere(program: string, debianPackage: string): Promise<boolean> {
+  if (await works(program)) return true;
+  const hasApt = await works('apt-get');
+  if (process.getuid?.() !== 0 || !hasApt) {
+    console.error(
+      hasApt
+        ? `${program} is missing; as root: apt-get install ${debianPackage}`
+        : `${program} is missing; your distribution has it as qemu-system-aarch64, qemu-system-arm, or qemu`,
+    );
+    return false;
+  }
+  console.log(`installing ${debianPackage}`);
+  await run('apt-get', ['--quiet', 'update'], { maxBuffer: 1 << 26 });
+  await run('apt-get', ['--quiet', '--yes', '--no-install-recommends', 'install', debianPackage], {
+    maxBuffer: 1 << 26,
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  return works(program);
+}
+
+async function works(program: string): Promise<boolean> {
+  return run(program, ['--version']).then(
+    () => true,
+    () => false,
+  );
+}

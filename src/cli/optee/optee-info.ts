@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import { SecureWorldCapability } from '../../protocol/optee-smc.js';
+import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
+
+/** `normalworld optee info`: boot OP-TEE and say what it is. */
+export function addInfoCommand(optee: Command): void {
+  const command = optee
+    .command('info')
+    .summary('what this OP-TEE is')
+    .description('Boots OP-TEE and says what it is and what it can do.');
+  command.addHelpText(
+    'after',
+    `${opteeExitCodes}
+
+Examples:
+  $ normalworld optee info
+  $ normalworld optee info --optee build/tee-pager_v2.bin --console
+  $ normalworld optee info --json | jq .threadCount`,
+  );
+  addOpteeOptions(command)
+    .option('--json', 'print one JSON object')
+    .action(async (options: OpteeOptions) => {
+      const started = performance.now();
+      await onOptee(options, async (tee) => {
+        const { apiRevision, osRevision, capabilities, threadCount, reservedShm, ...rest } = tee.info;
+        const names = Object.entries(SecureWorldCapability).flatMap(([name, bit]) =>
+          capabilities & bit ? [name] : [],
+        );
+        const bootMs = Math.round(performance.now() - started);
+        if (options.json) {
+          console.log(JSON.stringify({ ...tee.info, capabilityNames: names, bootMs }, null, 2));
+          return;
+        }
+        const build = osRevision.buildId === 0 ? '' : ` (build ${osRevision.buildId.toString(16)})`;
+        const rows: [string, string][] = [
+          ['OP-TEE OS', `${osRevision.major}.${osRevision.minor}${build}`],
+          ['API revision', `${apiRevision.major}.${apiRevision.minor}`],
+          ['capabilities', names.join(', ')],
+          ['thread contexts', threadCount === 0 ? 'not told' : String(threadCount)],
+          ['highest notification', String(rest.maxNotificationValue)],
+          ['RPC parameters', String(rest.rpcParamCount)],
+          [
+            'reserved shared memory',
+            reservedShm === undefined ? 'none' : `${reservedShm.size / 1024} KiB at 0x${reservedShm.base.toString(16)}`,
+          ],
+          ['booted and probed in', `${bootMs} ms`],
+        ];
+        for (const [name, text] of rows) console.log(`${name.padEnd(23)} ${text}`);
+      });
+    });
+}

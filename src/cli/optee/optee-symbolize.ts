@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import { DumpReader } from '../../symbolize/dump-reader.js';
+import { ElfFolders, framesText } from '../../symbolize/elf-folder.js';
+import { tellFailure } from '../output/failure.js';
+
+interface SymbolizeOptions {
+  readonly taElf?: readonly string[];
+  readonly coreElf?: string;
+}
+
+/** `normalworld optee symbolize`. */
+export function addSymbolizeCommand(optee: Command): void {
+  optee
+    .command('symbolize')
+    .summary('name functions and lines in the dumps of a console')
+    .description(
+      'Copies a console of OP-TEE from standard input to standard output, and puts function, file and line behind each entry of a ' +
+        'call stack, of applications and of the core, whatever stands before the lines.',
+    )
+    .option(
+      '--ta-elf <folder>',
+      'with unstripped ELFs, <uuid>.elf; may be repeated (default: build/ta)',
+      (folder: string, others: readonly string[] = []) => [...others, folder],
+    )
+    .option('--core-elf <file>', "OP-TEE's own, tee.elf of its build")
+    .addHelpText(
+      'after',
+      `
+Lines come from aarch64-linux-gnu-addr2line (package binutils-aarch64-linux-gnu); without it there are functions alone.
+
+Exit codes:
+  0  done
+  1  there was no call stack in the text
+  2  bad usage
+
+Examples:
+  $ normalworld optee symbolize < console.log
+  $ normalworld optee symbolize --ta-elf out/ta --core-elf out/core/tee.elf < console.log`,
+    )
+    .action(async (options: SymbolizeOptions) => {
+      try {
+        const elves = new ElfFolders(options.taElf ?? ['build/ta'], options.coreElf);
+        const reader = new DumpReader();
+        let entries = 0;
+        for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+          const place = reader.read(line);
+          if (place !== undefined) entries++;
+          const frames = place === undefined ? [] : elves.framesAt(place);
+          const text = frames.length === 0 ? line : `${line.trimEnd()} ${framesText(frames)}`;
+          if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain');
+        }
+        if (entries > 0) return;
+        console.error('normalworld: there is no call stack in it');
+        process.exitCode = 1;
+      } catch (failure) {
+        tellFailure(failure);
+      }
+    });
+}

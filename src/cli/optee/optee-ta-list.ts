@@ -1,0 +1,70 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { TeeDeviceDescription } from '../../client/devices.js';
+import { imageUuid } from '../../supplicant/node/folder-ta-store.js';
+import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes, taFolders } from '../open/optee-options.js';
+
+const needed = {
+  nothing: 'enumerated by OP-TEE',
+  supplicant: 'enumerated by OP-TEE, needs a supplicant',
+  rpmb: 'enumerated by OP-TEE, needs RPMB',
+} satisfies Record<TeeDeviceDescription['needs'], string>;
+
+/** `normalworld optee ta list`: what OP-TEE enumerates, and the images that the supplicant would load. */
+export function addTaCommand(optee: Command): void {
+  const list = optee.command('ta').description('Trusted applications.').command('list');
+  list
+    .summary('trusted applications that are there')
+    .description('Lists trusted applications: those that OP-TEE enumerates as devices, and the images in the folders.')
+    .addHelpText(
+      'after',
+      `${opteeExitCodes}
+
+Examples:
+  $ normalworld optee ta list
+  $ normalworld optee ta list --ta build/ta --json | jq -r '.images[].uuid'`,
+    );
+  addOpteeOptions(list)
+    .option('--json', 'print one JSON object')
+    .action(async (options: OpteeOptions) => {
+      await onOptee(options, async (tee) => {
+        const devices = await tee.devices();
+        const images = (await Promise.all((await taFolders(options)).map(imagesIn))).flat();
+        if (options.json) {
+          console.log(JSON.stringify({ enumerated: devices.map(({ uuid }) => uuid), devices, images }, null, 2));
+          return;
+        }
+        for (const { uuid, needs } of devices) console.log(`${uuid}  ${needed[needs]}`);
+        for (const { uuid, folder, name } of images)
+          console.log(`${uuid}  ${folder}${name === `${uuid}.ta` ? '' : ` (${name})`}`);
+      });
+    });
+}
+
+/** An image that the supplicant would load, by the UUID that it would be asked for. */
+interface Image {
+  readonly uuid: string;
+  readonly folder: string;
+  readonly name: string;
+}
+
+async function imagesIn(folder: string): Promise<Image[]> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    // The supplicant passes it over as well, but whoever asks wants to know.
+    console.error(`normalworld: ${folder}: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  }
+  return names.sort().flatMap((name) => {
+    const uuid = imageUuid(name);
+    if (uuid !== undefined) return [{ uuid, folder, name }];
+    if (name.endsWith('.ta'))
+      console.error(
+        `normalworld: ${join(folder, name)}: no supplicant asks for it: an image is <uuid>.ta, in lower case`,
+      );
+    return [];
+  });
+}

@@ -1,0 +1,43 @@
+import type { Tee } from '../../client/tee.js';
+import { type ServeOptions, TeeServer } from '../../serve/tee-server.js';
+import { Ending } from '../open/ending.js';
+import { waitingCalls } from '../open/waiting-calls.js';
+import { openServed, type ServedOptions } from './served-options.js';
+
+/**
+ * Open the TEE, offer it to clients while something runs, and end it in bounded time.
+ * @param run gets the path of the server's socket, and a promise of the moment when a signal asks for the end, or when
+ *   secure world can no longer be reached.
+ */
+export async function offer(
+  options: ServedOptions,
+  serveOptions: ServeOptions,
+  run: (path: string, over: Promise<'asked' | 'lost'>) => Promise<void>,
+): Promise<void> {
+  using ending = new Ending();
+  await openServed(options, async (tee) => {
+    await using server = await TeeServer.listen(tee, serveOptions);
+    ending.run();
+    let closing = false;
+    const lost = tee.ended?.then((error): 'lost' => {
+      // At once: clients are told COMMUNICATION, which does not say why.
+      if (!closing)
+        console.error(`normalworld: the TEE is lost, its clients get TEEC_ERROR_COMMUNICATION: ${error.message}`);
+      return 'lost';
+    });
+    const asked = ending.asked.then((): 'asked' => 'asked');
+    try {
+      await run(server.path, lost === undefined ? asked : Promise.race([asked, lost]));
+    } finally {
+      closing = true;
+      ending.begin(() => waitsFor(tee, server));
+    }
+  });
+}
+
+/** What keeps a TEE from being closed, in words. */
+export function waitsFor(tee: Tee, server: TeeServer): readonly string[] {
+  const all = waitingCalls(tee);
+  if (all.length > 0) return all;
+  return server.clients.length === 0 ? ['the TEE to close'] : server.clients;
+}

@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { buildPreload } from '../../serve/build-preload.js';
+import { hostArchitecture, preloadLibrary } from '../../serve/client-command.js';
+import { tellFailure } from '../output/failure.js';
+
+/** `normalworld preload`. */
+export function addPreloadCommand(program: Command): void {
+  program
+    .command('preload')
+    .summary('build the library that exec loads ahead of a client')
+    .description(
+      'Builds the library that `normalworld exec` loads ahead of a client, from the C code of this package: for each architecture ' +
+        'that there is a compiler for. Once is enough.',
+    )
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  it is there for this machine's architecture
+  1  it could not be built; what it says is how
+  2  bad usage
+
+Examples:
+  $ normalworld preload && normalworld exec -- ./my-client`,
+    )
+    .action(async () => {
+      try {
+        await buildPreload();
+        for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
+          const library = preloadLibrary(architecture);
+          const how = architecture === 'aarch64' ? 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross' : 'gcc libc6-dev';
+          console.log(`${architecture}: ${existsSync(library) ? library : `left out; apt-get install ${how}`}`);
+        }
+        if (!existsSync(preloadLibrary(hostArchitecture))) process.exitCode = 1;
+      } catch (failure) {
+        tellFailure(failure);
+      }
+    });
+}

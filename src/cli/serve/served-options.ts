@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import type { Tee } from '../../client/tee.js';
+import { openTee } from '../../open-tee.js';
+import type { TrustedApplication } from '../../worlds/simulated/index.js';
+import { addOpteeOptions, limitsOf, type OpteeOptions, onOptee, supplicantOf } from '../open/optee-options.js';
+import { tellFailure } from '../output/failure.js';
+
+/** Which TEE `serve` and `exec` offer. */
+export interface ServedOptions extends OpteeOptions {
+  readonly simulated?: readonly string[] | true;
+}
+
+export function addServedOptions(command: Command): Command {
+  return addOpteeOptions(
+    command
+      .option(
+        '--simulated [modules...]',
+        'the simulated secure world instead of OP-TEE in QEMU, with the trusted applications that these modules export by default',
+      )
+      .option(
+        '--no-supplicant',
+        'leave /dev/teepriv0 to a supplicant that is a program of its own (default: ours has it)',
+      ),
+    // How long a client waits is its own affair, as on a board.
+    Number.POSITIVE_INFINITY,
+  );
+}
+
+/** What the simulated world has a use for. */
+const ofSimulated: ReadonlySet<string> = new Set([
+  ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'supplicant', 'callLimit', 'console', 'socket'],
+]);
+
+/**
+ * Refuse options that would not be read.
+ * @param read their names, as commander has them.
+ * @throws RangeError naming one that is given and not read.
+ */
+export function refuseOthers(options: object, read: ReadonlySet<string>, why: string): void {
+  const other = Object.entries(options).find(([name, value]) => !read.has(name) && !isDefault(name, value))?.[0];
+  if (other === undefined) return;
+  const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new RangeError(`--${flag} ${why}`);
+}
+
+/** What --no-sockets and --no-supplicant switch off is on when nobody said anything. */
+function isDefault(name: string, value: unknown): boolean {
+  return (name === 'sockets' || name === 'supplicant') && value === true;
+}
+
+/** Open the TEE, run something on it, close it. */
+export async function openServed(options: ServedOptions, serve: (tee: Tee) => Promise<void>): Promise<void> {
+  const run = (tee: Tee) => {
+    tellPanics(tee);
+    return serve(tee);
+  };
+  if (options.simulated === undefined) return onOptee(options, run);
+  const modules = options.simulated === true ? [] : options.simulated;
+  try {
+    refuseOthers(options, ofSimulated, 'is for OP-TEE in QEMU: the simulated world has no use for it');
+    const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
+    await using tee = await openTee({
+      trustedApplications,
+      memoryFile: true,
+      ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
+      ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
+      ...supplicantOf(options),
+      ...limitsOf(options),
+    });
+    if (options.console)
+      tee.trace.listen((event) => {
+        if (event.type === 'secure-console') console.error(event.line);
+      });
+    await run(tee);
+  } catch (error) {
+    tellFailure(error);
+  }
+}
+
+/** Its client gets TARGET_DEAD, which does not say why. */
+function tellPanics(tee: Tee): void {
+  tee.panics?.listen(({ uuid, code, why }) =>
+    console.error(
+      `normalworld: trusted application ${uuid} panicked with 0x${code.toString(16)}${why === undefined ? '' : `: ${why}`}`,
+    ),
+  );
+}
+
+async function applicationsOf(path: string): Promise<readonly TrustedApplication[]> {
+  const module = await import(pathToFileURL(resolve(path)).href).then(
+    (module) => module as { readonly default?: TrustedApplication | readonly TrustedApplication[] },
+    (error: unknown) => {
+      // Where in the module it went wrong is what its author needs.
+      throw new Error(existsSync(path) && error instanceof Error ? `${path}: ${error.stack}` : `no module ${path}`);
+    },
+  );
+  if (module.default === undefined) throw new Error(`${path} exports no trusted application by default`);
+  return [module.default].flat() as readonly TrustedApplication[];
+}

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { opteeNamed } from '../../optee-build/built-optee.js';
+import { parseUuid } from '../../protocol/uuid.js';
+import { knownKeys } from '../../ta/image-judge.js';
+import { inspectTa, type TaReport } from '../../ta/inspect-ta.js';
+import { signingKey } from '../../ta/signing-keys.js';
+import { taElf } from '../../ta/ta-elf.js';
+import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
+import { tellFailure } from '../output/failure.js';
+
+interface InspectOptions {
+  readonly optee?: string;
+  readonly key?: string;
+  readonly json?: boolean;
+}
+
+/** `normalworld ta inspect`. */
+export function addTaInspectCommand(ta: Command): void {
+  ta.command('inspect')
+    .summary('what an image of a trusted application is, and what OP-TEE will say of it')
+    .description(
+      'Reads images of trusted applications: header, UUID against the name of the file, version, hash, who signed it, whether it is ' +
+        'encrypted, flags, stack and heap; and says what OP-TEE answers to who opens a session.',
+    )
+    .argument('<files...>', '<uuid>.ta')
+    .option('--optee <name or file>', 'the OP-TEE that is to load it (default: the fetched one)')
+    .option('--key <file>', 'a key, PEM, public or private, that may have signed it')
+    .option('--json', 'print one JSON array')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  OP-TEE will load all of them, as far as the files tell
+  1  not all
+  2  bad usage
+
+Examples:
+  $ normalworld ta inspect build/ta/*.ta
+  $ normalworld ta inspect --json build/ta/*.ta | jq -r '.[].flags'`,
+    )
+    .action(async (files: readonly string[], options: InspectOptions) => {
+      try {
+        const image = options.optee === undefined ? opteeFolder().image : (await opteeNamed(options.optee)).image;
+        const keys = await knownKeys(image, options.key === undefined ? [] : [await signingKey(options.key)]);
+        const reports: (TaReport & { readonly file: string })[] = [];
+        for (const file of files) {
+          const report = inspectTa(await readFile(file), { named: uuidOf(file), ...keys });
+          reports.push({ file, ...report, heap: report.heap ?? (await heapBeside(file)) });
+        }
+        if (options.json) console.log(JSON.stringify(reports, null, 2));
+        else console.log(reports.map((report) => text(report)).join('\n\n'));
+        if (reports.some(({ faults }) => faults.length > 0)) process.exitCode = 1;
+      } catch (failure) {
+        tellFailure(failure);
+      }
+    });
+}
+
+function uuidOf(file: string): string | undefined {
+  try {
+    return parseUuid(basename(file).replace(/\.[a-z.]+$/, ''));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The build's ELF with symbols knows what the signed one does not. */
+async function heapBeside(file: string): Promise<number | undefined> {
+  const elf = await readFile(file.replace(/\.ta$/, '.elf')).catch(() => undefined);
+  return elf === undefined ? undefined : taElf(elf)?.heap;
+}
+
+function text({ file, ...report }: TaReport & { readonly file: string }): string {
+  const { kind, uuid, version, hash, algorithm, signer, bits, stack, heap, writable, flags, flagBits, needed, faults } =
+    report;
+  const rows: (readonly [string, string | undefined])[] = [
+    ['kind', kind === 'subkey' ? 'signed through a subkey' : kind],
+    ['UUID', uuid],
+    ['version', version?.toString()],
+    ['signed by', algorithm === undefined ? undefined : `${signer ?? 'no key that is known here'}, ${algorithm}`],
+    ['hash', hash],
+    ['code', bits === undefined ? undefined : `${bits}-bit`],
+    ['stack', stack === undefined ? undefined : `${stack} bytes`],
+    ['heap', heap === undefined ? undefined : `${heap} bytes`],
+    ['data', writable === undefined ? undefined : `${writable} bytes, the heap among them`],
+    ['flags', flags === undefined ? undefined : `${flags.join(', ') || 'none'} (0x${(flagBits ?? 0).toString(16)})`],
+    ['needs', needed === undefined || needed.length === 0 ? undefined : needed.join(', ')],
+  ];
+  const verdict =
+    faults.length === 0
+      ? ['  OP-TEE     will load it, as far as the file tells']
+      : faults.map(({ detail, answer }) => `  OP-TEE     will say ${answer}: ${detail}`);
+  return [
+    file,
+    ...rows.filter(([, value]) => value !== undefined).map(([name, value]) => `  ${name.padEnd(10)} ${value}`),
+    ...verdict,
+  ].join('\n');
+}

@@ -1,0 +1,139 @@
+import type { Command } from 'commander';
+import { parseScenario } from '../../scenario/file/scenario-file.js';
+import { type RecordedScenario, recordedScenario } from '../../scenario/recorded/recorded-scenario.js';
+import { runScenario } from '../../scenario/run-scenario.js';
+import { maxThreads } from '../../trace/event.js';
+import { boardVerdict } from '../../trace/linux/board-verdict.js';
+import { importLinuxTrace, type LinuxImport } from '../../trace/linux/import-linux.js';
+import { MemoryRecorder } from '../../trace/nwt/memory-recorder.js';
+import { readTrace } from '../../trace/nwt/trace-table.js';
+import { Timeline } from '../../trace/timeline/timeline.js';
+import { hangReport } from '../../trace/waits/hang-report.js';
+import { badUsage } from '../output/exit-code.js';
+import { OutputOption } from '../output/output-option.js';
+import { OutputError, refuseInputAsOutput, writeOrSayWhy } from '../output/write-output.js';
+import { RecordTextError, readRecordLines } from './record-text.js';
+import { boardVerdictText, hangText } from './trace-report.js';
+
+interface ImportOptions {
+  readonly out?: string;
+  readonly scenario?: string;
+  readonly threads?: string;
+  readonly json?: boolean;
+}
+
+export function addImportCommand(trace: Command): void {
+  trace
+    .command('import')
+    .summary("read Linux's OP-TEE tracepoints from a real board, and say what hangs, and why")
+    .description(
+      "Reads what Linux's tracepoints optee_invoke_fn_begin and optee_invoke_fn_end recorded, as the kernel's trace file, " +
+        'trace-cmd report, perf script, SysRq-z or ftrace_dump_on_oops print it, with whatever a serial line or a logger put ' +
+        'ahead of the lines, plain or gzip; and stacks of tasks (hung-task reports, SysRq-w, /proc/PID/stack) in the same ' +
+        'file or another. Gives a verdict: deadlocked, exhausted, starved or well, by whom and since when. --out writes a ' +
+        'trace for `view` and `export`, --scenario a scenario that does the same here.',
+    )
+    .argument('<file...>', 'texts with the tracepoints, and with stacks; - for standard input')
+    .addOption(new OutputOption('-o, --out <file.nwt>', 'write the trace'))
+    .addOption(new OutputOption('-s, --scenario <file.yaml>', 'write a scenario that reproduces it, for `run`'))
+    .option('--threads <number>', 'thread contexts of this OP-TEE (CFG_NUM_THREADS); else as many as the record shows')
+    .option('--json', 'print one JSON object; times in milliseconds')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  the record was read, whatever the verdict
+  2  bad usage, a file that cannot be read or written, or no line of it can be used
+
+On the board:
+  # echo 1 > /sys/kernel/tracing/events/optee/enable
+  # ... let it hang ...
+  # cat /sys/kernel/tracing/trace > hang.txt
+  # echo w > /proc/sysrq-trigger; dmesg > stacks.txt
+
+Examples:
+  $ normalworld trace import hang.txt stacks.txt
+  $ normalworld trace import hang.txt stacks.txt --scenario hang.yaml && normalworld run hang.yaml
+  $ trace-cmd report | normalworld trace import - --out hang.nwt && normalworld view hang.nwt`,
+    )
+    .action(importCommand);
+}
+
+async function importCommand(paths: string[], options: ImportOptions): Promise<void> {
+  const { out, scenario, json } = options;
+  const threads = options.threads === undefined ? undefined : Number(options.threads);
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads)) {
+    console.error(`error: --threads ${options.threads}: it is a whole number from 1 to ${maxThreads}`);
+    process.exitCode = badUsage;
+    return;
+  }
+  const lines: string[] = [];
+  try {
+    for (const path of [out, scenario]) if (path !== undefined) refuseInputAsOutput(path, paths);
+    for (const path of paths) for (const line of await readRecordLines(path)) lines.push(line);
+  } catch (error) {
+    if (!(error instanceof RecordTextError) && !(error instanceof OutputError)) throw error;
+    console.error(`error: ${error.message}`);
+    process.exitCode = badUsage;
+    return;
+  }
+  const recorder = new MemoryRecorder({ maxBytes: Number.POSITIVE_INFINITY });
+  const found = importLinuxTrace(lines, recorder, threads === undefined ? {} : { threads });
+  const name = paths.join(', ');
+  sayWhatWasRefused(name, found);
+  if (found.lines === 0 && found.stacks === 0) {
+    console.error(
+      found.refusedCount === 0
+        ? `error: ${name}: no line of the tracepoints optee_invoke_fn_begin and optee_invoke_fn_end is in it, and no stack of a task`
+        : `error: ${name}: none of its lines can be used`,
+    );
+    process.exitCode = badUsage;
+    return;
+  }
+  const table = readTrace(recorder.toBytes());
+  const timeline = new Timeline(table);
+  const verdict = boardVerdict(timeline);
+  const report = hangReport(timeline);
+  const { exhausted: _, ...told } = verdict;
+  recorder.describe({ ...table.subject, verdict: told });
+  if (out !== undefined && !writeOrSayWhy(out, paths, [recorder.toBytes()])) return;
+  if (scenario !== undefined && !(await writeScenario(scenario, paths, recordedScenario(timeline, verdict, name))))
+    return;
+  console.log(
+    json
+      ? JSON.stringify({ verdict, ...report, ...found }, null, 2)
+      : `${boardVerdictText(verdict, found)}\n\n${hangText(report)}`,
+  );
+}
+
+/** Seeds that are tried for one under which the scenario does as the board did. */
+const seedsTried = 8;
+
+/** Write a scenario, and say whether it does as the board did: it is run. */
+async function writeScenario(out: string, paths: readonly string[], made: RecordedScenario): Promise<boolean> {
+  const scenario = parseScenario(made.text, out);
+  const [queue] = scenario.queues;
+  const outcomes: string[] = [];
+  for (let seed = 1; seed <= seedsTried; seed++) {
+    const { runs } = await runScenario(scenario, { seed });
+    outcomes.push(runs[0]?.outcome ?? '');
+    if (runs[0]?.outcome !== made.outcome) continue;
+    const text = made.text.replace(/^limit: /m, `expect: { ${queue}: ${made.outcome} }\nlimit: `);
+    if (!writeOrSayWhy(out, paths, [seed === 1 ? text : made.text])) return false;
+    console.error(
+      `${out}: under ${queue} it does as the board did: ${made.outcome}${seed === 1 ? '' : ` with --seed ${seed}`}`,
+    );
+    return true;
+  }
+  if (!writeOrSayWhy(out, paths, [made.text])) return false;
+  console.error(
+    `${out}: under ${queue} it comes to ${[...new Set(outcomes)].join(', ')}, not to ${made.outcome}: times and order of the record matter more than it can tell; mend it by hand`,
+  );
+  return true;
+}
+
+function sayWhatWasRefused(name: string, { refused, refusedCount }: LinuxImport): void {
+  for (const { line, why } of refused) console.error(`${name}:${line}: ${why}`);
+  if (refusedCount > refused.length)
+    console.error(`${name}: ${refusedCount - refused.length} further lines could not be used`);
+}

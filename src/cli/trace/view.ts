@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import { recordSchedule } from '../../conform/schedule-trace.js';
+import { parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
+import { viewerPage } from '../../trace/node/viewer-page.js';
+import { MemoryRecorder } from '../../trace/nwt/memory-recorder.js';
+import { badUsage } from '../output/exit-code.js';
+import { OutputOption } from '../output/output-option.js';
+import { writeOrSayWhy } from '../output/write-output.js';
+import { pageServer } from './page-server.js';
+import { readTraceOrSayWhy } from './read-trace.js';
+
+interface ViewOptions {
+  readonly out?: string;
+  readonly port: string;
+  readonly open: boolean;
+}
+
+/** A page holds its traces as one text, which has a longest. Bytes. */
+const largestTrace = 2 ** 30;
+
+export function addViewCommand(program: Command): void {
+  program
+    .command('view')
+    .summary('look at a trace, or at two, one above the other')
+    .description(
+      'Shows traces in a page: threads, clients and queue as lanes, calls as bars, arrows for who woke whom. Serves it on ' +
+        '127.0.0.1 until Ctrl-C, or writes it as one file that can be mailed.',
+    )
+    .argument('<file...>', 'one trace (.nwt) or schedule of `explore --traces` (.json), or two to compare')
+    .addOption(new OutputOption('-o, --out <file.html>', 'write the page instead of serving it'))
+    .option('-p, --port <number>', 'port on 127.0.0.1; 0: any that is free', '0')
+    .option('--no-open', 'do not open a browser')
+    .addHelpText(
+      'after',
+      `
+Exit codes:
+  0  ended by Ctrl-C, or the page is written
+  2  bad usage, or a file that cannot be read or written
+
+Examples:
+  $ normalworld run scenarios/rpmb-scmi-deadlock.yaml --trace out.nwt
+  $ normalworld view out.linux-6.7.nwt out.hand-off.nwt
+  $ normalworld view out.linux-6.7.nwt --out deadlock.html
+  $ normalworld explore --queue linux-6.8 --secure-threads 1 --reservations 1 --callers '2*N,S+S' --traces found
+  $ normalworld view found/linux-6.8-lostWakeUp.json`,
+    )
+    .action(view);
+}
+
+async function view(paths: string[], { out, port, open }: ViewOptions): Promise<void> {
+  const portNumber = Number(port);
+  if (paths.length > 2 || !/^\d+$/.test(port) || portNumber > 65535) {
+    console.error(paths.length > 2 ? 'error: at most two traces' : `error: --port ${port}: it is 0 to 65535`);
+    process.exitCode = badUsage;
+    return;
+  }
+  const traces = [];
+  for (const path of paths) {
+    const bytes = path.endsWith('.json') ? scheduleOrSayWhy(path) : await traceOrSayWhy(path);
+    if (bytes === undefined) return;
+    traces.push({ name: basename(path), bytes });
+  }
+  let page: string;
+  try {
+    page = viewerPage(traces);
+  } catch (error) {
+    if (
+      !(error instanceof RangeError) &&
+      !(error instanceof Error && 'code' in error && error.code === 'ERR_STRING_TOO_LONG')
+    )
+      throw error;
+    console.error(
+      `error: ${paths.join(', ')}: too much for one page; use \`trace export\` and a viewer for large traces`,
+    );
+    process.exitCode = badUsage;
+    return;
+  }
+  if (out !== undefined) {
+    writeOrSayWhy(out, paths, [page]);
+    return;
+  }
+  const server = pageServer(page);
+  server.on('error', (error) => {
+    console.error(error.message);
+    process.exitCode = badUsage;
+  });
+  server.listen(portNumber, '127.0.0.1', () => {
+    const url = server.pageUrl();
+    console.log(`${url}  (Ctrl-C ends)`);
+    if (open && process.stdout.isTTY) openBrowser(url);
+  });
+  process.once('SIGINT', () => {
+    server.close();
+    server.closeAllConnections();
+  });
+}
+
+/** Read here too, so that damage is told on the terminal, where somebody looks now. */
+async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
+  if ((await readTraceOrSayWhy(path)) === undefined) return undefined;
+  const { size } = statSync(path);
+  if (size <= largestTrace) return readFileSync(path);
+  console.error(`${path}: ${size} bytes are too much for one page (at most ${largestTrace}); use \`trace export\``);
+  process.exitCode = badUsage;
+  return undefined;
+}
+
+function scheduleOrSayWhy(path: string): Uint8Array | undefined {
+  try {
+    const recorder = new MemoryRecorder({ maxBytes: Number.POSITIVE_INFINITY });
+    recordSchedule(parseTraceFile(readFileSync(path, 'utf8')), recorder);
+    return recorder.toBytes();
+  } catch (error) {
+    if (!(error instanceof TraceFileError) && !(error instanceof Error && 'syscall' in error)) throw error;
+    console.error(error instanceof TraceFileError ? `${path}: ${error.message}` : error.message);
+    process.exitCode = badUsage;
+    return undefined;
+  }
+}
+
+/** Best effort: the address is on the terminal. */
+function openBrowser(url: string): void {
+  const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
+  spawn(program, [url], { stdio: 'ignore', detached: true })
+    .on('error', () => undefined)
+    .unref();
+}
