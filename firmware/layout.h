@@ -16,6 +16,7 @@
 #define MAILBOX			0x40100000
 #define OPTEE_STAGING		0x41000000	/* the host puts OP-TEE's image here */
 #define PAGEABLE_STAGING	0x41800000	/* ... and its pageable part here */
+#define PLATFORM_MEMORY		0x41f00000	/* up to OP-TEE's shared memory: SCMI channels at fixed places */
 
 /* Interrupts of the normal world. */
 #define INTID_WAKE		0		/* SGI: another CPU passes the bell on */

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What OP-TEE's SCMI server serves on QEMU's "virt" machine, which has no clocks, regulators or resets for it: a set of each,
- * whose state is here alone. They are what an eMMC card needs. Two channels, for two agents; both see the same.
+ * whose state is here alone. They are what an eMMC card needs. Four channels, which all see the same: 0 and 1 have their
+ * memory with each message (MSG, or SMT in a buffer of the caller's), 2 and 3 at a fixed place (SMT), one page each.
  */
 #include <drivers/scmi.h>
 #include <drivers/scmi-msg.h>
+#include <initcall.h>
 #include <kernel/spinlock.h>
+#include <mm/core_memprot.h>
+#include <mm/core_mmu.h>
 #include <string.h>
 #include <util.h>
 
@@ -55,10 +59,38 @@ static struct reset resets[] = {
 	{ .name = "emmc-reset" },
 };
 
+/* Non-secure RAM that nobody else uses: src/worlds/qemu/qemu-world.ts leaves it free, and firmware/layout.h says where it is. */
+#define FIXED_MEMORY	0x41f00000
+#define FIXED_CHANNEL	2
+
 static struct scmi_msg_channel channels[] = {
 	{ .threaded = true },
 	{ .threaded = true },
+	{ .threaded = true },
+	{ .threaded = true },
 };
+
+register_phys_mem(MEM_AREA_RAM_NSEC, FIXED_MEMORY,
+		  (ARRAY_SIZE(channels) - FIXED_CHANNEL) * SMALL_PAGE_SIZE);
+
+static TEE_Result init_fixed_channels(void)
+{
+	size_t n = 0;
+
+	for (n = FIXED_CHANNEL; n < ARRAY_SIZE(channels); n++) {
+		struct scmi_msg_channel *channel = channels + n;
+		paddr_t pa = FIXED_MEMORY + (n - FIXED_CHANNEL) * SMALL_PAGE_SIZE;
+
+		channel->shm_addr.pa = pa;
+		channel->shm_addr.va = (vaddr_t)phys_to_virt(pa, MEM_AREA_RAM_NSEC,
+							     SMALL_PAGE_SIZE);
+		channel->shm_size = SMT_BUF_SLOT_SIZE;
+		scmi_smt_init_agent_channel(channel);
+	}
+
+	return TEE_SUCCESS;
+}
+driver_init(init_fixed_channels);
 
 static const uint8_t protocols[] = {
 	SCMI_PROTOCOL_ID_CLOCK,

@@ -102,7 +102,13 @@ static int allocate(struct client *client, size_t size)
 struct two_param_msg {
 	u32 cmd, func, session, cancel_id, pad, ret, ret_origin, num_params;
 	struct {
-		u64 attr, a, b, c;
+		u64 attr;
+		union {
+			struct {
+				u64 a, b, c;
+			};
+			u8 octets[24];
+		};
 	} params[2];
 };
 
@@ -142,7 +148,7 @@ static int take_thread(void)
 	msg->cmd = MSG_CMD_OPEN_SESSION;
 	msg->num_params = 2;
 	msg->params[0].attr = MSG_META | MSG_VALUE_INPUT;
-	memcpy(&msg->params[0].a, invoke_tests_pta, sizeof(invoke_tests_pta));
+	memcpy(msg->params[0].octets, invoke_tests_pta, sizeof(invoke_tests_pta));
 	msg->params[1].attr = MSG_META | MSG_VALUE_INPUT;
 	enter(msg);
 	resume();

@@ -117,7 +117,7 @@ end 6500`,
     title: 'with one thread lost, calls come when somebody else calls, and not before',
     cured: true,
     schedule: oneThreadShort(`at 7000 system repeat 20 9 1\nend 11000`),
-    judge: ({ of }) => lateness(of('second'), of('system', 1).end, of('system', 2).end),
+    judge: ({ of }) => lateness(of('second'), of('system', 1).end, of('system', 2).begin),
   },
   {
     id: '12',

@@ -6,6 +6,7 @@ import { waitsFor } from '../optee/rpc/rpc-in-service.js';
 import type { SupplicantQueue } from '../optee/rpc/supplicant-queue.js';
 import type { SecureWorldInfo } from '../optee/smc/smc-probe.js';
 import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.js';
+import type { PhysicalMemory } from '../protocol/physical-memory.js';
 import type { PanicSource, PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
 import { eachStep } from '../tee/each-step.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
@@ -148,6 +149,14 @@ export class Tee implements AsyncDisposable {
   /** Shared memory lies in this file, which other processes can map; undefined when the world's memory is in none. */
   get memoryFile(): PhysicalMemoryFile | undefined {
     return this.world.memoryFile;
+  }
+
+  /**
+   * Non-secure memory at fixed places, which the platform keeps for other things than the driver, by physical address: what
+   * a device tree names as an SCMI channel's `shmem`. Undefined when the world has none.
+   */
+  get platformMemory(): PhysicalMemory | undefined {
+    return this.world.platformMemory;
   }
 
   /** Panics of trusted applications; undefined when the world cannot tell. */

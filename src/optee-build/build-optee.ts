@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -53,8 +54,9 @@ export async function buildOptee(
   progress: BuildProgress,
 ): Promise<BuiltOptee> {
   const name = buildName(options);
+  const platform = options.scmi === true ? { scmiPlatform: await digestOf(scmiPlatform) } : {};
   const there = again ? undefined : await builtOptee(name);
-  if (there !== undefined) {
+  if (there !== undefined && there.scmiPlatform === platform.scmiPlatform) {
     // The fetched applications may be more by now.
     await applications(options.suite, there.folder.trustedApplications, progress);
     progress.say(`${name} is there`);
@@ -79,7 +81,8 @@ export async function buildOptee(
     await applications(options.suite, made.trustedApplications, progress);
     const seconds = Math.round((performance.now() - started) / 1000);
     const built = new Date().toISOString();
-    const record: BuildRecord = { name, suite: options.suite, version: source.version, variables, built, seconds };
+    const { suite } = options;
+    const record: BuildRecord = { name, suite, version: source.version, variables, ...platform, built, seconds };
     await writeFile(join(made.path, recordName), `${JSON.stringify(record, null, 2)}\n`);
     const path = join(parent, name);
     await rm(path, { recursive: true, force: true });
@@ -90,6 +93,13 @@ export async function buildOptee(
   } finally {
     await rm(made.path, { recursive: true, force: true });
   }
+}
+
+/** SHA-256 of the files of a folder, in hexadecimal. */
+async function digestOf(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of (await readdir(folder)).sort()) hash.update(name).update(await readFile(join(folder, name)));
+  return hash.digest('hex');
 }
 
 interface Source {

@@ -13,6 +13,8 @@ export interface BuildRecord {
   readonly version: string;
   /** What make was told. */
   readonly variables: readonly string[];
+  /** SHA-256 of the SCMI platform that was built into it; absent without one. */
+  readonly scmiPlatform?: string;
   /** When it was built, ISO 8601, and in how many seconds. */
   readonly built: string;
   readonly seconds: number;

@@ -17,6 +17,8 @@ export interface SecureWorld extends AsyncDisposable {
   readonly memory: PhysicalMemory;
   /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
   readonly normalWorldRam: readonly MemoryRange[];
+  /** Non-secure memory at fixed places, which the platform keeps for other things than the driver: a device tree's `shmem`. */
+  readonly platformMemory?: PhysicalMemory;
   /** Its memory as a file that other processes can map; not every world has one. */
   readonly memoryFile?: PhysicalMemoryFile;
   /** Resolves when everything that secure world has printed was told; worlds without a console have none. */
@@ -29,8 +31,8 @@ export interface SecureWorld extends AsyncDisposable {
 
 /** The same world but for what is given: for those who stand between it and a driver. */
 export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>): SecureWorld {
-  const { name, conduit, abi, memory, normalWorldRam, memoryFile, notificationInterrupt, ended, panics, consoleIdle } =
-    world;
+  const { name, conduit, abi, memory, normalWorldRam, platformMemory, memoryFile } = world;
+  const { notificationInterrupt, ended, panics, consoleIdle } = world;
   return {
     name,
     conduit,
@@ -40,6 +42,7 @@ export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>):
     ...(ended === undefined ? {} : { ended }),
     ...(panics === undefined ? {} : { panics }),
     ...(consoleIdle === undefined ? {} : { consoleIdle }),
+    ...(platformMemory === undefined ? {} : { platformMemory }),
     ...(memoryFile === undefined ? {} : { memoryFile }),
     ...(notificationInterrupt === undefined ? {} : { notificationInterrupt }),
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),

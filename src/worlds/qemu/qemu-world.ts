@@ -30,6 +30,8 @@ import { TaDeaths } from './ta-death.js';
 const ramAddress = 0x4000_0000;
 const stagingAddress = 0x4100_0000;
 const pageableStagingAddress = 0x4180_0000;
+/** Behind the staging areas: memory at fixed places, of which the first pages are the SCMI server's (scmi-platform/). */
+const platformAddress = 0x41f0_0000;
 /** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree and mailbox. */
 const sharedAddress = 0x4200_0000;
 /** Behind the reserved shared memory (CFG_SHMEM_SIZE). */
@@ -56,6 +58,7 @@ export class QemuWorld implements SecureWorld {
   readonly name = 'OP-TEE in QEMU';
   readonly conduit: Conduit;
   readonly memory: PhysicalMemory;
+  readonly platformMemory: PhysicalMemory;
   readonly memoryFile: PhysicalMemoryFile;
   readonly normalWorldRam: readonly MemoryRange[];
   /** OP-TEE's asynchronous notifications: SPI 187, which it puts into the device tree, or over FF-A an SGI. */
@@ -103,6 +106,8 @@ export class QemuWorld implements SecureWorld {
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
     this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
+    const platform = file.view(platformAddress - ramAddress, sharedAddress - platformAddress);
+    this.platformMemory = new BufferMemory(platformAddress, platform);
     this.memoryFile = { fd: file.fd, base: ramAddress };
     this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
     const bootLimitMs = bootLimitOf(options);
