@@ -47,10 +47,7 @@ at 800 late ${wait(1)}
 end 8000`,
     judge: ({ of }) => ({
       shown: of('normal').end !== undefined && of('late').end === undefined && of('inside').end === undefined,
-      measure: `${stillThere([
-        ['the first system call', of('inside')],
-        ['the second', of('late')],
-      ])}; a thread is free since ${ms(of('normal').end)}`,
+      measure: whetherBack([of('inside'), of('late')]),
     }),
   },
   {
@@ -75,10 +72,7 @@ end 7500`,
     schedule: oneThreadShort('end 8000'),
     judge: ({ of }) => ({
       shown: of('first').end === undefined && of('second').end === undefined && of('system', 1).end !== undefined,
-      measure: `${stillThere([
-        ['the first normal call', of('first')],
-        ['the second', of('second')],
-      ])}; nobody is inside since ${ms(of('system', 1).end)}`,
+      measure: whetherBack([of('first'), of('second')]),
     }),
   },
   {
@@ -180,8 +174,7 @@ at 0 load
 end 6000`,
     judge: ({ of }) => ({
       shown: of('load').end === undefined,
-      measure:
-        of('load').end === undefined ? stillThere([['the probe', of('load')]]) : `back after ${ms(of('load').end)}`,
+      measure: whetherBack([of('load')]),
     }),
   },
 ];
@@ -228,12 +221,12 @@ function lateness(call, possible, obstacle) {
   };
 }
 
-function stillThere(calls) {
-  const [there, back] = [true, false].map((still) => calls.filter(([, call]) => (call.end === undefined) === still));
-  const names = (which) => which.map(([name]) => name).join(' and ');
-  if (there.length === 0)
-    return `${names(back)} came back after ${back.map(([, call]) => ms(call.end - call.begin)).join(' and ')}`;
-  return `${names(there)} not back at the end${back.length > 0 ? `, ${names(back)} are` : ''}`;
+function whetherBack(calls) {
+  const back = calls.filter(({ end }) => end !== undefined);
+  if (back.length === 0) return calls.length === 1 ? 'not back at the end' : 'neither is back at the end';
+  const times = back.map(({ begin, end }) => ms(end - begin)).join(' and ');
+  if (back.length === calls.length) return `back after ${times}`;
+  return `one is not back at the end, the other after ${times}`;
 }
 
 function ms(milliseconds) {
