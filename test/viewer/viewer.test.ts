@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -202,6 +203,16 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await runScenario(parseScenario(text, name), { queues: [queue], record: () => recorder });
     return recorder.toBytes();
   };
+
+  it("says since when a board hangs in the board's own time", async () => {
+    const record = join(import.meta.dirname, '../../linux/findings/records/linux-6.12-stock-2.txt.gz');
+    const main = join(import.meta.dirname, '../../dist/cli/main.js');
+    const out = join(folder, 'board.nwt');
+    execFileSync(process.execPath, [main, 'trace', 'import', record, '--out', out]);
+    await open(readFileSync(out));
+    const verdict = await page.locator('#verdicts').innerText();
+    expect(verdict).toMatch(/^STARVED, since 14\.0 s$/);
+  });
 
   it('says the verdict on top, and why, and opens where the circle closed', async () => {
     await open(await scenarioTrace('rpmb-scmi-deadlock', 'linux-6.7'));

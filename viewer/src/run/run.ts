@@ -160,7 +160,7 @@ export class Run {
     const word = outcome.replace('-', ' ').toUpperCase();
     if (hangsSinceMs === undefined) return word;
     const at = hangsSinceMs - this.base;
-    return `${word}, ${outcome === 'deadlock' ? 'closed at' : 'since'} ${duration(Math.max(0, at))}`;
+    return `${word}, ${outcome === 'deadlock' ? 'closed at' : 'since'} ${duration(Math.max(0, at + this.shift))}`;
   }
 
   get title(): string {
