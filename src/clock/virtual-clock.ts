@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { Clock } from './clock.js';
 import type { ControlledSchedule } from './controlled-schedule.js';
 
@@ -18,6 +19,8 @@ export interface RunOptions {
   /** The run ends before a timer later than this, in milliseconds of `now()`. */
   readonly limitMs?: number;
 }
+
+const runNames: OptionNames<RunOptions> = { schedule: true, until: true, limitMs: true };
 
 interface Timer {
   readonly at: number;
@@ -83,7 +86,9 @@ export class VirtualClock implements Clock {
   }
 
   /** Let everything happen until nothing can, or as the options say. */
-  async run({ schedule, until, limitMs = Number.POSITIVE_INFINITY }: RunOptions = {}): Promise<RunEnd> {
+  async run(options: RunOptions = {}): Promise<RunEnd> {
+    requireKnownOptions('VirtualClock.run', options, runNames);
+    const { schedule, until, limitMs = Number.POSITIVE_INFINITY } = options;
     const turns = new Turns();
     try {
       for (;;) {

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import type { TraceRecorder } from '../trace/trace.js';
 import { ScenarioRun } from './run/scenario-run.js';
@@ -19,6 +20,14 @@ export interface RunScenarioOptions {
   readonly tryCures?: boolean;
 }
 
+const names: OptionNames<RunScenarioOptions> = {
+  seed: true,
+  queues: true,
+  onProgress: true,
+  record: true,
+  tryCures: true,
+};
+
 /** How far a scenario has come; told often. */
 export interface Progress {
   readonly queue: DisciplineName;
@@ -36,9 +45,10 @@ export const seedLimit = 2 ** 32;
 
 /**
  * Run a scenario under each discipline, each in a fresh simulated world, in virtual time.
- * @throws RangeError for a seed that is none.
+ * @throws RangeError for a seed that is none; TypeError naming an option that is none.
  */
 export async function runScenario(scenario: Scenario, options: RunScenarioOptions = {}): Promise<ScenarioResult> {
+  requireKnownOptions('runScenario', options, names);
   const { seed = 1, queues = scenario.queues, onProgress, tryCures = true } = options;
   if (!Number.isInteger(seed) || seed < 0 || seed >= seedLimit)
     throw new RangeError(`seed ${seed} is not a whole number from 0 to ${seedLimit - 1}`);

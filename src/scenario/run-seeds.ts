@@ -1,4 +1,5 @@
 import { machineClock, sleep } from '../clock/clock.js';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { runScenario, seedLimit } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
@@ -14,6 +15,8 @@ export interface RunSeedsOptions {
   /** Ends the runs early; what was found until then is the result. */
   readonly signal?: AbortSignal;
 }
+
+const names: OptionNames<RunSeedsOptions> = { from: true, to: true, queues: true, onProgress: true, signal: true };
 
 /** How often each outcome came, and with which seed first. */
 export interface SeedsResult {
@@ -38,8 +41,12 @@ export interface SeedCount {
   readonly explanation: readonly string[];
 }
 
-/** Run a scenario once for each seed, under each discipline. @throws RangeError for seeds that are none. */
+/**
+ * Run a scenario once for each seed, under each discipline.
+ * @throws RangeError for seeds that are none; TypeError naming an option that is none.
+ */
 export async function runSeeds(scenario: Scenario, options: RunSeedsOptions): Promise<SeedsResult> {
+  requireKnownOptions('runSeeds', options, names);
   const { from, to, queues = scenario.queues, onProgress, signal } = options;
   if (![from, to].every((seed) => Number.isInteger(seed) && seed >= 0 && seed < seedLimit) || to < from)
     throw new RangeError(`seeds ${from}..${to}: whole numbers from 0 to ${seedLimit - 1}, the smaller first`);

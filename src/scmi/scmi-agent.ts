@@ -1,5 +1,6 @@
 import type { KernelContext } from '../client/context.js';
 import type { Tee } from '../client/tee.js';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { ScmiProtocol } from '../protocol/scmi.js';
 import { ScmiChannel, type ScmiTransport } from './scmi-channel.js';
 import { ScmiBase, ScmiClocks, ScmiResets, ScmiVoltages } from './scmi-protocols.js';
@@ -16,6 +17,10 @@ export interface ScmiAgentOptions {
   /** The id of the channel for each protocol; 0 where nothing is said. Protocols with one id share a channel. */
   readonly channels?: Partial<Readonly<Record<ScmiProtocolName, number>>>;
 }
+
+const namesOnContext: OptionNames<Omit<ScmiAgentOptions, 'label'>> = { system: true, transport: true, channels: true };
+const names: OptionNames<ScmiAgentOptions> = { ...namesOnContext, label: true };
+const protocolNames: OptionNames<typeof ScmiProtocol> = { base: true, clock: true, reset: true, voltage: true };
 
 /**
  * An SCMI agent: the normal world's side of the platform's clocks, regulators and resets, when their server is in OP-TEE.
@@ -40,14 +45,17 @@ export class ScmiAgent implements AsyncDisposable {
 
   /** @throws TeecError ITEM_NOT_FOUND when OP-TEE has no SCMI service; what it answers when it lacks a channel. */
   static async open(tee: Tee, options: ScmiAgentOptions = {}): Promise<ScmiAgent> {
+    requireKnownOptions('SCMI agent', options, names);
     const { label = 'scmi agent', ...rest } = options;
     return ScmiAgent.openOn(tee.openKernelContext({ label }), rest);
   }
 
   /** The same with a context of the caller's, which goes with the agent, or with its failure. */
   static async openOn(context: KernelContext, options: Omit<ScmiAgentOptions, 'label'> = {}): Promise<ScmiAgent> {
-    const { system = true, transport = 'msg', channels = {} } = options;
     try {
+      requireKnownOptions('SCMI agent', options, namesOnContext);
+      const { system = true, transport = 'msg', channels = {} } = options;
+      requireKnownOptions('channels of the SCMI agent', channels, protocolNames);
       const opened = new Map<number, ScmiChannel>();
       const channelFor = async (protocol: ScmiProtocolName) => {
         const id = channels[protocol] ?? 0;

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
 import { startTimer } from '../clock/timer.js';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import type { ClientIdentity } from '../tee/login.js';
 import { TeecError } from '../tee/teec-error.js';
@@ -39,6 +40,8 @@ export interface ServeOptions {
   readonly onError?: (error: unknown) => void;
 }
 
+const names: OptionNames<ServeOptions> = { path: true, requestLimitMs: true, onError: true };
+
 /**
  * Offers a TEE to other processes as the kernel would: as `/dev/tee0`, over a Unix socket. They come through the preload
  * library (`preload/`).
@@ -72,9 +75,11 @@ export class TeeServer implements AsyncDisposable, Devices {
   /**
    * @throws RangeError when the socket cannot have that path, or the TEE's memory cannot be shared with another process
    *   in pages.
+   * @throws TypeError naming an option that is none.
    * @throws Error saying what is in the way of the socket.
    */
   static async listen(tee: Tee, options: ServeOptions = {}): Promise<TeeServer> {
+    requireKnownOptions('TeeServer', options, names);
     const { memoryFile } = tee;
     if (memoryFile === undefined)
       throw new RangeError('the memory of this TEE is in no file that other processes could map');

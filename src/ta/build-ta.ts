@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { TaSources } from './ta-sources.js';
 import { findTaTools } from './ta-tools.js';
 
@@ -16,6 +17,8 @@ export interface BuildTaOptions {
   /** Told each line of make's. */
   readonly say?: (line: string) => void;
 }
+
+const names: OptionNames<BuildTaOptions> = { kit: true, into: true, key: true, variables: true, say: true };
 
 export interface BuiltTa {
   readonly name: string;
@@ -35,6 +38,7 @@ export const imageFolder = (into: string) => join(into, 'ta');
  * @throws Error with the words of the compiler or of make.
  */
 export async function buildTa(sources: TaSources, options: BuildTaOptions): Promise<BuiltTa> {
+  requireKnownOptions('buildTa', options, names);
   const { kit, into, key, variables = [], say } = options;
   const tools = await findTaTools();
   const objects = join(into, 'objects', sources.name);

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import { type ConsoleLine, type ParsedLine, printableLine } from '../worlds/qemu/console-line.js';
 
 const levels = ['error', 'message', 'info', 'debug', 'flow'] as const satisfies readonly ParsedLine['level'][];
@@ -8,6 +9,8 @@ export interface ConsoleLogOptions {
   /** The most talkative level that is kept: `flow`, which is all, when left out. */
   readonly level?: ParsedLine['level'];
 }
+
+const names: OptionNames<ConsoleLogOptions> = { modules: true, level: true };
 
 /** Lines without OP-TEE's form are kept with what they follow. A test that prints more has lost its way. */
 const maxLines = 10_000;
@@ -20,8 +23,9 @@ export class ConsoleLog {
   private lines: string[] = [];
   private kept = false;
 
-  /** @throws RangeError for a level that is none. */
+  /** @throws RangeError for a level that is none; TypeError naming an option that is none. */
   constructor(private readonly options: ConsoleLogOptions = {}) {
+    requireKnownOptions('ConsoleLog', options, names);
     const { level } = options;
     if (level !== undefined && !levels.includes(level))
       throw new RangeError(`the level "${level}" is none of ${levels.join(', ')}`);

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { Uuid } from '../protocol/uuid.js';
 import { signedImage } from './signed-image.js';
 import { isSignedBy, type SigningKey } from './signing-keys.js';
@@ -11,6 +12,8 @@ export interface InspectTaOptions {
   /** Those of them that the OP-TEE takes; undefined when there is none to ask. */
   readonly accepted: readonly SigningKey[] | undefined;
 }
+
+const names: OptionNames<InspectTaOptions> = { named: true, keys: true, accepted: true };
 
 /** What an image of a trusted application is, and what OP-TEE says of it. */
 export interface TaReport {
@@ -50,7 +53,9 @@ export interface TaFault {
 }
 
 /** Look at the image of a trusted application as OP-TEE does, but for its key when that is not known. */
-export function inspectTa(file: Uint8Array, { named, keys, accepted }: InspectTaOptions): TaReport {
+export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport {
+  requireKnownOptions('inspectTa', options, names);
+  const { named, keys, accepted } = options;
   const faults: TaFault[] = [];
   const fault = (what: TaFault['what'], answer: string, detail: string) => faults.push({ what, answer, detail });
   const image = signedImage(file);

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
@@ -41,6 +42,24 @@ export interface ExploreScenarioOptions {
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
 }
+
+const names: OptionNames<ExploreScenarioOptions> = {
+  queue: true,
+  strategy: true,
+  seed: true,
+  maxRuns: true,
+  maxSeconds: true,
+  maxMiB: true,
+  maxDeviations: true,
+  orderings: true,
+  reduce: true,
+  goOn: true,
+  workers: true,
+  createQueue: true,
+  faults: true,
+  signal: true,
+  progress: true,
+};
 
 export interface ScenarioProgress {
   readonly runs: number;
@@ -104,6 +123,7 @@ export async function exploreScenario(
   scenario: Scenario,
   options: ExploreScenarioOptions,
 ): Promise<ScenarioExploration> {
+  requireKnownOptions('exploreScenario', options, names);
   const { queue, strategy, seed, orderings = 3, reduce = true, progress, createQueue } = options;
   const { faults = noFaults } = options;
   const workers = createQueue === undefined ? (options.workers ?? 1) : 1;

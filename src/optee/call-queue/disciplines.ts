@@ -19,7 +19,7 @@ export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
  * A queue of the discipline named.
  * @param threadCount what secure world announced (GET_THREAD_COUNT); 0 when it announced nothing: Linux then does not
  *   track threads, hand-off learns the capacity.
- * @throws RangeError when the count is not a whole number from 0.
+ * @throws RangeError when the count is not a whole number from 0, or there is no such discipline.
  */
 export type CreateCallQueue = (discipline: DisciplineName, threadCount: number) => StorableCallQueue;
 
@@ -40,5 +40,9 @@ export const createCallQueue: CreateCallQueue = (discipline, threadCount) => {
       return new HandOffCallQueue(threadCount, 'always-free');
     case 'hand-off-c':
       return new HandOffCallQueue(threadCount, 'one-a-session');
+    default:
+      throw new RangeError(
+        `there is no call queue "${String(discipline satisfies never)}", possible are ${Object.keys(DISCIPLINES).join(', ')}`,
+      );
   }
 };

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import { formatTime } from '../duration.js';
 import type { Outcome, RunResult, ScenarioResult } from '../scenario-result.js';
 import { clientTable } from './client-table.js';
@@ -11,6 +12,7 @@ export interface Layout {
   readonly colour: boolean;
 }
 
+const layoutNames: OptionNames<Layout> = { width: true, colour: true };
 const narrowest = 40;
 /** Lines of prose are not longer: the eye would lose the next one. Columns. */
 const longestProse = 110;
@@ -47,6 +49,7 @@ export function outcomeWhen({ outcome, duration, hangsSince }: RunResult): strin
 
 /** A scenario's results, for people to read in a terminal: the outcomes first, then why. */
 export function textReport(result: ScenarioResult, layout: Layout): string {
+  requireKnownOptions('textReport', layout, layoutNames);
   const width = Math.max(layout.width, narrowest);
   const prose = Math.min(width, longestProse);
   const paint = painter(layout.colour);

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { TraceRecorder } from '../trace.js';
 import { blockedIn } from './blocked-in.js';
@@ -29,6 +30,8 @@ export interface LinuxImportOptions {
   readonly threads?: number;
 }
 
+const optionNames: OptionNames<LinuxImportOptions> = { threads: true };
+
 /** How many refused lines are told one by one. */
 const refusalsTold = 20;
 /** A line that a mail or a terminal broke is put together of so many. */
@@ -55,8 +58,10 @@ const eventTime = /\[\d{1,5}\]\s+(?:\S{1,10}\s+)?(\d{1,12}\.\d{1,9}):\s+\w/;
 export function importLinuxTrace(
   lines: Iterable<string>,
   into: TraceRecorder,
-  { threads }: LinuxImportOptions = {},
+  options: LinuxImportOptions = {},
 ): LinuxImport {
+  requireKnownOptions('importLinuxTrace', options, optionNames);
+  const { threads } = options;
   const text = readLines(lines);
   const { record } = text;
   into.describe({ world: 'Linux, from tracepoints', clock: 'linux', ...(threads === undefined ? {} : { threads }) });

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { startInterval } from '../../clock/timer.js';
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { TraceSubject } from '../event.js';
 import { ChunkWriter, subjectChunk } from '../nwt/chunk-writer.js';
 import { fileHeader } from '../nwt/nwt-format.js';
@@ -13,6 +14,8 @@ export interface TraceFileOptions {
   /** Recording stops, and the file says so, before it becomes larger than this. Bytes; 4 GiB when left out. */
   readonly maxBytes?: number;
 }
+
+const names: OptionNames<TraceFileOptions> = { flushIntervalMs: true, maxBytes: true };
 
 /** What is written at once: a write costs as much as the copy of so many bytes. */
 const chunkSize = 64 * 1024;
@@ -32,12 +35,13 @@ export class TraceFile extends ChunkWriter implements Disposable {
   private writeError: Error | undefined;
   private readonly onExit = () => this.close();
 
-  /** @throws the file system's error when the file cannot be written. */
+  /** @throws the file system's error when the file cannot be written; TypeError naming an option that is none. */
   constructor(
     readonly path: string,
     options: TraceFileOptions = {},
   ) {
     super(chunkSize);
+    requireKnownOptions('TraceFile', options, names);
     this.maxBytes = options.maxBytes ?? 4 * 2 ** 30;
     this.fd = openSync(path, 'w');
     this.append(fileHeader());

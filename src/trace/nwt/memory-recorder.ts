@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { TraceSubject } from '../event.js';
 import { ChunkWriter, subjectChunk } from './chunk-writer.js';
 import { fileHeader } from './nwt-format.js';
@@ -6,6 +7,8 @@ export interface MemoryRecorderOptions {
   /** How much to keep: the oldest events go when it is exceeded. Bytes; 32 hold an event; 16 MiB when left out. */
   readonly maxBytes?: number;
 }
+
+const names: OptionNames<MemoryRecorderOptions> = { maxBytes: true };
 
 /** A chunk stays in the processor's first cache while it is filled. Bytes. */
 const chunkSize = 16 * 1024;
@@ -19,6 +22,7 @@ export class MemoryRecorder extends ChunkWriter {
 
   constructor(options: MemoryRecorderOptions = {}) {
     super(chunkSize);
+    requireKnownOptions('MemoryRecorder', options, names);
     this.maxBytes = options.maxBytes ?? 16 * 1024 * 1024;
   }
 

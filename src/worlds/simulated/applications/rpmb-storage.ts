@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../../known-options.js';
 import { rpmbBlockSize } from '../../../protocol/rpmb.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
 import { type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
@@ -11,8 +12,11 @@ export const RpmbStorageCommand = {
   read: 1,
 } as const;
 
+const names: OptionNames<RpmbStoreOptions> = { hmac: true, secret: true, random: true, writeKey: true };
+
 /** A user TA that keeps blocks in the RPMB. All its instances share one store, as they would OP-TEE's secure storage. */
 export function rpmbStorageTa(options: RpmbStoreOptions): TrustedApplication {
+  requireKnownOptions('rpmbStorageTa', options, names);
   const store = new RpmbStore(options);
   return trustedApplication({
     uuid: 'c0c0c0c0-0004-4000-8000-000000000004',

@@ -1,3 +1,4 @@
+import { type OptionNames, requireKnownOptions } from '../../../known-options.js';
 import { ScmiPtaCapability, ScmiPtaCommand, scmiPtaUuid } from '../../../protocol/pta-scmi.js';
 import { Smt, scmiHeaderSize, smtError, smtFree } from '../../../protocol/scmi.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
@@ -18,11 +19,14 @@ export interface ScmiPtaOptions {
   readonly smtMemory?: (channel: number) => Uint8Array | undefined;
 }
 
+const names: OptionNames<ScmiPtaOptions> = { channels: true, capabilities: true, computeMs: true, smtMemory: true };
+
 /** Handles of channels begin here: an id is no handle. */
 const firstHandle = 0x100;
 
 /** The SCMI service of the simulated OP-TEE: core/pta/scmi.c. All channels lead to one platform. */
 export function scmiPta(platform: ScmiPlatform, options: ScmiPtaOptions = {}): TrustedApplication {
+  requireKnownOptions('scmiPta', options, names);
   const { channels = 1, computeMs = 0, capabilities = ScmiPtaCapability.smt | ScmiPtaCapability.msg } = options;
   const server = new ScmiServer(platform);
 

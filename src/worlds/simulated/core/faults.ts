@@ -1,4 +1,4 @@
-import type { OptionNames } from '../../../known-options.js';
+import { type OptionNames, requireKnownOptions } from '../../../known-options.js';
 import type { SmcRegisters } from '../../../protocol/conduit.js';
 import type { MsgArg } from '../../../protocol/optee-msg.js';
 import type { Uuid } from '../../../protocol/uuid.js';
@@ -80,6 +80,7 @@ export const faultNames: OptionNames<Faults> = {
 
 /** Several faults as one: every hook is passed in the order given, and the first that answers decides. */
 export function composeFaults(...faults: readonly Faults[]): Faults {
+  for (const fault of faults) requireKnownOptions('composeFaults', fault, faultNames);
   const first = <T>(ask: (fault: Faults) => T | undefined): T | undefined => {
     for (const fault of faults) {
       const answer = ask(fault);

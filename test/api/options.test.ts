@@ -1,0 +1,116 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as api from '../../src/index.js';
+import * as rpmb from '../../src/rpmb/index.js';
+import * as scenarios from '../../src/scenarios.js';
+import * as scmi from '../../src/scmi/index.js';
+import * as ta from '../../src/ta/index.js';
+import * as testing from '../../src/testing.js';
+import * as trace from '../../src/trace/index.js';
+import * as traceFiles from '../../src/trace/node/index.js';
+import { userTa } from '../support/applications.js';
+import { doorsWithOptions } from './doors.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'normalworld-options-'));
+let tee: api.Tee;
+let context: api.Context;
+let kernel: api.KernelContext;
+let session: api.Session;
+let kernelSession: api.KernelSession;
+beforeAll(async () => {
+  tee = await api.openTee({ trustedApplications: [userTa] });
+  context = tee.openContext();
+  session = await context.openSession(userTa.uuid);
+  kernel = tee.openKernelContext({ label: 'kernel' });
+  kernelSession = await kernel.openSession(userTa.uuid);
+});
+afterAll(async () => {
+  await tee.close();
+  rmSync(folder, { recursive: true });
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: what JavaScript can give, and the types would not let through.
+const unknown: any = { noSuchOption: 1 };
+const file = (name: string) => join(folder, name);
+const memory = () => context.allocateSharedMemory(8);
+const scenario = () =>
+  scenarios.parseScenario(
+    'title: one\napplications: { a: { kind: pseudo, commands: { c: [] } } }\nclients: { x: { application: a, steps: [{ invoke: c }] } }\n',
+    'one.yaml',
+  );
+const sources = { name: 'x', folder, header: file('x.h') };
+
+/** A misuse of each door: an option that there is none of. */
+const misuses: Readonly<Record<string, () => unknown>> = {
+  'Context#openSession(options)': () => context.openSession(userTa.uuid, unknown),
+  'EmmcFile.open(options)': () => rpmb.EmmcFile.open(file('card'), unknown),
+  'KernelContext#openSession(options)': () => kernel.openSession(userTa.uuid, unknown),
+  'KernelSession#invoke(options)': () => kernelSession.invoke(1, [], unknown),
+  'ScmiAgent.open(options)': () => scmi.ScmiAgent.open(tee, unknown),
+  'ScmiAgent.openOn(options)': () => scmi.ScmiAgent.openOn(tee.openKernelContext(), unknown),
+  'Session#invoke(options)': () => session.invoke(1, [], unknown),
+  'Tee#close(options)': () => tee.close(unknown),
+  'Tee#openContext(options)': () => tee.openContext(unknown),
+  'Tee#openKernelContext(options)': () => tee.openKernelContext(unknown),
+  'TeeServer.listen(options)': () => api.TeeServer.listen(tee, unknown),
+  'VirtualClock#run(options)': () => new testing.VirtualClock().run(unknown),
+  'buildTa(options)': () => ta.buildTa(sources as never, unknown),
+  'exploreScenario(options)': () => scenarios.exploreScenario(scenario(), unknown),
+  'importLinuxTrace(options)': () => trace.importLinuxTrace([], new trace.MemoryRecorder(), unknown),
+  'inspectTa(options)': () => ta.inspectTa(new Uint8Array(), unknown),
+  'memref.inout(part)': async () => api.memref.inout(await memory(), unknown),
+  'memref.input(part)': async () => api.memref.input(await memory(), unknown),
+  'memref.output(part)': async () => api.memref.output(await memory(), unknown),
+  'missingForQemu(options)': () => api.missingForQemu(unknown),
+  'new ConsoleLog(options)': () => new ta.ConsoleLog(unknown),
+  'new EmulatedEmmc(options)': () => new rpmb.EmulatedEmmc({ hmac: rpmb.hmacSha256, ...unknown }),
+  'new FolderFileSystem(options)': () => new api.FolderFileSystem(file('storage'), unknown),
+  'new MemoryFileSystem(options)': () => new testing.MemoryFileSystem(unknown),
+  'new MemoryRecorder(options)': () => new trace.MemoryRecorder(unknown),
+  'new SimulatedWorld(options)': () => new testing.SimulatedWorld(unknown),
+  'new TraceFile(options)': () => new traceFiles.TraceFile(file('trace.nwt'), unknown),
+  'openTee(options)': () => api.openTee(unknown),
+  'openWorld(options)': () => api.openWorld(new testing.SimulatedWorld(), unknown),
+  'rpmbStorageTa(options)': () => testing.rpmbStorageTa(unknown),
+  'runScenario(options)': () => scenarios.runScenario(scenario(), unknown),
+  'runSeeds(options)': () => scenarios.runSeeds(scenario(), { from: 1, to: 2, ...unknown }),
+  'scmiPta(options)': () => testing.scmiPta({ clocks: [], regulators: [], resets: [] } as never, unknown),
+  'startSupplicant(settings)': () => api.startSupplicant(tee, unknown),
+  'textReport(layout)': () => scenarios.textReport({ title: '', about: '', seed: 1, runs: [] }, unknown),
+  'trustedApplication(definition)': () => api.trustedApplication({ ...userTa, ...unknown }),
+};
+
+/** Errors are made by us: their options are those of the language's. */
+const exempt = new Set(['ConduitError', 'TeecError', 'TraceFormatError'].map((name) => `new ${name}(options)`));
+
+describe('every public function that takes options', () => {
+  it('is known here', () => {
+    expect(doorsWithOptions().filter((door) => !exempt.has(door))).toEqual(Object.keys(misuses).sort());
+  });
+
+  it.each(Object.entries(misuses))('%s refuses by name one that nobody reads', async (_, misuse) => {
+    const refusal = (async () => misuse())();
+    await expect(refusal).rejects.toThrow(/there is no option "noSuchOption"/);
+  });
+
+  it('has done nothing by then', () => {
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('refuses what is inside of an option as well', async () => {
+    expect(() => testing.composeFaults(unknown)).toThrow('composeFaults: there is no option "noSuchOption"');
+    await expect(scmi.ScmiAgent.open(tee, { channels: unknown })).rejects.toThrow(
+      'channels of the SCMI agent: there is no option "noSuchOption"; possible are base, clock, reset, voltage',
+    );
+  });
+});
+
+it('a call queue that there is none of is refused by name, wherever it is asked for', async () => {
+  const queue = 'linux-6.9' as api.DisciplineName;
+  const refusal = /there is no call queue "linux-6.9", possible are linux-6.7/;
+  expect(() => api.createCallQueue(queue, 2)).toThrow(refusal);
+  await expect(api.openTee({ queue })).rejects.toThrow(refusal);
+  await expect(scenarios.runScenario(scenario(), { queues: [queue] })).rejects.toThrow(refusal);
+});
