@@ -6,6 +6,7 @@ export { type OpenTeeOptions, openTee } from './open-tee.js';
 export { type OpenWorldOptions, openWorld } from './open-world.js';
 export type { CallQueue, DisciplineName, QueueState } from './optee/call-queue/call-queue.js';
 export { createCallQueue, DISCIPLINES } from './optee/call-queue/disciplines.js';
+export type { I2cAdapter } from './optee/rpc/i2c-rpc.js';
 export type { SecureWorldInfo } from './optee/smc/smc-probe.js';
 export { type Conduit, ConduitError, type SmcRegisters } from './protocol/conduit.js';
 export { RpcCommand } from './protocol/optee-rpc-command.js';

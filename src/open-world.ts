@@ -4,6 +4,7 @@ import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';
+import type { I2cAdapter } from './optee/rpc/i2c-rpc.js';
 import type { SecureWorld } from './protocol/secure-world.js';
 import type { RpmbDevice } from './rpmb/rpmb-device.js';
 import { checkSupplicantSettings, type SupplicantSettings, startSupplicant } from './start-supplicant.js';
@@ -24,6 +25,8 @@ export interface OpenWorldOptions {
   readonly supplicantRequests?: 'fail' | 'wait';
   /** RPMB devices whose frames the kernel routes. Those of the supplicant are in its settings. */
   readonly rpmb?: readonly RpmbDevice[];
+  /** I2C buses that secure world may use, by their number; without one it is told NOT_SUPPORTED. */
+  readonly i2c?: ReadonlyMap<number, I2cAdapter>;
   /** Who a client is that does not say otherwise; root when left out. */
   readonly identity?: ClientIdentity;
   /**
@@ -42,7 +45,16 @@ export interface OpenWorldOptions {
 
 /** Of `openWorld`. */
 export const openWorldNames: OptionNames<OpenWorldOptions> = {
-  ...{ queue: true, createQueue: true, supplicant: true, rpmb: true, identity: true, callLimitMs: true, clock: true },
+  ...{
+    queue: true,
+    createQueue: true,
+    supplicant: true,
+    rpmb: true,
+    i2c: true,
+    identity: true,
+    callLimitMs: true,
+    clock: true,
+  },
   ...{ schedule: true, trace: true, supplicantRequests: true },
 };
 
@@ -77,6 +89,7 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
       schedule,
       trace,
       rpmb,
+      ...(options.i2c === undefined ? {} : { i2c: options.i2c }),
       createQueue: options.createQueue,
       supplicantRequests: options.supplicantRequests ?? 'fail',
     });

@@ -16,6 +16,7 @@ import { learnCapacity } from './ffa/learn-capacity.js';
 import { Notifications } from './notification.js';
 import { Optee } from './optee.js';
 import { OpteeDriver } from './optee-driver.js';
+import { type I2cAdapter, I2cRpc } from './rpc/i2c-rpc.js';
 import { RpmbRpc } from './rpc/rpmb-rpc.js';
 import { SupplicantQueue, type WaitingRequests } from './rpc/supplicant-queue.js';
 import { ShmPool } from './shm-pool.js';
@@ -32,6 +33,8 @@ export interface DriverOptions {
   readonly trace: Trace;
   /** RPMB devices that the kernel routes frames to. */
   readonly rpmb?: readonly RpmbDevice[];
+  /** I2C buses that secure world may use, by their number. */
+  readonly i2c?: ReadonlyMap<number, I2cAdapter>;
   /** What becomes of requests that a supplicant has not taken when it leaves: `fail`, as in Linux, when left out. */
   readonly supplicantRequests?: WaitingRequests;
 }
@@ -113,6 +116,7 @@ function newOptee(
     schedule,
     trace,
     rpmb = [],
+    i2c = new Map(),
     supplicantRequests = 'fail',
   }: DriverOptions,
 ): Optee {
@@ -127,6 +131,7 @@ function newOptee(
     new Notifications(info.maxNotificationValue, clock),
     new SupplicantQueue(clock, supplicantRequests),
     new RpmbRpc(rpmb),
+    new I2cRpc(i2c),
     new TeeContext('kernel', true, { uid: 0, gid: 0, groups: [] }),
     clock,
     schedule,

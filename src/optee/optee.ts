@@ -10,6 +10,7 @@ import type { Call } from './call.js';
 import { CallList } from './call-list.js';
 import type { CallQueue } from './call-queue/call-queue.js';
 import type { Notifications } from './notification.js';
+import type { I2cRpc } from './rpc/i2c-rpc.js';
 import type { RpcInService } from './rpc/rpc-in-service.js';
 import type { RpmbRpc } from './rpc/rpmb-rpc.js';
 import type { SupplicantQueue } from './rpc/supplicant-queue.js';
@@ -36,6 +37,7 @@ export class Optee {
     readonly notifications: Notifications,
     readonly supplicant: SupplicantQueue,
     readonly rpmb: RpmbRpc,
+    readonly i2c: I2cRpc,
     /** The driver's own context: memory that belongs to no client. */
     readonly kernelContext: TeeContext,
     readonly clock: Clock,

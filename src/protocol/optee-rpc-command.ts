@@ -23,6 +23,7 @@ export const RpcCommand = {
   socket: 10,
   ftrace: 11,
   plugin: 12,
+  /** value[0] and value[1] in: see `RpcI2c`; memref[2] inout; value[3].a out: octets transferred. */
   i2cTransfer: 21,
   rpmbProbeReset: 22,
   rpmbProbeNext: 23,
@@ -74,6 +75,12 @@ export const RpcSocket = {
 
 /** OPTEE_RPC_SOCKET_TIMEOUT_BLOCKING; any other timeout is in milliseconds. */
 export const rpcSocketForEver = 0xffff_ffff;
+
+/** OPTEE_RPC_I2C_TRANSFER_*, value[0].a of an `i2cTransfer` request; b is the bus, c the chip. */
+export const RpcI2c = { read: 0, write: 1 } as const;
+
+/** OPTEE_RPC_I2C_FLAGS_TEN_BIT, in value[1].a. */
+export const rpcI2cTenBit = 1;
 
 /** OPTEE_RPC_SUPP_PLUGIN_INVOKE, value[0].a of a `plugin` request. */
 export const rpcPluginInvoke = 0;

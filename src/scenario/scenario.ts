@@ -122,6 +122,8 @@ export const SERVICES = {
   fs: RpcCommand.fs,
   socket: RpcCommand.socket,
   plugin: RpcCommand.plugin,
+  /** A transfer on an I2C bus, which the kernel makes in the task that made the call. */
+  i2c: RpcCommand.i2cTransfer,
 } as const;
 export type ServiceName = keyof typeof SERVICES;
 

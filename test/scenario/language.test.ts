@@ -510,3 +510,64 @@ clients:
     expect(problems(clients(3000))).not.toBe('');
   });
 });
+
+describe('an I2C bus', () => {
+  const chip = (client: string) => `
+secureWorld: { threads: 1 }
+applications:
+  se: { kind: user, commands: { sign: [{ compute: 1ms }, { rpc: i2c }] } }
+  scmi: { kind: pseudo, concurrent: true, commands: { on: [{ compute: 50us }] } }
+services: { i2c: { exclusive: true, steps: [{ invoke: { client: clock, command: on } }, { wait: 2ms }] } }
+clients:
+  signer: { application: se, ${client} steps: [{ invoke: sign }] }
+  clock: { application: scmi, kernel: true, system: true, passive: true }
+`;
+
+  it('takes the time of its service, one transfer at a time', async () => {
+    const { outcome, duration } = await runOf(`
+secureWorld: { threads: 4 }
+applications: { se: { kind: user, commands: { sign: [{ rpc: i2c }] } } }
+services: { i2c: { exclusive: true, steps: [{ wait: 2ms }] } }
+clients: { signer: { application: se, count: 3, steps: [{ invoke: sign }] } }
+`);
+    expect([outcome, duration]).toEqual(['finished', 6]);
+  });
+
+  it('deadlocks where its clock is behind OP-TEE, and the report says how', async () => {
+    const { outcome, words } = await runOf(chip(''));
+    expect(outcome).toBe('deadlock');
+    expect(words).toMatch(/its I2C_TRANSFER RPC: the I2C bus needs call \d+ \(clock, on\)/);
+    expect((await runOf(chip('').replace('threads: 1', 'threads: 2'))).outcome).toBe('finished');
+  });
+
+  it('is the kernel: it goes on without a supplicant, and while user space is frozen', async () => {
+    const { outcome } = await runOf(`
+secureWorld: { threads: 4 }
+applications: { se: { kind: pseudo, concurrent: true, commands: { sign: [{ rpc: i2c }] } } }
+services: { i2c: { steps: [{ wait: 2ms }] } }
+clients: { signer: { application: se, kernel: true, steps: [{ invoke: sign }] } }
+faults: { supplicant: absent, suspend: [{ at: 1ms }] }
+`);
+    expect(outcome).toBe('finished');
+  });
+
+  it('may take a lock that its caller holds again only where that is reentrant', async () => {
+    const held = (reentrant: boolean) => `
+secureWorld: { threads: 4 }
+locks: { clk: { reentrant: ${reentrant} } }
+applications: { se: { kind: pseudo, concurrent: true, commands: { sign: [{ rpc: i2c }] } } }
+services: { i2c: { steps: [{ hold: { lock: clk, steps: [{ wait: 1ms }] } }] } }
+clients: { signer: { application: se, kernel: true, steps: [{ hold: { lock: clk, steps: [{ invoke: sign }] } }] } }
+`;
+    expect((await runOf(held(true))).outcome).toBe('finished');
+    expect((await runOf(held(false))).outcome).toBe('deadlock');
+  });
+
+  it('may never answer, and gives no answer that is late or wrong', async () => {
+    const never = await runOf(`${chip('')}faults: { unanswered: [{ rpc: i2c, nth: 1 }] }`);
+    expect([never.outcome, never.words]).toEqual(['stuck', expect.stringContaining('the I2C bus is never answered')]);
+    expect(problems(`${chip('')}faults: { late: [{ rpc: i2c, nth: 1, by: 1ms }] }`)).toContain(
+      'late answers are those of a supplicant; the kernel makes I2C transfers',
+    );
+  });
+});

@@ -27,6 +27,8 @@ export function waitsFor({ command, a, b }: RpcInService, supplicantPresent: boo
     case RpcCommand.rpmbProbeNext:
     case RpcCommand.rpmbFrames:
       return `the RPMB device: ${rpcCommandName(command)}`;
+    case RpcCommand.i2cTransfer:
+      return 'a transfer on an I2C bus';
     default:
       return `${supplicantPresent ? 'the supplicant' : 'a supplicant to come'}: ${rpcCommandName(command)}`;
   }

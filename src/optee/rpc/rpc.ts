@@ -152,9 +152,6 @@ export class RpcServer {
         return this.shmAlloc(state, request, paramCount, live);
       case RpcCommand.shmFree:
         return this.shmFree(state.call, request, paramCount);
-      case RpcCommand.i2cTransfer:
-        // There is no I2C bus here.
-        return TeeResult.ERROR_NOT_SUPPORTED;
       default:
         return this.commandWithParams(state.call, request, paramCount, live, inService);
     }
@@ -253,7 +250,7 @@ export class RpcServer {
     return shm.get();
   }
 
-  /** Commands of the supplicant, and of the RPMB devices that the kernel has. */
+  /** Commands of the supplicant, and of the RPMB devices and I2C buses that the kernel has. */
   private async commandWithParams(
     call: Call,
     request: MsgArg,
@@ -263,9 +260,16 @@ export class RpcServer {
   ): Promise<number> {
     const params: TeeParam[] = [];
     for (let index = 0; index < paramCount; index++) params.push(this.memory.fromMsgParam(request, index));
-    const result = isRpmbProbe(request)
-      ? await this.untilEnd(this.optee.rpmb.serve(request.cmd, params), inService)
-      : await this.optee.supplicant.request(call, request.cmd, params);
+    const byKernel =
+      request.cmd === RpcCommand.i2cTransfer
+        ? this.optee.i2c.serve(params)
+        : isRpmbProbe(request)
+          ? this.optee.rpmb.serve(request.cmd, params)
+          : undefined;
+    const result =
+      byKernel === undefined
+        ? await this.optee.supplicant.request(call, request.cmd, params)
+        : await this.untilEnd(byKernel, inService);
     params.forEach((param, index) => {
       if (param.type === 'none' || param.direction === 'input') return;
       const words = param.type === 'value' ? [param.a, param.b, param.c] : [param.size];

@@ -98,6 +98,14 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   for (const kind of ['unanswered', 'late', 'duplicated', 'corrupted'] as const)
     file.faults?.[kind]?.forEach(({ rpc }, index) => {
       if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', kind, index, 'rpc');
+      else if (rpc === 'i2c' && kind !== 'unanswered')
+        report(
+          `${kind} answers are those of a supplicant; the kernel makes I2C transfers`,
+          'faults',
+          kind,
+          index,
+          'rpc',
+        );
     });
   file.faults?.deaths?.forEach(({ client: name, number }, index) => {
     const at: FieldPath = ['faults', 'deaths', index];

@@ -1,9 +1,15 @@
+import { RpcI2c, RpcShmType } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
-import { type Mutex, rpcValue, type TaCall, TeeError, taValue } from '../../worlds/simulated/index.js';
+import { type Mutex, rpcMemref, rpcValue, type TaCall, TeeError, taValue } from '../../worlds/simulated/index.js';
 import { drawTime } from '../duration.js';
 import type { Invocation, RunJournal } from '../journal/run-journal.js';
 import { type ApplicationStep, type ModelledApplication, SERVICES, type ServiceName } from '../scenario.js';
 import type { Processors } from './processors.js';
+import { i2cBus } from './services.js';
+
+/** What goes to which chip: a register's number and its value. */
+const i2cChip = 0x48;
+const i2cWrite = Uint8Array.of(1, 0x60);
 
 /** What the commands of all modelled applications of a run have in common. */
 export interface SecureSurroundings {
@@ -87,11 +93,29 @@ export class CommandSteps {
   }
 
   private async askService(call: TaCall, service: ServiceName, invocation: Invocation): Promise<void> {
+    if (service === 'i2c') return this.transferByI2c(call);
     const { journal } = this.surroundings;
     const request = journal.beginRequest(invocation);
     const result = await call.rpc(SERVICES[service], [rpcValue('input', 0, request.number)]);
     journal.endRequest(request);
     if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+  }
+
+  /** A register of a chip is written, by way of memory that the kernel has for it. */
+  private async transferByI2c(call: TaCall): Promise<void> {
+    const memory = await call.allocateRpcMemory(i2cWrite.length, RpcShmType.kernel);
+    try {
+      memory.mobj.write(i2cWrite);
+      const result = await call.rpc(SERVICES.i2c, [
+        rpcValue('input', RpcI2c.write, i2cBus, i2cChip),
+        rpcValue('input'),
+        rpcMemref('inout', memory.mobj, i2cWrite.length),
+        rpcValue('output'),
+      ]);
+      if (result !== TeeResult.SUCCESS) throw new TeeError(result);
+    } finally {
+      await call.freeRpcMemory(memory);
+    }
   }
 
   private async hold(call: TaCall, name: string, invocation: Invocation, work: () => Promise<void>): Promise<void> {

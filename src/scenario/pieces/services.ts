@@ -1,17 +1,28 @@
 import { type Clock, sleep } from '../../clock/clock.js';
+import type { I2cAdapter } from '../../optee/rpc/i2c-rpc.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { drawTime } from '../duration.js';
 import type { Locks } from '../journal/locks.js';
 import type { OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
-import { type Scenario, type ScenarioService, SERVICES, type ServiceName, type ServiceStep } from '../scenario.js';
+import { type Scenario, type ScenarioService, SERVICES, type ServiceStep } from '../scenario.js';
 import { Turns } from './turns.js';
 
 /** How a passive client makes a call for a request. */
 export type InvokeFor = (request: ServiceRequest, client: string, command: string) => Promise<void>;
 
-/** The normal world's side of the RPCs of a scenario, by RPC command. */
+/** The bus of a scenario's I2C transfers. */
+export const i2cBus = 0;
+
+/** The normal world's side of the RPCs of a scenario. */
+export interface Services {
+  /** Those that a supplicant answers, by RPC command. */
+  readonly ofSupplicant: ReadonlyMap<number, SupplicantService>;
+  /** The kernel's I2C buses, by number. */
+  readonly i2c: ReadonlyMap<number, I2cAdapter>;
+}
+
 export function scenarioServices(
   { services, faults }: Scenario,
   journal: RunJournal,
@@ -19,21 +30,43 @@ export function scenarioServices(
   locks: Locks<OpenCall>,
   invokeFor: InvokeFor,
   ended: Promise<void>,
-): ReadonlyMap<number, SupplicantService> {
-  return new Map(
-    Array.from(services, ([name, service]) => [
-      SERVICES[name],
-      supplicantService(
-        service,
-        faults.unanswered.flatMap(({ rpc, nth }) => (rpc === name ? [nth] : [])),
-        { name, journal, clock, locks, invokeFor, ended },
-      ),
-    ]),
-  );
+): Services {
+  const ofSupplicant = new Map<number, SupplicantService>();
+  const i2c = new Map<number, I2cAdapter>();
+  for (const [name, service] of services) {
+    const unanswered = faults.unanswered.flatMap(({ rpc, nth }) => (rpc === name ? [nth] : []));
+    const serve = requestServer(service, unanswered, { journal, clock, locks, invokeFor, ended });
+    if (name === 'i2c') i2c.set(i2cBus, i2cAdapter(serve, journal));
+    else ofSupplicant.set(SERVICES[name], supplicantService(serve, journal));
+  }
+  return { ofSupplicant, i2c };
+}
+
+/** Serves a request; the result is what its RPC returns. */
+type Serve = (request: ServiceRequest) => Promise<number>;
+
+function supplicantService(serve: Serve, journal: RunJournal): SupplicantService {
+  return async ([param]) => {
+    const request = param?.type === 'value' ? journal.requests.get(param.b) : undefined;
+    return request === undefined ? TeeResult.ERROR_BAD_PARAMETERS : serve(request);
+  };
+}
+
+function i2cAdapter(serve: Serve, journal: RunJournal): I2cAdapter {
+  const transfer = async (octets: Uint8Array) => {
+    const request = journal.beginDeviceRequest([SERVICES.i2c], 'the I2C bus', true);
+    if (request === undefined) throw new Error('nobody asked for a transfer');
+    try {
+      if ((await serve(request)) !== TeeResult.SUCCESS) throw new Error('the chip does not answer');
+      return octets.length;
+    } finally {
+      journal.endRequest(request);
+    }
+  };
+  return { send: (_, octets) => transfer(octets), receive: (_, octets) => transfer(octets) };
 }
 
 interface Surroundings {
-  readonly name: ServiceName;
   readonly journal: RunJournal;
   readonly clock: Clock;
   readonly locks: Locks<OpenCall>;
@@ -42,11 +75,12 @@ interface Surroundings {
   readonly ended: Promise<void>;
 }
 
-function supplicantService(
+/** Does the steps of a service for each request. @param unanswered the numbers of requests, from 1, that never are. */
+function requestServer(
   service: ScenarioService,
   unanswered: readonly number[],
   { journal, clock, locks, invokeFor, ended }: Surroundings,
-): SupplicantService {
+): Serve {
   const turns = new Turns<ServiceRequest>();
   let requests = 0;
 
@@ -83,11 +117,8 @@ function supplicantService(
     return ended;
   };
 
-  return async (params) => {
+  return async (request) => {
     requests++;
-    const param = params[0];
-    const request = param?.type === 'value' ? journal.requests.get(param.b) : undefined;
-    if (request === undefined) return TeeResult.ERROR_BAD_PARAMETERS;
     if (unanswered.includes(requests)) {
       await never(request);
       return TeeResult.ERROR_COMMUNICATION;

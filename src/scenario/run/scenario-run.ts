@@ -7,7 +7,6 @@ import type { DisciplineName, QueueState } from '../../optee/call-queue/call-que
 import type { DriverOptions } from '../../optee/open-driver.js';
 import type { SecureWorld } from '../../protocol/secure-world.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
-import type { SupplicantService } from '../../supplicant/supplicant-service.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { Trace } from '../../trace/trace.js';
 import { composeFaults, SimulatedWorld, type TrustedApplication } from '../../worlds/simulated/index.js';
@@ -23,7 +22,7 @@ import { scenarioApplications, scenarioBottomHalf, scenarioFaults } from '../pie
 import { scenarioCards } from '../pieces/emmc.js';
 import { Freezer, suspendSentences } from '../pieces/freezer.js';
 import { Processors } from '../pieces/processors.js';
-import { type InvokeFor, scenarioServices } from '../pieces/services.js';
+import { type InvokeFor, type Services, scenarioServices } from '../pieces/services.js';
 import type { Scenario } from '../scenario.js';
 import type { RunResult } from '../scenario-result.js';
 import type { Evidence } from '../verdict/evidence.js';
@@ -59,7 +58,7 @@ export class ScenarioRun {
   readonly incidents: Incidents;
   private readonly fixed: FixedFaults;
   private readonly faults: RunFaults;
-  private readonly services: ReadonlyMap<number, SupplicantService>;
+  private readonly services: Services;
   private readonly rpmb: ReturnType<typeof scenarioCards>;
   readonly applications;
   private readonly world: SimulatedWorld;
@@ -149,7 +148,7 @@ export class ScenarioRun {
     this.supplicants = new RunSupplicants(scenario, seed, {
       clock,
       freezer: this.freezer,
-      services: this.services,
+      services: this.services.ofSupplicant,
       rpmb: this.rpmb.supplicant,
       codes: this.codes,
       behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents),
@@ -170,6 +169,7 @@ export class ScenarioRun {
       schedule: striking(schedule, this.faults, this.incidents),
       trace,
       rpmb: this.rpmb.kernel,
+      i2c: this.services.i2c,
       createQueue: this.createQueue,
       supplicant: false,
     });

@@ -1,0 +1,79 @@
+import { RpcI2c, rpcI2cTenBit } from '../../protocol/optee-rpc-command.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
+
+/** An I2C bus of the normal world, for transfers that secure world asks for: Linux's `struct i2c_adapter`. */
+export interface I2cAdapter {
+  /** Chips may have addresses of ten bits; else of seven. */
+  readonly tenBit?: boolean;
+  /**
+   * Read from a chip: i2c_master_recv().
+   * @param octets where what is read goes.
+   * @returns how many octets were read, up to all of them.
+   * @throws Error when the chip does not answer.
+   */
+  receive(chip: number, octets: Uint8Array): number | Promise<number>;
+  /**
+   * Write to a chip: i2c_master_send().
+   * @returns how many octets were written.
+   * @throws Error when the chip does not answer.
+   */
+  send(chip: number, octets: Uint8Array): number | Promise<number>;
+}
+
+/** Addresses of seven and of ten bits end here. */
+const chips = { seven: 0x7f, ten: 0x3ff } as const;
+
+/** Serves OPTEE_RPC_CMD_I2C_TRANSFER as Linux's rpc.c does, in the task that made the call. */
+export class I2cRpc {
+  constructor(private readonly adapters: ReadonlyMap<number, I2cAdapter>) {}
+
+  /** Without a bus secure world is told NOT_SUPPORTED, as by a kernel without I2C. */
+  async serve(params: readonly TeeParam[]): Promise<number> {
+    if (this.adapters.size === 0) return TeeResult.ERROR_NOT_SUPPORTED;
+    const [where, control, data, done, ...more] = params;
+    if (!isValue(where, 'input') || !isValue(control, 'input') || !isValue(done, 'output') || more.length > 0)
+      return TeeResult.ERROR_BAD_PARAMETERS;
+    if (data?.type !== 'memref' || data.direction !== 'inout' || data.shm === null)
+      return TeeResult.ERROR_BAD_PARAMETERS;
+    const { a: mode, b: bus, c: chip } = where;
+    const adapter = this.adapters.get(bus);
+    const tenBit = (control.a & rpcI2cTenBit) !== 0;
+    if (adapter === undefined || (tenBit && adapter.tenBit !== true)) return TeeResult.ERROR_BAD_PARAMETERS;
+    if (chip > (tenBit ? chips.ten : chips.seven)) return TeeResult.ERROR_BAD_PARAMETERS;
+    if (mode !== RpcI2c.read && mode !== RpcI2c.write) return TeeResult.ERROR_BAD_PARAMETERS;
+    try {
+      done.a = await transfer(adapter, mode, chip, data);
+      return TeeResult.SUCCESS;
+    } catch {
+      return TeeResult.ERROR_COMMUNICATION;
+    }
+  }
+}
+
+async function transfer(
+  adapter: I2cAdapter,
+  mode: number,
+  chip: number,
+  { shm, offset, size }: TeeMemrefParam,
+): Promise<number> {
+  const octets = new Uint8Array(size);
+  if (mode === RpcI2c.write) {
+    shm?.read(offset, octets);
+    return atMost(await adapter.send(chip, octets), size);
+  }
+  const count = atMost(await adapter.receive(chip, octets), size);
+  shm?.write(offset, octets.subarray(0, count));
+  return count;
+}
+
+/** What an adapter says that it transferred goes into a message for secure world. */
+function atMost(count: number, size: number): number {
+  if (!Number.isInteger(count) || count < 0 || count > size)
+    throw new RangeError(`an I2C adapter says that it transferred ${count} of ${size} octets`);
+  return count;
+}
+
+function isValue(param: TeeParam | undefined, direction: 'input' | 'output'): param is TeeParam & { type: 'value' } {
+  return param?.type === 'value' && param.direction === direction;
+}
