@@ -5,6 +5,7 @@ import { knownKeys } from '../ta/image-judge.js';
 import { faultsInFolder } from '../ta/inspect-folder.js';
 import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+import { printReport } from './output/print-report.js';
 
 interface DoctorOptions {
   readonly optee?: string;
@@ -64,7 +65,8 @@ Examples:
               },
       );
       const findings = [...applications, ...(await inspectClients())];
-      console.log(options.json ? JSON.stringify(findings, null, 2) : findings.map(line).join('\n'));
+      if (options.json) console.log(JSON.stringify(findings, null, 2));
+      else printReport(findings.map(line));
       if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
     });
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -13,9 +13,11 @@ import { FAULT_KINDS, type FaultKind, type FaultSettings } from '../../explore/d
 import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../../explore/driver/properties/run-checks.js';
 import { judgeRun } from '../../explore/driver/runs/judge-run.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
-import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { TraceFile } from '../../trace/node/trace-file.js';
+import { printReport } from '../output/print-report.js';
+import { readScenarioOrSayWhy } from '../run/find-scenario.js';
+import { commandLine } from '../run/terminal.js';
 import { type Expectation, endWith } from './explore-verdict.js';
 
 export const STRATEGIES: readonly Strategy[] = ['deviations', 'random', 'priorities'];
@@ -63,7 +65,8 @@ const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings
 
 /** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
 export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
-  const scenario = await readScenario(file, command);
+  const scenario = await readScenarioOrSayWhy(file);
+  if (scenario === undefined) return;
   if (flags.decisions !== undefined) return replayRun(scenario, flags, flags.decisions, command);
   if (flags.trace !== undefined)
     command.error('error: --trace records the run of --decisions; --traces FOLDER records every counterexample');
@@ -77,11 +80,11 @@ export async function exploreScenarioFile(file: string, flags: ScenarioFlags, co
     for (let seed = first; seed <= last && !interrupt.signal.aborted; seed++) {
       const exploration = await exploreSeed(scenario, seed, flags, interrupt.signal);
       if (flags.json) console.log(JSON.stringify({ scenario: scenario.title, ...exploration }));
-      else for (const line of textReport(file, scenario, exploration, flags)) console.log(line);
+      else printReport(textReport(file, scenario, exploration, flags));
       verdicts.push(...RUN_PROPERTY_NAMES.map((name) => exploration.properties[name].verdict));
       if (flags.traces !== undefined) await recordCounterexamples(scenario, exploration, flags, flags.traces);
     }
-    if (!flags.json) for (const line of notTried(flags, scenario)) console.log(line);
+    if (!flags.json) printReport(notTried(flags, scenario));
   } finally {
     process.removeListener('SIGINT', onInterrupt);
   }
@@ -151,16 +154,6 @@ async function recorded<Result>(path: string, make: (record: TraceFile) => Promi
   }
 }
 
-async function readScenario(file: string, command: Command): Promise<Scenario> {
-  try {
-    return parseScenario(await readFile(file, 'utf8'), file);
-  } catch (error) {
-    if (error instanceof ScenarioFileError) command.error(`error: ${error.message}`);
-    if (error instanceof Error && 'syscall' in error) command.error(`error: ${error.message}`);
-    throw error;
-  }
-}
-
 async function replayRun(
   scenario: Scenario,
   flags: ScenarioFlags,
@@ -183,12 +176,15 @@ async function replayRun(
     );
     return;
   }
-  decisions.forEach((decision, at) => {
-    if (decision.kind === 'event' && decision.index === 0) return;
-    console.log(`${String(at).padStart(5)}  ${decision.actor}: ${decision.step}${which(decision)}`);
-  });
-  for (const [name, what] of broken) console.log(`${name}: ${RUN_PROPERTIES[name]}: ${what.join(' ')}`);
-  if (broken.size === 0) console.log('This run breaks no property.');
+  printReport([
+    ...decisions.flatMap((decision, at) =>
+      decision.kind === 'event' && decision.index === 0
+        ? []
+        : [`${String(at).padStart(5)}  ${decision.actor}: ${decision.step}${which(decision)}`],
+    ),
+    ...[...broken].flatMap(([name, what]) => [`${name}: ${RUN_PROPERTIES[name]}:`, ...what.map((line) => `  ${line}`)]),
+    ...(broken.size === 0 ? ['This run breaks no property.'] : []),
+  ]);
 }
 
 /** How a decision differs from the usual; an event says so itself. */
@@ -239,7 +235,8 @@ function* textReport(
       (decision) => `  decision ${decision.at}: ${decision.actor}: ${decision.step}${which(decision)}`,
     );
     const list = decisions.length > 0 ? decisions.join(',') : '0';
-    const struck = faults.length === 0 ? '' : ` --faults ${faults.join(',')} --max-faults ${maxFaults}`;
-    yield `  again: normalworld explore ${file} --queue ${queue} --seed ${seed}${struck} --decisions ${list}`;
+    const struck = faults.length === 0 ? [] : ['--faults', faults.join(','), '--max-faults', String(maxFaults)];
+    const chosen = ['--queue', queue, '--seed', String(seed), ...struck, '--decisions', list];
+    yield `  again: ${commandLine('explore', file, ...chosen)}`;
   }
 }

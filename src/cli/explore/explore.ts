@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { writeTrace } from '../../conform/write-trace.js';
 import { FAULT_KINDS, type FaultKind } from '../../explore/driver/fault-choices.js';
-import { scheduleTable } from '../../explore/queue/describe-schedule.js';
+import { scheduleLegend, scheduleTable } from '../../explore/queue/describe-schedule.js';
 import { type Exploration, explore } from '../../explore/queue/explore.js';
 import {
   type Callers,
@@ -18,6 +18,7 @@ import { MAX_THREADS } from '../../explore/queue/states/state-codec.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
 import { OutputOption } from '../output/output-option.js';
+import { outputWidth, printReport } from '../output/print-report.js';
 import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
 import { EXPECTATIONS, type Expectation, endWith } from './explore-verdict.js';
 
@@ -140,7 +141,7 @@ export function addExploreCommand(program: Command): void {
       const exploration = await run(config, flags, command);
       if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);
       if (flags.json) console.log(JSON.stringify(jsonReport(exploration)));
-      else for (const line of textReport(exploration)) console.log(line);
+      else printReport(textReport(exploration, outputWidth()));
       const verdicts = PROPERTY_NAMES.map((name) => exploration.properties[name].verdict);
       endWith(verdicts, flags.expect, exploration.bound === 'interrupted');
     });
@@ -232,7 +233,9 @@ function callersText({ callers, repeating }: ModelConfig): string {
   return callers.map((operations, label) => callerNotation(operations, repeating?.includes(label))).join(',');
 }
 
-function* textReport({ config, properties, ...exploration }: Exploration): Generator<string> {
+function* textReport({ config, properties, ...exploration }: Exploration, width: number): Generator<string> {
+  const shown: string[] = [];
+  const shownAs = new Map<string, string>();
   const { totalThreadCount, secureThreads, initialSystemSessions } = config;
   const announced = totalThreadCount === 0 ? 'no thread count announced' : `${totalThreadCount} threads announced`;
   yield `${config.discipline}: ${announced}, ${secureThreads} there, ${initialSystemSessions} system sessions, callers ${callersText(config)}`;
@@ -244,16 +247,24 @@ function* textReport({ config, properties, ...exploration }: Exploration): Gener
   for (const name of PROPERTY_NAMES) {
     const { verdict, steps, vacuous } = properties[name];
     const how = steps !== null ? ` in ${steps} steps` : vacuous === undefined ? '' : `, but not tried: ${vacuous}`;
-    yield `  ${name.padEnd(30)}${verdict}${how}`;
+    yield `  ${name.padEnd(28)}  ${verdict}${how}`;
   }
   for (const name of PROPERTY_NAMES) {
     const { verdict, schedule, repeatsFrom } = properties[name];
     if (verdict !== 'broken') continue;
     yield '';
     yield `${name}: ${PROPERTIES[name]}`;
-    yield* scheduleTable(config, schedule).map((line) => `  ${line}`);
+    const table = scheduleTable(config, schedule, width - 2).map((line) => `  ${line}`);
+    const same = shownAs.get(table.join('\n'));
+    if (same === undefined) yield* table;
+    else yield `  by the schedule of ${same}`;
+    shownAs.set(table.join('\n'), same ?? name);
+    shown.push(...table);
     if (repeatsFrom !== undefined) yield `  and again from step ${repeatsFrom + 1}, for ever`;
   }
+  const legend = scheduleLegend(shown);
+  if (legend.length > 0) yield '';
+  yield* legend;
 }
 
 async function writeTraces({ config, properties }: Exploration, folder: string): Promise<void> {

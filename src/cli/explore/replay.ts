@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { replayTrace } from '../../conform/replay-trace.js';
 import { modelConfig, parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
-import { scheduleTable } from '../../explore/queue/describe-schedule.js';
+import { scheduleLegend, scheduleTable } from '../../explore/queue/describe-schedule.js';
 import { PROPERTIES } from '../../explore/queue/properties/properties.js';
 import { runSchedule } from '../../explore/queue/search/counterexample.js';
+import { outputWidth, printReport } from '../output/print-report.js';
 import { describeDifference } from './conform.js';
 
 export function addReplayCommand(program: Command): void {
@@ -48,10 +49,14 @@ Examples:
           console.log(JSON.stringify({ queue: config.discipline, note: trace.note ?? null, steps, broken }));
           return;
         }
-        if (trace.note !== undefined) console.log(trace.note);
-        for (const line of scheduleTable(config, steps)) console.log(line);
-        for (const name of broken) console.log(`${name}: ${PROPERTIES[name]}`);
-        if (broken.length === 0) console.log('The last step and the state after it break no property.');
+        const table = scheduleTable(config, steps, outputWidth());
+        printReport([
+          ...(trace.note === undefined ? [] : [trace.note]),
+          ...table,
+          ...scheduleLegend(table),
+          ...broken.map((name) => `${name}: ${PROPERTIES[name]}`),
+          ...(broken.length === 0 ? ['The last step and the state after it break no property.'] : []),
+        ]);
       } catch (error) {
         if (error instanceof TraceFileError || (error instanceof Error && 'code' in error && 'syscall' in error)) {
           command.error(`${file}: ${error.message}`);

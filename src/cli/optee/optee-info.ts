@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { SecureWorldCapability } from '../../protocol/optee-smc.js';
 import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
+import { printReport } from '../output/print-report.js';
 
 /** `normalworld optee info`: boot OP-TEE and say what it is. */
 export function addInfoCommand(optee: Command): void {
@@ -45,7 +46,7 @@ Examples:
           ],
           ['booted and probed in', `${bootMs} ms`],
         ];
-        for (const [name, text] of rows) console.log(`${name.padEnd(23)} ${text}`);
+        printReport(rows.map(([name, text]) => `${name.padEnd(23)}  ${text}`));
       });
     });
 }

@@ -9,6 +9,7 @@ import { signingKey } from '../../ta/signing-keys.js';
 import { taElf } from '../../ta/ta-elf.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { tellFailure } from '../output/failure.js';
+import { printReport } from '../output/print-report.js';
 
 interface InspectOptions {
   readonly optee?: string;
@@ -50,7 +51,7 @@ Examples:
           reports.push({ file, ...report, heap: report.heap ?? (await heapBeside(file)) });
         }
         if (options.json) console.log(JSON.stringify(reports, null, 2));
-        else console.log(reports.map((report) => text(report)).join('\n\n'));
+        else printReport(reports.map((report) => text(report)).join('\n\n'));
         if (reports.some(({ faults }) => faults.length > 0)) process.exitCode = 1;
       } catch (failure) {
         tellFailure(failure);

@@ -4,6 +4,7 @@ import { machineClock, sleep } from '../../clock/clock.js';
 import { LiveState } from '../../trace/live-state.js';
 import { TraceFormatError, TraceReader } from '../../trace/nwt/trace-reader.js';
 import { badUsage } from '../output/exit-code.js';
+import { folded, outputWidth, reportTable } from '../output/print-report.js';
 import { ms } from './trace-report.js';
 
 interface TopOptions {
@@ -18,7 +19,9 @@ const pieceSize = 1 << 20;
 const longestInterval = 86_400;
 /** A program of which nothing comes for so long is said to be quiet. */
 const quietNotedMs = 3000;
-/** Rows of open calls shown when the terminal does not say how high it is. */
+/** Calls that are shown however low the terminal is. */
+const fewestCalls = 3;
+/** Lines of a screen when the terminal does not say how high it is. */
 const defaultRows = 24;
 
 export function addTopCommand(program: Command): void {
@@ -78,9 +81,7 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
         if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
         // A serial line or a container may have a terminal of no size.
         const rows = stdout.rows || defaultRows;
-        const columns = stdout.columns || Number.POSITIVE_INFINITY;
-        const lines = screenLines(state, rate, path, rows - 8, now, quietMs);
-        console.log(lines.map((line) => line.slice(0, columns)).join('\n'));
+        console.log(screenLines(state, rate, path, rows - 1, outputWidth(), now, quietMs).join('\n'));
       }
       if (once) return;
     }
@@ -156,11 +157,13 @@ function screenJson(state: LiveState, rate: number, now: number, quietMs: number
   };
 }
 
+/** A screen. @param rows lines that there are for it. */
 function screenLines(
   state: LiveState,
   rate: number,
   path: string,
   rows: number,
+  width: number,
   now: number,
   quietMs: number,
 ): string[] {
@@ -170,22 +173,31 @@ function screenLines(
   const asleep = calls.filter((call) => call.asleep).length;
   const threads = subject.threads ?? 0;
   const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
-  return [
+  const head = [
     `${path}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
-    `${Math.round(rate)} calls/s    ended ${state.ended}    RPCs ${state.rpcs}    in ${ms(now - state.begin || 0)}`,
-    `threads ${bar}    asleep in the queue ${asleep}    ETHREAD_LIMIT ${state.threadLimits}`,
+    `${Math.round(rate)} calls/s, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
+    `threads ${bar}, asleep in the queue ${asleep}, ETHREAD_LIMIT ${state.threadLimits}`,
     ...(quietMs < quietNotedMs
       ? []
       : [`nothing new for ${ms(quietMs)}: the program has ended, or nothing in it moves`]),
     ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
     '',
-    `${'CALL'.padStart(8)} ${'FOR'.padStart(11)}  ${'DOING'.padEnd(24)} THREAD  CLIENT`,
-    ...calls
-      .slice(0, Math.max(3, rows))
-      .map(
-        ({ call, since, doing, thread, client }) =>
-          `${String(call).padStart(8)} ${ms(now - since).padStart(11)}  ${doing.padEnd(24)} ${String(thread ?? '-').padStart(6)}  ${client}`,
-      ),
-    ...(calls.length > rows ? [`and ${calls.length - rows} more`] : []),
-  ];
+  ].flatMap((line) => folded(line, width));
+  const table = (count: number) =>
+    reportTable(
+      ['CALL', 'FOR', 'THREAD', 'CLIENT: DOING'],
+      calls
+        .slice(0, count)
+        .map(({ call, since, doing, thread, client }) => [
+          String(call),
+          ms(now - since),
+          String(thread ?? '-'),
+          `${client}: ${doing}`,
+        ]),
+      width,
+    );
+  // A call may take several lines: as many calls as there is room for, and a line for the others.
+  let shown = Math.min(calls.length, Math.max(fewestCalls, rows));
+  while (shown > fewestCalls && head.length + table(shown).length + (shown < calls.length ? 1 : 0) > rows) shown--;
+  return [...head, ...table(shown), ...(calls.length > shown ? [`and ${calls.length - shown} more`] : [])];
 }

@@ -11,6 +11,7 @@ import { Timeline } from '../../trace/timeline/timeline.js';
 import { hangReport } from '../../trace/waits/hang-report.js';
 import { badUsage } from '../output/exit-code.js';
 import { OutputOption } from '../output/output-option.js';
+import { outputWidth, printReport } from '../output/print-report.js';
 import { OutputError, refuseInputAsOutput, writeOrSayWhy } from '../output/write-output.js';
 import { RecordTextError, readRecordLines } from './record-text.js';
 import { boardVerdictText, hangText } from './trace-report.js';
@@ -99,11 +100,8 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   if (out !== undefined && !writeOrSayWhy(out, paths, [recorder.toBytes()])) return;
   if (scenario !== undefined && !(await writeScenario(scenario, paths, recordedScenario(timeline, verdict, name))))
     return;
-  console.log(
-    json
-      ? JSON.stringify({ verdict, ...report, ...found }, null, 2)
-      : `${boardVerdictText(verdict, found)}\n\n${hangText(report)}`,
-  );
+  if (json) console.log(JSON.stringify({ verdict, ...report, ...found }, null, 2));
+  else printReport(`${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), true)}`);
 }
 
 /** Seeds that are tried for one under which the scenario does as the board did. */

@@ -1,11 +1,13 @@
+import { explained } from '../../scenario/report/lines.js';
 import type { TraceSubject } from '../../trace/event.js';
 import { atTime, type BoardVerdict } from '../../trace/linux/board-verdict.js';
 import type { LinuxImport } from '../../trace/linux/import-linux.js';
 import type { Spread, TraceStats } from '../../trace/timeline/stats.js';
 import type { HangReport, LongCall, Starved } from '../../trace/waits/hang-report.js';
+import { reportTable } from '../output/print-report.js';
 
 /** The figures of a trace, for people. */
-export function statsText(stats: TraceStats): string {
+export function statsText(stats: TraceStats, width: number): string {
   const { subject } = stats;
   const about = [subject.world, subject.queue && `queue ${subject.queue}`, subject.startedAt]
     .filter(Boolean)
@@ -20,9 +22,9 @@ export function statsText(stats: TraceStats): string {
     `ETHREAD_LIMIT ${stats.ethreadLimit}, wake-ups for calls that were not asleep ${stats.unusedWakeUps}, ` +
       `calls overtaken in the queue ${stats.overtaken.calls} (at most ${stats.overtaken.most} times)`,
     '',
-    ...spreadTable('calls', stats.durationByPurpose),
-    ...spreadTable('asleep in the queue, by client: a call', stats.asleepByClient),
-    ...spreadTable('RPCs', stats.rpcByCommand),
+    ...spreadTable('calls', stats.durationByPurpose, width),
+    ...spreadTable('asleep in the queue, by client: a call', stats.asleepByClient, width),
+    ...spreadTable('RPCs', stats.rpcByCommand, width),
   ];
   return lines.join('\n').trimEnd();
 }
@@ -52,7 +54,10 @@ export function boardVerdictText(
 }
 
 /** Who held threads and who went without, for people. */
-export function hangText(report: HangReport): string {
+/** @param board the times are a board's clock: they are printed as the kernel prints them. */
+export function hangText(report: HangReport, width: number, board = false): string {
+  // A section is indented by two.
+  const room = width - 2;
   const lines = [
     `${threadsText(report)}, ETHREAD_LIMIT ${report.ethreadLimit} times`,
     ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
@@ -60,9 +65,9 @@ export function hangText(report: HangReport): string {
       'Answers that are errors',
       Object.entries(report.errors).map(([error, count]) => `${error}: ${count}`),
     ),
-    ...section('Held a thread longest', callTable(report.holders)),
-    ...section('Waited for a thread', starvedTable(report.starved)),
-    ...section('Unfinished at the end', callTable(report.unfinished, true)),
+    ...section('Held a thread longest', callTable(report.holders, room, board)),
+    ...section('Waited for a thread', starvedTable(report.starved, room)),
+    ...section('Unfinished at the end', callTable(report.unfinished, room, board, true)),
   ];
   return lines.join('\n');
 }
@@ -90,17 +95,17 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `${title}:`, ...lines.map((line) => `  ${line}`)];
 }
 
-function callTable(calls: readonly LongCall[], open = false): string[] {
+function callTable(calls: readonly LongCall[], width: number, board: boolean, open = false): string[] {
   const rows = calls.map(({ call, client, thread, beginMs, heldMs, rpcMs, sitsIn }) => [
     String(call),
-    ms(beginMs),
+    board ? atTime(beginMs) : ms(beginMs),
     ...(thread < 0 ? ['-', '-', '-'] : [String(thread), ms(heldMs), ms(rpcMs)]),
     open ? `${client}: ${sitsIn}` : client,
   ]);
-  return alignedTable(['call', 'from', 'thread', 'held', 'in RPCs', open ? 'client: now' : 'client'], rows);
+  return reportTable(['call', 'from', 'thread', 'held', 'in RPCs', open ? 'client: now' : 'client'], rows, width);
 }
 
-function starvedTable(starved: readonly Starved[]): string[] {
+function starvedTable(starved: readonly Starved[], width: number): string[] {
   const rows = starved.map(({ client, calls, ethreadLimit, asleepMs, longestMs, asleepAtEnd }) => [
     ms(asleepMs),
     ms(longestMs),
@@ -108,39 +113,44 @@ function starvedTable(starved: readonly Starved[]): string[] {
     String(ethreadLimit),
     asleepAtEnd ? `${client}: STILL ASLEEP at the end` : client,
   ]);
-  return alignedTable(['asleep', 'longest', 'calls', 'ETHREAD_LIMIT', 'client'], rows);
-}
-
-/** Columns of numbers, and last one of words. */
-function alignedTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  if (rows.length === 0) return [];
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  return all.map((row) =>
-    row.map((cell, column) => (column === head.length - 1 ? cell : cell.padStart(widths[column] ?? 0))).join('  '),
-  );
+  return reportTable(['asleep', 'longest', 'calls', 'ETHREAD_LIMIT', 'client'], rows, width);
 }
 
 /** Rows of a table that are printed; --json has them all. */
 const mostRows = 100;
 
-function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>): string[] {
+function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>, width: number): string[] {
   const all = Object.entries(spreads);
   if (all.length === 0) return [];
   // Who waits longest first; a hostile trace has as many names as calls.
   const shown = all.sort(([, one], [, other]) => other.total - one.total).slice(0, mostRows);
-  const names = shown.map(([name]) => name);
-  const width = Math.max(title.length, ...names.map((name) => name.length));
-  const row = (name: string, cells: readonly string[]) =>
-    `${name.padEnd(width)} ${cells.map((cell) => cell.padStart(11)).join('')}`;
+  const rows = shown.map(([name, { count, median, p99, max, total }]) => [
+    name,
+    String(count),
+    ...[median, p99, max, total].map(ms),
+  ]);
   return [
-    row(title, ['count', 'median', 'p99', 'max', 'total']),
-    ...shown.map(([name, { count, median, p99, max, total }]) =>
-      row(name, [String(count), ms(median), ms(p99), ms(max), ms(total)]),
-    ),
+    ...figuresTable([title, 'count', 'median', 'p99', 'max', 'total'], rows, width),
     ...(all.length > shown.length ? [`${all.length - shown.length} more`] : []),
     '',
   ];
+}
+
+/** Columns of figures behind a name; a few lines for each name where they are too wide. */
+function figuresTable(head: readonly string[], rows: readonly (readonly string[])[], width: number): string[] {
+  const [title = '', ...names] = head;
+  const longest = Math.max(title.length, ...rows.map(([name = '']) => name.length));
+  if (longest + 1 + names.length * 11 > width)
+    return [
+      `${title}:`,
+      ...rows.flatMap(([name = '', ...cells]) => [
+        ...explained(`  ${name}`, width),
+        ...explained(`    ${cells.map((cell, column) => `${names[column]} ${cell}`).join(', ')}`, width),
+      ]),
+    ];
+  const line = ([name = '', ...cells]: readonly string[]) =>
+    `${name.padEnd(longest)} ${cells.map((cell) => cell.padStart(11)).join('')}`;
+  return [head, ...rows].map(line);
 }
 
 /** A time for people: `12.3 us`, `4.56 ms`, `7.89 s`. */

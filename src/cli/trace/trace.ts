@@ -5,6 +5,7 @@ import { traceStats } from '../../trace/timeline/stats.js';
 import { Timeline } from '../../trace/timeline/timeline.js';
 import { hangReport } from '../../trace/waits/hang-report.js';
 import { OutputOption } from '../output/output-option.js';
+import { outputWidth, printReport } from '../output/print-report.js';
 import { writeOrSayWhy } from '../output/write-output.js';
 import { readTraceOrSayWhy } from './read-trace.js';
 import { addImportCommand } from './trace-import.js';
@@ -35,11 +36,9 @@ export function addTraceCommand(program: Command): void {
       const timeline = new Timeline(table);
       const stats = traceStats(timeline);
       const report = hangReport(timeline);
-      console.log(
-        json
-          ? JSON.stringify({ ...stats, deadlock: report.deadlock }, null, 2)
-          : `${statsText(stats)}\n\n${hangText(report)}`,
-      );
+      const width = outputWidth();
+      if (json) console.log(JSON.stringify({ ...stats, deadlock: report.deadlock }, null, 2));
+      else printReport(`${statsText(stats, width)}\n\n${hangText(report, width, table.subject.clock === 'linux')}`);
     });
   trace
     .command('export')

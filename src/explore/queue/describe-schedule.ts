@@ -6,8 +6,13 @@ import type { ScheduledStep } from './search/counterexample.js';
 /**
  * A schedule as a table: who does what, with which result, and the queue after it. A waiter in a list is its caller's
  * number, `+` after it: its completion has been given.
+ * @param width columns that there are; each step is a few lines where the table is wider.
  */
-export function scheduleTable(config: ModelConfig, steps: readonly ScheduledStep[]): string[] {
+export function scheduleTable(
+  config: ModelConfig,
+  steps: readonly ScheduledStep[],
+  width = Number.POSITIVE_INFINITY,
+): string[] {
   const names = config.callers.map(
     (operations, label) => `${label} ${callerNotation(operations, config.repeating?.includes(label))}`,
   );
@@ -18,7 +23,25 @@ export function scheduleTable(config: ModelConfig, steps: readonly ScheduledStep
     stateAfter(step.state),
     callersAfter(step.state),
   ]);
-  return aligned([['step', 'caller', 'what it does', 'queue after it', 'callers after it'], ...rows]);
+  const table = aligned([['step', 'caller', 'what it does', 'queue after it', 'callers after it'], ...rows]);
+  if (table.every((line) => line.length <= width)) return table;
+  const numbers = String(rows.length).length;
+  return rows.flatMap(([step = '', caller, what, queue, callers]) => [
+    `${step.padStart(numbers)}  caller ${caller} ${what}`,
+    `${' '.repeat(numbers + 4)}queue: ${queue}`,
+    `${' '.repeat(numbers + 4)}callers: ${callers}`,
+  ]);
+}
+
+/** What the words of such a table mean, of those that are in it. */
+export function scheduleLegend(table: readonly string[]): string[] {
+  const meanings: readonly (readonly [RegExp, string])[] = [
+    [/\[[^\]]*\d\+/, '1+ in a list: the completion of caller 1 is given, and not consumed yet'],
+    [/asleep:claim/, 'asleep:claim: it sleeps since the queue let it claim no thread'],
+    [/asleep:ethread/, 'asleep:ethread: it sleeps since secure world answered ETHREAD_LIMIT'],
+    [/wakeable:/, 'wakeable: its completion is given; it goes on when it is scheduled'],
+  ];
+  return meanings.flatMap(([sign, meaning]) => (table.some((line) => sign.test(line)) ? [meaning] : []));
 }
 
 /** A step in words. */
