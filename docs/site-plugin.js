@@ -36,6 +36,17 @@ const style = `
   .tsd-typography td, .tsd-typography th { min-width: 6em; }
   .tsd-typography pre { max-width: 100%; overflow-x: auto; }
   iframe.playground { width: 100%; height: 46rem; border: 1px solid currentColor; }
+  #text-search {
+    --pagefind-ui-primary: var(--color-link);
+    --pagefind-ui-text: var(--color-text);
+    --pagefind-ui-background: var(--color-background);
+    --pagefind-ui-border: var(--color-accent);
+    --pagefind-ui-tag: var(--color-background-secondary);
+    --pagefind-ui-scale: 0.8;
+    --pagefind-ui-border-width: 1px;
+    --pagefind-ui-font: inherit;
+  }
+  #text-search .pagefind-ui__search-input::placeholder { color: var(--color-text); opacity: 0.75; font-weight: normal; }
   nav.reading { display: flex; justify-content: space-between; gap: 1em; margin-top: 2em; }
 `;
 
@@ -52,6 +63,11 @@ export function load(application) {
     page.frontmatter.group = groups[place][1];
     order.set(page, place * 1000 + Math.max(0, within.indexOf(path)));
     for (const part of page.content) part.text = part.text.replace(playgroundMark, playground);
+  });
+  // The site prints the name of the project above its first page.
+  application.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
+    const [first] = project.readme ?? [];
+    if (first !== undefined) first.text = first.text.replace(/^# .+\n+/, '');
   });
   application.renderer.hooks.on('head.end', () =>
     JSX.createElement('style', null, JSX.createElement(JSX.Raw, { html: style })),
@@ -76,8 +92,20 @@ export function load(application) {
   application.renderer.hooks.on('content.begin', (context) => {
     const asset = (name) => context.relativeURL(`pagefind/${name}`);
     const start = `window.addEventListener('DOMContentLoaded', () => {
-      if (window.PagefindUI) new PagefindUI({ element: '#text-search', showSubResults: true, showImages: false });
-      document.querySelector('#text-search input')?.setAttribute('aria-label', 'Search the text of all pages');
+      const words = 'Search the text of all pages';
+      if (window.PagefindUI && location.protocol !== 'file:')
+        new PagefindUI({ element: '#text-search', showSubResults: true, showImages: false, translations: { placeholder: words } });
+      const input = document.querySelector('#text-search input');
+      input?.setAttribute('aria-label', words);
+      // TypeDoc's own search knows only the names of the API.
+      document.querySelector('#tsd-search-trigger')?.setAttribute('aria-label', 'Search the names of the API');
+      document.querySelector('#tsd-search-input')?.setAttribute('placeholder', 'Search the names of the API');
+      document.addEventListener('keydown', (event) => {
+        if (event.key !== '/' || !input || /^(input|textarea|select)$/i.test(event.target.tagName)) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        input.focus();
+      }, true);
       // What scrolls can be scrolled by keys.
       for (const table of document.querySelectorAll('.tsd-typography table')) table.tabIndex = 0;
     });`;
