@@ -103,6 +103,16 @@ describe('normalworld trace import', () => {
     expect((await imported(hang, stacks)).out).toMatch(/^DEADLOCK|^EXHAUSTED|^STUCK/);
   });
 
+  it('asks for stacks only where there are none, and names what keeps everybody waiting', async () => {
+    const without = (await imported(hang)).out;
+    expect(without).toMatch(/If what the RPC of storage-402 #\d+ waits for needs that call, .* stacks of these tasks/);
+    const told = (await imported(hang, stacks)).out;
+    expect(told).not.toContain('would tell');
+    expect(told).toMatch(
+      /The stacks show no circle. Everybody waits for storage-403 #\d+ to come back from secure world/,
+    );
+  });
+
   it('writes a scenario that does the same here, and says so', async () => {
     const circle = [
       '  storage-401 [000] .....  20.000000: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',

@@ -1,7 +1,7 @@
 import { rpcName } from '../rpc-name.js';
-import { CallState, type Timeline } from '../timeline/timeline.js';
+import { CallState, type Segment, type Timeline } from '../timeline/timeline.js';
 import type { TraceVerdict } from '../verdict.js';
-import { holdsThread, waitGraph } from '../waits/wait-graph.js';
+import { holdsThread, type WaitGraph, waitGraph } from '../waits/wait-graph.js';
 import { deadlockWords } from '../waits/wait-words.js';
 
 /** What became of a board whose record this is: `exhausted` says more of `stuck`: every thread is held, and somebody sleeps. */
@@ -85,7 +85,6 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
       );
     if (full) {
       const from = latest(holders.map(({ call }) => timeline.callEntered.at(call)));
-      const rpcs = holders.filter(({ state }) => state === CallState.rpc);
       return verdict(
         'stuck',
         [
@@ -93,9 +92,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
           ...holderLines,
           ...sleeperLines,
           ...endsThere(end - earliest(sleepers.map(({ start }) => start))),
-          rpcs.length === 0
-            ? 'Nobody is in an RPC: secure world itself does not come to an end.'
-            : `If what ${rpcs.length === 1 ? 'this RPC waits' : 'these RPCs wait'} for needs ${sleepers.length === 1 ? 'that call' : 'one of those calls'}, this is a deadlock: stacks of the tasks (SysRq-w, hung task) in the same import would tell.`,
+          whatEndsIt(holders, sleepers, graph, name),
         ],
         from,
         true,
@@ -149,6 +146,35 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
           `The longest sleep in the queue was that of ${name(late.call)}, ${forTime(late.asleep)} from ${atTime(late.since)}.`,
         ]),
   ]);
+}
+
+/** What would have to come to an end for a sleeper to go on, where every thread is held and no circle is known. */
+function whatEndsIt(
+  holders: readonly Segment[],
+  sleepers: readonly Segment[],
+  { waits }: WaitGraph,
+  name: (call: number) => string,
+): string {
+  const rpcs = holders.filter(({ state }) => state === CallState.rpc);
+  if (rpcs.length === 0) return 'Nobody is in an RPC: secure world itself does not come to an end.';
+  const named = (segments: readonly Segment[]) => {
+    const names = segments.slice(0, mostTold).map(({ call }) => name(call));
+    const more = segments.length > names.length ? ` and ${segments.length - names.length} more` : '';
+    return names.join(', ') + more;
+  };
+  const unknown = rpcs.filter(({ call }) => {
+    const wait = waits.get(call);
+    return wait?.kind !== 'rpc' || (wait.through === '' && wait.on.length === 0);
+  });
+  if (unknown.length > 0) {
+    const which = unknown.length === 1 ? `the RPC of ${named(unknown)} waits` : `the RPCs of ${named(unknown)} wait`;
+    const needs = sleepers.length === 1 ? 'that call' : 'one of those calls';
+    return `If what ${which} for needs ${needs}, this is a deadlock: stacks of these tasks (SysRq-w, hung task) in the same import would tell.`;
+  }
+  const inside = holders.filter(({ state }) => state === CallState.secure);
+  if (inside.length > 0)
+    return `The stacks show no circle. Everybody waits for ${named(inside)} to come back from secure world: what it does there, neither tracepoints nor stacks tell.`;
+  return 'The stacks show no circle: what the RPCs wait for needs none of the calls that sleep.';
 }
 
 /** Tracing ends with the last event: of what came behind it, nothing is known. */
