@@ -41,10 +41,14 @@ EXPORT int qemu_plugin_version = VERSION;
 #define BLOCKS (1u << 17)
 #define EDGES (1u << 16)
 #define CODE 4
+/* The firmware runs at the beginning of QEMU's flash: it polls for calls, and is nobody's to cover. */
+#define FIRMWARE_END 0x10000u
+#define PAGE 4096
 
 struct block {
 	uint64_t address;
 	uint32_t instructions;
+	/* Of its place in its page and of its code: what is loaded elsewhere, by whole pages, has the same. */
 	uint32_t hash;
 	/* The first instructions: what code it is, wherever it was loaded. */
 	uint32_t code[CODE];
@@ -56,13 +60,19 @@ struct map {
 	/* Blocks that are known. Those beyond are lost, and counted. */
 	_Atomic uint32_t count;
 	_Atomic uint32_t lost;
-	uint32_t reserved[1020];
+	/* How many edges were taken since the reader cleared them: their numbers are in `touched`. */
+	_Atomic uint32_t taken;
+	uint32_t reserved[1019];
 	/* How often each ran, up to 255, since the reader cleared it. */
 	uint8_t hits[BLOCKS];
 	/* From which block to which, as AFL has it: the one's number shifted, exclusive or the other's. */
 	uint8_t edges[EDGES];
 	struct block blocks[BLOCKS];
+	/* Edges in the order in which they were first taken: a reader need not look at all of them. */
+	uint16_t touched[EDGES];
 };
+
+_Static_assert(sizeof(uintptr_t) == 8, "a block's number and hash go into one pointer");
 
 #define CPUS 8
 #define SLOTS (2 * BLOCKS)
@@ -79,14 +89,27 @@ static void count(uint8_t *counter)
 		++*counter;
 }
 
+static void took(uint32_t edge)
+{
+	if (map->edges[edge] == 0) {
+		uint32_t at = atomic_fetch_add(&map->taken, 1);
+
+		if (at < EDGES)
+			map->touched[at] = edge;
+	}
+	count(&map->edges[edge]);
+}
+
+/* The block's number and its hash, in one word: blocks for which there was no room have edges all the same. */
 static void executed(unsigned int cpu, void *data)
 {
-	uint32_t number = (uint32_t)(uintptr_t)data;
-	uint32_t hash = map->blocks[number].hash;
+	uint32_t number = (uintptr_t)data >> 32;
+	uint32_t hash = (uint32_t)(uintptr_t)data;
 
-	count(&map->hits[number]);
+	if (number < BLOCKS)
+		count(&map->hits[number]);
 	if (cpu < CPUS) {
-		count(&map->edges[(previous[cpu] ^ hash) % EDGES]);
+		took((previous[cpu] ^ hash) % EDGES);
 		previous[cpu] = hash >> 1;
 	}
 }
@@ -132,10 +155,12 @@ static uint32_t number_of(const struct block *block)
 static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 {
 	struct block block = { .address = qemu_plugin_tb_vaddr(tb), .instructions = qemu_plugin_tb_n_insns(tb) };
-	uint32_t hash = mixed(mixed(1, (uint32_t)block.address), (uint32_t)(block.address >> 32));
+	uint32_t hash = mixed(1, block.address % PAGE);
 	uint32_t number;
 
 	(void)id;
+	if (block.address < FIRMWARE_END)
+		return;
 	for (size_t i = 0; i < block.instructions; i++) {
 		uint32_t word = word_of(qemu_plugin_tb_get_insn(tb, i));
 
@@ -149,8 +174,7 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 		;
 	number = number_of(&block);
 	atomic_flag_clear(&busy);
-	if (number != BLOCKS)
-		qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, (void *)(uintptr_t)number);
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, (void *)((uintptr_t)number << 32 | block.hash));
 }
 
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)

@@ -5,6 +5,7 @@ import { addDoctorCommand } from './doctor.js';
 import { addConformCommand } from './explore/conform.js';
 import { addExploreCommand } from './explore/explore.js';
 import { addReplayCommand } from './explore/replay.js';
+import { addFuzzCommand } from './fuzz/fuzz.js';
 import { addOpteeCommand } from './optee/optee.js';
 import { letColoursPass } from './output/guard-output.js';
 import { refuseInputsAsOutputs } from './output/output-option.js';
@@ -47,6 +48,7 @@ Examples:
     );
   addRunCommand(program);
   addExploreCommand(program);
+  addFuzzCommand(program);
   addReplayCommand(program);
   addViewCommand(program);
   addTraceCommand(program);

@@ -8,7 +8,13 @@ const hitsAt = 4096;
 const edgesAt = hitsAt + maxBlocks;
 const blocksAt = edgesAt + edgeCount;
 const blockSize = 32;
-const size = blocksAt + maxBlocks * blockSize;
+const touchedAt = blocksAt + maxBlocks * blockSize;
+const size = touchedAt + 2 * edgeCount;
+/** Words of the header. */
+const [countWord, lostWord, takenWord] = [2, 3, 4];
+
+/** How many counters of edges there are. */
+export const coverageEdges = edgeCount;
 
 /** A block of code as QEMU translated it: it runs from its first instruction to its last. */
 export interface CodeBlock {
@@ -26,10 +32,11 @@ export interface CodeBlock {
  */
 export class CoverageMap implements Disposable {
   private readonly file = MemoryFile.create('normalworld-coverage', size);
-  private readonly header = new DataView(this.file.view(0, hitsAt));
   private readonly hits = new Uint8Array(this.file.view(hitsAt, maxBlocks));
   private readonly edges = new Uint8Array(this.file.view(edgesAt, edgeCount));
   private readonly table = new DataView(this.file.view(blocksAt, maxBlocks * blockSize));
+  private readonly touched = new Uint16Array(this.file.view(touchedAt, 2 * edgeCount));
+  private readonly words = new Uint32Array(this.file.view(0, hitsAt));
   private readonly known: CodeBlock[] = [];
 
   /** @param plugin the built plugin, for the QEMU that is used: `coveragePlugin`. */
@@ -42,17 +49,17 @@ export class CoverageMap implements Disposable {
 
   /** Whether the plugin has been loaded. */
   get isLoaded(): boolean {
-    return this.header.getUint32(0, true) === magic;
+    return this.words[0] === magic;
   }
 
   /** Blocks for which there was no room: their coverage is missing. */
   get lostBlocks(): number {
-    return this.header.getUint32(12, true);
+    return this.words[lostWord] ?? 0;
   }
 
   /** Every block so far, by its number. */
   get blocks(): readonly CodeBlock[] {
-    const count = Math.min(this.header.getUint32(8, true), maxBlocks);
+    const count = Math.min(this.words[countWord] ?? 0, maxBlocks);
     for (let number = this.known.length; number < count; number++) {
       const at = number * blockSize;
       const instructions = this.table.getUint32(at + 8, true);
@@ -78,7 +85,28 @@ export class CoverageMap implements Disposable {
   takeEdges(): Uint8Array {
     const taken = this.edges.slice();
     this.edges.fill(0);
+    this.words[takenWord] = 0;
     return taken;
+  }
+
+  /** How many edges were taken since the last time: it grows while code runs that did not run before. */
+  get edgesTaken(): number {
+    return Math.min(this.words[takenWord] ?? 0, edgeCount);
+  }
+
+  /**
+   * The edges that were taken since the last time, in that order, and how often; then they are cleared. It costs as much as were
+   * taken, so that it can be asked after each call.
+   * @param each gets the edge's number, below `coverageEdges`, and its count, 255 for 255 or more.
+   */
+  drainEdges(each: (edge: number, count: number) => void): void {
+    const { edgesTaken, touched, edges } = this;
+    for (let index = 0; index < edgesTaken; index++) {
+      const edge = touched[index] ?? 0;
+      each(edge, edges[edge] ?? 0);
+      edges[edge] = 0;
+    }
+    this.words[takenWord] = 0;
   }
 
   [Symbol.dispose](): void {

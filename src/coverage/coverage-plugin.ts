@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -17,7 +19,9 @@ export async function coveragePlugin(qemu = 'qemu-system-aarch64'): Promise<stri
   const [major = 0, minor = 0] = (/version (\d+)\.(\d+)/.exec(stdout) ?? []).slice(1).map(Number);
   // The versions of its plugin interface that a QEMU takes: up to 8.2, 9.0 and 9.1, since 9.2.
   const version = major < 9 ? 1 : major === 9 && minor < 2 ? 2 : 4;
-  const folder = buildFolder();
+  // A plugin that was built from other sources has another map.
+  const source = await readFile(join(sources, 'coverage.c'));
+  const folder = join(buildFolder(), createHash('sha256').update(source).digest('hex').slice(0, 12));
   const plugin = join(folder, `coverage-${version}.so`);
   if (existsSync(plugin)) return plugin;
   await run('make', ['--no-print-directory', '-C', sources, `BUILD=${folder}`]).catch(

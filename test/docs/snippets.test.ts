@@ -57,6 +57,11 @@ const elsewhere = new Map([
   ],
   ['npm run bench:xtest', 'a quarter of an hour'],
   ['npm run playground', 'test/playground builds it, and drives it in a browser'],
+  ['normalworld fuzz ta e6a33ed4-562b-463a-bb7e-ff5e15a493c8 --seconds 60', 'a minute; test/fuzz runs shorter ones'],
+  [
+    'normalworld replay fuzz-ta/findings/core-panic-92665fd8/finding.json',
+    'a finding of that run; test/fuzz executes one again',
+  ],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
   ['npm run linux:findings', 'downloads kernels and builds for them; test/linux tests its parts'],
   ...[

@@ -5,35 +5,47 @@ import { modelConfig, parseTraceFile, TraceFileError } from '../../conform/trace
 import { scheduleLegend, scheduleTable } from '../../explore/queue/describe-schedule.js';
 import { PROPERTIES } from '../../explore/queue/properties/properties.js';
 import { runSchedule } from '../../explore/queue/search/counterexample.js';
+import { FindingFileError, isFindingText } from '../../fuzz/engine/finding-file.js';
+import { type OpteeToFuzz, opteeToFuzz } from '../fuzz/optee-to-fuzz.js';
+import { replayFindingFile } from '../fuzz/replay-finding.js';
 import { outputWidth, printReport } from '../output/print-report.js';
 import { describeDifference } from './conform.js';
 
 export function addReplayCommand(program: Command): void {
-  program
+  const command = program
     .command('replay')
-    .summary('run a recorded schedule of the call queue again, step by step')
+    .summary('run a recorded schedule of the call queue, or a finding of the fuzzer, again')
     .description(
       'Runs the schedule of a trace file (format optee-cq-trace/1, as `explore --traces` writes it) on the discipline ' +
-        'that it names, and shows each step, the queue after it, and what the end of it breaks.',
+        'that it names, and shows each step, the queue after it, and what the end of it breaks. Or executes a finding of ' +
+        '`normalworld fuzz` (finding.json) again, on a fresh target, and shows what came of it.',
     )
-    .argument('<file>', 'the trace file')
-    .option('--json', 'print one JSON object')
+    .argument('<file>', 'the trace file, or the finding')
+    .option('--json', 'print one JSON object');
+  opteeToFuzz(command)
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  the schedule ran as recorded, whatever it breaks
-  1  the discipline does not do what the file says
-  2  bad usage, or a file that is no schedule
+  0  the schedule ran as recorded, whatever it breaks; the finding came again
+  1  the discipline does not do what the file says; the finding did not come
+  2  bad usage, or a file that is neither
 
 Examples:
   $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S --traces found
   $ normalworld replay found/patch-v6-lostWakeUp.json
-  $ normalworld replay found/patch-v6-lostWakeUp.json --json | jq .broken`,
+  $ normalworld replay found/patch-v6-lostWakeUp.json --json | jq .broken
+  $ normalworld replay fuzz-ta/findings/core-panic-92665fd8/finding.json`,
     )
-    .action(async (file: string, { json }: { json?: boolean }, command: Command) => {
+    .action(async (file: string, options: OpteeToFuzz & { readonly json?: boolean }, command: Command) => {
+      const { json } = options;
       try {
-        const trace = parseTraceFile(await readFile(file, 'utf8'));
+        const text = await readFile(file, 'utf8');
+        if (isFindingText(text)) {
+          await replayFindingFile(text, options);
+          return;
+        }
+        const trace = parseTraceFile(text);
         const difference = replayTrace(trace);
         if (difference !== undefined) {
           console.error(`${file}: ${describeDifference(difference)}`);
@@ -58,7 +70,11 @@ Examples:
           ...(broken.length === 0 ? ['The last step and the state after it break no property.'] : []),
         ]);
       } catch (error) {
-        if (error instanceof TraceFileError || (error instanceof Error && 'code' in error && 'syscall' in error)) {
+        if (
+          error instanceof FindingFileError ||
+          error instanceof TraceFileError ||
+          (error instanceof Error && 'code' in error && 'syscall' in error)
+        ) {
           command.error(`${file}: ${error.message}`);
         }
         throw error;

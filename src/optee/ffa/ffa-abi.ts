@@ -111,6 +111,11 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
       return Promise.resolve();
     }
     const returned = this.takeBack(handle).catch((error: unknown) => {
+      // It may have died while it was asked.
+      if (this.optee.ended) {
+        this.shared.delete(handle);
+        return;
+      }
       const told = toldOf(error, this.optee, 'taking memory back');
       this.optee.violation(0, told instanceof Error ? told.message : String(told));
       throw told;

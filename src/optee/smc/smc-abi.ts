@@ -193,10 +193,15 @@ export class SmcAbi implements OpteeAbi {
   private async unregister(context: TeeContext, shm: TeeShm): Promise<void> {
     // A dead secure world writes nowhere any more.
     if (this.optee.ended) return;
-    await this.privateCall(context, 'unregister-shm', false, (msg) => {
-      msg.cmd = OpteeMsgCmd.unregisterShm;
-      msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
-    });
+    try {
+      await this.privateCall(context, 'unregister-shm', false, (msg) => {
+        msg.cmd = OpteeMsgCmd.unregisterShm;
+        msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
+      });
+    } catch (error) {
+      // It may have died with this call inside, or while the call waited for a thread.
+      if (!this.optee.ended) throw error;
+    }
   }
 
   /**

@@ -1,0 +1,32 @@
+import { parseFinding } from '../../fuzz/engine/finding-file.js';
+import { type TargetName, targetNamed, targetNames } from '../../fuzz/open-target.js';
+import { replayFinding } from '../../fuzz/replay-finding.js';
+import { type OpteeToFuzz, opteeUnderTest } from './optee-to-fuzz.js';
+
+/**
+ * Execute a finding again, and say what came of it: exit code 1 when the finding did not come.
+ * @throws FindingFileError naming what is wrong with the file; what opening the target fails with.
+ */
+export async function replayFindingFile(
+  text: string,
+  options: OpteeToFuzz & { readonly json?: boolean },
+): Promise<void> {
+  const finding = parseFinding(text);
+  const { name, uuid } = finding.target;
+  if (!Object.hasOwn(targetNames, name)) throw new RangeError(`there is no target "${name}"`);
+  const target = targetNamed(name as TargetName, uuid, { optee: await opteeUnderTest(options) });
+  const { on, steps, verdicts, came } = await replayFinding(finding, target);
+  if (!came) process.exitCode = 1;
+  if (options.json) {
+    console.log(JSON.stringify({ on, came, signature: finding.signature, steps, verdicts }));
+    return;
+  }
+  console.log(`on ${on}, found on ${finding.on}`);
+  if (finding.before.length > 0) console.log(`after ${finding.before.length} other inputs`);
+  for (const [index, step] of steps.entries()) console.log(`${index + 1}. ${step}`);
+  for (const { kind, what, console: said } of verdicts) {
+    console.log(`${kind}: ${what}`);
+    if (said !== undefined) console.log(said.replaceAll(/^/gm, '  '));
+  }
+  console.log(came ? 'It came again.' : `It did not come again: ${finding.signature}`);
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Step } from '../input/grammar.js';
+import { type FindingFile, findingText, parseFinding } from './finding-file.js';
+import type { Reproduction } from './reproduce.js';
+import type { Target } from './target.js';
+import type { Verdict } from './verdict.js';
+
+/** A finding, as far as a list of them tells. */
+export interface KnownFinding {
+  readonly kind: string;
+  readonly signature: string;
+  readonly folder: string;
+  /** How often it was met in this run. */
+  times: number;
+}
+
+const fileName = 'finding.json';
+
+/** What was found, in a folder: one of its own for each signature, with a file to execute it again, a report, the console. */
+export class Findings {
+  private readonly known = new Map<string, KnownFinding>();
+
+  private constructor(readonly folder: string) {}
+
+  /** With those of earlier runs. @throws the system's error when the folder cannot be made. */
+  static open(folder: string): Findings {
+    mkdirSync(folder, { recursive: true });
+    const findings = new Findings(folder);
+    for (const name of readdirSync(folder)) {
+      try {
+        const { kind, signature } = parseFinding(readFileSync(join(folder, name, fileName), 'utf8'));
+        findings.known.set(signature, { kind, signature, folder: join(folder, name), times: 0 });
+      } catch {
+        // Somebody else's, or not finished.
+      }
+    }
+    return findings;
+  }
+
+  get all(): readonly KnownFinding[] {
+    return [...this.known.values()];
+  }
+
+  /** Count one. @returns whether it is new. */
+  meets({ kind, signature }: Verdict): boolean {
+    const known = this.known.get(signature);
+    if (known !== undefined) {
+      known.times++;
+      return false;
+    }
+    const hash = createHash('sha256').update(signature).digest('hex').slice(0, 8);
+    this.known.set(signature, { kind, signature, folder: join(this.folder, `${kind}-${hash}`), times: 1 });
+    return true;
+  }
+
+  write(target: Target, on: string, { recipe, verdict, came }: Reproduction): KnownFinding | undefined {
+    const known = this.known.get(verdict.signature);
+    if (known === undefined) return undefined;
+    const { before, input } = recipe;
+    const file: FindingFile = {
+      target: { name: target.name, ...(target.uuid === undefined ? {} : { uuid: target.uuid }) },
+      ...{ on, kind: verdict.kind, signature: verdict.signature, came, before, steps: input.steps },
+    };
+    mkdirSync(known.folder, { recursive: true });
+    if (verdict.console !== undefined) writeFileSync(join(known.folder, 'console.txt'), `${verdict.console}\n`);
+    writeFileSync(
+      join(known.folder, 'report.md'),
+      report(file, verdict, (step) => target.describe(step)),
+    );
+    // Last: with it the finding is there.
+    writeFileSync(join(known.folder, fileName), findingText(file));
+    return known;
+  }
+}
+
+function report(file: FindingFile, verdict: Verdict, describe: (step: Step) => string): string {
+  const { times, tries } = file.came;
+  const listed = (steps: readonly Step[]) => steps.map((step, index) => `${index + 1}. ${describe(step)}`);
+  const again =
+    times === 0
+      ? 'It did not come again when the same was executed on a fresh one: what led to it may have begun earlier.'
+      : `It came ${times} of ${tries} times on a fresh one.`;
+  return [
+    `# ${verdict.what}`,
+    '',
+    `On ${file.on}, target ${file.target.name}${file.target.uuid === undefined ? '' : ` ${file.target.uuid}`}. ${again}`,
+    '',
+    `Signature: \`${verdict.signature}\``,
+    '',
+    ...(file.before.length === 0
+      ? []
+      : [`Before it, ${file.before.length} other inputs were executed; they are in ${fileName}.`, '']),
+    'What was done:',
+    '',
+    ...listed(file.steps),
+    '',
+    'Again: `normalworld replay finding.json`',
+    '',
+    ...(verdict.console === undefined ? [] : ['The secure console:', '', '```text', verdict.console, '```', '']),
+  ].join('\n');
+}

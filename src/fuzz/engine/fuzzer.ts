@@ -1,0 +1,272 @@
+import { join } from 'node:path';
+import { startTimer } from '../../clock/timer.js';
+import { Draws } from '../input/draws.js';
+import { generateStep } from '../input/generate.js';
+import type { FuzzInput } from '../input/grammar.js';
+import { mutate } from '../input/mutate.js';
+import { neighbours } from '../input/neighbours.js';
+import { Corpus } from './corpus.js';
+import { FeatureMap, metAs, type Novelty } from './feature-map.js';
+import { Findings, type KnownFinding } from './findings.js';
+import type { FuzzProgress } from './progress.js';
+import { type ReproduceLimits, Reproducer } from './reproduce.js';
+import { readRunState, writeRunState } from './run-state.js';
+import type { Harness, Target } from './target.js';
+import type { Verdict } from './verdict.js';
+
+export interface FuzzOptions {
+  /** The folder of the run: `corpus/`, `findings/`, `state.json`. A run that is there is continued. */
+  readonly folder: string;
+  /** Decides every draw, 0..2^32-1. */
+  readonly seed: number;
+  /** Executions of this run, at most. */
+  readonly executions?: number;
+  /** Milliseconds of this run, at most. */
+  readonly ms?: number;
+  /** Ends the run; what it has is saved. */
+  readonly signal?: AbortSignal;
+  /** Mutate the seeds alone, whatever is covered: to compare with. */
+  readonly blind?: boolean;
+  /** What may be spent to make a finding short; 2000 executions and a minute when left out. */
+  readonly reproduce?: ReproduceLimits;
+  /** Told every second, and at the end. */
+  readonly onProgress?: (progress: FuzzProgress) => void;
+  readonly onFinding?: (finding: KnownFinding, verdict: Verdict) => void;
+  /** Told of each input that is kept: for others that do the same elsewhere. */
+  readonly onKept?: (input: FuzzInput) => void;
+}
+
+/** Inputs before one that are tried with it when it does nothing alone. */
+const historyLength = 256;
+/** How often others are looked for, and the state is saved, in milliseconds. */
+const saveMs = 1000;
+/** In-process targets keep the event loop from turning, for so long at most, in milliseconds. */
+const turnMs = 50;
+
+/** Of inputs near others, so many wait at most; and this share of executions is theirs while there are some. */
+const mostPlanned = 600;
+const plannedShare = 0.6;
+
+const defaultReproduce: ReproduceLimits = { executions: 2000, ms: 60_000 };
+
+/** A coverage-guided run on a target. */
+export class Fuzzer {
+  private readonly draws: Draws;
+  private readonly corpus: Corpus;
+  private readonly findings: Findings;
+  private readonly features = new FeatureMap();
+  private readonly history: FuzzInput[] = [];
+  private readonly seedsToRun: FuzzInput[];
+  /** Near those that met new code: what comes next is often one value away. */
+  private planned: FuzzInput[] = [];
+  private harness: Harness | undefined;
+  private readonly executionsBefore: number;
+  private readonly secondsBefore: number;
+  private executions = 0;
+  private deaths = 0;
+  private readonly begun = performance.now();
+  private lastNewEdge = performance.now();
+  private lastTurn = performance.now();
+  private lastSave = performance.now();
+  /** Time that went into making findings short: no part of the rate. */
+  private reproducing = 0;
+  private readonly stable = { again: 0, all: 0 };
+
+  /** @throws RangeError when the folder holds a run of something else; the system's error when it cannot be used. */
+  constructor(
+    private readonly target: Target,
+    private readonly options: FuzzOptions,
+  ) {
+    this.corpus = Corpus.open(join(options.folder, 'corpus'));
+    const state = readRunState(options.folder, this.targetName);
+    this.findings = Findings.open(join(options.folder, 'findings'));
+    this.draws = new Draws(state?.seed === options.seed ? state.position : options.seed);
+    this.executionsBefore = state?.executions ?? 0;
+    this.secondsBefore = state?.seconds ?? 0;
+    this.seedsToRun = [...target.seeds];
+  }
+
+  get knownFindings(): readonly KnownFinding[] {
+    return this.findings.all;
+  }
+
+  /** Until the limits or the signal say so. @throws what opening the target fails with. */
+  async run(): Promise<FuzzProgress> {
+    try {
+      this.takeArrived();
+      while (!this.isOver) {
+        await this.one(this.nextInput());
+        const now = performance.now();
+        if (now - this.lastSave > saveMs) this.save(now);
+        if (now - this.lastTurn > turnMs) await this.turn();
+      }
+    } finally {
+      await this.harness?.[Symbol.asyncDispose]();
+      this.harness = undefined;
+      this.save(performance.now());
+    }
+    return this.progress;
+  }
+
+  get progress(): FuzzProgress {
+    const seconds = (performance.now() - this.begun) / 1000;
+    const { again, all } = this.stable;
+    return {
+      executions: this.executionsBefore + this.executions,
+      executionsPerSecond: this.executions / Math.max(0.001, seconds - this.reproducing / 1000),
+      corpus: this.corpus.size,
+      corpusBytes: this.corpus.bytes,
+      edges: this.features.edges,
+      findings: this.findings.all.length,
+      deaths: this.deaths,
+      seconds: this.secondsBefore + seconds,
+      sinceNewEdgeSeconds: (performance.now() - this.lastNewEdge) / 1000,
+      stability: all === 0 ? undefined : again / all,
+    };
+  }
+
+  private get targetName(): string {
+    const { name, uuid } = this.target;
+    return uuid === undefined ? name : `${name} ${uuid}`;
+  }
+
+  private get isOver(): boolean {
+    const { executions = Number.POSITIVE_INFINITY, ms = Number.POSITIVE_INFINITY, signal } = this.options;
+    return signal?.aborted === true || this.executions >= executions || performance.now() - this.begun >= ms;
+  }
+
+  private nextInput(): FuzzInput {
+    const seed = this.seedsToRun.shift();
+    if (seed !== undefined) return seed;
+    const { draws, target } = this;
+    if (this.planned.length > 0 && draws.chance(plannedShare)) {
+      const [planned] = this.planned.splice(draws.below(this.planned.length), 1);
+      if (planned !== undefined) return planned;
+    }
+    const from = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws);
+    if (from === undefined || (!this.options.blind && draws.chance(0.05)))
+      return { steps: Array.from({ length: 1 + draws.below(3) }, () => generateStep(target.grammar, draws)) };
+    const other = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws);
+    return mutate(target.grammar, from, other ?? from, draws);
+  }
+
+  private async one(input: FuzzInput): Promise<void> {
+    const harness = await this.living();
+    this.executions++;
+    const verdicts = await harness.execute(input);
+    const novelty = this.features.add((each) => harness.drain(each));
+    if (novelty.edges > 0) this.lastNewEdge = performance.now();
+    if (verdicts.length > 0) await this.foundAll(input, verdicts);
+    this.remember(input);
+    // What is wrong already leads to nothing but itself.
+    // How often code runs in a sequence says most of all how long the sequence is.
+    const isNovel = input.steps.length === 1 ? novelty.features.length > 0 : novelty.edges > 0;
+    if (isNovel && verdicts.length === 0 && !this.options.blind) await this.keepIfStable(input, novelty);
+  }
+
+  private remember(input: FuzzInput): void {
+    this.history.push(input);
+    if (this.history.length > historyLength) this.history.shift();
+  }
+
+  /** What is new once, by a timer's interrupt or by what ran before, leads nowhere. */
+  private async keepIfStable(input: FuzzInput, { features, edges }: Novelty): Promise<void> {
+    let came = await this.meetsAgain(input, features);
+    this.stable.again += came.length;
+    this.stable.all += features.length;
+    // How often code runs differs more easily than which.
+    if (edges === 0 && came.length > 0) came = await this.meetsAgain(input, came);
+    if (came.length === 0) return;
+    const shorter = await this.shortened(input, came);
+    if (edges > 0) {
+      const near = [...neighbours(this.target.grammar, shorter, this.draws)];
+      this.planned = [...near, ...this.planned].slice(0, mostPlanned);
+    }
+    if (this.corpus.keep(shorter)) this.options.onKept?.(shorter);
+  }
+
+  /** Which of the features the input meets when it is executed again. */
+  private async meetsAgain(input: FuzzInput, features: readonly number[]): Promise<readonly number[]> {
+    const { harness } = this;
+    if (harness === undefined || harness.isDead) return [];
+    this.executions++;
+    const verdicts = await harness.execute(input);
+    const met = new Set<number>();
+    this.features.add((each) =>
+      harness.drain((feature, count) => {
+        met.add(metAs(feature, count));
+        each(feature, count);
+      }),
+    );
+    if (verdicts.length === 0) {
+      this.remember(input);
+      return features.filter((feature) => met.has(feature));
+    }
+    await this.foundAll(input, verdicts);
+    return [];
+  }
+
+  /** Without the steps that what is new does not need. */
+  private async shortened(input: FuzzInput, features: readonly number[]): Promise<FuzzInput> {
+    let shortest = input;
+    for (let at = input.steps.length - 1; at >= 0 && shortest.steps.length > 1; at--) {
+      const shorter = { steps: shortest.steps.toSpliced(at, 1) };
+      if ((await this.meetsAgain(shorter, features)).length === features.length) shortest = shorter;
+    }
+    return shortest;
+  }
+
+  private async foundAll(input: FuzzInput, verdicts: readonly Verdict[]): Promise<void> {
+    const fresh = verdicts.filter((verdict) => this.findings.meets(verdict));
+    if (fresh.length === 0) return;
+    const about = this.harness?.about ?? '';
+    if (this.harness?.isDead) this.deaths++;
+    // The machine is for one of them at a time.
+    await this.harness?.[Symbol.asyncDispose]();
+    this.harness = undefined;
+    const history = [...this.history];
+    for (const verdict of fresh) await this.found(input, verdict, history, about);
+  }
+
+  private async found(input: FuzzInput, verdict: Verdict, history: readonly FuzzInput[], about: string): Promise<void> {
+    const begun = performance.now();
+    await using reproducer = new Reproducer(this.target, verdict.signature, this.options.reproduce ?? defaultReproduce);
+    const reproduction = await reproducer.reproduce(input, history, verdict);
+    const written = this.findings.write(this.target, about, reproduction);
+    this.reproducing += performance.now() - begun;
+    if (written !== undefined) this.options.onFinding?.(written, reproduction.verdict);
+  }
+
+  private async living(): Promise<Harness> {
+    if (this.harness?.isDead === false) return this.harness;
+    if (this.harness !== undefined) {
+      this.deaths++;
+      await this.harness[Symbol.asyncDispose]();
+      this.harness = undefined;
+    }
+    this.history.length = 0;
+    this.harness = await this.target.open();
+    return this.harness;
+  }
+
+  /** What earlier runs kept, and others who use the folder. */
+  private takeArrived(): void {
+    if (this.options.blind) return;
+    for (const input of this.corpus.arrived(this.target.grammar)) this.seedsToRun.push(input);
+  }
+
+  private save(now: number): void {
+    this.lastSave = now;
+    const { seed, folder } = this.options;
+    const { executions, seconds } = this.progress;
+    writeRunState(folder, { target: this.targetName, seed, position: this.draws.position, executions, seconds });
+    this.takeArrived();
+    this.options.onProgress?.(this.progress);
+  }
+
+  /** Signals and timers have their turn. */
+  private async turn(): Promise<void> {
+    await new Promise<void>((resolve) => startTimer(0, resolve));
+    this.lastTurn = performance.now();
+  }
+}

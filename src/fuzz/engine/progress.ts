@@ -1,0 +1,40 @@
+/** What a run has come to. */
+export interface FuzzProgress {
+  /** In all runs of the folder. */
+  readonly executions: number;
+  /** Of this run. */
+  readonly executionsPerSecond: number;
+  readonly corpus: number;
+  readonly corpusBytes: number;
+  readonly edges: number;
+  readonly findings: number;
+  readonly deaths: number;
+  readonly seconds: number;
+  readonly sinceNewEdgeSeconds: number;
+  /** Of what seemed new, the share that came again at once; undefined while nothing was. */
+  readonly stability: number | undefined;
+}
+
+/** One line, as fuzzers have it. */
+export function progressLine(progress: FuzzProgress): string {
+  const { executions, executionsPerSecond, corpus, corpusBytes, edges, findings, deaths, stability } = progress;
+  const rate =
+    executionsPerSecond < 10 ? executionsPerSecond.toFixed(1) : Math.round(executionsPerSecond).toLocaleString('en');
+  return [
+    `#${executions.toLocaleString('en')}`,
+    `${rate} execs/s`,
+    `corpus ${corpus} (${(corpusBytes / 1024).toFixed(1)} KiB)`,
+    `edges ${edges.toLocaleString('en')}`,
+    `findings ${findings}`,
+    `deaths ${deaths}`,
+    ...(stability === undefined ? [] : [`stable ${Math.round(stability * 100)} %`]),
+    `last new edge ${inWords(progress.sinceNewEdgeSeconds)} ago`,
+    inWords(progress.seconds),
+  ].join('  ');
+}
+
+function inWords(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}

@@ -1,0 +1,48 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const shape = z.object({
+  target: z.string(),
+  seed: z.number(),
+  /** Of the generator. */
+  position: z.number(),
+  executions: z.number(),
+  /** Of fuzzing, in all runs. */
+  seconds: z.number(),
+});
+
+/** Where a run stopped, so that the next goes on there. */
+export type RunState = z.infer<typeof shape>;
+
+const name = 'state.json';
+
+/** @throws RangeError when the folder has the state of something else. */
+export function readRunState(folder: string, target: string): RunState | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(folder, name), 'utf8');
+  } catch {
+    return undefined;
+  }
+  const parsed = shape.safeParse(safeJson(text));
+  if (!parsed.success)
+    throw new RangeError(`${join(folder, name)} is no state of a run: name another folder, or remove it`);
+  if (parsed.data.target !== target)
+    throw new RangeError(`${folder} is of a run of "${parsed.data.target}", not of "${target}": name another folder`);
+  return parsed.data;
+}
+
+export function writeRunState(folder: string, state: RunState): void {
+  const path = join(folder, name);
+  writeFileSync(`${path}.tmp`, `${JSON.stringify(state)}\n`);
+  renameSync(`${path}.tmp`, path);
+}
+
+function safeJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

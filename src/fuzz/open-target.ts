@@ -1,0 +1,86 @@
+import { readdirSync } from 'node:fs';
+import { parseUuid, type Uuid } from '../protocol/uuid.js';
+import { driverTarget } from './driver/driver-target.js';
+import type { Target } from './engine/target.js';
+import { OpteeMachine, type OpteeUnderTest } from './optee/optee-machine.js';
+import { rawTarget } from './raw/raw-target.js';
+import { applicationTarget } from './targets/application.js';
+import type { KnownCommand } from './targets/application-grammar.js';
+
+/** What can be fuzzed, and what that is. */
+export const targetNames = {
+  ta: 'commands of a trusted application, in sessions (takes its UUID)',
+  pta: 'commands of a pseudo-TA, in sessions (takes its UUID)',
+  smc: 'registers of fast and yielding calls',
+  message: 'whole messages: parameters, counts, addresses, lists of pages, memory that changes while it is read',
+  driver: 'our driver, under a simulated secure world that lies',
+} as const;
+export type TargetName = keyof typeof targetNames;
+
+/** Of QEMU's board: OP-TEE lies in it. */
+const secureRam = 0x0e00_0000;
+/** That OP-TEE has without loading them: invocation tests, enumeration of devices, statistics, TA management; and one that it has not. */
+const pseudoApplications: readonly Uuid[] = [
+  'd96a5b40-c3e5-21e3-8794-1002a5d5c61b',
+  '7011a688-ddde-4053-a5a9-7b3c4ddf13b8',
+  'd96a5b40-e2c7-b1af-8794-1002a5d5c61b',
+  '6e256cba-fc4d-4941-ad09-2ca1860342dd',
+  'ffffffff-0000-4000-8000-000000000000',
+];
+
+/** Those that are about one application. */
+const withUuid: ReadonlySet<TargetName> = new Set(['ta', 'pta']);
+
+export function takesUuid(name: TargetName): boolean {
+  return withUuid.has(name);
+}
+
+export interface TargetSettings {
+  readonly optee: OpteeUnderTest;
+  /** Of the application; nothing is known of them when left out. */
+  readonly commands?: readonly KnownCommand[];
+}
+
+/** @throws RangeError for a UUID that is missing, has no place, or is none. */
+export function targetNamed(name: TargetName, uuid: string | undefined, settings: TargetSettings): Target {
+  if (takesUuid(name) && uuid === undefined) throw new RangeError(`target ${name} takes the UUID of an application`);
+  if (!takesUuid(name) && uuid !== undefined) throw new RangeError(`target ${name} takes no UUID`);
+  const { optee, commands = [] } = settings;
+  switch (name) {
+    case 'ta':
+    case 'pta': {
+      const application = uuidOf(uuid ?? '');
+      const others = applicationsIn(optee.taFolders).filter((each) => each !== application);
+      return applicationTarget(name, { uuid: application, others, commands }, optee);
+    }
+    case 'smc':
+    case 'message':
+      return rawTarget(name, {
+        boot: () => OpteeMachine.boot({ ...optee, ...(name === 'message' ? { spinMicroseconds: 0 } : {}) }),
+        applications: pseudoApplications,
+        secureAddress: secureRam,
+      });
+    case 'driver':
+      return driverTarget();
+    default:
+      return name satisfies never;
+  }
+}
+
+function uuidOf(text: string): Uuid {
+  try {
+    return parseUuid(text);
+  } catch (error) {
+    throw new RangeError((error as Error).message);
+  }
+}
+
+function applicationsIn(folders: readonly string[]): readonly Uuid[] {
+  return folders.flatMap((folder) => {
+    try {
+      return readdirSync(folder).flatMap((file) => /^([0-9a-f-]{36})\.ta$/.exec(file)?.[1] ?? []);
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,104 @@
+import { DumpReader } from '../../symbolize/dump-reader.js';
+import { type ElfFolders, framesText } from '../../symbolize/elf-folder.js';
+import { parseConsoleLine } from '../../worlds/qemu/console-line.js';
+import { type Verdict, withoutNumbers } from '../engine/verdict.js';
+
+/** Lines that a verdict brings along. */
+const tailLines = 60;
+/** Of a call stack, what goes into a signature: what lies further out differs with the way there. */
+const signedFrames = 3;
+
+const death = /TA panicked with code|User (?:mode|TA) \w+-abort|\bPanic\b|Core \S+-abort|assertion '/;
+
+/** Whether a line can begin a death: most lines need no closer look. */
+export function tellsOfDeath(line: string): boolean {
+  return death.test(line);
+}
+
+/** What the secure console says of deaths, in what it said during an execution. */
+export function consoleVerdicts(lines: readonly string[], elves: ElfFolders): readonly Verdict[] {
+  const begins = lines.flatMap((line, index) => (tellsOfDeath(line) ? [index] : []));
+  const verdicts: Verdict[] = [];
+  for (const [position, at] of begins.entries()) {
+    const part = lines.slice(at, begins[position + 1]);
+    const verdict = verdictOf(lines.slice(0, at), part, elves);
+    if (verdict !== undefined && !verdicts.some(({ signature }) => signature === verdict.signature))
+      verdicts.push(verdict);
+  }
+  // An assertion panics, and an abort of an application ends it: that is one death.
+  return verdicts.some(({ kind }) => kind === 'assertion' || kind === 'abort')
+    ? verdicts.filter(({ kind }) => kind !== 'core-panic')
+    : verdicts;
+}
+
+function verdictOf(before: readonly string[], lines: readonly string[], elves: ElfFolders): Verdict | undefined {
+  const reader = new DumpReader();
+  // What was loaded where stands before it.
+  for (const line of before) reader.read(line);
+  for (const line of lines) reader.read(line);
+  const message = messageOf(lines[0] ?? '');
+  const { dump } = reader;
+  const stack = dump?.callStack ?? [];
+  const named = stack.map((place) => framesText(elves.framesAt(place)));
+  const said = [
+    ...lines.slice(0, tailLines),
+    ...named.flatMap((names, index) => (names === '' ? [] : [`  ${index}: ${names}`])),
+  ];
+  const console = said.join('\n');
+  const places = stack
+    .slice(0, signedFrames)
+    .map(
+      ({ image, offset, address }) =>
+        `${image ?? 'somewhere'}+${offset === undefined ? (address & 0xfffn).toString(16) : offset.toString(16)}`,
+    )
+    .join(' ');
+  const assertion = /assertion '(.*)' failed at (\S+)/.exec(message);
+  if (assertion !== null) {
+    const [, expression = '', place = ''] = assertion;
+    return {
+      kind: 'assertion',
+      signature: `assertion '${expression}' at ${place}`,
+      ...{ what: `OP-TEE's core found its assertion '${expression}' broken at ${place}`, console },
+    };
+  }
+  if (/^Panic\b/.test(message))
+    return {
+      kind: 'core-panic',
+      signature: withoutAddresses(message),
+      what: `OP-TEE's core panicked: ${message}`,
+      console,
+    };
+  if (/^Core \S+-abort/.test(message))
+    return {
+      kind: 'abort',
+      ...{ signature: `${withoutNumbers(message)} ${places}`, what: `OP-TEE's core died of ${message}`, console },
+    };
+  const uuid =
+    dump?.uuid ??
+    lines.map((line) => /Status of TA ([0-9a-f-]{36})/.exec(line)?.[1]).find((each) => each !== undefined);
+  const whose = uuid === undefined ? 'A trusted application' : `The trusted application ${uuid}`;
+  const code = /TA panicked with code (\S+)/.exec(message)?.[1];
+  if (code !== undefined)
+    return {
+      kind: 'ta-panic',
+      signature: `${uuid ?? '?'} panic ${code} ${places}`,
+      what: `${whose} panicked with code ${code}`,
+      console,
+    };
+  const abort = /^User (?:mode|TA) (\S+-abort)/.exec(message)?.[1];
+  if (abort !== undefined)
+    return {
+      kind: 'ta-abort',
+      ...{ signature: `${uuid ?? '?'} ${abort} ${places}`, what: `${whose} died of a ${abort}: ${message}`, console },
+    };
+  return undefined;
+}
+
+function messageOf(line: string): string {
+  const { parsed, text } = parseConsoleLine(line);
+  return parsed?.message ?? text;
+}
+
+function withoutAddresses(message: string): string {
+  return message.replaceAll(/0x[0-9a-f]+/gi, '#').trim();
+}

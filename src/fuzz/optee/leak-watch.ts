@@ -1,0 +1,82 @@
+import { temporary, value } from '../../client/parameters.js';
+import type { Tee } from '../../client/tee.js';
+import type { Conduit } from '../../protocol/conduit.js';
+import { smcRegisters } from '../../protocol/conduit.js';
+import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
+import type { Verdict } from '../engine/verdict.js';
+
+/** PTA of OP-TEE that counts (pta_stats.h of OP-TEE/optee_os), CFG_WITH_STATS. */
+const statistics = 'd96a5b40-e2c7-b1af-8794-1002a5d5c61b';
+const allocStats = 1;
+const poolSize = 56;
+const maxPools = 16;
+/** Looks in a row at which a pool has grown until that is a leak: caches fill, and fragments stay. */
+const growingLooks = 8;
+
+/** What is still there when all clients have gone. */
+export class LeakWatch {
+  private memory: number | undefined;
+  /** By pool: what was allocated, and how often in a row it was more. */
+  private readonly pools = new Map<string, { allocated: number; grew: number }>();
+  private withoutStatistics = false;
+
+  constructor(
+    private readonly tee: Tee,
+    private readonly conduit: Conduit,
+  ) {}
+
+  /** Look, while no client is there. */
+  async look(): Promise<readonly Verdict[]> {
+    const verdicts: Verdict[] = [];
+    const { normal_in_flight: inFlight } = this.tee.queueState().counters;
+    if (inFlight !== 0) verdicts.push(leak('calls in flight', `${inFlight} calls are in flight that nobody makes`));
+    const inUse = this.tee.sharedMemoryInUse;
+    this.memory ??= inUse;
+    if (inUse > this.memory)
+      verdicts.push(leak('shared memory', `${inUse - this.memory} bytes of shared memory were not given back`));
+    this.memory = Math.max(this.memory, inUse);
+    // It is refused as long as a thread of secure world has a call.
+    const { a0 } = await this.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
+    if (a0 === OpteeSmcReturn.ebusy)
+      verdicts.push(leak('thread', 'a thread of secure world is taken that no call has'));
+    verdicts.push(...(await this.growing()));
+    return verdicts;
+  }
+
+  private async growing(): Promise<readonly Verdict[]> {
+    if (this.withoutStatistics) return [];
+    const verdicts: Verdict[] = [];
+    const context = this.tee.openContext({ label: 'leak watch' });
+    try {
+      const session = await context.openSession(statistics);
+      const [, pools] = await session.invoke(allocStats, [value.input(0), temporary.output(maxPools * poolSize)]);
+      for (const { name, allocated } of poolsOf(pools)) {
+        const known = this.pools.get(name) ?? { allocated: Number.POSITIVE_INFINITY, grew: 0 };
+        const grew = allocated > known.allocated ? known.grew + 1 : 0;
+        this.pools.set(name, { allocated, grew });
+        if (grew === growingLooks)
+          verdicts.push(leak(name, `${name} of OP-TEE grows from look to look, to ${allocated} bytes`));
+      }
+    } catch {
+      this.withoutStatistics = true;
+    } finally {
+      await context.close().catch(() => undefined);
+    }
+    return verdicts;
+  }
+}
+
+/** struct pta_stats_alloc: a name of 32 octets, then what is allocated. */
+function poolsOf(octets: Uint8Array): readonly { readonly name: string; readonly allocated: number }[] {
+  const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
+  const pools: { readonly name: string; readonly allocated: number }[] = [];
+  for (let at = 0; at + poolSize <= octets.length; at += poolSize) {
+    const text = new TextDecoder().decode(octets.subarray(at, at + 32));
+    pools.push({ name: text.split('\0')[0] ?? '', allocated: view.getUint32(at + 32, true) });
+  }
+  return pools;
+}
+
+function leak(what: string, sentence: string): Verdict {
+  return { kind: 'leak', signature: `leak: ${what}`, what: `After all clients had gone ${sentence}` };
+}

@@ -1,0 +1,167 @@
+import { type Uuid, uuidOctets } from '../../protocol/uuid.js';
+import { hexOctet } from '../input/generate.js';
+import {
+  type Field,
+  type FuzzValue,
+  type Grammar,
+  type IntegerField,
+  type OctetsField,
+  recordOf,
+  type Step,
+} from '../input/grammar.js';
+
+/** The most octets of one memory reference. */
+export const mostOctets = 4096;
+export const mostSessions = 4;
+/** Other applications that are named. */
+const mostOthers = 8;
+
+/** What is known of an application, besides its UUID. */
+export interface KnownApplication {
+  readonly uuid: Uuid;
+  /** Others that are there, which it may be told of. */
+  readonly others: readonly Uuid[];
+  readonly commands: readonly KnownCommand[];
+}
+
+export interface KnownCommand {
+  readonly number: number;
+  readonly name?: string | undefined;
+  /** As the command line has them: `none`, `value.inout`, `memref.input=16`. */
+  readonly parameters: readonly KnownParameter[];
+}
+
+export type KnownParameter =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'value'; readonly direction: string }
+  | { readonly kind: 'memref'; readonly direction: string; readonly octets: number };
+
+const word = 2 ** 32 - 1;
+const direction: Field = { type: 'choice', of: ['input', 'output', 'inout'] };
+const number: IntegerField = { type: 'integer', max: word, usual: [0, 1, 2, 3, 4, 8, 16, 32, 64, 4096, 2 ** 31, word] };
+
+/** Sessions, and commands with up to four parameters of any types. */
+export function applicationGrammar({ uuid, others, commands }: KnownApplication): Grammar {
+  const known = others.slice(0, mostOthers).flatMap(bothForms);
+  const zeros = lengths.map((length) => '00'.repeat(length));
+  const own = bothForms(uuid);
+  // Its own name is as likely as all others': an application that is told of itself meets itself.
+  const often = Array.from({ length: Math.ceil(known.length / own.length) + 1 }, () => own).flat();
+  const octets: OctetsField = { type: 'octets', maxLength: mostOctets, usual: [...often, ...known, ...zeros] };
+  const parameter: Field = {
+    type: 'record',
+    of: {
+      none: {},
+      value: { direction, a: number, b: number },
+      memref: { direction, octets },
+      'null-memref': { direction },
+    },
+    weights: { none: 2, value: 2, memref: 3 },
+  };
+  const parameters: Field = { type: 'list', of: parameter, max: 4 };
+  const usual =
+    commands.length > 0 ? commands.map((each) => each.number) : Array.from({ length: 24 }, (_, command) => command);
+  const session: IntegerField = { type: 'integer', max: mostSessions - 1, usual: [0, 0, 1] };
+  return {
+    maxSteps: 12,
+    steps: {
+      type: 'record',
+      of: {
+        invoke: { session, command: { type: 'integer', max: word, usual }, parameters },
+        open: { parameters },
+        close: { session },
+        renew: {},
+      },
+      // To be loaded anew costs as much as hundreds of calls.
+      weights: { invoke: 24, open: 2, renew: 0.1 },
+    },
+  };
+}
+
+/** Each command once, as it is known, and a few that are not. */
+export function applicationSeeds({ commands }: KnownApplication): readonly { readonly steps: readonly Step[] }[] {
+  const invoke = (command: number, parameters: readonly FuzzValue[]): Step => ({
+    kind: 'invoke',
+    session: 0,
+    command,
+    parameters,
+  });
+  const known = commands.map((each) => ({ steps: [invoke(each.number, each.parameters.map(seedOf))] }));
+  return [
+    ...known,
+    { steps: [invoke(0, [])] },
+    { steps: [invoke(1, [{ kind: 'value', direction: 'inout', a: 1, b: 2 }])] },
+    { steps: [invoke(2, [{ kind: 'memref', direction: 'inout', octets: '00'.repeat(16) }])] },
+    {
+      steps: [
+        { kind: 'open', parameters: [] },
+        { ...invoke(3, [{ kind: 'value', direction: 'output', a: 0, b: 0 }]), session: 1 },
+      ],
+    },
+  ];
+}
+
+const lengths = [1, 4, 8, 12, 16, 32, 64, 256];
+
+function seedOf(parameter: KnownParameter): FuzzValue {
+  switch (parameter.kind) {
+    case 'none':
+      return { kind: 'none' };
+    case 'value':
+      return { kind: 'value', direction: parameter.direction, a: 1, b: 1 };
+    case 'memref':
+      return { kind: 'memref', direction: parameter.direction, octets: '00'.repeat(parameter.octets) };
+    default:
+      return parameter satisfies never;
+  }
+}
+
+/** As memory has it, and as messages have it. */
+function bothForms(uuid: Uuid): readonly string[] {
+  return [structUuid(uuid), hex(uuidOctets(uuid))];
+}
+
+/** `TEE_UUID` as it lies in memory: three little-endian numbers, then eight octets. */
+function structUuid(uuid: Uuid): string {
+  const octets = uuidOctets(uuid);
+  const part = (from: number, to: number) => [...octets.subarray(from, to)].reverse();
+  return hex(Uint8Array.from([...part(0, 4), ...part(4, 6), ...part(6, 8), ...octets.subarray(8)]));
+}
+
+function hex(octets: Uint8Array): string {
+  return [...octets].map(hexOctet).join('');
+}
+
+/** In words: `invoke command 5 in session 0 with memref.input of 16 octets d0e6...`. */
+export function applicationStepInWords(step: Step): string {
+  const parameters = Array.isArray(step.parameters)
+    ? (step.parameters as readonly FuzzValue[]).map(parameterInWords)
+    : [];
+  const given = parameters.length === 0 ? 'without parameters' : `with ${parameters.join(', ')}`;
+  switch (step.kind) {
+    case 'invoke':
+      return `invoke command ${String(step.command)} in session ${String(step.session)} ${given}`;
+    case 'open':
+      return `open another session ${given}`;
+    case 'close':
+      return `close session ${String(step.session)}, unless it is the first`;
+    default:
+      return 'close all sessions, and open the first again';
+  }
+}
+
+function parameterInWords(value: FuzzValue): string {
+  const { kind, direction: way, a, b, octets } = recordOf(value) ?? {};
+  switch (kind) {
+    case 'value':
+      return `value.${String(way)} a = ${String(a)}, b = ${String(b)}`;
+    case 'memref': {
+      const text = String(octets);
+      return `memref.${String(way)} of ${text.length / 2} octets${text === '' ? '' : ` ${text.length > 64 ? `${text.slice(0, 64)}...` : text}`}`;
+    }
+    case 'null-memref':
+      return `memref.${String(way)} of null`;
+    default:
+      return 'none';
+  }
+}

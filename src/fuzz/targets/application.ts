@@ -1,0 +1,207 @@
+import type { Context } from '../../client/context.js';
+import { none, type Parameter, type Parameters, temporary, value } from '../../client/parameters.js';
+import type { Session } from '../../client/session.js';
+import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
+import { TeecError } from '../../tee/teec-error.js';
+import type { Harness, Target } from '../engine/target.js';
+import { type Verdict, withoutNumbers } from '../engine/verdict.js';
+import { type FuzzInput, type FuzzValue, recordOf, type Step } from '../input/grammar.js';
+import { LeakWatch } from '../optee/leak-watch.js';
+import { OpteeMachine, type OpteeUnderTest } from '../optee/optee-machine.js';
+import {
+  applicationGrammar,
+  applicationSeeds,
+  applicationStepInWords,
+  type KnownApplication,
+  mostSessions,
+} from './application-grammar.js';
+import { GivenMemory } from './given-memory.js';
+
+/** Executions after which the client goes and another comes, and what is left is looked at. */
+const renewAfter = 256;
+
+/** An application as it is shipped, or a pseudo-TA: its commands, in sessions. */
+export function applicationTarget(name: 'ta' | 'pta', known: KnownApplication, optee: OpteeUnderTest): Target {
+  return {
+    name,
+    uuid: known.uuid,
+    grammar: applicationGrammar(known),
+    seeds: applicationSeeds(known),
+    describe: applicationStepInWords,
+    open: async () => {
+      const machine = await OpteeMachine.boot(optee);
+      return new ApplicationHarness(machine, known.uuid, new LeakWatch(machine.tee, machine.world.conduit));
+    },
+  };
+}
+
+/**
+ * Inputs on one application. Session 0 stays open from input to input, as a client's does; those that an input opens close with
+ * it. A state that builds up is found by executing what went before again.
+ */
+class ApplicationHarness implements Harness {
+  private context: Context | undefined;
+  private memory: GivenMemory | undefined;
+  private first: Session | undefined;
+  private readonly others: Session[] = [];
+  private executions = 0;
+
+  constructor(
+    private readonly machine: OpteeMachine,
+    private readonly uuid: string,
+    private readonly leaks: LeakWatch,
+  ) {}
+
+  get about(): string {
+    return this.machine.about;
+  }
+
+  get isDead(): boolean {
+    return this.machine.isDead;
+  }
+
+  drain(each: (feature: number, count: number) => void): void {
+    this.machine.drain(each);
+  }
+
+  execute(input: FuzzInput): Promise<readonly Verdict[]> {
+    return this.machine.execute(
+      () => this.run(input),
+      () => {
+        // Its application sleeps, or waits for what nobody brings: the client goes.
+        void this.context?.kill().catch(() => undefined);
+        this.forget();
+      },
+    );
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.machine[Symbol.asyncDispose]();
+  }
+
+  private async run({ steps }: FuzzInput): Promise<readonly Verdict[]> {
+    const verdicts: Verdict[] = [];
+    for (const step of steps) {
+      if (this.machine.isDead) break;
+      try {
+        await this.step(step);
+      } catch (error) {
+        verdicts.push(...this.judge(error));
+      }
+      verdicts.push(...(this.memory?.check() ?? []));
+    }
+    for (const session of this.others.splice(0)) {
+      if (this.machine.isDead) break;
+      await session.close().catch((error: unknown) => verdicts.push(...this.judge(error)));
+    }
+    if (++this.executions % renewAfter === 0 && !this.machine.isDead) {
+      await this.context?.close().catch(() => undefined);
+      this.forget();
+      if (!this.machine.isDead) verdicts.push(...(await this.leaks.look()));
+    }
+    return verdicts;
+  }
+
+  private async step(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'open': {
+        if (this.others.length + 1 >= mostSessions) return;
+        const { context, memory } = await this.client();
+        this.others.push(await context.openSession(this.uuid, { parameters: parametersOf(step.parameters, memory) }));
+        return;
+      }
+      case 'close': {
+        const [session] = this.others.splice(Number(step.session) % (this.others.length + 1), 1);
+        await session?.close();
+        return;
+      }
+      case 'renew': {
+        const sessions = [...this.others.splice(0), ...(this.first === undefined ? [] : [this.first])];
+        this.first = undefined;
+        for (const session of sessions) await session.close();
+        return;
+      }
+      default: {
+        const session = await this.sessionAt(Number(step.session));
+        const { memory } = await this.client();
+        try {
+          await session.invoke(Number(step.command), parametersOf(step.parameters, memory));
+        } catch (error) {
+          if (error instanceof TeecError && error.code === TeeResult.ERROR_TARGET_DEAD) await this.bury(session);
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** The instance is dead: its sessions are of no use any more. */
+  private async bury(session: Session): Promise<void> {
+    await session.close().catch(() => undefined);
+    if (session === this.first) this.first = undefined;
+    const index = this.others.indexOf(session);
+    if (index >= 0) this.others.splice(index, 1);
+  }
+
+  private async sessionAt(index: number): Promise<Session> {
+    const other = this.others[(index % (this.others.length + 1)) - 1];
+    if (other !== undefined) return other;
+    const { context } = await this.client();
+    this.first ??= await context.openSession(this.uuid);
+    return this.first;
+  }
+
+  private async client(): Promise<{ readonly context: Context; readonly memory: GivenMemory }> {
+    this.context ??= this.machine.tee.openContext({ label: 'fuzz' });
+    const { context } = this;
+    this.memory ??= await GivenMemory.of(context);
+    return { context, memory: this.memory };
+  }
+
+  private forget(): void {
+    this.context = undefined;
+    this.memory = undefined;
+    this.first = undefined;
+    this.others.length = 0;
+  }
+
+  /** A refusal is an answer; what is none of a TEE, or says that the protocol was broken, is a finding. */
+  private judge(error: unknown): readonly Verdict[] {
+    if (!(error instanceof TeecError)) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      return [
+        {
+          kind: 'exception',
+          signature: `exception: ${withoutNumbers(text.split('\n').slice(0, 3).join(' '))}`,
+          what: `The driver threw ${text}`,
+        },
+      ];
+    }
+    const broken = error.code === TeeResult.ERROR_COMMUNICATION && error.origin === TeeOrigin.COMMS;
+    if (!broken || this.machine.isDead || this.machine.wasImpatient) return [];
+    const [what = ''] = error.message.split('\n');
+    return [{ kind: 'protocol', signature: `protocol: ${withoutNumbers(what)}`, what }];
+  }
+}
+
+function parametersOf(list: FuzzValue | undefined, memory: GivenMemory): Parameters {
+  const values = Array.isArray(list) ? (list as readonly FuzzValue[]) : [];
+  return values.map((each, place) => parameterOf(each, place, memory)) as unknown as Parameters;
+}
+
+function parameterOf(given: FuzzValue, place: number, memory: GivenMemory): Parameter {
+  const { kind, direction, a, b, octets } = recordOf(given) ?? {};
+  switch (kind) {
+    case 'value':
+      return direction === 'output'
+        ? value.output()
+        : direction === 'input'
+          ? value.input(Number(a), Number(b))
+          : value.inout(Number(a), Number(b));
+    case 'memref':
+      return memory.give(place, String(direction), new Uint8Array(Buffer.from(String(octets), 'hex')));
+    case 'null-memref':
+      return temporary[direction === 'input' || direction === 'output' ? direction : 'inout'](null);
+    default:
+      return none;
+  }
+}

@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { KnownCommand, KnownParameter } from './application-grammar.js';
+import { mostOctets } from './application-grammar.js';
+
+const shape = z.strictObject({
+  commands: z.array(
+    z.strictObject({
+      number: z.number().int().min(0).max(0xffff_ffff),
+      name: z.string().optional(),
+      parameters: z.array(z.string()).max(4).default([]),
+    }),
+  ),
+});
+
+/**
+ * What a file says of an application's commands: `commands`, a list of `number`, `name` and `parameters`, each as `none`,
+ * `value.inout`, `memref.input=16` (octets).
+ * @throws RangeError naming file and place; the system's error when it cannot be read.
+ */
+export async function readKnownCommands(path: string): Promise<readonly KnownCommand[]> {
+  const text = await readFile(path, 'utf8');
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw new RangeError(`${path}: ${(error as Error).message}`);
+  }
+  const parsed = shape.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new RangeError(
+      `${path}: ${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'is no description of commands'}`,
+    );
+  }
+  return parsed.data.commands.map(({ number, name, parameters }) => ({
+    ...{ number, name },
+    parameters: parameters.map((each) => parameterOf(each, path)),
+  }));
+}
+
+function parameterOf(text: string, path: string): KnownParameter {
+  const [, kind, direction = '', size = '64'] =
+    /^(none|value|memref)(?:\.(input|output|inout))?(?:=(\d+))?$/.exec(text) ?? [];
+  if (kind === 'none') return { kind: 'none' };
+  if (kind === 'value' && direction !== '') return { kind: 'value', direction };
+  if (kind === 'memref' && direction !== '' && Number(size) <= mostOctets)
+    return { kind: 'memref', direction, octets: Number(size) };
+  throw new RangeError(
+    `${path}: parameter "${text}" is none of none, value.input, value.output, value.inout, memref.input=SIZE, memref.output=SIZE, ` +
+      `memref.inout=SIZE, of up to ${mostOctets} octets`,
+  );
+}

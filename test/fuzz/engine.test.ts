@@ -1,0 +1,242 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { driverGrammar, driverSeeds } from '../../src/fuzz/driver/driver-grammar.js';
+import { parseFinding } from '../../src/fuzz/engine/finding-file.js';
+import { Fuzzer, type FuzzOptions } from '../../src/fuzz/engine/fuzzer.js';
+import type { Target } from '../../src/fuzz/engine/target.js';
+import type { Verdict } from '../../src/fuzz/engine/verdict.js';
+import { Draws } from '../../src/fuzz/input/draws.js';
+import { generateStep } from '../../src/fuzz/input/generate.js';
+import { type FuzzInput, type Grammar, grammarMistake } from '../../src/fuzz/input/grammar.js';
+import { mutate } from '../../src/fuzz/input/mutate.js';
+import { messageGrammar, messageSeeds, smcGrammar } from '../../src/fuzz/raw/raw-grammar.js';
+import { replayFinding } from '../../src/fuzz/replay-finding.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'normalworld-fuzz-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+let folders = 0;
+const newFolder = () => join(scratch, String(++folders));
+
+const grammar: Grammar = {
+  maxSteps: 8,
+  steps: {
+    type: 'record',
+    of: {
+      press: { key: { type: 'integer', max: 400_000, usual: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] } },
+      say: { words: { type: 'octets', maxLength: 32, usual: ['c0ffee'] } },
+      wait: {},
+    },
+  },
+};
+
+/** A lock: a few keys of one digit in a row, and words at the end. Each that is right is a feature. */
+function lock(keys: readonly number[], words = 'c0ffee') {
+  let opened = 0;
+  const lockTarget: Target = {
+    name: 'lock',
+    grammar,
+    seeds: [{ steps: [{ kind: 'wait' }] }],
+    describe: ({ kind }) => kind,
+    open: async () => {
+      opened++;
+      let features: number[] = [];
+      let dead = false;
+      return {
+        about: 'a lock',
+        get isDead() {
+          return dead;
+        },
+        async execute({ steps }: FuzzInput): Promise<readonly Verdict[]> {
+          let right = 0;
+          features = [1];
+          for (const step of steps) {
+            if (step.kind === 'press' && step.key === keys[right]) right++;
+            features.push(2 + right);
+            if (right === keys.length && step.kind === 'say' && String(step.words).startsWith(words)) {
+              dead = true;
+              return [{ kind: 'core-panic', signature: 'the lock opens', what: 'The lock opened' }];
+            }
+          }
+          return [];
+        },
+        drain(each) {
+          for (const feature of new Set(features)) each(feature, 1);
+          features = [];
+        },
+        async [Symbol.asyncDispose]() {
+          dead = true;
+        },
+      };
+    },
+  };
+  return { target: lockTarget, opened: () => opened };
+}
+
+const run = (target: Target, options: Partial<FuzzOptions> = {}) => {
+  const folder = options.folder ?? newFolder();
+  const fuzzer = new Fuzzer(target, { folder, seed: 1, executions: 6000, ...options });
+  return { folder, fuzzer, ended: fuzzer.run() };
+};
+
+describe('a guided run', () => {
+  it('finds what takes several right steps, makes it short, and writes a file that is executed again', async () => {
+    const { target } = lock([3, 1, 4]);
+    const { folder, fuzzer, ended } = run(target, { executions: 15_000 });
+    await ended;
+    expect(fuzzer.knownFindings.map(({ signature }) => signature)).toEqual(['the lock opens']);
+    const [name = ''] = readdirSync(join(folder, 'findings'));
+    const finding = parseFinding(readFileSync(join(folder, 'findings', name, 'finding.json'), 'utf8'));
+    expect(finding).toMatchObject({ came: { times: 3, tries: 3 }, before: [], target: { name: 'lock' } });
+    expect(finding.steps).toEqual([
+      { kind: 'press', key: 3 },
+      { kind: 'press', key: 1 },
+      { kind: 'press', key: 4 },
+      { kind: 'say', words: expect.stringMatching(/^c0ffee$/) },
+    ]);
+    expect(await replayFinding(finding, target)).toMatchObject({ came: true, on: 'a lock' });
+    // Another lock does not open by it.
+    expect(await replayFinding(finding, lock([3, 1, 5]).target)).toMatchObject({ came: false });
+  });
+
+  it('does the same again with the same seed, and something else with another', async () => {
+    const of = async (seed: number) => {
+      const { folder, ended } = run(lock([7, 7, 7, 7, 7, 7]).target, { seed, executions: 1500 });
+      const { executions, edges } = await ended;
+      const { position } = JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8'));
+      return { executions, edges, position, corpus: readdirSync(join(folder, 'corpus')).sort() };
+    };
+    const [one, same, other] = [await of(5), await of(5), await of(6)];
+    expect(same).toEqual(one);
+    expect(other.position).not.toBe(one.position);
+  });
+
+  it('comes further than blind changes of the same first inputs', async () => {
+    const keys = [3, 1, 4, 1];
+    const guided = await run(lock(keys).target, { executions: 4000 }).ended;
+    const blind = await run(lock(keys).target, { executions: 4000, blind: true }).ended;
+    expect(guided.edges).toBeGreaterThan(blind.edges);
+  });
+
+  it('goes on where it stopped, with what it had kept and found', async () => {
+    const { target } = lock([3, 1, 4]);
+    const first = run(target, { executions: 15_000 });
+    const before = await first.ended;
+    const second = run(target, { folder: first.folder, executions: 50 });
+    const after = await second.ended;
+    expect(after.executions).toBeGreaterThanOrEqual(before.executions + 50);
+    expect(after.edges).toBe(before.edges);
+    expect(after.findings).toBe(1);
+  });
+
+  it('saves what it has when it is told to end', async () => {
+    const interrupt = new AbortController();
+    const { folder, ended } = run(lock([3, 1]).target, {
+      executions: Number.POSITIVE_INFINITY,
+      signal: interrupt.signal,
+      onKept: () => interrupt.abort(),
+    });
+    const { executions } = await ended;
+    expect(JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8'))).toMatchObject({ target: 'lock', executions });
+    expect(readdirSync(join(folder, 'corpus')).length).toBeGreaterThan(0);
+  });
+
+  it('takes what others put into its corpus, and passes over what is no input', async () => {
+    const { target } = lock([300_007, 1]);
+    const first = run(target, { executions: 20 });
+    await first.ended;
+    const corpus = join(first.folder, 'corpus');
+    writeFileSync(join(corpus, '0123456789abcdef.json'), JSON.stringify({ steps: [{ kind: 'press', key: 300_007 }] }));
+    writeFileSync(join(corpus, '1123456789abcdef.json'), '{"steps": [{');
+    writeFileSync(join(corpus, '2123456789abcdef.json'), JSON.stringify({ steps: [{ kind: 'press', key: -1 }] }));
+    const alone = await run(target, { executions: 20 }).ended;
+    const helped = await run(target, { folder: first.folder, executions: 20 }).ended;
+    expect(helped.edges).toBe(alone.edges + 1);
+  });
+
+  it('refuses the folder of another target, naming it', () => {
+    const { folder } = run(lock([1]).target, { executions: 1 });
+    writeFileSync(
+      join(folder, 'state.json'),
+      JSON.stringify({ target: 'smc', seed: 1, position: 1, executions: 1, seconds: 1 }),
+    );
+    expect(() => new Fuzzer(lock([1]).target, { folder, seed: 1 })).toThrow('is of a run of "smc", not of "lock"');
+  });
+
+  it('finds what a state leads to that builds up, with what went before', async () => {
+    let total = 0;
+    const { target } = lock([]);
+    const counting: Target = {
+      ...target,
+      open: async () => {
+        const harness = await target.open();
+        total = 0;
+        return {
+          ...{
+            about: 'a counter',
+            isDead: false,
+            drain: () => undefined,
+            [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose](),
+          },
+          execute: async ({ steps }) => {
+            total += steps.filter(({ kind }) => kind === 'wait').length;
+            return total >= 5 ? [{ kind: 'leak', signature: 'five', what: 'Five waits' }] : [];
+          },
+        };
+      },
+    };
+    const { folder, ended } = run(counting, { executions: 100 });
+    await ended;
+    const [name = ''] = readdirSync(join(folder, 'findings'));
+    const finding = parseFinding(readFileSync(join(folder, 'findings', name, 'finding.json'), 'utf8'));
+    expect(finding.came.times).toBe(3);
+    expect(finding.before.length).toBeGreaterThan(0);
+    expect(await replayFinding(finding, counting)).toMatchObject({ came: true });
+  });
+});
+
+describe('inputs', () => {
+  const seed = Number(process.env.NORMALWORLD_SEED ?? Date.now() % 0x1_0000_0000);
+
+  it.each([
+    ['message', messageGrammar],
+    ['smc', smcGrammar],
+    ['driver', driverGrammar],
+    ['of this test', grammar],
+  ])(`%s: drawn and changed ones are of the grammar (NORMALWORLD_SEED=${seed})`, (_, of) => {
+    const draws = new Draws(seed);
+    let input: FuzzInput = { steps: [generateStep(of, draws)] };
+    let other = input;
+    for (let time = 0; time < 500; time++) {
+      const changed = mutate(of, input, other, draws);
+      expect(grammarMistake(of, changed)).toBeUndefined();
+      expect(changed.steps.length).toBeLessThanOrEqual(of.maxSteps);
+      other = input;
+      input = draws.chance(0.1) ? { steps: [generateStep(of, draws)] } : changed;
+    }
+  });
+
+  it('that targets begin with are of their grammars', () => {
+    for (const input of messageSeeds) expect(grammarMistake(messageGrammar, input)).toBeUndefined();
+    for (const input of driverSeeds) expect(grammarMistake(driverGrammar, input)).toBeUndefined();
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    [
+      'a number that is too large',
+      [{ kind: 'press', key: 400_001 }],
+      /^steps\[0\]\.key is 400001, not an integer from 0 to 400000$/,
+    ],
+    [
+      'a step that there is none of',
+      [{ kind: 'wait' }, { kind: 'run' }],
+      /^steps\[1\]\.kind is "run", possible are press, say, wait$/,
+    ],
+    ['octets that are none', [{ kind: 'say', words: 'abc' }], /^steps\[0\]\.words/],
+    ['a field that is not there', [{ kind: 'wait', long: 1 }], /^steps\[0\]\.long/],
+    ['too many steps', Array.from({ length: 9 }, () => ({ kind: 'wait' })), /^steps is no list of up to 8$/],
+  ])('with %s are refused, and the place named', (_, steps, says) => {
+    expect(grammarMistake(grammar, { steps } as FuzzInput)).toMatch(says);
+  });
+});
