@@ -3,6 +3,7 @@ import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { CoverageOfTee } from './coverage/coverage-of-tee.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
+import { checkLinuxTeeOptions, type LinuxTeeOptions, openLinuxTee } from './linux/open-linux-tee.js';
 import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
 import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
 import { type EmmcCard, type OpenEmmcOptions, openEmmc } from './rpmb/node/open-emmc.js';
@@ -36,8 +37,15 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
    * A stream of its own, to which nobody listens yet, when left out.
    */
   readonly trace?: Trace | string;
-  /** Which secure world: `simulated` when left out, the real OP-TEE OS in QEMU, or one of your own making. */
-  readonly world?: 'simulated' | 'qemu' | SecureWorld;
+  /**
+   * Which secure world: `simulated` when left out, the real OP-TEE OS in QEMU, that of this machine behind Linux's own driver
+   * (`/dev/tee0`), or one of your own making.
+   */
+  readonly world?: 'simulated' | 'qemu' | 'linux' | SecureWorld;
+  /** With `linux`: its device; `/dev/tee0` when left out. */
+  readonly device?: string;
+  /** With `linux`: how many requests may be in the kernel at a time, 1 to 512, besides cancellations; 32 when left out. */
+  readonly deviceCalls?: number;
   /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
@@ -77,7 +85,7 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
 const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
-  ...{ taElfFolders: true, gdbScript: true, coverageFolder: true },
+  ...{ taElfFolders: true, gdbScript: true, coverageFolder: true, device: true, deviceCalls: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
@@ -88,6 +96,7 @@ const names: OptionNames<OpenTeeOptions> = {
  */
 export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   checkOpenTeeOptions(options);
+  if (options.world === 'linux') return openLinux(options);
   const { world = 'simulated', trustedApplications = [], supplicant } = options;
   const trace = options.trace instanceof Trace ? options.trace : new Trace(options.clock ?? machineClock);
   publishTrace(trace);
@@ -225,9 +234,9 @@ function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
 function checkOpenTeeOptions(options: OpenTeeOptions): void {
   requireKnownOptions('openTee', options, names);
   const { world = 'simulated', trace, taFolders, taElfFolders, storageFolder, trustedApplications } = options;
-  if (world !== 'simulated' && world !== 'qemu' && (typeof world !== 'object' || world === null))
+  if (world !== 'simulated' && world !== 'qemu' && world !== 'linux' && (typeof world !== 'object' || world === null))
     throw new TypeError(
-      `openTee: world is ${JSON.stringify(world)}, possible are "simulated", "qemu", or a SecureWorld`,
+      `openTee: world is ${JSON.stringify(world)}, possible are "simulated", "qemu", "linux", or a SecureWorld`,
     );
   if (trace !== undefined && typeof trace !== 'string' && !(trace instanceof Trace))
     throw new TypeError(`openTee: trace is a Trace or the path of a file, not ${typeof trace}`);
@@ -239,8 +248,15 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   if (storageFolder !== undefined) requirePath('storageFolder', storageFolder);
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
   // Each for one world: for another they would be taken for nothing.
-  const elsewhere: Partial<Record<keyof OpenTeeOptions, 'simulated' | 'qemu'>> = {
-    ...{ qemu: 'qemu', simulated: 'simulated', memoryFile: 'simulated', trustedApplications: 'simulated' },
+  const elsewhere: Partial<Record<keyof OpenTeeOptions, 'simulated' | 'qemu' | 'linux'>> = {
+    ...{
+      device: 'linux',
+      deviceCalls: 'linux',
+      qemu: 'qemu',
+      simulated: 'simulated',
+      memoryFile: 'simulated',
+      trustedApplications: 'simulated',
+    },
   };
   for (const [name, whose] of Object.entries(elsewhere)) {
     const given = options[name as keyof OpenTeeOptions];
@@ -253,6 +269,38 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
       );
   }
   checkWorldOptions('openTee', options);
+  if (world === 'linux') refuseForLinux(options);
+}
+
+/** What a TEE behind Linux's own driver has a use for. */
+const ofLinux: OptionNames<LinuxTeeOptions & Pick<OpenTeeOptions, 'world' | 'trace' | 'callLimitMs'>> = {
+  ...{ world: true, device: true, deviceCalls: true, trace: true, callLimitMs: true },
+};
+
+function refuseForLinux(options: OpenTeeOptions): void {
+  checkLinuxTeeOptions(options);
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !Object.hasOwn(ofLinux, name))
+      throw new TypeError(
+        `openTee: ${name} is not for world "linux": there the driver is the kernel's, the supplicant a program of its own (normalworld supplicant), the client this process`,
+      );
+}
+
+async function openLinux(options: OpenTeeOptions): Promise<Tee> {
+  const trace = options.trace instanceof Trace ? options.trace : new Trace(machineClock);
+  publishTrace(trace);
+  const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
+  if (file !== undefined) trace.attach(file);
+  try {
+    const { device, deviceCalls, callLimitMs = Number.POSITIVE_INFINITY } = options;
+    return openLinuxTee(
+      { ...(device === undefined ? {} : { device }), ...(deviceCalls === undefined ? {} : { deviceCalls }) },
+      ...([trace, callLimitMs, () => file?.close()] as const),
+    );
+  } catch (error) {
+    file?.close();
+    throw error;
+  }
 }
 
 function requirePath(name: string, path: unknown): void {

@@ -1,3 +1,4 @@
+import { ownDriver } from './client/driver-of-tee.js';
 import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
@@ -94,7 +95,8 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
       supplicantRequests: options.supplicantRequests ?? 'fail',
     });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
-    const tee = new Tee(info, driver, options.identity ?? { uid: 0, gid: 0, groups: [] }, world, callLimitMs);
+    const under = ownDriver({ driver, world, info }, rpmb.length > 0);
+    const tee = new Tee(under, options.identity ?? { uid: 0, gid: 0, groups: [] }, callLimitMs);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);
     return tee;
   } catch (error) {

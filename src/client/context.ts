@@ -25,6 +25,8 @@ export interface OpenSessionOptions<L extends Login = Login> {
 /** Bytes that shared memory of no bytes has, as in libteec: secure world knows none without. */
 const sizeForNone = 8;
 
+const nothing = new Uint8Array(0);
+
 const openSessionNames: OptionNames<OpenSessionOptions> = { login: true, parameters: true, limitMs: true };
 
 /** Logins open to user space. */
@@ -123,8 +125,23 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
    */
   async registerSharedMemory(buffer: Uint8Array): Promise<SharedMemory> {
     if (!(buffer instanceof Uint8Array)) throw badParameters('registering shared memory: it takes a Uint8Array');
+    if (buffer.length > 0 && this.device.sharesBuffers) {
+      const shm = await this.device.registerBuffer(this.teeContext, buffer);
+      return new SharedMemory(buffer, shm, undefined, () => this.device.freeShm(this.teeContext, shm));
+    }
     const { buffer: registered, remove } = await this.registeredBuffers.add(buffer);
     return new SharedMemory(buffer, registered.shm, registered, remove);
+  }
+
+  /**
+   * TEEC_RegisterSharedMemoryFileDescriptor: share what a descriptor stands for, such as a dma-buf of a heap for protected
+   * memory. Its `bytes` are none: this process does not see it.
+   * @throws TeecError NOT_SUPPORTED where the driver is not the kernel's; BAD_PARAMETERS from a kernel without
+   *   TEE_IOC_SHM_REGISTER_FD, or for a descriptor of something else.
+   */
+  async registerSharedMemoryDescriptor(descriptor: number): Promise<SharedMemory> {
+    const shm = await this.device.registerDescriptor(this.teeContext, descriptor);
+    return new SharedMemory(nothing, shm, undefined, () => this.device.freeShm(this.teeContext, shm), shm.size);
   }
 
   /**

@@ -2,7 +2,7 @@ import { DevicePtaCommand, devicePtaUuid, deviceSize } from '../protocol/pta-dev
 import { TeeResult } from '../protocol/tee-result.js';
 import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
 import { commsError, TeecError } from '../tee/teec-error.js';
-import type { KernelContext } from './context.js';
+import type { Context, KernelContext } from './context.js';
 import { temporary } from './parameters.js';
 import type { Session } from './session.js';
 
@@ -24,7 +24,7 @@ const attempts = 4;
  * @throws TeecError COMMUNICATION when the answer is no list.
  */
 export async function enumerateDevices(
-  context: KernelContext,
+  context: Context | KernelContext,
   supplicant: boolean,
 ): Promise<readonly TeeDeviceDescription[]> {
   let session: Session;

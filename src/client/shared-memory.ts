@@ -9,7 +9,7 @@ import type { RegisteredBuffer } from './registered-buffer.js';
  * that lies elsewhere: before and after each call that uses it, what one side has changed is carried to the other (TE
  * Client API, section 4.3.4, allows copies). Calls at the same time, a buffer that is registered twice, and the client's
  * own writes during a call lose nothing; but the TA does not see those before the next call, nor the client the TA's
- * before this one ends.
+ * before this one ends. In world `linux` the kernel shares the very pages of the buffer, and nothing is copied.
  */
 export class SharedMemory implements AsyncDisposable {
   private disposed = false;
@@ -21,11 +21,13 @@ export class SharedMemory implements AsyncDisposable {
     private readonly shmObject: TeeShm,
     private readonly registered: RegisteredBuffer | undefined,
     private readonly free: () => Promise<void>,
+    /** Of memory that this process does not see. */
+    private readonly unseenSize = 0,
   ) {}
 
   /** Bytes. */
   get size(): number {
-    return this.bytes.length;
+    return this.unseenSize === 0 ? this.bytes.length : this.unseenSize;
   }
 
   /** For the session that uses it. @throws TeecError BAD_PARAMETERS when it is disposed of. */

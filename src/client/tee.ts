@@ -1,22 +1,23 @@
 import { type Clock, machineClock } from '../clock/clock.js';
 import type { OptionNames } from '../known-options.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
-import type { OpteeDriver } from '../optee/optee-driver.js';
 import { waitsFor } from '../optee/rpc/rpc-in-service.js';
 import type { SupplicantQueue } from '../optee/rpc/supplicant-queue.js';
 import type { SecureWorldInfo } from '../optee/smc/smc-probe.js';
 import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.js';
 import type { PhysicalMemory } from '../protocol/physical-memory.js';
-import type { PanicSource, PhysicalMemoryFile, SecureWorld } from '../protocol/secure-world.js';
+import type { PanicSource, PhysicalMemoryFile } from '../protocol/secure-world.js';
+import { TeeResult } from '../protocol/tee-result.js';
 import { eachStep } from '../tee/each-step.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import { badParameters, checkOptions } from '../tee/teec-error.js';
+import { badParameters, checkOptions, commsError } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
 import type { CallLimits } from './call-limit.js';
 import { Context, KernelContext } from './context.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
+import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
 
 export interface ContextOptions {
   /** What traces and reports call this client. */
@@ -66,35 +67,53 @@ export class Tee implements AsyncDisposable {
 
   /** Made by `openTee`. */
   constructor(
-    /** What secure world said of itself. */
-    readonly info: SecureWorldInfo,
-    private readonly driver: OpteeDriver,
+    private readonly under: DriverOfTee,
     private readonly identity: ClientIdentity,
-    private readonly world: SecureWorld,
     /** How long a call may take that does not say otherwise, in milliseconds; Infinity for ever. */
     readonly callLimitMs: number,
   ) {
-    this.device = new TeeDevice(driver);
+    this.device = new TeeDevice(under.driver);
+  }
+
+  /**
+   * What secure world said of itself.
+   * @throws TeecError NOT_SUPPORTED in world `linux`, as everything here that only the driver itself can tell.
+   */
+  get info(): SecureWorldInfo {
+    return this.inside('info').info;
+  }
+
+  /** OP-TEE's version, as it says it: `4.5`; undefined where Linux does not show it (before 7.0). */
+  get revision(): string | undefined {
+    return this.under.revision;
+  }
+
+  /**
+   * Where RPMB frames go that OP-TEE sends: to a card by way of the kernel, or of the supplicant. Undefined where Linux does
+   * not show it.
+   */
+  get rpmbRouting(): RpmbRouting | undefined {
+    return this.under.rpmbRouting;
   }
 
   /** The stream of everything that happens; nothing is recorded unless somebody listens. */
   get trace(): Trace {
-    return this.driver.optee.trace;
+    return this.under.trace;
   }
 
   /** The call queue's discipline. */
   get queue(): DisciplineName {
-    return this.driver.optee.callQueue.discipline;
+    return this.inside('queue').driver.optee.callQueue.discipline;
   }
 
   /** The call queue at this moment. */
   queueState(): QueueState {
-    return this.driver.optee.callQueue.state();
+    return this.inside('queueState').driver.optee.callQueue.state();
   }
 
   /** Bytes of shared memory in use by clients, secure world, and the driver. */
   get sharedMemoryInUse(): number {
-    return this.driver.optee.sharedMemoryInUse;
+    return this.under.sharedMemoryInUse;
   }
 
   /** What calls of secure world wait for in the normal world, besides other calls: for whoever asks why one hangs. */
@@ -107,7 +126,8 @@ export class Tee implements AsyncDisposable {
     /** Calls that secure world executes, or does not let go of: nobody outside knows what for. */
     readonly inside: readonly UnfinishedCall[];
   } {
-    const { supplicant, notifications, rpcs } = this.driver.optee;
+    const { optee } = this.inside('waiting').driver;
+    const { supplicant, notifications, rpcs } = optee;
     const calls = [...rpcs].map((rpc) => ({
       call: rpc.call.id,
       context: rpc.call.context.label,
@@ -120,18 +140,21 @@ export class Tee implements AsyncDisposable {
       calls,
       supplicantRequests: supplicant.waitingCommands,
       notifications: notifications.waitingFor,
-      inside: unfinishedCalls(this.driver.optee, 'inside'),
+      inside: unfinishedCalls(optee, 'inside'),
     };
   }
 
   /**
-   * The devices that OP-TEE wants drivers for. Those that need a supplicant are listed when one is there.
+   * The devices that OP-TEE wants drivers for. Those that need a supplicant are listed when one is there; in world `linux`
+   * always, as the kernel does not say whether one is.
    * @throws TeecError COMMUNICATION when OP-TEE's answer is no list of UUIDs.
    */
   async devices(): Promise<readonly TeeDeviceDescription[]> {
-    const context = this.openKernelContext({ label: 'device enumeration' });
+    const { inside } = this.under;
+    const label = 'device enumeration';
+    const context = inside === undefined ? this.openContext({ label }) : this.openKernelContext({ label });
     try {
-      return await enumerateDevices(context, this.driver.optee.supplicant.present);
+      return await enumerateDevices(context, inside?.driver.optee.supplicant.present ?? true);
     } finally {
       await context.close();
     }
@@ -142,13 +165,13 @@ export class Tee implements AsyncDisposable {
     readonly queue: SupplicantQueue;
     readonly allocate: (size: number) => Promise<TeeShm>;
   } {
-    const { driver } = this;
+    const { driver } = this.inside('supplicantDevice');
     return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };
   }
 
   /** Shared memory lies in this file, which other processes can map; undefined when the world's memory is in none. */
   get memoryFile(): PhysicalMemoryFile | undefined {
-    return this.world.memoryFile;
+    return this.under.inside?.world.memoryFile;
   }
 
   /**
@@ -156,12 +179,12 @@ export class Tee implements AsyncDisposable {
    * a device tree names as an SCMI channel's `shmem`. Undefined when the world has none.
    */
   get platformMemory(): PhysicalMemory | undefined {
-    return this.world.platformMemory;
+    return this.under.inside?.world.platformMemory;
   }
 
   /** Panics of trusted applications; undefined when the world cannot tell. */
   get panics(): PanicSource | undefined {
-    return this.world.panics;
+    return this.under.inside?.world.panics;
   }
 
   /**
@@ -169,12 +192,12 @@ export class Tee implements AsyncDisposable {
    * this is for what OP-TEE prints outside of calls. At once where the world has no console.
    */
   async consoleIdle(): Promise<void> {
-    await this.world.consoleIdle?.();
+    await this.under.inside?.world.consoleIdle?.();
   }
 
   /** Resolves with the reason when secure world can no longer be reached; undefined when its world cannot tell. */
   get ended(): Promise<Error> | undefined {
-    return this.world.ended;
+    return this.under.inside?.world.ended;
   }
 
   /**
@@ -186,9 +209,14 @@ export class Tee implements AsyncDisposable {
     return () => this.attendants.delete(attendant);
   }
 
-  /** TEEC_InitializeContext: a client in user space. @throws TeecError BAD_PARAMETERS for what is no option. */
+  /**
+   * TEEC_InitializeContext: a client in user space.
+   * @throws TeecError BAD_PARAMETERS for what is no option; in world `linux` NOT_SUPPORTED for an identity, which is the
+   *   process's own there.
+   */
   openContext(options: ContextOptions = {}): Context {
     checkOptions('opening a context', options, contextNames);
+    if (options.identity !== undefined) this.inside('the identity of a context');
     const { identity = this.identity } = options;
     checkIdentity(identity);
     const label = labelOf(options) ?? `client ${++this.contextCount}`;
@@ -200,6 +228,7 @@ export class Tee implements AsyncDisposable {
   /** A client inside the kernel, which may have system sessions: Linux's `tee_client_open_context()`. */
   openKernelContext(options: Omit<ContextOptions, 'identity'> = {}): KernelContext {
     checkOptions('opening a kernel context', options, kernelContextNames);
+    this.inside('a context of the kernel');
     const label = labelOf(options) ?? `kernel client ${++this.contextCount}`;
     const context = new KernelContext(this.device, label, this.limits(), () => this.contexts.delete(context));
     this.contexts.add(context);
@@ -230,15 +259,15 @@ export class Tee implements AsyncDisposable {
     try {
       const orderly = this.closeOrderly();
       // No time at all passes by itself on a virtual clock.
-      const clock = graceMs === 0 ? machineClock : this.driver.optee.clock;
+      const clock = graceMs === 0 ? machineClock : this.under.clock;
       if (!(await within(clock, graceMs, orderly))) {
-        unfinished = unfinishedCalls(this.driver.optee);
+        unfinished = this.under.unfinished();
         this.trace.mark(
           `the TEE closes although ${unfinished.length} calls have not come back: ${unfinished.map(({ call, waitsFor }) => `call ${call} waits for ${waitsFor}`).join('; ')}`,
         );
-        this.driver.optee.end();
+        this.under.end();
         void this.dismissAttendants();
-        await this.world[Symbol.asyncDispose]();
+        await this.under[Symbol.asyncDispose]();
         // Calls end now, and find that their world is gone: no news to whoever closes it.
         await within(
           machineClock,
@@ -249,7 +278,7 @@ export class Tee implements AsyncDisposable {
     } finally {
       const released = this.dismissAttendants();
       try {
-        await this.world[Symbol.asyncDispose]();
+        await this.under[Symbol.asyncDispose]();
       } finally {
         await released;
       }
@@ -264,9 +293,9 @@ export class Tee implements AsyncDisposable {
     void this.dismissAttendants();
     // With a client's call inside that does not come back nothing can be had back from secure world. A bottom half is the
     // driver's own, and the driver waits for its end.
-    const isHeld = unfinishedCalls(this.driver.optee).some(({ purpose }) => purpose !== 'bottom-half');
+    const isHeld = this.under.unfinished().some(({ purpose }) => purpose !== 'bottom-half');
     await eachStep([
-      () => (isHeld ? undefined : this.driver.remove()),
+      () => (isHeld ? undefined : this.under.driver.remove()),
       () => {
         if (failed !== undefined) throw failed.reason;
       },
@@ -275,7 +304,18 @@ export class Tee implements AsyncDisposable {
 
   /** Of one context: what is overdue is counted for each. */
   private limits(): CallLimits {
-    return { clock: this.driver.optee.clock, callLimitMs: this.callLimitMs, overdue: 0 };
+    return { clock: this.under.clock, callLimitMs: this.callLimitMs, overdue: 0 };
+  }
+
+  /** @throws TeecError NOT_SUPPORTED naming what only a driver of ours has. */
+  private inside(what: string): DriverInside {
+    const { inside } = this.under;
+    if (inside === undefined)
+      throw commsError(
+        TeeResult.ERROR_NOT_SUPPORTED,
+        `${what}: it is inside the driver, and the driver of world "linux" is the kernel's`,
+      );
+    return inside;
   }
 
   private async dismissAttendants(): Promise<void> {

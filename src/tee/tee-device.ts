@@ -59,7 +59,7 @@ export class TeeDevice {
     const client = clientLogin(login, identity, context.kernel);
     const memory = this.hold(context, params, maxOpenSessionParams);
     try {
-      return await this.driver.openSession(context, { uuid, client, cancelId }, params);
+      return await this.driver.openSession(context, { uuid, client, login, cancelId }, params);
     } finally {
       await putAll(memory);
     }
@@ -96,6 +96,31 @@ export class TeeDevice {
   async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
     checkSize(size);
     return this.own(context, await this.driver.registerShm(context, size));
+  }
+
+  /** A client's buffer is shared where it lies, not by copies. */
+  get sharesBuffers(): boolean {
+    return this.driver.registerBuffer !== undefined && this.version.registeredMemory;
+  }
+
+  /** Shared memory that is a client's own buffer; where `sharesBuffers` says so. */
+  async registerBuffer(context: TeeContext, bytes: Uint8Array): Promise<TeeShm> {
+    checkSize(bytes.length);
+    if (this.driver.registerBuffer === undefined)
+      throw commsError(TeeResult.ERROR_NOT_SUPPORTED, 'registering a buffer where it lies: the driver copies');
+    return this.own(context, await this.driver.registerBuffer(context, bytes));
+  }
+
+  /** Shared memory that a descriptor of the kernel's stands for. @throws TeecError NOT_SUPPORTED where there is no kernel. */
+  async registerDescriptor(context: TeeContext, descriptor: number): Promise<TeeShm> {
+    if (!(Number.isInteger(descriptor) && descriptor >= 0))
+      throw badParameters(`registering the memory of descriptor ${String(descriptor)}: possible are integers from 0`);
+    if (this.driver.registerDescriptor === undefined)
+      throw commsError(
+        TeeResult.ERROR_NOT_SUPPORTED,
+        'registering the memory of a descriptor: only the kernel can look into one (world "linux")',
+      );
+    return this.own(context, await this.driver.registerDescriptor(context, descriptor));
   }
 
   /** The client is done with it. */

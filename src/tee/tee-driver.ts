@@ -1,7 +1,7 @@
 import type { TaPanicReport } from '../protocol/secure-world.js';
 import type { TeeOrigin } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
-import type { ClientLogin } from './login.js';
+import type { ClientLogin, Login } from './login.js';
 import type { TeeContext } from './tee-context.js';
 import type { TeeParam } from './tee-param.js';
 import type { TeeShm } from './tee-shm.js';
@@ -29,6 +29,8 @@ export interface TeeReply {
 export interface OpenSessionRequest {
   readonly uuid: Uuid;
   readonly client: ClientLogin;
+  /** What `client` was computed from: for a kernel that computes it itself. */
+  readonly login: Login;
   /** Names the request in a later `cancelRequest`; 0 when it will not be cancelled. */
   readonly cancelId: number;
 }
@@ -75,6 +77,10 @@ export interface TeeDriver {
   allocateShm(context: TeeContext, size: number): Promise<TeeShm>;
   /** Memory that stands for a client's own buffer: as scattered as a process's pages. @throws TeecError */
   registerShm(context: TeeContext, size: number): Promise<TeeShm>;
+  /** A client's own buffer, where it lies: of a driver that can share it so. @throws TeecError */
+  registerBuffer?(context: TeeContext, bytes: Uint8Array): Promise<TeeShm>;
+  /** The memory that a descriptor of the kernel's stands for. @throws TeecError */
+  registerDescriptor?(context: TeeContext, descriptor: number): Promise<TeeShm>;
 
   /** The device goes: leave secure world in an orderly state. */
   remove(): Promise<void>;

@@ -1,0 +1,109 @@
+import type { PhysicalMemory } from '../protocol/physical-memory.js';
+import { TeeShm } from '../tee/tee-shm.js';
+import { ShmAllocArg, ShmRegisterArg, ShmRegisterFdArg, TeeIoctlRequest } from '../uapi/tee.js';
+import { SlotOperation } from './call-slot.js';
+import type { CallThreads } from './call-threads.js';
+import { errnoError } from './errno-error.js';
+import { addressOf, memoryAt, unmap } from './system-calls.js';
+
+/** Mappings whose memory nobody can look at any more are taken out of the process. */
+const mappings = new FinalizationRegistry(
+  ({ address, length }: { readonly address: number; readonly length: number }) => unmap(address, length),
+);
+
+/** Shared memory of one open device: each piece is a descriptor of the kernel's, and goes with it. */
+export class DeviceMemory {
+  private lastId = 0;
+  private inUse = 0;
+
+  constructor(private readonly threads: CallThreads) {}
+
+  /** Bytes that this process shares. */
+  get bytesInUse(): number {
+    return this.inUse;
+  }
+
+  /** SHM_ALLOC, mapped: the very pages that secure world sees. @throws TeecError */
+  async allocate(fd: number, size: number): Promise<TeeShm> {
+    const arg = Buffer.alloc(ShmAllocArg.size);
+    arg.writeBigUInt64LE(BigInt(size), ShmAllocArg.length);
+    const doing = `allocating ${size} bytes of shared memory`;
+    const file = await this.make(fd, TeeIoctlRequest.shmAlloc, arg, doing);
+    const length = Number(arg.readBigUInt64LE(ShmAllocArg.length));
+    const mapped = await this.threads.run({ operation: SlotOperation.map, fd: file, size: length });
+    if (mapped.result === -1) {
+      await this.threads.run({ operation: SlotOperation.close, fd: file });
+      throw errnoError(mapped.errno, `${doing}: mapping it`);
+    }
+    const memory = memoryAt(mapped.result, length);
+    mappings.register(memory, { address: mapped.result, length });
+    return this.piece(arg.readInt32LE(ShmAllocArg.id), size, new Uint8Array(memory), {
+      operation: SlotOperation.unshare,
+      ...{ fd: file, request: mapped.result, size: length },
+    });
+  }
+
+  /** SHM_REGISTER: a buffer of the program's, where it lies. @throws TeecError */
+  async register(fd: number, bytes: Uint8Array): Promise<TeeShm> {
+    const arg = Buffer.alloc(ShmRegisterArg.size);
+    arg.writeBigUInt64LE(addressOf(bytes), ShmRegisterArg.address);
+    arg.writeBigUInt64LE(BigInt(bytes.length), ShmRegisterArg.length);
+    const file = await this.make(fd, TeeIoctlRequest.shmRegister, arg, `registering ${bytes.length} bytes of memory`);
+    return this.piece(arg.readInt32LE(ShmRegisterArg.id), bytes.length, bytes, {
+      ...{ operation: SlotOperation.close, fd: file },
+    });
+  }
+
+  /**
+   * SHM_REGISTER_FD: what a descriptor of another part of the kernel stands for (a dma-buf). This process does not see it.
+   * @throws TeecError
+   */
+  async registerDescriptor(fd: number, descriptor: number): Promise<TeeShm> {
+    const arg = Buffer.alloc(ShmRegisterFdArg.size);
+    arg.writeBigInt64LE(BigInt(descriptor), ShmRegisterFdArg.fd);
+    const doing = `registering the memory of descriptor ${descriptor}`;
+    const file = await this.make(fd, TeeIoctlRequest.shmRegisterFd, arg, doing);
+    const size = Number(arg.readBigUInt64LE(ShmRegisterFdArg.length));
+    return this.piece(arg.readInt32LE(ShmRegisterFdArg.id), size, undefined, {
+      ...{ operation: SlotOperation.close, fd: file },
+    });
+  }
+
+  private async make(fd: number, request: number, arg: Buffer, doing: string): Promise<number> {
+    const { result, errno } = await this.threads.run({ operation: SlotOperation.ioctl, fd, request, arg });
+    if (result === -1) throw errnoError(errno, doing);
+    return result;
+  }
+
+  /** @param bytes where the process sees it. */
+  private piece(
+    kernelId: number,
+    size: number,
+    bytes: Uint8Array | undefined,
+    release: {
+      readonly operation: SlotOperation;
+      readonly fd: number;
+      readonly request?: number;
+      readonly size?: number;
+    },
+  ): TeeShm {
+    this.inUse += size;
+    const shm = new TeeShm(++this.lastId, 'registered', size, 0, undefined, true, memoryOf(bytes), async () => {
+      const { result, errno } = await this.threads.run(release);
+      this.inUse -= size;
+      if (result === -1) throw errnoError(errno, `giving back ${size} bytes of shared memory`);
+    });
+    shm.secureWorldId = kernelId;
+    return shm;
+  }
+}
+
+/** One piece of memory, whose addresses begin at 0. */
+function memoryOf(bytes: Uint8Array | undefined): PhysicalMemory {
+  return {
+    window(address: number, size: number): Uint8Array {
+      if (bytes === undefined) throw new RangeError('this process does not see this memory');
+      return bytes.subarray(address, address + size);
+    },
+  } as PhysicalMemory;
+}

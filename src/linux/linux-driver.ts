@@ -1,0 +1,333 @@
+import type { UnfinishedCall } from '../optee/unfinished-calls.js';
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import { eachStep } from '../tee/each-step.js';
+import type { TeeContext } from '../tee/tee-context.js';
+import type { InvokeRequest, OpenSessionRequest, TeeDriver, TeeReply, TeeVersion } from '../tee/tee-driver.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { commsError } from '../tee/teec-error.js';
+import type { CallPurpose } from '../trace/event.js';
+import type { Trace } from '../trace/trace.js';
+import {
+  CancelArg,
+  closeSessionArgSize,
+  GeneralCapability,
+  implementationOptee,
+  TeeIoctlRequest,
+  versionSize,
+} from '../uapi/tee.js';
+import { SlotOperation } from './call-slot.js';
+import { CallThreads, type StartedCall } from './call-threads.js';
+import { DeviceMemory } from './device-memory.js';
+import { errnoError, openError } from './errno-error.js';
+import { invokeArgument, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
+import { addressOf, closeFile, ioctl, openDevice } from './system-calls.js';
+
+interface OpenSession {
+  readonly id: number;
+  /** Commands that have not come back, by the name that a cancellation has for them. */
+  readonly commands: Map<number, StartedCall>;
+  idle: (() => void) | undefined;
+}
+
+/** An opening of the device: the kernel has a context for it. */
+interface OpenFile {
+  readonly fd: number;
+  readonly sessions: Map<number, OpenSession>;
+  calls: number;
+  closing: boolean;
+  idle: (() => void) | undefined;
+}
+
+/**
+ * The driver of a TEE that is in the kernel: each context is an opening of `/dev/tee0`, each request an ioctl (uapi
+ * linux/tee.h). Requests block, so they are made by threads of our own.
+ */
+export class LinuxDriver implements TeeDriver {
+  private readonly files = new Map<TeeContext, OpenFile>();
+  private readonly memory: DeviceMemory;
+  private readonly inFlight = new Map<number, Omit<UnfinishedCall, 'waitsFor' | 'call'>>();
+  private lastCall = 0;
+
+  private constructor(
+    readonly path: string,
+    readonly version: TeeVersion,
+    private readonly threads: CallThreads,
+    readonly trace: Trace,
+  ) {
+    this.memory = new DeviceMemory(threads);
+  }
+
+  /**
+   * @param path of the device, `/dev/tee0`.
+   * @param threads how many requests may be in the kernel at a time; cancellations come on top.
+   * @throws TeecError NOT_SUPPORTED when it is no OP-TEE; what the kernel refuses to open, with what to do.
+   */
+  static open(path: string, threads: number, trace: Trace): LinuxDriver {
+    const fd = opened(path);
+    try {
+      return new LinuxDriver(path, versionOf(fd, path), new CallThreads(threads), trace);
+    } finally {
+      closeFile(fd);
+    }
+  }
+
+  get sharedMemoryInUse(): number {
+    return this.memory.bytesInUse;
+  }
+
+  /** Requests that have not come back. */
+  unfinished(): readonly UnfinishedCall[] {
+    return [...this.inFlight].map(([call, rest]) => ({ call, ...rest, waitsFor: 'the kernel, which has it' }));
+  }
+
+  /** Nothing is waited for any more. */
+  end(): void {
+    this.threads.end();
+  }
+
+  open(context: TeeContext): void {
+    const fd = opened(this.path);
+    this.files.set(context, { fd, sessions: new Map(), calls: 0, closing: false, idle: undefined });
+  }
+
+  abandon(context: TeeContext): void {
+    const file = this.files.get(context);
+    if (file === undefined) return;
+    for (const session of file.sessions.values())
+      for (const cancelId of session.commands.keys())
+        void this.cancel(file, context, session, cancelId).catch(() => undefined);
+  }
+
+  async release(context: TeeContext): Promise<void> {
+    const file = this.fileOf(context);
+    file.closing = true;
+    const closings = [...file.sessions.values()].map(async (session) => {
+      if (session.commands.size > 0)
+        await new Promise<void>((resolve) => {
+          session.idle = resolve;
+        });
+      await this.closeFound(context, file, session);
+    });
+    await eachStep([
+      () => eachStep(closings.map((closing) => () => closing)),
+      () =>
+        file.calls === 0
+          ? undefined
+          : new Promise<void>((resolve) => {
+              file.idle = resolve;
+            }),
+      // Sessions that were being opened when the context closed.
+      () => eachStep([...file.sessions.values()].map((session) => () => this.closeFound(context, file, session))),
+    ]).finally(async () => {
+      this.files.delete(context);
+      await this.threads.run({ operation: SlotOperation.close, fd: file.fd });
+    });
+  }
+
+  async openSession(
+    context: TeeContext,
+    request: OpenSessionRequest,
+    params: readonly TeeParam[],
+  ): Promise<TeeReply & { readonly session: number }> {
+    const file = this.beginCall(context);
+    try {
+      const arg = openSessionArgument(request, params);
+      const { fd } = file;
+      const doing = `opening a session with ${request.uuid}`;
+      await this.traced(context, 'open-session', 0, async () => {
+        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.openSession, arg };
+        const { result, errno } = await this.threads.run(call);
+        if (result === -1) throw errnoError(errno, doing);
+      });
+      const reply = openSessionReply(arg, params);
+      if (reply.result === TeeResult.SUCCESS) {
+        file.sessions.set(reply.session, { id: reply.session, commands: new Map(), idle: undefined });
+        if (this.trace.on)
+          this.trace.emit({
+            ...{ type: 'session-open', session: reply.session, context: context.label, uuid: request.uuid },
+          });
+      }
+      return reply;
+    } finally {
+      this.endCall(file);
+    }
+  }
+
+  async invoke(context: TeeContext, request: InvokeRequest, params: readonly TeeParam[]): Promise<TeeReply> {
+    const file = this.beginCall(context);
+    try {
+      const session = this.findSession(file, request.session, 'invoking a command');
+      const cancelId = request.cancelId === 0 ? context.newCancelId() : request.cancelId;
+      const arg = invokeArgument({ ...request, cancelId }, params);
+      const { fd } = file;
+      return await this.traced(context, 'invoke', session.id, async () => {
+        const call = this.threads.start({
+          ...{ operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg },
+        });
+        session.commands.set(cancelId, call);
+        try {
+          const outcome = await call.outcome;
+          if (outcome === undefined) return { result: TeeResult.ERROR_CANCEL, origin: TeeOrigin.COMMS };
+          if (outcome.result === -1) throw errnoError(outcome.errno, 'invoking a command');
+          return invokeReply(arg, params);
+        } finally {
+          session.commands.delete(cancelId);
+          if (session.commands.size === 0) session.idle?.();
+        }
+      });
+    } finally {
+      this.endCall(file);
+    }
+  }
+
+  async cancelRequest(context: TeeContext, sessionId: number, cancelId: number): Promise<void> {
+    const file = this.fileOf(context);
+    await this.cancel(file, context, this.findSession(file, sessionId, 'cancelling a request'), cancelId);
+  }
+
+  async closeSession(context: TeeContext, sessionId: number): Promise<void> {
+    const file = this.beginCall(context);
+    try {
+      await this.closeFound(context, file, this.findSession(file, sessionId, 'closing a session'));
+    } finally {
+      this.endCall(file);
+    }
+  }
+
+  systemSession(): boolean {
+    throw commsError(TeeResult.ERROR_NOT_SUPPORTED, 'a system session: only drivers inside the kernel have one');
+  }
+
+  allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
+    return this.inCall(context, ({ fd }) => this.memory.allocate(fd, size));
+  }
+
+  /** Memory that a client's buffer is copied to, where the kernel takes none of the client's own. */
+  registerShm(context: TeeContext, size: number): Promise<TeeShm> {
+    return this.allocateShm(context, size);
+  }
+
+  registerBuffer(context: TeeContext, bytes: Uint8Array): Promise<TeeShm> {
+    return this.inCall(context, ({ fd }) => this.memory.register(fd, bytes));
+  }
+
+  registerDescriptor(context: TeeContext, descriptor: number): Promise<TeeShm> {
+    return this.inCall(context, ({ fd }) => this.memory.registerDescriptor(fd, descriptor));
+  }
+
+  async remove(): Promise<void> {
+    this.threads.end();
+  }
+
+  private async closeFound(context: TeeContext, file: OpenFile, session: OpenSession): Promise<void> {
+    file.sessions.delete(session.id);
+    const arg = Buffer.alloc(closeSessionArgSize);
+    arg.writeUInt32LE(session.id, 0);
+    await this.traced(context, 'close-session', session.id, async () => {
+      const { fd } = file;
+      const call = { operation: SlotOperation.ioctl, fd, request: TeeIoctlRequest.closeSession, arg };
+      const { result, errno } = await this.threads.run(call);
+      if (result === -1) throw errnoError(errno, `closing session ${session.id}`);
+    }).finally(() => {
+      if (this.trace.on) this.trace.emit({ type: 'session-close', session: session.id, context: context.label });
+    });
+  }
+
+  /** A command that no thread has taken yet is not made; of another the kernel tells secure world. */
+  private async cancel(file: OpenFile, context: TeeContext, session: OpenSession, cancelId: number): Promise<void> {
+    if (session.commands.get(cancelId)?.withdraw() === true) return;
+    const arg = Buffer.alloc(CancelArg.size);
+    arg.writeUInt32LE(cancelId, CancelArg.cancelId);
+    arg.writeUInt32LE(session.id, CancelArg.session);
+    file.calls++;
+    try {
+      await this.traced(context, 'cancel', session.id, async () => {
+        const call = { operation: SlotOperation.ioctl, fd: file.fd, request: TeeIoctlRequest.cancel, arg };
+        const { result, errno } = await this.threads.runUrgent(call);
+        if (result === -1) throw errnoError(errno, `cancelling a request of session ${session.id}`);
+      });
+    } finally {
+      this.endCall(file);
+    }
+  }
+
+  /** A request is one call in the trace; what the kernel does with it there is the kernel's to trace. */
+  private async traced<T>(
+    context: TeeContext,
+    purpose: CallPurpose,
+    session: number,
+    make: () => Promise<T>,
+  ): Promise<T> {
+    const call = ++this.lastCall;
+    this.inFlight.set(call, { context: context.label, purpose, session });
+    const { trace } = this;
+    if (trace.on) trace.emit({ type: 'call-begin', call, context: context.label, purpose, session, system: false });
+    try {
+      return await make();
+    } finally {
+      this.inFlight.delete(call);
+      if (trace.on) trace.emit({ type: 'call-end', call, smcReturn: 0 });
+    }
+  }
+
+  private async inCall<T>(context: TeeContext, make: (file: OpenFile) => Promise<T>): Promise<T> {
+    const file = this.beginCall(context);
+    try {
+      return await make(file);
+    } finally {
+      this.endCall(file);
+    }
+  }
+
+  private fileOf(context: TeeContext): OpenFile {
+    const file = this.files.get(context);
+    if (file === undefined) throw commsError(TeeResult.ERROR_BAD_STATE, `context ${context.label} is closed`);
+    return file;
+  }
+
+  private beginCall(context: TeeContext): OpenFile {
+    const file = this.fileOf(context);
+    if (file.closing) throw commsError(TeeResult.ERROR_BAD_STATE, `context ${context.label} is being closed`);
+    file.calls++;
+    return file;
+  }
+
+  private endCall(file: OpenFile): void {
+    file.calls--;
+    if (file.calls === 0) file.idle?.();
+  }
+
+  private findSession(file: OpenFile, id: number, doing: string): OpenSession {
+    const session = file.sessions.get(id);
+    if (session === undefined)
+      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `${doing}: session ${id} is not open in this context`);
+    return session;
+  }
+}
+
+function opened(path: string): number {
+  const { result, errno } = openDevice(path);
+  if (result === -1) throw openError(errno, path);
+  return result;
+}
+
+function versionOf(fd: number, path: string): TeeVersion {
+  const bytes = Buffer.alloc(versionSize);
+  const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
+  if (result === -1) throw errnoError(errno, `asking ${path} what it is`);
+  const implementationId = bytes.readUInt32LE(0);
+  if (implementationId !== implementationOptee)
+    throw commsError(
+      TeeResult.ERROR_NOT_SUPPORTED,
+      `${path} is no OP-TEE: its implementation id is ${implementationId}, OP-TEE's is ${implementationOptee}`,
+    );
+  const capabilities = bytes.readUInt32LE(8);
+  if ((capabilities & GeneralCapability.privileged) !== 0)
+    throw commsError(TeeResult.ERROR_NOT_SUPPORTED, `${path} is a supplicant's device, clients open /dev/tee0`);
+  return {
+    implementationId,
+    registeredMemory: (capabilities & GeneralCapability.registeredMemory) !== 0,
+    memrefNull: (capabilities & GeneralCapability.memrefNull) !== 0,
+  };
+}

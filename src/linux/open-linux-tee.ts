@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { DriverOfTee, RpmbRouting } from '../client/driver-of-tee.js';
+import { Tee } from '../client/tee.js';
+import { machineClock } from '../clock/clock.js';
+import type { ClientIdentity } from '../tee/login.js';
+import type { Trace } from '../trace/trace.js';
+import { LinuxDriver } from './linux-driver.js';
+
+export interface LinuxTeeOptions {
+  /** `/dev/tee0` when left out. */
+  readonly device?: string;
+  /**
+   * How many requests may be in the kernel at a time, 1 to 512; 32 when left out. Each that blocks holds a thread of this
+   * process. Cancellations come on top.
+   */
+  readonly deviceCalls?: number;
+}
+
+const mostCalls = 512;
+
+/** @throws TypeError, RangeError naming what cannot be. */
+export function checkLinuxTeeOptions({ device, deviceCalls }: LinuxTeeOptions): void {
+  if (device !== undefined && (typeof device !== 'string' || device === ''))
+    throw new TypeError(`openTee: device is the path of a TEE device, not ${JSON.stringify(device)}`);
+  if (deviceCalls !== undefined && !(Number.isInteger(deviceCalls) && deviceCalls >= 1 && deviceCalls <= mostCalls))
+    throw new RangeError(
+      `openTee: deviceCalls is ${String(deviceCalls)}, possible are integers from 1 to ${mostCalls}`,
+    );
+}
+
+/**
+ * The TEE behind the kernel's own driver.
+ * @param onClose is called when it is closed; it may be more than once.
+ * @throws TeecError with what to do, when there is none that can be used.
+ */
+export function openLinuxTee(
+  options: LinuxTeeOptions,
+  trace: Trace,
+  callLimitMs: number,
+  onClose: () => void = () => undefined,
+): Tee {
+  checkLinuxTeeOptions(options);
+  const { device = '/dev/tee0', deviceCalls = 32 } = options;
+  const driver = LinuxDriver.open(device, deviceCalls, trace);
+  trace.describe({ world: 'linux', threads: 0 });
+  const under: DriverOfTee = {
+    driver,
+    trace,
+    clock: machineClock,
+    get sharedMemoryInUse() {
+      return driver.sharedMemoryInUse;
+    },
+    inside: undefined,
+    revision: attributeOf(device, 'revision'),
+    rpmbRouting: routingOf(device),
+    unfinished: () => driver.unfinished(),
+    end: () => driver.end(),
+    [Symbol.asyncDispose]: async () => {
+      await driver.remove();
+      onClose();
+    },
+  };
+  return new Tee(under, ownIdentity(), callLimitMs);
+}
+
+/** What Linux shows of a device in sysfs; undefined where it does not. */
+function attributeOf(device: string, name: string): string | undefined {
+  try {
+    return readFileSync(`/sys/class/tee/${basename(device)}/${name}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function routingOf(device: string): RpmbRouting | undefined {
+  const text = attributeOf(device, 'rpmb_routing_model');
+  return text === 'kernel' || text === 'user' ? text : undefined;
+}
+
+/** This process, as the kernel sees it. */
+function ownIdentity(): ClientIdentity {
+  return {
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+    groups: process.getgroups?.() ?? [],
+  };
+}
