@@ -58,15 +58,25 @@ export class CallThreads {
 
   /** @param limit threads, from 1; the urgent one comes on top. */
   constructor(private readonly limit: number) {
-    if (isMainThread) process.once('exit', this.leave);
+    if (!isMainThread) return;
+    process.once('exit', this.leave);
+    process.on('uncaughtExceptionMonitor', this.remember);
   }
+
+  /** What ends the process; it has not been told of when `leave` is called. */
+  private fatal: unknown;
+  private readonly remember = (error: unknown) => {
+    this.fatal = error;
+  };
 
   /**
    * At its end Node waits for its threads, and a call into a secure world that hangs never ends. So the process then ends
    * by itself, with the code that it has.
    */
   private readonly leave = (code: number) => {
-    if ([...this.all].some(({ busy }) => busy)) exitNow(Number(process.exitCode ?? code));
+    if (![...this.all].some(({ busy }) => busy)) return;
+    if (this.fatal !== undefined) console.error(this.fatal);
+    exitNow(Number(process.exitCode ?? code));
   };
 
   /** @throws TeecError BAD_STATE after the end. */
@@ -117,7 +127,9 @@ export class CallThreads {
     const busy = [...this.all].filter((thread) => thread.busy);
     for (const thread of this.all) if (!thread.busy) thread.end();
     for (const thread of busy) thread.endWhenBack();
-    if (busy.length === 0) process.off('exit', this.leave);
+    if (busy.length > 0) return;
+    process.off('exit', this.leave);
+    process.off('uncaughtExceptionMonitor', this.remember);
   }
 
   private assign(): void {

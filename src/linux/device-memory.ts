@@ -13,7 +13,6 @@ const mappings = new FinalizationRegistry(
 
 /** Shared memory of one open device: each piece is a descriptor of the kernel's, and goes with it. */
 export class DeviceMemory {
-  private lastId = 0;
   private inUse = 0;
 
   constructor(private readonly threads: CallThreads) {}
@@ -88,13 +87,11 @@ export class DeviceMemory {
     },
   ): TeeShm {
     this.inUse += size;
-    const shm = new TeeShm(++this.lastId, 'registered', size, 0, undefined, true, memoryOf(bytes), async () => {
+    return new TeeShm(kernelId, 'registered', size, 0, undefined, true, memoryOf(bytes), async () => {
       const { result, errno } = await this.threads.run(release);
       this.inUse -= size;
       if (result === -1) throw errnoError(errno, `giving back ${size} bytes of shared memory`);
     });
-    shm.secureWorldId = kernelId;
-    return shm;
   }
 }
 

@@ -1,3 +1,4 @@
+import { startTimer } from '../clock/timer.js';
 import type { UnfinishedCall } from '../optee/unfinished-calls.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import { eachStep } from '../tee/each-step.js';
@@ -22,6 +23,10 @@ import { DeviceMemory } from './device-memory.js';
 import { errnoError, openError } from './errno-error.js';
 import { invokeArgument, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
 import { addressOf, closeFile, ioctl, openDevice } from './system-calls.js';
+
+/** A cancellation is told again after this long, then after twice as long, up to the last. Milliseconds. */
+const firstPauseMs = 10;
+const lastPauseMs = 640;
 
 interface OpenSession {
   readonly id: number;
@@ -234,9 +239,39 @@ export class LinuxDriver implements TeeDriver {
     });
   }
 
-  /** A command that no thread has taken yet is not made; of another the kernel tells secure world. */
+  /**
+   * A command that no thread has taken yet is not made; of another the kernel tells secure world. OP-TEE forgets a
+   * cancellation that overtakes its command on the way in, so it is told again for a while when nothing comes of it.
+   */
   private async cancel(file: OpenFile, context: TeeContext, session: OpenSession, cancelId: number): Promise<void> {
-    if (session.commands.get(cancelId)?.withdraw() === true) return;
+    const command = session.commands.get(cancelId);
+    if (command?.withdraw() === true) return;
+    await this.tellCancellation(file, context, session, cancelId);
+    if (command === undefined) return;
+    const again = (pauseMs: number) => {
+      if (session.commands.get(cancelId) !== command) return;
+      const stop = startTimer(
+        pauseMs,
+        () => {
+          if (session.commands.get(cancelId) !== command) return;
+          this.tellCancellation(file, context, session, cancelId).then(
+            () => (pauseMs < lastPauseMs ? again(2 * pauseMs) : undefined),
+            () => undefined,
+          );
+        },
+        { background: true },
+      );
+      void command.outcome.finally(stop).catch(() => undefined);
+    };
+    again(firstPauseMs);
+  }
+
+  private async tellCancellation(
+    file: OpenFile,
+    context: TeeContext,
+    session: OpenSession,
+    cancelId: number,
+  ): Promise<void> {
     const arg = Buffer.alloc(CancelArg.size);
     arg.writeUInt32LE(cancelId, CancelArg.cancelId);
     arg.writeUInt32LE(session.id, CancelArg.session);

@@ -7,6 +7,7 @@ import type { TeeContext } from '../tee/tee-context.js';
 import { maxSharedMemorySize, type TeeDevice } from '../tee/tee-device.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
+import { GeneralCapability, implementationOptee, opteeCapTrustZone } from '../uapi/tee.js';
 import { Errno, ErrnoError } from './errno.js';
 import { KeptMemory } from './kept-memory.js';
 import type { MemoryIds } from './memory-ids.js';
@@ -21,13 +22,6 @@ import {
   parseOpenSession,
 } from './tee-ioctl.js';
 import { Operation, tokenSize } from './wire.js';
-
-// uapi linux/tee.h.
-const TEE_IMPL_ID_OPTEE = 1;
-const TEE_OPTEE_CAP_TZ = 1;
-const TEE_GEN_CAP_GP = 1;
-const TEE_GEN_CAP_REG_MEM = 4;
-const TEE_GEN_CAP_MEMREF_NULL = 8;
 
 /** What openings of a device have in common. */
 export interface ServedDevice {
@@ -193,7 +187,9 @@ export class DeviceFile implements ClientFile {
     const { registeredMemory, memrefNull } = this.device.version;
     return versionReply(
       body,
-      TEE_GEN_CAP_GP | (registeredMemory ? TEE_GEN_CAP_REG_MEM : 0) | (memrefNull ? TEE_GEN_CAP_MEMREF_NULL : 0),
+      GeneralCapability.globalPlatform |
+        (registeredMemory ? GeneralCapability.registeredMemory : 0) |
+        (memrefNull ? GeneralCapability.memrefNull : 0),
     );
   }
 
@@ -273,8 +269,8 @@ export interface ClientFile {
 
 /** struct tee_ioctl_version_data. */
 export function versionReply(body: Buffer, capabilities: number): Buffer {
-  body.writeUInt32LE(TEE_IMPL_ID_OPTEE, 0);
-  body.writeUInt32LE(TEE_OPTEE_CAP_TZ, 4);
+  body.writeUInt32LE(implementationOptee, 0);
+  body.writeUInt32LE(opteeCapTrustZone, 4);
   body.writeUInt32LE(capabilities, 8);
   return body;
 }

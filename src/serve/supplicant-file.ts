@@ -6,6 +6,7 @@ import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { TeecError } from '../tee/teec-error.js';
+import { GeneralCapability } from '../uapi/tee.js';
 import type { Call, ClientFile, NewMemory } from './device-file.js';
 import { memorySize, versionReply } from './device-file.js';
 import { Errno, ErrnoError } from './errno.js';
@@ -13,11 +14,6 @@ import type { MemoryIds } from './memory-ids.js';
 import { noSuchRequest, parseReceive, parseSend, receiveReply, takeAnswer } from './supplicant-ioctl.js';
 import { fixedArg, invalid } from './tee-ioctl.js';
 import { Operation, tokenSize } from './wire.js';
-
-// uapi linux/tee.h.
-const TEE_GEN_CAP_GP = 1;
-const TEE_GEN_CAP_PRIVILEGED = 2;
-const TEE_GEN_CAP_MEMREF_NULL = 8;
 
 /** What a supplicant's device is made of. */
 export interface SupplicantPlace {
@@ -82,8 +78,11 @@ export class SupplicantFile implements ClientFile {
   async ioctl(operation: number, body: Buffer, _caller: unknown, onGone: (callback: () => void) => void) {
     switch (operation) {
       case Operation.version:
-        // Without TEE_GEN_CAP_REG_MEM: memory of the TEE's own, mapped, needs no copies.
-        return versionReply(fixedArg(body, 12), TEE_GEN_CAP_GP | TEE_GEN_CAP_PRIVILEGED | TEE_GEN_CAP_MEMREF_NULL);
+        // Without registered memory: memory of the TEE's own, mapped, needs no copies.
+        return versionReply(
+          fixedArg(body, 12),
+          GeneralCapability.globalPlatform | GeneralCapability.privileged | GeneralCapability.memrefNull,
+        );
       case Operation.supplicantReceive:
         return this.receive(body, onGone);
       case Operation.supplicantSend:

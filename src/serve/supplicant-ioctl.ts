@@ -1,5 +1,6 @@
 import type { TeeParam, TeeValueParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
+import { memrefNullId, ParamAttr, paramAttrMeta, paramSize, SupplicantArg } from '../uapi/tee.js';
 import { Errno, ErrnoError } from './errno.js';
 import { invalid } from './tee-ioctl.js';
 
@@ -8,15 +9,12 @@ import { invalid } from './tee-ioctl.js';
  * the number of parameters, the parameters. With TEE_IOCTL_PARAM_ATTR_META in the first one several requests are served
  * side by side, and that parameter names the request.
  */
-const head = 8;
-const paramSize = 32;
-/** TEE_IOCTL_PARAM_ATTR_META. */
-const meta = 0x100n;
-const valueInout = 3n;
+const { head } = SupplicantArg;
+const meta = BigInt(paramAttrMeta);
 const attrs = { input: 1n, output: 2n, inout: 3n } as const;
+const valueInout = attrs.inout;
 /** A reference has the attribute of a value of its direction, and this more. */
-const memref = 4n;
-const nullId = 0xffff_ffff_ffff_ffffn;
+const memref = BigInt(ParamAttr.memrefInput - ParamAttr.valueInput);
 
 /** How a supplicant asks for a request. */
 export interface ReceiveArg {
@@ -76,7 +74,7 @@ function writeParam(bytes: Buffer, at: number, param: TeeParam, idOf: (shm: TeeS
       word(0, attrs[param.direction] + memref);
       word(8, BigInt(param.shm === null ? 0 : param.offset));
       word(16, BigInt(param.size));
-      word(24, param.shm === null ? nullId : BigInt(idOf(param.shm)));
+      word(24, param.shm === null ? memrefNullId : BigInt(idOf(param.shm)));
       return;
   }
 }

@@ -2,24 +2,23 @@ import { LoginClass } from '../protocol/optee-msg.js';
 import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
 import type { Login } from '../tee/login.js';
 import type { TeeReply } from '../tee/tee-driver.js';
-import { noneParam, type ParamDirection, type TeeParam } from '../tee/tee-param.js';
+import { noneParam, type TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
+import {
+  InvokeArg as InvokeLayout,
+  memrefNullId,
+  OpenSessionArg as OpenSessionLayout,
+  ParamAttr,
+  paramCountAt,
+  paramDirections,
+  paramSize,
+} from '../uapi/tee.js';
 import { Errno, ErrnoError } from './errno.js';
 
 /**
  * The arguments of the TEE's ioctls, as uapi linux/tee.h lays them out, to and from what the TEE subsystem takes. What
  * Linux's tee_core.c refuses with an error number is refused with the same.
  */
-
-/** struct tee_ioctl_param: attr, a, b, c; 8 bytes each. */
-const paramSize = 32;
-const openSessionHead = 56;
-const invokeHead = 24;
-/** TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INPUT; values have 1 to 3. */
-const memrefInput = 5;
-const directions = ['input', 'output', 'inout'] as const satisfies readonly ParamDirection[];
-/** TEE_MEMREF_NULL: no memory. */
-const nullId = 0xffff_ffff_ffff_ffffn;
 
 /** TEE_IOCTL_LOGIN_REE_KERNEL_MAX. */
 const lastKernelLogin = 0xbfff_ffff;
@@ -43,12 +42,12 @@ export interface OpenSessionArg {
 }
 
 export function parseOpenSession(body: Buffer, memory: MemoryById): OpenSessionArg {
-  const params = parseParams(body, openSessionHead, memory);
+  const params = parseParams(body, OpenSessionLayout.head, memory);
   return {
-    uuid: uuidFromOctets(body.subarray(0, 16)),
+    uuid: uuidFromOctets(body.subarray(OpenSessionLayout.uuid, OpenSessionLayout.clientUuid)),
     // The group of a group login is in the first four octets of the client's UUID.
-    login: login(body.readUInt32LE(32), body.readUInt32LE(16)),
-    cancelId: body.readUInt32LE(36),
+    login: login(body.readUInt32LE(OpenSessionLayout.clientLogin), body.readUInt32LE(OpenSessionLayout.clientUuid)),
+    cancelId: body.readUInt32LE(OpenSessionLayout.cancelId),
     params,
   };
 }
@@ -60,10 +59,10 @@ export function openSessionReply(
   params: readonly TeeParam[],
 ): Buffer {
   const bytes = Buffer.from(body);
-  bytes.writeUInt32LE(answer.session, 40);
-  bytes.writeUInt32LE(answer.result, 44);
-  bytes.writeUInt32LE(answer.origin, 48);
-  writeParams(bytes, openSessionHead, params);
+  bytes.writeUInt32LE(answer.session, OpenSessionLayout.session);
+  bytes.writeUInt32LE(answer.result, OpenSessionLayout.result);
+  bytes.writeUInt32LE(answer.origin, OpenSessionLayout.origin);
+  writeParams(bytes, OpenSessionLayout.head, params);
   return bytes;
 }
 
@@ -75,15 +74,20 @@ export interface InvokeArg {
 }
 
 export function parseInvoke(body: Buffer, memory: MemoryById): InvokeArg {
-  const params = parseParams(body, invokeHead, memory);
-  return { command: body.readUInt32LE(0), session: body.readUInt32LE(4), cancelId: body.readUInt32LE(8), params };
+  const params = parseParams(body, InvokeLayout.head, memory);
+  return {
+    command: body.readUInt32LE(InvokeLayout.command),
+    session: body.readUInt32LE(InvokeLayout.session),
+    cancelId: body.readUInt32LE(InvokeLayout.cancelId),
+    params,
+  };
 }
 
 export function invokeReply(body: Buffer, answer: TeeReply, params: readonly TeeParam[]): Buffer {
   const bytes = Buffer.from(body);
-  bytes.writeUInt32LE(answer.result, 12);
-  bytes.writeUInt32LE(answer.origin, 16);
-  writeParams(bytes, invokeHead, params);
+  bytes.writeUInt32LE(answer.result, InvokeLayout.result);
+  bytes.writeUInt32LE(answer.origin, InvokeLayout.origin);
+  writeParams(bytes, InvokeLayout.head, params);
   return bytes;
 }
 
@@ -111,7 +115,7 @@ function login(loginClass: number, gid: number): Login {
 function parseParams(body: Buffer, head: number, memory: MemoryById): TeeParam[] {
   if (body.length < head) throw invalid(`an argument of ${body.length} bytes, at least ${head}`);
   // The number of parameters is the last word of the head in both arguments.
-  const count = body.readUInt32LE(head - 4);
+  const count = body.readUInt32LE(paramCountAt(head));
   if (body.length !== head + count * paramSize)
     throw invalid(`an argument of ${body.length} bytes with ${count} parameters`);
   return Array.from({ length: count }, (_, index) => parseParam(body, head + index * paramSize, index, memory));
@@ -121,7 +125,7 @@ function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryB
   const attr = body.readBigUInt64LE(at);
   if (attr === 0n) return noneParam;
   const type = Number(attr);
-  const value = directions[type - 1];
+  const value = paramDirections[type - ParamAttr.valueInput];
   if (value !== undefined) {
     // What is only written need not make sense yet.
     if (value === 'output') return { type: 'value', direction: value, a: 0, b: 0, c: 0 };
@@ -131,11 +135,11 @@ function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryB
     // The kernel passes all 64 bits.
     return { type: 'value', direction: value, a, b, c, octets: Uint8Array.from(body.subarray(at + 8, at + 32)) };
   }
-  const direction = directions[type - memrefInput];
+  const direction = paramDirections[type - ParamAttr.memrefInput];
   if (direction === undefined) throw invalid(`parameter ${index} has attribute 0x${attr.toString(16)}`);
   const size = uint53(body, at + 16, index);
   const id = body.readBigUInt64LE(at + 24);
-  if (id === nullId) return { type: 'memref', direction, shm: null, offset: 0, size };
+  if (id === memrefNullId) return { type: 'memref', direction, shm: null, offset: 0, size };
   const memory = memoryById(Number(id));
   if (memory === undefined) throw invalid(`parameter ${index}: shared memory ${id} is not of this context`);
   const offset = uint53(body, at + 8, index);

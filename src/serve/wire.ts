@@ -1,3 +1,5 @@
+import { maxArgSize, TeeIoctl } from '../uapi/tee.js';
+
 /**
  * What a client and the server say to each other over the Unix socket: docs/serve.md, preload/wire.h. Little-endian.
  */
@@ -9,21 +11,10 @@ const magic = 0x3254_574e;
 export const requestHeaderSize = 32;
 export const tokenSize = 16;
 /** The longest argument: Linux's TEE_MAX_ARG_SIZE. */
-export const maxBodySize = 4096;
+export const maxBodySize = maxArgSize;
 
 /** Operations are the numbers of the ioctls (uapi linux/tee.h), and `openDevice`. */
-export const Operation = {
-  version: 0,
-  shmAlloc: 1,
-  openSession: 2,
-  invoke: 3,
-  cancel: 4,
-  closeSession: 5,
-  supplicantReceive: 6,
-  supplicantSend: 7,
-  shmRegister: 9,
-  openDevice: 0x100,
-} as const;
+export const Operation = { ...TeeIoctl, openDevice: 0x100 } as const;
 
 /** What a connection that got a greeting stands for. */
 export const FileKind = { device: 1, sharedMemory: 2, registeredMemory: 3 } as const;

@@ -45,6 +45,7 @@ describe('the house', () => {
       'clock/',
       'trace/',
       'tee/',
+      'uapi/',
       'optee/',
       'client/',
       'scmi/',

@@ -1,0 +1,151 @@
+/** A program that uses the TEE behind /dev/tee0: `node client.js CASE`. It ends with 0 when everything was as it should be. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { memref, openTee, TeecError, temporary, value } from '../../dist/index.js';
+
+const userTa = '11111111-2222-4333-8444-555555555555';
+const pseudoTa = '66666666-7777-4888-8999-aaaaaaaaaaaa';
+/** test/support/applications.ts */
+const Command = { add: 1, reverse: 2, fill: 3, wait: 4, ask: 5, askCancellably: 9 };
+const Code = {
+  cancel: 0xffff0002,
+  badParameters: 0xffff0006,
+  notSupported: 0xffff000a,
+  outOfMemory: 0xffff000c,
+  shortBuffer: 0xffff0010,
+  timeout: 0xffff3001,
+};
+const Origin = { api: 1, comms: 2, tee: 3, trustedApp: 4 };
+const device = '/dev/tee0';
+
+const fails = (pending, code, origin, message = /./) =>
+  assert.rejects(pending, (error) => {
+    assert.ok(error instanceof TeecError, String(error));
+    assert.deepEqual([error.code, error.origin], [code, origin], error.message);
+    assert.match(error.message, message);
+    return true;
+  });
+
+const open = (options = {}) => openTee({ world: 'linux', device, ...options });
+/** Open it, use it, close it. */
+const on = async (options, use) => {
+  const tee = await open(options);
+  try {
+    await use(tee);
+  } finally {
+    await tee.close();
+  }
+};
+
+const cases = {
+  /** One thread for requests, and a call inside it: it can be cancelled, and those behind it are never made. */
+  async cancelled() {
+    await on({ deviceCalls: 1 }, async (tee) => {
+      const context = tee.openContext();
+      const session = await context.openSession(userTa);
+      const cancel = new AbortController();
+      const inside = session.invoke(Command.wait, [value.input(1500)], { signal: cancel.signal });
+      const behind = new AbortController();
+      const waits = session.invoke(Command.ask, [], { signal: behind.signal });
+      behind.abort();
+      await fails(waits, Code.cancel, Origin.comms);
+      // The event loop goes on, and so does a child of this process.
+      assert.equal(spawnSync('true').status, 0);
+      cancel.abort();
+      await fails(inside, Code.cancel, Origin.trustedApp);
+      const [sum] = await session.invoke(Command.add, [value.inout(40, 2)]);
+      assert.equal(sum.a, 42);
+    });
+  },
+  /** More calls that block than threads: all come back, none starves. */
+  async many() {
+    await on({ deviceCalls: 3 }, async (tee) => {
+      const context = tee.openContext();
+      const sessions = await Promise.all(Array.from({ length: 8 }, () => context.openSession(pseudoTa)));
+      const results = await Promise.all(
+        sessions.flatMap((session) =>
+          Array.from({ length: 5 }, (_, index) => session.invoke(Command.add, [value.inout(index, 1)])),
+        ),
+      );
+      assert.deepEqual(
+        results.map(([{ a }]) => a),
+        sessions.flatMap(() => [1, 2, 3, 4, 5]),
+      );
+    });
+  },
+  async late() {
+    const tee = await open();
+    const session = await tee.openContext().openSession(userTa);
+    await fails(session.invoke(Command.ask, [], { limitMs: 200 }), Code.timeout, Origin.comms);
+    const unfinished = await tee.close({ graceMs: 100 });
+    assert.ok(
+      unfinished.some(({ purpose, waitsFor }) => purpose === 'invoke' && /kernel/.test(waitsFor)),
+      JSON.stringify(unfinished),
+    );
+    // The call hangs in its thread, and the process ends all the same.
+  },
+  async exits() {
+    const tee = await open();
+    const session = await tee.openContext().openSession(userTa);
+    const hangs = session.invoke(Command.ask);
+    await tee.openContext().openSession(pseudoTa);
+    void hangs;
+    process.exit(0);
+  },
+  async memory() {
+    await on({}, async (tee) => {
+      const context = tee.openContext();
+      const session = await context.openSession(userTa);
+      for (const size of [1, 7, 64, 4096, 100_001]) {
+        const bytes = Uint8Array.from({ length: size }, (_, index) => index);
+        const memory = await context.registerSharedMemory(bytes);
+        await session.invoke(Command.reverse, [memref.inout(memory)]);
+        assert.deepEqual(
+          bytes,
+          Uint8Array.from({ length: size }, (_, index) => size - 1 - index),
+        );
+        await memory[Symbol.asyncDispose]();
+      }
+      const [, out] = await session.invoke(Command.fill, [value.input(70_000), temporary.output(80_000)]);
+      assert.equal(out.length, 70_000);
+      await assert.rejects(session.invoke(Command.fill, [value.input(100), temporary.output(9)]), ({ code, sizes }) => {
+        assert.deepEqual([code, sizes], [Code.shortBuffer, [undefined, 100]]);
+        return true;
+      });
+      await fails(context.allocateSharedMemory(2 ** 31), Code.outOfMemory, Origin.comms);
+      await fails(context.registerSharedMemoryDescriptor(0), Code.badParameters, Origin.comms, /EINVAL/);
+      const empty = await context.registerSharedMemory(new Uint8Array(0));
+      assert.equal(empty.size, 0);
+      for (let round = 0; round < 200; round++)
+        await (await context.allocateSharedMemory(100_000))[Symbol.asyncDispose]();
+      await context.close();
+      assert.equal(tee.sharedMemoryInUse, 0);
+    });
+  },
+  async inside() {
+    await on({}, async (tee) => {
+      const named = (what, pattern) =>
+        assert.throws(what, (error) => error.code === Code.notSupported && pattern.test(error.message));
+      named(() => tee.info, /info/);
+      named(() => tee.queue, /queue/);
+      named(() => tee.queueState(), /queueState/);
+      named(() => tee.waiting(), /waiting/);
+      named(() => tee.supplicantDevice, /supplicantDevice/);
+      named(() => tee.openKernelContext(), /context of the kernel/);
+      named(() => tee.openContext({ identity: { uid: 1, gid: 1, groups: [] } }), /identity/);
+      assert.equal(tee.memoryFile, undefined);
+      const events = [];
+      tee.trace.listen(({ type, purpose }) => events.push(purpose ?? type));
+      const context = tee.openContext();
+      const session = await context.openSession(pseudoTa);
+      await session.invoke(Command.add, [value.inout(1, 2)]);
+      await context.close();
+      assert.deepEqual(events, [
+        ...['open-session', 'call-end', 'session-open', 'invoke', 'call-end'],
+        ...['close-session', 'call-end', 'session-close'],
+      ]);
+    });
+  },
+};
+
+await cases[process.argv[2]]();
