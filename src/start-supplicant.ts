@@ -13,6 +13,7 @@ import { type ReeSockets, socketService } from './supplicant/socket-service.js';
 import { Supplicant, type SupplicantDevice } from './supplicant/supplicant.js';
 import type { SupplicantService } from './supplicant/supplicant-service.js';
 import { loadTaService, type TaStore } from './supplicant/ta-store.js';
+import type { TeeShm } from './tee/tee-shm.js';
 import type { TeecError } from './tee/teec-error.js';
 
 export interface SupplicantSettings {
@@ -75,6 +76,37 @@ export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Su
   const { queue, allocate } = tee.supplicantDevice;
   const numbers = numbersOf.get(tee) ?? new HandleNumbers();
   numbersOf.set(tee, numbers);
+  let forget = () => {};
+  const place = {
+    ...{ queue, allocate, numbers, owner: tee },
+    onFailure: ({ message }: TeecError) => {
+      const { trace } = tee;
+      if (trace.on) trace.emit({ type: 'mark', text: `supplicant: ${message}` });
+    },
+    onReleased: () => forget(),
+  };
+  const supplicant = supplicantOn(place, settings);
+  forget = tee.adopt(supplicant);
+  return supplicant;
+}
+
+/** Where a supplicant is to be. */
+export interface SupplicantPlace {
+  readonly queue: SupplicantDevice;
+  /** Memory that secure world can reach. @throws TeecError OUT_OF_MEMORY */
+  readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
+  /** What supplicants of this TEE have given numbers to. */
+  readonly numbers: HandleNumbers;
+  /** Whose files are used: a file system belongs to one owner at a time. */
+  readonly owner: object;
+  /** Something failed, beside what the settings have for it. */
+  readonly onFailure?: (failure: TeecError) => void;
+  readonly onReleased?: () => void;
+}
+
+/** The same at any place: ours, or that of a driver in the kernel. @throws as `startSupplicant` does. */
+export function supplicantOn(place: SupplicantPlace, settings: SupplicantSettings): Supplicant {
+  const { queue, allocate, numbers, owner } = place;
   const { sockets, profiles, fileSystem = new MemoryFileSystem() } = settings;
   const services = new Map<number, SupplicantService>([
     [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
@@ -94,15 +126,13 @@ export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Su
     ...(settings.services ?? []),
   ]);
   const tell = settings.onError ?? warning();
-  const endClaim = fileSystem.claim?.(tee);
-  let forget = () => {};
+  const endClaim = fileSystem.claim?.(owner);
   try {
-    const supplicant = new Supplicant(settings.behind?.(queue) ?? queue, {
+    return new Supplicant(settings.behind?.(queue) ?? queue, {
       services,
       allocate,
       onFailure: (failure) => {
-        const { trace } = tee;
-        if (trace.on) trace.emit({ type: 'mark', text: `supplicant: ${failure.message}` });
+        place.onFailure?.(failure);
         try {
           tell(failure);
         } catch (error) {
@@ -112,11 +142,9 @@ export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Su
       },
       onReleased: () => {
         endClaim?.();
-        forget();
+        place.onReleased?.();
       },
     });
-    forget = tee.adopt(supplicant);
-    return supplicant;
   } catch (error) {
     endClaim?.();
     throw error;

@@ -1,16 +1,19 @@
 import type { Command } from 'commander';
+import { inspectBoard } from '../linux/inspect-board.js';
 import { opteeNamed } from '../optee-build/built-optee.js';
 import { inspectClients } from '../serve/inspect-clients.js';
 import { knownKeys } from '../ta/image-judge.js';
 import { faultsInFolder } from '../ta/inspect-folder.js';
 import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+import { refuseOthers } from './open/refuse-others.js';
 import { printReport } from './output/print-report.js';
 
 interface DoctorOptions {
   readonly optee?: string;
   readonly ta?: string;
   readonly qemu?: string;
+  readonly device?: string | true;
   readonly json?: boolean;
 }
 
@@ -31,20 +34,30 @@ export function addDoctorCommand(program: Command): void {
     )
     .option('--ta <folder>', 'folder with trusted applications of your own (<uuid>.ta)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
+    .option(
+      '--device [path]',
+      'instead: what clients of the TEE of this machine need, behind the driver of Linux (default path: /dev/tee0)',
+    )
     .option('--json', 'print one JSON array')
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  the real OP-TEE can be booted
+  0  the real OP-TEE can be booted; with --device, clients can use it
   1  something that it needs is missing
   2  bad usage
 
 Examples:
   $ normalworld doctor
+  $ normalworld doctor --device
   $ normalworld doctor --json | jq -r '.[] | select(.state == "missing") | .detail'`,
     )
     .action(async (options: DoctorOptions) => {
+      if (options.device !== undefined) {
+        refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device asks about a board');
+        tell(inspectBoard(options.device === true ? '/dev/tee0' : options.device), options);
+        return;
+      }
       const optee = await opteeNamed(options.optee);
       const machine = await inspectMachine({
         folder: opteeFolder(),
@@ -65,10 +78,14 @@ Examples:
               },
       );
       const findings = [...applications, ...(await inspectClients())];
-      if (options.json) console.log(JSON.stringify(findings, null, 2));
-      else printReport(findings.map(line));
-      if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
+      tell(findings, options);
     });
+}
+
+function tell(findings: readonly Finding[], { json }: DoctorOptions): void {
+  if (json) console.log(JSON.stringify(findings, null, 2));
+  else printReport(findings.map(line));
+  if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1;
 }
 
 function line({ what, state, detail }: Finding): string {

@@ -13,6 +13,7 @@ import { addRunCommand } from './run/run.js';
 import { addExecCommand } from './serve/exec.js';
 import { addPreloadCommand } from './serve/preload.js';
 import { addServeCommand } from './serve/serve.js';
+import { addSupplicantCommand } from './serve/supplicant.js';
 import { addXtestCommand } from './serve/xtest.js';
 import { addTaCommands } from './ta/ta.js';
 import { addTopCommand } from './trace/top.js';
@@ -59,6 +60,7 @@ Examples:
   addServeCommand(program);
   addExecCommand(program);
   addPreloadCommand(program);
+  addSupplicantCommand(program);
   addXtestCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);

@@ -22,8 +22,8 @@ export class DeviceMemory {
     return this.inUse;
   }
 
-  /** SHM_ALLOC, mapped: the very pages that secure world sees. @throws TeecError */
-  async allocate(fd: number, size: number): Promise<TeeShm> {
+  /** SHM_ALLOC, mapped: the very pages that secure world sees. @param onRelease is called when it goes. @throws TeecError */
+  async allocate(fd: number, size: number, onRelease: () => void = () => undefined): Promise<TeeShm> {
     const arg = Buffer.alloc(ShmAllocArg.size);
     arg.writeBigUInt64LE(BigInt(size), ShmAllocArg.length);
     const doing = `allocating ${size} bytes of shared memory`;
@@ -36,10 +36,8 @@ export class DeviceMemory {
     }
     const memory = memoryAt(mapped.result, length);
     mappings.register(memory, { address: mapped.result, length });
-    return this.piece(arg.readInt32LE(ShmAllocArg.id), size, new Uint8Array(memory), {
-      operation: SlotOperation.unshare,
-      ...{ fd: file, request: mapped.result, size: length },
-    });
+    const release = { operation: SlotOperation.unshare, fd: file, request: mapped.result, size: length };
+    return this.piece(arg.readInt32LE(ShmAllocArg.id), size, new Uint8Array(memory), release, onRelease);
   }
 
   /** SHM_REGISTER: a buffer of the program's, where it lies. @throws TeecError */
@@ -85,9 +83,11 @@ export class DeviceMemory {
       readonly request?: number;
       readonly size?: number;
     },
+    onRelease: () => void = () => undefined,
   ): TeeShm {
     this.inUse += size;
     return new TeeShm(kernelId, 'registered', size, 0, undefined, true, memoryOf(bytes), async () => {
+      onRelease();
       const { result, errno } = await this.threads.run(release);
       this.inUse -= size;
       if (result === -1) throw errnoError(errno, `giving back ${size} bytes of shared memory`);

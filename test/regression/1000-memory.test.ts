@@ -102,8 +102,9 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: memory
       const identity = { uid: 0, gid: 0, groups: [] };
       const client = new TeeContext('client', false, identity);
       driver.open(client);
-      const login = clientLogin({ login: 'public' }, identity, false);
-      const { session } = await driver.openSession(client, { uuid: invokeTests, client: login, cancelId: 0 }, []);
+      const login = { login: 'public' } as const;
+      const request = { uuid: invokeTests, client: clientLogin(login, identity, false), login, cancelId: 0 };
+      const { session } = await driver.openSession(client, request, []);
       const shm = await driver.allocateShm(client, page);
       const sum = (offset: number, size: number) =>
         driver.invoke(client, { session, command: InvokeTestsCommand.params, cancelId: 0 }, [

@@ -8,6 +8,7 @@ import { parseTime } from '../../scenario/duration.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { tellFailure } from '../output/failure.js';
+import { refuseOthers } from './refuse-others.js';
 import { waitingCalls } from './waiting-calls.js';
 
 /** What the help of a command on real OP-TEE says of exit codes. */
@@ -19,6 +20,8 @@ Exit codes:
 
 /** What every command on real OP-TEE takes. */
 export interface OpteeOptions {
+  /** The TEE of this machine instead of one in QEMU. */
+  readonly device?: string | true;
   readonly optee?: string;
   readonly ta?: readonly string[];
   readonly storage?: string;
@@ -108,8 +111,27 @@ export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs):
     .option('--console', "print OP-TEE's secure console to standard error");
 }
 
+/** Of commands that can talk to a board's TEE as well. */
+export function addDeviceOption(command: Command): Command {
+  return command.option(
+    '--device [path]',
+    "the TEE of this machine, behind Linux's own driver, instead of OP-TEE in QEMU (default path: /dev/tee0)",
+  );
+}
+
+/** What is read with `--device`. */
+const ofDevice: ReadonlySet<string> = new Set(['device', 'callLimit', 'json', 'repeat', 'ta']);
+
+/** The device that is meant; undefined for OP-TEE in QEMU. @throws RangeError for an option that QEMU has. */
+export function deviceOf(options: OpteeOptions): string | undefined {
+  if (options.device === undefined) return undefined;
+  refuseOthers(options, ofDevice, 'is for OP-TEE in QEMU: with --device the TEE is the one that runs already');
+  return typeof options.device === 'string' ? options.device : '/dev/tee0';
+}
+
 /** Folders that trusted applications come from, in the order in which they are asked. */
 export async function taFolders(options: OpteeOptions): Promise<readonly string[]> {
+  if (options.device !== undefined) return options.ta ?? [];
   const { trustedApplications = opteeFolder().trustedApplications } = await opteeNamed(options.optee);
   return [...(options.ta ?? []), trustedApplications];
 }
@@ -137,45 +159,52 @@ function gdbPort(text: string): number {
   return port;
 }
 
-function rpmbKey(text: string): Uint8Array {
+export function rpmbKey(text: string): Uint8Array {
   if (text === 'test') return rpmbTestKey.slice();
   if (!/^[0-9a-f]{64}$/i.test(text)) throw new InvalidArgumentError('Allowed are 64 hexadecimal digits, and test.');
   return Uint8Array.from(Buffer.from(text, 'hex'));
 }
 
-/** Boot OP-TEE, run a command on it, end it. Failures are told in one paragraph. */
+/** Boot OP-TEE, or open the board's, run a command on it, end it. Failures are told in one paragraph. */
 export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
+  let device: string | undefined;
   try {
-    const optee = await opteeNamed(options.optee);
-    await using tee = await openTee({
-      world: 'qemu',
-      taFolders: await taFolders(options),
-      ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
-      ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
-      ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
-      ...supplicantOf(options),
-      ...emmcOf(options),
-      ...limitsOf(options),
-      qemu: {
-        ...(options.callLimit === undefined ? {} : { callLimitMs: options.callLimit + switchGraceMs }),
-        ...(options.optee === undefined ? {} : { optee: optee.image }),
-        ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
-        ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
-        ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
-        ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),
-      },
-    });
+    device = deviceOf(options);
+    await using tee =
+      device === undefined ? await bootedTee(options) : await openTee({ world: 'linux', device, ...limitsOf(options) });
     await run(tee).catch((error: unknown) => {
       // While it can still be seen where it hangs.
       if (isLate(error)) {
-        for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
+        if (device === undefined) for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
         console.error('normalworld: --call-limit gives a call more time');
       }
       throw error;
     });
   } catch (error) {
-    tellFailure(error, 'normalworld doctor says what is missing');
+    tellFailure(error, device === undefined ? 'normalworld doctor says what is missing' : undefined);
   }
+}
+
+async function bootedTee(options: OpteeOptions): Promise<Tee> {
+  const optee = await opteeNamed(options.optee);
+  return openTee({
+    world: 'qemu',
+    taFolders: await taFolders(options),
+    ...(options.storage === undefined ? {} : { storageFolder: options.storage }),
+    ...(options.storageReadOnly === undefined ? {} : { storageReadOnly: options.storageReadOnly }),
+    ...(options.profiles === undefined ? {} : { profileFolder: options.profiles }),
+    ...supplicantOf(options),
+    ...emmcOf(options),
+    ...limitsOf(options),
+    qemu: {
+      ...(options.callLimit === undefined ? {} : { callLimitMs: options.callLimit + switchGraceMs }),
+      ...(options.optee === undefined ? {} : { optee: optee.image }),
+      ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
+      ...(options.cpus === undefined ? {} : { cpus: Number(options.cpus) }),
+      ...(options.gdb === undefined ? {} : { gdb: options.gdb }),
+      ...(options.console ? { onConsoleLine: ({ text }: { text: string }) => console.error(text) } : {}),
+    },
+  });
 }
 
 function isLate(error: unknown): boolean {

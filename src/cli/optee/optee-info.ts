@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import type { Tee } from '../../client/tee.js';
 import { SecureWorldCapability } from '../../protocol/optee-smc.js';
-import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
+import { addDeviceOption, addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
 import { printReport } from '../output/print-report.js';
 
 /** `normalworld optee info`: boot OP-TEE and say what it is. */
@@ -8,7 +9,7 @@ export function addInfoCommand(optee: Command): void {
   const command = optee
     .command('info')
     .summary('what this OP-TEE is')
-    .description('Boots OP-TEE and says what it is and what it can do.');
+    .description('Boots OP-TEE, or asks that of this machine, and says what it is and what it can do.');
   command.addHelpText(
     'after',
     `${opteeExitCodes}
@@ -16,13 +17,18 @@ export function addInfoCommand(optee: Command): void {
 Examples:
   $ normalworld optee info
   $ normalworld optee info --optee build/tee-pager_v2.bin --console
+  $ normalworld optee info --device
   $ normalworld optee info --json | jq .threadCount`,
   );
-  addOpteeOptions(command)
+  addDeviceOption(addOpteeOptions(command))
     .option('--json', 'print one JSON object')
     .action(async (options: OpteeOptions) => {
       const started = performance.now();
       await onOptee(options, async (tee) => {
+        if (options.device !== undefined) {
+          tellBoard(tee, options);
+          return;
+        }
         const { apiRevision, osRevision, capabilities, threadCount, reservedShm, ...rest } = tee.info;
         const names = Object.entries(SecureWorldCapability).flatMap(([name, bit]) =>
           capabilities & bit ? [name] : [],
@@ -46,7 +52,28 @@ Examples:
           ],
           ['booted and probed in', `${bootMs} ms`],
         ];
-        printReport(rows.map(([name, text]) => `${name.padEnd(23)}  ${text}`));
+        tellRows(rows);
       });
     });
 }
+
+function tellRows(rows: readonly (readonly [string, string])[]): void {
+  printReport(rows.map(([name, text]) => `${name.padEnd(23)}  ${text}`));
+}
+
+/** What Linux tells of a TEE that its driver has. */
+function tellBoard({ device, revision, rpmbRouting }: Tee, { json }: OpteeOptions): void {
+  const { registeredMemory, memrefNull } = device.version;
+  if (json) {
+    console.log(JSON.stringify({ revision, rpmbRouting, registeredMemory, memrefNull }, null, 2));
+    return;
+  }
+  tellRows([
+    ['OP-TEE OS', revision ?? 'not told by this kernel'],
+    ["a client's own buffers", registeredMemory ? 'shared where they lie' : 'copied: reserved memory only'],
+    ['null references', memrefNull ? 'told from empty ones' : 'taken for empty ones'],
+    ['RPMB frames go through', rpmbRouting === undefined ? 'not told by this kernel' : rpmbWays[rpmbRouting]],
+  ]);
+}
+
+const rpmbWays = { kernel: 'the kernel', user: 'the supplicant' } as const;

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { memrefSizes } from '../../client/memref-sizes.js';
 import type { Parameters, Value } from '../../client/parameters.js';
 import { TeecError } from '../../tee/teec-error.js';
-import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
+import { addDeviceOption, addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
 import { tellFailure } from '../output/failure.js';
 import { refuseInputAsOutput, writeOutput } from '../output/write-output.js';
 import { type OperationArgument, operationArgumentForms, parseOperationArgument } from './operation-argument.js';
@@ -32,7 +32,7 @@ Examples:
   $ normalworld optee invoke d96a5b40-c3e5-21e3-8794-1002a5d5c61b 1 value.inout=40,2
   $ normalworld optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 18 value.output --json | jq '.parameters[0].a'`,
     );
-  addOpteeOptions(command)
+  addDeviceOption(addOpteeOptions(command))
     .option('--json', 'print one JSON object')
     .action(
       async (

@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { TeeDeviceDescription } from '../../client/devices.js';
 import { imageUuid } from '../../supplicant/node/folder-ta-store.js';
-import { addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes, taFolders } from '../open/optee-options.js';
+import {
+  addDeviceOption,
+  addOpteeOptions,
+  type OpteeOptions,
+  onOptee,
+  opteeExitCodes,
+  taFolders,
+} from '../open/optee-options.js';
 
 const needed = {
   nothing: 'enumerated by OP-TEE',
@@ -25,7 +32,7 @@ Examples:
   $ normalworld optee ta list
   $ normalworld optee ta list --ta build/ta --json | jq -r '.images[].uuid'`,
     );
-  addOpteeOptions(list)
+  addDeviceOption(addOpteeOptions(list))
     .option('--json', 'print one JSON object')
     .action(async (options: OpteeOptions) => {
       await onOptee(options, async (tee) => {

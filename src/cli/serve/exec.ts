@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { clientCommand } from '../../serve/client-command.js';
 import { runClient } from '../../serve/run-client.js';
+import { refuseOthers } from '../open/refuse-others.js';
 import { tellFailure } from '../output/failure.js';
 import { offer } from './offer.js';
-import { addServedOptions, refuseOthers, type ServedOptions } from './served-options.js';
+import { addServedOptions, type ServedOptions } from './served-options.js';
 
 /** `normalworld exec -- PROGRAM ...`: run a program that wants /dev/tee0. Its exit code is ours. */
 export function addExecCommand(program: Command): void {

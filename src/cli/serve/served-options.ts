@@ -6,6 +6,7 @@ import type { Tee } from '../../client/tee.js';
 import { openTee } from '../../open-tee.js';
 import type { TrustedApplication } from '../../worlds/simulated/index.js';
 import { addOpteeOptions, limitsOf, type OpteeOptions, onOptee, supplicantOf } from '../open/optee-options.js';
+import { refuseOthers } from '../open/refuse-others.js';
 import { tellFailure } from '../output/failure.js';
 
 /** Which TEE `serve` and `exec` offer. */
@@ -33,23 +34,6 @@ export function addServedOptions(command: Command): Command {
 const ofSimulated: ReadonlySet<string> = new Set([
   ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'supplicant', 'callLimit', 'console', 'socket'],
 ]);
-
-/**
- * Refuse options that would not be read.
- * @param read their names, as commander has them.
- * @throws RangeError naming one that is given and not read.
- */
-export function refuseOthers(options: object, read: ReadonlySet<string>, why: string): void {
-  const other = Object.entries(options).find(([name, value]) => !read.has(name) && !isDefault(name, value))?.[0];
-  if (other === undefined) return;
-  const flag = other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new RangeError(`--${flag} ${why}`);
-}
-
-/** What --no-sockets and --no-supplicant switch off is on when nobody said anything. */
-function isDefault(name: string, value: unknown): boolean {
-  return (name === 'sockets' || name === 'supplicant') && value === true;
-}
 
 /** Open the TEE, run something on it, close it. */
 export async function openServed(options: ServedOptions, serve: (tee: Tee) => Promise<void>): Promise<void> {

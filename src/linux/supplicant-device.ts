@@ -1,0 +1,165 @@
+import { constants } from 'node:os';
+import type { Call } from '../optee/call.js';
+import type { SupplicantRequest } from '../optee/rpc/supplicant-queue.js';
+import { rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import type { SupplicantDevice } from '../supplicant/supplicant.js';
+import { TeeContext } from '../tee/tee-context.js';
+import type { TeeParam } from '../tee/tee-param.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { commsError } from '../tee/teec-error.js';
+import { bufDataSize, GeneralCapability, TeeIoctlRequest, versionSize } from '../uapi/tee.js';
+import { SlotOperation } from './call-slot.js';
+import { CallThreads } from './call-threads.js';
+import { DeviceMemory } from './device-memory.js';
+import { errnoError, openError } from './errno-error.js';
+import { parseRequest, receiveArgument, sendArgument } from './supplicant-argument.js';
+import { addressOf, closeFile, ioctl, openDevice } from './system-calls.js';
+
+const { EINTR, ENODEV, ENOENT } = constants.errno;
+
+/** A request that the kernel gave us and that has no answer yet. */
+interface Taken {
+  readonly params: readonly TeeParam[];
+  /** Kept until it is answered, whatever secure world frees meanwhile. */
+  readonly memory: readonly TeeShm[];
+}
+
+/**
+ * The supplicant's place at a driver that is in the kernel: `/dev/teepriv0`, with SUPPL_RECV and SUPPL_SEND (uapi linux/tee.h).
+ * Requests are named (META), so that several are served side by side.
+ */
+export class LinuxSupplicantDevice implements SupplicantDevice {
+  private fd = -1;
+  private detached = false;
+  /** The threads of a supplicant: one waits for requests, the other makes and frees memory. */
+  private readonly threads = new CallThreads(2);
+  private readonly memory = new DeviceMemory(this.threads);
+  private readonly allocated = new Map<number, TeeShm>();
+  private readonly taken = new Map<number, Taken>();
+
+  /** @param onTrouble is told what the supplicant could not do for a request. */
+  constructor(
+    private readonly path: string,
+    private readonly onTrouble: (trouble: string) => void,
+  ) {}
+
+  /** @throws TeecError BUSY when another supplicant has the place; what the kernel refuses, with what to do. */
+  attach(): void {
+    const { result, errno } = openDevice(this.path);
+    if (result === -1) throw openError(errno, this.path);
+    try {
+      requirePrivileged(result, this.path);
+    } catch (error) {
+      closeFile(result);
+      throw error;
+    }
+    this.fd = result;
+  }
+
+  /** The place is free when the request that a thread waits for has come, or the process has ended. */
+  detach(): void {
+    if (this.detached) return;
+    this.detached = true;
+    if (this.fd >= 0) closeFile(this.fd);
+    this.threads.end();
+  }
+
+  async receive(): Promise<SupplicantRequest | undefined> {
+    while (!this.detached) {
+      const arg = receiveArgument();
+      const { fd } = this;
+      const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.supplicantReceive, arg };
+      const { result, errno } = await this.threads.run(call).catch((error: unknown) => {
+        if (this.detached) return { result: -1, errno: EINTR };
+        throw error;
+      });
+      if (this.detached) return undefined;
+      if (result === -1) {
+        if (errno === EINTR) continue;
+        throw errnoError(errno, 'waiting for a request of secure world');
+      }
+      const request = this.take(arg);
+      if (request !== undefined) return request;
+    }
+    return undefined;
+  }
+
+  send(id: number, result: number): boolean {
+    const taken = this.taken.get(id);
+    if (taken === undefined)
+      throw commsError(TeeResult.ERROR_ITEM_NOT_FOUND, `answering supplicant request ${id}: no such request is open`);
+    this.taken.delete(id);
+    for (const shm of taken.memory) Promise.resolve(shm.put()).catch(() => undefined);
+    if (this.detached) return false;
+    return this.answer(id, result, taken.params);
+  }
+
+  /** SHM_ALLOC, mapped: the kernel knows it by its id. @throws TeecError */
+  async allocate(size: number): Promise<TeeShm> {
+    // OP-TEE asks for memory of no bytes; Linux has none.
+    const shm = await this.memory.allocate(this.fd, Math.max(1, size), () => this.allocated.delete(shm.id));
+    this.allocated.set(shm.id, shm);
+    return shm;
+  }
+
+  /** @returns undefined when it names memory that is not ours: it is answered. */
+  private take(arg: Buffer): SupplicantRequest | undefined {
+    const { id, command, params, unknown } = parseRequest(arg, (shmId) => this.allocated.get(shmId));
+    if (unknown !== undefined) {
+      this.onTrouble(`${rpcCommandName(command)}: it names memory ${unknown}, which this supplicant has not allocated`);
+      this.answer(id, TeeResult.ERROR_BAD_PARAMETERS, params);
+      return undefined;
+    }
+    const memory = params.flatMap((param) => (param.type === 'memref' && param.shm !== null ? [param.shm.get()] : []));
+    this.taken.set(id, { params, memory });
+    return { id, command, params, call: new AskingCall(id, this.onTrouble) };
+  }
+
+  /** @returns false when nobody waits for it any more. */
+  private answer(id: number, result: number, params: readonly TeeParam[]): boolean {
+    const valid = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
+    const bytes = sendArgument(id, valid ? result : TeeResult.ERROR_COMMUNICATION, params);
+    // SUPPL_SEND does not wait for anybody.
+    const bufData = Buffer.alloc(bufDataSize);
+    bufData.writeBigUInt64LE(addressOf(bytes), 0);
+    bufData.writeBigUInt64LE(BigInt(bytes.length), 8);
+    const sent = ioctl(this.fd, TeeIoctlRequest.supplicantSend, addressOf(bufData));
+    if (sent.result === 0) return true;
+    if (sent.errno === ENOENT || sent.errno === ENODEV) return false;
+    throw errnoError(sent.errno, `answering supplicant request ${id}`);
+  }
+}
+
+/** Whom the kernel asks for is not told; what went wrong is said at once. */
+class AskingCall implements Call {
+  readonly context = new TeeContext('a client of the kernel', false, { uid: 0, gid: 0, groups: [] });
+  readonly purpose = 'unknown';
+  readonly session = 0;
+  readonly system = false;
+  next: Call | undefined;
+  previous: Call | undefined;
+  private said: string | undefined;
+
+  constructor(
+    readonly id: number,
+    private readonly onTrouble: (trouble: string) => void,
+  ) {}
+
+  get trouble(): string | undefined {
+    return this.said;
+  }
+  set trouble(what: string | undefined) {
+    this.said = what;
+    if (what !== undefined) this.onTrouble(what);
+  }
+}
+
+/** @throws TeecError NOT_SUPPORTED for a device of clients. */
+function requirePrivileged(fd: number, path: string): void {
+  const bytes = Buffer.alloc(versionSize);
+  const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
+  if (result === -1) throw errnoError(errno, `asking ${path} what it is`);
+  if ((bytes.readUInt32LE(8) & GeneralCapability.privileged) === 0)
+    throw commsError(TeeResult.ERROR_NOT_SUPPORTED, `${path} is a device of clients; a supplicant's is /dev/teepriv0`);
+}
