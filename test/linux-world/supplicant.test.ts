@@ -95,11 +95,12 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
     first.child.kill('SIGKILL');
     await first.ended;
     const asked = happened(tee, ({ type }) => type === 'rpc-begin');
-    const waiting = session.invoke(Command.ask);
+    // What it is asked then ends: it went with the first, or the next has an answer.
+    const ended = session.invoke(Command.ask).catch(({ code }) => code);
     await asked;
     const third = await start();
     expect(third.ready).toBe(isReady);
-    await expect(waiting).rejects.toMatchObject({ code: expect.any(Number) });
+    expect([TeeResult.ERROR_COMMUNICATION, TeeResult.ERROR_BAD_PARAMETERS]).toContain(await ended);
   });
 
   it('refuses what cannot be', async () => {
@@ -124,7 +125,7 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
       value.input(0, privateFiles),
       temporary.input(content),
     ]);
-    await session.invoke(5, [value.input(object)]);
+    await session.invoke(1, [value.input(object)]);
     expect(readdirSync(storage).length).toBeGreaterThan(0);
     await session.close();
   });
