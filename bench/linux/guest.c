@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -69,4 +73,26 @@ void start_supplicant(void)
 		execl("/usr/sbin/tee-supplicant", "tee-supplicant", NULL);
 		fail("tee-supplicant");
 	}
+}
+
+void bring_up_loopback(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
+		fail("lo");
+	close(fd);
+}
+
+void wait_for_supplicant(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/teepriv0", O_RDWR)) >= 0) {
+		close(fd);
+		usleep(1000);
+	}
+	if (errno != EBUSY)
+		fail("/dev/teepriv0");
 }

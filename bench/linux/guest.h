@@ -20,4 +20,10 @@ void start_guest(void);
 /* Returns before the supplicant has come up: until it has, the TEE finds no TA. */
 void start_supplicant(void);
 
+/* It has come up when the supplicant's device is taken. */
+void wait_for_supplicant(void);
+
+/* The socket API's cases of xtest connect to servers of xtest's own. */
+void bring_up_loopback(void);
+
 #endif

@@ -29,15 +29,9 @@ const initrdAddress = 0x4800_0000;
 const mailboxAddress = 0x4010_0000;
 const stagingAddress = 0x4100_0000;
 
-const machine = [
-  '-M',
-  'virt,secure=on,gic-version=3,its=off,acpi=off',
-  '-m',
-  '512M',
-  '-cpu',
-  'cortex-a57',
-  '-smp',
-  '2',
+const machineOf = ({ memory = '512M' }) => [
+  ...['-M', 'virt,secure=on,gic-version=3,its=off,acpi=off'],
+  ...['-m', memory, '-cpu', 'cortex-a57', '-smp', '2'],
 ];
 
 /**
@@ -50,6 +44,7 @@ const machine = [
  * @property {string} [world] the monitor's normal world: an assembler file beside this one; linux.S unless given.
  * @property {string} [kernel] "6.12" unless given.
  * @property {string} [optee] a built optee.ko in the place of the kernel's own.
+ * @property {string} [memory] of the machine; "512M" unless given.
  * @property {readonly string[]} [secureUart] QEMU's arguments for OP-TEE's console; nothing reads it unless given.
  */
 
@@ -94,6 +89,7 @@ export async function prepareLinux(say, guest) {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-accel', 'tcg,thread=multi,tb-size=128'],
     ...['-bios', image(`${world}.bin`)],
   ];
+  const machine = machineOf(guest);
   const tree = image('tree.dtb');
   run('qemu-system-aarch64', ...common, '-M', `${machine[1]},dumpdtb=${tree}`, ...machine.slice(2));
   describeMachine(tree, initrdSize, guest.words);

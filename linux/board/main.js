@@ -1,0 +1,103 @@
+/**
+ * `npm run test:linux [-- --kernel 6.12]... [--part behaviour|xtest]... [--supplicant ours|tee-supplicant]... [--case NAME]...
+ * [--table FILE] [--verbose]`: Debian's arm64 kernels on our monitor with the real OP-TEE. In the guest the behaviour suite runs
+ * over /dev/tee0 by an arm64 Node, and the untouched xtest with our supplicant in the place of tee-supplicant.
+ *
+ * Exit codes: 0 every test passed, and with our supplicant as many cases as with Debian's; 1 not so; 2 something is missing.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { kernelVersions } from '../kernel/packages.js';
+import { behaviourOn, xtestOn } from './run.js';
+
+/** Loading of TAs, parameters, plugins (1033), sockets (200x), secure storage (600x). */
+const usualCases = [
+  '1001',
+  '1002',
+  '1004',
+  '1008',
+  '1019',
+  '1033',
+  '2001',
+  '2002',
+  '2003',
+  '2004',
+  '6001',
+  '6002',
+  '6003',
+  '6010',
+];
+const { values } = parseArgs({
+  options: {
+    kernel: { type: 'string', multiple: true, default: kernelVersions },
+    part: { type: 'string', multiple: true, default: ['behaviour', 'xtest'] },
+    supplicant: { type: 'string', multiple: true, default: ['ours', 'tee-supplicant'] },
+    case: { type: 'string', multiple: true, default: usualCases },
+    table: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+const say = (text) => process.stderr.write(`${text}\n`);
+const onLine = (line) => {
+  if (values.verbose) say(`  ${line}`);
+};
+const requireKnown = (what, given, known) => {
+  for (const each of given)
+    if (!known.includes(each)) throw new Error(`no ${what} "${each}"; there are ${known.join(', ')}`);
+};
+
+try {
+  requireKnown('kernel', values.kernel, kernelVersions);
+  requireKnown('part', values.part, ['behaviour', 'xtest']);
+  requireKnown('supplicant', values.supplicant, ['ours', 'tee-supplicant']);
+  const rows = [];
+  for (const kernel of values.kernel)
+    for (const supplicant of values.supplicant)
+      for (const part of values.part) rows.push(await run(kernel, supplicant, part));
+  if (values.table !== undefined) writeFileSync(values.table, table(rows));
+  process.exitCode = isGood(rows) ? 0 : 1;
+} catch (error) {
+  say(`test:linux: ${error.message}`);
+  process.exitCode = 2;
+}
+
+async function run(kernel, supplicant, part) {
+  const row = { kernel, supplicant, part };
+  if (part === 'behaviour') {
+    const { passed, failed, exitCode, lines } = await behaviourOn({ kernel, supplicant, say, onLine });
+    if (exitCode !== 0 && !values.verbose) for (const line of lines) say(`  ${line}`);
+    return tell({ ...row, passed, failed: failed + (exitCode !== 0 && failed === 0 ? 1 : 0) });
+  }
+  const { output } = await xtestOn({ kernel, supplicant, cases: values.case, say, onLine });
+  const failures = output.cases.filter(({ ok }) => !ok).map(({ name }) => name);
+  return tell({ ...row, passed: output.cases.length - failures.length, failed: failures.length, failures });
+}
+
+function tell(row) {
+  const { kernel, supplicant, part, passed, failed, failures = [] } = row;
+  console.log(
+    `Linux ${kernel}, ${supplicant === 'ours' ? 'normalworld supplicant' : supplicant}: ${part}: ${passed} passed, ${failed} failed${failures.length > 0 ? `: ${failures.join(', ')}` : ''}`,
+  );
+  return row;
+}
+
+/** The behaviour suite without a failure; of xtest as many cases with ours as with Debian's, where both were run. */
+function isGood(rows) {
+  return rows.every(({ kernel, supplicant, part, passed, failed }) => {
+    if (passed === 0) return false;
+    if (part === 'behaviour') return failed === 0;
+    const other = rows.find((row) => row.kernel === kernel && row.part === part && row.supplicant === 'tee-supplicant');
+    return supplicant !== 'ours' || (other === undefined ? failed === 0 : passed >= other.passed);
+  });
+}
+
+function table(rows) {
+  return `${[
+    '| kernel | supplicant | tests | passed | failed |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows.map(
+      ({ kernel, supplicant, part, passed, failed }) =>
+        `| ${kernel} | ${supplicant === 'ours' ? 'normalworld supplicant' : supplicant} | ${part === 'xtest' ? `xtest, ${passed + failed} cases` : 'behaviour suite'} | ${passed} | ${failed} |`,
+    ),
+  ].join('\n')}\n`;
+}

@@ -1,0 +1,86 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { linuxConsole } from '../../bench/linux/boot.js';
+import { prepareLinux } from '../../bench/linux/prepare.js';
+import { arm64Root, isComplete } from '../../dist/serve/arm64-root.js';
+import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
+import { XtestOutput } from '../../dist/xtest/xtest-output.js';
+import { nodeFiles } from './programs.js';
+
+/** The longest cases of xtest are silent for minutes on a busy machine. */
+const silenceLimitMs = 1_200_000;
+/** What xtest is linked with, beyond the C library and libteec. */
+const xtestLibraries = ['libckteec.so.0', 'libcrypto.so.3', 'libz.so.1', 'libzstd.so.1'];
+
+/**
+ * A Debian kernel with the real OP-TEE behind it, which runs one program.
+ * @param {object} options
+ * @param {string} options.kernel "6.12"
+ * @param {'ours' | 'tee-supplicant'} options.supplicant
+ * @param {readonly string[]} options.words `node FILE`, or `xtest CASES`.
+ * @param {(text: string) => void} options.say
+ * @param {(line: string) => void} options.onLine each line of the program.
+ * @returns {Promise<number>} its exit code.
+ * @throws Error when Linux does not come so far.
+ */
+async function onBoard({ kernel, supplicant, words, say, onLine }) {
+  const root = arm64Root();
+  if (!isComplete(root)) throw new Error(`no ${root.xtest}; get it with: npx normalworld optee fetch`);
+  const args = await prepareLinux(say, {
+    ...{ init: fileURLToPath(new URL('init.c', import.meta.url)), kernel, memory: '1G' },
+    words: [supplicant, ...words],
+    files: new Map([...(await nodeFiles(say)), ...xtestFiles(root)]),
+    trustedApplications: [root.trustedApplications, opteeFolder().trustedApplications],
+  });
+  let begun = false;
+  for await (const line of linuxConsole(args, silenceLimitMs)) {
+    const [, exitCode] = /^@exit (\d+)$/.exec(line) ?? [];
+    if (exitCode !== undefined) return Number(exitCode);
+    if (line === '@begin') begun = true;
+    else if (begun || process.env.NORMALWORLD_BOARD_CONSOLE) onLine(line);
+  }
+  throw new Error('Linux ended');
+}
+
+function xtestFiles(root) {
+  const lib = (name) => join(root.path, 'usr/lib', name);
+  const plugins = 'tee-supplicant/plugins';
+  return new Map([
+    ['/usr/bin/xtest', root.xtest],
+    ...xtestLibraries.map((name) => [`/lib/${name}`, lib(`aarch64-linux-gnu/${name}`)]),
+    ...readdirSync(lib(plugins)).map((name) => [`/usr/lib/${plugins}/${name}`, lib(`${plugins}/${name}`)]),
+  ]);
+}
+
+/**
+ * The behaviour suite over /dev/tee0, with Debian's tee-supplicant.
+ * @returns {Promise<{ passed: number, failed: number, exitCode: number, lines: string[] }>}
+ */
+export async function behaviourOn({ kernel, supplicant, say, onLine }) {
+  const lines = [];
+  const exitCode = await onBoard({
+    ...{ kernel, supplicant, say },
+    words: ['node', '--test-reporter=tap', '/app/test/behaviour/linux.test.js'],
+    onLine: (line) => {
+      lines.push(line);
+      onLine(line);
+    },
+  });
+  const count = (what) =>
+    Number(lines.map((line) => new RegExp(`^# ${what} (\\d+)`).exec(line)?.[1]).findLast(Boolean) ?? 0);
+  return { passed: count('pass'), failed: count('fail'), exitCode, lines };
+}
+
+/** Cases of the untouched xtest. @returns {Promise<{ output: XtestOutput, exitCode: number }>} */
+export async function xtestOn({ kernel, supplicant, cases, say, onLine }) {
+  const output = new XtestOutput();
+  const exitCode = await onBoard({
+    ...{ kernel, supplicant, say, words: ['xtest', ...cases] },
+    onLine: (line) => {
+      output.line(line, performance.now());
+      onLine(line);
+    },
+  });
+  return { output, exitCode };
+}
