@@ -1,7 +1,7 @@
-import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { startTimer } from '../clock/timer.js';
+import { projectFiles, watchFiles } from './project-folders.js';
 import type { TaSources } from './ta-sources.js';
 
 /** What has changed in a project, told once it is quiet. */
@@ -14,17 +14,16 @@ export interface Changes {
 
 /** An editor that saves writes several times: what comes this soon after belongs to it. */
 const quietMs = 40;
-const ignored = /(?:^|\/)(?:node_modules|build|dist|vendor|\.git)(?:\/|$)|(?:^|\/)\.|~$|\.sw[a-z]$/;
 
 /**
  * Tell what changes in a project, batch by batch; the next one is told when the last has been dealt with.
- * @returns ends it.
+ * @returns resolves when it watches, to what ends it.
  */
-export function watchChanges(
+export async function watchChanges(
   root: string,
   applications: readonly TaSources[],
   changed: (changes: Changes) => Promise<void>,
-): () => void {
+): Promise<() => void> {
   const pending = new Set<string>();
   let cancel = () => {};
   let busy = false;
@@ -41,16 +40,15 @@ export function watchChanges(
       void tell();
     }
   };
-  const watcher: FSWatcher = watch(root, { recursive: true }, (_event, name) => {
-    if (name === null || ignored.test(name)) return;
-    pending.add(name);
+  const stop = await watchFiles(root, (path) => {
+    pending.add(path);
     cancel();
     cancel = startTimer(quietMs, () => void tell());
   });
   return () => {
     over = true;
     cancel();
-    watcher.close();
+    stop();
   };
 }
 
@@ -65,28 +63,44 @@ function sorted(root: string, applications: readonly TaSources[], paths: readonl
 
 /** Test files of a project that name an application: its header, its UUID, its folder, in themselves or what they import. */
 export async function testsOf(root: string, application: TaSources, uuid: string): Promise<string[]> {
-  const files = (await readdir(root, { recursive: true })).filter(
-    (path) => /\.[cm]?[jt]s$/.test(path) && !ignored.test(path),
-  );
   const headers = (await readdir(application.folder, { recursive: true }))
     .filter((path) => path.endsWith('.h') && !path.endsWith('user_ta_header_defines.h'))
     .map((path) => path.slice(path.lastIndexOf('/') + 1));
   const words = [uuid, ...headers, `${relative(root, application.folder)}/`];
+  const texts = await scripts(root);
+  const naming = [...texts].filter(([, text]) => words.some((word) => text.includes(word))).map(([file]) => file);
+  return dependents(texts, naming);
+}
+
+/** Test files of a project that are one of these files, or import one, themselves or by others. */
+export async function testsWith(root: string, files: readonly string[]): Promise<string[]> {
+  return dependents(await scripts(root), files);
+}
+
+async function scripts(root: string): Promise<ReadonlyMap<string, string>> {
   const texts = new Map<string, string>();
-  for (const file of files) texts.set(file, await readFile(join(root, file), 'utf8').catch(() => ''));
-  const names = new Set(files.filter((file) => words.some((word) => texts.get(file)?.includes(word))));
-  // What imports such a file depends on the application as well.
+  for (const file of await projectFiles(root))
+    if (/\.[cm]?[jt]s$/.test(file)) texts.set(file, await readFile(join(root, file), 'utf8').catch(() => ''));
+  return texts;
+}
+
+function dependents(texts: ReadonlyMap<string, string>, files: readonly string[]): string[] {
+  const bare = (path: string) => path.replace(/\.[cm]?[jt]s$/, '');
+  const found = new Set(files);
+  const names = new Set(files.map(bare));
   for (let grew = true; grew; ) {
     grew = false;
-    for (const file of files) {
-      if (names.has(file)) continue;
-      const imported = [...(texts.get(file) ?? '').matchAll(/from\s+['"](\.[^'"]+)['"]/g)].map(([, path = '']) =>
-        join(file, '..', path).replace(/\.[cm]?[jt]s$/, ''),
+    for (const [file, text] of texts) {
+      if (found.has(file)) continue;
+      // `import x from`, `export * from`, `import 'x'`, `import('x')`
+      const imported = [...text.matchAll(/(?:\bfrom|\bimport\s*\(?)\s*['"](\.[^'"]+)['"]/g)].map(([, path = '']) =>
+        bare(join(file, '..', path)),
       );
-      if (!imported.some((path) => [...names].some((name) => name.replace(/\.[cm]?[jt]s$/, '') === path))) continue;
-      names.add(file);
+      if (!imported.some((path) => names.has(path))) continue;
+      found.add(file);
+      names.add(bare(file));
       grew = true;
     }
   }
-  return [...names].filter((file) => /\.(?:test|spec)\.[cm]?[jt]s$/.test(file)).sort();
+  return [...found].filter((file) => texts.has(file) && /\.(?:test|spec)\.[cm]?[jt]s$/.test(file)).sort();
 }

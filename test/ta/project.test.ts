@@ -46,7 +46,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
   });
   afterAll(() => project?.[Symbol.dispose]());
 
-  it('is built, signed, inspected and tested by four commands', { timeout: 120_000 }, () => {
+  it('is built, signed, inspected and tested by four commands', { timeout: 300_000 }, () => {
     const built = run(project.folder, 'ta', 'build');
     expect(built.stderr).toBe('');
     expect(built.stdout).toContain(`build/ta/${project.uuid}.ta, built in`);
@@ -75,7 +75,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
     ).toBe(0);
   });
 
-  it('whose code is wrong says where', { timeout: 60_000 }, async () => {
+  it('whose code is wrong says where', { timeout: 300_000 }, async () => {
     using broken = await TaProject.make('broken');
     broken.edit('uint32_t sum = 0;', 'uint32_t sum = 0');
     const { status, stderr } = run(broken.folder, 'ta', 'build');
@@ -85,7 +85,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
   });
 
   it('is built and tested again when it changes, and a test alone when that changes', {
-    timeout: 180_000,
+    timeout: 600_000,
   }, async () => {
     const child = spawn(process.execPath, [command, 'ta', 'watch'], {
       cwd: project.folder,

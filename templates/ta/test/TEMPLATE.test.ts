@@ -22,10 +22,11 @@ for (const [name, open] of Object.entries(worlds))
   describe.skipIf(name === 'OP-TEE' && missing !== undefined)(`__NAME__ in ${name}`, () => {
     let tee: Tee;
     let session: Session;
+    // OP-TEE boots in a fraction of a second; a machine that is busy may take many times that.
     beforeAll(async () => {
       tee = await open();
       session = await tee.openContext().openSession(uuid);
-    });
+    }, 60_000);
     afterAll(async () => {
       await tee?.close();
     });
