@@ -1,12 +1,17 @@
-/** A row of numbers that grows: a typed array with room to spare. */
-export class Column<A extends Float64Array | Uint32Array | Int32Array | Uint8Array> {
+type Numbers = Float64Array | Uint32Array | Int32Array | Uint8Array;
+
+/**
+ * A row of numbers that grows: a typed array with room to spare. Its type has no parameter: TypeScript before 5.7 could not read what is
+ * written of it where it is inferred.
+ */
+export class Column {
   length = 0;
 
-  constructor(private array: A) {}
+  constructor(private array: Numbers) {}
 
   push(value: number): number {
     if (this.length === this.array.length) {
-      const larger = new (this.array.constructor as new (length: number) => A)(this.array.length * 2);
+      const larger = new (this.array.constructor as new (length: number) => Numbers)(this.array.length * 2);
       larger.set(this.array);
       this.array = larger;
     }
