@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
-import { CoverageOfTee } from './coverage/coverage-of-tee.js';
+import { Measurements } from './coverage/measurements.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
 import { checkLinuxTeeOptions, type LinuxTeeOptions, openLinuxTee } from './linux/open-linux-tee.js';
 import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
@@ -66,6 +66,11 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
    * ELF in `taElfFolders`. `normalworld ta test --coverage` merges them.
    */
   readonly coverageFolder?: string;
+  /**
+   * The folder that the instructions go to that OP-TEE and its applications execute, by the calls that led to them: one file of
+   * folded stacks a TEE, for flame graphs, and one with the depth of stacks. `normalworld ta test --flame-graph` draws it.
+   */
+  readonly flameGraphFolder?: string;
   /** With `qemu: { gdb }`: the script for gdb that is written, with load addresses; `normalworld.gdb` when left out. */
   readonly gdbScript?: string;
   /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
@@ -85,14 +90,16 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
 const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
-  ...{ taElfFolders: true, gdbScript: true, coverageFolder: true, device: true, deviceCalls: true },
+  ...{ taElfFolders: true, gdbScript: true, coverageFolder: true, flameGraphFolder: true },
+  ...{ device: true, deviceCalls: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
 /**
  * Open a TEE.
  * @throws TypeError or RangeError naming an option that is none, or is for another world, or cannot have its value;
- *   TeecError with the reason when the world cannot be used.
+ *   ConduitError with the reason when OP-TEE cannot be booted; TeecError when what booted cannot be used; Error when a plugin that
+ *   measures cannot be built.
  */
 export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   checkOpenTeeOptions(options);
@@ -165,30 +172,32 @@ async function secureWorld(
   }
 }
 
-async function qemuWorld({ qemu, taFolders, taElfFolders, gdbScript, coverageFolder }: OpenTeeOptions, trace: Trace) {
+async function qemuWorld(options: OpenTeeOptions, trace: Trace) {
+  const { qemu, taFolders, taElfFolders, gdbScript, coverageFolder, flameGraphFolder } = options;
   const image = qemu?.optee ?? opteeFolder().image;
   // OP-TEE's own, where a build has left it.
   const elves = new ElfFolders(taElfFolders ?? taFolders ?? [], join(dirname(image), 'tee.elf'));
   const script = qemu?.gdb === undefined ? undefined : new GdbScript(gdbScript ?? 'normalworld.gdb', qemu.gdb, elves);
-  const folder = coverageFolder ?? process.env.NORMALWORLD_COVERAGE;
-  const coverage = folder === undefined ? undefined : await CoverageOfTee.start(folder, elves, qemu?.qemu);
+  const folders = {
+    coverage: coverageFolder ?? process.env.NORMALWORLD_COVERAGE,
+    flameGraph: flameGraphFolder ?? process.env.NORMALWORLD_FLAME_GRAPH,
+  };
+  const measured = await Measurements.start(folders, elves, qemu?.qemu);
   const world = await QemuWorld.start({
-    ...(coverage === undefined ? {} : { coverage: coverage.map }),
     optee: image,
     ...qemu,
+    coverage: [...measured.plugins, ...[qemu?.coverage ?? []].flat()],
     onConsoleLine: (line) => {
       script?.read(line.text);
-      coverage?.read(line.text);
+      measured.read(line.text);
       if (qemu?.onConsoleLine !== undefined) qemu.onConsoleLine(line);
       else if (trace.on) trace.emit({ type: 'secure-console', line: line.text });
     },
+  }).catch((error: unknown) => {
+    measured[Symbol.dispose]();
+    throw error;
   });
-  const explained = explainedWorld(world, elves);
-  if (coverage === undefined) return explained;
-  return closingAfter(explained, () => {
-    coverage.write();
-    coverage[Symbol.dispose]();
-  });
+  return closingAfter(explainedWorld(world, elves), () => measured.finish());
 }
 
 function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {

@@ -35,9 +35,11 @@ export interface CloseOptions {
    * world is ended under those that have not. 0: at once; Infinity: they are waited for, however long.
    */
   readonly graceMs?: number;
+  /** For OP-TEE that will not come back: end it at once, as `graceMs: 0` does. */
+  readonly force?: boolean;
 }
 
-const closeNames: OptionNames<CloseOptions> = { graceMs: true };
+const closeNames: OptionNames<CloseOptions> = { graceMs: true, force: true };
 const defaultGraceMs = 3000;
 /** How long what is left may take when secure world is gone: nothing of it waits for that any more. */
 const remainsMs = 1000;
@@ -243,7 +245,11 @@ export class Tee implements AsyncDisposable {
    */
   close(options: CloseOptions = {}): Promise<readonly UnfinishedCall[]> {
     checkOptions('closing the TEE', options, closeNames);
-    const { graceMs = defaultGraceMs } = options;
+    const { force, graceMs = force ? 0 : defaultGraceMs } = options;
+    if (force !== undefined && typeof force !== 'boolean')
+      throw badParameters(`closing the TEE: force is ${String(force)}, possible are true and false`);
+    if (force && graceMs !== 0)
+      throw badParameters(`closing the TEE: force leaves calls no time, graceMs gives them ${String(graceMs)} ms`);
     if (!(graceMs >= 0)) throw badParameters(`closing the TEE: graceMs is ${String(graceMs)}`);
     this.closed ??= this.closeAll(graceMs);
     return this.closed;

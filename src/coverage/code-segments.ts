@@ -18,3 +18,18 @@ export function codeSegments(elf: Uint8Array): readonly { readonly start: number
   }
   return segments;
 }
+
+/** The address that the beginning of an ELF is linked at: 0 for what may be loaded anywhere. */
+export function imageBase(elf: Uint8Array): number {
+  const view = new DataView(elf.buffer, elf.byteOffset, elf.length);
+  const table = Number(view.getBigUint64(32, true));
+  const [size, count] = [view.getUint16(54, true), view.getUint16(56, true)];
+  let base: number | undefined;
+  for (let index = 0; index < count; index++) {
+    const at = table + index * size;
+    if (view.getUint32(at, true) !== PT_LOAD) continue;
+    const address = Number(view.getBigUint64(at + 16, true));
+    base = Math.min(base ?? address, address);
+  }
+  return base ?? 0;
+}

@@ -2,26 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
-import { parseConsoleLine } from '../worlds/qemu/console-line.js';
 import { CoverageMap } from './coverage-map.js';
 import { coveragePlugin } from './coverage-plugin.js';
 import { lcovText } from './lcov.js';
 import { type LineCounts, LineCoverage } from './line-coverage.js';
+import { LoadedImages } from './loaded-images.js';
 
-const loaded = /^ELF \((?<uuid>[0-9a-f-]{36})\) at (?<address>0x[0-9a-f]+)/i;
+/** Extensions of what is written: applications, and OP-TEE itself. */
+export const coverageFiles = { applications: '.lcov', core: '.core-lcov' } as const;
 
 /**
- * Line coverage of the applications that a TEE loads, of which there are ELFs with symbols. The console says where they are:
- * OP-TEE with log level 3, as Debian's has.
+ * Line coverage of the applications that a TEE loads, of which there are ELFs with symbols, and of OP-TEE itself where tee.elf is
+ * there.
  */
 export class CoverageOfTee implements Disposable {
-  private readonly applications = new Map<string, LineCoverage>();
+  private readonly images: LoadedImages;
 
   private constructor(
     readonly map: CoverageMap,
     private readonly folder: string,
-    private readonly elves: ElfFolders,
-  ) {}
+    elves: ElfFolders,
+  ) {
+    this.images = new LoadedImages(elves);
+  }
 
   /** @throws Error when the plugin is missing and cannot be built. */
   static async start(folder: string, elves: ElfFolders, qemu: string | undefined): Promise<CoverageOfTee> {
@@ -30,25 +33,23 @@ export class CoverageOfTee implements Disposable {
 
   /** A line of the secure console. */
   read(text: string): void {
-    const { uuid, address } = loaded.exec(parseConsoleLine(text).parsed?.message ?? '')?.groups ?? {};
-    if (uuid === undefined || address === undefined) return;
-    const elf = this.elves.elfOf(uuid.toLowerCase());
-    if (elf === undefined) return;
-    const application = this.applications.get(elf) ?? new LineCoverage(elf);
-    this.applications.set(elf, application);
-    application.loadedAt(BigInt(address));
+    this.images.read(text);
   }
 
-  /** Write what ran: a file of its own, as several TEEs may write at once. */
+  /** Write what ran: files of their own, as several TEEs may write at once. */
   write(): void {
     const hits = this.map.takeHits();
-    const counts: LineCounts = new Map();
-    for (const application of this.applications.values()) {
-      application.add(this.map.blocks, hits);
-      application.count(counts);
+    const { blocks } = this.map;
+    const [applications, core]: LineCounts[] = [new Map(), new Map()];
+    for (const [name, image] of this.images) {
+      const coverage = new LineCoverage(image);
+      coverage.add(blocks, hits);
+      coverage.count((name === 'core' ? core : applications) ?? new Map());
     }
     mkdirSync(this.folder, { recursive: true });
-    writeFileSync(join(this.folder, `${process.pid}-${randomUUID()}.lcov`), lcovText(counts));
+    const path = join(this.folder, `${process.pid}-${randomUUID()}`);
+    writeFileSync(`${path}${coverageFiles.applications}`, lcovText(applications ?? new Map()));
+    if (core !== undefined && core.size > 0) writeFileSync(`${path}${coverageFiles.core}`, lcovText(core));
   }
 
   [Symbol.dispose](): void {

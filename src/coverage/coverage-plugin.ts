@@ -8,26 +8,34 @@ import { promisify } from 'node:util';
 import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 
 const run = promisify(execFile);
+const sourceFiles = ['Makefile', 'coverage.c', 'plugin.h', 'profile.c'] as const;
 const sources = fileURLToPath(new URL('../../firmware/coverage/', import.meta.url));
 
+/** Those that this package has: what code runs, and what it costs. */
+export type QemuPluginName = 'coverage' | 'profile';
+
+/** The plugin that a `CoverageMap` is filled by. @throws Error saying what is missing for it. */
+export const coveragePlugin = (qemu?: string): Promise<string> => qemuPlugin('coverage', qemu);
+
 /**
- * The plugin for a QEMU, built when it is not there: one file of C.
+ * A plugin for a QEMU, built from C when it is not there.
  * @throws Error saying what is missing for it.
  */
-export async function coveragePlugin(qemu = 'qemu-system-aarch64'): Promise<string> {
+export async function qemuPlugin(name: QemuPluginName, qemu = 'qemu-system-aarch64'): Promise<string> {
   const { stdout } = await run(qemu, ['--version']);
   const [major = 0, minor = 0] = (/version (\d+)\.(\d+)/.exec(stdout) ?? []).slice(1).map(Number);
   // The versions of its plugin interface that a QEMU takes: up to 8.2, 9.0 and 9.1, since 9.2.
   const version = major < 9 ? 1 : major === 9 && minor < 2 ? 2 : 4;
   // A plugin that was built from other sources has another map.
-  const source = await readFile(join(sources, 'coverage.c'));
-  const folder = join(buildFolder(), createHash('sha256').update(source).digest('hex').slice(0, 12));
-  const plugin = join(folder, `coverage-${version}.so`);
+  const hash = createHash('sha256');
+  for (const file of sourceFiles) hash.update(await readFile(join(sources, file)));
+  const folder = join(buildFolder(), hash.digest('hex').slice(0, 12));
+  const plugin = join(folder, `${name}-${version}.so`);
   if (existsSync(plugin)) return plugin;
   await run('make', ['--no-print-directory', '-C', sources, `BUILD=${folder}`]).catch(
     (error: NodeJS.ErrnoException & { readonly stderr?: string }) => {
       throw new Error(
-        `coverage needs a plugin of QEMU's that is built from C, and could not be: apt-get install make gcc libc6-dev\n${error.stderr ?? error.message}`,
+        `${name} needs a plugin of QEMU's that is built from C, and could not be: apt-get install make gcc libc6-dev\n${error.stderr ?? error.message}`,
         { cause: error },
       );
     },

@@ -11,18 +11,20 @@ export interface CoverageSummary {
 }
 
 /**
- * Merge the files that TEEs left in a folder, and others of lcov's form, into one.
+ * Merge the files of an extension that TEEs left in a folder, and others of lcov's form, into one, if there is any.
  * @returns a summary of each source file.
  */
 export async function mergeCoverage(
   folder: string,
+  extension: string,
   others: readonly string[],
   into: string,
 ): Promise<CoverageSummary[]> {
   const counts: LineCounts = new Map();
-  const parts = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.lcov')).sort();
+  const parts = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(extension)).sort();
   for (const path of [...parts.map((name) => join(folder, name)), ...others])
     addLcov(await readFile(path, 'utf8').catch(() => ''), counts);
+  if (counts.size === 0) return [];
   await mkdir(dirname(into), { recursive: true });
   await writeFile(into, lcovText(counts));
   return [...counts]

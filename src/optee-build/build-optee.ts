@@ -28,7 +28,10 @@ const sourcePackage = 'optee-os';
 const scmiPlatform = fileURLToPath(new URL('../../scmi-platform', import.meta.url));
 const tailLines = 25;
 /** What is made: OP-TEE itself. All of it would be the libraries of trusted applications as well, a quarter more. */
-const images = ['tee-pager_v2.bin', 'tee-pageable_v2.bin', 'tee-header_v2.bin', 'tee.bin'] as const;
+const images = ['tee-pager_v2.bin', 'tee-pageable_v2.bin', 'tee-header_v2.bin', 'tee.bin', 'tee.elf'] as const;
+/** What it makes the TA dev kit by, and where. */
+const kitTarget = 'ta_dev_kit';
+const kitFolder = 'export-ta_arm64';
 
 export interface BuildProgress {
   /** A step, in words. */
@@ -70,7 +73,19 @@ export async function buildOptee(
   progress.say(`building ${name}: OP-TEE OS ${source.version} of Debian ${options.suite}`);
   const objects = join(work.path, 'objects');
   const log = join(cacheFolder(), 'build', `${name}.log`);
-  await make({ source: source.path, objects, variables, tools, jobs, scmi: options.scmi === true, log }, progress);
+  await make(
+    {
+      source: source.path,
+      objects,
+      variables,
+      tools,
+      jobs,
+      scmi: options.scmi === true,
+      kit: options.profiling === true,
+      log,
+    },
+    progress,
+  );
 
   const parent = buildsFolder();
   await mkdir(parent, { recursive: true });
@@ -78,6 +93,7 @@ export async function buildOptee(
   try {
     for (const image of images) await cp(join(objects, 'core', image), join(made.path, image));
     await cp(join(objects, 'conf.mk'), made.configuration);
+    if (options.profiling) await cp(join(objects, kitFolder), made.kit, { recursive: true, verbatimSymlinks: true });
     await applications(options.suite, made.trustedApplications, progress);
     const seconds = Math.round((performance.now() - started) / 1000);
     const built = new Date().toISOString();
@@ -150,11 +166,12 @@ interface Make {
   readonly tools: BuildTools;
   readonly jobs: number;
   readonly scmi: boolean;
+  readonly kit: boolean;
   readonly log: string;
 }
 
 async function make(what: Make, progress: BuildProgress): Promise<void> {
-  const { source, objects, variables, tools, jobs, scmi, log } = what;
+  const { source, objects, variables, tools, jobs, scmi, kit, log } = what;
   const child = spawn(
     'nice',
     [
@@ -163,6 +180,7 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
       ...['CROSS_COMPILE', 'CROSS_COMPILE64'].map((name) => `${name}=${tools.crossCompile}`),
       ...[`PYTHON3=${tools.python}`, ...variables],
       ...images.map((image) => join(objects, 'core', image)),
+      ...(kit ? [kitTarget] : []),
     ],
     {
       cwd: source,

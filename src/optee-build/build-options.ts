@@ -25,6 +25,8 @@ export interface BuildOptions {
   readonly reservedShm: boolean;
   /** CFG_CORE_DYN_SHM */
   readonly dynamicShm: boolean;
+  /** What measures applications: heap statistics, GPROF and FTRACE, with lines in its ELF; and its own TA dev kit. */
+  readonly profiling?: boolean;
   /** Without assertions and with errors alone on the console. */
   readonly release?: boolean;
   /** Further variables of OP-TEE's build; they win over all others. */
@@ -53,6 +55,10 @@ export function parseBuildVariable(text: string): BuildVariable {
   return { name, value };
 }
 
+const profilingVariables = ['TA_STATS', 'TA_GPROF_SUPPORT', 'FTRACE_SUPPORT', 'DEBUG_INFO'].map(
+  (name) => `CFG_${name}=y`,
+);
+
 const scmiVariables = [
   ...['PTA', 'MSG_DRIVERS', 'MSG_CLOCK', 'MSG_RESET_DOMAIN', 'MSG_VOLTAGE_DOMAIN'],
   ...['MSG_SHM_MSG', 'MSG_SMT', 'MSG_SMT_THREAD_ENTRY'],
@@ -73,6 +79,7 @@ export function makeVariables(options: BuildOptions): string[] {
     ...(options.ffa ? ['CFG_CORE_SEL1_SPMC=y'] : []),
     ...(options.rpmb ? ['CFG_RPMB_FS=y', 'CFG_RPMB_WRITE_KEY=y', 'CFG_RPMB_TESTKEY=y'] : []),
     ...(options.scmi ? scmiVariables : []),
+    ...(options.profiling ? profilingVariables : []),
     ...(options.pager ? ['CFG_WITH_PAGER=y'] : []),
     ...(options.reservedShm ? [] : ['CFG_CORE_RESERVED_SHM=n']),
     ...(options.dynamicShm ? [] : ['CFG_CORE_DYN_SHM=n']),
@@ -104,6 +111,7 @@ export function buildName(options: BuildOptions): string {
     ...(options.reservedShm ? [] : ['no-reserved-shm']),
     ...(options.dynamicShm ? [] : ['no-dynamic-shm']),
     ...(options.release ? ['release'] : []),
+    ...(options.profiling ? ['profiling'] : []),
     ...set.map(([name, value]) => `${name.replace(/^CFG_/, '')}=${value.replaceAll(/[^\w.,+=-]/g, '_')}`),
   ];
   const name = parts.join('-');

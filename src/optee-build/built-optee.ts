@@ -64,6 +64,12 @@ export interface NamedOptee {
   readonly image: string;
   /** Its own applications; undefined for an image that came alone. */
   readonly trustedApplications: string | undefined;
+  /** The TA dev kit whose key it takes: its own, or that of its suite's packages. It may not be there. */
+  readonly kit: string | undefined;
+  /** Its folder; undefined for an image that came alone. */
+  readonly folder: string | undefined;
+  /** Whether it is there: an image, or a build. What is fetched may not be, yet. */
+  readonly isThere: boolean;
   /** What its clients need that are of the same age. */
   readonly clients: Arm64Root;
 }
@@ -72,12 +78,15 @@ export interface NamedOptee {
  * The OP-TEE that is meant by the name of one that was built or fetched, or by the path of an image. A file wins over a name.
  */
 export async function opteeNamed(nameOrFile: string | undefined): Promise<NamedOptee> {
-  if (nameOrFile !== undefined && existsSync(nameOrFile))
-    return { image: nameOrFile, trustedApplications: undefined, clients: arm64Root() };
+  const alone = (image: string, isThere: boolean): NamedOptee => ({
+    ...{ image, trustedApplications: undefined, kit: undefined, clients: arm64Root(), folder: undefined, isThere },
+  });
+  if (nameOrFile !== undefined && existsSync(nameOrFile)) return alone(nameOrFile, true);
   const name = nameOrFile ?? fetchedName(opteeSuite);
   const suite = buildSuites.find((suite) => name === fetchedName(suite));
   const found = suite === undefined ? await builtOptee(name) : { folder: fetchedFolder(suite), suite };
-  if (found === undefined) return { image: name, trustedApplications: undefined, clients: arm64Root() };
-  const { image, trustedApplications } = found.folder;
-  return { image, trustedApplications, clients: clientsOf(found.suite) };
+  if (found === undefined) return alone(name, false);
+  const { image, trustedApplications, kit: own, path: folder } = found.folder;
+  const kit = existsSync(own) ? own : fetchedFolder(found.suite).kit;
+  return { image, trustedApplications, kit, clients: clientsOf(found.suite), folder, isThere: true };
 }

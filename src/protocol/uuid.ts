@@ -32,6 +32,12 @@ export function uuidFromOctets(octets: Uint8Array): Uuid {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** The UUID of a TEE_UUID as it stands in memory: its first three fields are little-endian numbers. */
+export function uuidFromStruct(struct: Uint8Array): Uuid {
+  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+  return uuidFromOctets(Uint8Array.from(order, (index) => struct[index] ?? 0));
+}
+
 /** A name-based UUID, version 5 (SHA-1). */
 export function uuidVersion5(name: string, namespace: Uuid): Uuid {
   return v5(name, namespace);

@@ -1,6 +1,6 @@
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
-import { uuidFromOctets } from '../protocol/uuid.js';
+import { uuidFromStruct } from '../protocol/uuid.js';
 import { badRequest, bytesOf, memrefAt, valueAt } from './request-params.js';
 import { guarded } from './service-boundary.js';
 import type { SupplicantService } from './supplicant-service.js';
@@ -31,7 +31,7 @@ export function profileService(command: number, files: ProfileFiles): Supplicant
     if (params.length !== 3) throw badRequest(`${params.length} parameters`);
     if (octets.size !== 16) throw badRequest(`a UUID of ${octets.size} bytes`);
     if (value.a > maxNumber) throw badRequest(`profile ${value.a}: they go up to ${maxNumber}`);
-    const uuid = uuidFromOctets(hostOrder(bytesOf(octets)));
+    const uuid = uuidFromStruct(bytesOf(octets));
     const bytes = bytesOf(data);
     const create = value.a === 0;
     for (let number = create ? 1 : value.a; number <= maxNumber; number++) {
@@ -45,10 +45,4 @@ export function profileService(command: number, files: ProfileFiles): Supplicant
     }
     return TeeResult.ERROR_GENERIC;
   });
-}
-
-/** A TEE_UUID as it stands in memory: its first three fields are little-endian. */
-function hostOrder(octets: Uint8Array): Uint8Array {
-  const field = (from: number, to: number) => [...octets.subarray(from, to)].reverse();
-  return Uint8Array.from([...field(0, 4), ...field(4, 6), ...field(6, 8), ...octets.subarray(8)]);
 }

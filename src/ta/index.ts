@@ -1,10 +1,17 @@
 /** For who develops a trusted application: its header, its image, its build. */
 
 export { type CodeBlock, CoverageMap } from '../coverage/coverage-map.js';
-export { coveragePlugin } from '../coverage/coverage-plugin.js';
+export { coveragePlugin, type QemuPluginName, qemuPlugin } from '../coverage/coverage-plugin.js';
+export { ProfileMap, type ProfileNode } from '../coverage/profile-map.js';
 export { type BuildTaOptions, type BuiltTa, buildTa } from './build-ta.js';
 export { ConsoleLog, type ConsoleLogOptions } from './console-log.js';
 export { findKit } from './find-kit.js';
+export {
+  type ApplicationHeap,
+  type HeapMarks,
+  type HeapStatistics,
+  heapStatistics,
+} from './heap-statistics.js';
 export { type KnownKeys, knownKeys } from './image-judge.js';
 export { type InspectTaOptions, inspectTa, type TaFault, type TaReport } from './inspect-ta.js';
 export { type SigningKey, signingKey } from './signing-keys.js';

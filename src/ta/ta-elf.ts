@@ -1,4 +1,4 @@
-import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+import { type Uuid, uuidFromStruct } from '../protocol/uuid.js';
 
 /** What the ELF of a trusted application says of it. */
 export interface TaElf {
@@ -130,16 +130,10 @@ function headOf(head: Uint8Array | undefined): TaHead | undefined {
   if (head === undefined || head.length < 24) return undefined;
   const view = new DataView(head.buffer, head.byteOffset, head.length);
   return {
-    // In memory it is a struct TEE_UUID, whose first three fields are numbers.
-    uuid: uuidFromOctets(networkOrder(head.subarray(0, 16))),
+    uuid: uuidFromStruct(head.subarray(0, 16)),
     stack: view.getUint32(16, true),
     flags: view.getUint32(20, true),
   };
-}
-
-function networkOrder(struct: Uint8Array): Uint8Array {
-  const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-  return Uint8Array.from(order, (index) => struct[index] ?? 0);
 }
 
 function symbolSize(view: DataView, bytes: Uint8Array, sections: readonly Section[], is64: boolean, name: string) {

@@ -259,6 +259,18 @@ describe('closing the TEE', () => {
     for (const message of await Promise.all(called)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
   });
 
+  it('by force ends at once, whatever its calls do', async () => {
+    for (const simulated of abis) {
+      const { clock, tee, session } = await open({ simulated });
+      const called = messageOf(session.invoke(Command.never));
+      await waiting(tee, /executes it/);
+      const unfinished = await tee.close({ force: true });
+      expect(unfinished).toHaveLength(1);
+      expect(clock.now()).toBe(0);
+      expect(await called).toContain('TEEC_ERROR_COMMUNICATION');
+    }
+  });
+
   it('in good order returns no call, and is done once', async () => {
     const { tee } = await open();
     const closed = tee.close();
@@ -271,6 +283,8 @@ describe('closing the TEE', () => {
     const { tee } = await open();
     expect(() => tee.close({ grace: 5 } as never)).toThrow(/no option "grace"/);
     expect(() => tee.close({ graceMs: -1 })).toThrow(/graceMs is -1/);
+    expect(() => tee.close({ force: 1 } as never)).toThrow(/force is 1/);
+    expect(() => tee.close({ force: true, graceMs: 5 })).toThrow(/force leaves calls no time/);
     await tee.close();
   });
 });

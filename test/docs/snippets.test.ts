@@ -70,11 +70,13 @@ const elsewhere = new Map([
     'normalworld ta build --key my-key.pem --set CFG_TEE_TA_LOG_LEVEL=1 adder/ta',
     'normalworld ta test',
     'normalworld ta test --coverage',
+    'normalworld ta test --flame-graph',
     "normalworld ta test -- -t 'refuses' --reporter=junit",
     'normalworld ta watch',
   ].map((command) => [command, 'test/ta/project.test.ts, in a project of its own'] as const),
   ...[
     'normalworld optee build --ffa',
+    'normalworld optee build --profiling',
     'normalworld optee build --rpmb --scmi --threads 4 && normalworld optee info --optee sid-rpmb-scmi-threads4',
     'normalworld optee build --set CFG_CORE_SANITIZE_KADDRESS=y --set CFG_CORE_ASLR=n',
     'normalworld optee build --ffa && normalworld xtest --optee sid-ffa',

@@ -36,6 +36,10 @@ export function addBuildCommand(optee: Command): void {
     .option('--pager', 'with a pageable part (CFG_WITH_PAGER)')
     .option('--no-reserved-shm', 'without reserved shared memory (CFG_CORE_RESERVED_SHM)')
     .option('--no-dynamic-shm', 'without dynamic shared memory (CFG_CORE_DYN_SHM)')
+    .option(
+      '--profiling',
+      'heap statistics, GPROF and FTRACE of applications, and its own TA dev kit (CFG_TA_STATS, CFG_TA_GPROF_SUPPORT, CFG_FTRACE_SUPPORT)',
+    )
     .option('--release', 'without assertions, errors alone on the console')
     .addOption(
       new Option('--set <CFG_NAME=value>', "a variable of OP-TEE's build; may be repeated, and wins over all else")
@@ -58,6 +62,7 @@ Exit codes:
 Examples:
   $ normalworld optee build --ffa
   $ normalworld optee build --rpmb --scmi --threads 4 && normalworld optee info --optee sid-rpmb-scmi-threads4
+  $ normalworld optee build --profiling
   $ normalworld optee build --set CFG_CORE_SANITIZE_KADDRESS=y --set CFG_CORE_ASLR=n`,
     )
     .action(async ({ jobs, again, ...options }: BuildCommandOptions) => {

@@ -1,17 +1,27 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { coverageFiles } from '../../coverage/coverage-of-tee.js';
 import { mergeCoverage } from '../../coverage/merge-coverage.js';
+import { mergeProfiles } from '../../coverage/merge-profiles.js';
+import { opteeNamed } from '../../optee-build/built-optee.js';
+import { findKit } from '../../ta/find-kit.js';
+import { ProjectTests } from '../../ta/project-tests.js';
 import { findTaSources, projectRoot, type TaSources } from '../../ta/ta-sources.js';
-import { testsOf, watchChanges } from '../../ta/watch-tas.js';
+import { testsOf, testsWith, watchChanges } from '../../ta/watch-tas.js';
 import { tellFailure } from '../output/failure.js';
 import { addTaBuildOptions, buildOne, type TaBuildOptions } from './ta-build.js';
 
 interface Project {
   readonly root: string;
   readonly applications: readonly TaSources[];
+}
+
+interface TaTestOptions extends TaBuildOptions {
+  readonly coverage?: boolean;
+  readonly flameGraph?: boolean;
 }
 
 async function projectIn(folder: string): Promise<Project> {
@@ -30,6 +40,10 @@ export function addTaTestCommand(ta: Command): void {
       '--coverage',
       'measure which lines of the C code run in OP-TEE: build/coverage/lcov.info, with what Vitest left in coverage/lcov.info',
     );
+  command.option(
+    '--flame-graph',
+    'count the instructions that run in OP-TEE by the calls that led to them, and how deep stacks get: build/profile/',
+  );
   addTaBuildOptions(command)
     .addHelpText(
       'after',
@@ -42,30 +56,63 @@ Exit codes:
 Examples:
   $ normalworld ta test
   $ normalworld ta test --coverage
+  $ normalworld ta test --flame-graph
   $ normalworld ta test -- -t 'refuses' --reporter=junit`,
     )
-    .action(async (args: readonly string[], options: TaBuildOptions & { readonly coverage?: boolean }) => {
+    .action(async (args: readonly string[], options: TaTestOptions) => {
       try {
         const { root, applications } = await projectIn('.');
         for (const sources of applications) await buildOne(sources, options);
-        if (!options.coverage) {
-          process.exitCode = await vitest(root, ['run', ...args]);
-          return;
-        }
-        const folder = join(root, 'build/coverage');
-        await rm(folder, { recursive: true, force: true });
-        process.exitCode = await vitest(root, ['run', ...args], { NORMALWORLD_COVERAGE: join(folder, 'parts') });
-        const into = join(folder, 'lcov.info');
-        const summaries = await mergeCoverage(join(folder, 'parts'), [join(root, 'coverage/lcov.info')], into);
-        for (const { file, lines, hit } of summaries)
-          console.log(
-            `${((100 * hit) / lines).toFixed(1).padStart(5)} %  ${hit} of ${lines} lines  ${relative(root, file)}`,
-          );
-        console.log(`coverage: ${relative('.', into)}`);
+        await useOptee(options.optee);
+        process.exitCode = await vitest(root, ['run', ...args], await measuring(root, options));
+        if (options.coverage) await tellCoverage(root);
+        if (options.flameGraph) await tellProfile(root);
       } catch (failure) {
         tellFailure(failure);
       }
     });
+}
+
+/** What is to be measured, and for Vitest's environment where it goes. */
+async function measuring(root: string, { coverage, flameGraph }: TaTestOptions): Promise<NodeJS.ProcessEnv> {
+  if (coverage) await rm(coverageFolder(root), { recursive: true, force: true });
+  if (flameGraph) await rm(profileFolder(root), { recursive: true, force: true });
+  return {
+    ...(coverage ? { NORMALWORLD_COVERAGE: join(coverageFolder(root), 'parts') } : {}),
+    ...(flameGraph ? { NORMALWORLD_FLAME_GRAPH: join(profileFolder(root), 'parts') } : {}),
+  };
+}
+
+const coverageFolder = (root: string) => join(root, 'build/coverage');
+const profileFolder = (root: string) => join(root, 'build/profile');
+
+async function tellCoverage(root: string): Promise<void> {
+  const [folder, parts] = [coverageFolder(root), join(coverageFolder(root), 'parts')];
+  const into = join(folder, 'lcov.info');
+  const summaries = await mergeCoverage(parts, coverageFiles.applications, [join(root, 'coverage/lcov.info')], into);
+  for (const { file, lines, hit } of summaries) console.log(`${coverageText(hit, lines)}  ${relative(root, file)}`);
+  console.log(summaries.length === 0 ? 'coverage: nothing that has an ELF ran' : `coverage: ${relative('.', into)}`);
+  const core = join(folder, 'core.info');
+  const ofCore = await mergeCoverage(parts, coverageFiles.core, [], core);
+  if (ofCore.length === 0) return;
+  const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+  const text = coverageText(sum(ofCore.map(({ hit }) => hit)), sum(ofCore.map(({ lines }) => lines)));
+  console.log(`${text}  of OP-TEE itself: ${relative('.', core)}`);
+}
+
+function coverageText(hit: number, lines: number): string {
+  return `${((100 * hit) / lines).toFixed(1).padStart(5)} %  ${hit} of ${lines} lines`;
+}
+
+const shownFunctions = 10;
+
+async function tellProfile(root: string): Promise<void> {
+  const folder = profileFolder(root);
+  const { functions, total, marks, files } = await mergeProfiles(join(folder, 'parts'), folder, basename(root));
+  for (const { name, self } of functions.slice(0, shownFunctions))
+    console.log(`${((100 * self) / total).toFixed(1).padStart(5)} %  ${self} instructions  ${name}`);
+  for (const { uuid, used, size } of marks) console.log(`stack: ${used} of ${size} bytes  ${uuid}`);
+  console.log(`profile: ${files.map((file) => relative('.', file)).join(', ')}`);
 }
 
 /** `normalworld ta watch`. */
@@ -113,30 +160,49 @@ async function watchProject(project: Project, options: TaBuildOptions): Promise<
       return false;
     }
   };
+  await useOptee(options.optee);
+  await using tests = new ProjectTests(root);
+  const run = async (files?: readonly string[]) => {
+    try {
+      await tests.run(files);
+    } catch (failure) {
+      console.error((failure as Error).message);
+    }
+  };
   let worth = false;
   for (const sources of applications) worth = (await build(sources)) || worth;
-  if (worth) await vitest(root, ['run']);
-  const stop = watchChanges(root, applications, async (changes) => {
+  if (worth) await run();
+  const stop = await watchChanges(root, applications, async (changes) => {
     const started = performance.now();
-    const tests = new Set<string>();
-    let all = false;
+    const wanted = new Set<string>();
+    let all = await tests.changed(changes.files);
     for (const sources of changes.applications) {
       if (!(await build(sources))) continue;
       const named = await testsOf(root, sources, uuids.get(sources) ?? '');
-      for (const test of named) tests.add(test);
+      for (const test of named) wanted.add(test);
       // Who names it in no way that is seen here may depend on it all the same.
       all ||= named.length === 0;
     }
-    if (all) await vitest(root, ['run']);
-    else if (tests.size > 0) await vitest(root, ['run', ...tests]);
-    if (changes.files.length > 0 && !all)
-      await vitest(root, ['related', '--run', '--passWithNoTests', ...changes.files.map((file) => join(root, file))]);
-    if (all || tests.size > 0 || changes.files.length > 0)
+    for (const test of await testsWith(root, changes.files)) wanted.add(test);
+    if (all) await run();
+    else if (wanted.size > 0) await run([...wanted]);
+    if (all || wanted.size > 0)
       console.log(`from the change to the verdict: ${((performance.now() - started) / 1000).toFixed(1)} s`);
   });
   console.log(`watching ${relative('.', root) || '.'}: ${applications.map(({ name }) => name).join(', ')}`);
   await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
   stop();
+}
+
+/** What the applications are built for is what the tests run them in. */
+async function useOptee(name: string | undefined): Promise<void> {
+  if (name === undefined) return;
+  const { folder } = await opteeNamed(name);
+  if (folder === undefined)
+    throw new RangeError(`--optee ${name}: tests find an OP-TEE by its folder; give a name that optee list has`);
+  // Found before the other one takes the place of the fetched one.
+  process.env.TA_DEV_KIT_DIR = await findKit(name);
+  process.env.NORMALWORLD_OPTEE = folder;
 }
 
 /** @returns its exit code. */

@@ -2,6 +2,12 @@ import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { ConsoleLine } from './console-line.js';
 import { maxCpus } from './mailbox.js';
 
+/** A plugin of QEMU's, and the file that it writes into. */
+export interface MappedPlugin {
+  readonly plugin: string;
+  readonly fd: number;
+}
+
 export interface QemuWorldOptions {
   /** OP-TEE's image: tee-pager_v2.bin or tee.bin of a build for PLATFORM=vexpress-qemu_armv8a. */
   readonly optee: string;
@@ -34,8 +40,8 @@ export interface QemuWorldOptions {
    * `callLimitMs` nor `bootLimitMs`.
    */
   readonly gdb?: number;
-  /** Measure what code runs: a `CoverageMap`, or another plugin of QEMU's that is given a file by `map=`. */
-  readonly coverage?: { readonly plugin: string; readonly fd: number };
+  /** Measure what code runs: a `CoverageMap`, or other plugins of QEMU's that are given a file by `map=`. */
+  readonly coverage?: MappedPlugin | readonly MappedPlugin[];
   /** Called with each line of the secure console. */
   readonly onConsoleLine?: (line: ConsoleLine) => void;
 }
@@ -67,8 +73,9 @@ export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   for (const [name, handler] of Object.entries(handlers))
     if (handler !== undefined && typeof handler !== 'function')
       throw new TypeError(`qemu: ${name} is a function, not ${typeof handler}`);
-  if (coverage !== undefined && (typeof coverage?.plugin !== 'string' || typeof coverage.fd !== 'number'))
-    throw new TypeError('qemu: coverage is a CoverageMap');
+  for (const each of coverage === undefined ? [] : [coverage].flat())
+    if (typeof each?.plugin !== 'string' || typeof each.fd !== 'number')
+      throw new TypeError('qemu: coverage is a CoverageMap');
   inRange('gdb', gdb, 1, 65_535);
   inRange('cpus', cpus, 1, maxCpus);
   inRange('memoryMiB', memoryMiB, 64, 3072);

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { startTimer } from '../../clock/timer.js';
+import type { MappedPlugin } from './qemu-options.js';
 
 export interface QemuOptions {
   /** The program: a name to be found in PATH, or a path. */
@@ -13,8 +14,8 @@ export interface QemuOptions {
   readonly memorySize: number;
   /** The TCP port of 127.0.0.1 that QEMU's stub for gdb listens on. */
   readonly gdb?: number | undefined;
-  /** A plugin, and the file descriptor that it gets for its map. */
-  readonly coverage?: { readonly plugin: string; readonly fd: number } | undefined;
+  /** Each gets its file as its map. */
+  readonly plugins: readonly MappedPlugin[];
   /** File descriptor of what takes UART1, OP-TEE's secure console. */
   readonly consoleFd: number;
 }
@@ -24,7 +25,7 @@ const bellFd = 3;
 const consoleFd = 4;
 const memoryFd = 5;
 const monitorFd = 6;
-const coverageFd = 7;
+const firstPluginFd = 7;
 
 const maxErrorOutput = 4096;
 /** How long a process that has ended may still be heard of by those that it started. */
@@ -85,7 +86,7 @@ export class QemuProcess {
           options.consoleFd,
           options.memoryFd,
           'pipe',
-          ...(options.coverage === undefined ? [] : [options.coverage.fd]),
+          ...options.plugins.map(({ fd }) => fd),
         ],
       },
     );
@@ -113,7 +114,7 @@ export class QemuProcess {
   }
 }
 
-function commandLine({ firmware, cpus, memorySize, gdb, coverage }: QemuOptions): string[] {
+function commandLine({ firmware, cpus, memorySize, gdb, plugins }: QemuOptions): string[] {
   const size = `${memorySize}B`;
   return [
     // Without default devices: nothing there that nobody asked for, and no option ROM to be found.
@@ -124,7 +125,7 @@ function commandLine({ firmware, cpus, memorySize, gdb, coverage }: QemuOptions)
     ...['-m', size],
     // Translated code in 128 MiB: OP-TEE needs far less, and setting aside QEMU's gigabyte costs part of the start.
     ...['-accel', 'tcg,thread=multi,tb-size=128', '-cpu', 'cortex-a57', '-smp', String(cpus)],
-    ...(coverage === undefined ? [] : ['-plugin', `${coverage.plugin},map=/proc/self/fd/${coverageFd}`]),
+    ...plugins.flatMap(({ plugin }, index) => ['-plugin', `${plugin},map=/proc/self/fd/${firstPluginFd + index}`]),
     ...(gdb === undefined ? [] : ['-gdb', `tcp:127.0.0.1:${gdb}`]),
     ...['-bios', firmware],
     ...['-display', 'none', '-monitor', 'none', '-nic', 'none'],

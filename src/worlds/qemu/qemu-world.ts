@@ -164,7 +164,7 @@ export class QemuWorld implements SecureWorld {
         ...{ program: options.qemu ?? defaultQemu, firmware, cpus, memorySize, memoryFd: file.fd },
         consoleFd: consolePipe.fd,
         gdb: options.gdb,
-        coverage: options.coverage,
+        plugins: [options.coverage ?? []].flat(),
       });
       world = new QemuWorld(file, process, mailbox, consolePipe, options);
     } catch (error) {

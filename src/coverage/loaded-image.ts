@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { codeSegments, imageBase } from './code-segments.js';
+import type { CodeBlock } from './coverage-map.js';
+
+/** An image that is told by where it was loaded, at another address each time, and by its code. */
+export class LoadedImage {
+  private readonly loads = new Set<bigint>();
+  private readonly segments: ReturnType<typeof codeSegments>;
+  private readonly base: number;
+
+  constructor(readonly elf: string) {
+    const bytes = readFileSync(elf);
+    this.segments = codeSegments(bytes);
+    this.base = imageBase(bytes);
+  }
+
+  loadedAt(address: bigint): void {
+    this.loads.add(address);
+  }
+
+  /** Where in the ELF a block is, and of which load; undefined when it is none of its. Others are loaded at the same addresses at other times. */
+  find({ address, code }: CodeBlock): { readonly offset: number; readonly load: bigint } | undefined {
+    for (const load of this.loads) {
+      if (address < load) continue;
+      const offset = Number(address - load) + this.base;
+      const segment = this.segments.find(({ start, bytes }) => offset >= start && offset < start + bytes.length);
+      if (segment === undefined) continue;
+      const at = offset - segment.start;
+      if (Buffer.compare(segment.bytes.subarray(at, at + code.length), code) === 0) return { offset, load };
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import type { ElfFolders } from '../symbolize/elf-folder.js';
+import { parseConsoleLine } from '../worlds/qemu/console-line.js';
+import { LoadedImage } from './loaded-image.js';
+
+const loaded = /^ELF \((?<uuid>[0-9a-f-]{36})\) at (?<address>0x[0-9a-f]+)/i;
+const core = /^Executing at offset 0x[0-9a-f]+ with virtual load address (?<address>0x[0-9a-f]+)/i;
+/** Where OP-TEE runs before its MMU is on: CFG_TZDRAM_START of its port for QEMU. */
+const coreStart = 0x0e10_0000n;
+
+/**
+ * What a TEE has loaded of which there are ELFs with symbols, as the secure console says it: OP-TEE with log level 3, as
+ * Debian's has. OP-TEE itself is `core`.
+ */
+export class LoadedImages {
+  private readonly images = new Map<string, LoadedImage>();
+
+  constructor(private readonly elves: ElfFolders) {}
+
+  /** A line of the secure console. */
+  read(text: string): void {
+    const message = parseConsoleLine(text).parsed?.message ?? '';
+    const { uuid, address = core.exec(message)?.groups?.address } = loaded.exec(message)?.groups ?? {};
+    if (address === undefined) return;
+    const name = uuid?.toLowerCase() ?? 'core';
+    const known = this.images.get(name);
+    const elf = this.elves.elfOf(name);
+    if (elf === undefined || !is64Bit(elf)) return;
+    const image = known ?? new LoadedImage(elf);
+    this.images.set(name, image);
+    image.loadedAt(BigInt(address));
+    if (name === 'core') image.loadedAt(coreStart);
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, LoadedImage]> {
+    return this.images.entries();
+  }
+}
+
+function is64Bit(elf: string): boolean {
+  const head = readFileSync(elf).subarray(0, 5);
+  return head.length === 5 && head.readUInt32BE(0) === 0x7f45_4c46 && head[4] === 2;
+}

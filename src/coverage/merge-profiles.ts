@@ -1,0 +1,52 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { flameGraph } from './flame-graph.js';
+import { addFolded, type FoldedStacks, type FunctionCost, foldedText, functionCosts } from './folded-stacks.js';
+import type { StackMark } from './profile-of-tee.js';
+
+export interface ProfileSummary {
+  /** The most expensive first. */
+  readonly functions: readonly FunctionCost[];
+  /** Instructions in all, of what has names. */
+  readonly total: number;
+  readonly marks: readonly StackMark[];
+  /** What was written. */
+  readonly files: readonly string[];
+}
+
+/** Merge what TEEs left in a folder into one profile, and draw it. */
+export async function mergeProfiles(folder: string, into: string, title: string): Promise<ProfileSummary> {
+  const stacks: FoldedStacks = new Map();
+  const marks = new Map<string, StackMark>();
+  for (const name of (await readdir(folder).catch(() => [])).sort()) {
+    const text = await readFile(join(folder, name), 'utf8');
+    if (name.endsWith('.folded')) addFolded(text, stacks);
+    if (name.endsWith('.stacks.json'))
+      for (const mark of JSON.parse(text) as readonly StackMark[])
+        if (mark.used > (marks.get(mark.uuid)?.used ?? 0)) marks.set(mark.uuid, mark);
+  }
+  const named = namedStacks(stacks);
+  await mkdir(into, { recursive: true });
+  const files = [join(into, 'profile.folded'), join(into, 'flame-graph.svg')] as const;
+  await writeFile(files[0], foldedText(stacks));
+  await writeFile(files[1], flameGraph(named, title));
+  let total = 0;
+  for (const count of named.values()) total += count;
+  return { functions: functionCosts(named), total, marks: [...marks.values()], files };
+}
+
+/**
+ * What has names: from the first function on. OP-TEE's own work, its boot above all, would hide an application; it is there when
+ * there is an ELF of it.
+ */
+function namedStacks(stacks: FoldedStacks): FoldedStacks {
+  const named: FoldedStacks = new Map();
+  for (const [stack, count] of stacks) {
+    const frames = stack.split(';');
+    const first = frames.findIndex((name) => !name.startsWith('['));
+    if (first < 0) continue;
+    const key = frames.slice(first).join(';');
+    named.set(key, (named.get(key) ?? 0) + count);
+  }
+  return named;
+}

@@ -1,0 +1,113 @@
+import type { Context } from '../client/context.js';
+import { temporary, value } from '../client/parameters.js';
+import type { Session } from '../client/session.js';
+import type { Tee } from '../client/tee.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { type Uuid, uuidFromStruct } from '../protocol/uuid.js';
+import { TeecError } from '../tee/teec-error.js';
+
+// OP-TEE's lib/libutee/include/pta_stats.h
+const statisticsPta = 'd96a5b40-e2c7-b1af-8794-1002a5d5c61b';
+const STATS_CMD_ALLOC_STATS = 1;
+const STATS_CMD_TA_STATS = 3;
+const ALLOC_ID_ALL = 0;
+/** Of struct pta_stats_alloc: its description, then six words. */
+const [descriptionSize, poolSize] = [32, 56];
+/** Of struct pta_stats_ta: a TEE_UUID, two words, and its heap. */
+const applicationSize = 24 + poolSize;
+
+/** A heap, in bytes. */
+export interface HeapMarks {
+  /** OP-TEE's name of it. */
+  readonly name: string;
+  readonly size: number;
+  readonly allocated: number;
+  /** What was allocated at most. */
+  readonly highWater: number;
+  /** Requests that failed, the largest of them, and what was allocated then. */
+  readonly failures: number;
+  readonly biggestFailure: number;
+  readonly allocatedAtBiggestFailure: number;
+}
+
+export interface ApplicationHeap {
+  readonly uuid: Uuid;
+  readonly hasPanicked: boolean;
+  readonly sessions: number;
+  readonly heap: HeapMarks;
+}
+
+export interface HeapStatistics {
+  /** OP-TEE's own: its heap, and the memory that applications are loaded into, among others. */
+  readonly pools: readonly HeapMarks[];
+  /** Of each application that is loaded; undefined where OP-TEE was built without CFG_TA_STATS, as Debian's is. */
+  readonly applications: readonly ApplicationHeap[] | undefined;
+  /** Why `applications` is undefined, and which build has it. */
+  readonly missing: string | undefined;
+}
+
+/**
+ * High-water marks of heaps, by OP-TEE's statistics PTA.
+ * @throws TeecError ITEM_NOT_FOUND for an OP-TEE without that PTA (CFG_WITH_STATS).
+ */
+export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
+  await using context: Context = tee.openContext({ label: 'statistics' });
+  const session = await context.openSession(statisticsPta);
+  const pools = records(await ask(session, STATS_CMD_ALLOC_STATS), poolSize).map(marks);
+  try {
+    const told = records(await ask(session, STATS_CMD_TA_STATS), applicationSize);
+    return { pools, applications: told.map(application), missing: undefined };
+  } catch (error) {
+    if (!(error instanceof TeecError && error.code === TeeResult.ERROR_NOT_SUPPORTED)) throw error;
+    const missing =
+      'this OP-TEE was built without CFG_TA_STATS, so that the heaps of applications are not told: normalworld optee build --profiling has it';
+    return { pools, applications: undefined, missing };
+  }
+}
+
+/** What a command writes: it says how much room it needs, which may have grown when it is asked again. */
+async function ask(session: Session, command: number): Promise<Uint8Array> {
+  for (let room = 1024; ; ) {
+    const memory = temporary.output(new Uint8Array(room));
+    try {
+      const outputs =
+        command === STATS_CMD_ALLOC_STATS
+          ? (await session.invoke(command, [value.input(ALLOC_ID_ALL, 0), memory]))[1]
+          : (await session.invoke(command, [memory]))[0];
+      return outputs;
+    } catch (error) {
+      const needed =
+        error instanceof TeecError && error.code === TeeResult.ERROR_SHORT_BUFFER ? error.sizes : undefined;
+      const more = Math.max(0, ...(needed ?? []).map((size) => size ?? 0));
+      if (more <= room) throw error;
+      room = more;
+    }
+  }
+}
+
+function records(bytes: Uint8Array, size: number): DataView[] {
+  return Array.from(
+    { length: Math.floor(bytes.length / size) },
+    (_, index) => new DataView(bytes.buffer, bytes.byteOffset + index * size, size),
+  );
+}
+
+function marks(record: DataView): HeapMarks {
+  const name = new Uint8Array(record.buffer, record.byteOffset, descriptionSize);
+  const end = name.indexOf(0);
+  const word = (index: number) => record.getUint32(descriptionSize + 4 * index, true);
+  return {
+    name: new TextDecoder().decode(end < 0 ? name : name.subarray(0, end)),
+    ...{ allocated: word(0), highWater: word(1), size: word(2) },
+    ...{ failures: word(3), biggestFailure: word(4), allocatedAtBiggestFailure: word(5) },
+  };
+}
+
+function application(record: DataView): ApplicationHeap {
+  return {
+    uuid: uuidFromStruct(new Uint8Array(record.buffer, record.byteOffset, 16)),
+    hasPanicked: record.getUint32(16, true) !== 0,
+    sessions: record.getUint32(20, true),
+    heap: marks(new DataView(record.buffer, record.byteOffset + 24, poolSize)),
+  };
+}
