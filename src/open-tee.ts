@@ -16,6 +16,7 @@ import { ElfFolders } from './symbolize/elf-folder.js';
 import { explainedWorld } from './symbolize/explained-world.js';
 import { GdbScript } from './symbolize/gdb-script.js';
 import { imageJudge } from './ta/image-judge.js';
+import { stackSizeOf } from './ta/ta-elf.js';
 import { publishTrace } from './trace/node/publish-trace.js';
 import { TraceFile } from './trace/node/trace-file.js';
 import { Trace } from './trace/trace.js';
@@ -182,7 +183,7 @@ async function qemuWorld(options: OpenTeeOptions, trace: Trace) {
     coverage: coverageFolder ?? process.env.NORMALWORLD_COVERAGE,
     flameGraph: flameGraphFolder ?? process.env.NORMALWORLD_FLAME_GRAPH,
   };
-  const measured = await Measurements.start(folders, elves, qemu?.qemu);
+  const measured = await Measurements.start(folders, elves, stackSizeOf, qemu?.qemu);
   const world = await QemuWorld.start({
     optee: image,
     ...qemu,

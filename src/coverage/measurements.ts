@@ -13,11 +13,16 @@ export class Measurements implements Disposable {
   private constructor(private readonly all: readonly (CoverageOfTee | ProfileOfTee)[]) {}
 
   /** @throws Error when a plugin is missing and cannot be built. */
-  static async start(folders: MeasurementFolders, elves: ElfFolders, qemu: string | undefined): Promise<Measurements> {
+  static async start(
+    folders: MeasurementFolders,
+    elves: ElfFolders,
+    stackSizeOf: (elf: string) => number,
+    qemu: string | undefined,
+  ): Promise<Measurements> {
     const { coverage, flameGraph } = folders;
     return new Measurements([
       ...(coverage === undefined ? [] : [await CoverageOfTee.start(coverage, elves, qemu)]),
-      ...(flameGraph === undefined ? [] : [await ProfileOfTee.start(flameGraph, elves, qemu)]),
+      ...(flameGraph === undefined ? [] : [await ProfileOfTee.start(flameGraph, elves, stackSizeOf, qemu)]),
     ]);
   }
 

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
-import { taElf } from '../ta/ta-elf.js';
 import type { CodeBlock } from './coverage-map.js';
 import { qemuPlugin } from './coverage-plugin.js';
 import { type FoldedStacks, foldedText } from './folded-stacks.js';
@@ -45,13 +44,22 @@ export class ProfileOfTee implements Disposable {
     readonly map: ProfileMap,
     private readonly folder: string,
     elves: ElfFolders,
+    private readonly stackSizeOf: (elf: string) => number,
   ) {
     this.images = new LoadedImages(elves);
   }
 
-  /** @throws Error when the plugin is missing and cannot be built. */
-  static async start(folder: string, elves: ElfFolders, qemu: string | undefined): Promise<ProfileOfTee> {
-    return new ProfileOfTee(new ProfileMap(await qemuPlugin('profile', qemu)), folder, elves);
+  /**
+   * @param stackSizeOf bytes of stack that an application has, by its ELF.
+   * @throws Error when the plugin is missing and cannot be built.
+   */
+  static async start(
+    folder: string,
+    elves: ElfFolders,
+    stackSizeOf: (elf: string) => number,
+    qemu: string | undefined,
+  ): Promise<ProfileOfTee> {
+    return new ProfileOfTee(new ProfileMap(await qemuPlugin('profile', qemu)), folder, elves, stackSizeOf);
   }
 
   /** A line of the secure console. */
@@ -135,7 +143,7 @@ export class ProfileOfTee implements Disposable {
     for (const { place, low, high } of loads.values()) {
       // The highest word is stored with the one behind it; a stack is aligned to 16 bytes.
       const used = Number(((high + 8n + 15n) & ~15n) - low);
-      const size = taElf(readFileSync(place.image.elf))?.head?.stack ?? 0;
+      const size = this.stackSizeOf(place.image.elf);
       if (used > (marks.get(place.name)?.used ?? 0)) marks.set(place.name, { uuid: place.name, used, size });
     }
     return [...marks.values()];

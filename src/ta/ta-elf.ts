@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type Uuid, uuidFromStruct } from '../protocol/uuid.js';
 
 /** What the ELF of a trusted application says of it. */
@@ -46,6 +47,11 @@ export function taFlagNames(flags: number): string[] {
 export function isKeptAlive(flags: number): boolean {
   const kept = (1 << 2) | (1 << 4);
   return (flags & kept) === kept;
+}
+
+/** Bytes of stack that the application of an ELF has; 0 when it does not say. */
+export function stackSizeOf(elf: string): number {
+  return taElf(readFileSync(elf))?.head?.stack ?? 0;
 }
 
 interface Section {
