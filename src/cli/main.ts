@@ -2,13 +2,15 @@
 import { CommanderError } from 'commander';
 import { badUsage } from './output/exit-code.js';
 import { guardOutput } from './output/guard-output.js';
+import { OutputError } from './output/write-output.js';
 import { normalworldProgram } from './program.js';
 
 guardOutput();
 try {
   await normalworldProgram().parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
+  if (error instanceof OutputError) console.error(`error: ${error.message}`);
+  else if (!(error instanceof CommanderError)) throw error;
   // It has said what is wrong. The process ends by itself, when all that it said is written.
-  process.exitCode = error.exitCode === 0 ? 0 : badUsage;
+  process.exitCode = error instanceof CommanderError && error.exitCode === 0 ? 0 : badUsage;
 }

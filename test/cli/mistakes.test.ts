@@ -33,6 +33,21 @@ it.each(['conform', 'replay'])('%s tells of a hostile file a bounded number of p
 });
 
 it.each([
+  ['view .', 2],
+  ['top . --once', 2],
+  ['ta inspect .', 1],
+  ['optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@.', 1],
+  ['optee info --optee .', 1],
+])('%s names the folder that stands in place of a file', (command, code) => {
+  const { status, stderr } = spawnSync(process.execPath, [main, ...command.split(' ')], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(stderr).toMatch(/(^|: )\.: it is a folder, not a file/);
+  expect(status).toBe(code);
+});
+
+it.each([
   ['view my.yaml', 2, /^my\.yaml: no trace: .*recorded by: normalworld run my\.yaml --trace out\.nwt\n$/],
   ['replay bytes.json', 2, /^bytes\.json: not JSON: [ -~]+\n$/],
   ['serve --simulated none.js', 1, /^normalworld: no module none\.js\n$/],

@@ -25,7 +25,10 @@ import { encodeEvent, MemoryRecorder, type TraceEvent } from '../../src/trace/in
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
 const scenario = resolve(import.meta.dirname, '../../scenarios/one-thread-short.yaml');
 const board = resolve(import.meta.dirname, '../trace/linux-hang.txt');
+const schedule = resolve(import.meta.dirname, '../conform/traces', 'prepatch-corner_000.json');
 const folder = mkdtempSync(join(tmpdir(), 'normalworld-output-'));
+const application = join(folder, 'ta.mjs');
+const consoleText = join(folder, 'console.txt');
 const trace = join(folder, 'hostile.nwt');
 const escapes = '\x1b[2J\x1b]0;owned\x07\x9b31m\r\x1b[31mred';
 
@@ -34,7 +37,10 @@ const shell = (command: string) =>
   spawnSync('bash', ['-c', command], {
     encoding: 'utf8',
     timeout: 60_000,
-    env: { ...process.env, NW: `${process.execPath} ${main}`, TRACE: trace, SCENARIO: scenario, BOARD: board },
+    env: {
+      ...{ ...process.env, NW: `${process.execPath} ${main}`, TRACE: trace, SCENARIO: scenario, BOARD: board },
+      ...{ SCHEDULE: schedule, TA: application, CONSOLE: consoleText },
+    },
   });
 
 beforeAll(() => {
@@ -53,6 +59,12 @@ beforeAll(() => {
     encodeEvent(recorder, index, event);
   });
   writeFileSync(trace, recorder.toBytes());
+  writeFileSync(consoleText, 'E/TC:0 0 Panic\n');
+  const api = pathToFileURL(resolve(import.meta.dirname, '../../dist/index.js')).href;
+  writeFileSync(
+    application,
+    `import { trustedApplication } from '${api}'; export default trustedApplication({ uuid: '3b6e2f60-6c0b-4a8e-9d1c-2f1f6a3f8a11', kind: 'user', create: () => ({}) });\n`,
+  );
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -123,30 +135,82 @@ describe('what a terminal would take for an order', () => {
 });
 
 describe('output that cannot be written', () => {
+  /** What each command is given that it prints something; or why it is not run here. */
+  const printing: Readonly<Record<string, string | { readonly not: string }>> = {
+    run: '$SCENARIO --queue hand-off',
+    explore: "--queue hand-off --callers 'N,N' --threads 1",
+    replay: '$SCHEDULE',
+    view: '$TRACE',
+    'trace stats': '$TRACE',
+    'trace export': { not: 'prints nothing' },
+    'trace import': '$BOARD',
+    top: '$TRACE --once',
+    conform: '$SCHEDULE',
+    'optee fetch': { not: 'loads packages' },
+    'optee build': { not: 'takes minutes' },
+    'optee list': '',
+    'optee info': { not: 'needs the real OP-TEE' },
+    'optee ta list': { not: 'needs the real OP-TEE' },
+    'optee invoke': { not: 'needs the real OP-TEE' },
+    'optee run': { not: 'needs the real OP-TEE' },
+    'optee symbolize': '< $CONSOLE',
+    'ta new': { not: 'packs the package' },
+    'ta build': { not: 'needs the kit' },
+    'ta test': { not: 'needs the kit' },
+    'ta watch': { not: 'needs the kit' },
+    'ta inspect': '--json $BOARD',
+    serve: '--simulated $TA',
+    exec: { not: "what is printed is the program's own" },
+    preload: { not: 'compiles' },
+    xtest: { not: 'needs the real OP-TEE' },
+    doctor: '',
+    'completion bash': '',
+    'completion zsh': { not: 'as for bash' },
+    'completion fish': { not: 'as for bash' },
+  };
+
+  it('is tried of every command', () => {
+    expect(Object.keys(printing)).toEqual(leaves(normalworldProgram()).map(({ name }) => name));
+  });
+
   it.each([
-    'run $SCENARIO --queue hand-off',
-    'run $SCENARIO --queue hand-off --json',
-    'trace stats $TRACE',
-    'trace import $BOARD',
-    'top $TRACE --once',
-    'doctor',
-    'completion bash',
+    ...Object.entries(printing).flatMap(([name, args]) => (typeof args === 'string' ? [`${name} ${args}`] : [])),
     '--help',
-    'run --help',
-    "explore --queue hand-off --callers 'N,N' --threads 1",
   ])('is an error: %s', (command) => {
     const { status, stderr } = shell(`$NW ${command} > /dev/full`);
     expect(stderr).toMatch(/error: standard output: ENOSPC/);
     expect(status).toBe(2);
   });
 
+  it('is tried of every command that writes a file', () => {
+    const writing = leaves(normalworldProgram()).flatMap(({ name, command }) =>
+      command.options.filter((option) => option instanceof OutputOption).map(({ long }) => `${name} ${long}`),
+    );
+    expect(writing).toEqual([
+      ...['run --junit', 'run --trace', 'explore --trace', 'view --out', 'trace export --out'],
+      ...['trace import --out', 'trace import --scenario', 'xtest --table'],
+    ]);
+  });
+
   it.each([
-    'trace export $TRACE --out /dev/full',
-    'trace import $BOARD --out /dev/full',
-    'view $TRACE --out /dev/full',
-  ])('is an error: %s', (command) => {
-    const { status, stderr } = shell(`$NW ${command}`);
-    expect(stderr).toMatch(/^error: \/dev\/full: ENOSPC/m);
+    'run $SCENARIO --queue hand-off --junit',
+    'run $SCENARIO --queue hand-off --trace',
+    'explore $SCENARIO --queue hand-off --decisions 0 --trace',
+    "explore --queue linux-6.7 --callers 'N,N' --threads 1 --traces",
+    'view $TRACE --out',
+    'trace export $TRACE --out',
+    'trace import $BOARD --out',
+    'trace import $BOARD --scenario',
+  ])('is an error: %s FILE', (command) => {
+    const { status, stderr } = shell(`$NW ${command} /dev/full > /dev/null`);
+    expect(stderr).toMatch(/^error: \/dev\/full: (ENOSPC|EEXIST)/m);
+    expect(stderr).not.toMatch(/^trace: |look at it|^ {4}at /m);
+    expect(status).toBe(2);
+  });
+
+  it('is an error where there is no place for a file', () => {
+    const { status, stderr } = shell('$NW run $SCENARIO --queue hand-off --trace /dev/null/x > /dev/null');
+    expect(stderr).toMatch(/^error: \/dev\/null\/x: ENOTDIR/m);
     expect(status).toBe(2);
   });
 

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -14,8 +13,10 @@ import { RUN_PROPERTIES, RUN_PROPERTY_NAMES } from '../../explore/driver/propert
 import { judgeRun } from '../../explore/driver/runs/judge-run.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { Scenario } from '../../scenario/scenario.js';
-import { TraceFile } from '../../trace/node/trace-file.js';
+import type { TraceFile } from '../../trace/node/trace-file.js';
 import { printReport } from '../output/print-report.js';
+import { closeTraces, openTrace } from '../output/trace-output.js';
+import { makeOutputFolder } from '../output/write-output.js';
 import { readScenarioOrSayWhy } from '../run/find-scenario.js';
 import { commandLine } from '../run/terminal.js';
 import { type Expectation, endWith } from './explore-verdict.js';
@@ -133,7 +134,7 @@ async function recordCounterexamples(
   flags: ScenarioFlags,
   folder: string,
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  makeOutputFolder(folder);
   for (const name of RUN_PROPERTY_NAMES) {
     const { verdict, decisions } = properties[name];
     if (verdict !== 'broken') continue;
@@ -145,12 +146,14 @@ async function recordCounterexamples(
 }
 
 async function recorded<Result>(path: string, make: (record: TraceFile) => Promise<Result>): Promise<Result> {
-  const record = new TraceFile(path);
+  const record = openTrace(path);
   try {
-    return await make(record);
+    const result = await make(record);
+    closeTraces([record]);
+    console.error(`trace: ${path}`);
+    return result;
   } finally {
     record.close();
-    console.error(`trace: ${path}`);
   }
 }
 

@@ -1,4 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { writeTrace } from '../../conform/write-trace.js';
@@ -19,6 +18,7 @@ import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
 import { OutputOption } from '../output/output-option.js';
 import { outputWidth, printReport } from '../output/print-report.js';
+import { makeOutputFolder, writeOutput } from '../output/write-output.js';
 import { exploreScenarioFile, faultKinds, type ScenarioFlags, STRATEGIES } from './explore-scenario.js';
 import { EXPECTATIONS, type Expectation, endWith } from './explore-verdict.js';
 
@@ -139,7 +139,7 @@ export function addExploreCommand(program: Command): void {
       if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
       const config = modelConfig(flags, command);
       const exploration = await run(config, flags, command);
-      if (flags.traces !== undefined) await writeTraces(exploration, flags.traces);
+      if (flags.traces !== undefined) writeTraces(exploration, flags.traces);
       if (flags.json) console.log(JSON.stringify(jsonReport(exploration)));
       else printReport(textReport(exploration, outputWidth()));
       const verdicts = PROPERTY_NAMES.map((name) => exploration.properties[name].verdict);
@@ -267,14 +267,14 @@ function* textReport({ config, properties, ...exploration }: Exploration, width:
   yield* legend;
 }
 
-async function writeTraces({ config, properties }: Exploration, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+function writeTraces({ config, properties }: Exploration, folder: string): void {
+  makeOutputFolder(folder);
   for (const name of PROPERTY_NAMES) {
     const { verdict, schedule } = properties[name];
     if (verdict !== 'broken') continue;
     const note = `shortest schedule found that breaks ${name}: ${PROPERTIES[name]}`;
     const actors = schedule.map(({ actor }) => actor);
-    await writeFile(join(folder, `${config.discipline}-${name}.json`), writeTrace(config, actors, note));
+    writeOutput(join(folder, `${config.discipline}-${name}.json`), [], [writeTrace(config, actors, note)]);
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { none, type Parameter, temporary, value } from '../../client/parameters.js';
+import { nameFileInErrors } from '../../files/name-file-in-errors.js';
 
 /** A parameter of an operation as the command line has it, and the file that its output goes to. */
 export interface OperationArgument {
@@ -85,7 +86,8 @@ function inputOf(text: string): { readonly input?: string } {
 }
 
 async function data(text: string, wrong: Wrong): Promise<Uint8Array> {
-  if (text.startsWith('@')) return new Uint8Array(await readFile(text.slice(1)));
+  const { input } = inputOf(text);
+  if (input !== undefined) return new Uint8Array(await nameFileInErrors(input, () => readFile(input)));
   if (text.startsWith('text:')) return new TextEncoder().encode(text.slice('text:'.length));
   if (!text.startsWith('hex:')) throw wrong(`"${text}" is no text:..., hex:... or @FILE`);
   const hex = text.slice('hex:'.length);

@@ -11,8 +11,9 @@ import { runScenario } from '../../scenario/run-scenario.js';
 import { runSeeds } from '../../scenario/run-seeds.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { OUTCOMES, type Outcome } from '../../scenario/scenario-result.js';
-import { TraceFile } from '../../trace/node/trace-file.js';
+import type { TraceFile } from '../../trace/node/trace-file.js';
 import { badUsage } from '../output/exit-code.js';
+import { closeTraces, openTrace } from '../output/trace-output.js';
 import { OutputError, refuseInputAsOutput, writeOutput } from '../output/write-output.js';
 import { readScenarioOrSayWhy, scenarioPath } from './find-scenario.js';
 import { addRunOptions, type RunOptions } from './run-options.js';
@@ -69,7 +70,7 @@ async function run(name: string, options: RunOptions): Promise<void> {
     if (failed.length > 0) process.exitCode = unexpected;
   } catch (error) {
     if (!(error instanceof OutputError || (error instanceof Error && 'syscall' in error))) throw error;
-    console.error(error.message);
+    console.error(`error: ${error.message}`);
     process.exitCode = badUsage;
   }
 }
@@ -106,12 +107,13 @@ async function once(
     });
     progress.clear();
     console.log(options.json ? JSON.stringify(jsonReport(result), null, 2) : textReport(result, terminalLayout()));
+    closeTraces(files);
+    if (files.length > 0) console.error(whereToLook(files.map(({ path }) => path)));
     const each = (performance.now() - started) / 1000 / result.runs.length;
     return result.runs.map(({ queue, outcome, explanation }) => ({ queue, outcome, explanation, seconds: each }));
   } finally {
     progress.clear();
     for (const file of files) file.close();
-    if (files.length > 0) console.error(whereToLook(files.map(({ path }) => path)));
   }
 }
 
@@ -181,7 +183,7 @@ function recordTo(
   return (queue) => {
     const name = isFolder ? join(path, `${queue}.nwt`) : one ? path : path.replace(/(\.nwt)?$/, `.${queue}.nwt`);
     refuseInputAsOutput(name, [scenario]);
-    const file = new TraceFile(name);
+    const file = openTrace(name);
     files.push(file);
     return file;
   };

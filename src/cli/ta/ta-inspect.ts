@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import { nameFileInErrors } from '../../files/name-file-in-errors.js';
 import { opteeNamed } from '../../optee-build/built-optee.js';
 import { parseUuid } from '../../protocol/uuid.js';
 import { knownKeys } from '../../ta/image-judge.js';
@@ -47,7 +48,10 @@ Examples:
         const keys = await knownKeys(image, options.key === undefined ? [] : [await signingKey(options.key)]);
         const reports: (TaReport & { readonly file: string })[] = [];
         for (const file of files) {
-          const report = inspectTa(await readFile(file), { named: uuidOf(file), ...keys });
+          const report = inspectTa(await nameFileInErrors(file, () => readFile(file)), {
+            named: uuidOf(file),
+            ...keys,
+          });
           reports.push({ file, ...report, heap: report.heap ?? (await heapBeside(file)) });
         }
         if (options.json) console.log(JSON.stringify(reports, null, 2));

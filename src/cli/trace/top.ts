@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Command } from 'commander';
 import { machineClock, sleep } from '../../clock/clock.js';
+import { namingFile } from '../../files/name-file-in-errors.js';
 import { LiveState } from '../../trace/live-state.js';
 import { TraceFormatError, TraceReader } from '../../trace/nwt/trace-reader.js';
 import { badUsage } from '../output/exit-code.js';
@@ -87,7 +88,9 @@ async function top(path: string, { interval, once, json }: TopOptions): Promise<
     }
   } catch (error) {
     if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(error instanceof TraceFormatError ? `${path}: ${error.message}` : error.message);
+    console.error(
+      error instanceof TraceFormatError ? `${path}: ${error.message}` : (namingFile(path, error) as Error).message,
+    );
     process.exitCode = badUsage;
   } finally {
     follower?.close();

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { recordSchedule } from '../../conform/schedule-trace.js';
 import { parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
+import { namingFile } from '../../files/name-file-in-errors.js';
 import { viewerPage } from '../../trace/node/viewer-page.js';
 import { MemoryRecorder } from '../../trace/nwt/memory-recorder.js';
 import { badUsage } from '../output/exit-code.js';
@@ -115,7 +116,9 @@ function scheduleOrSayWhy(path: string): Uint8Array | undefined {
     return recorder.toBytes();
   } catch (error) {
     if (!(error instanceof TraceFileError) && !(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(error instanceof TraceFileError ? `${path}: ${error.message}` : error.message);
+    console.error(
+      error instanceof TraceFileError ? `${path}: ${error.message}` : (namingFile(path, error) as Error).message,
+    );
     process.exitCode = badUsage;
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { startInterval } from '../../clock/timer.js';
+import { nameFileInErrors } from '../../files/name-file-in-errors.js';
 import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { TraceSubject } from '../event.js';
 import { ChunkWriter, subjectChunk } from '../nwt/chunk-writer.js';
@@ -90,7 +91,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       this.writeError = error;
-      process.emitWarning(`the trace ${this.path} ends here: ${error.message}`);
+      process.emitWarning(`the trace ${this.path} ends here: ${error.message}`, 'NormalworldWarning');
       return;
     }
     this.size += chunk.length;
@@ -112,7 +113,7 @@ export async function readTraceFile(path: string): Promise<TraceTable> {
   try {
     const piece = new Uint8Array(pieceSize);
     for (;;) {
-      const { bytesRead } = await file.read(piece, 0, pieceSize, null);
+      const { bytesRead } = await nameFileInErrors(path, () => file.read(piece, 0, pieceSize, null));
       if (bytesRead === 0) break;
       reader.push(piece.subarray(0, bytesRead));
     }
