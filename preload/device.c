@@ -212,6 +212,8 @@ static long supplicant(int fd, const struct wire_greeting *file, uint32_t number
 	return status;
 }
 
+__attribute__((used)) static const char wire_mark[] = WIRE_MARK;
+
 long device_ioctl(int fd, const struct wire_greeting *file, unsigned long request, void *argument)
 {
 	uint32_t number = _IOC_NR(request);

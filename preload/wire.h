@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC 0x3254574e /* "NWT2" */
+/* Stands in the library, for who is to load it: a library of another version is told before a client fails by it. */
+#define WIRE_MARK "normalworld wire NWT2"
 
 /* Operations are the numbers of the ioctls (uapi linux/tee.h), and this one. */
 #define WIRE_OPEN 0x100

@@ -1,10 +1,12 @@
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nameFileInErrors } from '../files/name-file-in-errors.js';
 import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 import { arm64Root } from './arm64-root.js';
 import { TemporaryFolder } from './temporary-folder.js';
+import { libraryMark } from './wire.js';
 
 /** How to start a client so that it finds the server; dispose of it when the client has ended. */
 export interface ClientCommand extends Disposable {
@@ -41,6 +43,11 @@ export function preloadLibrary(architecture: string): string {
   return existsSync(shipped) ? shipped : (built ?? shipped);
 }
 
+/** Whether a preload library that is there speaks the protocol of this server. */
+export function isOfThisVersion(library: string): boolean {
+  return readFileSync(library).includes(libraryMark);
+}
+
 /**
  * The command that runs a program as a client of the server: with the preload library, and under qemu-user when it is
  * for another architecture.
@@ -57,6 +64,8 @@ export async function clientCommand(
   const architecture = (await elfArchitecture(path)) ?? hostArchitecture;
   const library = preloadLibrary(architecture);
   if (!existsSync(library)) throw new Error(`no ${library}; build it with: npx normalworld preload`);
+  if (!isOfThisVersion(library))
+    throw new Error(`${library} is of another version; build it again with: npx normalworld preload`);
   const env = { ...environment, NORMALWORLD_SOCKET: resolve(socket) };
   if (architecture === hostArchitecture)
     return {
@@ -101,7 +110,7 @@ function findProgram(program: string, path: string, how = ''): string {
 async function elfArchitecture(path: string): Promise<string | undefined> {
   await using file = await open(path);
   const head = Buffer.alloc(20);
-  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  const { bytesRead } = await nameFileInErrors(path, () => file.read(head, 0, head.length, 0));
   if (bytesRead < head.length || head.readUInt32BE(0) !== 0x7f454c46) return undefined;
   const machine = head.readUInt16LE(18);
   const architecture = machines[machine];

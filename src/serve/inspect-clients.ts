@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Finding, findProgram } from '../worlds/qemu/inspect-machine.js';
 import { arm64Root, isComplete } from './arm64-root.js';
-import { hostArchitecture, preloadLibrary } from './client-command.js';
+import { hostArchitecture, isOfThisVersion, preloadLibrary } from './client-command.js';
 
 /** Look for what clients of a served TEE need, besides the TEE. None of it is needed for anything else. */
 export async function inspectClients(): Promise<Finding[]> {
@@ -10,7 +10,7 @@ export async function inspectClients(): Promise<Finding[]> {
   return [
     ...architectures.map((architecture): Finding => {
       const library = preloadLibrary(architecture);
-      const present = existsSync(library);
+      const present = existsSync(library) && isOfThisVersion(library);
       return {
         what: `preload library for ${architecture}`,
         state: present ? 'present' : 'optional',

@@ -25,6 +25,35 @@ const lockTries = 500;
 const loadFlock = () => koffi.load(null).func('int flock(int fd, int operation)');
 let flock: ReturnType<typeof loadFlock> | undefined;
 
+/** @returns the path as an absolute one. @throws RangeError when no socket can have it. */
+function socketPath(wish: string): string {
+  const path = resolve(wish);
+  const length = Buffer.byteLength(path);
+  if (wish === '') throw new RangeError('the path of the socket is empty');
+  if (length > maxPath)
+    throw new RangeError(`the path of a socket has at most ${maxPath} bytes, this one has ${length}: ${path}`);
+  return path;
+}
+
+/**
+ * Sees that somebody listens at the path of a socket, as a client would find out too late: to it there is no device.
+ * @throws RangeError when no socket can have the path; Error saying that nobody answers there, and why.
+ */
+export async function requireListener(wish: string): Promise<void> {
+  const path = socketPath(wish);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const socket = connect(path, () => {
+        socket.destroy();
+        resolve();
+      });
+      socket.once('error', reject);
+    });
+  } catch (error) {
+    throw new Error(`no server at ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /**
  * Where a server listens: a path that appears when the server is ready and its owner alone may connect, and goes with it.
  * What a server that ended uncleanly has left there is replaced; one that lives is not.
@@ -49,11 +78,7 @@ export class ListeningPlace implements Disposable {
    * @throws Error saying what is in the way.
    */
   static async listen(server: Server, wish: string): Promise<ListeningPlace> {
-    const path = resolve(wish);
-    const length = Buffer.byteLength(path);
-    if (wish === '') throw new RangeError('the path of the socket is empty');
-    if (length > maxPath)
-      throw new RangeError(`the path of a socket has at most ${maxPath} bytes, this one has ${length}: ${path}`);
+    const path = socketPath(wish);
     const folder = openFolder(path);
     try {
       await lock(folder, path);

@@ -6,6 +6,8 @@ import { maxArgSize, TeeIoctl } from '../uapi/tee.js';
 
 /** "NWT2". */
 const magic = 0x3254_574e;
+/** Stands in a preload library that speaks this protocol. */
+export const libraryMark = 'normalworld wire NWT2';
 
 /** Ahead of every request: magic, operation, length of the body, reserved, token. */
 export const requestHeaderSize = 32;

@@ -161,6 +161,9 @@ describe('serve and exec', () => {
   it.each([
     [['serve', '--simulated', '--socket', 'x'.repeat(108)], /at most 107 bytes, this one has \d+: .*xxx/],
     [['serve', '--simulated', '--socket', ''], /path of the socket is empty/],
+    [['exec', '--socket', 'x'.repeat(108), '--', 'true'], /at most 107 bytes/],
+    [['exec', '--socket', '', '--', 'true'], /path of the socket is empty/],
+    [['exec', '--socket', 'nobody', '--', 'true'], /no server at .*nobody: .*ENOENT/],
     [['serve', '--simulated', '--cpus', '9'], /--cpus is for OP-TEE in QEMU/],
     [['exec', '--simulated', '--qemu', 'q', '--', 'true'], /--qemu is for OP-TEE in QEMU/],
     [['exec', '--socket', 's', '--storage', 'x', '--', 'true'], /--storage is for a TEE of our own/],

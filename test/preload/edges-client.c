@@ -146,6 +146,59 @@ static void mapped_in_child(void)
 	gone(fd, session, id);
 }
 
+/*
+ * libteec of 2.4 and 2.5 asks for nothing but GP, allocates every piece of memory (SHM_ALLOC), maps it, closes its descriptor
+ * at once, and sends four params whatever there is to say: those without use have attribute 0. A buffer of the program's own
+ * is copied there and back. Kernels then took 1024 bytes of arguments.
+ */
+static void first_libteec(void)
+{
+	enum { SIZE = 6000 };
+	struct tee_ioctl_version_data version;
+	struct {
+		struct tee_ioctl_open_session_arg head;
+		struct tee_ioctl_param params[4];
+	} open_arg = { .head = { .clnt_login = TEE_IOCTL_LOGIN_PUBLIC, .num_params = 4 } };
+	struct tee_ioctl_buf_data data = { (uintptr_t)&open_arg, sizeof(open_arg) };
+	struct tee_ioctl_close_session_arg close_arg;
+	struct tee_ioctl_cancel_arg cancel_arg = { 0 };
+	int fd = open_device(0), id, shm;
+
+	CHECK(ioctl(fd, TEE_IOC_VERSION, &version) == 0);
+	CHECK(version.impl_id == TEE_IMPL_ID_OPTEE && (version.gen_caps & TEE_GEN_CAP_GP) != 0);
+	memcpy(open_arg.head.uuid, user_ta, 16);
+	CHECK(ioctl(fd, TEE_IOC_OPEN_SESSION, &data) == 0 && open_arg.head.ret == 0);
+	for (int round = 0; round < 300; round++) {
+		struct {
+			struct tee_ioctl_invoke_arg head;
+			struct tee_ioctl_param params[4];
+		} arg = { .head = { .func = REVERSE, .session = open_arg.head.session, .num_params = 4 } };
+		char *bytes;
+
+		shm = allocate(fd, SIZE, &id);
+		CHECK(shm >= 0);
+		bytes = map(shm, SIZE);
+		CHECK(close(shm) == 0);
+		for (int index = 0; index < SIZE; index++) {
+			CHECK(bytes[index] == 0);
+			bytes[index] = (char)(index + round);
+		}
+		arg.params[0] = memref(id, SIZE);
+		data = (struct tee_ioctl_buf_data){ (uintptr_t)&arg, sizeof(arg) };
+		CHECK(ioctl(fd, TEE_IOC_INVOKE, &data) == 0 && arg.head.ret == 0);
+		CHECK(arg.params[0].b == SIZE);
+		for (int index = 0; index < SIZE; index++)
+			CHECK(bytes[index] == (char)(SIZE - 1 - index + round));
+		CHECK(munmap(bytes, SIZE) == 0);
+	}
+	cancel_arg.session = open_arg.head.session;
+	CHECK(ioctl(fd, TEE_IOC_CANCEL, &cancel_arg) == 0);
+	close_arg.session = open_arg.head.session;
+	CHECK(ioctl(fd, TEE_IOC_CLOSE_SESSION, &close_arg) == 0);
+	FAILS(ioctl(fd, TEE_IOC_CLOSE_SESSION, &close_arg), EINVAL);
+	CHECK(close(fd) == 0);
+}
+
 static void refuse_io(int fd)
 {
 	char bytes[128] = { 0 };
@@ -387,6 +440,8 @@ int main(int argc, char **argv)
 		input_output();
 	else if (strcmp(name, "pointers") == 0)
 		pointers();
+	else if (strcmp(name, "first-libteec") == 0)
+		first_libteec();
 	else if (strcmp(name, "huge") == 0)
 		huge(atoi(argv[2]));
 	else if (strcmp(name, "parameters") == 0)

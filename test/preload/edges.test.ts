@@ -1,13 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openTee, type Tee } from '../../src/index.js';
 import { arm64Root, isComplete } from '../../src/serve/arm64-root.js';
-import { clientCommand, hostArchitecture } from '../../src/serve/client-command.js';
+import { clientCommand, hostArchitecture, isOfThisVersion, preloadLibrary } from '../../src/serve/client-command.js';
 import { TeeServer } from '../../src/serve/tee-server.js';
 import { clientLogin } from '../../src/tee/login.js';
 import { userTa } from '../support/applications.js';
@@ -73,6 +73,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
         'input-output',
       ],
       ['gets EFAULT for pointers to nothing', 'pointers'],
+      ['is served as the libteec of 2017 calls, which knows only what the first drivers had', 'first-libteec'],
       ['is let in by the door of its file, and nothing else is', 'door'],
       ['reaches the TEE with as many parameters as the kernel lets through', 'parameters'],
     ])('%s', async (_, name) => {
@@ -81,6 +82,17 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
 
     it('gets ENOMEM for more memory than there can be, without a page of it touched', async () => {
       expect(await run(['huge', emulated ? '32' : '40'])).toBe('0 ');
+    });
+
+    it('has a library that says which protocol it speaks, so that another one is told before the client fails', () => {
+      const library = preloadLibrary(architecture);
+      expect(isOfThisVersion(library)).toBe(true);
+      const other = join(scratch, 'other.so');
+      writeFileSync(
+        other,
+        Buffer.from(readFileSync(library).toString('latin1').replace('wire NWT', 'wire XXX'), 'latin1'),
+      );
+      expect(isOfThisVersion(other)).toBe(false);
     });
 
     it('was told a path that is good from every folder', async () => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { clientCommand } from '../../serve/client-command.js';
+import { requireListener } from '../../serve/listening-place.js';
 import { runClient } from '../../serve/run-client.js';
 import { refuseOthers } from '../open/refuse-others.js';
 import { tellFailure } from '../output/failure.js';
@@ -41,6 +42,7 @@ Examples:
       if (options.socket === undefined) return offer(options, {}, run);
       try {
         refuseOthers(options, new Set(['socket']), 'is for a TEE of our own: --socket names one that is there');
+        await requireListener(options.socket);
         await run(options.socket);
       } catch (error) {
         tellFailure(error);
