@@ -139,6 +139,7 @@ describe('output that cannot be written', () => {
   const printing: Readonly<Record<string, string | { readonly not: string }>> = {
     run: '$SCENARIO --queue hand-off',
     explore: "--queue hand-off --callers 'N,N' --threads 1",
+    fuzz: { not: 'takes seconds, or the real OP-TEE' },
     replay: '$SCHEDULE',
     view: '$TRACE',
     'trace stats': '$TRACE',
@@ -162,6 +163,7 @@ describe('output that cannot be written', () => {
     serve: '--simulated $TA',
     exec: { not: "what is printed is the program's own" },
     preload: { not: 'compiles' },
+    supplicant: { not: 'needs a TEE behind a device' },
     xtest: { not: 'needs the real OP-TEE' },
     doctor: '',
     'completion bash': '',
@@ -281,7 +283,7 @@ describe('a file that is written', () => {
 
   it.each(leaves(normalworldProgram()))('is known as one before $name does anything', ({ command }) => {
     // A card of RPMB is read, and written at the places that OP-TEE writes.
-    const read = ['--xtest', '--rpmb', '--core-elf', '--key'];
+    const read = ['--xtest', '--rpmb', '--core-elf', '--key', '--commands'];
     const written = command.options.filter(
       ({ flags, long }) => /<file[^>]*>$/.test(flags) && !read.includes(long ?? ''),
     );
