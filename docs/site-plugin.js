@@ -8,7 +8,7 @@ import { Converter, JSX } from 'typedoc';
 /** Pages by their paths; what is not here is reference. */
 const groups = [
   [/^docs\/start/, 'Start'],
-  [/guides\/|^docs\/serve|^examples\//, 'Guides'],
+  [/guides\/|^docs\/(serve|boards)|^examples\//, 'Guides'],
   [/^docs\/(concepts|supplicant-and-clients)/, 'Concepts'],
   [/^(ARCHITECTURE|firmware|bench|linux)|^docs\/(findings|upstream|xtest|newcomer)/, 'Internals'],
   [/./, 'Reference'],

@@ -1,6 +1,7 @@
 /** normalworld: the OP-TEE driver of Linux as a library. */
 export * from './client/index.js';
 export { type Clock, machineClock } from './clock/clock.js';
+export { type LinuxSupplicantOptions, openLinuxSupplicant } from './linux/open-supplicant.js';
 export { missingForQemu } from './missing-for-qemu.js';
 export { type OpenTeeOptions, openTee } from './open-tee.js';
 export { type OpenWorldOptions, openWorld } from './open-world.js';

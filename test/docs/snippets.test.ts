@@ -63,6 +63,7 @@ const elsewhere = new Map([
     'a finding of that run; test/fuzz executes one again',
   ],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
+  ['npm run test:linux', 'downloads kernels; test/linux-world runs the same suite on a device of ours'],
   ['npm run linux:findings', 'downloads kernels and builds for them; test/linux tests its parts'],
   ...[
     'normalworld ta new adder && cd adder && npm install && npm test',
@@ -102,6 +103,7 @@ function whyNot(text: string): string | undefined {
   ) {
     if (noQemu !== undefined) return noQemu;
   }
+  if (/world: 'linux'|--device\b/.test(text) && !existsSync('/dev/tee0')) return 'no /dev/tee0: it is for a board';
   if (/normalworld exec/.test(text) && !preload(architecture)) return 'no preload library: npm run preload';
   if (/normalworld xtest/.test(text) && !(preload('aarch64') && isComplete(arm64Root())))
     return 'no preload library or test suite for arm64: npm run preload, npx normalworld optee fetch';
