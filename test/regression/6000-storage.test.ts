@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Session, type Tee, type TeecError, temporary, value } from '../../src/index.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
+import { MemoryFileSystem } from '../../src/supplicant/memory-file-system.js';
+import type { ReeFile } from '../../src/supplicant/ree-file-system.js';
 import { builtWith, named, onRealOptee, realOptions, whyNot, without } from '../worlds/qemu/real-optee.js';
 import { openRealTee } from './real-tee.js';
 
@@ -223,3 +225,68 @@ function storageTests(storageId: number) {
     await expect(open('stolen')).rejects.toMatchObject({ name: 'TeecError' });
   });
 }
+
+/** Files in memory of which the next read fails, once, when it is asked for. */
+class OneReadFails extends MemoryFileSystem {
+  next = false;
+
+  override open(name: string): ReeFile {
+    return this.failing(super.open(name));
+  }
+
+  override create(name: string): ReeFile {
+    return this.failing(super.create(name));
+  }
+
+  private failing(file: ReeFile): ReeFile {
+    const read = file.read.bind(file);
+    file.read = (offset, buffer) => {
+      if (!this.next) return read(offset, buffer);
+      this.next = false;
+      throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' });
+    };
+    return file;
+  }
+}
+
+describe.skipIf(whyNot !== undefined || storages[0][2] !== undefined)(
+  onRealOptee(named('secure storage in files that fail', storages[0][2])),
+  () => {
+    // docs/findings.md: up to 4.5 the core panics, from 4.10 on it takes the object for damaged and removes it.
+    it('an object whose file cannot be read once tells its client so, and is no good to OP-TEE from then on', async () => {
+      const fileSystem = new OneReadFails();
+      const failures: unknown[] = [];
+      const supplicant = { fileSystem, onError: (error: unknown) => failures.push(error) };
+      const tee = await openRealTee({ supplicant });
+      const context = tee.openContext();
+      const session = await context.openSession(storage);
+      const [, { b: made }] = await session.invoke(Command.create, [
+        temporary.input(bytes('a')),
+        value.inout(flags),
+        value.input(0, storages[0][1]),
+        temporary.input(bytes('content')),
+      ]);
+      await session.invoke(Command.close, [value.input(made)]);
+      const open = async () =>
+        (
+          await session.invoke(Command.open, [
+            temporary.input(bytes('a')),
+            value.inout(flags),
+            value.input(storages[0][1]),
+          ])
+        )[1].b;
+      const handle = await open();
+      const read = () => session.invoke(Command.read, [temporary.output(100), value.inout(handle)]);
+      fileSystem.next = true;
+      await expect(read()).rejects.toMatchObject(code('ERROR_STORAGE_NOT_AVAILABLE'));
+      expect(failures).toHaveLength(1);
+      const after: unknown = await read().then(
+        () => 'it is read',
+        (error: TeecError) => error.codeName,
+      );
+      expect(['TEEC_ERROR_COMMUNICATION', 'TEEC_ERROR_CORRUPT_OBJECT', 'it is read']).toContain(after);
+      if (after === 'TEEC_ERROR_COMMUNICATION') await expect(tee.close()).rejects.toThrow(/unhandled pageable abort/);
+      else await tee.close();
+    });
+  },
+);
