@@ -10,7 +10,6 @@ import type { SupplicantService } from './supplicant-service.js';
 
 /** TEE_ISOCKET_ERROR_*: TEE Sockets API Specification v1.0 (GPD_SPE_100), section 3.5. */
 export const SocketResult = {
-  ERROR_REMOTE_CLOSED: 0xf100_7002,
   ERROR_TIMEOUT: 0xf100_7003,
   ERROR_OUT_OF_RESOURCES: 0xf100_7004,
   ERROR_HOSTNAME: 0xf100_7007,
