@@ -382,8 +382,12 @@ export class OpteeDriver implements TeeDriver {
 }
 
 /** Why an application is dead, as secure world said it. */
-function deathOf({ code, why }: TaPanicReport): string {
-  const what = `the application panicked with code 0x${code.toString(16)}`;
+function deathOf(panic: TaPanicReport): string {
+  const { code, why, kind, address } = panic;
+  const what =
+    kind === 'abort'
+      ? `the application aborted${address === undefined ? '' : ` at address 0x${address.toString(16)}`}`
+      : `the application panicked with code 0x${code.toString(16)}`;
   return why === undefined ? what : `${what}: ${why}`;
 }
 

@@ -23,7 +23,12 @@ export interface Dump {
   /** By name, as `x0`, `elr`, `esr`. */
   readonly registers: ReadonlyMap<string, bigint>;
   readonly callStack: readonly CodePlace[];
+  /** An abort just below the application's stack: its size in bytes, which was not enough. */
+  readonly overflown: number | undefined;
 }
+
+/** How far below its stack an access may be to be taken for one that went over its end: a large array in one frame. */
+const farthest = 0x1_0000n;
 
 interface Loaded {
   readonly image: string;
@@ -34,6 +39,7 @@ interface Region {
   readonly start: bigint;
   readonly end: bigint;
   readonly image: number | undefined;
+  readonly isStack: boolean;
 }
 
 const hexadecimal = '(?:0x)?[0-9a-fA-F]+';
@@ -45,7 +51,7 @@ const abort = new RegExp(
 const corePanic = /^Panic( '.*')?( at .*)?\s*$/;
 const status = /Status of TA (?<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/i;
 const region = new RegExp(
-  `^ *region +\\d+: va (?<start>${hexadecimal}) pa ${hexadecimal} size (?<size>${hexadecimal}) flags \\S+(?:.*?\\[(?<image>\\d+)\\])?`,
+  `^ *region +\\d+: va (?<start>${hexadecimal}) pa ${hexadecimal} size (?<size>${hexadecimal}) flags \\S+(?:.*?\\[(?<image>\\d+)\\])?(?<stack> \\(stack\\))?`,
 );
 const loaded = new RegExp(`^ *\\[(?<number>\\d+)\\] (?<uuid>[0-9a-f-]{36}) @ (?<address>${hexadecimal})`, 'i');
 const loadedEarly = new RegExp(`^ELF \\((?<uuid>[0-9a-f-]{36})\\) at (?<address>${hexadecimal})`, 'i');
@@ -91,7 +97,19 @@ export class DumpReader {
   /** What was read since the last dump began; undefined when none did. */
   get dump(): Dump | undefined {
     const { kind, uuid, code, address, registers, callStack } = this;
-    return kind === undefined ? undefined : { kind, uuid, code, address, registers, callStack };
+    if (kind === undefined) return undefined;
+    return { kind, uuid, code, address, registers, callStack, overflown: this.overflown() };
+  }
+
+  private overflown(): number | undefined {
+    const { address } = this;
+    const stack = this.regions.find(({ isStack }) => isStack);
+    if (this.kind !== 'abort' || address === undefined || stack === undefined) return undefined;
+    // The stack pointer is below it, or near its end where one frame went over.
+    const pointer = this.registers.get('sp_el0') ?? this.registers.get('usr_sp');
+    const isBelow = address < stack.start && stack.start - address <= farthest;
+    const isStackAccess = pointer !== undefined && pointer < stack.end && pointer >= stack.start - farthest;
+    return isBelow && isStackAccess ? Number(stack.end - stack.start) : undefined;
   }
 
   private readFacts(line: string, byCore: boolean): void {
@@ -119,6 +137,7 @@ export class DumpReader {
         start,
         end: start + hex(area.size),
         image: area.image === undefined ? undefined : Number(area.image),
+        isStack: area.stack !== undefined,
       });
       return;
     }

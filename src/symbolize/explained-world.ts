@@ -50,12 +50,16 @@ function explain(panic: TaPanicReport, elves: ElfFolders): TaPanicReport {
     named.length === 0
       ? ''
       : `call stack:\n${callStack.map(({ address, frames }) => `  0x${address.toString(16)} ${framesText(frames)}`.trimEnd()).join('\n')}\n`;
+  const overflow =
+    dump.overflown === undefined
+      ? ''
+      : `its stack of ${dump.overflown} bytes has overflown (TA_STACK_SIZE in user_ta_header_defines.h)\n`;
   return {
     ...panic,
     kind: dump.kind === 'abort' ? 'abort' : 'panic',
     ...(dump.address === undefined ? {} : { address: dump.address }),
     registers: Object.fromEntries(dump.registers),
     callStack,
-    why: `${where}${panic.why ?? ''}`,
+    why: `${overflow}${where}${panic.why ?? ''}`,
   };
 }

@@ -53,7 +53,10 @@ export interface HeapStatistics {
 export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
   await using context: Context = tee.openContext({ label: 'statistics' });
   const session = await context.openSession(statisticsPta);
-  const pools = records(await ask(session, STATS_CMD_ALLOC_STATS), poolSize).map(marks);
+  // Places for pools that this OP-TEE has not are empty.
+  const pools = records(await ask(session, STATS_CMD_ALLOC_STATS), poolSize)
+    .map(marks)
+    .filter(({ name, size }) => name !== '' || size > 0);
   try {
     const told = records(await ask(session, STATS_CMD_TA_STATS), applicationSize);
     return { pools, applications: told.map(application), missing: undefined };

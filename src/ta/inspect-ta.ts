@@ -45,6 +45,7 @@ export interface TaFault {
     | 'renamed'
     | 'wrong-key'
     | '32-bit'
+    | 'too-large'
     | 'elf';
   /** In words, with what to do about it. */
   readonly detail: string;
@@ -118,6 +119,11 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
   };
 }
 
+/** What OP-TEE's port for QEMU has for itself and for applications: CFG_TZDRAM_SIZE. */
+const secureRam = 15 * 1024 * 1024;
+
+const mebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+
 function aboutElf(
   content: Uint8Array,
   uuid: Uuid | undefined,
@@ -139,6 +145,13 @@ function aboutElf(
     fault('elf', 'TEEC_ERROR_BAD_FORMAT', `the application is for ${machine}, not for AArch64`);
   else if (head === undefined && elf.entry !== 0)
     fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'the ELF has no .ta_head: it was not linked by the TA dev kit');
+  const memory = content.length + writable + (head?.stack ?? 0);
+  if (memory > secureRam)
+    fault(
+      'too-large',
+      'TEEC_ERROR_OUT_OF_MEMORY',
+      `the application wants ${mebibytes(memory)} of secure RAM, ${mebibytes(head?.stack ?? 0)} of them its stack and ${mebibytes(heap ?? writable)} its heap; OP-TEE has less than ${mebibytes(secureRam)} on this machine: lower TA_STACK_SIZE and TA_DATA_SIZE`,
+    );
   if (head !== undefined && uuid !== undefined && head.uuid !== uuid)
     fault(
       'renamed',

@@ -18,6 +18,14 @@ static inline __attribute__((always_inline)) void give_up(uint32_t code)
 	asm volatile("");
 }
 
+static uint32_t __attribute__((noinline)) overflow(uint32_t depth)
+{
+	volatile uint8_t room[512];
+
+	room[depth % sizeof(room)] = depth;
+	return depth == 0 ? 0 : overflow(depth - 1) + room[0];
+}
+
 static void __attribute__((noinline)) die(uint32_t code)
 {
 	EMSG("about to die");
@@ -36,7 +44,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted appl
     project.edit('TEE_Result TA_CreateEntryPoint', `${commands}\nTEE_Result TA_CreateEntryPoint`);
     project.edit(
       'default:',
-      'case 7:\n\t\tdie(0x4711);\n\t\treturn TEE_SUCCESS;\n\tcase 8:\n\t\treturn read_from((int *)0x123450) + 1;\n\tdefault:',
+      'case 7:\n\t\tdie(0x4711);\n\t\treturn TEE_SUCCESS;\n\tcase 8:\n\t\treturn read_from((int *)0x123450) + 1;\n\tcase 9:\n\t\treturn overflow(1000);\n\tdefault:',
     );
     await project.build();
     tee = await openTee({
@@ -84,7 +92,16 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted appl
     expect(error.panic).toMatchObject({ kind: 'abort', address: 0x123450n });
     expect(error.panic?.registers).toMatchObject({ x0: 0x123450n, esr: expect.any(BigInt) });
     expect(error.panic?.callStack?.[0]?.frames[0]).toMatchObject({ function: 'read_from' });
+    expect(error.message).toContain('the application aborted at address 0x123450');
+    expect(error.message).not.toContain('overflown');
     expect(error.message).toMatch(/read_from at \S*mortal_ta\.c:\d+/);
+  });
+
+  it('by an overflow of its stack is told as that', async () => {
+    const error = await death(9);
+    expect(error.panic).toMatchObject({ kind: 'abort' });
+    expect(error.message).toMatch(/its stack of 4096 bytes has overflown \(TA_STACK_SIZE/);
+    expect(error.message).toMatch(/overflow at \S*mortal_ta\.c:\d+/);
   });
 
   it('has been told on the console when the call is back', async () => {

@@ -70,6 +70,18 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
       says: /is e6a33ed4.*under the name of 11111111/,
       named: '11111111-562b-463a-bb7e-ff5e15a493c8',
     },
+    'larger than secure RAM': {
+      image: () =>
+        signed(
+          changed((image) => {
+            // The stack that struct ta_head asks for, behind the UUID.
+            const head = image.indexOf(Buffer.from('d43ea3e62b563a46bb7eff5e15a493c8', 'hex'), elfAt);
+            image.writeUInt32LE(64 * 1024 * 1024, head + 16);
+          }),
+          kitKey,
+        ),
+      says: /wants 6\d\.\d MiB of secure RAM, 64\.0 MiB of them its stack/,
+    },
     'a 32-bit one': {
       image: () =>
         signed(
