@@ -8,7 +8,7 @@ export const KERNEL_QUEUES: readonly {
   readonly longTerm: readonly string[];
 }[] = [
   { from: [4, 12], queue: 'linux-6.7', longTerm: ['4.14', '4.19', '5.4', '5.10', '5.15', '6.1', '6.6'] },
-  // "tee: optee: system call property", merged for 6.8; the stable kernels before it have not taken it over.
+  // "tee: optee: support tracking system threads", merged for 6.8; the stable kernels before it have not taken it over.
   { from: [6, 8], queue: 'linux-6.8', longTerm: ['6.12', '6.18'] },
 ];
 
