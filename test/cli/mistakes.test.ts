@@ -10,6 +10,10 @@ const folder = mkdtempSync(join(tmpdir(), 'normalworld-mistakes-'));
 beforeAll(() => {
   writeFileSync(join(folder, 'my.yaml'), 'title: it is run, and then looked at\n');
   writeFileSync(join(folder, 'bytes.json'), Uint8Array.of(0x89, 0x4e, 0x1b, 0x5b, 0xff, 0x0a));
+  writeFileSync(join(folder, 'controls.json'), Uint8Array.of(0x09, 0x4e, 0x1b, 0x5b, 0x0a));
+  writeFileSync(join(folder, 'latin1.yaml'), Buffer.from('# a board\ntitle: Gerät\n', 'latin1'));
+  // The first octet of two.
+  writeFileSync(join(folder, 'cut.yaml'), Buffer.from('title: x\xc3', 'latin1'));
   writeFileSync(join(folder, 'broken-ta.js'), 'export default nobodyDefinedThis;\n');
   writeFileSync(join(folder, 'empty-ta.js'), 'export const adder = {};\n');
 });
@@ -49,7 +53,11 @@ it.each([
 
 it.each([
   ['view my.yaml', 2, /^my\.yaml: no trace: .*recorded by: normalworld run my\.yaml --trace out\.nwt\n$/],
-  ['replay bytes.json', 2, /^bytes\.json: not JSON: [ -~]+\n$/],
+  ['replay bytes.json', 2, /^bytes\.json: line 1 is no UTF-8\n$/],
+  ['replay controls.json', 2, /^controls\.json: not JSON: [ -~]+\n$/],
+  ['run latin1.yaml', 2, /^latin1\.yaml: line 2 is no UTF-8\n$/],
+  ['explore latin1.yaml', 2, /^latin1\.yaml: line 2 is no UTF-8\n$/],
+  ['run cut.yaml', 2, /^cut\.yaml: line 1 is no UTF-8\n$/],
   ['serve --simulated none.js', 1, /^normalworld: no module none\.js\n$/],
   [
     'exec --simulated empty-ta.js -- /bin/true',

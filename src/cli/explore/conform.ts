@@ -1,8 +1,9 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Difference, replayTrace } from '../../conform/replay-trace.js';
 import { disciplineOf, parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
+import { readText } from '../../files/read-text.js';
 import { badUsage } from '../output/exit-code.js';
 
 export function addConformCommand(program: Command): void {
@@ -65,7 +66,7 @@ async function* conform(path: string): AsyncGenerator<FileOutcome> {
     return;
   }
   if (files.length === 0) yield { file: path, outcome: 'unreadable', line: 'no .json file below this directory' };
-  for (const file of files) yield conformFile(file, await readFile(file, 'utf8').catch((error: Error) => error));
+  for (const file of files) yield conformFile(file, await readText(file).catch((error: Error) => error));
 }
 
 function conformFile(file: string, text: string | Error): FileOutcome {

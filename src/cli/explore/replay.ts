@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { replayTrace } from '../../conform/replay-trace.js';
 import { modelConfig, parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
 import { scheduleLegend, scheduleTable } from '../../explore/queue/describe-schedule.js';
 import { PROPERTIES } from '../../explore/queue/properties/properties.js';
 import { runSchedule } from '../../explore/queue/search/counterexample.js';
+import { readText, TextFileError } from '../../files/read-text.js';
 import { FindingFileError, isFindingText } from '../../fuzz/engine/finding-file.js';
 import { type OpteeToFuzz, opteeToFuzz } from '../fuzz/optee-to-fuzz.js';
 import { replayFindingFile } from '../fuzz/replay-finding.js';
@@ -40,7 +40,7 @@ Examples:
     .action(async (file: string, options: OpteeToFuzz & { readonly json?: boolean }, command: Command) => {
       const { json } = options;
       try {
-        const text = await readFile(file, 'utf8');
+        const text = await readText(file);
         if (isFindingText(text)) {
           await replayFindingFile(text, options);
           return;
@@ -73,6 +73,7 @@ Examples:
         if (
           error instanceof FindingFileError ||
           error instanceof TraceFileError ||
+          error instanceof TextFileError ||
           (error instanceof Error && 'code' in error && 'syscall' in error)
         ) {
           command.error(`${file}: ${error.message}`);

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readText, TextFileError } from '../../files/read-text.js';
 import type { ParameterValues } from '../../scenario/file/parameters.js';
 import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
 import type { Scenario } from '../../scenario/scenario.js';
@@ -33,7 +33,7 @@ export async function readScenarioOrSayWhy(name: string, set: ParameterValues = 
   const path = scenarioPath(name);
   try {
     if (existsSync(path) && statSync(path).isDirectory()) throw new Error(`${path} is a folder; a scenario is a file`);
-    return parseScenario(await readFile(path, 'utf8'), path, set);
+    return parseScenario(await readText(path), path, set);
   } catch (error) {
     console.error(whyNot(error, path));
     process.exitCode = badUsage;
@@ -43,6 +43,7 @@ export async function readScenarioOrSayWhy(name: string, set: ParameterValues = 
 
 function whyNot(error: unknown, path: string): string {
   if (error instanceof ScenarioFileError || !(error instanceof Error)) return String((error as Error).message);
+  if (error instanceof TextFileError) return `${path}: ${error.message}`;
   if ('code' in error && error.code === 'ENOENT') {
     const names = shippedScenarios().map((name) => name.replace(/\.yaml$/, ''));
     return `${path}: there is no such file (ENOENT); the package has ${names.join(', ')}`;
