@@ -6,6 +6,14 @@ import { drawNotes, drawQueue } from './draw-queue.js';
 import { drawWaits, type LaneMiddle } from './draw-waits.js';
 import { type PlacedLane, ruler, type Scene } from './scene.js';
 import { type Ruler, rulerOf } from './ticks.js';
+import type { Viewport } from './viewport.js';
+
+/** A time that stands on the ruler; pixels. */
+interface Badge {
+  readonly text: string;
+  readonly left: number;
+  readonly wide: number;
+}
 
 /** Draws scenes on a canvas. */
 export class Painter {
@@ -68,8 +76,9 @@ export class Painter {
     for (const each of visible) this.label(each, ruler + each.top - scene.scroll, scene);
     context.restore();
     this.selection(scene, height);
-    this.ruler(scene, ticks, width);
-    this.cursors(scene, height);
+    const badges = this.badges(scene);
+    this.ruler(scene, ticks, width, badges);
+    this.cursors(scene, badges, height);
   }
 
   private background({ lane, height }: PlacedLane, y: number, width: number, { gutter, lane: current }: Scene): void {
@@ -172,7 +181,12 @@ export class Painter {
     context.fillText(fitting(context, text, room), left, y + height / 2 + 0.5);
   }
 
-  private ruler({ viewport, axis, gutter, runs }: Scene, { ticks, from }: Ruler, width: number): void {
+  private ruler(
+    { viewport, axis, gutter, runs }: Scene,
+    { ticks, from }: Ruler,
+    width: number,
+    badges: readonly Badge[],
+  ): void {
     const { context, colours } = this;
     context.fillStyle = colours.surface;
     context.fillRect(0, 0, width, ruler);
@@ -190,7 +204,10 @@ export class Painter {
     for (const { position, label } of ticks) {
       const x = gutter + viewport.x(position);
       context.fillRect(Math.round(x), ruler - 6, 1, 5);
-      context.fillText(label, x + 4, ruler / 2 - 1);
+      const end = x + 8 + context.measureText(label).width;
+      // Half a label beside a badge reads as another time.
+      if (!badges.some(({ left, wide }) => x < left + wide && end > left))
+        context.fillText(label, x + 4, ruler / 2 - 1);
     }
     context.restore();
   }
@@ -208,33 +225,51 @@ export class Painter {
     context.globalAlpha = 1;
   }
 
-  private cursors({ cursor, mark, hover, viewport, axis, gutter, runs }: Scene, height: number): void {
+  /** The times of cursor and mark, on the ruler. */
+  private badges({ cursor, mark, viewport, axis, gutter, runs }: Scene): readonly Badge[] {
+    const { context } = this;
+    const [run] = runs;
+    context.font = badgeFont + this.font;
+    return [mark, cursor].flatMap((position) => {
+      if (position === undefined || !isVisible(viewport, position)) return [];
+      const text = run?.placeWords(position, axis, viewport.step) ?? '';
+      const wide = context.measureText(text).width + 12;
+      const middle = gutter + viewport.x(position);
+      return [{ text, wide, left: Math.max(gutter, Math.min(middle - wide / 2, gutter + viewport.width - wide)) }];
+    });
+  }
+
+  private cursors({ cursor, mark, hover, viewport, gutter }: Scene, badges: readonly Badge[], height: number): void {
     const { context, colours } = this;
-    const run = runs[0];
-    const line = (position: number, alpha: number, labelled: boolean) => {
-      const x = gutter + viewport.x(position);
-      if (x < gutter || x > gutter + viewport.width + 1) return;
+    const line = (position: number | undefined, alpha: number) => {
+      if (position === undefined || !isVisible(viewport, position)) return;
       context.globalAlpha = alpha;
       context.fillStyle = colours.accent;
-      context.fillRect(x - 0.75, ruler - 4, 1.5, height);
+      context.fillRect(gutter + viewport.x(position) - 0.75, ruler - 4, 1.5, height);
       context.globalAlpha = 1;
-      if (!labelled) return;
-      const text = run === undefined ? '' : run.placeWords(position, axis, viewport.step);
-      context.font = `600 11.5px ${this.font}`;
-      const wide = context.measureText(text).width + 12;
-      const left = Math.max(gutter, Math.min(x - wide / 2, gutter + viewport.width - wide));
+    };
+    line(hover, 0.35);
+    line(mark, 0.7);
+    line(cursor, 1);
+    context.font = badgeFont + this.font;
+    context.textBaseline = 'middle';
+    for (const { left, wide, text } of badges) {
+      context.fillStyle = colours.accent;
       context.beginPath();
       context.roundRect(left, 3, wide, ruler - 8, 4);
       context.fill();
       context.fillStyle = colours.surface;
-      context.textBaseline = 'middle';
       context.fillText(text, left + 6, ruler / 2 - 0.5);
-    };
-    if (hover !== undefined) line(hover, 0.35, false);
-    if (mark !== undefined) line(mark, 0.7, true);
-    if (cursor !== undefined) line(cursor, 1, true);
+    }
   }
 }
+
+const badgeFont = '600 11.5px ';
+
+const isVisible = (viewport: Viewport, position: number) => {
+  const x = viewport.x(position);
+  return x >= 0 && x <= viewport.width + 1;
+};
 
 /** Thin diagonal lines. */
 function hatching(context: CanvasRenderingContext2D, colour: string): CanvasPattern | undefined {

@@ -2,7 +2,7 @@ import { deadlockWords, waitGraph } from '../../../src/trace/index.js';
 import { readColours } from '../canvas/colours.js';
 import { Overview } from '../canvas/overview.js';
 import { Painter } from '../canvas/painter.js';
-import { gutterOf, type Hit, type PlacedLane, placeLanes, ruler } from '../canvas/scene.js';
+import { gutterOf, type Hit } from '../canvas/scene.js';
 import { Viewport } from '../canvas/viewport.js';
 import { CallTable } from '../panel/call-table.js';
 import { element } from '../panel/element.js';
@@ -11,8 +11,9 @@ import { callPanel, statePanel } from '../panel/panel.js';
 import { longestWaitsPanel, selectionPanel, verdictChips } from '../panel/story-panel.js';
 import { tooltipLines } from '../panel/tooltip.js';
 import type { Axis, Lane, Run } from '../run/run.js';
-import { type Matches, search } from '../run/search.js';
 import { doing, purpose, sentence } from '../run/words.js';
+import { LaneView } from './lane-view.js';
+import { MatchWalk } from './match-walk.js';
 import { momentOf, readMoment } from './moment-link.js';
 import { placeToOpen } from './place-to-open.js';
 
@@ -31,16 +32,13 @@ export class TimelinePage {
   hover: number | undefined;
   lane: Lane | undefined;
   gutter = 0;
-  private placed: readonly PlacedLane[];
+  private readonly lanes: LaneView;
   private readonly painter: Painter;
   private readonly overview: Overview;
   private readonly table: CallTable;
   private readonly waitLists: ReadonlyMap<Run, HTMLElement | undefined>;
-  private scroll = 0;
   private chosen: { run: Run; call: number } | undefined;
-  private matches = new Map<Run, Matches>();
-  private matchAt = -1;
-  private searched = '';
+  private readonly found: MatchWalk;
   private readonly shown = new Set<number>(legend);
   private frame = 0;
   private colours = readColours();
@@ -50,8 +48,9 @@ export class TimelinePage {
     private readonly runs: readonly Run[],
     readonly byId: (id: string) => HTMLElement,
   ) {
-    this.placed = placeLanes(runs, 0);
     this.canvas = byId('canvas') as HTMLCanvasElement;
+    this.lanes = new LaneView(runs, this.canvas);
+    this.found = new MatchWalk(runs);
     this.stage = byId('stage');
     this.painter = new Painter(this.canvas, this.colours);
     this.overview = new Overview(byId('overview') as HTMLCanvasElement, runs, (centre) => {
@@ -118,11 +117,10 @@ export class TimelinePage {
   }
 
   private resize(): void {
-    const { clientWidth, clientHeight } = this.canvas;
+    const { clientWidth } = this.canvas;
     this.gutter = gutterOf(clientWidth);
     this.viewport.setWidth(clientWidth - this.gutter);
-    this.placed = placeLanes(this.runs, clientHeight - ruler);
-    this.scrollBy(0);
+    this.lanes.resize();
     this.draw();
   }
 
@@ -166,19 +164,11 @@ export class TimelinePage {
   }
 
   moveLane(by: number): void {
-    const lanes = this.placed.filter(({ lane }) => lane.segments.length > 0);
-    const at = lanes.findIndex(({ lane }) => lane === this.lane);
-    const next = lanes[Math.min(Math.max(at + by, 0), lanes.length - 1)];
+    const next = this.lanes.further(this.lane, by);
     if (next === undefined) return;
     this.lane = next.lane;
-    this.revealLane(next);
+    this.lanes.reveal(next);
     this.say(`${next.lane.label}, ${next.lane.run.table.subject.queue ?? next.lane.run.name}`);
-  }
-
-  private revealLane({ top, height }: PlacedLane): void {
-    const room = this.canvas.clientHeight - ruler;
-    if (top < this.scroll) this.scroll = top;
-    else if (top + height > this.scroll + room) this.scroll = top + height - room;
   }
 
   /** The next call of the lane that the keys are in. */
@@ -255,46 +245,28 @@ export class TimelinePage {
           .map((segment) => `${doing(segment)} ${run.took(segment.end - segment.start)}`)
           .join(', '),
     );
-    const lane = run.lanes[run.laneOfCall[call] ?? 0];
-    const placed = this.placed.find((each) => each.lane === lane);
-    if (placed !== undefined && this.lane?.run !== run) this.revealLane(placed);
+    const placed = this.lanes.placeOf(run.lanes[run.laneOfCall[call] ?? 0]);
+    if (placed !== undefined && this.lane?.run !== run) this.lanes.reveal(placed);
     this.draw();
   }
 
   /** Search for a text; the same text again leads to the next match. */
   searchNext(text: string): void {
-    if (text !== this.searched) this.search(text);
-    this.nextMatch();
-  }
-
-  search(text: string): void {
-    this.searched = text;
-    this.matches = new Map();
-    for (const run of this.runs) {
-      const found = search(run, text);
-      if (found !== undefined) this.matches.set(run, found);
-    }
-    this.matchAt = -1;
-    const count = [...this.matches.values()].reduce((sum, { calls, notes }) => sum + calls.length + notes.length, 0);
-    this.byId('match-count').textContent = this.matches.size === 0 ? '' : count === 1 ? '1 match' : `${count} matches`;
-    if (!this.byId('table').hidden) this.showTable(true);
-    this.draw();
-  }
-
-  private nextMatch(): void {
-    const all = [...this.matches].flatMap(([run, { calls, notes }]) => [
-      ...Array.from(calls, (call) => ({ run, call, record: undefined })),
-      ...notes.map((record) => ({ run, call: undefined, record })),
-    ]);
-    if (all.length === 0) return;
-    this.matchAt = (this.matchAt + 1) % all.length;
-    const match = all[this.matchAt];
+    if (!this.found.isAbout(text)) this.search(text);
+    const match = this.found.next();
     if (match === undefined) return;
     if (match.call !== undefined) {
       this.choose(match.run, match.call);
       this.cursor = match.run.start(match.run.timeline.callFirstSegment.at(match.call), this.axis);
     } else this.cursor = match.run.position(match.record, this.axis);
     this.viewport.reveal(this.cursor);
+    this.draw();
+  }
+
+  search(text: string): void {
+    this.found.search(text);
+    this.byId('match-count').textContent = this.found.words;
+    if (!this.byId('table').hidden) this.showTable(true);
     this.draw();
   }
 
@@ -306,7 +278,7 @@ export class TimelinePage {
     table.hidden = !show;
     this.stage.hidden = show;
     this.byId('table-toggle').setAttribute('aria-pressed', String(show));
-    if (show && run !== undefined) this.table.show(run, this.matches.get(run));
+    if (show && run !== undefined) this.table.show(run, this.found.matches.get(run));
     if (hadFocus || document.activeElement === document.body) (show ? table : this.stage).focus();
   }
 
@@ -315,26 +287,15 @@ export class TimelinePage {
   }
 
   scrollBy(pixels: number): void {
-    const last = this.placed.at(-1);
-    const whole = last === undefined ? 0 : last.top + last.height;
-    this.scroll = Math.max(0, Math.min(this.scroll + pixels, whole - (this.canvas.clientHeight - ruler)));
+    this.lanes.scrollBy(pixels);
   }
 
   laneAt(y: number): Lane | undefined {
-    const top = y - ruler + this.scroll;
-    return this.placed.find((each) => top >= each.top && top < each.top + each.height)?.lane;
+    return this.lanes.at(y);
   }
 
   private hit(x: number, y: number): Hit | undefined {
-    const lane = this.laneAt(y);
-    if (lane === undefined || lane.segments.length === 0 || x < this.gutter) return undefined;
-    const { run, segments } = lane;
-    // Two pixels of grace: thin bars are hard to meet.
-    const position = this.viewport.position(x - this.gutter - 2);
-    const until = this.viewport.position(x - this.gutter + 2);
-    const segment = segments[run.firstEndingAfter(lane, position, this.axis)];
-    if (segment === undefined || run.start(segment, this.axis) > until) return undefined;
-    return { lane, call: run.timeline.segmentCall.at(segment), segment };
+    return this.lanes.hit(x - this.gutter, y, this.viewport, this.axis);
   }
 
   showTooltip(x: number, y: number): void {
@@ -374,7 +335,9 @@ export class TimelinePage {
     if (this.frame !== 0) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      const { runs, axis, viewport, gutter, scroll, cursor, mark, hover, chosen, lane, matches, shown } = this;
+      const { runs, axis, viewport, gutter, cursor, mark, hover, chosen, lane, shown } = this;
+      const { scroll, placed } = this.lanes;
+      const { matches } = this.found;
       const position = hover ?? cursor ?? 0;
       const states = runs.map((run) => {
         const record = run.recordAt(position, axis);
@@ -383,7 +346,7 @@ export class TimelinePage {
       });
       const waits = new Map(states.map(({ run, graph }) => [run, graph]));
       const scene = { runs, axis, viewport, gutter, scroll, cursor, mark, hover, chosen, lane, matches, shown, waits };
-      this.painter.draw(scene, this.placed);
+      this.painter.draw(scene, placed);
       this.overview.draw(this.colours, viewport, axis);
       const sections = states.map(({ run, open, graph }) => statePanel(run, open, graph, viewport.step));
       if (chosen !== undefined) sections.unshift(callPanel(chosen.run, chosen.call, waits.get(chosen.run)));
