@@ -55,7 +55,14 @@ export function textReport(result: ScenarioResult, layout: Layout): string {
   const paint = painter(layout.colour);
   const { runs } = result;
   const lines = wrapped(result.title, prose).map((line) => paint(line, 'bold'));
-  if (result.about !== '') lines.push(...wrapped(result.about, prose));
+  // A paragraph that is folded in the file has no line ends; those that are there mean something.
+  if (result.about !== '')
+    lines.push(
+      ...result.about
+        .trimEnd()
+        .split('\n')
+        .flatMap((line) => explained(line, prose)),
+    );
   if (runs.length > 1) lines.push('', ...comparison(runs, width, paint));
   runs.forEach((run, index) => {
     const same = runs.slice(0, index).find((other) => isSame(run, other));
