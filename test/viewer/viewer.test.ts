@@ -139,6 +139,25 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await expect.poll(panel).toContain('Call #');
   });
 
+  it('sorts the table by the longest, by keys, and back', async () => {
+    await open(await contended('linux-6.8'));
+    await page.keyboard.press('t');
+    const takes = () =>
+      page
+        .locator('#table tbody tr td:nth-child(5)')
+        .allInnerTexts()
+        .then((cells) => cells.map((cell) => Number.parseFloat(cell)));
+    const before = await takes();
+    const header = page.getByRole('button', { name: 'Takes' });
+    await header.focus();
+    await page.keyboard.press('Enter');
+    const sorted = await takes();
+    expect(sorted[0]).toBe(Math.max(...before.filter((value) => !Number.isNaN(value))));
+    expect(await page.locator('th[aria-sort=descending]').innerText()).toContain('Takes');
+    await page.keyboard.press('Enter');
+    expect(await takes()).toEqual(before);
+  });
+
   it('draws the cycle of a deadlock at the cursor, and says it', async () => {
     const recorder = new MemoryRecorder();
     const scenario = readFileSync(join(import.meta.dirname, '../../scenarios/rpmb-scmi-deadlock.yaml'), 'utf8');
