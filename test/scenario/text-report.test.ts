@@ -65,11 +65,11 @@ describe('the report for a terminal', () => {
 
   it('keeps the line ends of a text that has some, and what is indented', () => {
     const about = 'It hangs.\n  thread 0: a call that waits for what is behind the one that sleeps\n';
-    expect(textReport({ ...result, about }, { width: 50, colour: false }).split('\n').slice(1, 4)).toEqual([
-      'It hangs.',
-      '  thread 0: a call that waits for what is behind',
-      '    the one that sleeps',
-    ]);
+    expect(
+      textReport({ ...result, about }, { width: 50, colour: false })
+        .split('\n')
+        .slice(1, 4),
+    ).toEqual(['It hangs.', '  thread 0: a call that waits for what is behind', '    the one that sleeps']);
   });
 
   it('gives remarks a line of their own where a name is long', () => {
