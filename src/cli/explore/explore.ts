@@ -126,7 +126,7 @@ export function addExploreCommand(program: Command): void {
         .default('deviations'),
     )
     .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
-    .option('--seed <n>', 'scenario: draws its times, and the runs by lot', count, 1)
+    .option('--seed <n>', 'scenario: draws its times, and what is chosen at random', count, 1)
     .option('--seeds <a..b>', 'scenario: explore it once with each of these seeds', seeds)
     .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
     .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
@@ -260,7 +260,7 @@ function* textReport({ config, properties, ...exploration }: Exploration, width:
     else yield `  by the schedule of ${same}`;
     shownAs.set(table.join('\n'), same ?? name);
     shown.push(...table);
-    if (repeatsFrom !== undefined) yield `  and again from step ${repeatsFrom + 1}, for ever`;
+    if (repeatsFrom !== undefined) yield `  then step ${repeatsFrom + 1} onwards again, without end`;
   }
   const legend = scheduleLegend(shown);
   if (legend.length > 0) yield '';
