@@ -8,7 +8,7 @@ import { PROPERTY_NAMES } from '../dist/explore/queue/properties/properties.js';
 import { DISCIPLINES } from '../dist/optee/call-queue/disciplines.js';
 import { campaign } from './campaign.js';
 
-const GROUPS = ['tracked', 'untracked', 'short', 'cycle'];
+const GROUPS = ['tracked', 'untracked', 'short', 'cycle', 'own'];
 const all = configurations();
 const disciplines = Object.keys(DISCIPLINES);
 const sizes = GROUPS.map((group) => all.filter((each) => each.group === group).length);

@@ -35,7 +35,7 @@ export async function mutantClass(mutant) {
  */
 export async function caughtBy(HandOff, discipline, workloads) {
   for (const { configuration, broken } of workloads) {
-    const createQueue = () => new HandOff(configuration.threads, POLICIES[discipline]);
+    const createQueue = () => new HandOff(configuration.threads, POLICIES[discipline], configuration.reserve === true);
     const { properties } = await explore(underDiscipline(configuration, discipline), {
       createQueue,
       maxStates: 50_000,
@@ -84,8 +84,8 @@ export async function* queueMutants(word = '') {
 }
 
 /** In words, with the command that shows it of a build with that change. */
-export function commandOf(discipline, { threads, secureThreads, reservations, callers }) {
-  return `explore --queue ${discipline} --threads ${threads} --secure-threads ${secureThreads} --reservations ${reservations} --callers '${callers}'`;
+export function commandOf(discipline, { threads, secureThreads, reservations, callers, reserve = false }) {
+  return `explore --queue ${discipline} --threads ${threads} --secure-threads ${secureThreads} --reservations ${reservations} --callers '${callers}'${reserve ? ' --reserve' : ''}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

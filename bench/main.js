@@ -5,6 +5,7 @@
 import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';
 import { benchQueue } from './queue.js';
+import { benchReserve } from './reserve.js';
 import { benchScmi } from './scmi.js';
 import { benchSessions } from './sessions.js';
 import { benchSharedMemory } from './shared-memory.js';
@@ -37,6 +38,12 @@ say('An SCMI clock request beside 64 bulk clients, 4 threads, virtual time');
 const scmi = await benchScmi();
 table(scmi);
 
+say(
+  'Calls per second of 8 clients without and with a thread kept for relief calls, and a cancellation beside them, virtual time',
+);
+const reserve = await benchReserve();
+table(reserve);
+
 say('Invoking one of many open sessions');
 const sessions = await benchSessions();
 table(sessions.lookup);
@@ -53,4 +60,4 @@ say('Every state of a call queue on one core, against SPIN');
 const explore = await benchExplore();
 table([explore]);
 
-if (json) console.log(JSON.stringify({ explore, queue, invoke, sessions, trace, ffa, scmi, sharedMemory }));
+if (json) console.log(JSON.stringify({ explore, queue, invoke, sessions, trace, ffa, scmi, reserve, sharedMemory }));

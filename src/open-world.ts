@@ -4,6 +4,7 @@ import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
+import { keepsReserve, noReserve } from './optee/call-queue/disciplines.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';
 import type { I2cAdapter } from './optee/rpc/i2c-rpc.js';
 import type { SecureWorld } from './protocol/secure-world.js';
@@ -15,6 +16,12 @@ import { Trace } from './trace/trace.js';
 export interface OpenWorldOptions {
   /** The call queue's discipline; `hand-off` when left out. */
   readonly queue?: DisciplineName;
+  /**
+   * Keep one thread of secure world for the driver's calls that end or wake others, or give back what they wait for:
+   * cancellations, bottom halves, ends of sessions and registrations. Others then have one thread less. False when left
+   * out; only hand-off can.
+   */
+  readonly reserve?: boolean;
   /** Makes the call queue, when it is not to be the discipline's own. */
   readonly createQueue?: DriverOptions['createQueue'] | undefined;
   /** False: no supplicant comes; requests to it wait until one does. */
@@ -56,12 +63,15 @@ export const openWorldNames: OptionNames<OpenWorldOptions> = {
     callLimitMs: true,
     clock: true,
   },
-  ...{ schedule: true, trace: true, supplicantRequests: true },
+  ...{ schedule: true, trace: true, supplicantRequests: true, reserve: true },
 };
 
 /** @throws TypeError or RangeError naming a value that cannot be. */
 export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions, 'trace'>): void {
-  const { supplicant, identity, callLimitMs } = options;
+  const { supplicant, identity, callLimitMs, reserve = false, queue = 'hand-off' } = options;
+  if (typeof reserve !== 'boolean')
+    throw new TypeError(`${whose}: reserve is ${String(reserve)}, it takes true or false`);
+  if (reserve && !keepsReserve(queue)) throw new RangeError(`${whose}: reserve: ${noReserve(queue)}`);
   if (supplicant !== undefined && supplicant !== false) checkSupplicantSettings(supplicant);
   if (identity !== undefined) checkIdentity(identity);
   if (callLimitMs !== undefined && !(typeof callLimitMs === 'number' && callLimitMs >= 0))
@@ -92,6 +102,7 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
       rpmb,
       ...(options.i2c === undefined ? {} : { i2c: options.i2c }),
       createQueue: options.createQueue,
+      reserve: options.reserve ?? false,
       supplicantRequests: options.supplicantRequests ?? 'fail',
     });
     trace.describe({ world: world.name, queue, threads: info.threadCount });

@@ -2,7 +2,7 @@
 /*
  * The hand-off call queue.
  *
- * A call needs a token to make its SMC. It holds one, or it sleeps; the two lists hold only sleepers. A token that
+ * A call needs a token to make its SMC. It holds one, or it sleeps; the lists hold only sleepers. A token that
  * becomes free is handed to a sleeper, and the sleeper woken, in the same locked section. Whoever wakes has its token
  * already: it neither looks again nor queues again. So
  *
@@ -14,6 +14,12 @@
  * With a system session, one thread is kept in reserve for calls of system sessions. A running call of a system
  * session is the use of that reserve: normal calls may then have the rest.
  *
+ * A relief call ends or wakes calls that are inside OP-TEE, or gives back what they may wait for, and waits for none of
+ * them: a cancellation, a bottom half, the end of a session or of a registration. Behind those calls it would wait for
+ * ever. It goes before all others, and cannot starve them: each relief call is paid for by a call that went before it.
+ * One thread may be kept for relief calls; one that runs is the use of it. What is kept for system sessions stays
+ * theirs.
+ *
  * OP-TEE can have fewer threads than it announced (one is held by an earlier boot stage, or by a call that never
  * ends), and over FF-A it announces none. It then answers ETHREAD_LIMIT to a call that has a token. If no call has
  * returned since that call's SMC, all tokens but its own are the threads that there are, and the capacity is lowered
@@ -21,6 +27,7 @@
  * below the truth, and a call is refused only so many times.
  */
 #include <linux/delay.h>
+#include <linux/minmax.h>
 
 #include "optee_private.h"
 
@@ -29,32 +36,56 @@
 
 static int in_flight(const struct optee_call_queue *cq)
 {
-	return cq->normal_in_flight + cq->sys_in_flight;
+	return cq->normal_in_flight + cq->sys_in_flight + cq->relief_in_flight;
 }
 
-/* Threads that normal calls must leave free. With a single thread there is nothing to keep: they could never run. */
+/* Threads that only relief calls may have. With a single thread there is nothing to keep: no other call could run. */
+static int for_relief(const struct optee_call_queue *cq)
+{
+	return cq->keep_relief_thread && cq->capacity > 1 ? 1 : 0;
+}
+
+/* Threads that calls of no system session must leave free. One stays for them, or they could never run. */
 static int withheld(const struct optee_call_queue *cq)
 {
-	if (!cq->sys_sessions || cq->capacity <= 1 || cq->sys_in_flight)
+	if (!cq->sys_sessions || cq->capacity - for_relief(cq) <= 1 || cq->sys_in_flight)
 		return 0;
 	return 1;
 }
 
-static bool has_room(const struct optee_call_queue *cq, bool sys_thread)
+static bool has_room_for_relief(const struct optee_call_queue *cq, bool sys_thread)
 {
 	int usable = cq->capacity;
 
-	if (!sys_thread)
+	/* What is kept for system sessions is no part of what is kept for relief calls. */
+	if (!sys_thread && cq->relief_in_flight >= for_relief(cq))
 		usable -= withheld(cq);
 	return in_flight(cq) < usable;
 }
 
+static bool has_room(const struct optee_call_queue *cq, bool sys_thread, bool relief)
+{
+	int usable = cq->capacity;
+
+	if (relief)
+		return has_room_for_relief(cq, sys_thread);
+	if (!sys_thread)
+		usable -= withheld(cq);
+	/* Relief calls have the thread that is kept for them, and whatever more they took. */
+	return cq->normal_in_flight + cq->sys_in_flight + max(cq->relief_in_flight, for_relief(cq)) < usable;
+}
+
+/* A relief call of a system session is no use of what is kept for those. */
+static int *tokens(struct optee_call_queue *cq, const struct optee_call_waiter *w)
+{
+	if (w->relief)
+		return &cq->relief_in_flight;
+	return w->sys_thread ? &cq->sys_in_flight : &cq->normal_in_flight;
+}
+
 static void give_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
-	if (w->sys_thread)
-		cq->sys_in_flight++;
-	else
-		cq->normal_in_flight++;
+	++*tokens(cq, w);
 	w->exits_seen = cq->exits;
 	if (cq->capacity == OPTEE_CQ_UNKNOWN && in_flight(cq) > cq->most_in_flight)
 		cq->most_in_flight = in_flight(cq);
@@ -62,26 +93,26 @@ static void give_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
 
 static void take_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
-	if (w->sys_thread)
-		cq->sys_in_flight--;
-	else
-		cq->normal_in_flight--;
+	--*tokens(cq, w);
 }
 
-static struct list_head *sleepers(struct optee_call_queue *cq, bool sys_thread)
+static struct list_head *sleepers(struct optee_call_queue *cq, const struct optee_call_waiter *w)
 {
-	return sys_thread ? &cq->sys_waiters : &cq->normal_waiters;
+	if (w->relief)
+		return &cq->waiters[w->sys_thread ? OPTEE_CQ_SYS_RELIEF : OPTEE_CQ_RELIEF];
+	return &cq->waiters[w->sys_thread ? OPTEE_CQ_SYS : OPTEE_CQ_NORMAL];
 }
 
 /* Wake the first sleeper of a class with a token, if there are both. */
-static bool hand_on(struct optee_call_queue *cq, bool sys_thread)
+static bool hand_on(struct optee_call_queue *cq, struct list_head *list)
 {
-	struct list_head *list = sleepers(cq, sys_thread);
 	struct optee_call_waiter *w;
 
-	if (list_empty(list) || !has_room(cq, sys_thread))
+	if (list_empty(list))
 		return false;
 	w = list_first_entry(list, struct optee_call_waiter, list_node);
+	if (!has_room(cq, w->sys_thread, w->relief))
+		return false;
 	list_del(&w->list_node);
 	give_token(cq, w);
 	complete(&w->c);
@@ -89,13 +120,16 @@ static bool hand_on(struct optee_call_queue *cq, bool sys_thread)
 }
 
 /*
- * What has become free goes to a system call first. A return, or the end of a system session, makes room for one call
- * at most, and before it there was none for anybody that sleeps.
+ * What has become free goes to the first class that has a sleeper and may have it. A return, or the end of a system
+ * session, makes room for one call at most, and before it there was none for anybody that sleeps.
  */
 static void dispatch(struct optee_call_queue *cq)
 {
-	if (!hand_on(cq, true))
-		hand_on(cq, false);
+	int class;
+
+	for (class = 0; class < OPTEE_CQ_CLASSES; class++)
+		if (hand_on(cq, &cq->waiters[class]))
+			return;
 }
 
 /* Sleep until somebody hands this call a token. */
@@ -115,15 +149,48 @@ static void sleep_until_token(struct optee_call_queue *cq, struct optee_call_wai
  */
 void optee_cq_init(struct optee_call_queue *cq, int thread_count)
 {
+	int class;
+
 	mutex_init(&cq->mutex);
-	INIT_LIST_HEAD(&cq->sys_waiters);
-	INIT_LIST_HEAD(&cq->normal_waiters);
+	for (class = 0; class < OPTEE_CQ_CLASSES; class++)
+		INIT_LIST_HEAD(&cq->waiters[class]);
 	cq->capacity = thread_count > 0 ? thread_count : OPTEE_CQ_UNKNOWN;
 	cq->normal_in_flight = 0;
 	cq->sys_in_flight = 0;
+	cq->relief_in_flight = 0;
 	cq->sys_sessions = 0;
 	cq->exits = 0;
 	cq->most_in_flight = 0;
+	cq->keep_relief_thread = false;
+}
+
+/**
+ * optee_cq_keep_relief_thread() - keep one thread for relief calls, as far as another stays for the rest
+ * @cq:	the queue, before its first call
+ */
+void optee_cq_keep_relief_thread(struct optee_call_queue *cq)
+{
+	cq->keep_relief_thread = true;
+}
+
+static void wait_for_entry(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	bool sleep = false;
+
+	init_completion(&w->c);
+
+	mutex_lock(&cq->mutex);
+	/* Whenever somebody of this class sleeps there is no room for it: nobody is overtaken here. */
+	if (has_room(cq, w->sys_thread, w->relief)) {
+		give_token(cq, w);
+	} else {
+		list_add_tail(&w->list_node, sleepers(cq, w));
+		sleep = true;
+	}
+	mutex_unlock(&cq->mutex);
+
+	if (sleep)
+		sleep_until_token(cq, w);
 }
 
 /**
@@ -134,23 +201,22 @@ void optee_cq_init(struct optee_call_queue *cq, int thread_count)
  */
 void optee_cq_wait_init(struct optee_call_queue *cq, struct optee_call_waiter *w, bool sys_thread)
 {
-	bool sleep = false;
-
-	init_completion(&w->c);
 	w->sys_thread = sys_thread;
+	w->relief = false;
+	wait_for_entry(cq, w);
+}
 
-	mutex_lock(&cq->mutex);
-	/* Whenever somebody of this class sleeps there is no room for it: nobody is overtaken here. */
-	if (has_room(cq, sys_thread)) {
-		give_token(cq, w);
-	} else {
-		list_add_tail(&w->list_node, sleepers(cq, sys_thread));
-		sleep = true;
-	}
-	mutex_unlock(&cq->mutex);
-
-	if (sleep)
-		sleep_until_token(cq, w);
+/**
+ * optee_cq_wait_init_relief() - the same for a call that ends or wakes others, or gives back what they may wait for
+ * @cq:		the queue
+ * @w:		the call's place in it, until optee_cq_wait_final()
+ * @sys_thread:	the call belongs to a system session
+ */
+void optee_cq_wait_init_relief(struct optee_call_queue *cq, struct optee_call_waiter *w, bool sys_thread)
+{
+	w->sys_thread = sys_thread;
+	w->relief = true;
+	wait_for_entry(cq, w);
 }
 
 /**
@@ -181,7 +247,7 @@ void optee_cq_wait_for_completion(struct optee_call_queue *cq, struct optee_call
 			 * came later. All threads are spoken for, so that there is nothing to hand on.
 			 */
 			take_token(cq, w);
-			list_add(&w->list_node, sleepers(cq, w->sys_thread));
+			list_add(&w->list_node, sleepers(cq, w));
 			sleep = true;
 		}
 	}
@@ -211,14 +277,16 @@ void optee_cq_wait_final(struct optee_call_queue *cq, struct optee_call_waiter *
  * optee_cq_incr_sys_thread_count() - a session becomes a system session
  * @cq:	the queue
  *
- * Return: false when no thread can be kept for it: OP-TEE has a single one, or has not told how many.
+ * Return: false when no thread can be kept for it: OP-TEE has a single one, beside the one for relief calls, or has
+ * not told how many.
  */
 bool optee_cq_incr_sys_thread_count(struct optee_call_queue *cq)
 {
 	bool granted;
 
 	mutex_lock(&cq->mutex);
-	granted = cq->capacity > 1 && cq->capacity != OPTEE_CQ_UNKNOWN;
+	/* One thread must stay for normal calls, beside the one for relief calls. */
+	granted = cq->capacity - for_relief(cq) > 1 && cq->capacity != OPTEE_CQ_UNKNOWN;
 	if (granted)
 		cq->sys_sessions++;
 	mutex_unlock(&cq->mutex);

@@ -28,8 +28,8 @@ export async function stepsOf(
   const record = new WithQueue({ maxBytes: 2 ** 28 });
   await judgeRun(scenario, queue, seed, decisions, noFaults, {
     record,
-    createQueue(discipline, threads) {
-      const made = createCallQueue(discipline, threads);
+    createQueue(discipline, threads, reserve) {
+      const made = createCallQueue(discipline, threads, reserve);
       record.queue = made;
       return made;
     },

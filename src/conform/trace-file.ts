@@ -41,6 +41,7 @@ const session = z
 const operation = z.discriminatedUnion('op', [
   z.object({
     op: z.enum(['call', 'close']),
+    own: z.enum(['cancel', 'bottom-half', 'unregister', 'register']).optional(),
     session,
     rpc: count.default(0),
     needs: z.int().min(-1).default(-1),
@@ -60,6 +61,7 @@ const traceFile = z
       total_thread_count: count,
       secure_threads: count,
       initial_system_sessions: count.max(SESSION_COUNT),
+      reserve: flag.optional(),
       callers: z.array(z.array(operation)).max(255),
     }),
     initial: fields,
@@ -142,6 +144,7 @@ export function modelConfig({ variant, config }: TraceFile): ModelConfig {
     totalThreadCount: config.total_thread_count,
     secureThreads: config.secure_threads,
     initialSystemSessions: config.initial_system_sessions,
+    ...(config.reserve === 1 ? { reserve: true } : {}),
     callers: config.callers.map((operations) =>
       operations.map((each) => (each.op === 'system_session' ? each : { ...each, forever: each.forever === 1 })),
     ),

@@ -18,6 +18,7 @@ export function writeTrace(config: ModelConfig, schedule: readonly number[], not
     total_thread_count: config.totalThreadCount,
     secure_threads: config.secureThreads,
     initial_system_sessions: config.initialSystemSessions,
+    ...(config.reserve === true ? { reserve: 1 } : {}),
     callers,
   };
   return [

@@ -137,6 +137,9 @@ class AskingCall implements Call {
   readonly purpose = 'unknown';
   readonly session = 0;
   readonly system = false;
+  readonly relief = false;
+  readonly application = undefined;
+  readonly inside = true;
   next: Call | undefined;
   previous: Call | undefined;
   private said: string | undefined;

@@ -46,6 +46,14 @@ export class MessageSlot {
   }
 }
 
+/** How a call is to be let into secure world. */
+export interface Entry {
+  /** As a call of a system session. */
+  readonly system: boolean;
+  /** Before others: see `CallQueue.enter`. */
+  readonly relief: boolean;
+}
+
 /**
  * Memory for messages, kept between calls: Linux's `optee_shm_arg_cache`. It grows by a page when all places are taken,
  * which with registered pages is a call to secure world of its own.
@@ -57,13 +65,13 @@ export class ArgCache {
   private readonly slotSize: number;
 
   /**
-   * @param allocatePage one page for messages; `system` when the message is for a call of a system session: then the
-   *   registration must not wait behind normal calls, or the reserve would be of no use to the call that needs it.
+   * @param allocatePage one page for messages. Its registration enters as the call that the message is for: it must not wait
+   *   behind others, or a thread that is kept for the call would be of no use to it.
    * @param shared whether messages may lie elsewhere than at the start of that page.
    * @param rpcParamCount parameters of the RPC message behind each message; 0 when there is none.
    */
   constructor(
-    private readonly allocatePage: (system: boolean) => TeeShm | Promise<TeeShm>,
+    private readonly allocatePage: (entry: Entry) => TeeShm | Promise<TeeShm>,
     private readonly shared: (page: TeeShm) => boolean,
     private readonly rpcParamCount: number,
   ) {
@@ -71,8 +79,8 @@ export class ArgCache {
   }
 
   /** A free place; a promise when a page has to be fetched first. */
-  acquire(system: boolean): MessageSlot | Promise<MessageSlot> {
-    return this.free.pop() ?? this.acquireSlowly(system);
+  acquire(entry: Entry): MessageSlot | Promise<MessageSlot> {
+    return this.free.pop() ?? this.acquireSlowly(entry);
   }
 
   release(slot: MessageSlot): void {
@@ -85,14 +93,14 @@ export class ArgCache {
     return eachStep(this.pages.splice(0).map((page) => () => page.put()));
   }
 
-  private async acquireSlowly(system: boolean): Promise<MessageSlot> {
+  private async acquireSlowly(entry: Entry): Promise<MessageSlot> {
     for (;;) {
       const slot = this.free.pop();
       if (slot !== undefined) return slot;
-      if (system) {
-        await this.grow(true);
+      if (entry.system || entry.relief) {
+        await this.grow(entry);
       } else {
-        this.growing ??= this.grow(false).finally(() => {
+        this.growing ??= this.grow(entry).finally(() => {
           this.growing = undefined;
         });
         await this.growing;
@@ -100,8 +108,8 @@ export class ArgCache {
     }
   }
 
-  private async grow(system: boolean): Promise<void> {
-    const page = await this.allocatePage(system);
+  private async grow(entry: Entry): Promise<void> {
+    const page = await this.allocatePage(entry);
     this.pages.push(page);
     const count = this.shared(page) ? Math.floor(pageSize / this.slotSize) : 1;
     for (let index = 0; index < count; index++) {

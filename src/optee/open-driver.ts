@@ -27,7 +27,9 @@ import { probeSmc, type SecureWorldInfo } from './smc/smc-probe.js';
 export interface DriverOptions {
   readonly queue: DisciplineName;
   /** Makes the call queue, when it is not to be the discipline's own. */
-  readonly createQueue?: ((discipline: DisciplineName, threadCount: number) => CallQueue) | undefined;
+  readonly createQueue?: ((discipline: DisciplineName, threadCount: number, reserve: boolean) => CallQueue) | undefined;
+  /** Keep one thread for relief calls; only hand-off can. */
+  readonly reserve?: boolean;
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly trace: Trace;
@@ -112,6 +114,7 @@ function newOptee(
   {
     queue,
     createQueue = createCallQueue,
+    reserve = false,
     clock,
     schedule,
     trace,
@@ -120,7 +123,7 @@ function newOptee(
     supplicantRequests = 'fail',
   }: DriverOptions,
 ): Optee {
-  const callQueue = createQueue(queue, threadCount);
+  const callQueue = createQueue(queue, threadCount, reserve);
   callQueue.onUnusedWakeUp = (waiter, by) => {
     if (trace.on) trace.queueWake(waiter.label, by?.label ?? 0, false);
   };

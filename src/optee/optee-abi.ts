@@ -26,10 +26,14 @@ export interface OpteeAbi {
   /** Take over what came back in it. @throws TeecError COMMUNICATION when that is not what was sent. */
   updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam): void;
 
-  /** Contiguous memory known to secure world. @throws TeecError */
-  allocateShm(context: TeeContext, size: number): Promise<TeeShm>;
-  /** Scattered memory known to secure world. @throws TeecError */
-  registerShm(context: TeeContext, size: number): Promise<TeeShm>;
+  /**
+   * Contiguous memory known to secure world.
+   * @param system it is for calls of a system session: what makes it known must not wait behind normal calls.
+   * @throws TeecError
+   */
+  allocateShm(context: TeeContext, size: number, system: boolean): Promise<TeeShm>;
+  /** Scattered memory known to secure world, likewise. @throws TeecError */
+  registerShm(context: TeeContext, size: number, system: boolean): Promise<TeeShm>;
 
   /** Memory of RPCs. */
   readonly rpcMemory: RpcMemory;

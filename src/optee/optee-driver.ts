@@ -9,39 +9,21 @@ import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 import type { CallPurpose } from '../trace/trace.js';
-import type { ArgCache, MessageSlot } from './arg-cache.js';
+import type { ArgCache, Entry, MessageSlot } from './arg-cache.js';
 import { AsyncNotifications, type NotificationSource } from './async-notification.js';
 import type { Call } from './call.js';
 import type { Optee } from './optee.js';
 import type { OpteeAbi } from './optee-abi.js';
-
-/** Linux's `struct optee_session`. */
-interface OpteeSession {
-  readonly id: number;
-  /** Its application. */
-  readonly uuid: Uuid;
-  /** Its calls may use the thread kept in reserve: Linux's `use_sys_thread`. */
-  system: boolean;
-  /** Its invokes in flight. */
-  calls: number;
-  /** Called when the last of them returns, in a context that closes. */
-  idle: (() => void) | undefined;
-}
-
-/** What the driver keeps of a client context: Linux's `struct optee_context_data`. */
-interface ContextData {
-  readonly sessions: Map<number, OpteeSession>;
-  callsInFlight: number;
-  closing: boolean;
-  /** Called when the last call of a closing context returns. */
-  idle: (() => void) | undefined;
-}
+import { beginInvoke, type ContextData, endInvoke, type OpteeSession, takesRelief } from './optee-session.js';
 
 /** Parameters of an OPEN_SESSION ahead of the client's: the TA's UUID; the client's UUID and login class. */
 const openSessionMetaParams = 2;
 
 /** Of calls that belong to none. */
-const noSession = { id: 0, system: false } as const;
+const noSession = { id: 0, system: false, uuid: undefined } as const;
+
+const ordinary: Entry = { system: false, relief: false };
+const ofSystemSession: Entry = { system: true, relief: false };
 
 /** The OP-TEE driver over one ABI: Linux's call.c. */
 export class OpteeDriver implements TeeDriver {
@@ -59,7 +41,13 @@ export class OpteeDriver implements TeeDriver {
   }
 
   open(context: TeeContext): void {
-    this.contexts.set(context, { sessions: new Map(), callsInFlight: 0, closing: false, idle: undefined });
+    this.contexts.set(context, {
+      sessions: new Map(),
+      systemSessions: 0,
+      callsInFlight: 0,
+      closing: false,
+      idle: undefined,
+    });
   }
 
   abandon(context: TeeContext): void {
@@ -109,7 +97,7 @@ export class OpteeDriver implements TeeDriver {
   ): Promise<TeeReply & { readonly session: number }> {
     const data = this.beginCall(context);
     try {
-      const slot = await this.argCache.acquire(false);
+      const slot = await this.argCache.acquire(ordinary);
       try {
         const msg = this.begin(slot, openSessionMetaParams + params.length);
         msg.cmd = OpteeMsgCmd.openSession;
@@ -120,7 +108,7 @@ export class OpteeDriver implements TeeDriver {
         msg.octets(1).set(uuidOctets(request.client.uuid));
         for (let index = 0; index < params.length; index++)
           this.abi.toMsgParam(msg, openSessionMetaParams + index, paramAt(params, index));
-        const call = this.newCall(context, 'open-session', 0, false);
+        const call = this.newCall(context, 'open-session', 0, ordinary, request.uuid);
         await this.abi.call(call, slot);
         const reply = this.replyOf(msg, call, request.uuid);
         const session = msg.session;
@@ -148,11 +136,11 @@ export class OpteeDriver implements TeeDriver {
     let session: OpteeSession | undefined;
     try {
       session = this.findSession(data, request.session, 'invoking a command');
-      session.calls++;
+      beginInvoke(session);
       // Whether it is a system call is decided here: the session may become another while the call waits for its place.
-      const { system } = session;
+      const entry = session.system ? ofSystemSession : ordinary;
       if (this.optee.schedule.fine) await this.comesToSlot(session.id);
-      const acquired = this.argCache.acquire(system);
+      const acquired = this.argCache.acquire(entry);
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {
         const msg = this.begin(slot, params.length);
@@ -161,7 +149,7 @@ export class OpteeDriver implements TeeDriver {
         msg.session = request.session;
         msg.cancelId = request.cancelId;
         for (let index = 0; index < params.length; index++) this.abi.toMsgParam(msg, index, paramAt(params, index));
-        const call = this.newCall(context, 'invoke', session.id, system);
+        const call = this.newCall(context, 'invoke', session.id, entry, session.uuid);
         await this.abi.call(call, slot);
         const reply = this.replyOf(msg, call, session.uuid);
         for (let index = 0; index < params.length; index++)
@@ -171,7 +159,7 @@ export class OpteeDriver implements TeeDriver {
         this.argCache.release(slot);
       }
     } finally {
-      if (session !== undefined && --session.calls === 0) session.idle?.();
+      if (session !== undefined) endInvoke(session);
       this.endCall(data);
     }
   }
@@ -181,7 +169,7 @@ export class OpteeDriver implements TeeDriver {
     const session = this.findSession(data, sessionId, 'cancelling a request');
     data.callsInFlight++;
     try {
-      await this.shortCall(context, 'cancel', session, (msg) => {
+      await this.shortCall(context, 'cancel', session, takesRelief(session), (msg) => {
         msg.cmd = OpteeMsgCmd.cancel;
         msg.session = sessionId;
         msg.cancelId = cancelId;
@@ -202,9 +190,13 @@ export class OpteeDriver implements TeeDriver {
   }
 
   systemSession(context: TeeContext, sessionId: number): boolean {
-    const session = this.findSession(this.dataOf(context), sessionId, 'asking for a system session');
+    const data = this.dataOf(context);
+    const session = this.findSession(data, sessionId, 'asking for a system session');
     // One session is counted once, however often it asks (as Linux since 6.8).
-    session.system ||= this.optee.callQueue.reserve();
+    if (!session.system && this.optee.callQueue.reserve()) {
+      session.system = true;
+      data.systemSessions++;
+    }
     const { trace } = this.optee;
     if (trace.on) trace.emit({ type: 'system-session', session: sessionId, granted: session.system });
     return session.system;
@@ -213,7 +205,7 @@ export class OpteeDriver implements TeeDriver {
   async allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
     const data = this.beginCall(context);
     try {
-      return await ownedBy(data, context, await this.abi.allocateShm(context, size));
+      return await ownedBy(data, context, await this.abi.allocateShm(context, size, this.isForSystemSession(data)));
     } finally {
       this.endCall(data);
     }
@@ -222,7 +214,7 @@ export class OpteeDriver implements TeeDriver {
   async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
     const data = this.beginCall(context);
     try {
-      return await ownedBy(data, context, await this.abi.registerShm(context, size));
+      return await ownedBy(data, context, await this.abi.registerShm(context, size, this.isForSystemSession(data)));
     } finally {
       this.endCall(data);
     }
@@ -232,7 +224,7 @@ export class OpteeDriver implements TeeDriver {
   async takeNotifications(interrupt: InterruptSource, source: NotificationSource): Promise<void> {
     const { kernelContext } = this.optee;
     this.notifications = new AsyncNotifications(this.optee, source, (purpose, command) =>
-      this.shortCall(kernelContext, purpose, noSession, (msg) => {
+      this.shortCall(kernelContext, purpose, noSession, purpose === 'bottom-half', (msg) => {
         msg.cmd = command;
       }),
     );
@@ -261,7 +253,7 @@ export class OpteeDriver implements TeeDriver {
         this.optee.violation(0, `secure world opened session ${id}, which is open already`);
         throw commsError(TeeResult.ERROR_COMMUNICATION, `opening a session: secure world gave session ${id} twice`);
       }
-    data.sessions.set(id, { id, uuid, system: false, calls: 0, idle: undefined });
+    data.sessions.set(id, { id, uuid, system: false, calls: 0, uncancelled: 0, idle: undefined });
     const { trace } = this.optee;
     if (trace.on) trace.emit({ type: 'session-open', session: id, context: context.label, uuid });
   }
@@ -282,7 +274,9 @@ export class OpteeDriver implements TeeDriver {
   private async closeFoundSession(context: TeeContext, data: ContextData, session: OpteeSession): Promise<void> {
     data.sessions.delete(session.id);
     try {
-      await this.shortCall(context, 'close-session', session, (msg) => {
+      // Its application may have to end another call first, which perhaps only a cancellation or a bottom half ends: it
+      // must not wait for that with the thread in hand that these need.
+      await this.shortCall(context, 'close-session', session, 'if-idle', (msg) => {
         msg.cmd = OpteeMsgCmd.closeSession;
         msg.session = session.id;
       });
@@ -291,6 +285,7 @@ export class OpteeDriver implements TeeDriver {
       // this when the message cannot be allocated, and the reservation leaks.)
       const { callQueue, schedule, trace } = this.optee;
       if (session.system) {
+        data.systemSessions--;
         if (schedule.decides) await schedule.point(`session ${session.id}`, 'end the reservation');
         callQueue.release();
       }
@@ -302,14 +297,16 @@ export class OpteeDriver implements TeeDriver {
   private async shortCall(
     context: TeeContext,
     purpose: CallPurpose,
-    session: Pick<OpteeSession, 'id' | 'system'>,
+    session: Pick<OpteeSession, 'id' | 'system'> & { readonly uuid: Uuid | undefined },
+    relief: Call['relief'],
     write: (msg: MsgArg) => void,
   ): Promise<void> {
     if (this.optee.schedule.fine) await this.comesToSlot(session.id);
-    const slot: MessageSlot = await this.argCache.acquire(session.system);
+    const entry: Entry = { system: session.system, relief: relief !== false };
+    const slot: MessageSlot = await this.argCache.acquire(entry);
     try {
       write(this.begin(slot, 0));
-      await this.abi.call(this.newCall(context, purpose, session.id, session.system), slot);
+      await this.abi.call(this.newCall(context, purpose, session.id, { ...entry, relief }, session.uuid), slot);
     } finally {
       this.argCache.release(slot);
     }
@@ -328,8 +325,19 @@ export class OpteeDriver implements TeeDriver {
     return msg;
   }
 
-  private newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
-    return this.optee.newCall(context, purpose, session, system);
+  private newCall(
+    context: TeeContext,
+    purpose: CallPurpose,
+    session: number,
+    { system, relief }: Pick<Call, 'system' | 'relief'>,
+    application: Uuid | undefined,
+  ): Call {
+    return this.optee.newCall(context, purpose, session, system, relief, application);
+  }
+
+  /** Memory of a client that has a system session is for calls of that. Linux registers it by a normal call. */
+  private isForSystemSession({ systemSessions }: ContextData): boolean {
+    return systemSessions > 0 && this.optee.callQueue.sortsOwnCalls;
   }
 
   private dataOf(context: TeeContext): ContextData {

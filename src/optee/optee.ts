@@ -51,17 +51,34 @@ export class Optee {
     return pool.bytesInUse + (messagePool === pool ? 0 : messagePool.bytesInUse);
   }
 
-  newCall(context: TeeContext, purpose: CallPurpose, session: number, system: boolean): Call {
+  newCall(
+    context: TeeContext,
+    purpose: CallPurpose,
+    session: number,
+    system: boolean,
+    relief: Call['relief'],
+    application?: Uuid,
+  ): Call {
     return {
       id: ++this.calls,
       context,
       purpose,
       session,
       system,
+      relief,
+      application,
+      inside: false,
       trouble: undefined,
       next: undefined,
       previous: undefined,
     };
+  }
+
+  /** The call is a relief call, as things are. */
+  isRelief({ relief, application }: Call): boolean {
+    if (relief !== 'if-idle') return relief;
+    for (const call of this.callsInFlight) if (call.inside && call.application === application) return false;
+    return true;
   }
 
   /** Secure world is dead, or the driver goes without waiting for it. */

@@ -45,11 +45,12 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
   }
   const waiter = new CallWaiter(call.id);
   optee.callsInFlight.add(call);
-  let step = callQueue.enter(waiter, call.system);
+  let step = callQueue.enter(waiter, call.system, call.relief !== false && optee.isRelief(call));
   // A call that is not held up begins and enters in one event.
   let entersAtOnce = step === 'call' && hold === undefined;
   if (hold === undefined && trace.on) begin(trace, call, entersAtOnce ? switches.functionId : 0);
   if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
+  call.inside = true;
   let smcReturn: number = OpteeSmcReturn.unknownFunction;
   let refusal = '';
   let reached = false;

@@ -22,6 +22,8 @@ export interface Scenario {
   readonly preemption: Duration;
   /** Processors for what computes, in either world; undefined: as many as are wanted. */
   readonly cpus: number | undefined;
+  /** One thread is kept for the driver's relief calls, under the disciplines that can. */
+  readonly reserve: boolean;
   readonly secureWorld: SecureWorldSettings;
   readonly locks: ReadonlyMap<string, ScenarioLock>;
   readonly supplicant: SupplicantSettings;

@@ -9,18 +9,21 @@ export interface RecordedSection {
 }
 
 /** Hand-off that writes down each section that is run on it, as a command for the queue in C, with its own answer. */
-export function recordedHandOff(threads: number): { queue: StorableCallQueue; sections: RecordedSection[] } {
-  const queue = createCallQueue('hand-off', threads);
+export function recordedHandOff(
+  threads: number,
+  reserve: boolean,
+): { queue: StorableCallQueue; sections: RecordedSection[] } {
+  const queue = createCallQueue('hand-off', threads, reserve);
   const sections: RecordedSection[] = [];
   const record = (command: string, what: string, waiter?: CallWaiter) => {
     const seen = waiter === undefined ? '' : `seen ${waiter.exitsSeen} `;
     sections.push({ command, answer: `${what} ${seen}${inWords(queue.state())}` });
   };
-  record(`init ${threads}`, 'done');
+  record(`init ${threads} ${reserve ? 1 : 0}`, 'done');
   const recorded: Pick<CallQueue, 'enter' | 'resume' | 'threadLimit' | 'leave' | 'reserve' | 'release'> = {
-    enter(waiter: CallWaiter, system: boolean) {
-      const step = queue.enter(waiter, system);
-      record(`enter ${waiter.label} ${system ? 1 : 0}`, step, step === 'sleep' ? undefined : waiter);
+    enter(waiter: CallWaiter, system: boolean, relief = false) {
+      const step = queue.enter(waiter, system, relief);
+      record(`enter ${waiter.label} ${system ? 1 : 0} ${relief ? 1 : 0}`, step, step === 'sleep' ? undefined : waiter);
       return step;
     },
     resume(waiter) {
@@ -54,9 +57,11 @@ export function recordedHandOff(threads: number): { queue: StorableCallQueue; se
 }
 
 function inWords({ counters, lists }: QueueState): string {
-  const { capacity, normal_in_flight, system_in_flight, reservations, exits, most_in_flight } = counters;
-  const numbers = [capacity, normal_in_flight, system_in_flight, reservations, exits, most_in_flight].join(' ');
+  const { capacity, normal_in_flight, system_in_flight, relief_in_flight, reservations, exits } = counters;
+  const inFlight = [normal_in_flight, system_in_flight, relief_in_flight];
+  const numbers = [capacity, ...inFlight, reservations, exits, counters.most_in_flight].join(' ');
   const list = (name: string) =>
     ['', ...(lists[name] ?? []).map(({ label, completed }) => `${label}${completed ? '+' : ''}`)].join(' ');
-  return `${numbers} |${list('system_waiters')} |${list('normal_waiters')}`;
+  const names = ['system_relief_waiters', 'relief_waiters', 'system_waiters', 'normal_waiters'];
+  return [numbers, ...names.map((name) => `|${list(name)}`)].join(' ');
 }

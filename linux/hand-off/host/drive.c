@@ -5,16 +5,16 @@
  *
  * Commands, one a line on standard input; an answer for each on standard output:
  *
- *	init THREADS		a new queue
- *	enter CALLER SYSTEM	optee_cq_wait_init(), SYSTEM 0 or 1
+ *	init THREADS KEEP	a new queue, KEEP 1: optee_cq_keep_relief_thread()
+ *	enter CALLER SYSTEM RELIEF	optee_cq_wait_init() or optee_cq_wait_init_relief(), SYSTEM and RELIEF 0 or 1
  *	limit CALLER		optee_cq_wait_for_completion()
  *	resume CALLER		a caller that was completed goes on
  *	leave CALLER		optee_cq_wait_final()
  *	reserve, release	optee_cq_incr_sys_thread_count(), optee_cq_decr_sys_thread_count()
  *
  * The answer: what became of it (call, sleep, pause, done, yes, no), then "seen EXITS" of the caller
- * where it may mean something, then CAPACITY NORMAL SYSTEM SESSIONS EXITS MOST, then
- * the two lists, system first, as "| CALLER..." with a + behind a caller that is completed.
+ * where it may mean something, then CAPACITY NORMAL SYSTEM RELIEF SESSIONS EXITS MOST, then
+ * the four lists, in the order in which they are served, as "| CALLER..." with a + behind a caller that is completed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static struct caller {
 	ucontext_t context;
 	char *stack;
 	enum action action;
-	bool system;
+	bool system, relief;
 	const char *stands;	/* NULL while it may make its SMC */
 } callers[CALLERS], *running;
 
@@ -95,7 +95,9 @@ static void act(void)
 {
 	struct caller *self = running;
 
-	if (self->action == ENTER)
+	if (self->action == ENTER && self->relief)
+		optee_cq_wait_init_relief(&queue, &self->waiter, self->system);
+	else if (self->action == ENTER)
 		optee_cq_wait_init(&queue, &self->waiter, self->system);
 	else
 		optee_cq_wait_for_completion(&queue, &self->waiter);
@@ -149,11 +151,11 @@ static void answer(const char *what, const struct caller *caller)
 	printf("%s ", what);
 	if (caller)
 		printf("seen %u ", caller->waiter.exits_seen);
-	printf("%d %d %d %d %u %d", queue.capacity == OPTEE_CQ_UNKNOWN ? 0 : queue.capacity, queue.normal_in_flight,
-	       queue.sys_in_flight, queue.sys_sessions, queue.exits,
+	printf("%d %d %d %d %d %u %d", queue.capacity == OPTEE_CQ_UNKNOWN ? 0 : queue.capacity, queue.normal_in_flight,
+	       queue.sys_in_flight, queue.relief_in_flight, queue.sys_sessions, queue.exits,
 	       queue.capacity == OPTEE_CQ_UNKNOWN ? queue.most_in_flight : 0);
-	print_list(&queue.sys_waiters);
-	print_list(&queue.normal_waiters);
+	for (int class = 0; class < OPTEE_CQ_CLASSES; class++)
+		print_list(&queue.waiters[class]);
 	printf("\n");
 }
 
@@ -163,12 +165,14 @@ int main(void)
 	const char *what;
 
 	while (fgets(line, sizeof(line), stdin)) {
-		int first = 0, second = 0;
+		int first = 0, second = 0, third = 0;
 
-		if (sscanf(line, "%15s %d %d", command, &first, &second) < 1)
+		if (sscanf(line, "%15s %d %d %d", command, &first, &second, &third) < 1)
 			fail("an empty command");
 		if (!strcmp(command, "init")) {
 			optee_cq_init(&queue, first);
+			if (second)
+				optee_cq_keep_relief_thread(&queue);
 			answer("done", NULL);
 			continue;
 		}
@@ -185,6 +189,7 @@ int main(void)
 			fail("no such caller");
 		if (!strcmp(command, "enter")) {
 			callers[first].system = second;
+			callers[first].relief = third;
 			what = start(&callers[first], ENTER);
 			/* What a sleeper saw last means nothing before it has a token. */
 			answer(what, strcmp(what, "sleep") ? &callers[first] : NULL);

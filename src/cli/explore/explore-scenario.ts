@@ -28,6 +28,8 @@ export interface ScenarioFlags {
   readonly strategy: Strategy;
   readonly runs: number;
   readonly seed: number;
+  /** Keep a thread for relief calls, whatever the scenario says. */
+  readonly reserve?: boolean;
   readonly deviations?: number;
   readonly decisions?: readonly number[];
   readonly faults?: readonly FaultKind[];
@@ -66,8 +68,9 @@ const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings
 
 /** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
 export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
-  const scenario = await readScenarioOrSayWhy(file);
-  if (scenario === undefined) return;
+  const read = await readScenarioOrSayWhy(file);
+  if (read === undefined) return;
+  const scenario = flags.reserve ? { ...read, reserve: true } : read;
   if (flags.decisions !== undefined) return replayRun(scenario, flags, flags.decisions, command);
   if (flags.trace !== undefined)
     command.error('error: --trace records the run of --decisions; --traces FOLDER records every counterexample');
@@ -215,7 +218,7 @@ function* textReport(
   file: string,
   scenario: Scenario,
   exploration: ScenarioExploration,
-  { faults = [], maxFaults }: ScenarioFlags,
+  { faults = [], maxFaults, reserve = false }: ScenarioFlags,
 ): Generator<string> {
   const { queue, strategy, seed, runs, states, seconds, bound, complete, properties } = exploration;
   const met = states > 0 ? `, ${states} states` : '';
@@ -239,7 +242,16 @@ function* textReport(
     );
     const list = decisions.length > 0 ? decisions.join(',') : '0';
     const struck = faults.length === 0 ? [] : ['--faults', faults.join(','), '--max-faults', String(maxFaults)];
-    const chosen = ['--queue', queue, '--seed', String(seed), ...struck, '--decisions', list];
+    const chosen = [
+      '--queue',
+      queue,
+      '--seed',
+      String(seed),
+      ...(reserve ? ['--reserve'] : []),
+      ...struck,
+      '--decisions',
+      list,
+    ];
     yield `  again: ${commandLine('explore', file, ...chosen)}`;
   }
 }

@@ -15,7 +15,7 @@ import { PROPERTIES, PROPERTY_NAMES } from '../../explore/queue/properties/prope
 import type { Progress } from '../../explore/queue/search/explore-options.js';
 import { MAX_THREADS } from '../../explore/queue/states/state-codec.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
-import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
+import { DISCIPLINES, keepsReserve, noReserve } from '../../optee/call-queue/disciplines.js';
 import { OutputOption } from '../output/output-option.js';
 import { outputWidth, printReport } from '../output/print-report.js';
 import { makeOutputFolder, writeOutput } from '../output/write-output.js';
@@ -27,6 +27,7 @@ interface ExploreFlags {
   readonly threads: number;
   readonly secureThreads?: number;
   readonly reservations: number;
+  readonly reserve?: boolean;
   readonly callers?: Callers;
   readonly json?: boolean;
   readonly traces?: string;
@@ -64,6 +65,10 @@ Callers, separated by commas; the operations of one by +:
   S S1 S2      a call on session 0, 1, 2: a system call when that is a system session
   C C1 C2      closes the session (one call, then the end of its reservation)
   M M1 M2      makes it a system session
+  X X1 X2      cancels a call on session 0, 1, 2: a relief call, as are B, U and C (hand-off lets these go first)
+  B            a bottom half
+  U            ends the registration of memory
+  R R1 R2      registers memory for a call on session 0, 1, 2; under hand-off a system call when that is a system session
 After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has finished (the first is 0),
 ! it never returns. Before a caller: 3*N three such callers. After it: N* or (N+S)* it repeats for ever.
 
@@ -81,6 +86,7 @@ ${Object.entries(FAULT_KINDS)
 Examples:
   $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S
   $ normalworld explore --queue linux-6.8 --threads 2 --secure-threads 1 --reservations 1 --callers '2*N,S+S'
+  $ normalworld explore --queue hand-off --threads 2 --callers '2*N>2,X' --reserve
   $ normalworld explore --queue hand-off --threads 0 --secure-threads 2 --callers 'N*,N*,M+S+C'
   $ normalworld explore scenarios/v6-permanent-hang.yaml --queue patch-v6 --strategy priorities --runs 100
   $ normalworld explore scenarios/explore/two-callers.yaml --seeds 1..5 --expect holds
@@ -99,6 +105,7 @@ export function addExploreCommand(program: Command): void {
     .option('--threads <n>', 'threads that secure world announces; 0: it announces none', threads, 2)
     .option('--secure-threads <n>', 'threads that it really has (default: as announced)', threads)
     .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
+    .option('--reserve', 'keep one thread for relief calls, see below (hand-off only)')
     .option('--callers <list>', 'what the callers do, see below', callers)
     .option('--json', 'one JSON object on standard output')
     .addOption(
@@ -136,6 +143,7 @@ export function addExploreCommand(program: Command): void {
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
       refuseForeign(command, scenario === undefined ? SCENARIO_OPTIONS : QUEUE_OPTIONS, scenario !== undefined);
+      if (flags.reserve && !keepsReserve(flags.queue)) command.error(`error: --reserve: ${noReserve(flags.queue)}`);
       if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
       const config = modelConfig(flags, command);
       const exploration = await run(config, flags, command);
@@ -167,6 +175,7 @@ function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
   if (flags.callers === undefined) command.error('error: say what the callers do (--callers), or name a scenario');
   return {
     discipline: flags.queue,
+    ...(flags.reserve ? { reserve: true } : {}),
     totalThreadCount: flags.threads,
     secureThreads,
     initialSystemSessions: flags.reservations,
@@ -224,6 +233,7 @@ function jsonReport({ config, ...exploration }: Exploration): unknown {
     threads: config.totalThreadCount,
     secureThreads: config.secureThreads,
     reservations: config.initialSystemSessions,
+    reserve: config.reserve === true,
     callers: callersText(config),
     ...exploration,
   };
@@ -242,6 +252,7 @@ function* textReport({ config, properties, ...exploration }: Exploration, width:
   const { states, transitions, depth, seconds, bound } = exploration;
   const folded = exploration.symmetric ? ' (callers that do the same are folded)' : '';
   yield `${states} states${folded}, ${transitions} steps between them, ${depth} deep, ${seconds.toFixed(2)} s`;
+  if (config.reserve) yield 'one thread is kept for relief calls (--reserve)';
   if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
   if (config.fine) yield 'leaving is two steps for a caller that passes its own completion on (--fine)';
   for (const name of PROPERTY_NAMES) {

@@ -23,6 +23,8 @@ export type QueueStep =
 export class CallWaiter {
   /** The call belongs to a system session. */
   system = false;
+  /** Hand-off: a relief call, which goes before others. */
+  relief = false;
   /** A completion was given and not yet consumed: Linux's `completion_done()`. */
   completed = false;
   /** Where the caller stands between two sections; set by the discipline. */
@@ -65,13 +67,23 @@ export interface CallQueue {
    */
   readonly thinksOnThreadLimit: boolean;
   /**
+   * The driver's own calls are told apart: relief calls are a class that goes before others, and memory for calls of a
+   * system session is registered by a system call. Else all these are calls as any other.
+   */
+  readonly sortsOwnCalls: boolean;
+  /**
    * Told of a completion for a caller that is not asleep, who then finds `completed` set. Linux's queues give such also to
    * callers inside secure world. `by` as in `CallWaiter.wake`.
    */
   onUnusedWakeUp: ((waiter: CallWaiter, by: CallWaiter | undefined) => void) | undefined;
 
-  /** A call wants to enter: `optee_cq_wait_init()`. The waiter must be outside. */
-  enter(waiter: CallWaiter, system: boolean): QueueStep;
+  /**
+   * A call wants to enter: `optee_cq_wait_init()`. The waiter must be outside.
+   * @param relief the call ends or wakes calls that are inside, or gives back what they may wait for, and itself waits for
+   *   none of them: a cancellation, a bottom half, the end of a session, the end of a registration. Hand-off lets it go
+   *   before others; to Linux's disciplines it is a call as any other.
+   */
+  enter(waiter: CallWaiter, system: boolean, relief?: boolean): QueueStep;
 
   /** The next section of a caller that was told to sleep (and has been woken) or to continue. */
   resume(waiter: CallWaiter): QueueStep;

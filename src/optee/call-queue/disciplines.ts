@@ -15,15 +15,26 @@ export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
   'hand-off-c': 'hand-off, with one thread for each system session, so that system calls may wait for each other',
 };
 
+/** The discipline can keep a thread for relief calls: cancellations, bottom halves, ends of sessions and registrations. */
+export function keepsReserve(discipline: DisciplineName): boolean {
+  return discipline.startsWith('hand-off');
+}
+
+/** Why it cannot. */
+export function noReserve(discipline: DisciplineName): string {
+  return `${discipline} keeps no thread for relief calls; only hand-off, hand-off-a and hand-off-c do`;
+}
+
 /**
  * A queue of the discipline named.
  * @param threadCount what secure world announced (GET_THREAD_COUNT); 0 when it announced nothing: Linux then does not
  *   track threads, hand-off learns the capacity.
+ * @param reserve keep one thread for relief calls. Only hand-off can: Linux's disciplines are then as they are without.
  * @throws RangeError when the count is not a whole number from 0, or there is no such discipline.
  */
-export type CreateCallQueue = (discipline: DisciplineName, threadCount: number) => StorableCallQueue;
+export type CreateCallQueue = (discipline: DisciplineName, threadCount: number, reserve?: boolean) => StorableCallQueue;
 
-export const createCallQueue: CreateCallQueue = (discipline, threadCount) => {
+export const createCallQueue: CreateCallQueue = (discipline, threadCount, reserve = false) => {
   if (!Number.isInteger(threadCount) || threadCount < 0 || threadCount > 0xffff) {
     throw new RangeError(`thread count ${threadCount} is not a whole number from 0 to 65535`);
   }
@@ -35,11 +46,11 @@ export const createCallQueue: CreateCallQueue = (discipline, threadCount) => {
     case 'linux-6.8':
       return new Linux68CallQueue(threadCount);
     case 'hand-off':
-      return new HandOffCallQueue(threadCount, 'one-in-all');
+      return new HandOffCallQueue(threadCount, 'one-in-all', reserve);
     case 'hand-off-a':
-      return new HandOffCallQueue(threadCount, 'always-free');
+      return new HandOffCallQueue(threadCount, 'always-free', reserve);
     case 'hand-off-c':
-      return new HandOffCallQueue(threadCount, 'one-a-session');
+      return new HandOffCallQueue(threadCount, 'one-a-session', reserve);
     default:
       throw new RangeError(
         `there is no call queue "${String(discipline satisfies never)}", possible are ${Object.keys(DISCIPLINES).join(', ')}`,

@@ -17,11 +17,21 @@ const DISCIPLINE_OF = { 'always-free': 'hand-off-a', 'one-in-all': 'hand-off', '
 /** Stands for a capacity that is not known: more than any secure world has. */
 const UNKNOWN = 0x3fff_ffff;
 
+/** A capacity, and the most tokens at once while it is unknown, share a counter: these are added, and taken off, there. */
+const CAPACITY_KEPT = 4;
+const MOST_IN_FLIGHT_KEPT = 8;
+
 /**
  * The queue without a race between wake-up and claim: a thread is handed to a sleeper, token and all, in the step that
  * frees it. A caller holds a token or sleeps; the lists hold only sleepers; who wakes has a token already and neither
  * checks again nor queues again. So a wake-up cannot go to someone who is not asleep, and nobody can overtake within
  * a class.
+ *
+ * Calls are of four classes, in this order: relief calls of system sessions, other relief calls, system calls, normal
+ * calls. A relief call ends or wakes calls that are inside, or gives back what they may wait for (a cancellation, a bottom
+ * half, the end of a session or of a registration), and waits for none of them. To let it wait behind them would be to
+ * wait for ever. It cannot starve them: each of them is paid for by a call that went before it. One thread may be kept for
+ * relief calls; one that runs is the use of it.
  *
  * Every operation costs the same whatever the number of waiters: nothing is searched.
  */
@@ -30,17 +40,27 @@ export class HandOffCallQueue implements StorableCallQueue {
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
   /** Never called: the lists hold only sleepers. */
   onUnusedWakeUp: ((waiter: CallWaiter, by: CallWaiter | undefined) => void) | undefined;
+  private readonly systemReliefWaiters = new WaiterList();
+  private readonly reliefWaiters = new WaiterList();
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
-  readonly waiterLists = [this.systemWaiters, this.normalWaiters];
+  /** In the order in which they are served. */
+  readonly waiterLists = [
+    this.systemReliefWaiters,
+    this.reliefWaiters,
+    this.systemWaiters,
+    this.normalWaiters,
+  ] as const;
   readonly counterCount = 5;
   readonly countsExits = true;
+  readonly sortsOwnCalls = true;
   private readonly announced: number;
   /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
   private capacity: number;
   /** Tokens held by callers of each class. */
   private normalInFlight = 0;
   private systemInFlight = 0;
+  private reliefInFlight = 0;
   /** System sessions. */
   private reservations = 0;
   /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
@@ -48,26 +68,30 @@ export class HandOffCallQueue implements StorableCallQueue {
   /** The most tokens that were held at once, as long as the capacity is unknown. */
   private mostInFlight = 0;
 
-  /** @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out. */
+  /**
+   * @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out.
+   * @param reserve keep one thread for relief calls, as far as one stays for the rest.
+   */
   constructor(
     threadCount: number,
     private readonly policy: ReservePolicy,
+    private readonly reserveForRelief = false,
   ) {
     this.discipline = DISCIPLINE_OF[policy];
     this.announced = threadCount === 0 ? UNKNOWN : threadCount;
     this.capacity = this.announced;
   }
 
-  enter(waiter: CallWaiter, system: boolean): QueueStep {
+  enter(waiter: CallWaiter, system: boolean, relief = false): QueueStep {
     expectPhase(waiter, 'outside', 'enter');
     waiter.system = system;
+    waiter.relief = relief;
     // Whenever someone of this class sleeps there is no room for it: nobody is overtaken here.
-    if (system ? this.hasRoomForSystem() : this.hasRoomForNormal()) {
+    if (this.allows(waiter)) {
       this.giveToken(waiter);
       return 'call';
     }
-    if (system) this.systemWaiters.pushTail(waiter);
-    else this.normalWaiters.pushTail(waiter);
+    this.listOf(waiter).pushTail(waiter);
     waiter.phase = 'asleep-claim';
     return 'sleep';
   }
@@ -83,7 +107,7 @@ export class HandOffCallQueue implements StorableCallQueue {
 
   threadLimit(waiter: CallWaiter): QueueStep {
     expectPhase(waiter, 'entered', 'threadLimit');
-    const inFlight = this.normalInFlight + this.systemInFlight;
+    const { inFlight } = this;
     const answerIsOld = waiter.exitsSeen !== this.exits;
     waiter.exitsSeen = this.exits;
     // Nobody is inside whose return could wake this caller.
@@ -101,13 +125,8 @@ export class HandOffCallQueue implements StorableCallQueue {
     waiter.phase = 'asleep-thread-limit';
     // It was at the head when it got its token: it goes back there, not behind those who came later. All threads are
     // spoken for, so that there is nothing to hand out.
-    if (waiter.system) {
-      this.systemInFlight--;
-      this.systemWaiters.pushHead(waiter);
-    } else {
-      this.normalInFlight--;
-      this.normalWaiters.pushHead(waiter);
-    }
+    this.count(waiter, -1);
+    this.listOf(waiter).pushHead(waiter);
     this.checkCounters();
     return 'sleep';
   }
@@ -115,14 +134,14 @@ export class HandOffCallQueue implements StorableCallQueue {
   leave(waiter: CallWaiter): void {
     expectPhase(waiter, 'entered', 'leave');
     waiter.phase = 'outside';
-    if (waiter.system) this.systemInFlight--;
-    else this.normalInFlight--;
+    this.count(waiter, -1);
     this.exits++;
     this.dispatch(waiter);
   }
 
   reserve(): boolean {
-    if (this.capacity === 1 || this.capacity === UNKNOWN) return false;
+    // One thread must stay for normal calls, beside the one for relief calls.
+    if (this.capacity === UNKNOWN || this.capacity - this.threadsForRelief() === 1) return false;
     this.reservations++;
     return true;
   }
@@ -134,11 +153,16 @@ export class HandOffCallQueue implements StorableCallQueue {
   }
 
   state(): QueueState {
-    const inFlight = this.normalInFlight + this.systemInFlight;
+    const { inFlight } = this;
     const capacity = this.capacity === UNKNOWN ? 0 : this.capacity;
     return {
       discipline: this.discipline,
-      lists: { system_waiters: this.systemWaiters.state(), normal_waiters: this.normalWaiters.state() },
+      lists: {
+        system_relief_waiters: this.systemReliefWaiters.state(),
+        relief_waiters: this.reliefWaiters.state(),
+        system_waiters: this.systemWaiters.state(),
+        normal_waiters: this.normalWaiters.state(),
+      },
       counters: {
         /** 0: unknown. */
         capacity,
@@ -146,6 +170,7 @@ export class HandOffCallQueue implements StorableCallQueue {
         free: capacity === 0 ? 0 : capacity - inFlight,
         normal_in_flight: this.normalInFlight,
         system_in_flight: this.systemInFlight,
+        relief_in_flight: this.reliefInFlight,
         reservations: this.reservations,
         exits: this.exits,
         /** 0 once the capacity is known. */
@@ -154,18 +179,15 @@ export class HandOffCallQueue implements StorableCallQueue {
     };
   }
 
-  private hasRoomForSystem(): boolean {
-    return this.normalInFlight + this.systemInFlight < this.capacity;
-  }
-
-  private hasRoomForNormal(): boolean {
-    return this.normalInFlight + this.systemInFlight < this.capacity - this.withheld();
+  /** Threads that only relief calls may have. With a single thread there is nothing to keep: no other call could run. */
+  threadsForRelief(): number {
+    return this.reserveForRelief && this.capacity > 1 ? 1 : 0;
   }
 
   reservedThreads(): number {
-    // With a single thread there is nothing to reserve: normal calls could never run.
-    const most = this.policy === 'one-a-session' ? this.capacity - 1 : Math.min(1, this.capacity - 1);
-    return Math.min(this.reservations, most);
+    // One must stay for normal calls: with a single thread they could never run.
+    const most = this.capacity - this.threadsForRelief() - 1;
+    return Math.min(this.reservations, this.policy === 'one-a-session' ? most : Math.min(1, most));
   }
 
   reservationCount(): number {
@@ -176,65 +198,97 @@ export class HandOffCallQueue implements StorableCallQueue {
     return this.capacity === UNKNOWN ? 0 : this.capacity;
   }
 
-  listIndex(waiter: CallWaiter): number {
-    return waiter.system ? 0 : 1;
+  listIndex({ relief, system }: CallWaiter): number {
+    return (relief ? 0 : 2) + (system ? 0 : 1);
   }
 
   holdsClaim({ phase }: CallWaiter): boolean {
     return phase === 'entered';
   }
 
-  allows(waiter: CallWaiter): boolean {
-    return waiter.system ? this.hasRoomForSystem() : this.hasRoomForNormal();
+  allows({ relief, system }: CallWaiter): boolean {
+    return relief ? this.hasRoomForRelief(system) : this.hasRoom(system);
   }
 
   saveCounters(into: Int32Array): void {
-    into[0] = this.capacity === UNKNOWN ? 0 : this.capacity;
+    // Only one of the two means anything at a time.
+    into[0] = this.capacity === UNKNOWN ? this.mostInFlight - MOST_IN_FLIGHT_KEPT : this.capacity + CAPACITY_KEPT;
     into[1] = this.reservations;
     into[2] = this.normalInFlight;
     into[3] = this.systemInFlight;
-    into[4] = this.capacity === UNKNOWN ? this.mostInFlight : 0;
+    into[4] = this.reliefInFlight;
   }
 
   loadCounters(from: Int32Array): void {
-    this.capacity = from[0] || UNKNOWN;
+    const both = from[0] ?? 0;
+    this.capacity = both > CAPACITY_KEPT ? both - CAPACITY_KEPT : UNKNOWN;
+    this.mostInFlight = both > CAPACITY_KEPT ? 0 : both + MOST_IN_FLIGHT_KEPT;
     this.reservations = from[1] ?? 0;
     this.normalInFlight = from[2] ?? 0;
     this.systemInFlight = from[3] ?? 0;
-    this.mostInFlight = from[4] ?? 0;
+    this.reliefInFlight = from[4] ?? 0;
     this.exits = 0;
   }
 
-  violation(normalClaims: number, systemClaims: number, secureThreads: number): Violation | undefined {
+  violation(
+    normalClaims: number,
+    systemClaims: number,
+    reliefClaims: number,
+    secureThreads: number,
+  ): Violation | undefined {
     const { capacity, announced, reservations } = this;
     if (normalClaims !== this.normalInFlight || systemClaims !== this.systemInFlight) return 'conservation';
-    if (normalClaims + systemClaims > capacity || reservations < 0) return 'range';
+    if (reliefClaims !== this.reliefInFlight) return 'conservation';
+    if (normalClaims + systemClaims + reliefClaims > capacity || reservations < 0) return 'range';
     // What is learnt is never less than what there is.
     if (capacity < Math.min(announced, secureThreads)) return 'range';
     return this.waiterLists.every(inOrder) ? undefined : 'order';
   }
 
-  /** Threads that normal calls must leave free. */
+  private get inFlight(): number {
+    return this.normalInFlight + this.systemInFlight + this.reliefInFlight;
+  }
+
+  /** Room for a call that is no relief call. */
+  private hasRoom(system: boolean): boolean {
+    const others = this.normalInFlight + this.systemInFlight;
+    // Relief calls have the thread that is kept for them, and whatever more they took.
+    const taken = others + Math.max(this.reliefInFlight, this.threadsForRelief());
+    return taken < (system ? this.capacity : this.capacity - this.withheld());
+  }
+
+  private hasRoomForRelief(system: boolean): boolean {
+    const { inFlight } = this;
+    // What is kept for system calls is theirs: a session that ends may need one. The thread kept for relief calls is no
+    // part of that.
+    const ofSystem = system || this.reliefInFlight < this.threadsForRelief() ? 0 : this.withheld();
+    return inFlight < this.capacity - ofSystem;
+  }
+
+  /** Threads that calls of no system session must leave free. */
   private withheld(): number {
     const reserved = this.reservedThreads();
     return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
 
   /**
-   * Hands on what has become free, to a system call first. An exit or the end of a reservation makes room for one caller
-   * at most, and before it there was none for anyone who sleeps.
+   * Hands on what has become free, to the first class that has someone asleep and may have it. An exit or the end of a
+   * reservation makes room for one caller at most, and before it there was none for anyone who sleeps.
    */
   private dispatch(by?: CallWaiter): void {
-    const system = this.systemWaiters.head;
-    const normal = this.normalWaiters.head;
-    if (system !== undefined && this.hasRoomForSystem()) {
-      this.systemWaiters.remove(system);
-      this.wakeWithToken(system, by);
-    } else if (normal !== undefined && this.hasRoomForNormal()) {
-      this.normalWaiters.remove(normal);
-      this.wakeWithToken(normal, by);
+    for (const list of this.waiterLists) {
+      const first = list.head;
+      if (first === undefined || !this.allows(first)) continue;
+      list.remove(first);
+      this.wakeWithToken(first, by);
+      break;
     }
     this.checkCounters();
+  }
+
+  private listOf(waiter: CallWaiter): WaiterList {
+    if (waiter.relief) return waiter.system ? this.systemReliefWaiters : this.reliefWaiters;
+    return waiter.system ? this.systemWaiters : this.normalWaiters;
   }
 
   private wakeWithToken(waiter: CallWaiter, by: CallWaiter | undefined): void {
@@ -244,20 +298,28 @@ export class HandOffCallQueue implements StorableCallQueue {
   }
 
   private giveToken(waiter: CallWaiter): void {
-    if (waiter.system) this.systemInFlight++;
-    else this.normalInFlight++;
+    this.count(waiter, 1);
     waiter.phase = 'entered';
     waiter.completed = false;
     waiter.exitsSeen = this.exits;
     if (this.capacity === UNKNOWN) {
-      this.mostInFlight = Math.max(this.mostInFlight, this.normalInFlight + this.systemInFlight);
+      this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
     }
   }
 
+  /** A relief call of a system session is no use of what is kept for system calls. */
+  private count({ relief, system }: CallWaiter, by: 1 | -1): void {
+    if (relief) this.reliefInFlight += by;
+    else if (system) this.systemInFlight += by;
+    else this.normalInFlight += by;
+  }
+
   private checkCounters(): void {
-    const { normalInFlight, systemInFlight, capacity } = this;
-    if (normalInFlight < 0 || systemInFlight < 0 || normalInFlight + systemInFlight > capacity) {
-      throw new CallQueueAssertion(`in flight: ${normalInFlight} normal, ${systemInFlight} system, of ${capacity}`);
+    const { normalInFlight, systemInFlight, reliefInFlight, inFlight, capacity } = this;
+    if (normalInFlight < 0 || systemInFlight < 0 || reliefInFlight < 0 || inFlight > capacity) {
+      throw new CallQueueAssertion(
+        `in flight: ${normalInFlight} normal, ${systemInFlight} system, ${reliefInFlight} relief, of ${capacity}`,
+      );
     }
   }
 }

@@ -17,6 +17,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly waiterLists: readonly WaiterList[];
   readonly thinksOnThreadLimit: boolean = false;
   readonly countsExits = false;
+  readonly sortsOwnCalls = false;
   readonly exits = 0;
 
   /** @param totalThreadCount what `optee_cq_init()` was given; 0: threads are not tracked. */
@@ -104,6 +105,10 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   holdsClaim({ phase }: CallWaiter): boolean {
     // A caller that secure world had no thread for keeps its claim while it sleeps.
     return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
+  }
+
+  threadsForRelief(): number {
+    return 0;
   }
 
   threadsCounted(): number {

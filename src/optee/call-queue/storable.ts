@@ -31,6 +31,8 @@ export interface StorableCallQueue extends CallQueue {
   allows(waiter: CallWaiter): boolean;
   /** The waiter holds a thread by the discipline's count, inside secure world or not. */
   holdsClaim(waiter: CallWaiter): boolean;
+  /** Threads kept for relief calls. */
+  threadsForRelief(): number;
   /** Threads set aside for system calls. */
   reservedThreads(): number;
   /** Reservations that were granted and have not ended, by the discipline's count. */
@@ -40,8 +42,14 @@ export interface StorableCallQueue extends CallQueue {
   /**
    * What is wrong with the state, given the callers who hold a claim and the threads that secure world really has;
    * undefined when nothing is.
+   * @param reliefClaims where relief calls are a class of their own: theirs, which are none of the others.
    */
-  violation(normalClaims: number, systemClaims: number, secureThreads: number): Violation | undefined;
+  violation(
+    normalClaims: number,
+    systemClaims: number,
+    reliefClaims: number,
+    secureThreads: number,
+  ): Violation | undefined;
 }
 
 export type Violation =

@@ -17,7 +17,7 @@ import type { TeeContext } from '../../tee/tee-context.js';
 import type { TeeVersion } from '../../tee/tee-driver.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
 import { commsError } from '../../tee/teec-error.js';
-import { ArgCache, MessageSlot } from '../arg-cache.js';
+import { ArgCache, type Entry, MessageSlot } from '../arg-cache.js';
 import type { Call } from '../call.js';
 import { toMsgParam, updateFromMsgParam } from '../msg-param.js';
 import type { Optee } from '../optee.js';
@@ -58,7 +58,7 @@ export class SmcAbi implements OpteeAbi {
     this.rpcMemory = new SmcRpcMemory(optee.pool);
     this.rpc = new RpcServer(optee, this.rpcMemory);
     this.argCache = new ArgCache(
-      (system) => this.messagePage(system),
+      (entry) => this.messagePage(entry),
       // A page of normal RAM that is not registered must begin with its message: CALL_WITH_ARG carries no offset.
       (page) => page.kind !== 'private',
       info.rpcParamCount,
@@ -75,18 +75,20 @@ export class SmcAbi implements OpteeAbi {
     );
   }
 
-  allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
+  allocateShm(context: TeeContext, size: number, system: boolean): Promise<TeeShm> {
     const { pool } = this.optee;
-    return pool.dynamic ? this.registered(context, size, false, false) : Promise.resolve(pool.allocate(size));
+    return pool.dynamic
+      ? this.registered(context, size, { system, relief: false }, false)
+      : Promise.resolve(pool.allocate(size));
   }
 
-  async registerShm(context: TeeContext, size: number): Promise<TeeShm> {
+  async registerShm(context: TeeContext, size: number, system: boolean): Promise<TeeShm> {
     if (!this.optee.pool.dynamic)
       throw commsError(
         TeeResult.ERROR_NOT_SUPPORTED,
         'registering shared memory: secure world has only its reserved memory',
       );
-    return this.registered(context, size, false, true);
+    return this.registered(context, size, { system, relief: false }, true);
   }
 
   remove(): Promise<void> {
@@ -133,7 +135,7 @@ export class SmcAbi implements OpteeAbi {
   }
 
   /** Reserved memory is the better place, but may be used up. */
-  private messagePage(system: boolean): TeeShm | Promise<TeeShm> {
+  private messagePage(entry: Entry): TeeShm | Promise<TeeShm> {
     const { pool, messagePool, kernelContext } = this.optee;
     if (!messagePool.dynamic) {
       try {
@@ -143,7 +145,7 @@ export class SmcAbi implements OpteeAbi {
       }
     }
     return this.info.rpcParamCount > 0
-      ? this.registered(kernelContext, pageSize, system, false)
+      ? this.registered(kernelContext, pageSize, entry, false)
       : pool.allocate(pageSize);
   }
 
@@ -155,11 +157,11 @@ export class SmcAbi implements OpteeAbi {
   }
 
   /** Memory that secure world knows by its cookie: OPTEE_MSG_CMD_REGISTER_SHM. */
-  private async registered(context: TeeContext, size: number, system: boolean, scattered: boolean): Promise<TeeShm> {
+  private async registered(context: TeeContext, size: number, entry: Entry, scattered: boolean): Promise<TeeShm> {
     const { pool } = this.optee;
     let known = false;
     const unregister = async (shm: TeeShm) => {
-      if (known) await this.unregister(context, shm);
+      if (known) await this.unregister(context, shm, entry.system);
     };
     const shm = scattered ? pool.scatteredToRegister(size, unregister) : pool.allocateToRegister(size, unregister);
     const pages = shm.pages ?? [];
@@ -169,7 +171,7 @@ export class SmcAbi implements OpteeAbi {
       list = pool.allocate(pageListSize(pages.length));
       writePageList(list.bytes, list.address, pages);
       const { address } = list;
-      await this.privateCall(context, 'register-shm', system, (msg) => {
+      await this.privateCall(context, 'register-shm', entry, (msg) => {
         msg.cmd = OpteeMsgCmd.registerShm;
         // The header says TMEM_INPUT; OP-TEE has always wanted TMEM_OUTPUT.
         msg.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, address, shm.size, shm.id);
@@ -190,11 +192,11 @@ export class SmcAbi implements OpteeAbi {
     return this.optee.schedule.point(`memory ${id}`, step);
   }
 
-  private async unregister(context: TeeContext, shm: TeeShm): Promise<void> {
+  private async unregister(context: TeeContext, shm: TeeShm, system: boolean): Promise<void> {
     // A dead secure world writes nowhere any more.
     if (this.optee.ended) return;
     try {
-      await this.privateCall(context, 'unregister-shm', false, (msg) => {
+      await this.privateCall(context, 'unregister-shm', this.ofUnregistration(system), (msg) => {
         msg.cmd = OpteeMsgCmd.unregisterShm;
         msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
       });
@@ -204,6 +206,11 @@ export class SmcAbi implements OpteeAbi {
     }
   }
 
+  /** It gives memory back, and waits for nobody: memory that a call still uses is not given back. */
+  private ofUnregistration(system: boolean): Entry {
+    return { system: system && this.optee.callQueue.sortsOwnCalls, relief: true };
+  }
+
   /**
    * A call whose message lies in memory of its own: the cache cannot serve calls that it needs itself.
    * @throws TeecError when secure world refuses.
@@ -211,7 +218,7 @@ export class SmcAbi implements OpteeAbi {
   private async privateCall(
     context: TeeContext,
     purpose: 'register-shm' | 'unregister-shm',
-    system: boolean,
+    { system, relief }: Entry,
     write: (msg: MsgArg) => void,
   ): Promise<void> {
     const { rpcParamCount } = this.info;
@@ -222,7 +229,7 @@ export class SmcAbi implements OpteeAbi {
       slot.begin(1);
       if (rpcParamCount > 0) slot.rpcMessage().reset(rpcParamCount);
       write(slot.msg);
-      await this.call(this.optee.newCall(context, purpose, 0, system), slot);
+      await this.call(this.optee.newCall(context, purpose, 0, system, relief), slot);
       const { ret } = slot.msg;
       if (ret !== TeeResult.SUCCESS)
         throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world says ${teeResultName(ret)}`);

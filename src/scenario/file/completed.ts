@@ -34,6 +34,7 @@ export function completed(file: ScenarioFile): Scenario {
     limit: file.limit ?? defaultLimitMs,
     preemption: file.preemption ?? noTime,
     cpus: file.cpus,
+    reserve: file.reserve ?? false,
     locks: mapped(file.locks ?? {}, (_, { world = 'normal', reentrant = false }) => ({ world, reentrant })),
     supplicant: {
       threads: file.supplicant?.threads ?? Number.POSITIVE_INFINITY,

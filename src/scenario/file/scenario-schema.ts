@@ -136,6 +136,7 @@ export const scenarioSchema = fields('a scenario', {
   limit: period.optional(),
   preemption: drawnTime.optional(),
   cpus: wholeNumber(1, mostThreads).optional(),
+  reserve: flag.optional(),
   locks: named('a mapping from names to locks, such as { clk-prepare: {} }', lock).optional(),
   supplicant: fields('the supplicant', {
     threads: wholeNumber(1, mostClients).optional(),

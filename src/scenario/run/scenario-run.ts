@@ -4,6 +4,7 @@ import { seededRandom } from '../../clock/random.js';
 import { type RunEnd, VirtualClock } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
+import { keepsReserve } from '../../optee/call-queue/disciplines.js';
 import type { DriverOptions } from '../../optee/open-driver.js';
 import type { SecureWorld } from '../../protocol/secure-world.js';
 import type { Supplicant } from '../../supplicant/supplicant.js';
@@ -165,6 +166,7 @@ export class ScenarioRun {
     this.schedule.fine = this.fine;
     this.tee = await openWorld(this.between(this.recorder.watched), {
       queue,
+      reserve: scenario.reserve && keepsReserve(queue),
       clock,
       schedule: striking(schedule, this.faults, this.incidents),
       trace,

@@ -21,9 +21,24 @@ describe('the notation of callers', () => {
     });
   });
 
-  it.each(['N', 'S', 'S1r2>1', 'M2+S2!+C2', '(N+S)*', 'N*'])('writes %s as it was read', (text) => {
-    const { callers, repeating } = parseCallers(`${text},N`);
-    expect(callerNotation(callers[0] ?? [], repeating.includes(0))).toBe(text);
+  it.each(['X', 'X2>1', 'B+U', 'Rr1+R1', 'N', 'S', 'S1r2>1', 'M2+S2!+C2', '(N+S)*', 'N*'])(
+    'writes %s as it was read',
+    (text) => {
+      const { callers, repeating } = parseCallers(`${text},N`);
+      expect(callerNotation(callers[0] ?? [], repeating.includes(0))).toBe(text);
+    },
+  );
+
+  it('reads the calls that the driver makes of its own accord', () => {
+    const rest = { op: 'call', rpc: 0, needs: -1, forever: false };
+    expect(parseCallers('X1+B+U+R').callers).toEqual([
+      [
+        { ...rest, own: 'cancel', session: 1 },
+        { ...rest, own: 'bottom-half', session: -1 },
+        { ...rest, own: 'unregister', session: -1 },
+        { ...rest, own: 'register', session: 0 },
+      ],
+    ]);
   });
 
   it('multiplies', () => {
@@ -33,8 +48,11 @@ describe('the notation of callers', () => {
   it.each([
     ['', '"" is no caller'],
     ['N,,S', '"" is no caller'],
-    ['X', '"X" is no operation'],
+    ['Y', '"Y" is no operation'],
     ['N1', 'N has none'],
+    ['B1', 'B has none'],
+    ['U2', 'U has none'],
+    ['X3', 'sessions are 0 to 2'],
     ['S3', 'sessions are 0 to 2'],
     ['M!', 'M makes no call'],
     ['N>0', 'caller 0 needs 0: it waits for itself'],

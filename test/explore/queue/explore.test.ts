@@ -107,6 +107,51 @@ describe('hand-off', () => {
     }
   });
 
+  it.each(['X', 'B', 'U', 'C', 'Nr1+X', 'X+B+U'])(
+    'keeps a thread for the calls that others wait for: %s',
+    async (relief) => {
+      for (const discipline of HAND_OFF) {
+        for (const threads of [2, 3]) {
+          const config = configuration(discipline, [threads, threads, 0, `${threads + 1}*N>${threads + 1},${relief}`]);
+          const without = await explore(config);
+          expect(Object.keys(broken(without))).toEqual(['capacityDeadlock']);
+          const kept = await explore({ ...config, reserve: true });
+          // A relief call that comes after an ordinary one of its caller still needs a thread for that.
+          expect(Object.keys(broken(kept))).toEqual(relief.startsWith('N') ? ['capacityDeadlock'] : []);
+        }
+      }
+    },
+  );
+
+  it('keeps a thread for a cancellation beside that for system calls', async () => {
+    for (const discipline of HAND_OFF) {
+      const config = configuration(discipline, [3, 3, 1, '2*N>4,N,S>4,X1']);
+      expect(broken(await explore({ ...config, reserve: true }))).toEqual({});
+      expect(broken(await explore(config))).toHaveProperty('capacityDeadlock');
+    }
+  });
+
+  it('registers memory for a system session by a system call, and Linux by a normal one', async () => {
+    for (const discipline of HAND_OFF) expect(broken(await run(discipline, [2, 2, 1, '2*N>2,R+S']))).toEqual({});
+    expect(broken(await run('linux-6.8', [2, 2, 1, '2*N>2,R+S']))).toHaveProperty('capacityDeadlock');
+  });
+
+  it.each(LINUX)('lets relief calls go before others, which %s does not', async (linux) => {
+    const setting: Setting = [linux === 'linux-6.7' ? 0 : 2, 2, 0, '3*N,X'];
+    expect(broken(await run(linux, setting))).toHaveProperty('reliefWaitsBehindOthers');
+    for (const discipline of HAND_OFF) expect(broken(await run(discipline, setting))).toEqual({});
+  });
+
+  it('writes relief calls and the thread kept for them into trace files', async () => {
+    const config = { ...configuration('hand-off', [2, 2, 0, 'N>2,N,B']), reserve: true };
+    const schedule = [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 0, 0];
+    const text = writeTrace(config, schedule, 'a bottom half beside two calls');
+    expect(text).toContain('"own":"bottom-half"');
+    expect(text).toContain('"relief_waiters":[]');
+    expect(replayTrace(parseTraceFile(text))).toBeUndefined();
+    expect(replayTrace(parseTraceFile(text.replace('"reserve":1', '"reserve":0')))).toBeDefined();
+  });
+
   it('passes nested system calls under policy C alone', async () => {
     const nested: Setting = [3, 3, 2, '2*N>3,S>3,S1'];
     expect(broken(await run('hand-off', nested))).toHaveProperty('capacityDeadlock');

@@ -1,7 +1,7 @@
 /** What hand-off promises under any interleaving, on random workloads and random schedules. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Caller, Operation } from '../../../src/explore/queue/model/caller.js';
+import type { Caller, Operation, OwnCall } from '../../../src/explore/queue/model/caller.js';
 import { type ModelConfig, QueueModel } from '../../../src/explore/queue/model/queue-model.js';
 import type { WaiterPhase } from '../../../src/optee/call-queue/call-queue.js';
 
@@ -14,6 +14,12 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 5, arbitrary: session.chain((session) => call('call', session)) },
   { weight: 1, arbitrary: session.chain((session) => call('close', session)) },
   { weight: 1, arbitrary: session.map((session) => ({ op: 'system_session' as const, session })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(session, fc.constantFrom<OwnCall>('cancel', 'bottom-half', 'unregister', 'register'))
+      .map(([session, own]) => ({ op: 'call' as const, own, session, rpc: 0, needs: -1, forever: false })),
+  },
 );
 
 function call(op: 'call' | 'close', session: number): fc.Arbitrary<Operation> {
@@ -25,6 +31,7 @@ const workload: fc.Arbitrary<ModelConfig> = fc.record({
   totalThreadCount: fc.nat({ max: 4 }),
   secureThreads: fc.integer({ min: 1, max: 4 }),
   initialSystemSessions: fc.nat({ max: 3 }),
+  reserve: fc.boolean(),
   callers: fc.array(fc.array(operation, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 7 }),
 });
 
@@ -33,22 +40,31 @@ interface Counters {
   readonly free: number;
   readonly normalInFlight: number;
   readonly systemInFlight: number;
+  readonly reliefInFlight: number;
   readonly reservations: number;
 }
 
 function counters(model: QueueModel): Counters {
-  const { capacity, free, normal_in_flight, system_in_flight, reservations } = model.queue.state().counters;
+  const { capacity, free, normal_in_flight, system_in_flight, relief_in_flight, reservations } =
+    model.queue.state().counters;
   return {
     capacity: capacity ?? Number.NaN,
     free: free ?? Number.NaN,
     normalInFlight: normal_in_flight ?? Number.NaN,
     systemInFlight: system_in_flight ?? Number.NaN,
+    reliefInFlight: relief_in_flight ?? Number.NaN,
     reservations: reservations ?? Number.NaN,
   };
 }
 
-/** What normal calls must leave free, from the discipline's description. */
-function reserve({ config }: QueueModel, { capacity, reservations, systemInFlight }: Counters): number {
+/** What others must leave free for relief calls, beside those of them that run. */
+function reserveForRelief({ config }: QueueModel, { capacity, reliefInFlight }: Counters): number {
+  return config.reserve && capacity > 1 ? Math.max(0, 1 - reliefInFlight) : 0;
+}
+
+/** What calls of no system session must leave free for those, from the discipline's description. */
+function reserve({ config }: QueueModel, { reservations, systemInFlight, ...counters }: Counters): number {
+  const capacity = counters.capacity - (config.reserve && counters.capacity > 1 ? 1 : 0);
   if (reservations === 0 || capacity <= 1) return 0;
   switch (config.discipline) {
     case 'hand-off-a':
@@ -114,12 +130,13 @@ describe('hand-off, under any interleaving of any workload, with an honest secur
   );
 
   holds('keeps claimed + free = capacity, and a token for each caller that does not sleep', (model) => {
-    const { capacity, free, normalInFlight, systemInFlight } = counters(model);
+    const { capacity, free, normalInFlight, systemInFlight, reliefInFlight } = counters(model);
     const entered = model.callers.filter(({ waiter }) => waiter.phase === 'entered');
-    expect(entered.filter(({ waiter }) => waiter.system).length).toBe(systemInFlight);
-    expect(entered.filter(({ waiter }) => !waiter.system).length).toBe(normalInFlight);
+    expect(entered.filter(({ waiter }) => waiter.relief).length).toBe(reliefInFlight);
+    expect(entered.filter(({ waiter }) => waiter.system && !waiter.relief).length).toBe(systemInFlight);
+    expect(entered.filter(({ waiter }) => !waiter.system && !waiter.relief).length).toBe(normalInFlight);
     if (capacity === 0) return;
-    expect(normalInFlight + systemInFlight + free).toBe(capacity);
+    expect(normalInFlight + systemInFlight + reliefInFlight + free).toBe(capacity);
     expect(free).toBeGreaterThanOrEqual(0);
     const { totalThreadCount, secureThreads } = model.config;
     if (totalThreadCount > 0) expect(capacity).toBeLessThanOrEqual(totalThreadCount);
@@ -132,8 +149,13 @@ describe('hand-off, under any interleaving of any workload, with an honest secur
     const now = counters(model);
     const room = now.capacity === 0 ? Number.POSITIVE_INFINITY : now.free;
     const sleeping = model.callers.filter(isSleeping);
-    if (sleeping.some(({ waiter }) => waiter.system)) expect(room).toBe(0);
-    if (sleeping.some(({ waiter }) => !waiter.system)) expect(room).toBeLessThanOrEqual(reserve(model, now));
+    const forRelief = reserveForRelief(model, now);
+    for (const { waiter } of sleeping) {
+      const ofSystem = waiter.system ? 0 : reserve(model, now);
+      // The thread that is kept for relief calls is no part of what is kept for system calls.
+      if (waiter.relief) expect(room).toBeLessThanOrEqual(forRelief > 0 ? 0 : ofSystem);
+      else expect(room).toBeLessThanOrEqual(forRelief + ofSystem);
+    }
   });
 
   holds('keeps the order of arrival within a class', (model, { phases, arrivedAt }) => {
@@ -141,6 +163,7 @@ describe('hand-off, under any interleaving of any workload, with an honest secur
       if (woken.waiter.phase !== 'entered' || !phases.get(woken)?.startsWith('asleep')) continue;
       for (const other of model.callers) {
         if (!isSleeping(other) || other.waiter.system !== woken.waiter.system) continue;
+        if (other.waiter.relief !== woken.waiter.relief) continue;
         // One that has had a token stands before all that have not; those that have not, in the order of arrival.
         const otherHadToken = other.waiter.phase === 'asleep-thread-limit';
         const wokenHadToken = phases.get(woken) === 'asleep-thread-limit';
@@ -153,7 +176,18 @@ describe('hand-off, under any interleaving of any workload, with an honest secur
   holds('gives a normal call no thread of the reserve', (model, before) => {
     const now = counters(model);
     if (now.normalInFlight > before.counters.normalInFlight && now.capacity > 0) {
-      expect(now.free).toBeGreaterThanOrEqual(reserve(model, now));
+      expect(now.free).toBeGreaterThanOrEqual(reserve(model, now) + reserveForRelief(model, now));
+    }
+  });
+
+  holds('wakes nobody before a relief call that may have the thread', (model, { phases, counters: before }) => {
+    for (const woken of model.callers) {
+      if (woken.waiter.relief || woken.waiter.phase !== 'entered' || !phases.get(woken)?.startsWith('asleep')) continue;
+      const asleep = model.callers.filter((caller) => isSleeping(caller) && caller.waiter.relief);
+      expect(asleep.filter(({ waiter }) => waiter.system)).toEqual([]);
+      // A system call may have what is kept for those.
+      if (asleep.length > 0)
+        expect({ system: woken.waiter.system, kept: before.reservations > 0 }).toEqual({ system: true, kept: true });
     }
   });
 });

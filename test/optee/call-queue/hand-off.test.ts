@@ -137,6 +137,75 @@ describe('hand-off', () => {
   });
 });
 
+describe('relief calls under hand-off', () => {
+  function enter(queue: CallQueue, kinds: readonly string[]) {
+    return kinds.map((kind, label) => {
+      const waiter = new CallWaiter(label);
+      queue.enter(waiter, kind.includes('S'), kind.includes('relief'));
+      return waiter;
+    });
+  }
+  const entered = (waiters: readonly CallWaiter[]) =>
+    waiters.filter(({ phase }) => phase === 'entered').map(({ label }) => label);
+
+  it('go before all that came earlier, those of system sessions first', () => {
+    const queue = createCallQueue('hand-off', 1);
+    const waiters = enter(queue, ['N', 'N', 'S', 'relief', 'S relief']);
+    const order: number[] = [];
+    for (let inside = 0; order.push(inside) < waiters.length; inside = entered(waiters)[0] ?? -1)
+      queue.leave(at(waiters, inside));
+    expect(order).toEqual([0, 4, 3, 2, 1]);
+  });
+
+  it('have a thread kept for them when asked for, and use it one at a time', () => {
+    const queue = createCallQueue('hand-off', 3, true);
+    const waiters = enter(queue, ['N', 'N', 'N', 'S', 'relief', 'relief']);
+    expect(entered(waiters)).toEqual([0, 1, 4]);
+    queue.leave(at(waiters, 4));
+    expect(entered(waiters)).toEqual([0, 1, 5]);
+    queue.leave(at(waiters, 5));
+    expect(entered(waiters)).toEqual([0, 1]);
+    expect(queue.state().counters).toMatchObject({ free: 1, normal_in_flight: 2, relief_in_flight: 0 });
+  });
+
+  it('leave what is kept for system calls alone, unless they are of a system session', () => {
+    const queue = createCallQueue('hand-off', 2);
+    queue.reserve();
+    expect(entered(enter(queue, ['N', 'relief', 'S']))).toEqual([0, 2]);
+    const other = createCallQueue('hand-off', 2);
+    other.reserve();
+    expect(entered(enter(other, ['N', 'S relief', 'relief']))).toEqual([0, 1]);
+  });
+
+  it('and system calls need three threads to have one each', () => {
+    expect(createCallQueue('hand-off', 2, true).reserve()).toBe(false);
+    const queue = createCallQueue('hand-off', 3, true);
+    expect(queue.reserve()).toBe(true);
+    expect(entered(enter(queue, ['N', 'N', 'relief', 'S']))).toEqual([0, 2, 3]);
+  });
+
+  it('have none kept where there is one thread, or none is known', () => {
+    expect(entered(enter(createCallQueue('hand-off', 1, true), ['N']))).toEqual([0]);
+    expect(entered(enter(createCallQueue('hand-off', 0, true), ['N', 'N']))).toEqual([0, 1]);
+  });
+
+  it.each(['linux-6.7', 'patch-v6', 'linux-6.8'] as const)('are calls as any other to %s', (discipline) => {
+    const [plain, told] = [createCallQueue(discipline, 2), createCallQueue(discipline, 2, true)];
+    const kinds = ['N', 'relief', 'S relief', 'N'];
+    const one = enter(
+      plain,
+      kinds.map((kind) => kind.replace('relief', '')),
+    );
+    const other = enter(told, kinds);
+    for (const label of [1, 0]) {
+      expect(told.state()).toEqual(plain.state());
+      plain.leave(at(one, label));
+      told.leave(at(other, label));
+    }
+    expect(told.state()).toEqual(plain.state());
+  });
+});
+
 describe('a queue used against its rules', () => {
   it.each(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off', 'hand-off-a'] as const)('%s refuses', (discipline) => {
     const queue = createCallQueue(discipline, 2);

@@ -49,8 +49,8 @@ export class StateWatch {
 
   /** The run is about to be opened. */
   open(run: ScenarioRun, createQueue: CreateCallQueue = createCallQueue): void {
-    run.createQueue = (discipline, threadCount) => {
-      this.queue = new WatchedQueue(createQueue(discipline, threadCount));
+    run.createQueue = (discipline, threadCount, reserve) => {
+      this.queue = new WatchedQueue(createQueue(discipline, threadCount, reserve));
       return this.queue;
     };
   }

@@ -17,6 +17,10 @@ export class WatchedQueue implements CallQueue {
     return this.queue.thinksOnThreadLimit;
   }
 
+  get sortsOwnCalls() {
+    return this.queue.sortsOwnCalls;
+  }
+
   get onUnusedWakeUp() {
     return this.queue.onUnusedWakeUp;
   }
@@ -25,9 +29,9 @@ export class WatchedQueue implements CallQueue {
     this.queue.onUnusedWakeUp = told;
   }
 
-  enter(waiter: CallWaiter, system: boolean): QueueStep {
+  enter(waiter: CallWaiter, system: boolean, relief = false): QueueStep {
     this.waiters.set(waiter.label, waiter);
-    return this.queue.enter(waiter, system);
+    return this.queue.enter(waiter, system, relief);
   }
 
   resume(waiter: CallWaiter): QueueStep {
@@ -67,9 +71,9 @@ export class WatchedQueue implements CallQueue {
     return [
       [...this.counters],
       queue.waiterLists.map((list) => Array.from(list, ({ label }) => nameOf(label))),
-      Array.from(this.waiters.values(), ({ label, system, completed, phase, exitsSeen }) =>
+      Array.from(this.waiters.values(), ({ label, system, relief, completed, phase, exitsSeen }) =>
         // Of the exits only this counts: whether there was one since the caller looked.
-        [nameOf(label), system, completed, phase, exitsSeen !== queue.exits].join(),
+        [nameOf(label), system, relief, completed, phase, exitsSeen !== queue.exits].join(),
       ).sort(),
     ];
   }

@@ -1,10 +1,23 @@
 import { CallWaiter } from '../../../optee/call-queue/call-queue.js';
 
+/** What a call is that the driver makes of its own accord, beside the close of a session. */
+export type OwnCall =
+  /** CANCEL, of a call on the session. */
+  | 'cancel'
+  /** DO_BOTTOM_HALF. */
+  | 'bottom-half'
+  /** UNREGISTER_SHM. */
+  | 'unregister'
+  /** REGISTER_SHM, of memory for a call on the session. */
+  | 'register';
+
 /** What one caller does, one operation after the other. */
 export type Operation =
   | {
       /** `call`: one yielding call (invoke, open). `close`: the session leaves the list, one call, then its release. */
       readonly op: 'call' | 'close';
+      /** A call that the driver makes of its own accord; left out: the client's, or the close. */
+      readonly own?: OwnCall | undefined;
       /** The session used; -1: one that is never a system session. */
       readonly session: number;
       /** How often the call suspends in an RPC. */
@@ -19,6 +32,12 @@ export type Operation =
       readonly op: 'system_session';
       readonly session: number;
     };
+
+/** The call ends or wakes others, or gives back what they may wait for. */
+export function isRelief(operation: Operation): boolean {
+  if (operation.op === 'system_session') return false;
+  return operation.op === 'close' || (operation.own !== undefined && operation.own !== 'register');
+}
 
 /** Where a caller stands, apart from what the call queue knows of it. */
 export type Stage =
@@ -70,6 +89,7 @@ export class Caller {
   system = false;
   /** RPCs that the call at hand has yet to make. */
   rpcLeft = 0;
+  private readonly reliefAt: readonly boolean[];
 
   constructor(
     readonly label: number,
@@ -79,6 +99,12 @@ export class Caller {
   ) {
     this.waiter = new CallWaiter(label);
     this.stage = operations.length > 0 ? 'idle' : 'done';
+    this.reliefAt = operations.map(isRelief);
+  }
+
+  /** The operation at hand is a relief call. */
+  get relief(): boolean {
+    return this.reliefAt[this.index] === true;
   }
 
   /** The operation at hand. */

@@ -1,4 +1,4 @@
-import type { Operation } from './caller.js';
+import type { Operation, OwnCall } from './caller.js';
 import { SESSION_COUNT } from './queue-model.js';
 
 /** What the callers do, and which of them do it again and again. */
@@ -12,18 +12,26 @@ export class CallersNotationError extends Error {
   override readonly name = 'CallersNotationError';
 }
 
-const OPERATION = /^([NSCM])(\d?)((?:r\d+|>\d+|!)*)$/;
+const OPERATION = /^([NSCMXBUR])(\d?)((?:r\d+|>\d+|!)*)$/;
+
+/** The calls that the driver makes of its own accord. */
+const OWN: Readonly<Record<OwnCall, string>> = { cancel: 'X', 'bottom-half': 'B', unregister: 'U', register: 'R' };
+const OWN_NAMES = Object.keys(OWN) as readonly OwnCall[];
+/** Letters that name no session. */
+const NO_SESSION = 'NBU';
 
 /**
  * Reads callers in their notation: callers separated by commas, the operations of one by `+`.
  *
  * - `N` a normal call; `S`, `S1`, `S2` a call on session 0, 1, 2, a system call when that is a system session;
  *   `C`, `C1`, `C2` closes the session; `M`, `M1`, `M2` makes it a system session.
+ * - The driver's own calls: `X`, `X1`, `X2` cancels a call on session 0, 1, 2; `B` a bottom half; `U` ends a registration;
+ *   `R`, `R1`, `R2` registers memory for a call on the session. `X`, `B`, `U` and `C` are relief calls.
  * - After a call: `r2` it suspends in two RPCs; `>3` it returns only after caller 3 has finished (the first is 0);
  *   `!` it never returns.
  * - Before a caller: `3*` three such callers. After it: `*` it repeats its operations for ever.
  *
- * For example `2*N,S1r1+C1,N>2,(N+S)*`.
+ * For example `2*N,S1r1+C1,N>2,(N+S)*`, or `2*N>2,X`: two calls that end when they are cancelled.
  * @throws CallersNotationError
  */
 export function parseCallers(text: string): Callers {
@@ -90,17 +98,20 @@ function parseOperation(text: string, all: string): Operation {
   const match = OPERATION.exec(text);
   if (match === null) throw new CallersNotationError(`callers: "${text}" is no operation (in "${all}")`);
   const [, kind, digit = '', modifiers = ''] = match;
-  const session = kind === 'N' ? -1 : Number(digit);
-  if (session >= SESSION_COUNT || (kind === 'N' && digit !== '')) {
-    throw new CallersNotationError(`callers: "${text}": sessions are 0 to ${SESSION_COUNT - 1}, and N has none`);
+  const hasNone = NO_SESSION.includes(kind ?? '');
+  const session = hasNone ? -1 : Number(digit);
+  if (session >= SESSION_COUNT || (hasNone && digit !== '')) {
+    throw new CallersNotationError(`callers: "${text}": sessions are 0 to ${SESSION_COUNT - 1}, and ${kind} has none`);
   }
   if (kind === 'M') {
     if (modifiers !== '') throw new CallersNotationError(`callers: "${text}": M makes no call`);
     return { op: 'system_session', session };
   }
   const number = (letter: string) => new RegExp(`${letter}(\\d+)`).exec(modifiers)?.[1];
+  const own = OWN_NAMES.find((name) => OWN[name] === kind);
   return {
     op: kind === 'C' ? 'close' : 'call',
+    ...(own === undefined ? {} : { own }),
     session,
     rpc: Number(number('r') ?? 0),
     needs: Number(number('>') ?? -1),
@@ -113,11 +124,17 @@ export function callerNotation(operations: readonly Operation[], repeats = false
   const list = operations.map((operation) => {
     const digit = operation.session > 0 ? operation.session : '';
     if (operation.op === 'system_session') return `M${digit}`;
-    const kind = operation.op === 'close' ? 'C' : operation.session < 0 ? 'N' : 'S';
+    const kind = letterOf(operation);
     const rpc = operation.rpc > 0 ? `r${operation.rpc}` : '';
     const needs = operation.needs >= 0 ? `>${operation.needs}` : '';
     return `${kind}${digit}${rpc}${needs}${operation.forever ? '!' : ''}`;
   });
   if (!repeats) return list.join('+');
   return list.length > 1 ? `(${list.join('+')})*` : `${list.join('+')}*`;
+}
+
+function letterOf({ op, own, session }: Exclude<Operation, { readonly op: 'system_session' }>): string {
+  if (own !== undefined) return OWN[own];
+  if (op === 'close') return 'C';
+  return session < 0 ? 'N' : 'S';
 }

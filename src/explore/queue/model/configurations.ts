@@ -1,4 +1,5 @@
 import type { DisciplineName } from '../../../optee/call-queue/call-queue.js';
+import { keepsReserve } from '../../../optee/call-queue/disciplines.js';
 import { parseCallers } from './callers-notation.js';
 import type { ModelConfig } from './queue-model.js';
 
@@ -11,7 +12,9 @@ export type ConfigurationGroup =
   /** It has one thread less than it announces. */
   | 'short'
   /** Callers that repeat for ever, for overtaking. */
-  | 'cycle';
+  | 'cycle'
+  /** The driver's own calls among the callers, with and without a thread kept for those that relieve others. */
+  | 'own';
 
 /** A workload without its discipline. */
 export interface Configuration {
@@ -20,6 +23,7 @@ export interface Configuration {
   readonly secureThreads: number;
   readonly reservations: number;
   readonly callers: string;
+  readonly reserve?: boolean;
 }
 
 /** Callers that come to an end, with the system sessions they need to begin with. */
@@ -120,6 +124,29 @@ const CYCLES: readonly (readonly [threads: number, secure: number, reservations:
   [0, 2, 0, 'N*,N*,N*,N*'],
 ];
 
+/** The driver's own calls beside those of clients, and calls that wait for them. */
+const OWN_CALLS: readonly (readonly [reservations: number, callers: string])[] = [
+  [0, '2*N>2,X'],
+  [0, '2*N>2,B'],
+  [0, '2*N>2,U'],
+  [0, '2*N>2,C'],
+  [0, '2*N>3,N,X'],
+  [0, '2*N>2,N+B'],
+  [0, '2*Nr1>2,X'],
+  [0, 'N+X,N+X,N'],
+  [0, '3*N,X,B'],
+  [0, '2*N,2*X'],
+  [0, '2*N,M+S+C,X1'],
+  [1, '2*N>2,R+S'],
+  [1, 'N>2,S>2,X'],
+  [1, '2*N>3,S>3,X1'],
+  [1, '2*N>3,S>3,X'],
+  [1, '2*N,S+C,B'],
+  [1, '2*N,S,X1,X'],
+  [1, 'N!,S+R,B'],
+  [2, 'N,S,S1+C1,X2'],
+];
+
 /** Announced threads of the workloads that come to an end. */
 const THREADS = [1, 2, 3, 4];
 
@@ -136,6 +163,14 @@ export function configurations(): Configuration[] {
       }
     }
   }
+  for (const [reservations, callers] of OWN_CALLS) {
+    for (const threads of [0, ...THREADS]) {
+      if (threads === 0 && reservations > 0) continue;
+      for (const secureThreads of threads < 2 ? [threads || 2] : [threads, threads - 1])
+        for (const reserve of [false, true])
+          all.push({ group: 'own', threads, secureThreads, reservations, callers, reserve });
+    }
+  }
   for (const [threads, secureThreads, reservations, callers] of CYCLES) {
     all.push({ group: 'cycle', threads, secureThreads, reservations, callers });
   }
@@ -149,6 +184,7 @@ export function underDiscipline(configuration: Configuration, discipline: Discip
     totalThreadCount: configuration.threads,
     secureThreads: configuration.secureThreads,
     initialSystemSessions: configuration.reservations,
+    ...(configuration.reserve === true && keepsReserve(discipline) ? { reserve: true } : {}),
     ...parseCallers(configuration.callers),
   };
 }

@@ -1,7 +1,7 @@
 import type { DisciplineName, QueueStep } from '../../../optee/call-queue/call-queue.js';
 import { createCallQueue } from '../../../optee/call-queue/disciplines.js';
 import { COUNTER_COUNT, type StorableCallQueue } from '../../../optee/call-queue/storable.js';
-import { Caller, type Operation, type Step } from './caller.js';
+import { Caller, isRelief, type Operation, type Step } from './caller.js';
 
 /** Linux's -EINVAL. */
 export const EINVAL = -22;
@@ -18,6 +18,8 @@ export interface ModelConfig {
   readonly secureThreads: number;
   /** Sessions 0 to this less one are system sessions from the start, as far as the discipline grants it. */
   readonly initialSystemSessions: number;
+  /** One thread is kept for relief calls, by a discipline that can. */
+  readonly reserve?: boolean | undefined;
   readonly callers: readonly (readonly Operation[])[];
   /**
    * Others may consume their completions in the middle of a caller's `wait_final` (Linux only): the finest interleaving
@@ -58,6 +60,8 @@ export class QueueModel {
   readonly callers: readonly Caller[];
   readonly sessionIsSystem: boolean[];
   readonly sessionIsClosed: boolean[];
+  /** Some caller makes relief calls, or a thread is kept for them. */
+  readonly relieves: boolean;
   secureFree: number;
   /** Who holds the queue's lock across steps (fine steps only). */
   lockedBy: Caller | undefined = undefined;
@@ -79,10 +83,11 @@ export class QueueModel {
     readonly config: ModelConfig,
     queue?: StorableCallQueue,
   ) {
-    this.queue = queue ?? createCallQueue(config.discipline, config.totalThreadCount);
+    this.queue = queue ?? createCallQueue(config.discipline, config.totalThreadCount, config.reserve);
     this.callers = config.callers.map(
       (operations, label) => new Caller(label, operations, config.repeating?.includes(label) ?? false),
     );
+    this.relieves = config.reserve === true || config.callers.flat().some(isRelief);
     this.secureFree = config.secureThreads;
     this.sessionIsClosed = Array.from({ length: SESSION_COUNT }, () => false);
     this.sessionIsSystem = this.sessionIsClosed.map((_, s) => s < config.initialSystemSessions && this.queue.reserve());
@@ -153,7 +158,7 @@ export class QueueModel {
         this.begin(caller);
         break;
       case 'wait_init':
-        this.follow(caller, queue.enter(waiter, caller.system));
+        this.follow(caller, queue.enter(waiter, caller.system, caller.relief));
         outcome.needWait = caller.stage === 'waiting';
         break;
       case 'wait_return':
@@ -244,10 +249,15 @@ export class QueueModel {
       return;
     }
     this.outcome.rc = 0;
-    caller.system = session >= 0 && this.sessionIsSystem[session] === true;
+    caller.system = session >= 0 && this.sessionIsSystem[session] === true && this.isOfSession(operation);
     caller.rpcLeft = operation.rpc;
     caller.stage = 'begun';
     if (operation.op === 'close' && session >= 0) this.sessionIsClosed[session] = true;
+  }
+
+  /** Linux registers memory by a call of no session, whoever it is for. */
+  private isOfSession({ own }: Extract<Operation, { readonly op: 'call' | 'close' }>): boolean {
+    return own !== 'register' || this.queue.sortsOwnCalls;
   }
 
   private endCall(caller: Caller): void {

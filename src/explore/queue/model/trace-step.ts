@@ -6,10 +6,16 @@ export type TraceFields = Record<string, unknown>;
 
 const bit = (value: boolean) => (value ? 1 : 0);
 
+/** What a state says of relief calls; left out where there are none, and no thread is kept for them. */
+const OF_RELIEF = /relief/;
+
 /** The model's state as a trace file has it: the discipline's lists and counters, secure world, every caller. */
 export function traceState(model: QueueModel): TraceFields {
-  const { lists, counters } = model.queue.state();
-  const entries = Object.entries(lists).map(([name, waiters]) => [
+  const state = model.queue.state();
+  const wanted = ([name]: readonly [string, unknown]) => model.relieves || !OF_RELIEF.test(name);
+  const counters = Object.fromEntries(Object.entries(state.counters).filter(wanted));
+  const lists = Object.entries(state.lists).filter(wanted);
+  const entries = lists.map(([name, waiters]) => [
     name,
     waiters.map(({ label, completed, system }) =>
       model.config.discipline === 'linux-6.8' ? [label, bit(completed), bit(system)] : [label, bit(completed)],

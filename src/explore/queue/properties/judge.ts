@@ -17,6 +17,9 @@ const {
   reserveFollowsSessions,
   normalTakesReserve,
   reservationNeedsSecondThread,
+  reliefSleepsBesideFreeThread,
+  reliefWaitsBehindOthers,
+  othersTakeReliefThread,
   refusedCallerPauses,
 } = PROPERTY_BIT;
 
@@ -27,6 +30,8 @@ export const OCCASIONS = {
   refused: 4,
   reservationAsked: 8,
   normalClaimedBesideReserve: 16,
+  reliefSlept: 32,
+  othersClaimedBesideKept: 64,
 } as const;
 
 /** Says which properties the state that a model is in breaks, and which the step that led to it, as sets of bits. */
@@ -37,11 +42,16 @@ export class Judge {
   /** System sessions, when no caller makes or closes one; else undefined. */
   private readonly constantSessions: number | undefined;
   private readonly reserves: boolean;
+  /** Claims are looked at after each step that may give one. */
+  private readonly followsClaims: boolean;
   /** Callers of each class that hold a claim, in the state last judged or after the step last judged. */
   private normalClaims = 0;
   private systemClaims = 0;
-  /** Likewise of the normal ones, in the state last judged. */
-  private normalClaimsBefore = 0;
+  /** Where relief calls are a class of their own: theirs, which are none of the others. */
+  private reliefClaims = 0;
+  /** Who holds a claim, as bits by label; and who did in the state last judged. */
+  private claimants = 0;
+  private claimantsBefore = 0;
 
   constructor(private readonly model: QueueModel) {
     const { config, callers } = model;
@@ -49,16 +59,17 @@ export class Judge {
     const change = callers.some(({ operations }) => operations.some(({ op }) => op !== 'call'));
     this.constantSessions = change ? undefined : systemSessionsOwed(model);
     this.reserves = change || config.initialSystemSessions > 0;
+    this.followsClaims = this.reserves || model.relieves;
     if (this.reserves) this.occasions |= OCCASIONS.reservationAsked;
   }
 
   /** What the sessions that are system sessions from the start break. */
   atStart(): number {
     const { model, rules } = this;
-    const { sessionIsSystem, config, queue } = model;
+    const { sessionIsSystem, config } = model;
     let granted = 0;
     for (let session = 0; session < config.initialSystemSessions; session++) {
-      if (rules.grants(granted, queue.threadsCounted()) !== sessionIsSystem[session])
+      if (rules.grants(granted, this.threadsForOthers()) !== sessionIsSystem[session])
         return reservationNeedsSecondThread;
       granted++;
     }
@@ -73,13 +84,13 @@ export class Judge {
   inState(): number {
     const { model, rules } = this;
     const { queue, callers } = model;
-    let normalClaims = 0;
-    let systemClaims = 0;
     let systemInside = 0;
     let normalSleeps = false;
     let systemSleeps = false;
+    let reliefSleeps = false;
     let normalMayEnter = false;
     let systemMayEnter = false;
+    let reliefMayEnter = false;
     /** No step is under way that could wake a sleeper: everyone sleeps, is inside, or has nothing to do with it. */
     let quiet = true;
     for (let i = 0; i < callers.length; i++) {
@@ -89,7 +100,7 @@ export class Judge {
       switch (stage) {
         case 'in_secure':
         case 'in_rpc':
-          if (system) systemInside++;
+          if (system && !(caller.relief && queue.sortsOwnCalls)) systemInside++;
           break;
         case 'ready':
         case 'limited':
@@ -101,7 +112,14 @@ export class Judge {
         case 'waiting':
           if (!isAsleep(caller)) {
             quiet = false;
-          } else if (system) {
+            break;
+          }
+          if (caller.relief) {
+            reliefSleeps = true;
+            reliefMayEnter ||= queue.allows(waiter);
+            if (queue.sortsOwnCalls) break;
+          }
+          if (system) {
             systemSleeps = true;
             systemMayEnter ||= queue.allows(waiter);
           } else {
@@ -110,18 +128,15 @@ export class Judge {
           }
           break;
       }
-      if (stage !== 'leaving' && queue.holdsClaim(waiter)) {
-        if (system) systemClaims++;
-        else normalClaims++;
-      }
     }
-    this.normalClaims = normalClaims;
-    this.normalClaimsBefore = normalClaims;
-    this.systemClaims = systemClaims;
+    this.countClaims();
+    const { normalClaims, systemClaims, reliefClaims } = this;
+    this.claimantsBefore = this.claimants;
     if (normalSleeps) this.occasions |= OCCASIONS.normalSlept;
     if (systemSleeps) this.occasions |= OCCASIONS.systemSlept;
+    if (reliefSleeps) this.occasions |= OCCASIONS.reliefSlept;
 
-    const violation = queue.violation(normalClaims, systemClaims, model.config.secureThreads);
+    const violation = queue.violation(normalClaims, systemClaims, reliefClaims, model.config.secureThreads);
     let broken = 0;
     if (violation !== undefined) {
       if (violation === 'conservation') broken |= conservation;
@@ -131,30 +146,42 @@ export class Judge {
     let owed = 0;
     if (this.reserves) {
       const sessions = this.constantSessions ?? systemSessionsOwed(model);
-      owed = rules.owed(sessions, queue.threadsCounted());
+      owed = rules.owed(sessions, this.threadsForOthers());
       if (queue.reservationCount() !== sessions || queue.reservedThreads() !== owed) broken |= reserveFollowsSessions;
     }
-    if (quiet && model.secureFree > 0 && (normalSleeps || systemSleeps)) {
+    if (quiet && model.secureFree > 0 && (normalSleeps || systemSleeps || reliefSleeps)) {
       // A thread that nobody has claimed, and that is owed to nobody else, may be had by whoever is first.
       const threads = queue.threadsCounted();
-      const claimed = this.claimed;
-      if (normalSleeps && threads > 0 && claimed < threads - rules.withheld(owed, systemClaims)) normalMayEnter = true;
-      if (systemSleeps && threads > 0 && claimed < threads) systemMayEnter = true;
+      if (threads > 0) {
+        const withheld = rules.withheld(owed, systemClaims);
+        const taken = this.takenOfOthers(threads);
+        normalMayEnter ||= normalSleeps && taken < threads - withheld;
+        systemMayEnter ||= systemSleeps && taken < threads;
+        reliefMayEnter ||= reliefSleeps && this.reliefMayHave(threads, this.claimed, withheld);
+      }
       if (normalMayEnter) broken |= normalSleepsBesideFreeThread;
       if (systemMayEnter) broken |= systemSleepsBesideFreeThread;
-      if (systemSleeps && systemInside < queue.reservedThreads()) broken |= systemSleepsReserveUnused;
+      if (reliefMayEnter) broken |= reliefSleepsBesideFreeThread;
+      const keptFree = Math.max(0, this.kept(threads) - reliefClaims);
+      if (systemSleeps && model.secureFree > keptFree && systemInside < queue.reservedThreads())
+        broken |= systemSleepsReserveUnused;
     }
     return broken;
   }
 
   /** The properties that the step just taken broke; `inState` was asked last about the state from which it was taken. */
-  ofStep(step: Step): number {
+  ofStep(step: Step, caller: Caller): number {
     const { model, rules } = this;
-    const { outcome, queue, config } = model;
+    const { outcome, queue, config, callers } = model;
     let broken = 0;
     switch (step) {
       case 'smc':
-        if (outcome.entered) break;
+        if (outcome.entered) {
+          // Where claims are not counted, this is what gives a thread away.
+          if (model.relieves && queue.threadsCounted() === 0 && !caller.relief && callers.some(isReliefAsleep))
+            broken |= reliefWaitsBehindOthers;
+          break;
+        }
         this.occasions |= OCCASIONS.refused;
         // Linux up to 6.7 does not track threads, whatever secure world announces.
         if (
@@ -171,16 +198,21 @@ export class Judge {
       case 'system_session':
         if (outcome.asked) {
           const before = systemSessionsOwed(model) - (outcome.rc === 0 ? 1 : 0);
-          if (rules.grants(before, queue.threadsCounted()) !== (outcome.rc === 0))
+          if (rules.grants(before, this.threadsForOthers()) !== (outcome.rc === 0))
             broken |= reservationNeedsSecondThread;
         }
         break;
       default:
         break;
     }
-    if (this.reserves && asksQueue(step)) {
+    if (this.followsClaims && asksQueue(step)) {
       this.countClaims();
-      if (this.normalClaims > this.normalClaimsBefore) broken |= this.ofNormalClaim();
+      // A step gives a claim to one caller at most.
+      const given = callers[31 - Math.clz32(this.claimants & ~this.claimantsBefore)];
+      if (given !== undefined) {
+        if (this.reserves && !given.system) broken |= this.ofNormalClaim(given.relief && queue.sortsOwnCalls);
+        if (!given.relief) broken |= this.ofOthersClaim(given.system);
+      }
     }
     return broken;
   }
@@ -189,36 +221,91 @@ export class Judge {
     const { queue, callers } = this.model;
     let normalClaims = 0;
     let systemClaims = 0;
+    let reliefClaims = 0;
+    let claimants = 0;
     for (let i = 0; i < callers.length; i++) {
       const caller = callers[i];
       if (caller === undefined || caller.stage === 'leaving' || !queue.holdsClaim(caller.waiter)) continue;
-      if (caller.system) systemClaims++;
+      const { relief } = caller;
+      claimants |= 1 << i;
+      if (relief && queue.sortsOwnCalls) reliefClaims++;
+      else if (caller.system) systemClaims++;
       else normalClaims++;
     }
     this.normalClaims = normalClaims;
     this.systemClaims = systemClaims;
+    this.reliefClaims = reliefClaims;
+    this.claimants = claimants;
   }
 
   private ofRefusal(): number {
     const { outcome } = this.model;
     this.countClaims();
     if (outcome.spins) return refusedCallerPauses;
-    return outcome.paused && this.normalClaims + this.systemClaims > 1 ? refusedCallerPauses : 0;
+    return outcome.paused && this.normalClaims + this.systemClaims + this.reliefClaims > 1 ? refusedCallerPauses : 0;
   }
 
-  private ofNormalClaim(): number {
+  /** A call of no system session has been given a thread. @param relief it may have the thread that is kept for those. */
+  private ofNormalClaim(relief: boolean): number {
     const { model, rules } = this;
     const threads = model.queue.threadsCounted();
     if (threads === 0) return 0;
-    const owed = rules.owed(this.constantSessions ?? systemSessionsOwed(model), threads);
+    const owed = rules.owed(this.constantSessions ?? systemSessionsOwed(model), this.threadsForOthers());
     const withheld = rules.withheld(owed, this.systemClaims);
     if (withheld === 0) return 0;
     this.occasions |= OCCASIONS.normalClaimedBesideReserve;
-    return this.claimed > threads - withheld ? normalTakesReserve : 0;
+    if (relief && this.reliefClaims <= this.kept(threads)) return 0;
+    if (relief && this.reliefClaims <= this.kept(threads)) return 0;
+    return this.takenOfOthers(threads) > threads - withheld ? normalTakesReserve : 0;
+  }
+
+  /** Somebody whose call is no relief call has been given a thread. */
+  private ofOthersClaim(system: boolean): number {
+    const { model, rules } = this;
+    const { queue, callers } = model;
+    const threads = queue.threadsCounted();
+    if (threads === 0 || (system && !rules.systemCallsClaim)) return 0;
+    let broken = 0;
+    if (this.kept(threads) > 0) {
+      this.occasions |= OCCASIONS.othersClaimedBesideKept;
+      if (this.takenOfOthers(threads) > threads) broken |= othersTakeReliefThread;
+    }
+    if (!callers.some(isReliefAsleep)) return broken;
+    // Before it was given: what was withheld from calls of no system session.
+    const systemClaims = this.systemClaims - (system ? 1 : 0);
+    const owed = rules.owed(this.constantSessions ?? systemSessionsOwed(model), this.threadsForOthers());
+    if (this.reliefMayHave(threads, this.claimed - 1, rules.withheld(owed, systemClaims)))
+      broken |= reliefWaitsBehindOthers;
+    return broken;
+  }
+
+  /** Some relief call that sleeps may have a thread when so many are claimed. */
+  private reliefMayHave(threads: number, claimed: number, withheld: number): boolean {
+    const { callers } = this.model;
+    const mayHaveKept = this.reliefClaims < this.kept(threads);
+    return callers.some(
+      (caller) => isReliefAsleep(caller) && claimed < (caller.system || mayHaveKept ? threads : threads - withheld),
+    );
+  }
+
+  /** Of so many threads, those that only relief calls may have. */
+  private kept(threads: number): number {
+    return this.model.config.reserve === true ? this.rules.keptForRelief(threads) : 0;
+  }
+
+  private threadsForOthers(): number {
+    const threads = this.model.queue.threadsCounted();
+    return threads - this.kept(threads);
+  }
+
+  /** Threads claimed, and those that relief calls have to themselves. */
+  private takenOfOthers(threads: number): number {
+    return this.claimed + Math.max(0, this.kept(threads) - this.reliefClaims);
   }
 
   private get claimed(): number {
-    return this.rules.systemCallsClaim ? this.normalClaims + this.systemClaims : this.normalClaims;
+    const { normalClaims, systemClaims, reliefClaims } = this;
+    return reliefClaims + (this.rules.systemCallsClaim ? normalClaims + systemClaims : normalClaims);
   }
 }
 
@@ -275,6 +362,10 @@ export function deadlocks(model: QueueModel): number {
 export function isAsleep({ stage, waiter }: Caller): boolean {
   if (stage !== 'waiting' || waiter.completed) return false;
   return waiter.phase === 'asleep-claim' || waiter.phase === 'asleep-thread-limit';
+}
+
+function isReliefAsleep(caller: Caller): boolean {
+  return caller.relief && isAsleep(caller);
 }
 
 /** The caller is inside secure world and waits, itself or through others, for one that sleeps. */

@@ -12,9 +12,13 @@ export const PROPERTIES = {
   unboundedOvertaking: 'a caller can be overtaken by others of its class for ever, though everyone keeps going',
   conservation: 'claimed and free threads do not add up',
   reserveFollowsSessions: 'the queue reserves for more or fewer system sessions than are open',
-  normalTakesReserve: 'a normal call is given a thread that system sessions are owed',
+  normalTakesReserve: 'a call of no system session is given a thread that system sessions are owed',
   reservationNeedsSecondThread:
     'a session becomes a system session where no second thread is counted, or is refused although one is',
+  reliefSleepsBesideFreeThread:
+    'a relief call (cancellation, bottom half, end of a session or registration) sleeps beside a thread it may have',
+  reliefWaitsBehindOthers: 'a thread that a sleeping relief call may have is given to a call that is none',
+  othersTakeReliefThread: 'a call that is no relief call is given the thread that is kept for those',
   refusedCallerPauses:
     'a caller that secure world refused calls again at once though nothing has changed, or pauses though a return will wake it',
 } as const;

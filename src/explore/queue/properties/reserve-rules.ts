@@ -13,6 +13,8 @@ export interface ReserveRules {
   readonly systemCallsClaim: boolean;
   /** A further session may become a system session. */
   grants(sessions: number, threads: number): boolean;
+  /** Of so many threads, those that only relief calls may have, where one is to be kept for them; the rest is `threads` above. */
+  keptForRelief(threads: number): number;
 }
 
 const allOfIt = (owed: number) => owed;
@@ -21,22 +23,33 @@ const oneForAll = (sessions: number, threads: number) => Math.min(1, sessions, M
 /** With a single thread there is nothing to reserve: normal calls could never run. */
 const whereTwoAre = (_: number, threads: number) => threads > 1;
 
+const COUNTED = { systemCallsClaim: true, grants: whereTwoAre } as const;
+const nothing = () => 0;
+const oneOfSeveral = (threads: number) => (threads > 1 ? 1 : 0);
+
 const RULES: Readonly<Record<DisciplineName, ReserveRules>> = {
-  'linux-6.7': { owed: () => 0, withheld: () => 0, systemCallsClaim: false, grants: () => false },
+  'linux-6.7': {
+    owed: () => 0,
+    withheld: () => 0,
+    systemCallsClaim: false,
+    grants: () => false,
+    keptForRelief: nothing,
+  },
   'patch-v6': {
     owed: (sessions, threads) => (threads === 0 ? 0 : sessions),
     withheld: allOfIt,
     systemCallsClaim: false,
     grants: (sessions, threads) => sessions + 1 < threads,
+    keptForRelief: nothing,
   },
-  'linux-6.8': { owed: oneForAll, withheld: allOfIt, systemCallsClaim: true, grants: whereTwoAre },
-  'hand-off': { owed: oneForAll, withheld: lessTheRunning, systemCallsClaim: true, grants: whereTwoAre },
-  'hand-off-a': { owed: oneForAll, withheld: allOfIt, systemCallsClaim: true, grants: whereTwoAre },
+  'linux-6.8': { owed: oneForAll, withheld: allOfIt, ...COUNTED, keptForRelief: nothing },
+  'hand-off': { owed: oneForAll, withheld: lessTheRunning, ...COUNTED, keptForRelief: oneOfSeveral },
+  'hand-off-a': { owed: oneForAll, withheld: allOfIt, ...COUNTED, keptForRelief: oneOfSeveral },
   'hand-off-c': {
     owed: (sessions, threads) => Math.min(sessions, Math.max(0, threads - 1)),
     withheld: lessTheRunning,
-    systemCallsClaim: true,
-    grants: whereTwoAre,
+    ...COUNTED,
+    keptForRelief: oneOfSeveral,
   },
 };
 

@@ -36,6 +36,14 @@ export function vacuousBecause(name: PropertyName, config: ModelConfig, occasion
       return happened('reservationAsked') ? undefined : 'no session asks to be a system session';
     case 'normalTakesReserve':
       return happened('normalClaimedBesideReserve') ? undefined : 'no normal call is given a thread while one is owed';
+    case 'reliefSleepsBesideFreeThread':
+    case 'reliefWaitsBehindOthers':
+      return happened('reliefSlept') ? undefined : 'no relief call ever sleeps';
+    case 'othersTakeReliefThread':
+      if (config.reserve !== true || !handsOff) return 'no thread is kept for relief calls';
+      return happened('othersClaimedBesideKept')
+        ? undefined
+        : 'no other call is given a thread beside one that is kept';
     case 'refusedCallerPauses':
       return happened('refused') ? undefined : 'secure world refuses nobody';
   }

@@ -98,7 +98,7 @@ function brokenBySteppingOf(model: QueueModel, judge: Judge, caller: Caller, cod
   try {
     const step = model.step(caller);
     codec.save(into, 0);
-    return judge.ofStep(step);
+    return judge.ofStep(step, caller);
   } catch (error) {
     return brokenByError(error);
   }
@@ -116,7 +116,7 @@ export function runSchedule(config: ModelConfig, schedule: readonly number[], qu
     judge.inState();
     try {
       const step = takeTraceStep(model, caller);
-      broken = judge.ofStep(step.op) | judge.inState();
+      broken = judge.ofStep(step.op, caller) | judge.inState();
       return { n, actor, ...step };
     } catch (error) {
       // Where the discipline itself notices that it lost count, that is the result; a schedule ends there.

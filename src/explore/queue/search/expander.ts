@@ -105,7 +105,7 @@ export class Expander {
         codec.load(store.records, store.offset(state));
         continue;
       }
-      const broken = judge.ofStep(step);
+      const broken = judge.ofStep(step, caller);
       if (broken !== 0) this.note(broken, state, 'step', depth + 1);
       if (step === 'thread_limit' || state < STATES_PROBED_FIRST || state % STATES_A_PROBE === 0) {
         this.probe(state, caller, count * words);

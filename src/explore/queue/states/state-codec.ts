@@ -318,6 +318,7 @@ export class StateCodec {
     waiter.exitsSeen = this.model.queue.exits - (probe === undefined ? behind : this.probed(caller, behind, probe));
     caller.index = (code >>> this.indexShift) & this.indexMask;
     caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
+    waiter.relief = caller.relief && this.model.queue.sortsOwnCalls;
   }
 
   /** Puts the waiters on their lists, as `codes` say. */
