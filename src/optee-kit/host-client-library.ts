@@ -16,26 +16,34 @@ const libraryOf = (optee: OpteeFolder) => join(optee.client, hostTriplet);
 const isThere = (optee: OpteeFolder) => existsSync(join(libraryOf(optee), 'libteec.a'));
 
 /** Of libteec for programs of this machine: where it is, or what to do to have it. */
-export function aboutHostClientLibrary(optee: OpteeFolder): string {
+export async function aboutHostClientLibrary(optee: OpteeFolder): Promise<string> {
   if (process.arch !== 'x64') return `libteec for this machine is in ${join(optee.client, 'aarch64-linux-gnu')}`;
   if (isThere(optee)) return `libteec for x86-64 is there: ${libraryOf(optee)}`;
+  const missing = await missingTools();
   return (
-    'libteec for x86-64 is not there: Debian has it for arm64 only. It is built from source when these are there: ' +
-    'apt-get install gcc libc6-dev binutils dpkg-dev; then fetch --again. Programs for arm64, and tests in TypeScript, do without it'
+    'libteec for x86-64 is not there: Debian has it for arm64 only, and it is built from source. ' +
+    (missing.length > 0
+      ? `That needs more: apt-get install ${missing.join(' ')}; then fetch --again. `
+      : "The archive lists Debian's source package of it (optee-client) without having the files: with a clone of OP-TEE/optee_client " +
+        'it is built by fetch --client-source FOLDER. ') +
+    'Programs for arm64, and tests in TypeScript, do without it'
   );
 }
 
 /**
  * Build libteec for x86-64 from Debian's source package, four files of C, where that can be done.
- * @param suites where its source may be, asked in order: its interface is the same in all.
+ * @param from a folder with its source, or the suites that may have it, asked in order: its interface is the same in all.
  * @throws Error saying why it could not be built.
  */
-export async function buildHostClientLibrary(optee: OpteeFolder, suites: readonly string[]): Promise<void> {
+export async function buildHostClientLibrary(optee: OpteeFolder, from: string | readonly string[]): Promise<void> {
   if (process.arch !== 'x64') return;
-  for (const program of ['cc', 'ar', 'dpkg-source']) if (!(await works(program))) return;
+  const missing = await missingTools(typeof from === 'string' ? ['cc', 'ar'] : undefined);
+  if (missing.length > 0 && typeof from === 'string')
+    throw new Error(`building libteec needs more; as root: apt-get install ${missing.join(' ')}`);
+  if (missing.length > 0) return;
   const work = await mkdtemp(join(tmpdir(), 'normalworld-libteec-'));
   try {
-    const source = await sourceOf(suites, work);
+    const source = typeof from === 'string' ? sourceIn(from) : await sourceOf(from, work);
     const made = join(work, 'made');
     await mkdir(made);
     await build(source, made);
@@ -45,6 +53,20 @@ export async function buildHostClientLibrary(optee: OpteeFolder, suites: readonl
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+function sourceIn(folder: string): string {
+  if (existsSync(join(folder, 'libteec/src'))) return folder;
+  throw new RangeError(`${folder} has no libteec/src: wanted is a clone of OP-TEE/optee_client`);
+}
+
+const packageOf: Readonly<Record<string, string>> = { cc: 'gcc libc6-dev', ar: 'binutils', 'dpkg-source': 'dpkg-dev' };
+
+/** Debian's packages of the programs that are missing. */
+async function missingTools(programs: readonly string[] = Object.keys(packageOf)): Promise<string[]> {
+  const missing: string[] = [];
+  for (const program of programs) if (!(await works(program))) missing.push(packageOf[program] ?? program);
+  return missing;
 }
 
 async function sourceOf(suites: readonly string[], into: string): Promise<string> {

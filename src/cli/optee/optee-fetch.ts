@@ -17,6 +17,7 @@ interface FetchOptions {
   readonly version?: string;
   readonly folder?: string;
   readonly again?: boolean;
+  readonly clientSource?: string;
 }
 
 /** `normalworld optee fetch`. */
@@ -36,6 +37,10 @@ export function addFetchCommand(optee: Command): void {
     )
     .option('--version <version>', 'a version of OP-TEE, as 4.5, instead of a suite: the suite that has it is taken')
     .option('--folder <path>', 'where to put OP-TEE (default: NORMALWORLD_OPTEE, or normalworld/optee in the cache)')
+    .option(
+      '--client-source <folder>',
+      'build libteec for x86-64 from this clone of OP-TEE/optee_client: Debian has it for arm64, and its source not always',
+    )
     .option('--again', 'get the newest packages although all is there')
     .addHelpText(
       'after',
@@ -65,11 +70,12 @@ Examples:
         const folder = options.folder === undefined ? fetchedFolder(suite) : folderAt(options.folder);
         const how = { say, again: options.again ?? false };
         const made = await fetchFolders(suite, [fetchedOptee(folder), fetchedArm64Root(clientsOf(suite))], how);
-        if (made)
+        if (options.clientSource !== undefined) await buildHostClientLibrary(folder, options.clientSource);
+        else if (made)
           await buildHostClientLibrary(folder, [suite, ...buildSuites.filter((each) => each !== suite)]).catch(
             (error: Error) => say(`libteec for x86-64 could not be built: ${error.message}`),
           );
-        say(aboutHostClientLibrary(folder));
+        say(await aboutHostClientLibrary(folder));
         if (!(await isThere('qemu-system-aarch64', 'qemu-system-arm'))) process.exitCode = 1;
         if (process.arch !== 'arm64' && !(await works('qemu-aarch64')))
           say('clients for arm64, xtest for one, need qemu-user: apt-get install qemu-user. Nothing else does');
