@@ -1,7 +1,7 @@
 import type { Tee } from '../../client/tee.js';
 import { type Choose, ControlledSchedule, type Pick, randomPick } from '../../clock/controlled-schedule.js';
 import { seededRandom } from '../../clock/random.js';
-import { type RunEnd, VirtualClock } from '../../clock/virtual-clock.js';
+import type { RunEnd } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
 import type { DisciplineName, QueueState } from '../../optee/call-queue/call-queue.js';
 import { keepsReserve } from '../../optee/call-queue/disciplines.js';
@@ -29,12 +29,15 @@ import type { RunResult } from '../scenario-result.js';
 import type { Evidence } from '../verdict/evidence.js';
 import { explain } from '../verdict/explanation.js';
 import { Clients } from './clients.js';
+import { EnteredCalls } from './entered-calls.js';
 import type { Leftovers } from './leftovers.js';
 import { memoryFor } from './memory-for.js';
 import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
 import { RunSupplicants } from './run-supplicant.js';
+import { RunTime } from './run-time.js';
 import { ThreadRecorder } from './thread-recorder.js';
+import { traceVerdict } from './trace-verdict.js';
 import { unusableApplications } from './unusable-applications.js';
 
 /** Sets the times lost by preemption apart from what else the seed decides. */
@@ -45,11 +48,13 @@ const bottomHalfStream = 0x6a09_e667;
 
 /** One run of a scenario: a world with its clients. */
 export class ScenarioRun {
-  readonly clock = new VirtualClock();
+  private readonly time: RunTime;
+  readonly clock;
   private readonly schedule: ControlledSchedule;
-  readonly trace = new Trace(this.clock);
+  readonly trace: Trace;
   readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
+  private readonly calls: EnteredCalls;
   readonly clients: Clients;
   /** Makes the call queue when the run opens, if it is not to be the discipline's own. */
   createQueue: DriverOptions['createQueue'];
@@ -66,16 +71,6 @@ export class ScenarioRun {
   private tee: Tee | undefined;
   /** Lets services go that never end of themselves. */
   private end: () => void = () => {};
-  private from = 0;
-  /** The call that entered secure world last. */
-  private entering = 0;
-  /** From when the time of the run is limited. */
-  private limitFrom = 0;
-  /** How often the run was let go on. */
-  private stages = 0;
-  private calls = 0;
-  private asleep: { time: number; calls: number }[] = [];
-  private failure: { readonly error: unknown } | undefined;
   private readonly rpcWaits: RpcWaits;
   private readonly locks: Locks<OpenCall>;
   private readonly freezer: Freezer;
@@ -92,7 +87,11 @@ export class ScenarioRun {
     /** Faults besides those of the file. */
     chosen: (choose: Choose) => RunFaults = () => ({}),
   ) {
-    const { clock, trace } = this;
+    this.time = new RunTime(scenario.limit);
+    const { clock } = this.time;
+    const trace = new Trace(clock);
+    this.clock = clock;
+    this.trace = trace;
     const now = () => clock.now();
     const others = chosen((actor, options) => this.schedule.choose(actor, options));
     this.fixed = new FixedFaults(scenario.faults);
@@ -120,6 +119,8 @@ export class ScenarioRun {
     });
     this.rpcWaits = new RpcWaits(trace, this.journal);
     this.recorder = new ThreadRecorder(this.world, now);
+    this.calls = new EnteredCalls(this.journal, threads);
+    this.recorder.onTaken = this.calls.taken;
     this.clients = new Clients(scenario, seed, this.applications, this.journal, clock, trace, {
       notify: (notification) => this.world.notify(notification),
       turn: (actor, step) => (this.schedule.fine ? this.schedule.point(actor, step) : undefined),
@@ -153,11 +154,9 @@ export class ScenarioRun {
       rpmb: this.rpmb.supplicant,
       codes: this.codes,
       behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents),
-      onError: (error) => {
-        this.failure ??= { error };
-      },
+      onError: this.time.fail,
     });
-    this.recordCalls(trace);
+    trace.listen(this.calls.record);
   }
 
   async open(): Promise<void> {
@@ -204,7 +203,7 @@ export class ScenarioRun {
 
   /** What the run is at: the number of its stage, and from when its time is limited. */
   get stage(): readonly [number, number] {
-    return [this.stages, this.limitFrom];
+    return this.time.stage;
   }
 
   /** The client makes calls for services only. */
@@ -214,9 +213,7 @@ export class ScenarioRun {
 
   /** The call that runs in a thread context. */
   callIn(thread: number): number {
-    for (const call of this.journal.calls.values()) if (call.thread === thread) return call.id;
-    // It took the context in this very step.
-    return this.entering;
+    return this.calls.callIn(thread);
   }
 
   /**
@@ -226,7 +223,7 @@ export class ScenarioRun {
    */
   giveUpTheForsaken(): boolean {
     const { incidents, clients } = this;
-    this.limitFrom = this.clock.now();
+    this.time.limitAnew();
     const forsaken = [...incidents.forsaken];
     incidents.forsaken.clear();
     for (const label of forsaken) clients.kill(label);
@@ -246,7 +243,7 @@ export class ScenarioRun {
    * @returns false when somebody cannot.
    */
   async leave(): Promise<boolean> {
-    this.limitFrom = this.clock.now();
+    this.time.limitAnew();
     return (await this.until(this.clients.close())) === 'stopped';
   }
 
@@ -262,11 +259,11 @@ export class ScenarioRun {
    * @returns what is left behind: nothing of either, if all was given back.
    */
   async close(): Promise<Leftovers> {
-    this.limitFrom = this.clock.now();
+    this.time.limitAnew();
     this.end();
     if (this.tee !== undefined) await this.until(this.closed(this.tee));
     // What the supplicant, though it is gone, was still at takes its time; until then it keeps its memory.
-    await this.clock.run({ schedule: this.schedule, limitMs: this.limitFrom + this.scenario.limit });
+    await this.clock.run({ schedule: this.schedule, limitMs: this.time.limitMs });
     return {
       sessions: this.world.sessionCount,
       sharedMemoryObjects: this.world.sharedMemoryCount,
@@ -285,52 +282,31 @@ export class ScenarioRun {
 
   /** All sessions are open: the run proper begins, at time zero. */
   begin(): void {
-    this.from = this.clock.now();
-    this.limitFrom = this.from;
-    this.trace.describe({ originMs: this.from });
-    this.calls = 0;
+    this.time.begin();
+    this.trace.describe({ originMs: this.time.from });
+    this.calls.forget();
     this.recorder.forget();
-    this.asleep = [];
     this.fixed.begin(this.clock, this.incidents);
     this.freezer.begin(this.scenario.faults);
   }
 
   /** Let virtual time go on until the work is done, or nothing can move, or the limit is there. */
-  async until(work: Promise<void>, report?: (time: number, calls: number) => void): Promise<RunEnd> {
-    let done = false;
-    work.then(
-      () => {
-        done = true;
+  until(work: Promise<void>, report?: (time: number, calls: number) => void): Promise<RunEnd> {
+    return this.time.until(work, {
+      schedule: this.schedule,
+      look: () => {
+        this.recorder.look();
+        this.rpcWaits.tell();
+        report?.(this.time.sinceBegin, this.calls.count);
       },
-      (error: unknown) => {
-        this.failure ??= { error };
-      },
-    );
-    this.stages++;
-    const limitMs = this.limitFrom + this.scenario.limit;
-    let end: RunEnd;
-    do
-      end = await this.clock.run({
-        schedule: this.schedule,
-        limitMs,
-        until: () => {
-          this.recorder.look();
-          this.rpcWaits.tell();
-          report?.(this.clock.now() - this.from, this.calls);
-          return done || this.failure !== undefined;
-        },
-      });
-    while (end === 'quiet' && this.incidents.onQuiet());
-    if (this.failure !== undefined) throw this.failure.error;
-    // The clock stands at the last event; whoever waits has waited until the limit.
-    if (end === 'limit') await this.clock.advance(limitMs - this.clock.now());
-    return end;
+      onQuiet: () => this.incidents.onQuiet(),
+    });
   }
 
   /** @param opened all sessions could be opened. */
   result(opened: boolean, end: RunEnd): RunResult {
     const { scenario, queue, journal, recorder } = this;
-    const duration = this.clock.now() - this.from;
+    const { from, sinceBegin: duration } = this.time;
     const systemSessions = this.clients.systemSessions;
     const evidence: Evidence = {
       scenario,
@@ -338,7 +314,7 @@ export class ScenarioRun {
       opened,
       end,
       duration,
-      from: this.from,
+      from,
       journal,
       records: this.clients.records,
       systemSessions,
@@ -352,7 +328,7 @@ export class ScenarioRun {
       supplicantFrozen: this.freezer.forEver,
       supplicantBusyWith: this.supplicants.busyWith.flatMap((call) => journal.calls.get(call) ?? []),
       lockWaiters: this.locks.waiters,
-      incidents: [...this.incidents.sentences(this.from), ...suspendSentences(this.freezer, this.from)],
+      incidents: [...this.incidents.sentences(from), ...suspendSentences(this.freezer, from)],
     };
     return {
       queue,
@@ -360,46 +336,19 @@ export class ScenarioRun {
       duration,
       systemSessions,
       swallowedWakeUps: journal.swallowed,
-      threads: recorder.changes.map((changes) => changes.map(({ time, use }) => ({ time: time - this.from, use }))),
-      asleep: this.asleep.map(({ time, calls }) => ({ time: time - this.from, calls })),
+      threads: recorder.changes.map((changes) => changes.map(({ time, use }) => ({ time: time - from, use }))),
+      asleep: this.calls.asleep.map(({ time, calls }) => ({ time: time - from, calls })),
     };
   }
 
   /** Tell the trace what became of the run. */
-  conclude({ outcome, hangsSince, explanation }: RunResult): void {
-    const deadlines = [...this.clients.records.values()].flatMap(({ client: { name, deadline } }) =>
-      deadline === undefined ? [] : [[name, deadline] as const],
-    );
-    this.trace.describe({
-      verdict: {
-        outcome,
-        ...(hangsSince === null ? {} : { hangsSinceMs: this.from + hangsSince }),
-        explanation,
-        ...(deadlines.length === 0 ? {} : { deadlines: Object.fromEntries(deadlines) }),
-      },
-    });
+  conclude(result: RunResult): void {
+    this.trace.describe({ verdict: traceVerdict(result, this.time.from, this.clients.records.values()) });
   }
 
   /** The file has one come back that is not yet there. */
   private get supplicantToCome(): boolean {
-    return this.scenario.faults.supplicantLeaves.some(({ back = 0 }) => this.clock.now() < this.from + back);
-  }
-
-  private recordCalls(trace: Trace): void {
-    const { journal, recorder, scenario } = this;
-    recorder.onTaken = (thread, otherFree) => {
-      const call = journal.calls.get(this.entering);
-      if (call === undefined) return;
-      call.thread = thread;
-      if (call.system && otherFree === 0 && scenario.secureWorld.threads > 1) journal.enteredByReserve++;
-    };
-    trace.listen((event) => {
-      if (event.type === 'world-enter') this.entering = event.call;
-      const before = journal.asleep;
-      journal.record(event);
-      if (event.type === 'call-end') this.calls++;
-      if (journal.asleep !== before) this.asleep.push({ time: event.time, calls: journal.asleep });
-    });
+    return this.scenario.faults.supplicantLeaves.some(({ back = 0 }) => this.time.sinceBegin < back);
   }
 
   /** Free threads that a call of this class must leave free, as the discipline has it. */
