@@ -4,8 +4,12 @@ import { driverTarget } from './driver/driver-target.js';
 import type { Target } from './engine/target.js';
 import { OpteeMachine, type OpteeUnderTest } from './optee/optee-machine.js';
 import { rawTarget } from './raw/raw-target.js';
-import { applicationTarget } from './targets/application.js';
+import { type ApplicationTargetName, applicationTarget } from './targets/application.js';
 import type { KnownCommand } from './targets/application-grammar.js';
+import { changedFiles } from './targets/changed-files.js';
+import { changedImage } from './targets/changed-image.js';
+import { lyingRpc } from './targets/lying-rpc.js';
+import type { SurroundingsKind } from './targets/surroundings.js';
 
 /** What can be fuzzed, and what that is. */
 export const targetNames = {
@@ -13,6 +17,9 @@ export const targetNames = {
   pta: 'commands of a pseudo-TA, in sessions (takes its UUID)',
   smc: 'registers of fast and yielding calls',
   message: 'whole messages: parameters, counts, addresses, lists of pages, memory that changes while it is read',
+  rpc: 'answers to what secure world asks for: files, images, memory, time (takes the UUID of an application that asks)',
+  'ta-image': 'images of an application that were changed (takes its UUID)',
+  storage: "files of secure storage, changed behind OP-TEE's back (takes the UUID of an application that keeps some)",
   driver: 'our driver, under a simulated secure world that lies',
 } as const;
 export type TargetName = keyof typeof targetNames;
@@ -29,7 +36,7 @@ const pseudoApplications: readonly Uuid[] = [
 ];
 
 /** Those that are about one application. */
-const withUuid: ReadonlySet<TargetName> = new Set(['ta', 'pta']);
+const withUuid: ReadonlySet<TargetName> = new Set(['ta', 'pta', 'rpc', 'ta-image', 'storage']);
 
 export function takesUuid(name: TargetName): boolean {
   return withUuid.has(name);
@@ -48,10 +55,18 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
   const { optee, commands = [] } = settings;
   switch (name) {
     case 'ta':
-    case 'pta': {
+    case 'pta':
+    case 'rpc':
+    case 'ta-image':
+    case 'storage': {
       const application = uuidOf(uuid ?? '');
       const others = applicationsIn(optee.taFolders).filter((each) => each !== application);
-      return applicationTarget(name, { uuid: application, others, commands }, optee);
+      return applicationTarget(
+        name,
+        { uuid: application, others, commands },
+        optee,
+        surroundingsOf(name, application, optee),
+      );
     }
     case 'smc':
     case 'message':
@@ -64,6 +79,23 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
       return driverTarget();
     default:
       return name satisfies never;
+  }
+}
+
+function surroundingsOf(
+  name: ApplicationTargetName,
+  uuid: Uuid,
+  { taFolders }: OpteeUnderTest,
+): SurroundingsKind | undefined {
+  switch (name) {
+    case 'rpc':
+      return lyingRpc;
+    case 'ta-image':
+      return changedImage(uuid, taFolders);
+    case 'storage':
+      return changedFiles;
+    default:
+      return undefined;
   }
 }
 

@@ -79,7 +79,11 @@ describe('the command', () => {
     ['a missing UUID', ['ta'], /target ta takes the UUID of an application/],
     ['a UUID that has no place', ['smc', sims], /target smc takes no UUID/],
     ['what is no UUID', ['ta', 'sims'], /not a UUID/],
-    ['commands for what has none', ['smc', '--commands', 'x.yaml'], /--commands is for ta and pta/],
+    [
+      'commands for what has none',
+      ['smc', '--commands', 'x.yaml'],
+      /--commands is for targets that are about an application/,
+    ],
   ])('refuses %s', (_, args, says) => {
     const { stderr, status } = normalworld('fuzz', ...args);
     expect(stderr).toMatch(says);

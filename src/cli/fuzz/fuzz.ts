@@ -29,7 +29,7 @@ export function addFuzzCommand(program: Command): void {
         'short, with a file that `normalworld replay` executes again. SIGINT ends a run; the next one with the same folder goes on.',
     )
     .argument('<target>', Object.keys(targetNames).join(', '))
-    .argument('[uuid]', 'of the application, for ta and pta')
+    .argument('[uuid]', 'of the application, for those that are about one')
     .option('--folder <folder>', 'what is found and kept goes there (default: fuzz-TARGET in the working folder)')
     .addOption(new Option('--seed <n>', 'decides every draw').argParser(integer(0, 0xffff_ffff)).default(1))
     .addOption(new Option('--seconds <n>', 'end after so long').argParser(integer(1, 10_000_000)))
@@ -65,7 +65,7 @@ Examples:
 
 async function fuzz(name: TargetName, uuid: string | undefined, flags: FuzzFlags): Promise<void> {
   if (flags.commands !== undefined && !takesUuid(name))
-    throw new RangeError(`--commands is for ta and pta, not for ${name}`);
+    throw new RangeError(`--commands is for targets that are about an application, not for ${name}`);
   const commands = flags.commands === undefined ? [] : await readKnownCommands(flags.commands);
   const target = targetNamed(name, uuid, { optee: await opteeUnderTest(flags), commands });
   const interrupt = new AbortController();

@@ -93,6 +93,8 @@ class DriverRun {
   private readonly pending = new Set<Promise<void>>();
   private readonly verdicts: Verdict[] = [];
   private readonly aborts: AbortController[] = [];
+  /** A pseudo-TA that panics takes OP-TEE with it. */
+  private isDead = false;
 
   constructor(
     private readonly features: StateFeatures,
@@ -101,6 +103,9 @@ class DriverRun {
     this.world = new SimulatedWorld({
       ...{ clock: this.clock, dram, reservedShm, faults: this.lies.faults, dramFile: () => ram.take() },
       trustedApplications: askedApplications,
+    });
+    void this.world.ended.then(() => {
+      this.isDead = true;
     });
   }
 
@@ -245,7 +250,7 @@ class DriverRun {
 
   /** When nobody lies any more, a client is served rightly: unless secure world has lost the threads for it. */
   private async witness(tee: Tee): Promise<void> {
-    if (this.lies.tookThread || this.pending.size > 0) return;
+    if (this.lies.tookThread || this.isDead || this.pending.size > 0) return;
     const context = tee.openContext({ label: 'witness' });
     const sum = await this.soon(
       (async () => {

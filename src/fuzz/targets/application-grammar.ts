@@ -9,6 +9,7 @@ import {
   recordOf,
   type Step,
 } from '../input/grammar.js';
+import type { SurroundingsKind } from './surroundings.js';
 
 /** The most octets of one memory reference. */
 export const mostOctets = 4096;
@@ -41,7 +42,10 @@ const direction: Field = { type: 'choice', of: ['input', 'output', 'inout'] };
 const number: IntegerField = { type: 'integer', max: word, usual: [0, 1, 2, 3, 4, 8, 16, 32, 64, 4096, 2 ** 31, word] };
 
 /** Sessions, and commands with up to four parameters of any types. */
-export function applicationGrammar({ uuid, others, commands }: KnownApplication): Grammar {
+export function applicationGrammar(
+  { uuid, others, commands }: KnownApplication,
+  surroundings?: Pick<SurroundingsKind, 'steps' | 'weights'>,
+): Grammar {
   const known = others.slice(0, mostOthers).flatMap(bothForms);
   const zeros = lengths.map((length) => '00'.repeat(length));
   const own = bothForms(uuid);
@@ -71,9 +75,10 @@ export function applicationGrammar({ uuid, others, commands }: KnownApplication)
         open: { parameters },
         close: { session },
         renew: {},
+        ...surroundings?.steps,
       },
       // To be loaded anew costs as much as hundreds of calls.
-      weights: { invoke: 24, open: 2, renew: 0.1 },
+      weights: { invoke: 24, open: 2, renew: 0.1, ...surroundings?.weights },
     },
   };
 }
@@ -145,8 +150,14 @@ export function applicationStepInWords(step: Step): string {
       return `open another session ${given}`;
     case 'close':
       return `close session ${String(step.session)}, unless it is the first`;
-    default:
+    case 'renew':
       return 'close all sessions, and open the first again';
+    default: {
+      const { kind, ...fields } = step;
+      return `${kind}: ${Object.entries(fields)
+        .map(([name, field]) => `${name} ${String(field)}`)
+        .join(', ')}`;
+    }
   }
 }
 

@@ -16,21 +16,33 @@ import {
   mostSessions,
 } from './application-grammar.js';
 import { GivenMemory } from './given-memory.js';
+import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
 /** Executions after which the client goes and another comes, and what is left is looked at. */
 const renewAfter = 256;
 
-/** An application as it is shipped, or a pseudo-TA: its commands, in sessions. */
-export function applicationTarget(name: 'ta' | 'pta', known: KnownApplication, optee: OpteeUnderTest): Target {
+/** Targets that are about an application. */
+export type ApplicationTargetName = 'ta' | 'pta' | 'rpc' | 'ta-image' | 'storage';
+
+/** An application as it is shipped, or a pseudo-TA: its commands, in sessions, and in surroundings that are hostile, if so. */
+export function applicationTarget(
+  name: ApplicationTargetName,
+  known: KnownApplication,
+  optee: OpteeUnderTest,
+  kind?: SurroundingsKind,
+): Target {
   return {
     name,
     uuid: known.uuid,
-    grammar: applicationGrammar(known),
-    seeds: applicationSeeds(known),
+    grammar: applicationGrammar(known, kind),
+    seeds: [...(kind?.seeds ?? []), ...applicationSeeds(known)],
     describe: applicationStepInWords,
     open: async () => {
-      const machine = await OpteeMachine.boot(optee);
-      return new ApplicationHarness(machine, known.uuid, new LeakWatch(machine.tee, machine.world.conduit));
+      const surroundings = kind?.make();
+      const { between, tee = {} } = surroundings ?? {};
+      const machine = await OpteeMachine.boot({ ...optee, tee, ...(between === undefined ? {} : { between }) });
+      const leaks = new LeakWatch(machine.tee, machine.world.conduit);
+      return new ApplicationHarness(machine, known.uuid, leaks, surroundings);
     },
   };
 }
@@ -50,6 +62,7 @@ class ApplicationHarness implements Harness {
     private readonly machine: OpteeMachine,
     private readonly uuid: string,
     private readonly leaks: LeakWatch,
+    private readonly surroundings: Surroundings | undefined,
   ) {}
 
   get about(): string {
@@ -64,8 +77,8 @@ class ApplicationHarness implements Harness {
     this.machine.drain(each);
   }
 
-  execute(input: FuzzInput): Promise<readonly Verdict[]> {
-    return this.machine.execute(
+  async execute(input: FuzzInput): Promise<readonly Verdict[]> {
+    const verdicts = await this.machine.execute(
       () => this.run(input),
       () => {
         // Its application sleeps, or waits for what nobody brings: the client goes.
@@ -73,6 +86,11 @@ class ApplicationHarness implements Harness {
         this.forget();
       },
     );
+    this.surroundings?.settle();
+    // Who is lied to may answer anything, and keep what it was not told to give back.
+    return this.surroundings === undefined
+      ? verdicts
+      : verdicts.filter(({ kind }) => kind !== 'protocol' && kind !== 'leak');
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -121,7 +139,7 @@ class ApplicationHarness implements Harness {
         for (const session of sessions) await session.close();
         return;
       }
-      default: {
+      case 'invoke': {
         const session = await this.sessionAt(Number(step.session));
         const { memory } = await this.client();
         try {
@@ -130,7 +148,10 @@ class ApplicationHarness implements Harness {
           if (error instanceof TeecError && error.code === TeeResult.ERROR_TARGET_DEAD) await this.bury(session);
           throw error;
         }
+        return;
       }
+      default:
+        this.surroundings?.apply(step);
     }
   }
 
