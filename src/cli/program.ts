@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCampaignCommand } from './campaign/campaign.js';
 import { addCompletionCommand } from './completion.js';
 import { addDoctorCommand } from './doctor.js';
 import { addConformCommand } from './explore/conform.js';
@@ -50,6 +51,7 @@ Examples:
   addRunCommand(program);
   addExploreCommand(program);
   addFuzzCommand(program);
+  addCampaignCommand(program);
   addReplayCommand(program);
   addViewCommand(program);
   addTraceCommand(program);

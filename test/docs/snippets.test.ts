@@ -58,6 +58,13 @@ const elsewhere = new Map([
   ['npm run bench:xtest', 'a quarter of an hour'],
   ['npm run playground', 'test/playground builds it, and drives it in a browser'],
   ['normalworld fuzz ta e6a33ed4-562b-463a-bb7e-ff5e15a493c8 --seconds 60', 'a minute; test/fuzz runs shorter ones'],
+  ...[
+    'normalworld campaign start plan.yaml --jobs 2',
+    'normalworld campaign start plan.yaml --redis-file url',
+    'normalworld campaign work --redis-file url --name driver',
+    'normalworld campaign status --redis-file url --name driver',
+    'normalworld campaign results --redis-file url --name driver',
+  ].map((command) => [command, 'test/campaign, with a server of its own'] as const),
   [
     'normalworld replay fuzz-ta/findings/core-panic-92665fd8/finding.json',
     'a finding of that run; test/fuzz executes one again',

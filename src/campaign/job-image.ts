@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { opteeNamed } from '../optee-build/built-optee.js';
+import { opteeFolder } from '../worlds/qemu/optee-folder.js';
+import type { CampaignJob } from './plan.js';
+
+/** The OP-TEE of a job, as this machine has it. */
+export async function jobImage({
+  optee,
+}: Pick<CampaignJob, 'optee'>): Promise<{ readonly image: string; readonly trustedApplications: string }> {
+  const found = await opteeNamed(optee);
+  return { image: found.image, trustedApplications: found.trustedApplications ?? opteeFolder().trustedApplications };
+}
+
+/** What a campaign is of: who has another is refused. */
+export interface CampaignVersion {
+  /** Of this package, and of what stands in a plan. */
+  readonly version: string;
+  /** SHA-256 of each image that jobs name, by name; empty for one that is not there. */
+  readonly images: Readonly<Record<string, string>>;
+}
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string;
+};
+
+/** Of what this machine has. */
+export async function versionHere(names: readonly string[]): Promise<CampaignVersion> {
+  const images = await Promise.all(
+    names.map(async (name) => {
+      const { image } = await jobImage(name === '' ? {} : { optee: name });
+      try {
+        return [name, createHash('sha256').update(readFileSync(image)).digest('hex')] as const;
+      } catch {
+        return [name, ''] as const;
+      }
+    }),
+  );
+  return { version, images: Object.fromEntries(images) };
+}
+
+/** What this machine has otherwise than the campaign, in words; undefined when nothing. */
+export function versionMistake(wanted: CampaignVersion, here: CampaignVersion): string | undefined {
+  if (wanted.version !== here.version)
+    return `the campaign is of normalworld ${wanted.version}, this is ${here.version}`;
+  for (const [name, hash] of Object.entries(wanted.images))
+    if (here.images[name] !== hash)
+      return (
+        `the campaign's image ${name === '' ? 'of the fetched OP-TEE' : `"${name}"`} has SHA-256 ${hash.slice(0, 16)}..., ` +
+        `this machine's ${here.images[name] ? `has ${here.images[name]?.slice(0, 16)}...` : 'is not there'}`
+      );
+  return undefined;
+}
+
+/** The images that jobs name; '' is the fetched one, which targets in this process do without. */
+export function imageNames(jobs: readonly CampaignJob[]): readonly string[] {
+  return [...new Set(jobs.filter(({ target }) => target !== 'driver').map(({ optee = '' }) => optee))].sort();
+}

@@ -1,0 +1,111 @@
+import { fork } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startInterval } from '../clock/timer.js';
+import { type JobResult, resultShape } from './job-result.js';
+import { type CampaignJob, corpusOf } from './plan.js';
+
+const program = fileURLToPath(new URL('./job-process.js', import.meta.url));
+/** How often corpora are exchanged, in milliseconds. */
+const exchangeMs = 1000;
+const fileForm = /^[0-9a-f]{16}\.json$/;
+
+/** The corpus that jobs of one target share, wherever they run. */
+export interface SharedCorpus {
+  /** Give one to the others. */
+  send(corpus: string, name: string, text: string): Promise<void>;
+  /** Those that came since the last time. */
+  receive(corpus: string): Promise<readonly { readonly name: string; readonly text: string }[]>;
+}
+
+/**
+ * Do a job in a process of its own.
+ * @throws Error with what it failed with, or how the process ended.
+ */
+export async function runJob(job: CampaignJob, shared: SharedCorpus, signal?: AbortSignal): Promise<JobResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-job-'));
+  const exchange = new Exchange(join(folder, 'corpus'), corpusOf(job), shared);
+  try {
+    await exchange.now();
+    let exchanging: Promise<void> | undefined;
+    const stop = startInterval(exchangeMs, () => {
+      exchanging ??= exchange
+        .now()
+        // The server is away for a while: the next time.
+        .catch(() => undefined)
+        .finally(() => {
+          exchanging = undefined;
+        });
+    });
+    try {
+      return await inProcess(job, folder, signal);
+    } finally {
+      stop();
+      await exchanging;
+      await exchange.now().catch(() => undefined);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function inProcess(job: CampaignJob, folder: string, signal: AbortSignal | undefined): Promise<JobResult> {
+  return new Promise((resolve, reject) => {
+    const child = fork(program, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const end = () => child.kill('SIGKILL');
+    signal?.addEventListener('abort', end, { once: true });
+    let answer: { readonly result?: unknown; readonly error?: string } | undefined;
+    child.once('message', (message) => {
+      answer = message as typeof answer;
+    });
+    child.once('error', reject);
+    child.once('close', (code, killedBy) => {
+      signal?.removeEventListener('abort', end);
+      const parsed = resultShape.safeParse(answer?.result);
+      if (parsed.success) resolve(parsed.data);
+      else reject(new Error(answer?.error ?? `the job's process ended with ${killedBy ?? `code ${code}`}`));
+    });
+    child.send({ job, folder });
+  });
+}
+
+/** Between the folder of one job and the others. */
+class Exchange {
+  private readonly known = new Set<string>();
+
+  constructor(
+    private readonly folder: string,
+    private readonly corpus: string,
+    private readonly shared: SharedCorpus,
+  ) {
+    mkdirSync(folder, { recursive: true });
+  }
+
+  async now(): Promise<void> {
+    for (const name of readdirSync(this.folder)) {
+      if (!fileForm.test(name) || this.known.has(name)) continue;
+      await this.shared.send(this.corpus, name, readFileSync(join(this.folder, name), 'utf8'));
+      this.known.add(name);
+    }
+    for (const { name, text } of await this.shared.receive(this.corpus)) {
+      // A name that came over the wire is none of ours until it looks like one.
+      if (!fileForm.test(name) || this.known.has(name)) continue;
+      this.known.add(name);
+      const path = join(this.folder, name);
+      if (existsSync(path)) continue;
+      writeFileSync(`${path}.tmp`, text);
+      renameSync(`${path}.tmp`, path);
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type JobResult, sumOf } from '../../campaign/job-result.js';
+import { runHere } from '../../campaign/local-campaign.js';
+import { readPlan } from '../../campaign/plan.js';
+import { CampaignServer } from '../../campaign/queue/campaign-server.js';
+import { parseFinding } from '../../fuzz/engine/finding-file.js';
+import { tellFailure } from '../output/failure.js';
+
+interface CampaignFlags {
+  readonly redis?: string;
+  readonly redisFile?: string;
+  readonly jobs: number;
+  readonly name?: string;
+  readonly json?: boolean;
+}
+
+/** `normalworld campaign start|work|status|results`. */
+export function addCampaignCommand(program: Command): void {
+  const campaign = program
+    .command('campaign')
+    .summary('fuzz by a plan: on this machine, or on many over Valkey or Redis')
+    .description(
+      'A plan lists jobs: fuzz targets with seeds. Without --redis its jobs run here. With it they wait in a queue (BullMQ) on a ' +
+        'server of Valkey or Redis, and workers take them, wherever they are.',
+    );
+  const start = campaign
+    .command('start')
+    .summary("put a plan's jobs into the queue, or run them here")
+    .argument('<plan>', 'YAML, see docs/fuzzing.md')
+    .addOption(jobsOption());
+  server(start).action((path: string, flags: CampaignFlags) => tell(() => startPlan(path, flags)));
+  const work = campaign.command('work').summary('take jobs until there are none left').addOption(jobsOption());
+  server(named(work)).action((flags: CampaignFlags) => tell(() => workOn(flags)));
+  server(named(campaign.command('status').summary('how far it is'))).action((flags: CampaignFlags) =>
+    tell(async () => {
+      const status = await onServer(flags, (of) => of.status());
+      console.log(
+        flags.json
+          ? JSON.stringify(status)
+          : Object.entries(status)
+              .map(([what, count]) => `${count} ${what}`)
+              .join(', '),
+      );
+    }),
+  );
+  server(named(campaign.command('results').summary('what it came to'))).action((flags: CampaignFlags) =>
+    tell(async () => {
+      const { results, findings, failures } = await onServer(flags, (of) => of.results());
+      report(results, findings, failures, flags.json === true);
+    }),
+  );
+}
+
+async function startPlan(path: string, flags: CampaignFlags): Promise<void> {
+  const plan = await readPlan(path);
+  const url = await serverUrl(flags);
+  if (url !== undefined) {
+    await using of = new CampaignServer(url, plan.name);
+    await of.reach();
+    const waiting = await of.start(plan);
+    console.log(flags.json ? JSON.stringify({ name: plan.name, waiting }) : `${plan.name}: ${waiting} jobs wait`);
+    return;
+  }
+  const signal = untilInterrupted();
+  const results = await runHere(plan, flags.jobs, (result, done) => progress(result, done, flags), signal);
+  const findings = new Map(
+    results.flatMap((result) => result.findings.map((text) => [parseFinding(text).signature, text] as const)),
+  );
+  report(results, [...findings.values()], [], flags.json === true);
+}
+
+async function workOn(flags: CampaignFlags): Promise<void> {
+  let done = 0;
+  await onServer(flags, (of) => of.work(flags.jobs, untilInterrupted(), (result) => progress(result, ++done, flags)));
+}
+
+function progress({ executions, edges, findings }: JobResult, done: number, { json }: CampaignFlags): void {
+  if (!json) console.log(`job ${done}: ${executions} executions, ${edges} edges, ${findings.length} findings`);
+}
+
+function report(
+  results: readonly JobResult[],
+  findings: readonly string[],
+  failures: readonly string[],
+  json: boolean,
+): void {
+  const sum = sumOf(results);
+  const found = findings.map(parseFinding);
+  if (json) console.log(JSON.stringify({ ...sum, findings: found, failures }));
+  else {
+    console.log(
+      `${sum.jobs} jobs, ${sum.executions} executions, ${sum.edges} edges at most, ${found.length} findings, ${sum.deaths} deaths`,
+    );
+    for (const { kind, signature } of found) console.log(`${kind}: ${signature}`);
+    for (const failure of failures) console.log(`failed: ${failure}`);
+  }
+  if (found.length > 0 || failures.length > 0) process.exitCode = 1;
+}
+
+async function onServer<T>(flags: CampaignFlags, what: (of: CampaignServer) => Promise<T>): Promise<T> {
+  const url = await serverUrl(flags);
+  if (url === undefined || flags.name === undefined)
+    throw new RangeError('--redis URL and --name NAME say which campaign');
+  await using of = new CampaignServer(url, flags.name);
+  await of.reach();
+  return await what(of);
+}
+
+/** A URL on the command line is seen by everybody on the machine: a file is not. */
+async function serverUrl({ redis, redisFile }: CampaignFlags): Promise<string | undefined> {
+  return redisFile === undefined ? redis : (await readFile(redisFile, 'utf8')).trim();
+}
+
+function untilInterrupted(): AbortSignal {
+  const interrupt = new AbortController();
+  process.once('SIGINT', () => interrupt.abort());
+  process.once('SIGTERM', () => interrupt.abort());
+  return interrupt.signal;
+}
+
+async function tell(work: () => Promise<void>): Promise<void> {
+  await work().catch((error: unknown) => tellFailure(error));
+}
+
+function server(command: Command): Command {
+  return command
+    .option('--redis <url>', 'the server: redis://, or rediss:// with TLS; user and password stand in it')
+    .option('--redis-file <file>', 'the same, from a file that others cannot read')
+    .option('--json', 'print JSON');
+}
+
+function named(command: Command): Command {
+  return command.option('--name <name>', "the campaign's name, as its plan has it");
+}
+
+function jobsOption(): Option {
+  return new Option('-j, --jobs <n>', 'jobs at once (default: one a processor)')
+    .argParser((text) => {
+      if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 to 9999');
+      return Number(text);
+    })
+    .default(availableParallelism(), 'one a processor');
+}
