@@ -109,7 +109,7 @@ describe.skipIf(program === undefined)(
       });
     const status = async () => {
       await using of = new CampaignServer(url(), 'drive');
-      return of.status();
+      return await of.status();
     };
 
     it('loses no job and counts none twice, when a worker is killed and when the server is started anew', {
