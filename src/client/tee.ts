@@ -118,6 +118,11 @@ export class Tee implements AsyncDisposable {
     return this.under.sharedMemoryInUse;
   }
 
+  /** Its pieces: physical address and bytes of each, in order of their addresses. */
+  get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
+    return this.driver.optee.sharedMemoryPlaces;
+  }
+
   /** What calls of secure world wait for in the normal world, besides other calls: for whoever asks why one hangs. */
   waiting(): {
     /** By call, the oldest first. Calls that wait for a thread of secure world are in `queueState()`. */

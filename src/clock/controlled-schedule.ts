@@ -25,6 +25,8 @@ export function randomPick(random: Random): Pick {
 export class ControlledSchedule implements Schedule {
   readonly decides = true;
   fine = false;
+  /** Told when an actor comes to a point, by whoever must know what brought it there. */
+  onArrival: ((held: HeldActor) => void) | undefined;
   private readonly waiting: (HeldActor & { readonly go: () => void })[] = [];
 
   /** @param chooseOption what happens where something could; the usual when left out. */
@@ -39,7 +41,11 @@ export class ControlledSchedule implements Schedule {
   }
 
   point(actor: string, step: string): Promise<void> {
-    return new Promise((go) => this.waiting.push({ actor, step, go }));
+    return new Promise((go) => {
+      const held = { actor, step, go };
+      this.waiting.push(held);
+      this.onArrival?.(held);
+    });
   }
 
   /** @throws RangeError when what was chosen is none of the options. */

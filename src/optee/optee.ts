@@ -51,6 +51,12 @@ export class Optee {
     return pool.bytesInUse + (messagePool === pool ? 0 : messagePool.bytesInUse);
   }
 
+  /** Its pieces: physical address and bytes of each. */
+  get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
+    const { pool, messagePool } = this;
+    return messagePool === pool ? pool.placesInUse : [...pool.placesInUse, ...messagePool.placesInUse];
+  }
+
   newCall(
     context: TeeContext,
     purpose: CallPurpose,

@@ -35,6 +35,11 @@ export class ShmPool {
     return this.allocator.bytesInUse;
   }
 
+  /** Physical address and bytes of each piece in use, in order of their addresses. */
+  get placesInUse(): readonly (readonly [number, number])[] {
+    return this.allocator.inUse;
+  }
+
   /** The shared memory with this cookie, if it exists. */
   find(cookie: number): TeeShm | undefined {
     return this.byCookie.get(cookie);

@@ -34,6 +34,11 @@ export class RangeAllocator {
     return this.used;
   }
 
+  /** What is handed out: base and bytes of each range, in order of their addresses. */
+  get inUse(): readonly (readonly [PhysicalAddress, number])[] {
+    return [...this.allocated].sort(([one], [other]) => one - other);
+  }
+
   /** A contiguous range of at least `size` bytes (at least one granule); undefined when there is none. */
   allocate(size: number): PhysicalAddress | undefined {
     const wanted = this.rounded(size);

@@ -11,6 +11,8 @@ export interface Decision extends HeldActor {
   readonly of: number;
   /** What was decided: the order, or an event such as a fault, whose words are in `step`. */
   readonly kind: 'order' | 'event';
+  /** Nothing that others do meets this step: that they go first is no other run. */
+  readonly settled?: true;
 }
 
 /** Who makes the decisions of a run. Both answers are indices; what is out of range is the last. */
@@ -37,6 +39,12 @@ export class DecisionRecorder {
     this.made.push({ actor, step, index, of: held.length, kind: 'order' });
     return index;
   };
+
+  /** This one goes, and it makes no difference that others could. */
+  settle(held: readonly HeldActor[], index: number): void {
+    const { actor, step } = held[index] ?? { actor: '', step: '' };
+    this.made.push({ actor, step, index, of: held.length, kind: 'order', settled: true });
+  }
 
   readonly choose: Choose = (actor, options) => {
     if (options.length === 1) return 0;

@@ -9,7 +9,7 @@ import { type JudgedRun, judgeRun, noFaults } from './runs/judge-run.js';
 import { RunMaker, type RunSettings } from './runs/run-maker.js';
 import { ByLot, Deviations, type RunTask } from './runs/run-source.js';
 import { RunWorkers } from './runs/run-workers.js';
-import type { Reduction } from './states/run-state.js';
+import type { Reduction } from './states/reduction.js';
 
 /** In which order runs are tried. */
 export type Strategy =

@@ -1,5 +1,11 @@
 import type { Tee } from '../../client/tee.js';
-import { type Choose, ControlledSchedule, type Pick, randomPick } from '../../clock/controlled-schedule.js';
+import {
+  type Choose,
+  ControlledSchedule,
+  type HeldActor,
+  type Pick,
+  randomPick,
+} from '../../clock/controlled-schedule.js';
 import { seededRandom } from '../../clock/random.js';
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
@@ -77,7 +83,7 @@ export class ScenarioRun {
   private readonly supplicants: RunSupplicants;
 
   constructor(
-    private readonly scenario: Scenario,
+    readonly scenario: Scenario,
     private readonly queue: DisciplineName,
     private readonly seed: number,
     /** Who goes where the order is open; the seed decides when left out. */
@@ -199,6 +205,16 @@ export class ScenarioRun {
   /** Bytes of shared memory in use. */
   get sharedMemoryInUse(): number {
     return this.tee?.sharedMemoryInUse ?? 0;
+  }
+
+  /** Pieces of shared memory in use, by their places. */
+  get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
+    return this.tee?.sharedMemoryPlaces ?? [];
+  }
+
+  /** Whoever is to know when an actor comes to a point. */
+  set onArrival(told: (held: HeldActor) => void) {
+    this.schedule.onArrival = told;
   }
 
   /** What the run is at: the number of its stage, and from when its time is limited. */

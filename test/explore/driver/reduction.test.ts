@@ -5,7 +5,7 @@ import { followed, randomWalk } from '../../../src/explore/driver/decisions.js';
 import { exploreScenario } from '../../../src/explore/driver/explore-scenario.js';
 import { RUN_PROPERTY_NAMES } from '../../../src/explore/driver/properties/run-checks.js';
 import { judgeRun } from '../../../src/explore/driver/runs/judge-run.js';
-import { type Reduction, reductionFor } from '../../../src/explore/driver/states/run-state.js';
+import { type Reduction, reductionFor } from '../../../src/explore/driver/states/reduction.js';
 import { StateWatch } from '../../../src/explore/driver/states/state-watch.js';
 import type { CallWaiter, DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { type CreateCallQueue, createCallQueue } from '../../../src/optee/call-queue/disciplines.js';
@@ -130,6 +130,50 @@ describe('ending a run where another was in the same state', () => {
     expect(reduced.runs).toBeLessThan(all.runs);
   });
 
+  const CLOSES = scenario(
+    '{ threads: 2 }',
+    client('s', 'system: true, steps: [{ close: true }]'),
+    client('n', 'steps: [{ invoke: clock }]'),
+  );
+  const FREES = scenario(
+    '{ threads: 1 }',
+    client('m', 'sharedMemory: 4096, steps: [{ invoke: clock }]'),
+    '  m-frees: { threadOf: m, steps: [{ free: true }] }',
+  );
+  it.each(Object.entries({ CLOSES, FREES }))(
+    'leaves every verdict as it is where parts are told apart: %s',
+    { timeout: 120_000 },
+    async (_, what) => {
+      expect(reductionFor(what)).toBe('parts');
+      const reduced = await explored(what, 'hand-off', true);
+      const all = await explored(what, 'hand-off', false, 20_000);
+      expect([reduced.complete, all.complete]).toEqual([true, true]);
+      for (const name of RUN_PROPERTY_NAMES)
+        expect({ name, verdict: reduced.properties[name].verdict }).toEqual({
+          name,
+          verdict: all.properties[name].verdict,
+        });
+      expect(reduced.runs * 2).toBeLessThan(all.runs);
+    },
+  );
+
+  it('finds a reservation that never ends where parts are told apart', async () => {
+    const createQueue = MUTANTS['a reservation that never ends'];
+    const { properties } = await explored(CLOSES, 'hand-off', true, 2000, createQueue);
+    expect(properties.systemSessions.verdict).toBe('broken');
+  });
+
+  it.each(['asked-twice.yaml', 'system-session-meanwhile.yaml', 'several-pending.yaml'])(
+    'tries every order of %s',
+    { timeout: 120_000 },
+    async (name) => {
+      const { complete, properties } = await explored(shipped(name), 'hand-off', true);
+      expect(complete).toBe(true);
+      for (const each of RUN_PROPERTY_NAMES)
+        expect({ each, ...properties[each] }).toMatchObject({ each, verdict: 'holds' });
+    },
+  );
+
   it('makes far fewer runs', async () => {
     const reduced = await explored(shipped('two-callers.yaml'), 'hand-off', true);
     // All are 4,512, as the exploration without reduction counts them.
@@ -189,6 +233,29 @@ describe('two runs in the same state', () => {
       what: shipped('one-thread-short.yaml'),
       queue: 'patch-v6',
       reduction: 'steps',
+    },
+    ...[
+      'asked-twice',
+      'session-closed-meanwhile',
+      'system-session-meanwhile',
+      'bottom-half-twice',
+      'several-pending',
+    ].map((name) => ({
+      name,
+      what: shipped(`${name}.yaml`),
+      queue: 'hand-off' as const,
+      reduction: 'parts' as const,
+    })),
+    {
+      name: 'memory that is freed, and taken by others',
+      what: scenario(
+        '{ threads: 2 }',
+        client('m', 'sharedMemory: 4096, steps: [{ invoke: busy }]'),
+        '  m-frees: { threadOf: m, steps: [{ free: true }] }',
+        '  o: { application: loaded, sharedMemory: 8192, session: each-round, steps: [{ invoke: say }] }',
+      ),
+      queue: 'linux-6.8',
+      reduction: 'parts',
     },
   ])('go on in the same ways: $name, $queue', { timeout: 120_000 }, async ({ what, queue, reduction }) => {
     console.log(`two runs in the same state: REDUCTION_SEED=${SEED}`);

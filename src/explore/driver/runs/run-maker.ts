@@ -2,7 +2,7 @@ import type { DisciplineName } from '../../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../../scenario/scenario.js';
 import type { FaultSettings } from '../fault-choices.js';
-import { type Reduction, reductionFor } from '../states/run-state.js';
+import { type Reduction, reductionFor } from '../states/reduction.js';
 import { StateWatch } from '../states/state-watch.js';
 import { type JudgedRun, judgeRun } from './judge-run.js';
 import { type RunTask, recorderFor } from './run-source.js';
@@ -35,10 +35,11 @@ export class RunMaker {
     const { reduction, createQueue } = this;
     const { scenario, queue, seed, faults } = this.settings;
     const recorder = recorderFor(task);
+    const settles = faults.kinds.length === 0 || faults.most === 0;
     const watch =
       reduction === undefined || task.by !== 'list'
         ? undefined
-        : new StateWatch(recorder, reduction, task.decisions.length, explored);
+        : new StateWatch(recorder, reduction, task.decisions.length, explored, settles);
     return judgeRun(scenario, queue, seed, recorder, faults, { watch, createQueue });
   }
 }

@@ -10,8 +10,8 @@ import type { JudgedRun } from './judge-run.js';
 
 /** A run to be made. */
 export type RunTask =
-  /** These decisions, and then whoever comes first. */
-  | { readonly by: 'list'; readonly decisions: readonly number[] }
+  /** These decisions, of which so many are deviations, and then whoever comes first. */
+  | { readonly by: 'list'; readonly decisions: readonly number[]; readonly deviations: number }
   | { readonly by: 'lot'; readonly seed: number; readonly lengths: RunLengths; readonly faults: number }
   | {
       readonly by: 'priorities';
@@ -52,6 +52,8 @@ interface Departure {
   readonly made: readonly number[];
   readonly position: number;
   readonly index: number;
+  /** With this one. */
+  readonly deviations: number;
 }
 
 /** All runs by the number of their deviations, the fewest first; where states are compared, one for each way on. */
@@ -77,7 +79,7 @@ export class Deviations implements RunSource {
     if (!this.begun) {
       this.begun = true;
       this.outstanding++;
-      return { by: 'list', decisions: [] };
+      return { by: 'list', decisions: [], deviations: 0 };
     }
     const departure = this.departures[this.at];
     if (departure === undefined) return undefined;
@@ -87,15 +89,15 @@ export class Deviations implements RunSource {
       this.at = 0;
     }
     this.outstanding++;
-    const { made, position, index } = departure;
-    return { by: 'list', decisions: [...made.slice(0, position), index] };
+    const { made, position, index, deviations } = departure;
+    return { by: 'list', decisions: [...made.slice(0, position), index], deviations };
   }
 
   learn(task: RunTask, { decisions, states }: JudgedRun): readonly string[] {
     this.outstanding--;
     const learnt: string[] = [];
     const prefix = task.by === 'list' ? task.decisions : [];
-    const deviations = prefix.filter((index) => index !== 0).length;
+    const deviations = task.by === 'list' ? task.deviations : 0;
     const made = decisions.map(({ index }) => index);
     // A run is known by its last deviation: one more may follow only behind it.
     for (let position = prefix.length; position < decisions.length; position++) {
@@ -106,13 +108,14 @@ export class Deviations implements RunSource {
         this.explored.add(state);
         learnt.push(state);
       }
-      if (deviations < this.most) this.depart(made, position, decisions[position]);
+      if (deviations < this.most) this.depart(made, position, decisions[position], deviations + 1);
     }
     return learnt;
   }
 
-  private depart(made: readonly number[], position: number, decision: Decision | undefined): void {
-    for (let index = 1; index < (decision?.of ?? 0); index++) this.departures.push({ made, position, index });
+  private depart(made: readonly number[], position: number, decision: Decision | undefined, deviations: number): void {
+    if (decision === undefined || decision.settled) return;
+    for (let index = 1; index < decision.of; index++) this.departures.push({ made, position, index, deviations });
   }
 }
 

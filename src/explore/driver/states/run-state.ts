@@ -3,83 +3,25 @@ import type { HeldActor } from '../../../clock/controlled-schedule.js';
 import type { TimerWatch } from '../../../clock/virtual-clock.js';
 import { OpteeSmcReturn } from '../../../protocol/optee-smc.js';
 import type { ScenarioRun } from '../../../scenario/run/scenario-run.js';
-import type { Scenario } from '../../../scenario/scenario.js';
-import type { TimedTraceEvent } from '../../../trace/trace.js';
+import type { CallPurpose, TimedTraceEvent } from '../../../trace/trace.js';
+import { chained, History } from './history.js';
+import { Parts, type Touch } from './parts.js';
+import type { Reduction } from './reduction.js';
 import type { WatchedQueue } from './watched-queue.js';
 
 /** What is known of an open call. */
 interface CallStory {
   /** The same in every run in which the same task makes the same call, whatever its number there. */
   readonly name: string;
+  readonly purpose: CallPurpose;
+  /** The label of its context. */
+  readonly client: string;
   /** It is made for a request of secure world. */
   readonly passive: boolean;
   /** Where the call stands, by the last thing that happened to it. */
   at: string;
   /** All that its future, its result and its judgement may depend on besides: what secure world and services did for it. */
   lasting: string;
-}
-
-/**
- * How much of a run's history its state may leave out.
- * - `steps`: the order of steps that are between the callers, the queue and the table of thread contexts alone.
- * - `queue`: only that of sections under the queue's lock. For runs in which more has a memory than the explorer knows:
- *   real applications and devices, faults.
- * - `nothing`: every run is one of its own. For times that are drawn from one generator by whoever comes next.
- */
-export type Reduction = 'steps' | 'queue' | 'nothing';
-
-/** What a scenario allows. */
-export function reductionFor(scenario: Scenario): Reduction {
-  if (scenario.preemption.max > 0 || hasMemoryOfItsOwn(scenario)) return 'nothing';
-  return isModelled(scenario) && hasUsualFaults(scenario) ? 'steps' : 'queue';
-}
-
-/** Locks, processors and a supplicant's threads remember who came first, which no event tells. */
-function hasMemoryOfItsOwn({ cpus, locks, supplicant, applications, clients, faults }: Scenario): boolean {
-  return (
-    cpus !== undefined ||
-    locks.size > 0 ||
-    supplicant.threads !== Number.POSITIVE_INFINITY ||
-    supplicant.loadTa.max > 0 ||
-    supplicant.allocate.max > 0 ||
-    supplicant.loadTa.rare !== undefined ||
-    supplicant.allocate.rare !== undefined ||
-    faults.suspends.length > 0 ||
-    [...clients.values()].some(({ timeout, applications: its }) => timeout !== undefined || its.length > 1) ||
-    [...applications.values()].some(
-      (application) =>
-        application.kind !== 'shipped' &&
-        [...application.commands.values()].flat().some(({ step }) => step === 'hold' || step === 'invoke'),
-    )
-  );
-}
-
-/** Calls do nothing but what is known to leave nothing behind: compute, wait, and ask services that the file describes. */
-function isModelled({ applications, secureWorld, emmc, clients }: Scenario): boolean {
-  return (
-    emmc === undefined &&
-    secureWorld.bottomHalf.length === 0 &&
-    [...applications.values()].every(
-      (application) =>
-        application.kind !== 'shipped' &&
-        [...application.commands.values()].flat().every(({ step }) => step !== 'await' && step !== 'notify'),
-    ) &&
-    [...clients.values()].every(
-      ({ sessionEachRound, sharedMemory, steps }) =>
-        !sessionEachRound &&
-        sharedMemory === 0 &&
-        steps.every(({ step }) => step === 'invoke' || step === 'wait' || step === 'until'),
-    )
-  );
-}
-
-/** Faults that happen to a request by its place in the order of requests, or to everybody. */
-const USUAL_FAULTS: ReadonlySet<string> = new Set(['supplicantAbsent', 'unanswered', 'interruptPeriod']);
-
-function hasUsualFaults({ faults }: Scenario): boolean {
-  return Object.entries(faults).every(
-    ([name, fault]) => USUAL_FAULTS.has(name) || fault === undefined || (Array.isArray(fault) && fault.length === 0),
-  );
 }
 
 /** Steps that are one section under the queue's lock, or a wake-up: they touch the queue and their caller. */
@@ -122,44 +64,66 @@ export class RunState implements TimerWatch {
   /** How many calls and timers came of each cause. */
   private readonly effects = new Map<string, number>();
   private cause: Cause = { name: 'start', call: undefined };
-  /** Everything whose order may matter, as a chain of hashes. */
-  private order = '';
+  /** Everything whose order may matter. */
+  private readonly order = new History();
+  private readonly parts: Parts;
+  /** Names of actors that are no calls, by what brought them to their points. */
+  private readonly arrivals = new WeakMap<HeldActor, string>();
   /** All that was let go, went off and was chosen so far. */
   private history = '';
   private readonly start: number;
 
-  /** From here on: the run must have no open call. */
+  /**
+   * From here on: the run must have no open call.
+   * @param owners whom each session is of that is open, by the label of its context.
+   */
   constructor(
     private readonly run: ScenarioRun,
     private readonly queue: WatchedQueue,
     private reduction: Reduction,
+    private readonly owners: Map<number, string>,
   ) {
     this.start = run.clock.now();
+    this.parts = new Parts(run.scenario);
     run.clock.watch = this;
+    run.onArrival = (held) => {
+      if (held.actor.startsWith('call ') || held.actor.startsWith('secure thread ')) return;
+      this.arrivals.set(held, this.effectOf(this.cause.name));
+      this.ended.delete(this.cause.name);
+    };
     run.trace.listen((event) => this.record(event));
   }
 
   /** An actor is let go. */
-  goes({ actor, step }: HeldActor): void {
+  goes(held: HeldActor): void {
+    const { actor, step } = held;
     this.history = chained(this.history, actor, step);
     const call = this.callOf(actor);
     const story = call === undefined ? undefined : this.calls.get(call);
     if (story === undefined) {
-      this.inOrder(actor, step);
-      this.cause = { name: actor, call: undefined };
+      const name = this.arrivals.get(held) ?? actor;
+      this.inOrder(this.parts.ofActor(actor, this.ownerOf), name, step);
+      this.cause = { name, call: undefined };
       return;
     }
-    if (this.reduction === 'nothing' || (this.reduction === 'queue' && !SECTIONS.has(step)))
-      this.inOrder(story.name, step);
+    const ordered = this.reduction === 'nothing' || (this.reduction !== 'steps' && !SECTIONS.has(step));
+    if (ordered) this.inOrder(this.parts.ofStep(story, step), story.name, step);
     if (!actor.startsWith('call ')) story.lasting += `${step};`;
     this.cause = { name: story.name, call };
+  }
+
+  /** What an actor is held before meets nothing that others do. */
+  meetsNobody({ actor, step }: HeldActor): boolean {
+    if (this.reduction !== 'parts') return false;
+    const call = this.callOf(actor);
+    return this.parts.meetsNobody(actor, step, call === undefined ? undefined : this.calls.get(call), this.ownerOf);
   }
 
   /** Something happens that could: it may change anything, for good. */
   strikes(actor: string, what: string): void {
     this.history = chained(this.history, actor, what);
-    this.inOrder(this.history);
-    if (this.reduction === 'steps') this.reduction = 'queue';
+    this.order.touchesAll(this.history);
+    if (this.reduction === 'steps' || this.reduction === 'parts') this.reduction = 'queue';
   }
 
   /** Everybody came through, and goes: what the calls so far have led to is judged already. */
@@ -178,12 +142,12 @@ export class RunState implements TimerWatch {
   /** A timer goes off. */
   fires(name: string): void {
     this.history = chained(this.history, name);
-    if (this.reduction !== 'steps') this.inOrder(name);
+    if (this.reduction !== 'steps' && this.reduction !== 'parts') this.order.touchesAll(name);
     const call = this.timerCalls.get(name);
     const story = call === undefined ? undefined : this.calls.get(call);
     if (story !== undefined) {
       story.lasting += `timer ${this.now};`;
-      if (story.at === 'rpc') this.inOrder(story.name, 'timer');
+      if (story.at === 'rpc') this.inOrder(this.parts.ofRequest(), story.name, 'timer');
     }
     this.cause = { name, call };
   }
@@ -191,22 +155,22 @@ export class RunState implements TimerWatch {
   /** The state as a hash; `held`: those among whom one is about to be picked. */
   digest(held: readonly HeldActor[]): string {
     const nameOf = (call: number) => this.calls.get(call)?.name ?? `call ${call}`;
-    const standing = (actor: string) => {
-      const call = this.callOf(actor);
-      return call === undefined ? actor : nameOf(call);
+    const standing = (one: HeldActor) => {
+      const call = this.callOf(one.actor);
+      return call === undefined ? (this.arrivals.get(one) ?? one.actor) : nameOf(call);
     };
     const state = [
       this.start,
       this.run.stage,
       this.now,
-      held.map(({ actor, step }) => `${standing(actor)} ${step}`).sort(),
+      held.map((one) => `${standing(one)} ${one.step}`).sort(),
       Array.from(this.calls.values(), ({ name, at, lasting }) => `${name} ${at} ${lasting}`).sort(),
       this.queue.contents(nameOf),
       this.run.clock.pending,
-      this.order,
+      this.order.contents,
       [...this.closedSessions].sort((one, other) => one - other),
       [...this.ended].sort(),
-      this.run.sharedMemoryInUse,
+      this.reduction === 'parts' ? this.run.sharedMemoryPlaces : this.run.sharedMemoryInUse,
     ];
     return hash('sha256', JSON.stringify(state), 'base64').slice(0, DIGEST_LENGTH);
   }
@@ -222,11 +186,7 @@ export class RunState implements TimerWatch {
     }
     const story = 'call' in event ? this.calls.get(event.call) : undefined;
     if (story === undefined) {
-      // Sessions are numbered in the order in which they were opened, before the run proper; each is closed once.
-      if (event.type === 'session-close') this.closedSessions.push(event.session);
-      // Says what the call that follows is for.
-      else if (event.type === 'invocation') return;
-      else this.inOrder(JSON.stringify(event));
+      this.recordOther(event);
       return;
     }
     switch (event.type) {
@@ -249,44 +209,71 @@ export class RunState implements TimerWatch {
           break;
         }
         story.at = event.thread === undefined ? 'returned' : 'rpc';
-        this.happened(story, event.thread !== undefined, `${event.a0}`);
+        this.happened(
+          story,
+          event.thread !== undefined && this.reduction !== 'parts' && this.parts.ofRequest(),
+          `${event.a0}`,
+        );
         break;
       case 'rpc-begin':
         // The second value may be a request's number, or a thread's: a name.
-        this.happened(story, true, `rpc ${event.command} ${event.a}`);
+        this.happened(story, this.parts.ofRequest(event.command, event.b), `rpc ${event.command} ${event.a}`);
         break;
       case 'rpc-end':
-        this.happened(story, true, `answer ${event.command} ${event.result}`);
+        this.happened(story, this.parts.ofRequest(event.command), `answer ${event.command} ${event.result}`);
         break;
       case 'call-end':
         this.calls.delete(event.call);
         // The channel of a passive client goes to the next in turn.
-        this.happened(story, story.passive, `end ${event.smcReturn}`);
+        this.happened(story, story.passive && this.parts.ofRequest(), `end ${event.smcReturn}`);
         this.cause = { name: hash('sha256', `${story.name} ${story.lasting}`, 'base64'), call: undefined };
         this.ended.add(this.cause.name);
         break;
       default:
-        this.happened(story, true, JSON.stringify({ ...event, call: story.name }));
+        this.happened(story, undefined, JSON.stringify({ ...event, call: story.name }));
     }
   }
 
-  private begin({ call, purpose, system }: TimedTraceEvent & { readonly type: 'call-begin' }): void {
+  /** An event that is of no call, or of one that is over. */
+  private recordOther(event: TimedTraceEvent): void {
+    if (event.type === 'session-open') this.owners.set(event.session, event.context);
+    if (this.reduction === 'parts') {
+      // Numbers of sessions are names.
+      const { session: _, ...what } = { session: 0, ...event };
+      this.inOrder(this.parts.ofEvent(event, this.ownerOf), JSON.stringify(what));
+    } else if (event.type === 'session-close') {
+      // Sessions are numbered in the order in which they were opened, before the run proper; each is closed once.
+      this.closedSessions.push(event.session);
+    } else if (event.type !== 'invocation') {
+      // An invocation says what the call that follows is for.
+      this.order.touchesAll(JSON.stringify(event));
+    }
+  }
+
+  private begin({ call, purpose, system, context }: TimedTraceEvent & { readonly type: 'call-begin' }): void {
     const name = this.effectOf(this.cause.name);
     this.ended.delete(this.cause.name);
     const client = this.run.journal.calls.get(call)?.invocation?.client;
     const passive = client !== undefined && this.run.isPassive(client);
-    this.calls.set(call, { name, passive, at: 'begun', lasting: `${purpose} ${system} ${this.now};` });
+    const lasting = `${purpose} ${system} ${this.now};`;
+    const story: CallStory = { name, purpose, client: context, passive, at: 'begun', lasting };
+    this.calls.set(call, story);
+    if (this.reduction === 'parts') this.inOrder(this.parts.ofCall(story), name, purpose);
     // Memory for messages, cancellations: not of the kind that scenarios are made of.
-    if (purpose !== 'invoke' && purpose !== 'close-session') this.inOrder(name, purpose);
+    else if (purpose !== 'invoke' && purpose !== 'close-session') this.order.touchesAll(name, purpose);
   }
 
-  private happened(story: CallStory, orderMatters: boolean, what: string): void {
+  /** @param touches false when the order of it does not matter; undefined when it may touch everything. */
+  private happened(story: CallStory, touches: readonly Touch[] | undefined | false, what: string): void {
     story.lasting += `${what} ${this.now};`;
-    if (orderMatters) this.inOrder(story.name, what);
+    if (touches !== false) this.inOrder(touches, story.name, what);
   }
 
-  private inOrder(...what: readonly string[]): void {
-    this.order = chained(this.order, ...what);
+  /** @param touches undefined: everything, as all does where parts are not told apart. */
+  private inOrder(touches: readonly Touch[] | undefined, ...what: readonly string[]): void {
+    const { order } = this;
+    if (touches === undefined || this.reduction !== 'parts') order.touchesAll(...what);
+    else for (const { part, how } of touches) order[how](part, ...what);
   }
 
   private effectOf(cause: string): string {
@@ -294,6 +281,8 @@ export class RunState implements TimerWatch {
     this.effects.set(cause, count);
     return hash('sha256', `${cause} ${count}`, 'base64');
   }
+
+  private readonly ownerOf = (session: number): string | undefined => this.owners.get(session);
 
   /** Whose call it is that stands at a point; undefined when it is none. */
   private callOf(actor: string): number | undefined {
@@ -307,7 +296,3 @@ export class RunState implements TimerWatch {
 
 /** Characters of base64, 132 bits: that two of a billion states have one digest is less likely than 1 in 10^21. */
 const DIGEST_LENGTH = 22;
-
-function chained(...links: readonly string[]): string {
-  return hash('sha256', links.join('\n'), 'base64');
-}

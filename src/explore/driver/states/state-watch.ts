@@ -2,7 +2,8 @@ import type { Choose, Pick } from '../../../clock/controlled-schedule.js';
 import { type CreateCallQueue, createCallQueue } from '../../../optee/call-queue/disciplines.js';
 import type { ScenarioRun } from '../../../scenario/run/scenario-run.js';
 import type { DecisionRecorder } from '../decisions.js';
-import { type Reduction, RunState } from './run-state.js';
+import type { Reduction } from './reduction.js';
+import { RunState } from './run-state.js';
 import { WatchedQueue } from './watched-queue.js';
 
 /** The run came to a state from which everything has been tried, or will be. */
@@ -14,16 +15,20 @@ export class StateWatch {
   readonly states: (string | undefined)[] = [];
   private queue: WatchedQueue | undefined;
   private state: RunState | undefined;
+  /** Whom sessions are of that are open when the run begins. */
+  private readonly owners = new Map<number, string>();
 
   /**
    * @param from the first decision that was not given: before it the run goes where another has been, on purpose.
    * @param explored states, as digests, that need not be explored again.
+   * @param settles steps that nothing of others meets go first, and their order is no decision; not where faults may strike.
    */
   constructor(
     private readonly recorder: DecisionRecorder,
     private readonly reduction: Reduction,
     private readonly from: number,
     private readonly explored: ReadonlySet<string>,
+    private readonly settles = false,
   ) {}
 
   /** @throws AlreadyExplored */
@@ -31,6 +36,13 @@ export class StateWatch {
     const { recorder, state } = this;
     const decision = recorder.made.length;
     if (state !== undefined && held.length > 1 && decision >= this.from) {
+      const alone = this.settles ? held.findIndex((one) => state.meetsNobody(one)) : -1;
+      const one = held[alone];
+      if (one !== undefined) {
+        recorder.settle(held, alone);
+        state.goes(one);
+        return alone;
+      }
       const digest = state.digest(held);
       if (this.explored.has(digest)) throw new AlreadyExplored();
       this.states[decision] = digest;
@@ -53,11 +65,14 @@ export class StateWatch {
       this.queue = new WatchedQueue(createQueue(discipline, threadCount, reserve));
       return this.queue;
     };
+    run.trace.listen((event) => {
+      if (event.type === 'session-open') this.owners.set(event.session, event.context);
+    });
   }
 
   /** Everything is open, and nobody has called yet. */
   begin(run: ScenarioRun): void {
-    if (this.queue !== undefined) this.state = new RunState(run, this.queue, this.reduction);
+    if (this.queue !== undefined) this.state = new RunState(run, this.queue, this.reduction, this.owners);
   }
 
   /** Everybody came through, and goes. */
