@@ -18,13 +18,34 @@ export const incrementer = trustedApplication({
   }),
 });
 
+/**
+ * What an invoke cannot be without: the client's function waits for the driver's, which waits for the way through the queue and
+ * secure world and back, and each is asynchronous, as any of them may have to wait.
+ */
+const bareAwaits = (() => {
+  let entered = 0;
+  const call = async () => {
+    entered++;
+  };
+  const driver = async () => {
+    await call();
+    return entered;
+  };
+  return async () => {
+    const reply = await driver();
+    return [reply];
+  };
+})();
+
 const rateRounds = 7;
 const callsPerRound = 100_000;
 
 /**
  * @param {{ calls?: number, progress?: boolean }} [options] `calls`: how many the memory is watched over.
- * @returns {Promise<{ perSecond: number, heapGrowthMiB: number, calls: number }>} the median rate of one caller that
- *   waits for each answer, and how much larger the heap is after `calls` calls than after the first tenth of them.
+ * @returns {Promise<{ perSecond: number, bareAwaitsPerSecond: number, partOfBareAwaits: number, heapGrowthMiB: number,
+ *   calls: number }>} the median rate of one caller that waits for each answer; that of the bare awaits of such a call, in
+ *   rounds between, and the first in that; and how much larger the heap is after `calls` calls than after the first tenth of
+ *   them.
  */
 export async function benchInvoke({ calls = 10_000_000, progress = false } = {}) {
   const tee = await openTee({ trustedApplications: [incrementer] });
@@ -34,13 +55,20 @@ export async function benchInvoke({ calls = 10_000_000, progress = false } = {})
     for (let call = 0; call < count; call++) await session.invoke(1, parameters);
   };
 
-  await run(callsPerRound);
-  const seconds = [];
-  for (let round = 0; round < rateRounds; round++) {
-    const start = performance.now();
-    await run(callsPerRound);
-    seconds.push((performance.now() - start) / 1000);
-  }
+  const runBare = async (count) => {
+    for (let call = 0; call < count; call++) await bareAwaits();
+  };
+
+  const seconds = { call: [], bare: [] };
+  for (let round = -1; round < rateRounds; round++)
+    for (const [name, measured] of [
+      ['call', run],
+      ['bare', runBare],
+    ]) {
+      const start = performance.now();
+      await measured(callsPerRound);
+      if (round >= 0) seconds[name].push((performance.now() - start) / 1000);
+    }
 
   const heaps = [];
   for (let tenth = 0; tenth < 10; tenth++) {
@@ -50,9 +78,13 @@ export async function benchInvoke({ calls = 10_000_000, progress = false } = {})
   }
   if (progress) process.stderr.write('\n');
   await tee.close();
-  seconds.sort((a, b) => a - b);
+  const rate = (name) => callsPerRound / seconds[name].sort((a, b) => a - b)[Math.floor(rateRounds / 2)];
+  const perSecond = rate('call');
+  const bare = rate('bare');
   return {
-    perSecond: Math.round(callsPerRound / seconds[Math.floor(rateRounds / 2)]),
+    perSecond: Math.round(perSecond),
+    bareAwaitsPerSecond: Math.round(bare),
+    partOfBareAwaits: Math.round((perSecond / bare) * 1000) / 1000,
     heapGrowthMiB: Math.round(((heaps[9] - heaps[0]) / 2 ** 20) * 100) / 100,
     calls,
   };

@@ -36,6 +36,25 @@ const contenders = {
       }
     });
   },
+  // The least that any queue of callers is: a promise for each that has to wait, and the await of its call.
+  'bare awaits': async () => {
+    let free = THREADS;
+    const waiting = Array.from({ length: CLIENTS });
+    let head = 0;
+    let tail = 0;
+    const asleep = (resolve) => {
+      waiting[tail++ % CLIENTS] = resolve;
+    };
+    await clients(async () => {
+      for (let call = 0; call < CALLS_A_CLIENT; call++) {
+        if (free > 0) free--;
+        else await new Promise(asleep);
+        await undefined;
+        if (head === tail) free++;
+        else waiting[head++ % CLIENTS]();
+      }
+    });
+  },
   'async-sema': async () => {
     const semaphore = new Sema(THREADS, { capacity: CLIENTS });
     await clients(async () => {
@@ -100,10 +119,12 @@ function median(values) {
 /**
  * @returns {Promise<{
  *   ratioToAsyncSema: number,
+ *   partOfBareAwaits: number,
  *   costRatio100kTo10: number,
  *   contention: { name: string, callsPerSecond: number, ratioToHandOff: number }[],
  *   waiting: { waiters: number, nanosecondsPerCall: number }[],
- * }>} `ratioToAsyncSema`: hand-off's rate in that of async-sema; `costRatio100kTo10`: cost per call with 100,000
+ * }>} `ratioToAsyncSema`: hand-off's rate in that of async-sema; `partOfBareAwaits`: in that
+ *   of the awaits alone, without any queue's rules; `costRatio100kTo10`: cost per call with 100,000
  *   waiters in that with 10.
  */
 export async function benchQueue() {
@@ -131,6 +152,7 @@ export async function benchQueue() {
 
   return {
     ratioToAsyncSema: rate('hand-off') / rate('async-sema'),
+    partOfBareAwaits: rate('hand-off') / rate('bare awaits'),
     costRatio100kTo10: waiting[2].nanosecondsPerCall / waiting[0].nanosecondsPerCall,
     contention: Object.keys(contenders).map((name) => ({
       name,
