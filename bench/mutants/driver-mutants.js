@@ -6,6 +6,9 @@ const meanwhile = (name, more = '') => `scenarios/explore/${name}-meanwhile.yaml
 const ONE_CALL = 'scenarios/explore/one-call.yaml --runs 3000 --go-on';
 const FAULTS = 'scenarios/small-for-faults.yaml --runs 400 --go-on';
 const INTERRUPT = 'scenarios/explore/interrupt-while-fetching.yaml --runs 3000';
+const OVER_FFA = 'scenarios/explore/shared-over-ffa.yaml';
+const REQUESTS = 'scenarios/explore/requests-meanwhile.yaml';
+const FREED_AND_TAKEN = 'scenarios/explore/freed-and-taken.yaml';
 const SEVERAL = 'scenarios/explore/several-pending.yaml --runs 3000';
 const TWO = 'scenarios/explore/two-callers.yaml --runs 3000';
 
@@ -493,5 +496,126 @@ export const DRIVER_MUTANTS = [
     find: 'msg.session = sessionId;',
     becomes: 'msg.session = 0;',
     test: 'test/client/death.test.ts',
+  },
+  // Planted when more kinds of points were there: FF-A, the supplicant's queue, who owns a page.
+  {
+    what: 'memory over FF-A is given back without having been reclaimed',
+    file: 'src/optee/ffa/ffa-abi.ts',
+    in: 'FfaAbi.takeBack',
+    find: 'await this.link.reclaim(handle);',
+    becomes: '',
+    explore: `${OVER_FFA} --runs 100`,
+  },
+  {
+    what: 'a call over FF-A resumes another thread',
+    file: 'src/optee/ffa/ffa-call.ts',
+    in: 'FfaCall.serve',
+    find: 'this.resumeInfo = a7;',
+    becomes: 'this.resumeInfo = 0;',
+    explore: `${OVER_FFA} --runs 100`,
+  },
+  {
+    what: 'memory over FF-A is known still when it was taken back',
+    file: 'src/optee/ffa/ffa-abi.ts',
+    in: 'FfaAbi.takeBack',
+    find: 'this.shared.delete(handle);',
+    becomes: '',
+    test: 'test/optee/ffa.test.ts',
+  },
+  {
+    what: 'the list of the pages that answer SHM_ALLOC stays',
+    file: 'src/optee/smc/smc-call.ts',
+    in: 'SmcCall.end',
+    find: 'this.state.pageList?.put();',
+    becomes: '',
+    explore: ONE_CALL,
+  },
+  {
+    what: 'memory is given back before secure world has forgotten it',
+    file: 'src/optee/shm-pool.ts',
+    in: 'ShmPool.create',
+    find: 'await unregister(shm); giveBack(shm);',
+    becomes: 'giveBack(shm); await unregister(shm);',
+    explore: `${FREED_AND_TAKEN} --runs 300`,
+  },
+  {
+    what: 'a registration ends under the cookie of the one before',
+    file: 'src/optee/smc/smc-abi.ts',
+    in: 'SmcAbi.registered',
+    find: 'await this.unregister(context, shm)',
+    becomes: 'await this.unregister(context, { id: shm.id - 1 })',
+    explore: ONE_CALL,
+  },
+  {
+    what: 'a system session is closed by a normal call',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.shortCall',
+    find: 'this.newCall(context, purpose, session.id, session.system)',
+    becomes: 'this.newCall(context, purpose, session.id, false)',
+    explore: 'scenarios/explore/asked-twice.yaml',
+  },
+  {
+    what: 'memory that secure world gave back can be given back again',
+    file: 'src/optee/rpc/rpc.ts',
+    in: 'RpcServer.shmFree',
+    find: 'this.held.delete(cookie);',
+    becomes: '',
+    explore: `${ONE_CALL} --faults duplicate`,
+  },
+  {
+    what: 'a supplicant that leaves is never told that it has left',
+    file: 'src/optee/rpc/supplicant-queue.ts',
+    in: 'SupplicantQueue.detach',
+    find: 'receiver?.(undefined);',
+    becomes: '',
+    test: 'test/supplicant/life.test.ts',
+  },
+  {
+    what: 'the last request that waits is served first',
+    file: 'src/optee/rpc/supplicant-queue.ts',
+    in: 'SupplicantQueue.receive',
+    find: 'this.waiting.shift()',
+    becomes: 'this.waiting.pop()',
+    explained: 'requests of different calls have no order, and a call has one at a time',
+  },
+  {
+    what: 'a request that waits is given to the supplicant and stays',
+    file: 'src/optee/rpc/supplicant-queue.ts',
+    in: 'SupplicantQueue.receive',
+    find: 'this.waiting.shift()',
+    becomes: 'this.waiting[0]',
+    explore: `${REQUESTS} --runs 100`,
+  },
+  {
+    what: 'a supplicant that takes a request from the queue does not hold it',
+    file: 'src/optee/rpc/supplicant-queue.ts',
+    in: 'SupplicantQueue.receive',
+    find: 'this.taken.set(request.id, request);',
+    becomes: '',
+    explore: `${REQUESTS} --runs 100`,
+  },
+  {
+    what: 'an invoke that failed still counts as in flight on its session',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.invoke',
+    find: '--session.calls === 0',
+    becomes: 'session.calls-- === 0',
+    explore: `${FAULTS} --faults client-death`,
+  },
+  {
+    what: 'the TEE goes while a bottom half runs',
+    file: 'src/optee/async-notification.ts',
+    in: 'AsyncNotifications.stop',
+    find: 'await this.bottomHalf.done;',
+    becomes: '',
+    test: 'test/optee/async-notification.test.ts',
+  },
+  {
+    what: 'a context that closes gives its memory back before its sessions',
+    file: 'src/tee/tee-device.ts',
+    in: 'TeeDevice.closeContext',
+    find: '[() => this.driver.release(context), ...shm.map((each) => () => each.put())]',
+    becomes: '[...shm.map((each) => () => each.put()), () => this.driver.release(context)]',
+    explained: 'calls in flight hold what they use themselves: nobody is left who could use the rest',
   },
 ];

@@ -84,7 +84,10 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
   }
 
   private async share(shm: TeeShm): Promise<TeeShm> {
+    const { schedule } = this.optee;
     try {
+      // Others may share, take back and call meanwhile.
+      if (schedule.fine) await schedule.point(`memory ${shm.id}`, 'share its pages');
       const handle = await this.link.share(shm.pages ?? []);
       if (this.shared.has(handle) || handle === 0) {
         this.optee.violation(0, `shared memory got handle 0x${handle.toString(16)}, which is in use`);
@@ -133,6 +136,9 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
         TeeResult.ERROR_COMMUNICATION,
         `unregistering memory 0x${handle.toString(16)}: secure world answers ${ffaAnswerInWords(a3)}`,
       );
+    const { schedule } = this.optee;
+    // Secure world has forgotten it, and it is not ours yet.
+    if (schedule.fine) await schedule.point(`memory ${this.shared.get(handle)?.id}`, 'reclaim its pages');
     await this.link.reclaim(handle);
     this.shared.delete(handle);
   }

@@ -25,7 +25,9 @@ export interface SupplicantIncidents {
 export class FaultySupplicantDevice implements SupplicantDevice {
   /** Taken and not answered, as far as the driver knows. */
   private readonly open = new Map<number, SupplicantRequest>();
-  /** Of those, the ones that it does not work on: once it is gone, nobody writes into their memory any more. */
+  /** All that it was ever given. */
+  private readonly taken = new Set<number>();
+  /** Of those that are open, the ones that it does not work on: once it is gone, nobody writes into their memory any more. */
   private readonly silent = new Set<number>();
   private left = false;
 
@@ -34,6 +36,8 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     private readonly faults: RunFaults,
     private readonly clock: Clock,
     private readonly incidents: SupplicantIncidents,
+    /** Waits until the schedule lets the supplicant take the step; nothing when it has no say in it. */
+    private readonly turn: (step: string) => Promise<void> | undefined = () => undefined,
   ) {}
 
   attach(): void {
@@ -52,8 +56,13 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   }
 
   async receive(): Promise<SupplicantRequest | undefined> {
+    // Others may ask meanwhile, or go: what they ask waits.
+    const turn = this.turn('take a request');
+    if (turn !== undefined) await turn;
     const request = await this.device.receive();
     if (request === undefined) return undefined;
+    if (this.taken.has(request.id)) this.incidents.wronglyTaken(request, 'a second answer, as it was given out twice');
+    this.taken.add(request.id);
     this.open.set(request.id, request);
     const death = this.faults.dies?.(request);
     if (death === undefined) return request;

@@ -1,11 +1,5 @@
 import type { Tee } from '../../client/tee.js';
-import {
-  type Choose,
-  ControlledSchedule,
-  type HeldActor,
-  type Pick,
-  randomPick,
-} from '../../clock/controlled-schedule.js';
+import { type Choose, ControlledSchedule, type Pick, randomPick } from '../../clock/controlled-schedule.js';
 import { seededRandom } from '../../clock/random.js';
 import type { RunEnd } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
@@ -42,6 +36,7 @@ import { preempting } from './preemption.js';
 import { RpcWaits } from './rpc-waits.js';
 import { RunSupplicants } from './run-supplicant.js';
 import { RunTime } from './run-time.js';
+import { supplicantTurns } from './supplicant-turns.js';
 import { ThreadRecorder } from './thread-recorder.js';
 import { traceVerdict } from './trace-verdict.js';
 import { unusableApplications } from './unusable-applications.js';
@@ -56,7 +51,7 @@ const bottomHalfStream = 0x6a09_e667;
 export class ScenarioRun {
   private readonly time: RunTime;
   readonly clock;
-  private readonly schedule: ControlledSchedule;
+  readonly schedule: ControlledSchedule;
   readonly trace: Trace;
   readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
@@ -153,13 +148,14 @@ export class ScenarioRun {
       locks: this.locks,
       invokeFor,
     });
+    const turns = supplicantTurns(scenario, this.schedule);
     this.supplicants = new RunSupplicants(scenario, seed, {
       clock,
       freezer: this.freezer,
       services: this.services.ofSupplicant,
       rpmb: this.rpmb.supplicant,
       codes: this.codes,
-      behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents),
+      behind: (device) => new FaultySupplicantDevice(device, this.faults, clock, this.incidents, turns),
       onError: this.time.fail,
     });
     trace.listen(this.calls.record);
@@ -212,19 +208,9 @@ export class ScenarioRun {
     return this.tee?.sharedMemoryPlaces ?? [];
   }
 
-  /** Whoever is to know when an actor comes to a point. */
-  set onArrival(told: (held: HeldActor) => void) {
-    this.schedule.onArrival = told;
-  }
-
   /** What the run is at: the number of its stage, and from when its time is limited. */
   get stage(): readonly [number, number] {
     return this.time.stage;
-  }
-
-  /** The client makes calls for services only. */
-  isPassive(client: string): boolean {
-    return this.scenario.clients.get(client)?.passive ?? false;
   }
 
   /** The call that runs in a thread context. */
@@ -282,7 +268,7 @@ export class ScenarioRun {
     await this.clock.run({ schedule: this.schedule, limitMs: this.time.limitMs });
     return {
       sessions: this.world.sessionCount,
-      sharedMemoryObjects: this.world.sharedMemoryCount,
+      sharedMemoryObjects: this.world.sharedMemoryCount + this.world.ffaShareCount,
       sharedMemoryBytes: this.sharedMemoryInUse,
     };
   }

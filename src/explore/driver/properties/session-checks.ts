@@ -47,7 +47,7 @@ export class SessionChecks {
         this.checkReservations();
         break;
       case 'call-begin':
-        if (event.purpose === 'close-session') this.closes(event.session);
+        if (event.purpose === 'close-session') this.closes(event.call, event.session, event.system);
         else if (event.purpose === 'invoke') this.invokes(event.call, event.context, event.session, event.system);
         break;
       case 'call-end':
@@ -66,7 +66,12 @@ export class SessionChecks {
     if (number !== undefined && system !== undefined) this.judge(call, message.session, system, [number]);
   };
 
-  private closes(session: number): void {
+  private closes(call: number, session: number, system: boolean): void {
+    if (system !== this.system.has(session))
+      this.run.says(
+        'systemSessions',
+        `call ${call} closes session ${session} as a ${system ? 'system' : 'normal'} call, which the session is not for`,
+      );
     if (this.closing.has(session)) this.run.says('sessionsInOrder', `session ${session} is closed twice`);
     this.closing.set(session, this.run.lastInvocation());
   }

@@ -156,6 +156,8 @@ export class Parts {
         return [this.client(name, 'changes')];
       case 'memory':
         return [MEMORY];
+      case 'supplicant':
+        return [REQUESTS];
       case 'interrupt':
       case 'notifications':
         return [NOTIFICATIONS];

@@ -86,7 +86,7 @@ export class RunState implements TimerWatch {
     this.start = run.clock.now();
     this.parts = new Parts(run.scenario);
     run.clock.watch = this;
-    run.onArrival = (held) => {
+    run.schedule.onArrival = (held) => {
       if (held.actor.startsWith('call ') || held.actor.startsWith('secure thread ')) return;
       this.arrivals.set(held, this.effectOf(this.cause.name));
       this.ended.delete(this.cause.name);
@@ -254,7 +254,7 @@ export class RunState implements TimerWatch {
     const name = this.effectOf(this.cause.name);
     this.ended.delete(this.cause.name);
     const client = this.run.journal.calls.get(call)?.invocation?.client;
-    const passive = client !== undefined && this.run.isPassive(client);
+    const passive = client !== undefined && this.run.scenario.clients.get(client)?.passive === true;
     const lasting = `${purpose} ${system} ${this.now};`;
     const story: CallStory = { name, purpose, client: context, passive, at: 'begun', lasting };
     this.calls.set(call, story);
