@@ -120,7 +120,7 @@ export class Tee implements AsyncDisposable {
 
   /** Its pieces: physical address and bytes of each, in order of their addresses. */
   get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
-    return this.driver.optee.sharedMemoryPlaces;
+    return this.inside('sharedMemoryPlaces').driver.optee.sharedMemoryPlaces;
   }
 
   /** What calls of secure world wait for in the normal world, besides other calls: for whoever asks why one hangs. */
