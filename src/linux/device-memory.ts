@@ -40,15 +40,14 @@ export class DeviceMemory {
     return this.piece(arg.readInt32LE(ShmAllocArg.id), size, new Uint8Array(memory), release, onRelease);
   }
 
-  /** SHM_REGISTER: a buffer of the program's, where it lies. @throws TeecError */
-  async register(fd: number, bytes: Uint8Array): Promise<TeeShm> {
+  /** SHM_REGISTER: a buffer of the program's, where it lies. @param onRelease is called when it goes. @throws TeecError */
+  async register(fd: number, bytes: Uint8Array, onRelease: () => void = () => undefined): Promise<TeeShm> {
     const arg = Buffer.alloc(ShmRegisterArg.size);
     arg.writeBigUInt64LE(addressOf(bytes), ShmRegisterArg.address);
     arg.writeBigUInt64LE(BigInt(bytes.length), ShmRegisterArg.length);
     const file = await this.make(fd, TeeIoctlRequest.shmRegister, arg, `registering ${bytes.length} bytes of memory`);
-    return this.piece(arg.readInt32LE(ShmRegisterArg.id), bytes.length, bytes, {
-      ...{ operation: SlotOperation.close, fd: file },
-    });
+    const release = { operation: SlotOperation.close, fd: file };
+    return this.piece(arg.readInt32LE(ShmRegisterArg.id), bytes.length, bytes, release, onRelease);
   }
 
   /**

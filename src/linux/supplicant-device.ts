@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import type { Call } from '../optee/call.js';
 import type { SupplicantRequest } from '../optee/rpc/supplicant-queue.js';
 import { rpcCommandName } from '../protocol/optee-rpc-command.js';
+import { pageSize } from '../protocol/physical-memory.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { SupplicantDevice } from '../supplicant/supplicant.js';
 import { TeeContext } from '../tee/tee-context.js';
@@ -32,6 +33,8 @@ interface Taken {
 export class LinuxSupplicantDevice implements SupplicantDevice {
   private fd = -1;
   private detached = false;
+  /** The driver shares memory that is ours. */
+  private takesOurs = false;
   /** The threads of a supplicant: one waits for requests, the other makes and frees memory. */
   private readonly threads = new CallThreads(2);
   private readonly memory = new DeviceMemory(this.threads);
@@ -49,7 +52,8 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     const { result, errno } = openDevice(this.path);
     if (result === -1) throw openError(errno, this.path);
     try {
-      requirePrivileged(result, this.path);
+      const capabilities = privilegedCapabilities(result, this.path);
+      this.takesOurs = (capabilities & GeneralCapability.registeredMemory) !== 0;
     } catch (error) {
       closeFile(result);
       throw error;
@@ -95,10 +99,18 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     return this.answer(id, result, taken.params);
   }
 
-  /** SHM_ALLOC, mapped: the kernel knows it by its id. @throws TeecError */
+  /**
+   * Memory of ours, registered, where the driver takes such: it does not tell secure world of a supplicant's before it is used.
+   * Of SHM_ALLOC it does, by a call, for which there is no thread when all of them wait for us. The kernel knows it by its id.
+   * @throws TeecError
+   */
   async allocate(size: number): Promise<TeeShm> {
     // OP-TEE asks for memory of no bytes; Linux has none.
-    const shm = await this.memory.allocate(this.fd, Math.max(1, size), () => this.allocated.delete(shm.id));
+    const bytes = Math.max(1, size);
+    const forget = () => this.allocated.delete(shm.id);
+    const shm = this.takesOurs
+      ? await this.memory.register(this.fd, wholePages(bytes), forget)
+      : await this.memory.allocate(this.fd, bytes, forget);
     this.allocated.set(shm.id, shm);
     return shm;
   }
@@ -158,11 +170,21 @@ class AskingCall implements Call {
   }
 }
 
-/** @throws TeecError NOT_SUPPORTED for a device of clients. */
-function requirePrivileged(fd: number, path: string): void {
+/** What the device can do. @throws TeecError NOT_SUPPORTED for a device of clients. */
+function privilegedCapabilities(fd: number, path: string): number {
   const bytes = Buffer.alloc(versionSize);
   const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
   if (result === -1) throw errnoError(errno, `asking ${path} what it is`);
-  if ((bytes.readUInt32LE(8) & GeneralCapability.privileged) === 0)
+  const capabilities = bytes.readUInt32LE(8);
+  if ((capabilities & GeneralCapability.privileged) === 0)
     throw commsError(TeeResult.ERROR_NOT_SUPPORTED, `${path} is a device of clients; a supplicant's is /dev/teepriv0`);
+  return capabilities;
+}
+
+/** Memory in which nothing else of the program lies. */
+function wholePages(size: number): Uint8Array {
+  const whole = Math.ceil(size / pageSize) * pageSize;
+  const room = new Uint8Array(whole + pageSize);
+  const begin = (pageSize - Number(addressOf(room) % BigInt(pageSize))) % pageSize;
+  return room.subarray(begin, begin + whole);
 }
