@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,13 +6,15 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type OpenTeeOptions, openTee, type Tee, value } from '../../src/index.js';
 import { arm64Root, isComplete } from '../../src/serve/arm64-root.js';
-import { clientCommand, preloadLibrary } from '../../src/serve/client-command.js';
+import { clientCommand, preloadFolder, preloadLibrary } from '../../src/serve/client-command.js';
 import { TeeServer } from '../../src/serve/tee-server.js';
 import { simulatedTaImage } from '../../src/testing.js';
 import { opteeFolder } from '../../src/worlds/qemu/optee-folder.js';
 import { Command, pseudoTa, userTa } from '../support/applications.js';
 import { realOptions, whyNot } from '../worlds/qemu/real-optee.js';
 
+// As it is built from these sources; where it cannot be, what needs it is skipped.
+spawnSync('make', ['-C', preloadFolder]);
 /** Debian's, as linux/ unpacks it for its guests. */
 const program = join(dirname(opteeFolder().path), 'linux/programs/usr/sbin/tee-supplicant');
 const root = arm64Root();

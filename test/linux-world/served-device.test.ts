@@ -1,16 +1,18 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type OpenTeeOptions, openTee, type Tee } from '../../src/index.js';
-import { clientCommand, hostArchitecture, preloadLibrary } from '../../src/serve/client-command.js';
+import { clientCommand, hostArchitecture, preloadFolder, preloadLibrary } from '../../src/serve/client-command.js';
 import { TeeServer } from '../../src/serve/tee-server.js';
 import { Gate, pseudoTa, userTa } from '../support/applications.js';
 import { opteeTestApplications } from '../support/optee-test-applications.js';
 import { realOptions, whyNot } from '../worlds/qemu/real-optee.js';
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+// As it is built from these sources; where it cannot be, what needs it is skipped.
+spawnSync('make', ['-C', preloadFolder]);
 const library = preloadLibrary(hostArchitecture);
 const built = existsSync(library);
 

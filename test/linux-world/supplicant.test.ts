@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type OpenTeeOptions, openTee, type Tee, temporary, value } from '../../src/index.js';
 import { TeeOrigin, TeeResult } from '../../src/protocol/tee-result.js';
-import { clientCommand, hostArchitecture, preloadLibrary } from '../../src/serve/client-command.js';
+import { clientCommand, hostArchitecture, preloadFolder, preloadLibrary } from '../../src/serve/client-command.js';
 import { TeeServer } from '../../src/serve/tee-server.js';
 import { simulatedTaImage } from '../../src/testing.js';
 import { opteeFolder } from '../../src/worlds/qemu/optee-folder.js';
@@ -16,6 +16,8 @@ import { happened } from '../support/happened.js';
 import { realOptions, whyNot } from '../worlds/qemu/real-optee.js';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
+// As it is built from these sources; where it cannot be, what needs it is skipped.
+spawnSync('make', ['-C', preloadFolder]);
 const library = preloadLibrary(hostArchitecture);
 const built = existsSync(library);
 const storageTa = 'b689f2a7-8adf-477a-9f99-32e90c0ad0a2';
