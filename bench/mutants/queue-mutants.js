@@ -126,8 +126,6 @@ export const QUEUE_MUTANTS = [
     'this.reliefInFlight < this.threadsForRelief()',
     'this.threadsForRelief() > 0',
   ),
-  within('enter', 'a relief call is a call as any other', 'waiter.relief = relief;', 'waiter.relief = false;'),
-  within('enter', 'every call is a relief call', 'waiter.relief = relief;', 'waiter.relief = true;'),
   within(
     'listOf',
     'relief calls of system sessions wait among the others',
@@ -237,9 +235,9 @@ export const QUEUE_MUTANTS = [
   ),
   within(
     'dispatch',
-    'a normal call is woken before a system call',
+    'a system call is not woken while a normal call sleeps',
     'this.waiterLists',
-    '[this.systemReliefWaiters, this.reliefWaiters, this.normalWaiters, this.systemWaiters]',
+    'this.normalWaiters.head === undefined ? this.waiterLists : [this.systemReliefWaiters, this.reliefWaiters, this.normalWaiters]',
   ),
   within(
     'dispatch',

@@ -44,7 +44,7 @@ function asleep(tee: Tee): Record<string, number> {
 }
 
 describe('under hand-off, a call of the driver itself', () => {
-  it('is a relief call when it ends a call, once for each call', async () => {
+  it('is a relief call when it ends a call', async () => {
     const { tee, controller, end } = await allHeld(1);
     controller.abort();
     await turn();
