@@ -52,6 +52,7 @@ export class ScenarioRun {
   private readonly time: RunTime;
   readonly clock;
   readonly schedule: ControlledSchedule;
+  private begun = false;
   readonly trace: Trace;
   readonly journal: RunJournal;
   private readonly recorder: ThreadRecorder;
@@ -148,7 +149,7 @@ export class ScenarioRun {
       locks: this.locks,
       invokeFor,
     });
-    const turns = supplicantTurns(scenario, this.schedule);
+    const turns = supplicantTurns(scenario, this.schedule, () => this.begun);
     this.supplicants = new RunSupplicants(scenario, seed, {
       clock,
       freezer: this.freezer,
@@ -284,6 +285,7 @@ export class ScenarioRun {
 
   /** All sessions are open: the run proper begins, at time zero. */
   begin(): void {
+    this.begun = true;
     this.time.begin();
     this.trace.describe({ originMs: this.time.from });
     this.calls.forget();

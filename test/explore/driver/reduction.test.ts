@@ -135,13 +135,23 @@ describe('ending a run where another was in the same state', () => {
     client('s', 'system: true, steps: [{ close: true }]'),
     client('n', 'steps: [{ invoke: clock }]'),
   );
-  const FREES = scenario(
-    '{ threads: 1 }',
+  /** Nobody asks the supplicant for anything: so every order can be tried without reduction. */
+  const unasked = (threads: number, ...clients: readonly string[]): Scenario =>
+    parseScenario(
+      [
+        `title: small\nsecureWorld: { threads: ${threads} }`,
+        'applications: { scmi: { kind: pseudo, concurrent: true, commands: { clock: [] } } }\nclients:',
+        ...clients,
+      ].join('\n'),
+      'small.yaml',
+    );
+  const FREES = unasked(
+    1,
     client('m', 'sharedMemory: 4096, steps: [{ invoke: clock }]'),
     '  m-frees: { threadOf: m, steps: [{ free: true }] }',
   );
-  const ASKS = scenario(
-    '{ threads: 2 }',
+  const ASKS = unasked(
+    2,
     client('s', 'system: true, steps: [{ close: true }]'),
     client('n', 'steps: [{ system: true }]'),
   );
