@@ -288,6 +288,28 @@ describe('a hostile partition or partition manager', () => {
     await tee.close();
   });
 
+  it('may give a handle again once its memory was reclaimed', async () => {
+    let first: SmcRegisters | undefined;
+    let again = false;
+    const { tee } = await open({
+      faults: {
+        smcReturn: (registers, call) => {
+          if (call.a0 !== Ffa.memShare) return undefined;
+          if (again) return first;
+          first = registers;
+          return undefined;
+        },
+      },
+    });
+    const client = tee.openContext();
+    const memory = await client.allocateSharedMemory(4096);
+    await memory[Symbol.asyncDispose]();
+    again = true;
+    await expect(client.allocateSharedMemory(4096)).resolves.toBeDefined();
+    again = false;
+    await tee.close().catch(() => undefined);
+  });
+
   it('gives back what it asked the supplicant for and never freed, when the TEE closes', async () => {
     const { tee, close } = await open({
       faults: { rpc: ({ message }) => (message?.cmd === RpcCommand.shmAlloc ? 'twice' : undefined) },
