@@ -1,4 +1,5 @@
 import type { Tee } from './client/tee.js';
+import { requireKnownOptions } from './known-options.js';
 import { type OpenTeeOptions, openTee } from './open-tee.js';
 
 /** What each kind of world is opened with, when it is that which is tested. */
@@ -35,9 +36,10 @@ export function testWorld(environment: Readonly<Record<string, string | undefine
 /**
  * Open the TEE that NORMALWORLD_TEE names: the same tests then run on the simulated world, on OP-TEE in QEMU, and on a board.
  * @param options of each kind; an option that another kind has no use for is not in its way.
- * @throws as `testWorld` and `openTee` do.
+ * @throws TypeError for an unknown option; and as `testWorld` and `openTee` do.
  */
-export function openTestTee(options: TestTeeOptions = {}): Promise<Tee> {
+export async function openTestTee(options: TestTeeOptions = {}): Promise<Tee> {
+  requireKnownOptions('openTestTee', options, { every: true, simulated: true, qemu: true, linux: true });
   const chosen = testWorld();
   return openTee({ ...options.every, ...options[chosen.world], ...chosen });
 }

@@ -140,6 +140,10 @@ describe('output that cannot be written', () => {
     run: '$SCENARIO --queue hand-off',
     explore: "--queue hand-off --callers 'N,N' --threads 1",
     fuzz: { not: 'takes seconds, or the real OP-TEE' },
+    'campaign start': { not: 'takes as long as its plan says' },
+    'campaign work': { not: 'needs a server' },
+    'campaign status': { not: 'needs a server' },
+    'campaign results': { not: 'needs a server' },
     replay: '$SCHEDULE',
     view: '$TRACE',
     'trace stats': '$TRACE',
@@ -283,7 +287,7 @@ describe('a file that is written', () => {
 
   it.each(leaves(normalworldProgram()))('is known as one before $name does anything', ({ command }) => {
     // A card of RPMB is read, and written at the places that OP-TEE writes.
-    const read = ['--xtest', '--rpmb', '--core-elf', '--key', '--commands'];
+    const read = ['--xtest', '--rpmb', '--core-elf', '--key', '--commands', '--redis-file'];
     const written = command.options.filter(
       ({ flags, long }) => /<file[^>]*>$/.test(flags) && !read.includes(long ?? ''),
     );

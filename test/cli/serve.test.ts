@@ -158,12 +158,19 @@ describe('serve and exec', () => {
     expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('mine');
   });
 
+  it('start no client for a socket at which nobody listens', async () => {
+    const client = start('exec', '--socket', 'nobody', '--', 'touch', join(folder, 'started'));
+    expect(await client.ended).toEqual([1, null]);
+    expect(client.stderr).toMatch(/no server at .*nobody: .*ENOENT/);
+    expect(existsSync(join(folder, 'started'))).toBe(false);
+    expect(leftBehind()).toEqual([]);
+  });
+
   it.each([
     [['serve', '--simulated', '--socket', 'x'.repeat(108)], /at most 107 bytes, this one has \d+: .*xxx/],
     [['serve', '--simulated', '--socket', ''], /path of the socket is empty/],
     [['exec', '--socket', 'x'.repeat(108), '--', 'true'], /at most 107 bytes/],
     [['exec', '--socket', '', '--', 'true'], /path of the socket is empty/],
-    [['exec', '--socket', 'nobody', '--', 'true'], /no server at .*nobody: .*ENOENT/],
     [['serve', '--simulated', '--cpus', '9'], /--cpus is for OP-TEE in QEMU/],
     [['exec', '--simulated', '--qemu', 'q', '--', 'true'], /--qemu is for OP-TEE in QEMU/],
     [['exec', '--socket', 's', '--storage', 'x', '--', 'true'], /--storage is for a TEE of our own/],

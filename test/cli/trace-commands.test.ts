@@ -98,7 +98,7 @@ describe('normalworld trace', () => {
 
 describe('normalworld top', () => {
   it('shows who is where', () => {
-    expect(run('top', trace, '--once').stdout).toMatch(/threads \[###\] 3 of 3 +asleep in the queue 4/);
+    expect(run('top', trace, '--once').stdout).toMatch(/threads \[###\] 3 of 3, asleep in the queue 4/);
     expect(JSON.parse(run('top', trace, '--once', '--json').stdout)).toMatchObject({ asleep: 4, inSecureWorld: 3 });
   });
 
@@ -111,7 +111,7 @@ describe('normalworld top', () => {
     const then = new Date(Date.now() - 90_000);
     utimesSync(path, then, then);
     expect(run('top', path, '--once').stdout).toMatch(
-      /^nothing new for \d\d\.\d\d s: the program has ended[\s\S]*^ +1 +\d\d\.\d\d s +in secure world/m,
+      /^nothing new for \d\d\.\d\d s: the program has ended[\s\S]*^ +1 +\d\d\.\d\d s +- +client: in secure world/m,
     );
     const { now, quietMs, calls, callsPerSecond } = JSON.parse(run('top', path, '--once', '--json').stdout);
     expect(quietMs).toBeGreaterThanOrEqual(90_000);

@@ -130,10 +130,13 @@ function script({ language, text }: Block): string {
     .join('\n');
 }
 
+/** Of a workflow; a plan of a campaign has jobs too, which are no commands. */
 function stepsOf(workflow: {
-  readonly jobs?: Record<string, { readonly steps: readonly { readonly run?: string }[] }>;
+  readonly jobs?: Record<string, { readonly steps?: readonly { readonly run?: string }[] }>;
 }) {
-  return Object.values(workflow.jobs ?? {}).flatMap(({ steps }) => steps.flatMap(({ run }) => run?.split('\n') ?? []));
+  return Object.values(workflow.jobs ?? {}).flatMap(({ steps }) =>
+    (steps ?? []).flatMap(({ run }) => run?.split('\n') ?? []),
+  );
 }
 
 const name = (page: string) => page.replaceAll(/[/.]/g, '-');

@@ -30,27 +30,67 @@ export function addCampaignCommand(program: Command): void {
     .summary("put a plan's jobs into the queue, or run them here")
     .argument('<plan>', 'YAML, see docs/fuzzing.md')
     .addOption(jobsOption());
-  server(start).action((path: string, flags: CampaignFlags) => tell(() => startPlan(path, flags)));
+  server(start)
+    .addHelpText(
+      'after',
+      ending(
+        'nothing was found, or with --redis: the jobs wait',
+        'something was found, a job failed, or the server cannot be had',
+        ['start night.yaml --jobs 2', 'start night.yaml --redis redis://127.0.0.1'],
+      ),
+    )
+    .action((path: string, flags: CampaignFlags) => tell(() => startPlan(path, flags)));
   const work = campaign.command('work').summary('take jobs until there are none left').addOption(jobsOption());
-  server(named(work)).action((flags: CampaignFlags) => tell(() => workOn(flags)));
-  server(named(campaign.command('status').summary('how far it is'))).action((flags: CampaignFlags) =>
-    tell(async () => {
-      const status = await onServer(flags, (of) => of.status());
-      console.log(
-        flags.json
-          ? JSON.stringify(status)
-          : Object.entries(status)
-              .map(([what, count]) => `${count} ${what}`)
-              .join(', '),
-      );
-    }),
-  );
-  server(named(campaign.command('results').summary('what it came to'))).action((flags: CampaignFlags) =>
-    tell(async () => {
-      const { results, findings, failures } = await onServer(flags, (of) => of.results());
-      report(results, findings, failures, flags.json === true);
-    }),
-  );
+  server(named(work))
+    .addHelpText(
+      'after',
+      ending('no job is left', 'the server cannot be had', ['work --redis redis://127.0.0.1 --name night --jobs 2']),
+    )
+    .action((flags: CampaignFlags) => tell(() => workOn(flags)));
+  const status = campaign.command('status').summary('how far it is');
+  server(named(status))
+    .addHelpText(
+      'after',
+      ending('it was told', 'the server cannot be had', ['status --redis redis://127.0.0.1 --name night']),
+    )
+    .action((flags: CampaignFlags) =>
+      tell(async () => {
+        const status = await onServer(flags, (of) => of.status());
+        console.log(
+          flags.json
+            ? JSON.stringify(status)
+            : Object.entries(status)
+                .map(([what, count]) => `${count} ${what}`)
+                .join(', '),
+        );
+      }),
+    );
+  const results = campaign.command('results').summary('what it came to');
+  server(named(results))
+    .addHelpText(
+      'after',
+      ending('nothing was found', 'something was found, a job failed, or the server cannot be had', [
+        'results --redis redis://127.0.0.1 --name night --json',
+      ]),
+    )
+    .action((flags: CampaignFlags) =>
+      tell(async () => {
+        const { results, findings, failures } = await onServer(flags, (of) => of.results());
+        report(results, findings, failures, flags.json === true);
+      }),
+    );
+}
+
+/** What a command's help ends with. */
+function ending(zero: string, one: string, examples: readonly string[]): string {
+  return `
+Exit codes:
+  0  ${zero}
+  1  ${one}
+  2  bad usage
+
+Examples:
+${examples.map((example) => `  $ normalworld campaign ${example}`).join('\n')}`;
 }
 
 async function startPlan(path: string, flags: CampaignFlags): Promise<void> {
