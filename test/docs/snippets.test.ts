@@ -57,6 +57,13 @@ const elsewhere = new Map([
   ],
   ['npm run bench:xtest', 'a quarter of an hour'],
   ['npm run playground', 'test/playground builds it, and drives it in a browser'],
+  ['normalworld fuzz pta d96a5b40-c3e5-21e3-8794-1002a5d5c61b --execs 10000 --seed 7', 'a minute; test/fuzz'],
+  ['normalworld replay fuzz-ta/findings/core-panic-12345678/finding.json', 'a finding of such a run; test/fuzz'],
+  ['normalworld supplicant --storage /var/lib/tee', 'for a board; test/linux-world'],
+  [
+    'normalworld supplicant --ta ./out --storage ./tee --plugin ./my-plugin.js --verbose',
+    'for a board; test/linux-world',
+  ],
   ['normalworld fuzz ta e6a33ed4-562b-463a-bb7e-ff5e15a493c8 --seconds 60', 'a minute; test/fuzz runs shorter ones'],
   ...[
     'normalworld campaign start plan.yaml --jobs 2',
@@ -70,7 +77,6 @@ const elsewhere = new Map([
     'a finding of that run; test/fuzz executes one again',
   ],
   ['npm run xtest', 'minutes; test/xtest runs parts'],
-  ['npm run test:linux', 'downloads kernels; test/linux-world runs the same suite on a device of ours'],
   ['npm run linux:findings', 'downloads kernels and builds for them; test/linux tests its parts'],
   ...[
     'normalworld ta new adder && cd adder && npm install && npm test',
@@ -179,6 +185,7 @@ function furnish(place: string, beside: string): void {
   if (beside.includes('/examples/'))
     for (const file of readdirSync(beside)) copyFileSync(join(beside, file), join(place, file));
   symlinkSync(join(root, 'scenarios'), join(place, 'scenarios'));
+  symlinkSync(join(root, 'linux'), join(place, 'linux'));
   symlinkSync(opteeFolder().image, join(place, 'build/tee-pager_v2.bin'));
   symlinkSync(opteeFolder().trustedApplications, join(place, 'build/ta'));
   for (const scenario of ['my-workload.yaml', 'SCENARIO.yaml'])

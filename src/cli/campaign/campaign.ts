@@ -36,23 +36,17 @@ export function addCampaignCommand(program: Command): void {
       ending(
         'nothing was found, or with --redis: the jobs wait',
         'something was found, a job failed, or the server cannot be had',
-        ['start night.yaml --jobs 2', 'start night.yaml --redis redis://127.0.0.1'],
+        ['start plan.yaml --jobs 2', 'start plan.yaml --redis-file url'],
       ),
     )
     .action((path: string, flags: CampaignFlags) => tell(() => startPlan(path, flags)));
   const work = campaign.command('work').summary('take jobs until there are none left').addOption(jobsOption());
   server(named(work))
-    .addHelpText(
-      'after',
-      ending('no job is left', 'the server cannot be had', ['work --redis redis://127.0.0.1 --name night --jobs 2']),
-    )
+    .addHelpText('after', ending('no job is left', 'the server cannot be had', ['work --redis-file url --name driver']))
     .action((flags: CampaignFlags) => tell(() => workOn(flags)));
   const status = campaign.command('status').summary('how far it is');
   server(named(status))
-    .addHelpText(
-      'after',
-      ending('it was told', 'the server cannot be had', ['status --redis redis://127.0.0.1 --name night']),
-    )
+    .addHelpText('after', ending('it was told', 'the server cannot be had', ['status --redis-file url --name driver']))
     .action((flags: CampaignFlags) =>
       tell(async () => {
         const status = await onServer(flags, (of) => of.status());
@@ -70,7 +64,7 @@ export function addCampaignCommand(program: Command): void {
     .addHelpText(
       'after',
       ending('nothing was found', 'something was found, a job failed, or the server cannot be had', [
-        'results --redis redis://127.0.0.1 --name night --json',
+        'results --redis-file url --name driver',
       ]),
     )
     .action((flags: CampaignFlags) =>
