@@ -1,6 +1,7 @@
 /*
- * What of QEMU's plugin interface is used, and what plugins make of it: blocks of code, each with a number, in a table that a reader
- * in another process has mapped. The declarations are ours, QEMU's header is not needed. VERSION is that of the interface: 1 up to QEMU 8.2, 2 in 9.0 and 9.1, 4 since 9.2.
+ * What of QEMU's plugin interface is used, and what plugins make of it: blocks of code, each with a number, in a table that a
+ * reader in another process has mapped. The declarations are ours, of the functions that are used: QEMU's header is not needed.
+ * VERSION is that of the interface: 1 up to QEMU 8.2, 2 in 9.0 and 9.1, 4 since 9.2.
  */
 #ifndef PLUGIN_H
 #define PLUGIN_H
@@ -70,12 +71,6 @@ static inline void *shared_map(int argc, char **argv, size_t size)
 	return map == MAP_FAILED ? NULL : map;
 }
 
-#define BLOCKS_H
-
-#include <stdatomic.h>
-
-#include "plugin.h"
-
 #define BLOCKS (1u << 17)
 #define CODE 4
 
@@ -99,14 +94,10 @@ static inline uint32_t mixed(uint32_t hash, uint32_t word)
 	return hash ^ (hash >> 15);
 }
 
-/* A block's number, a new one for one that was not there; BLOCKS, and one more lost, when there is no room. */
-static uint32_t number_of(const struct qemu_plugin_tb *tb, struct block *table, _Atomic uint32_t *count,
-			  _Atomic uint32_t *lost)
+/* A block, with the hash of its code; `hash` is what the hash begins with. */
+static inline struct block block_of(const struct qemu_plugin_tb *tb, uint32_t hash)
 {
 	struct block block = { .address = qemu_plugin_tb_vaddr(tb), .instructions = qemu_plugin_tb_n_insns(tb) };
-	uint32_t hash = mixed(mixed(1, (uint32_t)block.address), (uint32_t)(block.address >> 32));
-	uint32_t number;
-	uint32_t slot;
 
 	for (size_t i = 0; i < block.instructions; i++) {
 		uint32_t word = word_of(qemu_plugin_tb_get_insn(tb, i));
@@ -116,12 +107,22 @@ static uint32_t number_of(const struct qemu_plugin_tb *tb, struct block *table, 
 			block.code[i] = word;
 	}
 	block.hash = hash;
+	return block;
+}
+
+/* A block's number, a new one for one that was not there; BLOCKS, and one more lost, when there is no room. */
+static inline uint32_t number_of(const struct block *block, struct block *table, _Atomic uint32_t *count,
+				 _Atomic uint32_t *lost)
+{
+	uint32_t number;
+	uint32_t slot;
+
 	/* CPUs translate at the same time. */
 	while (atomic_flag_test_and_set(&busy))
 		;
-	for (slot = hash % SLOTS; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
+	for (slot = block->hash % SLOTS; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
 		number = slots[slot] - 1;
-		if (memcmp(&table[number], &block, sizeof(block)) == 0)
+		if (memcmp(&table[number], block, sizeof(*block)) == 0)
 			goto out;
 	}
 	number = atomic_load(count);
@@ -129,7 +130,7 @@ static uint32_t number_of(const struct qemu_plugin_tb *tb, struct block *table, 
 		atomic_fetch_add(lost, 1);
 		goto out;
 	}
-	table[number] = block;
+	table[number] = *block;
 	slots[slot] = number + 1;
 	/* Now a reader may look at it. */
 	atomic_store(count, number + 1);

@@ -268,7 +268,9 @@ static void stored(unsigned int cpu, uint32_t info, uint64_t address, void *data
 
 static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 {
-	uint32_t number = number_of(tb, map->blocks, &map->count, &map->lost);
+	uint64_t address = qemu_plugin_tb_vaddr(tb);
+	struct block block = block_of(tb, mixed(mixed(1, (uint32_t)address), (uint32_t)(address >> 32)));
+	uint32_t number = number_of(&block, map->blocks, &map->count, &map->lost);
 	size_t count = qemu_plugin_tb_n_insns(tb);
 	uint32_t last = word_of(qemu_plugin_tb_get_insn(tb, count - 1));
 
@@ -276,10 +278,10 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 	if (number == BLOCKS)
 		return;
 	if (is_svc(last))
-		atomic_store(&map->applications, (uint32_t)(map->blocks[number].address >> 30));
+		atomic_store(&map->applications, (uint32_t)(address >> 30));
 	ends[number] = end_of(last);
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, 0, (void *)(uintptr_t)number);
-	if (!is_application(map->blocks[number].address))
+	if (!is_application(address))
 		return;
 	for (size_t i = 0; i < count; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);

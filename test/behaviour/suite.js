@@ -142,6 +142,11 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
     it('says who refused wrong parameters and commands, and goes on', () =>
       withSession(invokeTests, async (session) => {
         await fails(session.invoke(Pta.params, [value.input(1)]), Code.badParameters, Origin.trustedApp);
+        await fails(
+          session.invoke(Pta.params, [value.inout(1), value.inout(1)]),
+          Code.badParameters,
+          Origin.trustedApp,
+        );
         await fails(session.invoke(0xffff_ffff), Code.badParameters, Origin.trustedApp);
         await fails(session.invoke(Pta.params, [value.input(-1)]), Code.badParameters, Origin.api);
         assert.deepEqual(await session.invoke(Pta.params, [value.inout(1, 2)]), [{ a: 3, b: 2 }]);

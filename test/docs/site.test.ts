@@ -1,31 +1,22 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { extname, join, normalize, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { serveSite } from '../support/static-site.js';
 
 const executablePath = '/usr/bin/chromium';
 const root = resolve(import.meta.dirname, '../..');
 if (!existsSync(executablePath)) console.log(`the site is not tested: ${executablePath} is not there`);
-
-const types: Readonly<Record<string, string>> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-};
 
 /** The site of a few pages, as `npm run docs` makes that of all. */
 describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, () => {
   const site = mkdtempSync(join(tmpdir(), 'normalworld-site-'));
   let browser: Browser;
   let page: Page;
-  let server: Server;
-  let address: string;
+  let server: Awaited<ReturnType<typeof serveSite>>;
 
   beforeAll(async () => {
     const run = (program: string, ...args: string[]) => {
@@ -49,30 +40,19 @@ describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, ()
       site,
     );
     run('pagefind', '--site', site, '--silent');
-    server = createServer((request, response) => {
-      const path = join(
-        site,
-        normalize(new URL(request.url ?? '/', 'http://here').pathname).replace(/\/$/, '/index.html'),
-      );
-      const there = path.startsWith(site) && existsSync(path) && statSync(path).isFile();
-      response.writeHead(there ? 200 : 404, { 'content-type': types[extname(path)] ?? 'application/octet-stream' });
-      response.end(there ? readFileSync(path) : '');
-    });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    server = await serveSite(site);
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   }, 240_000);
   afterEach(() => page?.close());
   afterAll(async () => {
     await browser?.close();
-    server?.close();
-    server?.closeAllConnections();
+    await server?.close();
     rmSync(site, { recursive: true, force: true });
   });
 
   async function open(path: string, width = 1280, colorScheme: 'light' | 'dark' = 'light'): Promise<void> {
     page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
-    await page.goto(address + path);
+    await page.goto(server.address + path);
   }
 
   async function serious(): Promise<string[]> {

@@ -1,21 +1,18 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { extname, join, normalize, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { hmacSha256, sha256 } from '../../playground/src/browser/sha256.js';
+import { serveSite } from '../support/static-site.js';
 
 const executablePath = '/usr/bin/chromium';
 const root = resolve(import.meta.dirname, '../..');
 const site = join(root, 'dist/playground');
 const missing = [executablePath, join(root, 'dist/viewer/index.html')].filter((path) => !existsSync(path));
 if (missing.length > 0) console.log(`the playground is not tested: ${missing.join(', ')} is not there`);
-
-const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 
 describe('SHA-256 in the playground', () => {
   it.each([0, 1, 55, 56, 63, 64, 65, 1000])('of %d octets is what Node says', (size) => {
@@ -31,30 +28,18 @@ describe('SHA-256 in the playground', () => {
 describe.skipIf(missing.length > 0)('the playground', () => {
   let browser: Browser;
   let page: Page;
-  let server: Server;
-  let address: string;
+  let server: Awaited<ReturnType<typeof serveSite>>;
   let errors: string[];
 
   beforeAll(async () => {
     await build({ configFile: join(root, 'playground/vite.config.ts') });
-    server = createServer((request, response) => {
-      const path = join(
-        site,
-        normalize(new URL(request.url ?? '/', 'http://here').pathname).replace(/\/$/, '/index.html'),
-      );
-      const there = path.startsWith(site) && existsSync(path) && statSync(path).isFile();
-      response.writeHead(there ? 200 : 404, { 'content-type': types[extname(path)] ?? 'application/octet-stream' });
-      response.end(there ? readFileSync(path) : '');
-    });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    server = await serveSite(site);
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   }, 120_000);
   afterEach(() => page?.close());
   afterAll(async () => {
     await browser?.close();
-    server?.close();
-    server?.closeAllConnections();
+    await server?.close();
   });
 
   async function open(hash = '', width = 1280, height = 900): Promise<void> {
@@ -62,7 +47,7 @@ describe.skipIf(missing.length > 0)('the playground', () => {
     errors = [];
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-    await page.goto(address + hash);
+    await page.goto(server.address + hash);
     await page.waitForSelector('html[data-ready]', { state: 'attached' });
   }
   const text = (id: string) => page.locator(id).innerText();

@@ -90,7 +90,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       const other = join(scratch, 'other.so');
       writeFileSync(
         other,
-        Buffer.from(readFileSync(library).toString('latin1').replace('wire NWT', 'wire XXX'), 'latin1'),
+        Buffer.from(readFileSync(library).toString('latin1').replace('wire NWT', 'wire OLD'), 'latin1'),
       );
       expect(isOfThisVersion(other)).toBe(false);
     });

@@ -1,10 +1,11 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { KnownFinding } from '../../fuzz/engine/findings.js';
 import { Fuzzer } from '../../fuzz/engine/fuzzer.js';
 import type { FuzzProgress } from '../../fuzz/engine/progress.js';
 import { progressLine } from '../../fuzz/engine/progress.js';
 import { type TargetName, takesUuid, targetNamed, targetNames } from '../../fuzz/open-target.js';
 import { readKnownCommands } from '../../fuzz/targets/known-commands.js';
+import { integerArgument } from '../open/integer-argument.js';
 import { tellFailure } from '../output/failure.js';
 import { type OpteeToFuzz, opteeToFuzz, opteeUnderTest } from './optee-to-fuzz.js';
 
@@ -31,9 +32,11 @@ export function addFuzzCommand(program: Command): void {
     .argument('<target>', Object.keys(targetNames).join(', '))
     .argument('[uuid]', 'of the application, for those that are about one')
     .option('--folder <folder>', 'what is found and kept goes there (default: fuzz-TARGET in the working folder)')
-    .addOption(new Option('--seed <n>', 'decides every draw').argParser(integer(0, 0xffff_ffff)).default(1))
-    .addOption(new Option('--seconds <n>', 'end after so long').argParser(integer(1, 10_000_000)))
-    .addOption(new Option('--execs <n>', 'end after so many executions').argParser(integer(1, Number.MAX_SAFE_INTEGER)))
+    .addOption(new Option('--seed <n>', 'decides every draw').argParser(integerArgument(0, 0xffff_ffff)).default(1))
+    .addOption(new Option('--seconds <n>', 'end after so long').argParser(integerArgument(1, 10_000_000)))
+    .addOption(
+      new Option('--execs <n>', 'end after so many executions').argParser(integerArgument(1, Number.MAX_SAFE_INTEGER)),
+    )
     .option('--commands <file>', "what an application's commands take (YAML, see docs/fuzzing.md)")
     .option('--blind', 'change the first inputs alone, whatever they run: to compare with')
     .option('--json', 'print one JSON object at the end');
@@ -107,13 +110,4 @@ function showProgress(progress: FuzzProgress): void {
 
 function clearLine(): void {
   if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
-}
-
-function integer(low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < low || value > high)
-      throw new InvalidArgumentError(`Allowed are integers ${low} to ${high}.`);
-    return value;
-  };
 }

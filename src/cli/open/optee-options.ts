@@ -69,8 +69,8 @@ export function limitsOf({ callLimit }: OpteeOptions): Pick<OpenTeeOptions, 'cal
   return callLimit === undefined ? {} : { callLimitMs: callLimit };
 }
 
-/** @param callLimitMs how long a call may take when nobody says, in milliseconds. */
-export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs): Command {
+/** Which OP-TEE is meant, and which trusted applications it is given. */
+export function addWhichOptee(command: Command): Command {
   return command
     .option(
       '--optee <name or file>',
@@ -80,7 +80,12 @@ export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs):
       '--ta <folder>',
       'folder with trusted applications (<uuid>.ta), asked before the fetched ones; may be repeated',
       (folder: string, others: readonly string[] = []) => [...others, folder],
-    )
+    );
+}
+
+/** @param callLimitMs how long a call may take when nobody says, in milliseconds. */
+export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs): Command {
+  return addWhichOptee(command)
     .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
     .option('--storage-read-only', 'secure storage reads that folder and changes nothing in it')
     .option(

@@ -8,6 +8,7 @@ import {
   buildSuites,
   parseBuildVariable,
 } from '../../optee-build/build-options.js';
+import { integerArgument } from '../open/integer-argument.js';
 
 interface BuildCommandOptions extends BuildOptions {
   readonly jobs?: number;
@@ -48,7 +49,7 @@ export function addBuildCommand(optee: Command): void {
     )
     .addOption(new Option('--suite <suite>', "Debian's suite").choices(buildSuites).default('sid' satisfies BuildSuite))
     .addOption(
-      new Option('--jobs <number>', 'compilers at once (default: one a processor)').argParser(integer(1, 1024)),
+      new Option('--jobs <number>', 'compilers at once (default: one a processor)').argParser(integerArgument(1, 1024)),
     )
     .option('--again', 'build although it is there, from the newest source')
     .addHelpText(
@@ -81,16 +82,7 @@ Examples:
 
 function numberOption(flags: string, what: string, key: keyof typeof buildLimits): Option {
   const { variable, low, high } = buildLimits[key];
-  return new Option(flags, `${what}, ${low} to ${high} (${variable})`).argParser(integer(low, high));
-}
-
-function integer(low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < low || value > high)
-      throw new InvalidArgumentError(`Allowed are integers ${low} to ${high}.`);
-    return value;
-  };
+  return new Option(flags, `${what}, ${low} to ${high} (${variable})`).argParser(integerArgument(low, high));
 }
 
 function addVariable(text: string, others: readonly BuildVariable[]): readonly BuildVariable[] {

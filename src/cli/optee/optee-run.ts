@@ -6,6 +6,7 @@ import { opteeNamed } from '../../optee-build/built-optee.js';
 import { type RealWorkload, realWorkload } from '../../scenario-on-optee/real-workload.js';
 import { type RealRun, runOnOptee } from '../../scenario-on-optee/run-on-optee.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
+import { integerArgument } from '../open/integer-argument.js';
 import { badUsage } from '../output/exit-code.js';
 import { readScenarioOrSayWhy } from '../run/find-scenario.js';
 
@@ -41,15 +42,17 @@ export function addOpteeRunCommand(optee: Command): void {
         'and the ABI of the scenario',
     )
     .addOption(
-      new Option('--repeat <number>', "rounds of each client, instead of the scenario's").argParser(integer(1, 10_000)),
+      new Option('--repeat <number>', "rounds of each client, instead of the scenario's").argParser(
+        integerArgument(1, 10_000),
+      ),
     )
     .addOption(
       new Option('-s, --seed <number>', 'decides every time that is drawn')
-        .argParser(integer(0, 2 ** 32 - 1))
+        .argParser(integerArgument(0, 2 ** 32 - 1))
         .default(1),
     )
     .addOption(
-      new Option('--limit <seconds>', 'after which a run is too slow').argParser(integer(1, 3600)).default(120),
+      new Option('--limit <seconds>', 'after which a run is too slow').argParser(integerArgument(1, 3600)).default(120),
     )
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -119,15 +122,6 @@ function report({ queue, abi, system, outcome, waits, written, accesses, millise
       `${written} objects written, ${accesses} accesses of the card`,
     ...waits.map((wait) => `  ${wait}`),
   ];
-}
-
-function integer(low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < low || value > high)
-      throw new InvalidArgumentError(`Allowed are integers ${low} to ${high}.`);
-    return value;
-  };
 }
 
 function addQueue(text: string, others: readonly DisciplineName[] = []): readonly DisciplineName[] {

@@ -2,6 +2,7 @@ import { smcRegisters } from '../../protocol/conduit.js';
 import type { MsgArg } from '../../protocol/optee-msg.js';
 import { isFastCall } from '../../protocol/optee-smc.js';
 import type { Faults } from '../../worlds/simulated/core/faults.js';
+import { changeMessage } from '../input/change-message.js';
 import { type FuzzValue, recordOf, type Step } from '../input/grammar.js';
 
 interface Armed {
@@ -34,13 +35,13 @@ export class Lies {
     },
     answer: (message) => {
       const lie = this.due('lie-answer');
-      if (lie !== undefined) change(message, lie);
+      if (lie !== undefined) changeMessage(message, lie);
     },
     rpc: ({ message }) => {
       if (message !== undefined && this.asked !== undefined) ask(message, this.asked);
       this.asked = undefined;
       const lie = message === undefined ? undefined : this.due('lie-rpc');
-      if (lie !== undefined && message !== undefined) change(message, lie);
+      if (lie !== undefined && message !== undefined) changeMessage(message, lie);
       return this.due('ask-twice') === undefined ? undefined : 'twice';
     },
     refuseMemory: () => this.due('refuse-memory') !== undefined,
@@ -82,33 +83,6 @@ function registersOf(list: FuzzValue | undefined, or: ReturnType<typeof smcRegis
   const { a0, a1, a2, a3, a4, a5, a6, a7 } = was;
   const all = [a0, a1, a2, a3, a4, a5, a6, a7].map((register, index) => given[index] ?? register);
   return smcRegisters(all[0] ?? 0, ...all.slice(1));
-}
-
-function change(message: MsgArg, { field, parameter, value }: Step): void {
-  const to = Number(value);
-  const index = Number(parameter);
-  switch (field) {
-    case 'ret':
-    case 'retOrigin':
-    case 'session':
-    case 'paramCount':
-    case 'cmd':
-    case 'func':
-    case 'cancelId':
-      message[field] = to;
-      return;
-    default: {
-      if (index >= message.paramCapacity) return;
-      const [attr, a, b, c] = [message.attr(index), message.a(index), message.b(index), message.c(index)];
-      message.setParam(
-        index,
-        field === 'attr' ? to : attr || 0,
-        field === 'a' ? to : a,
-        field === 'b' ? to : b,
-        field === 'c' ? to : c,
-      );
-    }
-  }
 }
 
 function ask(message: MsgArg, { command, parameters }: Step): void {

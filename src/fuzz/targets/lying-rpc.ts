@@ -4,7 +4,8 @@ import { fromRegisterPair, isFastCall, OpteeSmc } from '../../protocol/optee-smc
 import type { PhysicalMemory } from '../../protocol/physical-memory.js';
 import { type SecureWorld, secureWorldBut } from '../../protocol/secure-world.js';
 import { TeeResult } from '../../protocol/tee-result.js';
-import { type Field, type IntegerField, recordOf, type Step } from '../input/grammar.js';
+import { changeMessage } from '../input/change-message.js';
+import type { Field, IntegerField, Step } from '../input/grammar.js';
 import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
 const wide = 2 ** 64 - 2 ** 11;
@@ -96,7 +97,7 @@ class LyingRpc implements Surroundings {
       const { step } = lie;
       if (step.kind === 'lie-register') told = { ...told, [String(step.register)]: Number(step.value) };
       else if (this.rpcAddress !== undefined)
-        change(new MsgArg(memory.window(this.rpcAddress, msgArgSize(rpcParams))), step);
+        changeMessage(new MsgArg(memory.window(this.rpcAddress, msgArgSize(rpcParams))), step);
     }
     return told;
   }
@@ -107,26 +108,4 @@ function rpcMessageOf({ a0, a1, a2 }: SmcRegisters, memory: PhysicalMemory): num
   if (a0 !== OpteeSmc.callWithRpcArg) return undefined;
   const address = fromRegisterPair(a1, a2);
   return address + msgArgSize(new MsgArg(memory.window(address, msgArgSize(0))).paramCount);
-}
-
-function change(message: MsgArg, step: Step): void {
-  const { field, parameter, value: to } = recordOf(step) ?? {};
-  const index = Number(parameter);
-  const given = Number(to);
-  switch (field) {
-    case 'ret':
-    case 'retOrigin':
-    case 'paramCount':
-    case 'cmd':
-      message[field] = given;
-      return;
-    default:
-      message.setParam(
-        index,
-        field === 'attr' ? given : message.attr(index) || 0,
-        field === 'a' ? given : message.a(index),
-        field === 'b' ? given : message.b(index),
-        field === 'c' ? given : message.c(index),
-      );
-  }
 }
