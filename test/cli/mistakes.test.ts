@@ -53,6 +53,13 @@ it.each([
 
 it.each([
   ['view my.yaml', 2, /^my\.yaml: no trace: .*recorded by: normalworld run my\.yaml --trace out\.nwt\n$/],
+  [
+    'fuzz driver --seed 4294967296',
+    2,
+    /'--seed <n>' argument '4294967296' is invalid\. Allowed are integers 0 to 4294967295\.\n$/,
+  ],
+  ['optee build --jobs 0', 2, /argument '0' is invalid\. Allowed are integers 1 to 1024\.\n$/],
+  ['optee run x.yaml --limit 3.5', 2, /argument '3\.5' is invalid\. Allowed are integers 1 to 3600\.\n$/],
   ['replay bytes.json', 2, /^bytes\.json: line 1 is no UTF-8\n$/],
   ['replay controls.json', 2, /^controls\.json: not JSON: [ -~]+\n$/],
   ['run latin1.yaml', 2, /^latin1\.yaml: line 2 is no UTF-8\n$/],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { driverTarget } from '../../src/fuzz/driver/driver-target.js';
 import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
+import type { Step } from '../../src/fuzz/input/grammar.js';
 import { RpcServer } from '../../src/optee/rpc/rpc.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 
@@ -24,6 +25,27 @@ describe('the driver under a secure world that lies', () => {
       expect(first.length).toBeGreaterThan(3);
       expect(await covered()).toEqual(first);
     }
+  });
+
+  it.each([
+    ['the result of a call', { field: 'ret', parameter: 0 }, TeeResult.ERROR_GENERIC],
+    ['an attribute of a parameter', { field: 'attr', parameter: 0 }, 0xff],
+  ])('takes another course when %s is a lie', async (_, what, value) => {
+    await using harness = await driverTarget().open();
+    const course = async (steps: Step[]) => {
+      const inout = { kind: 'value', direction: 'inout', a: 1, b: 2 };
+      const invoke = { kind: 'invoke', session: 0, command: 1, parameters: [inout] };
+      expect(await harness.execute({ steps: [...steps, invoke] })).toEqual([]);
+      const features: number[] = [];
+      harness.drain((feature) => void features.push(feature));
+      return features.sort((one, other) => one - other);
+    };
+    const lie = { kind: 'lie-answer', after: 0, ...what };
+    const honest = await course([]);
+    expect(await course([])).toEqual(honest);
+    expect(await course([{ ...lie, value }])).not.toEqual(honest);
+    // For a parameter that the message has no room for there is nothing to change.
+    expect(await course([{ ...lie, field: 'attr', parameter: 5, value }])).toEqual(honest);
   });
 
   it.each([

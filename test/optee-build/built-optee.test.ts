@@ -45,6 +45,22 @@ const normalworldWith = (environment: NodeJS.ProcessEnv, cache: string, ...args:
 const normalworld = (cache: string, ...args: string[]) => normalworldWith({}, cache, ...args);
 
 describe('an OP-TEE that was built', () => {
+  it('is built anew when its SCMI platform was another one', async () => {
+    const cache = await cacheWith('sid-scmi');
+    // Without tools nothing can be built: it says so when it wants to build.
+    const { status, stderr } = normalworldWith(
+      { PATH: '/nowhere' },
+      cache,
+      'optee',
+      'build',
+      '--suite',
+      'sid',
+      '--scmi',
+    );
+    expect(stderr).toContain('building OP-TEE needs more');
+    expect(status).toBe(1);
+  });
+
   it('is listed, with its version, and meant by its name', async () => {
     const cache = await cacheWith('sid-ffa');
     const folder = join(cache, 'normalworld/builds');
