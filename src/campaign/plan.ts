@@ -8,9 +8,9 @@ import { targetNames } from '../fuzz/open-target.js';
 const mostJobs = 100_000;
 
 const seeds = z
-  .string()
-  .regex(/^\d+(\.\.\d+)?$/, 'a number, or two as 1..20')
-  .or(z.number().int().min(0))
+  .union([z.string().regex(/^\d+(\.\.\d+)?$/), z.number().int().min(0)], {
+    error: 'wanted is an integer such as 7, or two as 1..20',
+  })
   .transform((text) => {
     const [first = 0, last = first] = String(text).split('..').map(Number);
     return { first, last };
@@ -61,8 +61,8 @@ export async function readPlan(path: string): Promise<CampaignPlan> {
   }
   const parsed = shape.safeParse(value);
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new RangeError(`${path}: ${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'is no plan'}`);
+    const wrong = parsed.error.issues.map(({ path: place, message }) => `${place.join('.') || 'the file'}: ${message}`);
+    throw new RangeError(`${path}: ${wrong.join('; ')}`);
   }
   const jobs = parsed.data.jobs.flatMap(({ seeds: { first, last }, ...job }) =>
     Array.from({ length: last - first + 1 }, (_, index): CampaignJob => ({ ...job, seed: first + index })),

@@ -55,6 +55,11 @@ describe('a plan', () => {
       'name: a\njobs: [{ kind: fuzz, target: driver, executions: 1, seeds: 5..1 }]',
       /jobs\.0\.seeds/,
     ],
+    [
+      'two mistakes',
+      'name: a\njobs: [{ kind: fuzz, target: driver, executions: 1, seeds: [1, 2] }, { kind: fuzz, target: drivr, executions: 1 }]',
+      /jobs\.0\.seeds: wanted is an integer such as 7, or two as 1\.\.20; jobs\.1\.target: /,
+    ],
     ['what is no YAML', 'name: [', /plan/],
   ])('with %s is refused, and the place named', async (_, text, says) => {
     const path = join(scratch, 'wrong-plan.yaml');
