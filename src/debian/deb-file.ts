@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 
 /** ar(5) */
 const globalMagic = '!<arch>\n';
 const headerSize = 60;
 
 /**
- * Unpack a Debian package (deb(5)) into a folder. Nothing is installed and none of its scripts runs.
+ * Unpack a Debian package (deb(5)) into a folder, which is made if it is not there. Nothing is installed and none of its scripts runs.
  * @throws Error when it is none, or tar cannot be run.
  */
 export async function unpackDeb(path: string, into: string): Promise<void> {
@@ -14,6 +14,7 @@ export async function unpackDeb(path: string, into: string): Promise<void> {
   const packing = { 'data.tar.xz': '--xz', 'data.tar.gz': '--gzip', 'data.tar.zst': '--zstd', 'data.tar': undefined };
   if (!Object.hasOwn(packing, name)) throw new Error(`${path}: ${name} is packed in no known way`);
   const option = packing[name as keyof typeof packing];
+  await mkdir(into, { recursive: true });
   await filter('tar', ['--extract', ...(option === undefined ? [] : [option]), '--no-same-owner', '-C', into], content);
 }
 

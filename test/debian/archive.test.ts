@@ -51,8 +51,9 @@ for (const [way, open] of Object.entries(ways))
       ]);
       expect(await opened.search(/^sm/)).toEqual(['small']);
       const [path = ''] = await opened.download(['small'], folder);
-      await unpackDeb(path, folder);
-      expect(readFileSync(join(folder, 'usr/lib/small/file'), 'utf8')).toBe('content\n');
+      const unpacked = join(folder, 'a/folder/that/is/new');
+      await unpackDeb(path, unpacked);
+      expect(readFileSync(join(unpacked, 'usr/lib/small/file'), 'utf8')).toBe('content\n');
       await expect(opened.describe(['small', 'nosuch'])).rejects.toThrow('no package nosuch');
     });
 
