@@ -3,8 +3,8 @@
  * The hand-off call queue.
  *
  * A call needs a token to make its SMC. It holds one, or it sleeps; the lists hold only sleepers. A token that
- * becomes free is handed to a sleeper, and the sleeper woken, in the same locked section. Whoever wakes has its token
- * already: it neither looks again nor queues again. So
+ * becomes free is handed to a sleeper in the same locked section. A call that wakes has its token already: it takes
+ * no lock, does not look again and does not queue again. So
  *
  *  - a wake-up cannot go to a call that is inside OP-TEE, and be lost;
  *  - nobody can take a thread between the wake-up of another and its second look;
@@ -26,6 +26,7 @@
  * to that; if one has, they were fewer than the most there can be, and it is lowered by one. It is never lowered
  * below the truth, and a call is refused only so many times.
  */
+#include <linux/compiler.h>
 #include <linux/delay.h>
 #include <linux/minmax.h>
 
@@ -103,43 +104,44 @@ static struct list_head *sleepers(struct optee_call_queue *cq, const struct opte
 	return &cq->waiters[w->sys_thread ? OPTEE_CQ_SYS : OPTEE_CQ_NORMAL];
 }
 
-/* Wake the first sleeper of a class with a token, if there are both. */
-static bool hand_on(struct optee_call_queue *cq, struct list_head *list)
-{
-	struct optee_call_waiter *w;
-
-	if (list_empty(list))
-		return false;
-	w = list_first_entry(list, struct optee_call_waiter, list_node);
-	if (!has_room(cq, w->sys_thread, w->relief))
-		return false;
-	list_del(&w->list_node);
-	give_token(cq, w);
-	complete(&w->c);
-	return true;
-}
-
 /*
  * What has become free goes to the first class that has a sleeper and may have it. A return, or the end of a system
- * session, makes room for one call at most, and before it there was none for anybody that sleeps.
+ * session, makes room for one call at most, and before it there was none for any call that sleeps.
+ *
+ * Return: the call that has the token now, which the caller of this completes after the section; NULL for none.
  */
-static void dispatch(struct optee_call_queue *cq)
+static struct optee_call_waiter *hand_on(struct optee_call_queue *cq)
 {
+	struct optee_call_waiter *w;
 	int class;
 
-	for (class = 0; class < OPTEE_CQ_CLASSES; class++)
-		if (hand_on(cq, &cq->waiters[class]))
-			return;
+	for (class = 0; class < OPTEE_CQ_CLASSES; class++) {
+		if (list_empty(&cq->waiters[class]))
+			continue;
+		w = list_first_entry(&cq->waiters[class], struct optee_call_waiter, list_node);
+		if (!has_room(cq, w->sys_thread, w->relief))
+			continue;
+		list_del(&w->list_node);
+		give_token(cq, w);
+		return w;
+	}
+	return NULL;
 }
 
-/* Sleep until somebody hands this call a token. */
+/* A call sleeps until it is completed, so that it is still there; and it does not wake to find the mutex held. */
+static void unlock_and_wake(struct optee_call_queue *cq, struct optee_call_waiter *w)
+{
+	mutex_unlock(&cq->mutex);
+	if (w)
+		complete(&w->c);
+}
+
+/* Sleep until another call hands this one a token. */
 static void sleep_until_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
 	wait_for_completion(&w->c);
-	mutex_lock(&cq->mutex);
 	/* Noted again, directly before the SMC: fewer refusals will seem to be from before a return. */
-	w->exits_seen = cq->exits;
-	mutex_unlock(&cq->mutex);
+	w->exits_seen = READ_ONCE(cq->exits);
 }
 
 /**
@@ -268,9 +270,8 @@ void optee_cq_wait_final(struct optee_call_queue *cq, struct optee_call_waiter *
 {
 	mutex_lock(&cq->mutex);
 	take_token(cq, w);
-	cq->exits++;
-	dispatch(cq);
-	mutex_unlock(&cq->mutex);
+	WRITE_ONCE(cq->exits, cq->exits + 1);
+	unlock_and_wake(cq, hand_on(cq));
 }
 
 /**
@@ -302,6 +303,5 @@ void optee_cq_decr_sys_thread_count(struct optee_call_queue *cq)
 {
 	mutex_lock(&cq->mutex);
 	cq->sys_sessions--;
-	dispatch(cq);
-	mutex_unlock(&cq->mutex);
+	unlock_and_wake(cq, hand_on(cq));
 }

@@ -48,7 +48,7 @@ enum optee_cq_class {
  * @sys_in_flight:	tokens held by calls of system sessions
  * @relief_in_flight:	tokens held by relief calls, which are counted as none of the others
  * @sys_sessions:	system sessions, for all of which together one thread is kept in reserve
- * @exits:		counts the calls that have returned; wraps
+ * @exits:		counts the calls that have returned; wraps. Read without @mutex as well
  * @most_in_flight:	the most tokens that were held at once while @capacity is unknown
  * @keep_relief_thread:	one thread is kept for relief calls
  */

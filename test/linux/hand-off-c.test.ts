@@ -37,14 +37,22 @@ else console.info(`hand-off in C: ${compiler}, PROPERTY_SEED=${SEED}`);
 
 /** What is broken in the C file, the text, and what it becomes; the text stands in the file exactly once. */
 const MUTANTS: readonly (readonly [what: string, text: string, becomes: string])[] = [
-  ['no dispatch on exit', 'cq->exits++;\n\tdispatch(cq);', 'cq->exits++;'],
-  ['no dispatch when a reservation ends', 'cq->sys_sessions--;\n\tdispatch(cq);', 'cq->sys_sessions--;'],
+  [
+    'nothing is handed on at a return',
+    'cq->exits + 1);\n\tunlock_and_wake(cq, hand_on(cq));',
+    'cq->exits + 1);\n\tunlock_and_wake(cq, NULL);',
+  ],
+  [
+    'nothing is handed on when a reservation ends',
+    'cq->sys_sessions--;\n\tunlock_and_wake(cq, hand_on(cq));',
+    'cq->sys_sessions--;\n\tunlock_and_wake(cq, NULL);',
+  ],
   [
     'an old ETHREAD_LIMIT is taken for a new one',
     'answer_is_old = w->exits_seen != cq->exits',
     'answer_is_old = false',
   ],
-  ['exits are not counted', 'cq->exits++;', ''],
+  ['exits are not counted', 'WRITE_ONCE(cq->exits, cq->exits + 1);', ''],
   [
     'a refused call goes to the tail',
     'list_add(&w->list_node, sleepers(cq, w))',
@@ -97,17 +105,13 @@ const MUTANTS: readonly (readonly [what: string, text: string, becomes: string])
     'cq->relief_in_flight',
   ],
   ['the thread for relief calls is withheld', ' && cq->relief_in_flight >= for_relief(cq))', ')'],
-  [
-    'the other classes are never looked at',
-    'class < OPTEE_CQ_CLASSES; class++)\n\t\tif',
-    'class < OPTEE_CQ_SYS; class++)\n\t\tif',
-  ],
+  ['the other classes are never looked at', 'class < OPTEE_CQ_CLASSES; class++) {', 'class < OPTEE_CQ_SYS; class++) {'],
   [
     'where the first class has no room, the next gets nothing',
-    'if (!has_room(cq, w->sys_thread, w->relief))\n\t\treturn false;',
-    'if (!has_room(cq, w->sys_thread, w->relief))\n\t\treturn true;',
+    'if (!has_room(cq, w->sys_thread, w->relief))\n\t\t\tcontinue;',
+    'if (!has_room(cq, w->sys_thread, w->relief))\n\t\t\tbreak;',
   ],
-  ['a woken call is given no token', 'give_token(cq, w);\n\tcomplete', 'complete'],
+  ['a woken call is given no token', 'give_token(cq, w);\n\t\treturn w;', 'return w;'],
   ['a refused call sleeps although there is room', 'if (in_flight(cq) > cq->capacity)', ''],
   [
     'a newcomer sleeps although there is room',
@@ -116,10 +120,11 @@ const MUTANTS: readonly (readonly [what: string, text: string, becomes: string])
   ],
   [
     'a normal call is woken first, a relief call last',
-    'for (class = 0; class < OPTEE_CQ_CLASSES; class++)\n\t\tif',
-    'for (class = OPTEE_CQ_CLASSES - 1; class >= 0; class--)\n\t\tif',
+    'for (class = 0; class < OPTEE_CQ_CLASSES; class++) {',
+    'for (class = OPTEE_CQ_CLASSES - 1; class >= 0; class--) {',
   ],
-  ['a woken call is not told of exits', '\tw->exits_seen = cq->exits;\n\tmutex_unlock', '\tmutex_unlock'],
+  ['a woken call is not told of exits', 'w->exits_seen = READ_ONCE(cq->exits);', ''],
+  ['a call that has its token is not woken', 'complete(&w->c);', ';'],
   ['an unknown capacity grants system sessions', ' && cq->capacity != OPTEE_CQ_UNKNOWN', ''],
   ['the most in flight is not noted', 'cq->most_in_flight = in_flight(cq);', ';'],
 ];
