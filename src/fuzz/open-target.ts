@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { parseUuid, type Uuid } from '../protocol/uuid.js';
 import { driverTarget } from './driver/driver-target.js';
 import type { Target } from './engine/target.js';
+import { ioctlTarget } from './ioctl/ioctl-target.js';
 import { OpteeMachine, type OpteeUnderTest } from './optee/optee-machine.js';
 import { rawTarget } from './raw/raw-target.js';
 import { type ApplicationTargetName, applicationTarget } from './targets/application.js';
@@ -21,6 +22,7 @@ export const targetNames = {
   'ta-image': 'images of an application that were changed (takes its UUID)',
   storage: "files of secure storage, changed behind OP-TEE's back (takes the UUID of an application that keeps some)",
   driver: 'our driver, under a simulated secure world that lies',
+  ioctl: 'the served device: ioctls of hostile clients on its socket, beside one that does nothing wrong',
 } as const;
 export type TargetName = keyof typeof targetNames;
 
@@ -77,6 +79,8 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
       });
     case 'driver':
       return driverTarget();
+    case 'ioctl':
+      return ioctlTarget();
     default:
       return name satisfies never;
   }

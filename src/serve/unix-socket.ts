@@ -78,12 +78,14 @@ export function peerOf(socket: Socket): Peer {
   };
 }
 
+/** Room for the longest option, the groups: every connection asks for them, and few processes have many. */
+const optionRoom = Buffer.alloc(4 * maxGroups);
+
 function option(fd: number, name: number, size: number): Buffer {
-  const value = Buffer.alloc(size);
   const length = [size];
-  if (calls().getsockopt(fd, SOL_SOCKET, name, value, length) !== 0)
+  if (calls().getsockopt(fd, SOL_SOCKET, name, optionRoom, length) !== 0)
     throw new Error(`getsockopt(${name}) failed: errno ${koffi.errno()}`);
-  return value.subarray(0, length[0] ?? 0);
+  return Buffer.from(optionRoom.subarray(0, length[0] ?? 0));
 }
 
 /**

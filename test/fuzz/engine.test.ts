@@ -11,6 +11,7 @@ import { Draws } from '../../src/fuzz/input/draws.js';
 import { generateStep } from '../../src/fuzz/input/generate.js';
 import { type FuzzInput, type Grammar, grammarMistake } from '../../src/fuzz/input/grammar.js';
 import { mutate } from '../../src/fuzz/input/mutate.js';
+import { ioctlGrammar, ioctlSeeds } from '../../src/fuzz/ioctl/ioctl-grammar.js';
 import { messageGrammar, messageSeeds, smcGrammar } from '../../src/fuzz/raw/raw-grammar.js';
 import { replayFinding } from '../../src/fuzz/replay-finding.js';
 
@@ -203,6 +204,7 @@ describe('inputs', () => {
     ['message', messageGrammar],
     ['smc', smcGrammar],
     ['driver', driverGrammar],
+    ['ioctl', ioctlGrammar],
     ['of this test', grammar],
   ])(`%s: drawn and changed ones are of the grammar (NORMALWORLD_SEED=${seed})`, (_, of) => {
     const draws = new Draws(seed);
@@ -219,6 +221,7 @@ describe('inputs', () => {
 
   it('that targets begin with are of their grammars', () => {
     for (const input of messageSeeds) expect(grammarMistake(messageGrammar, input)).toBeUndefined();
+    for (const input of ioctlSeeds) expect(grammarMistake(ioctlGrammar, input)).toBeUndefined();
     for (const input of driverSeeds) expect(grammarMistake(driverGrammar, input)).toBeUndefined();
   });
 

@@ -46,7 +46,7 @@ export function addFuzzCommand(program: Command): void {
       `
 Targets:
 ${Object.entries(targetNames)
-  .map(([name, what]) => `  ${name.padEnd(8)}${what}`)
+  .map(([name, what]) => `  ${name.padEnd(10)}${what}`)
   .join('\n')}
 
 Exit codes:

@@ -13,6 +13,7 @@ import { type DramFile, SimulatedWorld } from '../../worlds/simulated/simulated-
 import type { Harness, Target } from '../engine/target.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 import { type FuzzInput, type FuzzValue, recordOf, type Step } from '../input/grammar.js';
+import { stepInWords } from '../input/step-in-words.js';
 import { askedApplications } from './asked-applications.js';
 import { driverGrammar, driverSeeds } from './driver-grammar.js';
 import { Lies } from './lies.js';
@@ -32,7 +33,7 @@ export function driverTarget(): Target {
     name: 'driver',
     grammar: driverGrammar,
     seeds: driverSeeds,
-    describe: inWords,
+    describe: stepInWords,
     open: async () => new DriverHarness(),
   };
 }
@@ -347,11 +348,4 @@ function thrown(where: string, error: unknown): Verdict {
 
 function startsWith(bytes: Uint8Array, octets: Uint8Array): boolean {
   return octets.every((octet, index) => bytes[index] === octet);
-}
-
-function inWords({ kind, ...fields }: Step): string {
-  const said = Object.entries(fields).map(
-    ([name, field]) => `${name} ${typeof field === 'object' ? JSON.stringify(field) : String(field)}`,
-  );
-  return said.length === 0 ? kind : `${kind}: ${said.join(', ')}`;
 }

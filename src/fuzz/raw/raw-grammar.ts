@@ -213,11 +213,3 @@ export const smcSeeds: readonly FuzzInput[] = [
   })),
   { steps: [{ kind: 'smc-at', function: 18, from: 'message', offset: 0, octets: '', register: 0 }] },
 ];
-
-/** In words. */
-export function rawStepInWords({ kind, ...fields }: Step): string {
-  const said = Object.entries(fields).map(
-    ([name, field]) => `${name} ${typeof field === 'object' ? JSON.stringify(field) : String(field)}`,
-  );
-  return `${kind}: ${said.join(', ')}`;
-}

@@ -16,8 +16,9 @@ import type { Machine } from '../engine/machine.js';
 import type { Harness, Target } from '../engine/target.js';
 import type { Verdict } from '../engine/verdict.js';
 import { type FuzzInput, type FuzzValue, recordOf, type Step } from '../input/grammar.js';
+import { stepInWords } from '../input/step-in-words.js';
 import { RawNormalWorld } from './normal-world.js';
-import { messageGrammar, messageSeeds, rawStepInWords, smcGrammar, smcSeeds } from './raw-grammar.js';
+import { messageGrammar, messageSeeds, smcGrammar, smcSeeds } from './raw-grammar.js';
 import { RawMemory, rawPages } from './raw-memory.js';
 import { listOf, RawMessages } from './raw-message.js';
 
@@ -48,7 +49,7 @@ export function rawTarget(name: 'smc' | 'message', options: RawOptions): Target 
     name,
     grammar: isSmc ? smcGrammar : messageGrammar,
     seeds: isSmc ? smcSeeds : messageSeeds,
-    describe: rawStepInWords,
+    describe: stepInWords,
     open: async () => new RawHarness(await options.boot(), options),
   };
 }

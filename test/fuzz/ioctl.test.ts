@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
+import { ioctlTarget } from '../../src/fuzz/ioctl/ioctl-target.js';
+import { DeviceFile } from '../../src/serve/device-file.js';
+import { KeptMemory } from '../../src/serve/kept-memory.js';
+import { TeeDevice } from '../../src/tee/tee-device.js';
+
+afterEach(() => vi.restoreAllMocks());
+
+const fuzz = async (executions: number, reproduced = 30) => {
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-fuzz-ioctl-'));
+  try {
+    const reproduce = { executions: reproduced, ms: 10_000 };
+    const fuzzer = new Fuzzer(ioctlTarget(), { folder, seed: 1, executions, reproduce });
+    const progress = await fuzzer.run();
+    return { ...progress, found: fuzzer.knownFindings.map(({ signature }) => signature) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+};
+
+describe('the served device under clients that are hostile', () => {
+  it('comes through what it begins with, and says each time the same', { timeout: 60_000 }, async () => {
+    const target = ioctlTarget();
+    await using harness = await target.open();
+    for (const input of target.seeds) {
+      const covered = async () => {
+        const features: [number, number][] = [];
+        expect(await harness.execute(input)).toEqual([]);
+        harness.drain((feature, count) => void features.push([feature, count]));
+        return features;
+      };
+      const first = await covered();
+      expect(first.length).toBeGreaterThan(3);
+      expect(await covered()).toEqual(first);
+    }
+  });
+
+  it('serves the others, and has everything back after each', { timeout: 120_000 }, async () => {
+    const { found, corpus, edges } = await fuzz(300);
+    expect(found).toEqual([]);
+    expect(corpus).toBeGreaterThan(10);
+    expect(edges).toBeGreaterThan(100);
+  });
+
+  it('refuses whoever names what another client has', { timeout: 60_000 }, async () => {
+    await using harness = await ioctlTarget().open();
+    const parameters = [{ kind: 'memory', direction: 'inout', memory: 8, offset: 0, size: 64 }];
+    const invoke = { kind: 'invoke', client: 0, session: 0, command: 2, cancel: 0, parameters, more: 0 };
+    const open = { kind: 'open', client: 0, application: 1, login: 0, cancel: 0, parameters: [], more: 0 };
+    const close = { kind: 'close', client: 0, session: 8 };
+    expect(await harness.execute({ steps: [open, invoke, { ...invoke, session: 8 }, close] })).toEqual([]);
+  });
+
+  it.each<[string, RegExp, number, () => void]>([
+    [
+      'gives a client memory that another had, as it was',
+      /^memory: Memory that was made for a client has something in it$/,
+      60,
+      () => {
+        const kept: { size: number }[] = [];
+        vi.spyOn(KeptMemory.prototype, 'keep').mockImplementation((shm) => kept.push(shm) > 0);
+        vi.spyOn(KeptMemory.prototype, 'take').mockImplementation((size) => {
+          const at = kept.findIndex((shm) => shm.size === size);
+          return at < 0 ? undefined : (kept.splice(at, 1)[0] as ReturnType<KeptMemory['take']>);
+        });
+      },
+    ],
+    [
+      'forgets memory whose client has gone',
+      /^leak: Files are open though no client is left/,
+      // The server waits a while for what does not come back, each time.
+      2,
+      () => void vi.spyOn(DeviceFile.prototype, 'free').mockResolvedValue(undefined),
+    ],
+    [
+      'throws what is no error of a TEE',
+      /^exception: TypeError: no such thing/,
+      60,
+      () => void vi.spyOn(TeeDevice.prototype, 'cancelRequest').mockRejectedValue(new TypeError('no such thing')),
+    ],
+  ])('is found out when it %s', { timeout: 120_000 }, async (_, signature, executions, plant) => {
+    plant();
+    expect((await fuzz(executions, executions / 2)).found).toContainEqual(expect.stringMatching(signature));
+  });
+});
