@@ -1,6 +1,7 @@
 /**
  * One set of tests, wherever the TEE is: `node --test three-worlds.test.js` on the simulated world, with
- * NORMALWORLD_TEE=qemu on OP-TEE in QEMU, with NORMALWORLD_TEE=linux on a board, behind Linux's own driver.
+ * NORMALWORLD_TEE=qemu on OP-TEE in QEMU, with NORMALWORLD_TEE=linux on a board, behind Linux's own driver, and with
+ * NORMALWORLD_TEE=ssh://board on that board from the desk.
  *
  * The application is SIMS of OP-TEE's own test suite; in the simulated world the few lines below stand for it. On a board
  * its image, and a supplicant, must be there.

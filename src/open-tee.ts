@@ -3,9 +3,17 @@ import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { Measurements } from './coverage/measurements.js';
 import { type OptionNames, requireKnownOptions } from './known-options.js';
-import { checkLinuxTeeOptions, type LinuxTeeOptions, openLinuxTee } from './linux/open-linux-tee.js';
+import {
+  checkLinuxTeeOptions,
+  type LinuxTeeOptions,
+  linuxTee,
+  openDeviceHere,
+  usualCalls,
+} from './linux/open-linux-tee.js';
 import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
 import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
+import { openRemoteDevice } from './remote/open-remote-device.js';
+import { isSshBoard } from './remote/ssh-board.js';
 import { type EmmcCard, type OpenEmmcOptions, openEmmc } from './rpmb/node/open-emmc.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
@@ -43,7 +51,10 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
    * (`/dev/tee0`), or one of your own making.
    */
   readonly world?: 'simulated' | 'qemu' | 'linux' | SecureWorld;
-  /** With `linux`: its device; `/dev/tee0` when left out. */
+  /**
+   * With `linux`: its device; `/dev/tee0` when left out. `ssh://[user@]board[:port][/dev/tee0]` is that of a board that ssh
+   * reaches and that has this package: an agent is started there. NORMALWORLD_REMOTE says how, `normalworld` when it is not set.
+   */
   readonly device?: string;
   /** With `linux`: how many requests may be in the kernel at a time, 1 to 512, besides cancellations; 32 when left out. */
   readonly deviceCalls?: number;
@@ -302,11 +313,11 @@ async function openLinux(options: OpenTeeOptions): Promise<Tee> {
   const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
   if (file !== undefined) trace.attach(file);
   try {
-    const { device, deviceCalls, callLimitMs = Number.POSITIVE_INFINITY } = options;
-    return openLinuxTee(
-      { ...(device === undefined ? {} : { device }), ...(deviceCalls === undefined ? {} : { deviceCalls }) },
-      ...([trace, callLimitMs, () => file?.close()] as const),
-    );
+    const { device = '/dev/tee0', deviceCalls = usualCalls, callLimitMs = Number.POSITIVE_INFINITY } = options;
+    const opened = isSshBoard(device)
+      ? await openRemoteDevice(device, deviceCalls, trace)
+      : openDeviceHere({ device, deviceCalls });
+    return linuxTee(opened, trace, callLimitMs, () => file?.close());
   } catch (error) {
     file?.close();
     throw error;

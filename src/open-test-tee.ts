@@ -1,6 +1,7 @@
 import type { Tee } from './client/tee.js';
 import { requireKnownOptions } from './known-options.js';
 import { type OpenTeeOptions, openTee } from './open-tee.js';
+import { isSshBoard, parseSshBoard } from './remote/ssh-board.js';
 
 /** What each kind of world is opened with, when it is that which is tested. */
 export interface TestTeeOptions {
@@ -15,8 +16,8 @@ export interface TestTeeOptions {
 export type TestWorld = 'simulated' | 'qemu' | 'linux';
 
 /**
- * Which TEE is tested, as the environment says: `simulated` when NORMALWORLD_TEE is not set, `qemu`, `linux`, or
- * `linux:/dev/tee1` for another device.
+ * Which TEE is tested, as the environment says: `simulated` when NORMALWORLD_TEE is not set, `qemu`, `linux`,
+ * `linux:/dev/tee1` for another device, or `ssh://board` for a board's: `linux` with the device that openTee takes for it.
  * @throws RangeError for anything else.
  */
 export function testWorld(environment: Readonly<Record<string, string | undefined>> = process.env): {
@@ -28,8 +29,12 @@ export function testWorld(environment: Readonly<Record<string, string | undefine
   if (text === 'qemu' || text === 'linux') return { world: text };
   const [, device] = /^linux:(\/.+)$/.exec(text) ?? [];
   if (device !== undefined) return { world: 'linux', device };
+  if (isSshBoard(text)) {
+    parseSshBoard(text);
+    return { world: 'linux', device: text };
+  }
   throw new RangeError(
-    `NORMALWORLD_TEE is "${text}", possible are simulated, qemu, linux, and linux:DEVICE such as linux:/dev/tee1`,
+    `NORMALWORLD_TEE is ${JSON.stringify(text)}, possible are simulated, qemu, linux, linux:DEVICE such as linux:/dev/tee1, and ssh://[user@]board[:port][/dev/tee0]`,
   );
 }
 

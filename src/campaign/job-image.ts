@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { opteeNamed } from '../optee-build/built-optee.js';
+import { packageVersion } from '../package-version.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import type { CampaignJob } from './plan.js';
 
@@ -20,10 +21,6 @@ export interface CampaignVersion {
   readonly images: Readonly<Record<string, string>>;
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  readonly version: string;
-};
-
 /** Of what this machine has. */
 export async function versionHere(names: readonly string[]): Promise<CampaignVersion> {
   const images = await Promise.all(
@@ -36,7 +33,7 @@ export async function versionHere(names: readonly string[]): Promise<CampaignVer
       }
     }),
   );
-  return { version, images: Object.fromEntries(images) };
+  return { version: packageVersion, images: Object.fromEntries(images) };
 }
 
 /** What this machine has otherwise than the campaign, in words; undefined when nothing. */

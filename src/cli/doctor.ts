@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
 import { inspectBoard } from '../linux/inspect-board.js';
 import { opteeNamed } from '../optee-build/built-optee.js';
+import { isSshBoard } from '../remote/ssh-board.js';
 import { inspectClients } from '../serve/inspect-clients.js';
 import { knownKeys } from '../ta/image-judge.js';
 import { faultsInFolder } from '../ta/inspect-folder.js';
 import { type Finding, inspectMachine } from '../worlds/qemu/inspect-machine.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { refuseOthers } from './open/refuse-others.js';
+import { tellFailure } from './output/failure.js';
 import { printReport } from './output/print-report.js';
 
 interface DoctorOptions {
@@ -55,6 +57,12 @@ Examples:
     .action(async (options: DoctorOptions) => {
       if (options.device !== undefined) {
         refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device asks about a board');
+        if (options.device !== true && isSshBoard(options.device)) {
+          tellFailure(
+            new RangeError(`--device ${options.device}: doctor looks at its own machine; run it on the board, by ssh`),
+          );
+          return;
+        }
         tell(inspectBoard(options.device === true ? '/dev/tee0' : options.device), options);
         return;
       }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { packageVersion } from '../package-version.js';
 import { addCampaignCommand } from './campaign/campaign.js';
 import { addCompletionCommand } from './completion.js';
 import { addDoctorCommand } from './doctor.js';
@@ -21,10 +21,6 @@ import { addTopCommand } from './trace/top.js';
 import { addTraceCommand } from './trace/trace.js';
 import { addViewCommand } from './trace/view.js';
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  readonly version: string;
-};
-
 /** Commands whose reports have colours on a terminal. */
 const coloured: ReadonlySet<string> = new Set(['run', 'explore', 'replay']);
 
@@ -32,7 +28,7 @@ const coloured: ReadonlySet<string> = new Set(['run', 'explore', 'replay']);
 export function normalworldProgram(): Command {
   const program = new Command('normalworld')
     .description('The OP-TEE driver of Linux in TypeScript')
-    .version(version, '-V, --version', 'the version of this package')
+    .version(packageVersion, '-V, --version', 'the version of this package')
     .exitOverride()
     .hook('preAction', (_program, command) => {
       if (coloured.has(command.name())) letColoursPass();

@@ -21,6 +21,8 @@ export interface DriverOfTee extends AsyncDisposable {
   /** OP-TEE's version; undefined when it is not told. */
   readonly revision: string | undefined;
   readonly rpmbRouting: RpmbRouting | undefined;
+  /** Resolves with the reason when secure world can no longer be reached; undefined when nobody can tell. */
+  readonly ended: Promise<Error> | undefined;
   /** Calls that have not come back. */
   unfinished(): readonly UnfinishedCall[];
   /** Nothing is waited for any more. */
@@ -48,6 +50,7 @@ export function ownDriver(inside: DriverInside, hasRpmb: boolean): DriverOfTee {
     },
     revision: buildId === 0 ? `${major}.${minor}` : `${major}.${minor} (${buildId.toString(16)})`,
     rpmbRouting: hasRpmb ? 'kernel' : 'user',
+    ended: world.ended,
     unfinished: () => unfinishedCalls(optee),
     end: () => optee.end(),
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),

@@ -204,7 +204,7 @@ export class Tee implements AsyncDisposable {
 
   /** Resolves with the reason when secure world can no longer be reached; undefined when its world cannot tell. */
   get ended(): Promise<Error> | undefined {
-    return this.under.inside?.world.ended;
+    return this.under.ended;
   }
 
   /**

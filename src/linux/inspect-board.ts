@@ -1,10 +1,9 @@
 import { accessSync, constants, existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { machineClock } from '../clock/clock.js';
 import { TeecError } from '../tee/teec-error.js';
-import { Trace } from '../trace/trace.js';
 import type { Finding } from '../worlds/qemu/inspect-machine.js';
-import { LinuxDriver } from './linux-driver.js';
+import type { DeviceDoor } from './device-door.js';
+import { kernelDoor } from './kernel-door.js';
 
 /** What a board needs so that clients can use its TEE: what is there, what is missing, what to do. */
 export function inspectBoard(device: string): readonly Finding[] {
@@ -21,15 +20,15 @@ export function inspectBoard(device: string): readonly Finding[] {
       },
     ];
   }
-  let driver: LinuxDriver;
+  let door: DeviceDoor;
   try {
-    driver = LinuxDriver.open(device, 1, new Trace(machineClock));
+    door = kernelDoor(device, 1);
   } catch (error) {
     if (!(error instanceof TeecError)) throw error;
     return [{ what: 'TEE device', state: 'missing', detail: error.message }];
   }
-  driver.end();
-  const { registeredMemory, memrefNull } = driver.version;
+  door.end();
+  const { registeredMemory, memrefNull } = door.version;
   return [
     { what: 'TEE device', state: 'present', detail: `${device} is an OP-TEE` },
     registeredMemory

@@ -9,20 +9,12 @@ import type { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 import type { CallPurpose } from '../trace/event.js';
 import type { Trace } from '../trace/trace.js';
-import {
-  CancelArg,
-  closeSessionArgSize,
-  GeneralCapability,
-  implementationOptee,
-  TeeIoctlRequest,
-  versionSize,
-} from '../uapi/tee.js';
+import { CancelArg, closeSessionArgSize, TeeIoctlRequest } from '../uapi/tee.js';
 import { SlotOperation } from './call-slot.js';
-import { CallThreads, type StartedCall } from './call-threads.js';
-import { DeviceMemory } from './device-memory.js';
-import { errnoError, openError } from './errno-error.js';
+import type { StartedCall } from './call-threads.js';
+import type { DeviceDoor } from './device-door.js';
+import { errnoError } from './errno-error.js';
 import { invokeArgument, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
-import { addressOf, closeFile, ioctl, openDevice } from './system-calls.js';
 
 /** A cancellation is told again after this long, then after twice as long, up to the last. Milliseconds. */
 const firstPauseMs = 10;
@@ -45,54 +37,45 @@ interface OpenFile {
 }
 
 /**
- * The driver of a TEE that is in the kernel: each context is an opening of `/dev/tee0`, each request an ioctl (uapi
- * linux/tee.h). Requests block, so they are made by threads of our own.
+ * The driver of a TEE that is in a kernel: each context is an opening of `/dev/tee0`, each request an ioctl (uapi
+ * linux/tee.h).
  */
 export class LinuxDriver implements TeeDriver {
+  /** Only where the kernel can reach the buffer. */
+  readonly registerBuffer?: NonNullable<TeeDriver['registerBuffer']>;
   private readonly files = new Map<TeeContext, OpenFile>();
-  private readonly memory: DeviceMemory;
   private readonly inFlight = new Map<number, Omit<UnfinishedCall, 'waitsFor' | 'call'>>();
   private lastCall = 0;
 
-  private constructor(
-    readonly path: string,
-    readonly version: TeeVersion,
-    private readonly threads: CallThreads,
+  constructor(
+    private readonly door: DeviceDoor,
     readonly trace: Trace,
   ) {
-    this.memory = new DeviceMemory(threads);
+    const { register } = door.memory;
+    if (register !== undefined)
+      this.registerBuffer = (context, bytes) => this.inCall(context, ({ fd }) => register(fd, bytes));
   }
 
-  /**
-   * @param path of the device, `/dev/tee0`.
-   * @param threads how many requests may be in the kernel at a time; cancellations come on top.
-   * @throws TeecError NOT_SUPPORTED when it is no OP-TEE; what the kernel refuses to open, with what to do.
-   */
-  static open(path: string, threads: number, trace: Trace): LinuxDriver {
-    const fd = opened(path);
-    try {
-      return new LinuxDriver(path, versionOf(fd, path), new CallThreads(threads), trace);
-    } finally {
-      closeFile(fd);
-    }
+  get version(): TeeVersion {
+    return this.door.version;
   }
 
   get sharedMemoryInUse(): number {
-    return this.memory.bytesInUse;
+    return this.door.memory.bytesInUse;
   }
 
   /** Requests that have not come back. */
   unfinished(): readonly UnfinishedCall[] {
-    return [...this.inFlight].map(([call, rest]) => ({ call, ...rest, waitsFor: 'the kernel, which has it' }));
+    return [...this.inFlight].map(([call, rest]) => ({ call, ...rest, waitsFor: `${this.door.whose}, which has it` }));
   }
 
   /** Nothing is waited for any more. */
   end(): void {
-    this.threads.end();
+    this.door.end();
   }
 
   open(context: TeeContext): void {
-    const fd = opened(this.path);
+    const fd = this.door.open(context.label);
     this.files.set(context, { fd, sessions: new Map(), calls: 0, closing: false, idle: undefined });
   }
 
@@ -126,7 +109,7 @@ export class LinuxDriver implements TeeDriver {
       () => eachStep([...file.sessions.values()].map((session) => () => this.closeFound(context, file, session))),
     ]).finally(async () => {
       this.files.delete(context);
-      await this.threads.run({ operation: SlotOperation.close, fd: file.fd });
+      await this.door.calls.run({ operation: SlotOperation.close, fd: file.fd });
     });
   }
 
@@ -142,7 +125,8 @@ export class LinuxDriver implements TeeDriver {
       const doing = `opening a session with ${request.uuid}`;
       await this.traced(context, 'open-session', 0, async () => {
         const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.openSession, arg };
-        const { result, errno } = await this.threads.run(call);
+        this.door.carryIn?.(params);
+        const { result, errno } = await this.door.calls.run(call);
         if (result === -1) throw errnoError(errno, doing);
       });
       const reply = openSessionReply(arg, params);
@@ -167,7 +151,8 @@ export class LinuxDriver implements TeeDriver {
       const arg = invokeArgument({ ...request, cancelId }, params);
       const { fd } = file;
       return await this.traced(context, 'invoke', session.id, async () => {
-        const call = this.threads.start({
+        this.door.carryIn?.(params);
+        const call = this.door.calls.start({
           ...{ operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg },
         });
         session.commands.set(cancelId, call);
@@ -205,7 +190,7 @@ export class LinuxDriver implements TeeDriver {
   }
 
   allocateShm(context: TeeContext, size: number): Promise<TeeShm> {
-    return this.inCall(context, ({ fd }) => this.memory.allocate(fd, size));
+    return this.inCall(context, ({ fd }) => this.door.memory.allocate(fd, size));
   }
 
   /** Memory that a client's buffer is copied to, where the kernel takes none of the client's own. */
@@ -213,16 +198,18 @@ export class LinuxDriver implements TeeDriver {
     return this.allocateShm(context, size);
   }
 
-  registerBuffer(context: TeeContext, bytes: Uint8Array): Promise<TeeShm> {
-    return this.inCall(context, ({ fd }) => this.memory.register(fd, bytes));
-  }
-
   registerDescriptor(context: TeeContext, descriptor: number): Promise<TeeShm> {
-    return this.inCall(context, ({ fd }) => this.memory.registerDescriptor(fd, descriptor));
+    const { registerDescriptor } = this.door.memory;
+    if (registerDescriptor === undefined)
+      throw commsError(
+        TeeResult.ERROR_NOT_SUPPORTED,
+        `registering the memory of a descriptor: descriptors of this machine mean nothing to ${this.door.whose}`,
+      );
+    return this.inCall(context, ({ fd }) => registerDescriptor(fd, descriptor));
   }
 
   async remove(): Promise<void> {
-    this.threads.end();
+    this.door.end();
   }
 
   private async closeFound(context: TeeContext, file: OpenFile, session: OpenSession): Promise<void> {
@@ -232,7 +219,7 @@ export class LinuxDriver implements TeeDriver {
     await this.traced(context, 'close-session', session.id, async () => {
       const { fd } = file;
       const call = { operation: SlotOperation.ioctl, fd, request: TeeIoctlRequest.closeSession, arg };
-      const { result, errno } = await this.threads.run(call);
+      const { result, errno } = await this.door.calls.run(call);
       if (result === -1) throw errnoError(errno, `closing session ${session.id}`);
     }).finally(() => {
       if (this.trace.on) this.trace.emit({ type: 'session-close', session: session.id, context: context.label });
@@ -279,7 +266,7 @@ export class LinuxDriver implements TeeDriver {
     try {
       await this.traced(context, 'cancel', session.id, async () => {
         const call = { operation: SlotOperation.ioctl, fd: file.fd, request: TeeIoctlRequest.cancel, arg };
-        const { result, errno } = await this.threads.runUrgent(call);
+        const { result, errno } = await this.door.calls.runUrgent(call);
         if (result === -1) throw errnoError(errno, `cancelling a request of session ${session.id}`);
       });
     } finally {
@@ -339,30 +326,4 @@ export class LinuxDriver implements TeeDriver {
       throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `${doing}: session ${id} is not open in this context`);
     return session;
   }
-}
-
-function opened(path: string): number {
-  const { result, errno } = openDevice(path);
-  if (result === -1) throw openError(errno, path);
-  return result;
-}
-
-function versionOf(fd: number, path: string): TeeVersion {
-  const bytes = Buffer.alloc(versionSize);
-  const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
-  if (result === -1) throw errnoError(errno, `asking ${path} what it is`);
-  const implementationId = bytes.readUInt32LE(0);
-  if (implementationId !== implementationOptee)
-    throw commsError(
-      TeeResult.ERROR_NOT_SUPPORTED,
-      `${path} is no OP-TEE: its implementation id is ${implementationId}, OP-TEE's is ${implementationOptee}`,
-    );
-  const capabilities = bytes.readUInt32LE(8);
-  if ((capabilities & GeneralCapability.privileged) !== 0)
-    throw commsError(TeeResult.ERROR_NOT_SUPPORTED, `${path} is a supplicant's device, clients open /dev/tee0`);
-  return {
-    implementationId,
-    registeredMemory: (capabilities & GeneralCapability.registeredMemory) !== 0,
-    memrefNull: (capabilities & GeneralCapability.memrefNull) !== 0,
-  };
 }

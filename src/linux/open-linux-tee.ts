@@ -5,10 +5,12 @@ import { Tee } from '../client/tee.js';
 import { machineClock } from '../clock/clock.js';
 import type { ClientIdentity } from '../tee/login.js';
 import type { Trace } from '../trace/trace.js';
+import type { DeviceDoor } from './device-door.js';
+import { kernelDoor } from './kernel-door.js';
 import { LinuxDriver } from './linux-driver.js';
 
 export interface LinuxTeeOptions {
-  /** `/dev/tee0` when left out. */
+  /** `/dev/tee0` when left out; `ssh://[user@]board[:port][/dev/tee0]` is that of a board that ssh reaches. */
   readonly device?: string;
   /**
    * How many requests may be in the kernel at a time, 1 to 512; 32 when left out. Each that blocks holds a thread of this
@@ -17,7 +19,8 @@ export interface LinuxTeeOptions {
   readonly deviceCalls?: number;
 }
 
-const mostCalls = 512;
+export const mostCalls = 512;
+export const usualCalls = 32;
 
 /** @throws TypeError, RangeError naming what cannot be. */
 export function checkLinuxTeeOptions({ device, deviceCalls }: LinuxTeeOptions): void {
@@ -29,20 +32,30 @@ export function checkLinuxTeeOptions({ device, deviceCalls }: LinuxTeeOptions): 
     );
 }
 
+/** A device, and what is known of it beside what it does. */
+export interface OpenedDevice {
+  readonly door: DeviceDoor;
+  readonly revision: string | undefined;
+  readonly rpmbRouting: RpmbRouting | undefined;
+  /** Who asks, as that kernel sees it. */
+  readonly identity: ClientIdentity;
+  /** Resolves with the reason when the device cannot be reached any more. */
+  readonly ended?: Promise<Error>;
+  /** Resolves, in bounded time, when nothing of it is left; may be called more than once. */
+  close?(): Promise<void>;
+}
+
 /**
  * The TEE behind the kernel's own driver.
  * @param onClose is called when it is closed; it may be more than once.
- * @throws TeecError with what to do, when there is none that can be used.
  */
-export function openLinuxTee(
-  options: LinuxTeeOptions,
+export function linuxTee(
+  { door, revision, rpmbRouting, identity, ended, close }: OpenedDevice,
   trace: Trace,
   callLimitMs: number,
   onClose: () => void = () => undefined,
 ): Tee {
-  checkLinuxTeeOptions(options);
-  const { device = '/dev/tee0', deviceCalls = 32 } = options;
-  const driver = LinuxDriver.open(device, deviceCalls, trace);
+  const driver = new LinuxDriver(door, trace);
   trace.describe({ world: 'linux', threads: 0 });
   const under: DriverOfTee = {
     driver,
@@ -52,16 +65,31 @@ export function openLinuxTee(
       return driver.sharedMemoryInUse;
     },
     inside: undefined,
-    revision: attributeOf(device, 'revision'),
-    rpmbRouting: routingOf(device),
+    revision,
+    rpmbRouting,
+    ended,
     unfinished: () => driver.unfinished(),
     end: () => driver.end(),
     [Symbol.asyncDispose]: async () => {
       await driver.remove();
+      await close?.();
       onClose();
     },
   };
-  return new Tee(under, ownIdentity(), callLimitMs);
+  return new Tee(under, identity, callLimitMs);
+}
+
+/**
+ * The device of this machine.
+ * @throws TeecError with what to do, when there is none that can be used.
+ */
+export function openDeviceHere({ device = '/dev/tee0', deviceCalls = usualCalls }: LinuxTeeOptions): OpenedDevice {
+  return {
+    door: kernelDoor(device, deviceCalls),
+    revision: attributeOf(device, 'revision'),
+    rpmbRouting: routingOf(device),
+    identity: ownIdentity(),
+  };
 }
 
 /** What Linux shows of a device in sysfs; undefined where it does not. */
@@ -79,7 +107,7 @@ function routingOf(device: string): RpmbRouting | undefined {
 }
 
 /** This process, as the kernel sees it. */
-function ownIdentity(): ClientIdentity {
+export function ownIdentity(): ClientIdentity {
   return {
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,

@@ -120,7 +120,7 @@ export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs):
 export function addDeviceOption(command: Command): Command {
   return command.option(
     '--device [path]',
-    "the TEE of this machine, behind Linux's own driver, instead of OP-TEE in QEMU (default path: /dev/tee0)",
+    "the TEE of this machine, behind Linux's own driver, or of a board (ssh://board), instead of OP-TEE in QEMU (default path: /dev/tee0)",
   );
 }
 

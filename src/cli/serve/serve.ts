@@ -1,6 +1,10 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { mostCalls } from '../../linux/open-linux-tee.js';
+import { integerArgument } from '../open/integer-argument.js';
+import { tellFailure } from '../output/failure.js';
 import { offer } from './offer.js';
-import { addServedOptions, type ServedOptions } from './served-options.js';
+import { type ServeOptions, serveClient } from './serve-client.js';
+import { addServedOptions } from './served-options.js';
 
 /** `normalworld serve`: offer a TEE to programs of this machine until a signal comes. */
 export function addServeCommand(program: Command): void {
@@ -9,26 +13,44 @@ export function addServeCommand(program: Command): void {
     .summary('offer a TEE as /dev/tee0 to programs of this machine')
     .description(
       'Offers a TEE as /dev/tee0 to programs that are run with `normalworld exec --socket PATH -- PROGRAM`, until Ctrl-C, ' +
-        'SIGTERM or SIGHUP. Prints NORMALWORLD_SOCKET=PATH when it is ready.',
+        'SIGTERM or SIGHUP. Prints NORMALWORLD_SOCKET=PATH when it is ready. With --stdio it is the agent of one client, who ' +
+        'started it over ssh (`--device ssh://board`, NORMALWORLD_TEE=ssh://board), until its standard input ends.',
     )
     .option('--socket <path>', 'where to make the socket (default: in a new private folder)')
+    .option('--stdio', 'serve one client over standard input and output instead of a socket')
+    .option(
+      '--device [path]',
+      "with --stdio: the TEE of this machine, behind Linux's own driver (default path: /dev/tee0)",
+    )
+    .addOption(
+      new Option(
+        '--device-calls <number>',
+        'with --device: requests that may be in the kernel at a time, 1 to 512',
+      ).argParser(integerArgument(1, mostCalls)),
+    )
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  ended by a signal, in good order
+  0  ended by a signal, or with its client, in good order
   1  the TEE could not be opened or is lost, the socket could not be made, or a call did not end within 15 seconds
   2  bad usage
   *  128 and the number of a second signal
 
 Examples:
   $ normalworld serve --socket ./tee0
-  $ normalworld serve --socket ./tee1 --simulated ./my-ta.js`,
+  $ normalworld serve --socket ./tee1 --simulated ./my-ta.js
+  $ ssh board normalworld serve --stdio --device /dev/tee0`,
     );
-  addServedOptions(command).action((options: ServedOptions & { readonly socket?: string }) =>
-    offer(options, options.socket === undefined ? {} : { path: options.socket }, async (path, over) => {
+  addServedOptions(command).action((options: ServeOptions) => {
+    if (options.stdio) return serveClient(options);
+    if (options.device !== undefined || options.deviceCalls !== undefined) {
+      tellFailure(new RangeError('--device and --device-calls are for the agent of a client: --stdio'));
+      return undefined;
+    }
+    return offer(options, options.socket === undefined ? {} : { path: options.socket }, async (path, over) => {
       console.log(`NORMALWORLD_SOCKET=${path}`);
       if ((await over) === 'lost') process.exitCode = 1;
-    }),
-  );
+    });
+  });
 }

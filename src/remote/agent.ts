@@ -1,0 +1,231 @@
+import { startTimer } from '../clock/timer.js';
+import { type Call, DeviceFile } from '../serve/device-file.js';
+import { Errno, ErrnoError, errnoOf } from '../serve/errno.js';
+import { MemoryIds } from '../serve/memory-ids.js';
+import type { ClientIdentity } from '../tee/login.js';
+import type { TeeDevice } from '../tee/tee-device.js';
+import type { TeeShm } from '../tee/tee-shm.js';
+import { TeecError } from '../tee/teec-error.js';
+import {
+  InvokeArg,
+  memrefNullId,
+  OpenSessionArg,
+  ParamAttr,
+  paramCountAt,
+  paramDirections,
+  paramSize,
+  ShmAllocArg,
+} from '../uapi/tee.js';
+import {
+  AgentOperation,
+  type Change,
+  changesIn,
+  type Frame,
+  FrameError,
+  FrameReader,
+  frame,
+  memoryFrames,
+} from './frames.js';
+import { MemoryCopy } from './memory-copy.js';
+
+/** How long calls of a client that has gone may take to come back, in milliseconds. */
+const graceMs = 3000;
+/** Open files at a time. */
+const mostFiles = 1024;
+
+interface AgentFile {
+  readonly file: DeviceFile;
+  readonly ended: Promise<void>;
+}
+
+interface AgentMemory {
+  readonly file: DeviceFile;
+  readonly shm: TeeShm;
+  readonly copy: MemoryCopy;
+}
+
+export interface AgentOptions {
+  readonly device: TeeDevice;
+  readonly callLimitMs: number;
+  /** Who the clients are. */
+  readonly identity: ClientIdentity;
+  readonly send: (bytes: Buffer) => void;
+}
+
+/** The end of an agent's pipe where the TEE is: makes what the other end asks for, and says what came of it. */
+export class Agent {
+  private readonly reader = new FrameReader();
+  private readonly files = new Map<number, AgentFile | ErrnoError>();
+  private readonly memory = new Map<number, AgentMemory>();
+  private readonly ids = new MemoryIds();
+  private readonly calls = new Set<Call>();
+  /** Number of the last frame that was read. */
+  private read = 0;
+  private gone = false;
+
+  constructor(private readonly options: AgentOptions) {}
+
+  /** What came through the pipe. @throws FrameError when it is no protocol of ours. */
+  receive(bytes: Buffer): void {
+    for (const each of this.reader.push(bytes)) {
+      this.read = each.number;
+      this.take(each);
+    }
+  }
+
+  /** The other end has gone: its calls are cancelled, its sessions close. Resolves, in bounded time, when nothing of it is left. */
+  async end(): Promise<void> {
+    this.gone = true;
+    for (const call of this.calls) call.abandon();
+    const files = [...this.files.values()].filter((each): each is AgentFile => !(each instanceof ErrnoError));
+    for (const { file } of files) file.close();
+    const all = Promise.allSettled([
+      ...[...this.memory].map(([id, { file }]) => file.free(id)),
+      ...files.map(({ ended }) => ended),
+    ]);
+    this.memory.clear();
+    let cancel = () => {};
+    await Promise.race([
+      all,
+      new Promise<void>((resolve) => {
+        cancel = startTimer(graceMs, resolve);
+      }),
+    ]);
+    cancel();
+  }
+
+  private take(request: Frame): void {
+    const { operation, number, file: fileNumber, body } = request;
+    switch (operation) {
+      case AgentOperation.memory:
+        for (const change of changesIn(body)) this.change(change);
+        return;
+      case AgentOperation.open:
+        this.open(fileNumber, body.toString('utf8'));
+        this.answer(number, 0);
+        return;
+      case AgentOperation.close:
+        this.close(fileNumber);
+        this.answer(number, 0);
+        return;
+      default:
+        void this.serve(request).then(
+          (back) => this.answer(number, 0, back),
+          (error: unknown) => this.answer(number, -errnoOf(error)),
+        );
+    }
+  }
+
+  private change(change: Change): void {
+    const found = this.memory.get(change.memory);
+    if (found === undefined) throw new FrameError(`a change of memory ${change.memory}, which is none`);
+    found.copy.take(change, this.read);
+  }
+
+  private open(number: number, label: string): void {
+    if (this.files.has(number)) throw new FrameError(`file ${number} is opened twice`);
+    if (this.files.size >= mostFiles) throw new FrameError(`more than ${mostFiles} files are opened`);
+    const { device, callLimitMs, identity } = this.options;
+    let end: (ended: Promise<void>) => void = () => undefined;
+    const ended = new Promise<void>((resolve, reject) => {
+      end = (ending) => ending.then(resolve, reject);
+    });
+    // Who closed it is not told what the closing of a session failed with, as with a device.
+    ended.catch(() => undefined);
+    try {
+      const file = new DeviceFile({ device, ids: this.ids, callLimitMs }, label, identity, (ending) => end(ending));
+      this.files.set(number, { file, ended });
+    } catch (error) {
+      // Whatever is asked of it is answered so.
+      this.files.set(number, new ErrnoError(errnoOf(error), 'the device could not be opened'));
+    }
+  }
+
+  private close(number: number): void {
+    const opened = this.files.get(number);
+    this.files.delete(number);
+    if (opened !== undefined && !(opened instanceof ErrnoError)) opened.file.close();
+  }
+
+  /** @returns the argument with what came back in it. @throws ErrnoError, TeecError */
+  private async serve({ operation, file: fileNumber, body }: Frame): Promise<Buffer> {
+    if (operation === AgentOperation.free) return this.free(body);
+    const opened = this.files.get(fileNumber);
+    if (opened === undefined) throw new ErrnoError(Errno.EBADF, `no file ${fileNumber}`);
+    if (opened instanceof ErrnoError) throw opened;
+    const { file } = opened;
+    const call = file.begin();
+    this.calls.add(call);
+    try {
+      if (operation === AgentOperation.shmAlloc) return await this.allocate(file, body);
+      const parts = referencesIn(operation, body);
+      const back = await file.ioctl(operation, body, () => this.options.identity);
+      this.carryOut(parts);
+      return back;
+    } finally {
+      this.calls.delete(call);
+      call.end();
+    }
+  }
+
+  private async allocate(file: DeviceFile, body: Buffer): Promise<Buffer> {
+    const { id, shm } = await file.allocate(body);
+    // Both sides begin with zeros.
+    shm.bytes.fill(0);
+    if (this.gone) await file.free(id);
+    else this.memory.set(id, { file, shm, copy: new MemoryCopy(id, shm) });
+    const back = Buffer.from(body);
+    back.writeBigUInt64LE(BigInt(shm.size), ShmAllocArg.length);
+    back.writeInt32LE(id, ShmAllocArg.id);
+    return back;
+  }
+
+  private async free(body: Buffer): Promise<Buffer> {
+    if (body.length !== 4) throw new ErrnoError(Errno.EINVAL, 'an id has 4 bytes');
+    const id = body.readUInt32LE(0);
+    const found = this.memory.get(id);
+    if (found === undefined) throw new ErrnoError(Errno.EINVAL, `no memory ${id}`);
+    this.memory.delete(id);
+    await found.file.free(id).catch((error: unknown) => {
+      // Secure world has gone: what it had is gone too.
+      if (!(error instanceof TeecError)) throw error;
+    });
+    return body;
+  }
+
+  /** What trusted applications changed goes ahead of the answer. */
+  private carryOut(parts: readonly Part[]): void {
+    const changes = parts.flatMap(({ id, offset, size }) => this.memory.get(id)?.copy.changes(offset, size) ?? []);
+    if (!this.gone) for (const each of memoryFrames(changes, this.read)) this.options.send(each);
+  }
+
+  private answer(number: number, status: number, body?: Buffer): void {
+    if (!this.gone) this.options.send(frame(AgentOperation.reply, number, status, body));
+  }
+}
+
+interface Part {
+  readonly id: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Shared memory that an argument refers to and a trusted application may write. */
+function referencesIn(operation: number, body: Buffer): Part[] {
+  const head =
+    operation === AgentOperation.invoke
+      ? InvokeArg.head
+      : operation === AgentOperation.openSession
+        ? OpenSessionArg.head
+        : undefined;
+  if (head === undefined || body.length < head) return [];
+  const count = Math.min(body.readUInt32LE(paramCountAt(head)), Math.floor((body.length - head) / paramSize));
+  return Array.from({ length: count }, (_, index) => head + index * paramSize).flatMap((at) => {
+    const direction = paramDirections[Number(body.readBigUInt64LE(at)) - ParamAttr.memrefInput];
+    const id = body.readBigUInt64LE(at + 24);
+    if (direction === undefined || direction === 'input' || id === memrefNullId) return [];
+    return [
+      { id: Number(id), offset: Number(body.readBigUInt64LE(at + 8)), size: Number(body.readBigUInt64LE(at + 16)) },
+    ];
+  });
+}

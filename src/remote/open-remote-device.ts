@@ -1,0 +1,30 @@
+import type { OpenedDevice } from '../linux/open-linux-tee.js';
+import type { Trace } from '../trace/trace.js';
+import { AgentLink } from './agent-link.js';
+import { RemoteMemories, remoteDoor } from './remote-door.js';
+import { parseSshBoard, sshCommand } from './ssh-board.js';
+
+/**
+ * The device of a board, by an agent that is started there over ssh. What the agent says on its standard error is a mark in
+ * the trace.
+ * @param board `ssh://[user@]host[:port][/dev/tee0]`
+ * @throws RangeError for what is no board; TeecError COMMUNICATION saying why there is no agent.
+ */
+export async function openRemoteDevice(board: string, deviceCalls: number, trace: Trace): Promise<OpenedDevice> {
+  const parsed = parseSshBoard(board);
+  const command = sshCommand(parsed, deviceCalls, process.env.NORMALWORLD_REMOTE || 'normalworld');
+  const memories = new RemoteMemories();
+  const { link, hello } = await AgentLink.open(
+    command,
+    (line) => trace.mark(`${command.whose}: ${line}`),
+    (change, read) => memories.change(change, read),
+  );
+  return {
+    door: remoteDoor(link, hello, memories, command.whose),
+    revision: hello.revision,
+    rpmbRouting: hello.rpmbRouting,
+    identity: hello.identity,
+    ended: link.lost,
+    close: () => link.end(),
+  };
+}
