@@ -223,6 +223,11 @@ export class QemuWorld implements SecureWorld {
     return this.process.pid;
   }
 
+  /** What a command of QEMU's human monitor prints; undefined when QEMU does not answer within a second. */
+  monitorCommand(line: string): Promise<string | undefined> {
+    return this.monitor.command(line);
+  }
+
   /** End QEMU and give the memory back. Calls still inside end with a ConduitError. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.disposed) return;
