@@ -351,8 +351,11 @@ int request(int device, uint32_t operation, const uint8_t *token, void *body, si
 		/* The server has gone: so has the device. */
 		return -ENODEV;
 	}
-	/* A fresh one has said who its maker was; he may become somebody else, so it serves only once. */
-	if (fresh)
+	/*
+	 * A fresh one has said who its maker was; he may become somebody else, so it serves only once. One that there was
+	 * no place for at the server's serves never.
+	 */
+	if (fresh || reply.status == -ENFILE || reply.status == -EMFILE)
 		close_channel(&channel);
 	else
 		keep_channel(&channel);

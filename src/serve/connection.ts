@@ -15,6 +15,8 @@ export interface Devices {
   open(name: string, socket: Socket): ClientFile;
   /** A further connection of a client that has a file open. */
   admit(socket: Socket): void;
+  /** A connection needs one descriptor more, until it closes. @throws ErrnoError ENFILE, EMFILE */
+  takePlace(socket: Socket): void;
   /** @throws ErrnoError EBADF when there is none. */
   find(token: string): ClientFile;
   /** How long a client may take for one request, or for the first, in milliseconds. */
@@ -99,6 +101,8 @@ export class Connection {
 
   private async openDevice({ body }: Request): Promise<void> {
     try {
+      // For the door.
+      this.devices.takePlace(this.socket);
       const file = this.devices.open(body.toString('latin1'), this.socket);
       this.socket.once('close', () => file.close());
       const door = new Door();

@@ -12,6 +12,7 @@ export const Errno = {
   ENODEV: 19,
   EINVAL: 22,
   ENFILE: 23,
+  EMFILE: 24,
   EOPNOTSUPP: 95,
 } as const;
 

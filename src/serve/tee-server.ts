@@ -9,17 +9,21 @@ import type { ClientIdentity } from '../tee/login.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Connection, type Devices } from './connection.js';
 import { type ClientFile, DeviceFile, type NewMemory } from './device-file.js';
-import { Errno, ErrnoError } from './errno.js';
+import { Errno, ErrnoError, errnoOf } from './errno.js';
+import { FairPlaces } from './fair-places.js';
 import { ListeningPlace } from './listening-place.js';
 import { MemoryIds } from './memory-ids.js';
 import { describeSharing } from './sharing.js';
 import { SupplicantFile } from './supplicant-file.js';
 import { TemporaryFolder } from './temporary-folder.js';
-import { peerOf } from './unix-socket.js';
+import { credentialsOf, peerOf } from './unix-socket.js';
 import { greeting } from './wire.js';
 
-/** Connections at a time: each open device, each piece of shared memory, each call in flight has one. */
-const maxConnections = 8192;
+/**
+ * Descriptors of clients at a time: each open device has two (its connection and its door), each piece of shared memory and
+ * each call in flight one.
+ */
+const maxDescriptors = 8192;
 /** Descriptors that stay for everything else: TAs being loaded, files of secure storage, sockets of TAs. */
 const spareDescriptors = 256;
 
@@ -52,7 +56,10 @@ export class TeeServer implements AsyncDisposable, Devices {
   /** Those that are one too many, while they are told so. */
   private readonly refused = new Set<Socket>();
   private readonly memoryIds = new MemoryIds();
-  private readonly most = Math.min(maxConnections, Math.max(16, descriptorLimit() - spareDescriptors));
+  /** By process: one of them does not shut the others out. */
+  private readonly places = new FairPlaces<number>(
+    Math.min(maxDescriptors, Math.max(16, descriptorLimit() - spareDescriptors)),
+  );
   private openings = 0;
   private onEmpty: (() => void) | undefined;
 
@@ -121,8 +128,10 @@ export class TeeServer implements AsyncDisposable, Devices {
   }
 
   admit(socket: Socket): void {
-    if (this.sockets.size >= this.most) {
-      this.refuse(socket);
+    try {
+      this.takePlace(socket);
+    } catch (error) {
+      this.refuse(socket, errnoOf(error));
       return;
     }
     this.sockets.add(socket);
@@ -130,8 +139,15 @@ export class TeeServer implements AsyncDisposable, Devices {
     new Connection(this, socket);
   }
 
+  takePlace(socket: Socket): void {
+    const place = this.places.take(credentialsOf(socket).pid);
+    if (place === 'none left') throw new ErrnoError(Errno.ENFILE, 'too many descriptors of clients');
+    if (place === 'share used up') throw new ErrnoError(Errno.EMFILE, 'too many descriptors of one process');
+    socket.once('close', () => place[Symbol.dispose]());
+  }
+
   /** It is told why, and soon gone: whoever does not close his side keeps no descriptor of ours for that. */
-  private refuse(socket: Socket): void {
+  private refuse(socket: Socket, errno: number): void {
     socket.on('error', () => undefined);
     if (this.refused.size >= maxRefused) {
       socket.destroy();
@@ -144,7 +160,7 @@ export class TeeServer implements AsyncDisposable, Devices {
       this.refused.delete(socket);
     });
     // What it asks for is not looked at.
-    socket.resume().end(greeting(-Errno.ENFILE));
+    socket.resume().end(greeting(-errno));
   }
 
   find(token: string): ClientFile {
@@ -218,7 +234,7 @@ export class TeeServer implements AsyncDisposable, Devices {
 
 function mayConnect(socket: Socket): boolean {
   try {
-    const { uid } = peerOf(socket).identity;
+    const { uid } = credentialsOf(socket);
     return uid === 0 || uid === process.geteuid?.();
   } catch {
     // It has gone already.

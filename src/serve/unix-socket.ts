@@ -65,17 +65,22 @@ export interface Peer {
 
 /** Who connected: the kernel's word, not the client's. */
 export function peerOf(socket: Socket): Peer {
-  const fd = socketDescriptor(socket);
-  const credentials = option(fd, SO_PEERCRED, 12);
-  const groups = option(fd, SO_PEERGROUPS, 4 * maxGroups);
+  const { pid, uid, gid } = credentialsOf(socket);
+  const groups = option(socketDescriptor(socket), SO_PEERGROUPS, 4 * maxGroups);
   return {
-    pid: credentials.readInt32LE(0),
+    pid,
     identity: {
-      uid: credentials.readUInt32LE(4),
-      gid: credentials.readUInt32LE(8),
+      uid,
+      gid,
       groups: Array.from({ length: groups.length / 4 }, (_, index) => groups.readUInt32LE(4 * index)),
     },
   };
+}
+
+/** Likewise, without the supplementary groups: struct ucred. */
+export function credentialsOf(socket: Socket): { readonly pid: number; readonly uid: number; readonly gid: number } {
+  const credentials = option(socketDescriptor(socket), SO_PEERCRED, 12);
+  return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
 }
 
 /** Room for the longest option, the groups: every connection asks for them, and few processes have many. */

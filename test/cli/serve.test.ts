@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { TeeResult } from '../../src/protocol/tee-result.js';
 import { Operation } from '../../src/serve/wire.js';
 import { OsTestCommand, osTest } from '../support/optee-test-applications.js';
-import { openFile, WireClient } from '../support/wire-client.js';
+import { openFile, request, WireClient, WireConnection } from '../support/wire-client.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
@@ -32,6 +32,23 @@ export default trustedApplication({
 });
 `;
 const broken = hanging.replace(/console\.error[\s\S]*undefined\);/, "throw new TypeError('a bug of mine');");
+
+const opensUntilRefused = `
+const { connect } = require('node:net');
+const [path, request] = process.argv.slice(1);
+let files = 0;
+function open() {
+  const socket = connect(path, () => socket.write(Buffer.from(request, 'hex')));
+  socket.once('data', (greeting) => {
+    const status = greeting.readInt32LE(4);
+    if (status === 0) {
+      files++;
+      open();
+    } else console.log('refused: ' + files + ' ' + status);
+  });
+}
+open();
+`;
 
 /** A command of ours, and what it has said. */
 class Running {
@@ -126,28 +143,60 @@ describe('serve and exec', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('refuse with ENFILE whom there is no descriptor for, and take him when there is one again', async () => {
-    const limited = ['-c', 'ulimit -n 300; exec "$0" "$@"', process.execPath, main, 'serve', '--simulated'];
-    const env = { ...process.env, TMPDIR: join(folder, 'tmp') };
-    const server = new Running(spawn('sh', limited, { cwd: folder, env, detached: true }));
-    running.push(server);
-    const socket = await server.says('stdout', /^NORMALWORLD_SOCKET=(.+)$/m);
+  describe('with few descriptors', () => {
+    const [ENFILE, EMFILE] = [23, 24];
+    let server: Running;
+    let socket: string;
     const open = () => openFile(socket, Operation.openDevice, '', Buffer.from('tee0'));
-    const files = [];
-    let file = await open();
-    for (; file.status === 0 && files.length < 300; file = await open()) files.push(file);
-    const ENFILE = 23;
-    expect(file.status).toBe(-ENFILE);
-    // 300 without 256 for everything else.
-    expect(files.length).toBe(44);
-    const [first, ...others] = files;
-    await first?.connection.end();
-    // The server hears of the end in its own time.
-    do file = await open();
-    while (file.status !== 0);
-    for (const { connection } of [file, ...others]) await connection.end();
-    server.child.kill('SIGTERM');
-    expect([await server.ended, server.stderr]).toEqual([[0, null], '']);
+    /** A process that opens the device as often as it can, and then says how often, and what it was told in the end. */
+    const greedy = async () => {
+      const bytes = request(Operation.openDevice, '', Buffer.from('tee0')).toString('hex');
+      const process = new Running(spawn(globalThis.process.execPath, ['-e', opensUntilRefused, socket, bytes]));
+      running.push(process);
+      const [files, status] = (await process.says('stdout', /^refused: (.+)$/m)).split(' ');
+      return { process, files: Number(files), status: Number(status) };
+    };
+
+    beforeEach(async () => {
+      // 44 for clients beside 256 for everything else.
+      const limited = ['-c', 'ulimit -n 300; exec "$0" "$@"', process.execPath, main, 'serve', '--simulated'];
+      const env = { ...process.env, TMPDIR: join(folder, 'tmp') };
+      server = new Running(spawn('sh', limited, { cwd: folder, env, detached: true }));
+      running.push(server);
+      socket = await server.says('stdout', /^NORMALWORLD_SOCKET=(.+)$/m);
+    });
+    afterEach(async () => {
+      server.child.kill('SIGTERM');
+      expect([await server.ended, server.stderr]).toEqual([[0, null], '']);
+    });
+
+    it('keep places from a process that takes all it can get, for the others', async () => {
+      // Two descriptors each: half of them, half of the rest, and so on.
+      const hogs = [await greedy(), await greedy(), await greedy()];
+      expect(hogs.map(({ files, status }) => [files, status])).toEqual([
+        [11, -EMFILE],
+        [5, -EMFILE],
+        [3, -EMFILE],
+      ]);
+      const other = await WireClient.open(socket);
+      expect((await other.ioctl(Operation.version, Buffer.alloc(12))).status).toBe(0);
+      await other.close();
+    });
+
+    it('refuse with ENFILE whom there is no descriptor for, and take him when there is one again', async () => {
+      const hogs = [];
+      // 22, 10, 6, 2 and 2 of them.
+      while (hogs.length < 5) hogs.push(await greedy());
+      const idle = await WireConnection.open(socket);
+      const last = await greedy();
+      expect(last).toMatchObject({ files: 0, status: -ENFILE });
+      for (const { process } of [...hogs, last]) process.child.kill('SIGKILL');
+      // The server hears of the end in its own time.
+      let file = await open();
+      for (; file.status !== 0; file = await open()) expect([-ENFILE, -EMFILE]).toContain(file.status);
+      await file.connection.end();
+      await idle.end();
+    });
   });
 
   it('touch nothing that is there and no socket', async () => {
