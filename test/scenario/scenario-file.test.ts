@@ -407,13 +407,52 @@ describe('a scenario file', () => {
   });
 
   it('is refused in bounded words and time, however much is wrong with it', () => {
-    const names = Array.from({ length: 60_000 }, (_, index) => `  a${index}: 1\n`).join('');
+    const names = Array.from({ length: 40_000 }, (_, index) => `  a${index}: 1\n`).join('');
     expect(problems(good.replace('applications:', `applications:\n${names}`))[0]).toContain(
       'it takes at most 1000 names',
     );
     const found = problems(good.replace('title: good', `title: good\n${names.replaceAll('  a', 'a')}`));
     expect(found).toHaveLength(31);
     expect(found.at(-1)).toMatch(/^f\.yaml: \d+ further problems$/);
+  });
+
+  const many = (count: number, item: string) => new Array(count).fill(item).join(', ');
+
+  it.each([
+    ['steps that are none', '{ wait: 1s }', many(40_000, '1')],
+    ['steps of nothing', '{ wait: 1s }', many(40_000, '{}')],
+    ['steps with unknown fields', '{ wait: 1s }', many(20_000, '{ a: 1 }')],
+    ['times that are none', '{ wait: 1s }', many(20_000, '{ wait: x }')],
+    ['RPCs of no service', '{ rpc: rpmb }', many(20_000, '{ rpc: no }')],
+    ['commands that there are not', '{ wait: 1s }', many(20_000, '{ invoke: no }')],
+    ['places that are not YAML', '{ wait: 1s }', ','.repeat(200_000)],
+    ['escapes that there are not', 'title: good', `title: "${'\\q'.repeat(300_000)}"`],
+  ])('tells the first of many %s, and how many there are', (_, part, by) => {
+    const found = problems(good.replace(part, by));
+    expect(found).toHaveLength(31);
+    expect(found.at(-1)).toMatch(/^f\.yaml: \d+ further problems$/);
+  });
+
+  it('reads no more values than it can tell of, wherever they come from', () => {
+    const refused = ['f.yaml:1:1: the file has more than 50000 values, those that aliases stand for included'];
+    expect(problems(good.replace('{ wait: 1s }', many(50_000, '1')))).toEqual(refused);
+    const aliases = `title: good\nx-many: &many [${many(1000, '1')}]\nx-more: [${many(50, '*many')}]`;
+    expect(problems(good.replace('title: good', aliases))).toEqual(refused);
+    const anchors = Array.from({ length: 1001 }, (_, index) => `x-${index}: &a${index} 1\ny-${index}: *a${index}`);
+    expect(problems(anchors.join('\n'))).toEqual(['f.yaml:1:1: the file has more than 1000 aliases']);
+    expect(problems(anchors.slice(1).join('\n'))[0]).toContain('title: is missing');
+  });
+
+  it('has messages that do not grow with the file', () => {
+    const commands = Array.from({ length: 999 }, (_, index) => `a-long-name-${index}: []`).join(', ');
+    const [found = ''] = problems(
+      good.replace('go: [', `${commands}, go: [`).replace('{ wait: 1s }', '{ invoke: no }'),
+    );
+    expect(found).toMatch(/has no command no; it has a-long-name-0, .*-29 and 970 more$/);
+    const long = 'x'.repeat(300);
+    expect(problems(good.replace('title: good', ['title: $', `{t}\nparameters: { t: ${long} }`].join('')))).toEqual([
+      expect.stringContaining('parameters.t: a parameter has at most 256 characters'),
+    ]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { scmiCommands } from '../pieces/scmi-service.js';
 import { shippedCommands } from '../pieces/shipped-applications.js';
-import type { FieldPath, Problem } from './problem.js';
+import { type FieldPath, list, type Problem } from './problem.js';
 import type { ScenarioFile } from './scenario-schema.js';
 
 type ApplicationFile = ScenarioFile['applications'][string];
@@ -124,12 +124,7 @@ function checkEmmc({ emmc, clients, applications, services }: ScenarioFile, repo
   const known = [...regulators, ...clocks];
   needs.forEach((name, index) => {
     if (!known.includes(name))
-      report(
-        `there is no clock or regulator ${name} behind ${agent}; it has ${known.join(', ')}`,
-        'emmc',
-        'needs',
-        index,
-      );
+      report(`there is no clock or regulator ${name} behind ${agent}; it has ${list(known)}`, 'emmc', 'needs', index);
     else if (needs.indexOf(name) !== index) report(`${name} is named twice`, 'emmc', 'needs', index);
   });
 }

@@ -1,6 +1,6 @@
 import { checkPieces, commandNames } from './check-pieces.js';
-import { list, StepCheck, takesNoTime } from './check-steps.js';
-import type { FieldPath, Problem } from './problem.js';
+import { StepCheck, takesNoTime } from './check-steps.js';
+import { type FieldPath, list, type Problem } from './problem.js';
 import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
 
 type ClientFile = ScenarioFile['clients'][string];

@@ -1,5 +1,5 @@
 import { commandNames } from './check-pieces.js';
-import type { FieldPath } from './problem.js';
+import { type FieldPath, list } from './problem.js';
 import type { ScenarioFile } from './scenario-schema.js';
 import type { ApplicationStepFile, ClientStepFile, ServiceStepFile } from './step-schemas.js';
 
@@ -24,8 +24,6 @@ export function* stepsWithin<Step extends Held<Step>>(
       yield* stepsWithin(step.hold.steps, [...at, index, 'hold', 'steps'], depth + 1);
   }
 }
-
-export const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
 
 /** What steps refer to: locks, services, clients, applications and their commands. */
 export class StepCheck {

@@ -1,10 +1,12 @@
 import { parse } from 'yaml';
-import type { FieldPath, Problem } from './problem.js';
+import { type FieldPath, list, type Problem } from './problem.js';
 
 /** Values for the parameters of a scenario, by name, as they are written in YAML: `4`, `10ms`. */
 export type ParameterValues = Readonly<Record<string, string>>;
 
 const parameterName = /^[a-z][a-z0-9-]{0,31}$/;
+/** The longest text that a parameter stands for, in characters: it may be put in everywhere. */
+const longestValue = 256;
 const use = /\$\{([^}]*)\}/g;
 
 /**
@@ -20,18 +22,22 @@ export function withParameters(
   const problems: Problem[] = [];
   const values = new Map<string, unknown>();
   const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
+  const bounded = (value: unknown, ...path: FieldPath) => {
+    if (typeof value !== 'string' || value.length <= longestValue) return value;
+    report(`a parameter has at most ${longestValue} characters`, ...path);
+    return value.slice(0, longestValue);
+  };
   if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))
     report('it takes a mapping from names to values, such as { threads: 2 }', 'parameters');
   else
     for (const [name, value] of Object.entries(parameters)) {
       if (!parameterName.test(name)) report('this name is not possible for a parameter', 'parameters', name);
       else if (typeof value === 'object') report('a parameter is a number, a text, true or false', 'parameters', name);
-      values.set(name, value);
+      values.set(name, bounded(value, 'parameters', name));
     }
   for (const [name, text] of Object.entries(given)) {
-    if (!values.has(name))
-      report(`there is no parameter ${name}; there are ${[...values.keys()].join(', ') || 'none'}`);
-    values.set(name, scalar(text));
+    if (!values.has(name)) report(`there is no parameter ${name}; there are ${list([...values.keys()])}`);
+    values.set(name, bounded(scalar(text)));
   }
 
   const put = (value: unknown, path: FieldPath): unknown => {
@@ -44,7 +50,7 @@ export function withParameters(
     const found = [...text.matchAll(use)];
     const unknown = found.find(([, name = '']) => !values.has(name));
     if (unknown !== undefined) {
-      report(`there is no parameter ${unknown[1]}; there are ${[...values.keys()].join(', ') || 'none'}`, ...path);
+      report(`there is no parameter ${unknown[1]}; there are ${list([...values.keys()])}`, ...path);
       return text;
     }
     const [only] = found;
