@@ -11,6 +11,10 @@ const REQUESTS = 'scenarios/explore/requests-meanwhile.yaml';
 const FREED_AND_TAKEN = 'scenarios/explore/freed-and-taken.yaml';
 const SEVERAL = 'scenarios/explore/several-pending.yaml --runs 3000';
 const TWO = 'scenarios/explore/two-callers.yaml --runs 3000';
+const CANCEL_BESIDE_WAITER = 'scenarios/explore/cancel-beside-waiter.yaml';
+const FREED_OVER_FFA = 'scenarios/explore/freed-over-ffa.yaml --runs 100';
+const TWO_PAGES = 'scenarios/explore/messages-in-two-pages.yaml --runs 20';
+const DIES = (how) => `scenarios/explore/dies-${how}.yaml --faults client-death --runs 150 --go-on`;
 
 export const DRIVER_MUTANTS = [
   {
@@ -624,7 +628,7 @@ export const DRIVER_MUTANTS = [
     in: 'OpteeDriver.closeFoundSession',
     find: "'if-idle'",
     becomes: 'true',
-    test: 'test/optee/own-calls.test.ts',
+    explore: meanwhile('session-closed'),
   },
   {
     what: 'any call inside makes the end of a session one as any other',
@@ -632,7 +636,7 @@ export const DRIVER_MUTANTS = [
     in: 'Optee.isRelief',
     find: 'call.application === application',
     becomes: 'true',
-    test: 'test/optee/own-calls.test.ts',
+    explore: DIES('with-two-sessions'),
   },
   {
     what: 'the end of a registration is a call as any other',
@@ -640,7 +644,7 @@ export const DRIVER_MUTANTS = [
     in: 'SmcAbi.ofUnregistration',
     find: 'return { system: system && this.optee.callQueue.sortsOwnCalls, relief: true };',
     becomes: 'return { system: system && this.optee.callQueue.sortsOwnCalls, relief: false };',
-    test: 'test/optee/own-calls.test.ts',
+    explore: `${FREED_AND_TAKEN} --runs 100`,
   },
   {
     what: 'memory for a system session is registered by a normal call',
@@ -664,7 +668,7 @@ export const DRIVER_MUTANTS = [
     in: 'takesRelief',
     find: 'return true;',
     becomes: 'return false;',
-    test: 'test/optee/own-calls.test.ts',
+    explore: `${CANCEL_BESIDE_WAITER} --runs 100`,
   },
   {
     what: 'a bottom half is a call as any other',
@@ -673,5 +677,114 @@ export const DRIVER_MUTANTS = [
     find: "purpose === 'bottom-half'",
     becomes: 'false',
     explore: 'scenarios/bottom-half-deadlock.yaml --runs 3',
+  },
+  {
+    what: 'a bottom half goes before others and is counted as a normal call',
+    file: 'src/optee/yielding-call.ts',
+    in: 'yieldingCall',
+    find: 'call.relief !== false && optee.isRelief(call)',
+    becomes: "call.purpose !== 'bottom-half' && call.relief !== false && optee.isRelief(call)",
+    explore: 'scenarios/explore/bottom-half-beside-waiter.yaml --runs 100',
+  },
+  {
+    what: 'every cancellation of a call is a relief call',
+    file: 'src/optee/optee-session.ts',
+    in: 'takesRelief',
+    find: 'if (session.uncancelled === 0) return false;',
+    becomes: '',
+    test: 'test/optee/own-calls.test.ts',
+  },
+  // A client that dies, and messages in more than one page.
+  {
+    what: 'a client that died counts as gone while its opening of a session sleeps in the queue',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.openSession',
+    find: 'const data = this.beginCall(context);',
+    becomes: 'const data = this.dataOf(context);',
+    also: [{ in: 'OpteeDriver.openSession', find: 'this.endCall(data);', becomes: '' }],
+    explore: DIES('while-opening'),
+  },
+  {
+    what: 'a session of a client that died is closed beside its calls',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.release',
+    find: 'const busy = sessions.filter((session) => session.calls > 0);',
+    becomes: 'const busy: typeof sessions = [];',
+    explore: DIES('with-two-calls'),
+  },
+  {
+    what: 'a session of a client that died is closed when its first call is back',
+    file: 'src/optee/optee-session.ts',
+    in: 'endInvoke',
+    find: 'session.calls === 0',
+    becomes: 'true',
+    explore: DIES('with-two-calls'),
+  },
+  {
+    what: 'sessions of a client that died wait for calls of its others',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.release',
+    find: 'closings.push(this.closeAll(context, data, (session) => !busy.includes(session)));',
+    becomes: '',
+    explore: DIES('with-two-sessions'),
+  },
+  {
+    what: 'a system call waits for the page of a normal call',
+    file: 'src/optee/arg-cache.ts',
+    in: 'ArgCache.acquireSlowly',
+    find: 'entry.system || entry.relief',
+    becomes: 'entry.relief',
+    explore: TWO_PAGES,
+  },
+  {
+    what: 'the page for the message of a system call is registered by a normal call',
+    file: 'src/optee/smc/smc-abi.ts',
+    in: 'SmcAbi.messagePage',
+    find: 'this.registered(kernelContext, pageSize, entry, false)',
+    becomes: 'this.registered(kernelContext, pageSize, { system: false, relief: false }, false)',
+    explore: TWO_PAGES,
+  },
+  {
+    what: 'a place of a later page for messages is there twice',
+    file: 'src/optee/arg-cache.ts',
+    in: 'ArgCache.grow',
+    find: 'this.free.push(new MessageSlot(page, offset, bytes, this.rpcParamCount));',
+    becomes:
+      'this.free.push(new MessageSlot(page, offset, bytes, this.rpcParamCount)); if (this.pages.length > 1) this.free.push(new MessageSlot(page, offset, bytes, this.rpcParamCount));',
+    explore: TWO_PAGES,
+  },
+  {
+    what: 'a page for messages is given back while messages lie in it',
+    file: 'src/optee/arg-cache.ts',
+    in: 'ArgCache.grow',
+    find: 'this.pages.push(page);',
+    becomes: 'this.pages.push(page); if (this.pages.length > 1) void this.pages.shift()?.put();',
+    explore: TWO_PAGES,
+  },
+  // Who owns memory that is shared over FF-A.
+  {
+    what: 'memory over FF-A is freed while a call that uses it is inside',
+    file: 'src/tee/tee-device.ts',
+    in: 'TeeDevice.hold',
+    find: 'for (const shm of memory) shm.get();',
+    becomes: 'return noMemory;',
+    explore: FREED_OVER_FFA,
+  },
+  {
+    what: 'memory over FF-A is reclaimed before secure world has forgotten it',
+    file: 'src/optee/ffa/ffa-abi.ts',
+    in: 'FfaAbi.takeBack',
+    find: 'const { a3 } = await this.link.direct(OpteeFfa.unregisterShm, lower32(handle), upper32(handle));',
+    becomes:
+      'await this.link.reclaim(handle).catch(() => undefined); const { a3 } = await this.link.direct(OpteeFfa.unregisterShm, lower32(handle), upper32(handle));',
+    explore: FREED_OVER_FFA,
+  },
+  {
+    what: 'of memory over FF-A the page beside it is shared as well',
+    file: 'src/optee/ffa/ffa-abi.ts',
+    in: 'FfaAbi.share',
+    find: 'shm.pages ?? []',
+    becomes: '[...(shm.pages ?? []), (shm.pages?.at(-1) ?? 0) + 4096]',
+    explore: FREED_OVER_FFA,
   },
 ];

@@ -4,6 +4,7 @@ import type { TraceRecorder } from '../trace/trace.js';
 import { ScenarioRun } from './run/scenario-run.js';
 import type { Scenario } from './scenario.js';
 import type { RunResult, ScenarioResult } from './scenario-result.js';
+import { triedCures } from './tried-cures.js';
 
 export interface RunScenarioOptions {
   /** The same seed gives the same run. A whole number from 0 to 2^32-1; 1 when left out. */
@@ -14,8 +15,8 @@ export interface RunScenarioOptions {
   /** What records the run under a discipline, from before its world is opened. */
   readonly record?: (queue: DisciplineName) => TraceRecorder;
   /**
-   * After a deadlock, try whether a system session for the clients in its circle that have none would have helped, in a run
-   * of its own; true when left out.
+   * After a run that went wrong, try in runs of their own whether a system session for the clients in the circle of a deadlock that
+   * have none would have helped, and, where calls of the driver's own slept, a thread kept for them; true when left out.
    */
   readonly tryCures?: boolean;
 }
@@ -86,33 +87,9 @@ async function runUnder(
     end = await run.until(run.clients.work(), report);
   }
   const found = run.result(opened === 'stopped', end);
-  const cure =
-    tryCures && found.withoutSession.length > 0 ? await tried(scenario, { queue, seed, tryCures }, found) : [];
-  const result = { ...found, explanation: [...found.explanation, ...cure] };
+  const again = async (other: Scenario) => (await runUnder(other, { queue, seed, tryCures: false })).outcome;
+  const cures = tryCures ? await triedCures(scenario, found, run.reliefSlept, again) : [];
+  const result = { ...found, explanation: [...found.explanation, ...cures] };
   run.conclude(result);
   return result;
-}
-
-/** What becomes of the same run when the clients in its circle ask for system sessions. */
-async function tried(scenario: Scenario, one: One, { withoutSession }: RunResult): Promise<string[]> {
-  const clients = new Map(
-    Array.from(scenario.clients, ([name, client]) => [
-      name,
-      withoutSession.includes(name) ? { ...client, system: true } : client,
-    ]),
-  );
-  const { outcome } = await runUnder({ ...scenario, clients }, { ...one, tryCures: false });
-  const names = withoutSession.join(' and ');
-  switch (outcome) {
-    case 'finished':
-      return [`Tried: with \`system: true\` for ${names} the same run finishes.`];
-    case 'deadlock':
-      return [`Tried: \`system: true\` for ${names} does not help; it is a deadlock all the same.`];
-    case 'stuck':
-    case 'starved':
-    case 'cut-off':
-      return [`Tried: with \`system: true\` for ${names} there is no deadlock, but the run ends ${outcome}.`];
-    default:
-      return outcome satisfies never;
-  }
 }

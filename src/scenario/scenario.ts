@@ -41,6 +41,8 @@ export interface SecureWorldSettings {
   readonly announced: number;
   /** How OP-TEE is reached. Over FF-A nothing is announced. */
   readonly abi: 'smc' | 'ffa';
+  /** It has memory of its own to share, where messages lie; else, as over FF-A, pages for messages are registered by calls. */
+  readonly reservedShm: boolean;
   /** What secure world's drivers do in a bottom half. */
   readonly bottomHalf: readonly BottomHalfStep[];
 }

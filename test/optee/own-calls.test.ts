@@ -1,7 +1,9 @@
 /** The calls that the driver makes of its own accord, by what the queue takes them for. */
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../src/clock/virtual-clock.js';
 import { type DisciplineName, openTee, type Session, type Tee } from '../../src/index.js';
 import { openWorld } from '../../src/open-world.js';
+import { TeeResult } from '../../src/protocol/tee-result.js';
 import { SimulatedWorld } from '../../src/worlds/simulated/index.js';
 import { Command, Gate, pseudoTa, userTa } from '../support/applications.js';
 
@@ -50,6 +52,32 @@ describe('under hand-off, a call of the driver itself', () => {
     await turn();
     expect(asleep(tee)).toEqual({ relief_waiters: 1 });
     await end();
+  });
+
+  it.each<[DisciplineName, Readonly<Record<string, number>>, Readonly<Record<string, number>>]>([
+    ['hand-off', { relief_waiters: 1 }, { relief_waiters: 1, normal_waiters: 1 }],
+    // The call that is inside is on the list as well; every cancellation is a call as any other there.
+    ['linux-6.8', { waiters: 2 }, { waiters: 3 }],
+  ])('%s: a second cancellation of the same call is a call as any other', async (queue, first, second) => {
+    const gate = new Gate();
+    const clock = new VirtualClock();
+    const tee = await openWorld(new SimulatedWorld({ threads: 1, trustedApplications: [pseudoTa], clock }), {
+      ...{ queue, clock, supplicant: { services: gate.services } },
+    });
+    const session = await tee.openContext().openSession(pseudoTa.uuid);
+    const controller = new AbortController();
+    const held = session.invoke(Command.ask, [], { signal: controller.signal, limitMs: 5 });
+    const failed = expect(held).rejects.toMatchObject({ code: TeeResult.ERROR_TIMEOUT });
+    await gate.reached(1);
+    controller.abort();
+    await turn();
+    expect(asleep(tee)).toEqual(first);
+    await clock.advance(5);
+    expect(asleep(tee)).toEqual(second);
+    gate.open();
+    await failed;
+    await tee.close();
+    expect(tee.sharedMemoryInUse).toBe(0);
   });
 
   it('is a relief call when it ends a session of an application that has no call inside', async () => {

@@ -85,6 +85,33 @@ describe('a deadlock', () => {
     expect((await recorded(exhausted('system: true,'))).run.outcome).toBe('finished');
   });
 
+  it('names a thread kept for relief calls where that has been tried and helps, and nowhere else', async () => {
+    const readers = (threads: number, reserve = false) => `
+title: readers
+reserve: ${reserve}
+secureWorld: { threads: ${threads}, bottomHalf: [{ notify: 7 }, { notify: 8 }] }
+applications:
+  sensor: { kind: pseudo, concurrent: true, commands: { left: [{ await: 7 }], right: [{ await: 8 }] } }
+clients:
+  reader: { application: sensor, steps: [{ invoke: left }] }
+  other: { application: sensor, steps: [{ invoke: right }] }
+  device: { steps: [{ wait: 1ms }, { notify: bottom-half }] }
+`;
+    const helps = 'Tried: with `reserve: true`, a thread kept for relief calls, the same run finishes.';
+    const { run } = await recorded(readers(2), 'hand-off');
+    expect([run.outcome, run.explanation.at(-1)]).toEqual(['deadlock', helps]);
+    // With one thread there is none to keep; Linux keeps none; and with three nothing is wrong.
+    for (const [threads, queue] of [
+      [1, 'hand-off'],
+      [2, 'linux-6.8'],
+      [3, 'hand-off'],
+    ] as const)
+      expect((await recorded(readers(threads), queue)).run.explanation.join()).not.toContain('Tried');
+    expect((await recorded(readers(2, true), 'hand-off')).run.outcome).toBe('finished');
+    // A circle of calls that all have their threads is none of the driver's own calls.
+    expect((await recorded(lock(), 'hand-off')).run.explanation.join()).not.toContain('Tried');
+  });
+
   it('says it when a session would not help', async () => {
     // One thread cannot be kept from itself.
     const { run } = await recorded(exhausted('').replace('threads: 2', 'threads: 1'));

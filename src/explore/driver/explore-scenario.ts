@@ -2,6 +2,7 @@ import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
 import type { Scenario } from '../../scenario/scenario.js';
+import { reserveMayHelp } from '../../scenario/tried-cures.js';
 import { type Decision, followed } from './decisions.js';
 import type { FaultSettings } from './fault-choices.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './properties/run-checks.js';
@@ -39,6 +40,11 @@ export interface ExploreScenarioOptions {
   readonly createQueue?: CreateCallQueue;
   /** Which faults may strike; none when left out. */
   readonly faults?: FaultSettings;
+  /**
+   * When not everybody came through and calls of the driver's own slept, try whether everybody would with a thread kept for them;
+   * true when left out.
+   */
+  readonly tryCures?: boolean;
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
 }
@@ -57,6 +63,7 @@ const names: OptionNames<ExploreScenarioOptions> = {
   workers: true,
   createQueue: true,
   faults: true,
+  tryCures: true,
   signal: true,
   progress: true,
 };
@@ -113,6 +120,9 @@ const mebibytes = () => process.memoryUsage.rss() / 2 ** 20;
 
 /** Runs tried to make a counterexample smaller. */
 const MAX_SHRINKING_RUNS = 400;
+
+/** Runs tried to see whether a cure is one. */
+const MAX_CURE_RUNS = 200;
 
 /**
  * Runs the whole driver on a scenario again and again, in virtual time, with another order each time. A run is its
@@ -215,10 +225,11 @@ export async function exploreScenario(
 /** The same breach with as few deviations as can be found by taking them back one at a time. */
 async function shrunk(
   scenario: Scenario,
-  { queue, seed, faults, createQueue }: ExploreScenarioOptions,
+  options: ExploreScenarioOptions,
   name: RunProperty,
   decisions: readonly number[],
 ): Promise<RunPropertyResult> {
+  const { queue, seed, faults, createQueue } = options;
   let best = [...decisions];
   let judged = await judgeRun(scenario, queue, seed, followed(best), faults, { createQueue });
   let runs = 0;
@@ -236,10 +247,28 @@ async function shrunk(
     }
   }
   while (best.at(-1) === 0) best.pop();
+  const cure = name === 'finished' ? await triedReserve(scenario, options, judged) : [];
   return {
     verdict: 'broken',
-    what: judged.broken.get(name) ?? [],
+    what: [...(judged.broken.get(name) ?? []), ...cure],
     decisions: best,
     deviations: judged.decisions.flatMap((decision, at) => (decision.index === 0 ? [] : [{ at, ...decision }])),
   };
+}
+
+/** Everybody comes through, as far as it was tried, with a thread kept for relief calls: in a sentence, or nothing. */
+async function triedReserve(
+  scenario: Scenario,
+  options: ExploreScenarioOptions,
+  { reliefSlept }: JudgedRun,
+): Promise<readonly string[]> {
+  const { queue, maxRuns, tryCures = true } = options;
+  if (!tryCures || !reserveMayHelp(scenario, queue, reliefSlept)) return [];
+  const { progress: _, ...others } = options;
+  const kept = { ...scenario, reserve: true };
+  const limits = { maxRuns: Math.min(maxRuns, MAX_CURE_RUNS), workers: 1, goOn: false, tryCures: false };
+  const { runs, complete, properties } = await exploreScenario(kept, { ...others, ...limits });
+  if (properties.finished.verdict === 'broken') return [];
+  const howFar = complete ? 'in every order' : `in ${runs} runs`;
+  return [`Tried: with \`reserve: true\`, a thread kept for relief calls, everybody comes through ${howFar}.`];
 }

@@ -45,6 +45,7 @@ export function completed(file: ScenarioFile): Scenario {
       threads,
       announced: file.secureWorld?.announced ?? threads,
       abi: file.secureWorld?.abi ?? 'smc',
+      reservedShm: file.secureWorld?.reservedShm ?? true,
       bottomHalf: file.secureWorld?.bottomHalf?.map(bottomHalfStep) ?? [],
     },
     applications: mapped(file.applications, applicationOf),

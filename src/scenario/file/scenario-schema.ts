@@ -147,6 +147,7 @@ export const scenarioSchema = fields('a scenario', {
     threads: wholeNumber(1, mostThreads).optional(),
     announced: wholeNumber(0, mostThreads).optional(),
     abi: oneOf(['smc', 'ffa']).optional(),
+    reservedShm: flag.optional(),
     bottomHalf: bottomHalfSteps.optional(),
   }).optional(),
   applications: named('a mapping from names to applications', application),

@@ -14,6 +14,7 @@ import type { RunningApplication } from '../pieces/running-application.js';
 import { Turns } from '../pieces/turns.js';
 import type { Scenario } from '../scenario.js';
 import { Caller, type CallerSurroundings, CallerTask } from './caller.js';
+import { ending } from './ending.js';
 import { HungClients } from './hung-clients.js';
 import { mixed } from './mixed-seed.js';
 import type { Belongings, RunningClient } from './running-client.js';
@@ -33,6 +34,10 @@ export class Clients {
   >();
   private readonly endings: Promise<void>[] = [];
   readonly deaths: Death[] = [];
+  /** Told of a client that died when all that it had is given back. */
+  onGone: ((label: string) => void) | undefined;
+  /** Clients of which a step, or the end of a round, has closed a session. */
+  readonly closeThemselves = new Set<string>();
   private readonly hung = new HungClients();
   readonly failed: FailedCall[] = [];
   /** Invocations for which a passive client could not do what was asked of it: they fail with it. */
@@ -173,8 +178,9 @@ export class Clients {
     const death: Death = { label, at: this.clock.now(), released: undefined };
     this.deaths.push(death);
     const release = async () => {
-      await ending(client.context.kill());
+      const inOrder = await ending(client.context.kill());
       death.released = this.clock.now();
+      if (inOrder) this.onGone?.(label);
     };
     this.endings.push(release());
   }
@@ -268,7 +274,8 @@ export class Clients {
         const [name = ''] = running.applications.keys();
         await this.openPort(running, name, task).catch((error: unknown) => countFailure(running.record, error));
       },
-      closePort: async ({ has, record }) => {
+      closePort: async ({ has, record, label }) => {
+        this.closeThemselves.add(label);
         for (const port of has.ports.values())
           await port.close().catch((error: unknown) => countFailure(record, error));
         has.ports.clear();
@@ -290,7 +297,7 @@ export class Clients {
     task: CallerTask,
     step: 'close' | 'free' | 'system' | 'open',
   ): Promise<void> {
-    const { has, record, client } = running;
+    const { has, record, client, label } = running;
     const [name = ''] = running.applications.keys();
     await this.world.turn(`client ${client.name}`, step);
     const port = has.ports.get(name);
@@ -299,6 +306,7 @@ export class Clients {
         case 'close':
           has.closed = true;
           has.closings++;
+          this.closeThemselves.add(label);
           await port?.closeSession?.();
           break;
         case 'free':
@@ -405,13 +413,4 @@ function countFailure({ failures }: ClientRecord, error: unknown): false {
   if (!(error instanceof TeecError)) throw error;
   failures.set(error.codeName, (failures.get(error.codeName) ?? 0) + 1);
   return false;
-}
-
-/** A context's end. That secure world refuses to close a session is in the trace; the client is gone all the same. */
-async function ending(closed: Promise<void>): Promise<void> {
-  try {
-    await closed;
-  } catch (error) {
-    if (!(error instanceof TeecError)) throw error;
-  }
 }

@@ -1,5 +1,8 @@
-import type { TimedTraceEvent } from '../../trace/event.js';
+import type { CallPurpose, TimedTraceEvent } from '../../trace/event.js';
 import type { RunJournal } from '../journal/run-journal.js';
+
+/** Calls that end or wake others, or give back what these may wait for. */
+const reliefPurposes: ReadonlySet<CallPurpose> = new Set(['cancel', 'bottom-half', 'close-session', 'unregister-shm']);
 
 /** Keeps count of the calls of a run: which of them is in which thread, how many came back and how many sleep. */
 export class EnteredCalls {
@@ -7,6 +10,8 @@ export class EnteredCalls {
   count = 0;
   /** How many slept in the queue, from when on. */
   asleep: { time: number; calls: number }[] = [];
+  /** A relief call slept in the queue. */
+  reliefSlept = false;
   /** The call that entered secure world last. */
   private entering = 0;
 
@@ -28,6 +33,8 @@ export class EnteredCalls {
     const before = journal.asleep;
     journal.record(event);
     if (event.type === 'call-end') this.count++;
+    if (event.type === 'queue-sleep')
+      this.reliefSlept ||= reliefPurposes.has(journal.calls.get(event.call)?.purpose ?? 'unknown');
     if (journal.asleep !== before) this.asleep.push({ time: event.time, calls: journal.asleep });
   };
 

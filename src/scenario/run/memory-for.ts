@@ -6,10 +6,14 @@ const baseMemory = 2 * 1024 * 1024;
 const callerMemory = 64 * 1024;
 
 /** As much memory as a scenario needs: thousands of runs must not wait for it to be cleared and collected. */
-export function memoryFor({ clients }: Scenario): { readonly dram: MemoryRange; readonly reservedShm: MemoryRange } {
+export function memoryFor({ clients, secureWorld }: Scenario): {
+  readonly dram: MemoryRange;
+  readonly reservedShm: MemoryRange | false;
+} {
   const callers = [...clients.values()].reduce((sum, { count, callers: each }) => sum + count * each, 0);
   const size = baseMemory + callers * callerMemory;
   const reserved = size / 4;
   const base = 0x4000_0000;
+  if (!secureWorld.reservedShm) return { dram: { base, size }, reservedShm: false };
   return { dram: { base, size }, reservedShm: { base: base + size - reserved, size: reserved } };
 }

@@ -63,6 +63,8 @@ export class ScenarioRun {
   /** Whoever acts comes to the finer points as well: see `Schedule.fine`. */
   fine = false;
   between: (world: SecureWorld) => SecureWorld = (world) => world;
+  /** Told whenever nothing moves but time: nobody is held, and all that could happen has. */
+  onStill: (() => void) | undefined;
   readonly incidents: Incidents;
   private readonly fixed: FixedFaults;
   private readonly faults: RunFaults;
@@ -199,6 +201,16 @@ export class ScenarioRun {
     return this.world.sessionCount;
   }
 
+  /** A call slept in the queue that ends or wakes others, or gives back what they may wait for. */
+  get reliefSlept(): boolean {
+    return this.calls.reliefSlept;
+  }
+
+  /** Threads of secure world that no call has. */
+  get freeThreads(): number {
+    return this.recorder.freeThreads.length;
+  }
+
   /** Bytes of shared memory in use. */
   get sharedMemoryInUse(): number {
     return this.tee?.sharedMemoryInUse ?? 0;
@@ -301,6 +313,7 @@ export class ScenarioRun {
       look: () => {
         this.recorder.look();
         this.rpcWaits.tell();
+        if (this.onStill !== undefined && this.schedule.held.length === 0) this.onStill();
         report?.(this.time.sinceBegin, this.calls.count);
       },
       onQuiet: () => this.incidents.onQuiet(),

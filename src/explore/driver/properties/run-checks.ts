@@ -16,6 +16,12 @@ export const RUN_PROPERTIES = {
     'a session was used after its close began, closed twice, or left open without its client knowing of it',
   systemSessions:
     'a call was not made as its session was when it began, or a reservation did not end with its own session',
+  reliefGoesFirst:
+    'a relief call waited behind a call that it would end or wake, or beside a free thread, though it could have had one',
+  openedForTheDead:
+    'a client that died counted as gone while a call of it was under way, or a session that was opened for it stayed open',
+  closedAfterCalls:
+    'a session of a client that died was closed while a call on it was inside, or stayed open when its calls were back',
   queueCounts: 'a counter of the call queue was below zero, or not as at the start when everybody had gone',
 } as const;
 

@@ -7,7 +7,7 @@ import type { Scenario } from '../../../scenario/scenario.js';
  *
  * A failure is explained when the driver's call was struck; when its client died; when a thread of the client closed the
  * session meanwhile; when secure world panicked; when a call that was made on its behalf
- * failed; when it asked for a session of an application that takes one client at a time, or for the
+ * failed; when its client lost patience and cancelled it; when it asked for a session of an application that takes one client at a time, or for the
  * memory that goes with it when that was refused; or when it is a kernel
  * client's, which does not wait for a supplicant, in a run whose supplicant was away.
  */
@@ -18,6 +18,7 @@ export function hurtWithoutCause({ clients, incidents }: ScenarioRun, { faults }
   const explained = ({ client, label, invocation, codeName, closed }: FailedCall) =>
     dead.has(label) ||
     closed ||
+    (client.timeout !== undefined && codeName === 'TEEC_ERROR_CANCEL') ||
     incidents.panicked ||
     clients.failedFor.has(invocation) ||
     (invocation.call !== undefined && incidents.hurtCalls.has(invocation.call.id)) ||

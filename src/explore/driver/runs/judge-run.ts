@@ -1,6 +1,6 @@
 import type { RunEnd } from '../../../clock/virtual-clock.js';
 import type { DisciplineName } from '../../../optee/call-queue/call-queue.js';
-import type { CreateCallQueue } from '../../../optee/call-queue/disciplines.js';
+import { type CreateCallQueue, createCallQueue, keepsReserve } from '../../../optee/call-queue/disciplines.js';
 import { type MsgArg, OpteeMsgAttr } from '../../../protocol/optee-msg.js';
 import type { Invocation } from '../../../scenario/journal/run-journal.js';
 import { ScenarioRun } from '../../../scenario/run/scenario-run.js';
@@ -8,12 +8,15 @@ import type { Scenario } from '../../../scenario/scenario.js';
 import type { TraceRecorder } from '../../../trace/trace.js';
 import type { Decision, DecisionRecorder } from '../decisions.js';
 import { FaultChoices, type FaultSettings } from '../fault-choices.js';
+import { DeathChecks } from '../properties/death-checks.js';
 import { MemoryWatch } from '../properties/memory-watch.js';
+import { ReliefChecks } from '../properties/relief-checks.js';
 import { RunChecks, type RunProperty } from '../properties/run-checks.js';
 import { SessionChecks } from '../properties/session-checks.js';
 import { takenForGood } from '../properties/taken-for-good.js';
 import { hurtWithoutCause } from '../properties/unhurt.js';
 import { AlreadyExplored, type StateWatch } from '../states/state-watch.js';
+import { WatchedQueue } from '../states/watched-queue.js';
 
 /** What came of one run. */
 export interface JudgedRun {
@@ -21,6 +24,8 @@ export interface JudgedRun {
   /** By decision: the state in which it was made, where a watch looked. */
   readonly states: readonly (string | undefined)[];
   readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
+  /** A relief call slept in the queue. */
+  readonly reliefSlept: boolean;
 }
 
 /** Without a fault nothing is chosen but the order. */
@@ -50,7 +55,7 @@ export async function judgeRun(
   seed: number,
   recorder: DecisionRecorder,
   faults: FaultSettings = noFaults,
-  { watch, createQueue, record, fine = false }: JudgeOptions = {},
+  { watch, createQueue = createCallQueue, record, fine = false }: JudgeOptions = {},
 ): Promise<JudgedRun> {
   let choices: FaultChoices | undefined;
   const { pick, choose } = watch ?? recorder;
@@ -58,9 +63,14 @@ export async function judgeRun(
     choices = new FaultChoices(faults, offer);
     return choices;
   });
-  run.createQueue = createQueue;
+  let watched: WatchedQueue | undefined;
+  run.createQueue = (...settings) => {
+    watched = new WatchedQueue(createQueue(...settings));
+    relief.watch(watched);
+    return watched;
+  };
   if (record !== undefined) run.trace.attach(record);
-  watch?.open(run, createQueue);
+  watch?.open(run);
   const checks = new RunChecks(() => run.queueState);
   const sessions = new SessionChecks({
     queueState: () => run.queueState,
@@ -69,17 +79,36 @@ export async function judgeRun(
     candidates: (label) => invocationsOf(run, label),
     says: (property, what) => checks.break(property, what),
   });
+  const relief = new ReliefChecks({
+    queue: () => watched,
+    reserve: scenario.reserve && keepsReserve(queue),
+    freeThreads: () => run.freeThreads,
+    says: (what) => checks.break('reliefGoesFirst', what),
+  });
+  const deaths = new DeathChecks({
+    died: (label) => run.clients.deaths.some((death) => death.label === label),
+    closesItself: (label) => run.clients.closeThemselves.has(label),
+    says: (property, what) => checks.break(property, what),
+  });
+  run.clients.onGone = deaths.gone;
+  run.onStill = () => {
+    relief.still();
+    deaths.still();
+  };
   const memory = new MemoryWatch((what) => checks.break('memoryHeld', what), sessions.enters);
   run.between = memory.between;
   run.fine = fine || comesAndGoes(scenario);
-  for (const listener of [checks.listen, sessions.listen, memory.listen]) run.trace.listen(listener);
+  const listeners = [checks.listen, sessions.listen, memory.listen, relief.listen, deaths.listen];
+  for (const listener of listeners) run.trace.listen(listener);
   try {
-    await judge(run, scenario, checks, () => choices?.end(), watch);
+    await judge(run, scenario, checks, () => choices?.end(), watch && { watch, queue: () => watched });
+    relief.atEnd();
   } catch (error) {
     // What could come of it is the matter of another run.
     if (!(error instanceof AlreadyExplored)) throw error;
   }
-  return { decisions: recorder.made, states: watch?.states ?? [], broken: checks.broken };
+  const { reliefSlept } = run;
+  return { decisions: recorder.made, states: watch?.states ?? [], broken: checks.broken, reliefSlept };
 }
 
 /** @throws AlreadyExplored */
@@ -88,11 +117,11 @@ async function judge(
   scenario: Scenario,
   checks: RunChecks,
   endFaults: () => void,
-  watch: StateWatch | undefined,
+  states: { readonly watch: StateWatch; readonly queue: () => WatchedQueue | undefined } | undefined,
 ): Promise<void> {
   const opened = (await carriedThrough(run, run.open())) === 'stopped';
   if (opened) {
-    watch?.begin(run);
+    states?.watch.begin(run, states.queue());
     run.begin();
   }
   const { incidents } = run;
@@ -111,7 +140,7 @@ async function judge(
   checks.break('answersChecked', ...takenForGood(run, scenario));
   checks.break('unhurt', ...hurtWithoutCause(run, scenario));
   if (through) {
-    watch?.beginClosing();
+    states?.watch.beginClosing();
     await judgeEnd(run, scenario, checks);
   } else if (!full) {
     // Whoever is stuck keeps what it has.
@@ -174,8 +203,9 @@ function invocationsOf({ journal }: ScenarioRun, label: string): Invocation[] {
   return [...journal.openInvocations].filter((each) => each.label === label && each.command !== 'open session');
 }
 
-/** Sessions, memory or interrupts come and go in the middle of calls: there is more to order than calls alone. */
-export function comesAndGoes({ clients }: Scenario): boolean {
+/** Sessions, memory, pages for messages or interrupts come and go in the middle of calls: there is more to order than calls alone. */
+export function comesAndGoes({ clients, secureWorld }: Scenario): boolean {
+  if (!secureWorld.reservedShm) return true;
   return [...clients.values()].some(
     ({ steps, threadOf }) => threadOf !== undefined || steps.some(({ step }) => step !== 'invoke' && step !== 'wait'),
   );

@@ -47,6 +47,7 @@ function isDescribed({ applications, emmc }: Scenario): boolean {
 function leavesNothingBehind({ applications, secureWorld, clients }: Scenario): boolean {
   return (
     secureWorld.bottomHalf.length === 0 &&
+    secureWorld.reservedShm &&
     [...applications.values()].every(
       (application) =>
         application.kind !== 'shipped' &&

@@ -1,10 +1,9 @@
 import type { Choose, Pick } from '../../../clock/controlled-schedule.js';
-import { type CreateCallQueue, createCallQueue } from '../../../optee/call-queue/disciplines.js';
 import type { ScenarioRun } from '../../../scenario/run/scenario-run.js';
 import type { DecisionRecorder } from '../decisions.js';
 import type { Reduction } from './reduction.js';
 import { RunState } from './run-state.js';
-import { WatchedQueue } from './watched-queue.js';
+import type { WatchedQueue } from './watched-queue.js';
 
 /** The run came to a state from which everything has been tried, or will be. */
 export class AlreadyExplored extends Error {}
@@ -13,7 +12,6 @@ export class AlreadyExplored extends Error {}
 export class StateWatch {
   /** By decision: the state in which it was made, as a digest. Nothing for decisions that were given. */
   readonly states: (string | undefined)[] = [];
-  private queue: WatchedQueue | undefined;
   private state: RunState | undefined;
   /** Whom sessions are of that are open when the run begins. */
   private readonly owners = new Map<number, string>();
@@ -60,19 +58,15 @@ export class StateWatch {
   };
 
   /** The run is about to be opened. */
-  open(run: ScenarioRun, createQueue: CreateCallQueue = createCallQueue): void {
-    run.createQueue = (discipline, threadCount, reserve) => {
-      this.queue = new WatchedQueue(createQueue(discipline, threadCount, reserve));
-      return this.queue;
-    };
+  open(run: ScenarioRun): void {
     run.trace.listen((event) => {
       if (event.type === 'session-open') this.owners.set(event.session, event.context);
     });
   }
 
   /** Everything is open, and nobody has called yet. */
-  begin(run: ScenarioRun): void {
-    if (this.queue !== undefined) this.state = new RunState(run, this.queue, this.reduction, this.owners);
+  begin(run: ScenarioRun, queue: WatchedQueue | undefined): void {
+    if (queue !== undefined) this.state = new RunState(run, queue, this.reduction, this.owners);
   }
 
   /** Everybody came through, and goes. */

@@ -3,11 +3,19 @@ import { COUNTER_COUNT, type StorableCallQueue } from '../../../optee/call-queue
 
 /** A call queue of which everything can be seen that decides what it will do, callers inside secure world included. */
 export class WatchedQueue implements CallQueue {
+  /** Told of a caller that is about to enter, and of each section that may have given a thread to somebody. */
+  onEnter: ((label: number, relief: boolean) => void) | undefined;
+  onSection: (() => void) | undefined;
   /** Between `enter` and `leave`, by label. */
   private readonly waiters = new Map<number, CallWaiter>();
   private readonly counters = new Int32Array(COUNTER_COUNT);
 
-  constructor(private readonly queue: StorableCallQueue) {}
+  constructor(readonly queue: StorableCallQueue) {}
+
+  /** Callers between `enter` and `leave`, in the order in which they entered. */
+  get callers(): Iterable<CallWaiter> {
+    return this.waiters.values();
+  }
 
   get discipline() {
     return this.queue.discipline;
@@ -30,21 +38,23 @@ export class WatchedQueue implements CallQueue {
   }
 
   enter(waiter: CallWaiter, system: boolean, relief = false): QueueStep {
+    this.onEnter?.(waiter.label, relief);
     this.waiters.set(waiter.label, waiter);
-    return this.queue.enter(waiter, system, relief);
+    return this.told(this.queue.enter(waiter, system, relief));
   }
 
   resume(waiter: CallWaiter): QueueStep {
-    return this.queue.resume(waiter);
+    return this.told(this.queue.resume(waiter));
   }
 
   threadLimit(waiter: CallWaiter): QueueStep {
-    return this.queue.threadLimit(waiter);
+    return this.told(this.queue.threadLimit(waiter));
   }
 
   leave(waiter: CallWaiter): void {
     this.queue.leave(waiter);
     this.waiters.delete(waiter.label);
+    this.onSection?.();
   }
 
   reserve(): boolean {
@@ -53,6 +63,7 @@ export class WatchedQueue implements CallQueue {
 
   release(): void {
     this.queue.release();
+    this.onSection?.();
   }
 
   state(): QueueState {
@@ -76,5 +87,10 @@ export class WatchedQueue implements CallQueue {
         [nameOf(label), system, relief, completed, phase, exitsSeen !== queue.exits].join(),
       ).sort(),
     ];
+  }
+
+  private told(step: QueueStep): QueueStep {
+    this.onSection?.();
+    return step;
   }
 }

@@ -1,0 +1,241 @@
+import type { CallWaiter } from '../../../optee/call-queue/call-queue.js';
+import { OpteeSmcReturn } from '../../../protocol/optee-smc.js';
+import type { CallPurpose, TimedTraceEvent } from '../../../trace/trace.js';
+import { reserveRules } from '../../queue/properties/reserve-rules.js';
+import type { WatchedQueue } from '../states/watched-queue.js';
+
+/** What the checks of relief calls ask of the run. */
+export interface ReliefSurroundings {
+  readonly queue: () => WatchedQueue | undefined;
+  /** One thread is to be kept for relief calls. */
+  readonly reserve: boolean;
+  /** Threads that are free in secure world. */
+  readonly freeThreads: () => number;
+  readonly says: (what: string) => void;
+}
+
+interface OpenCall {
+  readonly purpose: CallPurpose;
+  readonly session: number;
+  /** Of its session; undefined where it has none yet. */
+  readonly application: string | undefined;
+  /** As it entered the queue. */
+  relief: boolean;
+}
+
+/** Those who hold a claim, by class, as far as the discipline has classes. */
+interface Claims {
+  normal: number;
+  system: number;
+  relief: number;
+}
+
+/**
+ * No relief call waits behind a call that it would end or wake, wherever the capacity allows. Relief calls are those that end
+ * calls or wake them, or give back what they may wait for: told by their purpose, and, where that does not say all, by how the driver
+ * lets them in. Such a call must not sleep beside a thread that it may have, no other call may be given that thread while it
+ * sleeps, nor the one that is kept for such calls. What it may have follows from what the discipline promises about its reserves.
+ */
+export class ReliefChecks {
+  private readonly calls = new Map<number, OpenCall>();
+  /** The application of each session, by the session's number. */
+  private readonly applications = new Map<number, string>();
+  /** Calls in secure world. */
+  private readonly inside = new Set<number>();
+  /** Calls that entered while a relief call slept, where nobody counts threads: unless they are refused. */
+  private readonly passing = new Set<number>();
+  /** Labels of those that hold a claim. */
+  private claimants = new Set<number>();
+  /** Sessions with a cancellation that was let in as a relief call, and with one that was not though a call was there to end. */
+  private readonly relieved = new Set<number>();
+  private readonly unrelieved = new Map<number, number>();
+
+  constructor(private readonly run: ReliefSurroundings) {}
+
+  /** From now on this queue is watched. */
+  watch(queue: WatchedQueue): void {
+    queue.onEnter = (label, relief) => this.enters(queue, label, relief);
+    queue.onSection = () => this.section(queue);
+  }
+
+  readonly listen = (event: TimedTraceEvent): void => {
+    switch (event.type) {
+      case 'session-open':
+        this.applications.set(event.session, event.uuid);
+        break;
+      case 'call-begin': {
+        const { call, purpose, session } = event;
+        this.calls.set(call, { purpose, session, application: this.applications.get(session), relief: false });
+        break;
+      }
+      case 'world-enter':
+        this.goesIn(event.call);
+        break;
+      case 'world-exit':
+        if (event.thread === undefined) this.inside.delete(event.call);
+        this.wasIn(event.call, event.a0);
+        break;
+      case 'call-end':
+        this.inside.delete(event.call);
+        this.wasIn(event.call, event.smcReturn);
+        this.calls.delete(event.call);
+        break;
+      default:
+        break;
+    }
+  };
+
+  /** Nothing moves but time. */
+  still(): void {
+    const queue = this.run.queue();
+    if (queue === undefined || this.run.freeThreads() === 0) return;
+    for (const waiter of this.sleepers(queue))
+      if (queue.queue.allows(waiter) || this.mayHave(queue, waiter, this.claims(queue))) {
+        this.run.says(`${this.name(waiter.label)} sleeps beside a free thread, and nobody is about to wake it`);
+        return;
+      }
+  }
+
+  /** The run is over. */
+  atEnd(): void {
+    for (const [session, call] of this.unrelieved)
+      if (!this.relieved.has(session))
+        this.run.says(`call ${call} (cancel) entered as a call as any other, though it is the first to end a call`);
+  }
+
+  private enters({ sortsOwnCalls }: WatchedQueue, label: number, relief: boolean): void {
+    const call = this.calls.get(label);
+    if (call === undefined) return;
+    const must = this.mustBeRelief(label, call);
+    if (sortsOwnCalls && must !== undefined && must !== relief)
+      this.run.says(`${this.name(label)} enters as ${relief ? 'a relief call' : 'a call as any other'}`);
+    call.relief = must ?? relief;
+    if (!sortsOwnCalls || call.purpose !== 'cancel') return;
+    if (relief) this.relieved.add(call.session);
+    else if (this.others(label).some(({ purpose, session }) => purpose === 'invoke' && session === call.session))
+      this.unrelieved.set(call.session, label);
+  }
+
+  /** Undefined where what is known here does not say: of several cancellations one is, whichever the driver came to first. */
+  private mustBeRelief(label: number, { purpose, application }: OpenCall): boolean | undefined {
+    switch (purpose) {
+      case 'bottom-half':
+      case 'unregister-shm':
+        return true;
+      case 'invoke':
+      case 'open-session':
+      case 'stop-notifications':
+        return false;
+      case 'close-session': {
+        for (const call of this.inside)
+          if (call !== label && this.calls.get(call)?.application === application) return false;
+        // An opening does not say here what it opens.
+        const others = this.others(label);
+        const same = others.some((other) => other.purpose === 'open-session' || other.application === application);
+        return same ? undefined : true;
+      }
+      // The registration of a page for messages enters as the call that needs it.
+      case 'register-shm':
+      case 'cancel':
+      case 'unknown':
+        return undefined;
+      default:
+        return purpose satisfies never;
+    }
+  }
+
+  private others(label: number): OpenCall[] {
+    return [...this.calls].flatMap(([other, call]) => (other === label ? [] : [call]));
+  }
+
+  /** A section of the queue has run: it may have given a thread to somebody. */
+  private section(queue: WatchedQueue): void {
+    const before = this.claimants;
+    this.claimants = new Set();
+    const given: CallWaiter[] = [];
+    for (const waiter of queue.callers) {
+      if (!queue.queue.holdsClaim(waiter)) continue;
+      this.claimants.add(waiter.label);
+      if (!before.has(waiter.label)) given.push(waiter);
+    }
+    const threads = queue.queue.threadsCounted();
+    if (threads === 0) return;
+    const { systemCallsClaim } = reserveRules(queue.discipline);
+    for (const waiter of given)
+      if (!this.isRelief(waiter) && (!waiter.system || systemCallsClaim)) this.givenToOther(queue, waiter, threads);
+  }
+
+  /** A call that is no relief call was given a thread. */
+  private givenToOther(queue: WatchedQueue, waiter: CallWaiter, threads: number): void {
+    const claims = this.claims(queue);
+    const kept = Math.max(0, this.kept(queue, threads) - claims.relief);
+    if (kept > 0 && this.taken(queue, claims) + kept > threads) {
+      this.run.says(`${this.name(waiter.label)} was given the thread that is kept for relief calls`);
+      return;
+    }
+    // As it was before.
+    if (waiter.system) claims.system--;
+    else claims.normal--;
+    const passed = [...this.sleepers(queue)].find((sleeper) => this.mayHave(queue, sleeper, claims));
+    if (passed !== undefined)
+      this.run.says(`${this.name(waiter.label)} was given a thread that ${this.name(passed.label)} waited for`);
+  }
+
+  /** A call goes to secure world, for the first time or to resume. */
+  private goesIn(label: number): void {
+    const queue = this.run.queue();
+    const isNew = !this.inside.has(label) && this.calls.has(label);
+    if (isNew) this.inside.add(label);
+    if (!isNew || queue === undefined || queue.queue.threadsCounted() > 0 || this.calls.get(label)?.relief) return;
+    for (const _ of this.sleepers(queue)) this.passing.add(label);
+  }
+
+  private wasIn(label: number, smcReturn: number): void {
+    if (this.passing.delete(label) && smcReturn !== OpteeSmcReturn.ethreadLimit)
+      this.run.says(`${this.name(label)} entered while a relief call slept after ETHREAD_LIMIT`);
+  }
+
+  /** The sleeper may have a thread when so many are claimed, as the discipline promises it. */
+  private mayHave({ queue }: WatchedQueue, { system }: CallWaiter, claims: Claims): boolean {
+    const threads = queue.threadsCounted();
+    if (threads === 0) return false;
+    const rules = reserveRules(queue.discipline);
+    const kept = this.kept({ queue }, threads);
+    const owed = rules.owed(queue.reservationCount(), threads - kept);
+    const withheld = system || claims.relief < kept ? 0 : rules.withheld(owed, claims.system);
+    return this.taken({ queue }, claims) < threads - withheld;
+  }
+
+  private claims(queue: WatchedQueue): Claims {
+    const claims: Claims = { normal: 0, system: 0, relief: 0 };
+    for (const waiter of queue.callers)
+      if (queue.queue.holdsClaim(waiter)) {
+        if (queue.sortsOwnCalls && this.isRelief(waiter)) claims.relief++;
+        else if (waiter.system) claims.system++;
+        else claims.normal++;
+      }
+    return claims;
+  }
+
+  private taken({ queue }: Pick<WatchedQueue, 'queue'>, { normal, system, relief }: Claims): number {
+    return relief + normal + (reserveRules(queue.discipline).systemCallsClaim ? system : 0);
+  }
+
+  /** Of so many threads, those that only relief calls may have. */
+  private kept({ queue }: Pick<WatchedQueue, 'queue'>, threads: number): number {
+    return this.run.reserve ? reserveRules(queue.discipline).keptForRelief(threads) : 0;
+  }
+
+  private *sleepers(queue: WatchedQueue): Iterable<CallWaiter> {
+    for (const waiter of queue.callers)
+      if (!waiter.completed && waiter.phase.startsWith('asleep') && this.isRelief(waiter)) yield waiter;
+  }
+
+  private isRelief({ label }: CallWaiter): boolean {
+    return this.calls.get(label)?.relief === true;
+  }
+
+  private name(label: number): string {
+    return `call ${label} (${this.calls.get(label)?.purpose ?? 'over'})`;
+  }
+}
