@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/tee.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -212,12 +215,44 @@ static long supplicant(int fd, const struct wire_greeting *file, uint32_t number
 	return status;
 }
 
+/* No file of the device's sends signals; only to switch them on is an error. */
+static long signals(const void *argument)
+{
+	int on;
+
+	if (!from_client(&on, argument, sizeof(on)))
+		return -EFAULT;
+	return on != 0 ? -ENOTTY : 0;
+}
+
+bool is_for_every_file(unsigned long request)
+{
+	switch (request) {
+	case FIOCLEX:
+	case FIONCLEX:
+	case FIONBIO:
+	case FIOQSIZE:
+	case FIGETBSZ:
+	case FIFREEZE:
+	case FITHAW:
+	case FICLONE:
+	case FICLONERANGE:
+	case FIDEDUPERANGE:
+	case FS_IOC_FIEMAP:
+		return true;
+	default:
+		return false;
+	}
+}
+
 __attribute__((used)) static const char wire_mark[] = WIRE_MARK;
 
 long device_ioctl(int fd, const struct wire_greeting *file, unsigned long request, void *argument)
 {
 	uint32_t number = _IOC_NR(request);
 
+	if (request == FIOASYNC)
+		return signals(argument);
 	/* Shared memory has no ioctls. */
 	if (file->kind != WIRE_DEVICE)
 		return -ENOTTY;

@@ -11,6 +11,9 @@ bool is_device_name(const char *path);
 
 int device_open(const char *path, int flags);
 
+/* What the kernel does with a file whatever it is, before it asks the file's driver. */
+bool is_for_every_file(unsigned long request);
+
 long device_ioctl(int fd, const struct wire_greeting *file, unsigned long request, void *argument);
 
 #endif

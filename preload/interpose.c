@@ -235,7 +235,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	/* Where int was meant, the sign has been extended. */
 	request = (unsigned int)request;
-	if (_IOC_TYPE(request) == TEE_IOC_MAGIC && file_greeting(fd, &file, NULL)) {
+	if ((_IOC_TYPE(request) == TEE_IOC_MAGIC || (is_client && !is_for_every_file(request))) &&
+	    file_greeting(fd, &file, NULL)) {
 		is_client = true;
 		return settle(device_ioctl(fd, &file, request, argument));
 	}

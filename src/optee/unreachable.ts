@@ -10,5 +10,5 @@ import type { Optee } from './optee.js';
 export function toldOf(error: unknown, optee: Optee, doing: string): unknown {
   if (!(error instanceof ConduitError)) return error;
   optee.end();
-  return commsError(TeeResult.ERROR_COMMUNICATION, `${doing}: ${error.message}`, { cause: error });
+  return commsError(TeeResult.ERROR_COMMUNICATION, `${doing}: ${error.message}`, { cause: error.asCause });
 }

@@ -31,4 +31,18 @@ export interface Conduit {
 /** Secure world cannot be reached any more (it died, panicked, or did not return in time). */
 export class ConduitError extends Error {
   override readonly name = 'ConduitError';
+  readonly #brief: string;
+  #asCause: ConduitError | undefined;
+
+  /** @param options.brief what happened, where the message has more than that. */
+  constructor(message: string, options: ErrorOptions & { readonly brief?: string } = {}) {
+    super(message, options);
+    this.#brief = options.brief ?? message;
+  }
+
+  /** For an error that tells the whole message itself: the cause of it says what happened, and no word twice. */
+  get asCause(): ConduitError {
+    this.#asCause ??= this.#brief === this.message ? this : new ConduitError(this.#brief, { cause: this.cause });
+    return this.#asCause;
+  }
 }

@@ -14,8 +14,8 @@ export class TeecError extends Error {
   readonly outputs: readonly unknown[] | undefined;
   /** The size, in bytes, of each parameter that is a memory reference: with SHORT_BUFFER, what would be needed. */
   readonly sizes: readonly (number | undefined)[] | undefined;
-  /** With TARGET_DEAD: how the application died, where its world can tell. */
-  readonly panic: TaPanicReport | undefined;
+  /** With TARGET_DEAD: how the application died, where its world can tell. Not shown with the error: the message says it. */
+  declare readonly panic: TaPanicReport | undefined;
 
   /**
    * @param code a TEEC_ERROR_* or TEE_ERROR_* number, see `TeeResult`.
@@ -38,7 +38,7 @@ export class TeecError extends Error {
     this.codeName = codeName;
     this.outputs = options.outputs;
     this.sizes = options.sizes;
-    this.panic = options.panic;
+    Object.defineProperty(this, 'panic', { value: options.panic });
   }
 }
 

@@ -41,6 +41,13 @@ describe('a command that fails', () => {
       throw new Error('calling: it is dead');
     };
     expect(await told(dead())).toEqual([1, 'normalworld: calling: it is dead (a hint)']);
+    const cause = new Error('it is dead');
+    const failing = (doing: string) => Promise.reject(new Error(`${doing} failed, for it is dead`, { cause }));
+    const closes = async () => {
+      await using _ = { [Symbol.asyncDispose]: () => failing('closing') };
+      await failing('calling');
+    };
+    expect(await told(closes())).toEqual([1, 'normalworld: calling failed, for it is dead (a hint)']);
   });
 
   it.skipIf(whyNot !== undefined)(
@@ -56,6 +63,7 @@ describe('a command that fails', () => {
       );
       expect(stderr).toMatch(/^normalworld: .*OP-TEE panicked/);
       expect(stderr).not.toMatch(/suppressed|doctor/);
+      expect(stderr.match(/OP-TEE panicked|Panic at/g)).toEqual(['OP-TEE panicked', 'Panic at']);
       expect(status).toBe(1);
     },
   );

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { expect, it } from 'vitest';
 import { openTee, type TeecError, TeeResult, trustedApplication, value } from '../../src/index.js';
 
@@ -44,7 +45,10 @@ it('the call that suffers from an error of a TA in TypeScript is told its name a
   const tee = await openTee({ trustedApplications: [application('user')] });
   const context = tee.openContext();
   const session = await context.openSession(uuid);
-  expect((await failure(session.invoke(1))).message).toContain('TypeError: a bug');
+  const error = await failure(session.invoke(1));
+  expect(error.message).toContain('TypeError: a bug');
+  expect(error.panic).toMatchObject({ uuid, why: 'TypeError: a bug' });
+  expect(inspect(error).match(/a bug/g)).toHaveLength(1);
   const opening = await failure(context.openSession(uuid, { parameters: [value.input(1)] }));
   expect(opening.code).toBe(TeeResult.ERROR_TARGET_DEAD);
   expect(opening.message).toContain('RangeError: a bug at the door');
@@ -54,6 +58,13 @@ it('the call that suffers from an error of a TA in TypeScript is told its name a
 it('an error of a pseudo-TA, which takes OP-TEE with it, is told as well', async () => {
   const tee = await openTee({ trustedApplications: [application('pseudo')] });
   const session = await tee.openContext().openSession(uuid);
-  expect((await failure(session.invoke(1))).message).toMatch(/panicked, and with it OP-TEE: TypeError: a bug/);
+  const error = await failure(session.invoke(1));
+  expect(error.message).toMatch(/panicked, and with it OP-TEE: TypeError: a bug/);
+  // Once, and what was thrown itself, with its stack.
+  expect(inspect(error).match(/and with it OP-TEE/g)).toHaveLength(1);
+  expect(inspect(error).match(/\[cause\]: .*/g)).toEqual([
+    '[cause]: ConduitError: the simulated secure world is dead',
+    '[cause]: TypeError: a bug',
+  ]);
   await tee.close().catch(() => undefined);
 });

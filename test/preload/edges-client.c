@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <grp.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -231,6 +232,35 @@ static void input_output(void)
 	add(fd, session);
 }
 
+/* Ioctls of other files: what is for every file is done, the device knows no other (EINVAL), its memory none (ENOTTY). */
+static void foreign_ioctls(void)
+{
+	static const unsigned long unknown[] = { TCGETS, TIOCGWINSZ, FIONREAD, TIOCOUTQ, SIOCGIFCONF, 0,
+						 _IO(TEE_IOC_MAGIC, 99), _IOWR(TEE_IOC_MAGIC, 3, char[77]),
+						 _IO('x', 4) };
+	int fd = open_device(0), id, shm = allocate(fd, 4096, &id), other = open("/dev/null", O_RDWR), on = 1;
+	uint32_t session = open_session_of(fd, user_ta);
+	char bytes[256] = { 0 };
+
+	CHECK(shm >= 0 && other >= 0);
+	for (size_t index = 0; index < sizeof(unknown) / sizeof(*unknown); index++) {
+		FAILS(ioctl(fd, unknown[index], bytes), EINVAL);
+		FAILS(ioctl(shm, unknown[index], bytes), ENOTTY);
+	}
+	FAILS(ioctl(other, TCGETS, bytes), ENOTTY);
+	CHECK(ioctl(fd, FIOCLEX) == 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	CHECK(ioctl(fd, FIONCLEX) == 0 && fcntl(fd, F_GETFD) == 0);
+	CHECK(ioctl(fd, FIONBIO, &on) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+	/* Nobody is sent a signal by it. */
+	FAILS(ioctl(fd, FIOASYNC, &on), ENOTTY);
+	FAILS(ioctl(shm, FIOASYNC, &on), ENOTTY);
+	FAILS(ioctl(fd, FIOASYNC, (void *)0x1000), EFAULT);
+	on = 0;
+	CHECK(ioctl(fd, FIOASYNC, &on) == 0 && ioctl(fd, FIONBIO, &on) == 0);
+	FAILS(ioctl(-1, TCGETS, bytes), EBADF);
+	add(fd, session);
+}
+
 static void pointers(void)
 {
 	static const unsigned long all[] = { TEE_IOC_VERSION,	TEE_IOC_OPEN_SESSION, TEE_IOC_INVOKE, TEE_IOC_CANCEL,
@@ -440,6 +470,8 @@ int main(int argc, char **argv)
 		input_output();
 	else if (strcmp(name, "pointers") == 0)
 		pointers();
+	else if (strcmp(name, "foreign-ioctls") == 0)
+		foreign_ioctls();
 	else if (strcmp(name, "first-libteec") == 0)
 		first_libteec();
 	else if (strcmp(name, "huge") == 0)

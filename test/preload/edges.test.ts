@@ -73,6 +73,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
         'input-output',
       ],
       ['gets EFAULT for pointers to nothing', 'pointers'],
+      ['is told of ioctls that are of other files what Linux says', 'foreign-ioctls'],
       ['is served as the libteec of 2017 calls, which knows only what the first drivers had', 'first-libteec'],
       ['is let in by the door of its file, and nothing else is', 'door'],
       ['reaches the TEE with as many parameters as the kernel lets through', 'parameters'],

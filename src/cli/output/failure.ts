@@ -27,10 +27,13 @@ export function tellFailure(failure: unknown, hint?: string): void {
   console.error(`normalworld: ${reason.message}${known || hint === undefined ? '' : ` (${hint})`}`);
   // What failed on the way out for the same reason says nothing new.
   const told = new Set([reason.message]);
+  const causes = new Set([reason.cause]);
   for (const later of reasons.slice(1)) {
-    const message = later instanceof Error ? later.message : String(later);
+    const { message, cause } = later instanceof Error ? later : { message: String(later), cause: undefined };
+    if (cause !== undefined && causes.has(cause)) continue;
     if ([...told].some((each) => message.includes(each) || each.includes(message))) continue;
     told.add(message);
+    causes.add(cause);
     console.error(`normalworld: and on the way out: ${message}`);
   }
   process.exitCode = reason instanceof RangeError || reason instanceof OutputError ? badUsage : 1;

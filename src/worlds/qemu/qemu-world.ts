@@ -283,7 +283,7 @@ export class QemuWorld implements SecureWorld {
     const { tail } = this.console;
     const doubts = this.isBooting && !this.disposed ? this.doubts.map((doubt) => `\nOf the image: ${doubt}`) : [];
     const said = tail === '' ? '' : `\nThe secure console ends with:\n${tail}`;
-    const error = new ConduitError(`${reason}${doubts.join('')}${said}`);
+    const error = new ConduitError(`${reason}${doubts.join('')}${said}`, { brief: reason });
     this.tellEnd(error);
     this.mailboxConduit.fail(error);
     this.rejectBoot(error);

@@ -26,6 +26,7 @@ import { entryFast } from './entry/entry-fast.js';
 import { stdSmcEntry } from './entry/thread-optee-smc.js';
 import { Spmc } from './ffa/spmc.js';
 import { NonSecureMemory } from './memory/non-secure-memory.js';
+import { CorePanic } from './ta/ta-entry.js';
 import { TaManager } from './ta/ta-manager.js';
 import type { TrustedApplication } from './ta/trusted-application.js';
 import { start } from './threads/routine.js';
@@ -286,7 +287,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 
   /** Calls that are inside never return. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.die(new Error('it was closed'));
+    this.die('it was closed');
     this.dramFile?.[Symbol.dispose]();
   }
 
@@ -336,7 +337,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     const go = () => {
       if (!thread?.resume(call)) return smcRegisters(OpteeSmcReturn.eresume);
       // Whoever made the second SMC gets ERESUME; the thread has been let go once.
-      if (faults.resumedTwice?.(thread.id) && thread.resume(call)) this.die(new Error('a thread was resumed twice'));
+      if (faults.resumedTwice?.(thread.id) && thread.resume(call)) this.die('a thread was resumed twice');
       return thread.outcome();
     };
     if (thread === undefined || !schedule.decides) return go();
@@ -351,7 +352,13 @@ export class SimulatedWorld implements SecureWorld, Conduit {
 
   private die(cause: unknown): ConduitError {
     const why = cause instanceof Error ? cause.message : String(cause);
-    this.death ??= new ConduitError(`the simulated secure world is dead: ${why}`, { cause });
+    // What a panic says of its cause is in the message.
+    const thrown = cause instanceof CorePanic ? cause.cause : cause;
+    const brief = 'the simulated secure world is dead';
+    this.death ??= new ConduitError(`${brief}: ${why}`, {
+      brief,
+      ...(thrown instanceof Error ? { cause: thrown } : {}),
+    });
     this.tellEnd(this.death);
     for (const thread of this.core.threads) thread.fail(this.death);
     return this.death;

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTee, TeeResult, temporary } from '../../../src/index.js';
 import { ConduitError, smcRegisters } from '../../../src/protocol/conduit.js';
@@ -150,6 +151,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
         message: expect.stringMatching(/OP-TEE panicked.*secure console ends with:.*Panic.*tee_ta_set_busy/s),
       }),
     );
+    expect(inspect(await panicked.catch((error: unknown) => error)).match(/Panic at/g)).toHaveLength(1);
     await expect(tee.close()).rejects.toEqual(expect.objectContaining({ code: TeeResult.ERROR_COMMUNICATION }));
   });
 
