@@ -196,8 +196,8 @@ async function qemuWorld(options: OpenTeeOptions, trace: Trace) {
   };
   const measured = await Measurements.start(folders, elves, stackSizeOf, qemu?.qemu);
   const world = await QemuWorld.start({
-    optee: image,
     ...qemu,
+    optee: image,
     coverage: [...measured.plugins, ...[qemu?.coverage ?? []].flat()],
     onConsoleLine: (line) => {
       script?.read(line.text);

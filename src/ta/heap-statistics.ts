@@ -1,5 +1,5 @@
 import type { Context } from '../client/context.js';
-import { temporary, value } from '../client/parameters.js';
+import { type TemporaryMemref, temporary, value } from '../client/parameters.js';
 import type { Session } from '../client/session.js';
 import type { Tee } from '../client/tee.js';
 import { TeeResult } from '../protocol/tee-result.js';
@@ -10,11 +10,13 @@ import { TeecError } from '../tee/teec-error.js';
 const statisticsPta = 'd96a5b40-e2c7-b1af-8794-1002a5d5c61b';
 const STATS_CMD_ALLOC_STATS = 1;
 const STATS_CMD_TA_STATS = 3;
-const ALLOC_ID_ALL = 0;
-/** Of struct pta_stats_alloc: its description, then six words. */
-const [descriptionSize, poolSize] = [32, 56];
-/** Of struct pta_stats_ta: a TEE_UUID, two words, and its heap. */
-const applicationSize = 24 + poolSize;
+const [ALLOC_ID_ALL, ALLOC_ID_HEAP] = [0, 1];
+/** struct pta_stats_alloc: its description, then six words; since OP-TEE 4.10 eight bytes stand between them. */
+const descriptionSize = 32;
+const wordsSize = 24;
+const poolSizes: readonly number[] = [descriptionSize + wordsSize, descriptionSize + 8 + wordsSize];
+/** struct pta_stats_ta: a TEE_UUID and two words, then its heap. */
+const heapOfApplicationAt = 24;
 
 /** A heap, in bytes. */
 export interface HeapMarks {
@@ -49,16 +51,20 @@ export interface HeapStatistics {
 /**
  * High-water marks of heaps, by OP-TEE's statistics PTA.
  * @throws TeecError ITEM_NOT_FOUND for an OP-TEE without that PTA (CFG_WITH_STATS).
+ * @throws Error when the PTA's structures have a size that is not known.
  */
 export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
   await using context: Context = tee.openContext({ label: 'statistics' });
   const session = await context.openSession(statisticsPta);
+  const poolSize = (await askPools(session, ALLOC_ID_HEAP)).length;
+  if (!poolSizes.includes(poolSize))
+    throw new Error(`OP-TEE tells a heap's statistics in ${poolSize} bytes: known are ${poolSizes.join(' or ')}`);
   // Places for pools that this OP-TEE has not are empty.
-  const pools = records(await ask(session, STATS_CMD_ALLOC_STATS), poolSize)
+  const pools = records(await askPools(session, ALLOC_ID_ALL), poolSize)
     .map(marks)
     .filter(({ name, size }) => name !== '' || size > 0);
   try {
-    const told = records(await ask(session, STATS_CMD_TA_STATS), applicationSize);
+    const told = records(await askApplications(session), heapOfApplicationAt + poolSize);
     return { pools, applications: told.map(application), missing: undefined };
   } catch (error) {
     if (!(error instanceof TeecError && error.code === TeeResult.ERROR_NOT_SUPPORTED)) throw error;
@@ -68,16 +74,19 @@ export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
   }
 }
 
+function askPools(session: Session, id: number): Promise<Uint8Array> {
+  return withRoom(async (memory) => (await session.invoke(STATS_CMD_ALLOC_STATS, [value.input(id, 0), memory]))[1]);
+}
+
+function askApplications(session: Session): Promise<Uint8Array> {
+  return withRoom(async (memory) => (await session.invoke(STATS_CMD_TA_STATS, [memory]))[0]);
+}
+
 /** What a command writes: it says how much room it needs, which may have grown when it is asked again. */
-async function ask(session: Session, command: number): Promise<Uint8Array> {
+async function withRoom(ask: (memory: TemporaryMemref<'output'>) => Promise<Uint8Array>): Promise<Uint8Array> {
   for (let room = 1024; ; ) {
-    const memory = temporary.output(new Uint8Array(room));
     try {
-      const outputs =
-        command === STATS_CMD_ALLOC_STATS
-          ? (await session.invoke(command, [value.input(ALLOC_ID_ALL, 0), memory]))[1]
-          : (await session.invoke(command, [memory]))[0];
-      return outputs;
+      return await ask(temporary.output(new Uint8Array(room)));
     } catch (error) {
       const needed =
         error instanceof TeecError && error.code === TeeResult.ERROR_SHORT_BUFFER ? error.sizes : undefined;
@@ -98,7 +107,7 @@ function records(bytes: Uint8Array, size: number): DataView[] {
 function marks(record: DataView): HeapMarks {
   const name = new Uint8Array(record.buffer, record.byteOffset, descriptionSize);
   const end = name.indexOf(0);
-  const word = (index: number) => record.getUint32(descriptionSize + 4 * index, true);
+  const word = (index: number) => record.getUint32(record.byteLength - wordsSize + 4 * index, true);
   return {
     name: new TextDecoder().decode(end < 0 ? name : name.subarray(0, end)),
     ...{ allocated: word(0), highWater: word(1), size: word(2) },
@@ -111,6 +120,8 @@ function application(record: DataView): ApplicationHeap {
     uuid: uuidFromStruct(new Uint8Array(record.buffer, record.byteOffset, 16)),
     hasPanicked: record.getUint32(16, true) !== 0,
     sessions: record.getUint32(20, true),
-    heap: marks(new DataView(record.buffer, record.byteOffset + 24, poolSize)),
+    heap: marks(
+      new DataView(record.buffer, record.byteOffset + heapOfApplicationAt, record.byteLength - heapOfApplicationAt),
+    ),
   };
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { inspectTa } from './inspect-ta.js';
-import { acceptedKeys, kitKeys, type SigningKey } from './signing-keys.js';
+import { acceptedKeys, kitKeys, modulusOf, type SigningKey } from './signing-keys.js';
 
 /** Keys that are known on this machine, and those of them that an OP-TEE takes. */
 export interface KnownKeys {
@@ -16,9 +16,15 @@ export interface KnownKeys {
 export async function knownKeys(optee: string, more: readonly SigningKey[] = []): Promise<KnownKeys> {
   const fetched = await kitKeys(opteeFolder().image).catch(() => []);
   const own = await kitKeys(optee).catch(() => []);
-  const keys = [...more, ...own, ...fetched];
+  const keys = withoutRepeats([...more, ...own, ...fetched]);
   const core = await readFile(optee).catch(() => undefined);
   return { keys, accepted: core === undefined ? undefined : acceptedKeys(core, keys) };
+}
+
+/** The same key may be in several kits: it is named after the first. */
+function withoutRepeats(keys: readonly SigningKey[]): SigningKey[] {
+  const moduli = keys.map((key) => modulusOf(key).toString('hex'));
+  return keys.filter((_, index) => moduli.indexOf(moduli[index] ?? '') === index);
 }
 
 /** Says what an OP-TEE will have against an image that it loads: its result is the same for all of it, ERROR_SECURITY. */

@@ -63,7 +63,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
     },
     "signed with a key that is not OP-TEE's": {
       image: () => signed(Buffer.from(good), generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey),
-      says: /signed with another key than this OP-TEE takes: sign it with .*default_ta\.pem/,
+      says: /signed with another key than this OP-TEE takes: sign it with \S*default_ta\.pem \(TA_SIGN_KEY\)/,
     },
     renamed: {
       image: () => good,

@@ -111,22 +111,27 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('what a trusted application 
 });
 
 describe('the statistics of heaps', () => {
-  const pool = (name: string, ...words: readonly number[]) => {
-    const record = new DataView(new ArrayBuffer(56));
+  /** struct pta_stats_alloc of OP-TEE 4.5; since 4.10 the sum of the squares of the free chunks stands before the words. */
+  const layouts = { 'OP-TEE 4.5': 32, 'OP-TEE 4.10': 40 };
+  const pool = (wordsAt: number, name: string, ...words: readonly number[]) => {
+    const record = new DataView(new ArrayBuffer(wordsAt + 24));
     new Uint8Array(record.buffer).set(new TextEncoder().encode(name));
+    record.setUint32(32, 0x7cd3_0500, true);
     words.forEach((word, index) => {
-      record.setUint32(32 + 4 * index, word, true);
+      record.setUint32(wordsAt + 4 * index, word, true);
     });
     return new Uint8Array(record.buffer);
   };
+  const joined = (parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
   /** As OP-TEE's, which writes nothing when there is not enough room. */
-  const pta = (answers: Readonly<Record<number, Uint8Array>>) =>
+  const pta = (pools: readonly Uint8Array[], applications?: Uint8Array) =>
     trustedApplication({
       uuid: statisticsPta,
       kind: 'pseudo',
       create: () => ({
         invokeCommand(call) {
-          const bytes = answers[call.command];
+          const id = call.command === 1 ? call.value(0).a : 0;
+          const bytes = call.command === 3 ? applications : id === 0 ? joined(pools) : pools[id - 1];
           if (bytes === undefined) throw new TeeError(TeeResult.ERROR_NOT_SUPPORTED);
           const into = call.memref(call.command === 1 ? 1 : 0);
           into.size = bytes.length;
@@ -137,12 +142,15 @@ describe('the statistics of heaps', () => {
       }),
     });
 
-  it('are read of as many pools and applications as there are', async () => {
-    const one = new Uint8Array(80);
-    one.set([0x40, 0x0e, 0x9e, 0x5b, 0x36, 0x26, 0xe1, 0x11, 0xad, 0x9e, 0, 2, 0xa5, 0xd5, 0xc5, 0x1b, 1, 0, 0, 0, 2]);
-    one.set(pool('heap', 100, 200, 32_768, 1, 40_000, 90), 24);
-    const applications = Uint8Array.from(Array.from({ length: 20 }, () => [...one]).flat());
-    const tee = await openTee({ trustedApplications: [pta({ 1: pool('Heap', 1, 2, 3, 4, 5, 6), 3: applications })] });
+  it.each(Object.entries(layouts))('are read of as many pools and applications as there are, of %s', async (_, at) => {
+    const one = joined([
+      // A TEE_UUID, that it panicked, and its sessions.
+      Uint8Array.of(0x40, 0x0e, 0x9e, 0x5b, 0x36, 0x26, 0xe1, 0x11, 0xad, 0x9e, 0, 2, 0xa5, 0xd5, 0xc5, 0x1b),
+      Uint8Array.of(1, 0, 0, 0, 2, 0, 0, 0),
+      pool(at, 'heap', 100, 200, 32_768, 1, 40_000, 90),
+    ]);
+    const pools = [pool(at, 'Heap', 1, 2, 3, 4, 5, 6), pool(at, 'Physical TA memory', 7, 8, 9)];
+    const tee = await openTee({ trustedApplications: [pta(pools, joined(Array.from({ length: 20 }, () => one)))] });
     const statistics = await heapStatistics(tee);
     expect(statistics.pools).toEqual([
       {
@@ -154,6 +162,7 @@ describe('the statistics of heaps', () => {
         biggestFailure: 5,
         allocatedAtBiggestFailure: 6,
       },
+      expect.objectContaining({ name: 'Physical TA memory', allocated: 7, highWater: 8, size: 9 }),
     ]);
     expect(statistics.missing).toBeUndefined();
     expect(statistics.applications).toHaveLength(20);
@@ -161,6 +170,12 @@ describe('the statistics of heaps', () => {
       ...{ uuid: '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b', hasPanicked: true, sessions: 2 },
       heap: { name: 'heap', allocated: 100, highWater: 200, size: 32_768, failures: 1, biggestFailure: 40_000 },
     });
+    await tee.close();
+  });
+
+  it('are refused in a layout that nothing is known of', async () => {
+    const tee = await openTee({ trustedApplications: [pta([pool(48, 'Heap', 1, 2, 3)])] });
+    await expect(heapStatistics(tee)).rejects.toThrow(/72 bytes.*56 or 64/);
     await tee.close();
   });
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTee } from '../../../src/index.js';
 import { smcRegisters } from '../../../src/protocol/conduit.js';
 import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
 import { folder, onRealOptee, startWorld, whyNot } from './real-optee.js';
@@ -58,6 +59,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
   });
   afterAll(async () => {
     await rm(scratch, { recursive: true });
+  });
+
+  it('begins with the fetched OP-TEE where the image is an undefined variable', async () => {
+    const image = { optee: process.env.NORMALWORLD_NO_SUCH_VARIABLE } as object;
+    await using tee = await openTee({ world: 'qemu', qemu: image });
+    expect(tee.revision).toMatch(/^\d/);
   });
 
   it.each(['spawning', 'booting', 'idle', 'calling'])(
