@@ -1,20 +1,30 @@
 /**
  * Explores every configuration of src/explore/queue/model/configurations.ts under every discipline and prints, for each property,
- * in how many configurations of each group it is broken. `node bench/explore-all.js [--json]`.
+ * in how many configurations of each group it is broken. `node bench/explore-all.js [--json] [--group NAME] [--max-states N]`:
+ * one group alone, and at most so many states in each exploration (20 million when left out).
  */
+import { parseArgs } from 'node:util';
 
 import { configurations } from '../dist/explore/queue/model/configurations.js';
 import { PROPERTY_NAMES } from '../dist/explore/queue/properties/properties.js';
 import { DISCIPLINES } from '../dist/optee/call-queue/disciplines.js';
 import { campaign } from './campaign.js';
 
-const GROUPS = ['tracked', 'untracked', 'short', 'cycle', 'own'];
-const all = configurations();
+const { values: options } = parseArgs({
+  options: { json: { type: 'boolean' }, group: { type: 'string' }, 'max-states': { type: 'string' } },
+});
+const ALL_GROUPS = ['tracked', 'untracked', 'short', 'cycle', 'own'];
+const GROUPS = options.group === undefined ? ALL_GROUPS : ALL_GROUPS.filter((group) => group === options.group);
+if (GROUPS.length === 0) throw new Error(`there is no group ${options.group}, only ${ALL_GROUPS.join(', ')}`);
+const maxStates = Number(options['max-states'] ?? 20_000_000);
+if (!(Number.isInteger(maxStates) && maxStates > 0)) throw new Error(`--max-states ${options['max-states']}`);
+const all = configurations().filter(({ group }) => GROUPS.includes(group));
 const disciplines = Object.keys(DISCIPLINES);
 const sizes = GROUPS.map((group) => all.filter((each) => each.group === group).length);
 const start = performance.now();
 
 const results = await campaign(all, disciplines, {
+  maxStates,
   progress(done, of, states) {
     if (process.stderr.isTTY) process.stderr.write(`\x1b[2K\r${done} of ${of}, ${states.toLocaleString('en')} states`);
   },
@@ -37,7 +47,7 @@ const broken = (discipline, name) =>
       ).length,
   );
 
-if (process.argv.includes('--json')) {
+if (options.json) {
   const properties = Object.fromEntries(
     PROPERTY_NAMES.map((name) => [name, Object.fromEntries(disciplines.map((each) => [each, broken(each, name)]))]),
   );

@@ -21,6 +21,8 @@ interface OpenCall {
   readonly application: string | undefined;
   /** As it entered the queue. */
   relief: boolean;
+  /** It holds a claim. */
+  claims: boolean;
 }
 
 /** Those who hold a claim, by class, as far as the discipline has classes. */
@@ -44,8 +46,6 @@ export class ReliefChecks {
   private readonly inside = new Set<number>();
   /** Calls that entered while a relief call slept, where nobody counts threads: unless they are refused. */
   private readonly passing = new Set<number>();
-  /** Labels of those that hold a claim. */
-  private claimants = new Set<number>();
   /** Sessions with a cancellation that was let in as a relief call, and with one that was not though a call was there to end. */
   private readonly relieved = new Set<number>();
   private readonly unrelieved = new Map<number, number>();
@@ -65,7 +65,13 @@ export class ReliefChecks {
         break;
       case 'call-begin': {
         const { call, purpose, session } = event;
-        this.calls.set(call, { purpose, session, application: this.applications.get(session), relief: false });
+        this.calls.set(call, {
+          purpose,
+          session,
+          application: this.applications.get(session),
+          relief: false,
+          claims: false,
+        });
         break;
       }
       case 'world-enter':
@@ -150,23 +156,21 @@ export class ReliefChecks {
 
   /** A section of the queue has run: it may have given a thread to somebody. */
   private section(queue: WatchedQueue): void {
-    const before = this.claimants;
-    this.claimants = new Set();
-    const given: CallWaiter[] = [];
     for (const waiter of queue.callers) {
-      if (!queue.queue.holdsClaim(waiter)) continue;
-      this.claimants.add(waiter.label);
-      if (!before.has(waiter.label)) given.push(waiter);
+      const call = this.calls.get(waiter.label);
+      if (call === undefined) continue;
+      const claimed = call.claims;
+      call.claims = queue.queue.holdsClaim(waiter);
+      if (call.claims && !claimed && !call.relief) this.givenToOther(queue, waiter);
     }
-    const threads = queue.queue.threadsCounted();
-    if (threads === 0) return;
-    const { systemCallsClaim } = reserveRules(queue.discipline);
-    for (const waiter of given)
-      if (!this.isRelief(waiter) && (!waiter.system || systemCallsClaim)) this.givenToOther(queue, waiter, threads);
   }
 
   /** A call that is no relief call was given a thread. */
-  private givenToOther(queue: WatchedQueue, waiter: CallWaiter, threads: number): void {
+  private givenToOther(queue: WatchedQueue, waiter: CallWaiter): void {
+    const threads = queue.queue.threadsCounted();
+    if (threads === 0 || (waiter.system && !reserveRules(queue.discipline).systemCallsClaim)) return;
+    const sleepers = [...this.sleepers(queue)];
+    if (sleepers.length === 0 && !this.run.reserve) return;
     const claims = this.claims(queue);
     const kept = Math.max(0, this.kept(queue, threads) - claims.relief);
     if (kept > 0 && this.taken(queue, claims) + kept > threads) {
@@ -176,7 +180,7 @@ export class ReliefChecks {
     // As it was before.
     if (waiter.system) claims.system--;
     else claims.normal--;
-    const passed = [...this.sleepers(queue)].find((sleeper) => this.mayHave(queue, sleeper, claims));
+    const passed = sleepers.find((sleeper) => this.mayHave(queue, sleeper, claims));
     if (passed !== undefined)
       this.run.says(`${this.name(waiter.label)} was given a thread that ${this.name(passed.label)} waited for`);
   }

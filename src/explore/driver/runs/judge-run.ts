@@ -93,7 +93,7 @@ export async function judgeRun(
   run.clients.onGone = deaths.gone;
   run.onStill = () => {
     relief.still();
-    deaths.still();
+    if (run.clients.deaths.length > 0) deaths.still();
   };
   const memory = new MemoryWatch((what) => checks.break('memoryHeld', what), sessions.enters);
   run.between = memory.between;
