@@ -37,7 +37,7 @@ class Build {
   }
 
   explore(command) {
-    const args = ['explore', ...command.split(' '), '--workers', '1', '--expect', 'unbroken', '--json'];
+    const args = ['explore', ...command.split(' '), '--workers', '1', '--first', '--expect', 'unbroken', '--json'];
     return run(process.execPath, [join(this.folder, 'dist/cli/main.js'), ...args], {});
   }
 

@@ -39,6 +39,7 @@ export interface ScenarioFlags {
   readonly workers?: number;
   readonly reduction: boolean;
   readonly goOn?: boolean;
+  readonly first?: boolean;
   readonly json?: boolean;
   readonly progress?: boolean;
   readonly seeds?: readonly [number, number];
@@ -112,6 +113,7 @@ async function exploreSeed(
       workers: flags.workers ?? availableParallelism(),
       reduce: flags.reduction,
       goOn: flags.goOn === true,
+      first: flags.first === true,
       faults: faultSettings(flags),
       signal,
       ...(flags.maxSeconds === undefined ? {} : { maxSeconds: flags.maxSeconds }),

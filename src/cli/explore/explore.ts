@@ -56,6 +56,7 @@ const SCENARIO_OPTIONS = [
     'trace',
     'reduction',
     'goOn',
+    'first',
   ],
 ];
 
@@ -126,6 +127,7 @@ export function addExploreCommand(program: Command): void {
     .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
     .option('--no-reduction', 'scenario: make every run, also from states that others came to before')
     .option('--go-on', 'scenario: go on after a run in which not everybody came through')
+    .option('--first', 'scenario: stop at the first broken property, and show its run as it was found')
     .option('--progress', 'show progress even when standard error is no terminal')
     .addOption(
       new Option('--strategy <name>', 'scenario: in which order runs are tried')

@@ -34,6 +34,8 @@ export interface ExploreScenarioOptions {
   readonly reduce?: boolean;
   /** Go on when not everybody came through in a run, until every property is broken or every run made. */
   readonly goOn?: boolean;
+  /** Stop at the first property that is broken, and leave its run as it was found. */
+  readonly first?: boolean;
   /** Worker threads for an exploration that is not short; 1 when left out: none. */
   readonly workers?: number;
   /** Makes the call queue, when it is not to be the discipline's own; then there are no workers. */
@@ -60,6 +62,7 @@ const names: OptionNames<ExploreScenarioOptions> = {
   orderings: true,
   reduce: true,
   goOn: true,
+  first: true,
   workers: true,
   createQueue: true,
   faults: true,
@@ -186,6 +189,7 @@ export async function exploreScenario(
           );
       // Where nobody comes through, what follows from it is found by the same runs.
       if (options.goOn !== true && found.has('finished')) break;
+      if (options.first === true && found.size > 0) break;
       if (found.size === RUN_PROPERTY_NAMES.length) break;
       if (progress !== undefined && seconds() - reported > 0.25) {
         reported = seconds();
@@ -233,7 +237,7 @@ async function shrunk(
   let best = [...decisions];
   let judged = await judgeRun(scenario, queue, seed, followed(best), faults, { createQueue });
   let runs = 0;
-  for (let again = true; again; ) {
+  for (let again = options.first !== true; again; ) {
     again = false;
     for (let at = best.length - 1; at >= 0 && runs < MAX_SHRINKING_RUNS; at--) {
       if (best[at] === 0) continue;
@@ -247,7 +251,7 @@ async function shrunk(
     }
   }
   while (best.at(-1) === 0) best.pop();
-  const cure = name === 'finished' ? await triedReserve(scenario, options, judged) : [];
+  const cure = name === 'finished' && options.first !== true ? await triedReserve(scenario, options, judged) : [];
   return {
     verdict: 'broken',
     what: [...(judged.broken.get(name) ?? []), ...cure],

@@ -225,3 +225,17 @@ describe('the checks of a run', () => {
     expect(others.broken.get('queueCounts')).toEqual(['res_sys_thread_count is 1 at the end']);
   });
 });
+
+describe('stopping at the first broken property', () => {
+  it('leaves the run as it was found, which breaks the property when it is made again', async () => {
+    const by = { queue: 'patch-v6', strategy: 'random', seed: 1, maxRuns: 50 } as const;
+    const whole = await exploreScenario(TWO_AND_ONE, { ...by, goOn: true });
+    const first = await exploreScenario(TWO_AND_ONE, { ...by, goOn: true, first: true });
+    expect(first.runs).toBeLessThan(whole.runs);
+    const { verdict, decisions, deviations } = first.properties.finished;
+    expect(verdict).toBe('broken');
+    expect(deviations.length).toBeGreaterThanOrEqual(whole.properties.finished.deviations.length);
+    const again = await judgeRun(TWO_AND_ONE, 'patch-v6', 1, followed(decisions));
+    expect(again.broken.has('finished')).toBe(true);
+  });
+});
