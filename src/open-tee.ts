@@ -58,6 +58,8 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly device?: string;
   /** With `linux`: how many requests may be in the kernel at a time, 1 to 512, besides cancellations; 32 when left out. */
   readonly deviceCalls?: number;
+  /** With `linux`: where sysfs is mounted; `/sys` when left out. */
+  readonly sysfs?: string;
   /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
   readonly trustedApplications?: readonly TrustedApplication[];
   /** How the simulated world is made. */
@@ -103,7 +105,7 @@ const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
   ...{ taElfFolders: true, gdbScript: true, coverageFolder: true, flameGraphFolder: true },
-  ...{ device: true, deviceCalls: true },
+  ...{ device: true, deviceCalls: true, sysfs: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
@@ -273,6 +275,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
     ...{
       device: 'linux',
       deviceCalls: 'linux',
+      sysfs: 'linux',
       qemu: 'qemu',
       simulated: 'simulated',
       memoryFile: 'simulated',
@@ -295,7 +298,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
 
 /** What a TEE behind Linux's own driver has a use for. */
 const ofLinux: OptionNames<LinuxTeeOptions & Pick<OpenTeeOptions, 'world' | 'trace' | 'callLimitMs'>> = {
-  ...{ world: true, device: true, deviceCalls: true, trace: true, callLimitMs: true },
+  ...{ world: true, device: true, deviceCalls: true, sysfs: true, trace: true, callLimitMs: true },
 };
 
 function refuseForLinux(options: OpenTeeOptions): void {
@@ -313,10 +316,10 @@ async function openLinux(options: OpenTeeOptions): Promise<Tee> {
   const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
   if (file !== undefined) trace.attach(file);
   try {
-    const { device = '/dev/tee0', deviceCalls = usualCalls, callLimitMs = Number.POSITIVE_INFINITY } = options;
+    const { device = '/dev/tee0', deviceCalls = usualCalls, callLimitMs = Number.POSITIVE_INFINITY, sysfs } = options;
     const opened = isSshBoard(device)
       ? await openRemoteDevice(device, deviceCalls, trace)
-      : openDeviceHere({ device, deviceCalls });
+      : openDeviceHere({ device, deviceCalls, ...(sysfs === undefined ? {} : { sysfs }) });
     return linuxTee(opened, trace, callLimitMs, () => file?.close());
   } catch (error) {
     file?.close();

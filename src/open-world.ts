@@ -106,7 +106,7 @@ export async function openWorld(world: SecureWorld, options: OpenWorldOptions = 
       supplicantRequests: options.supplicantRequests ?? 'fail',
     });
     trace.describe({ world: world.name, queue, threads: info.threadCount });
-    const under = ownDriver({ driver, world, info }, rpmb.length > 0);
+    const under = ownDriver({ driver, world, info });
     const tee = new Tee(under, options.identity ?? { uid: 0, gid: 0, groups: [] }, callLimitMs);
     if (options.supplicant !== false) startSupplicant(tee, options.supplicant);
     return tee;

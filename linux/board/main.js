@@ -1,14 +1,16 @@
 /**
- * `npm run test:linux [-- --kernel 6.12]... [--part behaviour|xtest]... [--supplicant ours|tee-supplicant]... [--case NAME]...
+ * `npm run test:linux [-- --kernel 6.12]... [--part behaviour|xtest|throughput]... [--supplicant ours|tee-supplicant]... [--case NAME]...
  * [--table FILE] [--verbose]`: Debian's arm64 kernels on our monitor with the real OP-TEE. In the guest the behaviour suite runs
- * over /dev/tee0 by an arm64 Node, and the untouched xtest with our supplicant in the place of tee-supplicant.
+ * over /dev/tee0 by an arm64 Node, and the untouched xtest with our supplicant in the place of tee-supplicant. The part
+ * throughput measures one caller's calls, of a C program and of ours.
  *
- * Exit codes: 0 every test passed, and with our supplicant as many cases as with Debian's; 1 not so; 2 something is missing.
+ * Exit codes: 0 every test passed, and with our supplicant as many cases as with Debian's, and
+ * of a C program's calls at least half on a pseudo-TA, 0.8 on a user TA; 1 not so; 2 something is missing.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { kernelVersions } from '../kernel/packages.js';
-import { behaviourOn, xtestOn } from './run.js';
+import { behaviourOn, throughputOn, xtestOn } from './run.js';
 
 /** Loading of TAs, parameters, plugins (1033), sockets (200x), secure storage (600x). */
 const usualCases = [
@@ -27,6 +29,8 @@ const usualCases = [
   '6003',
   '6010',
 ];
+/** Of a C program's calls a second, by the application that is called. */
+const leastShare = { 'pseudo-TA': 0.5, 'user TA': 0.8 };
 const { values } = parseArgs({
   options: {
     kernel: { type: 'string', multiple: true, default: kernelVersions },
@@ -48,14 +52,21 @@ const requireKnown = (what, given, known) => {
 
 try {
   requireKnown('kernel', values.kernel, kernelVersions);
-  requireKnown('part', values.part, ['behaviour', 'xtest']);
+  requireKnown('part', values.part, ['behaviour', 'xtest', 'throughput']);
   requireKnown('supplicant', values.supplicant, ['ours', 'tee-supplicant']);
   const rows = [];
+  const rates = [];
   for (const kernel of values.kernel)
     for (const supplicant of values.supplicant)
-      for (const part of values.part) rows.push(await run(kernel, supplicant, part));
-  if (values.table !== undefined) writeFileSync(values.table, table(rows));
-  process.exitCode = isGood(rows) ? 0 : 1;
+      for (const part of values.part)
+        if (part === 'throughput') rates.push(...(await measure(kernel, supplicant)));
+        else rows.push(await run(kernel, supplicant, part));
+  if (values.table !== undefined)
+    writeFileSync(
+      values.table,
+      [...(rows.length > 0 ? [table(rows)] : []), ...(rates.length > 0 ? [rateTable(rates)] : [])].join('\n'),
+    );
+  process.exitCode = isGood(rows) && rates.every(({ what, c, node }) => node >= leastShare[what] * c) ? 0 : 1;
 } catch (error) {
   say(`test:linux: ${error.message}`);
   process.exitCode = 2;
@@ -98,6 +109,26 @@ function table(rows) {
     ...rows.map(
       ({ kernel, supplicant, part, passed, failed }) =>
         `| ${kernel} | ${supplicant === 'ours' ? 'normalworld supplicant' : supplicant} | ${part === 'xtest' ? `xtest, ${passed + failed} cases` : 'behaviour suite'} | ${passed} | ${failed} |`,
+    ),
+  ].join('\n')}\n`;
+}
+
+async function measure(kernel, supplicant) {
+  const measured = await throughputOn({ kernel, supplicant, say, onLine });
+  for (const { what, c, node } of measured)
+    console.log(
+      `Linux ${kernel}: throughput, ${what}: C ${Math.round(c)} calls/s, world linux ${Math.round(node)} calls/s: ${(node / c).toFixed(2)}, wanted ${leastShare[what]}`,
+    );
+  return measured.map((each) => ({ kernel, ...each }));
+}
+
+function rateTable(rates) {
+  return `${[
+    '| kernel | one caller on a | C program, calls/s | world `linux`, calls/s | of it |',
+    '| --- | --- | ---: | ---: | ---: |',
+    ...rates.map(
+      ({ kernel, what, c, node }) =>
+        `| ${kernel} | ${what} | ${Math.round(c)} | ${Math.round(node)} | ${(node / c).toFixed(2)} |`,
     ),
   ].join('\n')}\n`;
 }

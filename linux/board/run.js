@@ -1,4 +1,6 @@
-import { readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { linuxConsole } from '../../bench/linux/boot.js';
@@ -21,16 +23,17 @@ const xtestLibraries = ['libckteec.so.0', 'libcrypto.so.3', 'libz.so.1', 'libzst
  * @param {readonly string[]} options.words `node FILE`, or `xtest CASES`.
  * @param {(text: string) => void} options.say
  * @param {(line: string) => void} options.onLine each line of the program.
+ * @param {ReadonlyMap<string, string>} [options.files] further files of the guest.
  * @returns {Promise<number>} its exit code.
  * @throws Error when Linux does not come so far.
  */
-async function onBoard({ kernel, supplicant, words, say, onLine }) {
+async function onBoard({ kernel, supplicant, words, say, onLine, files = new Map() }) {
   const root = arm64Root();
   if (!isComplete(root)) throw new Error(`no ${root.xtest}; get it with: npx normalworld optee fetch`);
   const args = await prepareLinux(say, {
     ...{ init: fileURLToPath(new URL('init.c', import.meta.url)), kernel, memory: '1G' },
     words: [supplicant, ...words],
-    files: new Map([...(await nodeFiles(say)), ...xtestFiles(root)]),
+    files: new Map([...(await nodeFiles(say)), ...xtestFiles(root), ...files]),
     trustedApplications: [root.trustedApplications, opteeFolder().trustedApplications],
   });
   let begun = false;
@@ -83,4 +86,38 @@ export async function xtestOn({ kernel, supplicant, cases, say, onLine }) {
     },
   });
   return { output, exitCode };
+}
+
+/**
+ * One caller's calls a second: a C program's and ours.
+ * @returns {Promise<{ what: string, c: number, node: number }[]>} medians.
+ */
+export async function throughputOn({ kernel, supplicant, say, onLine }) {
+  const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), 'normalworld-throughput-'));
+  try {
+    const program = join(folder, 'throughput');
+    execFileSync('aarch64-linux-gnu-gcc', ['-O2', '-static', '-o', program, here('throughput.c')]);
+    const measured = [];
+    const exitCode = await onBoard({
+      ...{ kernel, supplicant, say, words: ['node', '/app/throughput.mjs'] },
+      files: new Map([
+        ['/bin/throughput', program],
+        ['/app/throughput.mjs', here('throughput.mjs')],
+      ]),
+      onLine: (line) => {
+        const [, json] = /^@throughput (.+)$/.exec(line) ?? [];
+        if (json !== undefined) measured.push(JSON.parse(json));
+        onLine(line);
+      },
+    });
+    if (exitCode !== 0) throw new Error(`the measurement ended with ${exitCode}; --verbose shows what it says`);
+    return measured.map(({ what, c, node }) => ({ what, c: median(c), node: median(node) }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function median(numbers) {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }

@@ -18,14 +18,20 @@ const listMax = 4096 * deviceSize;
 /** Devices can appear between asking for the size and asking for the list; so often they do not. */
 const attempts = 4;
 
+/** What is there for devices that need something. */
+export interface DeviceNeeds {
+  readonly supplicant: boolean;
+  readonly rpmb: boolean;
+}
+
 /**
  * Ask OP-TEE which devices it has: Linux's device.c.
- * @param supplicant whether to ask for those that need one as well.
+ * @param there which of those that need something are asked for.
  * @throws TeecError COMMUNICATION when the answer is no list.
  */
 export async function enumerateDevices(
   context: Context | KernelContext,
-  supplicant: boolean,
+  there: DeviceNeeds,
 ): Promise<readonly TeeDeviceDescription[]> {
   let session: Session;
   try {
@@ -42,8 +48,8 @@ export async function enumerateDevices(
         if (devices.every((device) => device.uuid !== uuid)) devices.push({ uuid, needs });
     };
     await add(DevicePtaCommand.getDevices, 'nothing');
-    await add(DevicePtaCommand.getDevicesRpmb, 'rpmb');
-    if (supplicant) await add(DevicePtaCommand.getDevicesSupp, 'supplicant');
+    if (there.rpmb) await add(DevicePtaCommand.getDevicesRpmb, 'rpmb');
+    if (there.supplicant) await add(DevicePtaCommand.getDevicesSupp, 'supplicant');
     return devices;
   } finally {
     await session.close();

@@ -5,6 +5,7 @@ import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.
 import type { SecureWorld } from '../protocol/secure-world.js';
 import type { TeeDriver } from '../tee/tee-driver.js';
 import type { Trace } from '../trace/trace.js';
+import type { DeviceNeeds } from './devices.js';
 
 /** Who answers the supplicant's requests: the kernel's driver, or the client of it (sysfs, `rpmb_routing_model`). */
 export type RpmbRouting = 'kernel' | 'user';
@@ -23,10 +24,22 @@ export interface DriverOfTee extends AsyncDisposable {
   readonly rpmbRouting: RpmbRouting | undefined;
   /** Resolves with the reason when secure world can no longer be reached; undefined when nobody can tell. */
   readonly ended: Promise<Error> | undefined;
+  /** What devices that need something find; and of a kernel those that it has on its bus. */
+  readonly devices: DevicesOfDriver;
   /** Calls that have not come back. */
   unfinished(): readonly UnfinishedCall[];
   /** Nothing is waited for any more. */
   end(): void;
+}
+
+export interface DevicesOfDriver {
+  readonly there: DeviceNeeds;
+  /**
+   * Calls back when devices may have come or gone. @returns ends it. @throws TeecError NOT_SUPPORTED where that is not told.
+   */
+  watch(onChange: () => void): () => void;
+  /** UUIDs on the kernel's bus: a device that OP-TEE lists and that is not there has not come yet. Undefined: there is none. */
+  onBus(): ReadonlySet<string> | undefined;
 }
 
 export interface DriverInside {
@@ -35,8 +48,8 @@ export interface DriverInside {
   readonly info: SecureWorldInfo;
 }
 
-/** Of our own driver. @param hasRpmb whether there are devices whose frames it routes itself. */
-export function ownDriver(inside: DriverInside, hasRpmb: boolean): DriverOfTee {
+/** Of our own driver. */
+export function ownDriver(inside: DriverInside): DriverOfTee {
   const { driver, world, info } = inside;
   const { optee } = driver;
   const { major, minor, buildId } = info.osRevision;
@@ -49,7 +62,21 @@ export function ownDriver(inside: DriverInside, hasRpmb: boolean): DriverOfTee {
       return optee.sharedMemoryInUse;
     },
     revision: buildId === 0 ? `${major}.${minor}` : `${major}.${minor} (${buildId.toString(16)})`,
-    rpmbRouting: hasRpmb ? 'kernel' : 'user',
+    get rpmbRouting() {
+      return optee.rpmb.present ? 'kernel' : 'user';
+    },
+    devices: {
+      get there() {
+        return { supplicant: optee.supplicant.present, rpmb: optee.rpmb.present };
+      },
+      watch(onChange) {
+        const ends = [optee.supplicant.onChange.add(onChange), optee.rpmb.onChange.add(onChange)];
+        return () => {
+          for (const end of ends) end();
+        };
+      },
+      onBus: () => undefined,
+    },
     ended: world.ended,
     unfinished: () => unfinishedCalls(optee),
     end: () => optee.end(),

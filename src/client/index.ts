@@ -4,6 +4,7 @@ export type { UnfinishedCall } from '../optee/unfinished-calls.js';
 export type { ClientIdentity, Login } from '../tee/login.js';
 export { TeecError } from '../tee/teec-error.js';
 export { Context, KernelContext, type OpenSessionOptions, type UserLogin } from './context.js';
+export type { DeviceWatch, WatchDevicesOptions } from './device-watch.js';
 export type { TeeDeviceDescription } from './devices.js';
 export type { RpmbRouting } from './driver-of-tee.js';
 export { memrefSizes } from './memref-sizes.js';

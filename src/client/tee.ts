@@ -8,6 +8,7 @@ import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.
 import type { PhysicalMemory } from '../protocol/physical-memory.js';
 import type { PanicSource, PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeeResult } from '../protocol/tee-result.js';
+import type { RpmbDevice } from '../rpmb/rpmb-device.js';
 import { eachStep } from '../tee/each-step.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
@@ -16,6 +17,7 @@ import { badParameters, checkOptions, commsError } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
 import type { CallLimits } from './call-limit.js';
 import { Context, KernelContext } from './context.js';
+import { DeviceWatch, type WatchDevicesOptions, watched } from './device-watch.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
 
@@ -152,19 +154,42 @@ export class Tee implements AsyncDisposable {
   }
 
   /**
-   * The devices that OP-TEE wants drivers for. Those that need a supplicant are listed when one is there; in world `linux`
-   * always, as the kernel does not say whether one is.
+   * The devices that OP-TEE wants drivers for. Those that need a supplicant or the RPMB are listed when one, or a card, is
+   * there; in world `linux` always, as the kernel does not say whether they are.
    * @throws TeecError COMMUNICATION when OP-TEE's answer is no list of UUIDs.
    */
   async devices(): Promise<readonly TeeDeviceDescription[]> {
-    const { inside } = this.under;
+    const { inside, devices } = this.under;
     const label = 'device enumeration';
     const context = inside === undefined ? this.openContext({ label }) : this.openKernelContext({ label });
     try {
-      return await enumerateDevices(context, inside?.driver.optee.supplicant.present ?? true);
+      return await enumerateDevices(context, devices.there);
     } finally {
       await context.close();
     }
+  }
+
+  /**
+   * The devices as they come and go: with the supplicant, and with a card; in world `linux` as the kernel has them on its bus
+   * (`/sys/bus/tee`). Resolves with those that there are.
+   * @throws TeecError BAD_PARAMETERS for what is no option or no UUID, NOT_SUPPORTED where the kernel does not show its bus;
+   *   and as `devices()` does.
+   */
+  async watchDevices(options: WatchDevicesOptions = {}): Promise<DeviceWatch> {
+    const { devices, trace } = this.under;
+    const watch = new DeviceWatch(() => this.devices(), devices, trace, watched(options));
+    const forget = this.adopt(watch);
+    void watch.released.then(forget);
+    await watch.begin();
+    return watch;
+  }
+
+  /**
+   * A card was put in: the driver routes RPMB frames to it, after those that were there.
+   * @returns takes it out. @throws TeecError NOT_SUPPORTED in world `linux`.
+   */
+  addRpmb(device: RpmbDevice): () => void {
+    return this.inside('addRpmb').driver.optee.rpmb.add(device);
   }
 
   /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { DriverOfTee, RpmbRouting } from '../client/driver-of-tee.js';
+import type { DevicesOfDriver, DriverOfTee, RpmbRouting } from '../client/driver-of-tee.js';
 import { Tee } from '../client/tee.js';
 import { machineClock } from '../clock/clock.js';
 import type { ClientIdentity } from '../tee/login.js';
 import type { Trace } from '../trace/trace.js';
+import { busDevices } from './bus-devices.js';
 import type { DeviceDoor } from './device-door.js';
 import { kernelDoor } from './kernel-door.js';
 import { LinuxDriver } from './linux-driver.js';
@@ -17,13 +18,17 @@ export interface LinuxTeeOptions {
    * process. Cancellations come on top.
    */
   readonly deviceCalls?: number;
+  /** Where sysfs is mounted; `/sys` when left out. */
+  readonly sysfs?: string;
 }
 
 export const mostCalls = 512;
 export const usualCalls = 32;
 
 /** @throws TypeError, RangeError naming what cannot be. */
-export function checkLinuxTeeOptions({ device, deviceCalls }: LinuxTeeOptions): void {
+export function checkLinuxTeeOptions({ device, deviceCalls, sysfs }: LinuxTeeOptions): void {
+  if (sysfs !== undefined && (typeof sysfs !== 'string' || sysfs === ''))
+    throw new TypeError(`openTee: sysfs is the path of a folder, not ${JSON.stringify(sysfs)}`);
   if (device !== undefined && (typeof device !== 'string' || device === ''))
     throw new TypeError(`openTee: device is the path of a TEE device, not ${JSON.stringify(device)}`);
   if (deviceCalls !== undefined && !(Number.isInteger(deviceCalls) && deviceCalls >= 1 && deviceCalls <= mostCalls))
@@ -37,6 +42,7 @@ export interface OpenedDevice {
   readonly door: DeviceDoor;
   readonly revision: string | undefined;
   readonly rpmbRouting: RpmbRouting | undefined;
+  readonly devices: DevicesOfDriver;
   /** Who asks, as that kernel sees it. */
   readonly identity: ClientIdentity;
   /** Resolves with the reason when the device cannot be reached any more. */
@@ -50,7 +56,7 @@ export interface OpenedDevice {
  * @param onClose is called when it is closed; it may be more than once.
  */
 export function linuxTee(
-  { door, revision, rpmbRouting, identity, ended, close }: OpenedDevice,
+  { door, revision, rpmbRouting, devices, identity, ended, close }: OpenedDevice,
   trace: Trace,
   callLimitMs: number,
   onClose: () => void = () => undefined,
@@ -67,6 +73,7 @@ export function linuxTee(
     inside: undefined,
     revision,
     rpmbRouting,
+    devices,
     ended,
     unfinished: () => driver.unfinished(),
     end: () => driver.end(),
@@ -83,26 +90,31 @@ export function linuxTee(
  * The device of this machine.
  * @throws TeecError with what to do, when there is none that can be used.
  */
-export function openDeviceHere({ device = '/dev/tee0', deviceCalls = usualCalls }: LinuxTeeOptions): OpenedDevice {
+export function openDeviceHere({
+  device = '/dev/tee0',
+  deviceCalls = usualCalls,
+  sysfs = '/sys',
+}: LinuxTeeOptions): OpenedDevice {
   return {
     door: kernelDoor(device, deviceCalls),
-    revision: attributeOf(device, 'revision'),
-    rpmbRouting: routingOf(device),
+    revision: attributeOf(sysfs, device, 'revision'),
+    rpmbRouting: routingOf(sysfs, device),
+    devices: busDevices(sysfs),
     identity: ownIdentity(),
   };
 }
 
 /** What Linux shows of a device in sysfs; undefined where it does not. */
-function attributeOf(device: string, name: string): string | undefined {
+function attributeOf(sysfs: string, device: string, name: string): string | undefined {
   try {
-    return readFileSync(`/sys/class/tee/${basename(device)}/${name}`, 'utf8').trim();
+    return readFileSync(`${sysfs}/class/tee/${basename(device)}/${name}`, 'utf8').trim();
   } catch {
     return undefined;
   }
 }
 
-function routingOf(device: string): RpmbRouting | undefined {
-  const text = attributeOf(device, 'rpmb_routing_model');
+function routingOf(sysfs: string, device: string): RpmbRouting | undefined {
+  const text = attributeOf(sysfs, device, 'rpmb_routing_model');
   return text === 'kernel' || text === 'user' ? text : undefined;
 }
 

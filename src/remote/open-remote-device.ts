@@ -1,4 +1,6 @@
 import type { OpenedDevice } from '../linux/open-linux-tee.js';
+import { TeeResult } from '../protocol/tee-result.js';
+import { commsError } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
 import { AgentLink } from './agent-link.js';
 import { RemoteMemories, remoteDoor } from './remote-door.js';
@@ -23,6 +25,16 @@ export async function openRemoteDevice(board: string, deviceCalls: number, trace
     door: remoteDoor(link, hello, memories, command.whose),
     revision: hello.revision,
     rpmbRouting: hello.rpmbRouting,
+    devices: {
+      there: { supplicant: true, rpmb: true },
+      onBus: () => undefined,
+      watch() {
+        throw commsError(
+          TeeResult.ERROR_NOT_SUPPORTED,
+          `watching devices: ${command.whose} does not show its bus over ssh`,
+        );
+      },
+    },
     identity: hello.identity,
     ended: link.lost,
     close: () => link.end(),

@@ -54,6 +54,7 @@ const misuses: Readonly<Record<string, () => unknown>> = {
   'Tee#close(options)': () => tee.close(unknown),
   'Tee#openContext(options)': () => tee.openContext(unknown),
   'Tee#openKernelContext(options)': () => tee.openKernelContext(unknown),
+  'Tee#watchDevices(options)': () => tee.watchDevices(unknown),
   'TeeServer.listen(options)': () => api.TeeServer.listen(tee, unknown),
   'VirtualClock#run(options)': () => new testing.VirtualClock().run(unknown),
   'buildTa(options)': () => ta.buildTa(sources as never, unknown),

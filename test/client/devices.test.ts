@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { openTee, startSupplicant, type TaCall, trustedApplication } from '../../src/index.js';
+import {
+  openTee,
+  startSupplicant,
+  type TaCall,
+  type TeeDeviceDescription,
+  trustedApplication,
+} from '../../src/index.js';
 import { devicePtaUuid } from '../../src/protocol/pta-device.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
+import { EmulatedEmmc, hmacSha256 } from '../../src/rpmb/index.js';
 
 const uuid = (n: number) => `33333333-0000-4000-8000-${String(n).padStart(12, '0')}`;
-const pta = (n: number, device?: 'always' | 'with-supplicant') =>
+const pta = (n: number, device?: 'always' | 'with-supplicant' | 'with-rpmb') =>
   trustedApplication({
     uuid: uuid(n),
     kind: 'pseudo',
@@ -90,5 +97,110 @@ describe('device enumeration', () => {
     await expect(tee.devices()).rejects.toThrow(message);
     await tee.close();
     expect(tee.sharedMemoryInUse).toBe(0);
+  });
+});
+
+describe('a list of devices that is watched', () => {
+  /** Hears of each device, in order. */
+  const heard = () => {
+    const said: string[] = [];
+    let wake: () => void = () => undefined;
+    const hear = (what: string) => (device: TeeDeviceDescription) => {
+      said.push(`${what} ${Number(device.uuid.slice(-3))} ${device.needs}`);
+      wake();
+    };
+    return {
+      said,
+      options: { onAdded: hear('added'), onRemoved: hear('removed') },
+      /** Resolves when so many were told of. */
+      async reached(count: number) {
+        while (said.length < count)
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      },
+    };
+  };
+  const applications = [pta(1, 'always'), pta(2), pta(3, 'with-supplicant'), pta(4, 'with-rpmb')];
+  const card = () => new EmulatedEmmc({ hmac: hmacSha256 });
+
+  it('has what comes and goes with the supplicant and with a card', async () => {
+    await using tee = await openTee({ supplicant: false, trustedApplications: applications });
+    const { said, options, reached } = heard();
+    using watch = await tee.watchDevices(options);
+    expect(said).toEqual(['added 1 nothing']);
+    const supplicant = startSupplicant(tee);
+    await reached(2);
+    const takeOut = tee.addRpmb(card());
+    await reached(3);
+    expect(watch.devices).toEqual([
+      { uuid: uuid(1), needs: 'nothing' },
+      { uuid: uuid(3), needs: 'supplicant' },
+      { uuid: uuid(4), needs: 'rpmb' },
+    ]);
+    expect(tee.rpmbRouting).toBe('kernel');
+    expect(await tee.devices()).toHaveLength(3);
+    await supplicant[Symbol.asyncDispose]();
+    await reached(4);
+    takeOut();
+    takeOut();
+    await reached(5);
+    expect(said).toEqual([
+      ...['added 1 nothing', 'added 3 supplicant', 'added 4 rpmb', 'removed 3 supplicant', 'removed 4 rpmb'],
+    ]);
+    expect(tee.rpmbRouting).toBe('user');
+  });
+
+  it('has those that match, whatever the case of their UUIDs, and the first card of several is the first that came', async () => {
+    await using tee = await openTee({ trustedApplications: applications, rpmb: [card()] });
+    const { said, options } = heard();
+    using _ = await tee.watchDevices({ ...options, match: [uuid(4).toUpperCase(), uuid(9)] });
+    expect(said).toEqual(['added 4 rpmb']);
+  });
+
+  it('tells nobody any more when it is disposed of, or its TEE closed', async () => {
+    const tee = await openTee({ supplicant: false, trustedApplications: applications });
+    const { said, options } = heard();
+    const watch = await tee.watchDevices(options);
+    const others = heard();
+    await tee.watchDevices(others.options);
+    watch[Symbol.dispose]();
+    await watch.released;
+    startSupplicant(tee);
+    await others.reached(2);
+    await tee.close();
+    expect(said).toEqual(['added 1 nothing']);
+    expect(others.said).toEqual(['added 1 nothing', 'added 3 supplicant']);
+  });
+
+  it('stays as it was, and says so, when OP-TEE cannot be asked', async () => {
+    let broken = false;
+    await using tee = await openTee({
+      supplicant: false,
+      trustedApplications: [
+        hostile((call) => {
+          if (broken) return TeeResult.ERROR_ACCESS_DENIED;
+          call.memref(0).size = 0;
+          return TeeResult.SUCCESS;
+        }),
+      ],
+    });
+    const failure = new Promise((resolve) => {
+      void tee.watchDevices({ onError: resolve }).then(() => {
+        broken = true;
+        startSupplicant(tee);
+      });
+    });
+    expect(await failure).toMatchObject({ code: TeeResult.ERROR_ACCESS_DENIED });
+    await expect(tee.watchDevices()).rejects.toMatchObject({ code: TeeResult.ERROR_ACCESS_DENIED });
+  });
+
+  it.each([
+    [{ match: ['adder'] }, /adder/],
+    [{ match: 'x' as never }, /match/],
+    [{ onAdded: 1 as never }, /onAdded/],
+  ])('refuses %j', async (options, words) => {
+    await using tee = await openTee();
+    await expect(tee.watchDevices(options)).rejects.toThrow(words);
   });
 });

@@ -1,10 +1,16 @@
 /** A program that uses the TEE behind /dev/tee0: `node client.js CASE`. It ends with 0 when everything was as it should be. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { memref, openTee, TeecError, temporary, value } from '../../dist/index.js';
 
 const userTa = '11111111-2222-4333-8444-555555555555';
 const pseudoTa = '66666666-7777-4888-8999-aaaaaaaaaaaa';
+const deviceTa = '33333333-0000-4000-8000-000000000001';
+const laterTa = '33333333-0000-4000-8000-000000000002';
 /** test/support/applications.ts */
 const Command = { add: 1, reverse: 2, fill: 3, wait: 4, ask: 5, askCancellably: 9 };
 const Code = {
@@ -122,6 +128,38 @@ const cases = {
       assert.equal(tee.sharedMemoryInUse, 0);
     });
   },
+  /** A folder in the place of sysfs: what is on the kernel's bus. */
+  async bus() {
+    const sysfs = mkdtempSync(join(tmpdir(), 'normalworld-sysfs-'));
+    const bus = join(sysfs, 'bus/tee/devices');
+    // Nobody stays for a watch alone.
+    const stay = setInterval(() => undefined, 60_000);
+    try {
+      await on({ sysfs }, async (tee) => {
+        await fails(tee.watchDevices(), Code.notSupported, Origin.comms, /bus\/tee\/devices/);
+        assert.equal(tee.revision, undefined);
+        mkdirSync(join(bus, `optee-ta-${deviceTa}`), { recursive: true });
+        mkdirSync(join(bus, 'optee-ta-nonsense'));
+        const heard = new EventEmitter();
+        const hear = (what) => (device) => heard.emit(what, device.uuid);
+        const watch = await tee.watchDevices({ onAdded: hear('added'), onRemoved: hear('removed') });
+        assert.deepEqual(watch.devices, [{ uuid: deviceTa, needs: 'nothing' }]);
+        const added = once(heard, 'added');
+        mkdirSync(join(bus, `optee-ta-${laterTa}`));
+        assert.deepEqual(await added, [laterTa]);
+        const removed = once(heard, 'removed');
+        rmSync(join(bus, `optee-ta-${laterTa}`), { recursive: true });
+        assert.deepEqual(await removed, [laterTa]);
+      });
+      mkdirSync(join(sysfs, 'class/tee/tee0'), { recursive: true });
+      writeFileSync(join(sysfs, 'class/tee/tee0/revision'), '4.6\n');
+      writeFileSync(join(sysfs, 'class/tee/tee0/rpmb_routing_model'), 'kernel\n');
+      await on({ sysfs }, async (tee) => assert.deepEqual([tee.revision, tee.rpmbRouting], ['4.6', 'kernel']));
+    } finally {
+      clearInterval(stay);
+      rmSync(sysfs, { recursive: true });
+    }
+  },
   async inside() {
     await on({}, async (tee) => {
       const named = (what, pattern) =>
@@ -132,6 +170,7 @@ const cases = {
       named(() => tee.waiting(), /waiting/);
       named(() => tee.supplicantDevice, /supplicantDevice/);
       named(() => tee.openKernelContext(), /context of the kernel/);
+      named(() => tee.addRpmb({}), /addRpmb/);
       named(() => tee.openContext({ identity: { uid: 1, gid: 1, groups: [] } }), /identity/);
       assert.equal(tee.memoryFile, undefined);
       const events = [];

@@ -3,13 +3,18 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type OpenTeeOptions, openTee, type Tee } from '../../src/index.js';
+import { type OpenTeeOptions, openTee, type Tee, trustedApplication } from '../../src/index.js';
 import { clientCommand, hostArchitecture, preloadFolder, preloadLibrary } from '../../src/serve/client-command.js';
 import { TeeServer } from '../../src/serve/tee-server.js';
 import { Gate, pseudoTa, userTa } from '../support/applications.js';
 import { opteeTestApplications } from '../support/optee-test-applications.js';
 import { realOptions, whyNot } from '../worlds/qemu/real-optee.js';
 
+const device = (number: number, when: 'always' | 'with-supplicant') =>
+  trustedApplication({
+    ...{ uuid: `33333333-0000-4000-8000-00000000000${number}`, kind: 'pseudo', device: when },
+    create: () => ({ invokeCommand() {} }),
+  });
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 // As it is built from these sources; where it cannot be, what needs it is skipped.
 spawnSync('make', ['-C', preloadFolder]);
@@ -69,12 +74,13 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
     ['gives up a call that hangs, says so, and ends', 'late'],
     ['ends the process though a call hangs', 'exits'],
     ['shares memory in place, and gives it back', 'memory'],
+    ['has the devices of the bus as they come and go, and what sysfs tells', 'bus'],
     ['says by name what is inside the kernel, and traces what it asks', 'inside'],
   ])('%s', async (_name, which) => {
     const gate = new Gate();
     const served = await serve({
       memoryFile: true,
-      trustedApplications: [userTa, pseudoTa],
+      trustedApplications: [userTa, pseudoTa, device(1, 'always'), device(2, 'with-supplicant')],
       supplicant: { services: gate.services },
     });
     expect(await run(served, path('client.js'), which)).toEqual({ code: 0, said: '' });
@@ -98,6 +104,7 @@ describe('world "linux" without a device', () => {
     [{ world: 'linux', identity: { uid: 1, gid: 1, groups: [] } }, /identity/],
     [{ world: 'linux', deviceCalls: 0 }, /deviceCalls/],
     [{ world: 'linux', device: '' }, /device/],
+    [{ world: 'linux', sysfs: '' }, /sysfs/],
     [{ device: '/dev/tee0' }, /device is for world "linux"/],
   ] as const)('refuses %j', async (options, words) => {
     await expect(openTee(options as OpenTeeOptions)).rejects.toThrow(words);

@@ -155,6 +155,7 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
       sizes: [undefined, 100],
     });
     await expect(context.registerSharedMemoryDescriptor(0)).rejects.toThrow(/descriptor/);
+    await expect(tee?.watchDevices()).rejects.toThrow(/board does not show its bus/);
     await expect(context.allocateSharedMemory(2 ** 31)).rejects.toMatchObject({ code: TeeResult.ERROR_OUT_OF_MEMORY });
   });
 

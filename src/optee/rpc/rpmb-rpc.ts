@@ -5,6 +5,7 @@ import { TeeResult } from '../../protocol/tee-result.js';
 import { exchangeFrames, exchangeMax } from '../../rpmb/exchange-frames.js';
 import type { RpmbDevice } from '../../rpmb/rpmb-device.js';
 import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
+import { Listeners } from '../listeners.js';
 
 /**
  * RPMB devices that the kernel routes frames to: RPMB_PROBE_RESET, RPMB_PROBE_NEXT and RPMB_FRAMES, Linux's rpc.c since
@@ -13,8 +14,33 @@ import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
 export class RpmbRpc {
   /** The device that was found last; -1 before the first. */
   private current = -1;
+  private readonly devices: RpmbDevice[];
+  /** Are told when a device comes or goes. */
+  readonly onChange = new Listeners();
 
-  constructor(private readonly devices: readonly RpmbDevice[]) {}
+  constructor(devices: readonly RpmbDevice[]) {
+    this.devices = [...devices];
+  }
+
+  /** There is a device. */
+  get present(): boolean {
+    return this.devices.length > 0;
+  }
+
+  /** A card was put in. @returns takes it out. */
+  add(device: RpmbDevice): () => void {
+    this.devices.push(device);
+    this.onChange.tell();
+    return () => {
+      const index = this.devices.indexOf(device);
+      if (index < 0) return;
+      this.devices.splice(index, 1);
+      // Secure world has none until it has probed again; those behind it have moved up.
+      if (this.current === index) this.current = -1;
+      else if (this.current > index) this.current--;
+      this.onChange.tell();
+    };
+  }
 
   /** Without devices secure world is told NOT_SUPPORTED, and asks the supplicant. */
   async serve(command: number, params: readonly TeeParam[]): Promise<number> {

@@ -6,6 +6,7 @@ import type { TeeParam } from '../../tee/tee-param.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
 import { commsError } from '../../tee/teec-error.js';
 import type { Call } from '../call.js';
+import { Listeners } from '../listeners.js';
 
 /** How long the sessions of a client that died may wait for the supplicant to close, in milliseconds. */
 const lastRequestMs = 10_000;
@@ -46,6 +47,8 @@ export class SupplicantQueue {
   private readonly abandoned = new Map<number, PendingRequest>();
   private receiver: ((request: SupplicantRequest | undefined) => void) | undefined;
   private attached = false;
+  /** Are told when a supplicant comes or goes. */
+  readonly onChange = new Listeners();
   /** Why nobody will ever answer. */
   private closed: string | undefined;
   private nextId = 1;
@@ -103,10 +106,12 @@ export class SupplicantQueue {
     if (this.attached)
       throw commsError(TeeResult.ERROR_BUSY, 'opening the supplicant device: a supplicant has it open');
     this.attached = true;
+    this.onChange.tell();
   }
 
   /** It goes: what it had taken is answered with COMMUNICATION, and what it had not as `WaitingRequests` says. */
   detach(): void {
+    const wasAttached = this.attached;
     this.attached = false;
     const { receiver } = this;
     this.receiver = undefined;
@@ -118,6 +123,7 @@ export class SupplicantQueue {
         (this.waitingRequests === 'fail' ? 'the supplicant left before it took this' : undefined);
       if (refusal !== undefined) this.withdrawWaiting(request, refusal);
     }
+    if (wasAttached) this.onChange.tell();
   }
 
   /** The next request: `optee_supp_recv()`. Undefined when the supplicant was detached meanwhile. */

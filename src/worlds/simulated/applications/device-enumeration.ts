@@ -23,8 +23,7 @@ export function deviceEnumerationPta(applications: readonly TrustedApplication[]
             devices = listed('with-supplicant');
             break;
           case DevicePtaCommand.getDevicesRpmb:
-            // Storage is in files here, so nothing waits for the RPMB.
-            devices = [];
+            devices = listed('with-rpmb');
             break;
           default:
             return TeeResult.ERROR_NOT_IMPLEMENTED;

@@ -27,7 +27,7 @@ interface Definition {
    * A driver of the normal world is to be bound to it: TA_FLAG_DEVICE_ENUM, or TA_FLAG_DEVICE_ENUM_SUPP when that driver
    * needs a supplicant.
    */
-  readonly device?: 'always' | 'with-supplicant';
+  readonly device?: 'always' | 'with-supplicant' | 'with-rpmb';
   /** TA_CreateEntryPoint: state that is shared by the sessions of an instance lives in its closure. */
   create(): TaInstanceEntryPoints;
 }

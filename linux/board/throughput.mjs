@@ -1,0 +1,44 @@
+/**
+ * One caller's calls a second over /dev/tee0, in a guest: a C program's and ours, in turns. It prints one line of JSON for each
+ * application: `@throughput {"what": ..., "c": [...], "node": [...]}`.
+ */
+import { execFileSync } from 'node:child_process';
+import { openTee, value } from './dist/index.js';
+
+const rounds = 5;
+const seconds = 2;
+const inout = 3;
+const output = 2;
+const measured = [
+  {
+    ...{ what: 'pseudo-TA', uuid: 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b', command: 1, attr: inout },
+    parameters: [value.inout(1, 0)],
+  },
+  {
+    ...{ what: 'user TA', uuid: '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b', command: 18, attr: output },
+    parameters: [value.output()],
+  },
+];
+
+const tee = await openTee({ world: 'linux' });
+const context = tee.openContext();
+for (const { what, uuid, command, attr, parameters } of measured) {
+  const session = await context.openSession(uuid);
+  const ours = async (forSeconds) => {
+    const begin = performance.now();
+    let calls = 0;
+    for (; performance.now() - begin < forSeconds * 1000; calls++) await session.invoke(command, parameters);
+    return (calls * 1000) / (performance.now() - begin);
+  };
+  // Compiled before it is measured.
+  await ours(seconds);
+  const [c, node] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    const words = [uuid.replaceAll('-', ''), `${command}`, `${attr}`, `${seconds}`];
+    c.push(Number(execFileSync('/bin/throughput', words, { encoding: 'utf8' })));
+    node.push(await ours(seconds));
+  }
+  await session.close();
+  console.log(`@throughput ${JSON.stringify({ what, c, node })}`);
+}
+await tee.close();

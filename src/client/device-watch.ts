@@ -1,0 +1,140 @@
+import type { OptionNames } from '../known-options.js';
+import { parseUuid } from '../protocol/uuid.js';
+import { badParameters, checkOptions } from '../tee/teec-error.js';
+import type { Trace } from '../trace/trace.js';
+import type { TeeDeviceDescription } from './devices.js';
+import type { DevicesOfDriver } from './driver-of-tee.js';
+
+export interface WatchDevicesOptions {
+  /** UUIDs of the devices that are wanted, as a driver's table has them (Linux's `tee_client_device_id`); all when left out. */
+  readonly match?: readonly string[];
+  /** A device came: Linux's `probe`. Those that are there in the beginning come first. */
+  readonly onAdded?: (device: TeeDeviceDescription) => void;
+  /** It has gone: Linux's `remove`. */
+  readonly onRemoved?: (device: TeeDeviceDescription) => void;
+  /** OP-TEE could not be asked; the list stays as it was. A mark in the trace says so in any case. */
+  readonly onError?: (error: unknown) => void;
+}
+
+const names: OptionNames<WatchDevicesOptions> = { match: true, onAdded: true, onRemoved: true, onError: true };
+
+/** What is watched, checked. */
+export interface Watched extends Omit<WatchDevicesOptions, 'match'> {
+  readonly match: ReadonlySet<string> | undefined;
+}
+
+/** @throws TeecError BAD_PARAMETERS naming what cannot be. */
+export function watched(options: WatchDevicesOptions): Watched {
+  checkOptions('watching devices', options, names);
+  const { match, onAdded, onRemoved, onError } = options;
+  if (match !== undefined && !Array.isArray(match)) throw badParameters('watching devices: match is an array of UUIDs');
+  for (const [name, callback] of Object.entries({ onAdded, onRemoved, onError }))
+    if (callback !== undefined && typeof callback !== 'function')
+      throw badParameters(`watching devices: ${name} is a function, not ${typeof callback}`);
+  return { ...options, match: match === undefined ? undefined : new Set(match.map(uuidOf)) };
+}
+
+/** The devices of a TEE, as they come and go. */
+export class DeviceWatch implements Disposable {
+  /** Resolves when nothing is asked for any more. */
+  readonly released: Promise<void>;
+  private release: () => void = () => undefined;
+  private readonly current = new Map<string, TeeDeviceDescription>();
+  private stop: () => void = () => undefined;
+  private running: Promise<void> | undefined;
+  private again = false;
+  private over = false;
+
+  /** Made by `Tee.watchDevices`. */
+  constructor(
+    private readonly list: () => Promise<readonly TeeDeviceDescription[]>,
+    private readonly source: DevicesOfDriver,
+    private readonly trace: Trace,
+    private readonly what: Watched,
+  ) {
+    this.released = new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+
+  /** Those that there are now. */
+  get devices(): readonly TeeDeviceDescription[] {
+    return [...this.current.values()];
+  }
+
+  /** @throws what OP-TEE cannot be asked for; then nothing is watched. */
+  async begin(): Promise<void> {
+    try {
+      this.stop = this.source.watch(() => this.refresh());
+      this.running = this.ask();
+      await this.running;
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    } finally {
+      this.done();
+    }
+  }
+
+  /** Nobody is told any more. */
+  [Symbol.dispose](): void {
+    if (this.over) return;
+    this.over = true;
+    this.stop();
+    if (this.running === undefined) this.release();
+  }
+
+  /** Something has changed: once more, also when it changes while OP-TEE is asked. */
+  private refresh(): void {
+    if (this.over) return;
+    if (this.running !== undefined) {
+      this.again = true;
+      return;
+    }
+    this.running = this.ask()
+      .catch((error: unknown) => {
+        // Its TEE closes.
+        if (this.over) return;
+        this.trace.mark(`devices: ${error instanceof Error ? error.message : String(error)}`);
+        this.what.onError?.(error);
+      })
+      .finally(() => this.done());
+  }
+
+  private done(): void {
+    this.running = undefined;
+    if (this.over) this.release();
+    else if (this.again) {
+      this.again = false;
+      this.refresh();
+    }
+  }
+
+  private async ask(): Promise<void> {
+    const { match } = this.what;
+    const onBus = this.source.onBus();
+    const listed = (await this.list()).filter(
+      ({ uuid }) => (onBus === undefined || onBus.has(uuid)) && (match === undefined || match.has(uuid)),
+    );
+    if (this.over) return;
+    const there = new Map(listed.map((device) => [device.uuid, device]));
+    for (const [uuid, device] of [...this.current]) {
+      if (there.has(uuid)) continue;
+      this.current.delete(uuid);
+      this.what.onRemoved?.(device);
+    }
+    for (const [uuid, device] of there) {
+      if (this.current.has(uuid)) continue;
+      this.current.set(uuid, device);
+      this.what.onAdded?.(device);
+    }
+  }
+}
+
+function uuidOf(text: string): string {
+  try {
+    return parseUuid(text);
+  } catch (error) {
+    throw badParameters(`watching devices: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
