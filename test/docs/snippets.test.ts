@@ -59,6 +59,8 @@ const elsewhere = new Map([
   ['npm run playground', 'test/playground builds it, and drives it in a browser'],
   ['normalworld fuzz pta d96a5b40-c3e5-21e3-8794-1002a5d5c61b --execs 10000 --seed 7', 'a minute; test/fuzz'],
   ['normalworld replay fuzz-ta/findings/core-panic-12345678/finding.json', 'a finding of such a run; test/fuzz'],
+  ['sudo normalworld top --device', 'for a board; test/cli/top-device.test.ts'],
+  ['sudo normalworld top out.nwt --device', 'for a board; test/cli/top-device.test.ts'],
   ['ssh board normalworld serve --stdio --device /dev/tee0', 'for a board; test/remote'],
   ['normalworld supplicant --storage /var/lib/tee', 'for a board; test/linux-world'],
   [

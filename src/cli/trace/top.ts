@@ -1,40 +1,42 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { machineClock, sleep } from '../../clock/clock.js';
 import { namingFile } from '../../files/name-file-in-errors.js';
-import { LiveState } from '../../trace/live-state.js';
-import { TraceFormatError, TraceReader } from '../../trace/nwt/trace-reader.js';
+import { TracepointsError } from '../../linux/kernel-tracepoints.js';
+import { TraceFormatError } from '../../trace/nwt/trace-reader.js';
 import { badUsage } from '../output/exit-code.js';
-import { folded, outputWidth, reportTable } from '../output/print-report.js';
-import { ms } from './trace-report.js';
+import { outputWidth } from '../output/print-report.js';
+import { type Shown, screenJson, screenLines } from './top-screen.js';
+import { FileSource, KernelSource, type TopSource } from './top-sources.js';
 
 interface TopOptions {
   readonly interval: string;
   readonly once?: boolean;
   readonly json?: boolean;
+  readonly device?: boolean | string;
+  readonly tracefs?: string;
 }
 
-/** Bytes read at once. */
-const pieceSize = 1 << 20;
 /** Seconds between two screens at most: a day. */
 const longestInterval = 86_400;
-/** A program of which nothing comes for so long is said to be quiet. */
-const quietNotedMs = 3000;
-/** Calls that are shown however low the terminal is. */
-const fewestCalls = 3;
+/** How often what has come is taken, in milliseconds: the kernel's buffer is not large. */
+const readEveryMs = 100;
 /** Lines of a screen when the terminal does not say how high it is. */
 const defaultRows = 24;
 
 export function addTopCommand(program: Command): void {
   program
     .command('top')
-    .summary('follow a program that records a trace: threads, queue, rates')
+    .summary('follow a program that records a trace, or a board: threads, queue, rates')
     .description(
       'Follows the trace that a running program writes (the `trace` option of `openTee`, or `run --trace`) and shows, ' +
         'live: calls a second, threads in use, who sleeps in the queue and for how long, which RPC a call sits in. ' +
-        'Ends with Ctrl-C.',
+        "With --device the calls of all programs on this machine, by the tracepoints of Linux's own driver, which are on for as " +
+        "long; with both, a program's own calls beside the kernel's. Ends with Ctrl-C.",
     )
-    .argument('<file>', 'trace (.nwt) that is being written')
+    .argument('[file]', 'trace (.nwt) that is being written')
+    .option('--device [path]', "the calls that Linux's own driver makes (default path: /dev/tee0); root can see them")
+    .option('--tracefs <folder>', 'with --device: where tracefs is mounted (default: /sys/kernel/tracing)')
     .option('-i, --interval <seconds>', 'time between two screens', '1')
     .option('--once', 'show what there is now and end')
     .option('--json', 'print one JSON object a screen, each on a line')
@@ -43,164 +45,95 @@ export function addTopCommand(program: Command): void {
       `
 Exit codes:
   0  ended by Ctrl-C, or --once
+  1  the tracepoints cannot be used; what it says is why
   2  bad usage, or a file that is no trace
 
 Examples:
   $ normalworld top out.nwt
-  $ normalworld top out.nwt --once --json | jq .asleep`,
+  $ normalworld top out.nwt --once --json | jq .asleep
+  $ sudo normalworld top --device
+  $ sudo normalworld top out.nwt --device`,
     )
     .action(top);
 }
 
-async function top(path: string, { interval, once, json }: TopOptions): Promise<void> {
-  const seconds = Number(interval);
-  if (!(seconds >= 0.1 && seconds <= longestInterval)) {
-    console.error(`error: --interval ${interval}: it is a number of seconds, 0.1 to ${longestInterval}`);
+async function top(file: string | undefined, options: TopOptions): Promise<void> {
+  const { interval, once, json } = options;
+  const mistake = mistakeIn(file, options);
+  if (mistake !== undefined) {
+    console.error(`error: ${mistake}`);
     process.exitCode = badUsage;
     return;
   }
+  const sources: TopSource[] = [];
+  const close = () => {
+    for (const source of sources.splice(0)) source[Symbol.dispose]();
+  };
+  // However it ends, the tracepoints are off again.
+  process.once('exit', close);
   process.once('SIGINT', () => process.exit(0));
-  const state = new LiveState();
-  let follower: Follower | undefined;
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(128 + constants.signals[signal]));
   try {
-    follower = new Follower(path, state);
-    follower.read();
+    if (file !== undefined) sources.push(new FileSource(file));
+    if (options.device !== undefined) sources.push(new KernelSource(options.tracefs));
+    for (const source of sources) source.read();
     // One screen shows the rate of the whole run, the others that since the last.
-    let before = once ? { ended: 0, now: state.begin } : { ended: state.ended, now: nowIn(state, follower.quietMs) };
+    let before = sources.map(({ state, now }) => (once ? { ended: 0, now: state.begin } : { ended: state.ended, now }));
     for (let screen = 0; ; screen++) {
-      if (screen > 0 || !once) {
-        await sleep(machineClock, seconds * 1000);
-        follower.read();
-      }
-      const { quietMs } = follower;
-      const now = nowIn(state, quietMs);
-      const rate = now > before.now ? ((state.ended - before.ended) * 1000) / (now - before.now) : 0;
-      before = { ended: state.ended, now };
-      if (json) console.log(JSON.stringify(screenJson(state, rate, now, quietMs)));
-      else {
-        const { stdout } = process;
-        if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
-        // A serial line or a container may have a terminal of no size.
-        const rows = stdout.rows || defaultRows;
-        console.log(screenLines(state, rate, path, rows - 1, outputWidth(), now, quietMs).join('\n'));
-      }
+      if (screen > 0 || !once) await readFor(sources, Number(interval) * 1000);
+      const shown = sources.map((source, index): Shown => {
+        const { state, now } = source;
+        const last = before[index] ?? { ended: 0, now };
+        return { source, now, rate: now > last.now ? ((state.ended - last.ended) * 1000) / (now - last.now) : 0 };
+      });
+      before = shown.map(({ source, now }) => ({ ended: source.state.ended, now }));
+      if (json) console.log(JSON.stringify(screenJson(shown)));
+      else show(shown);
       if (once) return;
     }
   } catch (error) {
-    if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(
-      error instanceof TraceFormatError ? `${path}: ${error.message}` : (namingFile(path, error) as Error).message,
-    );
-    process.exitCode = badUsage;
+    tell(error, file ?? '');
   } finally {
-    follower?.close();
+    close();
+    process.off('exit', close);
   }
 }
 
-/**
- * The time at this moment on the clock of the trace: a program that hangs writes nothing, and its calls hang on. Virtual time
- * stands still where nothing happens.
- */
-function nowIn(state: LiveState, quietMs: number): number {
-  return state.subject.clock === 'virtual' ? state.time : state.time + quietMs;
+function mistakeIn(file: string | undefined, { interval, device, tracefs }: TopOptions): string | undefined {
+  const seconds = Number(interval);
+  if (!(seconds >= 0.1 && seconds <= longestInterval))
+    return `--interval ${interval}: it is a number of seconds, 0.1 to ${longestInterval}`;
+  if (file === undefined && device === undefined) return 'what is shown is a trace that is being written, or --device';
+  if (typeof device === 'string' && !/^\/dev\/tee\d+$/.test(device))
+    return `--device ${device}: a device is /dev/tee0, or another number; a trace stands before --device`;
+  return tracefs === undefined || device !== undefined ? undefined : '--tracefs is for --device';
 }
 
-/** Reads what is added to a trace file. */
-class Follower {
-  private readonly fd: number;
-  private readonly reader: TraceReader;
-  private readonly piece = new Uint8Array(pieceSize);
-  private at = 0;
-
-  constructor(path: string, state: LiveState) {
-    this.fd = openSync(path, 'r');
-    this.reader = new TraceReader(state);
-  }
-
-  read(): void {
-    for (;;) {
-      const size = readSync(this.fd, this.piece, 0, pieceSize, this.at);
-      if (size === 0) return;
-      this.at += size;
-      this.reader.push(this.piece.subarray(0, size));
-    }
-  }
-
-  /** For how long nothing has been written, by whom ever: also before this command began. */
-  get quietMs(): number {
-    return Math.max(0, Date.now() - fstatSync(this.fd).mtimeMs);
-  }
-
-  close(): void {
-    closeSync(this.fd);
+async function readFor(sources: readonly TopSource[], ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= readEveryMs) {
+    await sleep(machineClock, Math.min(left, readEveryMs));
+    for (const source of sources) source.read();
   }
 }
 
-function screenJson(state: LiveState, rate: number, now: number, quietMs: number) {
-  const calls = [...state.calls.values()];
-  return {
-    ...state.subject,
-    time: state.time,
-    /** The same clock at this moment, and for how long nothing has been written. */
-    now,
-    quietMs: Math.round(quietMs),
-    ended: state.ended,
-    callsPerSecond: Math.round(rate),
-    inSecureWorld: calls.filter(({ inside }) => inside).length,
-    asleep: calls.filter(({ asleep }) => asleep).length,
-    ethreadLimit: state.threadLimits,
-    calls: calls.map(({ call, client, since, doing, thread }) => ({
-      call,
-      client,
-      sinceMs: since,
-      forMs: now - since,
-      doing,
-      thread,
-    })),
-  };
+function show(shown: readonly Shown[]): void {
+  const { stdout } = process;
+  if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
+  // A serial line or a container may have a terminal of no size.
+  const rows = stdout.rows || defaultRows;
+  console.log(screenLines(shown, rows - 1, outputWidth()).join('\n'));
 }
 
-/** A screen. @param rows lines that there are for it. */
-function screenLines(
-  state: LiveState,
-  rate: number,
-  path: string,
-  rows: number,
-  width: number,
-  now: number,
-  quietMs: number,
-): string[] {
-  const { subject } = state;
-  const calls = [...state.calls.values()];
-  const inside = calls.filter((call) => call.inside).length;
-  const asleep = calls.filter((call) => call.asleep).length;
-  const threads = subject.threads ?? 0;
-  const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
-  const head = [
-    `${path}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
-    `${Math.round(rate)} calls/s, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
-    `threads ${bar}, asleep in the queue ${asleep}, ETHREAD_LIMIT ${state.threadLimits}`,
-    ...(quietMs < quietNotedMs
-      ? []
-      : [`nothing new for ${ms(quietMs)}: the program has ended, or nothing in it moves`]),
-    ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
-    '',
-  ].flatMap((line) => folded(line, width));
-  const table = (count: number) =>
-    reportTable(
-      ['CALL', 'FOR', 'THREAD', 'CLIENT: DOING'],
-      calls
-        .slice(0, count)
-        .map(({ call, since, doing, thread, client }) => [
-          String(call),
-          ms(now - since),
-          String(thread ?? '-'),
-          `${client}: ${doing}`,
-        ]),
-      width,
-    );
-  // A call may take several lines: as many calls as there is room for, and a line for the others.
-  let shown = Math.min(calls.length, Math.max(fewestCalls, rows));
-  while (shown > fewestCalls && head.length + table(shown).length + (shown < calls.length ? 1 : 0) > rows) shown--;
-  return [...head, ...table(shown), ...(calls.length > shown ? [`and ${calls.length - shown} more`] : [])];
+function tell(error: unknown, path: string): void {
+  if (error instanceof TracepointsError) {
+    console.error(`normalworld: ${error.message}`);
+    process.exitCode = 1;
+    return;
+  }
+  if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;
+  console.error(
+    error instanceof TraceFormatError ? `${path}: ${error.message}` : (namingFile(path, error) as Error).message,
+  );
+  process.exitCode = badUsage;
 }

@@ -1,0 +1,96 @@
+import type { LiveCall } from '../../trace/live-state.js';
+import { folded, reportTable } from '../output/print-report.js';
+import type { TopSource } from './top-sources.js';
+import { ms } from './trace-report.js';
+
+/** A program of which nothing comes for so long is said to be quiet. */
+const quietNotedMs = 3000;
+/** Calls that are shown however low the terminal is. */
+const fewestCalls = 3;
+
+/** A source at the moment of a screen. */
+export interface Shown {
+  readonly source: TopSource;
+  readonly now: number;
+  /** Calls that ended, a second. */
+  readonly rate: number;
+}
+
+interface ShownCall extends LiveCall {
+  readonly forMs: number;
+}
+
+/** Those of all sources, the oldest first: each source has a clock of its own. */
+function callsOf(shown: readonly Shown[]): ShownCall[] {
+  const calls = shown.flatMap(({ source, now }) =>
+    [...source.state.calls.values()].map((call) => ({ ...call, forMs: now - call.since })),
+  );
+  return shown.length === 1 ? calls : calls.sort((one, other) => other.forMs - one.forMs);
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
+
+export function screenJson(shown: readonly Shown[]) {
+  const [first] = shown;
+  const calls = callsOf(shown);
+  const states = shown.map(({ source }) => source.state);
+  return {
+    ...first?.source.state.subject,
+    time: first?.source.state.time,
+    /** The same clock at this moment, and for how long nothing has been written. */
+    now: first?.now,
+    quietMs: Math.round(first?.source.quietMs ?? 0),
+    ended: sum(states.map(({ ended }) => ended)),
+    callsPerSecond: Math.round(sum(shown.map(({ rate }) => rate))),
+    inSecureWorld: calls.filter(({ inside }) => inside).length,
+    asleep: calls.filter(({ asleep }) => asleep).length,
+    ethreadLimit: sum(states.map(({ threadLimits }) => threadLimits)),
+    calls: calls.map(({ call, client, since, doing, thread, forMs }) => ({
+      ...{ call, client, sinceMs: since, forMs, doing, thread },
+    })),
+  };
+}
+
+/** A screen. @param rows lines that there are for it. */
+export function screenLines(shown: readonly Shown[], rows: number, width: number): string[] {
+  const calls = callsOf(shown);
+  const head = shown.flatMap((each) => headOf(each)).flatMap((line) => folded(line, width));
+  const table = (count: number) =>
+    reportTable(
+      ['CALL', 'FOR', 'THREAD', 'CLIENT: DOING'],
+      calls
+        .slice(0, count)
+        .map(({ call, forMs, doing, thread, client }) => [
+          String(call),
+          ms(forMs),
+          String(thread ?? '-'),
+          `${client}: ${doing}`,
+        ]),
+      width,
+    );
+  // A call may take several lines: as many calls as there is room for, and a line for the others.
+  let count = Math.min(calls.length, Math.max(fewestCalls, rows));
+  while (count > fewestCalls && head.length + table(count).length + (count < calls.length ? 1 : 0) > rows) count--;
+  return [...head, ...table(count), ...(calls.length > count ? [`and ${calls.length - count} more`] : [])];
+}
+
+function headOf({ source, now, rate }: Shown): string[] {
+  const { state, quietMs, name, notes } = source;
+  const { subject } = state;
+  const calls = [...state.calls.values()];
+  const inside = calls.filter((call) => call.inside).length;
+  const asleep = calls.filter((call) => call.asleep).length;
+  const threads = subject.threads ?? 0;
+  const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
+  return [
+    `${name}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
+    `${Math.round(rate)} calls/s, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
+    `threads ${bar}, asleep in the queue ${asleep}, ETHREAD_LIMIT ${state.threadLimits}`,
+    ...(quietMs < quietNotedMs
+      ? []
+      : [`nothing new for ${ms(quietMs)}: the program has ended, or nothing in it moves`]),
+    ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
+    ...notes,
+    '',
+  ];
+}

@@ -1,0 +1,93 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { KernelTracepoints } from '../../linux/kernel-tracepoints.js';
+import { LiveState } from '../../trace/live-state.js';
+import { TraceReader } from '../../trace/nwt/trace-reader.js';
+
+/** Bytes read at once. */
+const pieceSize = 1 << 20;
+
+/** Where calls come from that `top` shows. */
+export interface TopSource extends Disposable {
+  readonly name: string;
+  readonly state: LiveState;
+  /** Take what has come since. */
+  read(): void;
+  /** For how long nothing has come. */
+  readonly quietMs: number;
+  /** This moment on the clock of its events. */
+  readonly now: number;
+  /** What else is to be known of it. */
+  readonly notes: readonly string[];
+}
+
+/** What is added to a trace file. */
+export class FileSource implements TopSource {
+  readonly state = new LiveState();
+  readonly notes = [];
+  private readonly fd: number;
+  private readonly reader = new TraceReader(this.state);
+  private readonly piece = new Uint8Array(pieceSize);
+  private at = 0;
+
+  constructor(readonly name: string) {
+    this.fd = openSync(name, 'r');
+  }
+
+  read(): void {
+    for (;;) {
+      const size = readSync(this.fd, this.piece, 0, pieceSize, this.at);
+      if (size === 0) return;
+      this.at += size;
+      this.reader.push(this.piece.subarray(0, size));
+    }
+  }
+
+  /** By whom ever, also before this command began. */
+  get quietMs(): number {
+    return Math.max(0, Date.now() - fstatSync(this.fd).mtimeMs);
+  }
+
+  /** A program that hangs writes nothing, and its calls hang on. Virtual time stands still where nothing happens. */
+  get now(): number {
+    const { subject, time } = this.state;
+    return subject.clock === 'virtual' ? time : time + this.quietMs;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
+}
+
+/** The calls of all programs of this machine, as Linux's driver makes them. */
+export class KernelSource implements TopSource {
+  readonly state = new LiveState();
+  readonly name = 'this machine';
+  private readonly tracepoints: KernelTracepoints;
+
+  /** @throws TracepointsError */
+  constructor(tracefs: string | undefined) {
+    this.tracepoints = new KernelTracepoints(this.state, tracefs);
+  }
+
+  read(): void {
+    this.tracepoints.read();
+  }
+
+  /** Where nobody calls, nothing comes. */
+  get quietMs(): number {
+    return 0;
+  }
+
+  get now(): number {
+    return Number(process.hrtime.bigint()) / 1e6;
+  }
+
+  get notes(): readonly string[] {
+    const { lost } = this.tracepoints;
+    return lost === 0 ? [] : [`the kernel lost events ${lost} times: its buffer was full`];
+  }
+
+  [Symbol.dispose](): void {
+    this.tracepoints[Symbol.dispose]();
+  }
+}
