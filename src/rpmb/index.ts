@@ -1,6 +1,7 @@
 /** RPMB: the card that secure storage can trust, and how its frames travel. */
 
 export { rpmbTestKey } from '../protocol/rpmb.js';
+export { cardWithCid } from './card-with-cid.js';
 export { type EmmcMemory, EmulatedEmmc, type EmulatedEmmcOptions, type RpmbFault } from './emulated-emmc.js';
 export { type CardPower, MmcHost } from './mmc-host.js';
 export { EmmcFile, type EmmcFileOptions } from './node/emmc-file.js';

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openTee, temporary, value } from '../../src/index.js';
 import { macProtected, RpmbFrame, RpmbRequest, RpmbResult, rpmbFrames } from '../../src/protocol/rpmb.js';
-import { EmmcFile, type EmmcFileOptions, EmulatedEmmc, hmacSha256 } from '../../src/rpmb/index.js';
+import { cardWithCid, EmmcFile, type EmmcFileOptions, EmulatedEmmc, hmacSha256 } from '../../src/rpmb/index.js';
 import { RpmbStorageCommand, rpmbStorageTa, seededRandom } from '../../src/testing.js';
 
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const key = new Uint8Array(32).fill(7);
 let folder: string;
 let path: string;
@@ -68,6 +69,45 @@ describe('the file of an eMMC card', () => {
       expect(write(card, 1023, [9])).toBe(RpmbResult.ok);
     }, {});
     withCard((card) => expect([card.writeCounter, read(card, 1023, 1)]).toEqual([2, [9]]), {});
+  });
+
+  it('has the identification that it was made with, and is found by it among others', async () => {
+    const cid = Uint8Array.from({ length: 16 }, (_, index) => index);
+    await (await openTee({ emmc: { file: path, cid } })).close();
+    await expect(openTee({ emmc: { file: path, cid: new Uint8Array(16) } })).rejects.toThrow(
+      /cid is 000102030405060708090a0b0c0d0e0f, not 0000/,
+    );
+    withCard((card) => {
+      const other = new EmulatedEmmc({ hmac: hmacSha256 });
+      expect(cardWithCid([other, card], cid)).toBe(card);
+      expect(() => cardWithCid([other, card], new Uint8Array(16))).toThrow(
+        /no card has the identification 0{32}; there are 656d756c61746564.*, 000102030405060708090a0b0c0d0e0f$/,
+      );
+    }, {});
+  });
+
+  it('is chosen by its identification on the command line', () => {
+    const cid = '0f'.repeat(16);
+    const run = (...args: string[]) =>
+      spawnSync(process.execPath, [main, 'supplicant', '--device', '/dev/teepriv77', ...args], { encoding: 'utf8' });
+    const other = join(folder, 'other');
+    // It is made, then there is no such device.
+    expect(run('--rpmb', path, '--rpmb-cid', cid)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/ENOENT/),
+    });
+    withCard((card) => expect(Buffer.from(card.cid).toString('hex')).toBe(cid), {});
+    expect(run('--rpmb', other, '--rpmb', path, '--rpmb-cid', cid).stderr).toMatch(/ENOENT/);
+    expect(run('--rpmb', other, '--rpmb', path, '--rpmb-cid', 'ab'.repeat(16))).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/no card has the identification abab.*0f0f/),
+    });
+    expect(run('--rpmb', path, '--rpmb-cid', 'ab'.repeat(16))).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/cid is 0f0f.*not abab/),
+    });
+    expect(run('--rpmb-cid', cid)).toMatchObject({ status: 2 });
+    expect(run('--rpmb', path, '--rpmb-cid', 'xy')).toMatchObject({ status: 2 });
   });
 
   it('is had by one at a time', () => {

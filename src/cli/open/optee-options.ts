@@ -29,6 +29,7 @@ export interface OpteeOptions {
   /** The file of the eMMC card; false: `--no-rpmb`. */
   readonly rpmb?: string | false;
   readonly rpmbKey?: Uint8Array;
+  readonly rpmbCid?: Uint8Array;
   readonly profiles?: string;
   /** False: `--no-sockets`. */
   readonly sockets?: boolean;
@@ -100,6 +101,12 @@ export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs):
         'program this key into a card that has none: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
       ).argParser(rpmbKey),
     )
+    .addOption(
+      new Option(
+        '--rpmb-cid <cid>',
+        "the card's identification, 32 hexadecimal digits: a card that is made gets it, one that is there must have it",
+      ).argParser(rpmbCid),
+    )
     .option('--profiles <folder>', 'folder for the gprof and ftrace files of instrumented trusted applications')
     .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
     .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
@@ -148,13 +155,18 @@ export function supplicantOf({ supplicant, sockets }: OpteeOptions): Pick<OpenTe
 }
 
 /** The settings of `openTee` for the eMMC card. */
-export function emmcOf({ rpmb, rpmbKey }: OpteeOptions): Pick<OpenTeeOptions, 'emmc'> {
+export function emmcOf({ rpmb, rpmbKey, rpmbCid }: OpteeOptions): Pick<OpenTeeOptions, 'emmc'> {
   if (rpmb === false) {
+    if (rpmbCid !== undefined) throw new RangeError('--rpmb-cid is for a card, and --no-rpmb says that there is none');
     if (rpmbKey !== undefined) throw new RangeError('--rpmb-key is for a card, and --no-rpmb says that there is none');
     return { emmc: false };
   }
   return {
-    emmc: { ...(rpmb === undefined ? {} : { file: rpmb }), ...(rpmbKey === undefined ? {} : { key: rpmbKey }) },
+    emmc: {
+      ...(rpmb === undefined ? {} : { file: rpmb }),
+      ...(rpmbKey === undefined ? {} : { key: rpmbKey }),
+      ...(rpmbCid === undefined ? {} : { cid: rpmbCid }),
+    },
   };
 }
 
@@ -167,6 +179,11 @@ function gdbPort(text: string): number {
 export function rpmbKey(text: string): Uint8Array {
   if (text === 'test') return rpmbTestKey.slice();
   if (!/^[0-9a-f]{64}$/i.test(text)) throw new InvalidArgumentError('Allowed are 64 hexadecimal digits, and test.');
+  return Uint8Array.from(Buffer.from(text, 'hex'));
+}
+
+export function rpmbCid(text: string): Uint8Array {
+  if (!/^[0-9a-f]{32}$/i.test(text)) throw new InvalidArgumentError('Allowed are 32 hexadecimal digits.');
   return Uint8Array.from(Buffer.from(text, 'hex'));
 }
 

@@ -2,14 +2,15 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
 import { openLinuxSupplicant } from '../../linux/open-supplicant.js';
-import { openEmmc } from '../../rpmb/node/open-emmc.js';
+import { cardWithCid } from '../../rpmb/card-with-cid.js';
+import { type EmmcCard, openEmmc } from '../../rpmb/node/open-emmc.js';
 import { FolderFileSystem } from '../../supplicant/node/folder-file-system.js';
 import { FolderTaStore } from '../../supplicant/node/folder-ta-store.js';
 import { nodeSockets } from '../../supplicant/node/node-sockets.js';
 import { ProfileFolder } from '../../supplicant/node/profile-folder.js';
 import type { SupplicantPlugin } from '../../supplicant/plugin-service.js';
 import { Ending } from '../open/ending.js';
-import { rpmbKey } from '../open/optee-options.js';
+import { rpmbCid, rpmbKey } from '../open/optee-options.js';
 import { tellFailure } from '../output/failure.js';
 
 interface SupplicantOptions {
@@ -19,6 +20,7 @@ interface SupplicantOptions {
   readonly storageReadOnly?: boolean;
   readonly rpmb?: readonly string[];
   readonly rpmbKey?: Uint8Array;
+  readonly rpmbCid?: Uint8Array;
   readonly plugin?: readonly string[];
   readonly profiles?: string;
   readonly sockets: boolean;
@@ -57,6 +59,12 @@ export function addSupplicantCommand(program: Command): void {
         'program this key into a card that has none: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
       ).argParser(rpmbKey),
     )
+    .addOption(
+      new Option(
+        '--rpmb-cid <cid>',
+        'of several cards the one with this identification, 32 hexadecimal digits, is device 0, and the only one; a single card that is made gets it',
+      ).argParser(rpmbCid),
+    )
     .option(
       '--plugin <module>',
       'module that exports a plugin, or an array of them, by default; may be repeated',
@@ -87,15 +95,19 @@ async function supply(options: SupplicantOptions): Promise<void> {
     if (storageReadOnly && storage === undefined) throw new RangeError('--storage-read-only is for a --storage');
     if (options.rpmbKey !== undefined && options.rpmb === undefined)
       throw new RangeError('--rpmb-key is for a card: --rpmb');
+    const { rpmbCid: cid, rpmb: files = [] } = options;
+    if (cid !== undefined && files.length === 0) throw new RangeError('--rpmb-cid is for a card: --rpmb');
     const plugins = (await Promise.all((options.plugin ?? []).map(pluginsOf))).flat();
     const key = options.rpmbKey === undefined ? {} : { key: options.rpmbKey };
-    const cards = (options.rpmb ?? []).map((file) => openEmmc({ file, ...key }));
+    const cards: EmmcCard[] = [];
     try {
+      const made = cid !== undefined && files.length === 1 ? { cid } : {};
+      for (const file of files) cards.push(openEmmc({ file, ...key, ...made }));
       const supplicant = openLinuxSupplicant({
         device: options.device,
         taStores: (options.ta ?? usualTaFolders).map((folder) => new FolderTaStore(folder)),
         plugins,
-        rpmb: cards,
+        rpmb: cid === undefined ? cards : [cardWithCid(cards, cid)],
         sockets: options.sockets ? nodeSockets : false,
         ...(storage === undefined
           ? {}

@@ -11,9 +11,11 @@ export interface OpenEmmcOptions {
   readonly key?: Uint8Array;
   /** Units of 128 KiB, 1..128, of a new card: 1 when left out. */
   readonly sizeMultiplier?: number;
+  /** Its identification, 16 octets: of a card that is made. One whose file is there must have it. */
+  readonly cid?: Uint8Array;
 }
 
-const names: OptionNames<OpenEmmcOptions> = { file: true, key: true, sizeMultiplier: true };
+const names: OptionNames<OpenEmmcOptions> = { file: true, key: true, sizeMultiplier: true, cid: true };
 
 /** A card, and what closes its file. */
 export type EmmcCard = RpmbDevice & { close(): void };
