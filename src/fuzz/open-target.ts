@@ -5,6 +5,7 @@ import type { Target } from './engine/target.js';
 import { ioctlTarget } from './ioctl/ioctl-target.js';
 import { OpteeMachine, type OpteeUnderTest } from './optee/optee-machine.js';
 import { rawTarget } from './raw/raw-target.js';
+import { SimulatedMachine, simulatedApplications } from './raw/simulated-machine.js';
 import { type ApplicationTargetName, applicationTarget } from './targets/application.js';
 import type { KnownCommand } from './targets/application-grammar.js';
 import { changedFiles } from './targets/changed-files.js';
@@ -46,6 +47,8 @@ export function takesUuid(name: TargetName): boolean {
 
 export interface TargetSettings {
   readonly optee: OpteeUnderTest;
+  /** For `smc` and `message`: the simulated secure world in the place of OP-TEE. */
+  readonly simulated?: boolean;
   /** Of the application; nothing is known of them when left out. */
   readonly commands?: readonly KnownCommand[];
 }
@@ -54,7 +57,9 @@ export interface TargetSettings {
 export function targetNamed(name: TargetName, uuid: string | undefined, settings: TargetSettings): Target {
   if (takesUuid(name) && uuid === undefined) throw new RangeError(`target ${name} takes the UUID of an application`);
   if (!takesUuid(name) && uuid !== undefined) throw new RangeError(`target ${name} takes no UUID`);
-  const { optee, commands = [] } = settings;
+  const { optee, commands = [], simulated = false } = settings;
+  if (simulated && name !== 'smc' && name !== 'message')
+    throw new RangeError(`target ${name} takes no simulated secure world: smc and message do`);
   switch (name) {
     case 'ta':
     case 'pta':
@@ -72,6 +77,12 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
     }
     case 'smc':
     case 'message':
+      if (simulated)
+        return rawTarget(name, {
+          boot: () => SimulatedMachine.boot(),
+          applications: simulatedApplications,
+          secureAddress: secureRam,
+        });
       return rawTarget(name, {
         boot: () => OpteeMachine.boot({ ...optee, ...(name === 'message' ? { spinMicroseconds: 0 } : {}) }),
         applications: pseudoApplications,

@@ -16,6 +16,8 @@ interface FuzzFlags extends OpteeToFuzz {
   readonly execs?: number;
   readonly commands?: string;
   readonly blind?: boolean;
+  readonly simulated?: boolean;
+  readonly first?: boolean;
   readonly json?: boolean;
 }
 
@@ -38,6 +40,8 @@ export function addFuzzCommand(program: Command): void {
       new Option('--execs <n>', 'end after so many executions').argParser(integerArgument(1, Number.MAX_SAFE_INTEGER)),
     )
     .option('--commands <file>', "what an application's commands take (YAML, see docs/fuzzing.md)")
+    .option('--first', 'end at the first finding')
+    .option('--simulated', 'smc, message: on the simulated secure world, not on OP-TEE')
     .option('--blind', 'change the first inputs alone, whatever they run: to compare with')
     .option('--json', 'print one JSON object at the end');
   opteeToFuzz(command)
@@ -70,7 +74,11 @@ async function fuzz(name: TargetName, uuid: string | undefined, flags: FuzzFlags
   if (flags.commands !== undefined && !takesUuid(name))
     throw new RangeError(`--commands is for targets that are about an application, not for ${name}`);
   const commands = flags.commands === undefined ? [] : await readKnownCommands(flags.commands);
-  const target = targetNamed(name, uuid, { optee: await opteeUnderTest(flags), commands });
+  const target = targetNamed(name, uuid, {
+    optee: await opteeUnderTest(flags),
+    commands,
+    simulated: flags.simulated === true,
+  });
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
   process.once('SIGINT', onInterrupt);
@@ -87,6 +95,7 @@ async function fuzz(name: TargetName, uuid: string | undefined, flags: FuzzFlags
       onProgress: showProgress,
       onFinding: (finding, { what }) => {
         fresh.push(finding);
+        if (flags.first) interrupt.abort();
         clearLine();
         if (!flags.json) console.log(`${finding.kind}: ${what}\n  ${finding.folder}`);
       },

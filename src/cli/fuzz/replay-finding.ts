@@ -1,5 +1,6 @@
 import { parseFinding } from '../../fuzz/engine/finding-file.js';
 import { type TargetName, targetNamed, targetNames } from '../../fuzz/open-target.js';
+import { onSimulated } from '../../fuzz/raw/simulated-machine.js';
 import { replayFinding } from '../../fuzz/replay-finding.js';
 import { type OpteeToFuzz, opteeUnderTest } from './optee-to-fuzz.js';
 
@@ -14,7 +15,10 @@ export async function replayFindingFile(
   const finding = parseFinding(text);
   const { name, uuid } = finding.target;
   if (!Object.hasOwn(targetNames, name)) throw new RangeError(`there is no target "${name}"`);
-  const target = targetNamed(name as TargetName, uuid, { optee: await opteeUnderTest(options) });
+  const target = targetNamed(name as TargetName, uuid, {
+    optee: await opteeUnderTest(options),
+    simulated: finding.on === onSimulated,
+  });
   const { on, steps, verdicts, came } = await replayFinding(finding, target);
   if (!came) process.exitCode = 1;
   if (options.json) {

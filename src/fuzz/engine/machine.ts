@@ -10,6 +10,8 @@ export interface Machine extends AsyncDisposable {
   readonly isDead: boolean;
   /** What was covered since the last time, which is cleared. */
   drain(each: (feature: number, count: number) => void): void;
+  /** What it has of clients though they have given everything back: for those that can be asked. */
+  left?(): readonly Verdict[];
   /**
    * Do something with it, and say what of it may not be.
    * @param onWaiting a call has been waiting in the normal world for long: it is to be ended.

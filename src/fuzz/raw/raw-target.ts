@@ -116,6 +116,7 @@ class RawHarness implements Harness {
     const verdicts: Verdict[] = [];
     this.memory.clear();
     this.messages.begin();
+    this.isUnknown = false;
     try {
       for (const step of steps) verdicts.push(...(await this.step(step)));
       await this.tidyUp();
@@ -237,18 +238,24 @@ class RawHarness implements Harness {
       rpcAddress,
       changes.length === 0 ? undefined : () => this.flip(address, changes),
     );
+    // What became of it is not known then.
+    if (this.lastReturn === -1 || changes.length > 0 || byCookie) this.isUnknown = true;
     if (this.lastReturn !== OpteeSmcReturn.ok || changes.length > 0 || byCookie) return verdicts;
     const { ret, retOrigin } = message;
     if (ret === TeeResult.SUCCESS) {
       if (cmd === OpteeMsgCmd.openSession) this.sessions.push(message.session);
       if (cmd === OpteeMsgCmd.closeSession) this.sessions = this.sessions.filter((each) => each !== session);
       if (cmd === OpteeMsgCmd.registerShm) this.cookies.push(cookie);
-      if (cmd === OpteeMsgCmd.unregisterShm) this.cookies = this.cookies.filter((each) => each !== cookie);
+      // The same cookie may have been registered twice.
+      const at = cmd === OpteeMsgCmd.unregisterShm ? this.cookies.indexOf(cookie) : -1;
+      if (at >= 0) this.cookies.splice(at, 1);
     }
     return [...verdicts, ...judgeAnswer(cmd, ret, retOrigin)];
   }
 
   private lastReturn = 0;
+  /** The input did something that cannot be told to have worked: what is left of it says nothing. */
+  private isUnknown = false;
 
   private async call(
     registers: SmcRegisters,
@@ -287,7 +294,12 @@ class RawHarness implements Harness {
   private async leaks(): Promise<readonly Verdict[]> {
     if (this.isSpent) return [];
     const { a0 } = await this.machine.world.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
-    if (a0 !== OpteeSmcReturn.ebusy) return [];
+    if (a0 !== OpteeSmcReturn.ebusy) {
+      const left = this.isUnknown ? [] : (this.machine.left?.() ?? []);
+      // It stays there: the next input is not to be blamed for it.
+      if (left.length > 0 || this.isUnknown) this.isSpent = this.machine.left !== undefined;
+      return left;
+    }
     this.isSpent = true;
     const what = 'A thread of secure world is taken, though every call came back';
     return [{ kind: 'leak', signature: 'leak: thread', what }];

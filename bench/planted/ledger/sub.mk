@@ -1,0 +1,3 @@
+global-incdirs-y += .
+cflags-ledger.c-y += -DDEFECT=$(DEFECT)
+srcs-y += ledger.c

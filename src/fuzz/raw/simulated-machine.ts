@@ -1,0 +1,174 @@
+import type { Tee } from '../../client/tee.js';
+import { VirtualClock } from '../../clock/virtual-clock.js';
+import { openWorld } from '../../open-world.js';
+import { ConduitError, type SmcRegisters } from '../../protocol/conduit.js';
+import { MsgArg, msgArgSize } from '../../protocol/optee-msg.js';
+import { fromRegisterPair, OpteeSmc } from '../../protocol/optee-smc.js';
+import { type SecureWorld, secureWorldBut } from '../../protocol/secure-world.js';
+import { TeeResult } from '../../protocol/tee-result.js';
+import { Trace } from '../../trace/trace.js';
+import { trustedApplication } from '../../worlds/simulated/index.js';
+import { SimulatedWorld } from '../../worlds/simulated/simulated-world.js';
+import { tracedWorld } from '../../worlds/simulated/traced-world.js';
+import { StateFeatures } from '../driver/state-features.js';
+import type { Machine } from '../engine/machine.js';
+import { type Verdict, withoutNumbers } from '../engine/verdict.js';
+
+const mebibyte = 2 ** 20;
+const dram = { base: 0x4000_0000, size: mebibyte };
+const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
+/** For how long a call may be inside, in milliseconds of virtual time. */
+const hangMs = 100_000;
+
+/** Does with parameters of any type what its command says, or says BAD_PARAMETERS. */
+const application = trustedApplication({
+  uuid: '3f1c0d2e-5b7a-4c61-8f0d-6d1f1e0a5b03',
+  kind: 'pseudo',
+  concurrent: true,
+  create: () => ({
+    invokeCommand(call) {
+      switch (call.command) {
+        case 0:
+          return;
+        case 1: {
+          const sum = call.value(0);
+          sum.a += sum.b;
+          return;
+        }
+        case 2: {
+          const memory = call.memref(0);
+          memory.write(memory.read().reverse());
+          return;
+        }
+        default:
+          return TeeResult.ERROR_NOT_SUPPORTED;
+      }
+    },
+  }),
+});
+
+/** Applications that messages name here: one that is there, OP-TEE's own that enumerates devices, and one that is not. */
+export const simulatedApplications: readonly string[] = [
+  application.uuid,
+  '7011a688-ddde-4053-a5a9-7b3c4ddf13b8',
+  'ffffffff-0000-4000-8000-000000000000',
+];
+
+/** What findings on it say that they were found on. */
+export const onSimulated = 'the simulated secure world';
+
+/** The simulated secure world while inputs are executed on it. What it covers is what it answers and logs. */
+export class SimulatedMachine implements Machine {
+  readonly about = onSimulated;
+  readonly world: SecureWorld;
+  private ended: Error | undefined;
+  private hung = false;
+  private readonly before: number;
+
+  private constructor(
+    readonly tee: Tee,
+    private readonly simulated: SimulatedWorld,
+    private readonly clock: VirtualClock,
+    private readonly features: StateFeatures,
+  ) {
+    this.world = secureWorldBut(simulated, { conduit: { smc: (call) => this.smc(call) } });
+    this.before = simulated.sharedMemoryCount;
+    void simulated.ended.then((error) => {
+      this.ended ??= error;
+    });
+  }
+
+  static async boot(): Promise<SimulatedMachine> {
+    const clock = new VirtualClock();
+    const trace = new Trace(clock);
+    const features = new StateFeatures();
+    const simulated = new SimulatedWorld({
+      ...{ clock, dram, reservedShm, trustedApplications: [application] },
+      ...tracedWorld(trace, undefined),
+    });
+    const tee = await openWorld(simulated, { clock, trace, supplicant: false });
+    features.listen(trace);
+    return new SimulatedMachine(tee, simulated, clock, features);
+  }
+
+  get isDead(): boolean {
+    return this.ended !== undefined || this.hung;
+  }
+
+  drain(each: (feature: number, count: number) => void): void {
+    this.features.drain(each);
+  }
+
+  async execute(work: () => Promise<readonly Verdict[]>): Promise<readonly Verdict[]> {
+    this.features.begin();
+    const verdicts = [...(await work())];
+    if (this.hung) verdicts.push({ kind: 'hang', signature: 'hang: call', what: 'A call does not come back' });
+    else if (this.ended !== undefined) {
+      const [what = ''] = this.ended.message.split('\n');
+      verdicts.push({ kind: 'core-panic', signature: withoutNumbers(what), what, console: this.ended.stack ?? what });
+    }
+    return verdicts;
+  }
+
+  left(): readonly Verdict[] {
+    const verdicts: Verdict[] = [];
+    const { sessionCount, sharedMemoryCount } = this.simulated;
+    if (sessionCount > 0) verdicts.push(leak('session', `${sessionCount} sessions are open that every client closed`));
+    if (sharedMemoryCount > this.before)
+      verdicts.push(leak('shared memory', 'Secure world has shared memory that was taken back'));
+    return verdicts;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.ended ??= new ConduitError('it was closed');
+    await this.simulated[Symbol.asyncDispose]();
+    await this.tee.close({ graceMs: 0 }).catch(() => undefined);
+  }
+
+  private smc(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    const answer = this.simulated.smc(call);
+    if (answer instanceof Promise) return this.settled(answer, call);
+    this.note(call, answer);
+    return answer;
+  }
+
+  /** Virtual time goes on for a call that waits. */
+  private async settled(answer: Promise<SmcRegisters>, call: SmcRegisters): Promise<SmcRegisters> {
+    let isSettled = false;
+    const settle = () => {
+      isSettled = true;
+    };
+    answer.then(settle, settle);
+    await this.clock.run({ limitMs: this.clock.now() + hangMs, until: () => isSettled });
+    if (!isSettled) {
+      this.hung = true;
+      throw new ConduitError('a call does not come back');
+    }
+    const returned = await answer;
+    this.note(call, returned);
+    return returned;
+  }
+
+  /** What a call came to: its registers, and what stands in its message. */
+  private note(call: SmcRegisters, { a0 }: SmcRegisters): void {
+    const isMessage = call.a0 === OpteeSmc.callWithArg || call.a0 === OpteeSmc.callWithRpcArg;
+    this.features.note(
+      `${(call.a0 & 0xffff).toString(16)}x ${a0.toString(16)}x ${isMessage ? this.messageOf(call) : ''}`,
+    );
+  }
+
+  private messageOf({ a1, a2 }: SmcRegisters): string {
+    try {
+      const { cmd, ret, retOrigin, paramCount } = new MsgArg(
+        this.simulated.memory.window(fromRegisterPair(a1, a2), msgArgSize(0)),
+      );
+      return [cmd, ret, retOrigin, Math.min(paramCount, 9)].map((each) => `${each.toString(16)}x`).join(' ');
+    } catch {
+      return 'nowhere';
+    }
+  }
+}
+
+function leak(what: string, sentence: string): Verdict {
+  return { kind: 'leak', signature: `leak: ${what}`, what: sentence };
+}
