@@ -37,9 +37,17 @@ mkdirSync(join(root, 'node_modules/.cache'), { recursive: true });
 const scratch = mkdtempSync(join(root, 'node_modules/.cache/planted-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
-/** The fuzzer's run: until the first finding, or the executions are made. */
-async function fuzz(main, args, executions) {
+/** Runs of the fuzzer: until a finding of one of these kinds, or the executions are made. */
+async function fuzz(main, args, kinds, executions) {
   const folder = mkdtempSync(join(scratch, 'run-'));
+  for (;;) {
+    const run = await oneRun(main, args, folder, executions);
+    if (run.executions >= executions || run.found.some(({ kind }) => kinds.includes(kind))) return run;
+  }
+}
+
+/** Goes on where the folder's last one ended. */
+async function oneRun(main, args, folder, executions) {
   const limits = ['--execs', String(executions), '--seed', values.seed, '--folder', folder];
   const child = spawn(process.execPath, [main, 'fuzz', ...args, ...limits, '--first', '--json'], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -62,12 +70,13 @@ async function fuzz(main, args, executions) {
 
 const mainOf = (dist) => join(dist, 'cli/main.js');
 
-async function onOptee(number, executions) {
+async function onOptee({ number, kinds }, executions) {
   const into = join(scratch, `ledger-${number}`);
   const kit = await findKit(undefined);
   const sources = { name: 'ledger', folder: fileURLToPath(new URL('ledger', import.meta.url)) };
   await buildTa(sources, { kit, into, variables: [`DEFECT=${number}`] });
-  return fuzz(mainOf(join(root, 'dist')), ['ta', ledger, '--ta', join(into, 'ta')], executions);
+  const args = ['ta', ledger, '--ta', join(into, 'ta'), '--commands', join(sources.folder, 'commands.yaml')];
+  return fuzz(mainOf(join(root, 'dist')), args, kinds, executions);
 }
 
 async function onSimulated(defect, executions) {
@@ -81,7 +90,7 @@ async function onSimulated(defect, executions) {
     const module = join(dist, relative(join(root, 'src'), source)).replace(/\.ts$/, '.js');
     writeFileSync(module, compiled(mutate(readFileSync(source, 'utf8'), defect, defect.file)));
   }
-  return fuzz(mainOf(dist), ['message', '--simulated'], executions);
+  return fuzz(mainOf(dist), ['message', '--simulated'], defect?.kinds ?? [], executions);
 }
 
 const isTa = ({ number }) => number !== undefined;
@@ -92,7 +101,7 @@ const say = (text) => {
 const executions = Number(values.executions);
 // What is found without a defect says nothing of one.
 const clean = [
-  ...(wanted.some(isTa) ? [['TA: no defect', await onOptee(0, Math.min(executions, 1000))]] : []),
+  ...(wanted.some(isTa) ? [['TA: no defect', await onOptee({ number: 0, kinds: [] }, Math.min(executions, 1000))]] : []),
   ...(wanted.every(isTa) ? [] : [['simulated: no defect', await onSimulated(undefined, executions)]]),
 ];
 for (const [what, { found }] of clean)
@@ -103,7 +112,7 @@ say('| --- | --- | --- | --- | --- | --- |');
 for (const [what, run] of clean)
   say(`| ${what} | nothing, as it must | ${run.executions} | ${run.seconds.toFixed(0)} | | |`);
 for (const defect of wanted) {
-  const run = isTa(defect) ? await onOptee(defect.number, executions) : await onSimulated(defect, executions);
+  const run = isTa(defect) ? await onOptee(defect, executions) : await onSimulated(defect, executions);
   const finding = run.found.find(({ kind }) => defect.kinds.includes(kind));
   const { name, what } = defect;
   const { executions: made, seconds } = run;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { inThisProcess } from '../fuzz/open-target.js';
 import { opteeNamed } from '../optee-build/built-optee.js';
 import { packageVersion } from '../package-version.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
@@ -8,7 +9,9 @@ import type { CampaignJob } from './plan.js';
 /** The OP-TEE of a job, as this machine has it. */
 export async function jobImage({
   optee,
-}: Pick<CampaignJob, 'optee'>): Promise<{ readonly image: string; readonly trustedApplications: string }> {
+}: {
+  readonly optee?: string | undefined;
+}): Promise<{ readonly image: string; readonly trustedApplications: string }> {
   const found = await opteeNamed(optee);
   return { image: found.image, trustedApplications: found.trustedApplications ?? opteeFolder().trustedApplications };
 }
@@ -49,7 +52,12 @@ export function versionMistake(wanted: CampaignVersion, here: CampaignVersion): 
   return undefined;
 }
 
-/** The images that jobs name; '' is the fetched one, which targets in this process do without. */
+/** The images that jobs name; '' is the fetched one, which jobs in this process do without. */
 export function imageNames(jobs: readonly CampaignJob[]): readonly string[] {
-  return [...new Set(jobs.filter(({ target }) => target !== 'driver').map(({ optee = '' }) => optee))].sort();
+  return [...new Set(jobs.flatMap((job) => imageOf(job) ?? []))].sort();
+}
+
+function imageOf(job: CampaignJob): string | undefined {
+  if (job.kind === 'suite') return job.optee;
+  return job.kind === 'fuzz' && !inThisProcess.has(job.target) ? (job.optee ?? '') : undefined;
 }

@@ -1,13 +1,39 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Fuzzer } from '../fuzz/engine/fuzzer.js';
-import { targetNamed } from '../fuzz/open-target.js';
-import { jobImage } from './job-image.js';
 import type { JobResult } from './job-result.js';
+import { runExploreJob } from './jobs/explore-job.js';
+import { type Claims, runFuzzJob } from './jobs/fuzz-job.js';
+import { runSuiteJob } from './jobs/suite-job.js';
+import { runTableJob } from './jobs/table-job.js';
 import { jobShape } from './plan.js';
 
+/** What the worker tells the process of a job. */
+export interface JobMessage {
+  readonly job: unknown;
+  readonly folder: string;
+  /** Files of findings that are known already. */
+  readonly known: readonly string[];
+  /** Programs of QEMU's on this machine. */
+  readonly qemus: readonly string[];
+}
+
+/** Answers of the worker to claims, by their number. */
+const answers = new Map<number, (granted: boolean) => void>();
+let asked = 0;
+
+const claims: Claims = {
+  claim: (what) =>
+    new Promise((resolve) => {
+      answers.set(++asked, resolve);
+      process.send?.({ claim: what, number: asked });
+    }),
+};
+
 /** A job, in a process of its own: what ends that, ends nothing else. It is told by a message, and answers with one. */
-process.once('message', (message: { readonly job: unknown; readonly folder: string }) => {
+process.on('message', (message: JobMessage | { readonly number: number; readonly granted: boolean }) => {
+  if ('granted' in message) {
+    answers.get(message.number)?.(message.granted);
+    answers.delete(message.number);
+    return;
+  }
   run(message)
     .then((result) => process.send?.({ result }))
     .catch((error: unknown) => process.send?.({ error: error instanceof Error ? error.message : String(error) }))
@@ -17,12 +43,18 @@ process.once('message', (message: { readonly job: unknown; readonly folder: stri
 // Whoever wants the result is gone.
 process.once('disconnect', () => process.exit());
 
-async function run({ job: given, folder }: { readonly job: unknown; readonly folder: string }): Promise<JobResult> {
+function run({ job: given, folder, known, qemus }: JobMessage): Promise<JobResult> {
   const job = jobShape.parse(given);
-  const { image, trustedApplications } = await jobImage(job);
-  const target = targetNamed(job.target, job.uuid, { optee: { image, taFolders: [trustedApplications] } });
-  const fuzzer = new Fuzzer(target, { folder, seed: job.seed, executions: job.executions });
-  const { executions, seconds, edges, corpus, deaths } = await fuzzer.run();
-  const findings = fuzzer.knownFindings.map((finding) => readFileSync(join(finding.folder, 'finding.json'), 'utf8'));
-  return { executions, seconds, edges, corpus, deaths, findings };
+  switch (job.kind) {
+    case 'fuzz':
+      return runFuzzJob(job, folder, known, claims);
+    case 'explore':
+      return runExploreJob(job, claims);
+    case 'table':
+      return runTableJob(job);
+    case 'suite':
+      return runSuiteJob(job, folder, qemus);
+    default:
+      return job satisfies never;
+  }
 }

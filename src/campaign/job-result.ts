@@ -1,34 +1,123 @@
 import { z } from 'zod';
 
-/** What a job came to. */
-export const resultShape = z.object({
-  executions: z.number(),
-  seconds: z.number(),
-  edges: z.number(),
-  corpus: z.number(),
-  deaths: z.number(),
-  /** The files of findings, whole. */
-  findings: z.array(z.string()),
+const breach = z.object({
+  /** Which property, under which queue. */
+  property: z.string(),
+  queue: z.string(),
+  /** The command that shows it again, or what was seen. */
+  how: z.string(),
 });
+
+/** What a job came to. */
+export const resultShape = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('fuzz'),
+    executions: z.number(),
+    seconds: z.number(),
+    edges: z.number(),
+    corpus: z.number(),
+    deaths: z.number(),
+    /** The files of findings, whole. */
+    findings: z.array(z.string()),
+  }),
+  z.object({
+    kind: z.literal('explore'),
+    runs: z.number(),
+    seconds: z.number(),
+    breaches: z.array(breach),
+  }),
+  z.object({
+    kind: z.literal('table'),
+    queue: z.string(),
+    group: z.string(),
+    states: z.number(),
+    seconds: z.number(),
+    /** What ended the search before all states were seen. */
+    bound: z.string().nullable(),
+    /** Properties that are broken. */
+    broken: z.array(z.string()),
+  }),
+  z.object({
+    kind: z.literal('suite'),
+    optee: z.string(),
+    qemu: z.string(),
+    seconds: z.number(),
+    passed: z.number(),
+    skipped: z.number(),
+    /** Names of tests, and the first line of what they said. */
+    failures: z.array(z.string()),
+  }),
+]);
 export type JobResult = z.infer<typeof resultShape>;
+export type ResultOf<Kind extends JobResult['kind']> = Extract<JobResult, { readonly kind: Kind }>;
 
 /** What a campaign came to. */
 export interface CampaignSum {
   readonly jobs: number;
-  readonly executions: number;
+  /** Processor time of all workers, as far as jobs told, in seconds. */
   readonly seconds: number;
+  readonly executions: number;
   /** Of the job that met most. */
   readonly edges: number;
   readonly deaths: number;
+  /** Runs of scenarios. */
+  readonly runs: number;
+  /** States of queues. */
+  readonly states: number;
+  readonly testsPassed: number;
+  /** Counterexamples, each once. */
+  readonly breaches: readonly z.infer<typeof breach>[];
+  /** By property and queue: in how many configurations of each group it is broken, of how many. */
+  readonly table: readonly TableRow[];
+  readonly testFailures: readonly string[];
+}
+
+export interface TableRow {
+  readonly property: string;
+  readonly queue: string;
+  readonly group: string;
+  readonly broken: number;
+}
+
+export function ofKind<Kind extends JobResult['kind']>(results: readonly JobResult[], kind: Kind): ResultOf<Kind>[] {
+  return results.filter((result): result is ResultOf<Kind> => result.kind === kind);
 }
 
 export function sumOf(results: readonly JobResult[]): CampaignSum {
-  const sum = (of: (result: JobResult) => number) => results.reduce((total, result) => total + of(result), 0);
+  const fuzz = ofKind(results, 'fuzz');
+  const suites = ofKind(results, 'suite');
+  const breaches = new Map(
+    ofKind(results, 'explore').flatMap((result) =>
+      result.breaches.map((each) => [`${each.property} ${each.queue}`, each] as const),
+    ),
+  );
   return {
     jobs: results.length,
-    executions: sum(({ executions }) => executions),
-    seconds: sum(({ seconds }) => seconds),
-    edges: Math.max(0, ...results.map(({ edges }) => edges)),
-    deaths: sum(({ deaths }) => deaths),
+    seconds: total(results, ({ seconds }) => seconds),
+    executions: total(fuzz, ({ executions }) => executions),
+    edges: Math.max(0, ...fuzz.map(({ edges }) => edges)),
+    deaths: total(fuzz, ({ deaths }) => deaths),
+    runs: total(ofKind(results, 'explore'), ({ runs }) => runs),
+    states: total(ofKind(results, 'table'), ({ states }) => states),
+    testsPassed: total(suites, ({ passed }) => passed),
+    breaches: [...breaches.values()],
+    table: tableOf(ofKind(results, 'table')),
+    testFailures: suites.flatMap(({ optee, qemu, failures }) =>
+      failures.map((failure) => [optee, qemu, failure].filter((each) => each !== '').join(': ')),
+    ),
   };
+}
+
+function tableOf(results: readonly ResultOf<'table'>[]): readonly TableRow[] {
+  const rows = new Map<string, TableRow>();
+  for (const { queue, group, broken } of results)
+    for (const property of broken) {
+      const key = [property, queue, group].join(' ');
+      rows.set(key, { property, queue, group, broken: (rows.get(key)?.broken ?? 0) + 1 });
+    }
+  return [...rows].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, row]) => row);
+}
+
+function total<Item>(items: readonly Item[], of: (item: Item) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
 }

@@ -1,31 +1,46 @@
+import { parseFinding } from '../fuzz/engine/finding-file.js';
 import type { JobResult } from './job-result.js';
 import type { CampaignPlan } from './plan.js';
-import { runJob, type SharedCorpus } from './run-job.js';
+import { type RunJobOptions, runJob, type SharedState } from './run-job.js';
 
 /** The same plan without a server: on this machine's processors. */
 export async function runHere(
   { jobs }: CampaignPlan,
   atOnce: number,
   onResult: (result: JobResult, done: number) => void,
-  signal?: AbortSignal,
-): Promise<readonly JobResult[]> {
+  options: RunJobOptions = {},
+): Promise<{ readonly results: readonly JobResult[]; readonly failures: readonly string[] }> {
   const results: JobResult[] = [];
+  const failures: string[] = [];
   const left = [...jobs];
-  const corpora = new Map<string, Map<string, string>>();
+  const shared = new StateHere();
   const worker = async () => {
-    const shared = new MemoryCorpus(corpora);
-    for (let job = left.shift(); job !== undefined && !signal?.aborted; job = left.shift()) {
-      const result = await runJob(job, shared, signal);
+    for (let job = left.shift(); job !== undefined && !options.signal?.aborted; job = left.shift()) {
+      let result: JobResult;
+      try {
+        result = await runJob(job, shared, options);
+      } catch (error) {
+        // The others can still come to something.
+        failures.push(error instanceof Error ? error.message : String(error));
+        continue;
+      }
+      if (result.kind === 'fuzz') shared.found(result.findings);
       results.push(result);
       onResult(result, results.length);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  return results;
+  return { results, failures };
 }
 
-class MemoryCorpus implements SharedCorpus {
-  constructor(private readonly corpora: Map<string, Map<string, string>>) {}
+class StateHere implements SharedState {
+  private readonly corpora = new Map<string, Map<string, string>>();
+  private readonly bySignature = new Map<string, string>();
+  private readonly claims = new Map<string, string>();
+
+  found(findings: readonly string[]): void {
+    for (const text of findings) this.bySignature.set(parseFinding(text).signature, text);
+  }
 
   async send(corpus: string, name: string, text: string): Promise<void> {
     const inputs = this.corpora.get(corpus) ?? new Map<string, string>();
@@ -35,5 +50,14 @@ class MemoryCorpus implements SharedCorpus {
 
   async receive(corpus: string): Promise<readonly { readonly name: string; readonly text: string }[]> {
     return [...(this.corpora.get(corpus) ?? [])].map(([name, text]) => ({ name, text }));
+  }
+
+  async findings(): Promise<readonly string[]> {
+    return [...this.bySignature.values()];
+  }
+
+  async claim(what: string, job: string): Promise<boolean> {
+    if (!this.claims.has(what)) this.claims.set(what, job);
+    return this.claims.get(what) === job;
   }
 }

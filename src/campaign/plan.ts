@@ -1,11 +1,28 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { FAULT_KINDS, type FaultKind } from '../explore/driver/fault-choices.js';
+import { configurations } from '../explore/queue/model/configurations.js';
+import { readText } from '../files/read-text.js';
 import { targetNames } from '../fuzz/open-target.js';
+import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+import { parseScenario } from '../scenario/file/scenario-file.js';
 
 /** Of one plan. */
 const mostJobs = 100_000;
+/** Of a scenario, as it goes to workers. */
+const mostScenarioCharacters = 100_000;
+
+const oneOf = <Name extends string>(names: Readonly<Record<Name, unknown>>) =>
+  z.enum(Object.keys(names) as [Name, ...Name[]]);
+const queueName = oneOf<DisciplineName>(DISCIPLINES);
+const faultName = oneOf<FaultKind>(FAULT_KINDS);
+const group = z.enum(['tracked', 'untracked', 'short', 'cycle', 'own']);
+const seed = z.number().int().min(0).max(0xffff_ffff);
+const count = z.number().int().min(1);
 
 const seeds = z
   .union([z.string().regex(/^\d+(\.\.\d+)?$/), z.number().int().min(0)], {
@@ -18,39 +35,76 @@ const seeds = z
   .refine(
     ({ first, last }) => last >= first && last - first < mostJobs && last <= 0xffff_ffff,
     'the second is not below the first',
-  );
+  )
+  .default({ first: 1, last: 1 });
 
-const fuzzShape = z.strictObject({
-  kind: z.literal('fuzz'),
-  target: z.enum(Object.keys(targetNames) as [keyof typeof targetNames, ...(keyof typeof targetNames)[]]),
-  uuid: z.string().optional(),
-  optee: z.string().optional(),
-  seeds: seeds.default({ first: 1, last: 1 }),
-  executions: z.number().int().min(1),
-});
+const fuzz = { kind: z.literal('fuzz'), target: oneOf(targetNames), executions: count };
+const ofImage = { uuid: z.string().optional(), optee: z.string().optional() };
+const explore = {
+  kind: z.literal('explore'),
+  strategy: z.enum(['deviations', 'random', 'priorities']).default('random'),
+  runs: count,
+  faults: z.array(faultName).default([]),
+  maxFaults: count.default(1),
+};
+const table = { kind: z.literal('table'), maxStates: count.default(20_000_000) };
+const suite = { kind: z.literal('suite') };
 
 const shape = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'small letters, digits and hyphens'),
-  jobs: z.array(fuzzShape).min(1),
+  jobs: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.strictObject({ ...fuzz, ...ofImage, seeds }),
+        z.strictObject({ ...explore, scenario: z.string(), queues: z.array(queueName).min(1).optional(), seeds }),
+        z.strictObject({
+          ...table,
+          queues: z.array(queueName).min(1).optional(),
+          groups: z.array(group).min(1).optional(),
+        }),
+        z.strictObject({
+          ...suite,
+          optee: z.array(z.string()).min(1).default(['']),
+          qemu: z.array(z.string()).min(1).default(['']),
+        }),
+      ]),
+    )
+    .min(1),
+});
+
+const configuration = z.strictObject({
+  group,
+  threads: z.number().int(),
+  secureThreads: z.number().int(),
+  reservations: z.number().int(),
+  callers: z.string(),
+  reserve: z.boolean().optional(),
 });
 
 /** What one worker does at a time: data alone, of a kind that every worker knows. */
-export const jobShape = z.strictObject({
-  kind: z.literal('fuzz'),
-  target: fuzzShape.shape.target,
-  uuid: z.string().optional(),
-  optee: z.string().optional(),
-  seed: z.number().int().min(0).max(0xffff_ffff),
-  executions: z.number().int().min(1),
-});
+export const jobShape = z.discriminatedUnion('kind', [
+  z.strictObject({ ...fuzz, ...ofImage, seed }),
+  z.strictObject({
+    ...explore,
+    /** Its text, and what the plan calls it: a worker has no files of the plan's. */
+    scenario: z.strictObject({ name: z.string(), text: z.string().max(mostScenarioCharacters) }),
+    queue: queueName,
+    seed,
+  }),
+  z.strictObject({ ...table, queue: queueName, configuration }),
+  /** `qemu` is a version, of which the worker knows the program. */
+  z.strictObject({ ...suite, optee: z.string(), qemu: z.string() }),
+]);
 export type CampaignJob = z.infer<typeof jobShape>;
+export type JobOf<Kind extends CampaignJob['kind']> = Extract<CampaignJob, { readonly kind: Kind }>;
+type PlannedJobs = z.infer<typeof shape>['jobs'][number];
 
 export interface CampaignPlan {
   readonly name: string;
   readonly jobs: readonly CampaignJob[];
 }
 
-/** @throws RangeError naming file and place; the system's error when it cannot be read. */
+/** @throws RangeError naming file and place; the system's error when it, or a scenario that it names, cannot be read. */
 export async function readPlan(path: string): Promise<CampaignPlan> {
   let value: unknown;
   try {
@@ -64,11 +118,51 @@ export async function readPlan(path: string): Promise<CampaignPlan> {
     const wrong = parsed.error.issues.map(({ path: place, message }) => `${place.join('.') || 'the file'}: ${message}`);
     throw new RangeError(`${path}: ${wrong.join('; ')}`);
   }
-  const jobs = parsed.data.jobs.flatMap(({ seeds: { first, last }, ...job }) =>
-    Array.from({ length: last - first + 1 }, (_, index): CampaignJob => ({ ...job, seed: first + index })),
-  );
+  const jobs: CampaignJob[] = [];
+  for (const planned of parsed.data.jobs) jobs.push(...(await jobsOf(planned, path)));
   if (jobs.length > mostJobs) throw new RangeError(`${path}: ${jobs.length} jobs, at most ${mostJobs}`);
   return { name: parsed.data.name, jobs };
+}
+
+async function jobsOf(planned: PlannedJobs, path: string): Promise<readonly CampaignJob[]> {
+  switch (planned.kind) {
+    case 'fuzz': {
+      const { seeds: range, ...job } = planned;
+      return each(range, (seed) => ({ ...job, seed }));
+    }
+    case 'explore': {
+      const { seeds: range, scenario: name, queues, ...job } = planned;
+      const text = await readText(resolve(dirname(path), name));
+      const scenario = { name, text };
+      const { queues: own } = scenarioOf(scenario, path);
+      return (queues ?? own).flatMap((queue) => each(range, (seed) => ({ ...job, scenario, queue, seed })));
+    }
+    case 'table': {
+      const { queues = Object.keys(DISCIPLINES) as DisciplineName[], groups, ...job } = planned;
+      const wanted = configurations().filter((one) => groups?.includes(one.group) ?? true);
+      return queues.flatMap((queue) => wanted.map((one) => ({ ...job, queue, configuration: one })));
+    }
+    case 'suite':
+      return planned.optee.flatMap((optee) => planned.qemu.map((qemu) => ({ kind: 'suite' as const, optee, qemu })));
+    default:
+      return planned satisfies never;
+  }
+}
+
+/** @throws RangeError when it is none. */
+function scenarioOf({ name, text }: JobOf<'explore'>['scenario'], path: string) {
+  try {
+    return parseScenario(text, name);
+  } catch (error) {
+    throw new RangeError(`${path}: ${(error as Error).message}`);
+  }
+}
+
+function each<Job>(
+  { first, last }: { readonly first: number; readonly last: number },
+  job: (seed: number) => Job,
+): Job[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => job(first + index));
 }
 
 /** The same job has the same number: put in twice it is there once. */
@@ -77,6 +171,6 @@ export function jobId(job: CampaignJob): string {
 }
 
 /** Jobs that share a corpus: those of one target, application and image. */
-export function corpusOf({ target, uuid = '', optee = '' }: CampaignJob): string {
+export function corpusOf({ target, uuid = '', optee = '' }: JobOf<'fuzz'>): string {
   return [target, uuid, optee].join('/');
 }

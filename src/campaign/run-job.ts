@@ -14,29 +14,40 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startInterval } from '../clock/timer.js';
 import { type JobResult, resultShape } from './job-result.js';
-import { type CampaignJob, corpusOf } from './plan.js';
+import { type CampaignJob, corpusOf, jobId } from './plan.js';
 
 const program = fileURLToPath(new URL('./job-process.js', import.meta.url));
 /** How often corpora are exchanged, in milliseconds. */
 const exchangeMs = 1000;
 const fileForm = /^[0-9a-f]{16}\.json$/;
 
-/** The corpus that jobs of one target share, wherever they run. */
-export interface SharedCorpus {
-  /** Give one to the others. */
+/** What jobs have in common, wherever they run. */
+export interface SharedState {
+  /** Give an input of a corpus to the others. */
   send(corpus: string, name: string, text: string): Promise<void>;
   /** Those that came since the last time. */
   receive(corpus: string): Promise<readonly { readonly name: string; readonly text: string }[]>;
+  /** Files of findings that are known. */
+  findings(): Promise<readonly string[]>;
+  /** Whether this job is the one that makes something short: the first that asks, and again when it is done anew. */
+  claim(what: string, job: string): Promise<boolean>;
+}
+
+export interface RunJobOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Programs of QEMU's on this machine, which jobs name by their version. */
+  readonly qemus?: readonly string[] | undefined;
 }
 
 /**
  * Do a job in a process of its own.
  * @throws Error with what it failed with, or how the process ended.
  */
-export async function runJob(job: CampaignJob, shared: SharedCorpus, signal?: AbortSignal): Promise<JobResult> {
+export async function runJob(job: CampaignJob, shared: SharedState, options: RunJobOptions = {}): Promise<JobResult> {
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-job-'));
-  const exchange = new Exchange(join(folder, 'corpus'), corpusOf(job), shared);
   try {
+    if (job.kind !== 'fuzz') return await inProcess(job, folder, [], shared, options);
+    const exchange = new Exchange(join(folder, 'corpus'), corpusOf(job), shared);
     await exchange.now();
     let exchanging: Promise<void> | undefined;
     const stop = startInterval(exchangeMs, () => {
@@ -49,7 +60,7 @@ export async function runJob(job: CampaignJob, shared: SharedCorpus, signal?: Ab
         });
     });
     try {
-      return await inProcess(job, folder, signal);
+      return await inProcess(job, folder, await shared.findings(), shared, options);
     } finally {
       stop();
       await exchanging;
@@ -60,14 +71,29 @@ export async function runJob(job: CampaignJob, shared: SharedCorpus, signal?: Ab
   }
 }
 
-function inProcess(job: CampaignJob, folder: string, signal: AbortSignal | undefined): Promise<JobResult> {
+function inProcess(
+  job: CampaignJob,
+  folder: string,
+  known: readonly string[],
+  shared: SharedState,
+  { signal, qemus = [] }: RunJobOptions,
+): Promise<JobResult> {
   return new Promise((resolve, reject) => {
     const child = fork(program, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     const end = () => child.kill('SIGKILL');
     signal?.addEventListener('abort', end, { once: true });
     let answer: { readonly result?: unknown; readonly error?: string } | undefined;
-    child.once('message', (message) => {
-      answer = message as typeof answer;
+    child.on('message', (message) => {
+      const { claim, number } = message as { readonly claim?: unknown; readonly number?: unknown };
+      if (typeof claim !== 'string') {
+        answer = message as typeof answer;
+        return;
+      }
+      shared
+        .claim(claim, jobId(job))
+        // Without the server nobody knows: better twice than never.
+        .catch(() => true)
+        .then((granted) => child.connected && child.send({ number, granted }));
     });
     child.once('error', reject);
     child.once('close', (code, killedBy) => {
@@ -76,7 +102,7 @@ function inProcess(job: CampaignJob, folder: string, signal: AbortSignal | undef
       if (parsed.success) resolve(parsed.data);
       else reject(new Error(answer?.error ?? `the job's process ended with ${killedBy ?? `code ${code}`}`));
     });
-    child.send({ job, folder });
+    child.send({ job, folder, known, qemus });
   });
 }
 
@@ -87,7 +113,7 @@ class Exchange {
   constructor(
     private readonly folder: string,
     private readonly corpus: string,
-    private readonly shared: SharedCorpus,
+    private readonly shared: SharedState,
   ) {
     mkdirSync(folder, { recursive: true });
   }

@@ -41,6 +41,9 @@ const pseudoApplications: readonly Uuid[] = [
 /** Those that are about one application. */
 const withUuid: ReadonlySet<TargetName> = new Set(['ta', 'pta', 'rpc', 'ta-image', 'storage']);
 
+/** Those that need no OP-TEE. */
+export const inThisProcess: ReadonlySet<TargetName> = new Set(['driver', 'ioctl']);
+
 export function takesUuid(name: TargetName): boolean {
   return withUuid.has(name);
 }

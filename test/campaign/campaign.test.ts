@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type JobResult, sumOf } from '../../src/campaign/job-result.js';
 import { jobId, readPlan } from '../../src/campaign/plan.js';
 import { CampaignServer } from '../../src/campaign/queue/campaign-server.js';
 
@@ -22,7 +23,7 @@ const planFile = join(scratch, 'plan.yaml');
 writeFileSync(planFile, plan);
 
 const normalworld = (...args: string[]) =>
-  spawnSync(process.execPath, [command, 'campaign', ...args], { encoding: 'utf8', timeout: 60_000 });
+  spawnSync(process.execPath, [command, 'campaign', ...args], { encoding: 'utf8', timeout: 200_000 });
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -60,12 +61,78 @@ describe('a plan', () => {
       'name: a\njobs: [{ kind: fuzz, target: driver, executions: 1, seeds: [1, 2] }, { kind: fuzz, target: drivr, executions: 1 }]',
       /jobs\.0\.seeds: wanted is an integer such as 7, or two as 1\.\.20; jobs\.1\.target: /,
     ],
+    ['a queue that there is none of', 'name: a\njobs: [{ kind: table, queues: [linux-2.4] }]', /jobs\.0\.queues\.0/],
     ['what is no YAML', 'name: [', /plan/],
   ])('with %s is refused, and the place named', async (_, text, says) => {
     const path = join(scratch, 'wrong-plan.yaml');
     writeFileSync(path, text);
     await expect(readPlan(path)).rejects.toThrow(says);
     await expect(readPlan(path)).rejects.toBeInstanceOf(RangeError);
+  });
+
+  it('explores scenarios by seeds, and makes what is broken short once', { timeout: 240_000 }, () => {
+    const path = join(scratch, 'explore.yaml');
+    const scenario = resolve(import.meta.dirname, '../../scenarios/v6-permanent-hang.yaml');
+    const job = `{ kind: explore, scenario: ${scenario}, queues: [patch-v6], strategy: priorities, runs: 3, seeds: 1..3 }`;
+    writeFileSync(path, `name: explore\njobs: [${job}]`);
+    const { stdout, status } = normalworld('start', path, '--jobs', '2', '--json');
+    const { jobs, runs, breaches, failures } = JSON.parse(stdout);
+    expect({ jobs, runs, failures }).toEqual({ jobs: 3, runs: 9, failures: [] });
+    expect(breaches).toEqual([
+      {
+        property: 'finished',
+        queue: 'patch-v6',
+        how: expect.stringMatching(/^normalworld explore .* --seed [123] --decisions /),
+      },
+    ]);
+    expect(status).toBe(1);
+  });
+
+  it('makes tables of queues, by configuration', { timeout: 240_000 }, async () => {
+    const path = join(scratch, 'table.yaml');
+    writeFileSync(path, 'name: table\njobs: [{ kind: table, queues: [linux-6.7, hand-off], groups: [cycle] }]');
+    const { jobs } = await readPlan(path);
+    expect(jobs.length).toBe(2 * 21);
+    // Each is a process of its own: two are enough.
+    const some = [jobs[0], jobs[21]].flatMap((job) => job ?? []);
+    const { runHere } = await import('../../dist/campaign/local-campaign.js');
+    const { results, failures } = await runHere({ name: 'table', jobs: some }, 2, () => undefined);
+    expect(failures).toEqual([]);
+    expect(sumOf(results as JobResult[])).toMatchObject({
+      jobs: 2,
+      states: expect.any(Number),
+      table: [{ property: 'unboundedOvertaking', queue: 'linux-6.7', group: 'cycle', broken: 1 }],
+    });
+  });
+
+  it('says of a job what it failed with, and does the others', { timeout: 120_000 }, () => {
+    const path = join(scratch, 'suite.yaml');
+    const others = '{ kind: fuzz, target: driver, executions: 5 }';
+    writeFileSync(path, `name: suite\njobs: [{ kind: suite, qemu: ['0.1'] }, ${others}]`);
+    const { stdout } = normalworld('start', path, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      jobs: 1,
+      failures: [expect.stringMatching(/^no QEMU 0\.1 here.*campaign work --qemu PROGRAM names another$/)],
+    });
+  });
+
+  it('counts a breach that several found once, and a configuration by its group', () => {
+    const breach = { property: 'finished', queue: 'patch-v6', how: 'a command' };
+    const table = { kind: 'table', queue: 'linux-6.8', group: 'short', seconds: 1, bound: null } as const;
+    expect(
+      sumOf([
+        { kind: 'explore', runs: 5, seconds: 1, breaches: [breach] },
+        { kind: 'explore', runs: 6, seconds: 1, breaches: [breach] },
+        { ...table, states: 10, broken: ['lostWakeUp'] },
+        { ...table, states: 20, broken: ['lostWakeUp', 'dependencyDeadlock'] },
+      ]),
+    ).toMatchObject({
+      ...{ jobs: 4, runs: 11, states: 30, breaches: [breach] },
+      table: [
+        { property: 'dependencyDeadlock', broken: 1 },
+        { property: 'lostWakeUp', broken: 2 },
+      ],
+    });
   });
 
   it('has jobs that are told apart by what is in them', async () => {
@@ -155,6 +222,27 @@ describe.skipIf(program === undefined)(
         const names = await redis.scard('normalworld:campaign:drive:names:driver//');
         expect(entries).toBeGreaterThan(5);
         expect(entries).toBe(names);
+      } finally {
+        redis.disconnect();
+      }
+    });
+
+    it('takes a finding that is known for found, and no job makes short what another does', {
+      timeout: 120_000,
+    }, async () => {
+      const redis = new Redis(url());
+      try {
+        await redis.hset('normalworld:campaign:explore:claims', 'breach v6.yaml patch-v6 finished', 'job-of-another');
+        const scenario = readFileSync(resolve(import.meta.dirname, '../../scenarios/v6-permanent-hang.yaml'), 'utf8');
+        writeFileSync(join(scratch, 'v6.yaml'), scenario);
+        const job =
+          '{ kind: explore, scenario: v6.yaml, queues: [patch-v6], strategy: priorities, runs: 3, seeds: 1..2 }';
+        const path = join(scratch, 'explore.yaml');
+        writeFileSync(path, `name: explore\njobs: [${job}]`);
+        normalworld('start', path, '--redis', url());
+        normalworld('work', '--redis', url(), '--name', 'explore', '--jobs', '1');
+        const { stdout } = normalworld('results', '--redis', url(), '--name', 'explore', '--json');
+        expect(JSON.parse(stdout)).toMatchObject({ jobs: 2, runs: 6, breaches: [], failures: [] });
       } finally {
         redis.disconnect();
       }

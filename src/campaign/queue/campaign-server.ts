@@ -6,7 +6,7 @@ import { parseFinding } from '../../fuzz/engine/finding-file.js';
 import { type CampaignVersion, imageNames, versionHere, versionMistake } from '../job-image.js';
 import { type JobResult, resultShape } from '../job-result.js';
 import { type CampaignPlan, jobId, jobShape } from '../plan.js';
-import { runJob, type SharedCorpus } from '../run-job.js';
+import { type RunJobOptions, runJob, type SharedState } from '../run-job.js';
 
 /** Everything of ours in the server begins with it. */
 const prefix = 'normalworld';
@@ -92,7 +92,12 @@ export class CampaignServer implements AsyncDisposable {
    * Take jobs until there are none left, or the signal says so.
    * @throws Error naming the version when this machine is not of the campaign's.
    */
-  async work(atOnce: number, signal: AbortSignal, onResult: (result: JobResult) => void): Promise<void> {
+  async work(
+    atOnce: number,
+    signal: AbortSignal,
+    onResult: (result: JobResult) => void,
+    { qemus }: Pick<RunJobOptions, 'qemus'> = {},
+  ): Promise<void> {
     await this.requireSame();
     const worker = new Worker(
       this.name,
@@ -101,8 +106,8 @@ export class CampaignServer implements AsyncDisposable {
         const parsed = jobShape.safeParse(job.data);
         if (!parsed.success)
           throw new UnrecoverableError(`a job that this version does not know: ${parsed.error.issues[0]?.message}`);
-        const result = await runJob(parsed.data, this.corpus(), signal);
-        for (const finding of result.findings)
+        const result = await runJob(parsed.data, this.shared(), { signal, qemus });
+        for (const finding of result.kind === 'fuzz' ? result.findings : [])
           await this.redis.hsetnx(this.key('findings'), parseFinding(finding).signature, finding);
         return result;
       },
@@ -202,7 +207,7 @@ export class CampaignServer implements AsyncDisposable {
     }
   }
 
-  private corpus(): SharedCorpus {
+  private shared(): SharedState {
     let last = '0';
     return {
       send: async (corpus, name, text) => {
@@ -213,6 +218,11 @@ export class CampaignServer implements AsyncDisposable {
         const entries = await this.redis.xrange(this.key(`corpus:${corpus}`), last === '0' ? '-' : `(${last}`, '+');
         last = entries.at(-1)?.[0] ?? last;
         return entries.map(([, [, name = '', , text = '']]) => ({ name, text }));
+      },
+      findings: async () => Object.values(await this.redis.hgetall(this.key('findings'))),
+      claim: async (what, job) => {
+        await this.redis.hsetnx(this.key('claims'), what, job);
+        return (await this.redis.hget(this.key('claims'), what)) === job;
       },
     };
   }

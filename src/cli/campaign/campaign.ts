@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type JobResult, sumOf } from '../../campaign/job-result.js';
+import { type JobResult, ofKind, sumOf } from '../../campaign/job-result.js';
 import { runHere } from '../../campaign/local-campaign.js';
 import { readPlan } from '../../campaign/plan.js';
 import { CampaignServer } from '../../campaign/queue/campaign-server.js';
@@ -14,22 +14,24 @@ interface CampaignFlags {
   readonly jobs: number;
   readonly name?: string;
   readonly json?: boolean;
+  readonly qemu?: readonly string[];
 }
 
 /** `normalworld campaign start|work|status|results`. */
 export function addCampaignCommand(program: Command): void {
   const campaign = program
     .command('campaign')
-    .summary('fuzz by a plan: on this machine, or on many over Valkey or Redis')
+    .summary('fuzz, explore and test by a plan: on this machine, or on many over Valkey or Redis')
     .description(
-      'A plan lists jobs: fuzz targets with seeds. Without --redis its jobs run here. With it they wait in a queue (BullMQ) on a ' +
+      'A plan lists jobs: fuzz targets and scenarios with seeds, tables of queues, the behaviour suite. Without --redis its jobs run here. With it they wait in a queue (BullMQ) on a ' +
         'server of Valkey or Redis, and workers take them, wherever they are.',
     );
   const start = campaign
     .command('start')
     .summary("put a plan's jobs into the queue, or run them here")
     .argument('<plan>', 'YAML, see docs/fuzzing.md')
-    .addOption(jobsOption());
+    .addOption(jobsOption())
+    .addOption(qemuOption());
   server(start)
     .addHelpText(
       'after',
@@ -40,7 +42,11 @@ export function addCampaignCommand(program: Command): void {
       ),
     )
     .action((path: string, flags: CampaignFlags) => tell(() => startPlan(path, flags)));
-  const work = campaign.command('work').summary('take jobs until there are none left').addOption(jobsOption());
+  const work = campaign
+    .command('work')
+    .summary('take jobs until there are none left')
+    .addOption(jobsOption())
+    .addOption(qemuOption());
   server(named(work))
     .addHelpText('after', ending('no job is left', 'the server cannot be had', ['work --redis-file url --name driver']))
     .action((flags: CampaignFlags) => tell(() => workOn(flags)));
@@ -98,20 +104,42 @@ async function startPlan(path: string, flags: CampaignFlags): Promise<void> {
     return;
   }
   const signal = untilInterrupted();
-  const results = await runHere(plan, flags.jobs, (result, done) => progress(result, done, flags), signal);
+  const { results, failures } = await runHere(plan, flags.jobs, (result, done) => progress(result, done, flags), {
+    signal,
+    qemus: flags.qemu,
+  });
   const findings = new Map(
-    results.flatMap((result) => result.findings.map((text) => [parseFinding(text).signature, text] as const)),
+    ofKind(results, 'fuzz').flatMap((result) =>
+      result.findings.map((text) => [parseFinding(text).signature, text] as const),
+    ),
   );
-  report(results, [...findings.values()], [], flags.json === true);
+  report(results, [...findings.values()], failures, flags.json === true);
 }
 
 async function workOn(flags: CampaignFlags): Promise<void> {
   let done = 0;
-  await onServer(flags, (of) => of.work(flags.jobs, untilInterrupted(), (result) => progress(result, ++done, flags)));
+  await onServer(flags, (of) =>
+    of.work(flags.jobs, untilInterrupted(), (result) => progress(result, ++done, flags), { qemus: flags.qemu }),
+  );
 }
 
-function progress({ executions, edges, findings }: JobResult, done: number, { json }: CampaignFlags): void {
-  if (!json) console.log(`job ${done}: ${executions} executions, ${edges} edges, ${findings.length} findings`);
+function progress(result: JobResult, done: number, { json }: CampaignFlags): void {
+  if (!json) console.log(`job ${done}: ${inWords(result)}`);
+}
+
+function inWords(result: JobResult): string {
+  switch (result.kind) {
+    case 'fuzz':
+      return `${result.executions} executions, ${result.edges} edges, ${result.findings.length} findings`;
+    case 'explore':
+      return `${result.runs} runs, ${result.breaches.length} properties newly broken`;
+    case 'table':
+      return `${result.queue}, ${result.states} states, ${result.broken.length} properties broken`;
+    case 'suite':
+      return `${result.passed} tests passed, ${result.failures.length} failed, ${result.skipped} skipped`;
+    default:
+      return result satisfies never;
+  }
 }
 
 function report(
@@ -124,13 +152,28 @@ function report(
   const found = findings.map(parseFinding);
   if (json) console.log(JSON.stringify({ ...sum, findings: found, failures }));
   else {
+    const { jobs, executions, edges, deaths, runs, states, testsPassed, breaches, table, testFailures } = sum;
+    const had = (kind: JobResult['kind']) => ofKind(results, kind).length > 0;
     console.log(
-      `${sum.jobs} jobs, ${sum.executions} executions, ${sum.edges} edges at most, ${found.length} findings, ${sum.deaths} deaths`,
+      [
+        `${jobs} jobs`,
+        ...(had('fuzz')
+          ? [`${executions} executions, ${edges} edges at most, ${found.length} findings, ${deaths} deaths`]
+          : []),
+        ...(had('explore') ? [`${runs} runs, ${breaches.length} properties broken`] : []),
+        ...(had('table') ? [`${states} states`] : []),
+        ...(had('suite') ? [`${testsPassed} tests passed, ${testFailures.length} failed`] : []),
+      ].join(', '),
     );
     for (const { kind, signature } of found) console.log(`${kind}: ${signature}`);
+    for (const { property, queue, how } of breaches) console.log(`${property}, ${queue}: ${how}`);
+    for (const { property, queue, group, broken } of table)
+      console.log(`${property}, ${queue}: broken in ${broken} of group ${group}`);
+    for (const failure of testFailures) console.log(`failed test: ${failure}`);
     for (const failure of failures) console.log(`failed: ${failure}`);
   }
-  if (found.length > 0 || failures.length > 0) process.exitCode = 1;
+  // What is broken in a table is what the table is for.
+  if ([found, sum.breaches, sum.testFailures, failures].some(({ length }) => length > 0)) process.exitCode = 1;
 }
 
 async function onServer<T>(flags: CampaignFlags, what: (of: CampaignServer) => Promise<T>): Promise<T> {
@@ -176,4 +219,11 @@ function jobsOption(): Option {
       return Number(text);
     })
     .default(availableParallelism(), 'one a processor');
+}
+
+function qemuOption(): Option {
+  return new Option(
+    '--qemu <program>',
+    "a QEMU of this machine's, for jobs that want its version; may be repeated (default: qemu-system-aarch64)",
+  ).argParser((program: string, before: readonly string[] = []) => [...before, program]);
 }

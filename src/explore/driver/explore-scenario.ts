@@ -47,6 +47,8 @@ export interface ExploreScenarioOptions {
    * true when left out.
    */
   readonly tryCures?: boolean;
+  /** Asked of each property that is broken: whether its counterexample is to be made smaller; every one when left out. */
+  readonly shrink?: (property: RunProperty) => Promise<boolean>;
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
 }
@@ -67,6 +69,7 @@ const names: OptionNames<ExploreScenarioOptions> = {
   createQueue: true,
   faults: true,
   tryCures: true,
+  shrink: true,
   signal: true,
   progress: true,
 };
@@ -90,6 +93,8 @@ export interface RunPropertyResult {
   readonly what: readonly string[];
   /** The run, as what `followed` takes; without the zeros at its end. */
   readonly decisions: readonly number[];
+  /** Whether the run was made smaller. */
+  readonly shrunk: boolean;
   /** Decisions other than first come, first served. */
   readonly deviations: readonly (Decision & { readonly at: number })[];
 }
@@ -209,7 +214,7 @@ export async function exploreScenario(
     const decisions = found.get(name);
     properties[name] =
       decisions === undefined
-        ? { verdict: complete ? 'holds' : 'bounded', what: [], decisions: [], deviations: [] }
+        ? { verdict: complete ? 'holds' : 'bounded', what: [], decisions: [], shrunk: false, deviations: [] }
         : await shrunk(scenario, options, name, decisions);
   }
   return {
@@ -233,11 +238,12 @@ async function shrunk(
   name: RunProperty,
   decisions: readonly number[],
 ): Promise<RunPropertyResult> {
-  const { queue, seed, faults, createQueue } = options;
+  const { queue, seed, faults, createQueue, shrink } = options;
   let best = [...decisions];
   let judged = await judgeRun(scenario, queue, seed, followed(best), faults, { createQueue });
   let runs = 0;
-  for (let again = options.first !== true; again; ) {
+  const isWanted = options.first !== true && ((await shrink?.(name)) ?? true);
+  for (let again = isWanted; again; ) {
     again = false;
     for (let at = best.length - 1; at >= 0 && runs < MAX_SHRINKING_RUNS; at--) {
       if (best[at] === 0) continue;
@@ -256,6 +262,7 @@ async function shrunk(
     verdict: 'broken',
     what: [...(judged.broken.get(name) ?? []), ...cure],
     decisions: best,
+    shrunk: isWanted,
     deviations: judged.decisions.flatMap((decision, at) => (decision.index === 0 ? [] : [{ at, ...decision }])),
   };
 }

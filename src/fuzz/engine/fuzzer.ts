@@ -29,6 +29,8 @@ export interface FuzzOptions {
   readonly blind?: boolean;
   /** What may be spent to make a finding short; 2000 executions and a minute when left out. */
   readonly reproduce?: ReproduceLimits;
+  /** Asked of each that is new: whether this run is to make it short and write it, or another that has it as well. */
+  readonly claim?: (signature: string) => Promise<boolean>;
   /** Told every second, and at the end. */
   readonly onProgress?: (progress: FuzzProgress) => void;
   readonly onFinding?: (finding: KnownFinding, verdict: Verdict) => void;
@@ -217,7 +219,10 @@ export class Fuzzer {
   }
 
   private async foundAll(input: FuzzInput, verdicts: readonly Verdict[]): Promise<void> {
-    const fresh = verdicts.filter((verdict) => this.findings.meets(verdict));
+    const fresh: Verdict[] = [];
+    for (const verdict of verdicts)
+      if (this.findings.meets(verdict) && (await (this.options.claim?.(verdict.signature) ?? true)))
+        fresh.push(verdict);
     if (fresh.length === 0) return;
     const about = this.harness?.about ?? '';
     if (this.harness?.isDead) this.deaths++;

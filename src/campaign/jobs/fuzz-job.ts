@@ -1,0 +1,41 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Fuzzer } from '../../fuzz/engine/fuzzer.js';
+import { targetNamed } from '../../fuzz/open-target.js';
+import { jobImage } from '../job-image.js';
+import type { ResultOf } from '../job-result.js';
+import type { JobOf } from '../plan.js';
+
+/** What a job asks of whoever keeps count for all. */
+export interface Claims {
+  /** Whether this one, and no other, makes that finding short. */
+  claim(what: string): Promise<boolean>;
+}
+
+/** @param known files of findings that others made: they are found already. */
+export async function runFuzzJob(
+  job: JobOf<'fuzz'>,
+  folder: string,
+  known: readonly string[],
+  { claim }: Claims,
+): Promise<ResultOf<'fuzz'>> {
+  const { image, trustedApplications } = await jobImage(job);
+  for (const [index, text] of known.entries()) {
+    const place = join(folder, 'findings', `known-${index}`);
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, 'finding.json'), text);
+  }
+  const target = targetNamed(job.target, job.uuid, { optee: { image, taFolders: [trustedApplications] } });
+  const { seed, executions: most } = job;
+  const fuzzer = new Fuzzer(target, {
+    ...{ folder, seed, executions: most },
+    claim: (signature) => claim(`finding ${job.target} ${job.uuid ?? ''} ${signature}`),
+  });
+  const { executions, seconds, edges, corpus, deaths } = await fuzzer.run();
+  // Those that another has claimed have no file here.
+  const findings = fuzzer.knownFindings
+    .map((finding) => join(finding.folder, 'finding.json'))
+    .filter((file) => existsSync(file))
+    .map((file) => readFileSync(file, 'utf8'));
+  return { kind: 'fuzz', executions, seconds, edges, corpus, deaths, findings };
+}
