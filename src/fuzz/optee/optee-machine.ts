@@ -39,6 +39,8 @@ const keptLines = 400;
 const lookMs = 100;
 /** A call that waits in the normal world, for a time that its application asked for, is not waited for longer. */
 const patienceMs = 500;
+/** However often it goes on meanwhile: so many times as long. */
+const mostPatiences = 10;
 /** However busy it is: so many times the limit it may take to come back. */
 const mostLimits = 20;
 const defaultHangMs = 5000;
@@ -54,6 +56,9 @@ export class OpteeMachine implements Machine {
   private progress = { mark: 0, cpuMs: 0, at: 0 };
   private hung: string | undefined;
   private impatient = false;
+  /** Looks in a row at which a call waited and nothing ran, and what had run by then. */
+  private waitingLooks = 0;
+  private waitingMark = -1;
   private stopWatching: () => void = () => undefined;
   private onWaiting: () => void = () => undefined;
 
@@ -133,6 +138,8 @@ export class OpteeMachine implements Machine {
     this.violations.length = 0;
     this.sawDeath = false;
     this.impatient = false;
+    this.waitingLooks = 0;
+    this.waitingMark = -1;
     this.onWaiting = onWaiting;
     this.busySince = performance.now();
     this.progress = { mark: -1, cpuMs: 0, at: this.busySince };
@@ -197,16 +204,19 @@ export class OpteeMachine implements Machine {
     if (busySince === undefined || this.ended !== undefined) return;
     const now = performance.now();
     if (now - busySince < patienceMs) return;
+    const mark = this.map?.edgesTaken ?? 0;
     if (this.tee.waiting().calls.length > 0) {
-      // It waits for us, not we for it.
+      // It waits for us, not we for it. Where much else runs that may be to load its application.
+      this.waitingLooks = mark === this.waitingMark ? this.waitingLooks + 1 : 0;
+      this.waitingMark = mark;
       this.progress = { mark: -1, cpuMs: cpuMsOf(world.pid), at: now };
-      if (!this.impatient) {
+      const isLong = this.waitingLooks * lookMs >= patienceMs || now - busySince > mostPatiences * patienceMs;
+      if (!this.impatient && isLong) {
         this.impatient = true;
         this.onWaiting();
       }
       return;
     }
-    const mark = this.map?.edgesTaken ?? 0;
     const cpuMs = cpuMsOf(world.pid);
     if (mark !== this.progress.mark) this.progress = { mark, cpuMs, at: now };
     const stands = cpuMs - this.progress.cpuMs > this.hangMs || now - this.progress.at > mostLimits * this.hangMs;
