@@ -101,7 +101,9 @@ const say = (text) => {
 const executions = Number(values.executions);
 // What is found without a defect says nothing of one.
 const clean = [
-  ...(wanted.some(isTa) ? [['TA: no defect', await onOptee({ number: 0, kinds: [] }, Math.min(executions, 1000))]] : []),
+  ...(wanted.some(isTa)
+    ? [['TA: no defect', await onOptee({ number: 0, kinds: [] }, Math.min(executions, 1000))]]
+    : []),
   ...(wanted.every(isTa) ? [] : [['simulated: no defect', await onSimulated(undefined, executions)]]),
 ];
 for (const [what, { found }] of clean)
