@@ -40,8 +40,9 @@ process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 /** Runs of the fuzzer: until a finding of one of these kinds, or the executions are made. */
 async function fuzz(main, args, kinds, executions) {
   const folder = mkdtempSync(join(scratch, 'run-'));
-  for (;;) {
-    const run = await oneRun(main, args, folder, executions);
+  for (let done = 0; ; ) {
+    const run = await oneRun(main, args, folder, executions - done);
+    done = run.executions;
     if (run.executions >= executions || run.found.some(({ kind }) => kinds.includes(kind))) return run;
   }
 }
