@@ -26,7 +26,7 @@ const runs = Number(values.runs);
 const seconds = Number(values.seconds);
 const say = (text) => process.stderr.write(`${text}\n`);
 for (const side of values.side)
-  if (!known.includes(side)) throw new Error(`no side "${side}"; there are ${known.join(', ')}`);
+  if (!known.includes(side)) throw new Error(`no side "${side}"; allowed: ${known.join(', ')}`);
 
 const drivers = new Map();
 const sides = [];

@@ -22,8 +22,7 @@ const { values } = parseArgs({
   },
 });
 const edits = Number(values.edits);
-if (!Number.isInteger(edits) || edits < 1)
-  throw new RangeError(`--edits is ${values.edits}, wanted is a number from 1`);
+if (!Number.isInteger(edits) || edits < 1) throw new RangeError(`--edits is ${values.edits}, expected a number from 1`);
 const command = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'normalworld-bench-'));
 const folder = join(root, 'adder');
@@ -118,7 +117,7 @@ async function watched() {
       const before = processorSeconds(child.pid);
       const started = performance.now();
       writeFileSync(source, breaks ? good.replace('.value.a = sum;', `.value.a = sum + ${edit + 1};`) : good);
-      await hears(breaks ? /1 failed[\s\S]*to the verdict/ : /8 passed[\s\S]*to the verdict/);
+      await hears(breaks ? /1 failed[\s\S]*to the result/ : /8 passed[\s\S]*to the result/);
       times.push({ seconds: (performance.now() - started) / 1000, processor: processorSeconds(child.pid) - before });
     }
     return times;

@@ -37,7 +37,7 @@ export class Findings {
     } catch (error) {
       this.count(`${what}: refused`);
       const fine = error instanceof TeecError && Number.isInteger(error.code) && error.code > 0 && error.code < 2 ** 32;
-      this.check(fine, () => `${what} failed by ${describe(error)}, which is no error of a TEE`);
+      this.check(fine, () => `${what} failed: ${describe(error)}, which is no error of a TEE`);
       return { error };
     }
   }

@@ -1,13 +1,13 @@
 /**
- * Prints docs/cli.md, from what the command itself says. `npm run docs` writes it; a test holds that it is up to date.
+ * Prints docs/cli.md from the help of the commands. `npm run docs` writes it; a test checks that it is up to date.
  */
 import { normalworldProgram } from '../dist/cli/program.js';
 
 console.log(`# The command
 
-In a clone: \`npx normalworld\`. Exit codes of every command: 0 done, 1 the answer is no, 2 bad usage or a file that is not what
-it should be. Reports are coloured only on a terminal, and not when \`NO_COLOR\` is set. This page is what \`--help\` says, written
-by \`npm run docs\`.
+In a clone: \`npx normalworld\`. Exit codes of every command: 0 success, 1 failure or a negative result, 2 bad usage or an invalid
+file. Reports are coloured only on a terminal, and not if \`NO_COLOR\` is set. This page has the output of \`--help\`; \`npm run
+docs\` writes it.
 `);
 console.log(leaves(normalworldProgram()).map(section).join('\n\n'));
 

@@ -10,10 +10,10 @@ export const builds = [
   { name: 'debian-sid', what: "Debian's 4.10", fetch: 'sid', xtest: true },
   { name: 'sid-ffa-threads4', what: 'FF-A', build: ['--ffa', '--threads', '4'], xtest: true },
   { name: 'sid-threads8-cores4', what: '8 threads, 4 CPUs', build: ['--threads', '8', '--cores', '4'], cpus: 4 },
-  { name: 'sid-rpmb', what: 'RPMB beside files', build: ['--rpmb'], xtest: storage },
+  { name: 'sid-rpmb', what: 'RPMB and files', build: ['--rpmb'], xtest: storage },
   {
     name: 'sid-rpmb-REE_FS=n',
-    what: 'RPMB alone',
+    what: 'RPMB only',
     build: ['--rpmb', '--set', 'CFG_REE_FS=n'],
     xtest: storage,
   },

@@ -11,12 +11,12 @@ export type OptionNames<Options extends object> = Readonly<Record<keyof Options,
  */
 export function optionMistake<Options extends object>(given: unknown, names: OptionNames<Options>): string | undefined {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
-    return `options are an object, not ${given === null ? 'null' : Array.isArray(given) ? 'an array' : typeof given}`;
+    return `options must be an object, not ${given === null ? 'null' : Array.isArray(given) ? 'an array' : typeof given}`;
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || Object.hasOwn(names, name)) continue;
     const known = Object.keys(names);
     const meant = known.find((other) => areClose(name, other));
-    return `there is no option "${name}"; ${meant === undefined ? `possible are ${known.join(', ')}` : `is "${meant}" meant?`}`;
+    return `there is no option "${name}"; ${meant === undefined ? `allowed: ${known.join(', ')}` : `did you mean "${meant}"?`}`;
   }
   return undefined;
 }

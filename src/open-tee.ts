@@ -229,7 +229,7 @@ function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
 function emmcOf({ emmc, world, rpmb, supplicant }: OpenTeeOptions): EmmcCard | undefined {
   const own = rpmb !== undefined || (supplicant !== undefined && supplicant !== false && supplicant.rpmb !== undefined);
   if (own && emmc !== undefined && emmc !== false)
-    throw new TypeError('openTee: emmc is a card beside the devices of rpmb and supplicant.rpmb: give one of them');
+    throw new TypeError('openTee: emmc, rpmb and supplicant.rpmb all define cards: give only one of them');
   if (own || emmc === false) return undefined;
   return emmc === undefined && world !== 'qemu' ? undefined : openEmmc(emmc);
 }
@@ -259,13 +259,13 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   const { world = 'simulated', trace, taFolders, taElfFolders, storageFolder, trustedApplications } = options;
   if (world !== 'simulated' && world !== 'qemu' && world !== 'linux' && (typeof world !== 'object' || world === null))
     throw new TypeError(
-      `openTee: world is ${JSON.stringify(world)}, possible are "simulated", "qemu", "linux", or a SecureWorld`,
+      `openTee: world is ${JSON.stringify(world)}; allowed: "simulated", "qemu", "linux", or a SecureWorld`,
     );
   if (trace !== undefined && typeof trace !== 'string' && !(trace instanceof Trace))
-    throw new TypeError(`openTee: trace is a Trace or the path of a file, not ${typeof trace}`);
+    throw new TypeError(`openTee: trace must be a Trace or the path of a file, not ${typeof trace}`);
   for (const [name, list] of Object.entries({ taFolders, taElfFolders, trustedApplications }))
     if (list !== undefined && !Array.isArray(list))
-      throw new TypeError(`openTee: ${name} is an array, not ${typeof list}`);
+      throw new TypeError(`openTee: ${name} must be an array, not ${typeof list}`);
   for (const folder of taFolders ?? []) requirePath('taFolders', folder);
   for (const folder of taElfFolders ?? []) requirePath('taElfFolders', folder);
   if (storageFolder !== undefined) requirePath('storageFolder', storageFolder);
@@ -289,7 +289,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
     const isLoaded = name === 'trustedApplications' && typeof world === 'object';
     if (!isNone && !isLoaded && whose !== world)
       throw new TypeError(
-        `openTee: ${name} is for world "${whose}", the world is ${typeof world === 'string' ? `"${world}"` : 'one of your own'}`,
+        `openTee: ${name} is for world "${whose}", but the world is ${typeof world === 'string' ? `"${world}"` : 'your own'}`,
       );
   }
   checkWorldOptions('openTee', options);
@@ -306,7 +306,7 @@ function refuseForLinux(options: OpenTeeOptions): void {
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && !Object.hasOwn(ofLinux, name))
       throw new TypeError(
-        `openTee: ${name} is not for world "linux": there the driver is the kernel's, the supplicant a program of its own (normalworld supplicant), the client this process`,
+        `openTee: ${name} is not for world "linux": there the driver is the kernel's, the supplicant is a separate program (normalworld supplicant), and the client is this process`,
       );
 }
 
@@ -329,5 +329,7 @@ async function openLinux(options: OpenTeeOptions): Promise<Tee> {
 
 function requirePath(name: string, path: unknown): void {
   if (typeof path !== 'string' || path === '')
-    throw new TypeError(`openTee: ${name} holds paths of folders, not ${path === '' ? 'an empty one' : typeof path}`);
+    throw new TypeError(
+      `openTee: ${name} must have paths of folders, not ${path === '' ? 'an empty one' : typeof path}`,
+    );
 }

@@ -34,7 +34,7 @@ export function testWorld(environment: Readonly<Record<string, string | undefine
     return { world: 'linux', device: text };
   }
   throw new RangeError(
-    `NORMALWORLD_TEE is ${JSON.stringify(text)}, possible are simulated, qemu, linux, linux:DEVICE such as linux:/dev/tee1, and ssh://[user@]board[:port][/dev/tee0]`,
+    `NORMALWORLD_TEE is ${JSON.stringify(text)}; allowed: simulated, qemu, linux, linux:DEVICE such as linux:/dev/tee1, and ssh://[user@]board[:port][/dev/tee0]`,
   );
 }
 

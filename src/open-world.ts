@@ -70,14 +70,12 @@ export const openWorldNames: OptionNames<OpenWorldOptions> = {
 export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions, 'trace'>): void {
   const { supplicant, identity, callLimitMs, reserve = false, queue = 'hand-off' } = options;
   if (typeof reserve !== 'boolean')
-    throw new TypeError(`${whose}: reserve is ${String(reserve)}, it takes true or false`);
+    throw new TypeError(`${whose}: reserve is ${String(reserve)}; allowed: true and false`);
   if (reserve && !keepsReserve(queue)) throw new RangeError(`${whose}: reserve: ${noReserve(queue)}`);
   if (supplicant !== undefined && supplicant !== false) checkSupplicantSettings(supplicant);
   if (identity !== undefined) checkIdentity(identity);
   if (callLimitMs !== undefined && !(typeof callLimitMs === 'number' && callLimitMs >= 0))
-    throw new RangeError(
-      `${whose}: callLimitMs is ${String(callLimitMs)}, possible are milliseconds from 0, and Infinity`,
-    );
+    throw new RangeError(`${whose}: callLimitMs is ${String(callLimitMs)}; allowed: milliseconds from 0, and Infinity`);
 }
 
 /**

@@ -8,21 +8,25 @@ const given = (options: unknown) => options as OpenTeeOptions;
 
 describe('what openTee is given', () => {
   it.each<[string, unknown, RegExp]>([
-    ['a path in place of options', { qemu: '/usr/bin/qemu' }, /^qemu: options are an object, not string/],
-    ['a mistyped option', { quque: 'hand-off' }, /^openTee: there is no option "quque"; is "queue" meant\?/],
-    ['an option of another level', { cpus: 2 }, /^openTee: there is no option "cpus"; possible are .*qemu/],
+    ['a path in place of options', { qemu: '/usr/bin/qemu' }, /^qemu: options must be an object, not string/],
+    ['a mistyped option', { quque: 'hand-off' }, /^openTee: there is no option "quque"; did you mean "queue"\?/],
+    ['an option of another level', { cpus: 2 }, /^openTee: there is no option "cpus"; allowed: .*qemu/],
     [
       'a mistyped option of QEMU',
       { world: 'qemu', qemu: { cpu: 2 } },
-      /^qemu: there is no option "cpu"; is "cpus" meant/,
+      /^qemu: there is no option "cpu"; did you mean "cpus"\?/,
     ],
-    ['a mistyped option of the supplicant', { supplicant: { taStore: [] } }, /^the supplicant: .*is "taStores" meant/],
+    [
+      'a mistyped option of the supplicant',
+      { supplicant: { taStore: [] } },
+      /^the supplicant: .*did you mean "taStores"/,
+    ],
     ['a mistyped option of the simulated world', { simulated: { thread: 4 } }, /"thread"/],
-    ['a world that is none', { world: 'qmeu' }, /^openTee: world is "qmeu", possible are "simulated", "qemu"/],
+    ['a world that is none', { world: 'qmeu' }, /^openTee: world is "qmeu"; allowed: "simulated", "qemu"/],
     [
       'options of QEMU for the simulated world',
       { qemu: { cpus: 2 } },
-      /^openTee: qemu is for world "qemu", the world is "simulated"/,
+      /^openTee: qemu is for world "qemu", but the world is "simulated"/,
     ],
     [
       'options of the simulated world for QEMU',
@@ -34,26 +38,26 @@ describe('what openTee is given', () => {
       { world: 'qemu', trustedApplications: opteeTestApplications },
       /trustedApplications is for/,
     ],
-    ['one folder in place of a list', { taFolders: 'build/ta' }, /^openTee: taFolders is an array, not string/],
-    ['a folder that is no path', { taFolders: [1] }, /^openTee: taFolders holds paths of folders, not number/],
+    ['one folder in place of a list', { taFolders: 'build/ta' }, /^openTee: taFolders must be an array, not string/],
+    ['a folder that is no path', { taFolders: [1] }, /^openTee: taFolders must have paths of folders, not number/],
     [
       'a storage folder that is no path',
       { storageFolder: '' },
-      /^openTee: storageFolder holds paths of folders, not an empty one/,
+      /^openTee: storageFolder must have paths of folders, not an empty one/,
     ],
-    ['a trace that is none', { trace: 5 }, /^openTee: trace is a Trace or the path of a file, not number/],
+    ['a trace that is none', { trace: 5 }, /^openTee: trace must be a Trace or the path of a file, not number/],
     ['no time', { callLimitMs: Number.NaN }, /^openTee: callLimitMs is NaN/],
     [
       'a negative time',
       { world: 'qemu', qemu: { bootLimitMs: -1 } },
-      /^bootLimitMs is -1, allowed are milliseconds from 0/,
+      /^bootLimitMs is -1; allowed: milliseconds from 0/,
     ],
-    ['a number that is text', { world: 'qemu', qemu: { cpus: '2' } }, /^cpus is 2, allowed are integers 1\.\.4/],
+    ['a number that is text', { world: 'qemu', qemu: { cpus: '2' } }, /^cpus is 2; allowed: integers 1\.\.4/],
     ['a spin without end', { world: 'qemu', qemu: { spinMicroseconds: Number.NaN } }, /^spinMicroseconds is NaN/],
     [
       'a listener that is none',
       { world: 'qemu', qemu: { onConsoleLine: true } },
-      /^qemu: onConsoleLine is a function, not boolean/,
+      /^qemu: onConsoleLine must be a function, not boolean/,
     ],
     ['an identity that is none', { identity: { uid: -1, gid: 0, groups: [] } }, /uid is -1/],
   ])('is refused by name when it is %s', async (_name, options, why) => {

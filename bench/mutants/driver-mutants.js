@@ -262,7 +262,7 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults corrupt`,
   },
   {
-    what: 'the type of a parameter is not checked on its way back',
+    what: 'the type of a returned parameter is not checked',
     file: 'src/optee/msg-param.ts',
     in: 'updateFromMsgParam',
     find: '(attr & attrTypeMask) !== attrOf(param)',
@@ -372,7 +372,7 @@ export const DRIVER_MUTANTS = [
     what: 'what a supplicant had taken that left is not answered',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.detach',
-    find: "for (const request of this.taken.values()) this.abandon(request, 'the supplicant left while it served this');",
+    find: "for (const request of this.taken.values()) this.abandon(request, 'the supplicant exited while it served this');",
     becomes: '',
     explore: `${ONE_CALL} --faults supplicant`,
   },

@@ -75,7 +75,7 @@ export const defects = [
   },
   {
     name: 'message-given-twice',
-    what: "a message's place is given out twice, once in a hundred calls",
+    what: 'a message slot is given out twice, once in a hundred calls',
     of: ArgCache,
     method: 'acquire',
     by: (original) => {

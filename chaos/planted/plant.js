@@ -7,7 +7,7 @@ const original = defect?.of.prototype[defect.method];
 if (typeof original !== 'function') {
   console.error(
     defect === undefined
-      ? `there is no defect "${name}", possible are ${defects.map((each) => each.name).join(', ')}`
+      ? `there is no defect "${name}"; allowed: ${defects.map((each) => each.name).join(', ')}`
       : `${name}: ${defect.of.name} has no method ${defect.method} any more`,
   );
   process.exit(3);

@@ -79,7 +79,7 @@ export async function simulatedRound({ draws, findings }) {
     await context.close();
     await findings.checkSoon(
       () => tee.sharedMemoryInUse - before <= keptByThreads * threads,
-      () => `${tee.sharedMemoryInUse - before} bytes of shared memory were not given back by clients that have gone`,
+      () => `${tee.sharedMemoryInUse - before} bytes of shared memory were not released by clients that have gone`,
     );
     const waiting = tee.waiting();
     findings.check(

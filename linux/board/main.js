@@ -47,7 +47,7 @@ const onLine = (line) => {
 };
 const requireKnown = (what, given, known) => {
   for (const each of given)
-    if (!known.includes(each)) throw new Error(`no ${what} "${each}"; there are ${known.join(', ')}`);
+    if (!known.includes(each)) throw new Error(`no ${what} "${each}"; allowed: ${known.join(', ')}`);
 };
 
 try {

@@ -1,6 +1,6 @@
 /**
- * The findings of docs/findings.md that a real kernel can show, each as a schedule that init.c carries out, with times that
- * lie far apart: who is inside, who sleeps and in which order they came does not depend on the speed of the machine.
+ * The findings of docs/findings.md that a real kernel can show, each as a schedule that init.c executes. The times are far
+ * apart, so the state of each call and the order of calls do not depend on the speed of the machine.
  */
 /** @import { Finding, Outcome } from './findings.js' */
 
@@ -15,7 +15,7 @@ const promptMs = 700;
 export const findings = [
   {
     id: '1',
-    title: 'a system call sleeps beside a free thread',
+    title: 'a system call sleeps although a thread is free',
     cured: true,
     schedule: `
 caller normal user ${osTest}
@@ -32,7 +32,7 @@ end 8000`,
   },
   {
     id: '1-deadlock',
-    title: 'two system calls that need each other deadlock beside a free thread',
+    title: 'two system calls that need each other deadlock although a thread is free',
     cured: true,
     schedule: `
 caller normal user ${osTest}
@@ -52,7 +52,7 @@ end 8000`,
   },
   {
     id: '2',
-    title: 'a wake-up is swallowed by a call that is inside',
+    title: 'a wake-up is lost on a call that is inside',
     cured: true,
     schedule: `
 caller long user ${osTest}
@@ -67,7 +67,7 @@ end 7500`,
   },
   {
     id: '3',
-    title: 'calls sleep for good when secure world has one thread less than it announced',
+    title: 'calls sleep for good when secure world has one thread fewer than announced',
     cured: true,
     schedule: oneThreadShort('end 8000'),
     judge: ({ of }) => ({
@@ -77,7 +77,7 @@ end 7500`,
   },
   {
     id: '7',
-    title: 'a caller is overtaken for as long as another goes on',
+    title: 'a caller is overtaken as long as another repeats',
     cured: true,
     schedule: `
 caller holder user ${osTest} cpu 1
@@ -108,14 +108,14 @@ end 6500`,
   },
   {
     id: '11',
-    title: 'with one thread lost, calls come when somebody else calls, and not before',
+    title: 'with one thread lost, calls return only when another client calls',
     cured: true,
     schedule: oneThreadShort(`at 7000 system repeat 20 9 1\nend 11000`),
     judge: ({ of }) => lateness(of('second'), of('system', 1).end, of('system', 2).begin),
   },
   {
     id: '12',
-    title: 'memory for a system session is registered by a call that waits as an ordinary one',
+    title: 'memory for a system session is registered by a call that waits like an ordinary call',
     cured: false,
     schedule: `
 caller normal user ${osTest}
@@ -179,20 +179,20 @@ end 6000`,
   },
 ];
 
-/** What no real kernel can show here, and why. */
+/** Findings that no real kernel can show here, with the reason. */
 export const notShown = [
   ['4, 5, 6', 'version 6 of the patch series was never merged: no kernel has it'],
   ['8', "needs three threads and calls of trusted applications that need each other; Debian's OP-TEE has two threads"],
   ['9', 'needs an OP-TEE with one thread; the refusal is in optee_cq_incr_sys_thread_count()'],
   [
     'leaked reservation',
-    'a session that cannot be closed for want of memory keeps its reservation; Debian builds its kernels without fault injection',
+    'a session that cannot be closed because memory is short keeps its reservation; Debian builds its kernels without fault injection',
   ],
 ];
 
 /**
- * One thread is lost for good. A second one is away for a moment, so that a call that has claimed a thread is refused; and a
- * sleeper whose completion has come is held before it moves to the tail of the list, so that another completion is lost.
+ * One thread is lost for good. A second one is unavailable for a moment, so a call that has claimed a thread is refused. A
+ * sleeper that has been completed is delayed before it moves to the tail of the list, so another completion is lost.
  */
 function oneThreadShort(ending) {
   return `
@@ -211,22 +211,23 @@ at 2800 system ${wait(300)}
 ${ending}`;
 }
 
-/** A call that could have been served at one time, and was not before another. */
+/** Judges a call that could have continued at `possible`, but did only at `obstacle`. */
 function lateness(call, possible, obstacle) {
-  if (possible === undefined) return { shown: false, measure: 'nothing: what should have ended before it did not' };
+  if (possible === undefined)
+    return { shown: false, measure: 'nothing: the call that should have ended first did not end' };
   const late = call.end === undefined ? undefined : call.end - possible;
   return {
     shown: obstacle !== undefined && (call.end === undefined || (late > promptMs && call.end >= obstacle - promptMs)),
-    measure: late === undefined ? `not back, and could have gone at ${ms(possible)}` : `${ms(late)} late`,
+    measure: late === undefined ? `not returned, and could have continued at ${ms(possible)}` : `${ms(late)} late`,
   };
 }
 
 function whetherBack(calls) {
   const back = calls.filter(({ end }) => end !== undefined);
-  if (back.length === 0) return calls.length === 1 ? 'not back at the end' : 'neither is back at the end';
+  if (back.length === 0) return calls.length === 1 ? 'not returned at the end' : 'neither has returned at the end';
   const times = back.map(({ begin, end }) => ms(end - begin)).join(' and ');
-  if (back.length === calls.length) return `back after ${times}`;
-  return `one is not back at the end, the other after ${times}`;
+  if (back.length === calls.length) return `returned after ${times}`;
+  return `one has not returned at the end, the other after ${times}`;
 }
 
 function ms(milliseconds) {

@@ -29,7 +29,7 @@ const { values } = parseArgs({
 const say = (text) => process.stderr.write(`${text}\n`);
 const chosen = (what, given, known) => {
   for (const each of given)
-    if (!known.includes(each)) throw new Error(`no ${what} "${each}"; there are ${known.join(', ')}`);
+    if (!known.includes(each)) throw new Error(`no ${what} "${each}"; allowed: ${known.join(', ')}`);
   return known.filter((each) => given.includes(each));
 };
 

@@ -43,7 +43,7 @@ async function bounded(stream: ReadableStream<Uint8Array>): Promise<string> {
     const { done, value } = await reader.read();
     if (done) return text + decoder.decode();
     text += decoder.decode(value, { stream: true });
-    if (text.length > longest) throw new RangeError('the link carries too much');
+    if (text.length > longest) throw new RangeError('the link would be too long');
   }
 }
 

@@ -73,7 +73,7 @@ byId('stop').addEventListener('click', () => {
 });
 byId('link').addEventListener('click', async () => {
   history.replaceState(null, '', await packed(state()));
-  status.textContent = 'The address of this page carries all of it now.';
+  status.textContent = 'The address of this page now has the whole state.';
   navigator.clipboard?.writeText(location.href).catch(() => undefined);
 });
 
@@ -103,7 +103,7 @@ function start(kind: Task['kind']): void {
   }
   byId('results').replaceChildren();
   stepper.show(undefined, 0);
-  status.textContent = kind === 'run' ? 'Runs.' : `Explores ${queues[0]}.`;
+  status.textContent = kind === 'run' ? 'Running.' : `Exploring ${queues[0]}.`;
   worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
   byId<HTMLButtonElement>('stop').disabled = false;
   worker.addEventListener('message', ({ data }: MessageEvent<Answer>) => void answered(kind, data));

@@ -87,7 +87,7 @@ function picture(step: Step): HTMLElement {
     list(
       'Asleep in the queue',
       step.asleep.map((name) => element('li', { class: 'asleep' }, name)),
-      'nobody',
+      'none',
     ),
     ...(woken.size === 0
       ? []
@@ -121,7 +121,7 @@ function picture(step: Step): HTMLElement {
     list(
       "The queue's counters",
       step.counters.map(({ name, value }) => element('li', {}, `${name} ${value}`)),
-      'this queue has none',
+      'this queue has no counters',
     ),
   );
 }

@@ -56,7 +56,7 @@ function stepAt(timeline: Timeline, place: number, origin: number, queue: QueueS
   const threads = Array.from({ length: timeline.threads }, (_, thread) => {
     const holder = held.find(({ call }) => timeline.callThread.at(call) === thread);
     if (holder === undefined) return undefined;
-    return { call: name(holder.call), doing: holder.state === CallState.rpc ? 'out in an RPC' : 'in secure world' };
+    return { call: name(holder.call), doing: holder.state === CallState.rpc ? 'in an RPC' : 'in secure world' };
   });
   const asleep = open
     .filter(({ state }) => state === CallState.queue)

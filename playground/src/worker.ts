@@ -57,7 +57,7 @@ async function run(task: Task): Promise<void> {
     onProgress({ queue, time, calls }) {
       if (performance.now() < told + 100) return;
       told = performance.now();
-      answer({ kind: 'progress', words: `${queue}: ${(time / 1000).toFixed(2)} s of its time, ${calls} calls` });
+      answer({ kind: 'progress', words: `${queue}: ${(time / 1000).toFixed(2)} s of virtual time, ${calls} calls` });
     },
   });
   const traces = Array.from(recorders, ([name, recorder]) => ({ name, bytes: Uint8Array.from(recorder.toBytes()) }));
@@ -87,8 +87,8 @@ async function explore(task: Task): Promise<void> {
       (broken.length > 0
         ? `${broken.length} ${broken.length === 1 ? 'property is' : 'properties are'} broken.`
         : found.complete
-          ? 'every order of these times was tried, and nothing is broken. Other seeds were not tried.'
-          : 'nothing is broken so far; not every order was tried.'),
+          ? 'every order of these times was tried, and no property is broken. Other seeds were not tried.'
+          : 'no property was found broken; not every order was tried.'),
   ];
   const [name] = broken;
   if (name === undefined) {

@@ -42,12 +42,12 @@ export async function versionHere(names: readonly string[]): Promise<CampaignVer
 /** What this machine has otherwise than the campaign, in words; undefined when nothing. */
 export function versionMistake(wanted: CampaignVersion, here: CampaignVersion): string | undefined {
   if (wanted.version !== here.version)
-    return `the campaign is of normalworld ${wanted.version}, this is ${here.version}`;
+    return `the campaign uses normalworld ${wanted.version}, this is ${here.version}`;
   for (const [name, hash] of Object.entries(wanted.images))
     if (here.images[name] !== hash)
       return (
         `the campaign's image ${name === '' ? 'of the fetched OP-TEE' : `"${name}"`} has SHA-256 ${hash.slice(0, 16)}..., ` +
-        `this machine's ${here.images[name] ? `has ${here.images[name]?.slice(0, 16)}...` : 'is not there'}`
+        `this machine's ${here.images[name] ? `has ${here.images[name]?.slice(0, 16)}...` : 'does not exist'}`
       );
   return undefined;
 }

@@ -26,7 +26,7 @@ const count = z.number().int().min(1);
 
 const seeds = z
   .union([z.string().regex(/^\d+(\.\.\d+)?$/), z.number().int().min(0)], {
-    error: 'wanted is an integer such as 7, or two as 1..20',
+    error: 'expected an integer such as 7, or a range such as 1..20',
   })
   .transform((text) => {
     const [first = 0, last = first] = String(text).split('..').map(Number);
@@ -34,7 +34,7 @@ const seeds = z
   })
   .refine(
     ({ first, last }) => last >= first && last - first < mostJobs && last <= 0xffff_ffff,
-    'the second is not below the first',
+    'the second must not be below the first',
   )
   .default({ first: 1, last: 1 });
 
@@ -51,7 +51,7 @@ const table = { kind: z.literal('table'), maxStates: count.default(20_000_000) }
 const suite = { kind: z.literal('suite') };
 
 const shape = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'small letters, digits and hyphens'),
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'lower-case letters, digits and hyphens'),
   jobs: z
     .array(
       z.discriminatedUnion('kind', [

@@ -14,7 +14,7 @@ export function addCompletionCommand(program: Command): void {
   const shells = { bash: bashScript, zsh: zshScript, fish: fishScript };
   const completion = program
     .command('completion')
-    .summary('complete commands and options in your shell')
+    .summary('print a completion script for your shell')
     .description('Prints a script that completes the commands and options of normalworld in a shell.')
     .addHelpText(
       'after',

@@ -25,20 +25,20 @@ const marks = { present: 'ok      ', missing: 'MISSING ', optional: 'absent  ' }
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .summary('what real OP-TEE in QEMU needs: what is there, what is missing, how to get it')
+    .summary('check the requirements of the real OP-TEE in QEMU')
     .description(
-      'Says what the real OP-TEE in QEMU and the clients of `exec` need: what is there, what is missing, how to get it. ' +
-        'The simulated world needs nothing of it.',
+      'Checks the requirements of the real OP-TEE in QEMU and of the clients of `exec`, and says how to get what is missing. ' +
+        'The simulated world needs none of it.',
     )
     .option(
       '--optee <name or file>',
-      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+      'an OP-TEE other than the fetched one: a build on this machine (optee list), or your own image (tee-pager_v2.bin)',
     )
-    .option('--ta <folder>', 'folder with trusted applications of your own (<uuid>.ta)')
-    .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
+    .option('--ta <folder>', 'folder with your own trusted applications (<uuid>.ta)')
+    .option('--qemu <program>', 'your own QEMU instead of qemu-system-aarch64')
     .option(
       '--device [path]',
-      'instead: what clients of the TEE of this machine need, behind the driver of Linux (default path: /dev/tee0)',
+      "instead: check the TEE of this machine, behind Linux's driver (default path: /dev/tee0)",
     )
     .option('--json', 'print one JSON array')
     .addHelpText(
@@ -46,7 +46,7 @@ export function addDoctorCommand(program: Command): void {
       `
 Exit codes:
   0  the real OP-TEE can be booted; with --device, clients can use it
-  1  something that it needs is missing
+  1  a requirement is missing
   2  bad usage
 
 Examples:
@@ -56,10 +56,10 @@ Examples:
     )
     .action(async (options: DoctorOptions) => {
       if (options.device !== undefined) {
-        refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device asks about a board');
+        refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device checks a board');
         if (options.device !== true && isSshBoard(options.device)) {
           tellFailure(
-            new RangeError(`--device ${options.device}: doctor looks at its own machine; run it on the board, by ssh`),
+            new RangeError(`--device ${options.device}: doctor checks its own machine; run it on the board over ssh`),
           );
           return;
         }

@@ -38,7 +38,7 @@ export function normalworldProgram(): Command {
     .addHelpText(
       'after',
       `
-Exit codes of every command: 0 done, 1 the answer is no, 2 bad usage or a file that is not what it should be.
+Exit codes of every command: 0 success, 1 failure or a negative result, 2 bad usage or an invalid file.
 
 Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml

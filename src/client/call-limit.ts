@@ -25,7 +25,7 @@ const overdueGraceMs = 500;
  * @throws TeecError TIMEOUT from COMMS; what was begun goes on.
  */
 export function endWithin(limits: CallLimits, ending: Promise<void>, who: string): Promise<void> {
-  const late = `${who}: its calls did not come back within ${endLimitMs} ms`;
+  const late = `${who}: its calls did not return within ${endLimitMs} ms`;
   return orAfter(limits, ending, endLimitMs, new TeecError(TeeResult.ERROR_TIMEOUT, TeeOrigin.COMMS, late));
 }
 
@@ -44,7 +44,7 @@ function orAfter({ clock }: CallLimits, ending: Promise<void>, ms: number, error
 /** @throws TeecError BAD_PARAMETERS for what is no time. */
 export function checkLimit(doing: string, limitMs: unknown): void {
   if (!(typeof limitMs === 'number' && limitMs >= 0))
-    throw badParameters(`${doing}: limitMs is ${String(limitMs)}, possible are milliseconds from 0, and Infinity`);
+    throw badParameters(`${doing}: limitMs is ${String(limitMs)}; allowed: milliseconds from 0, and Infinity`);
 }
 
 /**
@@ -78,7 +78,7 @@ export class LimitedCall {
         };
         this.settled = pending.then(back, back);
         cancel();
-        const late = `${this.doing()}: it did not come back within ${limitMs} ms`;
+        const late = `${this.doing()}: it did not return within ${limitMs} ms`;
         reject(new TeecError(TeeResult.ERROR_TIMEOUT, TeeOrigin.COMMS, late));
       });
       pending.then(resolve, reject).finally(unlimit);

@@ -124,7 +124,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
    *   NOT_SUPPORTED where secure world shares only memory of its own.
    */
   async registerSharedMemory(buffer: Uint8Array): Promise<SharedMemory> {
-    if (!(buffer instanceof Uint8Array)) throw badParameters('registering shared memory: it takes a Uint8Array');
+    if (!(buffer instanceof Uint8Array)) throw badParameters('registering shared memory: expected a Uint8Array');
     if (buffer.length > 0 && this.device.sharesBuffers) {
       const shm = await this.device.registerBuffer(this.teeContext, buffer);
       return new SharedMemory(buffer, shm, undefined, () => this.device.freeShm(this.teeContext, shm));

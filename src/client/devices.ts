@@ -66,7 +66,7 @@ export async function listDevices(session: Session, command: number): Promise<re
   for (let attempt = 0; attempt < attempts; attempt++) {
     try {
       const [list] = await session.invoke(command, [temporary.output(room)]);
-      if (list.length % deviceSize !== 0) throw noList(`${list.length} bytes are no whole number of UUIDs`);
+      if (list.length % deviceSize !== 0) throw noList(`${list.length} bytes are not a whole number of UUIDs`);
       return Array.from({ length: list.length / deviceSize }, (_, index) =>
         uuidFromOctets(list.subarray(index * deviceSize)),
       );
@@ -76,7 +76,7 @@ export async function listDevices(session: Session, command: number): Promise<re
       if (command === DevicePtaCommand.getDevicesRpmb && error.code !== TeeResult.ERROR_SHORT_BUFFER) return [];
       if (error.code !== TeeResult.ERROR_SHORT_BUFFER) throw error;
       room = error.sizes?.[0] ?? 0;
-      if (room > listMax) throw noList(`it is ${room} bytes long, at most ${listMax} are possible`);
+      if (room > listMax) throw noList(`it is ${room} bytes long, at most ${listMax} are allowed`);
     }
   }
   throw noList(`it grew ${attempts} times while it was read`);

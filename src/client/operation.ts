@@ -24,7 +24,7 @@ export class Operation {
   prepare(): Promise<void> | undefined {
     const { parameters } = this;
     if (!Array.isArray(parameters) || parameters.length > 4)
-      throw badParameters('parameters are an array of at most four');
+      throw badParameters('parameters must be an array of at most four');
     for (let index = 0; index < parameters.length; index++) {
       const parameter: Parameter | undefined = parameters[index];
       switch (parameter?.kind) {
@@ -41,7 +41,7 @@ export class Operation {
           const { direction, memory, offset, size } = parameter;
           checkDirection(direction, index);
           if (!(memory instanceof SharedMemory))
-            throw badParameters(`parameter ${index}: its memory is no SharedMemory`);
+            throw badParameters(`parameter ${index}: its memory is not a SharedMemory`);
           checkPart(offset, size, memory.size, index);
           this.params.push({ type: 'memref', direction, shm: memory.shm, offset, size });
           break;
@@ -50,7 +50,7 @@ export class Operation {
           const { direction, buffer } = parameter;
           checkDirection(direction, index);
           if (buffer !== null && !(buffer instanceof Uint8Array))
-            throw badParameters(`parameter ${index}: a temporary memory reference takes a Uint8Array or null`);
+            throw badParameters(`parameter ${index}: a temporary memory reference must be a Uint8Array or null`);
           if (buffer === null && this.temporaryMemory.knowsNull) {
             this.params.push({ type: 'memref', direction, shm: null, offset: 0, size: 0 });
           } else {
@@ -61,7 +61,7 @@ export class Operation {
           break;
         }
         default:
-          throw badParameters(`parameter ${index} is not one: use value, temporary, memref or none`);
+          throw badParameters(`parameter ${index} is not a parameter: use value, temporary, memref or none`);
       }
     }
     // Nothing is carried, and no memory taken, for a call that is not made.
@@ -92,7 +92,7 @@ export class Operation {
       const param = this.params[index];
       if (param?.type !== 'memref' || param.direction === 'input') continue;
       const room = roomOf(this.parameters[index]);
-      if (param.size > room) return `parameter ${index} wants ${param.size} bytes, there is room for ${room}`;
+      if (param.size > room) return `parameter ${index} needs ${param.size} bytes, there is room for ${room}`;
     }
     return undefined;
   }
@@ -208,14 +208,12 @@ function roomOf(parameter: Parameter | undefined): number {
 
 function checkDirection(direction: ParamDirection, index: number): void {
   if (direction !== 'input' && direction !== 'output' && direction !== 'inout')
-    throw badParameters(`parameter ${index}: direction ${String(direction)}, possible are input, output and inout`);
+    throw badParameters(`parameter ${index}: direction ${String(direction)}; allowed: input, output and inout`);
 }
 
 function checkUint32(word: number, index: number, name: string): void {
   if (!(Number.isInteger(word) && word >= 0 && word <= 0xffff_ffff))
-    throw badParameters(
-      `parameter ${index}: value ${name} is ${String(word)}, possible are integers from 0 to 4294967295`,
-    );
+    throw badParameters(`parameter ${index}: value ${name} is ${String(word)}; allowed: integers from 0 to 4294967295`);
 }
 
 function checkPart(offset: number, size: number, available: number, index: number): void {

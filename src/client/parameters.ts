@@ -125,9 +125,7 @@ const whole: Part = {};
 function shared<Direction extends ParamDirection>(direction: Direction) {
   return (memory: SharedMemory, part = whole): SharedMemref<Direction> => {
     if (!(memory instanceof SharedMemory))
-      throw badParameters(
-        `memref.${direction} takes shared memory, as allocateSharedMemory and registerSharedMemory give it`,
-      );
+      throw badParameters(`memref.${direction} needs shared memory from allocateSharedMemory or registerSharedMemory`);
     if (part !== whole) checkOptions(`memref.${direction}`, part, partNames);
     const offset = part.offset ?? 0;
     return { kind: 'shared-memref', direction, memory, offset, size: part.size ?? memory.size - offset };

@@ -58,7 +58,7 @@ export class Session implements AsyncDisposable {
   async invoke(command: number, parameters: Parameters = [], options = noOptions): Promise<unknown> {
     const doing = () => `invoking command ${command} of ${this.uuid}`;
     if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
-      throw badParameters(`command ${command} of ${this.uuid}, possible are integers from 0 to 4294967295`);
+      throw badParameters(`command ${command} of ${this.uuid}; allowed: integers from 0 to 4294967295`);
     if (options !== noOptions) checkInvokeOptions(doing(), options);
     const { signal, limitMs = this.limits.callLimitMs } = options;
     if (signal?.aborted) throw new TeecError(TeeResult.ERROR_CANCEL, TeeOrigin.API, doing());
@@ -134,7 +134,7 @@ function checkInvokeOptions(doing: string, options: InvokeOptions): void {
   const { signal, limitMs } = options;
   if (limitMs !== undefined) checkLimit(doing, limitMs);
   if (signal !== undefined && !(typeof signal?.addEventListener === 'function' && typeof signal.aborted === 'boolean'))
-    throw badParameters(`${doing}: the signal is no AbortSignal`);
+    throw badParameters(`${doing}: the signal is not an AbortSignal`);
 }
 
 /** What was being done, with what went wrong on the way, and what there was no room for: it often says more than the result. */

@@ -32,7 +32,7 @@ export class SharedMemory implements AsyncDisposable {
 
   /** For the session that uses it. @throws TeecError BAD_PARAMETERS when it is disposed of. */
   get shm(): TeeShm {
-    if (this.disposed) throw badParameters('the shared memory is disposed of');
+    if (this.disposed) throw badParameters('the shared memory has been disposed');
     return this.shmObject;
   }
 

@@ -277,9 +277,8 @@ export class Tee implements AsyncDisposable {
     checkOptions('closing the TEE', options, closeNames);
     const { force, graceMs = force ? 0 : defaultGraceMs } = options;
     if (force !== undefined && typeof force !== 'boolean')
-      throw badParameters(`closing the TEE: force is ${String(force)}, possible are true and false`);
-    if (force && graceMs !== 0)
-      throw badParameters(`closing the TEE: force leaves calls no time, graceMs gives them ${String(graceMs)} ms`);
+      throw badParameters(`closing the TEE: force is ${String(force)}; allowed: true and false`);
+    if (force && graceMs !== 0) throw badParameters(`closing the TEE: force contradicts graceMs ${String(graceMs)} ms`);
     if (!(graceMs >= 0)) throw badParameters(`closing the TEE: graceMs is ${String(graceMs)}`);
     this.closed ??= this.closeAll(graceMs);
     return this.closed;
@@ -299,7 +298,7 @@ export class Tee implements AsyncDisposable {
       if (!(await within(clock, graceMs, orderly))) {
         unfinished = this.under.unfinished();
         this.trace.mark(
-          `the TEE closes although ${unfinished.length} calls have not come back: ${unfinished.map(({ call, waitsFor }) => `call ${call} waits for ${waitsFor}`).join('; ')}`,
+          `the TEE closes although ${unfinished.length} calls have not returned: ${unfinished.map(({ call, waitsFor }) => `call ${call} waits for ${waitsFor}`).join('; ')}`,
         );
         this.under.end();
         void this.dismissAttendants();
@@ -363,7 +362,7 @@ export class Tee implements AsyncDisposable {
 
 function labelOf({ label }: ContextOptions): string | undefined {
   if (label !== undefined && typeof label !== 'string')
-    throw badParameters(`a context's label is text, not ${typeof label}`);
+    throw badParameters(`a context's label must be a string, not ${typeof label}`);
   return label;
 }
 

@@ -72,7 +72,7 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
         caller.holdsWakeUp = false;
         break;
       case 'requeue':
-        if (result.discarded === 1) put({ type: 'mark', text: `a wake-up of caller ${actor} is thrown away` });
+        if (result.discarded === 1) put({ type: 'mark', text: `a wake-up of caller ${actor} is discarded` });
         caller.holdsWakeUp = false;
         break;
       case 'recheck':

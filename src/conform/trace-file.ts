@@ -55,7 +55,7 @@ const fields = z.record(z.string(), z.unknown());
 const traceFile = z
   .object({
     format: z.literal(TRACE_FORMAT),
-    variant: z.enum(Object.keys(variants), { error: `it takes one of ${variantForm}` }),
+    variant: z.enum(Object.keys(variants), { error: `expected one of ${variantForm}` }),
     note: z.string().optional(),
     config: z.object({
       total_thread_count: count,
@@ -126,7 +126,9 @@ export function parseTraceFile(text: string): TraceFile {
     throw new TraceFileError(`not JSON: ${why}`);
   }
   if (isDeeperThan(json, deepestValue))
-    throw new TraceFileError(`not a trace of format ${TRACE_FORMAT}: values lie at most ${deepestValue} deep`);
+    throw new TraceFileError(
+      `not a trace of format ${TRACE_FORMAT}: values may be nested at most ${deepestValue} deep`,
+    );
   const parsed = traceFile.safeParse(json);
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;

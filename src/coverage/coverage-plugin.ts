@@ -35,7 +35,7 @@ export async function qemuPlugin(name: QemuPluginName, qemu = 'qemu-system-aarch
   await run('make', ['--no-print-directory', '-C', sources, `BUILD=${folder}`]).catch(
     (error: NodeJS.ErrnoException & { readonly stderr?: string }) => {
       throw new Error(
-        `${name} needs a plugin of QEMU's that is built from C, and could not be: apt-get install make gcc libc6-dev\n${error.stderr ?? error.message}`,
+        `${name} needs a QEMU plugin, which could not be built: apt-get install make gcc libc6-dev\n${error.stderr ?? error.message}`,
         { cause: error },
       );
     },

@@ -5,7 +5,7 @@ export class AbsentFilesError extends Error {
     readonly urls: readonly string[],
     cause?: unknown,
   ) {
-    super(`the archive of Debian packages lists ${what}, and has not got it (404):\n${urls.join('\n')}`, { cause });
+    super(`the archive of Debian packages lists ${what}, but does not have it (404):\n${urls.join('\n')}`, { cause });
   }
 }
 

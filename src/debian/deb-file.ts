@@ -12,7 +12,7 @@ const headerSize = 60;
 export async function unpackDeb(path: string, into: string): Promise<void> {
   const { name, content } = dataOf(await readFile(path), path);
   const packing = { 'data.tar.xz': '--xz', 'data.tar.gz': '--gzip', 'data.tar.zst': '--zstd', 'data.tar': undefined };
-  if (!Object.hasOwn(packing, name)) throw new Error(`${path}: ${name} is packed in no known way`);
+  if (!Object.hasOwn(packing, name)) throw new Error(`${path}: the compression of ${name} is unknown`);
   const option = packing[name as keyof typeof packing];
   await mkdir(into, { recursive: true });
   await filter('tar', ['--extract', ...(option === undefined ? [] : [option]), '--no-same-owner', '-C', into], content);
@@ -25,7 +25,7 @@ export function unpackXz(packed: Uint8Array): Promise<Uint8Array> {
 
 function dataOf(deb: Uint8Array, path: string): { readonly name: string; readonly content: Uint8Array } {
   const text = (from: number, to: number) => new TextDecoder('latin1').decode(deb.subarray(from, to)).trimEnd();
-  if (text(0, globalMagic.length) !== globalMagic.trimEnd()) throw new Error(`${path} is no Debian package`);
+  if (text(0, globalMagic.length) !== globalMagic.trimEnd()) throw new Error(`${path} is not a Debian package`);
   for (let at = globalMagic.length; at + headerSize <= deb.length; ) {
     const name = text(at, at + 16).replace(/\/$/, '');
     const size = Number(text(at + 48, at + 58));
@@ -35,7 +35,7 @@ function dataOf(deb: Uint8Array, path: string): { readonly name: string; readonl
     // Members begin at even addresses.
     at = start + size + (size % 2);
   }
-  throw new Error(`${path} is damaged: it holds no data`);
+  throw new Error(`${path} is damaged: it has no data`);
 }
 
 const needed: Readonly<Record<string, string>> = { xz: 'xz-utils', tar: 'tar (and xz-utils)' };

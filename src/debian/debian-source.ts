@@ -40,7 +40,7 @@ export async function debianSource(
         'or give the address of a mirror: NORMALWORLD_DEBIAN=https://.../debian',
     );
   if (!/^(?:https?|file):\/\//.test(uri))
-    throw new Error(`the address of Debian's archive is "${uri}": wanted is http://, https:// or file://`);
+    throw new Error(`the address of Debian's archive is "${uri}": expected http://, https:// or file://`);
   return { uri: uri.replace(/\/+$/, ''), keyring: keyringOf(given ? undefined : listed, environment, share) };
 }
 
@@ -69,8 +69,8 @@ function keyringOf(source: DebianSource | undefined, environment: NodeJS.Process
   if (found !== undefined) return found;
   throw new Error(
     given
-      ? `there is no ${given}, which NORMALWORLD_DEBIAN_KEYRING names`
+      ? `${given}, given by NORMALWORLD_DEBIAN_KEYRING, does not exist`
       : "the keys that Debian's packages are signed with are missing: apt-get install debian-archive-keyring, " +
-          'or give the file of keys: NORMALWORLD_DEBIAN_KEYRING=...',
+          'or give the key file: NORMALWORLD_DEBIAN_KEYRING=...',
   );
 }

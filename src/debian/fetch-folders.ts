@@ -80,7 +80,7 @@ export async function fetchFolders(suite: string, folders: readonly FetchedFolde
   for (const folder of folders) {
     if (!how.again && (await isFetched(folder, suite))) {
       const [first] = await fetchedPackages(folder.path);
-      how.say(`${folder.what} is there: ${folder.path} (${first?.name} ${first?.version})`);
+      how.say(`${folder.what} is already there: ${folder.path} (${first?.name} ${first?.version})`);
     } else wanted.push(folder);
   }
   if (wanted.length === 0) return false;

@@ -31,7 +31,7 @@ export async function getFile(url: string): Promise<Uint8Array> {
   let cancel = () => {};
   const wait = () => {
     cancel();
-    cancel = startTimer(silenceMs, () => silence.abort(new Error(`nothing came for ${silenceMs / 1000} s`)));
+    cancel = startTimer(silenceMs, () => silence.abort(new Error(`no data for ${silenceMs / 1000} s`)));
   };
   try {
     wait();
@@ -51,7 +51,7 @@ export async function getFile(url: string): Promise<Uint8Array> {
     if (error instanceof AbsentError) throw error;
     const { message, cause } = error as Error;
     const why = cause instanceof Error ? `${message}: ${cause.message}` : message;
-    throw new Error(`${url} could not be got: ${why}`, { cause: error });
+    throw new Error(`${url} could not be downloaded: ${why}`, { cause: error });
   } finally {
     cancel();
   }

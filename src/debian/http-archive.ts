@@ -103,6 +103,6 @@ function checked(bytes: Uint8Array, { name, size, sha256 }: ListedFile): Uint8Ar
   if (bytes.length === size && hash === sha256) return bytes;
   throw new Error(
     `${name} is not the file that the archive signed: ${bytes.length} bytes with SHA-256 ${hash}, ` +
-      `signed are ${size} with ${sha256}. A mirror that is being renewed? Try again later, or another mirror`,
+      `signed are ${size} with ${sha256}. The mirror may be updating: try again later, or use another mirror`,
   );
 }

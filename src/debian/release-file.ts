@@ -21,11 +21,11 @@ export async function releaseFile(inRelease: Uint8Array, suite: string, keyring:
   const [release] = stanzas(text);
   const field = (name: string) => release?.get(name) ?? '';
   if (![field('suite'), field('codename')].includes(suite))
-    throw new Error(`what the archive has for the suite ${suite} is ${field('codename')} (${field('suite')})`);
+    throw new Error(`the archive's file for the suite ${suite} is that of ${field('codename')} (${field('suite')})`);
   const until = Date.parse(field('valid-until'));
   if (until < Date.now())
     throw new Error(
-      `what the archive has for the suite ${suite} was valid until ${field('valid-until')}: an old mirror, or this machine's clock is wrong`,
+      `the archive's file for the suite ${suite} was valid until ${field('valid-until')}: an old mirror, or this machine's clock is wrong`,
     );
   return { files: listedFiles(field('sha256')), byHash: field('acquire-by-hash') === 'yes' };
 }
@@ -41,8 +41,8 @@ async function verified(inRelease: Uint8Array, keyring: string): Promise<string>
     // A suite is signed with several keys, of which an older machine may not know all.
     if (!has('GOODSIG') || !has('VALIDSIG') || has('BADSIG'))
       throw new Error(
-        `the archive's signature does not hold, or none of the keys in ${keyring} made it ` +
-          `(a newer debian-archive-keyring may have it):\n${said.trim()}`,
+        `the archive's signature is invalid, or not made by one of the keys in ${keyring} ` +
+          `(a newer debian-archive-keyring may have the key):\n${said.trim()}`,
       );
     return await readFile(text, 'utf8');
   } finally {

@@ -33,7 +33,7 @@ export function lockPath(
   const { ino } = fstatSync(descriptor, { bigint: true });
   closeSync(descriptor);
   if (errno === koffi.os.errno.EWOULDBLOCK || errno === koffi.os.errno.EAGAIN)
-    throw commsError(TeeResult.ERROR_BUSY, `${what} ${path}: ${holderOf(ino)} uses it; one TEE at a time may`);
+    throw commsError(TeeResult.ERROR_BUSY, `${what} ${path}: ${holderOf(ino)} uses it; only one TEE at a time may`);
   throw commsError(
     TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
     `${what} ${path} cannot be locked against other TEEs (flock: errno ${errno})`,

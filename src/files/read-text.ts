@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 export class TextFileError extends Error {
   override readonly name = 'TextFileError';
   constructor(readonly line: number) {
-    super(`line ${line} is no UTF-8`);
+    super(`line ${line} is not UTF-8`);
   }
 }
 

@@ -19,11 +19,11 @@ export const targetNames = {
   pta: 'commands of a pseudo-TA, in sessions (takes its UUID)',
   smc: 'registers of fast and yielding calls',
   message: 'whole messages: parameters, counts, addresses, lists of pages, memory that changes while it is read',
-  rpc: 'answers to what secure world asks for: files, images, memory, time (takes the UUID of an application that asks)',
-  'ta-image': 'images of an application that were changed (takes its UUID)',
-  storage: "files of secure storage, changed behind OP-TEE's back (takes the UUID of an application that keeps some)",
-  driver: 'our driver, under a simulated secure world that lies',
-  ioctl: 'the served device: ioctls of hostile clients on its socket, beside one that does nothing wrong',
+  rpc: "answers to secure world's RPCs: files, images, memory, time (takes the UUID of an application)",
+  'ta-image': 'changed images of an application (takes its UUID)',
+  storage: "files of secure storage, changed behind OP-TEE's back (takes the UUID of an application that uses them)",
+  driver: 'our driver, with false answers from a simulated secure world',
+  ioctl: 'the served device: ioctls of hostile clients on its socket, in parallel with a well-behaved one',
 } as const;
 export type TargetName = keyof typeof targetNames;
 
@@ -58,7 +58,7 @@ export interface TargetSettings {
 
 /** @throws RangeError for a UUID that is missing, has no place, or is none. */
 export function targetNamed(name: TargetName, uuid: string | undefined, settings: TargetSettings): Target {
-  if (takesUuid(name) && uuid === undefined) throw new RangeError(`target ${name} takes the UUID of an application`);
+  if (takesUuid(name) && uuid === undefined) throw new RangeError(`target ${name} needs the UUID of an application`);
   if (!takesUuid(name) && uuid !== undefined) throw new RangeError(`target ${name} takes no UUID`);
   const { optee, commands = [], simulated = false } = settings;
   if (simulated && name !== 'smc' && name !== 'message')

@@ -89,7 +89,7 @@ export class DeviceMemory {
       onRelease();
       const { result, errno } = await this.threads.run(release);
       this.inUse -= size;
-      if (result === -1) throw errnoError(errno, `giving back ${size} bytes of shared memory`);
+      if (result === -1) throw errnoError(errno, `releasing ${size} bytes of shared memory`);
     });
   }
 }
@@ -98,7 +98,7 @@ export class DeviceMemory {
 function memoryOf(bytes: Uint8Array | undefined): PhysicalMemory {
   return {
     window(address: number, size: number): Uint8Array {
-      if (bytes === undefined) throw new RangeError('this process does not see this memory');
+      if (bytes === undefined) throw new RangeError('this process has not mapped this memory');
       return bytes.subarray(address, address + size);
     },
   } as PhysicalMemory;

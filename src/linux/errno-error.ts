@@ -23,28 +23,28 @@ const results: Readonly<Record<number, number>> = {
 
 /** What to do about an error of any request. */
 const advice: Readonly<Record<number, string>> = {
-  [errno.ENOMEM]: 'the kernel or OP-TEE has no memory left for it: ask for less, or give back what is not used',
+  [errno.ENOMEM]: 'the kernel or OP-TEE has no memory left for it: use less, or release unused memory',
   [errno.EINVAL]:
-    'the kernel refuses the request: its session or its shared memory is not of this context, or it cannot do that',
-  [errno.EPERM]: 'the kernel does not let this user identify itself so',
-  [errno.EACCES]: 'it is not open to this user',
-  [errno.ENODEV]: 'the TEE has gone: its driver was removed',
+    'the kernel refuses the request: its session or its shared memory belongs to another context, or it does not support the request',
+  [errno.EPERM]: 'the kernel does not allow this login for this user',
+  [errno.EACCES]: 'this user has no permission',
+  [errno.ENODEV]: 'the TEE no longer exists: its driver was removed',
   [errno.EIO]: 'the kernel got no answer from OP-TEE',
   [errno.EFAULT]: 'the buffer is not memory that can be written to',
   [errno.EMFILE]: 'the process has no descriptor left (ulimit -n)',
   [errno.ENFILE]: 'the machine has no descriptor left',
-  [errno.ENOTTY]: 'it is no TEE device',
-  [errno.EOPNOTSUPP]: 'OP-TEE or its driver cannot do that',
+  [errno.ENOTTY]: 'it is not a TEE device',
+  [errno.EOPNOTSUPP]: 'OP-TEE or its driver does not support this',
 };
 
 /** And of the opening of a device. */
 const openAdvice: Readonly<Record<number, string>> = {
   [errno.ENOENT]:
-    'there is no such device: the kernel needs CONFIG_TEE and CONFIG_OPTEE (modprobe optee), and a firmware that has started OP-TEE and tells so in /firmware/optee of the device tree',
+    'there is no such device: the kernel needs CONFIG_TEE and CONFIG_OPTEE (modprobe optee), and a firmware that has started OP-TEE and reports it in /firmware/optee of the device tree',
   [errno.EACCES]: 'this user may not open it: a udev rule gives it to a group, see docs/boards.md',
   [errno.EPERM]: 'this user may not open it: a udev rule gives it to a group, see docs/boards.md',
-  [errno.EBUSY]: 'another supplicant has it open: one has it at a time',
-  [errno.EINVAL]: 'it is no TEE device',
+  [errno.EBUSY]: 'another supplicant has it open: only one can open it at a time',
+  [errno.EINVAL]: 'it is not a TEE device',
 };
 
 /** The errno's name, such as ENOENT. */

@@ -32,18 +32,23 @@ export function inspectBoard(device: string): readonly Finding[] {
   return [
     { what: 'TEE device', state: 'present', detail: `${device} is an OP-TEE` },
     registeredMemory
-      ? { what: 'shared memory', state: 'present', detail: "a client's own buffers are shared where they lie" }
+      ? { what: 'shared memory', state: 'present', detail: "a client's own buffers are shared in place" }
       : {
           what: 'shared memory',
           state: 'optional',
           detail:
-            'reserved memory only: buffers are copied, and all clients together have what OP-TEE reserved (CFG_CORE_DYN_SHM is off, or the kernel is older than 4.16)',
+            'reserved memory only: buffers are copied, and all clients share what OP-TEE reserved (CFG_CORE_DYN_SHM is off, or the kernel is older than 4.16)',
         },
     memrefNull
-      ? { what: 'null references', state: 'present', detail: 'a null memory reference can be told from an empty one' }
+      ? {
+          what: 'null references',
+          state: 'present',
+          detail: 'a null memory reference can be distinguished from an empty one',
+        }
       : {
           ...{ what: 'null references', state: 'optional' },
-          detail: 'a null memory reference is an empty one (OP-TEE older than 3.10, or a kernel older than 5.12)',
+          detail:
+            'a null memory reference is treated as an empty one (OP-TEE older than 3.10, or a kernel older than 5.12)',
         },
     supplicantOf(device),
   ];
@@ -53,8 +58,8 @@ function whyNoDevice(): string {
   if (!existsSync('/sys/class/tee'))
     return 'the kernel has no TEE subsystem: it needs CONFIG_TEE and CONFIG_OPTEE (modprobe optee)';
   if (!existsSync('/sys/firmware/devicetree/base/firmware/optee'))
-    return 'the device tree has no /firmware/optee: the firmware did not start OP-TEE, or does not tell';
-  return 'the driver found no OP-TEE that it could use: dmesg | grep optee says why';
+    return 'the device tree has no /firmware/optee: the firmware did not start OP-TEE, or does not report it';
+  return 'the driver found no usable OP-TEE: dmesg | grep optee shows why';
 }
 
 function supplicantOf(device: string): Finding {
@@ -63,11 +68,11 @@ function supplicantOf(device: string): Finding {
   if (!existsSync(path)) return { what, state: 'missing', detail: `no ${path}: no supplicant can serve this TEE` };
   const holder = holderOf(path);
   if (holder === 'unknown')
-    return { what, state: 'optional', detail: `whether one has ${path} cannot be seen by this user: root can tell` };
+    return { what, state: 'optional', detail: `this user cannot see whether a process has ${path} open: run as root` };
   if (holder === undefined)
     return {
       ...{ what, state: 'missing' },
-      detail: `nobody has ${path} open: sessions of trusted applications that are files wait for ever. Start tee-supplicant, or: normalworld supplicant`,
+      detail: `no process has ${path} open: sessions of trusted applications that are files wait for ever. Start tee-supplicant, or: normalworld supplicant`,
     };
   return { what, state: 'present', detail: `process ${holder} serves ${path}` };
 }

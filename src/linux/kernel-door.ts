@@ -50,12 +50,12 @@ function opened(path: string): number {
 function versionOf(fd: number, path: string): TeeVersion {
   const bytes = Buffer.alloc(versionSize);
   const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
-  if (result === -1) throw errnoError(errno, `asking ${path} what it is`);
+  if (result === -1) throw errnoError(errno, `reading the version of ${path}`);
   const implementationId = bytes.readUInt32LE(0);
   if (implementationId !== implementationOptee)
     throw commsError(
       TeeResult.ERROR_NOT_SUPPORTED,
-      `${path} is no OP-TEE: its implementation id is ${implementationId}, OP-TEE's is ${implementationOptee}`,
+      `${path} is not an OP-TEE: its implementation id is ${implementationId}, OP-TEE's is ${implementationOptee}`,
     );
   const capabilities = bytes.readUInt32LE(8);
   if ((capabilities & GeneralCapability.privileged) !== 0)

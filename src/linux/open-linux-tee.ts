@@ -30,11 +30,9 @@ export function checkLinuxTeeOptions({ device, deviceCalls, sysfs }: LinuxTeeOpt
   if (sysfs !== undefined && (typeof sysfs !== 'string' || sysfs === ''))
     throw new TypeError(`openTee: sysfs is the path of a folder, not ${JSON.stringify(sysfs)}`);
   if (device !== undefined && (typeof device !== 'string' || device === ''))
-    throw new TypeError(`openTee: device is the path of a TEE device, not ${JSON.stringify(device)}`);
+    throw new TypeError(`openTee: device must be the path of a TEE device, not ${JSON.stringify(device)}`);
   if (deviceCalls !== undefined && !(Number.isInteger(deviceCalls) && deviceCalls >= 1 && deviceCalls <= mostCalls))
-    throw new RangeError(
-      `openTee: deviceCalls is ${String(deviceCalls)}, possible are integers from 1 to ${mostCalls}`,
-    );
+    throw new RangeError(`openTee: deviceCalls is ${String(deviceCalls)}; allowed: integers from 1 to ${mostCalls}`);
 }
 
 /** A device, and what is known of it beside what it does. */

@@ -174,10 +174,13 @@ class AskingCall implements Call {
 function privilegedCapabilities(fd: number, path: string): number {
   const bytes = Buffer.alloc(versionSize);
   const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
-  if (result === -1) throw errnoError(errno, `asking ${path} what it is`);
+  if (result === -1) throw errnoError(errno, `reading the version of ${path}`);
   const capabilities = bytes.readUInt32LE(8);
   if ((capabilities & GeneralCapability.privileged) === 0)
-    throw commsError(TeeResult.ERROR_NOT_SUPPORTED, `${path} is a device of clients; a supplicant's is /dev/teepriv0`);
+    throw commsError(
+      TeeResult.ERROR_NOT_SUPPORTED,
+      `${path} is a device for clients; a supplicant opens /dev/teepriv0`,
+    );
   return capabilities;
 }
 

@@ -62,7 +62,7 @@ export async function buildOptee(
   if (there !== undefined && there.scmiPlatform === platform.scmiPlatform) {
     // The fetched applications may be more by now.
     await applications(options.suite, there.folder.trustedApplications, progress);
-    progress.say(`${name} is there`);
+    progress.say(`${name} is already built`);
     return there;
   }
   const tools = await findBuildTools();
@@ -136,8 +136,8 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
         if (!(error instanceof AbsentFilesError)) throw error;
         const others = buildSuites.filter((other) => other !== suite).map((other) => `--suite ${other}`);
         throw new Error(
-          `${error.message}\nWhat can be built meanwhile: ${others.join(', ')}. ` +
-            `What ${suite} has ready to run: normalworld optee fetch --suite ${suite}`,
+          `${error.message}\nSuites that can be built meanwhile: ${others.join(', ')}. ` +
+            `The binary packages of ${suite}: normalworld optee fetch --suite ${suite}`,
           { cause: error },
         );
       });
@@ -208,5 +208,5 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
     child.once('close', resolve);
   });
   await new Promise((resolve) => file.end(resolve));
-  if (code !== 0) throw new Error(`OP-TEE could not be built; all of it is in ${log}:\n${tail.join('\n')}`);
+  if (code !== 0) throw new Error(`OP-TEE could not be built; the full output is in ${log}:\n${tail.join('\n')}`);
 }

@@ -50,7 +50,7 @@ export function parseBuildVariable(text: string): BuildVariable {
   const { name, value } = /^(?<name>CFG_[A-Za-z0-9_]+)=(?<value>[^\s'"$;|&<>()`\\]*)$/.exec(text)?.groups ?? {};
   if (name === undefined || value === undefined)
     throw new RangeError(
-      `"${text}" is no variable of OP-TEE's build: wanted is CFG_NAME=value, without blanks and quotes`,
+      `"${text}" is not a variable of OP-TEE's build: expected CFG_NAME=value, without blanks and quotes`,
     );
   return { name, value };
 }

@@ -18,15 +18,15 @@ const isThere = (optee: OpteeFolder) => existsSync(join(libraryOf(optee), 'libte
 /** Of libteec for programs of this machine: where it is, or what to do to have it. */
 export async function aboutHostClientLibrary(optee: OpteeFolder): Promise<string> {
   if (process.arch !== 'x64') return `libteec for this machine is in ${join(optee.client, 'aarch64-linux-gnu')}`;
-  if (isThere(optee)) return `libteec for x86-64 is there: ${libraryOf(optee)}`;
+  if (isThere(optee)) return `libteec for x86-64 is in ${libraryOf(optee)}`;
   const missing = await missingTools();
   return (
-    'libteec for x86-64 is not there: Debian has it for arm64 only, and it is built from source. ' +
+    'libteec for x86-64 is missing: Debian has it for arm64 only, so it is built from source. ' +
     (missing.length > 0
-      ? `That needs more: apt-get install ${missing.join(' ')}; then fetch --again. `
-      : "The archive lists Debian's source package of it (optee-client) without having the files: with a clone of OP-TEE/optee_client " +
-        'it is built by fetch --client-source FOLDER. ') +
-    'Programs for arm64, and tests in TypeScript, do without it'
+      ? `More packages are needed: apt-get install ${missing.join(' ')}; then fetch --again. `
+      : "The archive lists Debian's source package of it (optee-client) but does not have the files: with a clone of OP-TEE/optee_client, " +
+        'fetch --client-source FOLDER builds it. ') +
+    'Programs for arm64, and tests in TypeScript, do not need it'
   );
 }
 
@@ -57,7 +57,7 @@ export async function buildHostClientLibrary(optee: OpteeFolder, from: string | 
 
 function sourceIn(folder: string): string {
   if (existsSync(join(folder, 'libteec/src'))) return folder;
-  throw new RangeError(`${folder} has no libteec/src: wanted is a clone of OP-TEE/optee_client`);
+  throw new RangeError(`${folder} has no libteec/src: expected a clone of OP-TEE/optee_client`);
 }
 
 const packageOf: Readonly<Record<string, string>> = { cc: 'gcc libc6-dev', ar: 'binutils', 'dpkg-source': 'dpkg-dev' };

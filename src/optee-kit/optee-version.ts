@@ -21,7 +21,9 @@ export async function suiteOfVersion(version: string): Promise<BuildSuite> {
     if (isOf(version, found.version)) return suite;
     there.push(`${found.version} (${suite})`);
   }
-  throw new RangeError(`Debian has no OP-TEE ${version}; it has ${there.join(', ')}. optee build makes others`);
+  throw new RangeError(
+    `Debian has no OP-TEE ${version}; it has ${there.join(', ')}. optee build builds other versions`,
+  );
 }
 
 /** `4.1` is not of 4.10. */

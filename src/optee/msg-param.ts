@@ -63,7 +63,7 @@ export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam):
   if ((attr & attrTypeMask) !== attrOf(param))
     throw commsError(
       TeeResult.ERROR_COMMUNICATION,
-      `parameter ${index} was sent with attribute 0x${attrOf(param).toString(16)} and came back with 0x${attr.toString(16)}`,
+      `parameter ${index} was sent with attribute 0x${attrOf(param).toString(16)} and returned with 0x${attr.toString(16)}`,
     );
   if (param.type === 'none' || param.direction === 'input') return;
   if (param.type === 'value') {
@@ -102,7 +102,7 @@ export function fromMsgParam(msg: MsgArg, index: number, pool: Pick<ShmPool, 'fi
   // A memory reference without memory asks for a size (LOAD_TA does).
   if (cookie === 0) {
     // Whoever serves it would take memory for as many bytes as it says, and there is nothing to hold that against.
-    if (size !== 0) throw badRpcParam(index, `is a reference to ${size} bytes of no memory`);
+    if (size !== 0) throw badRpcParam(index, `refers to ${size} bytes without memory`);
     return { type: 'memref', direction, shm: null, offset: 0, size };
   }
   const shm = pool.find(cookie);

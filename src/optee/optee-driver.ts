@@ -191,7 +191,7 @@ export class OpteeDriver implements TeeDriver {
 
   systemSession(context: TeeContext, sessionId: number): boolean {
     const data = this.dataOf(context);
-    const session = this.findSession(data, sessionId, 'asking for a system session');
+    const session = this.findSession(data, sessionId, 'requesting a system session');
     // One session is counted once, however often it asks (as Linux since 6.8).
     if (!session.system && this.optee.callQueue.reserve()) {
       session.system = true;
@@ -242,7 +242,7 @@ export class OpteeDriver implements TeeDriver {
   remove(): Promise<void> {
     return eachStep([
       () => this.notifications?.stop(),
-      () => this.optee.supplicant.close('the driver goes'),
+      () => this.optee.supplicant.close('the driver closes'),
       () => this.abi.remove(),
     ]);
   }
@@ -250,7 +250,7 @@ export class OpteeDriver implements TeeDriver {
   private addSession(context: TeeContext, data: ContextData, id: number, uuid: string): void {
     for (const other of this.contexts.values())
       if (other.sessions.has(id)) {
-        this.optee.violation(0, `secure world opened session ${id}, which is open already`);
+        this.optee.violation(0, `secure world opened session ${id}, which is already open`);
         throw commsError(TeeResult.ERROR_COMMUNICATION, `opening a session: secure world gave session ${id} twice`);
       }
     data.sessions.set(id, { id, uuid, system: false, calls: 0, uncancelled: 0, idle: undefined });

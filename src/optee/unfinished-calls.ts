@@ -35,7 +35,7 @@ export function unfinishedCalls(optee: Optee, which?: 'inside'): readonly Unfini
       purpose: call.purpose,
       session: call.session,
       waitsFor: inside
-        ? 'secure world, which executes it'
+        ? 'secure world to finish it'
         : rpc === undefined
           ? 'a thread of secure world'
           : waitsFor(rpc, optee.supplicant.present),

@@ -166,13 +166,13 @@ export function smcReturnInWords(a0: number): string {
 }
 
 const returnMeanings = new Map<number, readonly [name: string, meaning: string]>([
-  [OpteeSmcReturn.ok, ['OK', 'the message was taken']],
+  [OpteeSmcReturn.ok, ['OK', 'the message was processed']],
   [OpteeSmcReturn.ethreadLimit, ['ETHREAD_LIMIT', 'no thread context is free']],
-  [OpteeSmcReturn.ebusy, ['EBUSY', 'not while a thread is active']],
-  [OpteeSmcReturn.eresume, ['ERESUME', 'the thread does not wait for a resume']],
-  [OpteeSmcReturn.ebadAddr, ['EBADADDR', 'the message does not lie in shared memory']],
+  [OpteeSmcReturn.ebusy, ['EBUSY', 'refused while a thread is active']],
+  [OpteeSmcReturn.eresume, ['ERESUME', 'the thread is not suspended']],
+  [OpteeSmcReturn.ebadAddr, ['EBADADDR', 'the message is not in shared memory']],
   [OpteeSmcReturn.ebadCmd, ['EBADCMD', 'the message is malformed']],
   [OpteeSmcReturn.enoMem, ['ENOMEM', 'secure world has no memory for it']],
-  [OpteeSmcReturn.enotAvail, ['ENOTAVAIL', 'there is none, or no more']],
+  [OpteeSmcReturn.enotAvail, ['ENOTAVAIL', 'not available, or no more']],
   [OpteeSmcReturn.unknownFunction, ['UNKNOWN_FUNCTION', 'this OP-TEE does not know the function']],
 ]);

@@ -76,11 +76,12 @@ export class EmulatedEmmc implements RpmbDevice {
     this.cid = options.cid ?? new TextEncoder().encode('emulated eMMC 01').slice(0, rpmbCidSize);
     this.sizeMultiplier = options.sizeMultiplier ?? 1;
     this.reliableWriteSectors = options.reliableWriteSectors ?? 1;
-    if (typeof options.hmac !== 'function') throw new TypeError('emulated eMMC: hmac is a function (hmacSha256, say)');
+    if (typeof options.hmac !== 'function')
+      throw new TypeError('emulated eMMC: hmac must be a function (for example hmacSha256)');
     if (this.cid.length !== rpmbCidSize)
-      throw new RangeError(`emulated eMMC: a cid of ${this.cid.length} octets, it has ${rpmbCidSize}`);
+      throw new RangeError(`emulated eMMC: a cid of ${this.cid.length} octets, expected ${rpmbCidSize}`);
     if (options.key !== undefined && options.key.length !== rpmbKeySize)
-      throw new RangeError(`emulated eMMC: a key of ${options.key.length} octets, it has ${rpmbKeySize}`);
+      throw new RangeError(`emulated eMMC: a key of ${options.key.length} octets, expected ${rpmbKeySize}`);
     this.memory = options.memory ?? new VolatileMemory();
     requireWithin('sizeMultiplier', this.sizeMultiplier, maxSizeMultiplier);
     requireWithin('reliableWriteSectors', this.reliableWriteSectors, maxReliableWriteSectors);
@@ -112,7 +113,7 @@ export class EmulatedEmmc implements RpmbDevice {
     const copy = frames.slice();
     const [first, ...more] = rpmbFrames(copy);
     if (first === undefined || copy.length % rpmbFrameSize !== 0 || answerSize % rpmbFrameSize !== 0)
-      throw new Error(`the eMMC takes whole frames, not ${copy.length} and ${answerSize} bytes`);
+      throw new Error(`the eMMC needs whole frames, not ${copy.length} and ${answerSize} bytes`);
     const what = fault?.({ type: first.type, address: first.address });
     if (what === 'unreachable') throw new Error('the eMMC does not answer');
     const answer =
@@ -250,7 +251,7 @@ class VolatileMemory implements EmmcMemory {
 
 function requireWithin(name: string, value: number, max: number): void {
   if (!(Number.isInteger(value) && value >= 1 && value <= max))
-    throw new RangeError(`emulated eMMC: ${name} is ${value}, possible are integers from 1 to ${max}`);
+    throw new RangeError(`emulated eMMC: ${name} is ${value}; allowed: integers from 1 to ${max}`);
 }
 
 function joined(frames: readonly RpmbFrame[]): Uint8Array {

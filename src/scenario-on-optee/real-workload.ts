@@ -34,9 +34,9 @@ export function realWorkload(scenario: Scenario): RealWorkload {
   for (const application of applications.values()) requireReal(application);
   if (services.size > 0) throw refused(`services (${[...services.keys()].join(', ')}), which are modelled`);
   if (Object.values(faults).some((fault) => (Array.isArray(fault) ? fault.length > 0 : fault)))
-    throw refused('faults, which strike the simulated world');
-  if (scenario.preemption.max > 0) throw refused('preemption: there the processor is preempted as it is');
-  if (emmc === undefined) throw refused('no emmc: what is run is secure storage in its RPMB');
+    throw refused('faults, which only the simulated world has');
+  if (scenario.preemption.max > 0) throw refused('preemption, which only the simulated world has');
+  if (emmc === undefined) throw refused('no emmc, whose RPMB secure storage needs');
   const agent = clients.get(emmc.agent ?? '');
   const storage = [...clients.values()].filter(({ passive }) => !passive);
   return {
@@ -47,14 +47,14 @@ export function realWorkload(scenario: Scenario): RealWorkload {
       const { name, count, repeat, start, application = '' } = client;
       if (!isShipped(applications.get(application), 'rpmb-storage'))
         throw refused(`client ${name}, whose application is not rpmb-storage`);
-      if (!Number.isFinite(repeat)) throw refused(`client ${name}, which goes on for ever`);
+      if (!Number.isFinite(repeat)) throw refused(`client ${name}, which repeats for ever`);
       if (client.every !== undefined || client.deadline !== undefined || client.callers > 1 || client.kernel)
         throw refused(`client ${name} with a period, a deadline, several callers, or in the kernel`);
       const steps = client.steps.map((step) => {
         if (step.step === 'wait') return step;
         if (step.step !== 'invoke') throw refused(`client ${name}, which does ${step.step}`);
         if (step.command !== 'write')
-          throw refused(`client ${name}, which invokes ${step.command}: only write is there`);
+          throw refused(`client ${name}, which invokes ${step.command}: only write is supported`);
         return { step: 'write' } as const;
       });
       return { name, count, repeat, start, steps };

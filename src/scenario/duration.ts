@@ -21,10 +21,10 @@ const shortestMs = 0.001;
 const millisecondsOf = { us: 0.001, ms: 1, s: 1000, min: 60_000 } as const;
 
 /** What is allowed where a scenario wants a time. */
-export const durationForm = 'a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0';
+export const durationForm = 'a time with its unit (us, ms, s or min), such as 10ms or 1.5s, from 1us to 1440min, or 0';
 /** What is allowed where a scenario wants a time that may be drawn. */
 export const durationRangeForm =
-  `${durationForm}; or a range to draw from, as in 1ms..3ms; or { usually: 1ms..3ms, oneIn: 100, takes: 50ms }; ` +
+  `${durationForm}; or a range, such as 1ms..3ms; or { usually: 1ms..3ms, oneIn: 100, takes: 50ms }; ` +
   'or { mean: 5ms, most: 50ms }, which is exponential';
 
 /** A single time in milliseconds; nothing when the text is none. */

@@ -9,7 +9,7 @@ export interface Expectation {
 }
 
 export const expectationForm =
-  `an outcome (${OUTCOMES.join(', ')}; several with | between them), or for each discipline one: ` +
+  `an outcome (${OUTCOMES.join(', ')}; several separated by |), or one for each discipline: ` +
   'linux-6.7=deadlock,hand-off=finished';
 
 /** Read `finished`, `deadlock|stuck`, or `linux-6.7=deadlock,hand-off=finished`. @throws RangeError that says what is wrong. */
@@ -25,7 +25,7 @@ export function parseExpectation(text: string): Expectation {
     }
     const name = part.slice(0, equals).trim();
     if (!isDiscipline(name))
-      throw new RangeError(`"${name}" is no discipline; there are ${Object.keys(DISCIPLINES).join(', ')}`);
+      throw new RangeError(`"${name}" is not a discipline; disciplines are ${Object.keys(DISCIPLINES).join(', ')}`);
     if (byQueue.has(name)) throw new RangeError(`${name} is named twice`);
     byQueue.set(name, outcomesOf(part.slice(equals + 1)));
   }
@@ -48,7 +48,7 @@ function outcomesOf(text: string): readonly Outcome[] {
   return text.split('|').map((word) => {
     const found = OUTCOMES.find((outcome) => outcome === word.trim());
     if (found === undefined)
-      throw new RangeError(`Allowed choices are ${OUTCOMES.join(', ')}; "${word.trim()}" is none of them`);
+      throw new RangeError(`Allowed choices are ${OUTCOMES.join(', ')}; "${word.trim()}" is not one of them`);
     return found;
   });
 }

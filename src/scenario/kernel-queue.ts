@@ -19,10 +19,11 @@ export const KERNEL_QUEUES: readonly {
 export function queueOfKernel(version: string): DisciplineName {
   const [, major, minor] = /^v?(\d{1,3})\.(\d{1,4})(?:[.-].*)?$/.exec(version.trim()) ?? [];
   if (major === undefined || minor === undefined)
-    throw new RangeError(`"${version}" is no version of a kernel; one is 6.1, or 6.12.8-rt2`);
+    throw new RangeError(`"${version}" is not a kernel version; examples: 6.1, 6.12.8-rt2`);
   const found = KERNEL_QUEUES.findLast(
     ({ from }) => Number(major) > from[0] || (Number(major) === from[0] && Number(minor) >= from[1]),
   );
-  if (found === undefined) throw new RangeError(`Linux ${major}.${minor} has no driver for OP-TEE: 4.12 is the first`);
+  if (found === undefined)
+    throw new RangeError(`Linux ${major}.${minor} has no driver for OP-TEE: 4.12 is the first with one`);
   return found.queue;
 }

@@ -41,7 +41,7 @@ async function withSessions(scenario: Scenario, without: readonly string[], agai
     case 'finished':
       return [`Tried: with \`system: true\` for ${names} the same run finishes.`];
     case 'deadlock':
-      return [`Tried: \`system: true\` for ${names} does not help; it is a deadlock all the same.`];
+      return [`Tried: \`system: true\` for ${names} does not help: the run still deadlocks.`];
     case 'stuck':
     case 'starved':
     case 'cut-off':

@@ -33,12 +33,12 @@ abstract class Protocol {
 
   /** The protocol's version, major in the upper half. */
   async version(): Promise<number> {
-    const answer = await this.request(ScmiMessage.protocolVersion, [], 'asking for the version', 4);
+    const answer = await this.request(ScmiMessage.protocolVersion, [], 'reading the version', 4);
     return answer.getUint32(0, true);
   }
 
   protected async attributes(): Promise<number> {
-    const answer = await this.request(ScmiMessage.protocolAttributes, [], 'asking for the attributes', 4);
+    const answer = await this.request(ScmiMessage.protocolAttributes, [], 'reading the attributes', 4);
     return answer.getUint32(0, true);
   }
 
@@ -47,7 +47,7 @@ abstract class Protocol {
     const doing = `SCMI ${this.name}: ${what}`;
     const answer = await this.channel.request(this.id, message, words, doing);
     if (answer.byteLength < size)
-      throw new ScmiError(ScmiStatus.protocolError, `${doing}: ${answer.byteLength} bytes, wanted are ${size}`);
+      throw new ScmiError(ScmiStatus.protocolError, `${doing}: ${answer.byteLength} bytes, expected ${size}`);
     return answer;
   }
 
@@ -91,7 +91,7 @@ export class ScmiBase extends Protocol {
   protected readonly name = 'base';
 
   async vendor(): Promise<string> {
-    return nameAt(await this.request(BaseMessage.discoverVendor, [], 'asking for the vendor', scmiNameSize), 0);
+    return nameAt(await this.request(BaseMessage.discoverVendor, [], 'reading the vendor', scmiNameSize), 0);
   }
 
   /** Protocols of the platform besides this one. */

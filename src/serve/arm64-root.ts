@@ -39,7 +39,7 @@ export function isComplete(root: Arm64Root): boolean {
 export function fetchedArm64Root({ path }: Arm64Root): FetchedFolder {
   return {
     path,
-    what: 'what arm64 programs need',
+    what: 'libraries for arm64 programs',
     packages,
     essential: ['usr/bin/xtest', 'lib'],
     form: 1,

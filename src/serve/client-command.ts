@@ -65,7 +65,7 @@ export async function clientCommand(
   const library = preloadLibrary(architecture);
   if (!existsSync(library)) throw new Error(`no ${library}; build it with: npx normalworld preload`);
   if (!isOfThisVersion(library))
-    throw new Error(`${library} is of another version; build it again with: npx normalworld preload`);
+    throw new Error(`${library} belongs to another version; build it again with: npx normalworld preload`);
   const env = { ...environment, NORMALWORLD_SOCKET: resolve(socket) };
   if (architecture === hostArchitecture)
     return {

@@ -61,7 +61,7 @@ export class Connection {
       return;
     }
     try {
-      if (this.busy) throw new WireError('bytes that nobody waits for');
+      if (this.busy) throw new WireError('unexpected bytes');
       const request = this.reader.push(bytes);
       if (request === undefined) {
         this.expectRequest();
@@ -93,7 +93,7 @@ export class Connection {
     const { operation } = request;
     const makesFile =
       operation === Operation.openDevice || operation === Operation.shmAlloc || operation === Operation.shmRegister;
-    if (makesFile && this.role !== 'new') throw new WireError('a file is asked for on a connection that is a channel');
+    if (makesFile && this.role !== 'new') throw new WireError('a file is requested on a connection that is a channel');
     this.role = makesFile ? 'file' : 'channel';
     if (operation === Operation.openDevice) return this.openDevice(request);
     return makesFile ? this.makeSharedMemory(request) : this.ioctl(request);

@@ -23,7 +23,7 @@ export async function inspectClients(): Promise<Finding[]> {
           await findProgram(
             'qemu-aarch64',
             ['--version'],
-            'apt-get install qemu-user: needed to run arm64 clients, xtest for one',
+            'apt-get install qemu-user: needed to run arm64 clients, such as xtest',
             'optional',
           ),
         ]),

@@ -123,7 +123,7 @@ function openFolder(path: string): number {
 async function lock(folder: number, path: string): Promise<void> {
   flock ??= loadFlock();
   for (let tries = 0; flock(folder, LOCK_EX_NB) !== 0; tries++) {
-    if (tries === lockTries) throw new Error(`somebody else has locked the folder of the socket ${path}`);
+    if (tries === lockTries) throw new Error(`another process has locked the folder of the socket ${path}`);
     await new Promise<void>((resolve) => startTimer(lockEachMs, resolve));
   }
 }
@@ -132,7 +132,7 @@ async function lock(folder: number, path: string): Promise<void> {
 async function isDead(path: string): Promise<boolean> {
   const there = found(path);
   if (there === undefined) return false;
-  if (!there.isSocket()) throw new Error(`${path} is there already, and is no socket`);
+  if (!there.isSocket()) throw new Error(`${path} already exists, and is not a socket`);
   const code = await new Promise<string | undefined>((resolve) => {
     const probe = connect(path, () => {
       probe.destroy();
@@ -144,7 +144,7 @@ async function isDead(path: string): Promise<boolean> {
   throw new Error(
     code === undefined || code === 'EAGAIN'
       ? `another server listens at ${path}`
-      : `${path} is there already, and does not answer: ${code}`,
+      : `${path} already exists, and does not answer: ${code}`,
   );
 }
 

@@ -11,9 +11,9 @@ export interface Sharing {
 const ways = {
   1: 'remapped',
   2: 'copied before and after each call: there is no whole page in it',
-  3: 'copied before and after each call, as NORMALWORLD_SHM wishes',
-  4: 'copied before and after each call: other threads run, whose writes would be lost',
-  5: 'copied before and after each call: it is not private memory that nothing else was done with',
+  3: 'copied before and after each call, as NORMALWORLD_SHM asks',
+  4: 'copied before and after each call: writes of other threads would be lost',
+  5: 'copied before and after each call: it is not ordinary private memory',
 } as const;
 type SharingWay = keyof typeof ways;
 
@@ -31,7 +31,7 @@ export function parseSharing(body: Buffer, size: number): Sharing {
 /** In words. */
 export function describeSharing({ way, remapped }: Sharing, size: number): string {
   if (way !== 1) return ways[way];
-  return remapped === size ? 'remapped' : `${remapped} bytes remapped, what lies around them copied`;
+  return remapped === size ? 'remapped' : `${remapped} bytes remapped, the rest copied`;
 }
 
 function isWay(way: number): way is SharingWay {

@@ -94,7 +94,7 @@ export function parseSend(body: Buffer, named: boolean): SendArg {
   const result = body.readUInt32LE(0);
   if (!named) return { result, id: undefined, params: count };
   if (count === 0 || body.readBigUInt64LE(head) !== (valueInout | meta))
-    throw invalid('SUPPL_SEND does not say which request it answers');
+    throw invalid('SUPPL_SEND does not name the request that it answers');
   return { result, id: Number(body.readBigUInt64LE(head + 8)), params: count - 1 };
 }
 
@@ -129,5 +129,5 @@ function paramCount(body: Buffer): number {
 
 /** No request of that name is with the supplicant. */
 export function noSuchRequest(id: number | undefined): ErrnoError {
-  return new ErrnoError(Errno.ENOENT, `no request ${id ?? ''} is with the supplicant`);
+  return new ErrnoError(Errno.ENOENT, `the supplicant has no request ${id ?? ''}`);
 }

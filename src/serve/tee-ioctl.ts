@@ -93,7 +93,7 @@ export function invokeReply(body: Buffer, answer: TeeReply, params: readonly Tee
 
 /** An argument of a fixed size. */
 export function fixedArg(body: Buffer, size: number): Buffer {
-  if (body.length !== size) throw invalid(`an argument of ${body.length} bytes, wanted are ${size}`);
+  if (body.length !== size) throw invalid(`an argument of ${body.length} bytes, expected ${size}`);
   return body;
 }
 
@@ -107,7 +107,7 @@ function login(loginClass: number, gid: number): Login {
       return { login: 'group', gid };
     default:
       throw loginClass >= LoginClass.reeKernel && loginClass <= lastKernelLogin
-        ? new ErrnoError(Errno.EPERM, `login class 0x${loginClass.toString(16)} is the kernel's`)
+        ? new ErrnoError(Errno.EPERM, `login class 0x${loginClass.toString(16)} is reserved for the kernel`)
         : invalid(`login class ${loginClass}`);
   }
 }
@@ -141,7 +141,7 @@ function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryB
   const id = body.readBigUInt64LE(at + 24);
   if (id === memrefNullId) return { type: 'memref', direction, shm: null, offset: 0, size };
   const memory = memoryById(Number(id));
-  if (memory === undefined) throw invalid(`parameter ${index}: shared memory ${id} is not of this context`);
+  if (memory === undefined) throw invalid(`parameter ${index}: shared memory ${id} does not belong to this context`);
   const offset = uint53(body, at + 8, index);
   if (offset + size > memory.size)
     throw invalid(`parameter ${index}: ${size} bytes from ${offset} on of memory of ${memory.size} bytes`);
@@ -175,7 +175,7 @@ function writeWord(bytes: Buffer, at: number, value: number): void {
 function uint53(body: Buffer, at: number, index: number): number {
   const value = body.readBigUInt64LE(at);
   if (value > BigInt(Number.MAX_SAFE_INTEGER))
-    throw invalid(`parameter ${index} holds 0x${value.toString(16)}, which no GlobalPlatform client has`);
+    throw invalid(`parameter ${index} has 0x${value.toString(16)}, which is not valid for GlobalPlatform`);
   return Number(value);
 }
 

@@ -89,9 +89,9 @@ export class TeeServer implements AsyncDisposable, Devices {
     requireKnownOptions('TeeServer', options, names);
     const { memoryFile } = tee;
     if (memoryFile === undefined)
-      throw new RangeError('the memory of this TEE is in no file that other processes could map');
+      throw new RangeError('the memory of this TEE is not in a file that other processes can map');
     if (!tee.device.version.registeredMemory)
-      throw new RangeError('this TEE has no dynamic shared memory: what it has cannot be mapped page by page');
+      throw new RangeError('this TEE has no dynamic shared memory: its reserved memory cannot be mapped page by page');
     const folder = options.path === undefined ? new TemporaryFolder('normalworld-') : undefined;
     const server = createServer();
     let place: ListeningPlace;

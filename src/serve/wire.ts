@@ -57,7 +57,7 @@ export class RequestReader {
     if (head.readUInt32LE(12) !== 0) throw new WireError('the reserved word is not 0');
     const end = requestHeaderSize + length;
     if (this.bytes.length < end) return undefined;
-    if (this.bytes.length > end) throw new WireError(`${this.bytes.length - end} bytes behind a request`);
+    if (this.bytes.length > end) throw new WireError(`${this.bytes.length - end} bytes after a request`);
     this.bytes = Buffer.alloc(0);
     return {
       operation: head.readUInt32LE(4),

@@ -112,7 +112,7 @@ class FsService {
     const file = objectAnswered(answer, `the file system's ${how}`, ['read', 'write', 'truncate', 'close']);
     if (this.left) {
       await file.close();
-      throw commsError(TeeResult.ERROR_COMMUNICATION, 'opening a file: the supplicant left');
+      throw commsError(TeeResult.ERROR_COMMUNICATION, 'opening a file: the supplicant exited');
     }
     const handle = this.files.add(file);
     serving?.ifUnwanted(() => (this.files.remove(handle) ? this.close(file) : undefined));
@@ -158,7 +158,7 @@ function withinFile(offset: number, length: number): number {
   if (exact(offset) + length > maxFileSize)
     throw commsError(
       TeeResult.ERROR_STORAGE_NO_SPACE,
-      `a file of ${offset + length} bytes: it can have ${maxFileSize} at most`,
+      `a file of ${offset + length} bytes: at most ${maxFileSize} are allowed`,
     );
   return offset;
 }

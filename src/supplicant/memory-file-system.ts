@@ -88,7 +88,7 @@ class Room {
     if ((this.pieces + pieces) * pieceSize > this.capacity)
       throw commsError(
         TeeResult.ERROR_STORAGE_NO_SPACE,
-        `writing file ${name}: files in memory may take ${this.capacity} bytes together`,
+        `writing file ${name}: files in memory may use ${this.capacity} bytes in total`,
       );
     this.pieces += pieces;
   }
@@ -216,7 +216,7 @@ function checkLength(length: number, name: string): void {
   if (!(length >= 0 && length <= maxFileSize))
     throw commsError(
       TeeResult.ERROR_STORAGE_NO_SPACE,
-      `file ${name} of ${length} bytes: it can have ${maxFileSize} at most`,
+      `file ${name} of ${length} bytes: at most ${maxFileSize} are allowed`,
     );
 }
 

@@ -8,6 +8,6 @@ import { commsError } from '../tee/teec-error.js';
 export function pathParts(name: string): string[] {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..') || name.includes('\0'))
-    throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads out of the file system`);
+    throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads outside the file system`);
   return parts;
 }

@@ -30,7 +30,7 @@ export function profileService(command: number, files: ProfileFiles): Supplicant
     const data = memrefAt(params, 2, 'input');
     if (params.length !== 3) throw badRequest(`${params.length} parameters`);
     if (octets.size !== 16) throw badRequest(`a UUID of ${octets.size} bytes`);
-    if (value.a > maxNumber) throw badRequest(`profile ${value.a}: they go up to ${maxNumber}`);
+    if (value.a > maxNumber) throw badRequest(`profile ${value.a}: the maximum is ${maxNumber}`);
     const uuid = uuidFromStruct(bytesOf(octets));
     const bytes = bytesOf(data);
     const create = value.a === 0;
@@ -38,7 +38,7 @@ export function profileService(command: number, files: ProfileFiles): Supplicant
       const name = `${prefix}${uuid}${number > 1 ? `.${number - 1}` : ''}.out`;
       if (!(await files.append(name, bytes, create))) {
         if (create) continue;
-        throw badRequest(`profile ${name} is not there`);
+        throw badRequest(`profile ${name} does not exist`);
       }
       value.a = number;
       return TeeResult.SUCCESS;

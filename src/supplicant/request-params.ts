@@ -17,7 +17,7 @@ export function memrefAt(params: readonly TeeParam[], index: number, direction: 
     throw badRequest(`parameter ${index} is not an ${direction} memory reference`);
   // A size alone, of whatever size: nothing may be allocated for it.
   if (param.shm === null && param.size > 0)
-    throw badRequest(`parameter ${index} refers to ${param.size} bytes of no memory`);
+    throw badRequest(`parameter ${index} refers to ${param.size} bytes without memory`);
   return param;
 }
 

@@ -13,7 +13,7 @@ export function guarded(command: number, service: SupplicantService): Supplicant
       const result: unknown = await service(params, serving);
       if (!isResult(result))
         throw new TypeError(
-          `the service for ${rpcCommandName(command)} answered ${show(result)}, which is no TEE result`,
+          `the service for ${rpcCommandName(command)} answered ${show(result)}, which is not a TEE result`,
         );
       return result;
     } catch (error) {
@@ -36,7 +36,7 @@ export function failureOf(error: unknown, command: number): TeecError {
   const errno = errnoOf(error);
   const cause = error ?? new Error(`${show(error)} was thrown`);
   return errno === undefined
-    ? commsError(bugResult(command), `what serves ${name} failed by ${show(error)}`, { cause })
+    ? commsError(bugResult(command), `the service for ${name} failed: ${show(error)}`, { cause })
     : commsError(errnoResult(command, errno), `serving ${name}: ${show(error)}`, { cause });
 }
 

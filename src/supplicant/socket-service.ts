@@ -79,7 +79,7 @@ export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()
         const socket = objectAnswered(answer, "the network's open", ['send', 'receive', 'ioctl', 'close']);
         if (left) {
           await socket.close();
-          throw socketError(TeeResult.ERROR_COMMUNICATION, 'the supplicant left');
+          throw socketError(TeeResult.ERROR_COMMUNICATION, 'the supplicant exited');
         }
         const handles = instances.get(instance) ?? new HandleTable<ReeSocket>(numbers);
         instances.set(instance, handles);
@@ -143,7 +143,7 @@ function addressAt(params: readonly TeeParam[]): SocketAddress {
 
 /** A name that ends with a zero. @throws TeecError ERROR_HOSTNAME */
 export function hostName(bytes: Uint8Array): string {
-  if (bytes.at(-1) !== 0) throw socketError(SocketResult.ERROR_HOSTNAME, 'a host name without its end');
+  if (bytes.at(-1) !== 0) throw socketError(SocketResult.ERROR_HOSTNAME, 'an unterminated host name');
   return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
 }
 

@@ -80,7 +80,9 @@ export class Supplicant implements Disposable, AsyncDisposable {
         this.report(failureOf(error, command));
       }
     });
-    await inTime(Promise.all(leaving), () => 'what they have open').catch((error: unknown) => this.report(error));
+    await inTime(Promise.all(leaving), () => 'their open files and sockets').catch((error: unknown) =>
+      this.report(error),
+    );
   }
 
   /** The memory that secure world got from this supplicant goes with it, but not while a service may write there. */
@@ -186,5 +188,5 @@ async function inTime(work: Promise<unknown>, what: () => string): Promise<void>
   ]);
   ended.abort();
   if (late)
-    throw new Error(`the supplicant left ${leaveLimitMs} ms ago, and its services are still not through: ${what()}`);
+    throw new Error(`the supplicant exited ${leaveLimitMs} ms ago, and its services have not finished: ${what()}`);
 }

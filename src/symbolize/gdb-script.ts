@@ -36,13 +36,13 @@ export class GdbScript {
     const symbols = [...this.places].map(([image, address]) => {
       const elf = this.elves.elfOf(image);
       return elf === undefined
-        ? `# ${image} is at ${address}; there is no ELF with symbols of it here`
+        ? `# ${image} is at ${address}; its ELF with symbols was not found`
         : `add-symbol-file ${elf} -o ${address}`;
     });
     writeFileSync(
       this.path,
       [
-        '# Written by normalworld, anew at each load of an application: gdb-multiarch -x THIS, or source THIS in gdb.',
+        '# Written by normalworld at each load of an application: gdb-multiarch -x THIS, or source THIS in gdb.',
         'set confirm off',
         'set pagination off',
         'set architecture aarch64',

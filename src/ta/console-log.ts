@@ -28,7 +28,7 @@ export class ConsoleLog {
     requireKnownOptions('ConsoleLog', options, names);
     const { level } = options;
     if (level !== undefined && !levels.includes(level))
-      throw new RangeError(`the level "${level}" is none of ${levels.join(', ')}`);
+      throw new RangeError(`the level "${level}" is not one of ${levels.join(', ')}`);
   }
 
   readonly add = (line: ConsoleLine): void => {

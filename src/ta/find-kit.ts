@@ -10,7 +10,7 @@ import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 export async function findKit(optee: string | undefined): Promise<string> {
   const { kit: own, isThere } = await opteeNamed(optee);
   if (!isThere && optee !== undefined)
-    throw new RangeError(`there is no OP-TEE "${optee}", neither a file nor a name that optee list has`);
+    throw new RangeError(`there is no OP-TEE "${optee}": neither a file nor a name from optee list`);
   const given = process.env.TA_DEV_KIT_DIR || undefined;
   const kit = given ?? own ?? opteeFolder().kit;
   if (existsSync(join(kit, 'mk/ta_dev_kit.mk'))) return kit;

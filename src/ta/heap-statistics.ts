@@ -69,7 +69,7 @@ export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
   } catch (error) {
     if (!(error instanceof TeecError && error.code === TeeResult.ERROR_NOT_SUPPORTED)) throw error;
     const missing =
-      'this OP-TEE was built without CFG_TA_STATS, so that the heaps of applications are not told: normalworld optee build --profiling has it';
+      'this OP-TEE was built without CFG_TA_STATS, so it does not report the heaps of applications: use normalworld optee build --profiling';
     return { pools, applications: undefined, missing };
   }
 }

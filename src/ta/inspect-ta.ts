@@ -70,7 +70,7 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
     fault(
       'unsigned',
       'TEEC_ERROR_SECURITY',
-      'the image is an ELF without a signature (<uuid>.elf or .stripped.elf of the build): take the <uuid>.ta that sign_encrypt.py makes of it',
+      'the image is an ELF without a signature (<uuid>.elf or .stripped.elf of the build): use the <uuid>.ta that sign_encrypt.py creates from it',
     );
     return { kind: 'unsigned', ...aboutElf(image.content, undefined, fault), faults };
   }
@@ -80,19 +80,19 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
     fault(
       'truncated',
       'TEEC_ERROR_SECURITY',
-      `the image is truncated: ${image.missing} bytes are missing at its end, by what its header says`,
+      `the image is truncated: ${image.missing} bytes are missing at its end, according to its header`,
     );
   else if (!image.hashHolds)
     fault(
       'altered',
       'TEEC_ERROR_SECURITY',
-      `the image was altered after it was signed: its content has not the hash that is signed`,
+      `the image was altered after it was signed: its content does not match the signed hash`,
     );
   if (uuid !== undefined && named !== undefined && uuid !== named)
     fault(
       'renamed',
       'TEEC_ERROR_SECURITY',
-      `the image is ${uuid}'s, by its signed header, under the name of ${named}: a file that was renamed, or a Makefile whose BINARY was not changed`,
+      `the signed header of the image has UUID ${uuid}, but the file is named ${named}: the file was renamed, or BINARY in the Makefile was not changed`,
     );
   const known = accepted ?? [];
   if (accepted !== undefined && known.length > 0 && image.missing === 0 && image.hashHolds && kind !== 'subkey') {
@@ -101,7 +101,7 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
       fault(
         'wrong-key',
         'TEEC_ERROR_SECURITY',
-        `the image is signed with ${signer === undefined ? 'another key' : `the key ${signer.name}`} than this OP-TEE takes: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or take an OP-TEE that was built with its key`,
+        `the image is signed with ${signer === undefined ? 'another key' : `the key ${signer.name}`} than this OP-TEE accepts: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or use an OP-TEE that was built with its key`,
       );
   }
   // Of what is encrypted, or of a subkey, nothing more can be read here.
@@ -131,7 +131,7 @@ function aboutElf(
 ): Partial<TaReport> {
   const elf = taElf(content);
   if (elf === undefined) {
-    fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'what is signed is no ELF, or one that is cut');
+    fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'the signed content is not an ELF, or it is truncated');
     return {};
   }
   const { bits, machine, head, heap, writable, needed } = elf;
@@ -139,7 +139,7 @@ function aboutElf(
     fault(
       '32-bit',
       'TEEC_ERROR_BAD_FORMAT',
-      `the application is a 32-bit one (${machine}): this OP-TEE must be built for it (CFG_USER_TA_TARGETS with ta_arm32), as Debian's is not; or build it with ta_arm64`,
+      `the application is 32-bit (${machine}): this OP-TEE must support it (CFG_USER_TA_TARGETS with ta_arm32), Debian's does not; or build it with ta_arm64`,
     );
   else if (machine !== 'AArch64')
     fault('elf', 'TEEC_ERROR_BAD_FORMAT', `the application is for ${machine}, not for AArch64`);
@@ -150,13 +150,13 @@ function aboutElf(
     fault(
       'too-large',
       'TEEC_ERROR_OUT_OF_MEMORY',
-      `the application wants ${mebibytes(memory)} of secure RAM, ${mebibytes(head?.stack ?? 0)} of them its stack and ${mebibytes(heap ?? writable)} its heap; OP-TEE has less than ${mebibytes(secureRam)} on this machine: lower TA_STACK_SIZE and TA_DATA_SIZE`,
+      `the application needs ${mebibytes(memory)} of secure RAM, ${mebibytes(head?.stack ?? 0)} of them its stack and ${mebibytes(heap ?? writable)} its heap; OP-TEE has less than ${mebibytes(secureRam)} on this machine: lower TA_STACK_SIZE and TA_DATA_SIZE`,
     );
   if (head !== undefined && uuid !== undefined && head.uuid !== uuid)
     fault(
       'renamed',
       'TEEC_ERROR_BAD_FORMAT',
-      `the application says that it is ${head.uuid} (TA_UUID), its signature that it is ${uuid} (BINARY of its Makefile): they must be the same`,
+      `the application's UUID is ${head.uuid} (TA_UUID), but its signature has ${uuid} (BINARY of its Makefile): they must be the same`,
     );
   return {
     bits,

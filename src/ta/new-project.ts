@@ -32,7 +32,7 @@ export async function newTaProject(name: string, folder: string, normalworld?: s
     );
   const there = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    throw new RangeError(`${folder} cannot be made: ${error.message}`);
+    throw new RangeError(`${folder} cannot be created: ${error.message}`);
   });
   if (there.some((entry) => entry !== '.git')) throw new RangeError(`${folder} is not empty`);
   await mkdir(folder, { recursive: true });
@@ -75,6 +75,6 @@ async function packInto(folder: string): Promise<string> {
     { cwd: packageRoot, maxBuffer: 1 << 26 },
   );
   const [packed] = JSON.parse(stdout) as readonly { readonly filename: string }[];
-  if (packed === undefined) throw new Error('npm pack made no tarball');
+  if (packed === undefined) throw new Error('npm pack created no tarball');
   return `file:vendor/${packed.filename}`;
 }

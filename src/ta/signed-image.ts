@@ -50,7 +50,7 @@ export function signedImage(file: Uint8Array): ImageParts {
   if (file.length < headerSize)
     return { kind: 'unknown', why: `has ${file.length} bytes, fewer than the header of a signed image` };
   if (view.getUint32(0, true) !== magic)
-    return { kind: 'unknown', why: 'is no signed image: it does not begin with HSTO' };
+    return { kind: 'unknown', why: 'is not a signed image: it does not begin with HSTO' };
   const type = view.getUint32(4, true);
   const contentSize = view.getUint32(8, true);
   const algorithmId = view.getUint32(12, true);

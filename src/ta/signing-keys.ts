@@ -16,7 +16,7 @@ export async function signingKey(path: string): Promise<SigningKey> {
   try {
     return { name: path, key: createPublicKey(await readFile(path)) };
   } catch (error) {
-    throw new Error(`${path} is no key in PEM form: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${path} is not a key in PEM form: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -27,7 +27,7 @@ export function taHeader(path: string): TaHeader {
   const [uuid, another] = uuids;
   if (uuid === undefined || another !== undefined)
     throw new Error(
-      `${path} holds ${uuid === undefined ? 'no' : 'more than one'} UUID: wanted is one #define of { 0x..., 0x..., 0x..., { 8 octets } }`,
+      `${path} has ${uuid === undefined ? 'no' : 'more than one'} UUID: expected one #define of { 0x..., 0x..., 0x..., { 8 octets } }`,
     );
   return {
     uuid,

@@ -18,7 +18,7 @@ export async function findTaSources(folder: string): Promise<TaSources[]> {
   const found = await below(resolve(folder), depth);
   if (found.length === 0)
     throw new Error(
-      `no trusted application in ${resolve(folder)}: wanted is a Makefile that includes ta_dev_kit.mk. normalworld ta new NAME makes one`,
+      `no trusted application in ${resolve(folder)}: expected a Makefile that includes ta_dev_kit.mk. normalworld ta new NAME creates one`,
     );
   return found;
 }

@@ -72,7 +72,7 @@ function checkLogin(login: Login): void {
   const kinds = Object.keys(logins);
   if (typeof login !== 'object' || login === null || typeof kind !== 'string' || !kinds.includes(kind))
     throw badParameters(
-      `login ${JSON.stringify(kind)}: possible are ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
+      `login ${JSON.stringify(kind)}; allowed: ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
     );
   checkOptions<Login>(`login '${kind}'`, login, logins[login.login] as OptionNames<Login>);
   if (login.login === 'group') checkId('group login: gid', login.gid);
@@ -85,11 +85,11 @@ export function checkIdentity(identity: ClientIdentity): void {
   checkOptions('identity', identity, identityNames);
   checkId('identity: uid', identity.uid);
   checkId('identity: gid', identity.gid);
-  if (!Array.isArray(identity.groups)) throw badParameters('identity: groups are an array of numbers');
+  if (!Array.isArray(identity.groups)) throw badParameters('identity: groups must be an array of numbers');
   for (const group of identity.groups) checkId('identity: a group', group);
 }
 
 function checkId(what: string, id: number): void {
   if (!(Number.isInteger(id) && id >= 0 && id <= 0xffff_ffff))
-    throw badParameters(`${what} is ${String(id)}, possible are integers from 0 to 4294967295`);
+    throw badParameters(`${what} is ${String(id)}; allowed: integers from 0 to 4294967295`);
 }

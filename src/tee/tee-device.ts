@@ -82,7 +82,7 @@ export class TeeDevice {
   /** @throws TeecError ACCESS_DENIED from user space: there is no way to a system session from there. */
   systemSession(context: TeeContext, session: number): boolean {
     if (!context.kernel)
-      throw commsError(TeeResult.ERROR_ACCESS_DENIED, 'asking for a system session: only kernel clients may have one');
+      throw commsError(TeeResult.ERROR_ACCESS_DENIED, 'requesting a system session: only kernel clients may have one');
     return this.driver.systemSession(context, session);
   }
 
@@ -107,18 +107,18 @@ export class TeeDevice {
   async registerBuffer(context: TeeContext, bytes: Uint8Array): Promise<TeeShm> {
     checkSize(bytes.length);
     if (this.driver.registerBuffer === undefined)
-      throw commsError(TeeResult.ERROR_NOT_SUPPORTED, 'registering a buffer where it lies: the driver copies');
+      throw commsError(TeeResult.ERROR_NOT_SUPPORTED, 'registering a buffer in place: the driver copies it');
     return this.own(context, await this.driver.registerBuffer(context, bytes));
   }
 
   /** Shared memory that a descriptor of the kernel's stands for. @throws TeecError NOT_SUPPORTED where there is no kernel. */
   async registerDescriptor(context: TeeContext, descriptor: number): Promise<TeeShm> {
     if (!(Number.isInteger(descriptor) && descriptor >= 0))
-      throw badParameters(`registering the memory of descriptor ${String(descriptor)}: possible are integers from 0`);
+      throw badParameters(`registering the memory of descriptor ${String(descriptor)}; allowed: integers from 0`);
     if (this.driver.registerDescriptor === undefined)
       throw commsError(
         TeeResult.ERROR_NOT_SUPPORTED,
-        'registering the memory of a descriptor: only the kernel can look into one (world "linux")',
+        'registering the memory of a descriptor: only the kernel can access it (world "linux")',
       );
     return this.own(context, await this.driver.registerDescriptor(context, descriptor));
   }
@@ -140,7 +140,7 @@ export class TeeDevice {
 
   /** Check the parameters, and keep their memory for the time of the call. */
   private hold(context: TeeContext, params: readonly TeeParam[], most: number): readonly TeeShm[] {
-    if (params.length > most) throw badParameters(`${params.length} parameters, at most ${most} are possible`);
+    if (params.length > most) throw badParameters(`${params.length} parameters, at most ${most} are allowed`);
     let memory: TeeShm[] | undefined;
     for (let index = 0; index < params.length; index++) {
       const param = params[index];
@@ -158,9 +158,10 @@ export class TeeDevice {
 
   private checkMemref(context: TeeContext, { shm, offset, size }: TeeMemrefParam, index: number): void {
     if (shm === null) {
-      if (!this.version.memrefNull) throw badParameters(`parameter ${index}: this TEE knows no null memory reference`);
+      if (!this.version.memrefNull)
+        throw badParameters(`parameter ${index}: this TEE does not support null memory references`);
     } else if (!context.shm.has(shm)) {
-      throw badParameters(`parameter ${index}: its shared memory is not of this context, or freed`);
+      throw badParameters(`parameter ${index}: its shared memory does not belong to this context, or is freed`);
     } else if (
       !(Number.isInteger(offset) && Number.isInteger(size) && offset >= 0 && size >= 0) ||
       offset + size > shm.size
@@ -188,10 +189,8 @@ function checkSize(size: number): void {
   if (size > maxSharedMemorySize)
     throw commsError(
       TeeResult.ERROR_OUT_OF_MEMORY,
-      `shared memory of ${size} bytes, at most ${maxSharedMemorySize} are possible`,
+      `shared memory of ${size} bytes, at most ${maxSharedMemorySize} are allowed`,
     );
   if (!(Number.isInteger(size) && size >= 1))
-    throw badParameters(
-      `shared memory of ${String(size)} bytes, possible are integers from 1 to ${maxSharedMemorySize}`,
-    );
+    throw badParameters(`shared memory of ${String(size)} bytes; allowed: integers from 1 to ${maxSharedMemorySize}`);
 }

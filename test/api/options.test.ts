@@ -109,14 +109,14 @@ describe('every public function that takes options', () => {
   it('refuses what is inside of an option as well', async () => {
     expect(() => testing.composeFaults(unknown)).toThrow('composeFaults: there is no option "noSuchOption"');
     await expect(scmi.ScmiAgent.open(tee, { channels: unknown })).rejects.toThrow(
-      'channels of the SCMI agent: there is no option "noSuchOption"; possible are base, clock, reset, voltage',
+      'channels of the SCMI agent: there is no option "noSuchOption"; allowed: base, clock, reset, voltage',
     );
   });
 });
 
 it('a call queue that there is none of is refused by name, wherever it is asked for', async () => {
   const queue = 'linux-6.9' as api.DisciplineName;
-  const refusal = /there is no call queue "linux-6.9", possible are linux-6.7/;
+  const refusal = /there is no call queue "linux-6.9"; allowed: linux-6.7/;
   expect(() => api.createCallQueue(queue, 2)).toThrow(refusal);
   await expect(api.openTee({ queue })).rejects.toThrow(refusal);
   await expect(scenarios.runScenario(scenario(), { queues: [queue] })).rejects.toThrow(refusal);

@@ -59,7 +59,7 @@ describe('a plan', () => {
     [
       'two mistakes',
       'name: a\njobs: [{ kind: fuzz, target: driver, executions: 1, seeds: [1, 2] }, { kind: fuzz, target: drivr, executions: 1 }]',
-      /jobs\.0\.seeds: wanted is an integer such as 7, or two as 1\.\.20; jobs\.1\.target: /,
+      /jobs\.0\.seeds: expected an integer such as 7, or a range such as 1\.\.20; jobs\.1\.target: /,
     ],
     ['a queue that there is none of', 'name: a\njobs: [{ kind: table, queues: [linux-2.4] }]', /jobs\.0\.queues\.0/],
     ['what is no YAML', 'name: [', /plan/],
@@ -253,7 +253,7 @@ describe.skipIf(program === undefined)(
       try {
         await redis.set('normalworld:campaign:drive:version', JSON.stringify({ version: '99.0.0', images: {} }));
         const { stderr, status: code } = normalworld('work', '--redis', url(), '--name', 'drive');
-        expect(stderr).toMatch(/the campaign is of normalworld 99\.0\.0, this is \d/);
+        expect(stderr).toMatch(/the campaign uses normalworld 99\.0\.0, this is \d/);
         expect(code).toBe(1);
         await redis.set(
           'normalworld:campaign:drive:version',
@@ -282,11 +282,9 @@ describe.skipIf(program === undefined)(
 
     it('refuses what is no server', { timeout: 60_000 }, () => {
       expect(normalworld('status', '--redis', 'http://127.0.0.1', '--name', 'drive').stderr).toContain(
-        'is no redis:// or rediss:// URL',
+        'is not a redis:// or rediss:// URL',
       );
-      expect(normalworld('status', '--name', 'drive').stderr).toContain(
-        '--redis URL and --name NAME say which campaign',
-      );
+      expect(normalworld('status', '--name', 'drive').stderr).toContain('--redis URL and --name NAME of the campaign');
     });
   },
 );

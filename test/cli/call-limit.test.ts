@@ -31,14 +31,14 @@ describe('--call-limit', () => {
   it.each(['0', '0s', '30', '-1s', 'forever', '1us', '10 days', ''])('is not %j', (text) => {
     const { status, stderr } = run('serve', '--simulated', '--call-limit', text);
     expect(stderr).toMatch(
-      /^error: option '--call-limit <time>' argument '.*' is invalid\. It is a time with its unit/,
+      /^error: option '--call-limit <time>' argument '.*' is invalid\. Allowed are a time with its unit/,
     );
     expect(status).toBe(2);
   });
 
   it('is for a TEE of our own', () => {
     const { status, stderr } = run('exec', '--socket', 's', '--call-limit', '1s', '--', 'true');
-    expect(stderr).toBe('normalworld: --call-limit is for a TEE of our own: --socket names one that is there\n');
+    expect(stderr).toBe('normalworld: --call-limit is for a new TEE: --socket uses a running one\n');
     expect(status).toBe(2);
   });
 
@@ -52,8 +52,8 @@ describe('--call-limit', () => {
       const { status, stderr, signal } = run('optee', 'invoke', osTest, String(OsTestCommand.wait), hour, ...limit);
       expect(signal).toBeNull();
       expect(stderr).toMatch(/^normalworld: client 1: its invoke (waits for .*TEE_Wait|waits for|is in secure world)/);
-      expect(stderr).toMatch(/invoking command \d+ of .*: it did not come back within 8000 ms: TEEC_ERROR_TIMEOUT/);
-      expect(stderr).toMatch(/--call-limit gives a call more time/);
+      expect(stderr).toMatch(/invoking command \d+ of .*: it did not return within 8000 ms: TEEC_ERROR_TIMEOUT/);
+      expect(stderr).toMatch(/use --call-limit for a longer limit/);
       expect(status).toBe(1);
     },
   );

@@ -60,7 +60,7 @@ describe('normalworld explore', () => {
     const text = await normalworld(...V6, '--callers', 'N,S,S');
     expect(text).toMatch(/lostWakeUp +broken in 13 steps/);
     expect(text).toMatch(/0 N +SMC: ETHREAD_LIMIT/);
-    expect(text).toContain('leaves the queue: wakes nobody');
+    expect(text).toContain('leaves the queue: wakes no caller');
   });
 
   it('writes each schedule as a file that replay runs again', async () => {
@@ -74,10 +74,10 @@ describe('normalworld explore', () => {
   });
 
   it.each([
-    [['--callers', 'N,Q'], '"Q" is no operation'],
+    [['--callers', 'N,Q'], '"Q" is not an operation'],
     [['--callers', 'N', '--queue', 'linux-9'], 'Allowed choices are linux-6.7'],
     [['--callers', 'N', '--threads', '-1'], 'a number from 0 to 8'],
-    [['--callers', 'N', '--threads', '0'], 'say --secure-threads'],
+    [['--callers', 'N', '--threads', '0'], '--threads 0 needs --secure-threads'],
     [['--callers', 'N', '--reservations', '4'], 'a number from 0 to 3'],
     [['my.yaml', '--callers', 'N'], '--callers is for the search without a scenario'],
     [['my.yaml', '--fine'], '--fine is for the search without a scenario'],
@@ -90,9 +90,9 @@ describe('normalworld explore', () => {
     [['--callers', '13*N'], '13 callers'],
     [
       ['x.yaml', '--faults', 'drop,lightning'],
-      '"lightning" is no fault; faults are drop, late, duplicate, corrupt, panic, hang, con',
+      '"lightning" is not a fault; faults are drop, late, duplicate, corrupt, panic, hang, con',
     ],
-    [[], 'say what the callers do (--callers), or name a scenario'],
+    [[], 'give the operations of the callers (--callers), or a scenario'],
   ])('refuses %j', async (args, message) => {
     await expect(normalworld('explore', ...args)).rejects.toThrow(message);
   });
@@ -127,7 +127,7 @@ describe('normalworld explore', () => {
 
   it('says what nothing in the search could have broken', async () => {
     expect(await normalworld('explore', '--callers', 'N')).toMatch(
-      /lostWakeUp +holds, but not tried: nobody ever sleeps/,
+      /lostWakeUp +holds, but not tried: no call ever sleeps/,
     );
   });
 

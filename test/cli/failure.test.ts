@@ -29,9 +29,9 @@ describe('a command that fails', () => {
     expect(await told(failsWithin(2))).toEqual([
       2,
       'normalworld: why it ended',
-      'normalworld: and on the way out: closing 0',
-      'normalworld: and on the way out: closing 1',
-      'normalworld: and on the way out: closing 2',
+      'normalworld: and during cleanup: closing 0',
+      'normalworld: and during cleanup: closing 1',
+      'normalworld: and during cleanup: closing 2',
     ]);
   });
 

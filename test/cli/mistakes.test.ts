@@ -26,7 +26,7 @@ it.each(['conform', 'replay'])('%s tells of a hostile file a bounded number of p
   writeFileSync(join(folder, 'deep.json'), `{${head}${rest}{"a":${deep}},"steps":[]}`);
   writeFileSync(join(folder, 'steps.json'), `{${head}${rest}{},"steps":[${'0,'.repeat(100_000)}0]}`);
   for (const [file, says] of [
-    ['deep.json', /deep\.json: .*values lie at most 32 deep\n/],
+    ['deep.json', /deep\.json: .*values may be nested at most 32 deep\n/],
     ['steps.json', /steps\.json: .*steps\[19\]: .*; and 99981 more\n/],
   ] as const) {
     const { status, stderr } = spawnSync(process.execPath, [main, command, file], { cwd: folder, encoding: 'utf8' });
@@ -52,7 +52,7 @@ it.each([
 });
 
 it.each([
-  ['view my.yaml', 2, /^my\.yaml: no trace: .*recorded by: normalworld run my\.yaml --trace out\.nwt\n$/],
+  ['view my.yaml', 2, /^my\.yaml: not a trace: .*to record a scenario: normalworld run my\.yaml --trace out\.nwt\n$/],
   [
     'fuzz driver --seed 4294967296',
     2,
@@ -60,11 +60,11 @@ it.each([
   ],
   ['optee build --jobs 0', 2, /argument '0' is invalid\. Allowed are integers 1 to 1024\.\n$/],
   ['optee run x.yaml --limit 3.5', 2, /argument '3\.5' is invalid\. Allowed are integers 1 to 3600\.\n$/],
-  ['replay bytes.json', 2, /^bytes\.json: line 1 is no UTF-8\n$/],
+  ['replay bytes.json', 2, /^bytes\.json: line 1 is not UTF-8\n$/],
   ['replay controls.json', 2, /^controls\.json: not JSON: [ -~]+\n$/],
-  ['run latin1.yaml', 2, /^latin1\.yaml: line 2 is no UTF-8\n$/],
-  ['explore latin1.yaml', 2, /^latin1\.yaml: line 2 is no UTF-8\n$/],
-  ['run cut.yaml', 2, /^cut\.yaml: line 1 is no UTF-8\n$/],
+  ['run latin1.yaml', 2, /^latin1\.yaml: line 2 is not UTF-8\n$/],
+  ['explore latin1.yaml', 2, /^latin1\.yaml: line 2 is not UTF-8\n$/],
+  ['run cut.yaml', 2, /^cut\.yaml: line 1 is not UTF-8\n$/],
   ['serve --simulated none.js', 1, /^normalworld: no module none\.js\n$/],
   [
     'exec --simulated empty-ta.js -- /bin/true',

@@ -38,13 +38,13 @@ describe('a parameter on the command line', () => {
   it.each([
     ['value.input', 'value.input takes a value'],
     ['value.input=1,2,3', 'a value has two integers'],
-    ['value.input=-1', '"-1" is no integer from 0 to 0xffffffff'],
-    ['value.inout=0x100000000', 'is no integer'],
+    ['value.input=-1', '"-1" is not an integer from 0 to 0xffffffff'],
+    ['value.inout=0x100000000', 'is not an integer'],
     ['value.output=1', 'value.output takes no value'],
-    ['memref.input=abc', '"abc" is no text:..., hex:... or @FILE'],
+    ['memref.input=abc', '"abc" is not text:..., hex:... or @FILE'],
     ['memref.input=hex:abc', 'is not hexadecimal'],
-    ['memref.output=', '"" is no integer'],
-    ['memory=1', 'it is none of none, value.input'],
+    ['memref.output=', '"" is not an integer'],
+    ['memory=1', 'expected one of none, value.input'],
   ])('%s is refused', async (text, why) => {
     await expect(parseOperationArgument(text)).rejects.toThrow(why);
     await expect(parseOperationArgument(text)).rejects.toThrow(text);

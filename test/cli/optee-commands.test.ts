@@ -41,7 +41,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a command on OP-TEE'), { time
       { uuid: '12345678-1234-4321-8765-1234567890ab', folder, name: '12345678-1234-4321-8765-1234567890ab.ta' },
       { uuid: 'abcdef01-1234-4321-8765-1234567890ab', folder, name: 'abcdef01-1234-4321-87651234567890ab.ta' },
     ]);
-    expect(stderr).toMatch(/ABCDEF02.*: no supplicant asks for it: an image is <uuid>\.ta, in lower case/);
+    expect(stderr).toMatch(/ABCDEF02.*: no supplicant looks for this name: an image is <uuid>\.ta, in lower case/);
     expect(stderr).toMatch(/nowhere: ENOENT/);
   });
 
@@ -62,11 +62,11 @@ describe('optee invoke', () => {
   const uuid = '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b';
   it.each([
     [['0', ...Array.from({ length: 5 }, () => 'none')], '5 parameters, at most 4'],
-    [['4294967296'], 'command "4294967296" is no integer from 0 to 0xffffffff'],
-    [['1.5'], 'command "1.5" is no integer'],
-    [[''], 'command "" is no integer'],
-    [['0', '--repeat', '0'], '--repeat 0 is no integer from 1'],
-    [['0', '--repeat', '1e3'], '--repeat 1e3 is no integer from 1'],
+    [['4294967296'], 'command "4294967296" is not an integer from 0 to 0xffffffff'],
+    [['1.5'], 'command "1.5" is not an integer'],
+    [[''], 'command "" is not an integer'],
+    [['0', '--repeat', '0'], '--repeat 0 is not an integer from 1'],
+    [['0', '--repeat', '1e3'], '--repeat 1e3 is not an integer from 1'],
     [['0', 'value.input'], 'takes a value'],
   ] as const)('says what is wrong with %j before anything is started', (args, says) => {
     const { status, stderr, stdout } = run('optee', 'invoke', '--qemu', '/no/qemu', uuid, ...args);

@@ -244,7 +244,7 @@ describe('a file that is written', () => {
         ['view', same, '--out', out],
       ]) {
         const { status, stderr } = run(...command);
-        expect(stderr).toContain('this is the file that is read');
+        expect(stderr).toContain('this is the input file');
         expect(status).toBe(2);
       }
     const text = join(folder, 'board.txt');
@@ -275,7 +275,7 @@ describe('a file that is written', () => {
       expect(shell(`cd ${folder}; $NW ${command}`), command).toMatchObject({
         status: 2,
         stdout: '',
-        stderr: expect.stringContaining('this is the file that is read'),
+        stderr: expect.stringContaining('this is the input file'),
       });
     expect(shell(`cd ${folder}; $NW run mine.yaml --junit new --trace ./new`)).toMatchObject({
       status: 2,

@@ -47,7 +47,7 @@ describe('normalworld run', () => {
     expect(text).toMatch(
       /\nlinux-6\.7 {2}DEADLOCK {2}closed at [\d.]+ ms\npatch-v6 {3}FINISHED {2}after [^\n]*\nlinux-6\.8 {2,3}FINISHED {2}after [^\n]*\nhand-off {3}FINISHED/,
     );
-    expect(text).toMatch(/── linux-6\.7: DEADLOCK closed at [\d.]+ ms, over at [\d.]+ ms\n/);
+    expect(text).toMatch(/── linux-6\.7: DEADLOCK closed at [\d.]+ ms, ended at [\d.]+ ms\n/);
     expect(text).not.toContain('\x1b');
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
@@ -81,22 +81,22 @@ describe('normalworld run', () => {
   });
 
   it.each([
-    [['--queue', 'linux-5'], 'There are linux-6.7, patch-v6, linux-6.8, hand-off, hand-off-a, hand-off-c.'],
-    [['--kernel', '4.9'], 'Linux 4.9 has no driver for OP-TEE: 4.12 is the first.'],
-    [['--kernel', 'six'], '"six" is no version of a kernel'],
-    [['--seeds', '5'], 'It is a range of seeds, such as 1..500.'],
-    [['--seeds', '9..3'], 'The smaller seed comes first.'],
+    [['--queue', 'linux-5'], 'Allowed are linux-6.7, patch-v6, linux-6.8, hand-off, hand-off-a, hand-off-c.'],
+    [['--kernel', '4.9'], 'Linux 4.9 has no driver for OP-TEE: 4.12 is the first with one.'],
+    [['--kernel', 'six'], '"six" is not a kernel version'],
+    [['--seeds', '5'], 'Allowed is a range of seeds, such as 1..500.'],
+    [['--seeds', '9..3'], 'The smaller seed must come first.'],
     [['--seeds', '1..2', '--trace', 'x.nwt'], 'cannot be used with'],
-    [['--set', 'threads'], 'It is a name and a value, such as threads=4.'],
-    [['--expect', 'linux-5=finished'], '"linux-5" is no discipline'],
+    [['--set', 'threads'], 'Allowed is a name and a value, such as threads=4.'],
+    [['--expect', 'linux-5=finished'], '"linux-5" is not a discipline'],
     [['--expect', 'finished,deadlock'], 'two outcomes for every discipline'],
-    [['--queue', 'constructor'], 'There are linux-6.7'],
-    [['--seed', '-1'], 'It is a whole number from 0 to 4294967295.'],
-    [['--seed', '0x10'], 'It is a whole number'],
-    [['--seed', '4294967296'], 'It is a whole number'],
+    [['--queue', 'constructor'], 'Allowed are linux-6.7'],
+    [['--seed', '-1'], 'Allowed is a whole number from 0 to 4294967295.'],
+    [['--seed', '0x10'], 'Allowed is a whole number'],
+    [['--seed', '4294967296'], 'Allowed is a whole number'],
     [
       ['--expect', 'success'],
-      'Allowed choices are finished, deadlock, stuck, starved, cut-off; "success" is none of them.',
+      'Allowed choices are finished, deadlock, stuck, starved, cut-off; "success" is not one of them.',
     ],
     [['--sed', '1'], "unknown option '--sed'"],
   ])('refuses %j', async (args, message) => {
@@ -179,7 +179,7 @@ describe('normalworld run', () => {
       expect([first.threads.length, first.duration]).toEqual([5, 30]);
       err = [];
       expect(await run(file, '--set', 'treads=5')).toBe(2);
-      expect(err.join('\n')).toContain('there is no parameter treads; there are threads, time');
+      expect(err.join('\n')).toContain('there is no parameter treads; parameters are threads, time');
       err = [];
       expect(await run(file, '--expect', 'finished', '-q', 'hand-off', '--trace', join(folder, 'a b.nwt'))).toBe(0);
       expect(err.join('\n')).toContain(`view '${join(folder, 'a b.nwt')}'`);

@@ -203,7 +203,7 @@ describe('serve and exec', () => {
     writeFileSync(join(folder, 'file'), 'mine');
     const server = start('serve', '--simulated', '--socket', 'file');
     expect(await server.ended).toEqual([1, null]);
-    expect(server.stderr).toMatch(/is there already, and is no socket/);
+    expect(server.stderr).toMatch(/already exists, and is not a socket/);
     expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('mine');
   });
 
@@ -222,7 +222,7 @@ describe('serve and exec', () => {
     [['exec', '--socket', '', '--', 'true'], /path of the socket is empty/],
     [['serve', '--simulated', '--cpus', '9'], /--cpus is for OP-TEE in QEMU/],
     [['exec', '--simulated', '--qemu', 'q', '--', 'true'], /--qemu is for OP-TEE in QEMU/],
-    [['exec', '--socket', 's', '--storage', 'x', '--', 'true'], /--storage is for a TEE of our own/],
+    [['exec', '--socket', 's', '--storage', 'x', '--', 'true'], /--storage is for a new TEE/],
   ] as const)('refuse %j by name', async (args, says) => {
     const { ended, stderr } = await (async () => {
       const command = start(...args);
@@ -295,7 +295,7 @@ describe('serve and exec', () => {
       const children = readFileSync(`/proc/${server.child.pid}/task/${server.child.pid}/children`, 'utf8');
       process.kill(Number(children.trim().split(' ')[0]), 'SIGKILL');
       expect(await server.ended).toEqual([1, null]);
-      expect(server.stderr).toMatch(/^normalworld: the TEE is lost, .*QEMU was ended by SIGKILL/);
+      expect(server.stderr).toMatch(/^normalworld: the TEE failed; .*QEMU was ended by SIGKILL/);
       expect(leftBehind()).toEqual([]);
     });
   });

@@ -32,14 +32,16 @@ describe('normalworld trace', () => {
   it('tells what became of a recorded run, and when, as the run did', () => {
     const said = run('run', scenario, '--queue', 'linux-6.7').stdout;
     const told = run('trace', 'stats', trace).stdout;
-    const sentences = [...told.matchAll(/^ {2}(.*closed at.*|.*for want of a thread.*)$/gm)].map(([, words]) => words);
+    const sentences = [...told.matchAll(/^ {2}(.*closed at.*|.*because no thread is free.*)$/gm)].map(
+      ([, words]) => words,
+    );
     expect(sentences).toHaveLength(2);
     for (const words of sentences) expect(said.replace(/\s+/g, ' ')).toContain(words);
-    const [, closed] = /The circle closed at ([\d.]+ ms)/.exec(said) ?? [];
+    const [, closed] = /The cycle closed at ([\d.]+ ms)/.exec(said) ?? [];
     expect(told).toMatch(new RegExp(`^DEADLOCK since ${closed?.replace(' ms', '')}\\d* ms$`, 'm'));
     // Calls count from the same moment: that at which all sessions were open.
     const report = JSON.parse(run('run', scenario, '--queue', 'linux-6.7', '--json').stdout).runs[0];
-    const longest = /Held a thread longest:\n.*\n +(\d+) +([\d.]+) ms/.exec(told);
+    const longest = /Held a thread the longest:\n.*\n +(\d+) +([\d.]+) ms/.exec(told);
     expect(report.explanation).toContain(`call ${longest?.[1]} `);
     expect(Number(longest?.[2])).toBeLessThanOrEqual(report.hangsSince);
   });
@@ -82,7 +84,7 @@ describe('normalworld trace', () => {
     const [first, second] = ['linux-6.8', 'hand-off'].map((queue) => join(folder, `several.${queue}.nwt`));
     // In a clone the command is npx's, where it is installed its own.
     expect(recorded.stderr.replace('npx normalworld', 'normalworld')).toBe(
-      `trace: ${first}\ntrace: ${second}\nlook at it: normalworld view ${first} ${second}\n`,
+      `trace: ${first}\ntrace: ${second}\nview it: normalworld view ${first} ${second}\n`,
     );
     expect(run('trace', 'stats', asked).stderr).toContain(`; there is ${second}, ${first}`);
   });
@@ -123,7 +125,7 @@ describe('normalworld top', () => {
   it.each(['0', '0.05', '3000000', 'x', 'Infinity'])('takes no interval of %s', (interval) => {
     expect(run('top', trace, '--interval', interval)).toMatchObject({
       status: 2,
-      stderr: `error: --interval ${interval}: it is a number of seconds, 0.1 to 86400\n`,
+      stderr: `error: --interval ${interval}: allowed is a number of seconds from 0.1 to 86400\n`,
     });
   });
 

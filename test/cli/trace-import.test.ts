@@ -83,13 +83,13 @@ describe('normalworld trace import', () => {
   });
 
   it.each<[string, Uint8Array, string]>([
-    ['trace.dat', Buffer.from('\x17\x08\x44tracing7\0\0'), "trace-cmd's own file: trace-cmd report -i"],
-    ['perf.data', Buffer.from('PERFILE2\0\0\0\0'), "perf's own file: perf script -i"],
+    ['trace.dat', Buffer.from('\x17\x08\x44tracing7\0\0'), 'a binary file of trace-cmd: trace-cmd report -i'],
+    ['perf.data', Buffer.from('PERFILE2\0\0\0\0'), 'a binary file of perf: perf script -i'],
     ['board.xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), 'it is compressed: xz -dc'],
     ['board.zst', Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'it is compressed: zstd -dc'],
     ['board.zip', Buffer.from('PK\x03\x04'), 'it is an archive: unzip it'],
     ['vmlinux', Buffer.from('\x7fELF'), 'it is a program'],
-    ['octets', Buffer.from([1, 2, 0, 3, 0, 0, 0, 9, 1]), 'it is no text: use what trace-cmd report'],
+    ['octets', Buffer.from([1, 2, 0, 3, 0, 0, 0, 9, 1]), 'it is not text: use the output of trace-cmd report'],
     ['torn.gz', gzipSync('x'.repeat(1000)).subarray(0, 20), 'unexpected end of file'],
     ['wrong.gz', Buffer.from([0x1f, 0x8b, 0, 1, 2, 3]), 'torn|incorrect|unknown'],
     ['empty', Buffer.alloc(0), 'no line of the tracepoints'],
@@ -108,9 +108,7 @@ describe('normalworld trace import', () => {
     expect(without).toMatch(/If what the RPC of storage-402 #\d+ waits for needs that call, .* stacks of these tasks/);
     const told = (await imported(hang, stacks)).out;
     expect(told).not.toContain('would tell');
-    expect(told).toMatch(
-      /The stacks show no circle. Everybody waits for storage-403 #\d+ to come back from secure world/,
-    );
+    expect(told).toMatch(/The stacks show no cycle\. All wait for storage-403 #\d+ to return from secure world/);
   });
 
   it('writes a scenario that does the same here, and says so', async () => {

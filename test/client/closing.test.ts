@@ -94,7 +94,7 @@ describe('when secure world dies', () => {
   it.each([
     ['a notification', Command.notification, /notification 5/],
     ['the end of a sleep', Command.suspend, /sleep of 4294967295 ms/],
-    ['a supplicant to come', Command.ask, /a supplicant to come: PLUGIN/],
+    ['a supplicant to come', Command.ask, /a supplicant to start: PLUGIN/],
     ['a card that does not answer', Command.rpmb, /RPMB_FRAMES/],
   ])('a call that waits for %s ends, and so do its client and the TEE', async (_, command, what) => {
     for (const simulated of abis) {
@@ -209,7 +209,7 @@ describe("a client's death that a call holds up", () => {
     await clock.advance(1);
     await killed;
     expect(said).toBe(
-      'client shop: its calls did not come back within 15000 ms: TEEC_ERROR_TIMEOUT (0xffff3001, origin COMMS)',
+      'client shop: its calls did not return within 15000 ms: TEEC_ERROR_TIMEOUT (0xffff3001, origin COMMS)',
     );
     // The others go on meanwhile.
     const other = await tee.openContext().openSession(uuid);
@@ -223,7 +223,7 @@ describe('closing the TEE', () => {
   it.each([
     ['sleeps without letting itself be cancelled', Command.wait, /the end of a sleep of 3600000 ms/],
     ['waits for a notification that nobody sends', Command.notification, /notification 5/],
-    ['never answers', Command.never, /secure world, which executes it/],
+    ['never answers', Command.never, /secure world to finish it/],
     ['waits for a card that does not answer', Command.rpmb, /RPMB_FRAMES/],
   ])('ends three seconds later under a TA that %s, and says so', async (_, command, what) => {
     for (const simulated of abis) {
@@ -251,10 +251,10 @@ describe('closing the TEE', () => {
     const { tee, context, session } = await open({ simulated: { threads: 1 } });
     const other = await context.openSession(uuid);
     const called = [messageOf(session.invoke(Command.never)), messageOf(other.invoke(Command.wait))];
-    await waiting(tee, /executes it/);
+    await waiting(tee, /to finish it/);
     const unfinished = await tee.close({ graceMs: 0 });
     expect(unfinished.map(({ waitsFor }) => waitsFor)).toEqual(
-      expect.arrayContaining(['secure world, which executes it', 'a thread of secure world']),
+      expect.arrayContaining(['secure world to finish it', 'a thread of secure world']),
     );
     for (const message of await Promise.all(called)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
   });
@@ -263,7 +263,7 @@ describe('closing the TEE', () => {
     for (const simulated of abis) {
       const { clock, tee, session } = await open({ simulated });
       const called = messageOf(session.invoke(Command.never));
-      await waiting(tee, /executes it/);
+      await waiting(tee, /to finish it/);
       const unfinished = await tee.close({ force: true });
       expect(unfinished).toHaveLength(1);
       expect(clock.now()).toBe(0);
@@ -284,7 +284,7 @@ describe('closing the TEE', () => {
     expect(() => tee.close({ grace: 5 } as never)).toThrow(/no option "grace"/);
     expect(() => tee.close({ graceMs: -1 })).toThrow(/graceMs is -1/);
     expect(() => tee.close({ force: 1 } as never)).toThrow(/force is 1/);
-    expect(() => tee.close({ force: true, graceMs: 5 })).toThrow(/force leaves calls no time/);
+    expect(() => tee.close({ force: true, graceMs: 5 })).toThrow(/force contradicts graceMs/);
     await tee.close();
   });
 });
@@ -306,7 +306,7 @@ describe('a supplicant that leaves', () => {
     leave();
     const error = await called;
     expect(error.code).toBe(TeeResult.ERROR_COMMUNICATION);
-    expect(error.message).toContain('the supplicant left before it took this');
+    expect(error.message).toContain('the supplicant exited before it took this');
     await tee.close();
   });
 
@@ -328,7 +328,7 @@ describe('a supplicant that leaves', () => {
       const called = messageOf(session.invoke(Command.ask));
       await waiting(tee, /PLUGIN/);
       supplicant[Symbol.dispose]();
-      expect(await called).toContain('the supplicant left while it served this');
+      expect(await called).toContain('the supplicant exited while it served this');
       await tee.close();
     }
   });

@@ -72,7 +72,7 @@ describe('device enumeration', () => {
         call.memref(0).size = 8;
         return call.memref(0).capacity < 8 ? TeeResult.ERROR_SHORT_BUFFER : TeeResult.SUCCESS;
       },
-      /8 bytes are no whole number of UUIDs/,
+      /8 bytes are not a whole number of UUIDs/,
     ],
     [
       'of four gigabytes',

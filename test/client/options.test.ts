@@ -30,17 +30,17 @@ const js = (value: unknown) => value as any;
 
 describe('an option that nobody reads is refused by name', () => {
   it.each<[string, () => unknown, RegExp]>([
-    ['openContext', () => tee.openContext(js({ lable: 'x' })), /there is no option "lable"; is "label" meant\?/],
-    ['openContext', () => tee.openContext(js({ uid: 1 })), /no option "uid"; possible are label, identity/],
-    ['openContext', () => tee.openContext(js('shop')), /options are an object, not string/],
-    ['openContext', () => tee.openContext(js(null)), /options are an object, not null/],
-    ['openContext', () => tee.openContext(js([])), /options are an object, not an array/],
-    ['openContext', () => tee.openContext(js({ label: 7 })), /label is text, not number/],
-    ['openContext', () => tee.openContext(js({ identity: { uid: 1, gid: 1 } })), /groups are an array/],
+    ['openContext', () => tee.openContext(js({ lable: 'x' })), /there is no option "lable"; did you mean "label"\?/],
+    ['openContext', () => tee.openContext(js({ uid: 1 })), /no option "uid"; allowed: label, identity/],
+    ['openContext', () => tee.openContext(js('shop')), /options must be an object, not string/],
+    ['openContext', () => tee.openContext(js(null)), /options must be an object, not null/],
+    ['openContext', () => tee.openContext(js([])), /options must be an object, not an array/],
+    ['openContext', () => tee.openContext(js({ label: 7 })), /label must be a string, not number/],
+    ['openContext', () => tee.openContext(js({ identity: { uid: 1, gid: 1 } })), /groups must be an array/],
     [
       'openContext',
       () => tee.openContext(js({ identity: { uid: 1, gid: 1, group: [] } })),
-      /no option "group"; is "groups"/,
+      /no option "group"; did you mean "groups"/,
     ],
     ['openContext', () => tee.openContext({ identity: { uid: -1, gid: 1, groups: [] } }), /uid is -1/],
     ['openContext', () => tee.openContext({ identity: { uid: 1, gid: 0.5, groups: [] } }), /gid is 0.5/],
@@ -57,23 +57,23 @@ describe('an option that nobody reads is refused by name', () => {
     [
       'openSession',
       () => context.openSession(userTa.uuid, js({ paramters: [] })),
-      /no option "paramters"; is "parameters" meant/,
+      /no option "paramters"; did you mean "parameters"/,
     ],
-    ['openSession', () => context.openSession(userTa.uuid, js(null)), /options are an object, not null/],
+    ['openSession', () => context.openSession(userTa.uuid, js(null)), /options must be an object, not null/],
     ['openSession', () => context.openSession(js(42)), /not a UUID: "42"/],
     ['openSession', () => context.openSession(js(undefined)), /not a UUID: "undefined"/],
     [
       'login',
       () => context.openSession(userTa.uuid, js({ login: { login: 'application' } })),
-      /login "application": possible are \{ login: 'public' \}/,
+      /login "application"; allowed: \{ login: 'public' \}/,
     ],
-    ['login', () => context.openSession(userTa.uuid, js({ login: 'user' })), /login "user": possible are/],
-    ['login', () => context.openSession(userTa.uuid, js({ login: null })), /login null: possible are/],
-    ['login', () => context.openSession(userTa.uuid, js({ login: {} })), /login undefined: possible are/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: 'user' })), /login "user"; allowed/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: null })), /login null; allowed/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: {} })), /login undefined; allowed/],
     [
       'login',
       () => context.openSession(userTa.uuid, js({ login: { login: 'toString' } })),
-      /login "toString": possible/,
+      /login "toString"; allowed/,
     ],
     [
       'login',
@@ -85,19 +85,19 @@ describe('an option that nobody reads is refused by name', () => {
     [
       'invoke',
       () => session.invoke(Command.add, [], js({ singal: AbortSignal.abort() })),
-      /no option "singal"; is "signal" meant/,
+      /no option "singal"; did you mean "signal"/,
     ],
-    ['invoke', () => session.invoke(Command.add, [], js({ timeout: 5 })), /no option "timeout"; possible are signal/],
-    ['invoke', () => session.invoke(Command.add, [], js(null)), /options are an object, not null/],
-    ['invoke', () => session.invoke(Command.add, [], js({ signal: 'now' })), /the signal is no AbortSignal/],
-    ['invoke', () => session.invoke(Command.add, [], js({ signal: null })), /the signal is no AbortSignal/],
+    ['invoke', () => session.invoke(Command.add, [], js({ timeout: 5 })), /no option "timeout"; allowed: signal/],
+    ['invoke', () => session.invoke(Command.add, [], js(null)), /options must be an object, not null/],
+    ['invoke', () => session.invoke(Command.add, [], js({ signal: 'now' })), /the signal is not an AbortSignal/],
+    ['invoke', () => session.invoke(Command.add, [], js({ signal: null })), /the signal is not an AbortSignal/],
     [
       'memref',
       async () => memref.input(await context.allocateSharedMemory(8), js({ ofset: 1 })),
-      /no option "ofset"; is "offset" meant/,
+      /no option "ofset"; did you mean "offset"/,
     ],
-    ['memref', () => memref.inout(js(new Uint8Array(8))), /memref.inout takes shared memory/],
-    ['memref', () => memref.output(js(undefined)), /memref.output takes shared memory/],
+    ['memref', () => memref.inout(js(new Uint8Array(8))), /memref.inout needs shared memory/],
+    ['memref', () => memref.output(js(undefined)), /memref.output needs shared memory/],
   ])('of %s (%#)', async (_, misuse, message) => {
     const error = await (async () => misuse())().then(
       () => 'nothing is refused',
@@ -109,7 +109,7 @@ describe('an option that nobody reads is refused by name', () => {
   });
 
   it.each<[string, () => unknown, RegExp]>([
-    ['simulated world', () => new SimulatedWorld(js({ thread: 1 })), /no option "thread"; is "threads" meant/],
+    ['simulated world', () => new SimulatedWorld(js({ thread: 1 })), /no option "thread"; did you mean "threads"/],
     [
       'simulated world',
       () => new SimulatedWorld(js({ faults: { smcReturns: () => undefined } })),
@@ -120,12 +120,16 @@ describe('an option that nobody reads is refused by name', () => {
       () => trustedApplication(js({ ...userTa, concurrent: true })),
       /user TA: there is no option "concurrent"/,
     ],
-    ['user TA', () => trustedApplication(js({ ...userTa, singleinstance: true })), /is "singleInstance" meant/],
-    ['trusted application', () => trustedApplication(js({ ...userTa, kind: 'usr' })), /kind "usr", possible are/],
-    ['trusted application', () => trustedApplication(js({ ...userTa, create: undefined })), /create is a function/],
+    ['user TA', () => trustedApplication(js({ ...userTa, singleinstance: true })), /did you mean "singleInstance"/],
+    ['trusted application', () => trustedApplication(js({ ...userTa, kind: 'usr' })), /kind "usr"; allowed/],
+    [
+      'trusted application',
+      () => trustedApplication(js({ ...userTa, create: undefined })),
+      /create must be a function/,
+    ],
     ['trusted application', () => trustedApplication(js(undefined)), /kind undefined/],
     ['eMMC', () => new EmulatedEmmc(js({ hmac: hmacSha256, size: 3 })), /emulated eMMC: there is no option "size"/],
-    ['eMMC', () => new EmulatedEmmc(js({})), /hmac is a function/],
+    ['eMMC', () => new EmulatedEmmc(js({})), /hmac must be a function/],
   ])('of a %s (%#)', (_, misuse, message) => {
     expect(misuse).toThrow(TypeError);
     expect(misuse).toThrow(message);
@@ -161,6 +165,6 @@ describe('an option that is known', () => {
     ['thrxads', 'threads'],
   ])('is guessed from %s where one letter is wrong', (wrong, right) => {
     const guess = optionMistake({ [wrong]: 1 }, { clock: true, threads: true } as const);
-    expect(guess).toContain(`is "${right}" meant?`);
+    expect(guess).toContain(`did you mean "${right}"?`);
   });
 });

@@ -267,7 +267,7 @@ describe('a size larger than the room', () => {
           const error = await failure(invoked);
           expect(error.outputs).toEqual([new Uint8Array(32).fill(7)]);
           expect(error.sizes).toEqual([64]);
-          expect(error.message).toContain('parameter 0 wants 64 bytes, there is room for 32');
+          expect(error.message).toContain('parameter 0 needs 64 bytes, there is room for 32');
         }
         await closing(tee);
       }
@@ -315,12 +315,12 @@ describe('sizes at the ends of the range', () => {
   );
 
   it.each([null, undefined, 'text', [1, 2], new ArrayBuffer(8), new Uint16Array(4)])(
-    'registering %o, which is no Uint8Array, is refused by name',
+    'registering %o, which is not a Uint8Array, is refused by name',
     async (buffer) => {
       const { tee, context } = await teeOf(() => undefined);
       const error = await failure(context.registerSharedMemory(buffer as never));
       expect(error.code).toBe(TeeResult.ERROR_BAD_PARAMETERS);
-      expect(error.message).toContain('it takes a Uint8Array');
+      expect(error.message).toContain('expected a Uint8Array');
       await closing(tee);
     },
   );

@@ -51,7 +51,7 @@ describe('reading a trace file', () => {
     ['{"format":', 'not JSON'],
     ['[]', 'file: Invalid input: expected object'],
     [changed(['format'], 'optee-cq-trace/2'), 'format: Invalid input: expected "optee-cq-trace/1"'],
-    [changed(['variant'], 'v7'), 'variant: it takes one of linux-6.7 (in the format: prepatch)'],
+    [changed(['variant'], 'v7'), 'variant: expected one of linux-6.7 (in the format: prepatch)'],
     [changed(['config', 'callers', 0, 0, 'session'], 3), 'config.callers[0][0].session: Too big'],
     [changed(['config', 'callers', 0, 0, 'needs'], 8), 'config.callers[0][0].needs: there is no caller 8'],
     [changed(['config', 'secure_threads'], -1), 'config.secure_threads: Too small'],
@@ -127,7 +127,7 @@ describe('normalworld conform', () => {
     expect(output.match(/: conforms \(patch-v6, \d+ steps\)/g)).toHaveLength(2);
     expect(exitCode).toBeUndefined();
     expect(() => parseTraceFile(changed(['variant'], 'linux-6.9'))).toThrow(
-      'variant: it takes one of linux-6.7 (in the format: prepatch), patch-v6 (in the format: v6), linux-6.8',
+      'variant: expected one of linux-6.7 (in the format: prepatch), patch-v6 (in the format: v6), linux-6.8',
     );
   });
 });

@@ -95,7 +95,7 @@ describe("Debian's archive, as a machine knows it", () => {
       NORMALWORLD_DEBIAN_KEYRING: join(root, 'share/keyrings/debian-archive-keyring.gpg'),
     };
     expect((await debianSource(given, folders)).uri).toBe('http://given.example/debian');
-    await expect(debianSource({ NORMALWORLD_DEBIAN: 'ftp://x' }, folders)).rejects.toThrow('wanted is http://');
+    await expect(debianSource({ NORMALWORLD_DEBIAN: 'ftp://x' }, folders)).rejects.toThrow('expected http://');
     await expect(debianSource({ ...given, NORMALWORLD_DEBIAN_KEYRING: '/nosuch' }, folders)).rejects.toThrow('/nosuch');
   });
 

@@ -162,7 +162,7 @@ describe('a guided run', () => {
       join(folder, 'state.json'),
       JSON.stringify({ target: 'smc', seed: 1, position: 1, executions: 1, seconds: 1 }),
     );
-    expect(() => new Fuzzer(lock([1]).target, { folder, seed: 1 })).toThrow('is of a run of "smc", not of "lock"');
+    expect(() => new Fuzzer(lock([1]).target, { folder, seed: 1 })).toThrow('belongs to a run of "smc", not of "lock"');
   });
 
   it('finds what a state leads to that builds up, with what went before', async () => {
@@ -234,11 +234,11 @@ describe('inputs', () => {
     [
       'a step that there is none of',
       [{ kind: 'wait' }, { kind: 'run' }],
-      /^steps\[1\]\.kind is "run", possible are press, say, wait$/,
+      /^steps\[1\]\.kind is "run"; allowed: press, say, wait$/,
     ],
     ['octets that are none', [{ kind: 'say', words: 'abc' }], /^steps\[0\]\.words/],
     ['a field that is not there', [{ kind: 'wait', long: 1 }], /^steps\[0\]\.long/],
-    ['too many steps', Array.from({ length: 9 }, () => ({ kind: 'wait' })), /^steps is no list of up to 8$/],
+    ['too many steps', Array.from({ length: 9 }, () => ({ kind: 'wait' })), /^steps is not a list of up to 8$/],
   ])('with %s are refused, and the place named', (_, steps, says) => {
     expect(grammarMistake(grammar, { steps } as FuzzInput)).toMatch(says);
   });

@@ -75,14 +75,14 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
 
 describe('the command', () => {
   it.each<[string, string[], RegExp]>([
-    ['a target that there is none of', ['nothing'], /there is no target "nothing", possible are ta, pta/],
+    ['a target that there is none of', ['nothing'], /there is no target "nothing"; allowed: ta, pta/],
     ['a missing UUID', ['ta'], /target ta takes the UUID of an application/],
     ['a UUID that has no place', ['smc', sims], /target smc takes no UUID/],
     ['what is no UUID', ['ta', 'sims'], /not a UUID/],
     [
       'commands for what has none',
       ['smc', '--commands', 'x.yaml'],
-      /--commands is for targets that are about an application/,
+      /--commands is for targets that test an application/,
     ],
   ])('refuses %s', (_, args, says) => {
     const { stderr, status } = normalworld('fuzz', ...args);

@@ -91,7 +91,7 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
 describe('world "linux" without a device', () => {
   it.each([
     ['/dev/tee77', 'ENOENT', /CONFIG_OPTEE/],
-    ['/dev/null', 'ENOTTY', /no TEE device/],
+    ['/dev/null', 'ENOTTY', /not a TEE device/],
   ])('says what is wrong with %s: %s, and what to do', async (device, errno, advice) => {
     const failing = openTee({ world: 'linux', device });
     await expect(failing).rejects.toThrow(errno);

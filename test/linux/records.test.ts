@@ -29,9 +29,9 @@ it('sees that a system call does, while what is inside waits for an answer of te
   expect(verdict).toMatch(/inside-\d+ #\d+, in RPC CMD .* it waits for an answer of tee-supplicant/);
 });
 
-it('sees that calls sleep while others come through, after a thread is lost', () => {
+it('sees that calls sleep while others complete, after a thread is lost', () => {
   const verdict = verdictOn('3');
-  expect(verdict).toMatch(/second-\d+ #\d+ sleeps in the queue while others come through/);
+  expect(verdict).toMatch(/second-\d+ #\d+ sleeps in the queue while others complete/);
   expect(verdict).toMatch(/refused once/);
   expect(verdict).toMatch(/first-\d+ #\d+ sleeps in the queue/);
 });

@@ -67,7 +67,7 @@ describe('the options of a build of OP-TEE', () => {
     'CFG_X=y;z',
     'O=/tmp',
   ])('are refused when a variable is written %j', (text) => {
-    expect(() => parseBuildVariable(text)).toThrow(/is no variable of OP-TEE's build/);
+    expect(() => parseBuildVariable(text)).toThrow(/is not a variable of OP-TEE's build/);
   });
 
   it('take a variable without a value', () => {

@@ -105,7 +105,7 @@ describe('an OP-TEE that was built', () => {
     [['--log-level', '5'], /Allowed are integers 0 to 4/],
     [['--cores', '-1'], /--cores/],
     [['--suite', 'bookworm'], /Allowed choices are trixie, sid/],
-    [['--set', 'O=/tmp/x'], /"O=\/tmp\/x" is no variable of OP-TEE's build/],
+    [['--set', 'O=/tmp/x'], /"O=\/tmp\/x" is not a variable of OP-TEE's build/],
   ])('is not built with %j', async (args, says) => {
     const { status, stderr } = normalworld(scratch, 'optee', 'build', ...args);
     expect(stderr).toMatch(says);
@@ -151,7 +151,7 @@ describe.skipIf(missing !== undefined)(`a build${missing === undefined ? '' : ` 
     const said: string[] = [];
     const progress = { say: (step: string) => void said.push(step), compiled: () => {} };
     await expect(buildOptee(options, { jobs: 1 }, progress)).rejects.toThrow(
-      /^OP-TEE could not be built; all of it is in \/.*\.log:\n.*CFG_CORE_ASLR/s,
+      /^OP-TEE could not be built; the full output is in \/.*\.log:\n.*CFG_CORE_ASLR/s,
     );
     expect(said).toEqual([expect.stringMatching(/^building sid-CORE_ASLR=y-CORE_SANITIZE_KADDRESS=y: OP-TEE OS 4\./)]);
     expect(await builtOptee('sid-CORE_ASLR=y-CORE_SANITIZE_KADDRESS=y')).toBeUndefined();

@@ -175,7 +175,7 @@ describe('system sessions over FF-A', () => {
 
 describe('a hostile partition or partition manager', () => {
   const probes: readonly [string, number, (call: SmcRegisters) => SmcRegisters, RegExp][] = [
-    ['knows no FF-A', Ffa.version, () => smcRegisters(FfaError.notSupported), /knows no FF-A/],
+    ['does not support FF-A', Ffa.version, () => smcRegisters(FfaError.notSupported), /does not support FF-A/],
     ['has FF-A 1.0', Ffa.version, () => smcRegisters(0x0001_0000), /FF-A version is 1.0/],
     ['has FF-A 2.0', Ffa.version, () => smcRegisters(0x0002_0000), /FF-A version is 2.0/],
     ['lacks functions', Ffa.features, () => smcRegisters(Ffa.error, 0, FfaError.notSupported), /lacks function/],
@@ -210,7 +210,7 @@ describe('a hostile partition or partition manager', () => {
       'no RPC message',
       OpteeFfa.exchangeCapabilities,
       (call) => ({ ...call, a0: Ffa.msgSendDirectResp, a3: 0, a4: 0 }),
-      /no room for RPC/,
+      /no space for RPC/,
     ],
     [
       'RPC messages of 255 parameters',

@@ -72,7 +72,7 @@ it(`who flips words of shared memory gets TeecErrors, and takes nothing down (NO
     await session.invoke(0, [value.inout(1)]);
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const fd = file?.fd;
-    if (fd === undefined) throw new Error('the memory is in no file');
+    if (fd === undefined) throw new Error('the memory is not in a file');
     const worker = new Worker(flipping, {
       eval: true,
       workerData: { fd, base: 0, size: 16 * 4096, seed: seed + round, stop },

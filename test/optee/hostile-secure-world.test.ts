@@ -51,7 +51,7 @@ describe('a secure world that answers a call with rubbish', () => {
     [
       'EBADADDR',
       { a0: 4 },
-      /secure world refused CALL_WITH_RPC_ARG with return code EBADADDR \(0x4: the message does not lie in shared memory\)/,
+      /secure world refused CALL_WITH_RPC_ARG with return code EBADADDR \(0x4: the message is not in shared memory\)/,
     ],
     ['EBADCMD', { a0: 5 }, /return code EBADCMD \(0x5: the message is malformed\)/],
     ['a code that does not exist', { a0: 0x1234 }, /return code 0x1234, which OP-TEE does not define/],
@@ -74,7 +74,7 @@ describe('a secure world that answers a call with rubbish', () => {
     [
       'an attribute that was not sent',
       (message) => message.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, 0),
-      /sent with attribute 0x3 and came back with 0x5/,
+      /sent with attribute 0x3 and returned with 0x5/,
     ],
     ['an attribute beyond 32 bits', (message) => message.setParam(0, 2 ** 40, 0, 0, 0), /came back with/],
     [
@@ -121,7 +121,7 @@ describe('a secure world that answers a call with rubbish', () => {
     first = session.id;
     const error = await during(() => context.openSession(pseudoTa.uuid));
     expect(error).toEqual(expect.objectContaining({ code: TeeResult.ERROR_COMMUNICATION }));
-    expect(violations).toEqual([`secure world opened session ${first}, which is open already`]);
+    expect(violations).toEqual([`secure world opened session ${first}, which is already open`]);
   });
 
   it('a registration that it refuses gives its memory back', async () => {

@@ -172,11 +172,11 @@ describe('a thread kept for relief calls', () => {
 
   it('is refused where the queue cannot keep one, and when it is no yes or no', async () => {
     await expect(openTee({ queue: 'linux-6.8', reserve: true })).rejects.toThrow(
-      'reserve: linux-6.8 keeps no thread for relief calls; only hand-off, hand-off-a and hand-off-c do',
+      'reserve: linux-6.8 cannot keep a thread for relief calls; only hand-off, hand-off-a and hand-off-c can',
     );
     const world = new SimulatedWorld({ trustedApplications: [] });
     await expect(openWorld(world, { reserve: 'yes' as unknown as boolean })).rejects.toThrow(
-      'reserve is yes, it takes true or false',
+      'reserve is yes; allowed: true and false',
     );
   });
 

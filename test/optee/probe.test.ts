@@ -34,7 +34,7 @@ describe('probing a secure world', () => {
       answering(OpteeSmc.callsUid, smcRegisters(0xffff_ffff)),
       /it is not OP-TEE: its UID is 0xffffffff-0x00000000/,
     ],
-    ['has another API', answering(OpteeSmc.callsRevision, smcRegisters(3, 1)), /API revision is 3\.1, wanted is 2\.x/],
+    ['has another API', answering(OpteeSmc.callsRevision, smcRegisters(3, 1)), /API revision is 3\.1, expected 2\.x/],
     [
       'refuses our capabilities',
       answering(OpteeSmc.exchangeCapabilities, smcRegisters(7, 0)),
@@ -47,7 +47,7 @@ describe('probing a secure world', () => {
       /cache setting 0/,
     ],
     [
-      'wants larger RPC messages than a page',
+      'wants larger RPC messages than fit into a page',
       answering(OpteeSmc.exchangeCapabilities, smcRegisters(0, 0xf5, 0x42, 200)),
       /200 RPC parameters/,
     ],

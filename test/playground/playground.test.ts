@@ -97,7 +97,7 @@ describe.skipIf(missing.length > 0)('the playground', () => {
       await box.setChecked((await box.inputValue()) === 'linux-6.8');
     await page.getByRole('button', { name: 'Explore' }).click();
     await page.locator('#step-words').waitFor({ timeout: 90_000 });
-    expect(await text('#stepper h2')).toBe('Counterexample: not everybody came through');
+    expect(await text('#stepper h2')).toBe('Counterexample: a client did not finish');
     const words = await text('#step-words');
     const [, last = ''] = /Step (\d+) of \1,/.exec(words) ?? [];
     expect(Number(last)).toBeGreaterThan(10);

@@ -51,8 +51,8 @@ const partner = trustedApplication({
 });
 
 const noPages = 'there is no whole page in it';
-const threads = 'other threads run, whose writes would be lost';
-const notPlain = 'it is not private memory that nothing else was done with';
+const threads = 'writes of other threads would be lost';
+const notPlain = 'it is not ordinary private memory';
 
 const missing = (...programs: string[]) => programs.filter((name) => spawnSync(name, ['--version']).status !== 0);
 
@@ -113,7 +113,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(await run('buffers')).toBe('0 ');
       expect(sharing).toEqual([
         '12288 bytes, remapped',
-        '12288 bytes, 8192 bytes remapped, what lies around them copied',
+        '12288 bytes, 8192 bytes remapped, the rest copied',
         `1000 bytes, copied: ${noPages}`,
       ]);
     });
@@ -128,17 +128,17 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
 
     it('is copied when its user wishes it', async () => {
       expect(await run('buffers', { NORMALWORLD_SHM: 'copy' })).toBe('0 ');
-      expect(sharing[0]).toBe('12288 bytes, copied, as NORMALWORLD_SHM wishes');
+      expect(sharing[0]).toBe('12288 bytes, copied, as NORMALWORLD_SHM asks');
     });
 
     it('shows the writes of TA and client to each other during a call', async () => {
       expect(await run('meets-new-thread')).toBe('0 ');
-      expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, what lies around them copied']);
+      expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, the rest copied']);
     });
 
     it('shows them also to threads that ran before, when its user vouches for them', async () => {
       expect(await run('meets-old-thread', { NORMALWORLD_SHM: 'remap' })).toBe('0 ');
-      expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, what lies around them copied']);
+      expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, the rest copied']);
     });
 
     it('shows the writes of TAs to each other even when it is copied', async () => {
@@ -166,8 +166,8 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       const round = [
         '12288 bytes, remapped',
         `12288 bytes, copied: ${notPlain}`,
-        '5096 bytes, 4096 bytes remapped, what lies around them copied',
-        '7192 bytes, 4096 bytes remapped, what lies around them copied',
+        '5096 bytes, 4096 bytes remapped, the rest copied',
+        '7192 bytes, 4096 bytes remapped, the rest copied',
       ];
       expect(sharing).toEqual([...round, ...round, '12288 bytes, remapped']);
     });

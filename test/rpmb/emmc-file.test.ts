@@ -116,17 +116,13 @@ describe('the file of an eMMC card', () => {
   });
 
   it.each([
-    ['is something else', Buffer.from('a text of mine\n'), 'is no file of an eMMC card'],
-    ['is empty', Buffer.alloc(0), 'is no file of an eMMC card'],
+    ['is something else', Buffer.from('a text of mine\n'), 'is not a file of an eMMC card'],
+    ['is empty', Buffer.alloc(0), 'is not a file of an eMMC card'],
+    ['is of a later version', Buffer.from('normalworld eMMC\x09'.padEnd(600, '\0')), 'file of version 9, expected 1'],
     [
-      'is of a later version',
-      Buffer.from('normalworld eMMC\x09'.padEnd(600, '\0')),
-      'in a form of version 9, known is 1',
-    ],
-    [
-      'has sizes that no card has',
+      'has impossible sizes',
       Buffer.from('normalworld eMMC\x01\0\0\0\xff\xff\xff\xff\x01'.padEnd(600, '\0'), 'latin1'),
-      'has sizes that no card has',
+      'has impossible sizes',
     ],
   ])('is refused when it %s, and stays as it is', (_what, bytes, says) => {
     writeFileSync(path, bytes);
@@ -234,7 +230,7 @@ describe('the file of an eMMC card', () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     await expect(openTee({ emmc: {}, rpmb: [card] })).rejects.toThrow('give one of them');
     await expect(openTee({ emmc: { fil: path } as object })).rejects.toThrow(/emmc: .*fil/);
-    await expect(openTee({ emmc: { file: '' } })).rejects.toThrow('emmc: file is a path');
+    await expect(openTee({ emmc: { file: '' } })).rejects.toThrow('emmc: file must be a path');
   });
 });
 

@@ -31,8 +31,8 @@ describe('a scenario for the real OP-TEE', () => {
   });
 
   it.each([
-    ['reads', '{ invoke: write }', '{ invoke: read }', 'client storage, which invokes read: only write is there'],
-    ['no end', 'repeat: 10', 'repeat: forever', 'client storage, which goes on for ever'],
+    ['reads', '{ invoke: write }', '{ invoke: read }', 'client storage, which invokes read: only write is supported'],
+    ['no end', 'repeat: 10', 'repeat: forever', 'client storage, which repeats for ever'],
     ['a period', 'repeat: 10', 'repeat: 10\n    every: 10ms', 'client storage with a period'],
   ])('is refused with clients that have %s', (_what, from, to, says) => {
     expect(() => workload(flagship.replace(from, to))).toThrow(says);

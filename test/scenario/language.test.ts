@@ -46,7 +46,7 @@ clients:
     expect(outcome).toBe('deadlock');
     expect(hangsSince).toBe(1);
     expect(words).toMatch(
-      /\(display, on\) sleeps for want of a thread[\s\S]*its RPMB RPC waits for lock clk, which display has/,
+      /\(display, on\) sleeps because no thread is free[\s\S]*its RPMB RPC waits for lock clk, which display holds/,
     );
   });
 
@@ -66,7 +66,7 @@ clients:
     const { outcome, words } = await runOf(crossed('two'));
     expect(outcome).toBe('deadlock');
     expect(words).toMatch(
-      /^A and b wait for each other, for ever, outside of OP-TEE:\n {2}a waits for lock two, which b has/,
+      /^A and b wait for each other, for ever, outside of OP-TEE:\n {2}a waits for lock two, which b holds/,
     );
     expect(words).toContain('no queue and no system session helps');
     expect((await runOf(crossed('one'))).outcome).toBe('finished');
@@ -150,7 +150,7 @@ clients: { one: { application: one, steps: [{ invoke: go }] }, two: { applicatio
     for (const queue of ['linux-6.7', 'hand-off'] as const) {
       const { outcome, words } = await runOf(order(['b', 'a']), queue);
       expect(outcome).toBe('deadlock');
-      expect(words).toMatch(/asleep in OP-TEE for mutex [ab], which call \d+ has/);
+      expect(words).toMatch(/asleep in OP-TEE for mutex [ab], which call \d+ holds/);
       expect(words).toContain('neither another queue nor a system session helps');
     }
     expect((await runOf(order(['a', 'b']))).outcome).toBe('finished');
@@ -292,8 +292,8 @@ services: { fs: { steps: [{ wait: 1ms }] } }
 clients: { app: { application: ta, count: 2, session: each-round, repeat: 30, steps: [{ invoke: go }, { wait: 1ms }] } }
 faults: { supplicant: [{ leaves: 5ms, returns: 10ms }, { leaves: 20ms, returns: 25ms }] }
 `);
-    expect(words).toContain('The supplicant left at 5 ms and came back at 10 ms.');
-    expect(words).toContain('The supplicant left at 20 ms and came back at 25 ms.');
+    expect(words).toContain('The supplicant exited at 5 ms and restarted at 10 ms.');
+    expect(words).toContain('The supplicant exited at 20 ms and restarted at 25 ms.');
   });
 });
 
@@ -447,12 +447,12 @@ clients:
     [
       'lock: mutex',
       'lock: clk',
-      'applications.b.commands.go[0].hold.lock: clk is a lock of the normal world; one that a command holds has world: secure',
+      'applications.b.commands.go[0].hold.lock: clk is a lock of the normal world; a command can only hold one with world: secure',
     ],
     [
       'application: a, command: go',
       'application: c, command: go',
-      'hold.steps[0].invoke.application: it takes another application of the file; applications are a, b',
+      'hold.steps[0].invoke.application: expected another application of the file; applications are a, b',
     ],
     [
       'application: a, command: go',
@@ -475,25 +475,29 @@ clients:
       '[a, b], session: each-round',
       'clients.x.session: a client that opens a session for each round has one application',
     ],
-    ['world: secure', 'world: other', 'locks.mutex.world: it takes one of normal, secure'],
+    ['world: secure', 'world: other', 'locks.mutex.world: expected one of normal, secure'],
     [
       '[{ compute: 1ms }]',
       '[{ compute: { usually: 1ms, oneIn: 1, takes: 2ms } }]',
-      'go[0].compute.oneIn: it takes a whole number from 2',
+      'go[0].compute.oneIn: expected a whole number from 2',
     ],
-    ['[{ compute: 1ms }]', '[{ compute: { mean: 3ms, most: 2ms } }]', 'go[0].compute: the mean is at most the most'],
+    ['[{ compute: 1ms }]', '[{ compute: { mean: 3ms, most: 2ms } }]', 'go[0].compute: the mean must not exceed most'],
     [
       '[{ compute: 1ms }]',
       '[{ compute: { usual: 1ms } }]',
-      'go[0].compute.usual: no such field; a time that is another one now and then has usually, oneIn, takes',
+      'go[0].compute.usual: no such field; a time with an occasional other value has usually, oneIn, takes',
     ],
-    ['[{ compute: 1ms }]', '[{ invoke: { application: b, command: go } }]', 'lead back to it: it would never end'],
-    ['clients:', 'cpus: 0\nclients:', 'cpus: it takes a whole number from 1 to 64'],
-    ['clients:', 'supplicant: { threads: 0 }\nclients:', 'supplicant.threads: it takes a whole number from 1'],
+    [
+      '[{ compute: 1ms }]',
+      '[{ invoke: { application: b, command: go } }]',
+      'itself through other commands: it would never end',
+    ],
+    ['clients:', 'cpus: 0\nclients:', 'cpus: expected a whole number from 1 to 64'],
+    ['clients:', 'supplicant: { threads: 0 }\nclients:', 'supplicant.threads: expected a whole number from 1'],
     [
       'clients:',
       'faults: { suspend: [{ at: 5ms, resumes: 1ms }] }\nclients:',
-      'faults.suspend[0]: it resumes after it suspended',
+      'faults.suspend[0]: it must resume after it suspended',
     ],
     ['clients:', 'emmc: { rpmb: kernel, claim: host }\nclients:', 'emmc.claim: there is no lock host'],
   ])('with %j as %j is told where it is', (part, by, problem) => {
@@ -506,7 +510,7 @@ clients:
     const clients = (levels: number) =>
       `locks: { clk: { reentrant: true } }\n${quick}\nclients: { a: { application: ta, steps: [${deep(levels)}] } }\n`;
     expect(problems(clients(8))).toBe('');
-    expect(problems(clients(9))).toContain('locks are held at most 8 deep');
+    expect(problems(clients(9))).toContain('locks may be nested at most 8 deep');
     expect(problems(clients(3000))).not.toBe('');
   });
 });
@@ -567,7 +571,7 @@ clients: { signer: { application: se, kernel: true, steps: [{ hold: { lock: clk,
     const never = await runOf(`${chip('')}faults: { unanswered: [{ rpc: i2c, nth: 1 }] }`);
     expect([never.outcome, never.words]).toEqual(['stuck', expect.stringContaining('the I2C bus is never answered')]);
     expect(problems(`${chip('')}faults: { late: [{ rpc: i2c, nth: 1, by: 1ms }] }`)).toContain(
-      'late answers are those of a supplicant; the kernel makes I2C transfers',
+      'late applies to answers of a supplicant; the kernel makes I2C transfers',
     );
   });
 });

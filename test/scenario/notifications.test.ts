@@ -93,7 +93,7 @@ ${more}`;
     const { outcome, explanation } = await run(directly('  one: { application: mailbox, steps: [{ invoke: take }] }'));
     expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
-      expect.stringMatching(/^Call \d+ \(one, take\) waits for notification 5, which nobody sends\.$/),
+      expect.stringMatching(/^Call \d+ \(one, take\) waits for notification 5, which is never sent\.$/),
     ]);
   });
 
@@ -103,7 +103,7 @@ ${more}`;
   putter: { application: mailbox, start: 1ms, steps: [{ invoke: put }] }`).replace('threads: 3', 'threads: 1'),
     );
     expect(outcome).toBe('deadlock');
-    const [, putter] = /^Call (\d+) \(putter, put\) sleeps for want of a thread/.exec(explanation[0] ?? '') ?? [];
+    const [, putter] = /^Call (\d+) \(putter, put\) sleeps because no thread is free/.exec(explanation[0] ?? '') ?? [];
     expect(explanation[1]).toMatch(
       new RegExp(`thread 0: call \\d+ \\(taker, take\\): waits for notification 5, which call ${putter} would send`),
     );
@@ -162,29 +162,29 @@ clients:
 
   const whole = 'a whole number from 1 to 63';
   it.each<[string, string, string]>([
-    ['await: 7', 'await: 0', `applications.ta.commands.go[0].await: it takes ${whole}`],
-    ['await: 7', 'await: 64', `applications.ta.commands.go[0].await: it takes ${whole}`],
+    ['await: 7', 'await: 0', `applications.ta.commands.go[0].await: expected ${whole}`],
+    ['await: 7', 'await: 64', `applications.ta.commands.go[0].await: expected ${whole}`],
     [
       'await: 7',
       'await: soon',
-      `applications.ta.commands.go[0].await: it takes ${whole}, or { notification, timeout }`,
+      `applications.ta.commands.go[0].await: expected ${whole}, or { notification, timeout }`,
     ],
-    ['timeout: 1s', 'timeout: 0ms', 'applications.ta.commands.go[2].await.timeout: it takes a time longer than zero'],
-    ['notify: 8', 'notify: 64', `applications.ta.commands.go[1].notify: it takes ${whole}`],
-    ['notify: 8', 'notify: bottom-half', `applications.ta.commands.go[1].notify: it takes ${whole}`],
-    ['notify: 7', 'notify: 0', `secureWorld.bottomHalf[1].notify: it takes ${whole}`],
+    ['timeout: 1s', 'timeout: 0ms', 'applications.ta.commands.go[2].await.timeout: expected a time longer than zero'],
+    ['notify: 8', 'notify: 64', `applications.ta.commands.go[1].notify: expected ${whole}`],
+    ['notify: 8', 'notify: bottom-half', `applications.ta.commands.go[1].notify: expected ${whole}`],
+    ['notify: 7', 'notify: 0', `secureWorld.bottomHalf[1].notify: expected ${whole}`],
     ['compute: 1ms', 'wait: 1ms', 'secureWorld.bottomHalf[0].wait: no such field; a step of a bottom half has compute'],
-    ['notify: 63', 'notify: 0', `clients.irq.steps[1].notify: it takes ${whole}`],
-    ['notify: 63', 'notify: [63]', `clients.irq.steps[1].notify: it takes bottom-half, or ${whole}`],
-    ['notify: 63', 'invoke: go', 'clients.irq.application: is missing; it takes a name: only a client whose steps'],
-    ['every: 1ms', 'passive: true', 'clients.irq.application: is missing; it takes a name'],
+    ['notify: 63', 'notify: 0', `clients.irq.steps[1].notify: expected ${whole}`],
+    ['notify: 63', 'notify: [63]', `clients.irq.steps[1].notify: expected bottom-half, or ${whole}`],
+    ['notify: 63', 'invoke: go', 'clients.irq.application: is missing; expected a name: only a client with'],
+    ['every: 1ms', 'passive: true', 'clients.irq.application: is missing; expected a name'],
     ['every: 1ms', 'kernel: true, every: 1ms', 'clients.irq.kernel: a client without an application has no kernel'],
     [
       'every: 1ms',
       'deadline: 1ms, every: 1ms',
       'clients.irq.deadline: a client without an application has no deadline',
     ],
-    ['every: 1ms, ', '', 'clients.irq.repeat: these steps may take no time at all, for ever'],
+    ['every: 1ms, ', '', 'clients.irq.repeat: these steps may repeat for ever without taking time'],
     ['threads: 2', 'abi: ffa', 'clients.irq.steps[1].notify: over FF-A OP-TEE has one notification: bottom-half'],
   ])('with %j as %j says what is wrong with them', (part, by, expected) => {
     expect(good).toContain(part);

@@ -58,7 +58,7 @@ describe('the real chain in a scenario', () => {
   it.each([
     ['kernel', 'RPMB_FRAMES'],
     ['supplicant', 'RPMB'],
-  ] as const)('is explained by its own names where it stands still: %s', async (rpmb, rpc) => {
+  ] as const)('is explained by its own names where it makes no progress: %s', async (rpmb, rpc) => {
     const { outcome, explanation } = await run(chain({ rpmb, threads: 2 }), 'linux-6.7');
     expect(outcome).toBe('deadlock');
     const text = explanation.join('\n');
@@ -100,10 +100,10 @@ describe('the real chain in a scenario', () => {
     const { outcome, explanation } = await run(text, 'linux-6.7');
     expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
-      expect.stringMatching(/^Call \d+ \(taker, take\) waits for notification 5, which nobody sends\.$/),
+      expect.stringMatching(/^Call \d+ \(taker, take\) waits for notification 5, which is never sent\.$/),
       // Two writers, and the message for the clock that one of them needs.
       '3 more calls wait with it.',
-      expect.stringMatching(/^No system session was granted, of \d+ that were asked for\.$/),
+      expect.stringMatching(/^No system session was granted, of \d+ requested\.$/),
     ]);
   });
 

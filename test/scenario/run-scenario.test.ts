@@ -105,7 +105,7 @@ faults: { supplicant: absent }
     const { outcome, duration, clients, explanation } = await only(single('limit: 12ms'));
     expect([outcome, duration]).toEqual(['cut-off', 12]);
     expect(clients[0]).toMatchObject({ calls: 1, unanswered: 1 });
-    expect(explanation).toEqual(['one was not through at the limit of 12 ms: 1 of 2 calls answered, 1 waiting.']);
+    expect(explanation).toEqual(['one had not finished at the limit of 12 ms: 1 of 2 calls answered, 1 waiting.']);
   });
 
   it('ends when those that end are through, whoever goes on for ever', async () => {
@@ -146,8 +146,8 @@ clients:
     const { outcome, explanation } = await only(text, { queues: ['linux-6.8'] });
     expect(outcome).toBe('starved');
     expect(explanation.slice(0, 2)).toEqual([
-      expect.stringMatching(/^Call \d+ \(sleeper, short\) has slept 1\.97 s beside a free thread \(1\)/),
-      expect.stringMatching(/^Swallowed wake-up: when call \d+ \(short, short\) returned, at 30 ms, .* \(long, long\)/),
+      expect.stringMatching(/^Call \d+ \(sleeper, short\) has slept 1\.97 s although thread 1 is free/),
+      expect.stringMatching(/^Lost wake-up: when call \d+ \(short, short\) returned, at 30 ms, .* \(long, long\)/),
     ]);
     const { clients } = await only(text);
     expect(clients.find(({ name }) => name === 'sleeper')).toMatchObject({ calls: 2, unanswered: 0, max: 30 });
@@ -276,7 +276,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
     expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
       expect.stringMatching(/^Call \d+ \(one, go\): its FS RPC waits for a supplicant, and there is no supplicant\.$/),
-      'The supplicant left at 12 ms, for good.',
+      'The supplicant exited at 12 ms, for good.',
     ]);
   });
 
@@ -285,7 +285,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
       `${busy}faults: { deaths: [{ client: one, number: 3, at: 500us }] }`,
     );
     expect(outcome).toBe('finished');
-    expect(explanation[0]).toMatch(/^one 3 died at 500 us; what it had was given back /);
+    expect(explanation[0]).toMatch(/^one 3 died at 500 us; its resources were released /);
     expect(clients[0]?.calls).toBeGreaterThan(60);
     expect(clients[0]?.calls).toBeLessThan(80);
     expect(duration).toBeLessThan(100);
@@ -294,7 +294,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
   it('threads that go lost are learnt by hand-off: everybody comes through by the one that is left', async () => {
     const three = busy.replace('applications:', 'secureWorld: { threads: 3 }\napplications:');
     const { outcome, explanation, clients } = await only(`${three}faults: { lostThreads: [100us, 200us] }`);
-    expect([outcome, explanation]).toEqual(['finished', ['2 threads of secure world went lost.']]);
+    expect([outcome, explanation]).toEqual(['finished', ['Secure world lost 2 threads.']]);
     expect(clients[0]).toMatchObject({ calls: 80, failed: 0 });
   });
 

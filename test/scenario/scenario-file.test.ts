@@ -61,48 +61,48 @@ describe('a scenario file', () => {
     [
       'title: good',
       'tittle: good',
-      '1:1: title: is missing; it takes a text',
+      '1:1: title: is missing; expected a string',
       '1:1: tittle: no such field; a scenario has title, about',
     ],
-    ['title: good', 'title: 7', '1:1: title: it takes a text'],
-    ['title: good', 'title: good\nlimit: 10', '2:1: limit: it takes a time with its unit: us, ms, s or min'],
-    ['title: good', 'title: good\nlimit: 0ms', '2:1: limit: it takes a time longer than zero'],
-    ['title: good', 'title: good\nlimit: 2h', '2:1: limit: it takes a time with its unit'],
+    ['title: good', 'title: 7', '1:1: title: expected a string'],
+    ['title: good', 'title: good\nlimit: 10', '2:1: limit: expected a time with its unit (us, ms, s or min'],
+    ['title: good', 'title: good\nlimit: 0ms', '2:1: limit: expected a time longer than zero'],
+    ['title: good', 'title: good\nlimit: 2h', '2:1: limit: expected a time with its unit'],
     [
       'title: good',
       'title: good\nlimit: 1441min',
-      '2:1: limit: it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0',
+      '2:1: limit: expected a time with its unit (us, ms, s or min), such as 10ms or 1.5s, from 1us to 1440min, or 0',
     ],
-    ['title: good', 'title: good\nqueues: []', '2:1: queues: it takes at least one queue'],
+    ['title: good', 'title: good\nqueues: []', '2:1: queues: expected at least one queue'],
     [
       'title: good',
       'title: good\nqueues: [linux-7]',
-      '2:10: queues[0]: it takes one of linux-6.7, patch-v6, linux-6.8, hand-off, hand-off-a, hand-off-c',
+      '2:10: queues[0]: expected one of linux-6.7, patch-v6, linux-6.8, hand-off, hand-off-a, hand-off-c',
     ],
     [
       'title: good',
       'title: good\nsecureWorld: { threads: 0 }',
-      '2:16: secureWorld.threads: it takes a whole number from 1 to 64',
+      '2:16: secureWorld.threads: expected a whole number from 1 to 64',
     ],
     [
       'title: good',
       'title: good\nsecureWorld: { threads: 1.5 }',
-      '2:16: secureWorld.threads: it takes a whole number from 1 to 64',
+      '2:16: secureWorld.threads: expected a whole number from 1 to 64',
     ],
     [
       'title: good',
       'title: good\nsecureWorld: { announced: 65 }',
-      '2:16: secureWorld.announced: it takes a whole number from 0 to 64',
+      '2:16: secureWorld.announced: expected a whole number from 0 to 64',
     ],
     [
       'title: good',
       'title: good\nfaults: { supplicant: dead }',
-      '2:11: faults.supplicant: it takes one of present, absent',
+      '2:11: faults.supplicant: expected one of present, absent',
     ],
     [
       'title: good',
       'title: good\nfaults: { panics: [{ application: x, command: go, nth: 0 }] }',
-      'faults.panics[0].nth: it takes a whole number from 1 to 1000000',
+      'faults.panics[0].nth: expected a whole number from 1 to 1000000',
     ],
     [
       'title: good',
@@ -115,12 +115,12 @@ describe('a scenario file', () => {
       'faults.unanswered[0].rpc: there is no service fs',
     ],
     ...[
-      ['supplicant: { leaves: 5ms, returns: 5ms }', 'supplicant: it returns after it left'],
-      ['supplicant: { leaves: 5 }', 'supplicant: it takes one of present, absent, or { leaves: 5ms, returns: 20ms }'],
-      ['late: [{ rpc: rpmb, nth: 1 }]', 'late[0].by: it takes a time with its unit'],
-      ['late: [{ rpc: rpmb, nth: 1, by: 0ms }]', 'late[0].by: it takes a time longer than zero'],
+      ['supplicant: { leaves: 5ms, returns: 5ms }', 'supplicant: it must return after it left'],
+      ['supplicant: { leaves: 5 }', 'supplicant: expected one of present, absent, or { leaves: 5ms, returns: 20ms }'],
+      ['late: [{ rpc: rpmb, nth: 1 }]', 'late[0].by: expected a time with its unit'],
+      ['late: [{ rpc: rpmb, nth: 1, by: 0ms }]', 'late[0].by: expected a time longer than zero'],
       ['late: [{ rpc: fs, nth: 1, by: 1ms }]', 'late[0].rpc: there is no service fs'],
-      ['duplicated: [{ rpc: rpmb, nth: 0 }]', 'duplicated[0].nth: it takes a whole number from 1 to 1000000'],
+      ['duplicated: [{ rpc: rpmb, nth: 0 }]', 'duplicated[0].nth: expected a whole number from 1 to 1000000'],
       ['duplicated: [{ rpc: fs, nth: 1 }]', 'duplicated[0].rpc: there is no service fs'],
       [
         'corrupted: [{ rpc: rpmb, nth: 1, by: 1ms }]',
@@ -129,7 +129,7 @@ describe('a scenario file', () => {
       ['deaths: [{ client: two, at: 1ms }]', 'deaths[0].client: there is no client two; clients are one, channel'],
       ['deaths: [{ client: channel, at: 1ms }]', 'deaths[0].client: channel is part of the kernel, which does not die'],
       ['deaths: [{ client: one, number: 2, at: 1ms }]', 'deaths[0].number: there is 1 client one'],
-      ['deaths: [{ client: one }]', 'deaths[0].at: it takes a time with its unit'],
+      ['deaths: [{ client: one }]', 'deaths[0].at: expected a time with its unit'],
       ['lostThreads: [1ms, 2ms]', 'lostThreads: secure world has 2 threads, and keeps at least one'],
     ].map(([fault = '', problem = '']): [string, string, string] => [
       'title: good',
@@ -149,14 +149,14 @@ describe('a scenario file', () => {
     [
       'application: ta, steps',
       'application: ta, sharedMemory: 0, steps',
-      'clients.one.sharedMemory: it takes a whole number from 1 to 16777216',
+      'clients.one.sharedMemory: expected a whole number from 1 to 16777216',
     ],
     [
       'clients:\n  one: { ',
       'faults: { deaths: [{ client: one, at: 1ms }] }\nclients:\n  one: { count: 2, ',
-      'faults.deaths[0].client: there are 2 clients one: say which, by number',
+      'faults.deaths[0].client: there are 2 clients one: choose one with number',
     ],
-    ['kind: user', 'kind: users', '3:9: applications.ta.kind: it takes one of user, pseudo'],
+    ['kind: user', 'kind: users', '3:9: applications.ta.kind: expected one of user, pseudo'],
     [
       'kind: user',
       'concurrent: true, kind: user',
@@ -170,17 +170,17 @@ describe('a scenario file', () => {
     [
       'compute: 1ms }',
       'compute: 1ms, wait: 1ms }',
-      '3:38: applications.ta.commands.go[0]: a step of a command has exactly one of compute, wait, rpc',
+      '3:38: applications.ta.commands.go[0]: a step of a command must have exactly one of compute, wait, rpc',
     ],
     [
       'compute: 1ms }',
       '}',
-      '3:38: applications.ta.commands.go[0]: a step of a command has exactly one of compute, wait, rpc',
+      '3:38: applications.ta.commands.go[0]: a step of a command must have exactly one of compute, wait, rpc',
     ],
     [
       'compute: 1ms',
       'compute: 3ms..1ms',
-      '3:40: applications.ta.commands.go[0].compute: the range is reversed; it takes a time with its unit: us, ms, s or min, as in 10ms or 1.5s, from 1us to 1440min, or 0; or a range to draw from, as in 1ms..3ms',
+      '3:40: applications.ta.commands.go[0].compute: the range is reversed; expected a time with its unit (us, ms, s or min), such as 10ms or 1.5s, from 1us to 1440min, or 0; or a range, such as 1ms..3ms',
     ],
     [
       'compute: 1ms',
@@ -188,7 +188,7 @@ describe('a scenario file', () => {
       '3:38: applications.ta.commands.go[0]: a step',
       'applications.ta.commands.go[0].sleep: no such field; a step of a command has compute, wait, rpc',
     ],
-    ['rpc: rpmb', 'rpc: emmc', 'applications.ta.commands.go[1].rpc: it takes one of rpmb, fs, socket, plugin'],
+    ['rpc: rpmb', 'rpc: emmc', 'applications.ta.commands.go[1].rpc: expected one of rpmb, fs, socket, plugin'],
     ['rpc: rpmb', 'rpc: fs', 'applications.ta.commands.go[1].rpc: there is no service fs; services are rpmb'],
     ['  rpmb: {', '  emmc: {', 'services.emmc: '],
     [
@@ -201,45 +201,45 @@ describe('a scenario file', () => {
       'command: reset',
       'services.rpmb.steps[1].invoke.command: application pta has no command reset; it has clock',
     ],
-    ['  one: {', '  One: {', '8:3: clients.One: this name is not possible; it takes a name'],
-    ['  one: {', '  __proto__: {', '8:3: clients.__proto__: this name is not possible anywhere'],
+    ['  one: {', '  One: {', '8:3: clients.One: this name is not valid; expected a name'],
+    ['  one: {', '  __proto__: {', '8:3: clients.__proto__: this name is not allowed'],
     [
       'application: ta,',
       'application: tb,',
       '8:10: clients.one.application: there is no application tb; applications are ta, pta',
     ],
-    ['application: ta,', '', '8:3: clients.one.application: is missing; it takes a name'],
+    ['application: ta,', '', '8:3: clients.one.application: is missing; expected a name'],
     [
       'application: ta,',
       'application: ta, count: 1001,',
-      '8:27: clients.one.count: it takes a whole number from 1 to 1000',
+      '8:27: clients.one.count: expected a whole number from 1 to 1000',
     ],
     [
       'application: ta,',
       'application: ta, repeat: 0,',
-      '8:27: clients.one.repeat: it takes a whole number from 1 to 1000000, or forever',
+      '8:27: clients.one.repeat: expected a whole number from 1 to 1000000, or forever',
     ],
     [
       'application: ta,',
       'application: ta, repeat: always,',
-      '8:27: clients.one.repeat: it takes a whole number from 1 to 1000000, or forever',
+      '8:27: clients.one.repeat: expected a whole number from 1 to 1000000, or forever',
     ],
-    ['application: ta,', 'application: ta, every: 0us,', '8:27: clients.one.every: it takes a time longer than zero'],
+    ['application: ta,', 'application: ta, every: 0us,', '8:27: clients.one.every: expected a time longer than zero'],
     ['application: ta,', 'application: ta, system: true,', '8:27: clients.one.system: only a client inside the kernel'],
-    ['application: ta,', 'application: ta, kernel: 1,', '8:27: clients.one.kernel: it takes true or false'],
+    ['application: ta,', 'application: ta, kernel: 1,', '8:27: clients.one.kernel: expected true or false'],
     [', steps: [{ invoke: go }, { wait: 1s }]', '', '8:3: clients.one: a client that is not passive needs steps'],
-    ['steps: [{ invoke: go }, { wait: 1s }]', 'steps: []', '8:27: clients.one.steps: it takes at least one step'],
+    ['steps: [{ invoke: go }, { wait: 1s }]', 'steps: []', '8:27: clients.one.steps: expected at least one step'],
     ['invoke: go', 'invoke: stop', '8:37: clients.one.steps[0].invoke: application ta has no command stop; it has go'],
     [
       'application: ta, steps: [{ invoke: go }, { wait: 1s }]',
       'application: pta, repeat: forever, steps: [{ invoke: clock }]',
-      'clients.one.repeat: these steps may take no time at all, for ever: add a wait, or every',
+      'clients.one.repeat: these steps may repeat for ever without taking time: add a wait, or every',
     ],
     ['passive: true', 'passive: true, count: 2', 'clients.channel.count: a passive client has no count'],
     [
       'application: ta, steps',
       'passive: true, application: ta, steps',
-      'clients: there is no client that makes calls of itself',
+      'clients: all clients are passive: at least one must make calls',
       'clients.one.steps: a passive client has no steps',
     ],
     ['title: good', 'title: good\ntitle: better', 'not YAML: Map keys must be unique'],
@@ -253,57 +253,57 @@ describe('a scenario file', () => {
   });
 
   it.each<[string, string, ...string[]]>([
-    ['use: rpmb-storage', 'use: emmc', 'applications.vault.use: it takes one of storage, rpmb-storage, counter, scmi'],
+    ['use: rpmb-storage', 'use: emmc', 'applications.vault.use: expected one of storage, rpmb-storage, counter, scmi'],
     [
       'use: rpmb-storage',
       'use: rpmb-storage, kind: user',
-      'vault.kind: rpmb-storage is used as it is and takes no kind',
+      'vault.kind: rpmb-storage cannot be modified and has no kind',
     ],
     [
       'use: rpmb-storage',
       'use: rpmb-storage, commands: {}',
-      'vault.commands: rpmb-storage is used as it is and takes no',
+      'vault.commands: rpmb-storage cannot be modified and has no',
     ],
-    ['use: rpmb-storage', 'use: rpmb-storage, clocks: [clk]', 'applications.vault.clocks: only scmi takes clocks'],
-    ['use: rpmb-storage', 'use: rpmb-storage, compute: 1ms..2ms', 'applications.vault.compute: it takes a time with'],
+    ['use: rpmb-storage', 'use: rpmb-storage, clocks: [clk]', 'applications.vault.clocks: only scmi has clocks'],
+    ['use: rpmb-storage', 'use: rpmb-storage, compute: 1ms..2ms', 'applications.vault.compute: expected a time with'],
     [
       'use: rpmb-storage',
       'kind: user',
-      'applications.vault.commands: is missing; it takes a mapping from the names of',
+      'applications.vault.commands: is missing; expected a mapping from the names of',
     ],
-    ['use: rpmb-storage', '', 'applications.vault: an application has a kind (user or pseudo) and commands, or use'],
+    ['use: rpmb-storage', '', 'applications.vault: an application needs kind (user or pseudo) and commands, or use'],
     [
       'use: rpmb-storage',
       'kind: user, compute: 1ms, commands: { write: [] }',
-      'applications.vault.compute: only an application with use takes compute',
+      'applications.vault.compute: only an application with use has compute',
     ],
     [
       'use: rpmb-storage',
       'use: scmi, clocks: [a]',
-      'applications.scmi.use: vault uses scmi already; secure world has one',
+      'applications.scmi.use: vault already uses scmi; secure world has one',
     ],
-    ['clocks: [clk]', 'clocks: [clk, Vcc]', 'scmi.clocks[1]: it takes a name: lower-case letters, digits and hyphens'],
-    ['clocks: [clk]', 'clocks: [abcdefghijklmnop]', 'applications.scmi.clocks[0]: it takes a name: lower-case letters'],
-    ['clocks: [clk]', 'clocks: [clk, vcc]', 'applications.scmi.regulators[0]: there is a vcc already'],
-    ['clocks: [clk]', 'clocks: [clk, clk]', 'applications.scmi.clocks[1]: there is a clk already'],
-    ['clocks: [clk], regulators: [vcc]', '', 'applications.scmi: an SCMI service has clocks, regulators or resets'],
-    ['rpmb: kernel', 'rpmb: user', 'emmc.rpmb: it takes one of kernel, supplicant'],
-    ['rpmb: kernel, ', '', 'emmc.rpmb: is missing; it takes one of kernel, supplicant'],
+    ['clocks: [clk]', 'clocks: [clk, Vcc]', 'scmi.clocks[1]: expected a name: lower-case letters, digits and hyphens'],
+    ['clocks: [clk]', 'clocks: [abcdefghijklmnop]', 'applications.scmi.clocks[0]: expected a name: lower-case letters'],
+    ['clocks: [clk]', 'clocks: [clk, vcc]', 'applications.scmi.regulators[0]: there is already a vcc'],
+    ['clocks: [clk]', 'clocks: [clk, clk]', 'applications.scmi.clocks[1]: there is already a clk'],
+    ['clocks: [clk], regulators: [vcc]', '', 'applications.scmi: an SCMI service needs clocks, regulators or resets'],
+    ['rpmb: kernel', 'rpmb: user', 'emmc.rpmb: expected one of kernel, supplicant'],
+    ['rpmb: kernel, ', '', 'emmc.rpmb: is missing; expected one of kernel, supplicant'],
     [
       'needs: [vcc]',
       'needs: [vcc, vdd]',
       'emmc.needs[1]: there is no clock or regulator vdd behind agent; it has vcc, clk',
     ],
     ['needs: [vcc]', 'needs: [vcc, clk, vcc]', 'emmc.needs[2]: vcc is named twice'],
-    [', agent: agent', '', 'emmc.needs: who switches these on? add agent, a passive client of an SCMI service'],
-    ['agent: agent', 'agent: one', 'emmc.agent: one is no passive client of an SCMI service'],
-    ['agent: agent', 'agent: two', 'emmc.agent: two is no passive client of an SCMI service'],
+    [', agent: agent', '', 'emmc.needs: these need an agent: add agent, a passive client of an SCMI service'],
+    ['agent: agent', 'agent: one', 'emmc.agent: one is not a passive client of an SCMI service'],
+    ['agent: agent', 'agent: two', 'emmc.agent: two is not a passive client of an SCMI service'],
     ['emmc: {', 'emcm: {', 'emcm: no such field'],
-    ['use: rpmb-storage', 'use: rpmb-storage, device: always', 'rpmb-storage is used as it is and takes no device'],
+    ['use: rpmb-storage', 'use: rpmb-storage, device: always', 'rpmb-storage cannot be modified and has no device'],
     [
       'use: rpmb-storage',
       'use: device-enumeration, compute: 1ms',
-      'applications.vault.compute: device-enumeration is in every OP-TEE as it is',
+      'applications.vault.compute: device-enumeration cannot be modified',
     ],
     [
       'emmc: { rpmb: kernel, needs: [vcc], agent: agent }\n',
@@ -323,9 +323,9 @@ describe('a scenario file', () => {
     [
       'application: vault',
       'application: vault, sharedMemory: 4096',
-      'one.sharedMemory: calls of rpmb-storage take no shared memory',
+      'one.sharedMemory: calls of rpmb-storage cannot pass shared memory',
     ],
-    ['transport: smt', 'transport: mailbox', 'clients.agent.transport: it takes one of msg, smt'],
+    ['transport: smt', 'transport: mailbox', 'clients.agent.transport: expected one of msg, smt'],
     [
       'invoke: write',
       'invoke: erase',
@@ -334,7 +334,7 @@ describe('a scenario file', () => {
     [
       'rpmb: kernel',
       'rpmb: supplicant',
-      'emmc.rpmb: the supplicant carries frames to the card, but services.rpmb answers in its place',
+      'emmc.rpmb: the supplicant routes frames to the card, but services.rpmb answers instead',
     ],
     [
       'use: rpmb-storage',
@@ -349,7 +349,7 @@ describe('a scenario file', () => {
     [
       'steps: [{ invoke: write }]',
       'repeat: forever, steps: [{ invoke: write }]',
-      'clients.one.repeat: these steps may take no time at all, for ever',
+      'clients.one.repeat: these steps may repeat for ever without taking time',
     ],
   ])('that uses pieces as they are, with %j as %j, says what is wrong with them', (part, by, ...expected) => {
     expect(problems(pieces)).toEqual([]);
@@ -371,7 +371,7 @@ describe('a scenario file', () => {
   });
 
   it.each(['', 'hello', '[]', '3', 'null'])('is a mapping, not %j', (text) => {
-    expect(problems(text)).toEqual([expect.stringContaining('it takes a scenario: a mapping with title, about,')]);
+    expect(problems(text)).toEqual([expect.stringContaining('expected a scenario: a mapping with title, about,')]);
   });
 
   it('is refused when it expands without end, or is too long', () => {
@@ -388,20 +388,20 @@ describe('a scenario file', () => {
     [
       'application: ta,',
       'application: ta, every: 0.0001us..0.0002us,',
-      'clients.one.every: it takes a time with its unit',
+      'clients.one.every: expected a time with its unit',
     ],
-    ['{ wait: 1s }', '{ wait: 0.0001us..0.0002us }', 'clients.one.steps[1].wait: it takes a time with its unit'],
+    ['{ wait: 1s }', '{ wait: 0.0001us..0.0002us }', 'clients.one.steps[1].wait: expected a time with its unit'],
     [
       'title: good',
       'title: good\nfaults: { interrupts: 0.00000000000000000001us }',
-      'faults.interrupts: it takes a time',
+      'faults.interrupts: expected a time',
     ],
     [
       'application: ta,',
       'application: ta, count: 1000, callers: 11,',
       'clients.one: count times callers are 11000 here',
     ],
-    ['title: good', 'title: "\\e[2J"', 'title: it takes a text without control characters'],
+    ['title: good', 'title: "\\e[2J"', 'title: expected a string without control characters'],
   ])('with %j as %j lets no time stand still, and asks for no run without end', (part, by, expected) => {
     expect(problems(good.replace(part, by))).toContainEqual(expect.stringContaining(expected));
   });
@@ -409,11 +409,11 @@ describe('a scenario file', () => {
   it('is refused in bounded words and time, however much is wrong with it', () => {
     const names = Array.from({ length: 40_000 }, (_, index) => `  a${index}: 1\n`).join('');
     expect(problems(good.replace('applications:', `applications:\n${names}`))[0]).toContain(
-      'it takes at most 1000 names',
+      'at most 1000 names are allowed',
     );
     const found = problems(good.replace('title: good', `title: good\n${names.replaceAll('  a', 'a')}`));
     expect(found).toHaveLength(31);
-    expect(found.at(-1)).toMatch(/^f\.yaml: \d+ further problems$/);
+    expect(found.at(-1)).toMatch(/^f\.yaml: \d+ more problems$/);
   });
 
   const many = (count: number, item: string) => new Array(count).fill(item).join(', ');
@@ -430,7 +430,7 @@ describe('a scenario file', () => {
   ])('tells the first of many %s, and how many there are', (_, part, by) => {
     const found = problems(good.replace(part, by));
     expect(found).toHaveLength(31);
-    expect(found.at(-1)).toMatch(/^f\.yaml: \d+ further problems$/);
+    expect(found.at(-1)).toMatch(/^f\.yaml: \d+ more problems$/);
   });
 
   it('reads no more values than it can tell of, wherever they come from', () => {
@@ -493,7 +493,7 @@ clients:
   it('tells all that is wrong at once: shapes and references', () => {
     const text = `${valid}faults: { late: [{ rpc: fs, nth: 0, by: 1ms }], deaths: [{ client: nobody, at: 1ms }] }\n`;
     expect(problems(text)).toEqual([
-      expect.stringContaining('f:4:29: faults.late[0].nth: it takes a whole number from 1'),
+      expect.stringContaining('f:4:29: faults.late[0].nth: expected a whole number from 1'),
       expect.stringContaining('faults.deaths[0].client: there is no client nobody; clients are a'),
     ]);
   });
@@ -506,7 +506,7 @@ clients:
 
   it('names a reversed range, a second document, and too many callers', () => {
     expect(problems(valid.replace('1ms', '3ms..1ms'))[0]).toContain('the range is reversed');
-    expect(problems(`${valid}---\n${valid}`)).toEqual(['f:4:1: a file holds one scenario: leave out this ---']);
+    expect(problems(`${valid}---\n${valid}`)).toEqual(['f:4:1: a file has one scenario: remove this ---']);
     expect(problems(valid.replace('steps:', 'count: 1000, callers: 1000, steps:'))[0]).toBe(
       'f:3:12: clients.a: count times callers are 1000000 here, and 1000000 in all; a scenario has at most 4096',
     );
@@ -516,13 +516,13 @@ clients:
     const many = Array.from({ length: 400 }, (_, index) => `field-${index}: ${'x'.repeat(100)}`).join('\n');
     const told = problems(`${valid}${many}\n`);
     expect(told).toHaveLength(31);
-    expect(told.at(-1)).toBe('f: 370 further problems');
+    expect(told.at(-1)).toBe('f: 370 more problems');
   });
 
   it('tells of a parameter that is not there, and where', () => {
     expect(problems(valid.replace('1ms', ['"$', '{time}"'].join('')))).toEqual([
       expect.stringContaining(
-        'f:2:54: applications.ta.commands.go[0].compute: there is no parameter time; there are none',
+        'f:2:54: applications.ta.commands.go[0].compute: there is no parameter time; parameters are none',
       ),
     ]);
   });

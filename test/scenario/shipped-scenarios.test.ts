@@ -93,7 +93,7 @@ describe('the explanations', () => {
   it('name the circle: which calls hold which threads, what their RPCs wait for, and who sleeps why', async () => {
     const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.7');
     const message = '\\(scmi, (?:vmmc|emmc-clock)-(?:on|off) by PROCESS_MSG_CHANNEL\\)';
-    const needed = new RegExp(`^Call (\\d+) ${message} sleeps for want of a thread, and .* all 3 threads`).exec(
+    const needed = new RegExp(`^Call (\\d+) ${message} sleeps because no thread is free, and .* all 3 threads`).exec(
       text,
     )?.[1];
     for (const thread of [0, 1, 2])
@@ -116,12 +116,12 @@ describe('the explanations', () => {
   it('say how a reservation kept others from the deadlock', async () => {
     const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.8');
     expect(text).toContain('2 of 2 system sessions granted: one thread is kept for their calls.');
-    expect(text).toMatch(/\d+ of those calls came when every other thread was taken/);
+    expect(text).toMatch(/\d+ of those calls used the reserved thread because all others were taken/);
   });
 
   it('say that nobody asked for a system session', async () => {
     const text = await explained('rpmb-scmi-no-system-session.yaml', 'linux-6.8');
-    expect(text).toContain('scmi did not ask for a system session');
+    expect(text).toContain('scmi did not request a system session');
     expect(text).toContain('Tried: with `system: true` for scmi the same run finishes.');
     expect(text).toContain('no thread is left to claim (free_thread_count 0, sys_thread_req_count 0)');
   });
@@ -130,14 +130,16 @@ describe('the explanations', () => {
     'name the bottom half that finds no thread, under %s',
     async (queue) => {
       const text = await explained('bottom-half-deadlock.yaml', queue);
-      const [, bottomHalf] = /^Call (\d+) \(kernel, bottom-half\) sleeps for want of a thread/.exec(text) ?? [];
+      const [, bottomHalf] = /^Call (\d+) \(kernel, bottom-half\) sleeps because no thread is free/.exec(text) ?? [];
       expect(text).toContain(`waits for notification 7, which call ${bottomHalf} would send`);
     },
   );
 
   it('name a swallowed wake-up', async () => {
     const text = await explained('thread-starvation.yaml', 'linux-6.8');
-    expect(text).toMatch(/Call \d+ \(watchdog, feed\) took [23][.\d]* s: it slept .* while a thread was free for it/);
+    expect(text).toMatch(
+      /Call \d+ \(watchdog, feed\) took [23][.\d]* s: it slept .* while it could have used a free thread/,
+    );
     expect(text).toMatch(
       /when call \d+ \(key-derivation, derive\) returned, .* woke call \d+ \(bulk-encryption, encrypt\)/,
     );
@@ -145,7 +147,7 @@ describe('the explanations', () => {
 
   it('name the claim that lets nobody be woken', async () => {
     const text = await explained('v6-permanent-hang.yaml', 'patch-v6');
-    expect(text).toMatch(/Call \d+ \(hello, say\) sleeps for ever beside 2 free threads/);
+    expect(text).toMatch(/Call \d+ \(hello, say\) sleeps for ever although threads 0 and 1 are free/);
     expect(text).toContain('(free_normal_thread_count 0, res_sys_thread_count 1)');
   });
 
@@ -156,7 +158,7 @@ describe('the explanations', () => {
   });
 
   it('count who overtook', async () => {
-    expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} that came later were let in/);
+    expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} later calls entered/);
   });
 });
 
@@ -170,7 +172,7 @@ describe('the scenarios of faults', () => {
 
   it('let only those fail whose request the supplicant had in its hands, and the kernel, which does not wait', async () => {
     const { explanation, clients, duration } = await run('supplicant-life.yaml');
-    expect(explanation).toContain('The supplicant left at 40 ms and came back at 140 ms.');
+    expect(explanation).toContain('The supplicant exited at 40 ms and restarted at 140 ms.');
     expect(explanation.filter((sentence) => sentence.includes('failed'))).toEqual([
       expect.stringMatching(/^[12] calls? of tool failed with TEEC_ERROR_COMMUNICATION\.$/),
       '1 call of daemon failed with TEEC_ERROR_COMMUNICATION.',
@@ -182,10 +184,10 @@ describe('the scenarios of faults', () => {
 
   it('give a TA back with the dead client that it worked for: when it returns, or its request is withdrawn', async () => {
     const { explanation, clients } = await run('client-death.yaml');
-    expect(explanation).toContain('signer died at 100 ms; what it had was given back 200 ms later.');
+    expect(explanation).toContain('signer died at 100 ms; its resources were released 200 ms later.');
     // The tool that waits for the same lock may have it first, for its millisecond.
     expect(explanation).toContainEqual(
-      expect.stringMatching(/^fetcher died at 700 ms; what it had was given back (at once|1 ms later)\.$/),
+      expect.stringMatching(/^fetcher died at 700 ms; its resources were released (at once|1 ms later)\.$/),
     );
     expect(explanation).toContain('6 calls of vault-tool failed with TEEC_ERROR_BUSY.');
     const [, , vault, proxy] = clients;

@@ -49,7 +49,7 @@ describe('a deadlock', () => {
     expect(run.outcome).toBe('deadlock');
     expect(run.duration).toBeCloseTo(100.2, 0);
     expect(run.hangsSince).toBeCloseTo(1.2, 1);
-    expect(textReport(result, { width: 80, colour: false })).toMatch(/DEADLOCK closed at 1\.2 ms, over at 100 ms\n/);
+    expect(textReport(result, { width: 80, colour: false })).toMatch(/DEADLOCK closed at 1\.2 ms, ended at 100 ms\n/);
     expect(jsonReport(result)).toMatchObject({ runs: [{ hangsSince: run.hangsSince }] });
     // The trace has nobody stuck right before that moment, and the circle right after it.
     const { table } = timeline;
@@ -65,7 +65,7 @@ describe('a deadlock', () => {
     );
     expect(run.explanation[0]).toMatch(/^Calls \d+ and \d+ wait for each other, for ever:$/);
     expect(run.explanation).toContainEqual(
-      expect.stringMatching(/^2 more calls wait behind this circle: calls \d+ and \d+\.$/),
+      expect.stringMatching(/^2 more calls wait behind this cycle: calls \d+ and \d+\.$/),
     );
   });
 
@@ -73,14 +73,14 @@ describe('a deadlock', () => {
     const { run } = await recorded(lock('', system));
     const text = run.explanation.join('\n');
     expect(text).toContain('neither another queue nor a system session helps');
-    expect(text).not.toMatch(/did not ask|no thread is kept|Tried/);
+    expect(text).not.toMatch(/did not request|no thread is kept|Tried/);
   });
 
-  it('for want of a thread names who could ask for a session, and has tried whether it helps', async () => {
+  it('because no thread is free names who could ask for a session, and has tried whether it helps', async () => {
     const { run } = await recorded(exhausted(''));
     expect(run.outcome).toBe('deadlock');
     expect(run.withoutSession).toEqual(['scmi']);
-    expect(run.explanation).toContain('scmi did not ask for a system session: no thread is kept for its calls.');
+    expect(run.explanation).toContain('scmi did not request a system session: no thread is kept for its calls.');
     expect(run.explanation.at(-1)).toBe('Tried: with `system: true` for scmi the same run finishes.');
     expect((await recorded(exhausted('system: true,'))).run.outcome).toBe('finished');
   });
@@ -115,7 +115,7 @@ clients:
   it('says it when a session would not help', async () => {
     // One thread cannot be kept from itself.
     const { run } = await recorded(exhausted('').replace('threads: 2', 'threads: 1'));
-    expect(run.explanation.at(-1)).toBe('Tried: `system: true` for scmi does not help; it is a deadlock all the same.');
+    expect(run.explanation.at(-1)).toBe('Tried: `system: true` for scmi does not help: the run still deadlocks.');
   });
 
   it('never tells of calls behind nobody', async () => {
@@ -123,7 +123,7 @@ clients:
     const { run } = await recorded(lock(many).replace('threads: 8', 'threads: 4'));
     expect(run.explanation.join('\n')).not.toMatch(/behind calls \./);
     expect(run.explanation).toContainEqual(
-      expect.stringMatching(/^20 more calls wait behind this circle, \d+ of them asleep in the queue\.$/),
+      expect.stringMatching(/^20 more calls wait behind this cycle, \d+ of them asleep in the queue\.$/),
     );
   });
 });

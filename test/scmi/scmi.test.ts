@@ -206,7 +206,7 @@ describe('a platform that is not to be trusted', () => {
       /sent header/,
     ],
     ['a status nobody knows', (header) => words(header, -99), ({ clocks }) => clocks.enable(0), /status -99/],
-    ['too little', (header) => words(header, 0), ({ clocks }) => clocks.rate(0), /0 bytes, wanted are 8/],
+    ['too little', (header) => words(header, 0), ({ clocks }) => clocks.rate(0), /0 bytes, expected 8/],
     [
       'rates that are not there',
       (h) => words(h, 0, 5, 1, 0),

@@ -308,6 +308,6 @@ describe('who is told of failures', () => {
       ...({ onError: undefined } as object),
     });
     expect((await plain.ask(77, [])).result).toBe(TeeResult.ERROR_GENERIC);
-    expect((await warned)[0]?.message).toMatch(/what serves command 77 failed by TypeError: of its author/);
+    expect((await warned)[0]?.message).toMatch(/the service for command 77 failed: TypeError: of its author/);
   });
 });

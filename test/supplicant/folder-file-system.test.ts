@@ -69,7 +69,7 @@ describe('a storage folder that cannot be used', () => {
 
   it('because it has no name is refused as an option', async () => {
     await expect(openTee({ storageFolder: '' })).rejects.toThrow(
-      'openTee: storageFolder holds paths of folders, not an empty one',
+      'openTee: storageFolder must have paths of folders, not an empty one',
     );
   });
 

@@ -122,7 +122,9 @@ describe('a supplicant that leaves', () => {
       while (vi.getTimerCount() === 0) await new Promise((resolve) => setImmediate(resolve));
       await vi.advanceTimersByTimeAsync(5_000);
       await closed;
-      expect(tee.reported.map(({ message }) => message).join()).toContain('still not through: what they have open');
+      expect(tee.reported.map(({ message }) => message).join()).toContain(
+        'have not finished: their open files and sockets',
+      );
     } finally {
       vi.useRealTimers();
     }

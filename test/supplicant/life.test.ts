@@ -56,7 +56,7 @@ describe('a supplicant that is not there', () => {
     const opening = tee.openContext({ label: 'shop' }).openSession(storing.uuid);
     await clock.run();
     expect(tee.waiting()).toMatchObject({
-      calls: [{ context: 'shop', purpose: 'open-session', waitsFor: 'a supplicant to come: LOAD_TA', since: 0 }],
+      calls: [{ context: 'shop', purpose: 'open-session', waitsFor: 'a supplicant to start: LOAD_TA', since: 0 }],
       supplicantRequests: ['LOAD_TA'],
     });
     startSupplicant(tee, { taStores: [images] });
@@ -77,7 +77,7 @@ describe('a supplicant that is not there', () => {
     const opening = messageOf(client.openSession(storing.uuid));
     await clock.run();
     await client.kill();
-    expect(await opening).toContain('LOAD_TA: the client died before a supplicant came');
+    expect(await opening).toContain('LOAD_TA: the client died before a supplicant started');
     expect(tee.waiting().supplicantRequests).toEqual([]);
     void messageOf(tee.openContext().openSession(storing.uuid));
     await clock.run();
@@ -102,7 +102,7 @@ describe('a supplicant that leaves', () => {
     const invoked = messageOf(session.invoke(0));
     await clock.run();
     const left = slow[Symbol.asyncDispose]();
-    expect(await invoked).toContain('PLUGIN: the supplicant left while it served this');
+    expect(await invoked).toContain('PLUGIN: the supplicant exited while it served this');
     expect(tee.sharedMemoryInUse).toBeGreaterThan(before);
 
     startSupplicant(
@@ -263,11 +263,11 @@ describe('a supplicant that misbehaves', () => {
   const rubbish: readonly [string, SupplicantService, RegExp][] = [
     ['no result at all', (() => undefined) as unknown as SupplicantService, /GENERIC/],
     ['a negative result', () => -1, /GENERIC/],
-    ['a result that is no integer', () => 0.5, /GENERIC/],
+    ['a result that is not an integer', () => 0.5, /GENERIC/],
     ['a result of 33 bits', () => 2 ** 32, /GENERIC/],
-    ['an error that is no TEE result', () => Promise.reject(new Error('disk on fire')), /GENERIC/],
+    ['an error that is not a TEE result', () => Promise.reject(new Error('disk on fire')), /GENERIC/],
     [
-      'a value that is no number',
+      'a value that is not a number',
       ([value]) => {
         if (value?.type === 'value') value.a = Number.NaN;
         return TeeResult.SUCCESS;
@@ -314,6 +314,6 @@ describe('a supplicant that misbehaves', () => {
     const opening = messageOf(tee.openContext().openSession(storing.uuid));
     const request = await queue.receive();
     expect(() => queue.send(request?.id ?? 0, Number.NaN)).toThrow(/BAD_PARAMETERS/);
-    expect(await opening).toContain('LOAD_TA: the supplicant answered NaN, which is no result');
+    expect(await opening).toContain('LOAD_TA: the supplicant answered NaN, which is not a result');
   });
 });

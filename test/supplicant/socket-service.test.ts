@@ -235,7 +235,7 @@ describe('sockets of trusted applications', () => {
       ['port 0', changePort, port(0)],
       ['half a port', changePort, Uint8Array.of(9)],
       ['no port', changePort, new Uint8Array(0)],
-      ['a host without a name', changeAddress, address('')],
+      ['an empty host name', changeAddress, address('')],
       ['a host that there is none of', changeAddress, address('no such host.invalid')],
       ['an address of the other IP version', changeAddress, address('::1')],
       ['an address without its end', changeAddress, new TextEncoder().encode('127.0.0.1')],

@@ -63,11 +63,11 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
     },
     "signed with a key that is not OP-TEE's": {
       image: () => signed(Buffer.from(good), generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey),
-      says: /signed with another key than this OP-TEE takes: sign it with \S*default_ta\.pem \(TA_SIGN_KEY\)/,
+      says: /signed with another key than this OP-TEE accepts: sign it with \S*default_ta\.pem \(TA_SIGN_KEY\)/,
     },
     renamed: {
       image: () => good,
-      says: /is e6a33ed4.*under the name of 11111111/,
+      says: /has UUID e6a33ed4.*the file is named 11111111/,
       named: '11111111-562b-463a-bb7e-ff5e15a493c8',
     },
     'larger than secure RAM': {
@@ -80,7 +80,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
           }),
           kitKey,
         ),
-      says: /wants 6\d\.\d MiB of secure RAM, 64\.0 MiB of them its stack/,
+      says: /needs 6\d\.\d MiB of secure RAM, 64\.0 MiB of them its stack/,
     },
     'a 32-bit one': {
       image: () =>

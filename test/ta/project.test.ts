@@ -112,14 +112,14 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
     try {
       await hears(/watching/);
       project.edit('params[0].value.a = sum;', 'params[0].value.a = sum + 1;');
-      await hears(/built in[\s\S]*expected 43 to be 42[\s\S]*from the change to the verdict/);
+      await hears(/built in[\s\S]*expected 43 to be 42[\s\S]*from the change to the result/);
       project.edit('params[0].value.a = sum + 1;', 'params[0].value.a = sum;');
-      await hears(/built in[\s\S]*8 passed[\s\S]*from the change to the verdict/);
+      await hears(/built in[\s\S]*8 passed[\s\S]*from the change to the result/);
       const test = join(project.folder, 'test/adder.test.ts');
       writeFileSync(test, readFileSync(test, 'utf8').replace('toBe(42)', 'toBe(41)'));
-      await hears(/expected 42 to be 41[\s\S]*from the change to the verdict/);
+      await hears(/expected 42 to be 41[\s\S]*from the change to the result/);
       writeFileSync(test, readFileSync(test, 'utf8').replace('toBe(41)', 'toBe(42)'));
-      await hears(/8 passed[\s\S]*from the change to the verdict/);
+      await hears(/8 passed[\s\S]*from the change to the result/);
     } finally {
       const over = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGINT');

@@ -67,7 +67,9 @@ describe('numbers of a trace file', () => {
       const table = traceOf((recorder) => {
         for (const event of [begin(1), enter(1), rpc(1, thread)]) encodeEvent(recorder, 1, event);
       });
-      expect(table.damage).toEqual([{ offset: expect.any(Number), what: `thread ${thread}; threads are below 1024` }]);
+      expect(table.damage).toEqual([
+        { offset: expect.any(Number), what: `thread ${thread}; threads must be below 1024` },
+      ]);
       const timeline = readByAll(table);
       expect(timeline.threads).toBe(1);
       expect(hangReport(timeline).unfinished).toMatchObject([{ sitsIn: 'RPC CMD', thread: 0 }]);
@@ -91,7 +93,9 @@ describe('numbers of a trace file', () => {
         encodeEvent(recorder, 8, { type: 'call-end', call: 1, smcReturn: 0 });
       });
       expect(table.damage).toHaveLength(1);
-      expect(table.damage[0]?.what).toMatch(/^a time of .* ms; times lie between -4000000000000 and 4000000000000$/);
+      expect(table.damage[0]?.what).toMatch(
+        /^a time of .* ms; times must be between -4000000000000 and 4000000000000$/,
+      );
       expect([...table.events()].map((event) => event.time)).toEqual([7, 7, 8]);
       readByAll(table);
     },
@@ -103,13 +107,13 @@ describe('numbers of a trace file', () => {
         encodeEvent(recorder, time, { type: 'mark', text: `${index}` });
       });
     });
-    expect(table.damage[0]?.what).toBe('a time of 5 ms behind one of 9: times do not go back');
+    expect(table.damage[0]?.what).toBe('a time of 5 ms after one of 9: times must not decrease');
     expect([...table.events()].map((event) => event.time)).toEqual([9, 9, 10]);
   });
 
   it.each([-1, 1.5, 1e9, 1e10, 1025])('announce no %d threads', (threads) => {
     const table = traceOf((recorder) => encodeEvent(recorder, 0, begin(1)), { threads });
-    expect(table.damage[0]?.what).toBe('threads of the trace: it takes a whole number from 0 to 1024');
+    expect(table.damage[0]?.what).toBe('threads of the trace: expected a whole number from 0 to 1024');
     expect(table.subject.threads).toBeUndefined();
     readByAll(table);
   });
@@ -124,10 +128,10 @@ describe('numbers of a trace file', () => {
     });
     expect(table.subject).toEqual({ title: 'x'.repeat(1000) });
     expect(table.damage.map(({ what }) => what)).toEqual([
-      'world of the trace: it takes a text',
-      'queue of the trace: it takes a text',
-      'clock of the trace: it takes machine, virtual or linux',
-      'startedAt of the trace: it takes a time as ISO 8601 writes it',
+      'world of the trace: expected a string',
+      'queue of the trace: expected a string',
+      'clock of the trace: expected machine, virtual or linux',
+      'startedAt of the trace: expected a time in ISO 8601 format',
     ]);
   });
 
@@ -136,7 +140,7 @@ describe('numbers of a trace file', () => {
       for (let index = 0; index < 500; index++) encodeEvent(recorder, Number.NaN, { type: 'mark', text: '' });
     });
     expect(table.damage).toHaveLength(101);
-    expect(table.damage.at(-1)?.what).toBe('400 further places are damaged');
+    expect(table.damage.at(-1)?.what).toBe('400 more places are damaged');
   });
 
   it('cannot break a reader, whatever they are', () => {
@@ -215,17 +219,17 @@ describe('time and memory grow as the file does', () => {
       view.setUint32(at + 4, 2, true);
       view.setUint32(at + 8, 1 << 20, true);
     }
-    expect(() => readTrace(bytes)).toThrow('no trace: there is no chunk in the first 16777216 bytes');
+    expect(() => readTrace(bytes)).toThrow('not a trace: there is no chunk in the first 16777216 bytes');
   }, 60_000);
 
   it('with zeros behind the header, of which only the first are read', async () => {
     const path = join(folder, 'zeros.nwt');
     writeFileSync(path, fileHeader());
     truncateSync(path, 1_900_000_000);
-    await expect(readTraceFile(path)).rejects.toThrow('no trace: there is no chunk in the first 16777216 bytes');
+    await expect(readTraceFile(path)).rejects.toThrow('not a trace: there is no chunk in the first 16777216 bytes');
     truncateSync(path, 0);
     truncateSync(path, 1_900_000_000);
-    await expect(readTraceFile(path)).rejects.toThrow('the file does not begin as a .nwt file does');
+    await expect(readTraceFile(path)).rejects.toThrow('the file does not begin like a .nwt file');
   });
 
   it('with a file of more than 2 GiB, of which most is lost', async () => {
@@ -245,7 +249,7 @@ describe('time and memory grow as the file does', () => {
     reader.push(head);
     const table = await readTraceFile(path);
     expect(table.length).toBe(2);
-    expect(table.damage).toMatchObject([{ what: expect.stringMatching(/^\d+ bytes are no chunk/) }]);
+    expect(table.damage).toMatchObject([{ what: expect.stringMatching(/^\d+ bytes are not a chunk/) }]);
   }, 120_000);
 });
 

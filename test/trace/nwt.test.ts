@@ -123,7 +123,7 @@ describe('a .nwt file', () => {
     bytes[70_000] = (bytes[70_000] ?? 0) ^ 1;
     const table = readTrace(bytes);
     expect(table.damage.map(({ what }) => what)).toEqual([
-      expect.stringMatching(/^\d+ bytes are no chunk, or one whose checksum is wrong$/),
+      expect.stringMatching(/^\d+ bytes are not a chunk, or a chunk with a wrong checksum$/),
       '1 chunks are missing here',
     ]);
     expect(table.eventsAt(0)).toMatchObject([{ text: 'step 0' }]);
@@ -159,7 +159,7 @@ describe('a .nwt file', () => {
     expect(() => readTrace(new TextEncoder().encode('{"format":"optee-cq-trace/1","steps":[]}'))).toThrow('no trace');
     const later = bytesOf([]);
     later[8] = 9;
-    expect(() => readTrace(later)).toThrow('trace of version 9; this reader knows version 1');
+    expect(() => readTrace(later)).toThrow('trace of version 9; this reader supports version 1');
   });
 });
 

@@ -203,7 +203,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
   it('shows two runs one above the other, and a wake-up for nobody in one of them only', async () => {
     const errors = await open(await contended('linux-6.8'), await contended('hand-off'));
     expect(await page.locator('#panel h2').allInnerTexts()).toEqual(['linux-6.8', 'hand-off']);
-    expect(await panel()).toMatch(/Wake-ups for nobody so far\s+1[\s\S]*Wake-ups for nobody so far\s+0/);
+    expect(await panel()).toMatch(/Unused wake-ups so far\s+1[\s\S]*Unused wake-ups so far\s+0/);
     expect(errors).toEqual([]);
   });
 
@@ -236,7 +236,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
   it('says the verdict on top, and why, and opens where the circle closed', async () => {
     await open(await scenarioTrace('rpmb-scmi-deadlock', 'linux-6.7'));
     expect(await page.locator('#verdicts').innerText()).toMatch(/^DEADLOCK, closed at [\d.]+ ms$/);
-    expect(await panel()).toMatch(/Why: DEADLOCK[\s\S]*sleeps for want of a thread[\s\S]*no system sessions/);
+    expect(await panel()).toMatch(/Why: DEADLOCK[\s\S]*sleeps because no thread is free[\s\S]*no system sessions/);
     expect(await page.locator('#axis-time').getAttribute('aria-pressed')).toBe('true');
     // The cursor stands where it closed, with the circle drawn: not one of those who came later.
     expect(await panel()).toMatch(/event \d+ of \d+\s+call \d+: its RPC waits for call \d+/);

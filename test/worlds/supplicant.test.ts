@@ -58,7 +58,7 @@ for (const [name, world] of Object.entries(worlds)) {
       const opening = tee.openContext({ label: 'early' }).openSession(osTest);
       await asked;
       expect(tee.waiting().calls).toMatchObject([
-        { context: 'early', purpose: 'open-session', waitsFor: expect.stringMatching(/^a supplicant to come: /) },
+        { context: 'early', purpose: 'open-session', waitsFor: expect.stringMatching(/^a supplicant to start: /) },
       ]);
       startSupplicant(tee, settings());
       await (await opening).close();
@@ -77,7 +77,7 @@ for (const [name, world] of Object.entries(worlds)) {
       const opening = messageOf(client.openSession(osTest));
       await asked;
       await client.kill();
-      expect(await opening).toContain('the client died before a supplicant came');
+      expect(await opening).toContain('the client died before a supplicant started');
       expect(tee.waiting().calls).toEqual([]);
     });
 
@@ -87,7 +87,7 @@ for (const [name, world] of Object.entries(worlds)) {
       const opening = messageOf(tee.openContext().openSession(osTest));
       await door.reached(1);
       const left = first[Symbol.asyncDispose]();
-      expect(await opening).toContain('LOAD_TA: the supplicant left while it served this');
+      expect(await opening).toContain('LOAD_TA: the supplicant exited while it served this');
       door.open();
       await left;
       startSupplicant(tee, settings());
@@ -115,8 +115,8 @@ for (const [name, world] of Object.entries(worlds)) {
 
     const rubbish: readonly [string, SupplicantService][] = [
       ['no result at all', (() => undefined) as unknown as SupplicantService],
-      ['a result that is no integer', () => 0.5],
-      ['an error that is no TEE result', () => Promise.reject(new Error('disk on fire'))],
+      ['a result that is not an integer', () => 0.5],
+      ['an error that is not a TEE result', () => Promise.reject(new Error('disk on fire'))],
       ['success and nothing else', () => TeeResult.SUCCESS],
       [
         'a size below zero',

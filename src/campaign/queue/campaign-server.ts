@@ -46,8 +46,8 @@ export class CampaignServer implements AsyncDisposable {
     private readonly url: string,
     private readonly name: string,
   ) {
-    if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(name)) throw new RangeError(`"${name}" is no name of a campaign`);
-    if (!/^rediss?:\/\/\S+$/.test(url)) throw new RangeError(`"${hidden(url)}" is no redis:// or rediss:// URL`);
+    if (!/^[a-z0-9][a-z0-9-]{0,40}$/.test(name)) throw new RangeError(`"${name}" is not a valid campaign name`);
+    if (!/^rediss?:\/\/\S+$/.test(url)) throw new RangeError(`"${hidden(url)}" is not a redis:// or rediss:// URL`);
     this.redis = this.connect();
   }
 
@@ -56,7 +56,9 @@ export class CampaignServer implements AsyncDisposable {
     let cancel = () => {};
     const late = new Promise<never>((_, reject) => {
       cancel = startTimer(reachMs, () =>
-        reject(new Error(`the server ${hidden(this.url)} is not reached within ${reachMs / 1000} s: ${this.trouble}`)),
+        reject(
+          new Error(`the server ${hidden(this.url)} could not be reached within ${reachMs / 1000} s: ${this.trouble}`),
+        ),
       );
     });
     try {
@@ -105,7 +107,9 @@ export class CampaignServer implements AsyncDisposable {
         // Data of a kind that is known, and nothing else, is acted upon.
         const parsed = jobShape.safeParse(job.data);
         if (!parsed.success)
-          throw new UnrecoverableError(`a job that this version does not know: ${parsed.error.issues[0]?.message}`);
+          throw new UnrecoverableError(
+            `a kind of job that this version does not know: ${parsed.error.issues[0]?.message}`,
+          );
         const result = await runJob(parsed.data, this.shared(), { signal, qemus });
         for (const finding of result.kind === 'fuzz' ? result.findings : [])
           await this.redis.hsetnx(this.key('findings'), parseFinding(finding).signature, finding);
@@ -174,7 +178,8 @@ export class CampaignServer implements AsyncDisposable {
 
   private async requireSame(): Promise<void> {
     const text = await this.redis.get(this.key('version'));
-    if (text === null) throw new Error(`there is no campaign "${this.name}" on the server: normalworld campaign start`);
+    if (text === null)
+      throw new Error(`there is no campaign "${this.name}" on the server; start it with: normalworld campaign start`);
     const wanted: CampaignVersion = versionShape.parse(JSON.parse(text));
     const mistake = versionMistake(wanted, await versionHere(Object.keys(wanted.images)));
     if (mistake !== undefined) throw new Error(mistake);

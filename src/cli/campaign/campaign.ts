@@ -23,8 +23,8 @@ export function addCampaignCommand(program: Command): void {
     .command('campaign')
     .summary('fuzz, explore and test by a plan: on this machine, or on many over Valkey or Redis')
     .description(
-      'A plan lists jobs: fuzz targets and scenarios with seeds, tables of queues, the behaviour suite. Without --redis its jobs run here. With it they wait in a queue (BullMQ) on a ' +
-        'server of Valkey or Redis, and workers take them, wherever they are.',
+      'A plan lists jobs: fuzz targets and scenarios with seeds, tables of queues, the behaviour suite. Without --redis, its jobs run here. With it, they wait in a queue (BullMQ) on a ' +
+        'Valkey or Redis server, and workers on any machine take them.',
     );
   const start = campaign
     .command('start')
@@ -36,8 +36,8 @@ export function addCampaignCommand(program: Command): void {
     .addHelpText(
       'after',
       ending(
-        'nothing was found, or with --redis: the jobs wait',
-        'something was found, a job failed, or the server cannot be had',
+        'nothing was found, or with --redis: the jobs are queued',
+        'something was found, a job failed, or the server cannot be reached',
         ['start plan.yaml --jobs 2', 'start plan.yaml --redis-file url'],
       ),
     )
@@ -48,11 +48,17 @@ export function addCampaignCommand(program: Command): void {
     .addOption(jobsOption())
     .addOption(qemuOption());
   server(named(work))
-    .addHelpText('after', ending('no job is left', 'the server cannot be had', ['work --redis-file url --name driver']))
+    .addHelpText(
+      'after',
+      ending('no job is left', 'the server cannot be reached', ['work --redis-file url --name driver']),
+    )
     .action((flags: CampaignFlags) => tell(() => workOn(flags)));
-  const status = campaign.command('status').summary('how far it is');
+  const status = campaign.command('status').summary('print the progress of a campaign');
   server(named(status))
-    .addHelpText('after', ending('it was told', 'the server cannot be had', ['status --redis-file url --name driver']))
+    .addHelpText(
+      'after',
+      ending('the status was printed', 'the server cannot be reached', ['status --redis-file url --name driver']),
+    )
     .action((flags: CampaignFlags) =>
       tell(async () => {
         const status = await onServer(flags, (of) => of.status());
@@ -65,11 +71,11 @@ export function addCampaignCommand(program: Command): void {
         );
       }),
     );
-  const results = campaign.command('results').summary('what it came to');
+  const results = campaign.command('results').summary('print the results of a campaign');
   server(named(results))
     .addHelpText(
       'after',
-      ending('nothing was found', 'something was found, a job failed, or the server cannot be had', [
+      ending('nothing was found', 'something was found, a job failed, or the server cannot be reached', [
         'results --redis-file url --name driver',
       ]),
     )
@@ -179,7 +185,7 @@ function report(
 async function onServer<T>(flags: CampaignFlags, what: (of: CampaignServer) => Promise<T>): Promise<T> {
   const url = await serverUrl(flags);
   if (url === undefined || flags.name === undefined)
-    throw new RangeError('--redis URL and --name NAME say which campaign');
+    throw new RangeError('give --redis URL and --name NAME of the campaign');
   await using of = new CampaignServer(url, flags.name);
   await of.reach();
   return await what(of);
@@ -203,22 +209,22 @@ async function tell(work: () => Promise<void>): Promise<void> {
 
 function server(command: Command): Command {
   return command
-    .option('--redis <url>', 'the server: redis://, or rediss:// with TLS; user and password stand in it')
+    .option('--redis <url>', 'the server: redis://, or rediss:// with TLS; it may contain user and password')
     .option('--redis-file <file>', 'the same, from a file that others cannot read')
     .option('--json', 'print JSON');
 }
 
 function named(command: Command): Command {
-  return command.option('--name <name>', "the campaign's name, as its plan has it");
+  return command.option('--name <name>', "the campaign's name, as in its plan");
 }
 
 function jobsOption(): Option {
-  return new Option('-j, --jobs <n>', 'jobs at once (default: one a processor)')
+  return new Option('-j, --jobs <n>', 'jobs at a time (default: one per processor)')
     .argParser((text) => {
       if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 to 9999');
       return Number(text);
     })
-    .default(availableParallelism(), 'one a processor');
+    .default(availableParallelism(), 'one per processor');
 }
 
 function qemuOption(): Option {

@@ -11,8 +11,8 @@ export function addConformCommand(program: Command): void {
     .command('conform')
     .summary('replay call-queue traces and compare every result and state')
     .description(
-      'Replays trace files (format optee-cq-trace/1) against the discipline that each names, compares every result ' +
-        'and every state, and says where the first difference is. A directory stands for the .json files below it.',
+      'Replays trace files (format optee-cq-trace/1) against the discipline named in each, compares every result ' +
+        'and every state, and reports the first difference. A directory stands for the .json files below it.',
     )
     .argument('<file...>', 'trace files, or directories of them')
     .option('--quiet', 'print only files that differ or cannot be read, and the summary')
@@ -23,7 +23,7 @@ export function addConformCommand(program: Command): void {
 Exit codes:
   0  every file conforms
   1  a file differs
-  2  bad usage, or a file that cannot be read or is no schedule, or there is none
+  2  bad usage, no file, or a file that cannot be read or is not a schedule
 
 Examples:
   $ normalworld conform found/patch-v6-lostWakeUp.json

@@ -57,7 +57,8 @@ export function faultKinds(list: string): readonly FaultKind[] {
   if (list === 'all') return FAULT_NAMES;
   return list.split(',').map((name) => {
     const kind = FAULT_NAMES.find((known) => known === name);
-    if (kind === undefined) throw new RangeError(`"${name}" is no fault; faults are ${FAULT_NAMES.join(', ')}, or all`);
+    if (kind === undefined)
+      throw new RangeError(`"${name}" is not a fault; faults are ${FAULT_NAMES.join(', ')}, or all`);
     return kind;
   });
 }
@@ -175,7 +176,7 @@ async function replayRun(
   const stale = staleness(recorder, list);
   if (stale !== undefined)
     command.error(
-      `error: --decisions: ${stale}; the list is of another scenario, queue, seed or set of faults, or of another version`,
+      `error: --decisions: ${stale}; the list belongs to another scenario, queue, seed or set of faults, or to another version`,
     );
   endWith(broken.size === 0 ? ['holds'] : ['broken'], flags.expect, false);
   if (json) {
@@ -208,7 +209,7 @@ function showProgress(progress: ScenarioProgress, { maxSeconds = Number.POSITIVE
     `${runs} of at most ${maxRuns} runs`,
     `${rate.toFixed(0)}/s`,
     ...(states > 0 ? [`${states} states`] : []),
-    ...(waiting > 0 ? [`${waiting} known to come`] : []),
+    ...(waiting > 0 ? [`${waiting} known to remain`] : []),
     `${mebibytes.toFixed(0)} MiB`,
     `at most ${Math.max(0, left).toFixed(0)} s to go`,
     `${broken.length} broken`,
@@ -227,10 +228,10 @@ function* textReport(
   yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
   if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
   if (complete) yield `Every order of the times of seed ${seed} was tried.`;
-  if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
+  if (bound !== null) yield `stopped early (${bound}): properties that are not broken are not proved`;
   for (const name of RUN_PROPERTY_NAMES) {
     const { verdict, deviations } = properties[name];
-    const how = verdict === 'broken' ? ` by ${deviations.length} deviations from first come, first served` : '';
+    const how = verdict === 'broken' ? ` by ${deviations.length} deviations from first-come, first-served order` : '';
     yield `  ${name.padEnd(20)}${verdict}${how}`;
   }
   for (const name of RUN_PROPERTY_NAMES) {

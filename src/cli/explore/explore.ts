@@ -63,23 +63,23 @@ const SCENARIO_OPTIONS = [
 const CALLERS_HELP = `
 Callers, separated by commas; the operations of one by +:
   N            a normal call
-  S S1 S2      a call on session 0, 1, 2: a system call when that is a system session
+  S S1 S2      a call on session 0, 1, 2: a system call if that is a system session
   C C1 C2      closes the session (one call, then the end of its reservation)
-  M M1 M2      makes it a system session
-  X X1 X2      cancels a call on session 0, 1, 2: a relief call, as are B, U and C (hand-off lets these go first)
+  M M1 M2      makes the session a system session
+  X X1 X2      cancels a call on session 0, 1, 2: a relief call, like B, U and C (hand-off lets these go first)
   B            a bottom half
   U            ends the registration of memory
-  R R1 R2      registers memory for a call on session 0, 1, 2; under hand-off a system call when that is a system session
-After a call: r2 it suspends in two RPCs, >3 it returns only after caller 3 has finished (the first is 0),
-! it never returns. Before a caller: 3*N three such callers. After it: N* or (N+S)* it repeats for ever.
+  R R1 R2      registers memory for a call on session 0, 1, 2; under hand-off a system call if that is a system session
+After a call: r2: it suspends in two RPCs; >3: it returns only after caller 3 has finished (the first is 0);
+!: it never returns. Before a caller: 3*N: three such callers. After it: N* or (N+S)*: it repeats for ever.
 
 Exit codes:
-  0  the search was made, whatever the verdicts
-  1  a verdict is not that of --expect
-  2  bad usage, a file that is no scenario, or --decisions that are of another run
-  130  ended by SIGINT; what is known by then is printed
+  0  the search ended, regardless of the verdicts
+  1  a verdict differs from --expect
+  2  bad usage, a file that is not a scenario, or --decisions of another run
+  130  ended by SIGINT; the results so far are printed
 
-Faults (--faults), each at every moment where it can strike:
+Faults (--faults), each at every point where it can occur:
 ${Object.entries(FAULT_KINDS)
   .map(([name, what]) => `  ${name.padEnd(13)}${what}`)
   .join('\n')}
@@ -96,51 +96,51 @@ Examples:
 export function addExploreCommand(program: Command): void {
   program
     .command('explore')
-    .summary('walk every schedule of callers around a call queue, or many of the whole driver')
+    .summary('try every schedule of callers of a call queue, or many of the whole driver')
     .description(
-      'Walks every interleaving of some callers around a call queue (--callers), or makes many runs of the whole driver ' +
-        'on a scenario, each in another order, and gives a verdict on each property.',
+      'Tries every interleaving of some callers of a call queue (--callers), or makes many runs of the whole driver ' +
+        'on a scenario, each in a different order, and gives a verdict on each property.',
     )
     .argument('[scenario]', 'scenario file: explore the whole driver on it')
     .addOption(new Option('--queue <name>', 'the discipline').choices(Object.keys(DISCIPLINES)).default('hand-off'))
-    .option('--threads <n>', 'threads that secure world announces; 0: it announces none', threads, 2)
+    .option('--threads <n>', 'threads that secure world announces; 0: no announced number', threads, 2)
     .option('--secure-threads <n>', 'threads that it really has (default: as announced)', threads)
     .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
     .option('--reserve', 'keep one thread for relief calls, see below (hand-off only)')
-    .option('--callers <list>', 'what the callers do, see below', callers)
+    .option('--callers <list>', 'the operations of the callers, see below', callers)
     .option('--json', 'one JSON object on standard output')
     .addOption(
       new Option(
         '--expect <verdict>',
-        'fail unless every property holds, none is broken as far as the search came, or one is broken',
+        'fail unless every property holds, no property was found broken, or one is broken',
       ).choices(EXPECTATIONS),
     )
     .option(
       '--traces <folder>',
-      'write each counterexample as a file: for `normalworld replay`, or of a scenario for `normalworld view`',
+      'write each counterexample to a file: for `normalworld replay`, or for a scenario for `normalworld view`',
     )
-    .option('--no-symmetry', 'do not fold callers that do the same')
-    .option('--fine', "let callers wake up in the middle of another's leaving, as the kernel's lock allows")
-    .option('--max-states <n>', 'stop at so many states', count)
-    .option('--max-memory <MiB>', 'stop at so much memory for states', count, 4096)
-    .option('--max-seconds <s>', 'stop after so long', count)
-    .option('--workers <n>', 'worker threads for a large search (default: one a core)', count)
-    .option('--no-reduction', 'scenario: make every run, also from states that others came to before')
-    .option('--go-on', 'scenario: go on after a run in which not everybody came through')
+    .option('--no-symmetry', 'keep states separate that differ only by a permutation of equal callers')
+    .option('--fine', "let a caller wake up while another leaves the queue, as the kernel's lock allows")
+    .option('--max-states <n>', 'stop at this number of states', count)
+    .option('--max-memory <MiB>', 'stop at this amount of memory for states', count, 4096)
+    .option('--max-seconds <s>', 'stop after this time', count)
+    .option('--workers <n>', 'worker threads for a large search (default: one per core)', count)
+    .option('--no-reduction', 'scenario: make every run, also from states that earlier runs reached')
+    .option('--go-on', 'scenario: continue after a run in which a client did not finish')
     .option('--first', 'scenario: stop at the first broken property, and show its run as it was found')
-    .option('--progress', 'show progress even when standard error is no terminal')
+    .option('--progress', 'show progress even if standard error is not a terminal')
     .addOption(
-      new Option('--strategy <name>', 'scenario: in which order runs are tried')
+      new Option('--strategy <name>', 'scenario: order in which runs are tried')
         .choices(STRATEGIES)
         .default('deviations'),
     )
-    .option('--runs <n>', 'scenario: stop after so many runs', count, 1000)
-    .option('--seed <n>', 'scenario: draws its times, and what is chosen at random', count, 1)
+    .option('--runs <n>', 'scenario: stop after this number of runs', count, 1000)
+    .option('--seed <n>', 'scenario: seed for its times and for random choices', count, 1)
     .option('--seeds <a..b>', 'scenario: explore it once with each of these seeds', seeds)
-    .option('--deviations <n>', 'scenario: runs with at most so many deviations from first come, first served', count)
-    .option('--faults <list>', 'scenario: faults that may strike, separated by commas, or all; see below', faults)
-    .option('--max-faults <n>', 'scenario: at most so many in one run', count, 1)
-    .option('--decisions <list>', 'scenario: make this one run, as a counterexample gives it', decisions)
+    .option('--deviations <n>', 'scenario: maximum number of deviations from first-come, first-served order', count)
+    .option('--faults <list>', 'scenario: faults that may occur, separated by commas, or all; see below', faults)
+    .option('--max-faults <n>', 'scenario: maximum number of faults in one run', count, 1)
+    .option('--decisions <list>', 'scenario: make only this run, with the list of a counterexample', decisions)
     .addOption(new OutputOption('--trace <file.nwt>', 'scenario: record the run of --decisions'))
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
@@ -164,7 +164,7 @@ function refuseForeign(command: Command, names: readonly string[], scenario: boo
   if (flag === undefined) return;
   command.error(
     scenario
-      ? `error: ${flag} is for the search without a scenario; a scenario says that itself, or has no use for it`
+      ? `error: ${flag} is for the search without a scenario; it does not apply to a scenario`
       : `error: ${flag} is for the search of a scenario; name one`,
   );
 }
@@ -173,8 +173,9 @@ function modelConfig(flags: ExploreFlags, command: Command): ModelConfig {
   if (flags.fine && flags.traces !== undefined) command.error('error: a trace file cannot hold --fine schedules');
   const secureThreads = flags.secureThreads ?? flags.threads;
   if (flags.threads === 0 && flags.secureThreads === undefined)
-    command.error('error: with --threads 0, say --secure-threads: what secure world really has');
-  if (flags.callers === undefined) command.error('error: say what the callers do (--callers), or name a scenario');
+    command.error('error: --threads 0 needs --secure-threads: the number of threads that secure world really has');
+  if (flags.callers === undefined)
+    command.error('error: give the operations of the callers (--callers), or a scenario');
   return {
     discipline: flags.queue,
     ...(flags.reserve ? { reserve: true } : {}),
@@ -250,13 +251,13 @@ function* textReport({ config, properties, ...exploration }: Exploration, width:
   const shownAs = new Map<string, string>();
   const { totalThreadCount, secureThreads, initialSystemSessions } = config;
   const announced = totalThreadCount === 0 ? 'no thread count announced' : `${totalThreadCount} threads announced`;
-  yield `${config.discipline}: ${announced}, ${secureThreads} there, ${initialSystemSessions} system sessions, callers ${callersText(config)}`;
+  yield `${config.discipline}: ${announced}, ${secureThreads} available, ${initialSystemSessions} system sessions, callers ${callersText(config)}`;
   const { states, transitions, depth, seconds, bound } = exploration;
-  const folded = exploration.symmetric ? ' (callers that do the same are folded)' : '';
+  const folded = exploration.symmetric ? ' (equal callers are interchangeable)' : '';
   yield `${states} states${folded}, ${transitions} steps between them, ${depth} deep, ${seconds.toFixed(2)} s`;
   if (config.reserve) yield 'one thread is kept for relief calls (--reserve)';
-  if (bound !== null) yield `stopped early (${bound}): what is not broken is not proved either`;
-  if (config.fine) yield 'leaving is two steps for a caller that passes its own completion on (--fine)';
+  if (bound !== null) yield `stopped early (${bound}): properties that are not broken are not proved`;
+  if (config.fine) yield 'leaving the queue is two steps for a caller that passes on its own completion (--fine)';
   for (const name of PROPERTY_NAMES) {
     const { verdict, steps, vacuous } = properties[name];
     const how = steps !== null ? ` in ${steps} steps` : vacuous === undefined ? '' : `, but not tried: ${vacuous}`;
@@ -273,7 +274,7 @@ function* textReport({ config, properties, ...exploration }: Exploration, width:
     else yield `  by the schedule of ${same}`;
     shownAs.set(table.join('\n'), same ?? name);
     shown.push(...table);
-    if (repeatsFrom !== undefined) yield `  then step ${repeatsFrom + 1} onwards again, without end`;
+    if (repeatsFrom !== undefined) yield `  then from step ${repeatsFrom + 1} again, for ever`;
   }
   const legend = scheduleLegend(shown);
   if (legend.length > 0) yield '';

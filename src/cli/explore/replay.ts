@@ -17,8 +17,8 @@ export function addReplayCommand(program: Command): void {
     .summary('run a recorded schedule of the call queue, or a finding of the fuzzer, again')
     .description(
       'Runs the schedule of a trace file (format optee-cq-trace/1, as `explore --traces` writes it) on the discipline ' +
-        'that it names, and shows each step, the queue after it, and what the end of it breaks. Or executes a finding of ' +
-        '`normalworld fuzz` (finding.json) again, on a fresh target, and shows what came of it.',
+        'named in it, and shows each step, the queue after it, and the properties broken at the end. Or executes a finding of ' +
+        '`normalworld fuzz` (finding.json) again, on a fresh target, and shows the result.',
     )
     .argument('<file>', 'the trace file, or the finding')
     .option('--json', 'print one JSON object');
@@ -27,9 +27,9 @@ export function addReplayCommand(program: Command): void {
       'after',
       `
 Exit codes:
-  0  the schedule ran as recorded, whatever it breaks; the finding came again
-  1  the discipline does not do what the file says; the finding did not come
-  2  bad usage, or a file that is neither
+  0  the schedule ran as recorded, even if it breaks properties; the finding occurred again
+  1  the discipline differs from the file; the finding did not occur
+  2  bad usage, or a file that is neither a schedule nor a finding
 
 Examples:
   $ normalworld explore --queue patch-v6 --threads 2 --reservations 1 --callers N,S,S --traces found

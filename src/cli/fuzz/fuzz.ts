@@ -25,24 +25,28 @@ interface FuzzFlags extends OpteeToFuzz {
 export function addFuzzCommand(program: Command): void {
   const command = program
     .command('fuzz')
-    .summary('hunt defects of OP-TEE, of trusted applications and of the driver, guided by coverage')
+    .summary('search for defects of OP-TEE, of trusted applications and of the driver, guided by coverage')
     .description(
-      'Executes inputs on a target, again and again: sequences of typed operations, changed by what the protocol is made of, kept ' +
-        'when they run code that none ran before. Whatever may not be becomes a finding: in a folder of its own, once, made ' +
-        'short, with a file that `normalworld replay` executes again. SIGINT ends a run; the next one with the same folder goes on.',
+      'Executes inputs on a target: sequences of typed operations, mutated according to the protocol, and kept ' +
+        'if they run new code. Each distinct violation becomes a finding: minimised, in its own folder, ' +
+        'with a file that `normalworld replay` executes again. SIGINT ends a run; the next one with the same folder continues.',
     )
     .argument('<target>', Object.keys(targetNames).join(', '))
-    .argument('[uuid]', 'of the application, for those that are about one')
-    .option('--folder <folder>', 'what is found and kept goes there (default: fuzz-TARGET in the working folder)')
-    .addOption(new Option('--seed <n>', 'decides every draw').argParser(integerArgument(0, 0xffff_ffff)).default(1))
-    .addOption(new Option('--seconds <n>', 'end after so long').argParser(integerArgument(1, 10_000_000)))
+    .argument('[uuid]', 'of the application, for targets that test one')
+    .option('--folder <folder>', 'folder for findings and corpus (default: fuzz-TARGET in the working folder)')
     .addOption(
-      new Option('--execs <n>', 'end after so many executions').argParser(integerArgument(1, Number.MAX_SAFE_INTEGER)),
+      new Option('--seed <n>', 'seed for all random choices').argParser(integerArgument(0, 0xffff_ffff)).default(1),
     )
-    .option('--commands <file>', "what an application's commands take (YAML, see docs/fuzzing.md)")
+    .addOption(new Option('--seconds <n>', 'end after this time').argParser(integerArgument(1, 10_000_000)))
+    .addOption(
+      new Option('--execs <n>', 'end after this number of executions').argParser(
+        integerArgument(1, Number.MAX_SAFE_INTEGER),
+      ),
+    )
+    .option('--commands <file>', "description of an application's commands (YAML, see docs/fuzzing.md)")
     .option('--first', 'end at the first finding')
     .option('--simulated', 'smc, message: on the simulated secure world, not on OP-TEE')
-    .option('--blind', 'change the first inputs alone, whatever they run: to compare with')
+    .option('--blind', 'mutate only the initial inputs, without coverage feedback: for comparison')
     .option('--json', 'print one JSON object at the end');
   opteeToFuzz(command)
     .addHelpText(
@@ -55,7 +59,7 @@ ${Object.entries(targetNames)
 
 Exit codes:
   0  nothing was found
-  1  something was found, or the target could not be had
+  1  something was found, or the target could not be started
   2  bad usage
 
 Examples:
@@ -65,14 +69,14 @@ Examples:
     )
     .action(async (name: string, uuid: string | undefined, flags: FuzzFlags, self: Command) => {
       if (!Object.hasOwn(targetNames, name))
-        self.error(`error: there is no target "${name}", possible are ${Object.keys(targetNames).join(', ')}`);
+        self.error(`error: there is no target "${name}"; allowed: ${Object.keys(targetNames).join(', ')}`);
       await fuzz(name as TargetName, uuid, flags).catch((error: unknown) => tellFailure(error));
     });
 }
 
 async function fuzz(name: TargetName, uuid: string | undefined, flags: FuzzFlags): Promise<void> {
   if (flags.commands !== undefined && !takesUuid(name))
-    throw new RangeError(`--commands is for targets that are about an application, not for ${name}`);
+    throw new RangeError(`--commands is for targets that test an application, not for ${name}`);
   const commands = flags.commands === undefined ? [] : await readKnownCommands(flags.commands);
   const target = targetNamed(name, uuid, {
     optee: await opteeUnderTest(flags),

@@ -12,7 +12,7 @@ export interface OpteeToFuzz {
 }
 
 export function opteeToFuzz(command: Command): Command {
-  return addWhichOptee(command).option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64');
+  return addWhichOptee(command).option('--qemu <program>', 'your own QEMU instead of qemu-system-aarch64');
 }
 
 /** @throws RangeError for an OP-TEE that there is none of. */

@@ -32,5 +32,5 @@ export async function replayFindingFile(
     console.log(`${kind}: ${what}`);
     if (said !== undefined) console.log(said.replaceAll(/^/gm, '  '));
   }
-  console.log(came ? 'It came again.' : `It did not come again: ${finding.signature}`);
+  console.log(came ? 'It occurred again.' : `It did not occur again: ${finding.signature}`);
 }

@@ -15,7 +15,7 @@ import { waitingCalls } from './waiting-calls.js';
 export const opteeExitCodes = `
 Exit codes:
   0  done
-  1  OP-TEE could not be booted, or refused what was asked
+  1  OP-TEE could not be booted, or refused the request
   2  bad usage`;
 
 /** What every command on real OP-TEE takes. */
@@ -53,7 +53,7 @@ const switchGraceMs = 5000;
 export function callLimitOption(callLimitMs: number): Option {
   const option = new Option(
     '--call-limit <time>',
-    'how long a call may take before it fails with TEEC_ERROR_TIMEOUT, such as 500ms, 30s or 5min; or none',
+    'time limit of a call, after which it fails with TEEC_ERROR_TIMEOUT, such as 500ms, 30s or 5min; or none',
   ).argParser(parseCallLimit);
   return callLimitMs === Number.POSITIVE_INFINITY ? option : option.default(callLimitMs, `${callLimitMs / 1000}s`);
 }
@@ -61,7 +61,7 @@ export function callLimitOption(callLimitMs: number): Option {
 function parseCallLimit(text: string): number {
   const ms = text === 'none' ? Number.POSITIVE_INFINITY : parseTime(text);
   if (ms === undefined || ms < 1)
-    throw new InvalidArgumentError('It is a time with its unit (ms, s or min) from 1ms to 1440min, or none.');
+    throw new InvalidArgumentError('Allowed are a time with its unit (ms, s or min) from 1ms to 1440min, and none.');
   return ms;
 }
 
@@ -75,11 +75,11 @@ export function addWhichOptee(command: Command): Command {
   return command
     .option(
       '--optee <name or file>',
-      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+      'an OP-TEE other than the fetched one: a build on this machine (optee list), or your own image (tee-pager_v2.bin)',
     )
     .option(
       '--ta <folder>',
-      'folder with trusted applications (<uuid>.ta), asked before the fetched ones; may be repeated',
+      'folder with trusted applications (<uuid>.ta), searched before the fetched ones; may be repeated',
       (folder: string, others: readonly string[] = []) => [...others, folder],
     );
 }
@@ -87,29 +87,29 @@ export function addWhichOptee(command: Command): Command {
 /** @param callLimitMs how long a call may take when nobody says, in milliseconds. */
 export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs): Command {
   return addWhichOptee(command)
-    .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
+    .option('--storage <folder>', 'folder that secure storage writes to (default: memory, lost afterwards)')
     .option('--storage-read-only', 'secure storage reads that folder and changes nothing in it')
     .option(
       '--rpmb <file>',
-      "an eMMC card's RPMB partition is kept in that file, made when it is not there (default: memory, gone afterwards); " +
-        'with --storage, since OP-TEE takes files that are missing beside a card that knows them for an attack',
+      "file for an eMMC card's RPMB partition, created if it does not exist (default: memory, lost afterwards); " +
+        'use it with --storage: if the card knows files that are missing, OP-TEE assumes an attack',
     )
-    .option('--no-rpmb', 'no eMMC card: an OP-TEE that keeps its storage in RPMB then loads no trusted applications')
+    .option('--no-rpmb', 'no eMMC card: an OP-TEE with its storage in RPMB then loads no trusted applications')
     .addOption(
       new Option(
         '--rpmb-key <key>',
-        'program this key into a card that has none: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
+        'program this key into a card without a key: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
       ).argParser(rpmbKey),
     )
     .addOption(
       new Option(
         '--rpmb-cid <cid>',
-        "the card's identification, 32 hexadecimal digits: a card that is made gets it, one that is there must have it",
+        "the card's identification, 32 hexadecimal digits: a new card gets it, an existing card must have it",
       ).argParser(rpmbCid),
     )
     .option('--profiles <folder>', 'folder for the gprof and ftrace files of instrumented trusted applications')
-    .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
-    .option('--qemu <program>', 'QEMU of your own instead of qemu-system-aarch64')
+    .option('--no-sockets', 'no network for trusted applications (default: that of this machine)')
+    .option('--qemu <program>', 'your own QEMU instead of qemu-system-aarch64')
     .option('--cpus <number>', 'CPUs, 1 to 4 (default: 2)')
     .addOption(callLimitOption(callLimitMs))
     .addOption(
@@ -137,7 +137,7 @@ const ofDevice: ReadonlySet<string> = new Set(['device', 'callLimit', 'json', 'r
 /** The device that is meant; undefined for OP-TEE in QEMU. @throws RangeError for an option that QEMU has. */
 export function deviceOf(options: OpteeOptions): string | undefined {
   if (options.device === undefined) return undefined;
-  refuseOthers(options, ofDevice, 'is for OP-TEE in QEMU: with --device the TEE is the one that runs already');
+  refuseOthers(options, ofDevice, 'is for OP-TEE in QEMU: --device uses the TEE of this machine');
   return typeof options.device === 'string' ? options.device : '/dev/tee0';
 }
 
@@ -157,8 +157,8 @@ export function supplicantOf({ supplicant, sockets }: OpteeOptions): Pick<OpenTe
 /** The settings of `openTee` for the eMMC card. */
 export function emmcOf({ rpmb, rpmbKey, rpmbCid }: OpteeOptions): Pick<OpenTeeOptions, 'emmc'> {
   if (rpmb === false) {
-    if (rpmbCid !== undefined) throw new RangeError('--rpmb-cid is for a card, and --no-rpmb says that there is none');
-    if (rpmbKey !== undefined) throw new RangeError('--rpmb-key is for a card, and --no-rpmb says that there is none');
+    if (rpmbCid !== undefined) throw new RangeError('--rpmb-cid needs a card, but --no-rpmb means no card');
+    if (rpmbKey !== undefined) throw new RangeError('--rpmb-key needs a card, but --no-rpmb means no card');
     return { emmc: false };
   }
   return {
@@ -198,7 +198,7 @@ export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<
       // While it can still be seen where it hangs.
       if (isLate(error)) {
         if (device === undefined) for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
-        console.error('normalworld: --call-limit gives a call more time');
+        console.error('normalworld: use --call-limit for a longer limit');
       }
       throw error;
     });

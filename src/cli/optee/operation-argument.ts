@@ -16,7 +16,7 @@ export const operationArgumentForms = `Parameters, at most four:
   value.output
   value.inout=A[,B]
   memref.input=DATA
-  memref.output=SIZE[,FILE]    bytes; what the TA wrote is printed, or goes to FILE
+  memref.output=SIZE[,FILE]    bytes; the output is printed, or written to FILE
   memref.inout=DATA[,FILE]
 DATA is text:..., hex:... or @FILE.`;
 
@@ -56,7 +56,7 @@ export async function parseOperationArgument(text: string): Promise<OperationArg
     }
     default:
       throw wrong(
-        'it is none of none, value.input, value.output, value.inout, memref.input, memref.output, memref.inout',
+        'expected one of none, value.input, value.output, value.inout, memref.input, memref.output, memref.inout',
       );
   }
 }
@@ -65,7 +65,7 @@ type Wrong = (why: string) => RangeError;
 
 function integer(text: string, wrong: Wrong): number {
   const number = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
-  if (!(number <= 0xffff_ffff)) throw wrong(`"${text}" is no integer from 0 to 0xffffffff`);
+  if (!(number <= 0xffff_ffff)) throw wrong(`"${text}" is not an integer from 0 to 0xffffffff`);
   return number;
 }
 
@@ -89,8 +89,8 @@ async function data(text: string, wrong: Wrong): Promise<Uint8Array> {
   const { input } = inputOf(text);
   if (input !== undefined) return new Uint8Array(await nameFileInErrors(input, () => readFile(input)));
   if (text.startsWith('text:')) return new TextEncoder().encode(text.slice('text:'.length));
-  if (!text.startsWith('hex:')) throw wrong(`"${text}" is no text:..., hex:... or @FILE`);
+  if (!text.startsWith('hex:')) throw wrong(`"${text}" is not text:..., hex:... or @FILE`);
   const hex = text.slice('hex:'.length);
-  if (!/^([0-9a-f]{2})*$/i.test(hex)) throw wrong(`"${hex}" is not hexadecimal, two digits a byte`);
+  if (!/^([0-9a-f]{2})*$/i.test(hex)) throw wrong(`"${hex}" is not hexadecimal with two digits per byte`);
   return Uint8Array.from(hex.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
 }

@@ -22,18 +22,18 @@ const progressIntervalMs = 15_000;
 export function addBuildCommand(optee: Command): void {
   optee
     .command('build')
-    .summary("build OP-TEE OS from Debian's source package, with options of yours")
+    .summary("build OP-TEE OS from Debian's source package, with your options")
     .description(
-      "Builds OP-TEE OS for this machine from Debian's source package, and puts it beside the fetched one, with the test " +
-        'applications of the same suite. What was built with the same options is there already. It takes some minutes, less ' +
+      "Builds OP-TEE OS for this machine from Debian's source package, and stores it next to the fetched one, with the test " +
+        'applications of the same suite. An earlier build with the same options is reused. A build takes some minutes, less ' +
         'with ccache.',
     )
-    .option('--ffa', 'it is its own FF-A partition manager (CFG_CORE_SEL1_SPMC)')
-    .option('--rpmb', "secure storage in RPMB as well, with OP-TEE's test key (CFG_RPMB_FS)")
-    .option('--scmi', 'with its SCMI server: clocks, regulators and a reset (CFG_SCMI_PTA)')
+    .option('--ffa', 'OP-TEE as its own FF-A partition manager (CFG_CORE_SEL1_SPMC)')
+    .option('--rpmb', "also secure storage in RPMB, with OP-TEE's test key (CFG_RPMB_FS)")
+    .option('--scmi', 'with the SCMI server: clocks, regulators and a reset (CFG_SCMI_PTA)')
     .addOption(numberOption('--threads <number>', 'thread contexts', 'threads'))
     .addOption(numberOption('--log-level <number>', 'of the secure console', 'logLevel'))
-    .addOption(numberOption('--cores <number>', 'CPUs that it can be given', 'cores'))
+    .addOption(numberOption('--cores <number>', 'maximum number of CPUs', 'cores'))
     .option('--pager', 'with a pageable part (CFG_WITH_PAGER)')
     .option('--no-reserved-shm', 'without reserved shared memory (CFG_CORE_RESERVED_SHM)')
     .option('--no-dynamic-shm', 'without dynamic shared memory (CFG_CORE_DYN_SHM)')
@@ -41,23 +41,25 @@ export function addBuildCommand(optee: Command): void {
       '--profiling',
       'heap statistics, GPROF and FTRACE of applications, and its own TA dev kit (CFG_TA_STATS, CFG_TA_GPROF_SUPPORT, CFG_FTRACE_SUPPORT)',
     )
-    .option('--release', 'without assertions, errors alone on the console')
+    .option('--release', 'without assertions, only errors on the console')
     .addOption(
-      new Option('--set <CFG_NAME=value>', "a variable of OP-TEE's build; may be repeated, and wins over all else")
+      new Option('--set <CFG_NAME=value>', "a variable of OP-TEE's build; may be repeated, overrides all other options")
         .argParser(addVariable)
         .default([], 'none'),
     )
     .addOption(new Option('--suite <suite>', "Debian's suite").choices(buildSuites).default('sid' satisfies BuildSuite))
     .addOption(
-      new Option('--jobs <number>', 'compilers at once (default: one a processor)').argParser(integerArgument(1, 1024)),
+      new Option('--jobs <number>', 'compilers at a time (default: one per processor)').argParser(
+        integerArgument(1, 1024),
+      ),
     )
-    .option('--again', 'build although it is there, from the newest source')
+    .option('--again', 'build again, from the newest source')
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  it is there; --optee takes its name
-  1  it could not be built; what it says is why
+  0  it is built; --optee takes its name
+  1  it could not be built; the output says why
   2  bad usage
 
 Examples:

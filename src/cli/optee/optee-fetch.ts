@@ -26,33 +26,33 @@ export function addFetchCommand(optee: Command): void {
     .command('fetch')
     .summary("get QEMU, OP-TEE OS, its test TAs and the TA dev kit from Debian's packages")
     .description(
-      "Gets OP-TEE OS, its test TAs, its test suite, the kit that TAs are built with, and libteec, from Debian's packages: " +
-        'some 6 MB to download, besides 10 MB of lists, and 45 MB unpacked, in a folder of yours. What is there already is left ' +
-        'alone, and then nothing is downloaded. QEMU is installed when it is missing and you are root.',
+      "Gets OP-TEE OS, its test TAs, its test suite, the TA dev kit, and libteec, from Debian's packages: " +
+        'a download of about 6 MB plus 10 MB of lists, and 45 MB unpacked, in a folder of the user. If all is already there, ' +
+        'nothing is downloaded. QEMU is installed if it is missing and you are root.',
     )
     .addOption(
-      new Option('--suite <suite>', "Debian's suite: trixie has OP-TEE 4.5, sid a newer one")
+      new Option('--suite <suite>', "Debian's suite: trixie has OP-TEE 4.5, sid a newer version")
         .choices(buildSuites)
         .default(opteeSuite),
     )
-    .option('--version <version>', 'a version of OP-TEE, as 4.5, instead of a suite: the suite that has it is taken')
+    .option('--version <version>', 'a version of OP-TEE, such as 4.5, instead of a suite: uses the suite that has it')
     .option('--folder <path>', 'where to put OP-TEE (default: NORMALWORLD_OPTEE, or normalworld/optee in the cache)')
     .option(
       '--client-source <folder>',
-      'build libteec for x86-64 from this clone of OP-TEE/optee_client: Debian has it for arm64, and its source not always',
+      'build libteec for x86-64 from this clone of OP-TEE/optee_client: Debian has binaries only for arm64, and not always the source',
     )
-    .option('--again', 'get the newest packages although all is there')
+    .option('--again', 'get the newest packages even if all is already there')
     .addHelpText(
       'after',
       `
-Where packages come from: on Debian the machine's own source. Elsewhere Debian's archive, whose signature is checked
-against the keys of the package debian-archive-keyring; its address is what the distribution's apt knows it by
+Source of the packages: on Debian, the machine's own source. Elsewhere Debian's archive, whose signature is checked
+against the keys of the package debian-archive-keyring; its address comes from the distribution's apt
 (package python-apt-common), or NORMALWORLD_DEBIAN; the keys are in NORMALWORLD_DEBIAN_KEYRING if they are not in
-/usr/share/keyrings. apt does the work where it is, else Node.js with gpgv, tar and xz. None of it needs root.
+/usr/share/keyrings. apt does the work if it is available, else Node.js with gpgv, tar and xz. None of it needs root.
 
 Exit codes:
-  0  all is there
-  1  something could not be got, or QEMU is missing; what it says is how to get it
+  0  everything is available
+  1  a download failed, or QEMU is missing; the output says how to get it
   2  bad usage
 
 Examples:
@@ -65,7 +65,7 @@ Examples:
       const say = (step: string) => console.log(step);
       try {
         if (options.version !== undefined && command.getOptionValueSource('suite') === 'cli')
-          throw new RangeError('--version and --suite both say which OP-TEE: give one of them');
+          throw new RangeError('--version and --suite both choose the OP-TEE: give one of them');
         const suite = options.version === undefined ? options.suite : await suiteOfVersion(options.version);
         const folder = options.folder === undefined ? fetchedFolder(suite) : folderAt(options.folder);
         const how = { say, again: options.again ?? false };
@@ -78,7 +78,7 @@ Examples:
         say(await aboutHostClientLibrary(folder));
         if (!(await isThere('qemu-system-aarch64', 'qemu-system-arm'))) process.exitCode = 1;
         if (process.arch !== 'arm64' && !(await works('qemu-aarch64')))
-          say('clients for arm64, xtest for one, need qemu-user: apt-get install qemu-user. Nothing else does');
+          say('clients for arm64, such as xtest, need qemu-user: apt-get install qemu-user. Nothing else needs it');
       } catch (failure) {
         tellFailure(failure);
       }

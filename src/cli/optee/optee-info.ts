@@ -8,8 +8,8 @@ import { printReport } from '../output/print-report.js';
 export function addInfoCommand(optee: Command): void {
   const command = optee
     .command('info')
-    .summary('what this OP-TEE is')
-    .description('Boots OP-TEE, or asks that of this machine, and says what it is and what it can do.');
+    .summary('print version and capabilities of OP-TEE')
+    .description('Boots OP-TEE, or queries that of this machine, and prints its version and capabilities.');
   command.addHelpText(
     'after',
     `${opteeExitCodes}
@@ -43,7 +43,7 @@ Examples:
           ['OP-TEE OS', `${osRevision.major}.${osRevision.minor}${build}`],
           ['API revision', `${apiRevision.major}.${apiRevision.minor}`],
           ['capabilities', names.join(', ')],
-          ['thread contexts', threadCount === 0 ? 'not told' : String(threadCount)],
+          ['thread contexts', threadCount === 0 ? 'not announced' : String(threadCount)],
           ['highest notification', String(rest.maxNotificationValue)],
           ['RPC parameters', String(rest.rpcParamCount)],
           [
@@ -69,10 +69,10 @@ function tellBoard({ device, revision, rpmbRouting }: Tee, { json }: OpteeOption
     return;
   }
   tellRows([
-    ['OP-TEE OS', revision ?? 'not told by this kernel'],
-    ["a client's own buffers", registeredMemory ? 'shared where they lie' : 'copied: reserved memory only'],
-    ['null references', memrefNull ? 'told from empty ones' : 'taken for empty ones'],
-    ['RPMB frames go through', rpmbRouting === undefined ? 'not told by this kernel' : rpmbWays[rpmbRouting]],
+    ['OP-TEE OS', revision ?? 'not reported by this kernel'],
+    ["a client's own buffers", registeredMemory ? 'shared in place' : 'copied: reserved memory only'],
+    ['null references', memrefNull ? 'distinguished from empty ones' : 'treated as empty ones'],
+    ['RPMB frames go through', rpmbRouting === undefined ? 'not reported by this kernel' : rpmbWays[rpmbRouting]],
   ]);
 }
 

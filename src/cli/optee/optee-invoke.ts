@@ -15,13 +15,11 @@ export function addInvokeCommand(optee: Command): void {
   const command = optee
     .command('invoke')
     .summary('invoke a command of a trusted application')
-    .description(
-      'Boots OP-TEE, opens a session with a trusted application, invokes a command of it, prints what came back.',
-    )
+    .description('Boots OP-TEE, opens a session with a trusted application, invokes a command, and prints the result.')
     .argument('<uuid>', 'the trusted application')
     .argument('<command>', "the command's number")
     .argument('[parameters...]', 'see below')
-    .option('--repeat <times>', 'invoke so often in the same session (default: 1)')
+    .option('--repeat <times>', 'number of invokes in the same session (default: 1)')
     .addHelpText(
       'after',
       `
@@ -88,9 +86,10 @@ interface Invocation {
 async function parseInvocation(commandText: string, texts: readonly string[], repeat: string): Promise<Invocation> {
   if (texts.length > maxParameters) throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
   const command = /^(0x[0-9a-f]+|\d+)$/i.test(commandText) ? Number(commandText) : Number.NaN;
-  if (!(command <= 0xffff_ffff)) throw new RangeError(`command "${commandText}" is no integer from 0 to 0xffffffff`);
+  if (!(command <= 0xffff_ffff))
+    throw new RangeError(`command "${commandText}" is not an integer from 0 to 0xffffffff`);
   const times = /^\d+$/.test(repeat) ? Number(repeat) : Number.NaN;
-  if (!(times >= 1)) throw new RangeError(`--repeat ${repeat} is no integer from 1`);
+  if (!(times >= 1)) throw new RangeError(`--repeat ${repeat} is not an integer from 1`);
   const operation = await Promise.all(texts.map(parseOperationArgument));
   const inputs = operation.flatMap(({ input }) => input ?? []);
   for (const { file } of operation) if (file !== undefined) refuseInputAsOutput(file, inputs);

@@ -8,10 +8,8 @@ import { builtOptees, fetchedFolder, fetchedName } from '../../optee-build/built
 export function addListCommand(optee: Command): void {
   optee
     .command('list')
-    .summary('which OP-TEEs are there: the fetched one, and those that were built')
-    .description(
-      'Lists the OP-TEEs that are there: the fetched one, and those that were built. --optee takes their names.',
-    )
+    .summary('list the available OP-TEEs: the fetched one, and builds')
+    .description('Lists the available OP-TEEs: the fetched one, and builds. --optee takes their names.')
     .option('--json', 'print one JSON array')
     .addHelpText(
       'after',
@@ -30,7 +28,7 @@ Examples:
           const folder = fetchedFolder(suite);
           if (!existsSync(folder.image)) return [];
           const version =
-            (await fetchedPackages(folder.path)).find(({ name }) => name === 'optee-os')?.version ?? 'of your own';
+            (await fetchedPackages(folder.path)).find(({ name }) => name === 'optee-os')?.version ?? 'your own';
           return [{ name: fetchedName(suite), suite, version, path: folder.path, variables: [] }];
         }),
       );

@@ -26,8 +26,8 @@ export function addOpteeRunCommand(optee: Command): void {
     .summary('run a scenario of storage in RPMB, behind SCMI, on the real OP-TEE')
     .description(
       'Runs a scenario whose applications are rpmb-storage and scmi on the real OP-TEE, with its own RPMB storage and its own ' +
-        'SCMI server, and an emulated eMMC: under each discipline, with a system session for the SCMI agent and without. It ' +
-        'takes an OP-TEE with both (normalworld optee build --rpmb --scmi --threads 4). Times are real.',
+        'SCMI server, and an emulated eMMC: under each discipline, with and without a system session for the SCMI agent. It ' +
+        'needs an OP-TEE with both (normalworld optee build --rpmb --scmi --threads 4). Times are real.',
     )
     .argument('<scenario>', 'scenario file (YAML, see docs/scenarios.md)')
     .addOption(
@@ -38,7 +38,7 @@ export function addOpteeRunCommand(optee: Command): void {
     )
     .option(
       '--optee <name or file>',
-      'the OP-TEE: one that was built here (optee list), or an image of your own; by default the build with the threads ' +
+      'the OP-TEE: a build on this machine (optee list), or your own image; default: the build with the threads ' +
         'and the ABI of the scenario',
     )
     .addOption(
@@ -47,19 +47,21 @@ export function addOpteeRunCommand(optee: Command): void {
       ),
     )
     .addOption(
-      new Option('-s, --seed <number>', 'decides every time that is drawn')
+      new Option('-s, --seed <number>', 'seed for all random times')
         .argParser(integerArgument(0, 2 ** 32 - 1))
         .default(1),
     )
     .addOption(
-      new Option('--limit <seconds>', 'after which a run is too slow').argParser(integerArgument(1, 3600)).default(120),
+      new Option('--limit <seconds>', 'time after which a run counts as too slow')
+        .argParser(integerArgument(1, 3600))
+        .default(120),
     )
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  all runs came to an end, or to a standstill
+  0  all runs finished or deadlocked
   1  OP-TEE could not be booted, or a run failed or was too slow
   2  bad usage, or a scenario that cannot be run on the real OP-TEE
 

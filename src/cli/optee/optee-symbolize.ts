@@ -16,19 +16,19 @@ export function addSymbolizeCommand(optee: Command): void {
     .command('symbolize')
     .summary('name functions and lines in the dumps of a console')
     .description(
-      'Copies a console of OP-TEE from standard input to standard output, and puts function, file and line behind each entry of a ' +
-        'call stack, of applications and of the core, whatever stands before the lines.',
+      'Copies a console of OP-TEE from standard input to standard output, and adds function, file and line to each entry of a ' +
+        'call stack, of applications and of the core. Lines may have any prefix.',
     )
     .option(
       '--ta-elf <folder>',
-      'with unstripped ELFs, <uuid>.elf; may be repeated (default: build/ta)',
+      'folder with unstripped ELFs, <uuid>.elf; may be repeated (default: build/ta)',
       (folder: string, others: readonly string[] = []) => [...others, folder],
     )
-    .option('--core-elf <file>', "OP-TEE's own, tee.elf of its build")
+    .option('--core-elf <file>', "OP-TEE's own ELF, tee.elf of its build")
     .addHelpText(
       'after',
       `
-Lines come from aarch64-linux-gnu-addr2line (package binutils-aarch64-linux-gnu); without it there are functions alone.
+Lines come from aarch64-linux-gnu-addr2line (package binutils-aarch64-linux-gnu); without it, only functions are named.
 
 Exit codes:
   0  done
@@ -52,7 +52,7 @@ Examples:
           if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain');
         }
         if (entries > 0) return;
-        console.error('normalworld: there is no call stack in it');
+        console.error('normalworld: the input has no call stack');
         process.exitCode = 1;
       } catch (failure) {
         tellFailure(failure);

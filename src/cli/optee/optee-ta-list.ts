@@ -22,7 +22,7 @@ const needed = {
 export function addTaCommand(optee: Command): void {
   const list = optee.command('ta').description('Trusted applications.').command('list');
   list
-    .summary('trusted applications that are there')
+    .summary('list trusted applications')
     .description('Lists trusted applications: those that OP-TEE enumerates as devices, and the images in the folders.')
     .addHelpText(
       'after',
@@ -70,7 +70,7 @@ async function imagesIn(folder: string): Promise<Image[]> {
     if (uuid !== undefined) return [{ uuid, folder, name }];
     if (name.endsWith('.ta'))
       console.error(
-        `normalworld: ${join(folder, name)}: no supplicant asks for it: an image is <uuid>.ta, in lower case`,
+        `normalworld: ${join(folder, name)}: no supplicant looks for this name: an image is <uuid>.ta, in lower case`,
       );
     return [];
   });

@@ -34,7 +34,7 @@ export function tellFailure(failure: unknown, hint?: string): void {
     if ([...told].some((each) => message.includes(each) || each.includes(message))) continue;
     told.add(message);
     causes.add(cause);
-    console.error(`normalworld: and on the way out: ${message}`);
+    console.error(`normalworld: and during cleanup: ${message}`);
   }
   process.exitCode = reason instanceof RangeError || reason instanceof OutputError ? badUsage : 1;
 }

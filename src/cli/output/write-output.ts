@@ -30,9 +30,7 @@ export function refuseInputAsOutput(path: string, inputs: readonly string[]): vo
   for (const input of inputs) {
     const from = input === '-' ? fstatSync(0) : statOf(input);
     if (from?.isFile() === true && from.dev === out.dev && from.ino === out.ino)
-      throw new OutputError(
-        `${path}: this is the file that is read${input === path ? '' : ` (${input})`}; name another`,
-      );
+      throw new OutputError(`${path}: this is the input file${input === path ? '' : ` (${input})`}; name another`);
   }
 }
 

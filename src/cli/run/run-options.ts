@@ -33,21 +33,21 @@ export function addRunOptions(command: Command): Command {
     .addOption(
       new Option(
         '-k, --kernel <version>',
-        'run under the queue of this kernel, such as 6.1 or 6.12.8: 4.12 to 6.7 have linux-6.7, later ones linux-6.8; may be repeated',
+        'run under the queue of this kernel, such as 6.1 or 6.12.8: linux-6.7 for 4.12 to 6.7, linux-6.8 for later ones; may be repeated',
       ).argParser(addKernel),
     )
     .addOption(
-      new Option('-s, --seed <number>', `decides every order that is open, and every time that is drawn: ${seedForm}`)
+      new Option('-s, --seed <number>', `seed for open decisions about the order, and for random times: ${seedForm}`)
         .argParser(parseSeed)
         .default(1),
     )
     .addOption(
-      new Option('--seeds <from..to>', 'run once for each of these seeds; prints how often each outcome came')
+      new Option('--seeds <from..to>', 'run once for each of these seeds; prints how often each outcome occurred')
         .argParser(parseSeeds)
         .conflicts(['seed', 'trace']),
     )
     .addOption(
-      new Option('--set <name=value>', "a value for a parameter of the scenario's; may be repeated").argParser(
+      new Option('--set <name=value>', 'a value for a parameter of the scenario; may be repeated').argParser(
         addSetting,
       ),
     )
@@ -57,17 +57,17 @@ export function addRunOptions(command: Command): Command {
       ),
     )
     .option('--json', 'print one JSON object; times in milliseconds')
-    .addOption(new OutputOption('--junit <file.xml>', 'write what was expected and what came as JUnit XML'))
+    .addOption(new OutputOption('--junit <file.xml>', 'write expected and actual outcomes as JUnit XML'))
     .addOption(
       new OutputOption(
         '-t, --trace <file.nwt>',
-        'record everything that happens; with several disciplines, one file for each: file.<discipline>.nwt; in a folder, if it is one',
+        'record a trace; with several disciplines, one file for each: file.<discipline>.nwt; may be a folder',
       ),
     );
 }
 
 function addQueue(name: string, others: readonly DisciplineName[] = []): readonly DisciplineName[] {
-  if (!isQueueName(name)) throw new InvalidArgumentError(`There are ${queueNames().join(', ')}.`);
+  if (!isQueueName(name)) throw new InvalidArgumentError(`Allowed are ${queueNames().join(', ')}.`);
   return others.includes(name) ? others : [...others, name];
 }
 
@@ -80,22 +80,22 @@ function addKernel(version: string, others: readonly DisciplineName[] = []): rea
 
 function parseSeed(text: string): number {
   const seed = Number(text);
-  if (!/^\d{1,10}$/.test(text) || seed >= seedLimit) throw new InvalidArgumentError(`It is ${seedForm}.`);
+  if (!/^\d{1,10}$/.test(text) || seed >= seedLimit) throw new InvalidArgumentError(`Allowed is ${seedForm}.`);
   return seed;
 }
 
 function parseSeeds(text: string): { readonly from: number; readonly to: number } {
   const [first = '', last = '', ...more] = text.split('..');
   if (more.length > 0 || first === '' || last === '')
-    throw new InvalidArgumentError('It is a range of seeds, such as 1..500.');
+    throw new InvalidArgumentError('Allowed is a range of seeds, such as 1..500.');
   const [from, to] = [parseSeed(first), parseSeed(last)];
-  if (to < from) throw new InvalidArgumentError('The smaller seed comes first.');
+  if (to < from) throw new InvalidArgumentError('The smaller seed must come first.');
   return { from, to };
 }
 
 function addSetting(text: string, others: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const equals = text.indexOf('=');
-  if (equals < 1) throw new InvalidArgumentError('It is a name and a value, such as threads=4.');
+  if (equals < 1) throw new InvalidArgumentError('Allowed is a name and a value, such as threads=4.');
   return { ...others, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
 

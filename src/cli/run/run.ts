@@ -25,11 +25,11 @@ const unexpected = 1;
 export function addRunCommand(program: Command): void {
   const command = program
     .command('run')
-    .summary('run a workload on a simulated secure world and report what became of it')
+    .summary('run a workload on a simulated secure world and report the outcome')
     .description(
       'Runs the workload that a scenario file describes, in virtual time, under one or more disciplines of the call ' +
-        'queue, each in a fresh simulated OP-TEE, and reports for each: finished, deadlock, stuck, starved or cut-off, and ' +
-        'why; the latency of each kind of client; what the thread contexts of secure world did. The same seed gives the same run.',
+        'queue, each in a fresh simulated OP-TEE, and reports for each: the outcome (finished, deadlock, stuck, starved or cut-off) with ' +
+        'the reason, the latency of each kind of client, and the use of the threads of secure world. The same seed gives the same run.',
     )
     .argument('<scenario>', "scenario file (YAML, see docs/scenarios.md), or the name of one of the package's");
   addRunOptions(command)
@@ -37,9 +37,9 @@ export function addRunCommand(program: Command): void {
       'after',
       `
 Exit codes:
-  0  the scenario ran, and nothing else was expected
-  1  it ran, but an outcome is not that of --expect, or of expect: in the file
-  2  bad usage, or a file that is no scenario
+  0  the scenario ran, with the expected outcome if there is one
+  1  it ran, but an outcome differs from --expect, or from expect: in the file
+  2  bad usage, or a file that is not a scenario
 
 Examples:
   $ normalworld run scenarios/rpmb-scmi-deadlock.yaml
@@ -192,5 +192,5 @@ function recordTo(
 /** The page takes two traces at most: of several, the first and the last, as the report has them. */
 function whereToLook(paths: readonly string[]): string {
   const shown = [...new Set([paths[0] ?? '', paths.at(-1) ?? ''])];
-  return [...paths.map((path) => `trace: ${quoted(path)}`), `look at it: ${commandLine('view', ...shown)}`].join('\n');
+  return [...paths.map((path) => `trace: ${quoted(path)}`), `view it: ${commandLine('view', ...shown)}`].join('\n');
 }

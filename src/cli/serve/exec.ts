@@ -11,9 +11,9 @@ import { addServedOptions, type ServedOptions } from './served-options.js';
 export function addExecCommand(program: Command): void {
   const command = program
     .command('exec')
-    .summary('run a client of a TEE, unmodified: it finds ours at /dev/tee0')
+    .summary('run an unmodified client program with a TEE at /dev/tee0')
     .description(
-      'Runs a program that opens /dev/tee0, by libteec or by its ioctls, unmodified: it finds OP-TEE in QEMU there, or the ' +
+      'Runs an unmodified program that opens /dev/tee0, through libteec or ioctls. The device is OP-TEE in QEMU, or the ' +
         'simulated world.',
     )
     .argument('<program>', 'after --')
@@ -24,8 +24,8 @@ export function addExecCommand(program: Command): void {
       `
 Exit codes:
   *  the program's own
-  1  also: the TEE could not be opened, or the program not started
-  128 and the number of a signal  also: it came a second time while the TEE was being closed
+  1  also: the TEE could not be opened, or the program could not be started
+  128 and the number of a signal  also: a second signal while the TEE was being closed
   2  also: bad usage
 
 Examples:
@@ -41,7 +41,7 @@ Examples:
       };
       if (options.socket === undefined) return offer(options, {}, run);
       try {
-        refuseOthers(options, new Set(['socket']), 'is for a TEE of our own: --socket names one that is there');
+        refuseOthers(options, new Set(['socket']), 'is for a new TEE: --socket uses a running one');
         await requireListener(options.socket);
         await run(options.socket);
       } catch (error) {

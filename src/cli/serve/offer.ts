@@ -22,7 +22,7 @@ export async function offer(
     const lost = tee.ended?.then((error): 'lost' => {
       // At once: clients are told COMMUNICATION, which does not say why.
       if (!closing)
-        console.error(`normalworld: the TEE is lost, its clients get TEEC_ERROR_COMMUNICATION: ${error.message}`);
+        console.error(`normalworld: the TEE failed; its clients get TEEC_ERROR_COMMUNICATION: ${error.message}`);
       return 'lost';
     });
     const asked = ending.asked.then((): 'asked' => 'asked');

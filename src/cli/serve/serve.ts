@@ -10,13 +10,13 @@ import { addServedOptions } from './served-options.js';
 export function addServeCommand(program: Command): void {
   const command = program
     .command('serve')
-    .summary('offer a TEE as /dev/tee0 to programs of this machine')
+    .summary('serve a TEE as /dev/tee0 to programs of this machine')
     .description(
-      'Offers a TEE as /dev/tee0 to programs that are run with `normalworld exec --socket PATH -- PROGRAM`, until Ctrl-C, ' +
-        'SIGTERM or SIGHUP. Prints NORMALWORLD_SOCKET=PATH when it is ready. With --stdio it is the agent of one client, who ' +
+      'Serves a TEE as /dev/tee0 to programs that are run with `normalworld exec --socket PATH -- PROGRAM`, until Ctrl-C, ' +
+        'SIGTERM or SIGHUP. Prints NORMALWORLD_SOCKET=PATH when it is ready. With --stdio it is the agent of one client, which ' +
         'started it over ssh (`--device ssh://board`, NORMALWORLD_TEE=ssh://board), until its standard input ends.',
     )
-    .option('--socket <path>', 'where to make the socket (default: in a new private folder)')
+    .option('--socket <path>', 'path of the socket (default: in a new private folder)')
     .option('--stdio', 'serve one client over standard input and output instead of a socket')
     .option(
       '--device [path]',
@@ -25,15 +25,15 @@ export function addServeCommand(program: Command): void {
     .addOption(
       new Option(
         '--device-calls <number>',
-        'with --device: requests that may be in the kernel at a time, 1 to 512',
+        'with --device: maximum number of requests in the kernel at a time, 1 to 512',
       ).argParser(integerArgument(1, mostCalls)),
     )
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  ended by a signal, or with its client, in good order
-  1  the TEE could not be opened or is lost, the socket could not be made, or a call did not end within 15 seconds
+  0  ended by a signal, or with its client, with an orderly shutdown
+  1  the TEE could not be opened or failed, the socket could not be created, or a call did not end within 15 seconds
   2  bad usage
   *  128 and the number of a second signal
 

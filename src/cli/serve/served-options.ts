@@ -23,7 +23,7 @@ export function addServedOptions(command: Command): Command {
       )
       .option(
         '--no-supplicant',
-        'leave /dev/teepriv0 to a supplicant that is a program of its own (default: ours has it)',
+        'leave /dev/teepriv0 to a separate supplicant program (default: the built-in supplicant uses it)',
       ),
     // How long a client waits is its own affair, as on a board.
     Number.POSITIVE_INFINITY,
@@ -44,7 +44,7 @@ export async function openServed(options: ServedOptions, serve: (tee: Tee) => Pr
   if (options.simulated === undefined) return onOptee(options, run);
   const modules = options.simulated === true ? [] : options.simulated;
   try {
-    refuseOthers(options, ofSimulated, 'is for OP-TEE in QEMU: the simulated world has no use for it');
+    refuseOthers(options, ofSimulated, 'is for OP-TEE in QEMU, not for the simulated world');
     const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
     await using tee = await openTee({
       trustedApplications,

@@ -36,9 +36,9 @@ const several = (value: string, others: readonly string[] = []) => [...others, v
 export function addSupplicantCommand(program: Command): void {
   program
     .command('supplicant')
-    .summary("be the supplicant of a board's TEE, in the place of tee-supplicant")
+    .summary("run the supplicant of a board's TEE, instead of tee-supplicant")
     .description(
-      "Serves what OP-TEE asks of user space: images of trusted applications, files, sockets, plugins, RPMB, profiles. It takes the place of tee-supplicant at Linux's own driver, until Ctrl-C, SIGTERM or SIGHUP. Prints the device when it is ready.",
+      "Serves OP-TEE's requests to user space: images of trusted applications, files, sockets, plugins, RPMB, profiles. It replaces tee-supplicant at Linux's own driver, until Ctrl-C, SIGTERM or SIGHUP. Prints the device when it is ready.",
     )
     .option('--device <path>', "the supplicant's device", '/dev/teepriv0')
     .option(
@@ -46,39 +46,39 @@ export function addSupplicantCommand(program: Command): void {
       `folder with trusted applications (<uuid>.ta), may be repeated (default: ${usualTaFolders.join(', ')})`,
       several,
     )
-    .option('--storage <folder>', 'folder that secure storage writes to (default: memory, gone afterwards)')
+    .option('--storage <folder>', 'folder that secure storage writes to (default: memory, lost afterwards)')
     .option('--storage-read-only', 'secure storage reads that folder and changes nothing in it')
     .option(
       '--rpmb <file>',
-      'an emulated RPMB partition in that file, made when it is not there; the first is device 0, the next 1',
+      'file for an emulated RPMB partition, created if it does not exist; the first is device 0, the next 1',
       several,
     )
     .addOption(
       new Option(
         '--rpmb-key <key>',
-        'program this key into a card that has none: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
+        'program this key into a card without a key: 64 hexadecimal digits, or test (CFG_RPMB_TESTKEY)',
       ).argParser(rpmbKey),
     )
     .addOption(
       new Option(
         '--rpmb-cid <cid>',
-        'of several cards the one with this identification, 32 hexadecimal digits, is device 0, and the only one; a single card that is made gets it',
+        'use only the card with this identification, 32 hexadecimal digits, as device 0; a single new card gets it',
       ).argParser(rpmbCid),
     )
     .option(
       '--plugin <module>',
-      'module that exports a plugin, or an array of them, by default; may be repeated',
+      'module whose default export is a plugin, or an array of plugins; may be repeated',
       several,
     )
     .option('--profiles <folder>', 'folder for the gprof and ftrace files of instrumented trusted applications')
-    .option('--no-sockets', 'trusted applications have no network (default: that of this machine)')
-    .option('--verbose', 'say on standard error what could not be done for a request')
+    .option('--no-sockets', 'no network for trusted applications (default: that of this machine)')
+    .option('--verbose', 'report failed requests on standard error')
     .addHelpText(
       'after',
       `
 Exit codes:
   0  ended by a signal
-  1  the device could not be opened (another supplicant has it), or something behind a service cannot be used
+  1  the device could not be opened (another supplicant has it), or a service cannot be used
   2  bad usage
 
 Examples:
@@ -92,11 +92,11 @@ async function supply(options: SupplicantOptions): Promise<void> {
   using ending = new Ending();
   try {
     const { storage, storageReadOnly, profiles } = options;
-    if (storageReadOnly && storage === undefined) throw new RangeError('--storage-read-only is for a --storage');
+    if (storageReadOnly && storage === undefined) throw new RangeError('--storage-read-only needs --storage');
     if (options.rpmbKey !== undefined && options.rpmb === undefined)
-      throw new RangeError('--rpmb-key is for a card: --rpmb');
+      throw new RangeError('--rpmb-key needs a card: --rpmb');
     const { rpmbCid: cid, rpmb: files = [] } = options;
-    if (cid !== undefined && files.length === 0) throw new RangeError('--rpmb-cid is for a card: --rpmb');
+    if (cid !== undefined && files.length === 0) throw new RangeError('--rpmb-cid needs a card: --rpmb');
     const plugins = (await Promise.all((options.plugin ?? []).map(pluginsOf))).flat();
     const key = options.rpmbKey === undefined ? {} : { key: options.rpmbKey };
     const cards: EmmcCard[] = [];
@@ -120,7 +120,7 @@ async function supply(options: SupplicantOptions): Promise<void> {
       console.log(`the supplicant of ${options.device} is ready`);
       const left = supplicant.released.then(() => 'left' as const);
       if ((await Promise.race([ending.asked.then(() => 'asked' as const), left])) === 'left') process.exitCode = 1;
-      ending.begin(() => ['what secure world asked for before']);
+      ending.begin(() => ["secure world's pending requests"]);
       await supplicant[Symbol.asyncDispose]();
     } finally {
       for (const card of cards) card.close();
@@ -134,6 +134,6 @@ async function pluginsOf(path: string): Promise<readonly SupplicantPlugin[]> {
   const module = (await import(pathToFileURL(resolve(path)).href)) as {
     readonly default?: SupplicantPlugin | readonly SupplicantPlugin[];
   };
-  if (module.default === undefined) throw new Error(`${path} exports no plugin by default`);
+  if (module.default === undefined) throw new Error(`${path} has no plugin as its default export`);
   return [module.default].flat() as readonly SupplicantPlugin[];
 }

@@ -23,23 +23,23 @@ export function addXtestCommand(program: Command): void {
     .command('xtest')
     .summary("run OP-TEE's own test suite against OP-TEE in QEMU")
     .description(
-      "Runs OP-TEE's own test suite, Debian's arm64 xtest, untouched, against OP-TEE in QEMU, through our driver.",
+      "Runs OP-TEE's own test suite, Debian's unmodified arm64 xtest, against OP-TEE in QEMU, through our driver.",
     )
     .argument('[cases...]', 'only cases whose names contain one of these (default: all)')
-    .option('--xtest <file>', "another xtest than the fetched one, of this machine's architecture or arm64")
+    .option('--xtest <file>', "an xtest other than the fetched one, for this machine's architecture or arm64")
     .option(
       '--optee <name or file>',
-      'another OP-TEE than the fetched one: one that was built here (optee list), or an image of your own (tee-pager_v2.bin)',
+      'an OP-TEE other than the fetched one: a build on this machine (optee list), or your own image (tee-pager_v2.bin)',
     )
     .option(
       '--ta <folder>',
-      'folder with trusted applications (<uuid>.ta), asked before its own; may be repeated',
+      "folder with trusted applications (<uuid>.ta), searched before OP-TEE's own; may be repeated",
       (folder: string, others: readonly string[] = []) => [...others, folder],
     )
     .addOption(callLimitOption(Number.POSITIVE_INFINITY))
     .addOption(new OutputOption('--table <file>', 'write the table as Markdown'))
-    .option('--json', 'print one JSON object when all is over')
-    .option('--verbose', 'print what xtest prints')
+    .option('--json', 'print one JSON object at the end')
+    .option('--verbose', 'print the output of xtest')
     .option('--console', "print OP-TEE's secure console to standard error")
     .addHelpText(
       'after',

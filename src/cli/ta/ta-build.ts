@@ -17,14 +17,14 @@ export interface TaBuildOptions {
 
 export function addTaBuildOptions(command: Command): Command {
   return command
-    .option('--optee <name>', 'build with the kit of this OP-TEE (optee list) instead of that of the fetched one')
-    .option('--key <file>', "the private key that signs, PEM (default: the kit's, which Debian's OP-TEE takes)")
+    .option('--optee <name>', 'build with the kit of this OP-TEE (optee list) instead of the fetched one')
+    .option('--key <file>', "the private key for signing, PEM (default: the kit's, which Debian's OP-TEE accepts)")
     .option(
       '--set <variable>',
-      'a variable of make, as CFG_TEE_TA_LOG_LEVEL=4; may be repeated',
+      'a make variable, such as CFG_TEE_TA_LOG_LEVEL=4; may be repeated',
       (text: string, others: readonly string[] = []) => [...others, parseMakeVariable(text)],
     )
-    .option('--into <folder>', 'where to build (default: build, beside package.json)');
+    .option('--into <folder>', 'folder to build in (default: build, next to package.json)');
 }
 
 /** `normalworld ta build`. */
@@ -33,10 +33,10 @@ export function addTaBuildCommand(ta: Command): void {
     .command('build')
     .summary('build and sign the trusted applications of a project')
     .description(
-      "Builds the trusted applications in a folder with the TA dev kit's makefiles, and signs them. build/ta then holds " +
-        '<uuid>.ta and, for the debugger, <uuid>.elf; build/compile_commands.json is what clangd reads.',
+      "Builds the trusted applications in a folder with the TA dev kit's makefiles, and signs them. build/ta then has " +
+        '<uuid>.ta and, for the debugger, <uuid>.elf; build/compile_commands.json is for clangd.',
     )
-    .argument('[folder]', 'with the sources, or above them', '.');
+    .argument('[folder]', 'folder with the sources, or a parent folder', '.');
   addTaBuildOptions(command)
     .addHelpText(
       'after',
@@ -46,7 +46,7 @@ kit, CROSS_COMPILE another compiler.
 
 Exit codes:
   0  done
-  1  what was to be built could not be, or something is missing for it
+  1  the build failed, or a tool for it is missing
   2  bad usage
 
 Examples:
@@ -73,12 +73,12 @@ export async function buildOne(sources: TaSources, options: TaBuildOptions): Pro
   });
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const image = relative('.', built.image);
-  console.log(`${built.name}: ${image}, ${built.changed ? `built in ${seconds} s` : 'as it was'}`);
+  console.log(`${built.name}: ${image}, ${built.changed ? `built in ${seconds} s` : 'unchanged'}`);
   const head = taElf(await readFile(built.elf))?.head;
   if (built.changed && head !== undefined && isKeptAlive(head.flags))
     console.log(
-      `${built.name}: its instance stays without sessions (INSTANCE_KEEP_ALIVE). A TEE that is open and has used it goes on with the ` +
-        'old code until it is closed; one that is opened now has the new',
+      `${built.name}: its instance stays loaded without sessions (INSTANCE_KEEP_ALIVE). An open TEE that has used it keeps using the ` +
+        'old code until it is closed; a newly opened TEE uses the new code',
     );
   return built;
 }

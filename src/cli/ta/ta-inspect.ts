@@ -21,21 +21,21 @@ interface InspectOptions {
 /** `normalworld ta inspect`. */
 export function addTaInspectCommand(ta: Command): void {
   ta.command('inspect')
-    .summary('what an image of a trusted application is, and what OP-TEE will say of it')
+    .summary('describe an image of a trusted application, and whether OP-TEE will load it')
     .description(
-      'Reads images of trusted applications: header, UUID against the name of the file, version, hash, who signed it, whether it is ' +
-        'encrypted, flags, stack and heap; and says what OP-TEE answers to who opens a session.',
+      'Reads images of trusted applications: header, UUID compared with the file name, version, hash, signer, ' +
+        'encryption, flags, stack and heap; and prints the result that OP-TEE gives when a session is opened.',
     )
     .argument('<files...>', '<uuid>.ta')
-    .option('--optee <name or file>', 'the OP-TEE that is to load it (default: the fetched one)')
-    .option('--key <file>', 'a key, PEM, public or private, that may have signed it')
+    .option('--optee <name or file>', 'the OP-TEE to load it (default: the fetched one)')
+    .option('--key <file>', 'a key, PEM, public or private, to check the signature with')
     .option('--json', 'print one JSON array')
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  OP-TEE will load all of them, as far as the files tell
-  1  not all
+  0  OP-TEE will load all of them, according to the files
+  1  OP-TEE will refuse at least one
   2  bad usage
 
 Examples:
@@ -84,19 +84,19 @@ function text({ file, ...report }: TaReport & { readonly file: string }): string
     ['kind', kind === 'subkey' ? 'signed through a subkey' : kind],
     ['UUID', uuid],
     ['version', version?.toString()],
-    ['signed by', algorithm === undefined ? undefined : `${signer ?? 'no key that is known here'}, ${algorithm}`],
+    ['signed by', algorithm === undefined ? undefined : `${signer ?? 'an unknown key'}, ${algorithm}`],
     ['hash', hash],
     ['code', bits === undefined ? undefined : `${bits}-bit`],
     ['stack', stack === undefined ? undefined : `${stack} bytes`],
     ['heap', heap === undefined ? undefined : `${heap} bytes`],
-    ['data', writable === undefined ? undefined : `${writable} bytes, the heap among them`],
+    ['data', writable === undefined ? undefined : `${writable} bytes, including the heap`],
     ['flags', flags === undefined ? undefined : `${flags.join(', ') || 'none'} (0x${(flagBits ?? 0).toString(16)})`],
     ['needs', needed === undefined || needed.length === 0 ? undefined : needed.join(', ')],
   ];
   const verdict =
     faults.length === 0
-      ? ['  OP-TEE     will load it, as far as the file tells']
-      : faults.map(({ detail, answer }) => `  OP-TEE     will say ${answer}: ${detail}`);
+      ? ['  OP-TEE     will load it, according to the file']
+      : faults.map(({ detail, answer }) => `  OP-TEE     will answer ${answer}: ${detail}`);
   return [
     file,
     ...rows.filter(([, value]) => value !== undefined).map(([name, value]) => `  ${name.padEnd(10)} ${value}`),

@@ -6,24 +6,21 @@ import { tellFailure } from '../output/failure.js';
 /** `normalworld ta new`. */
 export function addTaNewCommand(ta: Command): void {
   ta.command('new')
-    .summary('make a project: a TA in C, its tests on both worlds, CI, editor settings')
+    .summary('create a project: a TA in C, its tests on both worlds, CI, editor settings')
     .description(
-      'Makes a project in a new folder: a trusted application in C, a header that C and the tests share, tests on the ' +
+      'Creates a project in a new folder: a trusted application in C, a header that C and the tests share, tests on the ' +
         'simulated world and on OP-TEE, files for GitHub Actions and GitLab CI, settings for clangd. The package normalworld ' +
-        'goes into it as a tarball, so that whoever clones it has it.',
+        'is included as a tarball, so that every clone of the project has it.',
     )
     .argument('<name>', 'lower case letters, digits, and - between them')
-    .option('--folder <path>', 'where (default: a folder of that name)')
-    .option(
-      '--normalworld <spec>',
-      'what package.json asks npm for instead of the tarball: a version, a path, an address',
-    )
+    .option('--folder <path>', 'folder of the project (default: a folder with that name)')
+    .option('--normalworld <spec>', 'dependency in package.json instead of the tarball: a version, a path, an address')
     .addHelpText(
       'after',
       `
 Exit codes:
   0  done
-  2  bad usage: a name that cannot be, a folder that holds something
+  2  bad usage: an invalid name, a folder that is not empty
 
 Examples:
   $ normalworld ta new adder && cd adder && npm install && npm test`,

@@ -38,18 +38,18 @@ export function addTaTestCommand(ta: Command): void {
     .argument('[args...]', "Vitest's own arguments, after --")
     .option(
       '--coverage',
-      'measure which lines of the C code run in OP-TEE: build/coverage/lcov.info, with what Vitest left in coverage/lcov.info',
+      'measure which lines of the C code run in OP-TEE: build/coverage/lcov.info, merged with coverage/lcov.info of Vitest',
     );
   command.option(
     '--flame-graph',
-    'count the instructions that run in OP-TEE by the calls that led to them, and how deep stacks get: build/profile/',
+    'count the instructions that run in OP-TEE by call stack, and the stack depth: build/profile/',
   );
   addTaBuildOptions(command)
     .addHelpText(
       'after',
       `
 Exit codes:
-  *  Vitest's own: 0 when all passed, 1 when not
+  *  Vitest's own: 0 if all tests passed, 1 if not
   1  also: a trusted application could not be built
   2  bad usage
 
@@ -91,7 +91,7 @@ async function tellCoverage(root: string): Promise<void> {
   const into = join(folder, 'lcov.info');
   const summaries = await mergeCoverage(parts, coverageFiles.applications, [join(root, 'coverage/lcov.info')], into);
   for (const { file, lines, hit } of summaries) console.log(`${coverageText(hit, lines)}  ${relative(root, file)}`);
-  console.log(summaries.length === 0 ? 'coverage: nothing that has an ELF ran' : `coverage: ${relative('.', into)}`);
+  console.log(summaries.length === 0 ? 'coverage: no code with an ELF ran' : `coverage: ${relative('.', into)}`);
   const core = join(folder, 'core.info');
   const ofCore = await mergeCoverage(parts, coverageFiles.core, [], core);
   if (ofCore.length === 0) return;
@@ -119,10 +119,10 @@ async function tellProfile(root: string): Promise<void> {
 export function addTaWatchCommand(ta: Command): void {
   const command = ta
     .command('watch')
-    .summary('build and test again at each change, only what depends on it')
+    .summary('at each change, build and test again what depends on it')
     .description(
-      'Builds and tests, then waits: a changed source builds its trusted application anew and runs the tests that name it; a ' +
-        'changed test, or what one imports, runs that test. Each run boots a fresh OP-TEE: no instance of the old code is left. Ctrl-C ends it.',
+      'Builds and tests, then waits for changes. A changed source rebuilds its trusted application and runs the tests that name it; a ' +
+        'changed test, or a file that it imports, runs that test. Each run boots a fresh OP-TEE, so no instance of the old code remains. Ctrl-C ends it.',
     );
   addTaBuildOptions(command)
     .addHelpText(
@@ -187,7 +187,7 @@ async function watchProject(project: Project, options: TaBuildOptions): Promise<
     if (all) await run();
     else if (wanted.size > 0) await run([...wanted]);
     if (all || wanted.size > 0)
-      console.log(`from the change to the verdict: ${((performance.now() - started) / 1000).toFixed(1)} s`);
+      console.log(`from the change to the result: ${((performance.now() - started) / 1000).toFixed(1)} s`);
   });
   console.log(`watching ${relative('.', root) || '.'}: ${applications.map(({ name }) => name).join(', ')}`);
   await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
@@ -199,7 +199,7 @@ async function useOptee(name: string | undefined): Promise<void> {
   if (name === undefined) return;
   const { folder } = await opteeNamed(name);
   if (folder === undefined)
-    throw new RangeError(`--optee ${name}: tests find an OP-TEE by its folder; give a name that optee list has`);
+    throw new RangeError(`--optee ${name}: tests find an OP-TEE by its folder; give a name from optee list`);
   // Found before the other one takes the place of the fetched one.
   process.env.TA_DEV_KIT_DIR = await findKit(name);
   process.env.NORMALWORLD_OPTEE = folder;

@@ -11,7 +11,7 @@ function beside(path: string): string {
   try {
     if (existsSync(path)) return '';
     const found = readdirSync(dirname(path)).filter((name) => name.startsWith(begin) && name.endsWith('.nwt'));
-    return found.length === 0 ? '' : `; there is ${found.map((name) => join(dirname(path), name)).join(', ')}`;
+    return found.length === 0 ? '' : `; existing files: ${found.map((name) => join(dirname(path), name)).join(', ')}`;
   } catch {
     return '';
   }
@@ -19,7 +19,7 @@ function beside(path: string): string {
 
 /** What is run is not yet what can be looked at. */
 function recordFirst(path: string): string {
-  return /\.ya?ml$/.test(path) ? `; a scenario is recorded by: normalworld run ${path} --trace out.nwt` : '';
+  return /\.ya?ml$/.test(path) ? `; to record a scenario: normalworld run ${path} --trace out.nwt` : '';
 }
 
 /** Read a trace for a command: says on standard error what is damaged, or why it cannot be read at all. */
@@ -28,7 +28,7 @@ export async function readTraceOrSayWhy(path: string): Promise<TraceTable | unde
     const table = await readTraceFile(path);
     for (const { offset, what } of table.damage) console.error(`${path}: at byte ${offset}: ${what}`);
     if (table.subject.cutAtBytes !== undefined)
-      console.error(`${path}: recording stopped at ${table.subject.cutAtBytes} bytes, the most that it was allowed`);
+      console.error(`${path}: recording stopped at ${table.subject.cutAtBytes} bytes, its limit`);
     return table;
   } catch (error) {
     if (!(error instanceof TraceFormatError) && !(error instanceof Error && 'syscall' in error)) throw error;

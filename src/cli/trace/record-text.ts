@@ -17,15 +17,15 @@ const longestText = 2 ** 29;
 const binaries: readonly { readonly magic: readonly number[]; readonly what: string }[] = [
   {
     magic: [0x17, 0x08, 0x44, 0x74, 0x72, 0x61, 0x63, 0x69, 0x6e, 0x67],
-    what: "it is trace-cmd's own file: trace-cmd report -i FILE > FILE.txt, and import that",
+    what: 'it is a binary file of trace-cmd: trace-cmd report -i FILE > FILE.txt, and import that',
   },
   {
     magic: [...Buffer.from('PERFILE2')],
-    what: "it is perf's own file: perf script -i FILE > FILE.txt, and import that",
+    what: 'it is a binary file of perf: perf script -i FILE > FILE.txt, and import that',
   },
   {
     magic: [...Buffer.from('2ELIFREP')],
-    what: "it is perf's own file: perf script -i FILE > FILE.txt, and import that",
+    what: 'it is a binary file of perf: perf script -i FILE > FILE.txt, and import that',
   },
   { magic: [0x89, 0x4e, 0x57, 0x54], what: 'it is a trace already: normalworld trace stats FILE, or view FILE' },
   { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a], what: 'it is compressed: xz -dc FILE | normalworld trace import -' },
@@ -112,7 +112,7 @@ async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<
       decoder = new TextDecoder(encodingOf(chunk));
       if (decoder.encoding === 'utf-8' && chunk.subarray(0, 4096).includes(0))
         throw new RecordTextError(
-          `${path}: it is no text: use what trace-cmd report, perf script or the kernel's trace file print`,
+          `${path}: it is not text: use the output of trace-cmd report, perf script or the kernel's trace file`,
         );
     }
     take(decoder.decode(chunk, { stream: true }));

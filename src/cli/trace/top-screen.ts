@@ -57,7 +57,7 @@ export function screenLines(shown: readonly Shown[], rows: number, width: number
   const head = shown.flatMap((each) => headOf(each)).flatMap((line) => folded(line, width));
   const table = (count: number) =>
     reportTable(
-      ['CALL', 'FOR', 'THREAD', 'CLIENT: DOING'],
+      ['CALL', 'FOR', 'THREAD', 'CLIENT: STATE'],
       calls
         .slice(0, count)
         .map(({ call, forMs, doing, thread, client }) => [
@@ -86,9 +86,7 @@ function headOf({ source, now, rate }: Shown): string[] {
     `${name}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
     `${Math.round(rate)} calls/s, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
     `threads ${bar}, asleep in the queue ${asleep}, ETHREAD_LIMIT ${state.threadLimits}`,
-    ...(quietMs < quietNotedMs
-      ? []
-      : [`nothing new for ${ms(quietMs)}: the program has ended, or nothing in it moves`]),
+    ...(quietMs < quietNotedMs ? [] : [`nothing new for ${ms(quietMs)}: the program has ended or hangs`]),
     ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
     ...notes,
     '',

@@ -30,23 +30,23 @@ export function addTopCommand(program: Command): void {
     .summary('follow a program that records a trace, or a board: threads, queue, rates')
     .description(
       'Follows the trace that a running program writes (the `trace` option of `openTee`, or `run --trace`) and shows, ' +
-        'live: calls a second, threads in use, who sleeps in the queue and for how long, which RPC a call sits in. ' +
+        'live: calls per second, threads in use, calls that sleep in the queue and for how long, the RPC of each call. ' +
         "With --device the calls of all programs on this machine, by the tracepoints of Linux's own driver, which are on for as " +
         "long; with both, a program's own calls beside the kernel's. Ends with Ctrl-C.",
     )
-    .argument('[file]', 'trace (.nwt) that is being written')
+    .argument('[file]', 'trace (.nwt) of a running program')
     .option('--device [path]', "the calls that Linux's own driver makes (default path: /dev/tee0); root can see them")
     .option('--tracefs <folder>', 'with --device: where tracefs is mounted (default: /sys/kernel/tracing)')
-    .option('-i, --interval <seconds>', 'time between two screens', '1')
-    .option('--once', 'show what there is now and end')
-    .option('--json', 'print one JSON object a screen, each on a line')
+    .option('-i, --interval <seconds>', 'time between updates', '1')
+    .option('--once', 'show the current state and exit')
+    .option('--json', 'print one JSON object per update, each on its own line')
     .addHelpText(
       'after',
       `
 Exit codes:
   0  ended by Ctrl-C, or --once
   1  the tracepoints cannot be used; what it says is why
-  2  bad usage, or a file that is no trace
+  2  bad usage, or a file that is not a trace
 
 Examples:
   $ normalworld top out.nwt
@@ -103,7 +103,7 @@ async function top(file: string | undefined, options: TopOptions): Promise<void>
 function mistakeIn(file: string | undefined, { interval, device, tracefs }: TopOptions): string | undefined {
   const seconds = Number(interval);
   if (!(seconds >= 0.1 && seconds <= longestInterval))
-    return `--interval ${interval}: it is a number of seconds, 0.1 to ${longestInterval}`;
+    return `--interval ${interval}: allowed is a number of seconds from 0.1 to ${longestInterval}`;
   if (file === undefined && device === undefined) return 'what is shown is a trace that is being written, or --device';
   if (typeof device === 'string' && !/^\/dev\/tee\d+$/.test(device))
     return `--device ${device}: a device is /dev/tee0, or another number; a trace stands before --device`;

@@ -26,24 +26,27 @@ interface ImportOptions {
 export function addImportCommand(trace: Command): void {
   trace
     .command('import')
-    .summary("read Linux's OP-TEE tracepoints from a real board, and say what hangs, and why")
+    .summary("read Linux's OP-TEE tracepoints from a real board, and explain the hang")
     .description(
-      "Reads what Linux's tracepoints optee_invoke_fn_begin and optee_invoke_fn_end recorded, as the kernel's trace file, " +
-        'trace-cmd report, perf script, SysRq-z or ftrace_dump_on_oops print it, with whatever a serial line or a logger put ' +
-        'ahead of the lines, plain or gzip; and stacks of tasks (hung-task reports, SysRq-w, /proc/PID/stack) in the same ' +
-        'file or another. Gives a verdict: deadlocked, exhausted, starved or well, by whom and since when. --out writes a ' +
-        'trace for `view` and `export`, --scenario a scenario that does the same here.',
+      "Reads records of Linux's tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, as printed by the kernel's trace file, " +
+        'trace-cmd report, perf script, SysRq-z or ftrace_dump_on_oops, with any prefix of a serial line or a logger, ' +
+        'plain or gzip; and stacks of tasks (hung-task reports, SysRq-w, /proc/PID/stack) in the same ' +
+        'file or another. Gives a verdict: deadlocked, exhausted, starved or finished, with the calls involved and the time since. --out writes a ' +
+        'trace for `view` and `export`, --scenario a scenario that reproduces it.',
     )
     .argument('<file...>', 'texts with the tracepoints, and with stacks; - for standard input')
     .addOption(new OutputOption('-o, --out <file.nwt>', 'write the trace'))
     .addOption(new OutputOption('-s, --scenario <file.yaml>', 'write a scenario that reproduces it, for `run`'))
-    .option('--threads <number>', 'thread contexts of this OP-TEE (CFG_NUM_THREADS); else as many as the record shows')
+    .option(
+      '--threads <number>',
+      'thread contexts of this OP-TEE (CFG_NUM_THREADS); default: as many as the record shows',
+    )
     .option('--json', 'print one JSON object; times in milliseconds')
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  the record was read, whatever the verdict
+  0  the record was read, regardless of the verdict
   2  bad usage, a file that cannot be read or written, or no line of it can be used
 
 On the board:
@@ -64,7 +67,7 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   const { out, scenario, json } = options;
   const threads = options.threads === undefined ? undefined : Number(options.threads);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads)) {
-    console.error(`error: --threads ${options.threads}: it is a whole number from 1 to ${maxThreads}`);
+    console.error(`error: --threads ${options.threads}: allowed is a whole number from 1 to ${maxThreads}`);
     process.exitCode = badUsage;
     return;
   }
@@ -85,7 +88,7 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   if (found.lines === 0 && found.stacks === 0) {
     console.error(
       found.refusedCount === 0
-        ? `error: ${name}: no line of the tracepoints optee_invoke_fn_begin and optee_invoke_fn_end is in it, and no stack of a task`
+        ? `error: ${name}: it has no line of the tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, and no stack of a task`
         : `error: ${name}: none of its lines can be used`,
     );
     process.exitCode = badUsage;
@@ -119,13 +122,13 @@ async function writeScenario(out: string, paths: readonly string[], made: Record
     const text = made.text.replace(/^limit: /m, `expect: { ${queue}: ${made.outcome} }\nlimit: `);
     if (!writeOrSayWhy(out, paths, [seed === 1 ? text : made.text])) return false;
     console.error(
-      `${out}: under ${queue} it does as the board did: ${made.outcome}${seed === 1 ? '' : ` with --seed ${seed}`}`,
+      `${out}: under ${queue} it has the outcome of the board: ${made.outcome}${seed === 1 ? '' : ` with --seed ${seed}`}`,
     );
     return true;
   }
   if (!writeOrSayWhy(out, paths, [made.text])) return false;
   console.error(
-    `${out}: under ${queue} it comes to ${[...new Set(outcomes)].join(', ')}, not to ${made.outcome}: times and order of the record matter more than it can tell; mend it by hand`,
+    `${out}: under ${queue} its outcome is ${[...new Set(outcomes)].join(', ')}, not ${made.outcome}: it depends on details of times and order that the record does not show; adjust the scenario by hand`,
   );
   return true;
 }
@@ -133,5 +136,5 @@ async function writeScenario(out: string, paths: readonly string[], made: Record
 function sayWhatWasRefused(name: string, { refused, refusedCount }: LinuxImport): void {
   for (const { line, why } of refused) console.error(`${name}:${line}: ${why}`);
   if (refusedCount > refused.length)
-    console.error(`${name}: ${refusedCount - refused.length} further lines could not be used`);
+    console.error(`${name}: ${refusedCount - refused.length} more lines could not be used`);
 }

@@ -16,7 +16,7 @@ export function statsText(stats: TraceStats, width: number): string {
     ...(subject.title === undefined ? [] : [subject.title]),
     ...(about === '' ? [] : [about]),
     ...verdictLines(subject),
-    `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${Math.round(stats.callsPerSecond)} a second, ` +
+    `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${Math.round(stats.callsPerSecond)} per second, ` +
       `${stats.unfinished} unfinished`,
     `threads of secure world in use: ${threadUse(stats)}`,
     `ETHREAD_LIMIT ${stats.ethreadLimit}, wake-ups for calls that were not asleep ${stats.unusedWakeUps}, ` +
@@ -62,10 +62,10 @@ export function hangText(report: HangReport, width: number, board = false): stri
     `${threadsText(report)}, ETHREAD_LIMIT ${report.ethreadLimit} times`,
     ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
     ...section(
-      'Answers that are errors',
+      'Error results',
       Object.entries(report.errors).map(([error, count]) => `${error}: ${count}`),
     ),
-    ...section('Held a thread longest', callTable(report.holders, room, board)),
+    ...section('Held a thread the longest', callTable(report.holders, room, board)),
     ...section('Waited for a thread', starvedTable(report.starved, room)),
     ...section('Unfinished at the end', callTable(report.unfinished, room, board, true)),
   ];
@@ -84,7 +84,7 @@ function threadUse({ threadUse: all }: TraceStats): string {
 const threadsFrom = {
   announced: 'that secure world announced',
   recorded: 'seen in its RPCs',
-  inferred: 'inferred: so many calls were inside at once',
+  inferred: 'inferred from the number of calls inside at the same time',
 } as const;
 
 function threadsText({ threads, threadsFrom: from }: HangReport): string {

@@ -19,13 +19,13 @@ Exit codes:
 export function addTraceCommand(program: Command): void {
   const trace = program
     .command('trace')
-    .summary('figures of a trace, export to other viewers, import from a real board')
+    .summary('statistics of a trace, export to other viewers, import from a real board')
     .description('Works on traces (.nwt): `run --trace` and the `trace` option of `openTee` record them.');
   trace
     .command('stats')
-    .summary('the figures of a trace')
+    .summary('print statistics of a trace')
     .description(
-      'Prints what a trace holds: calls, latencies, waits, RPCs, threads, who was overtaken, and the deadlock it ends in.',
+      'Prints statistics of a trace: calls, latencies, waits, RPCs, threads, overtaken calls, and the deadlock at its end.',
     )
     .argument('<file>', 'trace (.nwt)')
     .option('--json', 'print one JSON object; times in milliseconds')
@@ -46,7 +46,7 @@ export function addTraceCommand(program: Command): void {
     .description('Writes a trace as Perfetto protobuf (ui.perfetto.dev) or as Chrome JSON (chrome://tracing).')
     .argument('<file>', 'trace (.nwt)')
     .addOption(new Option('-f, --format <name>', 'output format').choices(['perfetto', 'chrome']).default('perfetto'))
-    .addOption(new OutputOption('-o, --out <file>', 'where to write to').makeOptionMandatory())
+    .addOption(new OutputOption('-o, --out <file>', 'output file').makeOptionMandatory())
     .addHelpText(
       'after',
       `${exitCodes}

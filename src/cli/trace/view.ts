@@ -25,20 +25,20 @@ const largestTrace = 2 ** 30;
 export function addViewCommand(program: Command): void {
   program
     .command('view')
-    .summary('look at a trace, or at two, one above the other')
+    .summary('view a trace, or two, one above the other')
     .description(
-      'Shows traces in a page: threads, clients and queue as lanes, calls as bars, arrows for who woke whom. Serves it on ' +
-        '127.0.0.1 until Ctrl-C, or writes it as one file that can be mailed.',
+      'Shows traces in a page: threads, clients and queue as lanes, calls as bars, wake-ups as arrows. Serves it on ' +
+        '127.0.0.1 until Ctrl-C, or writes it to a single HTML file.',
     )
     .argument('<file...>', 'one trace (.nwt) or schedule of `explore --traces` (.json), or two to compare')
     .addOption(new OutputOption('-o, --out <file.html>', 'write the page instead of serving it'))
-    .option('-p, --port <number>', 'port on 127.0.0.1; 0: any that is free', '0')
+    .option('-p, --port <number>', 'port on 127.0.0.1; 0: any free port', '0')
     .option('--no-open', 'do not open a browser')
     .addHelpText(
       'after',
       `
 Exit codes:
-  0  ended by Ctrl-C, or the page is written
+  0  ended by Ctrl-C, or the page was written
   2  bad usage, or a file that cannot be read or written
 
 Examples:
@@ -54,7 +54,7 @@ Examples:
 async function view(paths: string[], { out, port, open }: ViewOptions): Promise<void> {
   const portNumber = Number(port);
   if (paths.length > 2 || !/^\d+$/.test(port) || portNumber > 65535) {
-    console.error(paths.length > 2 ? 'error: at most two traces' : `error: --port ${port}: it is 0 to 65535`);
+    console.error(paths.length > 2 ? 'error: at most two traces' : `error: --port ${port}: allowed is 0 to 65535`);
     process.exitCode = badUsage;
     return;
   }
@@ -74,7 +74,7 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
     )
       throw error;
     console.error(
-      `error: ${paths.join(', ')}: too much for one page; use \`trace export\` and a viewer for large traces`,
+      `error: ${paths.join(', ')}: too large for one page; use \`trace export\` and a viewer for large traces`,
     );
     process.exitCode = badUsage;
     return;
@@ -104,7 +104,7 @@ async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
   if ((await readTraceOrSayWhy(path)) === undefined) return undefined;
   const { size } = statSync(path);
   if (size <= largestTrace) return readFileSync(path);
-  console.error(`${path}: ${size} bytes are too much for one page (at most ${largestTrace}); use \`trace export\``);
+  console.error(`${path}: ${size} bytes are too large for one page (at most ${largestTrace}); use \`trace export\``);
   process.exitCode = badUsage;
   return undefined;
 }

@@ -281,5 +281,5 @@ async function triedReserve(
   const { runs, complete, properties } = await exploreScenario(kept, { ...others, ...limits });
   if (properties.finished.verdict === 'broken') return [];
   const howFar = complete ? 'in every order' : `in ${runs} runs`;
-  return [`Tried: with \`reserve: true\`, a thread kept for relief calls, everybody comes through ${howFar}.`];
+  return [`Tried: with \`reserve: true\`, a thread kept for relief calls, all clients finish ${howFar}.`];
 }

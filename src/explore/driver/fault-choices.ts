@@ -17,15 +17,15 @@ import type { Faults, RpcRequest, TaEntry, TaFault } from '../../worlds/simulate
 
 /** What can strike a run, and where. */
 export const FAULT_KINDS = {
-  drop: 'an answer of the supplicant never comes',
-  late: 'an answer of the supplicant comes when nothing else moves any more',
-  duplicate: 'an answer of the supplicant, a resume, or an RPC whose answer came, is given twice',
-  corrupt: 'an answer of the supplicant, or of secure world to any call, is overwritten with rubbish',
-  panic: 'an application panics; with one that is part of OP-TEE secure world is dead',
-  hang: 'a call never comes back: its application hangs, and with it the thread context',
-  'context-lost': 'a free thread context of secure world is gone when a call is about to enter',
-  supplicant: 'the supplicant dies with a request in its hands, and another comes later',
-  'client-death': 'a client of user space dies with a call in flight',
+  drop: 'an answer of the supplicant is lost',
+  late: 'an answer of the supplicant arrives only when nothing else can happen',
+  duplicate: 'an answer of the supplicant, a resume, or an answered RPC is repeated',
+  corrupt: 'an answer of the supplicant, or of secure world to any call, is corrupted',
+  panic: 'an application panics; if it is part of OP-TEE, secure world is dead',
+  hang: 'a call never returns: its application hangs and keeps the thread context',
+  'context-lost': 'a free thread context of secure world is lost just before a call enters',
+  supplicant: 'the supplicant dies while it serves a request, and another starts later',
+  'client-death': 'a user space client dies with a call in flight',
 } as const;
 
 export type FaultKind = keyof typeof FAULT_KINDS;
@@ -79,10 +79,10 @@ export class FaultChoices implements RunFaults {
 
   dies(request: SupplicantRequest): SupplicantDeath | undefined {
     if (!this.may('supplicant')) return undefined;
-    const words = `the supplicant dies with ${rpcCommandName(request.command)} in its hands`;
+    const words = `the supplicant dies while it serves ${rpcCommandName(request.command)}`;
     return this.happens(callName(request.call.id), 'the supplicant serves it', [
       { words, strike: () => 'back-soon' as const },
-      { words: `${words}, and is long away`, strike: () => 'back-late' as const },
+      { words: `${words}, and restarts late`, strike: () => 'back-late' as const },
     ]);
   }
 
@@ -92,7 +92,7 @@ export class FaultChoices implements RunFaults {
     const add = (words: string, fault: AnswerFault) => possible.push({ words, strike: () => fault });
     if (this.may('drop')) add(`the answer to ${name} is dropped`, { fault: 'dropped' });
     if (this.may('late')) add(`the answer to ${name} is late`, { fault: 'late', by: undefined });
-    if (this.may('duplicate')) add(`the answer to ${name} is given twice`, { fault: 'duplicated' });
+    if (this.may('duplicate')) add(`the answer to ${name} is duplicated`, { fault: 'duplicated' });
     if (this.may('corrupt'))
       for (const part of partsOf(request))
         add(`the answer to ${name} has ${partName(part)}`, { fault: 'corrupted', part });
@@ -172,27 +172,27 @@ export class FaultChoices implements RunFaults {
     };
     switch (cmd) {
       case OpteeMsgCmd.invokeCommand:
-        add('its result is rubbish', result, { fails: true });
+        add('its result is corrupted', result, { fails: true });
         // A success needs none.
-        add('the origin of its result is rubbish', origin, { fails: !good });
+        add('the origin of its result is corrupted', origin, { fails: !good });
         break;
       case OpteeMsgCmd.openSession:
-        add('its result is rubbish', result, good ? { denies: 'session', fails: true } : { fails: true });
-        add('the origin of its result is rubbish', origin, { fails: !good });
+        add('its result is corrupted', result, good ? { denies: 'session', fails: true } : { fails: true });
+        add('the origin of its result is corrupted', origin, { fails: !good });
         break;
       case OpteeMsgCmd.registerShm:
-        if (good) add('its result is rubbish', result, { denies: 'memory', fails: true });
+        if (good) add('its result is corrupted', result, { denies: 'memory', fails: true });
         break;
       case OpteeMsgCmd.unregisterShm:
-        if (good) add('its result is rubbish', result, { denies: 'release' });
+        if (good) add('its result is corrupted', result, { denies: 'release' });
         break;
       case OpteeMsgCmd.closeSession:
       case OpteeMsgCmd.cancel:
       case OpteeMsgCmd.doBottomHalf:
       case OpteeMsgCmd.stopAsyncNotif:
         // Nobody asks for it.
-        add('its result is rubbish', result);
-        add('the origin of its result is rubbish', origin);
+        add('its result is corrupted', result);
+        add('the origin of its result is corrupted', origin);
         break;
       default:
         return;
@@ -202,11 +202,11 @@ export class FaultChoices implements RunFaults {
       // Nobody looks again at what only goes in, nor at the parameters of a registration or its end.
       if (attr === OpteeMsgAttr.none || (attr & attrMeta) !== 0 || !hasClientParams(cmd)) continue;
       const { a: a0, b, c } = { a: message.a(index), b: message.b(index), c: message.c(index) };
-      add(`the type of its parameter ${index} is rubbish`, () => message.setParam(index, rubbish, a0, b, c), {
+      add(`the type of its parameter ${index} is corrupted`, () => message.setParam(index, rubbish, a0, b, c), {
         fails: true,
       });
       if (attr >= OpteeMsgAttr.rmemInput)
-        add(`the size of its parameter ${index} is rubbish`, () => message.setParam(index, attr, a0, rubbish, c));
+        add(`the size of its parameter ${index} is corrupted`, () => message.setParam(index, attr, a0, rubbish, c));
     }
     this.answers(call, possible);
   }

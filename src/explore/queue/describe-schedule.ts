@@ -23,7 +23,7 @@ export function scheduleTable(
     stateAfter(step.state),
     callersAfter(step.state),
   ]);
-  const table = aligned([['step', 'caller', 'what it does', 'queue after it', 'callers after it'], ...rows]);
+  const table = aligned([['step', 'caller', 'action', 'queue after it', 'callers after it'], ...rows]);
   if (table.every((line) => line.length <= width)) return table;
   const numbers = String(rows.length).length;
   return rows.flatMap(([step = '', caller, what, queue, callers]) => [
@@ -36,10 +36,10 @@ export function scheduleTable(
 /** What the words of such a table mean, of those that are in it. */
 export function scheduleLegend(table: readonly string[]): string[] {
   const meanings: readonly (readonly [RegExp, string])[] = [
-    [/\[[^\]]*\d\+/, '1+ in a list: the completion of caller 1 is given, and not consumed yet'],
-    [/asleep:claim/, 'asleep:claim: it sleeps since the queue let it claim no thread'],
-    [/asleep:ethread/, 'asleep:ethread: it sleeps since secure world answered ETHREAD_LIMIT'],
-    [/wakeable:/, 'wakeable: its completion is given; it goes on when it is scheduled'],
+    [/\[[^\]]*\d\+/, '1+ in a list: caller 1 has been completed, and has not consumed the completion yet'],
+    [/asleep:claim/, 'asleep:claim: it sleeps because it could not claim a thread'],
+    [/asleep:ethread/, 'asleep:ethread: it sleeps because secure world answered ETHREAD_LIMIT'],
+    [/wakeable:/, 'wakeable: it has been completed; it continues when it is scheduled'],
   ];
   return meanings.flatMap(([sign, meaning]) => (table.some((line) => sign.test(line)) ? [meaning] : []));
 }
@@ -58,31 +58,31 @@ export function whatHappens({ op, args, result }: Pick<ScheduledStep, 'op' | 'ar
     case 'wait_return':
       return 'wakes up, its completion consumed';
     case 'requeue':
-      return `moves to the tail of its list${result.discarded === 1 ? ', throwing a completion away' : ''}`;
+      return `moves to the tail of its list${result.discarded === 1 ? ', discarding a completion' : ''}`;
     case 'recheck':
-      return result.claimed === 1 ? 'looks again: claims a thread' : 'looks again: must sleep again';
+      return result.claimed === 1 ? 'checks again: claims a thread' : 'checks again: must sleep again';
     case 'smc':
       return result.ret === 'entered' ? 'SMC: takes a thread in secure world' : 'SMC: ETHREAD_LIMIT';
     case 'thread_limit':
-      return result.need_wait === 1 ? 'tells the queue of it: must sleep' : 'tells the queue of it: may call again';
+      return result.need_wait === 1 ? 'reports it to the queue: must sleep' : 'reports it to the queue: may call again';
     case 'rpc_out':
       return 'suspends in an RPC, keeping its thread';
     case 'rpc_back':
       return 'resumes from its RPC';
     case 'smc_return':
-      return 'returns from secure world, its thread free';
+      return 'returns from secure world, its thread is free';
     case 'wait_final':
       return `leaves the queue${whom(result.completed)}`;
     case 'wait_final_second':
-      return `goes on leaving, passing on its own completion${whom(result.completed)}`;
+      return `continues leaving, passing on its own completion${whom(result.completed)}`;
     case 'release':
       return `ends the reservation${whom(result.completed)}`;
   }
 }
 
 function whom(completed: unknown): string {
-  if (!Array.isArray(completed) || completed.length === 0) return ': wakes nobody';
-  return `: gives a completion to ${completed.join(' and ')}`;
+  if (!Array.isArray(completed) || completed.length === 0) return ': wakes no caller';
+  return `: completes ${completed.join(' and ')}`;
 }
 
 function stateAfter({ actors: _, ...state }: TraceFields): string {

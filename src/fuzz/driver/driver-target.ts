@@ -58,10 +58,7 @@ class DriverHarness implements Harness {
     this.features.begin();
     const verdicts = await new DriverRun(this.features, this.ram).run(input);
     if (this.unhandled.length === 0) return verdicts;
-    return [
-      ...verdicts,
-      ...this.unhandled.splice(0).map((reason) => thrown('A promise that nobody waits for', reason)),
-    ];
+    return [...verdicts, ...this.unhandled.splice(0).map((reason) => thrown('An unhandled promise rejection', reason))];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -260,8 +257,8 @@ class DriverRun {
         return added;
       })(),
     );
-    if (sum === undefined) this.found('exception', 'After all lies a client that does nothing wrong is not served');
-    else if (sum.a !== 42) this.found('exception', `After all lies a client gets ${sum.a} for 20 + 22`);
+    if (sum === undefined) this.found('exception', 'After the faults, a well-behaved client is not served');
+    else if (sum.a !== 42) this.found('exception', `After the faults, a client gets ${sum.a} for 20 + 22`);
     await this.soon(context.close());
   }
 

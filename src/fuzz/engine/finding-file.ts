@@ -51,7 +51,7 @@ export function parseFinding(text: string): FindingFile {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new FindingFileError(`no JSON: ${(error as Error).message}`);
+    throw new FindingFileError(`not JSON: ${(error as Error).message}`);
   }
   const parsed = shape.safeParse(json);
   if (!parsed.success) {

@@ -80,8 +80,8 @@ function report(file: FindingFile, verdict: Verdict, describe: (step: Step) => s
   const listed = (steps: readonly Step[]) => steps.map((step, index) => `${index + 1}. ${describe(step)}`);
   const again =
     times === 0
-      ? 'It did not come again when the same was executed on a fresh one: what led to it may have begun earlier.'
-      : `It came ${times} of ${tries} times on a fresh one.`;
+      ? 'It did not occur again when the same inputs were executed on a fresh target: the cause may be earlier.'
+      : `It occurred ${times} of ${tries} times on a fresh target.`;
   return [
     `# ${verdict.what}`,
     '',
@@ -92,11 +92,11 @@ function report(file: FindingFile, verdict: Verdict, describe: (step: Step) => s
     ...(file.before.length === 0
       ? []
       : [`Before it, ${file.before.length} other inputs were executed; they are in ${fileName}.`, '']),
-    'What was done:',
+    'Steps:',
     '',
     ...listed(file.steps),
     '',
-    'Again: `normalworld replay finding.json`',
+    'Repeat: `normalworld replay finding.json`',
     '',
     ...(verdict.console === undefined ? [] : ['The secure console:', '', '```text', verdict.console, '```', '']),
   ].join('\n');

@@ -27,9 +27,11 @@ export function readRunState(folder: string, target: string): RunState | undefin
   }
   const parsed = shape.safeParse(safeJson(text));
   if (!parsed.success)
-    throw new RangeError(`${join(folder, name)} is no state of a run: name another folder, or remove it`);
+    throw new RangeError(`${join(folder, name)} is not a valid state file: use another folder, or remove it`);
   if (parsed.data.target !== target)
-    throw new RangeError(`${folder} is of a run of "${parsed.data.target}", not of "${target}": name another folder`);
+    throw new RangeError(
+      `${folder} belongs to a run of "${parsed.data.target}", not of "${target}": use another folder`,
+    );
   return parsed.data;
 }
 

@@ -68,13 +68,13 @@ function mistake(field: Field, value: FuzzValue | undefined, place: string): str
     case 'choice':
       return typeof value === 'string' && field.of.includes(value)
         ? undefined
-        : `${place} is ${JSON.stringify(value)}, possible are ${field.of.join(', ')}`;
+        : `${place} is ${JSON.stringify(value)}; allowed: ${field.of.join(', ')}`;
     case 'octets':
       return typeof value === 'string' && /^(?:[0-9a-f]{2})*$/.test(value) && value.length <= 2 * field.maxLength
         ? undefined
         : `${place} is not up to ${field.maxLength} octets in hexadecimal`;
     case 'list':
-      if (!Array.isArray(value) || value.length > field.max) return `${place} is no list of up to ${field.max}`;
+      if (!Array.isArray(value) || value.length > field.max) return `${place} is not a list of up to ${field.max}`;
       return first(
         (value as readonly FuzzValue[]).map((each, index) => () => mistake(field.of, each, `${place}[${index}]`)),
       );
@@ -83,7 +83,7 @@ function mistake(field: Field, value: FuzzValue | undefined, place: string): str
       const kind = record?.kind;
       const fields = typeof kind === 'string' && Object.hasOwn(field.of, kind) ? field.of[kind] : undefined;
       if (record === undefined || fields === undefined)
-        return `${place}.kind is ${JSON.stringify(kind)}, possible are ${Object.keys(field.of).join(', ')}`;
+        return `${place}.kind is ${JSON.stringify(kind)}; allowed: ${Object.keys(field.of).join(', ')}`;
       const foreign = Object.keys(record).find((name) => name !== 'kind' && !Object.hasOwn(fields, name));
       if (foreign !== undefined) return `${place}.${foreign}: ${String(kind)} has no such field`;
       return first(

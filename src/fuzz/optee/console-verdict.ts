@@ -58,7 +58,7 @@ function verdictOf(before: readonly string[], lines: readonly string[], elves: E
     return {
       kind: 'assertion',
       signature: `assertion '${expression}' at ${place}`,
-      ...{ what: `OP-TEE's core found its assertion '${expression}' broken at ${place}`, console },
+      ...{ what: `OP-TEE's core failed the assertion '${expression}' at ${place}`, console },
     };
   }
   if (/^Panic\b/.test(message))

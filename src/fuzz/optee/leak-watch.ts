@@ -29,16 +29,16 @@ export class LeakWatch {
   async look(): Promise<readonly Verdict[]> {
     const verdicts: Verdict[] = [];
     const { normal_in_flight: inFlight } = this.tee.queueState().counters;
-    if (inFlight !== 0) verdicts.push(leak('calls in flight', `${inFlight} calls are in flight that nobody makes`));
+    if (inFlight !== 0) verdicts.push(leak('calls in flight', `${inFlight} calls are in flight without a client`));
     const inUse = this.tee.sharedMemoryInUse;
     this.memory ??= inUse;
     if (inUse > this.memory)
-      verdicts.push(leak('shared memory', `${inUse - this.memory} bytes of shared memory were not given back`));
+      verdicts.push(leak('shared memory', `${inUse - this.memory} bytes of shared memory were not released`));
     this.memory = Math.max(this.memory, inUse);
     // It is refused as long as a thread of secure world has a call.
     const { a0 } = await this.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
     if (a0 === OpteeSmcReturn.ebusy)
-      verdicts.push(leak('thread', 'a thread of secure world is taken that no call has'));
+      verdicts.push(leak('thread', 'a thread of secure world is taken, but no call uses it'));
     verdicts.push(...(await this.growing()));
     return verdicts;
   }
@@ -55,7 +55,7 @@ export class LeakWatch {
         const grew = allocated > known.allocated ? known.grew + 1 : 0;
         this.pools.set(name, { allocated, grew });
         if (grew === growingLooks)
-          verdicts.push(leak(name, `${name} of OP-TEE grows from look to look, to ${allocated} bytes`));
+          verdicts.push(leak(name, `${name} of OP-TEE grows from check to check, to ${allocated} bytes`));
       }
     } catch {
       this.withoutStatistics = true;
@@ -78,5 +78,5 @@ function poolsOf(octets: Uint8Array): readonly { readonly name: string; readonly
 }
 
 function leak(what: string, sentence: string): Verdict {
-  return { kind: 'leak', signature: `leak: ${what}`, what: `After all clients had gone ${sentence}` };
+  return { kind: 'leak', signature: `leak: ${what}`, what: `After all clients had exited, ${sentence}` };
 }

@@ -188,7 +188,7 @@ export class OpteeMachine implements Machine {
       for (const text of new Set(this.violations))
         verdicts.push({
           kind: 'protocol',
-          ...{ signature: `protocol: ${withoutNumbers(text)}`, what: `OP-TEE broke the protocol: ${text}` },
+          ...{ signature: `protocol: ${withoutNumbers(text)}`, what: `OP-TEE violated the protocol: ${text}` },
         });
     return verdicts;
   }
@@ -222,8 +222,8 @@ export class OpteeMachine implements Machine {
     const stands = cpuMs - this.progress.cpuMs > this.hangMs || now - this.progress.at > mostLimits * this.hangMs;
     if (!stands && now - busySince < mostLimits * this.hangMs) return;
     this.hung = stands
-      ? 'A call does not come back: secure world runs in a circle, or stands still'
-      : 'A call does not come back, though secure world goes on and on';
+      ? 'A call does not return: secure world loops or stands still'
+      : 'A call does not return, though secure world keeps running new code';
     void world[Symbol.asyncDispose]();
   }
 }

@@ -127,8 +127,8 @@ class RawHarness implements Harness {
     }
     if (!isAll(this.guard, guardOctet)) {
       this.guard.fill(guardOctet);
-      const what = 'Secure world wrote into memory that no message speaks of';
-      verdicts.push({ kind: 'memory', signature: 'memory: beside all that was given', what });
+      const what = 'Secure world wrote into memory that no message refers to';
+      verdicts.push({ kind: 'memory', signature: 'memory: outside all given memory', what });
     }
     if (++this.executions === wornOutAfter) this.isSpent = true;
     return verdicts;
@@ -266,7 +266,7 @@ class RawHarness implements Harness {
     this.lastReturn = suspended ? -1 : returned.a0;
     const isYielding = (registers.a0 & 0x8000_0000) === 0;
     if (suspended || !isYielding || known.has(returned.a0)) return [];
-    const what = `A yielding call came back with ${smcReturnInWords(returned.a0)}`;
+    const what = `A yielding call returned ${smcReturnInWords(returned.a0)}`;
     return [{ kind: 'protocol', signature: `protocol: ${what}`, what }];
   }
 
@@ -301,7 +301,7 @@ class RawHarness implements Harness {
       return left;
     }
     this.isSpent = true;
-    const what = 'A thread of secure world is taken, though every call came back';
+    const what = 'A thread of secure world is taken, though every call returned';
     return [{ kind: 'leak', signature: 'leak: thread', what }];
   }
 
@@ -334,7 +334,7 @@ function judgeAnswer(cmd: number, ret: number, origin: number): readonly Verdict
   if (!answered.has(cmd)) return [];
   const what =
     ret === unanswered
-      ? `Secure world took a message with command ${cmd} for answered, and wrote no result`
+      ? `Secure world reported a message with command ${cmd} as answered, but wrote no result`
       : ret !== TeeResult.SUCCESS && !(origin >= TeeOrigin.API && origin <= TeeOrigin.TRUSTED_APP)
         ? `Secure world answered command ${cmd} with an origin that does not exist`
         : undefined;

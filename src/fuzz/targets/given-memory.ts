@@ -49,7 +49,7 @@ export class GivenMemory {
       const begin = place * placeSize;
       const end = begin + guard + octets.length;
       if (!isGuard(bytes, begin, begin + guard)) verdicts.push(written(`before parameter ${place}`, direction));
-      if (!isGuard(bytes, end, end + guard)) verdicts.push(written(`behind parameter ${place}`, direction));
+      if (!isGuard(bytes, end, end + guard)) verdicts.push(written(`after parameter ${place}`, direction));
       if (direction === 'input' && !isSame(bytes, begin + guard, octets))
         verdicts.push(written(`in parameter ${place}, which is an input`, direction));
       bytes.fill(guardOctet, begin, end + guard);

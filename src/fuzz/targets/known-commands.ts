@@ -31,7 +31,7 @@ export async function readKnownCommands(path: string): Promise<readonly KnownCom
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new RangeError(
-      `${path}: ${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'is no description of commands'}`,
+      `${path}: ${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'is not a description of commands'}`,
     );
   }
   return parsed.data.commands.map(({ number, name, parameters }) => ({
@@ -48,7 +48,7 @@ function parameterOf(text: string, path: string): KnownParameter {
   if (kind === 'memref' && direction !== '' && Number(size) <= mostOctets)
     return { kind: 'memref', direction, octets: Number(size) };
   throw new RangeError(
-    `${path}: parameter "${text}" is none of none, value.input, value.output, value.inout, memref.input=SIZE, memref.output=SIZE, ` +
+    `${path}: parameter "${text}" is not one of none, value.input, value.output, value.inout, memref.input=SIZE, memref.output=SIZE, ` +
       `memref.inout=SIZE, of up to ${mostOctets} octets`,
   );
 }

@@ -7,12 +7,12 @@ import type { StorableCallQueue } from './storable.js';
 
 /** The disciplines there are, oldest first, and what each is. */
 export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
-  'linux-6.7': 'Linux up to 6.7: no counting, secure world says when it is full, no system sessions',
+  'linux-6.7': 'Linux up to 6.7: no counting of threads, ETHREAD_LIMIT when secure world is full, no system sessions',
   'patch-v6': 'the patch series of May 2023 (v6): normal calls claim a thread, each system session reserves one',
   'linux-6.8': 'Linux since 6.8: every call claims a thread, system sessions share one that is kept free',
-  'hand-off': 'a freed thread is handed to the next sleeper; a running system call is the use of the reserve',
+  'hand-off': 'a freed thread is handed to the next sleeper; a running system call uses the reserved thread',
   'hand-off-a': 'hand-off, with one thread kept free for system calls even while one runs',
-  'hand-off-c': 'hand-off, with one thread for each system session, so that system calls may wait for each other',
+  'hand-off-c': 'hand-off, with one thread reserved for each system session, so system calls may wait for each other',
 };
 
 /** The discipline can keep a thread for relief calls: cancellations, bottom halves, ends of sessions and registrations. */
@@ -22,7 +22,7 @@ export function keepsReserve(discipline: DisciplineName): boolean {
 
 /** Why it cannot. */
 export function noReserve(discipline: DisciplineName): string {
-  return `${discipline} keeps no thread for relief calls; only hand-off, hand-off-a and hand-off-c do`;
+  return `${discipline} cannot keep a thread for relief calls; only hand-off, hand-off-a and hand-off-c can`;
 }
 
 /**
@@ -53,7 +53,7 @@ export const createCallQueue: CreateCallQueue = (discipline, threadCount, reserv
       return new HandOffCallQueue(threadCount, 'one-a-session', reserve);
     default:
       throw new RangeError(
-        `there is no call queue "${String(discipline satisfies never)}", possible are ${Object.keys(DISCIPLINES).join(', ')}`,
+        `there is no call queue "${String(discipline satisfies never)}"; allowed: ${Object.keys(DISCIPLINES).join(', ')}`,
       );
   }
 };

@@ -119,7 +119,7 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
         this.shared.delete(handle);
         return;
       }
-      const told = toldOf(error, this.optee, 'taking memory back');
+      const told = toldOf(error, this.optee, 'reclaiming memory');
       this.optee.violation(0, told instanceof Error ? told.message : String(told));
       throw told;
     });

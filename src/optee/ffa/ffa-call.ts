@@ -52,7 +52,7 @@ export class FfaCall implements WorldSwitches {
   async serve({ a4, a7 }: SmcRegisters): Promise<void> {
     if (a4 === OpteeFfaReturn.rpcCommand) await this.rpc.command(this.state, 0);
     else if (a4 !== OpteeFfaReturn.interrupt)
-      this.optee.violation(this.state.call.id, `a yielding call returns with ${a4}, which is not known`);
+      this.optee.violation(this.state.call.id, `a yielding call returns the unknown value ${a4}`);
     this.resuming = true;
     this.resumeInfo = a7;
   }

@@ -59,15 +59,15 @@ export class FfaLink {
     if (version >>> 16 !== ffaVersion.major || (version & 0xffff) < ffaVersion.minor)
       throw refused(
         version === FfaError.notSupported
-          ? 'it knows no FF-A'
-          : `its FF-A version is ${version >>> 16}.${version & 0xffff}, wanted is ${ffaVersion.major}.${ffaVersion.minor}`,
+          ? 'it does not support FF-A'
+          : `its FF-A version is ${version >>> 16}.${version & 0xffff}, expected ${ffaVersion.major}.${ffaVersion.minor}`,
       );
     for (const feature of requiredFeatures)
       if ((await conduit.smc(smcRegisters(Ffa.features, feature))).a0 !== Ffa.success)
         throw refused(`its FF-A lacks function 0x${feature.toString(16)}`);
-    const id = await succeed(conduit, smcRegisters(Ffa.idGet), 'asking for our id');
+    const id = await succeed(conduit, smcRegisters(Ffa.idGet), 'reading our id');
     const receive = mailboxes + mailboxPages * pageSize;
-    await succeed(conduit, smcRegisters(Ffa.rxtxMap, mailboxes, receive, mailboxPages), 'giving it mailboxes');
+    await succeed(conduit, smcRegisters(Ffa.rxtxMap, mailboxes, receive, mailboxPages), 'registering mailboxes');
     try {
       return new FfaLink(conduit, memory, mailboxes, id.a2 & 0xffff, await findOptee(conduit, memory, receive));
     } catch (error) {
@@ -176,7 +176,8 @@ async function findOptee(conduit: Conduit, memory: PhysicalMemory, receive: Phys
   if (size !== partitionInfoSize) throw refused(`it describes a partition in ${size} bytes, not ${partitionInfoSize}`);
   const info = readPartitionInfo(memory.window(receive, partitionInfoSize).slice());
   await conduit.smc(smcRegisters(Ffa.rxRelease));
-  if (!info.receivesDirectRequests) throw refused(`OP-TEE, partition 0x${info.id.toString(16)}, takes no messages`);
+  if (!info.receivesDirectRequests)
+    throw refused(`OP-TEE, partition 0x${info.id.toString(16)}, does not accept messages`);
   return info.id;
 }
 
@@ -187,7 +188,7 @@ async function succeed(conduit: Conduit, registers: SmcRegisters, doing: string)
 }
 
 function said({ a0, a2 }: SmcRegisters): string {
-  return a0 === Ffa.error ? ffaErrorName(a2) : `function 0x${a0.toString(16)} came back`;
+  return a0 === Ffa.error ? ffaErrorName(a2) : `the answer was function 0x${a0.toString(16)}`;
 }
 
 function refused(why: string) {

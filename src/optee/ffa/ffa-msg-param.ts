@@ -29,7 +29,7 @@ export function updateFromFfaMsgParam(msg: MsgArg, index: number, param: TeePara
   if (!(type >= OpteeMsgAttr.rmemInput && type <= OpteeMsgAttr.rmemInout))
     throw commsError(
       TeeResult.ERROR_COMMUNICATION,
-      `parameter ${index} was sent as a null memory reference and came back with attribute 0x${type.toString(16)}`,
+      `parameter ${index} was sent as a null memory reference and returned with attribute 0x${type.toString(16)}`,
     );
   if (param.direction !== 'input') param.size = msg.b(index);
 }

@@ -31,7 +31,7 @@ export class FfaNotificationSource implements NotificationSource {
     const values: number[] = [];
     for (const notification of await this.link.takeNotifications()) {
       if (notification === bottomHalfNotification) values.push(asyncNotifDoBottomHalf);
-      else this.optee.violation(0, `notification ${notification} comes, which was not bound`);
+      else this.optee.violation(0, `notification ${notification} arrived, which was not bound`);
     }
     return values;
   }

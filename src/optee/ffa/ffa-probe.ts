@@ -24,15 +24,15 @@ export interface FfaProbe {
 export async function probeFfa(link: FfaLink): Promise<FfaProbe> {
   const api = await link.direct(OpteeFfa.getApiVersion);
   if (api.a3 !== opteeFfaApiVersion.major)
-    throw refused(`its API version is ${api.a3}.${api.a4}, wanted is ${opteeFfaApiVersion.major}.x`);
+    throw refused(`its API version is ${api.a3}.${api.a4}, expected ${opteeFfaApiVersion.major}.x`);
   const os = await link.direct(OpteeFfa.getOsVersion);
   const exchanged = await link.direct(OpteeFfa.exchangeCapabilities);
   if (exchanged.a3 !== 0) throw refused(`it refuses our capabilities with ${ffaAnswerInWords(exchanged.a3)}`);
   // Bits 31:8 are reserved (optee_ffa.h, EXCHANGE_CAPABILITIES).
   const rpcParamCount = exchanged.a4 & 0xff;
-  if (rpcParamCount === 0) throw refused('it wants no room for RPC messages');
+  if (rpcParamCount === 0) throw refused('it needs no space for RPC messages');
   if (msgArgSize(maxArgParamCount) + msgArgSize(rpcParamCount) > pageSize)
-    throw refused(`it wants room for ${rpcParamCount} RPC parameters, more than a page holds`);
+    throw refused(`it needs space for ${rpcParamCount} RPC parameters, more than fit into a page`);
 
   const asyncNotif = (exchanged.a5 & OpteeFfaCapability.asyncNotif) !== 0;
   let capabilities = SecureWorldCapability.dynamicShm | SecureWorldCapability.memrefNull | SecureWorldCapability.rpcArg;

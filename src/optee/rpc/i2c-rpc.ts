@@ -70,7 +70,7 @@ async function transfer(
 /** What an adapter says that it transferred goes into a message for secure world. */
 function atMost(count: number, size: number): number {
   if (!Number.isInteger(count) || count < 0 || count > size)
-    throw new RangeError(`an I2C adapter says that it transferred ${count} of ${size} octets`);
+    throw new RangeError(`an I2C adapter reports that it transferred ${count} of ${size} octets`);
   return count;
 }
 

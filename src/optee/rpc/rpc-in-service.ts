@@ -30,6 +30,6 @@ export function waitsFor({ command, a, b }: RpcInService, supplicantPresent: boo
     case RpcCommand.i2cTransfer:
       return 'a transfer on an I2C bus';
     default:
-      return `${supplicantPresent ? 'the supplicant' : 'a supplicant to come'}: ${rpcCommandName(command)}`;
+      return `${supplicantPresent ? 'the supplicant' : 'a supplicant to start'}: ${rpcCommandName(command)}`;
   }
 }

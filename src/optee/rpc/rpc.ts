@@ -48,7 +48,7 @@ export class RpcServer {
   free(call: number, cookie: number): void {
     const shm = this.held.get(cookie);
     if (shm === undefined) {
-      this.optee.violation(call, `secure world frees memory 0x${cookie.toString(16)}, which it does not hold`);
+      this.optee.violation(call, `secure world frees memory 0x${cookie.toString(16)}, which it does not have`);
       return;
     }
     this.held.delete(cookie);
@@ -60,7 +60,7 @@ export class RpcServer {
     const { trace } = this.optee;
     const live = state.message ?? this.messageByCookie(state.call.id, cookie);
     if (live === undefined) {
-      state.call.trouble ??= `secure world asks in a message that this driver did not give it: 0x${cookie.toString(16)}`;
+      state.call.trouble ??= `secure world uses an RPC message that this driver did not give it: 0x${cookie.toString(16)}`;
       return;
     }
     // Read once: secure world could change the message while it is being served.
@@ -69,7 +69,7 @@ export class RpcServer {
     if (paramCount > live.paramCapacity) {
       this.optee.violation(
         state.call.id,
-        `RPC message claims ${paramCount} parameters, there is room for ${live.paramCapacity}`,
+        `RPC message has ${paramCount} parameters, there is room for ${live.paramCapacity}`,
       );
       live.ret = TeeResult.ERROR_BAD_PARAMETERS;
       return;
@@ -162,7 +162,7 @@ export class RpcServer {
       throw new RpcRefusal(
         TeeResult.ERROR_BAD_PARAMETERS,
         `RPC command ${request.cmd} has ${paramCount} parameters, the first with attribute ` +
-          `0x${paramCount > 0 ? request.attr(0).toString(16) : '-'}; it takes one with 0x${attr.toString(16)}`,
+          `0x${paramCount > 0 ? request.attr(0).toString(16) : '-'}; expected one with 0x${attr.toString(16)}`,
       );
   }
 
@@ -185,7 +185,7 @@ export class RpcServer {
       case 'ended':
         return TeeResult.ERROR_COMMUNICATION;
       case 'busy':
-        throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification value ${value} is already waited for`);
+        throw new RpcRefusal(TeeResult.ERROR_BAD_PARAMETERS, `notification value ${value} already has a waiter`);
       default:
         return result satisfies never;
     }
@@ -225,7 +225,7 @@ export class RpcServer {
     if (shm === undefined)
       throw new RpcRefusal(
         TeeResult.ERROR_BAD_PARAMETERS,
-        `SHM_FREE of memory 0x${cookie.toString(16)}, which secure world does not hold`,
+        `SHM_FREE of memory 0x${cookie.toString(16)}, which secure world does not have`,
       );
     this.held.delete(cookie);
     if (type === RpcShmType.appl) {
@@ -276,7 +276,7 @@ export class RpcServer {
       if (!words.every((word) => Number.isSafeInteger(word) && word >= 0))
         throw new RpcRefusal(
           TeeResult.ERROR_COMMUNICATION,
-          `the supplicant answered parameter ${index} with ${words.join(', ')}, which are no numbers of a message`,
+          `the supplicant answered parameter ${index} with ${words.join(', ')}, which are not valid numbers of a message`,
         );
     });
     params.forEach((param, index) => {

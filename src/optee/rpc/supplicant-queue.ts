@@ -116,11 +116,11 @@ export class SupplicantQueue {
     const { receiver } = this;
     this.receiver = undefined;
     receiver?.(undefined);
-    for (const request of this.taken.values()) this.abandon(request, 'the supplicant left while it served this');
+    for (const request of this.taken.values()) this.abandon(request, 'the supplicant exited while it served this');
     for (const request of [...this.waiting]) {
       const refusal =
         this.refusal(request) ??
-        (this.waitingRequests === 'fail' ? 'the supplicant left before it took this' : undefined);
+        (this.waitingRequests === 'fail' ? 'the supplicant exited before it took this' : undefined);
       if (refusal !== undefined) this.withdrawWaiting(request, refusal);
     }
     if (wasAttached) this.onChange.tell();
@@ -163,10 +163,10 @@ export class SupplicantQueue {
     const valid = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
     request.finish(valid ? result : TeeResult.ERROR_COMMUNICATION);
     if (valid) return true;
-    request.call.trouble ??= `${rpcCommandName(request.command)}: the supplicant answered ${result}, which is no result`;
+    request.call.trouble ??= `${rpcCommandName(request.command)}: the supplicant answered ${result}, which is not a result`;
     throw commsError(
       TeeResult.ERROR_BAD_PARAMETERS,
-      `answering supplicant request ${id}: ${result} is no TEE_Result, an integer from 0 to 4294967295`,
+      `answering supplicant request ${id}: ${result} is not a TEE_Result, an integer from 0 to 4294967295`,
     );
   }
 
@@ -196,10 +196,10 @@ export class SupplicantQueue {
   private refusal({ call, ...asked }: Asked & { readonly call: Call }): string | undefined {
     if (this.closed !== undefined) return this.closed;
     // What a supplicant had open goes with it. As long as it is there, it must learn of what is closed.
-    if (givesBack(asked)) return this.attached ? undefined : 'the supplicant left';
+    if (givesBack(asked)) return this.attached ? undefined : 'the supplicant exited';
     // Its sessions close in good order: a TA may have something to store.
     if (call.context.killed && !(this.attached && call.purpose === 'close-session'))
-      return this.attached ? 'the client died' : 'the client died before a supplicant came';
+      return this.attached ? 'the client died' : 'the client died before a supplicant started';
     if (call.context.kernel && !this.attached)
       return 'there is no supplicant, and a kernel client does not wait for one';
     return undefined;

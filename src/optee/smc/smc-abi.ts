@@ -131,7 +131,7 @@ export class SmcAbi implements OpteeAbi {
         return;
       }
     }
-    this.optee.violation(0, `${smcName(functionId)}: secure world is never idle, its cache stays as it is`);
+    this.optee.violation(0, `${smcName(functionId)}: secure world does not become idle, its cache stays enabled`);
   }
 
   /** Reserved memory is the better place, but may be used up. */
@@ -232,7 +232,7 @@ export class SmcAbi implements OpteeAbi {
       await this.call(this.optee.newCall(context, purpose, 0, system, relief), slot);
       const { ret } = slot.msg;
       if (ret !== TeeResult.SUCCESS)
-        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world says ${teeResultName(ret)}`);
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world answered ${teeResultName(ret)}`);
     } finally {
       shm.put();
     }

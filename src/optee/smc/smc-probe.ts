@@ -45,7 +45,7 @@ export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
   const os = await smc(OpteeSmc.getOsRevision);
   const api = await smc(OpteeSmc.callsRevision);
   if (api.a0 !== opteeApiRevision.major)
-    throw refused(`its API revision is ${api.a0}.${api.a1}, wanted is ${opteeApiRevision.major}.x`);
+    throw refused(`its API revision is ${api.a0}.${api.a1}, expected ${opteeApiRevision.major}.x`);
 
   const threads = await smc(OpteeSmc.getThreadCount);
   const exchanged = await smc(OpteeSmc.exchangeCapabilities);
@@ -62,7 +62,7 @@ export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
       if (config.a3 === shmCached) reservedShm = { base: config.a1, size: config.a2 };
       else if (!dynamic)
         throw refused(
-          `its reserved shared memory has cache setting ${config.a3}, only ${shmCached} (cached) is usable`,
+          `its reserved shared memory has cache setting ${config.a3}, only ${shmCached} (cached) is supported`,
         );
     }
   }
@@ -71,7 +71,7 @@ export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
   // Bits 31:8 are reserved (optee_smc.h, EXCHANGE_CAPABILITIES).
   const rpcParamCount = (capabilities & SecureWorldCapability.rpcArg) !== 0 ? exchanged.a3 & 0xff : 0;
   if (msgArgSize(maxArgParamCount) + msgArgSize(rpcParamCount) > pageSize)
-    throw refused(`it wants room for ${rpcParamCount} RPC parameters, more than a page holds`);
+    throw refused(`it needs space for ${rpcParamCount} RPC parameters, more than fit into a page`);
 
   return {
     apiRevision: { major: api.a0, minor: api.a1 },

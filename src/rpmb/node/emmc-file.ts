@@ -196,14 +196,14 @@ class CardFile implements EmmcMemory, Disposable {
     const read = readSync(this.descriptor, header, 0, headerSize, 0);
     const view = new DataView(header.buffer);
     if (read < headerSize || new TextDecoder().decode(header.subarray(0, magic.length)) !== magic)
-      throw new RangeError(`${this.path} is no file of an eMMC card`);
+      throw new RangeError(`${this.path} is not a file of an eMMC card`);
     const found = view.getUint32(headerOffsets.version, true);
     if (found !== version)
-      throw new RangeError(`${this.path} is an eMMC card in a form of version ${found}, known is ${version}`);
+      throw new RangeError(`${this.path} is an eMMC card file of version ${found}, expected ${version}`);
     const sizeMultiplier = view.getUint32(headerOffsets.sizeMultiplier, true);
     const reliableWriteSectors = view.getUint32(headerOffsets.reliableWriteSectors, true);
     if (sizeMultiplier > maxSizeMultiplier || reliableWriteSectors > maxReliableWriteSectors)
-      throw new RangeError(`${this.path} is a damaged file of an eMMC card: its header has sizes that no card has`);
+      throw new RangeError(`${this.path} is a damaged file of an eMMC card: its header has impossible sizes`);
     return {
       sizeMultiplier,
       reliableWriteSectors,

@@ -25,7 +25,7 @@ export function openEmmc(options: OpenEmmcOptions = {}): EmmcCard {
   requireKnownOptions('emmc', options, names);
   const { file, ...rest } = options;
   if (file !== undefined && (typeof file !== 'string' || file === ''))
-    throw new TypeError(`emmc: file is a path, not ${file === '' ? 'an empty one' : typeof file}`);
+    throw new TypeError(`emmc: file must be a path, not ${file === '' ? 'an empty one' : typeof file}`);
   if (file === undefined) return Object.assign(new EmulatedEmmc({ hmac: hmacSha256, ...rest }), { close: () => {} });
   const card = EmmcFile.open(file, rest);
   return Object.assign(card, { close: () => card[Symbol.dispose]() });

@@ -47,7 +47,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   detach(): void {
     for (const request of this.open.values()) {
       this.incidents.hurt(request, 'abandoned');
-      this.incidents.dooms(request, `the supplicant left with its ${rpcCommandName(request.command)}`);
+      this.incidents.dooms(request, `the supplicant exited while it served its ${rpcCommandName(request.command)}`);
     }
     this.device.detach();
     this.left = true;
@@ -61,12 +61,13 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     if (turn !== undefined) await turn;
     const request = await this.device.receive();
     if (request === undefined) return undefined;
-    if (this.taken.has(request.id)) this.incidents.wronglyTaken(request, 'a second answer, as it was given out twice');
+    if (this.taken.has(request.id))
+      this.incidents.wronglyTaken(request, 'a second answer, because it was delivered twice');
     this.taken.add(request.id);
     this.open.set(request.id, request);
     const death = this.faults.dies?.(request);
     if (death === undefined) return request;
-    this.incidents.note(`the supplicant dies with ${about(request)} in its hands`);
+    this.incidents.note(`the supplicant dies while it serves ${about(request)}`);
     this.silent.add(request.id);
     this.incidents.died(death);
     return undefined;
@@ -87,7 +88,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
         const give = () => {
           // It may have died over it.
           if (!this.silent.delete(id)) return;
-          this.incidents.note(`the late answer to ${about(request)} comes`);
+          this.incidents.note(`the late answer to ${about(request)} arrives`);
           this.give(id, result);
         };
         if (fault.by === undefined) this.incidents.whenQuiet(give);
@@ -95,14 +96,14 @@ export class FaultySupplicantDevice implements SupplicantDevice {
         return true;
       }
       case 'duplicated':
-        this.incidents.note(`the answer to ${about(request)} is given twice`);
+        this.incidents.note(`the answer to ${about(request)} is duplicated`);
         this.give(id, result);
         if (this.gives(id, result)) this.incidents.wronglyTaken(request, 'a second answer');
         return true;
       case 'corrupted':
         this.incidents.note(`the answer to ${about(request)} has ${partName(fault.part)}`);
         if (fault.part.part === 'result')
-          this.incidents.dooms(request, `the answer to its ${rpcCommandName(request.command)} was no success`);
+          this.incidents.dooms(request, `the answer to its ${rpcCommandName(request.command)} was not a success`);
         this.gives(id, corrupt(request, result, fault.part));
         return true;
       default:
@@ -115,7 +116,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     this.open.delete(id);
     const wanted = this.device.send(id, result);
     if (wanted && this.left && request !== undefined)
-      this.incidents.wronglyTaken(request, 'an answer of a supplicant that had left');
+      this.incidents.wronglyTaken(request, 'an answer of a supplicant that had exited');
     return wanted;
   }
 

@@ -121,7 +121,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
   died(death: SupplicantDeath): void {
     this.endSupplicant();
     const comeBack = () => {
-      this.note('a supplicant comes');
+      this.note('a supplicant starts');
       this.startSupplicant();
     };
     if (death === 'back-late') this.whenQuiet(comeBack);
@@ -156,7 +156,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
   }
 
   wronglyTaken({ id, call }: SupplicantRequest, answer: string): void {
-    this.wrongAnswers.push(`the driver took ${answer} to supplicant request ${id} of call ${call.id}`);
+    this.wrongAnswers.push(`the driver accepted ${answer} to supplicant request ${id} of call ${call.id}`);
   }
 
   denied(what: 'session' | 'memory' | 'release'): void {
@@ -186,19 +186,19 @@ export class Incidents implements Strikable, SupplicantIncidents {
     return [
       ...this.supplicantDeaths.map(
         ({ at, back }) =>
-          `The supplicant left at ${time(at)}${back === undefined ? ', for good' : ` and came back at ${time(back)}`}.`,
+          `The supplicant exited at ${time(at)}${back === undefined ? ', for good' : ` and restarted at ${time(back)}`}.`,
       ),
       ...this.run.clients.deaths.map(
         ({ label, at, released }) =>
-          `${label} died at ${time(at)}; what it had ${
+          `${label} died at ${time(at)}; its resources ${
             released === undefined
-              ? 'is not given back'
-              : `was given back ${released === at ? 'at once' : `${formatTime(released - at)} later`}`
+              ? 'are not released'
+              : `were released ${released === at ? 'at once' : `${formatTime(released - at)} later`}`
           }.`,
       ),
       ...(this.lostThreads === 0
         ? []
-        : [`${this.lostThreads} ${this.lostThreads === 1 ? 'thread' : 'threads'} of secure world went lost.`]),
+        : [`Secure world lost ${this.lostThreads} ${this.lostThreads === 1 ? 'thread' : 'threads'}.`]),
     ];
   }
 }

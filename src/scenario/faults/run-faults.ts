@@ -108,9 +108,9 @@ export function partsOf({ command, params }: SupplicantRequest): AnswerPart[] {
 export function partName(part: AnswerPart): string {
   switch (part.part) {
     case 'result':
-      return part.result === noResult ? 'a result that is none' : `result 0x${part.result.toString(16)}`;
+      return part.result === noResult ? 'an invalid result' : `result 0x${part.result.toString(16)}`;
     case 'value':
-      return `rubbish in value ${part.index}`;
+      return `a corrupted value ${part.index}`;
     case 'size':
       return `a size of parameter ${part.index} beyond its memory`;
     case 'memory':

@@ -42,20 +42,20 @@ export function checkPieces(file: ScenarioFile): Problem[] {
       continue;
     }
     for (const field of modelledOnly)
-      if (application[field] !== undefined) report(`${use} is used as it is and takes no ${field}`, ...at, field);
+      if (application[field] !== undefined) report(`${use} cannot be modified and has no ${field}`, ...at, field);
     const other = users.get(use);
-    if (other !== undefined) report(`${other} uses ${use} already; secure world has one of each`, ...at, 'use');
+    if (other !== undefined) report(`${other} already uses ${use}; secure world has one of each`, ...at, 'use');
     users.set(use, name);
     if (use === 'scmi') checkScmi(application, report, at);
     else
       for (const field of ['clocks', 'regulators', 'resets'] as const)
-        if (application[field] !== undefined) report(`only scmi takes ${field}`, ...at, field);
+        if (application[field] !== undefined) report(`only scmi has ${field}`, ...at, field);
     if (use === 'device-enumeration' && application.compute !== undefined)
-      report('device-enumeration is in every OP-TEE as it is and takes no compute', ...at, 'compute');
+      report('device-enumeration cannot be modified and has no compute', ...at, 'compute');
     if (use === 'rpmb-storage' && file.emmc === undefined)
       report('rpmb-storage needs a card: add emmc, such as { rpmb: kernel }', ...at, 'use');
     if (use === 'storage' && file.services?.fs !== undefined)
-      report("storage needs the supplicant's own files, but services.fs answers in their place", ...at, 'use');
+      report("storage needs the supplicant's own files, but services.fs answers instead", ...at, 'use');
   }
   checkClients(file, report);
   checkEmmc(file, report);
@@ -64,11 +64,14 @@ export function checkPieces(file: ScenarioFile): Problem[] {
 
 function checkModelled(application: ApplicationFile, report: Report, at: FieldPath): void {
   if (application.kind === undefined)
-    report('an application has a kind (user or pseudo) and commands, or use, which names one of the package', ...at);
+    report(
+      'an application needs kind (user or pseudo) and commands, or use with the name of one of the package',
+      ...at,
+    );
   else if (application.commands === undefined)
-    report('is missing; it takes a mapping from the names of commands to their steps', ...at, 'commands');
+    report('is missing; expected a mapping from the names of commands to their steps', ...at, 'commands');
   for (const field of ['compute', 'clocks', 'regulators', 'resets'] as const)
-    if (application[field] !== undefined) report(`only an application with use takes ${field}`, ...at, field);
+    if (application[field] !== undefined) report(`only an application with use has ${field}`, ...at, field);
 }
 
 function checkScmi(
@@ -79,10 +82,10 @@ function checkScmi(
   const named = Object.entries({ clocks, regulators, resets }).flatMap(([field, names]) =>
     names.map((name, index) => ({ name, path: [field, index] as const })),
   );
-  if (named.length === 0) report('an SCMI service has clocks, regulators or resets', ...at);
+  if (named.length === 0) report('an SCMI service needs clocks, regulators or resets', ...at);
   const seen = new Set<string>();
   for (const { name, path } of named) {
-    if (seen.has(name)) report(`there is a ${name} already`, ...at, ...path);
+    if (seen.has(name)) report(`there is already a ${name}`, ...at, ...path);
     seen.add(name);
   }
 }
@@ -97,7 +100,7 @@ function checkClients({ clients, applications, faults }: ScenarioFile, report: R
     if (!isAgent && transport !== undefined)
       report('only a client of an SCMI service has a transport', 'clients', name, 'transport');
     if (use !== undefined && sharedMemory !== undefined)
-      report(`calls of ${use} take no shared memory of the client's`, 'clients', name, 'sharedMemory');
+      report(`calls of ${use} cannot pass shared memory of the client`, 'clients', name, 'sharedMemory');
   }
   faults?.panics?.forEach(({ application }, index) => {
     if (applications[application]?.use === 'scmi')
@@ -109,15 +112,15 @@ function checkEmmc({ emmc, clients, applications, services }: ScenarioFile, repo
   if (emmc === undefined) return;
   const { needs = [], agent } = emmc;
   if (emmc.rpmb === 'supplicant' && services?.rpmb !== undefined)
-    report('the supplicant carries frames to the card, but services.rpmb answers in its place', 'emmc', 'rpmb');
+    report('the supplicant routes frames to the card, but services.rpmb answers instead', 'emmc', 'rpmb');
   if (agent === undefined) {
     if (needs.length > 0)
-      report('who switches these on? add agent, a passive client of an SCMI service', 'emmc', 'needs');
+      report('these need an agent: add agent, a passive client of an SCMI service', 'emmc', 'needs');
     return;
   }
   const service = applications[clients[agent]?.application ?? ''];
   if (clients[agent]?.passive !== true || service?.use !== 'scmi') {
-    report(`${agent} is no passive client of an SCMI service`, 'emmc', 'agent');
+    report(`${agent} is not a passive client of an SCMI service`, 'emmc', 'agent');
     return;
   }
   const { clocks = [], regulators = [] } = service;

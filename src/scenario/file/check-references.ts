@@ -61,7 +61,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     if (client.passive === true) {
       for (const field of activeOnly)
         if (client[field] !== undefined)
-          report(`a passive client has no ${field}: it makes calls when services want them`, ...at, field);
+          report(`a passive client has no ${field}: it makes calls only for services`, ...at, field);
     } else if (client.steps === undefined) {
       report('a client that is not passive needs steps, such as [{ invoke: write }]', ...at);
     }
@@ -72,7 +72,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
     }
     steps.ofClient(client.steps ?? [], file.clients[client.threadOf ?? name], [...at, 'steps']);
     if (client.repeat === 'forever' && client.every === undefined && client.steps?.every(takesNoTime(file, client)))
-      report('these steps may take no time at all, for ever: add a wait, or every', ...at, 'repeat');
+      report('these steps may repeat for ever without taking time: add a wait, or every', ...at, 'repeat');
   }
   const callers = Object.entries(file.clients).map(([name, { count = 1, callers: each = 1 }]) => ({
     name,
@@ -87,7 +87,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       largest.name,
     );
   if (Object.values(file.clients).every((client) => client.passive === true))
-    report('there is no client that makes calls of itself', 'clients');
+    report('all clients are passive: at least one must make calls', 'clients');
 
   file.faults?.panics?.forEach(({ application, command }, index) => {
     const at: FieldPath = ['faults', 'panics', index];
@@ -100,7 +100,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       if (file.services?.[rpc] === undefined) report(`there is no service ${rpc}`, 'faults', kind, index, 'rpc');
       else if (rpc === 'i2c' && kind !== 'unanswered')
         report(
-          `${kind} answers are those of a supplicant; the kernel makes I2C transfers`,
+          `${kind} applies to answers of a supplicant; the kernel makes I2C transfers`,
           'faults',
           kind,
           index,
@@ -115,7 +115,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
       report(`there is no client ${name}; clients are ${list(Object.keys(file.clients))}`, ...at, 'client');
     else if (kernel) report(`${name} is part of the kernel, which does not die`, ...at, 'client');
     else if (number === undefined && count > 1)
-      report(`there are ${count} clients ${name}: say which, by number`, ...at, 'client');
+      report(`there are ${count} clients ${name}: choose one with number`, ...at, 'client');
     else if (number !== undefined && number > count)
       report(`there ${count === 1 ? 'is 1 client' : `are ${count} clients`} ${name}`, ...at, 'number');
   });
@@ -155,9 +155,9 @@ function checkThread(
 ): void {
   const owner = file.clients[client.threadOf ?? ''];
   if (owner === undefined || owner === client || owner.threadOf !== undefined || owner.application === undefined)
-    report('it takes the name of a client with an application and a session of its own', ...at, 'threadOf');
+    report('expected the name of a client with its own application and session', ...at, 'threadOf');
   else if (owner.passive === true || (owner.count ?? 1) > 1 || owner.session === 'each-round')
-    report('the client that it is a thread of is one, is not passive, and keeps its session', ...at, 'threadOf');
+    report('the other client must have count 1, must not be passive, and must keep its session', ...at, 'threadOf');
   for (const field of [
     'application',
     'applications',
@@ -169,7 +169,8 @@ function checkThread(
     'transport',
     'count',
   ] as const)
-    if (client[field] !== undefined) report('a thread of another client has what that one has', ...at, field);
+    if (client[field] !== undefined)
+      report('a thread of another client uses the settings of that client', ...at, field);
 }
 
 /** A client that calls no application stands for a device of secure world. */
@@ -180,7 +181,7 @@ function checkDevice(client: ClientFile, report: (message: string, ...path: Fiel
     client.steps.some(({ invoke, hold }) => invoke !== undefined || hold !== undefined)
   ) {
     report(
-      'is missing; it takes a name: only a client whose steps are wait and notify needs none',
+      'is missing; expected a name: only a client with only wait and notify steps needs none',
       ...at,
       'application',
     );

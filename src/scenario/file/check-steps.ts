@@ -44,13 +44,13 @@ export class StepCheck {
       const other = file.applications[invoke.application];
       if (other === undefined || invoke.application === application)
         report(
-          `it takes another application of the file; applications are ${list(Object.keys(file.applications))}`,
+          `expected another application of the file; applications are ${list(Object.keys(file.applications))}`,
           ...at,
           'invoke',
           'application',
         );
       else if (other.use !== undefined)
-        report('only an application whose commands are in the file can be invoked by another', ...at, 'invoke');
+        report('only an application with commands in the file can be invoked by another', ...at, 'invoke');
       else this.command(invoke.application, invoke.command, ...at, 'invoke', 'command');
     }
     this.circle(application, path);
@@ -86,7 +86,7 @@ export class StepCheck {
       const { invoke, notify, close, free, system, open } = step;
       const comesAndGoes = close ?? free ?? system ?? open;
       if (comesAndGoes !== undefined && file.applications[applications[0] ?? '']?.commands === undefined)
-        report('is for a client of an application whose commands are in the file', ...at);
+        report('is only for a client of an application with commands in the file', ...at);
       if (system !== undefined && owner?.kernel !== true)
         report('only a client inside the kernel may ask for a system session', ...at, 'system');
       if (typeof invoke === 'string') this.command(applications[0], invoke, ...at, 'invoke');
@@ -112,7 +112,7 @@ export class StepCheck {
     else if (its !== world)
       this.report(
         world === 'secure'
-          ? `${name} is a lock of the normal world; one that a command holds has world: secure`
+          ? `${name} is a lock of the normal world; a command can only hold one with world: secure`
           : `${name} is a lock of secure world; only commands of applications can hold it`,
         ...at,
       );
@@ -120,7 +120,7 @@ export class StepCheck {
 
   private lock(step: Held<unknown>, world: 'normal' | 'secure', at: FieldPath, depth: number): void {
     if (step.hold === undefined) return;
-    if (depth >= deepestHold) this.report(`locks are held at most ${deepestHold} deep`, ...at, 'hold');
+    if (depth >= deepestHold) this.report(`locks may be nested at most ${deepestHold} deep`, ...at, 'hold');
     else this.lockNamed(step.hold.lock, world, ...at, 'hold', 'lock');
   }
 
@@ -147,7 +147,7 @@ export class StepCheck {
       );
     };
     if (leadsBack(application, String(command)))
-      this.report('the commands that it invokes lead back to it: it would never end', ...path);
+      this.report('it invokes itself through other commands: it would never end', ...path);
   }
 }
 

@@ -48,7 +48,7 @@ export class LocatedYaml {
       uniqueKeys: false,
     });
     const [second] = others;
-    if (second !== undefined) throw refused([[second.range[0], 'a file holds one scenario: leave out this ---']]);
+    if (second !== undefined) throw refused([[second.range[0], 'a file has one scenario: remove this ---']]);
     if (document.errors.length > 0)
       throw refused(document.errors.map(({ pos, message }) => [pos[0], `not YAML: ${message}`] as const));
     this.root = document.contents;
@@ -131,7 +131,7 @@ function unusableKeys(node: unknown, path: FieldPath): Problem[] {
   if (isMap(node))
     return node.items.flatMap(({ key, value }) => {
       const name = isNode(key) ? String(key) : '';
-      if (name === '__proto__') return [{ path: [...path, name], message: 'this name is not possible anywhere' }];
+      if (name === '__proto__') return [{ path: [...path, name], message: 'this name is not allowed' }];
       return unusableKeys(value, [...path, name]);
     });
   return isSeq(node) ? node.items.flatMap((item, index) => unusableKeys(item, [...path, index])) : [];

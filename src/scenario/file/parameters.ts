@@ -28,15 +28,16 @@ export function withParameters(
     return value.slice(0, longestValue);
   };
   if (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))
-    report('it takes a mapping from names to values, such as { threads: 2 }', 'parameters');
+    report('expected a mapping from names to values, such as { threads: 2 }', 'parameters');
   else
     for (const [name, value] of Object.entries(parameters)) {
-      if (!parameterName.test(name)) report('this name is not possible for a parameter', 'parameters', name);
-      else if (typeof value === 'object') report('a parameter is a number, a text, true or false', 'parameters', name);
+      if (!parameterName.test(name)) report('this is not a valid name for a parameter', 'parameters', name);
+      else if (typeof value === 'object')
+        report('a parameter must be a number, a string, true or false', 'parameters', name);
       values.set(name, bounded(value, 'parameters', name));
     }
   for (const [name, text] of Object.entries(given)) {
-    if (!values.has(name)) report(`there is no parameter ${name}; there are ${list([...values.keys()])}`);
+    if (!values.has(name)) report(`there is no parameter ${name}; parameters are ${list([...values.keys()])}`);
     values.set(name, bounded(scalar(text)));
   }
 
@@ -50,7 +51,7 @@ export function withParameters(
     const found = [...text.matchAll(use)];
     const unknown = found.find(([, name = '']) => !values.has(name));
     if (unknown !== undefined) {
-      report(`there is no parameter ${unknown[1]}; there are ${list([...values.keys()])}`, ...path);
+      report(`there is no parameter ${unknown[1]}; parameters are ${list([...values.keys()])}`, ...path);
       return text;
     }
     const [only] = found;

@@ -25,6 +25,6 @@ export class ScenarioFileError extends Error {
         `${file}:${line}:${column}: ${field && `${field}: `}${message}`.slice(0, longestProblem),
       );
     const more = problems.length - told.length;
-    super([...told, ...(more > 0 ? [`${file}: ${more} further problems`] : [])].join('\n'));
+    super([...told, ...(more > 0 ? [`${file}: ${more} more problems`] : [])].join('\n'));
   }
 }

@@ -31,9 +31,9 @@ const mostSharedMemory = 16 * 1024 * 1024;
 const queueNames = Object.keys(DISCIPLINES) as [keyof typeof DISCIPLINES, ...(keyof typeof DISCIPLINES)[]];
 
 /** scmiNameSize octets, with the zero that ends it. */
-const scmiNameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 15';
+const scmiNameForm = 'a name: lower-case letters, digits and hyphens, beginning with a letter, at most 15';
 const scmiNames = z.array(
-  z.string({ error: saysMissing(scmiNameForm) }).regex(/^[a-z][a-z0-9-]{0,14}$/, { error: `it takes ${scmiNameForm}` }),
+  z.string({ error: saysMissing(scmiNameForm) }).regex(/^[a-z][a-z0-9-]{0,14}$/, { error: `expected ${scmiNameForm}` }),
   { error: saysMissing('a list of names') },
 );
 
@@ -83,7 +83,7 @@ const expectation = z.union(
   ],
   {
     error: saysMissing(
-      `one of ${OUTCOMES.join(', ')}, a list of them, or for each discipline one: { linux-6.7: deadlock, hand-off: finished }`,
+      `one of ${OUTCOMES.join(', ')}, a list of them, or one for each discipline: { linux-6.7: deadlock, hand-off: finished }`,
     ),
   },
 );
@@ -107,7 +107,7 @@ const client = fields('a client', {
   count: wholeNumber(1, mostClients).optional(),
   callers: wholeNumber(1, mostClients).optional(),
   repeat: z.union([z.literal('forever'), repeats], { error: repeatsError }).optional(),
-  every: drawnTime.refine(({ min }) => min > 0, { error: 'it takes a time longer than zero' }).optional(),
+  every: drawnTime.refine(({ min }) => min > 0, { error: 'expected a time longer than zero' }).optional(),
   start: drawnTime.optional(),
   deadline: period.optional(),
   steps: clientSteps.optional(),
@@ -120,7 +120,7 @@ const lock = fields('a lock', { world: oneOf(['normal', 'secure']).optional(), r
 const absence = z
   .strictObject({ leaves: time, returns: time.optional() })
   .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves, {
-    error: 'it returns after it left',
+    error: 'it must return after it left',
   });
 
 const nth = wholeNumber(1, mostRepeats);
@@ -130,7 +130,7 @@ export const scenarioSchema = fields('a scenario', {
   about: text.optional(),
   queues: z
     .array(oneOf(queueNames), { error: saysMissing('a list of queues') })
-    .min(1, { error: 'it takes at least one queue' })
+    .min(1, { error: 'expected at least one queue' })
     .optional(),
   expect: expectation.optional(),
   limit: period.optional(),
@@ -170,7 +170,7 @@ export const scenarioSchema = fields('a scenario', {
     supplicant: z
       .union([z.enum(['present', 'absent']), absence, z.array(absence).min(1)], {
         error: saysMissing(
-          'one of present, absent, or { leaves: 5ms, returns: 20ms }: times, of which the second is later or left out; or a list of those',
+          'one of present, absent, or { leaves: 5ms, returns: 20ms }: the second time is later or omitted; or a list of those',
         ),
       })
       .optional(),
@@ -178,7 +178,7 @@ export const scenarioSchema = fields('a scenario', {
       .array(
         fields('a suspend', { at: time, resumes: time.optional() }).refine(
           ({ at, resumes = Number.POSITIVE_INFINITY }) => resumes > at,
-          { error: 'it resumes after it suspended' },
+          { error: 'it must resume after it suspended' },
         ),
         { error: saysMissing('a list of times, such as [{ at: 10ms, resumes: 50ms }]') },
       )

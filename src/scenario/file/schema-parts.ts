@@ -7,7 +7,7 @@ import { type Duration, durationForm, durationRangeForm, parseDuration, parseTim
 const mostNames = 1000;
 
 export const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
-  issue.input === undefined ? `is missing; it takes ${allowed}` : `it takes ${allowed}`;
+  issue.input === undefined ? `is missing; expected ${allowed}` : `expected ${allowed}`;
 
 /** Fields whose names begin with `x-` are for whoever writes the file: anchors, notes, what other programs read. */
 function withoutExtensions(value: unknown): unknown {
@@ -28,10 +28,10 @@ export function fields<Shape extends z.core.$ZodLooseShape>(what: string, shape:
 }
 
 const namePattern = /^[a-z][a-z0-9-]{0,31}$/;
-export const nameForm = 'a name: lower-case letters, digits and hyphens, a letter first, at most 32';
+export const nameForm = 'a name: lower-case letters, digits and hyphens, beginning with a letter, at most 32';
 export const reference = z
   .string({ error: saysMissing(nameForm) })
-  .regex(namePattern, { error: `it takes ${nameForm}` });
+  .regex(namePattern, { error: `expected ${nameForm}` });
 
 /** A mapping from names to values. */
 export const named = <Value extends z.ZodType>(what: string, value: Value) =>
@@ -39,13 +39,13 @@ export const named = <Value extends z.ZodType>(what: string, value: Value) =>
     .unknown()
     // Ahead of a check of each: a file of nothing but names must not take long either.
     .refine((names) => typeof names !== 'object' || names === null || Object.keys(names).length <= mostNames, {
-      error: `it takes at most ${mostNames} names`,
+      error: `at most ${mostNames} names are allowed`,
       abort: true,
     })
     .pipe(
       z.record(z.string().regex(namePattern), value, {
         error: (issue) =>
-          issue.code === 'invalid_key' ? `this name is not possible; it takes ${nameForm}` : saysMissing(what)(issue),
+          issue.code === 'invalid_key' ? `this name is not valid; expected ${nameForm}` : saysMissing(what)(issue),
       }),
     )
     // No name is there that the file does not have.
@@ -55,8 +55,8 @@ export const named = <Value extends z.ZodType>(what: string, value: Value) =>
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;
 export const text = z
-  .string({ error: saysMissing('a text') })
-  .refine((value) => !controls.test(value), { error: 'it takes a text without control characters' });
+  .string({ error: saysMissing('a string') })
+  .refine((value) => !controls.test(value), { error: 'expected a string without control characters' });
 export const flag = z.boolean({ error: saysMissing('true or false') });
 
 export function wholeNumber(min: number, max: number) {
@@ -67,7 +67,7 @@ export function wholeNumber(min: number, max: number) {
 const timeOf = z.transform((value: unknown, context): number => {
   const parsed = parseTime(value);
   if (parsed !== undefined) return parsed;
-  context.addIssue({ code: 'custom', message: `it takes ${durationForm}` });
+  context.addIssue({ code: 'custom', message: `expected ${durationForm}` });
   return z.NEVER;
 });
 export const time: z.ZodType<number> = z.unknown().pipe(timeOf);
@@ -76,8 +76,8 @@ export const time: z.ZodType<number> = z.unknown().pipe(timeOf);
 function rangeForm(value: unknown): string {
   const [first, second, ...more] = typeof value === 'string' ? value.split('..').map(parseTime) : [];
   return first !== undefined && second !== undefined && more.length === 0 && first > second
-    ? `the range is reversed; it takes ${durationRangeForm}`
-    : `it takes ${durationRangeForm}`;
+    ? `the range is reversed; expected ${durationRangeForm}`
+    : `expected ${durationRangeForm}`;
 }
 
 const evenTime = z.unknown().transform((value, context): Duration => {
@@ -111,24 +111,24 @@ function passed<Value>(schema: z.ZodType<Value>, value: unknown, context: z.Refi
 }
 
 /** A time that something is repeated after: zero would never let it pass. */
-export const period = time.refine((ms) => ms > 0, { error: 'it takes a time longer than zero' });
+export const period = time.refine((ms) => ms > 0, { error: 'expected a time longer than zero' });
 
 /** Within another: only one time, or an even range. */
 const inner = z.unknown().transform((value, context): Duration => {
   const parsed = parseDuration(value);
   if (parsed !== undefined) return parsed;
-  context.addIssue({ code: 'custom', message: `it takes ${durationForm}; or a range, as in 1ms..3ms` });
+  context.addIssue({ code: 'custom', message: `expected ${durationForm}; or a range, such as 1ms..3ms` });
   return z.NEVER;
 });
 
-const mixedTime = fields('a time that is another one now and then', {
+const mixedTime = fields('a time with an occasional other value', {
   usually: inner,
   oneIn: wholeNumber(2, 1_000_000),
   takes: inner,
 });
 const exponentialTime = fields('an exponential time', { mean: period, most: period }).refine(
   ({ mean, most }) => mean <= most,
-  { error: 'the mean is at most the most' },
+  { error: 'the mean must not exceed most' },
 );
 
 export function oneOf<const Names extends readonly [string, ...string[]]>(names: Names) {
@@ -143,12 +143,12 @@ export function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: S
     [Name in keyof Shape]: z.ZodOptional<Shape[Name]>;
   };
   return fields(what, optional).refine((value) => Object.keys(value).length === 1, {
-    error: `${what} has exactly one of ${Object.keys(shape).join(', ')}`,
+    error: `${what} must have exactly one of ${Object.keys(shape).join(', ')}`,
   });
 }
 
 const written = { type: 'string', pattern: '^[0-9.]+ ?(us|ms|s|min)$', description: durationForm } as const;
-const range = { type: 'string', description: 'a time or a range, as in 1ms..3ms' } as const;
+const range = { type: 'string', description: 'a time or a range, such as 1ms..3ms' } as const;
 
 /** How times look in a file, for its JSON schema: the transforms that read them do not tell. */
 export const timeForms: ReadonlyMap<z.core.$ZodType, object> = new Map<z.core.$ZodType, object>([

@@ -108,7 +108,7 @@ export const clientSteps: z.ZodType<readonly ClientStepFile[]> = z
   .array(
     step('a step of a client', {
       invoke: z.union([reference, invoke], {
-        error: saysMissing('the name of a command, or { application, command } where it has several applications'),
+        error: saysMissing('the name of a command, or { application, command } if it has several applications'),
       }),
       wait: drawnTime,
       until: time,
@@ -122,4 +122,4 @@ export const clientSteps: z.ZodType<readonly ClientStepFile[]> = z
     }),
     { error: saysMissing('a list of steps, such as [{ invoke: write }]') },
   )
-  .min(1, { error: 'it takes at least one step' });
+  .min(1, { error: 'expected at least one step' });

@@ -195,7 +195,7 @@ export class RunJournal {
   /** Secure world executes for an invocation: the memory that it was lent must not have been given back meanwhile. */
   checkLent({ number, label, lent }: Invocation): void {
     if (lent?.released === true)
-      this.memoryGone.push(`memory of ${label} was given back while secure world had it for its invocation ${number}`);
+      this.memoryGone.push(`memory of ${label} was released while secure world used it for its invocation ${number}`);
   }
 
   /** An invocation ended well: what its application wrote into the memory that it was lent is there. */
@@ -204,7 +204,7 @@ export class RunJournal {
     const offset = numberOffset(number, memory.length);
     const expected = numberBytes(number);
     if (expected.some((octet, at) => memory[offset + at] !== octet))
-      this.notArrived.push(`what invocation ${number} wrote is not in its client's memory`);
+      this.notArrived.push(`the data that invocation ${number} wrote is not in its client's memory`);
   }
 
   findInvocation(number: number): Invocation | undefined {

@@ -175,5 +175,5 @@ class Patterns {
 }
 
 function corrupt(): TeecError {
-  return new TeecError(TeeResult.ERROR_CORRUPT_OBJECT, TeeOrigin.API, 'what came back is not what was sent');
+  return new TeecError(TeeResult.ERROR_CORRUPT_OBJECT, TeeOrigin.API, 'the returned data differs from the sent data');
 }

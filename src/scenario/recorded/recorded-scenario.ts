@@ -82,11 +82,11 @@ class ScenarioWriter {
     const told = this.verdict.explanation.slice(0, 20).map((line) => `  ${printable(line)}`);
     const left = this.tasks.size - tasks.length;
     const lines = [
-      `title: ${JSON.stringify(`What ${printable(source)} shows`.slice(0, 200))}`,
+      `title: ${JSON.stringify(`Workload of ${printable(source)}`.slice(0, 200))}`,
       'about: |',
-      `  Made by \`normalworld trace import\` of a record of Linux's tracepoints. The board's verdict: ${outcome}.`,
+      `  Made by \`normalworld trace import\` from a record of Linux's tracepoints. The board's verdict: ${outcome}.`,
       ...told,
-      ...(left > 0 ? [`  ${left} further tasks of the record are left out.`] : []),
+      ...(left > 0 ? [`  ${left} more tasks of the record are omitted.`] : []),
       '',
       // Where ETHREAD_LIMIT comes, the kernel does not count threads.
       `queues: [${untracked ? 'linux-6.7' : 'linux-6.8'}]`,

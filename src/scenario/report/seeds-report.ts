@@ -20,7 +20,7 @@ export function seedsReport({ title, from, to, seeds, queues }: SeedsResult, { w
   const ended = seeds < to - from + 1 ? `, ended after ${seeds} of them` : '';
   const lines = [
     ...wrapped(title, width).map((line) => paint(line, 'bold')),
-    `Seeds ${from} to ${to}${ended}; how often, and with which seed first:`,
+    `Seeds ${from} to ${to}${ended}; count and first seed of each outcome:`,
     '',
   ];
   if (names + widths.reduce((sum, each) => sum + each + 2, 0) > width) {

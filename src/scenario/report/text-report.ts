@@ -34,10 +34,10 @@ export function outcomeWhen({ outcome, duration, hangsSince }: RunResult): strin
   const since = hangsSince === null ? '' : formatTime(hangsSince);
   switch (outcome) {
     case 'deadlock':
-      return `closed at ${since}, over at ${formatTime(duration)}`;
+      return `closed at ${since}, ended at ${formatTime(duration)}`;
     case 'stuck':
     case 'starved':
-      return `${since === '' ? '' : `since ${since}, `}over at ${formatTime(duration)}`;
+      return `${since === '' ? '' : `since ${since}, `}ended at ${formatTime(duration)}`;
     case 'finished':
       return `after ${formatTime(duration)}`;
     case 'cut-off':
@@ -111,7 +111,7 @@ function comparison(runs: readonly RunResult[], width: number, paint: Paint): st
   return runs.flatMap((run) => {
     const { queue, outcome } = run;
     const word = outcomeWord(outcome);
-    const when = run.hangsSince === null ? outcomeWhen(run) : outcomeWhen(run).replace(/, over at.*$/, '');
+    const when = run.hangsSince === null ? outcomeWhen(run) : outcomeWhen(run).replace(/, ended at.*$/, '');
     const begin = `${queue.padEnd(names)}  ${paint(word, outcomeColours[outcome], 'bold')}`;
     return names + words + when.length + 4 <= width
       ? [`${begin}${' '.repeat(words - word.length)}  ${when}`]

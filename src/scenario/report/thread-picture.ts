@@ -10,7 +10,7 @@ const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', 
 const briefly = '▁';
 
 /** What the marks mean, for below a picture. */
-export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} out in an RPC (still taken), ${marks.free} free, ${briefly} free, but taken for a moment`;
+export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} in an RPC (still held), ${marks.free} free, ${briefly} free, but briefly in use`;
 
 const levels = '▁▂▃▄▅▆▇█';
 const labelWidth = 10;

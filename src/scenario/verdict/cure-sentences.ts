@@ -8,11 +8,11 @@ import { listed } from './predicament.js';
  */
 export function cureSentences(evidence: Evidence, sleepers: readonly OpenCall[]): string[] {
   if (sleepers.length === 0)
-    return ['Every call of the circle has its thread: neither another queue nor a system session helps.'];
+    return ['Every call of the cycle has its thread: neither another queue nor a system session helps.'];
   const { queue, scenario } = evidence;
   const sentences: string[] = [];
   const ofDriver = sleepers.some(({ invocation }) => invocation === undefined);
-  if (ofDriver) sentences.push('The driver makes that call for no session: no system session covers it.');
+  if (ofDriver) sentences.push('The driver makes that call outside of any session: no system session covers it.');
   const clients = clientsOf(evidence, sleepers);
   const outside = clients.filter(({ kernel }) => !kernel).map(({ name }) => name);
   if (outside.length > 0)
@@ -26,10 +26,10 @@ export function cureSentences(evidence: Evidence, sleepers: readonly OpenCall[])
     const without = clientsWithoutSession(evidence, sleepers);
     if (without.length > 0)
       sentences.push(
-        `${listed(without)} did not ask for a system session: no thread is kept for ${without.length === 1 ? 'its' : 'their'} calls.`,
+        `${listed(without)} did not request a system session: no thread is kept for ${without.length === 1 ? 'its' : 'their'} calls.`,
       );
     if (sleepers.some(({ system }) => system))
-      sentences.push('It has a system session, but the thread that is kept for those is taken as well.');
+      sentences.push('It has a system session, but the reserved thread is taken as well.');
   }
   const { asked, granted } = evidence.systemSessions;
   if (queue !== 'linux-6.7' && [...scenario.clients.values()].some(({ system }) => system) && granted < asked)
@@ -38,7 +38,7 @@ export function cureSentences(evidence: Evidence, sleepers: readonly OpenCall[])
 }
 
 export function refusedWords(asked: number, granted: number): string {
-  return `${asked - granted} of ${asked} system sessions refused: too few threads, or secure world does not say how many.`;
+  return `${asked - granted} of ${asked} system sessions refused: too few threads, or secure world does not announce the number.`;
 }
 
 /** Kernel clients of sleepers that could have asked for a system session, and did not. */

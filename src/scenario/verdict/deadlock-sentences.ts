@@ -26,7 +26,7 @@ export function deadlockSentences(
     ...holders.map((call) => `  thread ${call.thread}: ${callName(call)}: ${predicament(call, needs.get(call))}`),
     ...sleepers.map((call) => `  queue:    ${callName(call)}: ${whyAsleep(evidence, call)}`),
     ...others.map((call) => `  ${callName(call)}: ${predicament(call, needs.get(call))}`),
-    `The circle closed at ${formatTime(closedAt - evidence.from)}, with ${callName(closedBy)}.`,
+    `The cycle closed at ${formatTime(closedAt - evidence.from)}, with ${callName(closedBy)}.`,
     ...victimSentences(victims),
     ...cureSentences(evidence, sleepers),
   ];
@@ -46,9 +46,9 @@ function summary(
       ? holders.length === 1
         ? 'the only thread'
         : `all ${holders.length} threads`
-      : 'the threads it could have';
+      : 'the threads that it may use';
   const [sleep, it] = sleepers.length === 1 ? ['sleeps', 'it'] : ['sleep', 'them'];
-  return `${capital(needed)} ${sleep} for want of a thread, and the calls that hold ${threads} wait for ${it}:`;
+  return `${capital(needed)} ${sleep} because no thread is free, and the calls that hold ${threads} wait for ${it}:`;
 }
 
 function victimSentences(victims: readonly OpenCall[]): string[] {
@@ -58,7 +58,7 @@ function victimSentences(victims: readonly OpenCall[]): string[] {
   const where =
     asleep === 0 ? '' : asleep === victims.length ? ', asleep in the queue' : `, ${asleep} of them asleep in the queue`;
   return [
-    `${victims.length} more ${victims.length === 1 ? 'call waits' : 'calls wait'} behind this circle${where}${names}.`,
+    `${victims.length} more ${victims.length === 1 ? 'call waits' : 'calls wait'} behind this cycle${where}${names}.`,
   ];
 }
 
@@ -69,8 +69,7 @@ function whyAsleep({ queue, queueState, freeThreads, from }: Evidence, { state, 
   );
   const counted = counters.length === 0 ? '' : ` (${counters.join(', ')})`;
   const since = state.at === 'queue' ? ` since ${formatTime(state.since - from)}` : '';
-  if (freeThreads.length > 0 && !system)
-    return `asleep${since}; the thread that is free is kept for system sessions${counted}`;
+  if (freeThreads.length > 0 && !system) return `asleep${since}; the free thread is kept for system sessions${counted}`;
   if (state.at === 'queue' && state.limit) return `asleep${since}, when secure world answered ETHREAD_LIMIT`;
   return `asleep${since}; no thread is left to claim${counted}`;
 }

@@ -109,13 +109,14 @@ function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   const worst = record?.worst;
   if (worst === undefined || worst.latency <= deadline) return sentences;
   const { call, latency, asleep, besideFree, toRegister } = worst;
-  const beside = besideFree > latency / 100 ? `, ${formatTime(besideFree)} of that while a thread was free for it` : '';
-  const overtaken = call.overtaken === 0 ? '' : `; ${call.overtaken} that came later were let in before it`;
+  const beside =
+    besideFree > latency / 100 ? `, ${formatTime(besideFree)} of that while it could have used a free thread` : '';
+  const overtaken = call.overtaken === 0 ? '' : `; ${call.overtaken} later calls entered before it`;
   sentences.push(
-    `${capital(callName(call))} took ${formatTime(latency)}${asleep > 0 || toRegister > 0 ? `: it slept ${formatTime(asleep)} in the queue${beside}${overtaken}` : ', and did not wait for a thread: no queue changes that'}.`,
+    `${capital(callName(call))} took ${formatTime(latency)}${asleep > 0 || toRegister > 0 ? `: it slept ${formatTime(asleep)} in the queue${beside}${overtaken}` : ' without waiting for a thread: another queue does not help'}.`,
     ...(toRegister > latency / 100
       ? [
-          `Before it, ordinary calls to register its shared memory slept ${formatTime(toRegister)} in the queue${call.system ? ': a thread that is kept for system sessions is not for them' : ''}.`,
+          `Before it, ordinary calls to register its shared memory slept ${formatTime(toRegister)} in the queue${call.system ? ': a thread kept for system sessions is not for them' : ''}.`,
         ]
       : []),
     ...(besideFree > latency / 100 ? passedOverSentences(evidence, call) : []),
@@ -135,7 +136,7 @@ function cutSentences({ records, scenario }: Evidence, clients: readonly ClientR
       client.steps.filter(({ step }) => step === 'invoke').length;
     if (calls >= wanted) return [];
     return [
-      `${name} was not through at the limit of ${formatTime(scenario.limit)}: ${calls} of ${wanted} calls answered, ` +
+      `${name} had not finished at the limit of ${formatTime(scenario.limit)}: ${calls} of ${wanted} calls answered, ` +
         `${unanswered} waiting.`,
     ];
   });
@@ -150,7 +151,7 @@ function failureSentences({ records }: Evidence): string[] {
 /** What was asked for and granted, in every run that asked. */
 function systemSessionSentences({ systemSessions: { asked, granted }, queue }: Evidence): string[] {
   if (asked === 0) return [];
-  if (granted === 0) return [`No system session was granted, of ${asked} that were asked for.`];
+  if (granted === 0) return [`No system session was granted, of ${asked} requested.`];
   const one = queue !== 'patch-v6' && queue !== 'hand-off-c';
   const kept =
     one || granted === 1 ? 'one thread is kept for their calls' : `${granted} threads are kept for their calls`;
@@ -160,7 +161,7 @@ function systemSessionSentences({ systemSessions: { asked, granted }, queue }: E
 
 function reserveSentences({ journal: { enteredByReserve } }: Evidence): string[] {
   if (enteredByReserve === 0) return [];
-  return [`${enteredByReserve} of those calls came when every other thread was taken, and took the one kept free.`];
+  return [`${enteredByReserve} of those calls used the reserved thread because all others were taken.`];
 }
 
 /** Threads that stood by while calls waited for one. */
@@ -168,5 +169,5 @@ function idleSentences({ idleThreads, systemSessions: { granted } }: Evidence): 
   if (idleThreads.length === 0) return [];
   const [name, was] = idleThreads.length === 1 ? ['Thread', 'was'] : ['Threads', 'were'];
   const why = granted > 0 ? ', kept for system sessions' : '';
-  return [`${name} ${listed(idleThreads.map(String))} ${was} free all the time${why}.`];
+  return [`${name} ${listed(idleThreads.map(String))} ${was} always free${why}.`];
 }

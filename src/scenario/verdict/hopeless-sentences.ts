@@ -51,17 +51,17 @@ export function hopelessSentences(
         const { besideFree } = evidence.journal.sleepOf(call);
         const quiet = evidence.end === 'quiet';
         sentences.push(
-          `${name} ${quiet ? 'sleeps for ever' : `has slept ${formatTime(besideFree)}`} beside ` +
+          `${name} ${quiet ? 'sleeps for ever' : `has slept ${formatTime(besideFree)}`} although ` +
             `${freeWords(evidence)}: ${whyForgotten(evidence, call)}.`,
           ...passedOverSentences(evidence, call),
         );
         break;
       }
       case 'no-thread':
-        sentences.push(`${name} cannot enter although nobody is inside: secure world answers ETHREAD_LIMIT.`);
+        sentences.push(`${name} cannot enter although no call is inside: secure world answers ETHREAD_LIMIT.`);
         break;
       case 'not-notified':
-        sentences.push(`${name} ${predicament(call, needs.get(call))}, which nobody sends.`);
+        sentences.push(`${name} ${predicament(call, needs.get(call))}, which is never sent.`);
         break;
       case 'never-answered':
       case 'no-supplicant':
@@ -86,7 +86,7 @@ export function hopelessSentences(
 export function quietSentences({ journal }: Evidence): string[] {
   const calls = [...journal.calls.values()];
   return [
-    'Nothing moves any more.',
+    'Nothing can happen any more.',
     ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${predicament(call)}.`),
     ...(calls.length > mostDescribed ? [`${calls.length - mostDescribed} more calls wait with it.`] : []),
   ];
@@ -100,7 +100,7 @@ const mostDescribed = 3;
 
 function freeWords({ freeThreads }: Evidence): string {
   const threads = listed(freeThreads.map(String));
-  return freeThreads.length === 1 ? `a free thread (${threads})` : `${freeThreads.length} free threads (${threads})`;
+  return freeThreads.length === 1 ? `thread ${threads} is free` : `threads ${threads} are free`;
 }
 
 /** Why nobody will wake a sleeper although a thread is free for it. */
@@ -117,7 +117,7 @@ function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall):
   const letIn = letInAndAsleep(call, journal);
   if (letIn.length > 0 && call.state.at === 'queue' && !call.state.limit)
     return `${callNumbers(letIn)} ${letIn.length === 1 ? 'counts as' : 'count as'} inside, but ${letIn.length === 1 ? 'sleeps as well' : 'sleep as well'}${counted}`;
-  return `those who returned since have woken nobody who sleeps${counted}`;
+  return `the calls that have returned since woke no sleeping call${counted}`;
 }
 
 export function passedOverSentences({ from, queue }: Evidence, { passedOver, state }: OpenCall): string[] {
@@ -125,7 +125,7 @@ export function passedOverSentences({ from, queue }: Evidence, { passedOver, sta
   if (passedOver === undefined || (queue === 'patch-v6' && state.at === 'queue' && state.limit)) return [];
   const { time, to, inside } = passedOver;
   return [
-    `Swallowed wake-up: when ${callName(passedOver.from)} returned, at ${formatTime(time - from)}, the queue woke ` +
-      `${callName(to)}, which was not asleep but ${inside ? 'inside secure world' : 'on its way in'}.`,
+    `Lost wake-up: when ${callName(passedOver.from)} returned, at ${formatTime(time - from)}, the queue woke ` +
+      `${callName(to)}, which was not asleep but ${inside ? 'inside secure world' : 'about to enter'}.`,
   ];
 }

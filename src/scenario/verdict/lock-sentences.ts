@@ -24,9 +24,9 @@ export function lockCircle({
         `${capital(tasks.map(({ name }) => name).join(' and '))} ${who}, for ever, outside of OP-TEE:`,
         ...tasks.map(
           ({ name, waitsFor: wait }) =>
-            `  ${name} waits for lock ${wait?.lock.name}, which ${wait?.lock.holder?.name} has`,
+            `  ${name} waits for lock ${wait?.lock.name}, which ${wait?.lock.holder?.name} holds`,
         ),
-        `The circle closed at ${formatTime(since)}.`,
+        `The cycle closed at ${formatTime(since)}.`,
         'No call of the driver is part of it: no queue and no system session helps.',
       ],
     };

@@ -52,7 +52,7 @@ function rpcPredicament(
   if (command === RpcCommand.notification && a === RpcNotification.wait && need?.need === 'one-of')
     return invocation?.sleepsFor === undefined
       ? `asleep in OP-TEE behind ${callNumbers(need.calls)} (${rpcCommandName(command)} RPC)`
-      : `asleep in OP-TEE for ${invocation.sleepsFor.what}, which ${callNumbers(need.calls)} ${need.calls.length === 1 ? 'has' : 'have'}`;
+      : `asleep in OP-TEE for ${invocation.sleepsFor.what}, which ${callNumbers(need.calls)} ${need.calls.length === 1 ? 'holds' : 'hold'}`;
   if (need?.need === 'one-of') return `${rpc} ${busyWords(need.calls)}`;
   return `${rpc} is not answered`;
 }
@@ -66,13 +66,13 @@ function requestPredicament(rpcName: string, { device, waits }: ServiceRequest, 
     case 'supplicant':
       return need?.need === 'one-of' ? `${rpc} ${busyWords(need.calls)}` : `${rpc} waits for a supplicant`;
     case 'lock':
-      return `${rpc} waits for lock ${waits.lock.name}, which ${waits.lock.holder?.name ?? 'nobody'} has`;
+      return `${rpc} waits for lock ${waits.lock.name}, which ${waits.lock.holder?.name ?? 'no task'} holds`;
     case 'time':
       return `${rpc} is being served`;
     case 'never':
       return `${rpc} is never answered`;
     case 'turn':
-      return `${rpc} waits its turn behind ${holder(waits.holder())}`;
+      return `${rpc} waits for its turn behind ${holder(waits.holder())}`;
     case 'client':
       return `${rpc} needs ${waits.client}, which works for ${holder(waits.holder())}`;
     case 'invocation':
@@ -88,7 +88,5 @@ function holder(request: ServiceRequest | undefined): string {
 }
 
 function neededCall({ call, label, command }: Invocation): string {
-  return call === undefined
-    ? `a call of ${label} (${command}), for whose message there is no memory yet`
-    : callName(call);
+  return call === undefined ? `a call of ${label} (${command}), whose message has no memory yet` : callName(call);
 }

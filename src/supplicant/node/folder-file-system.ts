@@ -154,7 +154,7 @@ export class FolderFileSystem implements ReeFileSystem {
   private mustBeInside(path: string, name: string): void {
     const top = this.top();
     if (path !== top && !path.startsWith(top.endsWith(sep) ? top : top + sep))
-      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads out of the file system`);
+      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads outside the file system`);
   }
 
   /** @throws TeecError STORAGE_NOT_AVAILABLE */
@@ -180,10 +180,7 @@ export class FolderFileSystem implements ReeFileSystem {
 
   private change<T>(doing: string, work: () => Promise<T>): Promise<T> {
     if (this.readOnly)
-      throw commsError(
-        TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
-        `${doing}: storage folder ${this.root} is only to be read`,
-      );
+      throw commsError(TeeResult.ERROR_STORAGE_NOT_AVAILABLE, `${doing}: storage folder ${this.root} is read-only`);
     const done = this.changes.then(work, work);
     this.changes = done.catch(() => undefined);
     return done;

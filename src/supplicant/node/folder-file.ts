@@ -21,7 +21,7 @@ export class FolderFile implements ReeFile {
     });
     if (status.isFile()) return new FolderFile(name, handle);
     await handle.close();
-    throw commsError(TeeResult.ERROR_ITEM_NOT_FOUND, `file ${name} is no regular file`);
+    throw commsError(TeeResult.ERROR_ITEM_NOT_FOUND, `file ${name} is not a regular file`);
   }
 
   async read(offset: number, buffer: Uint8Array): Promise<number> {

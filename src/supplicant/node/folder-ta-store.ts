@@ -46,9 +46,9 @@ export class FolderTaStore implements TaStore {
     }
     try {
       const status = await handle.stat();
-      if (!status.isFile()) throw new Error(`${path} is no regular file`);
+      if (!status.isFile()) throw new Error(`${path} is not a regular file`);
       if (status.size > maxImageSize)
-        throw new Error(`${path} has ${status.size} bytes, an image has ${maxImageSize} at most`);
+        throw new Error(`${path} has ${status.size} bytes, an image may have at most ${maxImageSize}`);
       return await handle.readFile();
     } finally {
       await handle.close();

@@ -9,10 +9,10 @@ import { type SocketAddress, SocketResult, socketError } from '../socket-service
  * @throws TeecError ERROR_HOSTNAME
  */
 export function checkHost({ host, ipVersion }: Pick<SocketAddress, 'host' | 'ipVersion'>): void {
-  if (host === '') throw socketError(SocketResult.ERROR_HOSTNAME, 'a host without a name');
+  if (host === '') throw socketError(SocketResult.ERROR_HOSTNAME, 'an empty host name');
   const version = isIP(host);
   if (version !== 0 && ipVersion !== 0 && version !== ipVersion)
-    throw socketError(SocketResult.ERROR_HOSTNAME, `${host} is no address of IP version ${ipVersion}`);
+    throw socketError(SocketResult.ERROR_HOSTNAME, `${host} is not an address of IP version ${ipVersion}`);
 }
 
 /** @throws TeecError ERROR_HOSTNAME */

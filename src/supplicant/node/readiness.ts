@@ -24,7 +24,7 @@ export class Readiness {
       };
       this.waiting.add(look);
       const cancel = startTimer(timeoutMs, () =>
-        end(() => reject(socketError(SocketResult.ERROR_TIMEOUT, 'nothing came'))),
+        end(() => reject(socketError(SocketResult.ERROR_TIMEOUT, 'no data arrived'))),
       );
     });
   }

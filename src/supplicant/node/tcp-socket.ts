@@ -68,7 +68,7 @@ export class TcpSocket implements ReeSocket {
 
   async send(bytes: Uint8Array, timeoutMs: number): Promise<number> {
     await this.readiness.until(() => this.ended || this.socket.writableLength === 0, timeoutMs);
-    if (this.ended) throw badRequest('the connection is gone');
+    if (this.ended) throw badRequest('the connection is closed');
     this.socket.write(bytes);
     return bytes.length;
   }
@@ -78,14 +78,14 @@ export class TcpSocket implements ReeSocket {
     if (room === 0) return { data: new Uint8Array(0), available: Math.min(socket.readableLength, maxPeek) };
     await this.readiness.until(() => socket.readableLength > 0 || this.atEnd || this.ended, timeoutMs);
     const data = socket.read(Math.min(room, socket.readableLength)) as Buffer | null;
-    if (data === null && !this.atEnd) throw badRequest('the connection is gone');
+    if (data === null && !this.atEnd) throw badRequest('the connection is closed');
     return { data: data ?? new Uint8Array(0), available: data?.length ?? 0 };
   }
 
   async ioctl(command: number, bytes: Uint8Array): Promise<void> {
     const option = options.get(command);
     if (option === undefined) throw socketError(TeeResult.ERROR_NOT_SUPPORTED, `command 0x${command.toString(16)}`);
-    if (this.ended || !setSocketOption(this.socket, option, bytes)) throw badRequest('the option is refused');
+    if (this.ended || !setSocketOption(this.socket, option, bytes)) throw badRequest('the option was refused');
   }
 
   close(): void {

@@ -87,7 +87,7 @@ const places: readonly (readonly [RegExp, Blockage['kind'], string])[] = [
   [
     /^(?:optee_notif_wait|handle_rpc_func_cmd_wait|handle_rpc_func_cmd_wq|wq_sleep)$/,
     'other',
-    'a notification: what it waits for is in secure world',
+    'a notification of secure world',
   ],
   [/^handle_rpc_func_cmd_suspend$/, 'other', 'time to pass (TEE_Wait)'],
   [
@@ -122,7 +122,7 @@ export function blockedIn({ frames }: Pick<TaskStack, 'frames'>): Blockage {
   // Behind what allocates or waits on behalf of it.
   for (const frame of frames.slice(Math.max(where, 0), where + 4))
     for (const [pattern, kind, words] of places) if (pattern.test(frame)) return blockage(kind, words);
-  if (place === '') return blockage('other', 'something that its stack does not show');
+  if (place === '') return blockage('other', 'an event that its stack does not show');
   return blockage(mutex ? 'resource' : 'other', mutex ? `a lock in ${place}` : place, mutex ? `lock ${place}` : '');
 }
 

@@ -76,7 +76,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
       return verdict(
         'starved',
         [
-          `${name(first.call)} sleeps in the queue while others come through: since ${atTime(firstSleep(timeline, first.call))} ${overtakers.calls} calls have entered`,
+          `${name(first.call)} sleeps in the queue while others complete: since ${atTime(firstSleep(timeline, first.call))} ${overtakers.calls} calls have entered`,
           `  most of them of ${overtakers.most.join(', ')}`,
           ...sleeperLines,
           ...(holderLines.length > 0 ? ['These hold the threads when the record ends:', ...holderLines] : []),
@@ -102,7 +102,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
     return verdict(
       'starved',
       [
-        `${sleepers.length} ${sleepers.length === 1 ? 'call sleeps' : 'calls sleep'} in the queue although ${threads - holders.length} of ${threads} threads are free, as far as the record shows: a wake-up went to somebody else`,
+        `${sleepers.length} ${sleepers.length === 1 ? 'call sleeps' : 'calls sleep'} in the queue although ${threads - holders.length} of ${threads} threads are free, as far as the record shows: a wake-up went to another call`,
         ...sleeperLines,
         ...holderLines,
         ...endsThere(end - from),
@@ -116,7 +116,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
     return verdict(
       'stuck',
       [
-        `${long.length} ${long.length === 1 ? 'call does' : 'calls do'} not come back; nobody waits for a thread:`,
+        `${long.length} ${long.length === 1 ? 'call does' : 'calls do'} not return; no call waits for a thread:`,
         ...holderLines,
       ],
       earliest(long.map(({ start }) => start)),
@@ -127,19 +127,19 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
     const overtakers = entrantsSince(timeline, late.call, late.since, timeline.callEntered.at(late.call));
     if (overtakers.calls > 0)
       return verdict('starved', [
-        `${name(late.call)} came through at last, but slept ${forTime(late.asleep)} in the queue from ${atTime(late.since)}${refusals(timeline, late.call)}, while ${overtakers.calls} others entered`,
+        `${name(late.call)} finally completed, but slept ${forTime(late.asleep)} in the queue from ${atTime(late.since)}${refusals(timeline, late.call)}, while ${overtakers.calls} others entered`,
         `  most of them of ${overtakers.most.join(', ')}`,
         ...(holderLines.length > 0 ? ['These hold the threads when the record ends:', ...holderLines] : []),
       ]);
   }
   if (open.length > 0)
     return verdict('cut-off', [
-      `The record ends with ${open.length} ${open.length === 1 ? 'call' : 'calls'} on the way, the longest for ${forTime(longest)}:`,
+      `The record ends with ${open.length} ${open.length === 1 ? 'call' : 'calls'} in progress, the longest for ${forTime(longest)}:`,
       ...holderLines,
       ...endsThere(longest),
     ]);
   return verdict('finished', [
-    'Every call of the record has come back.',
+    'Every call of the record has returned.',
     ...(late === undefined
       ? []
       : [
@@ -156,7 +156,7 @@ function whatEndsIt(
   name: (call: number) => string,
 ): string {
   const rpcs = holders.filter(({ state }) => state === CallState.rpc);
-  if (rpcs.length === 0) return 'Nobody is in an RPC: secure world itself does not come to an end.';
+  if (rpcs.length === 0) return 'No call is in an RPC: secure world itself does not finish.';
   const named = (segments: readonly Segment[]) => {
     const names = segments.slice(0, mostTold).map(({ call }) => name(call));
     const more = segments.length > names.length ? ` and ${segments.length - names.length} more` : '';
@@ -169,19 +169,19 @@ function whatEndsIt(
   if (unknown.length > 0) {
     const which = unknown.length === 1 ? `the RPC of ${named(unknown)} waits` : `the RPCs of ${named(unknown)} wait`;
     const needs = sleepers.length === 1 ? 'that call' : 'one of those calls';
-    return `If what ${which} for needs ${needs}, this is a deadlock: stacks of these tasks (SysRq-w, hung task) in the same import would tell.`;
+    return `If what ${which} for needs ${needs}, this is a deadlock: stacks of these tasks (SysRq-w, hung task) in the same import would show it.`;
   }
   const inside = holders.filter(({ state }) => state === CallState.secure);
   if (inside.length > 0)
-    return `The stacks show no circle. Everybody waits for ${named(inside)} to come back from secure world: what it does there, neither tracepoints nor stacks tell.`;
-  return 'The stacks show no circle: what the RPCs wait for needs none of the calls that sleep.';
+    return `The stacks show no cycle. All wait for ${named(inside)} to return from secure world; neither tracepoints nor stacks show what it does there.`;
+  return 'The stacks show no cycle: no RPC waits for one of the sleeping calls.';
 }
 
 /** Tracing ends with the last event: of what came behind it, nothing is known. */
 function endsThere(ms: number): readonly string[] {
   if (ms >= hangsFor) return [];
   return [
-    `The record ends ${forTime(ms)} behind that: if it was read later and nothing more came, this is where it hangs.`,
+    `The record ends ${forTime(ms)} after that: if it was read later and nothing more happened, this is where it hangs.`,
   ];
 }
 

@@ -162,7 +162,7 @@ function readLines(lines: Iterable<string>): RecordText {
     }
     const [, kept, written] = entriesPattern.exec(line.slice(0, 200)) ?? [];
     if (kept !== undefined && Number(written) > Number(kept))
-      notes.push(`the kernel's buffer held ${kept} of ${written} events: the older ones are not in the record`);
+      notes.push(`the kernel's buffer had ${kept} of ${written} events: the older ones are not in the record`);
     if (stacks.read(line)) continue;
     const time = eventTime.exec(line.slice(0, 200))?.[1];
     if (time !== undefined) otherTime = Math.max(otherTime, Number(time) * 1000);
@@ -170,10 +170,9 @@ function readLines(lines: Iterable<string>): RecordText {
   if (broken !== undefined) refuse(broken.line, broken.why);
   stacks.end();
   const { ordered, sorted } = inOrder(record);
-  if (sorted) notes.push('its lines are not in the order of time, and were put into it');
+  if (sorted) notes.push('its lines were not in order of time, and were sorted');
   const counts = record.some(({ isCount }) => isCount);
-  if (counts)
-    notes.push('its clock counts something else than time (trace_clock): what is told as a microsecond is one count');
+  if (counts) notes.push('its clock does not count time (trace_clock): one microsecond here is one count');
   const last = ordered.at(-1)?.time ?? 0;
   const comparable = !counts && !relative;
   const end = Math.max(last, comparable ? Math.max(otherTime, stacks.lastTime ?? last) : last);

@@ -62,7 +62,7 @@ function follow(
     const [holder] = holders;
     if (blocked.kind === 'supplicant' && holder === undefined) words.push(idleWords(stacks));
     else if (blocked.kind === 'supplicant') words.push(`tee-supplicant (${nameOf(holder ?? 0)})`);
-    else if (holder !== undefined) words.push(`${blocked.words}, which ${nameOf(holder)} has`);
+    else if (holder !== undefined) words.push(`${blocked.words}, which ${nameOf(holder)} holds`);
     else words.push(blocked.words);
     if (holder === undefined || seen.has(holder)) break;
     const call = open.get(holder)?.at(-1);
@@ -93,5 +93,5 @@ function supplicants(stacks: ReadonlyMap<number, TaskStack>): number[] {
 function idleWords(stacks: ReadonlyMap<number, TaskStack>): string {
   return [...stacks.values()].some(isSupplicant)
     ? 'an answer of tee-supplicant, which is idle'
-    : 'an answer of tee-supplicant, of which there is no stack: is it there?';
+    : 'an answer of tee-supplicant, which has no stack in the record: is it running?';
 }

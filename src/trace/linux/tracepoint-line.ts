@@ -34,7 +34,7 @@ const registerCount = { begin: 8, end: 4 } as const;
 export function parseTracepoint(line: string): TracepointLine | string {
   const at = line.indexOf(tracepointName);
   const name = namePattern.exec(line.slice(at, at + 40));
-  if (name === null) return 'it names the tracepoint, but is not what it prints';
+  if (name === null) return 'it names the tracepoint, but does not have its format';
   const which = name[1] === 'begin' ? 'begin' : 'end';
   const registers = parseRegisters(line.slice(at + name[0].length, at + longestRest), which);
   if (typeof registers === 'string') return registers;
@@ -43,10 +43,10 @@ export function parseTracepoint(line: string): TracepointLine | string {
     .replace(/optee[:/]\s*$/, '')
     .replace(/\(\+?[\d.]+\)\s*$/, '');
   const stamp = parseTime(left);
-  if (stamp === undefined) return 'there is no time ahead of the tracepoint';
-  if (!(stamp.time <= largestTimeMs)) return 'its time is none';
+  if (stamp === undefined) return 'there is no time before the tracepoint';
+  if (!(stamp.time <= largestTimeMs)) return 'its time is invalid';
   const task = parseTask(left.slice(0, stamp.at));
-  if (task === undefined) return 'there is no task with its number (task-123, or task 123) ahead of the time';
+  if (task === undefined) return 'there is no task with its number (task-123, or task 123) before the time';
   return { which, time: stamp.time, isCount: stamp.isCount, ...task, ...registers };
 }
 
@@ -64,8 +64,7 @@ function parseRegisters(
       ? words.map((word) => (/^[0-9a-f]{1,16}$/i.test(word) ? lower32(word) : Number.NaN))
       : words32(words, which);
   const count = registerCount[which];
-  if (registers.length !== count || registers.some(Number.isNaN))
-    return `it has ${count} registers in hexadecimal, and these are others`;
+  if (registers.length !== count || registers.some(Number.isNaN)) return `expected ${count} registers in hexadecimal`;
   return { param: param.toLowerCase(), registers };
 }
 

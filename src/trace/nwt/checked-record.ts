@@ -20,12 +20,12 @@ export function checkedRecord(
 ): { readonly time: number; readonly b: number } {
   // Written so that NaN is outside.
   const known = time >= -largestTimeMs && time <= largestTimeMs;
-  if (!known) report(`a time of ${time} ms; times lie between -${largestTimeMs} and ${largestTimeMs}`);
-  else if (time < last) report(`a time of ${time} ms behind one of ${last}: times do not go back`);
+  if (!known) report(`a time of ${time} ms; times must be between -${largestTimeMs} and ${largestTimeMs}`);
+  else if (time < last) report(`a time of ${time} ms after one of ${last}: times must not decrease`);
   const used = known && time >= last ? time : last === -largestTimeMs ? 0 : last;
   const namesThread = (kind & (kindMask | flagBit)) === (EventKind.worldExit | flagBit);
   if (!namesThread || b < maxThreads || b === threadNotRecorded) return { time: used, b };
-  report(`thread ${b}; threads are below ${maxThreads}`);
+  report(`thread ${b}; threads must be below ${maxThreads}`);
   return { time: used, b: threadNotRecorded };
 }
 
@@ -35,7 +35,7 @@ const longestText = 1000;
 /** What a trace is of, from outside. What is not known is left: later versions may say more. */
 export function checkedSubject(json: unknown, report: Report): TraceSubject {
   if (typeof json !== 'object' || json === null) {
-    report('what the trace is of is no JSON object');
+    report('the description of the trace is not a JSON object');
     return {};
   }
   const fields = json as Readonly<Record<string, unknown>>;
@@ -43,11 +43,11 @@ export function checkedSubject(json: unknown, report: Report): TraceSubject {
     const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (value === undefined) return undefined;
     const known = check(value);
-    if (known === undefined) report(`${name} of the trace: it takes ${form}`);
+    if (known === undefined) report(`${name} of the trace: expected ${form}`);
     return known;
   };
   const text = (name: string) =>
-    checked(name, 'a text', (value) => (typeof value === 'string' ? value.slice(0, longestText) : undefined));
+    checked(name, 'a string', (value) => (typeof value === 'string' ? value.slice(0, longestText) : undefined));
   const whole = (name: string, most: number) =>
     checked(name, `a whole number from 0 to ${most}`, (value) =>
       typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most ? value : undefined,
@@ -59,7 +59,7 @@ export function checkedSubject(json: unknown, report: Report): TraceSubject {
     clock: checked('clock', 'machine, virtual or linux', (value) =>
       value === 'machine' || value === 'virtual' || value === 'linux' ? value : undefined,
     ),
-    startedAt: checked('startedAt', 'a time as ISO 8601 writes it', (value) =>
+    startedAt: checked('startedAt', 'a time in ISO 8601 format', (value) =>
       typeof value === 'string' && value.length <= 40 && !Number.isNaN(Date.parse(value)) ? value : undefined,
     ),
     title: text('title'),

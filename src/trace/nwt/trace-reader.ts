@@ -84,15 +84,18 @@ export class TraceReader {
   end(): void {
     if (!this.headerRead)
       throw new TraceFormatError(
-        `no trace: ${this.pending.length} bytes, the header of a .nwt file has ${fileHeaderSize}`,
+        `not a trace: ${this.pending.length} bytes, the header of a .nwt file has ${fileHeaderSize}`,
       );
     if (this.lostSince !== undefined) this.reportLost(this.offset + this.pending.length);
     else if (this.pending.length > 0)
-      this.report(this.offset, `the file ends in the middle of a chunk: ${this.pending.length} bytes of it are there`);
+      this.report(
+        this.offset,
+        `the file ends in the middle of a chunk: ${this.pending.length} bytes of it are present`,
+      );
     if (this.untold > 0)
       this.damage.push({
         offset: this.offset + this.pending.length,
-        what: `${this.untold} further places are damaged`,
+        what: `${this.untold} more places are damaged`,
       });
     this.pending = new Uint8Array(0);
   }
@@ -120,7 +123,7 @@ export class TraceReader {
         const spent = this.summedInVain > sumsInVain + 8 * (this.offset + at);
         at = spent && size !== undefined ? at + size : this.nextGrain(at + chunkGrain);
         if (!this.chunkSeen && this.offset + at > firstChunkWithin)
-          throw new TraceFormatError(`no trace: there is no chunk in the first ${firstChunkWithin} bytes`);
+          throw new TraceFormatError(`not a trace: there is no chunk in the first ${firstChunkWithin} bytes`);
         continue;
       }
       this.chunkSeen = true;
@@ -138,10 +141,10 @@ export class TraceReader {
 
   private readHeader(): void {
     if (fileMagic.some((byte, index) => this.pending[index] !== byte))
-      throw new TraceFormatError('no trace: the file does not begin as a .nwt file does (89 4e 57 54 0d 0a 1a 0a)');
+      throw new TraceFormatError('not a trace: the file does not begin like a .nwt file (89 4e 57 54 0d 0a 1a 0a)');
     const version = new DataView(this.pending.buffer, this.pending.byteOffset).getUint32(8, true);
     if (version !== nwtVersion)
-      throw new TraceFormatError(`trace of version ${version}; this reader knows version ${nwtVersion}`);
+      throw new TraceFormatError(`trace of version ${version}; this reader supports version ${nwtVersion}`);
   }
 
   private chunkSizeAt(view: DataView, at: number): number | undefined {
@@ -163,7 +166,7 @@ export class TraceReader {
 
   private reportLost(end: number): void {
     const offset = this.lostSince ?? end;
-    this.report(offset, `${end - offset} bytes are no chunk, or one whose checksum is wrong`);
+    this.report(offset, `${end - offset} bytes are not a chunk, or a chunk with a wrong checksum`);
     this.lostSince = undefined;
   }
 
@@ -186,7 +189,7 @@ export class TraceReader {
     try {
       json = JSON.parse(text);
     } catch {
-      this.report(this.offset + at, 'what the trace is of is not JSON');
+      this.report(this.offset + at, 'the description of the trace is not JSON');
       return;
     }
     this.recorder.describe(checkedSubject(json, (what) => this.report(this.offset + at, what)));

@@ -21,9 +21,9 @@ export function waitWords(timeline: Timeline, wait: Wait): string {
     case 'thread':
       return `${name} sleeps in the queue: it waits for ${held}, and none is free`;
     case 'reserved':
-      return `${name} sleeps in the queue: it waits for ${held}; what is free is kept for system sessions`;
+      return `${name} sleeps in the queue: it waits for ${held}; a free thread is kept for system sessions`;
     case 'wake-up':
-      return `${name} sleeps in the queue although a thread is free: nobody owes it a wake-up`;
+      return `${name} sleeps in the queue although a thread is free, with no wake-up pending`;
     case 'rpc': {
       const others = on.map((other) => callWords(timeline, other)).join(' or ');
       // The client by way of which it waits is as a rule the one that makes the call.

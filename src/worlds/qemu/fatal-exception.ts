@@ -36,7 +36,7 @@ export function describeFatalException(exception: FatalException): string {
   const registers = `at ELR ${hex(address)}, ESR ${hex(syndrome)} (${className}), FAR ${hex(faultAddress)}`;
   if (vector >= earlyVectors)
     return (
-      `what was loaded is no OP-TEE for this machine: ${kind} on CPU ${cpu} in S-EL1 ${registers}, ` +
+      `the loaded image is not an OP-TEE for this machine: ${kind} on CPU ${cpu} in S-EL1 ${registers}, ` +
       `before it had set up any exception vectors`
     );
   const origin = origins[vector >> 2] ?? '';

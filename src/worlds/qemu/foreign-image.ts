@@ -17,7 +17,7 @@ const signatures: readonly (readonly [offset: number, bytes: readonly number[], 
   [
     0,
     [0x48, 0x53, 0x54, 0x4f],
-    "is a signed trusted application: its place is a folder for --ta or openTee's taFolders",
+    "is a signed trusted application: put it into a folder for --ta or openTee's taFolders",
   ],
   [56, [0x41, 0x52, 0x4d, 0x64], 'is an arm64 kernel image of Linux'],
   [0, [0x27, 0x05, 0x19, 0x56], 'is an image for U-Boot (uImage)'],
@@ -51,7 +51,7 @@ const machines = new Map([
 
 function elf(file: Uint8Array): string {
   const machine = machines.get((file[18] ?? 0) | ((file[19] ?? 0) << 8));
-  return `is an ELF file${machine === undefined ? '' : ` for ${machine}`}: OP-TEE's build puts tee-pager_v2.bin beside tee.elf, give that`;
+  return `is an ELF file${machine === undefined ? '' : ` for ${machine}`}: OP-TEE's build puts tee-pager_v2.bin next to tee.elf; use that`;
 }
 
 /** Printable ASCII, line ends, tabs, and whatever is not ASCII but UTF-8. */
@@ -72,7 +72,7 @@ function text(start: Uint8Array): string {
   if (beginning.startsWith('version https://git-lfs'))
     return 'is a pointer of Git LFS: fetch the file with git lfs pull';
   if (beginning.startsWith('#!')) return 'is a script';
-  if (beginning.startsWith('<')) return 'is a page (HTML or XML), perhaps what a failed download left';
+  if (beginning.startsWith('<')) return 'is HTML or XML, perhaps from a failed download';
   return 'is a text file';
 }
 

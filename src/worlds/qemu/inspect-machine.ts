@@ -79,7 +79,7 @@ async function image({ folder, image = folder.image }: InspectOptions): Promise<
   try {
     const { image: bytes } = await readOpteeImage(image);
     const [doubt] = doubtsAbout(bytes);
-    if (doubt !== undefined) return { what, state: 'missing', detail: `${image} is not likely one: ${doubt}` };
+    if (doubt !== undefined) return { what, state: 'missing', detail: `${image} is probably not an OP-TEE: ${doubt}` };
     const own = image !== folder.image;
     const versions = own ? [] : (await fetchedPackages(folder.path)).map(({ name, version }) => `${name} ${version}`);
     return { what, state: 'present', detail: [`${image} (${bytes.length} bytes)`, ...versions].join(', ') };
@@ -103,6 +103,6 @@ async function trustedApplications({
   return {
     what,
     state: 'optional',
-    detail: `no *.ta in ${trustedApplications}: ${fetchCommand}, or give a folder of your own`,
+    detail: `no *.ta in ${trustedApplications}: ${fetchCommand}, or give your own folder`,
   };
 }

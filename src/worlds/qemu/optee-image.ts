@@ -46,7 +46,9 @@ export function opteeImage(file: Uint8Array, beside?: Uint8Array): OpteeImage {
     if (missing > 0) throw wrong(`is truncated: ${missing} bytes are missing at its end`);
   }
   if (Buffer.from(image.buffer, image.byteOffset, image.length).includes(virtualization))
-    throw wrong('is built for a hypervisor (CFG_NS_VIRTUALIZATION=y), which nothing here is: build it without');
+    throw wrong(
+      'is built for a hypervisor (CFG_NS_VIRTUALIZATION=y), which this machine does not have: build it without',
+    );
   const part = pageablePart(data?.hashes ?? 0, pageable);
   const elsewhere = linkedElsewhere(image, image.length + part.length);
   if (elsewhere !== undefined)
@@ -65,14 +67,14 @@ function pageablePart(hashes: number, part: Uint8Array = new Uint8Array(0)): Uin
   if (hashes === 0) return new Uint8Array(0);
   if (part.length === 0)
     throw wrong(
-      'has a pageable part (CFG_WITH_PAGER), which is missing: tee-pageable_v2.bin of the same build has to be beside it; ' +
+      'has a pageable part (CFG_WITH_PAGER), which is missing: tee-pageable_v2.bin of the same build must be next to it; ' +
         'or give tee.bin, which has both',
     );
   const most = (hashes / hashSize) * pageSize;
   if (part.length % pageSize !== 0 || part.length > Math.min(most, maxPageableSize))
     throw wrong(
-      `has a pageable part of at most ${most} bytes in whole pages, tee-pageable_v2.bin beside it has ${part.length}: it is ` +
-        'of another build, or truncated',
+      `has a pageable part of at most ${most} bytes in whole pages, tee-pageable_v2.bin next to it has ${part.length}: it is ` +
+        'from another build, or truncated',
     );
   return part;
 }
@@ -86,10 +88,10 @@ export function doubtsAbout(image: Uint8Array): readonly string[] {
   const first = new DataView(image.buffer, image.byteOffset, image.length).getUint32(0, true);
   if (first !== firstInstruction)
     doubts.push(
-      `its first instruction is 0x${first.toString(16).padStart(8, '0')}, no OP-TEE begins so: ${rightBuild}`,
+      `its first instruction is 0x${first.toString(16).padStart(8, '0')}, no OP-TEE begins like this: ${rightBuild}`,
     );
   else if (embeddedData(image) === undefined)
-    doubts.push('what OP-TEE has at its end (relocations) is missing: it may be truncated');
+    doubts.push('the relocations at the end of an OP-TEE are missing: it may be truncated');
   return doubts;
 }
 
@@ -112,7 +114,7 @@ function withoutHeader(file: Uint8Array): { readonly image: Uint8Array; readonly
     throw wrong('is a 32-bit core, by its header: build it with CFG_ARM64_core=y, PLATFORM=vexpress-qemu_armv8a');
   if (version === 2)
     throw wrong(
-      'has a header of version 2, which only describes the files beside it: give tee-pager_v2.bin, which has none',
+      'has a header of version 2, which only describes the files next to it: give tee-pager_v2.bin, which has none',
     );
   if (version !== 1)
     throw wrong(`has a header of version ${version}, which is not known: give tee-pager_v2.bin, which has none`);

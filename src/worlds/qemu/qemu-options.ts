@@ -69,25 +69,25 @@ export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   } = options;
   for (const [name, path] of Object.entries({ optee, qemu, firmware }))
     if (path !== undefined && (typeof path !== 'string' || path === ''))
-      throw new TypeError(`qemu: ${name} is a path, not ${path === '' ? 'an empty one' : typeof path}`);
+      throw new TypeError(`qemu: ${name} must be a path, not ${path === '' ? 'an empty one' : typeof path}`);
   for (const [name, handler] of Object.entries(handlers))
     if (handler !== undefined && typeof handler !== 'function')
-      throw new TypeError(`qemu: ${name} is a function, not ${typeof handler}`);
+      throw new TypeError(`qemu: ${name} must be a function, not ${typeof handler}`);
   for (const each of coverage === undefined ? [] : [coverage].flat())
     if (typeof each?.plugin !== 'string' || typeof each.fd !== 'number')
-      throw new TypeError('qemu: coverage is a CoverageMap');
+      throw new TypeError('qemu: coverage must be a CoverageMap');
   inRange('gdb', gdb, 1, 65_535);
   inRange('cpus', cpus, 1, maxCpus);
   inRange('memoryMiB', memoryMiB, 64, 3072);
   for (const [name, ms] of Object.entries({ callLimitMs, bootLimitMs }))
     if (ms !== undefined && !(typeof ms === 'number' && ms >= 0))
-      throw new RangeError(`${name} is ${String(ms)}, allowed are milliseconds from 0, and Infinity`);
+      throw new RangeError(`${name} is ${String(ms)}; allowed: milliseconds from 0, and Infinity`);
   // Longer than a second nobody wants the event loop blocked.
   if (spinMicroseconds !== undefined && !(spinMicroseconds >= 0 && spinMicroseconds <= 1_000_000))
-    throw new RangeError(`spinMicroseconds is ${spinMicroseconds}, allowed are 0..1000000`);
+    throw new RangeError(`spinMicroseconds is ${spinMicroseconds}; allowed: 0..1000000`);
 }
 
 function inRange(name: string, value: number | undefined, low: number, high: number): void {
   if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high))
-    throw new RangeError(`${name} is ${value}, allowed are integers ${low}..${high}`);
+    throw new RangeError(`${name} is ${value}; allowed: integers ${low}..${high}`);
 }

@@ -247,7 +247,7 @@ export class QemuWorld implements SecureWorld {
       registers: () => this.monitor.command('info registers'),
       standsStill: (address) => {
         const where = address === undefined ? '' : ` at 0x${address}`;
-        this.fail(`OP-TEE did not boot, it stands still${where}: the image is truncated, or not for this machine`);
+        this.fail(`OP-TEE did not boot, it makes no progress${where}: the image is truncated, or not for this machine`);
       },
     });
   }
@@ -281,7 +281,7 @@ export class QemuWorld implements SecureWorld {
     this.failed = true;
     this.console.write(this.consolePipe.read());
     const { tail } = this.console;
-    const doubts = this.isBooting && !this.disposed ? this.doubts.map((doubt) => `\nOf the image: ${doubt}`) : [];
+    const doubts = this.isBooting && !this.disposed ? this.doubts.map((doubt) => `\nThe image: ${doubt}`) : [];
     const said = tail === '' ? '' : `\nThe secure console ends with:\n${tail}`;
     const error = new ConduitError(`${reason}${doubts.join('')}${said}`, { brief: reason });
     this.tellEnd(error);

@@ -155,8 +155,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     this.abi = options.abi ?? 'smc';
     const ffa = this.abi === 'ffa';
     const reservedShm = ffa || options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
-    if (this.abi !== 'smc' && !ffa)
-      throw new RangeError(`there is no ABI "${String(this.abi)}", possible are smc and ffa`);
+    if (this.abi !== 'smc' && !ffa) throw new RangeError(`there is no ABI "${String(this.abi)}"; allowed: smc and ffa`);
     if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
     for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
       if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))

@@ -44,7 +44,7 @@ function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
       smc(registers) {
         const answered = smc.call(faults, registers);
         if (answered !== undefined)
-          tell(`${smcName(registers.a0)} answered with ${hex(answered.a0)} in OP-TEE's place`);
+          tell(`${smcName(registers.a0)} answered with ${hex(answered.a0)} instead of OP-TEE`);
         return answered;
       },
     }),
@@ -56,8 +56,8 @@ function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
         return replaced;
       },
     }),
-    ...(message && { message: change('message altered on its way in', message) }),
-    ...(answer && { answer: change('answer altered on its way out', answer) }),
+    ...(message && { message: change('message changed on the way in', message) }),
+    ...(answer && { answer: change('answer changed on the way out', answer) }),
     ...(rpc && {
       rpc(request) {
         const fault = rpc.call(faults, request);
@@ -94,5 +94,5 @@ const hex = (value: number) => `0x${value.toString(16)}`;
 
 function faultOf(fault: NonNullable<TaFault>): string {
   if ('panic' in fault) return `panic ${hex(fault.panic)}`;
-  return 'hangs' in fault ? 'never comes back' : `result ${hex(fault.result)}`;
+  return 'hangs' in fault ? 'never returns' : `result ${hex(fault.result)}`;
 }

@@ -104,7 +104,7 @@ describe('exploring the whole driver on a scenario', () => {
       const { properties } = await run('patch-v6', by, 50);
       const { verdict, what, decisions } = properties.finished;
       expect(verdict).toBe('broken');
-      expect(what.join(' ')).toContain('sleeps for ever beside 2 free threads');
+      expect(what.join(' ')).toContain('sleeps for ever although threads 0 and 1 are free');
       const again = await judgeRun(TWO_AND_ONE, 'patch-v6', 1, followed(decisions));
       expect([...again.broken.keys()]).toEqual(['finished']);
     },

@@ -65,7 +65,7 @@ describe('a fault as a choice', () => {
   it('counts nothing as left behind that a dead supplicant keeps until it is through', async () => {
     // The memory for the lock's image, and the second of two file requests: the first is being served.
     const strikes = [
-      { words: /answer to SHM_ALLOC has rubbish in value/, nth: 3 },
+      { words: /answer to SHM_ALLOC has a corrupted value/, nth: 3 },
       { words: /dies with FS/, nth: 2 },
     ];
     const event = (options: readonly string[]) => {
@@ -126,7 +126,7 @@ describe('a thread context that goes lost', () => {
 
   it('hangs normal calls under version 6, by that fault alone', { timeout: 60_000 }, async () => {
     const { what, deviations } = await verdict('patch-v6');
-    expect(what.join(' ')).toContain('sleeps for ever beside a free thread');
+    expect(what.join(' ')).toContain('sleeps for ever although thread');
     expect(deviations).toMatchObject([{ kind: 'event', step: 'a free thread context is lost' }]);
   });
 

@@ -90,7 +90,7 @@ describe('a thread kept for relief calls as a cure', () => {
   it('is named where everybody comes through with it', async () => {
     const { finished } = await broken('bottom-half-with-reserve', { change: withoutReserve, maxRuns: 30 });
     expect(tried(finished)).toEqual([
-      'Tried: with `reserve: true`, a thread kept for relief calls, everybody comes through in 30 runs.',
+      'Tried: with `reserve: true`, a thread kept for relief calls, all clients finish in 30 runs.',
     ]);
   });
 

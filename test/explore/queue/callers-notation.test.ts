@@ -46,9 +46,9 @@ describe('the notation of callers', () => {
   });
 
   it.each([
-    ['', '"" is no caller'],
-    ['N,,S', '"" is no caller'],
-    ['Y', '"Y" is no operation'],
+    ['', '"" is not a caller'],
+    ['N,,S', '"" is not a caller'],
+    ['Y', '"Y" is not an operation'],
     ['N1', 'N has none'],
     ['B1', 'B has none'],
     ['U2', 'U has none'],

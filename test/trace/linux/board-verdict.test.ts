@@ -30,7 +30,7 @@ describe('the verdict on a board', () => {
     expect(verdict).toMatchObject({ outcome: 'starved', exhausted: false });
     expect(verdict.hangsSinceMs).toBeCloseTo(10_051, 3);
     expect(verdict.explanation[0]).toBe(
-      'watchdog-9 #2 sleeps in the queue while others come through: since 10.051000 s 39 calls have entered',
+      'watchdog-9 #2 sleeps in the queue while others complete: since 10.051000 s 39 calls have entered',
     );
     expect(verdict.explanation.join('\n')).toContain('most of them of bulk-1 (39)');
   });
@@ -41,7 +41,7 @@ describe('the verdict on a board', () => {
     expect(verdict.outcome).toBe('starved');
     expect(verdict.hangsSinceMs).toBeUndefined();
     expect(verdict.explanation[0]).toBe(
-      'watchdog-9 #2 came through at last, but slept 3.9 s in the queue from 10.051000 s, refused once, while 39 others entered',
+      'watchdog-9 #2 finally completed, but slept 3.9 s in the queue from 10.051000 s, refused once, while 39 others entered',
     );
   });
 
@@ -60,7 +60,7 @@ describe('the verdict on a board', () => {
     expect(verdict).toMatchObject({
       outcome: 'finished',
       explanation: [
-        'Every call of the record has come back.',
+        'Every call of the record has returned.',
         'The longest sleep in the queue was that of watchdog-9 #2, 49.0 ms from 10.051000 s.',
       ],
     });

@@ -146,10 +146,10 @@ describe("an import of Linux's tracepoints", () => {
     ]);
     expect(found.refused).toEqual([
       { line: 2, why: 'its parameter or its registers are cut off' },
-      { line: 3, why: 'it has 8 registers in hexadecimal, and these are others' },
-      { line: 4, why: 'there is no task with its number (task-123, or task 123) ahead of the time' },
-      { line: 5, why: 'there is no time ahead of the tracepoint' },
-      { line: 7, why: 'it names the tracepoint, but is not what it prints' },
+      { line: 3, why: 'expected 8 registers in hexadecimal' },
+      { line: 4, why: 'there is no task with its number (task-123, or task 123) before the time' },
+      { line: 5, why: 'there is no time before the tracepoint' },
+      { line: 7, why: 'it names the tracepoint, but does not have its format' },
     ]);
     expect(found).toMatchObject({ lines: 1, refusedCount: 5 });
     expect(report.unfinished).toHaveLength(1);

@@ -104,7 +104,7 @@ describe('stacks of tasks', () => {
     expect(verdict).toMatchObject({ outcome: 'stuck', exhausted: true });
     const words = verdict.explanation.join('\n');
     expect(words).toMatch(
-      /storage-402 #2, in RPC CMD since 20\.300000 s, for .*; it waits for the clocks' prepare lock, which .*-88 has/,
+      /storage-402 #2, in RPC CMD since 20\.300000 s, for .*; it waits for the clocks' prepare lock, which .*-88 holds/,
     );
     expect(words).toMatch(/-88 #3 sleeps in the queue since .* and has not entered/);
   });
@@ -137,7 +137,7 @@ describe('stacks of tasks', () => {
       ]),
     ]);
     expect(verdict.outcome).toBe('deadlock');
-    expect(verdict.explanation.join('\n')).toContain('(a lock in vendor_power_on, which kworker/1:2-88 has)');
+    expect(verdict.explanation.join('\n')).toContain('(a lock in vendor_power_on, which kworker/1:2-88 holds)');
   });
 
   it('say that tee-supplicant is not there, or idle, where an RPC waits for it', () => {
@@ -148,7 +148,7 @@ describe('stacks of tasks', () => {
       ` ${sized('optee_supp_thrd_req')}`,
     ]);
     expect(verdictOf([...held, ...waits]).verdict.explanation.join('\n')).toContain(
-      'an answer of tee-supplicant, of which there is no stack: is it there?',
+      'an answer of tee-supplicant, which has no stack in the record: is it running?',
     );
     const idle = printk([
       'task:tee-supplicant state:S stack:0 pid:214 tgid:214 ppid:1 flags:0x0',

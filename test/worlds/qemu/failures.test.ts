@@ -76,7 +76,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     // It goes on: add x0, x0, #1; b to it.
     await writeFile(endless, program(0x9100_0400, 0x17ff_ffff));
     await expect(startWorld({ optee: endless, bootLimitMs: 1500 })).rejects.toThrow(
-      /^OP-TEE did not boot within 1500 ms\nOf the image: its first instruction is 0x91000400, no OP-TEE begins so: /,
+      /^OP-TEE did not boot within 1500 ms\nThe image: its first instruction is 0x91000400, no OP-TEE begins like this: /,
     );
   });
 
@@ -84,16 +84,16 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     ['runs in a circle', branchToItself],
     // wfi; b to it
     ['sleeps', 0xd503_207f, 0x17ff_ffff],
-  ])('tells of a boot that %s that it stands still, and where', async (_name, ...instructions) => {
+  ])('tells of a boot that %s that it makes no progress, and where', async (_name, ...instructions) => {
     const optee = join(scratch, 'still.bin');
     await writeFile(optee, program(...(instructions as number[])));
-    await expect(startWorld({ optee })).rejects.toThrow(/^OP-TEE did not boot, it stands still at 0xe10000[04]: /);
+    await expect(startWorld({ optee })).rejects.toThrow(/^OP-TEE did not boot, it makes no progress at 0xe10000[04]: /);
   });
 
   it('tells of an image whose end is missing that it stands still', async () => {
     const optee = join(scratch, 'cut.bin');
     await writeFile(optee, (await readFile(folder.image)).subarray(0, 100_000));
-    await expect(startWorld({ optee })).rejects.toThrow(/it stands still at 0x.*\n.*may be truncated/);
+    await expect(startWorld({ optee })).rejects.toThrow(/it makes no progress at 0x.*\n.*may be truncated/);
   });
 
   it.each<[string, () => Buffer, RegExp]>([
@@ -105,7 +105,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     const optee = join(scratch, `${name}.bin`);
     await writeFile(optee, image());
     const failed = startWorld({ optee });
-    await expect(failed).rejects.toThrow('no OP-TEE for this machine');
+    await expect(failed).rejects.toThrow('not an OP-TEE for this machine');
     await expect(failed).rejects.toThrow(why);
   });
 
@@ -133,8 +133,8 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
   });
 
   it('refuses what cannot be', async () => {
-    await expect(startWorld({ cpus: 5 })).rejects.toThrow('cpus is 5, allowed are integers 1..4');
-    await expect(startWorld({ memoryMiB: 1 })).rejects.toThrow('memoryMiB is 1, allowed are integers 64..3072');
+    await expect(startWorld({ cpus: 5 })).rejects.toThrow('cpus is 5; allowed: integers 1..4');
+    await expect(startWorld({ memoryMiB: 1 })).rejects.toThrow('memoryMiB is 1; allowed: integers 64..3072');
     const empty = join(scratch, 'empty.bin');
     await writeFile(empty, '');
     await expect(startWorld({ optee: empty })).rejects.toThrow('the OP-TEE image is empty');

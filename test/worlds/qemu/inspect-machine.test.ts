@@ -73,7 +73,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     );
     expect(await found('OP-TEE OS', { image })).toMatchObject({
       state: 'missing',
-      detail: expect.stringMatching(/is not likely one: its first instruction is 0x150e0700/),
+      detail: expect.stringMatching(/is probably not an OP-TEE: its first instruction is 0x150e0700/),
     });
     expect(await found('OP-TEE OS', { image: scratch })).toMatchObject({
       state: 'missing',

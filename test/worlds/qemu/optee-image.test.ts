@@ -58,7 +58,7 @@ describe("OP-TEE's image", () => {
     ['a text', text('PLATFORM=vexpress'), 'is a text file'],
     ['a text in another language', text('Größe: '), 'is a text file'],
     ['a device tree source', text('/dts-v1/;\n/ { };'), 'is the source of a device tree'],
-    ['a page', text('<!DOCTYPE html>'), 'is a page'],
+    ['a page', text('<!DOCTYPE html>'), 'is HTML or XML'],
     ['a short text', new TextEncoder().encode('not found\n'), 'is a text file'],
     ['a device tree', bytes(0xd0, 0x0d, 0xfe, 0xed), 'is a device tree'],
     ['a trusted application', bytes(0x48, 0x53, 0x54, 0x4f), 'signed trusted application'],
@@ -69,7 +69,7 @@ describe("OP-TEE's image", () => {
     ['a 32-bit core', arm32.map((byte, index) => (index % 4 === 3 ? byte : index)), 'is a 32-bit core'],
     ['linked for elsewhere', image({ link: 0x9e80_0000 }), 'is linked for an address near 0x9e800000'],
     ['linked for the next address', image({ link: 0x0e20_0000 }), 'is linked for an address near 0xe200000'],
-    ['pageable, alone', image({ hashes: 320 }), 'tee-pageable_v2.bin of the same build has to be beside it'],
+    ['pageable, alone', image({ hashes: 320 }), 'tee-pageable_v2.bin of the same build must be next to it'],
     ['truncated', image().subarray(0, -100), /is truncated: (9\d|100) bytes are missing/],
     [
       'truncated in another form',

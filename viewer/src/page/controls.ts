@@ -49,7 +49,7 @@ export class Controls {
   private makeLink(): void {
     history.replaceState(null, '', this.page.link);
     const { status } = { status: this.page.byId('status') };
-    status.textContent = 'The address of this page leads here now.';
+    status.textContent = 'The address of this page now has this view.';
     navigator.clipboard?.writeText(location.href).catch(() => undefined);
   }
 

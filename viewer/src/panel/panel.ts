@@ -68,22 +68,16 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph,
   }
   if (asleep.length > 30) queue.append(element('li', {}, `and ${asleep.length - 30} more`));
   const beside = asleep.filter(({ call }) => graph.waits.get(call)?.kind === 'wake-up').length;
-  if (asleep.length === 0) queue.append(element('li', {}, element('span', {}, 'nobody')));
+  if (asleep.length === 0) queue.append(element('li', {}, element('span', {}, 'none')));
   section.append(
     element('h3', {}, `Asleep in the queue: ${asleep.length}`),
     queue,
     ...(asleep.length > 0 && holders.length >= timeline.threads && holders.every(({ state }) => state === CallState.rpc)
-      ? [element('div', { class: 'event' }, 'Every thread is held by a call whose RPC is not answered yet.')]
+      ? [element('div', { class: 'event' }, 'Every thread is held by a call whose RPC has not been answered.')]
       : []),
     ...(beside === 0
       ? []
-      : [
-          element(
-            'div',
-            { class: 'bad' },
-            `${beside} beside a free thread: nobody owes ${beside === 1 ? 'it' : 'them'} a wake-up`,
-          ),
-        ]),
+      : [element('div', { class: 'bad' }, `${beside} asleep although a thread is free, with no wake-up pending`)]),
     ...kernelVariables(run, record),
     counters(run, record, open.length, holders.length),
   );
@@ -131,8 +125,8 @@ function counters(run: Run, record: number, open: number, inFlight: number): HTM
   row('System sessions', systemSessionsAfter(timeline, record));
   row('ETHREAD_LIMIT so far', upTo(timeline.threadLimits), true);
   const swallowed = [...run.swallowedWakeUps].filter((each) => each <= record).length;
-  row('Wake-ups for nobody so far', upTo(run.unusedWakeUps));
-  row('... while somebody slept on', swallowed, true);
+  row('Unused wake-ups so far', upTo(run.unusedWakeUps));
+  row('... while another call slept', swallowed, true);
   const box = element('div', {}, element('h3', {}, 'Counters'), table);
   return box;
 }
@@ -146,7 +140,7 @@ function deadlockList({ timeline }: Run, graph: WaitGraph): HTMLElement[] {
     const number = index < graph.cycle.length ? String(index + 1) : '';
     list.append(element('li', {}, element('b', { 'aria-hidden': 'true' }, number), element('div', {}, words)));
   });
-  return [element('h3', { class: 'bad' }, 'Deadlock: nobody here can go on'), list];
+  return [element('h3', { class: 'bad' }, 'Deadlock: none of these calls can continue'), list];
 }
 
 /** What became of a call. */
@@ -183,7 +177,7 @@ export function callPanel(run: Run, call: number, graph: WaitGraph | undefined):
   const wakeList = element('ul', {});
   for (const wake of wakes.slice(0, 12)) {
     const other = wake.call === call ? wake.by : wake.call;
-    const name = other < 0 ? 'nobody that is known' : `${timeline.clientOf(other)} #${timeline.callNumber.at(other)}`;
+    const name = other < 0 ? 'an unknown call' : `${timeline.clientOf(other)} #${timeline.callNumber.at(other)}`;
     const way = wake.call === call ? 'from' : 'to';
     wakeList.append(
       element(
@@ -202,7 +196,7 @@ export function callPanel(run: Run, call: number, graph: WaitGraph | undefined):
     element(
       'div',
       unfinished ? { class: 'bad' } : {},
-      `${run.took(timeline.callEnd.at(call) - timeline.callBegin.at(call))}${unfinished ? ', and has not ended' : ''}`,
+      `${run.took(timeline.callEnd.at(call) - timeline.callBegin.at(call))}${unfinished ? ', not ended' : ''}`,
     ),
     element(
       'div',
@@ -212,7 +206,7 @@ export function callPanel(run: Run, call: number, graph: WaitGraph | undefined):
         : `thread ${thread}${timeline.callThreadKnown.at(call) === 1 ? '' : ' (inferred)'}`,
     ),
     ...(wait === undefined ? [] : [element('h3', {}, 'At the cursor'), element('div', {}, waitWords(timeline, wait))]),
-    element('h3', {}, 'What it went through'),
+    element('h3', {}, 'History'),
     list,
     ...(wakes.length === 0 ? [] : [element('h3', {}, 'Wake-ups'), wakeList]),
   );

@@ -65,7 +65,7 @@ export function longestWaitsPanel(run: Run, choose: (call: number) => void): HTM
     const notes = [
       askedFor(run, call),
       ...(late.has(call) ? ['late'] : []),
-      ...(run.timeline.isUnfinished(call) ? ['not back'] : []),
+      ...(run.timeline.isUnfinished(call) ? ['not returned'] : []),
     ];
     list.append(element('li', {}, button, element('span', {}, notes.join(', '))));
   }
@@ -105,9 +105,9 @@ export function selectionPanel(run: Run, from: number, to: number, axis: Axis, s
     ['Calls begun, ended', `${begun}, ${ended}`],
     ['Threads in use', `${Math.round((100 * held) / Math.max(1e-9, (to - from) * timeline.threads))} %`],
     ['Asleep in the queue, all calls', run.spanWords(asleep, axis, step)],
-    ['Longest of that', run.spanWords(longest, axis, step)],
+    ['Longest of these', run.spanWords(longest, axis, step)],
     ['ETHREAD_LIMIT', String(within(timeline.threadLimits))],
-    ['Wake-ups for nobody', String(within(run.unusedWakeUps))],
+    ['Unused wake-ups', String(within(run.unusedWakeUps))],
   ];
   const table = element(
     'table',

@@ -42,7 +42,7 @@ export function sentence(event: TimedTraceEvent): string {
     case 'call-begin':
       return `call ${event.call} of ${event.context} begins: ${event.purpose}${event.system ? ', system session' : ''}`;
     case 'call-end':
-      return `call ${event.call} is over`;
+      return `call ${event.call} ends`;
     case 'queue-sleep':
       return `call ${event.call} goes to sleep${event.limit ? ' after ETHREAD_LIMIT' : ''}`;
     case 'queue-wake': {
@@ -61,8 +61,8 @@ export function sentence(event: TimedTraceEvent): string {
     case 'rpc-end':
       return `call ${event.call}: RPC answered, ${teeResultName(event.result)}`;
     case 'rpc-wait':
-      if (event.through === '' && event.needs === 0) return `call ${event.call}: what its RPC waited for is there`;
-      return `call ${event.call}: its RPC waits ${event.through === '' ? '' : `by way of ${event.through} `}${event.needs === 0 ? '' : `for call ${event.needs}`}`;
+      if (event.through === '' && event.needs === 0) return `call ${event.call}: its RPC no longer waits`;
+      return `call ${event.call}: its RPC waits ${event.through === '' ? '' : `through ${event.through} `}${event.needs === 0 ? '' : `for call ${event.needs}`}`;
     case 'session-open':
       return `session ${event.session} of ${event.context} opened with ${event.uuid}`;
     case 'session-close':
@@ -72,7 +72,7 @@ export function sentence(event: TimedTraceEvent): string {
     case 'notification':
       return `secure world notifies ${event.value}`;
     case 'protocol-violation':
-      return `protocol broken: ${event.what}`;
+      return `protocol violation: ${event.what}`;
     case 'secure-console':
       return event.line;
     case 'simulated-fault':
@@ -80,7 +80,7 @@ export function sentence(event: TimedTraceEvent): string {
     case 'ta-panic':
       return `panic of ${event.uuid}: 0x${event.code.toString(16)}`;
     case 'invocation':
-      return `${event.context} asks ${event.application} for ${event.command}`;
+      return `${event.context} invokes ${event.command} of ${event.application}`;
     case 'mark':
       return event.text;
     default:

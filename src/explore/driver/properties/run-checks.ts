@@ -3,26 +3,26 @@ import type { TimedTraceEvent } from '../../../trace/trace.js';
 
 /** What is checked in every run of the whole driver, and in words what it means when it is broken. */
 export const RUN_PROPERTIES = {
-  finished: 'not everybody came through',
-  callsAnsweredOnce: 'a call ended twice, or never though the run was over',
+  finished: 'a client did not finish',
+  callsAnsweredOnce: 'a call ended twice, or had not ended at the end of the run',
   rpcsToTheirThread: 'a call was resumed in, or suspended with, the thread of another',
-  everythingReturned: 'sessions or shared memory were left behind when everybody, or a client that died, had gone',
-  usableAgain: 'an application could not be used by a newcomer when everybody had gone',
-  unhurt: 'a call failed although no fault had struck it',
-  answersChecked: 'an answer that had to be refused, or said that something failed, was taken for a good one',
-  memoryHeld: 'memory was given back, changed or used for another call while secure world had it for a call',
-  dataArrived: 'what a call wrote did not arrive in the memory of its own client',
+  everythingReturned: 'sessions or shared memory remained after all clients had exited, or after a client died',
+  usableAgain: 'a new client could not use an application after all clients had exited',
+  unhurt: 'a call failed although no fault affected it',
+  answersChecked: 'an answer that violates the protocol, or reports a failure, was accepted as a success',
+  memoryHeld: 'memory was released, changed or used for another call while secure world used it for a call',
+  dataArrived: 'data written by a call did not arrive in the memory of its client',
   sessionsInOrder:
-    'a session was used after its close began, closed twice, or left open without its client knowing of it',
+    'a session was used after its close began, was closed twice, or stayed open without its client knowing',
   systemSessions:
-    'a call was not made as its session was when it began, or a reservation did not end with its own session',
+    'the class of a call differs from its session at the start of the call, or a reservation did not end with its session',
   reliefGoesFirst:
     'a relief call waited behind a call that it would end or wake, or beside a free thread, though it could have had one',
   openedForTheDead:
     'a client that died counted as gone while a call of it was under way, or a session that was opened for it stayed open',
   closedAfterCalls:
     'a session of a client that died was closed while a call on it was inside, or stayed open when its calls were back',
-  queueCounts: 'a counter of the call queue was below zero, or not as at the start when everybody had gone',
+  queueCounts: 'a counter of the call queue was below zero, or not at its initial value after all clients had exited',
 } as const;
 
 export type RunProperty = keyof typeof RUN_PROPERTIES;
@@ -92,7 +92,7 @@ export class RunChecks {
   private suspend(call: number, thread: number): void {
     const other = this.threads.get(thread);
     if (other !== undefined && other !== call) {
-      this.break('rpcsToTheirThread', `call ${call} was suspended in thread ${thread}, which call ${other} has`);
+      this.break('rpcsToTheirThread', `call ${call} was suspended in thread ${thread}, which call ${other} uses`);
     }
     this.threads.set(thread, call);
   }

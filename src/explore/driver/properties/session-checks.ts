@@ -70,7 +70,7 @@ export class SessionChecks {
     if (system !== this.system.has(session))
       this.run.says(
         'systemSessions',
-        `call ${call} closes session ${session} as a ${system ? 'system' : 'normal'} call, which the session is not for`,
+        `call ${call} closes session ${session} as a ${system ? 'system' : 'normal'} call, unlike its session`,
       );
     if (this.closing.has(session)) this.run.says('sessionsInOrder', `session ${session} is closed twice`);
     this.closing.set(session, this.run.lastInvocation());
@@ -92,12 +92,12 @@ export class SessionChecks {
   private judge(call: number, session: number, system: boolean, invocations: readonly number[]): void {
     const closedAfter = this.closing.get(session);
     if (closedAfter !== undefined && invocations.every((number) => number > closedAfter))
-      this.run.says('sessionsInOrder', `call ${call} is made on session ${session}, whose close had begun before it`);
+      this.run.says('sessionsInOrder', `call ${call} is made on session ${session}, whose close had already begun`);
     const systemAfter = this.system.get(session) ?? Number.POSITIVE_INFINITY;
     if (invocations.every((number) => number > systemAfter !== system) && closedAfter === undefined)
       this.run.says(
         'systemSessions',
-        `call ${call} is made as a ${system ? 'system' : 'normal'} call, which session ${session} was not for when it began`,
+        `call ${call} is made as a ${system ? 'system' : 'normal'} call, unlike session ${session} at the start of the call`,
       );
   }
 

@@ -15,5 +15,5 @@ export function takenForGood({ clients, incidents, journal }: ScenarioRun, { app
       if ((real && by === 'request') || dead.has(label) || journal.calls.has(call)) return false;
       return purpose === 'register-shm' ? clients.failed.length + dead.size === 0 : !failed.has(call);
     })
-    .map(([call, { label, why }]) => `call ${call} of ${label} came through, although ${why}`);
+    .map(([call, { label, why }]) => `call ${call} of ${label} succeeded, although ${why}`);
 }

@@ -28,6 +28,6 @@ export function hurtWithoutCause({ clients, incidents }: ScenarioRun, { faults }
     .filter((failed) => !explained(failed))
     .map(({ label, invocation, codeName }) => {
       const call = invocation.call === undefined ? '' : `call ${invocation.call.id} of `;
-      return `${call}${label} (${invocation.command}) failed with ${codeName}, and nothing had struck it`;
+      return `${call}${label} (${invocation.command}) failed with ${codeName}, although no fault affected it`;
     });
 }

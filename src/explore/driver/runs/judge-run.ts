@@ -160,18 +160,18 @@ async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<Ru
 async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks): Promise<void> {
   if (!(await run.buryTheDead())) {
     const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
-    checks.break('everythingReturned', `${kept.join(', ')} died, and what they had is not given back`);
+    checks.break('everythingReturned', `${kept.join(', ')} died, and their resources are not released`);
     return;
   }
   if (knowsItsSessions(scenario) && !run.incidents.panicked && run.incidents.hung.size === 0) {
     const open = run.sessionsInSecureWorld - run.incidents.deniedTo.session;
     const held = run.clients.sessionsHeld;
     if (open !== held)
-      checks.break('sessionsInOrder', `${open} sessions are open in secure world, and clients know of ${held}`);
+      checks.break('sessionsInOrder', `${open} sessions are open in secure world, but clients know of ${held}`);
   }
   const { deniedTo, panicked, hung } = run.incidents;
   if (!(await run.leave())) {
-    checks.break('everythingReturned', 'somebody cannot leave');
+    checks.break('everythingReturned', 'a client cannot exit');
     return;
   }
   // A client that hangs in secure world keeps what it has as long as that runs: its thread, its session, a reservation.

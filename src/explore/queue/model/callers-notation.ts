@@ -39,7 +39,7 @@ export function parseCallers(text: string): Callers {
   const repeating: number[] = [];
   for (const part of text.split(',')) {
     const match = /^(?:(\d+)\*)?\(?([^()*]+)\)?(\*?)$/.exec(part.trim());
-    if (match === null) throw new CallersNotationError(`callers: "${part}" is no caller (in "${text}")`);
+    if (match === null) throw new CallersNotationError(`callers: "${part}" is not a caller (in "${text}")`);
     const [, times = '1', list = '', repeats] = match;
     const operations = list.split('+').map((operation) => parseOperation(operation.trim(), text));
     for (let i = Number(times); i > 0; i--) {
@@ -86,7 +86,7 @@ function refuseEndlessWaits(callers: readonly (readonly Operation[])[], repeatin
             : circle
               ? 'they wait for each other for ever'
               : `caller ${next} never finishes`;
-        throw new CallersNotationError(`callers: caller ${names}: ${why} (a call that never returns is written !)`);
+        throw new CallersNotationError(`callers: caller ${names}: ${why} (write ! for a call that never returns)`);
       }
       finishing.add(at);
     };
@@ -96,7 +96,7 @@ function refuseEndlessWaits(callers: readonly (readonly Operation[])[], repeatin
 
 function parseOperation(text: string, all: string): Operation {
   const match = OPERATION.exec(text);
-  if (match === null) throw new CallersNotationError(`callers: "${text}" is no operation (in "${all}")`);
+  if (match === null) throw new CallersNotationError(`callers: "${text}" is not an operation (in "${all}")`);
   const [, kind, digit = '', modifiers = ''] = match;
   const hasNone = NO_SESSION.includes(kind ?? '');
   const session = hasNone ? -1 : Number(digit);

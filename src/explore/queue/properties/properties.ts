@@ -1,26 +1,29 @@
 /** What is checked, and in words what it means when it is broken. */
 export const PROPERTIES = {
   lostWakeUp: 'a caller sleeps for ever although no call is in flight',
-  dependencyDeadlock: 'calls wait for one that sleeps for ever, although a thread is free that it may have',
-  capacityDeadlock: 'calls wait for one that sleeps for ever, and no thread is free that it may have',
-  normalSleepsBesideFreeThread: 'a normal call sleeps until an unrelated call returns, beside a thread it may have',
-  systemSleepsBesideFreeThread: 'a system call sleeps until an unrelated call returns, beside a thread it may have',
+  dependencyDeadlock: 'calls wait for one that sleeps for ever, although it may have a free thread',
+  capacityDeadlock: 'calls wait for one that sleeps for ever, and there is no free thread that it may have',
+  normalSleepsBesideFreeThread:
+    'a normal call sleeps until an unrelated call returns, although it may have a free thread',
+  systemSleepsBesideFreeThread:
+    'a system call sleeps until an unrelated call returns, although it may have a free thread',
   threadLimitWhileTracked: 'secure world answers ETHREAD_LIMIT although it has every thread that it announced',
-  counterOutOfRange: 'a counter is below zero, or above what there can be',
+  counterOutOfRange: 'a counter is below zero, or above its maximum',
   systemSleepsReserveUnused:
-    'a system call sleeps beside a free thread while fewer system calls run than are reserved for',
-  unboundedOvertaking: 'a caller can be overtaken by others of its class for ever, though everyone keeps going',
+    'a system call sleeps although a thread is free and fewer system calls run than threads are reserved',
+  unboundedOvertaking:
+    'a caller can be overtaken by others of its class for ever, though every caller keeps making steps',
   conservation: 'claimed and free threads do not add up',
   reserveFollowsSessions: 'the queue reserves for more or fewer system sessions than are open',
-  normalTakesReserve: 'a call of no system session is given a thread that system sessions are owed',
+  normalTakesReserve: 'a call outside a system session gets a thread that is reserved for system sessions',
   reservationNeedsSecondThread:
-    'a session becomes a system session where no second thread is counted, or is refused although one is',
+    'a session becomes a system session although no second thread is counted, or is refused although one is',
   reliefSleepsBesideFreeThread:
-    'a relief call (cancellation, bottom half, end of a session or registration) sleeps beside a thread it may have',
-  reliefWaitsBehindOthers: 'a thread that a sleeping relief call may have is given to a call that is none',
-  othersTakeReliefThread: 'a call that is no relief call is given the thread that is kept for those',
+    'a relief call (cancellation, bottom half, end of a session or registration) sleeps although it may have a free thread',
+  reliefWaitsBehindOthers: 'a thread that a sleeping relief call may have is given to another call',
+  othersTakeReliefThread: 'a call other than a relief call gets the thread that is kept for relief calls',
   refusedCallerPauses:
-    'a caller that secure world refused calls again at once though nothing has changed, or pauses though a return will wake it',
+    'a caller refused by secure world calls again at once although nothing has changed, or pauses although a return will wake it',
 } as const;
 
 export type PropertyName = keyof typeof PROPERTIES;

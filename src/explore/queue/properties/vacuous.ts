@@ -9,12 +9,12 @@ export function vacuousBecause(name: PropertyName, config: ModelConfig, occasion
   const happened = (occasion: keyof typeof OCCASIONS) => (occasions & OCCASIONS[occasion]) !== 0;
   switch (name) {
     case 'lostWakeUp':
-      return happened('normalSlept') || happened('systemSlept') ? undefined : 'nobody ever sleeps';
+      return happened('normalSlept') || happened('systemSlept') ? undefined : 'no call ever sleeps';
     case 'dependencyDeadlock':
     case 'capacityDeadlock':
       if (!callers.flat().some((operation) => 'needs' in operation && operation.needs >= 0))
         return 'no call needs another';
-      return happened('normalSlept') || happened('systemSlept') ? undefined : 'nobody ever sleeps';
+      return happened('normalSlept') || happened('systemSlept') ? undefined : 'no call ever sleeps';
     case 'normalSleepsBesideFreeThread':
       return happened('normalSlept') ? undefined : 'no normal call ever sleeps';
     case 'systemSleepsBesideFreeThread':
@@ -35,16 +35,14 @@ export function vacuousBecause(name: PropertyName, config: ModelConfig, occasion
     case 'reservationNeedsSecondThread':
       return happened('reservationAsked') ? undefined : 'no session asks to be a system session';
     case 'normalTakesReserve':
-      return happened('normalClaimedBesideReserve') ? undefined : 'no normal call is given a thread while one is owed';
+      return happened('normalClaimedBesideReserve') ? undefined : 'no normal call gets a thread while one is reserved';
     case 'reliefSleepsBesideFreeThread':
     case 'reliefWaitsBehindOthers':
       return happened('reliefSlept') ? undefined : 'no relief call ever sleeps';
     case 'othersTakeReliefThread':
       if (config.reserve !== true || !handsOff) return 'no thread is kept for relief calls';
-      return happened('othersClaimedBesideKept')
-        ? undefined
-        : 'no other call is given a thread beside one that is kept';
+      return happened('othersClaimedBesideKept') ? undefined : 'no other call gets a thread while one is kept';
     case 'refusedCallerPauses':
-      return happened('refused') ? undefined : 'secure world refuses nobody';
+      return happened('refused') ? undefined : 'secure world refuses no call';
   }
 }

@@ -204,7 +204,7 @@ class Graph {
         }
       }
     }
-    throw new Error('a strongly connected part is not connected');
+    throw new Error('a strongly connected component is not connected');
   }
 }
 

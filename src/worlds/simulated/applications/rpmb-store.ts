@@ -143,7 +143,7 @@ export class RpmbStore {
     const reset = rpcValue('output');
     const result = await call.rpc(RpcCommand.rpmbProbeReset, [reset]);
     if (result === TeeResult.ERROR_NOT_SUPPORTED) return this.findSupplicantCard(call);
-    if (result !== TeeResult.SUCCESS) throw new TeeError(result, 'the devices cannot be gone through');
+    if (result !== TeeResult.SUCCESS) throw new TeeError(result, 'the devices cannot be enumerated');
     if (reset.a !== RpcShmType.kernel)
       throw new TeeError(TeeResult.ERROR_GENERIC, `memory of type ${reset.a} for frames`);
     const memory = await call.allocateRpcMemory(rpmbFrameSize, RpcShmType.kernel);
@@ -174,13 +174,13 @@ export class RpmbStore {
     new DataView(request.buffer).setUint16(0, RpmbSupplicantCommand.getDeviceInfo, true);
     const info = await this.transfer(call, 'supplicant', request, rpmbDeviceInfoSize);
     const [size = 0, , failed] = info.subarray(rpmbCidSize);
-    if (failed !== 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'the supplicant cannot say what the card is');
+    if (failed !== 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'the supplicant cannot identify the card');
     return this.tryCard(call, 'supplicant', info.slice(0, rpmbCidSize), size);
   }
 
   /** The card when it has our key, or takes it. @throws TeeError when it does not. */
   private async tryCard(call: TaCall, route: Card['route'], cid: Uint8Array, sizeMultiplier: number): Promise<Card> {
-    if (sizeMultiplier === 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'an RPMB of no size');
+    if (sizeMultiplier === 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'an RPMB of size 0');
     const card: Card = {
       route,
       key: this.options.hmac(this.options.secret, [cid]),
@@ -192,7 +192,10 @@ export class RpmbStore {
     } catch (error) {
       if (!(error instanceof TeeError && error.code === TeeResult.ERROR_ITEM_NOT_FOUND)) throw error;
       if (this.options.writeKey === false)
-        throw new TeeError(TeeResult.ERROR_STORAGE_NOT_AVAILABLE, 'the RPMB has no key, and none may be written');
+        throw new TeeError(
+          TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
+          'the RPMB has no key, and writing one is not allowed',
+        );
       await this.programKey(call, card);
       card.counter = await this.readCounter(call, card);
     }

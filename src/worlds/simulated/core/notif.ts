@@ -41,7 +41,7 @@ export class AsyncNotif implements InterruptSource {
    */
   send(value: number): boolean {
     if (!(Number.isInteger(value) && value >= 0 && value <= asyncNotifMax))
-      throw new RangeError(`notification value ${value}, possible are 0 to ${asyncNotifMax}`);
+      throw new RangeError(`notification value ${value}; allowed: 0 to ${asyncNotifMax}`);
     if (!this.started) return false;
     this.pending.add(value);
     // The interrupt is taken after the step that raised it.

@@ -221,7 +221,7 @@ export function* allocateRpcMemory(
   const given = message.b(0);
   const cookie = message.c(0);
   if (!(given >= size)) {
-    core.log(`RPC SHM_ALLOC gave ${given} bytes where ${size} were asked for`);
+    core.log(`RPC SHM_ALLOC gave ${given} bytes where ${size} were requested`);
     return undefined;
   }
   const mobj = core.configuration.ffa

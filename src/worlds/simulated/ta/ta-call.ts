@@ -66,7 +66,7 @@ export class TaCall {
     const parameter = this.parameters[index];
     if (parameter instanceof ValueParameter && (direction ?? parameter.direction) === parameter.direction)
       return parameter;
-    throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `parameter ${index} is no ${direction ?? ''} value`);
+    throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `parameter ${index} is not an ${direction ?? ''} value`);
   }
 
   /**
@@ -77,7 +77,7 @@ export class TaCall {
     const parameter = this.parameters[index];
     if (parameter instanceof MemrefParameter && (direction ?? parameter.direction) === parameter.direction)
       return parameter;
-    throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `parameter ${index} is no ${direction ?? ''} memref`);
+    throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `parameter ${index} is not an ${direction ?? ''} memref`);
   }
 
   /** TEE_Panic: this instance is dead. */
@@ -237,9 +237,9 @@ export class TaCall {
   }
 
   private run<T>(routine: Routine<T>): Promise<T> {
-    if (this.ended) return Promise.reject(new Error('an application went on after its entry point had returned'));
+    if (this.ended) return Promise.reject(new Error('an application continued after its entry point had returned'));
     if (this.pending !== undefined)
-      return Promise.reject(new Error('an application asked for two things at a time on one thread'));
+      return Promise.reject(new Error('an application made two requests at a time on one thread'));
     const work = later(routine);
     const done = () => {
       this.pending = undefined;

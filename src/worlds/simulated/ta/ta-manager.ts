@@ -148,7 +148,7 @@ export class TaManager {
   *closeSession(thread: Thread, id: number): Routine<number> {
     const session = this.getSessionNow(id, thread) ?? (yield* this.getSession(id, thread, true));
     if (session === undefined) {
-      this.core.log(`session ${id} to be closed is not found`);
+      this.core.log(`session ${id} to close was not found`);
       return TeeResult.ERROR_ITEM_NOT_FOUND;
     }
     yield* this.close(thread, session);

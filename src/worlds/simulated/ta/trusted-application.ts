@@ -71,12 +71,12 @@ export function trustedApplication(definition: TrustedApplication): TrustedAppli
       break;
     default: {
       const { kind } = (definition ?? {}) as { readonly kind?: unknown };
-      throw new TypeError(`trusted application: kind ${JSON.stringify(kind)}, possible are "user" and "pseudo"`);
+      throw new TypeError(`trusted application: kind ${JSON.stringify(kind)}; allowed: "user" and "pseudo"`);
     }
   }
   const uuid = parseUuid(definition.uuid);
   if (typeof definition.create !== 'function')
-    throw new TypeError(`trusted application ${uuid}: create is a function that gives its entry points`);
+    throw new TypeError(`trusted application ${uuid}: create must be a function that returns its entry points`);
   return { ...definition, uuid };
 }
 

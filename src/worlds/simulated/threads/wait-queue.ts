@@ -72,7 +72,7 @@ export class Mutex {
   }
 
   *unlock(thread: Thread): Routine<void> {
-    if (!this.locked) throw new Error('a mutex was unlocked that nobody holds');
+    if (!this.locked) throw new Error('a mutex was unlocked that is not held');
     this.locked = false;
     yield* this.queue.wakeNext(thread);
   }
