@@ -1,15 +1,20 @@
 import type { Tee } from '../../client/tee.js';
 import type { Clock } from '../../clock/clock.js';
 import { seededRandom } from '../../clock/random.js';
+import type { Schedule } from '../../clock/schedule.js';
 import type { RpmbDevice } from '../../rpmb/rpmb-device.js';
 import { startSupplicant } from '../../start-supplicant.js';
 import type { Supplicant, SupplicantDevice } from '../../supplicant/supplicant.js';
 import type { SupplicantService } from '../../supplicant/supplicant-service.js';
 import { MemoryTaStore } from '../../supplicant/ta-store.js';
 import { simulatedTaImage, type TrustedApplication } from '../../worlds/simulated/index.js';
+import { FaultySupplicantDevice } from '../faults/faulty-supplicant-device.js';
+import type { Incidents } from '../faults/incidents.js';
+import type { RunFaults } from '../faults/run-faults.js';
 import type { Freezer } from '../pieces/freezer.js';
 import { isPaced, PacedSupplicantDevice } from '../pieces/paced-supplicant-device.js';
 import type { Scenario } from '../scenario.js';
+import { supplicantTurns } from './supplicant-turns.js';
 
 /** Sets the times that the supplicant takes apart from what else the seed decides. */
 const supplicantStream = 0x3c6e_f372;
@@ -17,24 +22,31 @@ const supplicantStream = 0x3c6e_f372;
 /** What the supplicants of a run work with. */
 export interface SupplicantSurroundings {
   readonly clock: Clock;
+  readonly schedule: Schedule;
   readonly freezer: Freezer;
   readonly services: ReadonlyMap<number, SupplicantService>;
   readonly rpmb: readonly RpmbDevice[];
   readonly codes: readonly TrustedApplication[];
-  /** Stands between a supplicant and the driver. */
-  behind(device: SupplicantDevice): SupplicantDevice;
-  onError(error: Error): void;
+  readonly faults: RunFaults;
+  readonly incidents: Incidents;
+  /** The run proper has begun. */
+  begun(): boolean;
+  /** What is wrong is the program, not what it runs. */
+  fail(error: unknown): void;
 }
 
 /** The supplicants of a run, one after the other. */
 export class RunSupplicants {
   private paced: PacedSupplicantDevice | undefined;
+  private readonly turns: ReturnType<typeof supplicantTurns>;
 
   constructor(
     private readonly scenario: Scenario,
     private readonly seed: number,
     private readonly run: SupplicantSurroundings,
-  ) {}
+  ) {
+    this.turns = supplicantTurns(scenario, run.schedule, () => run.begun());
+  }
 
   /** The calls that the threads of the last one are at, where none of them is free. */
   get busyWith(): readonly number[] {
@@ -42,7 +54,7 @@ export class RunSupplicants {
   }
 
   start(tee: Tee): Supplicant {
-    const { services, rpmb, codes, onError } = this.run;
+    const { services, rpmb, codes, fail } = this.run;
     const images = new MemoryTaStore();
     for (const code of codes) images.set(code.uuid, simulatedTaImage(code));
     return startSupplicant(tee, {
@@ -50,13 +62,14 @@ export class RunSupplicants {
       services,
       ...(rpmb.length === 0 ? {} : { rpmb }),
       behind: (device) => this.behind(device),
-      onError,
+      onError: fail,
     });
   }
 
+  /** What stands between a supplicant and the driver. */
   private behind(device: SupplicantDevice): SupplicantDevice {
-    const { scenario, run, seed } = this;
-    const faulty = run.behind(device);
+    const { scenario, run, seed, turns } = this;
+    const faulty = new FaultySupplicantDevice(device, run.faults, run.clock, run.incidents, turns);
     if (!isPaced(scenario)) return faulty;
     const random = seededRandom(seed ^ supplicantStream);
     this.paced = new PacedSupplicantDevice(faulty, scenario.supplicant, run.clock, random, run.freezer);
