@@ -66,7 +66,7 @@ describe('a fault as a choice', () => {
     // The memory for the lock's image, and the second of two file requests: the first is being served.
     const strikes = [
       { words: /answer to SHM_ALLOC has a corrupted value/, nth: 3 },
-      { words: /dies with FS/, nth: 2 },
+      { words: /dies while it serves FS/, nth: 2 },
     ];
     const event = (options: readonly string[]) => {
       const [next] = strikes;
