@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { openTee, value } from './dist/index.js';
 
 const rounds = 5;
-const seconds = 2;
+const seconds = 1;
 const inout = 3;
 const output = 2;
 const measured = [

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open as openHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memref, openTee, TeecError, temporary, value } from '../../dist/index.js';
@@ -16,6 +17,7 @@ const Command = { add: 1, reverse: 2, fill: 3, wait: 4, ask: 5, askCancellably: 
 const Code = {
   cancel: 0xffff0002,
   badParameters: 0xffff0006,
+  badState: 0xffff0007,
   notSupported: 0xffff000a,
   outOfMemory: 0xffff000c,
   shortBuffer: 0xffff0010,
@@ -23,6 +25,10 @@ const Code = {
 };
 const Origin = { api: 1, comms: 2, tee: 3, trustedApp: 4 };
 const device = '/dev/tee0';
+const openFile = async (path) => {
+  const file = await openHandle(path);
+  return { fd: file.fd, close: () => file.close() };
+};
 
 const fails = (pending, code, origin, message = /./) =>
   assert.rejects(pending, (error) => {
@@ -159,6 +165,35 @@ const cases = {
       clearInterval(stay);
       rmSync(sysfs, { recursive: true });
     }
+  },
+  /** On a kernel that shares what a descriptor stands for. */
+  async descriptor() {
+    const folder = mkdtempSync(join(tmpdir(), 'normalworld-descriptor-'));
+    const path = join(folder, 'buffer');
+    writeFileSync(path, new Uint8Array(10_000));
+    const { fd, close } = await openFile(path);
+    await on({}, async (tee) => {
+      const context = tee.openContext();
+      const session = await context.openSession(userTa);
+      const memory = await context.registerSharedMemoryDescriptor(fd);
+      assert.deepEqual([memory.size, memory.bytes.length, tee.sharedMemoryInUse], [10_000, 0, 10_000]);
+      await session.invoke(Command.reverse, [memref.inout(memory)]);
+      await session.invoke(Command.fill, [value.input(100), memref.output(memory, { offset: 9_900, size: 100 })]);
+      await assert.rejects(
+        session.invoke(Command.fill, [value.input(101), memref.output(memory, { offset: 9_900, size: 100 })]),
+        ({ code, sizes }) => code === Code.shortBuffer && sizes[1] === 101,
+      );
+      await fails(
+        session.invoke(Command.reverse, [memref.inout(memory, { offset: 9_900, size: 101 })]),
+        Code.badParameters,
+        Origin.api,
+      );
+      await fails(context.registerSharedMemoryDescriptor(1_000_000), Code.badState, Origin.comms, /EBADF/);
+      await memory[Symbol.asyncDispose]();
+      assert.equal(tee.sharedMemoryInUse, 0);
+    });
+    await close();
+    rmSync(folder, { recursive: true });
   },
   async inside() {
     await on({}, async (tee) => {

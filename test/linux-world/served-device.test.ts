@@ -1,6 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type OpenTeeOptions, openTee, type Tee, trustedApplication } from '../../src/index.js';
@@ -85,6 +87,26 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
     });
     expect(await run(served, path('client.js'), which)).toEqual({ code: 0, said: '' });
     gate.open();
+  });
+});
+
+describe.skipIf(!built)('world "linux" on a kernel with TEE_IOC_SHM_REGISTER_FD', () => {
+  it('shares what a descriptor stands for, which this process does not see', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'normalworld-descriptor-'));
+    const shim = join(folder, 'register-descriptor.so');
+    execFileSync('cc', ['-shared', '-fPIC', '-O2', '-o', shim, path('register-descriptor.c'), '-ldl']);
+    await using tee = await openTee({ memoryFile: true, trustedApplications: [userTa] });
+    await using server = await TeeServer.listen(tee);
+    using command = await clientCommand(process.execPath, [path('client.js'), 'descriptor'], server.path);
+    const env = { ...command.env, NODE_OPTIONS: '', LD_PRELOAD: `${shim} ${command.env.LD_PRELOAD}` };
+    const child = spawn(command.program, command.args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const [code] = await once(child, 'close');
+    rmSync(folder, { recursive: true });
+    expect([code, said]).toEqual([0, '']);
   });
 });
 
