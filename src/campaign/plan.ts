@@ -1,16 +1,20 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { FAULT_KINDS, type FaultKind } from '../explore/driver/fault-choices.js';
 import { configurations } from '../explore/queue/model/configurations.js';
 import { readText } from '../files/read-text.js';
+import { readWhole } from '../files/read-whole.js';
 import { targetNames } from '../fuzz/open-target.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { parseScenario } from '../scenario/file/scenario-file.js';
 
+/** Of a plan's file, octets. */
+const longestPlan = 2 ** 20;
+/** Mistakes that are told one by one. */
+const mostTold = 30;
 /** Of one plan. */
 const mostJobs = 100_000;
 /** Of a scenario, as it goes to workers. */
@@ -108,19 +112,23 @@ export interface CampaignPlan {
 export async function readPlan(path: string): Promise<CampaignPlan> {
   let value: unknown;
   try {
-    value = parse(await readFile(path, 'utf8'));
+    value = parse((await readWhole(path, longestPlan)).toString('utf8'));
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error) throw error;
+    if (error instanceof Error && ('syscall' in error || error.message.startsWith(path))) throw error;
     throw new RangeError(`${path}: ${(error as Error).message}`);
   }
   const parsed = shape.safeParse(value);
   if (!parsed.success) {
     const wrong = parsed.error.issues.map(({ path: place, message }) => `${place.join('.') || 'the file'}: ${message}`);
-    throw new RangeError(`${path}: ${wrong.join('; ')}`);
+    const more = wrong.length > mostTold ? [`${wrong.length - mostTold} further mistakes`] : [];
+    throw new RangeError(`${path}: ${[...wrong.slice(0, mostTold), ...more].join('; ')}`);
   }
   const jobs: CampaignJob[] = [];
-  for (const planned of parsed.data.jobs) jobs.push(...(await jobsOf(planned, path)));
-  if (jobs.length > mostJobs) throw new RangeError(`${path}: ${jobs.length} jobs, at most ${mostJobs}`);
+  for (const planned of parsed.data.jobs) {
+    for (const job of await jobsOf(planned, path)) jobs.push(job);
+    // Before more are made than anybody has memory for.
+    if (jobs.length > mostJobs) throw new RangeError(`${path}: ${jobs.length} jobs or more, at most ${mostJobs}`);
+  }
   return { name: parsed.data.name, jobs };
 }
 

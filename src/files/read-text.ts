@@ -1,4 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readUpTo } from './read-whole.js';
+
+/** The longest text that is read, in octets: what a recorded schedule may have, and no scenario. */
+const longestText = 2 ** 28;
 
 /** A file is no text in UTF-8; the message says in which line. */
 export class TextFileError extends Error {
@@ -10,10 +13,11 @@ export class TextFileError extends Error {
 
 /**
  * The text of a file.
- * @throws TextFileError when it is not UTF-8, which a reader would else fill up with U+FFFD.
+ * @throws TextFileError when it is not UTF-8, which a reader would else fill up with U+FFFD; FileLengthError when it is too
+ *   long; neither names the file.
  */
 export async function readText(path: string): Promise<string> {
-  const octets = await readFile(path);
+  const octets = await readUpTo(path, longestText);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(octets);
   } catch {

@@ -1,7 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readWhole } from '../files/read-whole.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { inspectTa } from './inspect-ta.js';
 import { acceptedKeys, kitKeys, modulusOf, type SigningKey } from './signing-keys.js';
+
+/** Longer than any OP-TEE, octets. */
+const longestImage = 2 ** 28;
 
 /** Keys that are known on this machine, and those of them that an OP-TEE takes. */
 export interface KnownKeys {
@@ -17,7 +20,7 @@ export async function knownKeys(optee: string, more: readonly SigningKey[] = [])
   const fetched = await kitKeys(opteeFolder().image).catch(() => []);
   const own = await kitKeys(optee).catch(() => []);
   const keys = withoutRepeats([...more, ...own, ...fetched]);
-  const core = await readFile(optee).catch(() => undefined);
+  const core = await readWhole(optee, longestImage).catch(() => undefined);
   return { keys, accepted: core === undefined ? undefined : acceptedKeys(core, keys) };
 }
 

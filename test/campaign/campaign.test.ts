@@ -63,6 +63,16 @@ describe('a plan', () => {
     ],
     ['a queue that there is none of', 'name: a\njobs: [{ kind: table, queues: [linux-2.4] }]', /jobs\.0\.queues\.0/],
     ['what is no YAML', 'name: [', /plan/],
+    [
+      'more jobs than there may be',
+      `name: a\njobs: [${new Array(1000).fill('{ kind: fuzz, target: driver, executions: 1, seeds: 1..100000 }').join(', ')}]`,
+      /: 200000 jobs or more, at most 100000$/,
+    ],
+    [
+      'mistakes by the thousand',
+      `name: a\njobs: [${new Array(1000).fill('1').join(', ')}]`,
+      /jobs\.0: .*; 970 further mistakes$/,
+    ],
   ])('with %s is refused, and the place named', async (_, text, says) => {
     const path = join(scratch, 'wrong-plan.yaml');
     writeFileSync(path, text);

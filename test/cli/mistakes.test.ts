@@ -37,6 +37,25 @@ it.each(['conform', 'replay'])('%s tells of a hostile file a bounded number of p
 });
 
 it.each([
+  ['run /dev/zero', 2],
+  ['conform /dev/zero', 2],
+  ['replay /dev/zero', 2],
+  ['ta inspect /dev/zero', 2],
+  ['optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@/dev/zero', 2],
+  ['optee info --optee /dev/zero', 2],
+  ['campaign start /dev/zero --redis redis://127.0.0.1:1', 2],
+  ['campaign status --redis-file /dev/zero --name x', 2],
+  ['fuzz ta 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b --commands /dev/zero', 2],
+])('%s ends, though the file has no end', (command, code) => {
+  const { status, stderr } = spawnSync(process.execPath, [main, ...command.split(' ')], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(stderr).toMatch(/\/dev\/zero: it has more than \d+ bytes/);
+  expect(status).toBe(code);
+});
+
+it.each([
   ['view .', 2],
   ['top . --once', 2],
   ['ta inspect .', 1],

@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type JobResult, ofKind, sumOf } from '../../campaign/job-result.js';
 import { runHere } from '../../campaign/local-campaign.js';
 import { readPlan } from '../../campaign/plan.js';
 import { CampaignServer } from '../../campaign/queue/campaign-server.js';
+import { readWhole } from '../../files/read-whole.js';
 import { parseFinding } from '../../fuzz/engine/finding-file.js';
 import { tellFailure } from '../output/failure.js';
 
@@ -191,9 +191,12 @@ async function onServer<T>(flags: CampaignFlags, what: (of: CampaignServer) => P
   return await what(of);
 }
 
+/** Octets. */
+const longestUrl = 65_536;
+
 /** A URL on the command line is seen by everybody on the machine: a file is not. */
 async function serverUrl({ redis, redisFile }: CampaignFlags): Promise<string | undefined> {
-  return redisFile === undefined ? redis : (await readFile(redisFile, 'utf8')).trim();
+  return redisFile === undefined ? redis : (await readWhole(redisFile, longestUrl)).toString('utf8').trim();
 }
 
 function untilInterrupted(): AbortSignal {

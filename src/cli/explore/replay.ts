@@ -5,6 +5,7 @@ import { scheduleLegend, scheduleTable } from '../../explore/queue/describe-sche
 import { PROPERTIES } from '../../explore/queue/properties/properties.js';
 import { runSchedule } from '../../explore/queue/search/counterexample.js';
 import { readText, TextFileError } from '../../files/read-text.js';
+import { FileLengthError } from '../../files/read-whole.js';
 import { FindingFileError, isFindingText } from '../../fuzz/engine/finding-file.js';
 import { type OpteeToFuzz, opteeToFuzz } from '../fuzz/optee-to-fuzz.js';
 import { replayFindingFile } from '../fuzz/replay-finding.js';
@@ -74,6 +75,7 @@ Examples:
           error instanceof FindingFileError ||
           error instanceof TraceFileError ||
           error instanceof TextFileError ||
+          error instanceof FileLengthError ||
           (error instanceof Error && 'code' in error && 'syscall' in error)
         ) {
           command.error(`${file}: ${error.message}`);

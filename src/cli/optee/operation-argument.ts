@@ -1,6 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { none, type Parameter, temporary, value } from '../../client/parameters.js';
-import { nameFileInErrors } from '../../files/name-file-in-errors.js';
+import { readWhole } from '../../files/read-whole.js';
+
+/** More than the RAM that a TEE of ours shares, in octets. */
+const longestData = 2 ** 28;
 
 /** A parameter of an operation as the command line has it, and the file that its output goes to. */
 export interface OperationArgument {
@@ -87,7 +89,7 @@ function inputOf(text: string): { readonly input?: string } {
 
 async function data(text: string, wrong: Wrong): Promise<Uint8Array> {
   const { input } = inputOf(text);
-  if (input !== undefined) return new Uint8Array(await nameFileInErrors(input, () => readFile(input)));
+  if (input !== undefined) return new Uint8Array(await readWhole(input, longestData));
   if (text.startsWith('text:')) return new TextEncoder().encode(text.slice('text:'.length));
   if (!text.startsWith('hex:')) throw wrong(`"${text}" is not text:..., hex:... or @FILE`);
   const hex = text.slice('hex:'.length);

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readText, TextFileError } from '../../files/read-text.js';
+import { FileLengthError } from '../../files/read-whole.js';
 import type { ParameterValues } from '../../scenario/file/parameters.js';
 import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
 import type { Scenario } from '../../scenario/scenario.js';
@@ -43,7 +44,7 @@ export async function readScenarioOrSayWhy(name: string, set: ParameterValues = 
 
 function whyNot(error: unknown, path: string): string {
   if (error instanceof ScenarioFileError || !(error instanceof Error)) return String((error as Error).message);
-  if (error instanceof TextFileError) return `${path}: ${error.message}`;
+  if (error instanceof TextFileError || error instanceof FileLengthError) return `${path}: ${error.message}`;
   if ('code' in error && error.code === 'ENOENT') {
     const names = shippedScenarios().map((name) => name.replace(/\.yaml$/, ''));
     return `${path}: there is no such file (ENOENT); the package has ${names.join(', ')}`;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { nameFileInErrors } from '../../files/name-file-in-errors.js';
+import { readWhole } from '../../files/read-whole.js';
 import { opteeNamed } from '../../optee-build/built-optee.js';
 import { parseUuid } from '../../protocol/uuid.js';
 import { knownKeys } from '../../ta/image-judge.js';
@@ -11,6 +11,9 @@ import { taElf } from '../../ta/ta-elf.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { tellFailure } from '../output/failure.js';
 import { printReport } from '../output/print-report.js';
+
+/** Longer than what any OP-TEE has room for, octets. */
+const longestImage = 2 ** 28;
 
 interface InspectOptions {
   readonly optee?: string;
@@ -48,7 +51,7 @@ Examples:
         const keys = await knownKeys(image, options.key === undefined ? [] : [await signingKey(options.key)]);
         const reports: (TaReport & { readonly file: string })[] = [];
         for (const file of files) {
-          const report = inspectTa(await nameFileInErrors(file, () => readFile(file)), {
+          const report = inspectTa(await readWhole(file, longestImage), {
             named: uuidOf(file),
             ...keys,
           });

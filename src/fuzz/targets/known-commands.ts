@@ -1,8 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { readWhole } from '../../files/read-whole.js';
 import type { KnownCommand, KnownParameter } from './application-grammar.js';
 import { mostOctets } from './application-grammar.js';
+
+/** Octets. */
+const longestDescription = 2 ** 20;
 
 const shape = z.strictObject({
   commands: z.array(
@@ -20,7 +23,7 @@ const shape = z.strictObject({
  * @throws RangeError naming file and place; the system's error when it cannot be read.
  */
 export async function readKnownCommands(path: string): Promise<readonly KnownCommand[]> {
-  const text = await readFile(path, 'utf8');
+  const text = (await readWhole(path, longestDescription)).toString('utf8');
   let value: unknown;
   try {
     value = parse(text);

@@ -1,14 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { nameFileInErrors } from '../../files/name-file-in-errors.js';
+import { readWhole } from '../../files/read-whole.js';
 import { type OpteeImage, opteeImage } from './optee-image.js';
+
+/** Longer than the secure RAM of the machine, in octets. */
+const longestImage = 2 ** 28;
 
 /**
  * OP-TEE's image of a file, with the pageable part that its build puts beside it.
  * @throws RangeError when it is none; Error of the file system when it cannot be read.
  */
 export async function readOpteeImage(path: string): Promise<OpteeImage> {
-  const file = await nameFileInErrors(path, () => readFile(path));
+  const file = await readWhole(path, longestImage);
   const beside = await readFile(join(dirname(path), 'tee-pageable_v2.bin')).catch(() => undefined);
   return opteeImage(file, beside);
 }
