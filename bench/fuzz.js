@@ -1,6 +1,7 @@
 /**
  * `npm run bench:fuzz -- [--json] [--seconds N]`: what coverage costs, how the `ta` target compares with plain invokes, and how far a
- * guided run comes against blind changes of the same first inputs. One run, one machine: the ratios are what counts.
+ * guided run comes against blind changes of the same first inputs; and random calls on a pseudo-TA against the same through Linux's
+ * /dev/tee0, where there is what that needs (bench/README.md). One run, one machine: the ratios are what counts.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +11,8 @@ import { Fuzzer } from '../dist/fuzz/engine/fuzzer.js';
 import { targetNamed } from '../dist/fuzz/open-target.js';
 import { openTee } from '../dist/index.js';
 import { opteeFolder } from '../dist/worlds/qemu/optee-folder.js';
+import { linuxFigures } from './linux/figures.js';
+import { prepareLinux } from './linux/prepare.js';
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, seconds: { type: 'string', default: '60' } } });
 const seconds = Number(values.seconds);
@@ -25,11 +28,21 @@ const invoke = { steps: [{ kind: 'invoke', session: 0, command: 0, parameters: [
 
 /** Executions a second of the same input, on a harness that is warm. */
 async function rate(name, uuid, coverage) {
-  await using harness = await targetNamed(name, uuid, { optee: { ...optee, coverage } }).open();
-  return perSecond(async () => {
-    await harness.execute(invoke);
-    harness.drain(() => undefined);
-  });
+  return disposing(await targetNamed(name, uuid, { optee: { ...optee, coverage } }).open(), (harness) =>
+    perSecond(async () => {
+      await harness.execute(invoke);
+      harness.drain(() => undefined);
+    }),
+  );
+}
+
+/** As `await using`, which JavaScript of Node 20 has not. */
+async function disposing(disposable, work) {
+  try {
+    return await work(disposable);
+  } finally {
+    await disposable[Symbol.asyncDispose]();
+  }
 }
 
 async function perSecond(work) {
@@ -44,9 +57,10 @@ async function perSecond(work) {
 }
 
 async function plainInvokes() {
-  await using tee = await openTee({ world: 'qemu', qemu: { cpus: 1 } });
-  const session = await tee.openContext().openSession(ta);
-  return perSecond(() => session.invoke(0, []).catch(() => undefined));
+  return disposing(await openTee({ world: 'qemu', qemu: { cpus: 1 } }), async (tee) => {
+    const session = await tee.openContext().openSession(ta);
+    return perSecond(() => session.invoke(0, []).catch(() => undefined));
+  });
 }
 
 async function edges(blind) {
@@ -60,16 +74,61 @@ async function edges(blind) {
   }
 }
 
+/** The same calls as `random_calls` of bench/linux/client.c, each an execution with all that belongs to one. */
+async function randomCalls() {
+  let drawn = 1;
+  const draw = (limit) => {
+    drawn ^= drawn << 13;
+    drawn ^= drawn >>> 17;
+    drawn ^= drawn << 5;
+    return (drawn >>> 0) % limit;
+  };
+  const directions = ['input', 'output', 'inout'];
+  const parameter = () => {
+    const kind = draw(7);
+    if (kind === 0) return { kind: 'none' };
+    if (kind < 4) return { kind: 'value', direction: directions[kind - 1], a: draw(1 << 16), b: draw(1 << 16) };
+    return { kind: 'memref', direction: directions[kind - 4], octets: '00'.repeat(1 + draw(256)) };
+  };
+  return disposing(await targetNamed('pta', pta, { optee: { ...optee, coverage: true } }).open(), (harness) =>
+    perSecond(async () => {
+      const [command, count] = [draw(16), draw(5)];
+      const parameters = Array.from({ length: count }, parameter);
+      await harness.execute({
+        steps: [{ kind: 'invoke', session: 0, command: command < 5 ? command : command + 8, parameters }],
+      });
+      harness.drain(() => undefined);
+    }),
+  );
+}
+
+/** Undefined where Linux cannot be booted; it is said why. */
+async function randomCallsOnLinux() {
+  try {
+    const words = [String(Math.ceil(seconds / 4)), 'random'];
+    const guest = { init: 'client.c', words, files: new Map(), trustedApplications: [] };
+    return (await linuxFigures(await prepareLinux((text) => console.error(text), guest))).randomCallsPerSecond;
+  } catch (error) {
+    console.error(`without Linux: ${error.message}`);
+    return undefined;
+  }
+}
+
 const withCoverage = await rate('pta', pta, true);
 const without = await rate('pta', pta, false);
 const taRate = await rate('ta', ta, true);
 const plain = await plainInvokes();
 const guided = await edges(false);
 const blind = await edges(true);
+const throughLinux = await randomCallsOnLinux();
+const random = throughLinux === undefined ? 0 : await randomCalls();
 const rows = [
   ['pta, executions a second, with coverage against without', withCoverage, without, 0.5],
   ['ta, executions a second, against plain invokes of a user TA', taRate, plain, 0.7],
   [`pta, edges after ${seconds} s, guided against blind`, guided, blind, 1.5],
+  ...(throughLinux === undefined
+    ? []
+    : [['pta, random calls a second, against the same through /dev/tee0', random, throughLinux, 5]]),
 ].map(([what, one, other, bar]) => ({ what, one, other, ratio: one / other, bar }));
 if (values.json) console.log(JSON.stringify(rows));
 else {

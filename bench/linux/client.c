@@ -163,6 +163,63 @@ static void open_and_close(void)
 }
 
 /*
+ * Random calls on the pseudo-TA for tests, as bench/fuzz.js draws them: commands that come back soon, up to four parameters
+ * of any types. What the TEE refuses is a call as well.
+ */
+static uint32_t drawn = 1;
+
+static uint32_t draw(uint32_t limit)
+{
+	drawn ^= drawn << 13;
+	drawn ^= drawn >> 17;
+	drawn ^= drawn << 5;
+	return drawn % limit;
+}
+
+static void random_calls(int fd)
+{
+	struct tee_ioctl_shm_alloc_data memory = { .size = 4096 };
+	int64_t session = open_session(fd, invoke_tests_pta);
+	int shm = ioctl(fd, TEE_IOC_SHM_ALLOC, &memory);
+	double end = now_ms() + measure_seconds * 1e3;
+	long calls = 0;
+
+	if (session < 0 || shm < 0)
+		fail("random calls");
+	for (; now_ms() < end; calls++) {
+		struct {
+			struct tee_ioctl_invoke_arg arg;
+			struct tee_ioctl_param params[4];
+		} request = { 0 };
+		struct tee_ioctl_buf_data data = { (uintptr_t)&request, sizeof(request.arg) };
+		uint32_t command = draw(16), count = draw(5);
+
+		request.arg.func = command < 5 ? command : command + 8;
+		request.arg.session = session;
+		request.arg.num_params = count;
+		data.buf_len += count * sizeof(struct tee_ioctl_param);
+		for (uint32_t i = 0; i < count; i++) {
+			uint32_t kind = draw(7);
+
+			if (kind == 0)
+				continue;
+			request.params[i].attr = kind < 4 ? kind : kind + 1;
+			if (kind < 4) {
+				request.params[i].a = draw(1 << 16);
+				request.params[i].b = draw(1 << 16);
+			} else {
+				request.params[i].a = i * 1024;
+				request.params[i].b = 1 + draw(256);
+				request.params[i].c = memory.id;
+			}
+		}
+		if (ioctl(fd, TEE_IOC_INVOKE, &data))
+			fail("a random call");
+	}
+	printf("@randomCallsPerSecond %.1f\n", (double)calls / measure_seconds);
+}
+
+/*
  * The kernel's own trace of a short contention, which bench/linux/trace.js takes from the console: four clients that wait
  * in a TA, on two threads of OP-TEE, and one that opens a session with a TA that must be loaded.
  */
@@ -254,6 +311,12 @@ int main(int count, char **arguments)
 	start_guest();
 	fd = open_context();
 	printf("@firstSmcMs\n");
+	if (count > 2 && strcmp(arguments[2], "random") == 0) {
+		random_calls(fd);
+		printf("@done\n");
+		for (;;)
+			pause();
+	}
 	start_supplicant();
 	/* Until the supplicant is there, the TEE finds no TA. */
 	while ((session = open_session(fd, os_test)) < 0)

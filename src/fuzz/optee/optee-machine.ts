@@ -15,6 +15,7 @@ import { QemuWorld } from '../../worlds/qemu/qemu-world.js';
 import type { Machine } from '../engine/machine.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 import { consoleVerdicts, tellsOfDeath } from './console-verdict.js';
+import { isOnPurpose } from './deaths-on-purpose.js';
 
 /** The OP-TEE that is fuzzed. */
 export interface OpteeUnderTest {
@@ -172,7 +173,7 @@ export class OpteeMachine implements Machine {
       verdicts.push({ kind: 'hang', signature: this.hung, what: this.hung, console: this.lines.slice(-40).join('\n') });
     else if (this.sawDeath || this.ended !== undefined) {
       const dead = consoleVerdicts(this.lines, this.elves);
-      verdicts.push(...dead);
+      verdicts.push(...dead.filter((verdict) => !isOnPurpose(verdict)));
       if (this.ended !== undefined && !dead.some(({ kind }) => !kind.startsWith('ta-'))) {
         const [first = ''] = this.ended.message.split('\n');
         verdicts.push({
