@@ -96,7 +96,7 @@ function noticed({ code, out, err }) {
   } catch {
     // It did not come so far.
   }
-  const [what] = /^\w*Error.*$/m.exec(err) ?? ['did not end'];
+  const [what] = /^\w*(?:Error|Assertion).*$/m.exec(err) ?? ['did not end'];
   return `ends with: ${what}`;
 }
 
