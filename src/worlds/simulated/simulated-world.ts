@@ -32,6 +32,9 @@ import type { TrustedApplication } from './ta/trusted-application.js';
 import { start } from './threads/routine.js';
 import type { Thread, ThreadState } from './threads/thread.js';
 
+/** Each is made when the world is. */
+const mostThreads = 1024;
+
 /** How a simulated secure world is made. What is left out is as in OP-TEE 4.5 for QEMU's Arm board. */
 export interface SimulatedWorldOptions {
   /**
@@ -39,7 +42,7 @@ export interface SimulatedWorldOptions {
    * reserved memory, and its capabilities are those of FF-A.
    */
   readonly abi?: 'smc' | 'ffa';
-  /** CFG_NUM_THREADS: 2. */
+  /** CFG_NUM_THREADS: 2; at most 1024. */
   readonly threads?: number;
   /** What GET_THREAD_COUNT answers: as many; `false`: it is an unknown function. */
   readonly announcedThreads?: number | false;
@@ -156,9 +159,15 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     const ffa = this.abi === 'ffa';
     const reservedShm = ffa || options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
     if (this.abi !== 'smc' && !ffa) throw new RangeError(`there is no ABI "${String(this.abi)}"; allowed: smc and ffa`);
-    if (!(Number.isInteger(threads) && threads >= 1)) throw new RangeError(`${threads} threads`);
+    if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads))
+      throw new RangeError(`threads is ${String(threads)}, allowed are integers 1..${mostThreads}`);
+    const announced = options.announcedThreads === false ? undefined : (options.announcedThreads ?? threads);
+    if (announced !== undefined && !(Number.isInteger(announced) && announced >= 0 && announced <= 0xffff_ffff))
+      throw new RangeError(`announcedThreads is ${String(announced)}, allowed are integers 0..4294967295, and false`);
     for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
-      if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
+      if (typeof range?.base !== 'number' || typeof range.size !== 'number')
+        throw new RangeError(`memory is ${String(range)}, allowed are { base, size } in bytes`);
+      else if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
         throw new RangeError(
           `memory 0x${range.base.toString(16)}, 0x${range.size.toString(16)} bytes: not in pages of DRAM`,
         );
@@ -169,7 +178,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     this.core = new Core(
       {
         threads,
-        announcedThreads: options.announcedThreads === false ? undefined : (options.announcedThreads ?? threads),
+        announcedThreads: announced,
         dynamicShm: ffa || (options.dynamicShm ?? true),
         memrefNull: ffa || (options.memrefNull ?? true),
         rpcArg: ffa || (options.rpcArg ?? true),
