@@ -63,7 +63,7 @@ export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam):
   if ((attr & attrTypeMask) !== attrOf(param))
     throw commsError(
       TeeResult.ERROR_COMMUNICATION,
-      `parameter ${index} was sent with attribute 0x${attrOf(param).toString(16)} and returned with 0x${attr.toString(16)}`,
+      `parameter ${index} was sent with attribute 0x${attrOf(param).toString(16)} and returned with ${Number.isNaN(attr) ? 'one beyond 32 bits' : `0x${attr.toString(16)}`}`,
     );
   if (param.type === 'none' || param.direction === 'input') return;
   if (param.type === 'value') {

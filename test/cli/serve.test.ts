@@ -253,7 +253,7 @@ describe('serve and exec', () => {
       await server.says('stderr', /(still waiting for client 1)/);
       server.child.kill('SIGINT');
       expect(await server.ended).toEqual([130, null]);
-      expect(server.stderr).toMatch(/SIGINT once more/);
+      expect(server.stderr).toMatch(/SIGINT: second signal/);
       expect([existsSync(socket), leftBehind()]).toEqual([false, []]);
       // Its server has gone: so has its device.
       expect(await client.ended).toEqual([1, null]);

@@ -187,7 +187,7 @@ describe('a hostile partition or partition manager', () => {
       'does not answer messages',
       Ffa.msgSendDirectReq,
       () => smcRegisters(Ffa.success),
-      /function 0x84000061 came back/,
+      /the answer was function 0x84000061/,
     ],
     ['is aborted', Ffa.msgSendDirectReq, () => smcRegisters(Ffa.error, 0, FfaError.aborted), /FFA_ABORTED/],
   ];
@@ -232,7 +232,7 @@ describe('a hostile partition or partition manager', () => {
     ['an error', () => response(FfaError.denied), /refused the message with FFA_DENIED \(0xfffffffa\)/],
     ['nonsense', () => response(0x1234), /refused the message with 0x1234/],
     ['an FF-A error', () => smcRegisters(Ffa.error, 0, FfaError.denied), /FFA_DENIED/],
-    ['another function', () => smcRegisters(Ffa.memFragRx), /came back/],
+    ['another function', () => smcRegisters(Ffa.memFragRx), /the answer was function/],
   ];
   it.each(calls)('that answers a call with %s fails that call only', async (_, answer, message) => {
     let hostile = false;

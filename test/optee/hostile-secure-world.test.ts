@@ -76,7 +76,11 @@ describe('a secure world that answers a call with rubbish', () => {
       (message) => message.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, 0),
       /sent with attribute 0x3 and returned with 0x5/,
     ],
-    ['an attribute beyond 32 bits', (message) => message.setParam(0, 2 ** 40, 0, 0, 0), /came back with/],
+    [
+      'an attribute beyond 32 bits',
+      (message) => message.setParam(0, 2 ** 40, 0, 0, 0),
+      /returned with one beyond 32 bits/,
+    ],
     [
       'an origin that does not exist',
       (message) => {
@@ -219,7 +223,7 @@ describe('a secure world that makes a senseless request', () => {
     }));
     await during(() => session.invoke(Command.add, add));
     expect(cookie.a1).toBe(upper32(0x1_0000_0001));
-    expect(violations).toEqual([expect.stringMatching(/which it does not hold/)]);
+    expect(violations).toEqual([expect.stringMatching(/which it does not have/)]);
   });
 });
 

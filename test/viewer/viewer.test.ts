@@ -393,7 +393,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     const chosen = join(folder, 'chosen.nwt');
     writeFileSync(chosen, 'no trace at all, but long enough to be one');
     await page.setInputFiles('#files', chosen);
-    await expect.poll(() => page.locator('#drop-error').innerText()).toContain('no trace');
+    await expect.poll(() => page.locator('#drop-error').innerText()).toContain('not a trace');
     writeFileSync(chosen, await contended('hand-off'));
     await page.setInputFiles('#files', []);
     await page.setInputFiles('#files', chosen);

@@ -20,7 +20,7 @@ export class Ending implements Disposable {
   private readonly onSignal = (signal: NodeJS.Signals) => {
     if (this.state === 'running') this.ask();
     else {
-      if (this.state === 'ending') console.error(`normalworld: second ${signal}: not waiting any longer`);
+      if (this.state === 'ending') console.error(`normalworld: ${signal}: second signal, not waiting any longer`);
       process.exit(128 + constants.signals[signal]);
     }
   };
