@@ -31,6 +31,18 @@ export function requireKnownOptions<Options extends object>(
   if (mistake !== undefined) throw new TypeError(`${whose}: ${mistake}`);
 }
 
+/**
+ * An option is an object of the caller's own, which will be called by these methods.
+ * @throws TypeError that says whose option it is, and which method is missing.
+ */
+export function requireMethods(whose: string, name: string, given: unknown, methods: readonly string[]): void {
+  const isObject = typeof given === 'object' && given !== null;
+  const missing = methods.filter((method) => !isObject || typeof Reflect.get(given, method) !== 'function');
+  if (missing.length === 0) return;
+  const what = isObject ? `has no method ${missing.join(', ')}` : `must be an object, not ${String(given)}`;
+  throw new TypeError(`${whose}: ${name} ${what}`);
+}
+
 /** One is the other but for its case, or for one letter that is missing, too many, another, or swapped with its neighbour. */
 function areClose(one: string, other: string): boolean {
   const [a, b] = [one.toLowerCase(), other.toLowerCase()];

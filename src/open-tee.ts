@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { Measurements } from './coverage/measurements.js';
-import { type OptionNames, requireKnownOptions } from './known-options.js';
+import { type OptionNames, requireKnownOptions, requireMethods } from './known-options.js';
 import {
   checkLinuxTeeOptions,
   type LinuxTeeOptions,
@@ -268,6 +268,11 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
       throw new TypeError(`openTee: ${name} must be an array, not ${typeof list}`);
   for (const folder of taFolders ?? []) requirePath('taFolders', folder);
   for (const folder of taElfFolders ?? []) requirePath('taElfFolders', folder);
+  trustedApplications?.forEach((ta, index) => {
+    requireMethods('openTee', `trustedApplications[${index}]`, ta, ['create']);
+  });
+  if (options.simulated !== undefined && (typeof options.simulated !== 'object' || options.simulated === null))
+    throw new TypeError(`openTee: simulated must be an object, not ${String(options.simulated)}`);
   if (storageFolder !== undefined) requirePath('storageFolder', storageFolder);
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
   // Each for one world: for another they would be taken for nothing.

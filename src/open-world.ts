@@ -2,7 +2,7 @@ import { ownDriver } from './client/driver-of-tee.js';
 import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
-import { type OptionNames, requireKnownOptions } from './known-options.js';
+import { type OptionNames, requireKnownOptions, requireMethods } from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { keepsReserve, noReserve } from './optee/call-queue/disciplines.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';
@@ -68,12 +68,14 @@ export const openWorldNames: OptionNames<OpenWorldOptions> = {
 
 /** @throws TypeError or RangeError naming a value that cannot be. */
 export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions, 'trace'>): void {
-  const { supplicant, identity, callLimitMs, reserve = false, queue = 'hand-off' } = options;
+  const { supplicant, identity, callLimitMs, reserve = false, queue = 'hand-off', clock, schedule } = options;
   if (typeof reserve !== 'boolean')
     throw new TypeError(`${whose}: reserve is ${String(reserve)}; allowed: true and false`);
   if (reserve && !keepsReserve(queue)) throw new RangeError(`${whose}: reserve: ${noReserve(queue)}`);
   if (supplicant !== undefined && supplicant !== false) checkSupplicantSettings(supplicant);
   if (identity !== undefined) checkIdentity(identity);
+  if (clock !== undefined) requireMethods(whose, 'clock', clock, ['now', 'wallClock', 'setTimer']);
+  if (schedule !== undefined) requireMethods(whose, 'schedule', schedule, ['point']);
   if (callLimitMs !== undefined && !(typeof callLimitMs === 'number' && callLimitMs >= 0))
     throw new RangeError(`${whose}: callLimitMs is ${String(callLimitMs)}; allowed: milliseconds from 0, and Infinity`);
 }

@@ -59,6 +59,15 @@ describe('what openTee is given', () => {
       { world: 'qemu', qemu: { onConsoleLine: true } },
       /^qemu: onConsoleLine must be a function, not boolean/,
     ],
+    ['a clock that is a number', { clock: 5 }, /^openTee: clock must be an object, not 5/],
+    [
+      'a clock without timers',
+      { clock: { now: () => 0, wallClock: () => 0 } },
+      /^openTee: clock has no method setTimer/,
+    ],
+    ['a schedule that is none', { schedule: {} }, /^openTee: schedule has no method point/],
+    ['no object for the simulated world', { simulated: 5 }, /^openTee: simulated must be an object, not 5/],
+    ['a number for an application', { trustedApplications: [5] }, /trustedApplications\[0\] must be an object, not 5/],
     ['an identity that is none', { identity: { uid: -1, gid: 0, groups: [] } }, /uid is -1/],
   ])('is refused by name when it is %s', async (_name, options, why) => {
     await expect(openTee(given(options))).rejects.toThrow(why);

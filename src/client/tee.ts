@@ -279,7 +279,8 @@ export class Tee implements AsyncDisposable {
     if (force !== undefined && typeof force !== 'boolean')
       throw badParameters(`closing the TEE: force is ${String(force)}; allowed: true and false`);
     if (force && graceMs !== 0) throw badParameters(`closing the TEE: force contradicts graceMs ${String(graceMs)} ms`);
-    if (!(graceMs >= 0)) throw badParameters(`closing the TEE: graceMs is ${String(graceMs)}`);
+    if (!(typeof graceMs === 'number' && graceMs >= 0))
+      throw badParameters(`closing the TEE: graceMs is ${String(graceMs)}; allowed: milliseconds from 0, and Infinity`);
     this.closed ??= this.closeAll(graceMs);
     return this.closed;
   }

@@ -72,7 +72,7 @@ function checkLogin(login: Login): void {
   const kinds = Object.keys(logins);
   if (typeof login !== 'object' || login === null || typeof kind !== 'string' || !kinds.includes(kind))
     throw badParameters(
-      `login ${JSON.stringify(kind)}; allowed: ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
+      `login ${typeof kind === 'string' ? JSON.stringify(kind) : String(kind)}; allowed: ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
     );
   checkOptions<Login>(`login '${kind}'`, login, logins[login.login] as OptionNames<Login>);
   if (login.login === 'group') checkId('group login: gid', login.gid);

@@ -283,6 +283,7 @@ describe('closing the TEE', () => {
     const { tee } = await open();
     expect(() => tee.close({ grace: 5 } as never)).toThrow(/no option "grace"/);
     expect(() => tee.close({ graceMs: -1 })).toThrow(/graceMs is -1/);
+    expect(() => tee.close({ graceMs: 10n as unknown as number })).toThrow(/graceMs is 10; allowed: milliseconds/);
     expect(() => tee.close({ force: 1 } as never)).toThrow(/force is 1/);
     expect(() => tee.close({ force: true, graceMs: 5 })).toThrow(/force contradicts graceMs/);
     await tee.close();

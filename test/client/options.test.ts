@@ -70,6 +70,7 @@ describe('an option that nobody reads is refused by name', () => {
     ['login', () => context.openSession(userTa.uuid, js({ login: 'user' })), /login "user"; allowed/],
     ['login', () => context.openSession(userTa.uuid, js({ login: null })), /login null; allowed/],
     ['login', () => context.openSession(userTa.uuid, js({ login: {} })), /login undefined; allowed/],
+    ['login', () => context.openSession(userTa.uuid, js({ login: 10n })), /login 10; allowed/],
     [
       'login',
       () => context.openSession(userTa.uuid, js({ login: { login: 'toString' } })),
