@@ -228,7 +228,7 @@ describe('the file of an eMMC card', () => {
 
   it('is not given beside devices of the caller', async () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
-    await expect(openTee({ emmc: {}, rpmb: [card] })).rejects.toThrow('give one of them');
+    await expect(openTee({ emmc: {}, rpmb: [card] })).rejects.toThrow('give only one of them');
     await expect(openTee({ emmc: { fil: path } as object })).rejects.toThrow(/emmc: .*fil/);
     await expect(openTee({ emmc: { file: '' } })).rejects.toThrow('emmc: file must be a path');
   });

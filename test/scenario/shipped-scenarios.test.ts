@@ -153,7 +153,7 @@ describe('the explanations', () => {
 
   it('name the ordinary call that a system call waited for: that of its shared memory', async () => {
     expect(await explained('devices-at-boot.yaml', 'linux-6.8')).toMatch(
-      /slept 0 in the queue\.\nBefore it, ordinary calls to register its shared memory slept 19\d ms in the queue: a thread that is kept/,
+      /slept 0 in the queue\.\nBefore it, ordinary calls to register its shared memory slept 19\d ms in the queue: a thread kept for system sessions/,
     );
   });
 

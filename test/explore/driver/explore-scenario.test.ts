@@ -134,7 +134,7 @@ describe('exploring the whole driver on a scenario', () => {
 
 describe('schedules that the exploration of the queue alone knows', () => {
   it.each([
-    { scenario: 'system-needs-system.yaml', knows: '10 steps', strategy: 'deviations', what: 'beside a free thread' },
+    { scenario: 'system-needs-system.yaml', knows: '10 steps', strategy: 'deviations', what: 'although thread 0 is free' },
     { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'deviations', what: 'sleeps for ever' },
   ] as const)(
     '$scenario reaches with the whole driver what takes $knows there, by $strategy',
@@ -196,7 +196,7 @@ describe('the checks of a run', () => {
       checks.listen({ ...begin, call });
       checks.listen({ ...suspended, call, thread: 0 });
     }
-    expect(checks.broken.get('rpcsToTheirThread')).toEqual(['call 2 was suspended in thread 0, which call 1 has']);
+    expect(checks.broken.get('rpcsToTheirThread')).toEqual(['call 2 was suspended in thread 0, which call 1 uses']);
   });
 
   it('do not take a thread for taken whose call is back, though it has not left the queue', () => {
