@@ -69,7 +69,7 @@ describe('normalworld trace', () => {
       ['view', bad],
       ['top', bad, '--once'],
     ])
-      expect(run(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('no trace') });
+      expect(run(...args)).toMatchObject({ status: 2, stderr: expect.stringContaining('not a trace') });
     for (const command of [['trace', 'stats'], ['view'], ['top']])
       expect(run(...command, join(folder, 'absent.nwt'))).toMatchObject({
         status: 2,
@@ -86,7 +86,7 @@ describe('normalworld trace', () => {
     expect(recorded.stderr.replace('npx normalworld', 'normalworld')).toBe(
       `trace: ${first}\ntrace: ${second}\nview it: normalworld view ${first} ${second}\n`,
     );
-    expect(run('trace', 'stats', asked).stderr).toContain(`; there is ${second}, ${first}`);
+    expect(run('trace', 'stats', asked).stderr).toContain(`; existing files: ${second}, ${first}`);
   });
 
   it('says where a torn file ends, and reads the rest', () => {

@@ -130,7 +130,7 @@ describe('normalworld trace import', () => {
       const scenario = parseScenario(readFileSync(file, 'utf8'), file);
       if (outcome === undefined) continue;
       expect(said).toMatch(outcome === 'stuck' ? /^EXHAUSTED/ : new RegExp(`^${outcome.toUpperCase()}`));
-      const [, seed] = /it does as the board did: \w+(?: with --seed (\d+))?/.exec(told) ?? [undefined, 'none'];
+      const [, seed] = /it has the outcome of the board: \w+(?: with --seed (\d+))?/.exec(told) ?? [undefined, 'none'];
       expect(seed, told).not.toBe('none');
       const { runs } = await runScenario(scenario, { seed: Number(seed ?? 1) });
       expect(runs[0]?.outcome).toBe(outcome);

@@ -37,8 +37,8 @@ describe('a client that gives nonsense', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['five parameters', () => [1, 2, 3, 4, 5].map(() => value.input(1)), /at most four/],
     ['no array', () => ({ length: 1 }), /array of at most four/],
-    ['a number for a parameter', () => [42], /parameter 0 is not one/],
-    ['a hole', () => [value.input(1), undefined], /parameter 1 is not one/],
+    ['a number for a parameter', () => [42], /parameter 0 is not a parameter/],
+    ['a hole', () => [value.input(1), undefined], /parameter 1 is not a parameter/],
     ['a negative value', () => [value.input(-1)], /parameter 0: value a is -1/],
     ['a value beyond 32 bits', () => [value.input(0, 2 ** 32)], /value b is 4294967296/],
     ['a fraction', () => [value.inout(0.5)], /value a is 0.5/],
@@ -54,7 +54,7 @@ describe('a client that gives nonsense', () => {
       /offset -1/,
     ],
     ["another context's memory", async () => [memref.input(await foreign())], /does not belong to this context/],
-    ['memory that it disposed of', async () => [memref.input(await disposed())], /disposed of/],
+    ['memory that it disposed of', async () => [memref.input(await disposed())], /has been disposed/],
   ])('is told so for %s, and nothing is sent', async (_, parameters, message) => {
     const given = untyped(await parameters());
     let sent = 0;

@@ -93,7 +93,7 @@ for (const [way, open] of Object.entries(ways))
       archive.publish('sid', [small]);
       if (way !== 'apt') {
         archive.put('dists/trixie/InRelease', readFileSync(archive.path('dists/sid/InRelease')));
-        await expect(open()).rejects.toThrow('is sid');
+        await expect(open()).rejects.toThrow('is that of sid');
       }
       // What apt makes of it is set for the machine.
       if (way === 'apt') return;

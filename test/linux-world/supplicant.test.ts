@@ -107,7 +107,7 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
 
   it('refuses what cannot be', async () => {
     await serve({ memoryFile: true, trustedApplications: [pseudoTa] });
-    expect((await start('--device', '/dev/tee0')).ready).toMatch(/^1: .*device of clients/);
+    expect((await start('--device', '/dev/tee0')).ready).toMatch(/^1: .*device for clients/);
     expect((await start('--storage-read-only')).ready).toMatch(/^2: /);
     expect((await start('--plugin', join(scratch, 'none.js'))).ready).toMatch(/^1: .*none\.js/);
   });

@@ -88,7 +88,7 @@ describe('an OP-TEE that was built', () => {
     }
     const environment = { NORMALWORLD_OPTEE: '' };
     expect(normalworldWith(environment, cache, 'optee', 'list').stdout).toMatch(
-      /^debian-trixie +of your own .*\/optee\ndebian-sid +of your own .*\/optee-sid\nsid-ffa /,
+      /^debian-trixie +your own .*\/optee\ndebian-sid +your own .*\/optee-sid\nsid-ffa /,
     );
     const { stdout } = normalworldWith(environment, cache, 'doctor', '--optee', 'debian-sid');
     expect(stdout).toContain(join(cache, 'normalworld/optee-sid'));

@@ -28,7 +28,7 @@ describe('a new project of a trusted application', () => {
     expect(numbers).toMatchObject({ TA_ADDER_CMD_ADD: 0, TA_ADDER_CMD_REVERSE: 1 });
     expect(() => numbers.TA_ADDER_CMD_SUBTRACT).toThrow('defines no number TA_ADDER_CMD_SUBTRACT');
     writeFileSync(join(project.folder, 'none.h'), '#define A 1\n');
-    expect(() => taHeader(join(project.folder, 'none.h'))).toThrow('holds no UUID');
+    expect(() => taHeader(join(project.folder, 'none.h'))).toThrow('has no UUID');
   });
 
   it('has nothing to build where there is none', async () => {
@@ -50,7 +50,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
     const built = run(project.folder, 'ta', 'build');
     expect(built.stderr).toBe('');
     expect(built.stdout).toContain(`build/ta/${project.uuid}.ta, built in`);
-    expect(run(project.folder, 'ta', 'build').stdout).toContain('as it was');
+    expect(run(project.folder, 'ta', 'build').stdout).toContain('unchanged');
     const inspected = run(project.folder, 'ta', 'inspect', '--json', `build/ta/${project.uuid}.ta`);
     expect(inspected.status).toBe(0);
     expect(JSON.parse(inspected.stdout)).toMatchObject([

@@ -156,7 +156,9 @@ describe('a .nwt file', () => {
 
   it('is refused with the reason when it is something else', () => {
     expect(() => readTrace(new Uint8Array(10))).toThrow('10 bytes, the header of a .nwt file has 32');
-    expect(() => readTrace(new TextEncoder().encode('{"format":"optee-cq-trace/1","steps":[]}'))).toThrow('no trace');
+    expect(() => readTrace(new TextEncoder().encode('{"format":"optee-cq-trace/1","steps":[]}'))).toThrow(
+      'not a trace',
+    );
     const later = bytesOf([]);
     later[8] = 9;
     expect(() => readTrace(later)).toThrow('trace of version 9; this reader supports version 1');

@@ -134,7 +134,12 @@ describe('exploring the whole driver on a scenario', () => {
 
 describe('schedules that the exploration of the queue alone knows', () => {
   it.each([
-    { scenario: 'system-needs-system.yaml', knows: '10 steps', strategy: 'deviations', what: 'although thread 0 is free' },
+    {
+      scenario: 'system-needs-system.yaml',
+      knows: '10 steps',
+      strategy: 'deviations',
+      what: 'although thread 0 is free',
+    },
     { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'deviations', what: 'sleeps for ever' },
   ] as const)(
     '$scenario reaches with the whole driver what takes $knows there, by $strategy',
