@@ -48,7 +48,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a command on OP-TEE'), { time
   it('tells the size that an output would need', () => {
     const short = run('optee', 'invoke', devicePtaUuid, '0', 'memref.output=1');
     expect(short.stdout).toMatch(/^parameter 0: 1 bytes 00; (\d+) bytes are needed\n$/);
-    expect(short.stderr).toMatch(/parameter 0 wants \d+ bytes, there is room for 1\): TEEC_ERROR_SHORT_BUFFER/);
+    expect(short.stderr).toMatch(/parameter 0 needs \d+ bytes, there is room for 1\): TEEC_ERROR_SHORT_BUFFER/);
     expect(short.status).toBe(1);
     const json = run('optee', 'invoke', devicePtaUuid, '0', 'memref.output=1', '--json');
     expect(JSON.parse(json.stdout)).toEqual({

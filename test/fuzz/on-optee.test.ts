@@ -76,7 +76,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
 describe('the command', () => {
   it.each<[string, string[], RegExp]>([
     ['a target that there is none of', ['nothing'], /there is no target "nothing"; allowed: ta, pta/],
-    ['a missing UUID', ['ta'], /target ta takes the UUID of an application/],
+    ['a missing UUID', ['ta'], /target ta needs the UUID of an application/],
     ['a UUID that has no place', ['smc', sims], /target smc takes no UUID/],
     ['what is no UUID', ['ta', 'sims'], /not a UUID/],
     [
@@ -91,7 +91,7 @@ describe('the command', () => {
   });
 
   it.each<[string, string, RegExp]>([
-    ['is broken off', '{"format": "normalworld-fuzz/1", ', /no JSON/],
+    ['is broken off', '{"format": "normalworld-fuzz/1", ', /not JSON/],
     ['is of a later format', '{"format": "normalworld-fuzz/9"}', /format/],
     ['lacks its steps', '{"format": "normalworld-fuzz/1", "target": {"name": "smc"}}', /on|kind|steps/],
   ])('refuses a finding that %s', (_, text, says) => {

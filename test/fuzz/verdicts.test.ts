@@ -49,9 +49,9 @@ describe.skipIf(without !== undefined)(onRealOptee('what a defect of an applicat
       4,
       [invoke(2, [value('input', 0), memref('output', '0000')])],
       'memory',
-      /wrote behind parameter 1/,
+      /wrote after parameter 1/,
     ],
-    ['a loop without end', 5, [invoke(3, [value('inout', 25)])], 'hang', /does not come back/],
+    ['a loop without end', 5, [invoke(3, [value('inout', 25)])], 'hang', /does not return/],
     [
       'writing an input',
       6,

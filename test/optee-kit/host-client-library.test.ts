@@ -26,9 +26,9 @@ describe.skipIf(!hasCompiler)('libteec for programs of this machine', () => {
     put('clone/libteec/src/one.c', '#include <tee_client_api.h>\nint TEEC_One(void) { return 1; }\n');
     put('clone/libteec/src/two.c', 'int TEEC_Two(void) { return 2; }\n');
     const optee = folderAt(join(root, 'optee'));
-    expect(await aboutHostClientLibrary(optee)).toMatch(/is not there: .*(apt-get install|--client-source FOLDER)/);
+    expect(await aboutHostClientLibrary(optee)).toMatch(/is missing: .*(apt-get install|--client-source FOLDER)/);
     await buildHostClientLibrary(optee, join(root, 'clone'));
-    expect(await aboutHostClientLibrary(optee)).toContain('is there');
+    expect(await aboutHostClientLibrary(optee)).toContain('libteec for x86-64 is in');
     const library = join(optee.client, 'x86_64-linux-gnu');
     expect(existsSync(join(library, 'libteec.so.2'))).toBe(true);
     put('main.c', 'int TEEC_One(void), TEEC_Two(void);\nint main(void) { return TEEC_One() + TEEC_Two(); }\n');

@@ -31,7 +31,7 @@ it('an interrupted exploration says what it knows so far', { timeout: 120_000 },
     said += chunk;
   });
   const [progress] = (await once(child.stderr, 'data')) as [Buffer];
-  expect(String(progress)).toMatch(/\d+ of at most 100000 runs, \d+\/s, .*\d+ known to come, \d+ MiB/);
+  expect(String(progress)).toMatch(/\d+ of at most 100000 runs, \d+\/s, .*\d+ known to remain, \d+ MiB/);
   child.kill('SIGINT');
   await once(child, 'close');
   expect(JSON.parse(said)).toMatchObject({

@@ -33,6 +33,6 @@ describe('the document of findings', () => {
     const { steps, repeatsFrom } = properties[name];
     const words = section.replaceAll(/\s+/g, ' ');
     if (repeatsFrom === undefined) expect(words).toMatch(new RegExp(`\\b${steps}( steps|,| since)`));
-    else expect(words).toContain(`a lead of ${repeatsFrom} steps and a round of ${steps - repeatsFrom}`);
+    else expect(words).toContain(`a prefix of ${repeatsFrom} steps and a cycle of ${steps - repeatsFrom}`);
   });
 });
