@@ -21,7 +21,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: panics
     await expect(panicked).rejects.toEqual(dead);
     // With the code, and what the console said of it: it has arrived when the call is back.
     await expect(panicked).rejects.toThrow(
-      /the application panicked with code 0x[0-9a-f]+: the secure console has\n.*TA panicked with code.*\n(.*\n)*.*Status of TA/,
+      /the application panicked with code 0x[0-9a-f]+: the secure console says\n.*TA panicked with code.*\n(.*\n)*.*Status of TA/,
     );
     await expect(session.invoke(OsTestCommand.init)).rejects.toEqual(dead);
     await isAlive(other);
