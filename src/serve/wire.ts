@@ -4,14 +4,17 @@ import { maxArgSize, TeeIoctl } from '../uapi/tee.js';
  * What a client and the server say to each other over the Unix socket: docs/serve.md, preload/wire.h. Little-endian.
  */
 
-/** "NWT2". */
-const magic = 0x3254_574e;
+/** "NWT2", at the begin of every request, answer and greeting. */
+export const wireMagic = 0x3254_574e;
 /** Stands in a preload library that speaks this protocol. */
 export const libraryMark = 'normalworld wire NWT2';
 
 /** Ahead of every request: magic, operation, length of the body, reserved, token. */
 export const requestHeaderSize = 32;
 export const tokenSize = 16;
+/** Ahead of the body of an answer: magic, status, length of the body, reserved. */
+export const replyHeaderSize = 16;
+export const greetingSize = 64;
 /** The longest argument: Linux's TEE_MAX_ARG_SIZE. */
 export const maxBodySize = maxArgSize;
 
@@ -51,7 +54,7 @@ export class RequestReader {
     this.bytes = this.bytes.length === 0 ? bytes : Buffer.concat([this.bytes, bytes]);
     if (this.bytes.length < requestHeaderSize) return undefined;
     const head = this.bytes;
-    if (head.readUInt32LE(0) !== magic) throw new WireError(`magic 0x${head.readUInt32LE(0).toString(16)}`);
+    if (head.readUInt32LE(0) !== wireMagic) throw new WireError(`magic 0x${head.readUInt32LE(0).toString(16)}`);
     const length = head.readUInt32LE(8);
     if (length > maxBodySize) throw new WireError(`a body of ${length} bytes, at most ${maxBodySize}`);
     if (head.readUInt32LE(12) !== 0) throw new WireError('the reserved word is not 0');
@@ -69,11 +72,11 @@ export class RequestReader {
 
 /** @param status 0 or a negative errno. */
 export function reply(status: number, body: Uint8Array = new Uint8Array(0)): Buffer {
-  const bytes = Buffer.alloc(16 + body.length);
-  bytes.writeUInt32LE(magic, 0);
+  const bytes = Buffer.alloc(replyHeaderSize + body.length);
+  bytes.writeUInt32LE(wireMagic, 0);
   bytes.writeInt32LE(status, 4);
   bytes.writeUInt32LE(body.length, 8);
-  bytes.set(body, 16);
+  bytes.set(body, replyHeaderSize);
   return bytes;
 }
 
@@ -90,8 +93,8 @@ export interface Greeting {
 
 /** The one message on a connection that stands for a file, or why there is no file: a negative errno. */
 export function greeting(what: Greeting | number): Buffer {
-  const bytes = Buffer.alloc(64);
-  bytes.writeUInt32LE(magic, 0);
+  const bytes = Buffer.alloc(greetingSize);
+  bytes.writeUInt32LE(wireMagic, 0);
   if (typeof what === 'number') {
     bytes.writeInt32LE(what, 4);
     return bytes;

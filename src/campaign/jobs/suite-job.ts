@@ -1,30 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, symlinkSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
 import { jobImage } from '../job-image.js';
 import type { ResultOf } from '../job-result.js';
 import type { JobOf } from '../plan.js';
+import { runSuite } from './run-suite.js';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
-const files = ['test/worlds/behaviour.test.ts', 'test/regression'];
-/** Of these files, what runs on the real OP-TEE. */
-const onReal = /on real OP-TEE|regression group/;
 const program = 'qemu-system-aarch64';
-
-const report = z.object({
-  testResults: z.array(
-    z.object({
-      name: z.string(),
-      status: z.string(),
-      message: z.string().optional(),
-      assertionResults: z.array(
-        z.object({ fullName: z.string(), status: z.string(), failureMessages: z.array(z.string()).default([]) }),
-      ),
-    }),
-  ),
-});
 
 /**
  * The behaviour suite and the port of OP-TEE's regression tests, on an OP-TEE, in a QEMU.
@@ -36,49 +18,18 @@ export async function runSuiteJob(
   folder: string,
   qemus: readonly string[],
 ): Promise<ResultOf<'suite'>> {
-  const absent = files.find((file) => !existsSync(join(root, file)));
-  if (absent !== undefined) throw new Error(`the behaviour suite is in a clone of normalworld: here is no ${absent}`);
   const { image } = await jobImage(optee === '' ? {} : { optee });
   const found = qemuOf(qemu, qemus);
   // It is found by its name: that of the version that is wanted comes first.
   symlinkSync(found.path, join(folder, program));
-  const output = join(folder, 'suite.json');
-  const env = {
-    ...process.env,
+  const environment = {
     NORMALWORLD_OPTEE: dirname(image),
     PATH: [folder, process.env.PATH].join(delimiter),
   };
-  const begun = performance.now();
-  await new Promise<void>((done, reject) => {
-    const child = spawn(
-      'npx',
-      [
-        ...['vitest', 'run', ...files, '--maxWorkers=1', '-t', onReal.source],
-        ...['--reporter=json', `--outputFile=${output}`],
-      ],
-      { cwd: root, env, stdio: 'ignore' },
-    );
-    child.once('error', reject);
-    child.once('close', () => done());
-  });
-  if (!existsSync(output)) throw new Error('the behaviour suite did not run: npm ci, and npx vitest run says why');
-  const { testResults } = report.parse(JSON.parse(readFileSync(output, 'utf8')));
-  const tests = testResults.flatMap((each) => each.assertionResults).filter(({ fullName }) => onReal.test(fullName));
-  const count = (status: string) => tests.filter((each) => each.status === status).length;
-  const failures = [
-    ...tests
-      .filter(({ status }) => status === 'failed')
-      .map(({ fullName, failureMessages }) => `${fullName}: ${failureMessages.join('\n').split('\n')[0]}`),
-    // A file that could not even be loaded has failed as well.
-    ...testResults
-      .filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0)
-      .map(({ name, message = '' }) => `${name}: ${message.split('\n')[0]}`),
-  ];
-  const passed = count('passed');
-  const seconds = (performance.now() - begun) / 1000;
+  const { passed, failures, skipped, seconds } = await runSuite(environment, folder);
   return {
-    ...{ kind: 'suite', optee, qemu: found.version, seconds, passed },
-    ...{ skipped: tests.length - passed - count('failed'), failures },
+    ...{ kind: 'suite', optee, qemu: found.version, seconds, passed, skipped: skipped.length },
+    failures: failures.map(({ test, says }) => `${test}: ${says}`),
   };
 }
 

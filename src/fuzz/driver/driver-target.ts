@@ -10,6 +10,7 @@ import { TeecError } from '../../tee/teec-error.js';
 import { Trace } from '../../trace/trace.js';
 import { simulatedTaImage } from '../../worlds/simulated/index.js';
 import { type DramFile, SimulatedWorld } from '../../worlds/simulated/simulated-world.js';
+import { thrown, UnhandledRejections } from '../engine/own-exceptions.js';
 import type { Harness, Target } from '../engine/target.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 import { type FuzzInput, type FuzzValue, recordOf, type Step } from '../input/grammar.js';
@@ -43,12 +44,7 @@ class DriverHarness implements Harness {
   isDead = false;
   private readonly features = new StateFeatures();
   private readonly ram = new ReusedRam();
-  private readonly unhandled: unknown[] = [];
-  private readonly onUnhandled = (reason: unknown) => void this.unhandled.push(reason);
-
-  constructor() {
-    process.on('unhandledRejection', this.onUnhandled);
-  }
+  private readonly unhandled = new UnhandledRejections();
 
   drain(each: (feature: number, count: number) => void): void {
     this.features.drain(each);
@@ -57,13 +53,12 @@ class DriverHarness implements Harness {
   async execute(input: FuzzInput): Promise<readonly Verdict[]> {
     this.features.begin();
     const verdicts = await new DriverRun(this.features, this.ram).run(input);
-    if (this.unhandled.length === 0) return verdicts;
-    return [...verdicts, ...this.unhandled.splice(0).map((reason) => thrown('An unhandled promise rejection', reason))];
+    return [...verdicts, ...this.unhandled.drain()];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.isDead = true;
-    process.removeListener('unhandledRejection', this.onUnhandled);
+    this.unhandled[Symbol.dispose]();
   }
 }
 
@@ -330,17 +325,6 @@ class DriverRun {
 
 function hang(what: string): Verdict {
   return { kind: 'hang', signature: `hang: ${what}`, what };
-}
-
-function thrown(where: string, error: unknown): Verdict {
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  const [message = '', place = ''] = stack.split('\n');
-  return {
-    kind: 'exception',
-    signature: `exception: ${withoutNumbers(`${message} ${place.replace(/file:.*\//, '')}`)}`,
-    what: `${where} threw ${message}`,
-    console: stack,
-  };
 }
 
 function startsWith(bytes: Uint8Array, octets: Uint8Array): boolean {

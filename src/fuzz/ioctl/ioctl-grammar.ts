@@ -1,4 +1,5 @@
 import { LoginClass } from '../../protocol/optee-msg.js';
+import { wireMagic } from '../../serve/wire.js';
 import type { Field, FuzzInput, Grammar, IntegerField, Step } from '../input/grammar.js';
 
 const word = 2 ** 32 - 1;
@@ -101,7 +102,7 @@ export const ioctlGrammar: Grammar = {
       /** A request that says of itself to be longer or shorter than it is, or is another protocol's; its sender hangs up. */
       broken: {
         client,
-        magic: { type: 'integer', max: word, usual: [0x3254_574e, 0x3254_574e, 0x3154_574e, 0] },
+        magic: { type: 'integer', max: word, usual: [wireMagic, wireMagic, 0x3154_574e, 0] },
         operation: { type: 'integer', max: word, usual: [0, 1, 2, 3, 9, 0x100] },
         length: { type: 'integer', max: word, usual: [0, 1, 24, 56, 4096, 4097, word] },
         reserved: { type: 'integer', max: word, usual: [0, 0, 0, 1] },

@@ -15,6 +15,7 @@ import { simulatedTaImage } from '../../worlds/simulated/index.js';
 import { type DramFile, SimulatedWorld } from '../../worlds/simulated/simulated-world.js';
 import { askedApplications } from '../driver/asked-applications.js';
 import type { StateFeatures } from '../driver/state-features.js';
+import { thrown } from '../engine/own-exceptions.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 import type { FuzzInput, FuzzValue, Step } from '../input/grammar.js';
 import {
@@ -86,7 +87,7 @@ export class IoctlRun {
     const tee = await openWorld(this.world, { trace, clock: this.clock, supplicant: { taStores: [images] } });
     const server = await TeeServer.listen(tee, {
       path: this.path,
-      onError: (error) => void this.verdicts.push(thrown('the server', error)),
+      onError: (error) => void this.verdicts.push(thrown('The server', error)),
     });
     this.features.listen(trace);
     await this.serveOther(server);
@@ -262,7 +263,7 @@ export class IoctlRun {
         this.pending.delete(done);
       },
       (error: unknown) => {
-        this.verdicts.push(thrown(`a client at ${name}`, error));
+        this.verdicts.push(thrown(`A client, at ${name}`, error));
         this.pending.delete(done);
       },
     );
@@ -391,15 +392,4 @@ function octetsOf({ octets }: Step): Uint8Array {
 
 function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length;
-}
-
-export function thrown(where: string, error: unknown): Verdict {
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  const [message = '', place = ''] = stack.split('\n');
-  return {
-    kind: 'exception',
-    signature: `exception: ${withoutNumbers(`${message} ${place.replace(/file:.*\//, '')}`)}`,
-    what: `In ${where}: ${message}`,
-    console: stack,
-  };
 }

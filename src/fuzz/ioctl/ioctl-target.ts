@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { TemporaryFolder } from '../../serve/temporary-folder.js';
 import { MemoryFile } from '../../worlds/qemu/memory-file.js';
 import { StateFeatures } from '../driver/state-features.js';
+import { UnhandledRejections } from '../engine/own-exceptions.js';
 import type { Harness, Target } from '../engine/target.js';
 import type { Verdict } from '../engine/verdict.js';
 import type { FuzzInput } from '../input/grammar.js';
 import { stepInWords } from '../input/step-in-words.js';
 import { ioctlGrammar, ioctlSeeds } from './ioctl-grammar.js';
-import { dram, IoctlRun, thrown } from './ioctl-run.js';
+import { dram, IoctlRun } from './ioctl-run.js';
 
 /** The served device: hostile clients on the socket of `normalworld serve`, and one that does nothing wrong. */
 export function ioctlTarget(): Target {
@@ -26,12 +27,7 @@ class IoctlHarness implements Harness {
   private readonly features = new StateFeatures();
   private readonly memory = MemoryFile.create('normalworld-fuzz', dram.size);
   private readonly folder = new TemporaryFolder('normalworld-fuzz-');
-  private readonly unhandled: unknown[] = [];
-  private readonly onUnhandled = (reason: unknown) => void this.unhandled.push(reason);
-
-  constructor() {
-    process.on('unhandledRejection', this.onUnhandled);
-  }
+  private readonly unhandled = new UnhandledRejections();
 
   drain(each: (feature: number, count: number) => void): void {
     this.features.drain(each);
@@ -40,15 +36,12 @@ class IoctlHarness implements Harness {
   async execute(input: FuzzInput): Promise<readonly Verdict[]> {
     this.features.begin();
     const verdicts = await new IoctlRun(this.features, this.memory, join(this.folder.path, 'tee0')).run(input);
-    return [
-      ...verdicts,
-      ...this.unhandled.splice(0).map((reason) => thrown('a promise that nobody waits for', reason)),
-    ];
+    return [...verdicts, ...this.unhandled.drain()];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.isDead = true;
-    process.removeListener('unhandledRejection', this.onUnhandled);
+    this.unhandled[Symbol.dispose]();
     this.memory[Symbol.dispose]();
     this.folder[Symbol.dispose]();
   }

@@ -1,11 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { Operation, requestHeaderSize } from '../../serve/wire.js';
-
-/** The protocol's magic, "NWT2": docs/serve.md. */
-const magic = 0x3254_574e;
-const greetingSize = 64;
-const answerHeaderSize = 16;
+import { greetingSize, Operation, replyHeaderSize, requestHeaderSize, wireMagic } from '../../serve/wire.js';
 
 /** What came back of an ioctl. */
 export interface WireAnswer {
@@ -33,7 +28,7 @@ export function wireRequest(
   lies: { readonly magic?: number; readonly length?: number; readonly reserved?: number } = {},
 ): Buffer {
   const bytes = Buffer.alloc(requestHeaderSize + body.length);
-  bytes.writeUInt32LE(lies.magic ?? magic, 0);
+  bytes.writeUInt32LE(lies.magic ?? wireMagic, 0);
   bytes.writeUInt32LE(operation, 4);
   bytes.writeUInt32LE(lies.length ?? body.length, 8);
   bytes.writeUInt32LE(lies.reserved ?? 0, 12);
@@ -78,7 +73,7 @@ export class WireConnection {
 
   /** The answer to a request; undefined when the server hung up. */
   async answer(): Promise<WireAnswer | undefined> {
-    const head = await this.receive(answerHeaderSize);
+    const head = await this.receive(replyHeaderSize);
     if (head === undefined) return undefined;
     const body = await this.receive(head.readUInt32LE(8));
     return body === undefined ? undefined : { status: head.readInt32LE(4), body };

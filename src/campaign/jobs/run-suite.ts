@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const files = ['test/worlds/behaviour.test.ts', 'test/regression'];
+/** Of these files, what runs on the real OP-TEE. */
+const onReal = /on real OP-TEE|regression group/;
+
+/** What Vitest's JSON reporter writes, as far as it is read here. */
+const report = z.object({
+  testResults: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      message: z.string().optional(),
+      assertionResults: z.array(
+        z.object({ fullName: z.string(), status: z.string(), failureMessages: z.array(z.string()).default([]) }),
+      ),
+    }),
+  ),
+});
+
+export interface SuiteOutcome {
+  readonly passed: number;
+  /** Tests that failed, and files that could not be loaded. */
+  readonly failures: readonly { readonly test: string; readonly says: string }[];
+  /** Full names of the tests that were skipped. */
+  readonly skipped: readonly string[];
+  readonly seconds: number;
+}
+
+/**
+ * The behaviour suite and the port of OP-TEE's regression tests, on a real OP-TEE, by the Vitest of this clone.
+ * @param environment names the OP-TEE, and whatever else differs from this process.
+ * @param folder for the report.
+ * @param say is given what Vitest writes to stderr.
+ * @throws Error when this is no clone, or Vitest does not run.
+ */
+export async function runSuite(
+  environment: NodeJS.ProcessEnv,
+  folder: string,
+  say: (text: string) => void = () => undefined,
+): Promise<SuiteOutcome> {
+  const absent = files.find((file) => !existsSync(join(root, file)));
+  if (absent !== undefined) throw new Error(`the behaviour suite is in a clone of normalworld: here is no ${absent}`);
+  const output = join(folder, 'suite.json');
+  const started = performance.now();
+  await new Promise<void>((done, reject) => {
+    const child = spawn(
+      'npx',
+      [
+        ...['vitest', 'run', ...files, '--maxWorkers=1', '-t', onReal.source],
+        ...['--reporter=json', `--outputFile=${output}`],
+      ],
+      { cwd: root, env: { ...process.env, ...environment }, stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    child.stderr.setEncoding('utf8').on('data', say);
+    child.once('error', reject);
+    child.once('close', () => done());
+  });
+  if (!existsSync(output)) throw new Error('the behaviour suite did not run: npm ci, and npx vitest run says why');
+  const { testResults } = report.parse(JSON.parse(readFileSync(output, 'utf8')));
+  const tests = testResults.flatMap((each) => each.assertionResults).filter(({ fullName }) => onReal.test(fullName));
+  const failed = tests
+    .filter(({ status }) => status === 'failed')
+    .map(({ fullName, failureMessages }) => ({ test: fullName, says: firstLine(failureMessages.join('\n')) }));
+  const notLoaded = testResults
+    .filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0)
+    .map(({ name, message = '' }) => ({ test: name, says: firstLine(message) }));
+  return {
+    passed: tests.filter(({ status }) => status === 'passed').length,
+    failures: [...failed, ...notLoaded],
+    skipped: tests.filter(({ status }) => status !== 'passed' && status !== 'failed').map(({ fullName }) => fullName),
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+const firstLine = (text: string) => text.split('\n', 1)[0] ?? '';

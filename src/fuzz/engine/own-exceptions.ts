@@ -1,0 +1,32 @@
+import { type Verdict, withoutNumbers } from './verdict.js';
+
+/** The verdict on an error of this process. @param where it came from, in words. */
+export function thrown(where: string, error: unknown): Verdict {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const [message = '', place = ''] = stack.split('\n');
+  return {
+    kind: 'exception',
+    signature: `exception: ${withoutNumbers(`${message} ${place.replace(/file:.*\//, '')}`)}`,
+    what: `${where} threw ${message}`,
+    console: stack,
+  };
+}
+
+/** Promises of this process that were rejected while nothing waited for them. */
+export class UnhandledRejections implements Disposable {
+  private readonly reasons: unknown[] = [];
+  private readonly listen = (reason: unknown) => void this.reasons.push(reason);
+
+  constructor() {
+    process.on('unhandledRejection', this.listen);
+  }
+
+  /** Those since the last time. */
+  drain(): readonly Verdict[] {
+    return this.reasons.splice(0).map((reason) => thrown('An unhandled promise rejection', reason));
+  }
+
+  [Symbol.dispose](): void {
+    process.removeListener('unhandledRejection', this.listen);
+  }
+}
