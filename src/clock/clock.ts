@@ -1,19 +1,22 @@
 import { startTimer } from './timer.js';
 
-/** Time as the driver and the simulated world see it: the machine's in production, virtual under a scheduler. */
+/**
+ * The time source of the driver and the simulated world: the machine's clock in production, a virtual clock in tests.
+ */
 export interface Clock {
   /** Milliseconds, monotonic, from an arbitrary start. */
   now(): number;
   /** Milliseconds since 1970-01-01 00:00 UTC. */
   wallClock(): number;
   /**
-   * Call back after `ms` milliseconds (at least; 0 allowed; Infinity: never). The function returned cancels it.
-   * @throws RangeError for a number that is no time.
+   * Calls `callback` once, `ms` milliseconds from now or later. The returned function cancels the timer.
+   * @param ms 0 or more; with Infinity the callback is never called.
+   * @throws RangeError for a negative number or NaN.
    */
   setTimer(ms: number, callback: () => void): () => void;
 }
 
-/** Wait on a clock; ends early, without an error, when the signal is aborted. */
+/** Wait for `ms` milliseconds on a clock. Resolves early, without an error, when the signal is aborted. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) {
@@ -32,7 +35,7 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   });
 }
 
-// Read once: in Node the global is a getter, which costs more than the time of day.
+// Read once: in Node the global is a getter, and calling it costs more than `performance.now()`.
 const { performance } = globalThis;
 
 /** The machine's clock. */

@@ -1,41 +1,41 @@
 import type { Random } from './random.js';
 import type { Schedule } from './schedule.js';
 
-/** An actor that stands at a point and waits to be let go. */
+/** An actor that waits at a point until the schedule releases it. */
 export interface HeldActor {
   readonly actor: string;
   readonly step: string;
 }
 
-/** Which of those who could go (at least one, in the order in which they came) goes: an index. */
+/** Chooses the actor to release. `held` has at least one entry, in order of arrival; the result is an index into it. */
 export type Pick = (held: readonly HeldActor[]) => number;
 
-/** Which of several things happens to an actor: an index into the options, of which the first is the usual course. */
+/** Chooses what happens to an actor. The result is an index into `options`; 0 is the normal course. */
 export type Choose = (actor: string, options: readonly string[]) => number;
 
-/** A pick that is the same for the same seed. */
+/** A pick from a seeded generator: the same seed gives the same order. */
 export function randomPick(random: Random): Pick {
   return (held) => Math.floor(random() * held.length);
 }
 
 /**
- * A schedule that holds every actor at its points and lets one go at a time. `VirtualClock.run` drives it; what it let
- * go is the run's schedule.
+ * A schedule that holds every actor at its points and releases one at a time. `VirtualClock.run` drives it. The
+ * sequence of releases is the schedule of the run.
  */
 export class ControlledSchedule implements Schedule {
   readonly decides = true;
   fine = false;
-  /** Told when an actor comes to a point, by whoever must know what brought it there. */
+  /** Called when an actor arrives at a point. */
   onArrival: ((held: HeldActor) => void) | undefined;
   private readonly waiting: (HeldActor & { readonly go: () => void })[] = [];
 
-  /** @param chooseOption what happens where something could; the usual when left out. */
+  /** @param chooseOption answers `choose`; by default it returns 0, the normal course. */
   constructor(
     private readonly pick: Pick,
     private readonly chooseOption: Choose = () => 0,
   ) {}
 
-  /** Who waits, in the order of arrival. */
+  /** The actors that wait, in order of arrival. */
   get held(): readonly HeldActor[] {
     return this.waiting;
   }
@@ -48,7 +48,7 @@ export class ControlledSchedule implements Schedule {
     });
   }
 
-  /** @throws RangeError when what was chosen is none of the options. */
+  /** @throws RangeError when the chosen index is not one of the options. */
   choose(actor: string, options: readonly string[]): number {
     const index = this.chooseOption(actor, options);
     if (options[index] === undefined) throw new RangeError(`option ${index} of ${options.length}`);
@@ -56,9 +56,9 @@ export class ControlledSchedule implements Schedule {
   }
 
   /**
-   * Let one actor go.
-   * @returns who; nothing when nobody waits.
-   * @throws RangeError when the pick is none of them.
+   * Release one actor.
+   * @returns the released actor; undefined when none waits.
+   * @throws RangeError when the pick is not the index of a held actor.
    */
   release(): HeldActor | undefined {
     if (this.waiting.length === 0) return undefined;

@@ -1,7 +1,7 @@
 /** A source of randomness: a number in [0, 1). */
 export type Random = () => number;
 
-/** A small seeded generator (mulberry32): the same 32-bit seed gives the same numbers on every machine. */
+/** A seeded generator (mulberry32). The same 32-bit seed gives the same numbers on every machine. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {

@@ -1,34 +1,35 @@
 /**
- * Who goes next. At every point where another order would be possible in the real system, the driver and the simulated
- * world ask: in production nothing happens, under a scheduler the actor waits until it is picked.
+ * Decides the order of events. The driver and the simulated world call it at every point where the real system could
+ * proceed in another order. In production it does nothing; under a scheduler the actor waits until it is picked.
  */
 export interface Schedule {
-  /** False: the order is the machine's, and nobody need come to `point`. Asked on every call, so it must cost nothing. */
+  /** False: the order is the machine's, and actors can skip `point`. Read on every call, so it must be cheap. */
   readonly decides: boolean;
 
   /**
-   * Whoever acts comes to the finer points as well: those between which nothing can be told apart unless sessions, memory or
-   * interrupts come and go meanwhile. They would only make more orders of anything else.
+   * True: actors also call `point` at the fine-grained points. The order at these points has an effect only if
+   * sessions, memory or interrupts come and go at the same time. Without such events, they only multiply equivalent
+   * orders.
    */
   readonly fine: boolean;
 
   /**
    * Wait to be picked.
-   * @param actor who is about to act: a call's label.
-   * @param step what it is about to do, for traces and schedules.
+   * @param actor who acts: the label of a call.
+   * @param step the next step of the actor, for traces and schedules.
    */
   point(actor: string, step: string): Promise<void>;
 
   /**
-   * What happens here, of several things that could: a fault, or none.
-   * @param actor to whom.
-   * @param options in words, for schedules; the first is the usual course of things.
-   * @returns an index into `options`; 0 when nobody decides.
+   * Choose which of several things happens: a fault, or none.
+   * @param actor the actor that it happens to.
+   * @param options descriptions, for schedules; the first is the normal course.
+   * @returns an index into `options`; 0 when nothing decides.
    */
   choose(actor: string, options: readonly string[]): number;
 }
 
-/** Everyone goes on at once: the order is that of the machine. */
+/** Every actor continues at once: the order is that of the machine. */
 export const immediateSchedule: Schedule = {
   decides: false,
   fine: false,

@@ -1,17 +1,17 @@
-/** The longest delay, in milliseconds, that setTimeout counts: it takes a longer one for 1 ms. */
+/** The longest delay of setTimeout in milliseconds, 2^31-1. Platforms treat a longer one as 1 ms. */
 const longestMs = 0x7fff_ffff;
 
 export interface TimerOptions {
-  /** A process of Node's does not stay alive for it. */
+  /** The timer does not keep a Node process alive (`unref`). */
   readonly background?: boolean;
 }
 
 /**
- * Call back once after so many milliseconds of the machine's time, however many they are. The only place that sets a
- * timer of the platform's: none but a bounded delay reaches it.
- * @param ms 0 or more; Infinity never calls back.
- * @returns cancels it; once it went off, does nothing.
- * @throws RangeError for a number that is no time.
+ * Call back once after `ms` milliseconds of the machine's time, also beyond the limit of setTimeout. This is the only
+ * place that calls setTimeout with a delay, so the limit is handled in one place.
+ * @param ms 0 or more; with Infinity the callback is never called.
+ * @returns cancels the timer; does nothing after the callback.
+ * @throws RangeError for a negative number or NaN.
  */
 export function startTimer(ms: number, callback: () => void, options: TimerOptions = {}): () => void {
   if (!(ms >= 0)) throw new RangeError(`a timer of ${ms} ms`);
@@ -29,10 +29,10 @@ export function startTimer(ms: number, callback: () => void, options: TimerOptio
 }
 
 /**
- * Call back every so many milliseconds.
- * @param ms 1 at least, and for what is less; Infinity never calls back.
- * @returns ends it.
- * @throws RangeError for a number that is no time.
+ * Call back every `ms` milliseconds.
+ * @param ms values below 1 are taken as 1; with Infinity the callback is never called.
+ * @returns ends the interval.
+ * @throws RangeError for NaN.
  */
 export function startInterval(ms: number, callback: () => void, options: TimerOptions = {}): () => void {
   const pause = ms < 1 ? 1 : ms;
@@ -41,7 +41,7 @@ export function startInterval(ms: number, callback: () => void, options: TimerOp
     cancel = startTimer(
       pause,
       () => {
-        // First: the callback may end the interval.
+        // Armed before the callback, because the callback may end the interval.
         arm();
         callback();
       },

@@ -4,17 +4,17 @@ import type { ControlledSchedule } from './controlled-schedule.js';
 
 /** How a run ended. */
 export type RunEnd =
-  /** Nobody can go on and no timer is set: everything has finished, or waits for something that will not come. */
+  /** No actor can continue and no timer is set: everything has finished, or waits for an event that will not occur. */
   | 'quiet'
-  /** `until` said so. */
+  /** `until` returned true. */
   | 'stopped'
-  /** The next timer lies beyond the limit. */
+  /** The next timer is later than the limit. */
   | 'limit';
 
 export interface RunOptions {
-  /** Actors that it holds are let go one at a time, each followed by all that it sets off, before time goes on. */
+  /** Its held actors are released one at a time. All work that a release causes is done before time advances. */
   readonly schedule?: ControlledSchedule;
-  /** Asked whenever nothing moves of itself; true ends the run. */
+  /** Called whenever no work is left at the current time; true ends the run. */
   readonly until?: () => boolean;
   /** The run ends before a timer later than this, in milliseconds of `now()`. */
   readonly limitMs?: number;
@@ -28,26 +28,26 @@ interface Timer {
   readonly name: string;
 }
 
-/** Gives timers names, and is told of them again when they go off. */
+/** Names timers, and is called when they fire. */
 export interface TimerWatch {
   set(): string;
   fires(name: string): void;
 }
 
 /**
- * Time that stands still while anything can happen, and then jumps to the next timer. Timers of the same time go off in
- * the order in which they were set. A run is exactly repeatable as long as all that it does is done in the process, by
- * promises and by this clock; what is done outside passes through `outside`.
+ * A clock that stands still while there is work to do, and then jumps to the next timer. Timers with the same time fire
+ * in the order in which they were set. A run is repeatable if all of its work is done in this process, by promises and
+ * by this clock. Work done elsewhere must pass through `outside`.
  */
 export class VirtualClock implements Clock {
   private time = 0;
-  /** Ordered by time, then by when they were set. */
+  /** Sorted by time, then by the order in which they were set. */
   private readonly timers: Timer[] = [];
-  /** Names timers, for whoever must tell one run's state from another's. */
+  /** Names the timers, so that the states of two runs can be compared. */
   watch: TimerWatch | undefined;
   private readonly pendingOutside = new Set<Promise<unknown>>();
 
-  /** @param epoch what `wallClock()` says at the start: milliseconds since 1970. */
+  /** @param epoch what `wallClock()` returns at the start: milliseconds since 1970-01-01 00:00 UTC. */
   constructor(private readonly epoch = Date.UTC(2024, 0, 1)) {}
 
   now(): number {
@@ -58,7 +58,7 @@ export class VirtualClock implements Clock {
     return this.epoch + this.time;
   }
 
-  /** The timers that are set, in the order in which they will go off. */
+  /** The pending timers, in the order in which they will fire. `at` is in milliseconds of `now()`. */
   get pending(): readonly { readonly at: number; readonly name: string }[] {
     return this.timers.map(({ at, name }) => ({ at, name }));
   }
@@ -74,7 +74,7 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Work that is done outside virtual time (a file, a process): a run waits for it before it moves anything else. */
+  /** Register work done outside virtual time (a file, a process). A run waits for it before it does anything else. */
   outside<T>(work: Promise<T>): Promise<T> {
     const settled: Promise<void> = work.then(
       () => {},
@@ -85,7 +85,7 @@ export class VirtualClock implements Clock {
     return work;
   }
 
-  /** Let everything happen until nothing can, or as the options say. */
+  /** Run until no work is left, or until an option ends the run. */
   async run(options: RunOptions = {}): Promise<RunEnd> {
     requireKnownOptions('VirtualClock.run', options, runNames);
     const { schedule, until, limitMs = Number.POSITIVE_INFINITY } = options;
@@ -99,7 +99,7 @@ export class VirtualClock implements Clock {
         }
         if (until?.()) return 'stopped';
         const next = this.timers[0];
-        // What is due now has happened, whoever is held: so all of one moment come to their points together.
+        // Timers due now fire before any actor is released, so all actors of one moment arrive at their points first.
         const due = next !== undefined && next.at <= this.time;
         if (!due && schedule?.release() !== undefined) continue;
         if (next === undefined) return 'quiet';
@@ -114,14 +114,14 @@ export class VirtualClock implements Clock {
     }
   }
 
-  /** Let that much time pass, with everything that happens in it. */
+  /** Run for `ms` milliseconds of virtual time. */
   async advance(ms: number, schedule?: ControlledSchedule): Promise<void> {
     const end = this.time + ms;
     await this.run({ limitMs: end, ...(schedule === undefined ? {} : { schedule }) });
     this.time = end;
   }
 
-  /** Behind all timers that are not later. */
+  /** The index behind all timers whose time is `at` or earlier. */
   private placeOf(at: number): number {
     let low = 0;
     let high = this.timers.length;
@@ -135,8 +135,8 @@ export class VirtualClock implements Clock {
 }
 
 /**
- * Turns of the event loop: when the next one comes, every promise that could settle has. A message port gives them
- * without the delay of a timer, in Node and in browsers.
+ * Turns of the event loop. When the next turn comes, every promise that could settle has settled. A message port gives
+ * a turn without the delay of a timer, in Node and in browsers.
  */
 class Turns {
   private readonly channel = new MessageChannel();

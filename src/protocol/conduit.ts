@@ -13,34 +13,34 @@ export interface SmcRegisters {
   readonly a7: number;
 }
 
-/** Registers from the values given; the rest are zero. */
+/** Registers with the given values; the others are zero. */
 export function smcRegisters(a0: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters {
   return { a0, a1, a2, a3, a4, a5, a6, a7 };
 }
 
 /**
- * The way into secure world: one SMC out, the registers that come back. Whoever answers (the simulated world, real
- * OP-TEE in QEMU) may answer at once or later; several SMCs may be inside at the same time, one a CPU.
+ * Makes SMCs: takes the argument registers, returns the result registers. The implementation (the simulated world, or
+ * OP-TEE in QEMU) may answer synchronously or later. Several SMCs can be in progress at once, one per CPU.
  *
- * A conduit that can no longer reach its world rejects with a `ConduitError`; it never invents registers.
+ * A conduit that can no longer reach its world rejects with a `ConduitError`. It never makes up registers.
  */
 export interface Conduit {
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
 }
 
-/** Secure world cannot be reached any more (it died, panicked, or did not return in time). */
+/** Secure world cannot be reached any more: it died, panicked, or did not return in time. */
 export class ConduitError extends Error {
   override readonly name = 'ConduitError';
   readonly #brief: string;
   #asCause: ConduitError | undefined;
 
-  /** @param options.brief what happened, where the message has more than that. */
+  /** @param options.brief what happened, if `message` contains more than that. */
   constructor(message: string, options: ErrorOptions & { readonly brief?: string } = {}) {
     super(message, options);
     this.#brief = options.brief ?? message;
   }
 
-  /** For an error that tells the whole message itself: the cause of it says what happened, and no word twice. */
+  /** This error as the `cause` of an error that repeats the whole message: its own message is only `brief`. */
   get asCause(): ConduitError {
     this.#asCause ??= this.#brief === this.message ? this : new ConduitError(this.#brief, { cause: this.cause });
     return this.#asCause;

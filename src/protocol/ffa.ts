@@ -1,13 +1,14 @@
 /**
- * The Arm Firmware Framework for A-profile (FF-A), from version 1.1 on: what a normal world without a hypervisor needs to share
- * memory with a secure partition and to send it direct messages. Source: FF-A specification, Arm DEN 0077A, version 1.1.
+ * The Arm Firmware Framework for A-profile (FF-A), version 1.1 and later: the part that a normal world without a
+ * hypervisor needs to share memory with a secure partition and to send it direct messages. Source: FF-A specification,
+ * Arm DEN 0077A, version 1.1.
  */
 import type { MemoryRange } from './physical-memory.js';
 import { pageSize } from './physical-memory.js';
 import type { Uuid } from './uuid.js';
 import { uuidOctets } from './uuid.js';
 
-/** Function ids of the SMC32 convention, register a0. */
+/** Function ids (register a0) of the SMC32 convention. */
 export const Ffa = {
   error: 0x8400_0060,
   success: 0x8400_0061,
@@ -36,7 +37,7 @@ export const Ffa = {
   spmIdGet: 0x8400_0085,
 } as const;
 
-/** Error codes, a2 of an `error`, as unsigned words. */
+/** Error codes, a2 of FFA_ERROR, as unsigned words. */
 export const FfaError = {
   notSupported: 0xffff_ffff,
   invalidParameters: 0xffff_fffe,
@@ -48,7 +49,7 @@ export const FfaError = {
   aborted: 0xffff_fff8,
 } as const;
 
-/** The name of an error code, for people: `FFA_DENIED`. */
+/** The name of an error code for messages: `FFA_DENIED`. */
 export function ffaErrorName(code: number): string {
   const known = Object.entries(FfaError).find(([, value]) => value === code)?.[0];
   return known === undefined
@@ -61,16 +62,16 @@ export function isFfaError(code: number): boolean {
   return Object.values<number>(FfaError).includes(code);
 }
 
-/** FFA_FEATURES, ids of features that are no functions: interrupts of notifications and of managed exit. */
+/** FFA_FEATURES: ids of features that are not functions, the interrupts of notifications and of managed exit. */
 export const FfaFeature = { notificationPending: 1, scheduleReceiver: 2, managedExit: 3 } as const;
 
-/** FFA_VERSION: major in bits 30:16, minor in 15:0. What the driver asks for. */
+/** FFA_VERSION, the version that the driver requests: major in bits 30:16, minor in bits 15:0. */
 export const ffaVersion = { major: 1, minor: 1, word: 0x0001_0001 } as const;
 
-/** FFA_NOTIFICATION_GET, a2: the notifications of secure partitions. */
+/** FFA_NOTIFICATION_GET, a2: request the notifications of secure partitions. */
 export const notificationsOfPartitions = 1 << 0;
 
-/** The four words in which FFA_PARTITION_INFO_GET carries a UUID: its octets, four to a word, little endian. */
+/** The four words in which FFA_PARTITION_INFO_GET carries a UUID: its octets, four per word, little endian. */
 export function uuidWords(uuid: Uuid): readonly [number, number, number, number] {
   const view = new DataView(uuidOctets(uuid).buffer);
   return [view.getUint32(0, true), view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)];
@@ -79,16 +80,16 @@ export function uuidWords(uuid: Uuid): readonly [number, number, number, number]
 /** A partition as FFA_PARTITION_INFO_GET describes it (table 6.33), 24 octets. */
 export interface PartitionInfo {
   readonly id: number;
-  /** It takes direct requests: bit 0 of its properties. */
+  /** The partition receives direct requests: bit 0 of its properties. */
   readonly receivesDirectRequests: boolean;
 }
 export const partitionInfoSize = 24;
-/** FFA_PARTITION_INFO_GET, a5: how many partitions there are, and nothing into the mailbox. */
+/** FFA_PARTITION_INFO_GET, a5: return only the number of partitions, and write nothing to the mailbox. */
 export const partitionCountOnly = 1 << 0;
-/** Properties: it receives direct requests and sends them, and runs in AArch64. */
+/** Properties: receives direct requests (bit 0), sends them (bit 1), runs in AArch64 (bit 8). */
 const propertiesOfOptee = (1 << 0) | (1 << 1) | (1 << 8);
 
-/** @param contexts its execution contexts: a CPU each. */
+/** @param contexts the number of its execution contexts, one per CPU. */
 export function writePartitionInfo(bytes: Uint8Array, id: number, contexts: number, uuid: Uuid): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, partitionInfoSize);
   view.setUint16(0, id, true);
@@ -104,7 +105,7 @@ export function readPartitionInfo(bytes: Uint8Array): PartitionInfo {
   return { id: view.getUint16(0, true), receivesDirectRequests: (view.getUint32(4, true) & 1) !== 0 };
 }
 
-/** Octets of the transaction descriptor's header, of one receiver, of the composite's header, of one range. */
+/** Sizes in octets: header of the transaction descriptor, one receiver, header of the composite, one range. */
 const headerSize = 48;
 const receiverSize = 16;
 const compositeSize = 16;
@@ -113,16 +114,16 @@ const compositeOffset = headerSize + receiverSize;
 /** Normal memory, write-back cacheable, inner shareable (table 10.18). */
 const attributesNormal = 0x2f;
 /**
- * Read and write (table 10.15). Whether the receiver may execute there is for the sender of a share to leave "not specified"
- * (section 10.10.3): OP-TEE refuses anything else.
+ * Read and write (table 10.15). The sender of a share must leave the instruction access permission of the receiver "not
+ * specified" (section 10.10.3); OP-TEE refuses anything else.
  */
 const permissions = 0x02;
 
-/** A memory transaction: who shares what with whom (tables 10.13, 10.16, 10.20). */
+/** A memory transaction: the sender, the receiver and the shared memory (tables 10.13, 10.16, 10.20). */
 export interface MemoryTransaction {
   readonly sender: number;
   readonly receiver: number;
-  /** In whole pages. */
+  /** Each range consists of whole pages. */
   readonly ranges: readonly MemoryRange[];
 }
 
@@ -149,8 +150,8 @@ export function writeMemoryTransaction({ sender, receiver, ranges }: MemoryTrans
 }
 
 /**
- * Undefined when it is no transaction of one sender with one receiver, its counts do not agree, or the memory has other
- * attributes or permissions than a share with OP-TEE has.
+ * Parse a memory transaction. Undefined if it is not a transaction of one sender with one receiver, if its counts do
+ * not agree, or if its attributes or permissions differ from those of a share with OP-TEE.
  */
 export function readMemoryTransaction(bytes: Uint8Array): MemoryTransaction | undefined {
   if (bytes.length < headerSize) return undefined;
@@ -168,7 +169,7 @@ export function readMemoryTransaction(bytes: Uint8Array): MemoryTransaction | un
   const ranges: MemoryRange[] = [];
   for (let index = 0; index < count; index++) {
     const offset = first + index * rangeSize;
-    // Inexact above 2^53, where no memory is: then it is refused as an address of nobody's.
+    // Inexact above 2^53. There is no memory there, so the address is refused later.
     const base = Number(view.getBigUint64(offset, true));
     ranges.push({ base, size: view.getUint32(offset + 8, true) * pageSize });
   }
@@ -177,7 +178,7 @@ export function readMemoryTransaction(bytes: Uint8Array): MemoryTransaction | un
   return { sender: view.getUint16(0, true), receiver: view.getUint16(receiverAt, true), ranges };
 }
 
-/** The contiguous ranges that pages make up, in their order. */
+/** The contiguous ranges that the pages form, in order. */
 export function rangesOfPages(pages: readonly number[]): MemoryRange[] {
   const ranges: { base: number; size: number }[] = [];
   for (const page of pages) {

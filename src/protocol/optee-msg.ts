@@ -1,11 +1,11 @@
 /**
- * The message of OP-TEE, `struct optee_msg_arg`: a header of 32 bytes and up to 127 parameters of 32 bytes each,
+ * OP-TEE's message, `struct optee_msg_arg`: a header of 32 bytes and up to 127 parameters of 32 bytes each,
  * little endian, at a physical address. Source of every value: optee_msg.h of OP-TEE/optee_os.
  */
 
 import { pageSize } from './physical-memory.js';
 
-/** OPTEE_MSG_CMD_*: what the normal world asks for. */
+/** OPTEE_MSG_CMD_*: requests of the normal world. */
 export const OpteeMsgCmd = {
   openSession: 0,
   invokeCommand: 1,
@@ -33,12 +33,12 @@ export const OpteeMsgAttr = {
 
 /** OPTEE_MSG_ATTR_TYPE_MASK. */
 export const attrTypeMask = 0xff;
-/** OPTEE_MSG_ATTR_META: a parameter for OP-TEE itself, ahead of the client's. */
+/** OPTEE_MSG_ATTR_META: a parameter for OP-TEE itself, before the client's parameters. */
 export const attrMeta = 1 << 8;
 /** OPTEE_MSG_ATTR_NONCONTIG: the buffer is described by a page list. */
 export const attrNoncontig = 1 << 9;
 
-/** OPTEE_MSG_LOGIN_*, and the kernel's own class TEE_IOCTL_LOGIN_REE_KERNEL (uapi linux/tee.h). */
+/** OPTEE_MSG_LOGIN_*, and the kernel's login class TEE_IOCTL_LOGIN_REE_KERNEL (uapi linux/tee.h). */
 export const LoginClass = {
   public: 0,
   user: 1,
@@ -53,7 +53,7 @@ export type LoginClass = (typeof LoginClass)[keyof typeof LoginClass];
 const headerSize = 32;
 const paramSize = 32;
 
-/** OPTEE_MSG_GET_ARG_SIZE: bytes of a message with that many parameters. */
+/** OPTEE_MSG_GET_ARG_SIZE: size in bytes of a message with `paramCount` parameters. */
 export function msgArgSize(paramCount: number): number {
   return headerSize + paramSize * paramCount;
 }
@@ -62,22 +62,22 @@ export function msgArgSize(paramCount: number): number {
 export const maxParamCount = (pageSize - headerSize) / paramSize;
 
 /**
- * A message in shared memory, read and written in place. 64-bit fields are numbers, exact below 2^53; a larger value,
- * which only a hostile world writes, reads as some number above 2^53 and so matches no address, size or cookie.
+ * A message in shared memory, read and written in place. 64-bit fields are numbers, exact below 2^53. Only a hostile
+ * world writes a larger value; it is read as a number above 2^53, so it matches no address, size or cookie.
  */
 export class MsgArg {
   private readonly view: DataView;
 
   /**
-   * @param bytes the message and nothing behind it that must not be touched: parameter indices are checked against its
-   *   length, not against `paramCount`, which the other world can write.
+   * @param bytes the memory of the message, and nothing after it. Parameter indices are checked against its length, not
+   *   against `paramCount`, because the other world can write that field.
    */
   constructor(readonly bytes: Uint8Array) {
     if (bytes.length < headerSize) throw new RangeError(`a message needs ${headerSize} bytes, not ${bytes.length}`);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** How many parameters the memory has room for. */
+  /** The number of parameters that fit into the memory. */
   get paramCapacity(): number {
     return Math.floor((this.bytes.length - headerSize) / paramSize);
   }
@@ -132,14 +132,14 @@ export class MsgArg {
     this.view.setUint32(28, value, true);
   }
 
-  /** Zero the header and `paramCount` parameters, and set that count. */
+  /** Zero the header and `paramCount` parameters, and set the parameter count. */
   reset(paramCount: number): void {
     this.bytes.fill(0, 0, msgArgSize(paramCount));
     this.paramCount = paramCount;
   }
 
   attr(index: number): number {
-    // Bits 32..63 are reserved: a message that sets one has no attribute that we know.
+    // Bits 32..63 are reserved: a message that sets one of them has an unknown attribute.
     return this.view.getUint32(this.offset(index) + 4, true) === 0
       ? this.view.getUint32(this.offset(index), true)
       : Number.NaN;
@@ -155,7 +155,7 @@ export class MsgArg {
     return this.getUint64(this.offset(index) + 16);
   }
 
-  /** The low 32 bits of value.a: all that OP-TEE gives a trusted application. */
+  /** The low 32 bits of value.a. OP-TEE passes only these to a trusted application. */
   a32(index: number): number {
     return this.view.getUint32(this.offset(index) + 8, true);
   }
@@ -183,7 +183,7 @@ export class MsgArg {
     this.setUint64(offset + 24, c);
   }
 
-  /** Write value.a, .b, .c (or the three words of a memref), the attribute left as it is. */
+  /** Write value.a, .b and .c (or the three words of a memref). The attribute does not change. */
   setWords(index: number, a: number, b: number, c: number): void {
     const offset = this.offset(index);
     this.setUint64(offset + 8, a);
@@ -192,7 +192,7 @@ export class MsgArg {
   }
 
   /** Write value.a and .b, the rest left as it is. */
-  setAB(index: number, a: number, b: number): void {
+  /** Write value.a and .b. The rest does not change. */
     const offset = this.offset(index);
     this.setUint64(offset + 8, a);
     this.setUint64(offset + 16, b);
@@ -203,7 +203,7 @@ export class MsgArg {
     this.setUint64(this.offset(index) + 16, b);
   }
 
-  /** The 24 octets of a parameter's union: live. */
+  /** The 24 octets of a parameter's union, as a view and not a copy. */
   octets(index: number): Uint8Array {
     const offset = this.offset(index) + 8;
     return this.bytes.subarray(offset, offset + 24);

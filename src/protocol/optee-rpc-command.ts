@@ -1,11 +1,11 @@
 /**
- * What secure world asks the normal world to do: the `cmd` of an RPC message, and the sub-commands.
+ * Requests of secure world to the normal world: the `cmd` of an RPC message, and the sub-commands.
  * Source of every value: optee_rpc_cmd.h of OP-TEE/optee_os.
  */
 
 /** OPTEE_RPC_CMD_* */
 export const RpcCommand = {
-  /** value[0].a-b UUID in, memref[1] image out; a null memref asks for the size. */
+  /** value[0].a-b UUID in, memref[1] image out; a null memref requests the size. */
   loadTa: 0,
   rpmb: 1,
   fs: 2,
@@ -85,7 +85,7 @@ export const rpcI2cTenBit = 1;
 /** OPTEE_RPC_SUPP_PLUGIN_INVOKE, value[0].a of a `plugin` request. */
 export const rpcPluginInvoke = 0;
 
-/** The name of an RPC command, for people: `FS`, `NOTIFICATION`, `command 99`. */
+/** The name of an RPC command for messages: `FS`, `NOTIFICATION`, `command 99`. */
 export function rpcCommandName(command: number): string {
   return names.get(command) ?? `command ${command}`;
 }

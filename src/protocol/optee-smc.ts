@@ -23,7 +23,7 @@ export const OpteeSmc = {
   getOsUuid: fast(0x0000),
   /** OPTEE_SMC_CALL_GET_OS_REVISION */
   getOsRevision: fast(0x0001),
-  /** OPTEE_SMC_CALL_RETURN_FROM_RPC: resume a yielding call; a3..a7 as they came with the RPC. */
+  /** OPTEE_SMC_CALL_RETURN_FROM_RPC: resume a yielding call. a3..a7 must be returned as the RPC delivered them. */
   returnFromRpc: yielding(3),
   /** OPTEE_SMC_CALL_WITH_ARG: a1/a2 physical address of a message. */
   callWithArg: yielding(4),
@@ -41,13 +41,15 @@ export const OpteeSmc = {
   enableAsyncNotif: fast(16),
   /** OPTEE_SMC_GET_ASYNC_NOTIF_VALUE */
   getAsyncNotifValue: fast(17),
-  /** OPTEE_SMC_CALL_WITH_RPC_ARG: as callWithArg, an RPC message behind the first. */
+  /** OPTEE_SMC_CALL_WITH_RPC_ARG: like callWithArg, with an RPC message behind the first message. */
   callWithRpcArg: yielding(18),
-  /** OPTEE_SMC_CALL_WITH_REGD_ARG: a1/a2 shared-memory cookie, a3 offset; an RPC message behind the first. */
+  /** OPTEE_SMC_CALL_WITH_REGD_ARG: a1/a2 shared-memory cookie, a3 offset; an RPC message behind the first message. */
   callWithRegdArg: yielding(19),
 } as const;
 
-/** A yielding ("standard") call holds a thread context of secure world; a fast call needs none. */
+/**
+ * Whether a call is fast. A yielding ("standard") call holds a thread context of secure world; a fast call needs none.
+ */
 export function isFastCall(functionId: number): boolean {
   return (functionId & fastCall) !== 0;
 }
@@ -58,7 +60,7 @@ export const OpteeSmcReturn = {
   /** No thread context is free. */
   ethreadLimit: 1,
   ebusy: 2,
-  /** Resume of a thread that does not wait for one. */
+  /** A resume of a thread that is not suspended. */
   eresume: 3,
   ebadAddr: 4,
   ebadCmd: 5,
@@ -67,21 +69,21 @@ export const OpteeSmcReturn = {
   unknownFunction: 0xffff_ffff,
 } as const;
 
-/** OPTEE_SMC_RPC_FUNC_*: what secure world asks for, in the low half of a0. */
+/** OPTEE_SMC_RPC_FUNC_*: the requested RPC, in the low half of a0. */
 export const OpteeSmcRpc = {
   /** a1: size in bytes. Answer: a1/a2 physical address (0 when out of memory), a4/a5 cookie. */
   alloc: 0,
   /** a1/a2: cookie. */
   free: 2,
-  /** An interrupt for the normal world came while a yielding call ran. */
+  /** An interrupt for the normal world arrived during a yielding call. */
   foreignInterrupt: 4,
-  /** a1/a2: cookie of a message, or unused when the RPC message lies behind the call's own. */
+  /** a1/a2: cookie of a message; unused when the RPC message is behind the call's own message. */
   cmd: 5,
 } as const;
 
 const rpcPrefix = 0xffff_0000;
 
-/** OPTEE_SMC_RPC_VAL: the a0 with which secure world asks for an RPC. */
+/** OPTEE_SMC_RPC_VAL: the value of a0 with which secure world requests an RPC. */
 export function rpcReturn(func: number): number {
   return (rpcPrefix | func) >>> 0;
 }
@@ -126,7 +128,7 @@ export const opteeApiRevision = { major: 2, minor: 0 } as const;
 /** OPTEE_SMC_ASYNC_NOTIF_VALID and _PENDING, a2 of the answer to GET_ASYNC_NOTIF_VALUE. */
 export const asyncNotifValid = 1 << 0;
 export const asyncNotifPending = 1 << 1;
-/** OPTEE_SMC_ASYNC_NOTIF_VALUE_DO_BOTTOM_HALF. */
+/** OPTEE_SMC_ASYNC_NOTIF_VALUE_DO_BOTTOM_HALF: the notification value that requests bottom half processing. */
 export const asyncNotifDoBottomHalf = 0;
 
 /** The upper half of a 64-bit value carried in a register pair (the first register of the pair). */
@@ -139,12 +141,12 @@ export function lower32(value: number): number {
   return value >>> 0;
 }
 
-/** The 64-bit value of a register pair. Inexact above 2^53, where no address and no cookie of ours lies. */
+/** The 64-bit value of a register pair. Inexact above 2^53, where none of our addresses and cookies is. */
 export function fromRegisterPair(upper: number, lower: number): number {
   return upper * 0x1_0000_0000 + lower;
 }
 
-/** The name of a function id, for people: `CALL_WITH_REGD_ARG`. */
+/** The name of a function id for messages: `CALL_WITH_REGD_ARG`; for an unknown id, its hexadecimal value. */
 export function smcName(functionId: number): string {
   return smcNames.get(functionId) ?? `0x${functionId.toString(16).padStart(8, '0')}`;
 }
@@ -153,12 +155,12 @@ const smcNames = new Map<number, string>(
   Object.entries(OpteeSmc).map(([name, id]) => [id, name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()]),
 );
 
-/** The name of what secure world returned in a0, for people: `UNKNOWN_FUNCTION`; for an unknown code, its hexadecimal. */
+/** The name of a return code (a0) for messages: `UNKNOWN_FUNCTION`; for an unknown code, its hexadecimal value. */
 export function smcReturnName(a0: number): string {
   return returnMeanings.get(a0)?.[0] ?? `0x${a0.toString(16).padStart(8, '0')}`;
 }
 
-/** The same with the code and what it means: `UNKNOWN_FUNCTION (0xffffffff: this OP-TEE does not know the function)`. */
+/** A return code with value and meaning: `UNKNOWN_FUNCTION (0xffffffff: this OP-TEE does not know the function)`. */
 export function smcReturnInWords(a0: number): string {
   const [name, meaning] = returnMeanings.get(a0) ?? [];
   const code = `0x${a0.toString(16)}`;

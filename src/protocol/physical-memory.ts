@@ -1,4 +1,4 @@
-/** A byte address as the other world sees it: an integer in 0..2^53-1. */
+/** A physical byte address: an integer in 0..2^53-1. */
 export type PhysicalAddress = number;
 
 /** A contiguous range of physical memory; `size` in bytes. */
@@ -7,24 +7,24 @@ export interface MemoryRange {
   readonly size: number;
 }
 
-/** OPTEE_MSG_NONCONTIG_PAGE_SIZE: both worlds count shared memory in pages of 4 KiB, whatever the CPU's page size. */
+/** OPTEE_MSG_NONCONTIG_PAGE_SIZE: shared memory is counted in pages of 4 KiB, whatever the CPU's page size. */
 export const pageSize = 4096;
 
 /**
- * The non-secure memory that both worlds can reach.
+ * The non-secure memory that both worlds can access.
  *
- * A window is live: the other world may change what is behind it at any moment. Whoever reads data that the other world
- * can write copies it once, checks the copy, and uses only the copy.
+ * A window is a view, not a copy: the other world may change the bytes at any moment. Code that reads data which the
+ * other world can write must copy it once, check the copy, and use only the copy.
  */
 export interface PhysicalMemory {
   /**
-   * The bytes at `address`, `length` of them, without copying.
-   * @throws PhysicalAddressError when any of them is outside the memory.
+   * A view of `length` bytes at `address`.
+   * @throws PhysicalAddressError when one of them is outside the memory.
    */
   window(address: PhysicalAddress, length: number): Uint8Array;
 }
 
-/** An address range that is not (or not wholly) in the memory both worlds share. */
+/** An address range that is not completely inside the shared memory. */
 export class PhysicalAddressError extends RangeError {
   override readonly name = 'PhysicalAddressError';
 

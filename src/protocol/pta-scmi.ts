@@ -1,5 +1,5 @@
 /**
- * The pseudo-TA through which agents reach the SCMI server in OP-TEE. Source of every value: pta_scmi_client.h of
+ * The pseudo-TA through which agents access the SCMI server in OP-TEE. Source of every value: pta_scmi_client.h of
  * OP-TEE/optee_os (lib/libutee/include/pta_scmi_client.h).
  */
 import type { Uuid } from './uuid.js';

@@ -9,15 +9,18 @@ export const rpmbMacSize = 32;
 export const rpmbNonceSize = 16;
 export const rpmbCidSize = 16;
 export const rpmbKeySize = 32;
-/** OP-TEE's key with CFG_RPMB_TESTKEY (test_key of core/tee/tee_rpmb_fs.c): whoever builds with it shares it. */
+/**
+ * OP-TEE's key with CFG_RPMB_TESTKEY (test_key of core/tee/tee_rpmb_fs.c). Every build with this option has the same
+ * key.
+ */
 export const rpmbTestKey: Readonly<Uint8Array> = Uint8Array.from(
   'd3eb3ec36e334c9f988ce2c0b85954610d2bcf8664844df2ab56e6c61bb701e4'.match(/../g) ?? [],
   (octet) => Number.parseInt(octet, 16),
 );
-/** RPMB_SIZE_MULT (EXT_CSD 168) counts in these. */
+/** The unit of RPMB_SIZE_MULT (EXT_CSD 168), in bytes. */
 export const rpmbSizeUnit = 128 * 1024;
 
-/** Request types; the response to one has its two octets swapped. */
+/** Request types. A response has the type of its request with the two octets swapped. */
 export const RpmbRequest = { programKey: 1, readCounter: 2, write: 3, read: 4, readResult: 5 } as const;
 
 export const RpmbResult = {
@@ -29,14 +32,14 @@ export const RpmbResult = {
   writeFailure: 5,
   readFailure: 6,
   keyNotProgrammed: 7,
-  /** Beside any of these: the write counter has reached its end. */
+  /** Flag in addition to a result: the write counter has reached its maximum. */
   counterExpired: 0x80,
 } as const;
 
 /** OPTEE_RPC_RPMB_EMMC: the kind of a device that was found. */
 export const rpmbKindEmmc = 0;
 
-/** The first words of a request by OPTEE_RPC_CMD_RPMB: command, device, block count, 16 bits each, little endian. */
+/** Header of an OPTEE_RPC_CMD_RPMB request: command, device, block count; 16 bits each, little endian. */
 export const rpmbRequestHeaderSize = 6;
 export const RpmbSupplicantCommand = { data: 0, getDeviceInfo: 1 } as const;
 /** The answer to getDeviceInfo: CID, size multiplier, reliable write sectors, result. */
@@ -46,12 +49,12 @@ const macOffset = 196;
 const dataOffset = 228;
 const nonceOffset = 484;
 
-/** What a MAC covers of each frame: from the data to its end. */
+/** The part of a frame that the MAC covers: from the data to the end. */
 export function macProtected(frame: Uint8Array): Uint8Array {
   return frame.subarray(dataOffset, rpmbFrameSize);
 }
 
-/** A frame, live. */
+/** A frame, as a view on its bytes. */
 export class RpmbFrame {
   private readonly view: DataView;
 
@@ -76,7 +79,7 @@ export class RpmbFrame {
   set counter(value: number) {
     this.view.setUint32(500, value);
   }
-  /** In blocks of 256 octets. */
+  /** In units of 256 octets. */
   get address(): number {
     return this.view.getUint16(504);
   }
@@ -103,7 +106,7 @@ export class RpmbFrame {
   }
 }
 
-/** The frames that a buffer consists of, live. */
+/** The frames that a buffer consists of, as views. */
 export function rpmbFrames(bytes: Uint8Array): RpmbFrame[] {
   return Array.from(
     { length: Math.floor(bytes.length / rpmbFrameSize) },
@@ -111,7 +114,7 @@ export function rpmbFrames(bytes: Uint8Array): RpmbFrame[] {
   );
 }
 
-/** The response to a request. */
+/** The response type of a request type. */
 export function rpmbResponseType(request: number): number {
   return request << 8;
 }

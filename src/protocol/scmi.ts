@@ -24,7 +24,7 @@ export const VoltageMessage = {
   levelGet: 8,
 } as const;
 
-/** Versions, major in the upper half: the first of each protocol, which all platforms speak. */
+/** Protocol versions, major in the upper half: the first version of each protocol, which all platforms support. */
 export const scmiVersions: Readonly<Record<number, number>> = {
   [ScmiProtocol.base]: 0x2_0000,
   [ScmiProtocol.clock]: 0x1_0000,
@@ -47,13 +47,15 @@ export const ScmiStatus = {
   protocolError: -10,
 } as const;
 
-/** The name of a status, for people: `OUT_OF_RANGE`. */
+/** The name of a status for messages: `OUT_OF_RANGE`. */
 export function scmiStatusName(status: number): string {
   const name = Object.entries(ScmiStatus).find(([, value]) => value === status)?.[0];
   return name === undefined ? `status ${status}` : name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
-/** A message header (table 4): bits 7:0 message, 9:8 type (0 a command and its answer), 17:10 protocol, 27:18 token. */
+/**
+ * A message header (table 4): bits 7:0 message, 9:8 type (0: a command or its response), 17:10 protocol, 27:18 token.
+ */
 export function scmiHeader(protocol: number, message: number, token: number): number {
   return message | (protocol << 10) | ((token & 0x3ff) << 18);
 }
@@ -67,25 +69,27 @@ export function scmiHeaderProtocol(header: number): number {
   return (header >>> 10) & 0xff;
 }
 
-/** Octets of a header, and of a name. */
+/** Sizes in octets of a header and of a name. */
 export const scmiHeaderSize = 4;
 export const scmiNameSize = 16;
 
-/** A channel in shared memory, SMT (section 5.1.2): offsets of its words. */
+/** A channel in shared memory (SMT, section 5.1.2): offsets of its words. */
 export const Smt = { status: 4, flags: 16, length: 20, header: 24, payload: 28 } as const;
-/** Channel status: the agent may write; the last message was not understood. */
+/** Channel status: bit 0, the agent may write; bit 1, the last message was invalid. */
 export const smtFree = 1 << 0;
 export const smtError = 1 << 1;
-/** PTA_SCMI: a buffer for SMT has room for any answer with this many octets. */
+/** PTA_SCMI: size in octets of an SMT buffer that holds any response. */
 export const smtSize = 128;
 
-/** DESCRIBE_RATES and DESCRIBE_LEVELS: bit 12 says minimum, maximum and step; bits 31:16 how many are still to come. */
+/**
+ * DESCRIBE_RATES and DESCRIBE_LEVELS: bit 12 means minimum, maximum and step; bits 31:16 count the remaining entries.
+ */
 export const describesRange = 1 << 12;
 
 /** VOLTAGE_CONFIG_SET: architectural modes of a domain. */
 export const voltageOff = 0;
 export const voltageOn = 7;
 
-/** RESET flags: reset and go on by itself; else assert or deassert. */
+/** RESET flags: bit 0, reset and release in one step; otherwise bit 1 asserts (1) or deasserts (0). */
 export const resetAutonomous = 1 << 0;
 export const resetAssert = 1 << 1;

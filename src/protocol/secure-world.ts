@@ -2,34 +2,34 @@ import type { Conduit, ConduitError } from './conduit.js';
 import type { MemoryRange, PhysicalAddress, PhysicalMemory } from './physical-memory.js';
 import type { Uuid } from './uuid.js';
 
-/** What a driver needs of a secure world, whichever it is. Disposing of it ends the calls inside with a `ConduitError`. */
+/** What a driver needs of a secure world. Disposing of it ends the calls in progress with a `ConduitError`. */
 export interface SecureWorld extends AsyncDisposable {
-  /** What it is, for people: "simulated", "OP-TEE in QEMU". */
+  /** Its name for messages: "simulated", "OP-TEE in QEMU". */
   readonly name: string;
   readonly conduit: Conduit;
   /**
-   * Resolves with the reason when it cannot be reached any more: calls that wait in the normal world, of which no SMC is
-   * inside, learn of it by this alone.
+   * Resolves with the reason when the world cannot be reached any more. A call that waits in the normal world, with no
+   * SMC in progress, learns of the failure only from this.
    */
   readonly ended?: Promise<ConduitError>;
-  /** How OP-TEE is reached in it: `smc` when left out, or as an FF-A partition. */
+  /** The ABI of OP-TEE in it: SMC (the default), or FF-A partition. */
   readonly abi?: 'smc' | 'ffa';
   readonly memory: PhysicalMemory;
-  /** Page-aligned non-secure RAM that the driver may hand out as dynamic shared memory. Nobody else uses it. */
+  /** Page-aligned non-secure RAM that the driver may use as dynamic shared memory. It has no other user. */
   readonly normalWorldRam: readonly MemoryRange[];
-  /** Non-secure memory at fixed places, which the platform keeps for other things than the driver: a device tree's `shmem`. */
+  /** Non-secure memory at fixed addresses that the platform reserves for other users: a device tree's `shmem`. */
   readonly platformMemory?: PhysicalMemory;
-  /** Its memory as a file that other processes can map; not every world has one. */
+  /** The memory as a file that other processes can map; undefined if the world has none. */
   readonly memoryFile?: PhysicalMemoryFile;
-  /** Resolves when everything that secure world has printed was told; worlds without a console have none. */
+  /** Resolves when all console output so far has been delivered; undefined if the world has no console. */
   readonly consoleIdle?: () => Promise<void>;
-  /** Panics of trusted applications, where the world can tell: results say only that an application is dead. */
+  /** Panics of trusted applications, if the world reports them. A result code says only that an application is dead. */
   readonly panics?: PanicSource;
-  /** Secure world's interrupt to the normal world, by which it announces notifications; not every world has one. */
+  /** The interrupt with which secure world announces notifications; undefined if the world has none. */
   readonly notificationInterrupt?: InterruptSource;
 }
 
-/** The same world but for what is given: for those who stand between it and a driver. */
+/** A secure world with some properties replaced, for a layer between a world and a driver. */
 export function secureWorldBut(world: SecureWorld, given: Partial<SecureWorld>): SecureWorld {
   const { name, conduit, abi, memory, normalWorldRam, platformMemory, memoryFile } = world;
   const { notificationInterrupt, ended, panics, consoleIdle } = world;
@@ -60,27 +60,27 @@ export interface PhysicalMemoryFile {
 /** A trusted application panicked. */
 export interface TaPanicReport {
   readonly uuid: Uuid;
-  /** What it gave to TEE_Panic, or what OP-TEE panicked it with. */
+  /** The code passed to TEE_Panic, or the code with which OP-TEE panicked the application. */
   readonly code: number;
-  /** What is known besides: `TypeError: a bug`. */
+  /** More about the cause, if known: `TypeError: a bug`. */
   readonly why?: string;
-  /** Whether the application panicked itself or was ended for what it did. */
+  /** `panic`: the application called TEE_Panic; `abort`: OP-TEE ended it because of a fault. */
   readonly kind?: 'panic' | 'abort';
-  /** What an abort accessed. */
+  /** The address whose access caused an abort. */
   readonly address?: bigint | undefined;
-  /** By name, `x0`, `elr`, `esr`, as far as OP-TEE prints them: with aborts. */
+  /** With aborts: registers by name (`x0`, `elr`, `esr`), as far as OP-TEE prints them. */
   readonly registers?: Readonly<Record<string, bigint>>;
-  /** The innermost first. */
+  /** Innermost first. */
   readonly callStack?: readonly TaCallStackEntry[];
 }
 
 /** An entry of the call stack of an application that died. */
 export interface TaCallStackEntry {
   readonly address: bigint;
-  /** The UUID of the application or library that it is in, and where in its ELF; undefined when that is not told. */
+  /** UUID of the application or library that contains the address, and the offset in its ELF; undefined if unknown. */
   readonly image: Uuid | undefined;
   readonly offset: number | undefined;
-  /** The functions there, the innermost first, of which all but the last were inlined. Empty without an unstripped ELF. */
+  /** The functions at the address, innermost first; all but the last are inlined. Empty without an unstripped ELF. */
   readonly frames: readonly {
     readonly function: string;
     readonly file: string | undefined;
@@ -89,12 +89,12 @@ export interface TaCallStackEntry {
 }
 
 export interface PanicSource {
-  /** Call the handler for each, before the call that suffers returns, until the function returned is called. */
+  /** Call the handler for each panic, before the affected call returns. The returned function removes the handler. */
   listen(handler: (panic: TaPanicReport) => void): () => void;
 }
 
 /** An interrupt line, as the device tree would name it. */
 export interface InterruptSource {
-  /** Call the handler each time the interrupt is taken, outside any call, until the function returned is called. */
+  /** Call the handler each time the interrupt is taken, outside any call. The returned function removes the handler. */
   listen(handler: () => void): () => void;
 }

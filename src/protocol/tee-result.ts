@@ -47,7 +47,7 @@ const resultNames = new Map<number, string>(Object.entries(TeeResult).map(([name
 
 /** TEEC_ORIGIN_*: which layer a result comes from (TEE Client API, table 4-3). */
 export const TeeOrigin = {
-  /** The client library: the call never left it. */
+  /** The client library: the request never left it. */
   API: 1,
   /** Between the client and the TEE: the driver, the conduit. */
   COMMS: 2,
@@ -57,7 +57,7 @@ export const TeeOrigin = {
 } as const;
 export type TeeOrigin = (typeof TeeOrigin)[keyof typeof TeeOrigin];
 
-/** The name of an origin: `TRUSTED_APP`; for a number that is none, `origin 9`. */
+/** The name of an origin: `TRUSTED_APP`; for an unknown number, `origin 9`. */
 export function teeOriginName(origin: number): string {
   return originNames.get(origin) ?? `origin ${origin}`;
 }

@@ -5,12 +5,14 @@ export type Uuid = string;
 
 export const nilUuid: Uuid = '00000000-0000-0000-0000-000000000000';
 
-/** The form without regard to version bits: the UUIDs of trusted applications need not have any (RFC 9562, section 4). */
+/**
+ * The form, without a check of version bits: the UUID of a trusted application need not have any (RFC 9562, section 4).
+ */
 const form = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /**
- * The canonical form of a UUID as a person writes it.
- * @throws TypeError naming the text when it is none.
+ * The canonical form of a UUID in any case, with or without surrounding white space.
+ * @throws TypeError naming the text if it is not a UUID.
  */
 export function parseUuid(text: string): Uuid {
   const uuid = typeof text === 'string' ? text.trim().toLowerCase() : '';
@@ -32,7 +34,7 @@ export function uuidFromOctets(octets: Uint8Array): Uuid {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** The UUID of a TEE_UUID as it stands in memory: its first three fields are little-endian numbers. */
+/** The UUID of a TEE_UUID in memory: its first three fields are little-endian numbers. */
 export function uuidFromStruct(struct: Uint8Array): Uuid {
   const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
   return uuidFromOctets(Uint8Array.from(order, (index) => struct[index] ?? 0));

@@ -1,6 +1,6 @@
 /**
- * Do one after the other, whatever became of those before: what is to be given back is given back.
- * @throws the first failure, when all are done.
+ * Run the steps in order, also after a failure: every resource that is to be released gets its turn.
+ * @throws the first failure, after all steps.
  */
 export async function eachStep(steps: Iterable<() => unknown>): Promise<void> {
   const failures: unknown[] = [];

@@ -4,14 +4,14 @@ import { TeeResult } from '../protocol/tee-result.js';
 import { nilUuid, type Uuid, uuidVersion5 } from '../protocol/uuid.js';
 import { badParameters, checkOptions, commsError } from './teec-error.js';
 
-/** Who a client is, as the kernel knows it: numeric user, group, and supplementary groups. */
+/** The identity of a client as the kernel knows it: numeric user, group, and supplementary groups. */
 export interface ClientIdentity {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
 }
 
-/** How a client identifies itself when it opens a session. */
+/** The login that a client requests when it opens a session. */
 export type Login =
   | { readonly login: 'public' }
   | { readonly login: 'user' }
@@ -23,10 +23,10 @@ export type Login =
 /** The namespace of client UUIDs (Linux drivers/tee/tee_core.c, `tee_client_uuid_ns`). */
 const clientUuidNamespace: Uuid = '58ac9ca0-2086-4683-a1b8-ec4bc08e01b6';
 
-/** What a message carries of a client's identity. */
+/** The identity of a client in a message. */
 export interface ClientLogin {
   readonly loginClass: LoginClass;
-  /** Version 5 over "uid=<hex>" or "gid=<hex>"; nil for public and kernel logins. */
+  /** Version 5 UUID of "uid=<hex>" or "gid=<hex>"; nil for public and kernel logins. */
   readonly uuid: Uuid;
 }
 
@@ -66,7 +66,7 @@ const logins = {
   'ree-kernel': { login: true },
 } as const satisfies { readonly [Kind in Login['login']]: OptionNames<Extract<Login, { login: Kind }>> };
 
-/** Of a caller without types: what is no login would become one that nobody asked for. */
+/** For callers without types: without this check, an invalid login would become another, valid one. */
 function checkLogin(login: Login): void {
   const kind: unknown = typeof login === 'object' && login !== null ? login.login : login;
   const kinds = Object.keys(logins);
@@ -80,7 +80,7 @@ function checkLogin(login: Login): void {
 
 const identityNames: OptionNames<ClientIdentity> = { uid: true, gid: true, groups: true };
 
-/** @throws TeecError BAD_PARAMETERS naming what is no numeric user or group. */
+/** @throws TeecError BAD_PARAMETERS naming the value that is not a numeric user or group. */
 export function checkIdentity(identity: ClientIdentity): void {
   checkOptions('identity', identity, identityNames);
   checkId('identity: uid', identity.uid);

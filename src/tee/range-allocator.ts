@@ -7,10 +7,10 @@ interface FreeRange {
 
 /** First-fit allocation of physical address ranges, in multiples of a granule. */
 export class RangeAllocator {
-  /** Sorted by address; neighbours are merged. */
+  /** Sorted by address; adjacent ranges are merged. */
   private readonly free: FreeRange[];
   private readonly allocated = new Map<PhysicalAddress, number>();
-  /** Bytes under management. */
+  /** Managed bytes. */
   readonly capacity: number;
   private used = 0;
 
@@ -29,12 +29,12 @@ export class RangeAllocator {
     this.capacity = this.free.reduce((sum, range) => sum + range.size, 0);
   }
 
-  /** Bytes handed out, in whole granules. */
+  /** Allocated bytes, in whole granules. */
   get bytesInUse(): number {
     return this.used;
   }
 
-  /** What is handed out: base and bytes of each range, in order of their addresses. */
+  /** The allocated ranges: base and size in bytes, sorted by address. */
   get inUse(): readonly (readonly [PhysicalAddress, number])[] {
     return [...this.allocated].sort(([one], [other]) => one - other);
   }
@@ -53,8 +53,8 @@ export class RangeAllocator {
   }
 
   /**
-   * `count` single granules from the top of memory downwards: neighbours in the result are never ascending, so what is
-   * built on them is non-contiguous as a process's pages are. Undefined when there are not enough.
+   * `count` single granules from the top of memory downwards. No two neighbours in the result are ascending, so a
+   * buffer made of them is non-contiguous, like the pages of a process. Undefined when there are not enough.
    */
   allocateScattered(count: number): PhysicalAddress[] | undefined {
     if (this.capacity - this.used < count * this.granule) return undefined;
@@ -69,7 +69,7 @@ export class RangeAllocator {
     return granules;
   }
 
-  /** Give back what `allocate` or `allocateScattered` gave. */
+  /** Release a range that `allocate` or `allocateScattered` returned. */
   release(base: PhysicalAddress): void {
     const size = this.allocated.get(base);
     if (size === undefined) throw new Error(`0x${base.toString(16)} is not allocated`);

@@ -1,19 +1,19 @@
 import type { ClientIdentity } from './login.js';
 import type { TeeShm } from './tee-shm.js';
 
-/** One opening of the TEE device: Linux's `struct tee_context`. Sessions and shared memory belong to it. */
+/** One open TEE device: Linux's `struct tee_context`. Sessions and shared memory belong to it. */
 export class TeeContext {
   /** Shared memory allocated in this context and not freed yet. */
   readonly shm = new Set<TeeShm>();
-  /** The client died: nothing is asked for it any more. */
+  /** The client died: no further requests are made for it. */
   killed = false;
-  /** It is being closed, or is: what it had is given back. */
+  /** It is closed or being closed: its resources are released. */
   closed = false;
   private lastCancelId = 0;
 
   /**
-   * @param label what traces call this client.
-   * @param kernel a client inside the kernel; only such a one may ask for a system session.
+   * @param label the name of this client in traces.
+   * @param kernel a client inside the kernel. Only such a client may request a system session.
    */
   constructor(
     readonly label: string,
@@ -21,7 +21,7 @@ export class TeeContext {
     readonly identity: ClientIdentity,
   ) {}
 
-  /** A cancellation id that no other request in flight of this context has; never 0. */
+  /** A cancellation id that no other request in flight of this context has: 1..2^32-1. */
   newCancelId(): number {
     this.lastCancelId = (this.lastCancelId % 0xffff_ffff) + 1;
     return this.lastCancelId;

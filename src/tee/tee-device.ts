@@ -8,17 +8,17 @@ import type { TeeMemrefParam, TeeParam } from './tee-param.js';
 import type { TeeShm } from './tee-shm.js';
 import { badParameters, commsError } from './teec-error.js';
 
-/** The most parameters of an open session (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
+/** The maximum number of parameters of an open session (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
 const maxOpenSessionParams = 4;
-/** Of an invoke: more than a TEE takes, which it says itself (Linux's MAX_ARG_PARAM_COUNT). */
+/** The same for an invoke (Linux's MAX_ARG_PARAM_COUNT). A TEE accepts fewer, and returns the error itself. */
 const maxInvokeParams = 6;
 
 /** The largest shared memory a client may ask for, in bytes (TEEC_CONFIG_SHAREDMEM_MAX_SIZE is at least 512 KiB). */
 export const maxSharedMemorySize = 0x4000_0000;
 
 /**
- * The TEE device as clients see it: Linux's tee_core.c. It checks what a client gives before a driver sees it, and
- * decides what a client may claim to be.
+ * The TEE device as clients see it: Linux's tee_core.c. It checks a client's input before a driver sees it, and
+ * computes the client's identity.
  */
 export class TeeDevice {
   constructor(private readonly driver: TeeDriver) {}
@@ -27,20 +27,20 @@ export class TeeDevice {
     return this.driver.version;
   }
 
-  /** @param label what traces call this client. */
+  /** @param label the name of this client in traces. */
   openContext(label: string, kernel: boolean, identity: ClientIdentity): TeeContext {
     const context = new TeeContext(label, kernel, identity);
     this.driver.open(context);
     return context;
   }
 
-  /** The client died: its calls are cancelled, and what they wait for outside is withdrawn. */
+  /** The client died: its calls are cancelled, and their requests to the normal world are withdrawn. */
   killContext(context: TeeContext): void {
     context.killed = true;
     this.driver.abandon(context);
   }
 
-  /** Waits for the context's calls, closes its sessions, gives back its memory. */
+  /** Waits for the context's calls, closes its sessions, releases its memory. */
   async closeContext(context: TeeContext): Promise<void> {
     const shm = [...context.shm];
     context.shm.clear();
@@ -48,7 +48,7 @@ export class TeeDevice {
     await eachStep([() => this.driver.release(context), ...shm.map((each) => () => each.put())]);
   }
 
-  /** @param caller who asks, when that is not who opened the context; and the name of the request, to cancel it by. */
+  /** @param caller the identity, if it is not that of the context; and the cancellation id of the request. */
   async openSession(
     context: TeeContext,
     uuid: Uuid,
@@ -79,7 +79,7 @@ export class TeeDevice {
     return this.driver.closeSession(context, session);
   }
 
-  /** @throws TeecError ACCESS_DENIED from user space: there is no way to a system session from there. */
+  /** @throws TeecError ACCESS_DENIED for a client in user space: only kernel clients can have system sessions. */
   systemSession(context: TeeContext, session: number): boolean {
     if (!context.kernel)
       throw commsError(TeeResult.ERROR_ACCESS_DENIED, 'requesting a system session: only kernel clients may have one');
@@ -98,12 +98,12 @@ export class TeeDevice {
     return this.own(context, await this.driver.registerShm(context, size));
   }
 
-  /** A client's buffer is shared where it lies, not by copies. */
+  /** Whether a client's buffer can be shared in place, without a copy. */
   get sharesBuffers(): boolean {
     return this.driver.registerBuffer !== undefined && this.version.registeredMemory;
   }
 
-  /** Shared memory that is a client's own buffer; where `sharesBuffers` says so. */
+  /** Shared memory that is a client's own buffer. Needs `sharesBuffers`. */
   async registerBuffer(context: TeeContext, bytes: Uint8Array): Promise<TeeShm> {
     checkSize(bytes.length);
     if (this.driver.registerBuffer === undefined)
@@ -111,7 +111,9 @@ export class TeeDevice {
     return this.own(context, await this.driver.registerBuffer(context, bytes));
   }
 
-  /** Shared memory that a descriptor of the kernel's stands for. @throws TeecError NOT_SUPPORTED where there is no kernel. */
+  /**
+   * Shared memory of a kernel's file descriptor. @throws TeecError NOT_SUPPORTED if the driver has no kernel below it.
+   */
   async registerDescriptor(context: TeeContext, descriptor: number): Promise<TeeShm> {
     if (!(Number.isInteger(descriptor) && descriptor >= 0))
       throw badParameters(`registering the memory of descriptor ${String(descriptor)}; allowed: integers from 0`);
@@ -123,9 +125,9 @@ export class TeeDevice {
     return this.own(context, await this.driver.registerDescriptor(context, descriptor));
   }
 
-  /** The client is done with it. */
+  /** Free a client's memory. Calls in progress keep it until they end. */
   async freeShm(context: TeeContext, shm: TeeShm): Promise<void> {
-    // Closing the context frees what the client did not.
+    // Only if the context still has it: closing the context releases all of its memory.
     if (context.shm.delete(shm)) await shm.put();
   }
 
@@ -138,7 +140,7 @@ export class TeeDevice {
     return shm;
   }
 
-  /** Check the parameters, and keep their memory for the time of the call. */
+  /** Check the parameters, and take references to their memory for the duration of the call. */
   private hold(context: TeeContext, params: readonly TeeParam[], most: number): readonly TeeShm[] {
     if (params.length > most) throw badParameters(`${params.length} parameters, at most ${most} are allowed`);
     let memory: TeeShm[] | undefined;
@@ -174,16 +176,16 @@ export class TeeDevice {
 const noMemory: readonly TeeShm[] = [];
 
 /**
- * The call is over. Where its client has freed the memory meanwhile, it goes here, and the call waits until secure world has
- * let go of it; that secure world refuses to, or is dead, is not a matter of the call.
+ * Drop the references of a finished call. If the client freed the memory during the call, it is unregistered here, and
+ * the call waits for that. A failure (secure world refuses, or is dead) does not change the result of the call.
  */
 async function putAll(memory: readonly TeeShm[]): Promise<void> {
   await Promise.allSettled(memory.map((shm) => shm.put()));
 }
 
 /**
- * Of memory to be shared.
- * @throws TeecError BAD_PARAMETERS for what is no size, OUT_OF_MEMORY for one that no TEE has memory for.
+ * Check the size of memory to be shared.
+ * @throws TeecError BAD_PARAMETERS if it is not a size, OUT_OF_MEMORY if it exceeds `maxSharedMemorySize`.
  */
 function checkSize(size: number): void {
   if (size > maxSharedMemorySize)

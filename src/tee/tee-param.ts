@@ -4,8 +4,8 @@ import type { TeeShm } from './tee-shm.js';
 export type ParamDirection = 'input' | 'output' | 'inout';
 
 /**
- * A parameter of a request as the TEE subsystem carries it between a client and a driver: Linux's `struct tee_param`.
- * The driver updates it in place with what came back.
+ * A parameter of a request, as the TEE subsystem passes it between a client and a driver: Linux's `struct tee_param`.
+ * The driver updates it in place with the returned value.
  */
 export type TeeParam = TeeNoneParam | TeeValueParam | TeeMemrefParam;
 
@@ -13,7 +13,7 @@ export interface TeeNoneParam {
   readonly type: 'none';
 }
 
-/** Three integers of 64 bits. GlobalPlatform's values use a and b, 32 bits each. */
+/** Three 64-bit integers. GlobalPlatform's values use a and b, 32 bits each. */
 export interface TeeValueParam {
   readonly type: 'value';
   readonly direction: ParamDirection;
@@ -21,8 +21,8 @@ export interface TeeValueParam {
   b: number;
   c: number;
   /**
-   * The 24 bytes as they stand in the message, which then are what counts: of a request of secure world, where a UUID in
-   * them is no three numbers, and where one of the words is larger than 2^53-1, which is beyond what a number tells apart.
+   * The 24 bytes as in the message. If present, they take precedence over a, b and c. Used for requests of secure world
+   * whose bytes are a UUID, or whose words can exceed 2^53-1, the largest exact number.
    */
   octets?: Uint8Array | undefined;
 }
@@ -34,7 +34,7 @@ export interface TeeMemrefParam {
   readonly shm: TeeShm | null;
   /** Bytes from the start of the shared memory. */
   readonly offset: number;
-  /** Bytes; on return what the TEE wrote, or would need when the result is SHORT_BUFFER. */
+  /** Bytes. On return: the bytes that the TEE wrote, or the bytes needed when the result is SHORT_BUFFER. */
   size: number;
 }
 

@@ -1,31 +1,31 @@
 import type { PhysicalAddress, PhysicalMemory } from '../protocol/physical-memory.js';
 import { pageSize } from '../protocol/physical-memory.js';
 
-/** How secure world gets to know of a shared-memory object. */
+/** How secure world identifies a shared-memory object. */
 export type ShmKind =
-  /** In the memory that secure world reserved: named by its address. */
+  /** In the memory that secure world reserved: identified by its address. */
   | 'reserved'
-  /** Registered with secure world as a list of pages: named by its cookie. */
+  /** Registered with secure world as a list of pages: identified by its cookie. */
   | 'registered'
-  /** Not registered: told to secure world, when at all, in one message (Linux's TEE_SHM_PRIV, and supplicant memory). */
+  /** Not registered: passed to secure world in at most one message (Linux's TEE_SHM_PRIV, and supplicant memory). */
   | 'private';
 
 /**
- * A piece of memory that both worlds can reach: Linux's `struct tee_shm`. Counted: it goes back to its pool when the
- * last reference is put, however many calls use it at that moment.
+ * Memory that both worlds can access: Linux's `struct tee_shm`. Reference-counted: it returns to its pool when the last
+ * reference is dropped.
  */
 export class TeeShm {
   private references = 1;
-  /** Under which secure world knows it: its cookie, or over FF-A the global handle. Linux's `sec_world_id`. */
+  /** Secure world's id of the memory: its cookie, or over FF-A the global handle. Linux's `sec_world_id`. */
   secureWorldId: number;
 
   /**
    * @param id its cookie; unique in one driver, never 0.
    * @param size bytes.
    * @param pages physical addresses of its 4 KiB pages, in order; undefined for reserved memory, which is contiguous.
-   * @param address of its first byte.
-   * @param contiguous whether the whole of it can be reached from `address`.
-   * @param onRelease takes it back; called once.
+   * @param address physical address of its first byte.
+   * @param contiguous whether all of it is contiguous from `address` on.
+   * @param onRelease releases the memory; called once.
    */
   constructor(
     readonly id: number,
@@ -40,12 +40,12 @@ export class TeeShm {
     this.secureWorldId = id;
   }
 
-  /** Neither the owner nor any call holds it any more. */
+  /** Whether all references, of the owner and of calls, have been dropped. */
   get released(): boolean {
     return this.references === 0;
   }
 
-  /** Its owner alone holds it: no call uses it. */
+  /** Whether only the owner has a reference: no call uses it. */
   get unshared(): boolean {
     return this.references === 1;
   }
@@ -56,20 +56,20 @@ export class TeeShm {
     return this;
   }
 
-  /** Drop a reference; the last one gives the memory back (and unregisters it: then the result is a promise). */
+  /** Drop a reference. The last one releases the memory; unregistering may make the result a promise. */
   put(): void | Promise<void> {
     if (this.references === 0) throw new Error(`shared memory ${this.id} is already released`);
     this.references--;
     if (this.references === 0) return this.onRelease(this);
   }
 
-  /** Its bytes, live. Only contiguous memory has them in one piece. */
+  /** A view of its bytes. @throws Error if the memory is not contiguous. */
   get bytes(): Uint8Array {
     if (!this.contiguous) throw new Error(`shared memory ${this.id} is not contiguous`);
     return this.memory.window(this.address, this.size);
   }
 
-  /** Copy `data` into it at `offset`, stretch by stretch where it is not contiguous. */
+  /** Copy `data` into it at `offset`, piece by piece where it is not contiguous. */
   write(offset: number, data: Uint8Array): void {
     this.eachPiece(offset, data.length, (piece, done) => piece.set(data.subarray(done, done + piece.length)));
   }
@@ -79,7 +79,7 @@ export class TeeShm {
     this.eachPiece(offset, data.length, (piece, done) => data.set(piece, done));
   }
 
-  /** Whether something holds of each stretch of it from `offset` on and the same stretch of `data`. */
+  /** Whether `holds` returns true for each contiguous piece from `offset` on and the same piece of `data`. */
   everyPiece(offset: number, data: Uint8Array, holds: (piece: Uint8Array, other: Uint8Array) => boolean): boolean {
     let all = true;
     this.eachPiece(offset, data.length, (piece, done) => {
@@ -101,7 +101,7 @@ export class TeeShm {
       let index = Math.floor(position / pageSize);
       const page = pages[index] ?? Number.NaN;
       const inPage = position % pageSize;
-      // Pages that lie one behind the other are one stretch.
+      // Adjacent pages form one piece.
       let stretch = pageSize - inPage;
       while (done + stretch < length && pages[index + 1] === (pages[index] ?? Number.NaN) + pageSize) {
         stretch += pageSize;

@@ -3,24 +3,26 @@ import type { TaPanicReport } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName, teeResultName } from '../protocol/tee-result.js';
 
 /**
- * What a call to a TEE failed with: GlobalPlatform's result code and origin, and what was being done. Match on `code`,
- * not on the message.
+ * The failure of a call to a TEE: GlobalPlatform's result code and origin, and the operation that failed. Match on
+ * `code`, not on the message.
  */
 export class TeecError extends Error {
   override readonly name = 'TeecError';
-  /** The code's name as GlobalPlatform's client specification has it: `TEEC_ERROR_BUSY`. */
+  /** The code's name in GlobalPlatform's client specification: `TEEC_ERROR_BUSY`. */
   readonly codeName: string;
-  /** What came back in the parameters of a request that reached the TEE. */
+  /** The returned parameters of a request that reached the TEE. */
   readonly outputs: readonly unknown[] | undefined;
-  /** The size, in bytes, of each parameter that is a memory reference: with SHORT_BUFFER, what would be needed. */
+  /** The size, in bytes, of each parameter that is a memory reference. With SHORT_BUFFER: the size needed. */
   readonly sizes: readonly (number | undefined)[] | undefined;
-  /** With TARGET_DEAD: how the application died, where its world can tell. Not shown with the error: the message says it. */
+  /**
+   * With TARGET_DEAD: how the application died, if its world reports it. Not printed, since the message contains it.
+   */
   declare readonly panic: TaPanicReport | undefined;
 
   /**
    * @param code a TEEC_ERROR_* or TEE_ERROR_* number, see `TeeResult`.
-   * @param origin which layer it comes from, see `TeeOrigin`.
-   * @param doing what was being done, and what in it was wrong.
+   * @param origin the layer that returned it, see `TeeOrigin`.
+   * @param doing the operation that failed, and what was wrong in it.
    */
   constructor(
     readonly code: number,
@@ -42,14 +44,14 @@ export class TeecError extends Error {
   }
 }
 
-/** The caller used the API wrongly; nothing was sent. */
+/** The caller used the API wrongly; no request was sent. */
 export function badParameters(doing: string): TeecError {
   return new TeecError(TeeResult.ERROR_BAD_PARAMETERS, TeeOrigin.API, doing);
 }
 
 /**
- * Refuse options that nobody reads.
- * @param doing whose options they are.
+ * Refuse unknown options.
+ * @param doing the operation that the options belong to.
  * @throws TeecError BAD_PARAMETERS naming the option.
  */
 export function checkOptions<Options extends object>(doing: string, given: Options, names: OptionNames<Options>): void {
@@ -57,7 +59,7 @@ export function checkOptions<Options extends object>(doing: string, given: Optio
   if (mistake !== undefined) throw badParameters(`${doing}: ${mistake}`);
 }
 
-/** The driver refused or failed; the TEE did not see the request, or its answer could not be used. */
+/** The driver refused or failed: the TEE did not see the request, or its answer was unusable. */
 export function commsError(code: number, doing: string, options?: ErrorOptions): TeecError {
   return new TeecError(code, TeeOrigin.COMMS, doing, options);
 }
