@@ -2,34 +2,34 @@ import type { Clock } from '../clock/clock.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import { badParameters, TeecError } from '../tee/teec-error.js';
 
-/** How long calls may take that do not say otherwise, and by which clock. */
+/** The default time limit of calls, and the clock that measures it. */
 export interface CallLimits {
   readonly clock: Clock;
-  /** Milliseconds; Infinity for ever. */
+  /** Milliseconds; Infinity means no limit. */
   readonly callLimitMs: number;
-  /** Calls whose time was over and that are still in secure world. */
+  /** The number of calls that exceeded their limit and are still in secure world. */
   overdue: number;
 }
 
 /**
- * How long the end of a client, or of a TEE, waits for calls that were told to end: longer than the ten seconds that the
- * supplicant has for what the sessions of the dead ask of it.
+ * The time, in milliseconds, that the end of a client or of a TEE waits for cancelled calls. It is longer than the ten
+ * seconds in which the supplicant must answer the requests of a dead client's sessions.
  */
 const endLimitMs = 15_000;
-/** The same for calls that are overdue: their callers have been told. */
+/** The same for overdue calls: their callers already have a TIMEOUT. */
 const overdueGraceMs = 500;
 
 /**
- * An end that may have to wait for calls: no longer than for calls that come back when they are told to.
- * @param who whose end it is.
- * @throws TeecError TIMEOUT from COMMS; what was begun goes on.
+ * Limit the time that an end (of a client, of a TEE) waits for calls.
+ * @param who whose end it is, for the error.
+ * @throws TeecError TIMEOUT from COMMS after the limit; the work continues in the background.
  */
 export function endWithin(limits: CallLimits, ending: Promise<void>, who: string): Promise<void> {
   const late = `${who}: its calls did not return within ${endLimitMs} ms`;
   return orAfter(limits, ending, endLimitMs, new TeecError(TeeResult.ERROR_TIMEOUT, TeeOrigin.COMMS, late));
 }
 
-/** An end that waits for calls, but for those that are overdue only a moment. */
+/** An end that waits for calls. With overdue calls it waits only `overdueGraceMs`. */
 export function endBesides(limits: CallLimits, ending: Promise<void>): Promise<void> {
   return limits.overdue === 0 ? ending : orAfter(limits, ending, overdueGraceMs, undefined);
 }
@@ -41,16 +41,16 @@ function orAfter({ clock }: CallLimits, ending: Promise<void>, ms: number, error
   });
 }
 
-/** @throws TeecError BAD_PARAMETERS for what is no time. */
+/** @throws TeecError BAD_PARAMETERS for a value that is not a number of at least 0. */
 export function checkLimit(doing: string, limitMs: unknown): void {
   if (!(typeof limitMs === 'number' && limitMs >= 0))
     throw badParameters(`${doing}: limitMs is ${String(limitMs)}; allowed: milliseconds from 0, and Infinity`);
 }
 
 /**
- * One call under its limit: from the call to its answer, whatever it waits for meanwhile. The normal world cannot take a
- * thread out of secure world. So a call whose time is over is asked to stop, as by a cancellation, and goes on without
- * anybody who waits for it; what it may still write to is kept until it is back.
+ * One call under its limit, from the request to the answer, including all waiting. The normal world cannot take a
+ * thread out of secure world. So a call that exceeds its limit is cancelled and continues without a caller. The memory
+ * that it may still write is kept until it returns.
  */
 export class LimitedCall {
   private isOverdue = false;
@@ -63,8 +63,8 @@ export class LimitedCall {
   ) {}
 
   /**
-   * @param cancel asks secure world to stop.
-   * @throws TeecError TIMEOUT from COMMS when the time is over.
+   * @param cancel requests the cancellation.
+   * @throws TeecError TIMEOUT from COMMS after the limit.
    */
   result<T>(pending: Promise<T>, cancel: () => void): Promise<T> {
     const { limits, limitMs } = this;
@@ -85,7 +85,7 @@ export class LimitedCall {
     });
   }
 
-  /** Give back what the call used: now, or when it is back after all. */
+  /** Release the resources of the call: now, or for an overdue call when it returns. */
   release(giveBack: () => Promise<void> | undefined): Promise<void> | undefined {
     if (!this.isOverdue) return giveBack();
     void this.settled.then(giveBack).catch(() => undefined);

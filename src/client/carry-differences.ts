@@ -1,25 +1,25 @@
-/** One of two places that hold the same bytes. */
+/** One of two copies of the same bytes. */
 export interface Side {
-  /** Copy from `offset` on into all of `data`. */
+  /** Copy the bytes from `offset` on into all of `data`. */
   read(offset: number, data: Uint8Array): void;
   /** Copy all of `data` to `offset`. */
   write(offset: number, data: Uint8Array): void;
-  /** Whether what is there from `offset` on is `data`. */
+  /** Whether the bytes from `offset` on equal `data`. */
   equals(offset: number, data: Uint8Array): boolean;
 }
 
-/** Bytes that are looked at at once. */
+/** Bytes that are compared at once. */
 const pieceSize = 16 * 1024;
-/** The side's bytes, copied once: it may change while we look. */
+/** A copy of the side's bytes, because they may change during the comparison. */
 const seen = new Uint8Array(pieceSize);
 const seenWords = new Uint32Array(seen.buffer);
 
 /**
- * Carry what has changed on one side, since both agreed, to the other, and nothing else: what the other changed
- * elsewhere stays. Most pieces are the same on both sides, or have been changed on one: those are compared as a whole, and copied as
- * a whole. Only where both sides changed a piece, or the other may just now, is it gone through byte by byte.
- * @param agreed what both sides agreed on, from its own first byte on; becomes what they agree on now.
- * @param alone nobody but the caller can write the other side before this returns.
+ * Copy the changes of one side since the last agreement to the other side. Bytes that only the other side changed stay.
+ * Most pieces are equal on both sides or changed on one side only; they are compared and copied as a whole. A piece is
+ * compared byte by byte only if both sides changed it, or if the other side may be changing it now.
+ * @param agreed the bytes of the last agreement, from its own first byte on; updated to the new agreement.
+ * @param alone true if only the caller can write the other side before this returns.
  */
 export function carryDifferences(
   from: Side,
@@ -29,7 +29,7 @@ export function carryDifferences(
   size: number,
   alone: boolean,
 ): void {
-  // Words of `agreed` can be compared from a multiple of 4 on; its buffer is our own.
+  // Words of `agreed` can be compared from a multiple of 4 on, because it has its own buffer.
   for (let at = offset; at < offset + size; ) {
     const end = Math.min(offset + size, (Math.floor(at / pieceSize) + 1) * pieceSize);
     const known = agreed.subarray(at, end);
@@ -45,7 +45,7 @@ export function carryDifferences(
   }
 }
 
-/** @param piece the beginning of `seen`. */
+/** @param piece the first bytes of `seen`. */
 function carryPiece(piece: Uint8Array, agreed: Uint8Array, to: Side, at: number): void {
   const { length } = piece;
   let position = 0;

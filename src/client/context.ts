@@ -14,25 +14,25 @@ import { SharedMemory } from './shared-memory.js';
 import { TemporaryMemory } from './temporary-memory.js';
 
 export interface OpenSessionOptions<L extends Login = Login> {
-  /** How the client identifies itself; public when left out, REE_KERNEL for kernel clients. */
+  /** The login of the client. Default: public, or REE_KERNEL for kernel clients. */
   readonly login?: L;
-  /** Parameters of the TA's open-session entry point. */
+  /** Parameters for the TA's open-session entry point. */
   readonly parameters?: Parameters;
-  /** How long it may take, in milliseconds, as of `invoke`. A session that opens after all is closed. */
+  /** The limit in milliseconds, as in `InvokeOptions`. If the session opens after the limit, it is closed. */
   readonly limitMs?: number;
 }
 
-/** Bytes that shared memory of no bytes has, as in libteec: secure world knows none without. */
+/** Size of the memory behind shared memory of 0 bytes, as in libteec: secure world does not accept an empty range. */
 const sizeForNone = 8;
 
 const nothing = new Uint8Array(0);
 
 const openSessionNames: OptionNames<OpenSessionOptions> = { login: true, parameters: true, limitMs: true };
 
-/** Logins open to user space. */
+/** The logins that user space may use. */
 export type UserLogin = Exclude<Login, { login: 'ree-kernel' }>;
 
-/** What both kinds of context share. */
+/** The common part of user-space and kernel contexts. */
 abstract class AnyContext<S extends Session, L extends Login> implements AsyncDisposable {
   protected readonly teeContext: TeeContext;
   protected readonly temporaryMemory: TemporaryMemory;
@@ -57,7 +57,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
     );
   }
 
-  /** Whether a call whose time is over is still in secure world. */
+  /** Whether an overdue call is still in secure world. */
   get hasOverdueCalls(): boolean {
     return this.limits.overdue > 0;
   }
@@ -65,12 +65,13 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   /**
    * TEEC_OpenSession.
    * @param uuid the trusted application.
-   * @throws TeecError: BAD_PARAMETERS from API for what is no UUID, login or option, ITEM_NOT_FOUND from TEE when there is no such TA, ACCESS_DENIED, BUSY, or what the TA answers.
+   * @throws TeecError: BAD_PARAMETERS from API for an invalid UUID, login or option, ITEM_NOT_FOUND from TEE if there
+   *   is no such TA, ACCESS_DENIED, BUSY, or the result of the TA.
    */
   async openSession(uuid: string, options: OpenSessionOptions<L> = {}): Promise<S> {
     const application = uuidParameter(uuid);
     checkOptions<OpenSessionOptions>(`opening a session with ${application}`, options, openSessionNames);
-    // What is null is not left out.
+    // A default replaces only undefined; null is refused below.
     const { login = this.defaultLogin, parameters = [], limitMs = this.limits.callLimitMs } = options;
     const doing = () => `opening a session with ${application}`;
     checkLimit(doing(), limitMs);
@@ -109,7 +110,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   /**
    * TEEC_AllocateSharedMemory.
    * @param size bytes, 0..2^30.
-   * @throws TeecError BAD_PARAMETERS for what is no size, OUT_OF_MEMORY for more than there is or can be.
+   * @throws TeecError BAD_PARAMETERS if it is not a size, OUT_OF_MEMORY if it is more than is free or possible.
    */
   async allocateSharedMemory(size: number): Promise<SharedMemory> {
     const shm = await this.device.allocateShm(this.teeContext, size === 0 ? sizeForNone : size);
@@ -119,9 +120,9 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   }
 
   /**
-   * TEEC_RegisterSharedMemory: share a buffer of the caller's.
-   * @throws TeecError BAD_PARAMETERS for what is no Uint8Array, OUT_OF_MEMORY for more than there is or can be,
-   *   NOT_SUPPORTED where secure world shares only memory of its own.
+   * TEEC_RegisterSharedMemory: share a buffer of the caller.
+   * @throws TeecError BAD_PARAMETERS if it is not a Uint8Array, OUT_OF_MEMORY if it is more than is free or possible,
+   *   NOT_SUPPORTED if secure world shares only its reserved memory.
    */
   async registerSharedMemory(buffer: Uint8Array): Promise<SharedMemory> {
     if (!(buffer instanceof Uint8Array)) throw badParameters('registering shared memory: expected a Uint8Array');
@@ -134,10 +135,10 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   }
 
   /**
-   * TEEC_RegisterSharedMemoryFileDescriptor: share what a descriptor stands for, such as a dma-buf of a heap for protected
-   * memory. Its `bytes` are none: this process does not see it.
-   * @throws TeecError NOT_SUPPORTED where the driver is not the kernel's; BAD_PARAMETERS from a kernel without
-   *   TEE_IOC_SHM_REGISTER_FD, or for a descriptor of something else.
+   * TEEC_RegisterSharedMemoryFileDescriptor: share the memory of a file descriptor, such as a dma-buf from a heap of
+   * protected memory. `bytes` is empty, because this process cannot access the memory.
+   * @throws TeecError NOT_SUPPORTED if the driver is not the kernel's; BAD_PARAMETERS from a kernel without
+   *   TEE_IOC_SHM_REGISTER_FD, or for another kind of descriptor.
    */
   async registerSharedMemoryDescriptor(descriptor: number): Promise<SharedMemory> {
     const shm = await this.device.registerDescriptor(this.teeContext, descriptor);
@@ -145,19 +146,19 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   }
 
   /**
-   * TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, gives back the memory. It waits only a
-   * moment for calls whose time is over; what is theirs is given back when they return.
+   * TEEC_FinalizeContext: waits for the calls in flight, closes the sessions, releases the memory. It waits only 500 ms
+   * for overdue calls; their memory is released when they return.
    */
   close(): Promise<void> {
     return endBesides(this.limits, this.closing());
   }
 
   /**
-   * The client dies, as a process that is killed: calls in flight are cancelled, and what they wait for from the
-   * supplicant is withdrawn. Sessions close as their calls come back, then the memory is given back. Calls in flight
-   * still settle. A close that waits is hurried on by it.
-   * @throws TeecError TIMEOUT from COMMS when a call does not come back, whatever it is told: it is not waited for any
-   *   longer, and the rest is done when it returns.
+   * End the client like a killed process: calls in flight are cancelled, and their requests to the supplicant are
+   * withdrawn. Each session closes when its calls have returned; then the memory is released. Calls in flight still
+   * settle. A `close` that is already waiting is sped up.
+   * @throws TeecError TIMEOUT from COMMS if a call does not return after its cancellation. The rest of the work is then
+   *   done when it returns.
    */
   kill(): Promise<void> {
     this.device.killContext(this.teeContext);
@@ -183,7 +184,7 @@ export class Context extends AnyContext<Session, UserLogin> {
   }
 }
 
-/** A client inside the kernel: a driver that talks to a trusted application, as Linux's tee_client_*() functions let it. */
+/** A client inside the kernel: a driver that uses a trusted application, as with Linux's tee_client_*() functions. */
 export class KernelContext extends AnyContext<KernelSession, Login> {
   /** Made by `Tee.openKernelContext`. */
   constructor(device: TeeDevice, label: string, limits: CallLimits, onEnd: () => void) {

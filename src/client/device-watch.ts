@@ -6,24 +6,24 @@ import type { TeeDeviceDescription } from './devices.js';
 import type { DevicesOfDriver } from './driver-of-tee.js';
 
 export interface WatchDevicesOptions {
-  /** UUIDs of the devices that are wanted, as a driver's table has them (Linux's `tee_client_device_id`); all when left out. */
+  /** UUIDs of the devices to report, like a driver's table (Linux's `tee_client_device_id`). Default: all. */
   readonly match?: readonly string[];
-  /** A device came: Linux's `probe`. Those that are there in the beginning come first. */
+  /** A device was added: Linux's `probe`. The devices that exist at the start are reported first. */
   readonly onAdded?: (device: TeeDeviceDescription) => void;
-  /** It has gone: Linux's `remove`. */
+  /** A device was removed: Linux's `remove`. */
   readonly onRemoved?: (device: TeeDeviceDescription) => void;
-  /** OP-TEE could not be asked; the list stays as it was. A mark in the trace says so in any case. */
+  /** OP-TEE could not be queried; the list did not change. The trace has a mark about it in any case. */
   readonly onError?: (error: unknown) => void;
 }
 
 const names: OptionNames<WatchDevicesOptions> = { match: true, onAdded: true, onRemoved: true, onError: true };
 
-/** What is watched, checked. */
+/** Checked options. */
 export interface Watched extends Omit<WatchDevicesOptions, 'match'> {
   readonly match: ReadonlySet<string> | undefined;
 }
 
-/** @throws TeecError BAD_PARAMETERS naming what cannot be. */
+/** @throws TeecError BAD_PARAMETERS naming the invalid option or UUID. */
 export function watched(options: WatchDevicesOptions): Watched {
   checkOptions('watching devices', options, names);
   const { match, onAdded, onRemoved, onError } = options;
@@ -34,9 +34,9 @@ export function watched(options: WatchDevicesOptions): Watched {
   return { ...options, match: match === undefined ? undefined : new Set(match.map(uuidOf)) };
 }
 
-/** The devices of a TEE, as they come and go. */
+/** Reports the devices of a TEE as they are added and removed. */
 export class DeviceWatch implements Disposable {
-  /** Resolves when nothing is asked for any more. */
+  /** Resolves when no query is in progress any more. */
   readonly released: Promise<void>;
   private release: () => void = () => undefined;
   private readonly current = new Map<string, TeeDeviceDescription>();
@@ -57,12 +57,12 @@ export class DeviceWatch implements Disposable {
     });
   }
 
-  /** Those that there are now. */
+  /** The devices at present. */
   get devices(): readonly TeeDeviceDescription[] {
     return [...this.current.values()];
   }
 
-  /** @throws what OP-TEE cannot be asked for; then nothing is watched. */
+  /** @throws the error of the first query; then nothing is watched. */
   async begin(): Promise<void> {
     try {
       this.stop = this.source.watch(() => this.refresh());
@@ -76,7 +76,7 @@ export class DeviceWatch implements Disposable {
     }
   }
 
-  /** Nobody is told any more. */
+  /** Stop reporting. */
   [Symbol.dispose](): void {
     if (this.over) return;
     this.over = true;
@@ -84,7 +84,7 @@ export class DeviceWatch implements Disposable {
     if (this.running === undefined) this.release();
   }
 
-  /** Something has changed: once more, also when it changes while OP-TEE is asked. */
+  /** Query the list again after a change; once more if another change comes during the query. */
   private refresh(): void {
     if (this.over) return;
     if (this.running !== undefined) {
@@ -93,7 +93,7 @@ export class DeviceWatch implements Disposable {
     }
     this.running = this.ask()
       .catch((error: unknown) => {
-        // Its TEE closes.
+        // The TEE is closing.
         if (this.over) return;
         this.trace.mark(`devices: ${error instanceof Error ? error.message : String(error)}`);
         this.what.onError?.(error);

@@ -6,28 +6,30 @@ import type { Context, KernelContext } from './context.js';
 import { temporary } from './parameters.js';
 import type { Session } from './session.js';
 
-/** A trusted application that wants a driver in the normal world: a device on Linux's TEE bus. */
+/** A trusted application for which the normal world needs a driver: a device on Linux's TEE bus. */
 export interface TeeDeviceDescription {
   readonly uuid: Uuid;
-  /** What must be there before its driver can work. */
+  /** What must be available before its driver can work. */
   readonly needs: 'nothing' | 'supplicant' | 'rpmb';
 }
 
-/** The most bytes of UUIDs that are asked for: 4096 devices. */
+/** The maximum size of the list of UUIDs in bytes: 4096 devices. */
 const listMax = 4096 * deviceSize;
-/** Devices can appear between asking for the size and asking for the list; so often they do not. */
+/**
+ * How often the list is requested. Devices can appear between the request for the size and the request for the list.
+ */
 const attempts = 4;
 
-/** What is there for devices that need something. */
+/** The services that are available to devices that need one. */
 export interface DeviceNeeds {
   readonly supplicant: boolean;
   readonly rpmb: boolean;
 }
 
 /**
- * Ask OP-TEE which devices it has: Linux's device.c.
- * @param there which of those that need something are asked for.
- * @throws TeecError COMMUNICATION when the answer is no list.
+ * Ask OP-TEE for its devices: Linux's device.c.
+ * @param there the services that are available; lists of devices that need another service are not requested.
+ * @throws TeecError COMMUNICATION if the answer is not a list of UUIDs.
  */
 export async function enumerateDevices(
   context: Context | KernelContext,
@@ -37,7 +39,7 @@ export async function enumerateDevices(
   try {
     session = await context.openSession(devicePtaUuid, { login: { login: 'public' } });
   } catch (error) {
-    // An OP-TEE built without it.
+    // OP-TEE was built without this pseudo-TA.
     if (error instanceof TeecError && error.code === TeeResult.ERROR_ITEM_NOT_FOUND) return [];
     throw error;
   }
@@ -57,9 +59,9 @@ export async function enumerateDevices(
 }
 
 /**
- * One of the lists of the pseudo-TA that enumerates devices.
+ * One list of the pseudo-TA that enumerates devices.
  * @param command a `DevicePtaCommand`.
- * @throws TeecError COMMUNICATION when the answer is no list.
+ * @throws TeecError COMMUNICATION if the answer is not a list of UUIDs.
  */
 export async function listDevices(session: Session, command: number): Promise<readonly Uuid[]> {
   let room = 0;
@@ -72,7 +74,7 @@ export async function listDevices(session: Session, command: number): Promise<re
       );
     } catch (error) {
       if (!(error instanceof TeecError)) throw error;
-      // The command came later than the PTA, or what it needs is not there.
+      // The pseudo-TA predates this command, or the RPMB is not available.
       if (command === DevicePtaCommand.getDevicesRpmb && error.code !== TeeResult.ERROR_SHORT_BUFFER) return [];
       if (error.code !== TeeResult.ERROR_SHORT_BUFFER) throw error;
       room = error.sizes?.[0] ?? 0;

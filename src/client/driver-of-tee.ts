@@ -7,38 +7,42 @@ import type { TeeDriver } from '../tee/tee-driver.js';
 import type { Trace } from '../trace/trace.js';
 import type { DeviceNeeds } from './devices.js';
 
-/** Who answers the supplicant's requests: the kernel's driver, or the client of it (sysfs, `rpmb_routing_model`). */
+/** Who carries RPMB frames: the kernel's driver, or the supplicant in user space (sysfs, `rpmb_routing_model`). */
 export type RpmbRouting = 'kernel' | 'user';
 
-/** The driver under a TEE: ours, which can tell everything of itself, or one that is in the kernel. */
+/** The driver under a TEE: ours, whose state is accessible, or the one of a kernel. */
 export interface DriverOfTee extends AsyncDisposable {
   readonly driver: TeeDriver;
   readonly trace: Trace;
   readonly clock: Clock;
   /** Bytes. */
   readonly sharedMemoryInUse: number;
-  /** Our own driver, with the secure world that it drives; undefined for one that is in the kernel. */
+  /** Our own driver and its secure world; undefined for the driver of a kernel. */
   readonly inside: DriverInside | undefined;
-  /** OP-TEE's version; undefined when it is not told. */
+  /** OP-TEE's version; undefined if it is unknown. */
   readonly revision: string | undefined;
   readonly rpmbRouting: RpmbRouting | undefined;
-  /** Resolves with the reason when secure world can no longer be reached; undefined when nobody can tell. */
+  /** Resolves with the reason when secure world can no longer be reached; undefined if that is not detectable. */
   readonly ended: Promise<Error> | undefined;
-  /** What devices that need something find; and of a kernel those that it has on its bus. */
+  /** The services that are available to devices, and the devices on a kernel's bus. */
   readonly devices: DevicesOfDriver;
-  /** Calls that have not come back. */
+  /** Calls that have not returned. */
   unfinished(): readonly UnfinishedCall[];
-  /** Nothing is waited for any more. */
+  /** Stop waiting for anything. */
   end(): void;
 }
 
 export interface DevicesOfDriver {
   readonly there: DeviceNeeds;
   /**
-   * Calls back when devices may have come or gone. @returns ends it. @throws TeecError NOT_SUPPORTED where that is not told.
+   * Calls back when devices may have been added or removed. @returns ends it. @throws TeecError NOT_SUPPORTED if the
+   * driver does not report changes.
    */
   watch(onChange: () => void): () => void;
-  /** UUIDs on the kernel's bus: a device that OP-TEE lists and that is not there has not come yet. Undefined: there is none. */
+  /**
+   * UUIDs on the kernel's bus; a device in OP-TEE's list that is not among them has not been added yet. Undefined: no
+   * bus.
+   */
   onBus(): ReadonlySet<string> | undefined;
 }
 
@@ -48,7 +52,7 @@ export interface DriverInside {
   readonly info: SecureWorldInfo;
 }
 
-/** Of our own driver. */
+/** `DriverOfTee` of our own driver. */
 export function ownDriver(inside: DriverInside): DriverOfTee {
   const { driver, world, info } = inside;
   const { optee } = driver;

@@ -1,10 +1,10 @@
 /**
- * Whether two arrays hold the same bytes. In Node memory is compared as memcmp() does it, some ten times as fast as number by number;
- * elsewhere, in a browser, word by word.
+ * Whether two arrays hold the same bytes. In Node the comparison is memcmp(), about ten times as fast as a loop over
+ * bytes. Elsewhere, as in a browser, it compares words.
  */
 export const equalBytes: (one: Uint8Array, other: Uint8Array) => boolean = nativeComparison() ?? equalWords;
 
-/** `Buffer.compare` of Node, which is no import of this file's. */
+/** Node's `Buffer.compare`, taken from the global object because this file must not import from Node. */
 function nativeComparison(): typeof equalBytes | undefined {
   const { Buffer: native } = globalThis as {
     readonly Buffer?: { compare?(one: Uint8Array, other: Uint8Array): number };

@@ -1,4 +1,4 @@
-/** The TEE Client API: what a program needs to talk to trusted applications. */
+/** The TEE Client API: the interface for programs that use trusted applications. */
 
 export type { UnfinishedCall } from '../optee/unfinished-calls.js';
 export type { ClientIdentity, Login } from '../tee/login.js';

@@ -1,16 +1,17 @@
-/** Of outputs that are shorter than the trusted application said. */
+/** The sizes that the trusted application returned, for outputs that are shorter. */
 const claimed = new WeakMap<object, readonly (number | undefined)[]>();
 
 /**
- * The size of each memory reference of a call that succeeded, in bytes, as the trusted application set it. It can be more
- * than there was room for (TEE Client API, section 4.5.3): then the output holds as much as there was room for.
- * @param outputs what `Session.invoke` gave; undefined stands for what is no memory reference or an input.
+ * The size of each memory reference of a successful call, in bytes, as the trusted application set it. It can exceed
+ * the buffer (TEE Client API, section 4.5.3); the output then has the size of the buffer.
+ * @param outputs the result of `Session.invoke`. The entry is undefined for an input and for a parameter that is not a
+ *   memory reference.
  */
 export function memrefSizes(outputs: readonly unknown[]): readonly (number | undefined)[] {
   return claimed.get(outputs) ?? outputs.map((output) => (output instanceof Uint8Array ? output.length : undefined));
 }
 
-/** Remember what was claimed of these outputs. */
+/** Store the returned sizes of these outputs. */
 export function claimSizes(outputs: readonly unknown[], sizes: readonly (number | undefined)[]): void {
   claimed.set(outputs, sizes);
 }

@@ -8,10 +8,10 @@ import { SharedMemory } from './shared-memory.js';
 import { joinOverlapping, TemporaryBlock } from './temporary-block.js';
 import type { TemporaryMemory } from './temporary-memory.js';
 
-/** TEEC_Operation: the parameters of one call on their way to the TEE and back. */
+/** TEEC_Operation: the parameters of one call, for sending and after the return. */
 export class Operation {
   readonly params: TeeParam[] = [];
-  /** What stands behind temporary references, by parameter; those whose buffers overlap have one. */
+  /** The memory behind temporary references, by parameter. Overlapping buffers share one block. */
   private blocks: (TemporaryBlock | undefined)[] | undefined;
   private carriedOut = false;
 
@@ -20,7 +20,7 @@ export class Operation {
     private readonly temporaryMemory: TemporaryMemory,
   ) {}
 
-  /** Check the parameters and bring their data where secure world sees it; a promise when memory must be fetched. */
+  /** Check the parameters and copy their data into shared memory. A promise if memory must be allocated. */
   prepare(): Promise<void> | undefined {
     const { parameters } = this;
     if (!Array.isArray(parameters) || parameters.length > 4)
@@ -64,7 +64,7 @@ export class Operation {
           throw badParameters(`parameter ${index} is not a parameter: use value, temporary, memref or none`);
       }
     }
-    // Nothing is carried, and no memory taken, for a call that is not made.
+    // All parameters are checked first, so that a refused call copies no data and allocates no memory.
     for (let index = 0; index < parameters.length; index++) {
       const parameter: Parameter | undefined = parameters[index];
       if (parameter?.kind === 'shared-memref') parameter.memory.carryIn(parameter.offset, parameter.size);
@@ -72,7 +72,7 @@ export class Operation {
     return this.blocks === undefined ? undefined : this.fetch(this.blocks);
   }
 
-  /** What came back, by parameter. */
+  /** The returned value or bytes, by parameter. */
   outputs(): (undefined | Value | Uint8Array)[] {
     const outputs: (undefined | Value | Uint8Array)[] = [];
     for (let index = 0; index < this.params.length; index++) outputs.push(this.output(index));
@@ -81,12 +81,12 @@ export class Operation {
     return outputs;
   }
 
-  /** The size of each memory reference as it came back: with SHORT_BUFFER, what would be needed. */
+  /** The returned size of each memory reference. With SHORT_BUFFER: the size needed. */
   sizes(): (undefined | number)[] {
     return this.params.map((param) => (param.type === 'memref' ? param.size : undefined));
   }
 
-  /** Which memory reference came back larger than there was room for, in words. */
+  /** A text naming the memory reference whose returned size exceeds its buffer; undefined if there is none. */
   excess(): string | undefined {
     for (let index = 0; index < this.params.length; index++) {
       const param = this.params[index];
@@ -98,8 +98,8 @@ export class Operation {
   }
 
   /**
-   * The call is over, whatever became of it: what a TA wrote into registered memory is the client's, temporary memory is
-   * given back. A promise when that takes time.
+   * End the operation, whatever the result of the call: copy what the TA wrote into registered memory to the client,
+   * release temporary memory. A promise if that takes time.
    */
   release(): Promise<void> | undefined {
     for (let index = 0; index < this.params.length && !this.carriedOut; index++) {
@@ -144,7 +144,7 @@ export class Operation {
     if (block.carriesBack) this.temporaryMemory.enter(block);
   }
 
-  /** All temporary references have their memory now. */
+  /** Point the parameters to their memory, now that every temporary reference has it. */
   private refer(blocks: readonly (TemporaryBlock | undefined)[]): void {
     blocks.forEach((block, index) => {
       const parameter: Parameter | undefined = this.parameters[index];
@@ -180,7 +180,7 @@ export class Operation {
     if (parameter === undefined || parameter.kind === 'none' || parameter.direction === 'input') return undefined;
     if (parameter.kind === 'value') return param?.type === 'value' ? { a: param.a >>> 0, b: param.b >>> 0 } : undefined;
     if (param?.type !== 'memref') return undefined;
-    // A size larger than the room says what would be needed; what there was room for has come.
+    // A size larger than the buffer is the size needed; the data then fills the buffer.
     const size = Math.min(param.size, roomOf(parameter));
     if (parameter.kind === 'shared-memref') {
       const { memory, offset } = parameter;

@@ -13,7 +13,7 @@ export interface ValueParameter<Direction extends ParamDirection = ParamDirectio
   readonly b: number;
 }
 
-/** TEEC_MEMREF_TEMP_*: a buffer shared for the time of one call; null asks for the size of an output. */
+/** TEEC_MEMREF_TEMP_*: a buffer shared for the duration of one call; null requests the size of an output. */
 export interface TemporaryMemref<Direction extends ParamDirection = ParamDirection> {
   readonly kind: 'temporary-memref';
   readonly direction: Direction;
@@ -36,7 +36,7 @@ export interface NoneParameter {
 
 export type Parameter = NoneParameter | ValueParameter | TemporaryMemref | SharedMemref;
 
-/** None to four parameters. */
+/** Zero to four parameters. */
 export type Parameters =
   | readonly []
   | readonly [Parameter]
@@ -49,7 +49,7 @@ export interface Value {
   readonly b: number;
 }
 
-/** What comes back in a parameter: nothing in an input, the value or the bytes in an output. */
+/** The result of a parameter: undefined for an input, the value or the bytes for an output. */
 export type ParameterOutput<P> =
   P extends ValueParameter<infer D>
     ? D extends 'input'
@@ -78,8 +78,8 @@ export const value = {
 } as const;
 
 /**
- * TEEC_MEMREF_TEMP_INPUT, _OUTPUT, _INOUT: a buffer of the caller's. An output may be given as a size, then the buffer
- * is made; what comes back is the part that the TA wrote.
+ * TEEC_MEMREF_TEMP_INPUT, _OUTPUT, _INOUT: a buffer of the caller. An output can be given as a size; then the buffer is
+ * allocated here, and the result is the part that the TA wrote.
  */
 export const temporary = {
   input: (buffer: Uint8Array | null): TemporaryMemref<'input'> => ({
@@ -99,7 +99,7 @@ export const temporary = {
   }),
 } as const;
 
-/** @throws TeecError BAD_PARAMETERS for what is no size, OUT_OF_MEMORY for one that there is no memory for. */
+/** @throws TeecError BAD_PARAMETERS if it is not a size, OUT_OF_MEMORY if it cannot be allocated. */
 function outputOf(size: number): Uint8Array {
   const doing = `an output of ${String(size)} bytes`;
   if (size <= maxSharedMemorySize || Number.isNaN(size)) {
@@ -107,13 +107,13 @@ function outputOf(size: number): Uint8Array {
     try {
       return new Uint8Array(size);
     } catch {
-      // The process has no memory left for it.
+      // The process has too little memory.
     }
   }
   throw new TeecError(TeeResult.ERROR_OUT_OF_MEMORY, TeeOrigin.API, doing);
 }
 
-/** A part of shared memory, in bytes; the rest of it when `size` is left out. */
+/** A part of shared memory, in bytes. Default size: up to the end. */
 export interface Part {
   readonly offset?: number;
   readonly size?: number;
@@ -132,5 +132,5 @@ function shared<Direction extends ParamDirection>(direction: Direction) {
   };
 }
 
-/** TEEC_MEMREF_WHOLE (the direction said here) and TEEC_MEMREF_PARTIAL_INPUT, _OUTPUT, _INOUT. */
+/** TEEC_MEMREF_WHOLE (with a direction) and TEEC_MEMREF_PARTIAL_INPUT, _OUTPUT, _INOUT. */
 export const memref = { input: shared('input'), output: shared('output'), inout: shared('inout') } as const;

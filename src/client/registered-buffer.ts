@@ -3,15 +3,15 @@ import { carryDifferences, type Side } from './carry-differences.js';
 import { equalBytes } from './equal-bytes.js';
 
 /**
- * A buffer of the client's, and the shared memory that stands for it. Both sides may write at any time, several calls at
- * once: so only what a side has changed since both last agreed is carried to the other, and nothing that one wrote is
- * undone by what the other left alone. Where both change the same byte during one call, one of the two values stays.
+ * A buffer of the client, and the shared memory that stands for it. Both sides may write at any time, also during
+ * several calls at once. So only the bytes that a side changed since the last agreement are copied to the other side,
+ * and no write is lost. If both sides change the same byte during one call, one of the two values remains.
  */
 export class RegisteredBuffer {
-  /** What both sides last agreed on: zeros, as new shared memory has. */
+  /** The bytes of the last agreement; zeros at first, like new shared memory. */
   private readonly agreed: Uint8Array;
   private readonly shmSide: Side;
-  /** Other threads of this process can write the client's bytes at any moment. */
+  /** Whether other threads of this process can write the client's bytes at any moment. */
   private readonly ofManyThreads: boolean;
   private readonly clientSide: Side;
 
@@ -33,28 +33,28 @@ export class RegisteredBuffer {
     };
   }
 
-  /** Carry what the client changed to where secure world sees it. */
+  /** Copy the client's changes into the shared memory. */
   carryIn(offset: number, size: number): void {
-    // Where no call has it yet, no TA can write it.
+    // If no call uses the memory, no TA can write it.
     carryDifferences(this.clientSide, this.agreed, this.shmSide, offset, this.left(offset, size), this.shm.unshared);
   }
 
-  /** Carry back what trusted applications changed. */
+  /** Copy the changes of trusted applications into the client's buffer. */
   carryOut(offset: number, size: number): void {
     carryDifferences(this.shmSide, this.agreed, this.clientSide, offset, this.left(offset, size), !this.ofManyThreads);
   }
 
-  /** A buffer that its owner gave away, to a worker say, has no bytes left. */
+  /** The accessible size. A buffer that was transferred, to a worker for example, has no bytes left. */
   private left(offset: number, size: number): number {
     return Math.min(size, Math.max(0, this.bytes.length - offset));
   }
 }
 
-/** The buffers that a context has registered: one that is registered again is the same memory to secure world, too. */
+/** The buffers that a context has registered. Registering the same buffer again gives the same shared memory. */
 export class RegisteredBuffers {
   private readonly byMemory = new Map<ArrayBufferLike, Registration[]>();
 
-  /** @param register makes shared memory of so many bytes. */
+  /** @param register makes shared memory of `size` bytes. */
   constructor(
     private readonly register: (size: number) => Promise<TeeShm>,
     private readonly free: (shm: TeeShm) => Promise<void>,
@@ -102,7 +102,7 @@ export class RegisteredBuffers {
 interface Registration {
   readonly byteOffset: number;
   readonly length: number;
-  /** Pieces of shared memory that the client has of it. */
+  /** The number of `SharedMemory` objects that use it. */
   uses: number;
   readonly buffer: Promise<RegisteredBuffer>;
 }

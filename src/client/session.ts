@@ -12,13 +12,13 @@ import type { TemporaryMemory } from './temporary-memory.js';
 
 export interface InvokeOptions {
   /**
-   * Cancels the request (TEEC_RequestCancellation): the TA is asked to stop, and does or does not. A signal that is
-   * aborted before the call keeps it from being made.
+   * Cancels the request (TEEC_RequestCancellation). The TA may ignore a cancellation. If the signal is aborted before
+   * the call, the call is not made.
    */
   readonly signal?: AbortSignal;
   /**
-   * How long the call may take, in milliseconds; Infinity for ever, the TEE's `callLimitMs` when left out. A call whose
-   * time is over fails with TIMEOUT from COMMS. It stays in secure world until it comes back by itself.
+   * The limit of the call in milliseconds; Infinity means no limit. Default: the TEE's `callLimitMs`. A call that
+   * exceeds its limit fails with TIMEOUT from COMMS. It stays in secure world until it returns by itself.
    */
   readonly limitMs?: number;
 }
@@ -34,7 +34,7 @@ export class Session implements AsyncDisposable {
   constructor(
     /** The trusted application. */
     readonly uuid: Uuid,
-    /** Secure world's number for the session. */
+    /** Secure world's id of the session. */
     readonly id: number,
     protected readonly device: TeeDevice,
     protected readonly context: TeeContext,
@@ -45,9 +45,10 @@ export class Session implements AsyncDisposable {
   /**
    * TEEC_InvokeCommand.
    * @param command the TA's command, 0..2^32-1.
-   * @returns what came back in each parameter.
-   * @throws TeecError BAD_PARAMETERS from API for what cannot be sent; when the TA or anything on the way to it says so; its `outputs` hold what came back all the same,
-   *   its `sizes` what a TA that answers SHORT_BUFFER wants.
+   * @returns the result of each parameter.
+   * @throws TeecError BAD_PARAMETERS from API if the request cannot be sent; otherwise the error of the TA or of a
+   *   layer on the way. Its `outputs` hold the returned parameters, and its `sizes` the sizes that a TA requires with
+   *   SHORT_BUFFER.
    */
   invoke<const P extends Parameters>(
     command: number,
@@ -87,16 +88,16 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * TEEC_CloseSession. Calls in flight are awaited by the trusted OS; those whose time is over only for a moment, then the
-   * session closes later. Closing twice is closing once.
-   * @throws TeecError TIMEOUT from COMMS when it takes longer than the TEE's `callLimitMs`: it goes on closing.
+   * TEEC_CloseSession. The trusted OS waits for calls in flight. This method waits only 500 ms for overdue calls; the
+   * session then closes later. A second call has no further effect.
+   * @throws TeecError TIMEOUT from COMMS after the TEE's `callLimitMs`; the session continues to close.
    */
   close(): Promise<void> {
     if (this.closed === undefined) {
       const doing = () => `closing session ${this.id} with ${this.uuid}`;
       const call = new LimitedCall(this.limits, this.limits.callLimitMs, doing);
       const closing = this.device.closeSession(this.context, this.id);
-      // Nothing can be cancelled in it: it is the end already.
+      // There is nothing to cancel in the closing of a session.
       this.closed = endBesides(
         this.limits,
         call.result(closing, () => undefined),
@@ -109,7 +110,7 @@ export class Session implements AsyncDisposable {
     return this.close();
   }
 
-  /** Best effort: the request may have returned, and its session be closed, before the cancellation arrives. */
+  /** Best effort: the request may have returned, and its session may be closed, before the cancellation arrives. */
   private cancel(cancelId: number): Promise<void> {
     return this.device.cancelRequest(this.context, this.id, cancelId).catch(() => undefined);
   }
@@ -137,7 +138,10 @@ function checkInvokeOptions(doing: string, options: InvokeOptions): void {
     throw badParameters(`${doing}: the signal is not an AbortSignal`);
 }
 
-/** What was being done, with what went wrong on the way, and what there was no room for: it often says more than the result. */
+/**
+ * The text of an error: the operation, what went wrong on the way, and which buffer was too small. The result code
+ * alone says less.
+ */
 export function withTrouble(doing: string, { trouble }: TeeReply, operation: Operation): string {
   const excess = operation.excess();
   const more = [trouble, excess].filter((each) => each !== undefined);
@@ -149,8 +153,8 @@ export class KernelSession extends Session {
   /**
    * Keep a thread context of secure world in reserve for the calls of this session: Linux's
    * `tee_client_system_session()`.
-   * @returns false when that cannot be had (secure world has one thread only, or does not say how many): the session
-   *   works, but a deadlock that the reserve prevents is possible.
+   * @returns false if that is not possible (secure world has only one thread, or does not report the number): the
+   *   session works, but the deadlock that the reserve prevents is possible.
    */
   systemSession(): boolean {
     return this.device.systemSession(this.context, this.id);

@@ -22,9 +22,9 @@ import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
 
 export interface ContextOptions {
-  /** What traces and reports call this client. */
+  /** The name of this client in traces and reports. */
   readonly label?: string;
-  /** Who the client is; the one given to `openTee` when left out. */
+  /** The identity of the client. Default: the one given to `openTee`. */
   readonly identity?: ClientIdentity;
 }
 
@@ -33,38 +33,38 @@ const kernelContextNames: OptionNames<Omit<ContextOptions, 'identity'>> = { labe
 
 export interface CloseOptions {
   /**
-   * How long calls in flight may take to come back, in milliseconds of the TEE's clock: 3000 when left out. Then secure
-   * world is ended under those that have not. 0: at once; Infinity: they are waited for, however long.
+   * The time in which calls in flight must return, in milliseconds of the TEE's clock; default 3000. After it, secure
+   * world is ended while they are inside. 0: at once; Infinity: no limit.
    */
   readonly graceMs?: number;
-  /** For OP-TEE that will not come back: end it at once, as `graceMs: 0` does. */
+  /** End secure world at once, as `graceMs: 0` does: for an OP-TEE that no longer answers. */
   readonly force?: boolean;
 }
 
 const closeNames: OptionNames<CloseOptions> = { graceMs: true, force: true };
 const defaultGraceMs = 3000;
-/** How long what is left may take when secure world is gone: nothing of it waits for that any more. */
+/** Limit in milliseconds for the remaining work after secure world has ended; none of it waits for secure world. */
 const remainsMs = 1000;
 
-/** A call that secure world has suspended until the normal world gives it something. */
+/** A call that secure world has suspended in an RPC until the normal world answers. */
 export interface WaitingCall extends UnfinishedCall {
-  /** Since when, in milliseconds of the TEE's clock. */
+  /** The start of the wait, in milliseconds of the TEE's clock. */
   readonly since: number;
 }
 
-/** Serves a TEE and ends with it. */
+/** A component that serves a TEE and ends with it. */
 export interface Attendant extends Disposable {
-  /** Resolves, in bounded time, when it has been disposed of and what it had open is closed. */
+  /** Resolves, in bounded time, when it is disposed of and its open resources are closed. */
   readonly released: Promise<void>;
 }
 
 /** An opened TEE. */
 export class Tee implements AsyncDisposable {
-  /** The device below the client API, for those who speak its language. */
+  /** The device below the client API: the TEE subsystem. */
   readonly device: TeeDevice;
-  /** Those that are open. */
+  /** The open contexts. */
   private readonly contexts = new Set<Context | KernelContext>();
-  /** What serves this TEE and ends with it, before its world. */
+  /** Components that end with this TEE, before its world. */
   private readonly attendants = new Set<Attendant>();
   private contextCount = 0;
   private closed: Promise<readonly UnfinishedCall[]> | undefined;
@@ -73,34 +73,35 @@ export class Tee implements AsyncDisposable {
   constructor(
     private readonly under: DriverOfTee,
     private readonly identity: ClientIdentity,
-    /** How long a call may take that does not say otherwise, in milliseconds; Infinity for ever. */
+    /** The default time limit of a call, in milliseconds; Infinity means no limit. */
     readonly callLimitMs: number,
   ) {
     this.device = new TeeDevice(under.driver);
   }
 
   /**
-   * What secure world said of itself.
-   * @throws TeecError NOT_SUPPORTED in world `linux`, as everything here that only the driver itself can tell.
+   * The properties that secure world reported.
+   * @throws TeecError NOT_SUPPORTED in world `linux`, like every member of this class that needs the state of our own
+   *   driver.
    */
   get info(): SecureWorldInfo {
     return this.inside('info').info;
   }
 
-  /** OP-TEE's version, as it says it: `4.5`; undefined where Linux does not show it (before 7.0). */
+  /** OP-TEE's version as it reports it: `4.5`; undefined if Linux does not show it (before 7.0). */
   get revision(): string | undefined {
     return this.under.revision;
   }
 
   /**
-   * Where RPMB frames go that OP-TEE sends: to a card by way of the kernel, or of the supplicant. Undefined where Linux does
+   * The route of OP-TEE's RPMB frames to a card: through the kernel, or through the supplicant. Undefined if Linux does
    * not show it.
    */
   get rpmbRouting(): RpmbRouting | undefined {
     return this.under.rpmbRouting;
   }
 
-  /** The stream of everything that happens; nothing is recorded unless somebody listens. */
+  /** The stream of all events. Events are recorded only while there is a listener. */
   get trace(): Trace {
     return this.under.trace;
   }
@@ -110,7 +111,7 @@ export class Tee implements AsyncDisposable {
     return this.inside('queue').driver.optee.callQueue.discipline;
   }
 
-  /** The call queue at this moment. */
+  /** The present state of the call queue. */
   queueState(): QueueState {
     return this.inside('queueState').driver.optee.callQueue.state();
   }
@@ -120,19 +121,19 @@ export class Tee implements AsyncDisposable {
     return this.under.sharedMemoryInUse;
   }
 
-  /** Its pieces: physical address and bytes of each, in order of their addresses. */
+  /** The allocated pieces of shared memory: physical address and size in bytes, sorted by address. */
   get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
     return this.inside('sharedMemoryPlaces').driver.optee.sharedMemoryPlaces;
   }
 
-  /** What calls of secure world wait for in the normal world, besides other calls: for whoever asks why one hangs. */
+  /** What the calls in secure world wait for in the normal world, besides other calls: for the diagnosis of a hang. */
   waiting(): {
     /** By call, the oldest first. Calls that wait for a thread of secure world are in `queueState()`. */
     readonly calls: readonly WaitingCall[];
-    /** Requests that no supplicant has taken. */
+    /** Requests that no supplicant has received. */
     readonly supplicantRequests: readonly string[];
     readonly notifications: readonly number[];
-    /** Calls that secure world executes, or does not let go of: nobody outside knows what for. */
+    /** Calls that execute or wait inside secure world; the normal world cannot know what they wait for. */
     readonly inside: readonly UnfinishedCall[];
   } {
     const { optee } = this.inside('waiting').driver;
@@ -154,9 +155,9 @@ export class Tee implements AsyncDisposable {
   }
 
   /**
-   * The devices that OP-TEE wants drivers for. Those that need a supplicant or the RPMB are listed when one, or a card, is
-   * there; in world `linux` always, as the kernel does not say whether they are.
-   * @throws TeecError COMMUNICATION when OP-TEE's answer is no list of UUIDs.
+   * The devices for which OP-TEE wants drivers. Devices that need a supplicant or the RPMB are listed if one, or a
+   * card, is available; in world `linux` always, because the kernel does not report this.
+   * @throws TeecError COMMUNICATION if OP-TEE's answer is not a list of UUIDs.
    */
   async devices(): Promise<readonly TeeDeviceDescription[]> {
     const { inside, devices } = this.under;
@@ -170,10 +171,10 @@ export class Tee implements AsyncDisposable {
   }
 
   /**
-   * The devices as they come and go: with the supplicant, and with a card; in world `linux` as the kernel has them on its bus
-   * (`/sys/bus/tee`). Resolves with those that there are.
-   * @throws TeecError BAD_PARAMETERS for what is no option or no UUID, NOT_SUPPORTED where the kernel does not show its bus;
-   *   and as `devices()` does.
+   * Watch the devices. They change with the supplicant and with a card; in world `linux` with the kernel's bus
+   * (`/sys/bus/tee`). Resolves after the present devices have been reported.
+   * @throws TeecError BAD_PARAMETERS for an unknown option or an invalid UUID, NOT_SUPPORTED if the kernel does not
+   *   show its bus; and like `devices()`.
    */
   async watchDevices(options: WatchDevicesOptions = {}): Promise<DeviceWatch> {
     const { devices, trace } = this.under;
@@ -185,14 +186,14 @@ export class Tee implements AsyncDisposable {
   }
 
   /**
-   * A card was put in: the driver routes RPMB frames to it, after those that were there.
-   * @returns takes it out. @throws TeecError NOT_SUPPORTED in world `linux`.
+   * Add an RPMB card. The driver routes RPMB frames to it, after the cards that were added before.
+   * @returns removes the card. @throws TeecError NOT_SUPPORTED in world `linux`.
    */
   addRpmb(device: RpmbDevice): () => void {
     return this.inside('addRpmb').driver.optee.rpmb.add(device);
   }
 
-  /** What a supplicant needs: its requests, and memory that secure world can reach. Linux's `/dev/teepriv0`. */
+  /** The interface for a supplicant: its requests, and memory that secure world can access. Linux's `/dev/teepriv0`. */
   get supplicantDevice(): {
     readonly queue: SupplicantQueue;
     readonly allocate: (size: number) => Promise<TeeShm>;
@@ -201,40 +202,41 @@ export class Tee implements AsyncDisposable {
     return { queue: driver.optee.supplicant, allocate: (size) => driver.allocateForRpc(size) };
   }
 
-  /** Shared memory lies in this file, which other processes can map; undefined when the world's memory is in none. */
+  /** The file that holds the shared memory, which other processes can map; undefined if there is none. */
   get memoryFile(): PhysicalMemoryFile | undefined {
     return this.under.inside?.world.memoryFile;
   }
 
   /**
-   * Non-secure memory at fixed places, which the platform keeps for other things than the driver, by physical address: what
-   * a device tree names as an SCMI channel's `shmem`. Undefined when the world has none.
+   * Non-secure memory at fixed physical addresses that the platform reserves for other users than the driver, for
+   * example the `shmem` of an SCMI channel in a device tree. Undefined if the world has none.
    */
   get platformMemory(): PhysicalMemory | undefined {
     return this.under.inside?.world.platformMemory;
   }
 
-  /** Panics of trusted applications; undefined when the world cannot tell. */
+  /** Panics of trusted applications; undefined if the world does not report them. */
   get panics(): PanicSource | undefined {
     return this.under.inside?.world.panics;
   }
 
   /**
-   * Resolves when every line that secure world has printed so far was told. The lines of a call have been when it is back;
-   * this is for what OP-TEE prints outside of calls. At once where the world has no console.
+   * Resolves when every line that secure world has printed so far was delivered. The lines of a call are delivered
+   * before the call returns; this method is for lines that OP-TEE prints outside calls. Resolves at once if the world
+   * has no console.
    */
   async consoleIdle(): Promise<void> {
     await this.under.inside?.world.consoleIdle?.();
   }
 
-  /** Resolves with the reason when secure world can no longer be reached; undefined when its world cannot tell. */
+  /** Resolves with the reason when secure world can no longer be reached; undefined if the world does not report it. */
   get ended(): Promise<Error> | undefined {
     return this.under.ended;
   }
 
   /**
-   * It is disposed of when the TEE closes, when the clients have gone and before the driver and the world go.
-   * @returns forgets it: it has left before.
+   * Dispose of `attendant` when the TEE closes: after the clients, before the driver and the world.
+   * @returns removes it, for an attendant that ended before.
    */
   adopt(attendant: Attendant): () => void {
     this.attendants.add(attendant);
@@ -243,8 +245,8 @@ export class Tee implements AsyncDisposable {
 
   /**
    * TEEC_InitializeContext: a client in user space.
-   * @throws TeecError BAD_PARAMETERS for what is no option; in world `linux` NOT_SUPPORTED for an identity, which is the
-   *   process's own there.
+   * @throws TeecError BAD_PARAMETERS for an unknown option; in world `linux` NOT_SUPPORTED for an identity, because the
+   *   kernel takes that of the process.
    */
   openContext(options: ContextOptions = {}): Context {
     checkOptions('opening a context', options, contextNames);
@@ -257,7 +259,7 @@ export class Tee implements AsyncDisposable {
     return context;
   }
 
-  /** A client inside the kernel, which may have system sessions: Linux's `tee_client_open_context()`. */
+  /** A client inside the kernel. It may have system sessions: Linux's `tee_client_open_context()`. */
   openKernelContext(options: Omit<ContextOptions, 'identity'> = {}): KernelContext {
     checkOptions('opening a kernel context', options, kernelContextNames);
     this.inside('a context of the kernel');
@@ -268,10 +270,12 @@ export class Tee implements AsyncDisposable {
   }
 
   /**
-   * Close every context, its calls in flight cancelled, then the supplicant, the driver, the world. What does not come
-   * back in time, a TA that sleeps or never answers, loses its secure world: then a mark in the trace says so.
-   * @returns the calls that had not come back.
-   * @throws TeecError BAD_PARAMETERS for what is no option; what the closing of a session failed with, after all is closed.
+   * Close every context and cancel its calls in flight; then close the supplicant, the driver, the world. If a call
+   * does not return within the grace period (a TA that sleeps, or never answers), secure world is ended, and a mark in
+   * the trace says so.
+   * @returns the calls that had not returned.
+   * @throws TeecError BAD_PARAMETERS for an unknown option; the failure of closing a session, after everything is
+   *   closed.
    */
   close(options: CloseOptions = {}): Promise<readonly UnfinishedCall[]> {
     checkOptions('closing the TEE', options, closeNames);
@@ -291,10 +295,10 @@ export class Tee implements AsyncDisposable {
 
   private async closeAll(graceMs: number): Promise<readonly UnfinishedCall[]> {
     let unfinished: readonly UnfinishedCall[] = [];
-    // The world goes in any case, whatever a client's last call says.
+    // The world is closed in any case, whatever the result of a client's last call.
     try {
       const orderly = this.closeOrderly();
-      // No time at all passes by itself on a virtual clock.
+      // A virtual clock does not advance by itself, so it cannot limit the wait.
       const clock = graceMs === 0 ? machineClock : this.under.clock;
       if (!(await within(clock, graceMs, orderly))) {
         unfinished = this.under.unfinished();
@@ -304,7 +308,7 @@ export class Tee implements AsyncDisposable {
         this.under.end();
         void this.dismissAttendants();
         await this.under[Symbol.asyncDispose]();
-        // Calls end now, and find that their world is gone: no news to whoever closes it.
+        // Calls end now with an error, because their world is gone; the caller of `close` need not see these errors.
         await within(
           machineClock,
           remainsMs,
@@ -325,10 +329,10 @@ export class Tee implements AsyncDisposable {
   private async closeOrderly(): Promise<void> {
     const closings = await Promise.allSettled([...this.contexts].map((context) => context.kill()));
     const failed = closings.find((closing) => closing.status === 'rejected');
-    // While the driver can still take back what secure world holds of the supplicant's memory.
+    // The attendants end first, while the driver can still take back the supplicant's memory from secure world.
     void this.dismissAttendants();
-    // With a client's call inside that does not come back nothing can be had back from secure world. A bottom half is the
-    // driver's own, and the driver waits for its end.
+    // If a client's call does not return, secure world releases no memory. A bottom half is the driver's own call, and
+    // the driver waits for its end.
     const isHeld = this.under.unfinished().some(({ purpose }) => purpose !== 'bottom-half');
     await eachStep([
       () => (isHeld ? undefined : this.under.driver.remove()),
@@ -338,12 +342,12 @@ export class Tee implements AsyncDisposable {
     ]);
   }
 
-  /** Of one context: what is overdue is counted for each. */
+  /** Limits of one context; overdue calls are counted per context. */
   private limits(): CallLimits {
     return { clock: this.under.clock, callLimitMs: this.callLimitMs, overdue: 0 };
   }
 
-  /** @throws TeecError NOT_SUPPORTED naming what only a driver of ours has. */
+  /** @throws TeecError NOT_SUPPORTED naming the member that needs our own driver. */
   private inside(what: string): DriverInside {
     const { inside } = this.under;
     if (inside === undefined)
@@ -367,7 +371,7 @@ function labelOf({ label }: ContextOptions): string | undefined {
   return label;
 }
 
-/** Whether something is done in that time. @throws what it fails with meanwhile. */
+/** Whether `work` ends within `ms`. @throws the failure of `work`, if it fails within `ms`. */
 async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   let cancel = () => {};
   const late = new Promise<boolean>((resolve) => {

@@ -4,8 +4,8 @@ import { carryDifferences, type Side } from './carry-differences.js';
 import { equalBytes } from './equal-bytes.js';
 
 /**
- * A stretch of the client's memory that one call shares: a temporary buffer, or several of one call that overlap. These
- * are one piece to secure world as well, so that a TA finds in one what it wrote through the other.
+ * A range of the client's memory that one call shares: a temporary buffer, or several overlapping ones of one call.
+ * They are one block for secure world, too, so a TA reads through one buffer what it wrote through the other.
  */
 export class TemporaryBlock {
   readonly memory: ArrayBufferLike;
@@ -14,7 +14,7 @@ export class TemporaryBlock {
   private reads: boolean;
   private inout: boolean;
   private acquired: TeeShm | undefined;
-  /** What was sent, where only differences come back. */
+  /** A copy of the data that was sent, if only differences are to be copied back. */
   private sent: Uint8Array | undefined;
 
   constructor(direction: ParamDirection, buffer: Uint8Array) {
@@ -30,7 +30,7 @@ export class TemporaryBlock {
     return this.end - this.start;
   }
 
-  /** It has its shared memory. */
+  /** Whether it has its shared memory. */
   get begun(): boolean {
     return this.acquired !== undefined;
   }
@@ -44,7 +44,7 @@ export class TemporaryBlock {
     return this.memory === other.memory && this.start < other.end && other.start < this.end;
   }
 
-  /** Become what both are. */
+  /** Extend this block to cover the other one. */
   take(other: TemporaryBlock): void {
     this.start = Math.min(this.start, other.start);
     this.end = Math.max(this.end, other.end);
@@ -52,21 +52,21 @@ export class TemporaryBlock {
     this.inout ||= other.inout;
   }
 
-  /** Bring the client's bytes into the shared memory. */
+  /** Copy the client's bytes into the shared memory. */
   begin(shm: TeeShm): void {
     this.acquired = shm;
     if (!this.reads) return;
     shm.write(0, this.bytes);
   }
 
-  /** It is sent and comes back, so what it overwrites may be another call's. */
+  /** Whether all of it is sent and copied back, so that copying back could overwrite the result of another call. */
   get carriesBack(): boolean {
     return this.inout;
   }
 
   /**
-   * Another call that is under way shares bytes with it: bring back differences only. Neither has come back yet, so the
-   * client's bytes are still what was sent.
+   * Another call in progress shares bytes with this block: copy back only differences. Neither call has returned yet,
+   * so the client's bytes still equal the data that was sent.
    */
   contest(): void {
     this.sent ??= this.bytes.slice();
@@ -80,7 +80,7 @@ export class TemporaryBlock {
     return buffer.byteOffset - this.start;
   }
 
-  /** Bring back what a TA wrote into a part of it: only what it changed, where another call may have changed the rest. */
+  /** Copy back what a TA wrote into a part of it. If another call shares the bytes, copy only what the TA changed. */
   carryOut(direction: ParamDirection, offset: number, written: Uint8Array): void {
     if (written.length === 0) return;
     if (direction === 'output' || this.sent === undefined) {
@@ -103,7 +103,7 @@ export class TemporaryBlock {
   }
 }
 
-/** Let blocks that overlap, directly or by way of others, be one: the same object in all their places. */
+/** Merge blocks that overlap, directly or through others: they become one object in all their places. */
 export function joinOverlapping(blocks: (TemporaryBlock | undefined)[]): void {
   for (let first = 0; first < blocks.length; first++) {
     for (let second = first + 1; second < blocks.length; second++) {
@@ -111,7 +111,7 @@ export function joinOverlapping(blocks: (TemporaryBlock | undefined)[]): void {
       if (one === undefined || other === undefined || one === other || !one.overlaps(other)) continue;
       one.take(other);
       for (let index = 0; index < blocks.length; index++) if (blocks[index] === other) blocks[index] = one;
-      // What it has become may overlap those that were looked at.
+      // The merged block may overlap blocks that were compared before.
       first = -1;
       break;
     }

@@ -5,16 +5,16 @@ import type { TemporaryBlock } from './temporary-block.js';
 
 /** Buffers up to this size, in bytes, are kept for the next call. */
 const keptSize = 64 * 1024;
-/** How many are kept. */
+/** How many buffers are kept. */
 const keptCount = 16;
 
 /**
- * Shared memory behind temporary memory references. Making a buffer known to secure world costs two calls of its own, so
- * small ones are kept and used again.
+ * Shared memory for temporary memory references. Registering a buffer with secure world and unregistering it takes two
+ * calls, so small buffers are kept for reuse.
  */
 export class TemporaryMemory {
   private readonly kept: TeeShm[] = [];
-  /** What calls under way bring back, by the client's memory that it is part of. */
+  /** Blocks of calls in progress that will be copied back, by the client's ArrayBuffer. */
   private readonly underWay = new Map<ArrayBufferLike, TemporaryBlock[]>();
 
   constructor(
@@ -22,14 +22,14 @@ export class TemporaryMemory {
     private readonly context: TeeContext,
   ) {}
 
-  /** Secure world can tell a null reference from one to no bytes. */
+  /** Whether secure world distinguishes a null reference from one to 0 bytes. */
   get knowsNull(): boolean {
     return this.device.version.memrefNull;
   }
 
   /**
-   * Shared memory of at least `size` bytes; its first `size` bytes are the caller's. Of no bytes there is memory too:
-   * only a null reference has none (Linux's TEE_GEN_CAP_MEMREF_NULL).
+   * Shared memory of at least `size` bytes; its first `size` bytes are the caller's. A size of 0 also gets memory: only
+   * a null reference has none (Linux's TEE_GEN_CAP_MEMREF_NULL).
    */
   acquire(size: number): TeeShm | Promise<TeeShm> {
     if (size > keptSize) return this.device.allocateShm(this.context, size);
@@ -38,7 +38,7 @@ export class TemporaryMemory {
     return shm === undefined ? this.device.allocateShm(this.context, keptSizeFor(size)) : shm;
   }
 
-  /** A block has been sent that will come back. */
+  /** Register a block that will be copied back. */
   enter(block: TemporaryBlock): void {
     const others = this.underWay.get(block.memory);
     if (others === undefined) {
@@ -61,17 +61,17 @@ export class TemporaryMemory {
     else others.splice(index, 1);
   }
 
-  /** Give it back; a promise when that takes time. */
+  /** Release the memory. A promise if that takes time. */
   release(shm: TeeShm, used: number): Promise<void> | undefined {
     if (shm.size > keptSize || this.kept.length >= keptCount) return this.device.freeShm(this.context, shm);
-    // The next TA must not find what was meant for this one.
+    // Zeroed, so that the next TA cannot read this call's data.
     shm.bytes.fill(0, 0, used);
     this.kept.push(shm);
     return undefined;
   }
 }
 
-/** One page, or the whole of what is kept: few sizes, so that a kept buffer fits often. */
+/** One page, or the maximum kept size. With only two sizes, a kept buffer is reused often. */
 function keptSizeFor(size: number): number {
   return size <= 4096 ? 4096 : keptSize;
 }

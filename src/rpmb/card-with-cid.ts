@@ -3,9 +3,9 @@ import type { RpmbDevice } from './rpmb-device.js';
 const hex = (octets: Uint8Array) => [...octets].map((octet) => octet.toString(16).padStart(2, '0')).join('');
 
 /**
- * The card of a board among several: what tee-supplicant has `--rpmb-cid` for.
- * @param cid its identification, 16 octets.
- * @throws RangeError naming those that there are.
+ * Select a card by its CID, like tee-supplicant's option `--rpmb-cid`.
+ * @param cid card identification, 16 octets.
+ * @throws RangeError naming the available cards.
  */
 export function cardWithCid<Card extends RpmbDevice>(cards: readonly Card[], cid: Uint8Array): Card {
   const found = cards.find((card) => hex(card.cid) === hex(cid));

@@ -15,36 +15,36 @@ import {
 import type { Hmac, RpmbDevice } from './rpmb-device.js';
 
 /**
- * What becomes of an exchange with the card: it cannot be reached; the request fails with an `RpmbResult` and is not
- * done; or the answer is changed on its way.
+ * A fault in an exchange with the card: the card does not answer; or the request fails with an `RpmbResult` and has no
+ * effect; or the answer is changed in transit.
  */
 export type RpmbFault = undefined | 'unreachable' | { readonly result: number } | ((answer: Uint8Array) => Uint8Array);
 
-/** What a card keeps without power. A key and a write are kept as a whole or not at all. */
+/** The non-volatile state of a card. Programming the key and each write are atomic. */
 export interface EmmcMemory {
   /** The authentication key, 32 octets; undefined until it is programmed. */
   readonly key: Uint8Array | undefined;
-  /** Writes that were done, 0..0xffffffff. */
+  /** The number of completed writes, 0..0xffffffff. */
   readonly writeCounter: number;
   programKey(key: Uint8Array): void;
   /** 256 octets; undefined for a block that was never written. */
   read(block: number): Uint8Array | undefined;
-  /** Blocks that follow each other, and the counter one higher. */
+  /** Write consecutive blocks, and increment the counter by one. */
   write(first: number, blocks: readonly Uint8Array[]): void;
 }
 
 export interface EmulatedEmmcOptions {
   readonly hmac: Hmac;
-  /** Where key, counter and blocks are kept: memory that goes with this object when left out. */
+  /** The storage of key, counter and blocks. Default: memory of this object. */
   readonly memory?: EmmcMemory;
   readonly cid?: Uint8Array;
-  /** The authentication key, 32 octets, of a card into which it was programmed already: of one that has none yet. */
+  /** The authentication key, 32 octets, to program into a card that has none. */
   readonly key?: Uint8Array;
-  /** Units of 128 KiB: 1 when left out. */
+  /** RPMB_SIZE_MULT, in units of 128 KiB, 1..128. Default: 1. */
   readonly sizeMultiplier?: number;
-  /** 1 when left out: two blocks. */
+  /** REL_WR_SEC_C, in sectors of 512 octets, 1..255. Default: 1, which is two blocks. */
   readonly reliableWriteSectors?: number;
-  /** The card has its clock and its supply: always when left out. Without them it does not answer. */
+  /** Whether the card has its clock and its supply. Without them it does not answer. Default: always. */
   readonly powered?: () => boolean;
   readonly fault?: (request: { readonly type: number; readonly address: number }) => RpmbFault;
 }
@@ -60,7 +60,9 @@ const eMmcNames: OptionNames<EmulatedEmmcOptions> = {
   fault: true,
 };
 
-/** An eMMC card's RPMB partition: a key that is programmed once, a counter that only rises, and blocks behind MACs. */
+/**
+ * The RPMB partition of an eMMC card: a key that is programmed once, a monotonic counter, and blocks protected by MACs.
+ */
 export class EmulatedEmmc implements RpmbDevice {
   readonly cid: Uint8Array;
   readonly sizeMultiplier: number;
@@ -68,8 +70,8 @@ export class EmulatedEmmc implements RpmbDevice {
   private readonly memory: EmmcMemory;
 
   /**
-   * @throws TypeError naming an option that is none, RangeError naming a size that no card has: its identification is
-   *   16 octets, its key 32, its multipliers 1 to 128 and 1 to 255.
+   * @throws TypeError naming an unknown option; RangeError naming a value outside its range: the CID has 16 octets, the
+   *   key 32, the multipliers are 1..128 and 1..255.
    */
   constructor(private readonly options: EmulatedEmmcOptions) {
     requireKnownOptions('emulated eMMC', options, eMmcNames);
@@ -88,7 +90,7 @@ export class EmulatedEmmc implements RpmbDevice {
     if (options.key !== undefined && this.key === undefined) this.memory.programKey(options.key.slice());
   }
 
-  /** Writes that were done. */
+  /** The number of completed writes. */
   get writeCounter(): number {
     return this.memory.writeCounter;
   }
@@ -97,12 +99,12 @@ export class EmulatedEmmc implements RpmbDevice {
     return this.memory.key;
   }
 
-  /** The key is programmed. */
+  /** Whether the key is programmed. */
   get hasKey(): boolean {
     return this.key !== undefined;
   }
 
-  /** Blocks of the partition. */
+  /** The number of blocks in the partition. */
   get blockCount(): number {
     return (this.sizeMultiplier * rpmbSizeUnit) / rpmbBlockSize;
   }
@@ -166,7 +168,7 @@ export class EmulatedEmmc implements RpmbDevice {
     return this.signed([answer]);
   }
 
-  /** In the order of the standard: key, MAC, counter, address. */
+  /** Checks in the order of the standard: key, MAC, counter, address. */
   private writeResult({ address, counter, blockCount }: RpmbFrame, frames: readonly RpmbFrame[]): number {
     if (this.key === undefined) return RpmbResult.keyNotProgrammed;
     if (!equal(frames.at(-1)?.mac, this.mac(frames))) return RpmbResult.authenticationFailure;
@@ -203,12 +205,14 @@ export class EmulatedEmmc implements RpmbDevice {
     return this.key === undefined ? joined(answers) : this.signed(answers);
   }
 
-  /** The counter cannot rise any more: nothing can be written, for ever, and every answer says so. */
+  /**
+   * Whether the counter has reached its maximum. The partition then refuses all writes, and every answer has the flag.
+   */
   private get expired(): boolean {
     return this.writeCounter === maxWriteCounter;
   }
 
-  /** The last frame carries the MAC of all. */
+  /** Add the MAC, which covers all frames, to the last one. */
   private signed(frames: readonly RpmbFrame[]): Uint8Array {
     if (this.expired) for (const frame of frames) frame.result |= RpmbResult.counterExpired;
     frames.at(-1)?.mac.set(this.mac(frames));
@@ -223,7 +227,7 @@ export class EmulatedEmmc implements RpmbDevice {
   }
 }
 
-/** RPMB_SIZE_MULT and REL_WR_SEC_C of JESD84-B51 at most. */
+/** Maximum values of RPMB_SIZE_MULT and REL_WR_SEC_C in JESD84-B51. */
 export const maxSizeMultiplier = 128;
 export const maxReliableWriteSectors = 255;
 const maxWriteCounter = 0xffff_ffff;

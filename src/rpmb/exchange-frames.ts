@@ -3,14 +3,14 @@ import { TeeResult } from '../protocol/tee-result.js';
 import type { TeeMemrefParam } from '../tee/tee-param.js';
 import type { RpmbDevice } from './rpmb-device.js';
 
-/** The most octets that one exchange may have, in each direction. */
+/** The maximum size of one exchange in octets, in each direction. */
 export const exchangeMax = 64 * 1024;
 
 /**
- * Carry frames of secure world to a card, and the card's answer back, whoever routes them.
- * @param answer where secure world wants it; its size stays.
- * @param unreachable what is answered when the card cannot be reached, or answers with something else.
- * @returns BAD_PARAMETERS for sizes that are no whole number of frames, none or too many.
+ * Send frames of secure world to a card, and copy the card's answer. Used by every route.
+ * @param answer the destination in secure world's memory; its size does not change.
+ * @param unreachable the result if the card does not answer, or answers with an invalid size.
+ * @returns BAD_PARAMETERS if a size is not a whole number of frames, is zero, or exceeds the maximum.
  */
 export async function exchangeFrames(
   device: RpmbDevice,

@@ -1,4 +1,4 @@
-/** RPMB: the card that secure storage can trust, and how its frames travel. */
+/** RPMB: cards for secure storage, and the exchange of their frames. */
 
 export { rpmbTestKey } from '../protocol/rpmb.js';
 export { cardWithCid } from './card-with-cid.js';

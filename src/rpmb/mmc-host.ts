@@ -1,14 +1,14 @@
 import type { RpmbDevice } from './rpmb-device.js';
 
-/** What a card needs before it can be used, and no longer needs afterwards: its regulator and its clock. */
+/** Power control of a card: its regulator and its clock, switched on before an access and off after it. */
 export interface CardPower {
   on(): Promise<void>;
   off(): Promise<void>;
 }
 
 /**
- * An MMC host with its card behind power that is switched on for each access: Linux's mmc_claim_host() and runtime power
- * management. One access at a time; who claims the host waits for who has it.
+ * An MMC host whose card is powered only during an access: Linux's mmc_claim_host() and runtime power management. One
+ * access at a time; a caller waits until the host is released.
  */
 export class MmcHost implements RpmbDevice {
   private free: Promise<unknown> = Promise.resolve();

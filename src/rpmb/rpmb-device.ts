@@ -1,19 +1,22 @@
-/** HMAC-SHA256: 32 octets. The core has none of its own, and a simulation cannot wait for one. */
+/**
+ * HMAC-SHA256, 32 octets. The core has no implementation of its own. Synchronous, because a simulation cannot wait for
+ * it.
+ */
 export type Hmac = (key: Uint8Array, data: readonly Uint8Array[]) => Uint8Array;
 
-/** An RPMB partition as a driver of the normal world sees it, which can neither read nor forge what matters in it. */
+/** An RPMB partition as seen by a driver of the normal world, which can neither read the key nor forge a MAC. */
 export interface RpmbDevice {
-  /** The card's identification, 16 octets: secure world derives the key from it. */
+  /** Card identification (CID), 16 octets. Secure world derives the key from it. */
   readonly cid: Uint8Array;
   /** RPMB_SIZE_MULT: units of 128 KiB, 1..128. */
   readonly sizeMultiplier: number;
-  /** REL_WR_SEC_C: sectors of 512 octets that one write may have. */
+  /** REL_WR_SEC_C: maximum size of one write, in sectors of 512 octets. */
   readonly reliableWriteSectors: number;
   /**
-   * Give frames to the card and take its answer, the reading of the result included where the request wants one.
-   * @param frames a whole number of frames, one at least.
-   * @param answerSize octets wanted, a whole number of frames.
-   * @throws Error when the card cannot be reached.
+   * Send frames to the card and receive its answer. If the request requires the result to be read, this is included.
+   * @param frames a whole number of frames, at least one.
+   * @param answerSize octets of the answer, a whole number of frames.
+   * @throws Error if the card does not answer.
    */
   exchange(frames: Uint8Array, answerSize: number): Uint8Array | Promise<Uint8Array>;
 }

@@ -16,18 +16,19 @@ import { hmacSha256 } from './hmac.js';
  *
  *   0              header: magic, version, size multiplier, reliable write sectors, identification
  *   512            record 0, then record 1: the two last commits
- *   behind them    the blocks, as many as the card has
+ *   after them     the blocks of the partition
  *
- * A record is a commit by itself: the counter and the key as they are after it, and the blocks that it wrote, under a digest.
- * Commits take turns between the two places, so that one that was cut off leaves the one before it; then its blocks go
- * where they belong. The newest whole record is what the card is, and its blocks are put there again on opening.
+ * A record is a self-contained commit: the counter and the key after it, and the blocks that it wrote, with a digest.
+ * Commits alternate between the two records, so an interrupted one leaves the previous one intact. After a commit, its
+ * blocks are written to their place. The newest complete record is the state of the card; opening the file writes its
+ * blocks to their place again.
  */
 const magic = 'normalworld eMMC';
 const version = 1;
 const headerSize = 512;
 const headerOffsets = { version: 16, sizeMultiplier: 20, reliableWriteSectors: 24, cid: 32 } as const;
 
-/** In a record: the digest of all that follows it, the number of the commit, then what it says. */
+/** Offsets in a record. The digest covers everything after it. */
 const digestSize = 32;
 const recordOffsets = { number: 32, counter: 36, hasKey: 40, first: 44, count: 48, key: 52 } as const;
 const recordHeaderSize = recordOffsets.key + rpmbKeySize;
@@ -37,9 +38,9 @@ export interface EmmcFileOptions extends Omit<EmulatedEmmcOptions, 'hmac' | 'mem
 }
 
 /**
- * An emulated card that keeps its key, its counter and its blocks in a file: the next one on the same file is the same card.
- * Each write is in the file as a whole or not at all, also when this process is killed meanwhile. One at a time has the file.
- * Identification and sizes are those of the file when it is there; a key is programmed into a card that has none.
+ * An emulated card that keeps its key, counter and blocks in a file. A new object on the same file is the same card.
+ * Each write is atomic, also if this process is killed during it. One object at a time may use the file. Identification
+ * and sizes come from the file if it exists. A key is programmed if the card has none.
  */
 export class EmmcFile extends EmulatedEmmc implements Disposable {
   private constructor(
@@ -50,11 +51,11 @@ export class EmmcFile extends EmulatedEmmc implements Disposable {
   }
 
   /**
-   * @throws TeecError BUSY when another has the file; RangeError when it is no card, or not this one; Error of the file
-   *   system.
+   * @throws TeecError BUSY if the file is in use; RangeError if the file is not a card, or not a card with these
+   *   options; Error of the file system.
    */
   static open(path: string, options: EmmcFileOptions = {}): EmmcFile {
-    // One in memory says what a card's options may be.
+    // A card in memory checks the options.
     if (!existsSync(path)) create(path, new EmulatedEmmc({ hmac: hmacSha256, ...options }));
     const file = new CardFile(path);
     try {
@@ -84,7 +85,7 @@ interface CardShape {
   readonly reliableWriteSectors: number;
 }
 
-/** The file of a new card: there as a whole or not at all. */
+/** Create the file of a new card atomically. */
 function create(path: string, { cid, sizeMultiplier, reliableWriteSectors }: CardShape): void {
   const header = new Uint8Array(headerSize);
   const view = new DataView(header.buffer);
@@ -181,12 +182,12 @@ class CardFile implements EmmcMemory, Disposable {
     record.set(blocks, recordHeaderSize);
     record.set(digestOf(record));
     this.writeAt(record, this.placeOfRecord(number % 2));
-    // From here on it is done, whatever becomes of this process.
+    // The commit is durable here, even if the process is killed later.
     this.last = commit;
     this.put(commit);
   }
 
-  /** Put the blocks of a commit where they belong. */
+  /** Write the blocks of a commit to their place. */
   private put({ first, blocks }: Commit): void {
     if (blocks.length > 0) this.writeAt(blocks, this.placeOf(first));
   }
@@ -211,7 +212,7 @@ class CardFile implements EmmcMemory, Disposable {
     };
   }
 
-  /** Undefined when nothing whole is there. */
+  /** Undefined if there is no complete record. */
   private readRecord(place: number): Commit | undefined {
     const record = new Uint8Array(this.recordSize);
     const length = readSync(this.descriptor, record, 0, record.length, this.placeOfRecord(place));

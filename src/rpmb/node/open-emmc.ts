@@ -5,22 +5,22 @@ import { EmmcFile } from './emmc-file.js';
 import { hmacSha256 } from './hmac.js';
 
 export interface OpenEmmcOptions {
-  /** Its file, made when it is not there; memory when left out. */
+  /** The path of its file, created if missing. Default: the card is in memory. */
   readonly file?: string;
-  /** The authentication key, 32 octets, to be programmed into a card that has none. */
+  /** The authentication key, 32 octets, to program into a card that has none. */
   readonly key?: Uint8Array;
-  /** Units of 128 KiB, 1..128, of a new card: 1 when left out. */
+  /** Units of 128 KiB, 1..128, for a new card. Default: 1. */
   readonly sizeMultiplier?: number;
-  /** Its identification, 16 octets: of a card that is made. One whose file is there must have it. */
+  /** Card identification, 16 octets, for a new card. An existing file must have this identification. */
   readonly cid?: Uint8Array;
 }
 
 const names: OptionNames<OpenEmmcOptions> = { file: true, key: true, sizeMultiplier: true, cid: true };
 
-/** A card, and what closes its file. */
+/** A card, with a method that closes its file. */
 export type EmmcCard = RpmbDevice & { close(): void };
 
-/** @throws as `EmmcFile.open` does, and TypeError or RangeError naming an option that cannot be. */
+/** @throws like `EmmcFile.open`; TypeError for an unknown option, RangeError for an invalid value. */
 export function openEmmc(options: OpenEmmcOptions = {}): EmmcCard {
   requireKnownOptions('emmc', options, names);
   const { file, ...rest } = options;
