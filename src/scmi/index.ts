@@ -1,4 +1,4 @@
-/** An SCMI agent over OP-TEE: clocks, regulators and resets whose server is in secure world. */
+/** An SCMI agent over OP-TEE: clocks, regulators and resets whose SCMI server is in secure world. */
 export { ScmiProtocol, ScmiStatus } from '../protocol/scmi.js';
 export { ScmiAgent, type ScmiAgentOptions, type ScmiProtocolName } from './scmi-agent.js';
 export type { ScmiTransport } from './scmi-channel.js';

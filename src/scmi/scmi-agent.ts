@@ -8,13 +8,13 @@ import { ScmiBase, ScmiClocks, ScmiResets, ScmiVoltages } from './scmi-protocols
 export type ScmiProtocolName = keyof typeof ScmiProtocol;
 
 export interface ScmiAgentOptions {
-  /** What traces and reports call the agent. */
+  /** The name of the agent in traces and reports. */
   readonly label?: string;
-  /** False: asks for no system sessions, as Linux's transport did before 6.8. */
+  /** False: do not request system sessions, like Linux's transport before 6.8. Default: true. */
   readonly system?: boolean;
-  /** How messages travel; `msg` when left out. */
+  /** The transport of messages. Default: `msg`. */
   readonly transport?: ScmiTransport;
-  /** The id of the channel for each protocol; 0 where nothing is said. Protocols with one id share a channel. */
+  /** The channel id of each protocol. Default: 0. Protocols with the same id share a channel. */
   readonly channels?: Partial<Readonly<Record<ScmiProtocolName, number>>>;
 }
 
@@ -23,14 +23,14 @@ const names: OptionNames<ScmiAgentOptions> = { ...namesOnContext, label: true };
 const protocolNames: OptionNames<typeof ScmiProtocol> = { base: true, clock: true, reset: true, voltage: true };
 
 /**
- * An SCMI agent: the normal world's side of the platform's clocks, regulators and resets, when their server is in OP-TEE.
- * Each channel is a session of its own, and a system session where that can be had: whoever holds a thread of secure
- * world may wait for a clock.
+ * An SCMI agent: the normal world's side of the platform's clocks, regulators and resets, when the SCMI server is in
+ * OP-TEE. Each channel has its own session, a system session if possible: a call that holds a thread of secure world
+ * may be waiting for a clock.
  */
 export class ScmiAgent implements AsyncDisposable {
   private constructor(
     private readonly context: KernelContext,
-    /** By id; each says whether a thread is kept for its messages. */
+    /** By id; `system` says whether a thread is kept in reserve for its messages. */
     readonly channels: ReadonlyMap<number, { readonly system: boolean }>,
     readonly base: ScmiBase,
     readonly clocks: ScmiClocks,
@@ -38,19 +38,19 @@ export class ScmiAgent implements AsyncDisposable {
     readonly resets: ScmiResets,
   ) {}
 
-  /** Every channel is a system session. When not, the deadlock that these prevent is possible. */
+  /** Whether every channel has a system session. If not, the deadlock that system sessions prevent is possible. */
   get system(): boolean {
     return [...this.channels.values()].every((channel) => channel.system);
   }
 
-  /** @throws TeecError ITEM_NOT_FOUND when OP-TEE has no SCMI service; what it answers when it lacks a channel. */
+  /** @throws TeecError ITEM_NOT_FOUND if OP-TEE has no SCMI service; OP-TEE's error if it lacks a channel. */
   static async open(tee: Tee, options: ScmiAgentOptions = {}): Promise<ScmiAgent> {
     requireKnownOptions('SCMI agent', options, names);
     const { label = 'scmi agent', ...rest } = options;
     return ScmiAgent.openOn(tee.openKernelContext({ label }), rest);
   }
 
-  /** The same with a context of the caller's, which goes with the agent, or with its failure. */
+  /** The same with a context of the caller. It is closed with the agent, or if opening fails. */
   static async openOn(context: KernelContext, options: Omit<ScmiAgentOptions, 'label'> = {}): Promise<ScmiAgent> {
     try {
       requireKnownOptions('SCMI agent', options, namesOnContext);

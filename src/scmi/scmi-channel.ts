@@ -6,16 +6,18 @@ import { ScmiPtaCapability, ScmiPtaCommand, scmiPtaUuid } from '../protocol/pta-
 import { ScmiStatus, Smt, scmiHeader, scmiHeaderSize, smtError, smtFree, smtSize } from '../protocol/scmi.js';
 import { ScmiError } from './scmi-error.js';
 
-/** How messages travel in a channel. */
+/** The transport of messages in a channel. */
 export type ScmiTransport =
-  /** A buffer with a header of its own, shared for as long as the channel is there. */
+  /** A buffer with a header of its own (SMT), shared as long as the channel exists. */
   | 'smt'
-  /** Message and answer as two buffers. */
+  /** Message and answer in two buffers. */
   | 'msg'
-  /** As `smt`, in memory that both sides know beforehand (a device tree's `shmem`): its live bytes, by channel. */
+  /**
+   * Like `smt`, in memory that both sides know in advance (a device tree's `shmem`): a view of its bytes, by channel.
+   */
   | { readonly smtMemory: (channel: number) => Uint8Array };
 
-/** The memory of a channel. All of it is there before the first message: a message must not wait for memory. */
+/** The memory of a channel. It is allocated before the first message, because a message must not wait for memory. */
 type ChannelMemory =
   | { readonly transport: 'msg'; readonly request: SharedMemory; readonly answer: SharedMemory }
   | { readonly transport: 'smt'; readonly buffer: SharedMemory }
@@ -33,28 +35,28 @@ async function channelMemory(context: KernelContext, id: number, transport: Scmi
 }
 
 /**
- * A channel of an SCMI agent: a session with OP-TEE's SCMI service, a system session where it can be had. One message at
- * a time. Linux: drivers/firmware/arm_scmi/transports/optee.c.
+ * A channel of an SCMI agent: a session with OP-TEE's SCMI service, a system session if possible. One message at a
+ * time. Linux: drivers/firmware/arm_scmi/transports/optee.c.
  */
 export class ScmiChannel {
   private token = 0;
-  /** Who sends waits for who sent. */
+  /** Resolves when the previous message has its answer. */
   private idle: Promise<unknown> = Promise.resolve();
 
   private constructor(
     private readonly session: KernelSession,
     private readonly handle: number,
     private readonly memory: ChannelMemory,
-    /** A thread of secure world is kept for its messages. */
+    /** Whether a thread of secure world is kept in reserve for its messages. */
     readonly system: boolean,
   ) {}
 
   /**
    * Open a channel.
-   * @param id the channel's id; 0 where there is only one.
-   * @param wantSystem ask for a system session.
-   * @throws TeecError when there is no SCMI service or no such channel; ScmiError NOT_SUPPORTED when the service does not
-   *   have the transport.
+   * @param id the channel id; 0 if there is only one.
+   * @param wantSystem request a system session.
+   * @throws TeecError if there is no SCMI service or no such channel; ScmiError NOT_SUPPORTED if the service does not
+   *   support the transport.
    */
   static async open(
     context: KernelContext,
@@ -64,7 +66,7 @@ export class ScmiChannel {
   ): Promise<ScmiChannel> {
     const session = await context.openSession(scmiPtaUuid);
     try {
-      // Best effort, as in Linux: without it the channel works, at the risk of the deadlock.
+      // Best effort, as in Linux: without a system session the channel works, but the deadlock is possible.
       const system = wantSystem && session.systemSession();
       const wanted = transport === 'msg' ? ScmiPtaCapability.msg : ScmiPtaCapability.smt;
       const [capabilities] = await session.invoke(ScmiPtaCommand.capabilities, [value.output()]);
@@ -83,8 +85,9 @@ export class ScmiChannel {
   }
 
   /**
-   * Send a command and wait for its answer: the payload behind the status.
-   * @throws ScmiError with the platform's status, or PROTOCOL_ERROR when it did not answer this command.
+   * Send a command and wait for its answer.
+   * @returns the payload after the status.
+   * @throws ScmiError with the platform's status, or PROTOCOL_ERROR if the answer does not belong to this command.
    */
   request(protocol: number, message: number, words: readonly number[], doing: string): Promise<DataView> {
     const answered = this.idle.then(() => this.exchange(protocol, message, words, doing));
@@ -105,7 +108,7 @@ export class ScmiChannel {
       view.setUint32(index * 4, word >>> 0, true);
     });
     const answer = await this.carry(header, payload, doing);
-    // A copy: what was checked cannot change any more.
+    // `answer` is a copy, so it cannot change after the checks.
     const back = new DataView(answer.buffer, answer.byteOffset, answer.length);
     if (answer.length < scmiHeaderSize + 4)
       throw new ScmiError(ScmiStatus.protocolError, `${doing}: an answer of ${answer.length} bytes`);

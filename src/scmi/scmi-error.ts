@@ -1,10 +1,10 @@
 import { scmiStatusName } from '../protocol/scmi.js';
 
-/** What an SCMI platform answered a request with. Match on `status`. */
+/** The error status with which an SCMI platform answered a request. Match on `status`. */
 export class ScmiError extends Error {
   override readonly name = 'ScmiError';
 
-  /** @param status a `ScmiStatus`; `protocolError` also when the answer was none. */
+  /** @param status a `ScmiStatus`; `protocolError` also for an invalid answer. */
   constructor(
     readonly status: number,
     doing: string,

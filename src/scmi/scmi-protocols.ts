@@ -16,12 +16,12 @@ import {
 import type { ScmiChannel } from './scmi-channel.js';
 import { ScmiError } from './scmi-error.js';
 
-/** The values that a clock or a regulator can have: each of a list, or from a range. */
+/** The possible values of a clock or a regulator: a list, or a range with a step. */
 export type ScmiValues =
   | { readonly values: readonly number[] }
   | { readonly min: number; readonly max: number; readonly step: number };
 
-/** The most values that a platform may list, so that none keeps us here for ever. */
+/** The maximum number of values that a platform may list, so that a faulty platform cannot keep the agent in a loop. */
 const mostValues = 4096;
 
 /** One protocol of a platform, over a channel. */
@@ -42,7 +42,7 @@ abstract class Protocol {
     return answer.getUint32(0, true);
   }
 
-  /** @param size octets that the answer has at least. */
+  /** @param size minimum size of the answer in octets. */
   protected async request(message: number, words: readonly number[], what: string, size: number): Promise<DataView> {
     const doing = `SCMI ${this.name}: ${what}`;
     const answer = await this.channel.request(this.id, message, words, doing);
@@ -85,7 +85,7 @@ abstract class Protocol {
   }
 }
 
-/** The base protocol: who the platform is. */
+/** The base protocol: identification of the platform. */
 export class ScmiBase extends Protocol {
   protected readonly id = ScmiProtocol.base;
   protected readonly name = 'base';
@@ -94,7 +94,7 @@ export class ScmiBase extends Protocol {
     return nameAt(await this.request(BaseMessage.discoverVendor, [], 'reading the vendor', scmiNameSize), 0);
   }
 
-  /** Protocols of the platform besides this one. */
+  /** Ids of the platform's protocols other than this one. */
   async protocols(): Promise<readonly number[]> {
     const total = (await this.attributes()) & 0xff;
     const protocols: number[] = [];
@@ -139,7 +139,7 @@ export class ScmiClocks extends Protocol {
     return wideAt(await this.request(ClockMessage.rateGet, [clock], `reading the rate of clock ${clock}`, 8), 0);
   }
 
-  /** @param hertz a rate that it can have. @throws ScmiError OUT_OF_RANGE, INVALID_PARAMETERS */
+  /** @param hertz a rate that the clock supports. @throws ScmiError OUT_OF_RANGE, INVALID_PARAMETERS */
   async setRate(clock: number, hertz: number): Promise<void> {
     const words = [0, clock, hertz, Math.floor(hertz / 2 ** 32)];
     await this.request(ClockMessage.rateSet, words, `setting clock ${clock} to ${hertz} Hz`, 0);
@@ -177,7 +177,7 @@ export class ScmiVoltages extends Protocol {
     return (await this.request(VoltageMessage.levelGet, [domain], what, 4)).getInt32(0, true);
   }
 
-  /** @param microvolts a level that it can have. @throws ScmiError OUT_OF_RANGE, INVALID_PARAMETERS */
+  /** @param microvolts a level that the domain supports. @throws ScmiError OUT_OF_RANGE, INVALID_PARAMETERS */
   async setLevel(domain: number, microvolts: number): Promise<void> {
     const what = `setting domain ${domain} to ${microvolts} uV`;
     await this.request(VoltageMessage.levelSet, [domain, 0, microvolts], what, 0);
@@ -211,7 +211,7 @@ export class ScmiResets extends Protocol {
     return { name: nameAt(await this.request(ResetMessage.domainAttributes, [domain], what, 8 + scmiNameSize), 8) };
   }
 
-  /** Into reset and out of it again. */
+  /** Reset the domain: assert and deassert, in one autonomous step. */
   async reset(domain: number): Promise<void> {
     await this.request(ResetMessage.reset, [domain, resetAutonomous, 0], `resetting domain ${domain}`, 0);
   }
@@ -225,7 +225,7 @@ export class ScmiResets extends Protocol {
   }
 }
 
-/** A name, which ends at its first zero. */
+/** A name, terminated by its first zero. */
 function nameAt(answer: DataView, offset: number): string {
   const octets = new Uint8Array(answer.buffer, answer.byteOffset + offset, scmiNameSize);
   const end = octets.indexOf(0);

@@ -1,8 +1,8 @@
 import { show } from './service-boundary.js';
 
-/** What others' code answers, checked before it is used. Each throws a TypeError that names who answered, and what. */
+/** Checks of values that other code returned. Each throws a TypeError that names the code and the value. */
 
-/** A number of things, of which there are at most `limit`. */
+/** A count of at most `limit`. */
 export function countAnswered(answer: unknown, limit: number, by: string): number {
   if (typeof answer !== 'number' || !Number.isInteger(answer) || answer < 0 || answer > limit)
     throw new TypeError(`${by} answered ${show(answer)}, which is not a number from 0 to ${limit}`);
@@ -15,7 +15,7 @@ export function octetsAnswered(answer: unknown, limit: number, by: string): Uint
   return answer;
 }
 
-/** @param methods what is called on it later. */
+/** @param methods methods that will be called on it. */
 export function objectAnswered<T extends object>(answer: T, by: string, methods: readonly (keyof T)[] = []): T {
   if ((typeof answer !== 'object' && typeof answer !== 'function') || answer === null)
     throw new TypeError(`${by} answered ${show(answer)}, which is not an object`);
@@ -25,7 +25,7 @@ export function objectAnswered<T extends object>(answer: T, by: string, methods:
   return answer;
 }
 
-/** Names of files: none leads elsewhere. */
+/** File names in one folder: a name with a slash is refused. */
 export function namesAnswered(answer: unknown, by: string): readonly string[] {
   if (!Array.isArray(answer) || !answer.every((name) => typeof name === 'string' && !/[/\0]/.test(name)))
     throw new TypeError(`${by} answered ${show(answer)}, which is not a list of file names`);

@@ -14,12 +14,12 @@ interface OpenDirectory {
   next: number;
 }
 
-/** The longest file name secure world may send, in bytes with its terminating zero (Linux's PATH_MAX). */
+/** The maximum length of a file name from secure world, in bytes with its terminating zero (Linux's PATH_MAX). */
 const maxNameSize = 4096;
 
 /**
  * FS: the eleven file operations of optee_rpc_cmd.h, OPTEE_RPC_FS_*. value[0] holds the operation, a handle and an
- * offset; the answers to failures are tee-supplicant's (optee_client, tee_supp_fs.c).
+ * offset. Failures have the result codes of tee-supplicant (optee_client, tee_supp_fs.c).
  */
 export function fsService(fileSystem: ReeFileSystem, numbers = new HandleNumbers()): SupplicantService {
   const { serve, leave } = new FsService(fileSystem, numbers);
@@ -29,7 +29,7 @@ export function fsService(fileSystem: ReeFileSystem, numbers = new HandleNumbers
 class FsService {
   private readonly files: HandleTable<ReeFile>;
   private readonly directories: HandleTable<OpenDirectory>;
-  /** Files that are no longer in the table, and not yet closed. */
+  /** Files that are not in the table any more, and not yet closed. */
   private readonly closing = new Set<Promise<void>>();
   private left = false;
 
@@ -85,7 +85,7 @@ class FsService {
       case RpcFs.opendir: {
         const out = valueAt(params, 2, 'output');
         const names = namesAnswered(await fileSystem.list(nameAt(params, 1)), "the file system's list");
-        // OP-TEE's enumeration takes an empty folder for none, as tee-supplicant answers.
+        // OP-TEE's enumeration treats an empty folder as a missing one, and tee-supplicant answers accordingly.
         if (names.length === 0) return TeeResult.ERROR_ITEM_NOT_FOUND;
         const handle = directories.add({ names, next: 0 });
         serving?.ifUnwanted(() => void directories.remove(handle));
@@ -120,7 +120,7 @@ class FsService {
     return TeeResult.SUCCESS;
   }
 
-  /** Who leaves meanwhile waits for it: the request may have been answered for us before it is done. */
+  /** `leave` waits for the close, because the driver may have answered the request before it is complete. */
   private async close(file: ReeFile): Promise<void> {
     const closed = (async () => file.close())();
     this.closing.add(closed);
@@ -145,15 +145,15 @@ function readDirectory(directory: OpenDirectory, out: TeeMemrefParam): number {
 }
 
 /**
- * An offset as it was sent. Words of 64 bits arrive as numbers, which are exact below 2^53; beyond, another offset than
- * the one that was meant would be read.
+ * Check an offset. 64-bit words arrive as numbers, which are exact only below 2^53; a larger one could be another
+ * offset than the one that was sent.
  */
 function exact(offset: number): number {
   if (!Number.isSafeInteger(offset) || offset < 0) throw badRequest(`offset ${offset} is beyond 2^53 - 1`);
   return offset;
 }
 
-/** @throws TeecError STORAGE_NO_SPACE when a file cannot be that long. */
+/** @throws TeecError STORAGE_NO_SPACE if the range exceeds the maximum file size. */
 function withinFile(offset: number, length: number): number {
   if (exact(offset) + length > maxFileSize)
     throw commsError(
@@ -163,7 +163,7 @@ function withinFile(offset: number, length: number): number {
   return offset;
 }
 
-/** A name, which ends at its first zero. */
+/** A name, terminated by its first zero. */
 function nameAt(params: readonly TeeParam[], index: number): string {
   const memref = memrefAt(params, index, 'input');
   if (memref.size > maxNameSize) throw badRequest(`a file name of ${memref.size} bytes, at most ${maxNameSize}`);

@@ -1,15 +1,15 @@
 import { badRequest } from './request-params.js';
 
 /**
- * The numbers that the supplicants of a TEE have given to open things. The next one begins where the last one ended:
- * secure world may still hold numbers of the last one's, and must not reach another file by them.
+ * The handles that the supplicants of a TEE have assigned. A new supplicant starts above those of the previous one:
+ * secure world may still hold old handles, and they must not name other files.
  */
 export class HandleNumbers {
-  /** One above the highest that was given. */
+  /** One above the highest assigned handle. */
   next = 0;
 }
 
-/** Small numbers for open things, used again when free, as a process's file descriptors are. */
+/** Handles for open objects. A free handle is reused, like the file descriptors of a process. */
 export class HandleTable<T> {
   private readonly open = new Map<number, T>();
   private readonly first: number;
@@ -33,12 +33,12 @@ export class HandleTable<T> {
     return thing;
   }
 
-  /** Whether it was there. */
+  /** Remove a handle. @returns whether it was open. */
   remove(handle: number): boolean {
     return this.open.delete(handle);
   }
 
-  /** @throws TeecError BAD_PARAMETERS */
+  /** Find and remove. @throws TeecError BAD_PARAMETERS */
   take(handle: number): T {
     const thing = this.find(handle);
     this.open.delete(handle);

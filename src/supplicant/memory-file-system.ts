@@ -5,19 +5,19 @@ import { pathParts } from './path-parts.js';
 import { maxFileSize, type ReeFile, type ReeFileSystem } from './ree-file-system.js';
 import { SingleOwner } from './single-owner.js';
 
-/** What a file that was never written costs nothing: memory is taken in pieces of this many bytes. */
+/** Memory is allocated in pieces of this many bytes, on the first write to each. */
 const pieceSize = 4096;
 
-/** Bytes that all files of a file system may have written together, when nothing else is said. */
+/** Default capacity: bytes that all files of a file system may have written together. */
 const defaultCapacity = 256 * 1024 * 1024;
 
-/** Files in memory, gone with the process. What lies between written places reads as zeros and takes no memory. */
+/** Files in memory, lost with the process. Ranges that were never written read as zeros and take no memory. */
 export class MemoryFileSystem implements ReeFileSystem {
   private readonly files = new Map<string, MemoryFileData>();
   private readonly room: Room;
   private readonly owner = new SingleOwner('the file system in memory');
 
-  /** @param capacity bytes of memory that the contents of files may take; more is STORAGE_NO_SPACE. */
+  /** @param capacity bytes of memory for the contents of all files; beyond it, writes fail with STORAGE_NO_SPACE. */
   constructor(options: { readonly capacity?: number } = {}) {
     requireKnownOptions('MemoryFileSystem', options, { capacity: true });
     const { capacity = defaultCapacity } = options;
@@ -77,7 +77,7 @@ export class MemoryFileSystem implements ReeFileSystem {
   }
 }
 
-/** The memory that files may take. */
+/** The memory that the files may use. */
 class Room {
   private pieces = 0;
 
@@ -98,7 +98,7 @@ class Room {
   }
 }
 
-/** The content of a file, which stays as long as it has a name or is open. */
+/** The content of a file. It exists as long as the file has a name or is open. */
 class MemoryFileData {
   private readonly pieces = new Map<number, Uint8Array>();
   private length = 0;
@@ -138,7 +138,7 @@ class MemoryFileData {
   write(offset: number, data: Uint8Array): void {
     checkLength(offset + data.length, this.name);
     const touched = [...spans(offset, data.length)];
-    // All of it or nothing: a write that does not fit changes nothing.
+    // A write is atomic: one that does not fit changes nothing.
     this.room.take(touched.filter(({ index }) => !this.pieces.has(index)).length, this.name);
     for (const { index, inPiece, at, size } of touched) {
       const piece = this.pieces.get(index) ?? new Uint8Array(pieceSize);
@@ -197,12 +197,12 @@ class MemoryFile implements ReeFile {
 interface Span {
   readonly index: number;
   readonly inPiece: number;
-  /** Where it begins in the caller's bytes. */
+  /** Offset in the caller's bytes. */
   readonly at: number;
   readonly size: number;
 }
 
-/** The pieces that a range lies in. */
+/** The pieces that cover a range. */
 function* spans(offset: number, length: number): Generator<Span> {
   for (let at = 0; at < length; ) {
     const inPiece = (offset + at) % pieceSize;

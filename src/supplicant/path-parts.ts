@@ -2,8 +2,8 @@ import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 
 /**
- * The parts of a file name of secure world, which is relative to its file system however it begins.
- * @throws TeecError BAD_PARAMETERS when it leads out of the file system.
+ * The components of a file name of secure world. The name is relative to its file system, also with a leading slash.
+ * @throws TeecError BAD_PARAMETERS if it leaves the file system.
  */
 export function pathParts(name: string): string[] {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');

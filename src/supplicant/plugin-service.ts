@@ -6,15 +6,15 @@ import { badRequest, bytesOf, memrefAt, valueAt } from './request-params.js';
 import { guarded } from './service-boundary.js';
 import type { SupplicantService } from './supplicant-service.js';
 
-/** What a plugin answers. */
+/** The answer of a plugin. */
 export interface PluginReply {
   /** A `TeeResult`. */
   readonly result: number;
-  /** Goes to the beginning of the buffer of the caller, who is told its length; at most as long as the buffer. */
+  /** Copied to the start of the caller's buffer, with its length; at most as long as the buffer. */
   readonly output?: Uint8Array;
 }
 
-/** An extension of the supplicant, for trusted applications that know its UUID (tee-supplicant's plugins). */
+/** An extension of the supplicant for trusted applications that know its UUID (tee-supplicant's plugins). */
 export interface SupplicantPlugin {
   readonly uuid: Uuid;
   /** @param data a copy of the caller's buffer. */
@@ -23,8 +23,8 @@ export interface SupplicantPlugin {
 
 /**
  * PLUGIN: optee_rpc_cmd.h, OPTEE_RPC_CMD_SUPP_PLUGIN.
- * @throws TypeError when a plugin's UUID is none.
- * @throws RangeError when two have the same.
+ * @throws TypeError if a plugin's UUID is invalid.
+ * @throws RangeError if two plugins have the same UUID.
  */
 export function pluginService(plugins: readonly SupplicantPlugin[]): SupplicantService {
   const byUuid = new Map<Uuid, SupplicantPlugin>();

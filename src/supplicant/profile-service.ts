@@ -5,22 +5,22 @@ import { badRequest, bytesOf, memrefAt, valueAt } from './request-params.js';
 import { guarded } from './service-boundary.js';
 import type { SupplicantService } from './supplicant-service.js';
 
-/** Where profiles of trusted applications go. */
+/** Storage for the profiles of trusted applications. */
 export interface ProfileFiles {
   /**
-   * Add to a file.
-   * @param create a new one: false when there is one of that name, which then stays as it is.
+   * Append to a file.
+   * @param create make a new file. Returns false, without a change, if the name exists.
    */
   append(name: string, data: Uint8Array, create: boolean): boolean | Promise<boolean>;
 }
 
-/** The highest number of a file (tee-supplicant's; prof.c). */
+/** The highest file number (as in tee-supplicant; prof.c). */
 const maxNumber = 100;
 
 /**
- * GPROF, FTRACE: what an instrumented TA recorded. value[0].a: 0 for a new file, else the number that its first request
- * was told; memref[1] its UUID; memref[2] data. Files are named as tee-supplicant names them (optee_client, prof.c):
- * `gmon-<uuid>.out`, `ftrace-<uuid>.out`, and `.1.out` and so on while there is one.
+ * GPROF, FTRACE: the profile of an instrumented TA. value[0].a: 0 for a new file, otherwise the number that was
+ * returned to its first request; memref[1] its UUID; memref[2] data. Files have the names that tee-supplicant gives
+ * them (optee_client, prof.c): `gmon-<uuid>.out`, `ftrace-<uuid>.out`, and with `.1.out` and so on if the name exists.
  */
 export function profileService(command: number, files: ProfileFiles): SupplicantService {
   const prefix = command === RpcCommand.gprof ? 'gmon-' : 'ftrace-';

@@ -8,13 +8,13 @@ import { memrefAt } from './request-params.js';
 import { guarded } from './service-boundary.js';
 import type { SupplicantService } from './supplicant-service.js';
 
-/** The largest request, in bytes. */
+/** The maximum size of a request in bytes. */
 const requestMax = rpmbRequestHeaderSize + exchangeMax;
 
 /**
- * RPMB through the supplicant, as before kernels routed frames: memref[0] a request (command, device, block count, then
- * frames), memref[1] the answer. Source: core/tee/tee_rpmb_fs.c, `struct rpmb_req`; tee-supplicant's rpmb.c.
- * @param devices by number.
+ * RPMB through the supplicant, used before kernels routed frames: memref[0] a request (command, device, block count,
+ * then frames), memref[1] the answer. Source: core/tee/tee_rpmb_fs.c, `struct rpmb_req`; tee-supplicant's rpmb.c.
+ * @param devices indexed by device number.
  */
 export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
   return guarded(RpcCommand.rpmb, async (params) => {

@@ -4,8 +4,9 @@ import { commsError, TeecError } from '../tee/teec-error.js';
 import type { SupplicantService } from './supplicant-service.js';
 
 /**
- * Where what services throw and answer becomes a TEE result. Behind it stands code that others wrote (file systems,
- * sockets, plugins, cards, services) and the machine itself, so anything may come; in front of it there are results only.
+ * Convert everything that a service throws or returns into a TEE result. A service runs code of others (file systems,
+ * sockets, plugins, cards), and uses the machine, so any value is possible; callers of the guarded service see only
+ * results.
  */
 export function guarded(command: number, service: SupplicantService): SupplicantService {
   const serve: SupplicantService = async (params, serving) => {
@@ -25,10 +26,10 @@ export function guarded(command: number, service: SupplicantService): Supplicant
 }
 
 /**
- * The TEE's word for an error. A `TeecError` is one. Errors of the operating system become what tee-supplicant answers,
- * or, where its answer would have libutee end the application, the result that says the same and does not. Everything else
- * is a bug of the code that threw it.
- * @returns an error whose `cause` is there when the machine failed or somebody's code did: what its owner should be told.
+ * The TeecError for an error of a service. A `TeecError` is returned unchanged. Errors of the operating system become
+ * the result that tee-supplicant returns; if libutee would panic the application for that result, an equivalent one is
+ * used. Any other error is a bug in the code that threw it.
+ * @returns an error with a `cause` if the machine or a service failed, so that the failure can be reported.
  */
 export function failureOf(error: unknown, command: number): TeecError {
   if (error instanceof TeecError && isResult(error.code) && error.code !== TeeResult.SUCCESS) return error;
@@ -44,7 +45,7 @@ export function isResult(result: unknown): result is number {
   return typeof result === 'number' && Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
 }
 
-/** A value of any kind, for people; never throws. */
+/** A text for a value of any type; never throws. */
 export function show(value: unknown): string {
   try {
     if (value instanceof Error) return value.name === 'Error' ? value.message : `${value.name}: ${value.message}`;
@@ -54,7 +55,7 @@ export function show(value: unknown): string {
   }
 }
 
-/** `ENOSPC`, `EMFILE`, …; undefined for what is no error of the operating system. */
+/** `ENOSPC`, `EMFILE`, …; undefined if it is not an error of the operating system. */
 export function errnoOf(error: unknown): string | undefined {
   try {
     const code: unknown = (error as { readonly code?: unknown } | null | undefined)?.code;
@@ -65,8 +66,8 @@ export function errnoOf(error: unknown): string | undefined {
 }
 
 /**
- * STORAGE_NOT_AVAILABLE is the one result that each of the storage calls may return for whatever reason: libutee panics
- * an application for GENERIC (lib/libutee/tee_api_objects.c).
+ * The result for a bug. STORAGE_NOT_AVAILABLE is the one result that every storage call may return for any reason; for
+ * GENERIC, libutee panics the application (lib/libutee/tee_api_objects.c).
  */
 function bugResult(command: number): number {
   switch (command) {
@@ -85,7 +86,7 @@ function errnoResult(command: number, errno: string): number {
   if (command !== RpcCommand.fs) return bugResult(command);
   switch (errno) {
     case 'ENOENT':
-    // Below what is no folder there is nothing, and a folder is no file.
+    // A path below a file does not exist, and a folder is not a file.
     case 'ENOTDIR':
     case 'EISDIR':
       return TeeResult.ERROR_ITEM_NOT_FOUND;

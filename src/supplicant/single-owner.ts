@@ -1,14 +1,18 @@
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 
-/** One TEE at a time has a file system; supplicants of the same TEE may follow each other before the last is quite gone. */
+/**
+ * Allows one TEE at a time to use a file system. A new supplicant of the same TEE may claim it before the previous one
+ * has released it.
+ */
 export class SingleOwner {
   private owner: object | undefined;
   private claims = 0;
 
   /**
-   * @param what it is, for the error.
-   * @param first what to do before the first claim of an owner. What it returns undoes it after the last.
+   * @param what the name of the file system, for the error.
+   * @param first called before the first claim of an owner. The function that it returns is called after the last one
+   *   ends.
    */
   constructor(
     private readonly what: string,
@@ -17,7 +21,7 @@ export class SingleOwner {
 
   private undo = () => {};
 
-  /** @returns ends the claim; further calls do nothing. @throws TeecError BUSY */
+  /** @returns ends the claim; further calls have no effect. @throws TeecError BUSY */
   claim(owner: object): () => void {
     if (this.owner !== undefined && this.owner !== owner)
       throw commsError(TeeResult.ERROR_BUSY, `${this.what}: another TEE of this process uses it`);

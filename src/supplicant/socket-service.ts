@@ -24,34 +24,35 @@ export interface SocketAddress {
   readonly protocol: 'tcp' | 'udp';
   readonly host: string;
   readonly port: number;
-  /** 0: whichever there is. */
+  /** 0: either version. */
   readonly ipVersion: 0 | 4 | 6;
 }
 
-/** An open socket. Each method throws a TeecError where it fails: a `SocketResult`, or a result of the TEE. */
+/** An open socket. Each method fails with a TeecError: a `SocketResult`, or a result of the TEE. */
 export interface ReeSocket {
-  /** @param timeoutMs Infinity: as long as it takes. @returns how many of the bytes were sent. */
+  /** @param timeoutMs Infinity: no limit. @returns the number of bytes sent. */
   send(bytes: Uint8Array, timeoutMs: number): Promise<number>;
   /**
    * Wait for data.
-   * @param room bytes there is room for; 0: do not wait, but say how much there is.
-   * @returns the data, at most `room` bytes, and how much there was: of a datagram that was cut, more than that.
+   * @param room size of the buffer in bytes; 0: do not wait, only report the number of available bytes.
+   * @returns the data, at most `room` bytes, and the number of available bytes; for a truncated datagram, its full
+   *   size.
    */
   receive(room: number, timeoutMs: number): Promise<{ readonly data: Uint8Array; readonly available: number }>;
   /** @param command TEE_TCP_*, TEE_UDP_* */
   ioctl(command: number, bytes: Uint8Array): Promise<void>;
-  /** What waits on it fails. */
+  /** Close it; pending operations fail. */
   close(): void | Promise<void>;
 }
 
-/** The normal world's network. */
+/** The network of the normal world. */
 export interface ReeSockets {
   open(address: SocketAddress): Promise<ReeSocket>;
 }
 
 /**
- * SOCKET: optee_rpc_cmd.h, OPTEE_RPC_SOCKET_*. A socket belongs to an instance of a TA: no other reaches it. The answers
- * are tee-supplicant's (optee_client, tee_socket.c).
+ * SOCKET: optee_rpc_cmd.h, OPTEE_RPC_SOCKET_*. A socket belongs to a TA instance; other instances cannot use it. The
+ * results are those of tee-supplicant (optee_client, tee_socket.c).
  */
 export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()): SupplicantService {
   const instances = new Map<number, HandleTable<ReeSocket>>();
@@ -61,7 +62,7 @@ export function socketService(sockets: ReeSockets, numbers = new HandleNumbers()
     if (handles === undefined) throw badRequest(`instance ${instance} has no sockets`);
     return handles;
   };
-  /** Each is closed, also when another cannot be. */
+  /** Close all sockets of an instance, also after a failure. */
   const closeAll = async (instance: number) => {
     const open = instances.get(instance)?.takeAll() ?? [];
     instances.delete(instance);
@@ -141,13 +142,13 @@ function addressAt(params: readonly TeeParam[]): SocketAddress {
   return { protocol, ipVersion, port, host: hostName(name) };
 }
 
-/** A name that ends with a zero. @throws TeecError ERROR_HOSTNAME */
+/** A zero-terminated host name. @throws TeecError ERROR_HOSTNAME */
 export function hostName(bytes: Uint8Array): string {
   if (bytes.at(-1) !== 0) throw socketError(SocketResult.ERROR_HOSTNAME, 'an unterminated host name');
   return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
 }
 
-/** Of the word, the 32 bits that a timeout has. */
+/** The timeout, in the low 32 bits of a word. */
 function timeoutOf(word: number): number {
   const milliseconds = word % 0x1_0000_0000;
   return milliseconds === rpcSocketForEver ? Number.POSITIVE_INFINITY : milliseconds;

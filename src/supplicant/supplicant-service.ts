@@ -1,25 +1,25 @@
 import type { TeeParam } from '../tee/tee-param.js';
 
-/** What a service can say of a request besides its answer. */
+/** What a service can report about a request in addition to its result. */
 export interface Serving {
   /**
-   * Nobody may want the answer when it is there: the client has died. Then this is done, to give back what was opened for
-   * it, because secure world never learns of it.
+   * Register an undo for a request whose answer is not delivered because its client has died. It releases the resource
+   * that was opened, because secure world never learns of it.
    */
   ifUnwanted(undo: () => void | Promise<void>): void;
-  /** Should the call fail for which this is asked: what was answered may be why. */
+  /** A possible reason, used in the error if the call that made the request fails. */
   remark(why: string): void;
-  /** Something failed that the answer does not show. */
+  /** Report a failure that the answer does not show. */
   report(failure: unknown): void;
 }
 
 /**
- * Serves one kind of request of secure world. It updates output parameters in place and returns a TEE result. What it
- * throws goes through `failureOf`: a `TeecError` becomes its code, anything else the result that OP-TEE expects of such a
- * request, and is reported.
+ * Serves one kind of request of secure world. It updates output parameters in place and returns a TEE result. An error
+ * goes through `failureOf`: a `TeecError` gives its code; any other error is reported and gives the result that OP-TEE
+ * expects for this kind of request.
  */
 export interface SupplicantService {
   (params: readonly TeeParam[], serving?: Serving): number | Promise<number>;
-  /** The supplicant leaves: close what is open, as the kernel does for a process that ends. */
+  /** The supplicant leaves: close all open resources, as the kernel does for a process that exits. */
   readonly leave?: () => void | Promise<void>;
 }

@@ -11,26 +11,29 @@ import type { Serving, SupplicantService } from './supplicant-service.js';
 /** The driver's side of a supplicant: Linux's `/dev/teepriv0`. */
 export type SupplicantDevice = Pick<SupplicantQueue, 'attach' | 'detach' | 'receive' | 'send'>;
 
-/** How long a supplicant that leaves waits for its services, in milliseconds of the machine's clock. */
+/** Time that a leaving supplicant waits for its services, in milliseconds of the machine's clock. */
 const leaveLimitMs = 5_000;
 
 export interface SupplicantOptions {
-  /** By `RpcCommand`. What is not here is answered with NOT_SUPPORTED. */
+  /** By `RpcCommand`. Other requests are answered with NOT_SUPPORTED. */
   readonly services: ReadonlyMap<number, SupplicantService>;
-  /** Memory that secure world can reach, for SHM_ALLOC. @throws TeecError OUT_OF_MEMORY */
+  /** Allocates memory that secure world can access, for SHM_ALLOC. @throws TeecError OUT_OF_MEMORY */
   readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
-  /** The machine failed, or a service did. The request has got a result; `cause` is what was thrown. Must not throw. */
+  /**
+   * Called when the machine or a service failed. The request has been answered; `cause` is the original error. Must not
+   * throw.
+   */
   readonly onFailure: (failure: TeecError) => void;
-  /** It has left, and what its services had open is closed. */
+  /** Called when it has left and all resources of its services are closed. */
   readonly onReleased: () => void;
 }
 
 /**
- * The supplicant: OP-TEE's helper in the normal world's user space (tee-supplicant). It takes requests as they come and
- * serves them side by side, so that one that waits does not hold up the others.
+ * The supplicant: OP-TEE's daemon in the normal world's user space (tee-supplicant). It serves requests concurrently,
+ * so a slow request does not delay the others.
  */
 export class Supplicant implements Disposable, AsyncDisposable {
-  /** Resolves when it has left and what its services had open is closed, or could not be in `leaveLimitMs`. */
+  /** Resolves when it has left and its services are closed, or after `leaveLimitMs`. */
   readonly released: Promise<void>;
   private readonly memory = new Map<number, TeeShm>();
   private readonly serving = new Map<Promise<void>, SupplicantRequest>();
@@ -39,7 +42,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
   private release: () => void = () => {};
   private left = false;
 
-  /** Takes the supplicant's place at once. @throws TeecError BUSY when another has it. */
+  /** Becomes the supplicant of the device at once. @throws TeecError BUSY if there is another one. */
   constructor(
     private readonly device: SupplicantDevice,
     private readonly options: SupplicantOptions,
@@ -54,7 +57,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
     this.loop = this.run();
   }
 
-  /** Leave the place: requests being served are answered with COMMUNICATION, their services go on to their ends. */
+  /** Leave: pending requests are answered with COMMUNICATION; their services run to the end. */
   [Symbol.dispose](): void {
     if (this.left) return;
     this.left = true;
@@ -63,7 +66,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
     this.freeWhenIdle();
   }
 
-  /** Leave, and wait for the services: five seconds at most, after which those that still run are reported. */
+  /** Leave and wait for the services, five seconds at most. Services that still run then are reported. */
   async [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]();
     await inTime(Promise.all([this.loop, ...this.serving.keys()]), () =>
@@ -85,10 +88,10 @@ export class Supplicant implements Disposable, AsyncDisposable {
     );
   }
 
-  /** The memory that secure world got from this supplicant goes with it, but not while a service may write there. */
+  /** Release the memory that secure world got from this supplicant, but not while a service may write it. */
   private freeWhenIdle(): void {
     if (this.serving.size > 0) return;
-    // What secure world does not let go of stays allocated; the driver has said so in its trace.
+    // Memory that secure world does not release stays allocated; the driver has reported it in its trace.
     for (const shm of this.memory.values()) Promise.resolve(shm.put()).catch(() => undefined);
     this.memory.clear();
   }
@@ -103,11 +106,11 @@ export class Supplicant implements Disposable, AsyncDisposable {
           if (this.left) this.freeWhenIdle();
         });
         this.serving.set(served, request);
-        // Another may have the place by now: its requests are not ours.
+        // Another supplicant may be attached now; its requests must not be taken.
         if (this.left) return;
       }
     } catch (error) {
-      // A device that somebody put in between. Without requests there is nothing to stay for.
+      // A device between the supplicant and the driver failed. Without requests the supplicant has no work.
       this.report(error);
       this[Symbol.dispose]();
     }
@@ -129,14 +132,14 @@ export class Supplicant implements Disposable, AsyncDisposable {
       const failure = failureOf(error, request.command);
       result = failure.code;
       if (failure.cause !== undefined) this.report(failure);
-      // What is asked for and not there is no trouble: OP-TEE looks whether a file exists by opening it.
+      // A missing object is not a problem: OP-TEE opens a file to find out whether it exists.
       if (failure.cause !== undefined || result !== TeeResult.ERROR_ITEM_NOT_FOUND)
         request.call.trouble ??= failure.message.includes(rpcCommandName(request.command))
           ? failure.message
           : `${rpcCommandName(request.command)}: ${failure.message}`;
     }
     try {
-      // It may have been answered for us meanwhile; then this only says that we are through with it.
+      // The driver may have answered the request already; then `send` only ends it.
       if (!this.device.send(request.id, result)) for (const action of undo) await action();
     } catch (error) {
       this.report(error);
@@ -179,7 +182,7 @@ export class Supplicant implements Disposable, AsyncDisposable {
   }
 }
 
-/** @throws Error when it takes longer than a supplicant that leaves may wait, saying for what. */
+/** @throws Error naming what is waited for, if it takes longer than `leaveLimitMs`. */
 async function inTime(work: Promise<unknown>, what: () => string): Promise<void> {
   const ended = new AbortController();
   const late = await Promise.race([

@@ -6,14 +6,14 @@ import { octetsAnswered } from './answers.js';
 import { guarded, show } from './service-boundary.js';
 import type { SupplicantService } from './supplicant-service.js';
 
-/** Where images of trusted applications come from. */
+/** A source of images of trusted applications. */
 export interface TaStore {
   /**
-   * The image of a TA; undefined when there is none.
-   * @throws Error when it cannot be told, or not be read: the next store is asked, and the reason told.
+   * The image of a TA; undefined if the store does not have it.
+   * @throws Error if the image cannot be found out or read. The next store is asked, and the error is reported.
    */
   load(uuid: Uuid): Uint8Array | undefined | Promise<Uint8Array | undefined>;
-  /** What secure world will have against an image of this store, in words; undefined when nothing is known. */
+  /** Why secure world will refuse an image of this store, as text; undefined if no reason is known. */
   doubts?(uuid: Uuid, image: Uint8Array): Promise<string | undefined>;
 }
 
@@ -21,7 +21,7 @@ export interface TaStore {
 export class MemoryTaStore implements TaStore {
   private readonly images = new Map<Uuid, Uint8Array>();
 
-  /** @throws TypeError when the text is no UUID. */
+  /** @throws TypeError if the text is not a UUID. */
   set(uuid: string, image: Uint8Array): void {
     this.images.set(parseUuid(uuid), image);
   }
@@ -31,13 +31,13 @@ export class MemoryTaStore implements TaStore {
   }
 }
 
-/** The largest image, in bytes: more than any OP-TEE has memory for. */
+/** The maximum size of an image in bytes: more memory than any OP-TEE has. */
 export const maxImageSize = 2 ** 28;
 
 /**
- * LOAD_TA: value[0] the UUID, memref[1] the image. A null memref asks for the size; the size is told when the buffer is
- * too small. Source: optee_rpc_cmd.h, OPTEE_RPC_CMD_LOAD_TA.
- * @param stores asked in order. One that fails is passed over, as tee-supplicant passes over a folder.
+ * LOAD_TA: value[0] the UUID, memref[1] the image. A null memref requests the size; the size is also returned if the
+ * buffer is too small. Source: optee_rpc_cmd.h, OPTEE_RPC_CMD_LOAD_TA.
+ * @param stores asked in order. One that fails is skipped, as tee-supplicant skips a folder.
  */
 export function loadTaService(stores: readonly TaStore[]): SupplicantService {
   return guarded(RpcCommand.loadTa, async ([uuidParam, imageParam, ...more], serving) => {
@@ -62,7 +62,7 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
       for (const failure of failures) serving?.report(failure);
       const room = imageParam.size;
       imageParam.size = image.length;
-      // Secure world asks for the size first, and for the image if it has memory for that.
+      // Secure world requests the size first, and then the image if it has enough memory.
       if (imageParam.shm !== null && image.length > room) return TeeResult.ERROR_SHORT_BUFFER;
       imageParam.shm?.write(imageParam.offset, image);
       const doubts = imageParam.shm === null && image.length > 0 ? undefined : await store.doubts?.(uuid, image);

@@ -6,15 +6,15 @@ import type { TaSources } from './ta-sources.js';
 import { findTaTools } from './ta-tools.js';
 
 export interface BuildTaOptions {
-  /** The TA dev kit. */
+  /** The folder of the TA dev kit. */
   readonly kit: string;
-  /** The folder of what is built; `<uuid>.ta` and `<uuid>.elf` of each TA are in its folder `ta`. */
+  /** The output folder; its subfolder `ta` gets `<uuid>.ta` and `<uuid>.elf` of each TA. */
   readonly into: string;
-  /** The private key that signs; the kit's own when left out. */
+  /** The private key for signing. Default: the kit's own. */
   readonly key?: string | undefined;
-  /** Further variables of make, as CFG_TEE_TA_LOG_LEVEL=4. */
+  /** Further make variables, such as CFG_TEE_TA_LOG_LEVEL=4. */
   readonly variables?: readonly string[];
-  /** Told each line of make's. */
+  /** Called with each line of make's output. */
   readonly say?: (line: string) => void;
 }
 
@@ -27,7 +27,7 @@ export interface BuiltTa {
   readonly image: string;
   /** `<uuid>.elf`, with symbols. */
   readonly elf: string;
-  /** Whether it is another one than before. */
+  /** Whether the image differs from the one before. */
   readonly changed: boolean;
 }
 
@@ -35,7 +35,7 @@ export const imageFolder = (into: string) => join(into, 'ta');
 
 /**
  * Build a trusted application with the kit's makefiles, and sign it.
- * @throws Error with the words of the compiler or of make.
+ * @throws Error with the output of the compiler or of make.
  */
 export async function buildTa(sources: TaSources, options: BuildTaOptions): Promise<BuiltTa> {
   requireKnownOptions('buildTa', options, names);
@@ -65,7 +65,7 @@ export async function buildTa(sources: TaSources, options: BuildTaOptions): Prom
   return { name: sources.name, uuid, image: join(folder, image), elf: join(folder, `${uuid}.elf`), changed };
 }
 
-/** make knows what files it depends on, not what variables: with others all is built anew. */
+/** make tracks files, not variables: if the variables differ from those of the last build, everything is rebuilt. */
 async function forgetOtherSettings(objects: string, settings: string): Promise<void> {
   const file = join(objects, '.settings');
   if ((await readFile(file, 'utf8').catch(() => '')) === settings) return;
@@ -74,7 +74,7 @@ async function forgetOtherSettings(objects: string, settings: string): Promise<v
   await writeFile(file, settings);
 }
 
-/** A TEE that loads meanwhile finds the old one or the new one, never a part. */
+/** Replace a file atomically, so that a TEE that loads it at the same time gets the old or the new image. */
 async function replace(from: string, to: string): Promise<boolean> {
   const [now, before] = await Promise.all([readFile(from), readFile(to).catch(() => undefined)]);
   if (before !== undefined && now.equals(before)) return false;
@@ -86,7 +86,7 @@ async function replace(from: string, to: string): Promise<boolean> {
 
 function make(sources: TaSources, args: readonly string[], say: ((line: string) => void) | undefined) {
   return new Promise<string[]>((resolve, reject) => {
-    // The variables of a make around us are not meant for this one.
+    // Variables of an outer make do not apply to this one.
     const { MAKEFLAGS: _flags, MFLAGS: _mflags, MAKELEVEL: _level, ...env } = process.env;
     const child = spawn('make', ['-C', sources.folder, '--no-print-directory', '-j4', ...args], {
       env: { ...env, LC_ALL: 'C.UTF-8' },
@@ -101,7 +101,7 @@ function make(sources: TaSources, args: readonly string[], say: ((line: string) 
     });
     child.once('error', reject);
     child.once('close', (code) => {
-      // Warnings, also of what could be built.
+      // Also show the warnings of a successful build.
       if (code === 0 && errors.trim() !== '') say?.(errors.trimEnd());
       if (code === 0) resolve(output.split('\n'));
       else
@@ -121,7 +121,8 @@ interface CompileCommand {
 }
 
 /**
- * What clangd reads: how each file is compiled. make says it of those that it compiles, the others stay as they were said.
+ * Write compile_commands.json for clangd. make prints only the files that it compiles; the entries of other files are
+ * kept.
  */
 async function mergeCompileCommands(into: string, directory: string, lines: readonly string[]): Promise<void> {
   const path = join(into, 'compile_commands.json');
@@ -141,7 +142,7 @@ async function mergeCompileCommands(into: string, directory: string, lines: read
   await writeFile(path, `${JSON.stringify([...known.values()], null, 2)}\n`);
 }
 
-/** The words of a command line as a shell takes them, without its variables and substitutions. */
+/** Split a command line into words like a shell, without expansion of variables and substitutions. */
 export function shellWords(line: string): string[] {
   const words: string[] = [];
   for (const [piece] of line.matchAll(/(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+/g))

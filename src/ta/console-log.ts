@@ -4,26 +4,26 @@ import { type ConsoleLine, type ParsedLine, printableLine } from '../worlds/qemu
 const levels = ['error', 'message', 'info', 'debug', 'flow'] as const satisfies readonly ParsedLine['level'][];
 
 export interface ConsoleLogOptions {
-  /** Whose lines are kept: `TA` for applications, or their own prefixes, `LD`, `TC` for the core. All when left out. */
+  /** The prefixes to keep: `TA` for applications or their own prefixes, `LD`, `TC` for the core. Default: all. */
   readonly modules?: readonly string[];
-  /** The most talkative level that is kept: `flow`, which is all, when left out. */
+  /** The most verbose level to keep. Default: `flow`, which is all. */
   readonly level?: ParsedLine['level'];
 }
 
 const names: OptionNames<ConsoleLogOptions> = { modules: true, level: true };
 
-/** Lines without OP-TEE's form are kept with what they follow. A test that prints more has lost its way. */
+/** The maximum number of kept lines; older ones are dropped. It bounds the memory that a runaway test needs. */
 const maxLines = 10_000;
 
 /**
- * Keeps what secure world prints, for whoever wants it later: a test that failed, most of all. Its `add` is made to be the
- * `onConsoleLine` of `qemu`.
+ * Keeps the console output of secure world for later use, mostly for the report of a failed test. Pass its `add` as the
+ * option `onConsoleLine` of `qemu`.
  */
 export class ConsoleLog {
   private lines: string[] = [];
   private kept = false;
 
-  /** @throws RangeError for a level that is none; TypeError naming an option that is none. */
+  /** @throws RangeError for an unknown level; TypeError naming an unknown option. */
   constructor(private readonly options: ConsoleLogOptions = {}) {
     requireKnownOptions('ConsoleLog', options, names);
     const { level } = options;
@@ -38,7 +38,7 @@ export class ConsoleLog {
     if (this.lines.length > maxLines) this.lines.shift();
   };
 
-  /** What was kept since the last time. */
+  /** The lines since the last call. */
   take(): string[] {
     const { lines } = this;
     this.lines = [];

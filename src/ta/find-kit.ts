@@ -4,8 +4,8 @@ import { opteeNamed } from '../optee-build/built-optee.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 
 /**
- * The TA dev kit of the OP-TEE that `--optee` names, or of the fetched one.
- * @throws RangeError when there is no such OP-TEE; Error saying how to get a kit.
+ * The TA dev kit of the OP-TEE named by `--optee`, or of the fetched one.
+ * @throws RangeError if there is no such OP-TEE; Error with instructions if there is no kit.
  */
 export async function findKit(optee: string | undefined): Promise<string> {
   const { kit: own, isThere } = await opteeNamed(optee);

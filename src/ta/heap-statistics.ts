@@ -11,7 +11,7 @@ const statisticsPta = 'd96a5b40-e2c7-b1af-8794-1002a5d5c61b';
 const STATS_CMD_ALLOC_STATS = 1;
 const STATS_CMD_TA_STATS = 3;
 const [ALLOC_ID_ALL, ALLOC_ID_HEAP] = [0, 1];
-/** struct pta_stats_alloc: its description, then six words; since OP-TEE 4.10 eight bytes stand between them. */
+/** struct pta_stats_alloc: its description, then six words. Since OP-TEE 4.10 there are eight bytes between them. */
 const descriptionSize = 32;
 const wordsSize = 24;
 const poolSizes: readonly number[] = [descriptionSize + wordsSize, descriptionSize + 8 + wordsSize];
@@ -20,13 +20,13 @@ const heapOfApplicationAt = 24;
 
 /** A heap, in bytes. */
 export interface HeapMarks {
-  /** OP-TEE's name of it. */
+  /** OP-TEE's name for it. */
   readonly name: string;
   readonly size: number;
   readonly allocated: number;
-  /** What was allocated at most. */
+  /** The maximum allocated size. */
   readonly highWater: number;
-  /** Requests that failed, the largest of them, and what was allocated then. */
+  /** The number of failed requests, the size of the largest, and the allocated size at that time. */
   readonly failures: number;
   readonly biggestFailure: number;
   readonly allocatedAtBiggestFailure: number;
@@ -40,18 +40,18 @@ export interface ApplicationHeap {
 }
 
 export interface HeapStatistics {
-  /** OP-TEE's own: its heap, and the memory that applications are loaded into, among others. */
+  /** OP-TEE's own pools: among others its heap, and the memory into which applications are loaded. */
   readonly pools: readonly HeapMarks[];
-  /** Of each application that is loaded; undefined where OP-TEE was built without CFG_TA_STATS, as Debian's is. */
+  /** One entry per loaded application; undefined if OP-TEE was built without CFG_TA_STATS, like Debian's. */
   readonly applications: readonly ApplicationHeap[] | undefined;
   /** Why `applications` is undefined, and which build has it. */
   readonly missing: string | undefined;
 }
 
 /**
- * High-water marks of heaps, by OP-TEE's statistics PTA.
+ * High-water marks of heaps, from OP-TEE's statistics PTA.
  * @throws TeecError ITEM_NOT_FOUND for an OP-TEE without that PTA (CFG_WITH_STATS).
- * @throws Error when the PTA's structures have a size that is not known.
+ * @throws Error if the PTA's structures have an unknown size.
  */
 export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
   await using context: Context = tee.openContext({ label: 'statistics' });
@@ -59,7 +59,7 @@ export async function heapStatistics(tee: Tee): Promise<HeapStatistics> {
   const poolSize = (await askPools(session, ALLOC_ID_HEAP)).length;
   if (!poolSizes.includes(poolSize))
     throw new Error(`OP-TEE tells a heap's statistics in ${poolSize} bytes: known are ${poolSizes.join(' or ')}`);
-  // Places for pools that this OP-TEE has not are empty.
+  // Entries for pools that this OP-TEE does not have are empty.
   const pools = records(await askPools(session, ALLOC_ID_ALL), poolSize)
     .map(marks)
     .filter(({ name, size }) => name !== '' || size > 0);
@@ -82,7 +82,7 @@ function askApplications(session: Session): Promise<Uint8Array> {
   return withRoom(async (memory) => (await session.invoke(STATS_CMD_TA_STATS, [memory]))[0]);
 }
 
-/** What a command writes: it says how much room it needs, which may have grown when it is asked again. */
+/** The output of a command. Repeated with a larger buffer while the PTA reports that it needs more. */
 async function withRoom(ask: (memory: TemporaryMemref<'output'>) => Promise<Uint8Array>): Promise<Uint8Array> {
   for (let room = 1024; ; ) {
     try {

@@ -3,17 +3,17 @@ import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { inspectTa } from './inspect-ta.js';
 import { acceptedKeys, kitKeys, modulusOf, type SigningKey } from './signing-keys.js';
 
-/** Longer than any OP-TEE, octets. */
+/** In octets; larger than any OP-TEE. */
 const longestImage = 2 ** 28;
 
-/** Keys that are known on this machine, and those of them that an OP-TEE takes. */
+/** The keys found on this machine, and those of them that an OP-TEE accepts. */
 export interface KnownKeys {
   readonly keys: readonly SigningKey[];
   readonly accepted: readonly SigningKey[] | undefined;
 }
 
 /**
- * @param optee the OP-TEE's image.
+ * @param optee the path of the OP-TEE's image.
  * @param more further keys.
  */
 export async function knownKeys(optee: string, more: readonly SigningKey[] = []): Promise<KnownKeys> {
@@ -24,13 +24,13 @@ export async function knownKeys(optee: string, more: readonly SigningKey[] = [])
   return { keys, accepted: core === undefined ? undefined : acceptedKeys(core, keys) };
 }
 
-/** The same key may be in several kits: it is named after the first. */
+/** Several kits may have the same key; it keeps the name of the first. */
 function withoutRepeats(keys: readonly SigningKey[]): SigningKey[] {
   const moduli = keys.map((key) => modulusOf(key).toString('hex'));
   return keys.filter((_, index) => moduli.indexOf(moduli[index] ?? '') === index);
 }
 
-/** Says what an OP-TEE will have against an image that it loads: its result is the same for all of it, ERROR_SECURITY. */
+/** Explains why an OP-TEE will refuse an image. OP-TEE itself returns ERROR_SECURITY for every reason. */
 export function imageJudge(optee: string): (named: string, image: Uint8Array) => Promise<string | undefined> {
   let keys: Promise<KnownKeys> | undefined;
   return async (named, image) => {

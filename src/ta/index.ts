@@ -1,4 +1,4 @@
-/** For who develops a trusted application: its header, its image, its build. */
+/** For developers of trusted applications: header, image and build of a TA. */
 
 export { type CodeBlock, CoverageMap } from '../coverage/coverage-map.js';
 export { coveragePlugin, type QemuPluginName, qemuPlugin } from '../coverage/coverage-plugin.js';

@@ -4,7 +4,7 @@ import { parseUuid } from '../protocol/uuid.js';
 import type { KnownKeys } from './image-judge.js';
 import { inspectTa } from './inspect-ta.js';
 
-/** What OP-TEE will have against the images of a folder: `name: fault`, of those that it will not load. */
+/** The images of a folder that OP-TEE will refuse, as `name: fault`. */
 export async function faultsInFolder(folder: string, keys: KnownKeys): Promise<string[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.ta')).sort();
   const faults: string[] = [];

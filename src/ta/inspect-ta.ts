@@ -5,24 +5,24 @@ import { isSignedBy, type SigningKey } from './signing-keys.js';
 import { taElf, taFlagNames } from './ta-elf.js';
 
 export interface InspectTaOptions {
-  /** The UUID that its file has for a name; undefined when it is named otherwise. */
+  /** The UUID in the name of its file; undefined if the name is not a UUID. */
   readonly named: Uuid | undefined;
-  /** Keys that are known here. */
+  /** The keys that are known here. */
   readonly keys: readonly SigningKey[];
-  /** Those of them that the OP-TEE takes; undefined when there is none to ask. */
+  /** Those of them that the OP-TEE accepts; undefined if there is no OP-TEE to compare with. */
   readonly accepted: readonly SigningKey[] | undefined;
 }
 
 const names: OptionNames<InspectTaOptions> = { named: true, keys: true, accepted: true };
 
-/** What an image of a trusted application is, and what OP-TEE says of it. */
+/** The properties of a TA image, and the reasons for which OP-TEE would refuse it. */
 export interface TaReport {
   readonly kind: 'application' | 'encrypted' | 'subkey' | 'legacy' | 'unsigned' | 'unknown';
   readonly uuid?: Uuid | undefined;
   readonly version?: number | undefined;
   readonly hash?: string;
   readonly algorithm?: string;
-  /** Which of the known keys signed it. */
+  /** The name of the known key that signed it. */
   readonly signer?: string | undefined;
   readonly bits?: 32 | 64;
   readonly stack?: number | undefined;
@@ -31,7 +31,7 @@ export interface TaReport {
   readonly flags?: readonly string[];
   readonly flagBits?: number;
   readonly needed?: readonly string[];
-  /** What is wrong with it, the most important first; empty when OP-TEE would load it, as far as can be told. */
+  /** The faults, the most important first; empty if OP-TEE would load it, as far as can be determined. */
   readonly faults: readonly TaFault[];
 }
 
@@ -47,13 +47,13 @@ export interface TaFault {
     | '32-bit'
     | 'too-large'
     | 'elf';
-  /** In words, with what to do about it. */
+  /** A description with the remedy. */
   readonly detail: string;
-  /** What opening a session answers. */
+  /** The result of opening a session. */
   readonly answer: string;
 }
 
-/** Look at the image of a trusted application as OP-TEE does, but for its key when that is not known. */
+/** Examine the image of a trusted application with OP-TEE's checks. The key is checked only if it is known. */
 export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport {
   requireKnownOptions('inspectTa', options, names);
   const { named, keys, accepted } = options;
@@ -62,7 +62,7 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
   const image = signedImage(file);
   if (image.kind === 'unknown') {
     const what = file.length === 0 ? 'empty' : 'foreign';
-    // OP-TEE allocates as many bytes before it looks at them.
+    // OP-TEE allocates this many bytes before it checks them.
     fault(what, what === 'empty' ? 'TEEC_ERROR_OUT_OF_MEMORY' : 'TEEC_ERROR_SECURITY', `the image ${image.why}`);
     return { kind: 'unknown', faults };
   }
@@ -104,7 +104,7 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
         `the image is signed with ${signer === undefined ? 'another key' : `the key ${signer.name}`} than this OP-TEE accepts: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or use an OP-TEE that was built with its key`,
       );
   }
-  // Of what is encrypted, or of a subkey, nothing more can be read here.
+  // An encrypted image or a subkey has no readable ELF.
   const elf =
     kind === 'application' && image.missing === 0 ? aboutElf(image.content, uuid, fault) : ({} as Partial<TaReport>);
   return {
@@ -119,7 +119,7 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
   };
 }
 
-/** What OP-TEE's port for QEMU has for itself and for applications: CFG_TZDRAM_SIZE. */
+/** The secure RAM of OP-TEE's port for QEMU, for the core and applications: CFG_TZDRAM_SIZE. */
 const secureRam = 15 * 1024 * 1024;
 
 const mebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
 const template = join(packageRoot, 'templates/ta');
 
-/** Where files of the template go that a package cannot hold under their own names. */
+/** The real names of template files that npm does not pack under these names. */
 const otherNames: Readonly<Record<string, string>> = {
   gitignore: '.gitignore',
   clangd: '.clangd',
@@ -19,11 +19,13 @@ const otherNames: Readonly<Record<string, string>> = {
 const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 
 /**
- * Make a project: a trusted application in C, its tests on both worlds, what continuous integration and an editor need.
- * @param folder where; it may exist if it is empty.
- * @param normalworld what package.json asks npm for; a tarball of this package, put into the project, when left out.
- * @returns its UUID, made for it.
- * @throws RangeError for a name that cannot be, or a folder that holds something.
+ * Create a project: a trusted application in C, tests for both worlds, and configuration for continuous integration and
+ * an editor.
+ * @param folder its path; it may exist if it is empty.
+ * @param normalworld the version of this package in package.json. Default: a tarball of this package, put into the
+ *   project.
+ * @returns the new UUID of the application.
+ * @throws RangeError for an invalid name, or a folder that is not empty.
  */
 export async function newTaProject(name: string, folder: string, normalworld?: string): Promise<string> {
   if (!namePattern.test(name) || name.length > 64)
@@ -59,14 +61,14 @@ export async function newTaProject(name: string, folder: string, normalworld?: s
   return uuid;
 }
 
-/** The fields of `TEE_UUID`, as C initialises them. */
+/** The fields of a `TEE_UUID` as a C initialiser. */
 function uuidFields(uuid: string): string {
   const [low = '', mid = '', high = '', sequence = '', node = ''] = uuid.split('-');
   const octets = [...`${sequence}${node}`.matchAll(/../g)].map(([octet]) => `0x${octet}`);
   return `0x${low}, 0x${mid}, 0x${high}, \\\n\t  { ${octets.join(', ')} }`;
 }
 
-/** This package as a tarball in the project: whoever clones it has the version that it was made with. */
+/** Put a tarball of this package into the project, so that every clone uses the version it was created with. */
 async function packInto(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const { stdout } = await promisify(execFile)(

@@ -2,10 +2,10 @@ import { type Dirent, type FSWatcher, watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What nobody wrote by hand: modules, what is built, what editors and others keep for themselves. */
+/** Files that are not written by hand: modules, build output, files of editors and other tools. */
 const ignored = /(?:^|\/)(?:node_modules|build|dist|vendor|coverage)(?:\/|$)|(?:^|\/)\.|~$|\.sw[a-z]$/;
 
-/** The files of a project that are written by hand, relative to it. */
+/** The files of a project that are written by hand, as paths relative to it. */
 export async function projectFiles(root: string): Promise<string[]> {
   const files: string[] = [];
   for await (const { path, isFolder } of entries(root, '')) if (!isFolder) files.push(path);
@@ -13,9 +13,9 @@ export async function projectFiles(root: string): Promise<string[]> {
 }
 
 /**
- * Tell each of a project's own files that changes. Folders that nobody writes by hand are not looked into: modules alone would take
- * more watches than a user has.
- * @returns resolves when it watches, to what ends it.
+ * Report each change of a project's own files. Ignored folders are not watched: `node_modules` alone can exceed the
+ * limit of inotify watches of a user.
+ * @returns resolves when watching has begun, with a function that ends it.
  */
 export async function watchFiles(root: string, changed: (path: string) => void): Promise<() => void> {
   const watchers = new Map<string, FSWatcher>();
@@ -30,7 +30,7 @@ export async function watchFiles(root: string, changed: (path: string) => void):
       const path = name === null ? folder : join(folder, name);
       if (ignored.test(path)) return;
       changed(path);
-      // A folder that has come, with what is in it already, or one that has gone.
+      // A folder was added, possibly with content, or removed.
       if (watchers.has(path)) drop(path);
       void follow(path, true);
     });
@@ -46,7 +46,7 @@ export async function watchFiles(root: string, changed: (path: string) => void):
       add(folder);
       if (isNew) for (const path of found) changed(path);
     } catch (error) {
-      // A file, or gone again.
+      // It is a file, or it was removed in the meantime.
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOTDIR' && code !== 'ENOENT') throw error;
     }

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** What is used of `vitest/node`: a project has its own Vitest, of a version of its own. */
+/** The used part of `vitest/node`. A project has its own Vitest, of its own version. */
 interface Vitest {
   globTestSpecifications(filters?: readonly string[]): Promise<readonly { readonly moduleId: string }[]>;
   runTestSpecifications(specifications: readonly unknown[], all: boolean): Promise<unknown>;
@@ -16,17 +16,17 @@ interface VitestModule {
   createVitest(mode: 'test', options: object): Promise<Vitest>;
 }
 
-/** What Vitest reads once, when it starts. */
+/** Files that Vitest reads only when it starts. */
 const configuration = /(?:^|\/)(?:package\.json|tsconfig(?:\.\w+)?\.json|vite(?:st)?\.config\.[cm]?[jt]s)$/;
 
-/** The tests of a project, by its own Vitest, which stays: starting it takes longer than most of what it runs. */
+/** The tests of a project. Its own Vitest stays loaded, because starting it takes longer than most test runs. */
 export class ProjectTests implements AsyncDisposable {
   private vitest: Promise<Vitest> | undefined;
 
   /** @param root the project's folder. */
   constructor(private readonly root: string) {}
 
-  /** What of a change is asked anew: @returns whether all depends on it. */
+  /** Invalidate changed files. @returns whether all tests must run, because the configuration changed. */
   async changed(files: readonly string[]): Promise<boolean> {
     if (files.some((file) => configuration.test(file))) {
       await this[Symbol.asyncDispose]();
@@ -34,20 +34,20 @@ export class ProjectTests implements AsyncDisposable {
     }
     const vitest = await this.vitest;
     for (const file of files) vitest?.invalidateFile(join(this.root, file));
-    // There may be other files than before.
+    // The change may have added test files.
     if (files.length > 0) vitest?.clearSpecificationsCache();
     return false;
   }
 
   /**
-   * Run them. What comes of it Vitest tells on standard output.
-   * @param files those of these files, relative to the project; all when left out.
-   * @throws Error when the project has no Vitest, or none that stays.
+   * Run tests. Vitest prints the results to standard output.
+   * @param files test files relative to the project. Default: all.
+   * @throws Error if the project has no Vitest, or one without the needed functions.
    */
   async run(files?: readonly string[]): Promise<void> {
     this.vitest ??= open(this.root);
     const vitest = await this.vitest.catch((error: unknown) => {
-      // It may be installed, or the configuration mended, by the next time.
+      // Try again next time: Vitest may be installed by then, or its configuration repaired.
       this.vitest = undefined;
       throw error;
     });
@@ -56,7 +56,8 @@ export class ProjectTests implements AsyncDisposable {
     const specifications = wanted === undefined ? all : all.filter(({ moduleId }) => wanted.has(moduleId));
     if (specifications.length === 0) console.log('no test to run');
     else await vitest.runTestSpecifications(specifications, files === undefined);
-    // A failed test is no failure of who watches, and neither is the signal that ends it, which Vitest would make one.
+    // Neither a failed test nor the signal that ends the watch is a failure of this command; Vitest would set the exit
+    // code for both.
     process.exitCode = 0;
   }
 
@@ -75,7 +76,7 @@ async function open(root: string): Promise<Vitest> {
     throw new Error(`no Vitest in ${root}/node_modules: npm install --save-dev vitest`);
   }
   const { createVitest } = (await import(pathToFileURL(path).href)) as VitestModule;
-  // Who watches tells it what has changed.
+  // Changes are reported to Vitest by `changed`, so it need not watch.
   const vitest = await createVitest('test', { root, watch: false });
   if (typeof vitest.runTestSpecifications !== 'function' || typeof vitest.standalone !== 'function')
     throw new Error(`the Vitest in ${root}/node_modules is too old to watch with: npm install --save-dev vitest@4`);

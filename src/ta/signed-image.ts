@@ -1,39 +1,39 @@
 import { createHash } from 'node:crypto';
 import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
 
-// core/include/signed_hdr.h of OP-TEE/optee_os: struct shdr, and what follows it for each type of image.
+// core/include/signed_hdr.h of OP-TEE/optee_os: struct shdr, and the parts after it for each type of image.
 const magic = 0x4f54_5348;
 const headerSize = 20;
 const versionedSize = 20;
 const kinds = ['legacy', 'application', 'encrypted', 'subkey'] as const;
 
-/** What signs an image: TEE_ALG_RSASSA_PKCS1_PSS_MGF1_SHA256, TEE_ALG_RSASSA_PKCS1_V1_5_SHA256. */
+/** Signature algorithms: TEE_ALG_RSASSA_PKCS1_PSS_MGF1_SHA256, TEE_ALG_RSASSA_PKCS1_V1_5_SHA256. */
 const algorithms = new Map([
   [0x7041_4930, 'RSA-PSS with SHA-256'],
   [0x7000_4830, 'RSA PKCS#1 1.5 with SHA-256'],
 ] as const);
 export const pss = 0x7041_4930;
 
-/** An image of a trusted application as OP-TEE takes it apart. */
+/** The parts of a TA image, as OP-TEE parses it. */
 export interface SignedImage {
   readonly kind: (typeof kinds)[number];
-  /** Of which the name is known; the number otherwise. */
+  /** The name of a known algorithm; otherwise the number. */
   readonly algorithm: string;
   readonly algorithmId: number;
   readonly hash: Uint8Array;
   readonly signature: Uint8Array;
-  /** What the hash is of: header, UUID and version, content. */
+  /** The input of the hash: header, UUID and version, content. */
   readonly hashed: readonly Uint8Array[];
-  /** Whether the hash is that of the content. */
+  /** Whether the hash matches. */
   readonly hashHolds: boolean;
-  /** In the signed part; undefined for the oldest form, which names none, and for a subkey. */
+  /** From the signed part; undefined for the legacy form, which has none, and for a subkey. */
   readonly uuid: Uuid | undefined;
   readonly version: number | undefined;
-  /** The ELF; its ciphertext when it is encrypted. */
+  /** The ELF, or its ciphertext if the image is encrypted. */
   readonly content: Uint8Array;
-  /** Bytes that are missing at the end, by what the header says. */
+  /** Bytes missing at the end, according to the header. */
   readonly missing: number;
-  /** Bytes behind the end. */
+  /** Bytes after the end. */
   readonly excess: number;
 }
 
@@ -42,7 +42,7 @@ export type ImageParts =
   | { readonly kind: 'unsigned'; readonly content: Uint8Array }
   | { readonly kind: 'unknown'; readonly why: string };
 
-/** Take an image apart; never throws, whatever the bytes. */
+/** Parse an image; never throws, whatever the bytes. */
 export function signedImage(file: Uint8Array): ImageParts {
   if (file.length === 0) return { kind: 'unknown', why: 'is empty' };
   const view = new DataView(file.buffer, file.byteOffset, file.length);
@@ -87,12 +87,12 @@ export function signedImage(file: Uint8Array): ImageParts {
     version: isWhole ? new DataView(versioned.buffer, versioned.byteOffset).getUint32(16, true) : undefined,
     content,
     missing: Math.max(0, at - file.length),
-    // What a subkey signs follows it.
+    // A subkey is followed by the image that it signs.
     excess: kind === 'subkey' ? 0 : Math.max(0, file.length - at),
   };
 }
 
-/** struct shdr_encrypted_ta: algorithm, flags, sizes of initialisation vector and tag, then these. */
+/** struct shdr_encrypted_ta: algorithm, flags, sizes of initialisation vector and tag; then vector and tag. */
 function cipherHeader(file: Uint8Array, at: number): Uint8Array {
   const fixed = 12;
   if (at + fixed > file.length) return file.subarray(at);

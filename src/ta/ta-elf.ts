@@ -1,24 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { type Uuid, uuidFromStruct } from '../protocol/uuid.js';
 
-/** What the ELF of a trusted application says of it. */
+/** The properties of a trusted application in its ELF. */
 export interface TaElf {
   readonly bits: 32 | 64;
   readonly machine: 'Arm' | 'AArch64' | string;
-  /** `struct ta_head`; undefined when there is none. */
+  /** `struct ta_head`; undefined if missing. */
   readonly head: TaHead | undefined;
-  /** Bytes of its writable memory: data, and the heap. */
+  /** Size of its writable memory in bytes: data, and the heap. */
   readonly writable: number;
-  /** Bytes of its heap; undefined when symbols are stripped. */
+  /** Size of its heap in bytes; undefined if symbols are stripped. */
   readonly heap: number | undefined;
-  /** Applications whose libraries it is linked with, as it names them. */
+  /** The UUIDs of the libraries that it is linked with (DT_NEEDED). */
   readonly needed: readonly string[];
   readonly entry: number;
 }
 
 export interface TaHead {
   readonly uuid: Uuid;
-  /** What the TA asked for, and the framework's part. */
+  /** Stack size in bytes: what the TA requested plus the framework's part. */
   readonly stack: number;
   readonly flags: number;
 }
@@ -43,13 +43,13 @@ export function taFlagNames(flags: number): string[] {
   return flagNames.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }
 
-/** Whether an instance stays that no session uses: a changed image is not loaded as long as it is there. */
+/** Whether an instance stays loaded without sessions. A changed image is not loaded while it exists. */
 export function isKeptAlive(flags: number): boolean {
   const kept = (1 << 2) | (1 << 4);
   return (flags & kept) === kept;
 }
 
-/** Bytes of stack that the application of an ELF has; 0 when it does not say. */
+/** Stack size in bytes of the application in an ELF; 0 if it is not stated. */
 export function stackSizeOf(elf: string): number {
   return taElf(readFileSync(elf))?.head?.stack ?? 0;
 }
@@ -66,12 +66,12 @@ interface Section {
 const SHT_NOBITS = 8;
 const SHT_SYMTAB = 2;
 
-/** Read it; undefined when it is no ELF, or one that is cut. Never throws. */
+/** Parse an ELF; undefined if it is not one, or is truncated. Never throws. */
 export function taElf(bytes: Uint8Array): TaElf | undefined {
   try {
     return read(bytes);
   } catch (error) {
-    // A reader beyond the end.
+    // A read beyond the end.
     if (error instanceof RangeError) return undefined;
     throw error;
   }

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
 
-/** What a C header says that the application and its tests share. */
+/** The definitions in a C header that the application and its tests share. */
 export interface TaHeader {
   readonly uuid: Uuid;
-  /** Each `#define NAME number`. */
+  /** The value of each `#define NAME number`. */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
 /**
  * Read the header of a trusted application: `#define`s of numbers, and the one UUID that is an initialiser of TEE_UUID.
- * @throws Error naming the file when it holds no UUID, or several.
+ * @throws Error naming the file if it holds no UUID, or several.
  */
 export function taHeader(path: string): TaHeader {
   const text = readFileSync(path, 'utf8')
@@ -31,7 +31,7 @@ export function taHeader(path: string): TaHeader {
     );
   return {
     uuid,
-    // A name that is not there would be undefined, and an error far away.
+    // An unknown name throws here, instead of being undefined and failing elsewhere.
     numbers: new Proxy(numbers, {
       get(target, name) {
         if (typeof name !== 'string' || Object.hasOwn(target, name)) return Reflect.get(target, name);

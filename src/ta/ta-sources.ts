@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
-/** The sources of one trusted application: a folder whose Makefile includes the TA dev kit's. */
+/** The sources of one trusted application: a folder whose Makefile includes the makefile of the TA dev kit. */
 export interface TaSources {
   readonly name: string;
   readonly folder: string;
@@ -11,8 +11,8 @@ export interface TaSources {
 const depth = 3;
 
 /**
- * The trusted applications in a folder, or below it.
- * @throws Error when there is none.
+ * The trusted applications in a folder or its subfolders.
+ * @throws Error if there is none.
  */
 export async function findTaSources(folder: string): Promise<TaSources[]> {
   const found = await below(resolve(folder), depth);
@@ -37,13 +37,13 @@ async function below(folder: string, levels: number): Promise<TaSources[]> {
   return found;
 }
 
-/** A folder that is called `ta`, as usual, has the name of the one around it. */
+/** The name of an application: its folder, or for a folder called `ta`, as is usual, the parent folder. */
 function nameOf(folder: string): string {
   const name = basename(folder);
   return name === 'ta' ? basename(resolve(folder, '..')) : name;
 }
 
-/** The root of the project that a folder belongs to: where its package.json is, else the folder itself. */
+/** The root of the project of a folder: the nearest folder with a package.json, otherwise the folder itself. */
 export function projectRoot(folder: string): string {
   for (let at = resolve(folder); ; at = resolve(at, '..')) {
     if (existsSync(join(at, 'package.json'))) return at;

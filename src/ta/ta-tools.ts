@@ -3,27 +3,27 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** What building a trusted application needs of the machine. */
+/** The tools that the build of a trusted application needs. */
 export interface TaTools {
   /** Prefix of the cross compiler's programs. */
   readonly crossCompile: string;
-  /** A Python that has the module with which images are signed. */
+  /** A Python that has the module for signing images. */
   readonly python: string;
 }
 
-/** On arm64 the machine's own compiler does. */
+/** On arm64 the native compiler is used. */
 const prefix = process.env.CROSS_COMPILE ?? (process.arch === 'arm64' ? '' : 'aarch64-linux-gnu-');
-/** The one of PATH may be another than the distribution's, without its modules. */
+/** The Python in PATH may not be the distribution's, and then lacks its modules. */
 const pythons = ['python3', '/usr/bin/python3'];
 let found: Promise<TaTools> | undefined;
 
 /**
- * Find what building a trusted application needs.
+ * Find the tools that the build of a trusted application needs.
  * @throws Error naming everything that is missing, and how to get it.
  */
 export function findTaTools(): Promise<TaTools> {
   found ??= look().catch((error: unknown) => {
-    // It may be installed by the next time.
+    // Try again next time: the tools may be installed by then.
     found = undefined;
     throw error;
   });

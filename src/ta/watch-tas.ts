@@ -4,7 +4,7 @@ import { startTimer } from '../clock/timer.js';
 import { projectFiles, watchFiles } from './project-folders.js';
 import type { TaSources } from './ta-sources.js';
 
-/** What has changed in a project, told once it is quiet. */
+/** The changes in a project. */
 export interface Changes {
   /** Applications with a changed source. */
   readonly applications: readonly TaSources[];
@@ -12,12 +12,14 @@ export interface Changes {
   readonly files: readonly string[];
 }
 
-/** An editor that saves writes several times: what comes this soon after belongs to it. */
+/**
+ * Milliseconds without a change before changes are reported. An editor that saves a file may write it several times.
+ */
 const quietMs = 40;
 
 /**
- * Tell what changes in a project, batch by batch; the next one is told when the last has been dealt with.
- * @returns resolves when it watches, to what ends it.
+ * Report the changes in a project in batches; a batch is reported after `changed` has resolved for the previous one.
+ * @returns resolves when watching has begun, with a function that ends it.
  */
 export async function watchChanges(
   root: string,
@@ -61,7 +63,9 @@ function sorted(root: string, applications: readonly TaSources[], paths: readonl
   };
 }
 
-/** Test files of a project that name an application: its header, its UUID, its folder, in themselves or what they import. */
+/**
+ * The test files that name an application (its header, its UUID, its folder), directly or in a file that they import.
+ */
 export async function testsOf(root: string, application: TaSources, uuid: string): Promise<string[]> {
   const headers = (await readdir(application.folder, { recursive: true }))
     .filter((path) => path.endsWith('.h') && !path.endsWith('user_ta_header_defines.h'))
@@ -72,7 +76,7 @@ export async function testsOf(root: string, application: TaSources, uuid: string
   return dependents(texts, naming);
 }
 
-/** Test files of a project that are one of these files, or import one, themselves or by others. */
+/** The test files that are among `files`, or import one of them, directly or indirectly. */
 export async function testsWith(root: string, files: readonly string[]): Promise<string[]> {
   return dependents(await scripts(root), files);
 }

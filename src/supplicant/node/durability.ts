@@ -3,8 +3,8 @@ import { open } from 'node:fs/promises';
 import { errnoOf } from '../service-boundary.js';
 
 /**
- * A new, renamed or removed entry is durable only when its folder is on the disk too. A folder that may be written and not
- * read cannot be asked for that, and some file systems do not know it: then it is as durable as it can be.
+ * Write a folder to the disk. A new, renamed or removed entry is durable only after that. It is skipped for a folder
+ * that is writable but not readable, and on file systems that do not support it.
  */
 export async function folderToDisk(folder: string): Promise<void> {
   try {
@@ -19,7 +19,7 @@ export async function folderToDisk(folder: string): Promise<void> {
   }
 }
 
-/** The same, for what must not wait for a promise. */
+/** The same, synchronously. */
 export function folderToDiskNow(folder: string): void {
   try {
     const descriptor = openSync(folder, 'r');

@@ -15,24 +15,24 @@ import { FolderFile } from './folder-file.js';
 import { makeFolder } from './make-folder.js';
 import { renameWithoutReplacing } from './rename-without-replacing.js';
 
-/** Written data is on the disk when a write returns, a link is never followed to elsewhere, and a FIFO not waited for. */
+/** Writes are on the disk when they return; a link is not followed; opening a FIFO does not wait. */
 const careful = constants.O_SYNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export interface FolderFileSystemOptions {
-  /** Nothing is written, and others who only read may use the folder at the same time. */
+  /** Nothing is written, and other readers may use the folder at the same time. */
   readonly readOnly?: boolean;
 }
 
-/** Real files in a folder that secure world cannot leave, and that one TEE at a time may use. */
+/** Files in a folder of the machine. Secure world cannot leave the folder, and one TEE at a time may use it. */
 export class FolderFileSystem implements ReeFileSystem {
   private readonly readOnly: boolean;
   private readonly owner: SingleOwner;
-  /** The folder as it was found first; what takes its place later is another. */
+  /** The folder's real path at the first access. A folder that replaces it later is not used. */
   private found: string | undefined;
-  /** Changes of folders, one after the other: a folder that one is to stand in must not go because another left. */
+  /** Serialises changes: a folder in which a file is being created must not be removed as empty by another change. */
   private changes: Promise<unknown> = Promise.resolve();
 
-  /** @param root the folder; made when it is missing, unless it is only to be read. */
+  /** @param root the folder; created if missing, unless it is read-only. */
   constructor(
     private readonly root: string,
     options: FolderFileSystemOptions = {},
@@ -59,7 +59,7 @@ export class FolderFileSystem implements ReeFileSystem {
       try {
         if (!this.readOnly) return await FolderFile.open(name, path, constants.O_RDWR | careful);
       } catch (error) {
-        // What may only be read is read, as tee-supplicant does.
+        // Open a file that may not be written read-only, like tee-supplicant.
         if (!['EACCES', 'EPERM', 'EROFS', 'ETXTBSY'].includes(errnoOf(error) ?? '')) throw error;
       }
       return FolderFile.open(name, path, constants.O_RDONLY | careful);
@@ -69,7 +69,7 @@ export class FolderFileSystem implements ReeFileSystem {
   create(name: string): Promise<ReeFile> {
     return this.change(`creating ${name}`, async () => {
       const parts = pathParts(name);
-      // Folder by folder: a link on the way must not have one made elsewhere.
+      // Created one at a time and checked, so that a link in the path cannot create a folder outside.
       for (let depth = 1; depth < parts.length; depth++) await this.makeFolder(parts.slice(0, depth).join('/'));
       const path = await this.inside(name);
       return named(name, async () => {
@@ -97,7 +97,7 @@ export class FolderFileSystem implements ReeFileSystem {
           try {
             await rmdir(folder);
           } catch {
-            // Not empty: it stays.
+            // Not empty: keep it.
             break;
           }
         }
@@ -140,7 +140,7 @@ export class FolderFileSystem implements ReeFileSystem {
     });
   }
 
-  /** The path of a name; links in the folders on the way are followed, but only to places inside. */
+  /** The path of a name. Links to folders in the path are followed only if they stay inside. */
   private async inside(name: string): Promise<string> {
     const parts = pathParts(name);
     const top = this.top();
@@ -187,14 +187,14 @@ export class FolderFileSystem implements ReeFileSystem {
   }
 }
 
-/** Run a file operation; the error names the file as secure world knows it. */
+/** Run a file operation; an error names the file by secure world's name. */
 async function named<T>(name: string, operation: () => Promise<T>): Promise<T> {
   try {
     return await operation();
   } catch (error) {
     if (error instanceof TeecError) throw error;
     const { code } = failureOf(error, RpcCommand.fs);
-    // That a file is not there, or is there already, is an answer and no failure of the machine.
+    // A missing or an existing file is a normal answer, not a failure of the machine.
     const answer = code === TeeResult.ERROR_ITEM_NOT_FOUND || code === TeeResult.ERROR_ACCESS_CONFLICT;
     throw commsError(code, `file ${name}: ${errnoOf(error) ?? show(error)}`, answer ? {} : { cause: error });
   }

@@ -5,14 +5,14 @@ import { commsError } from '../../tee/teec-error.js';
 import type { ReeFile } from '../ree-file-system.js';
 import { errnoOf, failureOf, show } from '../service-boundary.js';
 
-/** A file of a folder. */
+/** A file in a folder. */
 export class FolderFile implements ReeFile {
   private constructor(
     private readonly name: string,
     private readonly handle: FileHandle,
   ) {}
 
-  /** @throws TeecError ITEM_NOT_FOUND when it is no regular file. @throws Error of the operating system. */
+  /** @throws TeecError ITEM_NOT_FOUND if it is not a regular file. @throws Error of the operating system. */
   static async open(name: string, path: string, flags: number): Promise<FolderFile> {
     const handle = await open(path, flags, 0o600);
     const status = await handle.stat().catch(async (error: unknown) => {
@@ -48,7 +48,7 @@ export class FolderFile implements ReeFile {
   async truncate(length: number): Promise<void> {
     await this.tried('truncating', async () => {
       await this.handle.truncate(length);
-      // What O_SYNC does for a write.
+      // Same durability as O_SYNC gives for a write.
       await this.handle.datasync();
     });
   }

@@ -5,21 +5,21 @@ import type { Uuid } from '../../protocol/uuid.js';
 import { errnoOf } from '../service-boundary.js';
 import { maxImageSize, type TaStore } from '../ta-store.js';
 
-/** A UUID as it is asked for in lower case, and before 2017 without its last dash. */
+/** A UUID in lower case; before 2017, without its last hyphen. */
 const imageName = /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4})-?([0-9a-f]{12})\.ta$/;
 
-/** The application whose image has this name in a folder; undefined for a name that is never asked for. */
+/** The UUID of the application whose image has this file name; undefined for a name that is never looked up. */
 export function imageUuid(name: string): Uuid | undefined {
   const [, head, node] = imageName.exec(name) ?? [];
   return head === undefined ? undefined : `${head}-${node}`;
 }
 
 /**
- * Images as files `<uuid>.ta` in a folder, as tee-supplicant finds them in /lib/optee_armtz; also under the name that was
- * usual before 2017, without the dash before the last twelve digits (optee_client, teec_ta_load.c).
+ * Images as files `<uuid>.ta` in a folder, as in tee-supplicant's /lib/optee_armtz. The name used before 2017, without
+ * the hyphen before the last twelve digits, is also found (optee_client, teec_ta_load.c).
  */
 export class FolderTaStore implements TaStore {
-  /** @param judge what secure world will have against an image. */
+  /** @param judge predicts why secure world will refuse an image. */
   constructor(
     private readonly folder: string,
     private readonly judge?: NonNullable<TaStore['doubts']>,
@@ -29,7 +29,7 @@ export class FolderTaStore implements TaStore {
     return this.judge?.(uuid, image);
   }
 
-  /** @throws Error naming the file when there is one that cannot be read, or that is none. */
+  /** @throws Error naming the file if it exists but cannot be read or is not a regular file. */
   async load(uuid: Uuid): Promise<Uint8Array | undefined> {
     return (await this.read(`${uuid}.ta`)) ?? (await this.read(`${uuid.replace(/-(?=[^-]*$)/, '')}.ta`));
   }
@@ -38,7 +38,7 @@ export class FolderTaStore implements TaStore {
     const path = join(this.folder, name);
     let handle: FileHandle;
     try {
-      // Opening a FIFO waits for its other end unless it is told not to.
+      // O_NONBLOCK: opening a FIFO would otherwise wait for its other end.
       handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;

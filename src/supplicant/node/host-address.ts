@@ -4,8 +4,8 @@ import { show } from '../service-boundary.js';
 import { type SocketAddress, SocketResult, socketError } from '../socket-service.js';
 
 /**
- * A host that the IP version allows, as getaddrinfo(3) judges: no name is none, and an address of the other version is
- * none either.
+ * Check that the IP version allows a host, by the rules of getaddrinfo(3): an empty name is refused, and so is an
+ * address of the other version.
  * @throws TeecError ERROR_HOSTNAME
  */
 export function checkHost({ host, ipVersion }: Pick<SocketAddress, 'host' | 'ipVersion'>): void {

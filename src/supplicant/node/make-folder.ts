@@ -4,8 +4,8 @@ import { errnoOf } from '../service-boundary.js';
 import { folderToDiskNow } from './durability.js';
 
 /**
- * Make a folder and those above it that are missing, each on the disk when this returns. Node's own `recursive` does not
- * come back for a folder that can be named and not be made, as in /proc.
+ * Create a folder and its missing parents, each durable on return. Node's own `recursive` does not return for some
+ * paths that cannot be created, as in /proc.
  * @throws Error of the operating system.
  */
 export function makeFolder(path: string): void {
@@ -18,14 +18,14 @@ export function makeFolder(path: string): void {
     try {
       mkdirSync(folder, { mode: 0o700 });
     } catch (error) {
-      // Another process was quicker.
+      // Another process created it first.
       if (errnoOf(error) !== 'EEXIST' || !isFolder(folder)) throw error;
     }
     folderToDiskNow(dirname(folder));
   }
 }
 
-/** @throws Error of the operating system when it cannot be told. */
+/** @throws Error of the operating system if the path cannot be examined. */
 function isFolder(path: string): boolean {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status !== undefined && !status.isDirectory())

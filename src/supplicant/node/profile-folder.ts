@@ -5,7 +5,7 @@ import type { ProfileFiles } from '../profile-service.js';
 import { errnoOf } from '../service-boundary.js';
 import { makeFolder } from './make-folder.js';
 
-/** Profiles as files of a folder, which is made when the first comes. */
+/** Profiles as files in a folder, which is created for the first profile. */
 export class ProfileFolder implements ProfileFiles {
   constructor(private readonly folder: string) {}
 

@@ -1,11 +1,11 @@
 import { startTimer } from '../../clock/timer.js';
 import { SocketResult, socketError } from '../socket-service.js';
 
-/** Waits until something holds, looked at again whenever it may have changed: poll() with a timeout. */
+/** Waits for a condition, which is evaluated again after each change: poll() with a timeout. */
 export class Readiness {
   private readonly waiting = new Set<() => void>();
 
-  /** It may have changed. */
+  /** Evaluate the conditions again. */
   changed(): void {
     for (const look of [...this.waiting]) look();
   }

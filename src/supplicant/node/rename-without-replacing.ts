@@ -12,20 +12,20 @@ const loadRenameat2 = () =>
 let renameat2: ReturnType<typeof loadRenameat2> | undefined;
 
 /**
- * Rename a file unless there is one of the new name: decided by the kernel in one step, so that of two at a time one
- * fails.
- * @throws Error with code EEXIST when there is one, or another of the operating system's.
+ * Rename a file if the new name does not exist. The kernel checks and renames atomically, so of two concurrent calls
+ * one fails.
+ * @throws Error with code EEXIST if the new name exists, or another error of the operating system.
  */
 export async function renameWithoutReplacing(from: string, to: string): Promise<void> {
   if (from === to) {
-    // The kernel says EEXIST; a missing file is to be told first.
+    // The kernel would return EEXIST also for a missing file; this reports the missing file.
     await rename(from, to);
   }
   renameat2 ??= loadRenameat2();
   if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) === 0) return;
   const errno = koffi.errno();
   const code = Object.entries(koffi.os.errno).find(([, number]) => number === errno)?.[0] ?? `E${errno}`;
-  // Some file systems have no such flag.
+  // Some file systems do not support the flag.
   if (code !== 'EINVAL' && code !== 'ENOSYS')
     throw Object.assign(new Error(`${code}: renaming ${from} to ${to}`), { code, errno: -errno });
   await link(from, to);

@@ -5,11 +5,11 @@ const SOL_SOCKET = 1;
 export const SocketOption = { SO_SNDBUF: 7, SO_RCVBUF: 8 } as const;
 
 /**
- * The descriptor of one of Node's sockets, for what Node cannot do with it.
- * @throws Error when it is closed.
+ * The file descriptor of a Node socket, for operations that Node does not offer.
+ * @throws Error if the socket is closed.
  */
 export function socketDescriptor(socket: object): number {
-  // Not in Node's documentation, but there since its beginning, and the only way to the number.
+  // Not documented by Node, but present in all versions, and the only access to the descriptor.
   const { fd } = (socket as { readonly _handle?: { readonly fd?: number } | null })._handle ?? {};
   if (fd === undefined || fd < 0) throw new Error('the socket is closed');
   return fd;
@@ -19,7 +19,7 @@ const loadSetsockopt = () =>
   koffi.load(null).func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
 let setsockopt: ReturnType<typeof loadSetsockopt> | undefined;
 
-/** @returns false when the kernel refuses. */
+/** @returns false if the kernel refuses the option. */
 export function setSocketOption(socket: object, option: number, value: Uint8Array): boolean {
   setsockopt ??= loadSetsockopt();
   return setsockopt(socketDescriptor(socket), SOL_SOCKET, option, value, value.length) === 0;

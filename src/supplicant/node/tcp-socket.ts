@@ -9,19 +9,21 @@ import { checkHost } from './host-address.js';
 import { Readiness } from './readiness.js';
 import { SocketOption, setSocketOption } from './socket-descriptor.js';
 
-/** TEE_TCP_SET_RECVBUF, TEE_TCP_SET_SENDBUF: OP-TEE's own (optee_client, __tee_tcpsocket_defines_extensions.h). */
+/**
+ * TEE_TCP_SET_RECVBUF, TEE_TCP_SET_SENDBUF: extensions of OP-TEE (optee_client, __tee_tcpsocket_defines_extensions.h).
+ */
 const options = new Map<number, number>([
   [0x65f0_0000, SocketOption.SO_RCVBUF],
   [0x65f0_0001, SocketOption.SO_SNDBUF],
 ]);
 
-/** What is told of how much is there (tee-supplicant's SUPP_MAX_PEEK_LEN). */
+/** The maximum number of available bytes that is reported (tee-supplicant's SUPP_MAX_PEEK_LEN). */
 const maxPeek = 4096;
 
-/** How long a connection may take to be made, the search for the host's address included, in milliseconds. */
+/** Limit in milliseconds for making a connection, including the name resolution. */
 const connectLimitMs = 30_000;
 
-/** A connection of a trusted application. */
+/** A TCP connection of a trusted application. */
 export class TcpSocket implements ReeSocket {
   private readonly readiness = new Readiness();
   private failure: Error | undefined;
@@ -40,7 +42,7 @@ export class TcpSocket implements ReeSocket {
     });
   }
 
-  /** @throws TeecError ERROR_HOSTNAME, ERROR_TIMEOUT, or COMMUNICATION when nobody answers there. */
+  /** @throws TeecError ERROR_HOSTNAME, ERROR_TIMEOUT, or COMMUNICATION if the connection is refused or fails. */
   static async open(address: SocketAddress): Promise<TcpSocket> {
     checkHost(address);
     const { host, port, ipVersion } = address;
@@ -60,7 +62,7 @@ export class TcpSocket implements ReeSocket {
         reject(socketError(SocketResult.ERROR_TIMEOUT, `${host}: no connection within ${connectLimitMs} ms`));
         socket.destroy();
       });
-      // It stays: what comes after a failure must find somebody, too.
+      // The listener stays: an error after a failed connection would otherwise be uncaught.
       socket.on('error', failed);
       socket.once('connect', () => end(() => resolve(new TcpSocket(socket))));
     });
@@ -89,7 +91,7 @@ export class TcpSocket implements ReeSocket {
   }
 
   close(): void {
-    // What was sent is still delivered.
+    // Data that was sent is still delivered.
     this.socket.destroySoon();
     this.failure ??= new Error('closed');
     this.readiness.changed();

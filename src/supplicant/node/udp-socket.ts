@@ -11,7 +11,7 @@ import { Readiness } from './readiness.js';
 const changeAddress = 0x6600_0001;
 const changePort = 0x6600_0002;
 
-/** Bytes of datagrams that wait to be received; what comes when they are exceeded is lost (Linux's rmem_default). */
+/** Limit in bytes for queued datagrams; datagrams beyond it are dropped (Linux's rmem_default). */
 const maxQueued = 212_992;
 
 interface Peer {
@@ -19,16 +19,16 @@ interface Peer {
   readonly port: number;
 }
 
-/** Datagrams of a trusted application, to and from one address. */
+/** A UDP socket of a trusted application, connected to one address. */
 export class UdpSocket implements ReeSocket {
   private readonly readiness = new Readiness();
   private readonly datagrams: Buffer[] = [];
   private queued = 0;
-  /** Undefined while it changes, and when there is no way to any. */
+  /** Undefined while it changes, and if the new address is unreachable. */
   private peer: Peer | undefined;
-  /** Sends and changes of the peer, one after the other. */
+  /** Serialises sends and changes of the peer. */
   private turn: Promise<unknown> = Promise.resolve();
-  /** Told once, to whoever asks next. */
+  /** Reported once, by the next operation. */
   private failure: Error | undefined;
   private closed = false;
 
@@ -37,7 +37,7 @@ export class UdpSocket implements ReeSocket {
     private readonly family: 4 | 6,
   ) {
     socket.on('message', (datagram) => {
-      // While it has no peer the kernel hands over what anybody sends.
+      // Without a peer, the socket is not connected and the kernel delivers datagrams from any address.
       if (this.peer === undefined || this.queued + datagram.length > maxQueued) return;
       this.datagrams.push(datagram);
       this.queued += datagram.length;
@@ -49,7 +49,7 @@ export class UdpSocket implements ReeSocket {
     });
   }
 
-  /** @throws TeecError ERROR_HOSTNAME, BAD_PARAMETERS for port 0, or COMMUNICATION when there is no way there. */
+  /** @throws TeecError ERROR_HOSTNAME, BAD_PARAMETERS for port 0, or COMMUNICATION if the address is unreachable. */
   static async open({ host, port, ipVersion }: SocketAddress): Promise<UdpSocket> {
     checkPort(port);
     const { address, family } = await resolveHost(host, ipVersion);
@@ -115,7 +115,9 @@ export class UdpSocket implements ReeSocket {
     this.readiness.changed();
   }
 
-  /** What Node throws at once is of the same kind as what it tells later. */
+  /**
+   * Run an operation after the previous ones. Synchronous and asynchronous errors of Node become the same TeecError.
+   */
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.turn.then(async () => {
       this.check();
@@ -129,7 +131,7 @@ export class UdpSocket implements ReeSocket {
     return done;
   }
 
-  /** @throws TeecError BAD_PARAMETERS when something failed meanwhile. */
+  /** @throws TeecError BAD_PARAMETERS if the socket has failed since the last operation, or is closed. */
   private check(): void {
     const { failure } = this;
     this.failure = undefined;
@@ -137,7 +139,7 @@ export class UdpSocket implements ReeSocket {
     if (this.closed) throw badRequest('the socket is closed');
   }
 
-  /** Turn to another peer; when there is no way to it, back to the one before. */
+  /** Connect to another peer; if it is unreachable, connect to the previous one again. */
   private async change(from: Peer, to: Peer): Promise<void> {
     this.peer = undefined;
     this.socket.disconnect();
@@ -151,7 +153,7 @@ export class UdpSocket implements ReeSocket {
 
   private connect(peer: Peer): Promise<void> {
     return new Promise((connected, failed) => {
-      // Node gives the error to this callback alone.
+      // Node reports the error only to this callback.
       this.socket.connect(peer.port, peer.address, ((error?: Error) => {
         if (error !== undefined && error !== null) {
           failed(socketError(TeeResult.ERROR_COMMUNICATION, `${peer.address}: ${error.message}`));
@@ -164,7 +166,7 @@ export class UdpSocket implements ReeSocket {
   }
 }
 
-/** Nothing is sent to port 0. */
+/** Port 0 is not a valid destination. */
 function checkPort(port: number): void {
   if (port === 0) throw badRequest('port 0 of UDP');
 }
