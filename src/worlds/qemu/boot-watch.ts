@@ -1,26 +1,29 @@
 import { readFile } from 'node:fs/promises';
 import { startTimer } from '../../clock/timer.js';
 
-/** A boot takes a quarter of a second on an idle host: who is still booting then is looked at. */
+/** Milliseconds after which a boot is examined. On an idle host it takes a quarter of a second. */
 const patienceMs = 400;
 const intervalMs = 50;
-/** How long nothing may change in any register: of a CPU that ran for so long of it, and of one that may be halted. */
+/**
+ * Milliseconds without a change in any register after which the CPU counts as stuck: the first if it ran for that long,
+ * the second if it may be halted.
+ */
 const stillRunningMs = 400;
 const stillMs = 1200;
 
 export interface Booting {
   /** QEMU's process. */
   readonly pid: number | undefined;
-  /** The registers of the first CPU in words; undefined when they cannot be had. */
+  /** The registers of the first CPU as text; undefined if QEMU does not return them. */
   registers(): Promise<string | undefined>;
-  /** It stands still, at that address of S-EL1 if it is known. */
+  /** Called when the boot is stuck; `address` is in S-EL1, if it is known. */
   standsStill(address: string | undefined): void;
 }
 
 /**
- * Look whether a boot stands still: with every register the same for a while, although the CPU ran, code waits for itself.
- * That is where OP-TEE ends up that does not find what it was built for: its first exception vectors loop.
- * @returns ends it.
+ * Detect a boot that is stuck. If no register changes for a while although the CPU runs, the code is an endless loop.
+ * OP-TEE ends in one, its first exception vectors, if the machine differs from the one it was built for.
+ * @returns ends the watch.
  */
 export function watchBoot(booting: Booting): () => void {
   let over = false;
@@ -50,13 +53,13 @@ export function watchBoot(booting: Booting): () => void {
   };
 }
 
-/** USER_HZ: 100 on every architecture that Linux has user space for. */
+/** Milliseconds per clock tick: USER_HZ is 100 on every architecture of Linux. */
 const msPerTick = 10;
 
-/** What the process ran, user and system time; 0 when that cannot be read. */
+/** CPU time of the process in milliseconds, user and system; 0 if it cannot be read. */
 async function cpuTimeMs(pid: number | undefined): Promise<number> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The name, in brackets, may hold anything; proc(5): utime and stime are fields 14 and 15.
+  // The name, in parentheses, may contain any character. proc(5): utime and stime are fields 14 and 15.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [utime, stime] = [Number(fields[11]), Number(fields[12])];
   return Number.isFinite(utime + stime) ? (utime + stime) * msPerTick : 0;

@@ -17,21 +17,21 @@ const loadCalls = () => {
 };
 let calls: ReturnType<typeof loadCalls> | undefined;
 
-/** As much as Linux gives to everybody. OP-TEE prints some 12 KB while it boots. */
+/** The size that Linux allows to every user. OP-TEE prints about 12 KB while it boots. */
 const capacity = 1 << 20;
 
 /**
- * What QEMU writes of OP-TEE's console, character by character: a pipe, the cheapest thing for it to write to, and read
- * only when somebody wants to know, as to be woken for each would cost more than the calls that print them. When nobody
- * does for a mebibyte, OP-TEE's next character waits.
+ * The pipe into which QEMU writes OP-TEE's console output, character by character. A pipe is the cheapest target for
+ * QEMU. It is read on demand only, because a wake-up for each character would cost more than the calls that print them.
+ * If nothing reads it, OP-TEE's output blocks after one mebibyte.
  */
 export class ConsolePipe implements Disposable {
-  /** To be inherited by QEMU, which opens it as /proc/self/fd/N. */
+  /** Inherited by QEMU, which opens it as /proc/self/fd/N. */
   readonly fd: number;
   private readonly outlet: number;
   private readonly decoder = new TextDecoder();
   private readonly buffer = new Uint8Array(64 * 1024);
-  /** A struct pollfd: descriptor, events asked for, events. */
+  /** A struct pollfd: descriptor, requested events, returned events. */
   private readonly pollfd = new Int32Array(2);
 
   /** @throws Error naming the system call that failed. */
@@ -40,17 +40,17 @@ export class ConsolePipe implements Disposable {
     const ends = [-1, -1];
     if (calls.pipe2(ends, O_NONBLOCK_CLOEXEC) < 0) throw new Error(`pipe2 failed: errno ${koffi.errno()}`);
     [this.outlet, this.fd] = ends as [number, number];
-    // A user with many pipes is refused, and has 64 KiB then.
+    // The kernel refuses this to a user with many pipes; the pipe then has 64 KiB.
     calls.fcntl(this.fd, F_SETPIPE_SZ, capacity);
     this.pollfd.set([this.outlet, POLLIN]);
   }
 
-  /** Whether something was written since the last time: about a microsecond, where a read of nothing costs twenty. */
+  /** Whether there is new output. This takes about a microsecond; a read without data takes twenty. */
   hasMore(): boolean {
     return calls !== undefined && calls.poll(this.pollfd, 1, 0) > 0;
   }
 
-  /** What was written since the last time. */
+  /** The output since the last call. */
   read(): string {
     let text = '';
     for (;;) {
@@ -61,7 +61,7 @@ export class ConsolePipe implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    // Not by Node, which in a worker counts the files that it opened itself.
+    // Closed directly, because a Node worker tracks only the descriptors that Node opened itself.
     calls?.close(this.outlet);
     calls?.close(this.fd);
   }
@@ -70,7 +70,7 @@ export class ConsolePipe implements Disposable {
     try {
       return readSync(this.outlet, this.buffer);
     } catch (error) {
-      // Nothing there.
+      // No data.
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return 0;
       throw error;
     }

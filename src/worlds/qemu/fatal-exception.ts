@@ -3,26 +3,26 @@ import { ffaErrorName } from '../../protocol/ffa.js';
 /** VECTOR_SPMC_FAILED of firmware/monitor.h */
 const spmcFailed = 32;
 
-/** An exception that the firmware cannot handle, as it reports it (firmware/monitor.S). */
+/** An exception that the firmware cannot handle, as the firmware reports it (firmware/monitor.S). */
 export interface FatalException {
   readonly cpu: number;
   /**
-   * Number of the vector: 0..15 of EL3, 16..31 of S-EL1 before OP-TEE had set its own; 32: OP-TEE as a partition manager did
-   * not come up, and the syndrome is its error code.
+   * Number of the vector: 0..15 of EL3; 16..31 of S-EL1 before OP-TEE installed its own vectors; 32: OP-TEE as a
+   * partition manager failed to boot, and `syndrome` is its error code.
    */
   readonly vector: number;
-  /** ESR of that level. */
+  /** ESR of that exception level. */
   readonly syndrome: bigint;
-  /** ELR: where it happened. */
+  /** ELR: the address of the instruction. */
   readonly address: bigint;
-  /** FAR: which address was accessed; meaningful for aborts. */
+  /** FAR: the accessed address; meaningful for aborts. */
   readonly faultAddress: bigint;
 }
 
 /** EARLY_VECTORS of firmware/layout.h */
 const earlyVectors = 16;
 
-/** In words: which syndrome, where. */
+/** A text with the syndrome and the place. */
 export function describeFatalException(exception: FatalException): string {
   const { cpu, vector, syndrome, address, faultAddress } = exception;
   if (vector === spmcFailed)

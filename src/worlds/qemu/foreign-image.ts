@@ -1,4 +1,7 @@
-/** What a file is that was given as OP-TEE's image by mistake, and what to give; undefined when nothing of that is seen. */
+/**
+ * Detects a file of another kind that was given as OP-TEE's image by mistake. Returns a text that says what it is and
+ * which file is needed; undefined if it is not of a known kind.
+ */
 export function foreignImage(file: Uint8Array): string | undefined {
   if (startsWith(file, 0, 0x7f, 0x45, 0x4c, 0x46)) return elf(file);
   for (const [offset, bytes, what] of signatures) if (startsWith(file, offset, ...bytes)) return what;
@@ -40,7 +43,7 @@ function startsWith(file: Uint8Array, offset: number, ...bytes: readonly number[
   return file.length >= offset + bytes.length && bytes.every((byte, index) => file[offset + index] === byte);
 }
 
-/** e_machine of elf.h. */
+/** Values of e_machine in elf.h. */
 const machines = new Map([
   [3, 'x86'],
   [40, '32-bit Arm'],
@@ -54,7 +57,7 @@ function elf(file: Uint8Array): string {
   return `is an ELF file${machine === undefined ? '' : ` for ${machine}`}: OP-TEE's build puts tee-pager_v2.bin next to tee.elf; use that`;
 }
 
-/** Printable ASCII, line ends, tabs, and whatever is not ASCII but UTF-8. */
+/** Whether the bytes are printable ASCII, line ends, tabs, or UTF-8. */
 function isText(start: Uint8Array): boolean {
   if (start.length === 0) return false;
   if (start.some((byte) => byte === 0x7f || (byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d)))) return false;
@@ -76,7 +79,7 @@ function text(start: Uint8Array): string {
   return 'is a text file';
 }
 
-/** Nearly every A32 instruction is executed always: its condition, the highest four bits, is 14. In A64 that is rare. */
+/** Nearly every A32 instruction has condition 14 (always) in its highest four bits. In A64 this value is rare there. */
 function isArm32(file: Uint8Array): boolean {
   const looked = 16;
   if (file.length < 4 * looked) return false;

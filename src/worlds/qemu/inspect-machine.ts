@@ -8,20 +8,20 @@ import { readOpteeImage } from './read-optee-image.js';
 
 const run = promisify(execFile);
 
-/** One thing that the QEMU world needs. */
+/** The state of one requirement of the QEMU world. */
 export interface Finding {
   readonly what: string;
-  /** `present` and `missing` are about what is needed; what is `optional` is missing, but not needed. */
+  /** `present` or `missing` for a requirement; `optional` for something that is missing but not required. */
   readonly state: 'present' | 'missing' | 'optional';
-  /** What it is, or how to get it. */
+  /** A description, or how to get it. */
   readonly detail: string;
 }
 
 export interface InspectOptions {
   readonly folder: OpteeFolder;
-  /** The user's own image instead of the folder's. */
+  /** The user's own image. Default: the one in the folder. */
   readonly image?: string | undefined;
-  /** The user's own trusted applications instead of the folder's. */
+  /** The user's own trusted applications. Default: those in the folder. */
   readonly trustedApplications?: string | undefined;
   /** QEMU's program (default: qemu-system-aarch64). */
   readonly qemu?: string | undefined;
@@ -29,7 +29,7 @@ export interface InspectOptions {
 
 const fetchCommand = 'npx normalworld optee fetch';
 
-/** Look for everything that the QEMU world needs: what is there, what is missing, how to get it. */
+/** Examine all requirements of the QEMU world: which are present, which are missing, and how to get those. */
 export async function inspectMachine(options: InspectOptions): Promise<Finding[]> {
   return [
     await qemu(options.qemu ?? 'qemu-system-aarch64'),
@@ -45,7 +45,7 @@ export async function inspectMachine(options: InspectOptions): Promise<Finding[]
   ];
 }
 
-/** Look for a program, by running it. */
+/** Find a program by running it. */
 export async function findProgram(
   name: string,
   args: string[],
@@ -84,7 +84,7 @@ async function image({ folder, image = folder.image }: InspectOptions): Promise<
     const versions = own ? [] : (await fetchedPackages(folder.path)).map(({ name, version }) => `${name} ${version}`);
     return { what, state: 'present', detail: [`${image} (${bytes.length} bytes)`, ...versions].join(', ') };
   } catch (error) {
-    // What is wrong with an image says what to do about it.
+    // The message of a RangeError about an image includes the remedy.
     if (error instanceof RangeError) return { what, state: 'missing', detail: `${image}: ${error.message}` };
     const { code } = error as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? `no ${image}` : (error as Error).message;

@@ -6,21 +6,21 @@ import type { Mailbox } from './mailbox.js';
 
 export interface MailboxConduitOptions {
   readonly cpus: number;
-  /** How long to spin for a call's result before sleeping, in microseconds; it blocks the event loop. 0: never. */
+  /** Microseconds to spin for a call's result before sleeping; spinning blocks the event loop. 0: never. */
   readonly spinMicroseconds: number;
-  /** How long an SMC of that function may stay in secure world, in milliseconds; Infinity: for ever. */
+  /** Limit in milliseconds for an SMC of that function to stay in secure world; Infinity: no limit. */
   limitMs(functionId: number): number;
-  /** The first CPU takes calls: told at least once. */
+  /** The first CPU can take calls. Called at least once. */
   ready(): void;
-  /** A call goes into secure world. */
+  /** A call enters secure world. */
   entered(): void;
-  /** A call is back: told before its results are handed out. */
+  /** A call has returned. Called before its results are delivered. */
   returned(): void;
-  /** Wake that CPU. */
+  /** Wake a CPU. */
   ring(cpu: number): void;
-  /** Secure world cannot go on. */
+  /** Secure world has failed and cannot continue. */
   failed(reason: string): void;
-  /** OP-TEE's asynchronous notification interrupt came. */
+  /** OP-TEE's asynchronous notification interrupt occurred. */
   interrupt(): void;
 }
 
@@ -29,7 +29,7 @@ interface Call {
   readonly number: number;
   readonly resolve: (registers: SmcRegisters) => void;
   readonly reject: (error: ConduitError) => void;
-  /** Cancels its limit in time. */
+  /** Cancels the timer of its limit. */
   readonly unlimit: () => void;
 }
 
@@ -39,34 +39,34 @@ interface Waiter {
   readonly reject: (error: ConduitError) => void;
 }
 
-/** Polls between two looks at the clock. */
+/** Polls of the mailbox between two reads of the clock. */
 const pollsPerLook = 64;
-/** How long a call may keep a CPU that another waits for, in milliseconds: a tick of a kernel with HZ=250. */
+/** Milliseconds for which a call may keep a CPU that another call waits for: a tick of a kernel with HZ=250. */
 const sliceMs = 4;
-/** After so many calls in a row that outlasted their spin, only every so many-th is still spun for. */
+/** After this many consecutive calls that took longer than their spin, only every n-th call is spun for. */
 const vainSpins = 16;
 
 /**
- * The conduit through the mailbox: each SMC takes an idle CPU, as many are inside as there are CPUs, further ones wait
- * in order.
+ * The conduit through the mailbox. Each SMC takes an idle CPU. There are at most as many SMCs in secure world as CPUs;
+ * further ones wait in order of arrival.
  *
- * A result is awaited in two stages. A single call is spun for, a bounded time, because a sleep and a wake-up cost more
- * than a short call; not when many before it were not short. Everything else sleeps: the firmware rings the bell
- * (`onBell`) when a call is done.
+ * A result is awaited in two stages. The conduit spins for a single call for a bounded time, because a sleep and a
+ * wake-up cost more than a short call. It does not spin if many calls before took long. In all other cases it sleeps,
+ * and the firmware writes to the bell (`onBell`) when a call is done.
  */
 export class MailboxConduit implements Conduit {
-  /** CPUs that are there and have no call, a bit each. */
+  /** CPUs that are present and have no call, one bit each. */
   private idle = 0;
   private present = 0;
   private readonly calls = new Map<number, Call>();
   private readonly waiting: Waiter[] = [];
   private readonly lastCall: number[] = [];
   private notifications = 0;
-  /** Single calls in a row that were not done within a spin. */
+  /** Consecutive single calls that took longer than their spin. */
   private outlasted = 0;
-  /** How long was spun since the event loop last turned for sure, in milliseconds. */
+  /** Milliseconds spent spinning since the last known turn of the event loop. */
   private spun = 0;
-  /** Cancels the next interruption. */
+  /** Cancels the next preemption. */
   private slice: (() => void) | undefined;
   private failure: ConduitError | undefined;
 
@@ -74,11 +74,11 @@ export class MailboxConduit implements Conduit {
     private readonly mailbox: Mailbox,
     private readonly options: MailboxConduitOptions,
   ) {
-    // Until the first bell the host sleeps.
+    // The host sleeps until the first byte on the bell.
     mailbox.hostSleeps = true;
   }
 
-  /** A call is in secure world. */
+  /** Whether a call is in secure world. */
   get busy(): boolean {
     return this.calls.size > 0;
   }
@@ -97,7 +97,7 @@ export class MailboxConduit implements Conduit {
     return new Promise((resolve, reject) => this.sleepFor(cpu, number, registers, resolve, reject));
   }
 
-  /** A byte came out of UART0: something in the mailbox changed. */
+  /** A byte arrived from UART0: the mailbox has changed. */
   onBell(): void {
     for (let cpu = 0; cpu < this.options.cpus; cpu++) {
       const fatal = this.mailbox.fatalException(cpu);
@@ -115,7 +115,7 @@ export class MailboxConduit implements Conduit {
     this.collect();
   }
 
-  /** No call gets through any more: those inside and those waiting end with the error, and so does every later one. */
+  /** Fail the conduit: all calls inside, all waiting ones and all later ones end with the error. */
   fail(error: ConduitError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
@@ -127,20 +127,20 @@ export class MailboxConduit implements Conduit {
   }
 
   /**
-   * A call waits for a CPU: interrupt the one inside, so that OP-TEE gives way (FOREIGN_INTR) and its call goes behind
-   * those that wait. As long as some wait, each runs for a while in turn, as under a kernel's scheduler.
+   * A call waits for a CPU: interrupt the call inside, so that OP-TEE returns FOREIGN_INTR, and queue that call behind
+   * the waiting ones. While calls wait, they run in turn for one slice each, as under a kernel's scheduler.
    */
   private preempt(): void {
     this.slice ??= startTimer(sliceMs, () => {
       this.slice = undefined;
       if (this.waiting.length === 0) return;
-      // The bell interrupts the first CPU, whichever it is for.
+      // A byte on the bell interrupts the first CPU, whatever its value.
       if (this.calls.has(0)) this.options.ring(0);
       this.preempt();
     });
   }
 
-  /** CPUs that have come up take calls, but none before the first, which has to pass on the bell. */
+  /** Add CPUs that have come up to the idle ones. The first CPU must be among them, because it forwards the bell. */
   private admitCpus(): void {
     if (!this.mailbox.isPresent(0)) return;
     for (let cpu = 0; cpu < this.options.cpus; cpu++) {
@@ -152,7 +152,7 @@ export class MailboxConduit implements Conduit {
     this.options.ready();
   }
 
-  /** The first idle CPU: used most it is rarely asleep, and the bell reaches it without a detour over another. */
+  /** The first idle CPU. Used most often, it is rarely asleep, and the bell reaches it without forwarding. */
   private takeCpu(): number {
     const cpu = 31 - Math.clz32(this.idle & -this.idle);
     this.idle &= ~(1 << cpu);
@@ -168,7 +168,7 @@ export class MailboxConduit implements Conduit {
     return number;
   }
 
-  /** The results of a call that is the only one inside, when they come while it is spun for. */
+  /** The results of a single call, if it ends while it is spun for. */
   private spinFor(cpu: number, number: number): SmcRegisters | undefined {
     if (this.calls.size > 0 || this.options.spinMicroseconds === 0) return undefined;
     const inVain = this.outlasted >= vainSpins && this.outlasted % vainSpins !== 0;
@@ -182,7 +182,7 @@ export class MailboxConduit implements Conduit {
     return this.mailbox.results(cpu);
   }
 
-  /** Whether the call was done in time. */
+  /** Whether the call was done within the spin. */
   private spin(cpu: number, number: number): boolean {
     const started = performance.now();
     const end = started + this.options.spinMicroseconds / 1000;
@@ -196,12 +196,15 @@ export class MailboxConduit implements Conduit {
     return isDone;
   }
 
-  /** Whether as much was spun as the event loop may be kept from turning for. */
+  /** Whether spinning has blocked the event loop for as long as allowed. */
   private get mustTurn(): boolean {
     return this.spun * 1000 >= this.options.spinMicroseconds;
   }
 
-  /** Calls that are all done within a spin would keep the event loop from turning for as long as they follow each other. */
+  /**
+   * Deliver the results after a turn of the event loop. Otherwise a sequence of calls that all end within a spin would
+   * block the event loop.
+   */
   private afterTurn(results: SmcRegisters): Promise<SmcRegisters> {
     return new Promise((resolve) => {
       setImmediate(() => {
@@ -229,12 +232,12 @@ export class MailboxConduit implements Conduit {
     this.calls.set(cpu, { cpu, number, resolve, reject, unlimit });
     if (!wasIdle) return;
     this.mailbox.hostSleeps = true;
-    // Done between the last look and the word that the host sleeps: no bell comes. Later than this turn of the event
-    // loop, as the caller must get its promise first.
+    // The call was done between the last poll and `hostSleeps`: no byte will come. Collected in a microtask, because
+    // the caller must get its promise first.
     if (this.mailbox.isDone(cpu, number)) queueMicrotask(() => this.collect());
   }
 
-  /** Hand out the results that are there, and the CPUs with them to those that wait. */
+  /** Deliver the available results, and give their CPUs to waiting calls. */
   private collect(): void {
     for (const call of this.calls.values()) {
       if (!this.mailbox.isDone(call.cpu, call.number)) continue;

@@ -1,7 +1,7 @@
 import { type SmcRegisters, smcRegisters } from '../../protocol/conduit.js';
 import type { FatalException } from './fatal-exception.js';
 
-// The layout is firmware/layout.h's; here in 32-bit words.
+// The layout of firmware/layout.h, in 32-bit words.
 const opteeSize = 0x00 / 4;
 const polls = 0x04 / 4;
 const hostSleeps = 0x08 / 4;
@@ -22,15 +22,15 @@ const cpuSleeping = 2;
 
 const abiFfa = 2;
 
-/** MAILBOX and the most CPUs of firmware/layout.h. */
+/** MAILBOX and the maximum number of CPUs of firmware/layout.h. */
 export const mailboxAddress = 0x4010_0000;
 export const mailboxSize = 0x1000;
 export const maxCpus = 4;
 
 /**
- * The memory through which host and firmware talk: a header and a slot a CPU. Every access is atomic and sequentially
- * consistent: "ring the doorbell, then look who sleeps" here meets "say that I sleep, then look at the doorbell" there,
- * and neither may be reordered.
+ * The memory through which host and firmware communicate: a header, and a slot per CPU. Every access is atomic and
+ * sequentially consistent. One side writes the doorbell and then reads whether the other sleeps; the other side writes
+ * that it sleeps and then reads the doorbell. A reordering on either side would lose a wake-up.
  */
 export class Mailbox {
   private readonly words: Int32Array;
@@ -39,32 +39,32 @@ export class Mailbox {
     this.words = new Int32Array(buffer);
   }
 
-  /** OP-TEE's image, of so many bytes, is in the staging area: the firmware may go on. */
+  /** OP-TEE's image, of `bytes` bytes, is in the staging area; the firmware continues. */
   set opteeSize(bytes: number) {
     Atomics.store(this.words, opteeSize, bytes);
   }
 
-  /** Its pageable part, of so many bytes, is in its staging area: to be told before `opteeSize`. */
+  /** Its pageable part, of `bytes` bytes, is in its staging area. Must be set before `opteeSize`. */
   set pageableSize(bytes: number) {
     Atomics.store(this.words, pageableSize, bytes);
   }
 
-  /** How often an idle CPU looks at its doorbell before it sleeps. */
+  /** The number of doorbell polls of an idle CPU before it sleeps. */
   set polls(count: number) {
     Atomics.store(this.words, polls, count);
   }
 
-  /** Whether the firmware shall write a byte into UART0 when a call is done. */
+  /** Whether the firmware must write a byte to UART0 when a call is done. */
   set hostSleeps(sleeps: boolean) {
     Atomics.store(this.words, hostSleeps, sleeps ? 1 : 0);
   }
 
-  /** How OP-TEE is reached, which its image decides: known when the first CPU is present. */
+  /** The ABI of OP-TEE, which depends on its image. Valid once the first CPU is present. */
   get abi(): 'smc' | 'ffa' {
     return Atomics.load(this.words, abi) === abiFfa ? 'ffa' : 'smc';
   }
 
-  /** How often OP-TEE's asynchronous notification interrupt came, on all CPUs: a count modulo 2^32. */
+  /** The number of OP-TEE's asynchronous notification interrupts on all CPUs, modulo 2^32. */
   get notifications(): number {
     let count = 0;
     for (let cpu = 0; cpu < maxCpus; cpu++) count += Atomics.load(this.words, this.slot(cpu) + notifications);
@@ -75,12 +75,12 @@ export class Mailbox {
     return Atomics.load(this.words, this.slot(cpu) + state) !== cpuAbsent;
   }
 
-  /** Whether the CPU needs a byte with its number into UART0 to see its doorbell. */
+  /** Whether the CPU sleeps: it then reads its doorbell only after a byte with its number arrives on UART0. */
   isSleeping(cpu: number): boolean {
     return Atomics.load(this.words, this.slot(cpu) + state) === cpuSleeping;
   }
 
-  /** Have the CPU make an SMC: the call is the CPU's number `call`, one more than its last. */
+  /** Make the CPU execute an SMC. `call` is the number of the call on that CPU, one more than the previous one. */
   post(cpu: number, call: number, registers: SmcRegisters): void {
     const { words } = this;
     const at = this.slot(cpu) + args;
@@ -99,7 +99,7 @@ export class Mailbox {
     return Atomics.load(this.words, this.slot(cpu) + done) === call;
   }
 
-  /** The registers after the call that is done. */
+  /** The result registers of a completed call. */
   results(cpu: number): SmcRegisters {
     const at = this.slot(cpu) + results;
     return smcRegisters(
@@ -108,7 +108,7 @@ export class Mailbox {
     );
   }
 
-  /** The fatal exception that ended the firmware on that CPU, if one did. */
+  /** The fatal exception that ended the firmware on that CPU, if any. */
   fatalException(cpu: number): FatalException | undefined {
     const at = this.slot(cpu) + fatal;
     if (Atomics.load(this.words, at) === 0) return undefined;

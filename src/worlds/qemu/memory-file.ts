@@ -3,7 +3,10 @@ import koffi from 'koffi';
 // Linux's values (uapi linux/memfd.h, asm-generic/mman-common.h).
 const MFD_CLOEXEC_ALLOW_SEALING = 0x1 | 0x2;
 const F_ADD_SEALS = 1033;
-/** No more seals, no other size: who has the file may write into it, but what is mapped stays there. */
+/**
+ * Seals: the size and the seals are fixed. A process that has the file can write it, but not unmap its pages by
+ * truncation.
+ */
 const F_SEAL_SEAL_SHRINK_GROW = 0x1 | 0x2 | 0x4;
 const PROT_READ_WRITE = 0x1 | 0x2;
 const MAP_SHARED = 0x01;
@@ -22,20 +25,20 @@ const loadCalls = () => {
 let calls: ReturnType<typeof loadCalls> | undefined;
 
 /**
- * Memory shared with another process: a file without a name (memfd), mapped here. As it has no name there is nothing
- * to remove: the kernel frees it when the last process that has it open or mapped ends, however it ends. Its size is sealed:
- * whoever is given it could otherwise truncate it, and end every process that has it mapped (SIGBUS).
+ * Memory shared with another process: an anonymous file (memfd), mapped here. It has no name, so nothing must be
+ * removed; the kernel frees it when the last process that has it open or mapped ends. Its size is sealed: a process
+ * could otherwise truncate it, and every process that has it mapped would get SIGBUS.
  */
 export class MemoryFile implements Disposable {
   private constructor(
-    /** To be inherited by the other process, which finds the file as /proc/self/fd/N. */
+    /** Inherited by the other process, which opens the file as /proc/self/fd/N. */
     readonly fd: number,
     readonly size: number,
     private readonly address: bigint,
   ) {}
 
   /**
-   * @param name for people who look at /proc.
+   * @param name shown in /proc.
    * @param size bytes, a multiple of the page size.
    * @throws Error naming the system call that failed.
    */
@@ -54,7 +57,7 @@ export class MemoryFile implements Disposable {
     }
   }
 
-  /** A part of the memory, live. */
+  /** A view of a part of the memory. */
   view(offset: number, length: number): ArrayBuffer {
     if (!(offset >= 0 && length > 0 && offset + length <= this.size))
       throw new RangeError(`${length} bytes at ${offset} are outside a memory file of ${this.size} bytes`);
@@ -62,12 +65,12 @@ export class MemoryFile implements Disposable {
   }
 
   /**
-   * Give the memory back. Views may outlive this: they read and write private memory from now on, because an access to
-   * an address that is not mapped would end the process. The addresses stay taken, the memory behind them does not.
+   * Release the memory. Views may outlive this: they then access private memory, because an access to an unmapped
+   * address would end the process. The address range stays reserved, without memory.
    */
   [Symbol.dispose](): void {
     map(this.address, this.size, MAP_PRIVATE_ANONYMOUS_NORESERVE_FIXED, -1);
-    // Not by Node, which in a worker counts the files that it opened itself.
+    // Closed directly, because a Node worker tracks only the descriptors that Node opened itself.
     calls?.close(this.fd);
   }
 }

@@ -4,32 +4,33 @@ import { foreignImage } from './foreign-image.js';
 const headerSize = 28;
 const magic = 'OPTE';
 
-/** OPTEE and the size of TZDRAM: firmware/layout.h, CFG_TZDRAM_START and _SIZE of the platform. */
+/** Start and size of OP-TEE in TZDRAM: firmware/layout.h, CFG_TZDRAM_START and _SIZE of the platform. */
 export const opteeAddress = 0x0e10_0000;
 const maxImageSize = 0x00f0_0000;
-/** Release builds with nearly everything left out are twice as large. */
+/** A release build with nearly everything left out is twice as large. */
 const minImageSize = 0x1_0000;
-/** What to do instead, for each that is not for this machine. */
+/** The remedy, in every error about an unsuitable image. */
 const rightBuild = 'build it with PLATFORM=vexpress-qemu_armv8a CFG_ARM_GICV3=y and give tee-pager_v2.bin';
 
-/** OP-TEE, as it is loaded. */
+/** OP-TEE's image as it is loaded. */
 export interface OpteeImage {
-  /** What is put at `opteeAddress`. */
+  /** Loaded at `opteeAddress`. */
   readonly image: Uint8Array;
-  /** What it pages in while it runs, of a build with CFG_WITH_PAGER; empty of others. */
+  /** The pages that a build with CFG_WITH_PAGER loads at run time; empty for other builds. */
   readonly pageable: Uint8Array;
 }
 
-/** Where the pageable part is put, firmware/layout.h: an image that reaches as far has none. */
+/** Load address of the pageable part, firmware/layout.h. An image that extends beyond it has no such part. */
 const pageableAddress = 0x0e90_0000;
 export const maxPageableSize = opteeAddress + maxImageSize - pageableAddress;
 const pageSize = 4096;
 const hashSize = 32;
 
 /**
- * What is loaded of a file as OP-TEE's build makes them: tee-pager_v2.bin or tee-raw.bin as it is, tee.bin without its header.
- * @param beside the tee-pageable_v2.bin of the same build, if it is there.
- * @throws RangeError saying what is wrong with it, when that is sure. See `doubtsAbout` for what is not.
+ * The loadable parts of a file from OP-TEE's build: tee-pager_v2.bin or tee-raw.bin unchanged, tee.bin without its
+ * header.
+ * @param beside the tee-pageable_v2.bin of the same build, if it exists.
+ * @throws RangeError naming the fault, if the file is certainly unsuitable. `doubtsAbout` gives the uncertain faults.
  */
 export function opteeImage(file: Uint8Array, beside?: Uint8Array): OpteeImage {
   const { image, pageable = beside } = hasMagic(file) ? withoutHeader(file) : { image: file };
@@ -60,8 +61,8 @@ export function opteeImage(file: Uint8Array, beside?: Uint8Array): OpteeImage {
 }
 
 /**
- * The part that is paged in, which has to be the one whose hashes are in the image.
- * @param hashes bytes of them: 32 a page, those of the image's own pages included.
+ * The pageable part. It must match the hashes in the image.
+ * @param hashes size of the hashes in bytes: 32 per page, including those of the image's own pages.
  */
 function pageablePart(hashes: number, part: Uint8Array = new Uint8Array(0)): Uint8Array {
   if (hashes === 0) return new Uint8Array(0);
@@ -79,10 +80,10 @@ function pageablePart(hashes: number, part: Uint8Array = new Uint8Array(0)): Uin
   return part;
 }
 
-/** A source file that only such a build has, as its assertions and panics name it. */
+/** A source file that only such a build contains; assertions and panics contain its name. */
 const virtualization = 'arm/kernel/virtualization.c';
 
-/** What makes an image unlikely to be an OP-TEE for this machine: the likely reasons when it does not come up. */
+/** Signs that an image is not an OP-TEE for this machine. They are shown as likely reasons if it does not boot. */
 export function doubtsAbout(image: Uint8Array): readonly string[] {
   const doubts: string[] = [];
   const first = new DataView(image.buffer, image.byteOffset, image.length).getUint32(0, true);
@@ -95,7 +96,7 @@ export function doubtsAbout(image: Uint8Array): readonly string[] {
   return doubts;
 }
 
-/** `mov x19, x0`: with it _start saves what it was given, on all platforms (core/arch/arm/kernel/entry_a64.S). */
+/** `mov x19, x0`: _start begins by saving its argument, on all platforms (core/arch/arm/kernel/entry_a64.S). */
 const firstInstruction = 0xaa00_03f3;
 
 function wrong(what: string): RangeError {
@@ -135,10 +136,9 @@ function withoutHeader(file: Uint8Array): { readonly image: Uint8Array; readonly
 }
 
 /**
- * `struct boot_embdata` at the end of an image: hashes of pageable pages and relocations, found by how its numbers agree.
- * scripts/gen_tee_bin.py writes it: the length of the whole, then where each of both is and its size, in later versions
- * behind their number. Each
- * is padded to 8 bytes.
+ * `struct boot_embdata` at the end of an image: hashes of pageable pages, and relocations. It is found by consistency
+ * of its numbers. scripts/gen_tee_bin.py writes it: the total length, then offset and size of each of both, in later
+ * versions after their count. Each part is padded to 8 bytes.
  */
 function embeddedData(image: Uint8Array): { readonly end: number; readonly hashes: number } | undefined {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
@@ -160,10 +160,13 @@ function embeddedData(image: Uint8Array): { readonly end: number; readonly hashe
 }
 
 const mebibyte = 1 << 20;
-/** So many pointers into one mebibyte are no chance; OP-TEE has a thousand and more. */
+/** The number of pointers into one mebibyte that cannot be a coincidence; OP-TEE has a thousand and more. */
 const manyPointers = 100;
 
-/** The mebibyte that an image's pointers lead to, when that is not where it will be, with its pageable part: `size` bytes. */
+/**
+ * The mebibyte into which the image's pointers lead, if it is not where the image and its pageable part (`size` bytes)
+ * are loaded.
+ */
 function linkedElsewhere(image: Uint8Array, size: number): number | undefined {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   const counts = new Map<number, number>();
@@ -171,7 +174,7 @@ function linkedElsewhere(image: Uint8Array, size: number): number | undefined {
   for (let at = 0; at + 8 <= image.length; at += 8) {
     const high = view.getUint32(at + 4, true);
     const address = high * 2 ** 32 + view.getUint32(at, true);
-    // Numbers below 16 MiB are lengths and flags; physical addresses have 40 bits.
+    // Numbers below 16 MiB are lengths and flags; physical addresses have at most 40 bits.
     if (high > 0xff || address < 16 * mebibyte) continue;
     const block = Math.floor(address / mebibyte);
     if (address >= opteeAddress && address < opteeAddress + size) here++;

@@ -1,13 +1,13 @@
 import type { Duplex } from 'node:stream';
 import { startTimer } from '../../clock/timer.js';
 
-/** A request that QEMU has not answered after so long will not be: it is stopped, or gone. */
+/** Milliseconds after which QEMU is assumed not to answer, because it is stopped or has ended. */
 const answerLimitMs = 1000;
 const maxAnswer = 1 << 20;
 
 /**
- * QEMU's machine protocol (QMP) on a stream: docs/interop/qmp-spec.rst of QEMU. Nothing is said until somebody asks, so
- * that it costs a start nothing.
+ * QEMU's machine protocol (QMP) on a stream: docs/interop/qmp-spec.rst of QEMU. The capabilities negotiation is delayed
+ * until the first command, so it does not slow the start.
  */
 export class QemuMonitor {
   private received = '';
@@ -18,11 +18,11 @@ export class QemuMonitor {
   constructor(private readonly stream: Duplex) {
     stream.setEncoding('utf8');
     stream.on('data', (text: string) => this.receive(text));
-    // Its end is QEMU's, which is told elsewhere.
+    // The end of the stream is reported by `QemuProcess.ended`.
     stream.on('error', () => undefined);
   }
 
-  /** What a command of the human monitor prints; undefined when QEMU does not answer. */
+  /** The output of a command of the human monitor; undefined if QEMU does not answer. */
   async command(line: string): Promise<string | undefined> {
     if (!this.negotiated) {
       this.negotiated = true;
@@ -50,7 +50,7 @@ export class QemuMonitor {
     this.received = (lines.pop() ?? '').slice(0, maxAnswer);
     for (const line of lines) {
       const message = parse(line);
-      // Its greeting and its events have no id.
+      // The greeting and the events have no id.
       if (typeof message.id === 'number') this.answers.get(message.id)?.(message.return);
     }
   }

@@ -2,7 +2,7 @@ import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import type { ConsoleLine } from './console-line.js';
 import { maxCpus } from './mailbox.js';
 
-/** A plugin of QEMU's, and the file that it writes into. */
+/** A QEMU plugin, and the file that it writes. */
 export interface MappedPlugin {
   readonly plugin: string;
   readonly fd: number;
@@ -11,36 +11,36 @@ export interface MappedPlugin {
 export interface QemuWorldOptions {
   /** OP-TEE's image: tee-pager_v2.bin or tee.bin of a build for PLATFORM=vexpress-qemu_armv8a. */
   readonly optee: string;
-  /** QEMU's program (default: qemu-system-aarch64). */
+  /** QEMU's program. Default: qemu-system-aarch64. */
   readonly qemu?: string;
-  /** Flash image (default: the one that comes with this package). */
+  /** Flash image. Default: the one in this package. */
   readonly firmware?: string;
   /**
-   * CPUs, 1..4. As many calls execute in secure world at once; further ones take turns. The default is 2, but 1 on a
-   * host with fewer than four processors: OP-TEE invalidates translations on all its CPUs at each switch of applications,
-   * and a host without a processor to spare pays for it with every call.
+   * CPUs, 1..4. This is the number of calls that execute in secure world at once; further calls take turns. Default: 2,
+   * or 1 on a host with fewer than four processors. OP-TEE invalidates TLBs on all its CPUs at each switch of
+   * applications; on a host without a free processor this slows every call.
    */
   readonly cpus?: number;
-  /** RAM in MiB, 64..3072 (default 256). */
+  /** RAM in MiB, 64..3072. Default: 256. */
   readonly memoryMiB?: number;
   /**
-   * How long one SMC may stay in secure world, in milliseconds (default: for ever). When it is over, the world ends.
-   * `openTee` takes it as the limit of a whole call as well.
+   * Limit in milliseconds for one SMC to stay in secure world. Default: no limit. When it is exceeded, the world ends.
+   * `openTee` also uses it as the limit of a whole call.
    */
   readonly callLimitMs?: number;
-  /** How long the boot, and each fast call, may take, in milliseconds (default 20,000). */
+  /** Limit in milliseconds for the boot, and for each fast call. Default: 20,000. */
   readonly bootLimitMs?: number;
   /**
-   * How long a call's result may be spun for, in microseconds (default 400): the time for which a call may block the
-   * event loop. After several calls in a row that take longer the next ones sleep at once.
+   * Microseconds to spin for a call's result, 0..1,000,000. Default: 400. Spinning blocks the event loop. After several
+   * consecutive calls that take longer, the next ones sleep at once.
    */
   readonly spinMicroseconds?: number;
   /**
-   * QEMU's stub for gdb listens on this TCP port of 127.0.0.1. Who debugs stops the clocks: there are no limits then, neither
-   * `callLimitMs` nor `bootLimitMs`.
+   * The TCP port on 127.0.0.1 for QEMU's gdb stub. With it, neither `callLimitMs` nor `bootLimitMs` applies, because a
+   * debugger stops the CPUs.
    */
   readonly gdb?: number;
-  /** Measure what code runs: a `CoverageMap`, or other plugins of QEMU's that are given a file by `map=`. */
+  /** Measures the executed code: a `CoverageMap`, or other QEMU plugins that take a file as `map=`. */
   readonly coverage?: MappedPlugin | readonly MappedPlugin[];
   /** Called with each line of the secure console. */
   readonly onConsoleLine?: (line: ConsoleLine) => void;
@@ -51,7 +51,7 @@ const names: OptionNames<QemuWorldOptions> = {
   ...{ spinMicroseconds: true, onConsoleLine: true, gdb: true, coverage: true },
 };
 
-/** @throws TypeError or RangeError naming what is no option, or an option's value that cannot be. */
+/** @throws TypeError naming an unknown option, or RangeError naming an invalid value. */
 export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   requireKnownOptions<Partial<QemuWorldOptions>>('qemu', options, names);
   const {
@@ -82,7 +82,7 @@ export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   for (const [name, ms] of Object.entries({ callLimitMs, bootLimitMs }))
     if (ms !== undefined && !(typeof ms === 'number' && ms >= 0))
       throw new RangeError(`${name} is ${String(ms)}; allowed: milliseconds from 0, and Infinity`);
-  // Longer than a second nobody wants the event loop blocked.
+  // At most one second, because spinning blocks the event loop.
   if (spinMicroseconds !== undefined && !(spinMicroseconds >= 0 && spinMicroseconds <= 1_000_000))
     throw new RangeError(`spinMicroseconds is ${spinMicroseconds}; allowed: 0..1000000`);
 }

@@ -4,7 +4,7 @@ import { startTimer } from '../../clock/timer.js';
 import type { MappedPlugin } from './qemu-options.js';
 
 export interface QemuOptions {
-  /** The program: a name to be found in PATH, or a path. */
+  /** The program: a name that is looked up in PATH, or a path. */
   readonly program: string;
   /** Flash image. */
   readonly firmware: string;
@@ -12,15 +12,15 @@ export interface QemuOptions {
   /** File descriptor of the RAM's memory file, and its size in bytes. */
   readonly memoryFd: number;
   readonly memorySize: number;
-  /** The TCP port of 127.0.0.1 that QEMU's stub for gdb listens on. */
+  /** The TCP port on 127.0.0.1 for QEMU's gdb stub. */
   readonly gdb?: number | undefined;
-  /** Each gets its file as its map. */
+  /** Each plugin gets its file as its map. */
   readonly plugins: readonly MappedPlugin[];
-  /** File descriptor of what takes UART1, OP-TEE's secure console. */
+  /** File descriptor that UART1, OP-TEE's secure console, is written to. */
   readonly consoleFd: number;
 }
 
-/** What the child's file descriptors beyond the standard three are. */
+/** File descriptors of the child process after the standard three. */
 const bellFd = 3;
 const consoleFd = 4;
 const memoryFd = 5;
@@ -28,20 +28,20 @@ const monitorFd = 6;
 const firstPluginFd = 7;
 
 const maxErrorOutput = 4096;
-/** How long a process that has ended may still be heard of by those that it started. */
+/** Milliseconds for which the streams of an ended process stay open if its child processes still hold them. */
 const lingerMs = 500;
 
 /**
  * A QEMU that cannot outlive this process: the kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG,
- * through setpriv), also when that is killed itself. As the parent may have ended before that was arranged, a shell
- * compares its parent's number before it becomes QEMU.
+ * set by setpriv), also if that is killed. The parent may end before the signal is set, so a shell compares its
+ * parent's id before it executes QEMU.
  */
 export class QemuProcess {
   /** UART0, the bell in both directions. */
   readonly bell: Duplex;
   /** QEMU's machine protocol. */
   readonly monitor: Duplex;
-  /** Resolves, in words, when the process is gone: with the exit code, the signal, or why it did not start. */
+  /** Resolves with a text when the process has ended: the exit code, the signal, or why it did not start. */
   readonly ended: Promise<string>;
   private errorOutput = '';
 
@@ -49,7 +49,7 @@ export class QemuProcess {
     const stdio: readonly unknown[] = child.stdio;
     this.bell = stdio[bellFd] as Duplex;
     this.monitor = stdio[monitorFd] as Duplex;
-    // A pipe whose other end has gone: `ended` tells it.
+    // Errors of a broken pipe are ignored here; `ended` reports the end of the process.
     this.bell.on('error', () => undefined);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.errorOutput = (this.errorOutput + text).slice(-maxErrorOutput);
@@ -57,7 +57,7 @@ export class QemuProcess {
     this.ended = new Promise((resolve) => {
       child.once('error', (error) => resolve(`could not be started: ${error.message}`));
       child.once('exit', () => {
-        // What it started without becoming it may hold the other ends for ever.
+        // Child processes of a script in QEMU's place may hold the other ends of the pipes.
         startTimer(lingerMs, () => this.letGo(), { background: true });
       });
       child.once('close', (code, signal) => {
@@ -74,8 +74,8 @@ export class QemuProcess {
         ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
         ...[String(process.pid), options.program, ...commandLine(options)],
       ],
-      // In a session of its own: Ctrl-C in a terminal is for us, who close in good order, and not for QEMU. Its parent's
-      // death still ends it, which has nothing to do with sessions.
+      // In its own session, so that Ctrl-C in a terminal does not end QEMU before this process closes it. The parent's
+      // death signal does not depend on the session.
       {
         detached: true,
         stdio: [
@@ -97,14 +97,14 @@ export class QemuProcess {
     return this.child.pid;
   }
 
-  /** With all that it started, as a script in QEMU's place may have, unless that has a session of its own. */
+  /** Kill QEMU and its child processes, except those with a session of their own. */
   kill(): void {
     const { pid } = this.child;
     if (pid === undefined || this.child.exitCode !== null || this.child.signalCode !== null) return;
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {
-      // It leads no group.
+      // It is not the leader of a process group.
       this.child.kill('SIGKILL');
     }
   }
@@ -117,13 +117,13 @@ export class QemuProcess {
 function commandLine({ firmware, cpus, memorySize, gdb, plugins }: QemuOptions): string[] {
   const size = `${memorySize}B`;
   return [
-    // Without default devices: nothing there that nobody asked for, and no option ROM to be found.
+    // Without default devices and configuration, so that no device needs an option ROM.
     ...['-nodefaults', '-no-user-config'],
-    // EL3, and memory that only TrustZone sees; without what nobody here uses and costs part of the start.
+    // EL3 and secure memory (`secure=on`); unused parts of the board are off, because they slow the start.
     ...['-M', 'virt,secure=on,gic-version=3,its=off,acpi=off,memory-backend=ram'],
     ...['-object', `memory-backend-file,id=ram,size=${size},mem-path=/proc/self/fd/${memoryFd},share=on`],
     ...['-m', size],
-    // Translated code in 128 MiB: OP-TEE needs far less, and setting aside QEMU's gigabyte costs part of the start.
+    // A translation cache of 128 MiB is enough for OP-TEE. Reserving QEMU's default of one GiB slows the start.
     ...['-accel', 'tcg,thread=multi,tb-size=128', '-cpu', 'cortex-a57', '-smp', String(cpus)],
     ...plugins.flatMap(({ plugin }, index) => ['-plugin', `${plugin},map=/proc/self/fd/${firstPluginFd + index}`]),
     ...(gdb === undefined ? [] : ['-gdb', `tcp:127.0.0.1:${gdb}`]),

@@ -30,27 +30,27 @@ import { TaDeaths } from './ta-death.js';
 const ramAddress = 0x4000_0000;
 const stagingAddress = 0x4100_0000;
 const pageableStagingAddress = 0x4180_0000;
-/** Behind the staging areas: memory at fixed places, of which the first pages are the SCMI server's (scmi-platform/). */
+/** After the staging areas: memory at fixed addresses. Its first pages are the SCMI server's (scmi-platform/). */
 const platformAddress = 0x41f0_0000;
-/** CFG_SHMEM_START: here the memory begins that the driver may see; below it are device tree and mailbox. */
+/** CFG_SHMEM_START: start of the memory that the driver may use. Device tree and mailbox are below it. */
 const sharedAddress = 0x4200_0000;
-/** Behind the reserved shared memory (CFG_SHMEM_SIZE). */
+/** After the reserved shared memory (CFG_SHMEM_SIZE). */
 const normalWorldRamAddress = 0x4220_0000;
 const mebibyte = 1 << 20;
 
 const shippedFirmware = fileURLToPath(new URL('../../../firmware/normalworld.bin', import.meta.url));
 
-/** On the only core each side's spinning would keep the other from working. */
+/** With one processor, spinning on one side would keep the other from running. */
 const maySpin = availableParallelism() > 1;
 /**
- * Doorbell looks of an idle CPU before it sleeps, about 1.5 ms: longer than the host takes between two calls in a row, also
- * with code that runs for the first time. With fewer both sides sleep in turn, and the kernel then likes to keep them on
- * one core.
+ * Doorbell polls of an idle CPU before it sleeps, about 1.5 ms. This is longer than the host needs between two
+ * consecutive calls, also when its code runs for the first time. With fewer polls both sides sleep in turn, and the
+ * kernel then tends to keep them on one core.
  */
 const polls = 300_000;
-/** How often the secure console is looked at while OP-TEE has something to do. */
+/** Milliseconds between two reads of the secure console while OP-TEE is active. */
 const consoleIntervalMs = 20;
-/** How long the secure console has to be silent after a panic until its tail is complete. */
+/** Milliseconds of silence on the secure console after which the output of a panic is complete. */
 const panicSilenceMs = 50;
 
 /** The real OP-TEE OS, in QEMU, without Linux: `QemuWorld.start(options)`. */
@@ -61,14 +61,14 @@ export class QemuWorld implements SecureWorld {
   readonly platformMemory: PhysicalMemory;
   readonly memoryFile: PhysicalMemoryFile;
   readonly normalWorldRam: readonly MemoryRange[];
-  /** OP-TEE's asynchronous notifications: SPI 187, which it puts into the device tree, or over FF-A an SGI. */
+  /** OP-TEE's asynchronous notifications: SPI 187, announced in the device tree; over FF-A an SGI. */
   readonly notificationInterrupt: InterruptSource = {
     listen: (handler) => {
       this.interruptHandlers.add(handler);
       return () => this.interruptHandlers.delete(handler);
     },
   };
-  /** Of trusted applications, as the console tells them. */
+  /** Panics of trusted applications, parsed from the console. */
   readonly panics: PanicSource = {
     listen: (handler) => {
       this.panicHandlers.add(handler);
@@ -83,7 +83,7 @@ export class QemuWorld implements SecureWorld {
   private readonly booted: Promise<void>;
   private resolveBoot: () => void = () => undefined;
   private rejectBoot: (error: ConduitError) => void = () => undefined;
-  /** Each cancels a timer. */
+  /** Each function cancels its timer. */
   private panicTimer: (() => void) | undefined;
   private consoleTimer: (() => void) | undefined;
   private readonly monitor: QemuMonitor;
@@ -92,7 +92,7 @@ export class QemuWorld implements SecureWorld {
     this.tellEnd = resolve;
   });
   private isBooting = true;
-  /** What speaks against the image, should it not come up. */
+  /** Signs that the image is unsuitable, shown if it does not boot. */
   private doubts: readonly string[] = [];
   private disposed = false;
   private failed = false;
@@ -125,7 +125,7 @@ export class QemuWorld implements SecureWorld {
         this.resolveBoot();
       },
       entered: () => this.watchConsole(),
-      // Before the results: what OP-TEE printed in a call is there when the call is back.
+      // Before the results: the output of a call must be delivered when the call returns.
       returned: () => this.beforeResults(),
       ring: (cpu) => process.bell.write(Uint8Array.of(cpu)),
       failed: (reason) => this.fail(reason),
@@ -145,8 +145,8 @@ export class QemuWorld implements SecureWorld {
   }
 
   /**
-   * Boot OP-TEE: resolves when the first CPU takes calls.
-   * @throws ConduitError with the tail of the secure console when it does not come up.
+   * Boot OP-TEE. Resolves when the first CPU can take calls.
+   * @throws ConduitError with the tail of the secure console if it does not boot.
    */
   static async start(options: QemuWorldOptions): Promise<QemuWorld> {
     checkQemuOptions(options);
@@ -176,7 +176,7 @@ export class QemuWorld implements SecureWorld {
     const cancels = [startTimer(bootLimitMs, () => world.fail(`OP-TEE did not boot within ${bootLimitMs} ms`))];
     try {
       const stage = async () => {
-        // While QEMU starts.
+        // Read while QEMU starts.
         const loaded = await readImage(options.optee);
         world.doubts = doubtsAbout(loaded.image);
         stageImage(loaded, file, mailbox);
@@ -192,18 +192,18 @@ export class QemuWorld implements SecureWorld {
     }
   }
 
-  /** What the image is: an OP-TEE that is called itself, or one that is its own FF-A partition manager. */
+  /** The ABI of the image: SMC, or FF-A if OP-TEE is its own partition manager. */
   get abi(): 'smc' | 'ffa' {
     return this.mailbox.abi;
   }
 
-  /** Tell what secure world has said so far. QEMU writes each character while OP-TEE prints it. */
+  /** Deliver the console output so far. QEMU writes each character while OP-TEE prints it. */
   readConsole(): void {
     if (this.disposed || !this.consolePipe.hasMore()) return;
     this.console.write(this.consolePipe.read());
   }
 
-  /** It has been silent for as long as a look at it takes, twice. */
+  /** Resolves after two intervals without output. */
   readonly consoleIdle = async (): Promise<void> => {
     for (let silent = 0; silent < 2 && !this.disposed; ) {
       await new Promise<void>((resolve) => startTimer(consoleIntervalMs, resolve));
@@ -223,12 +223,12 @@ export class QemuWorld implements SecureWorld {
     return this.process.pid;
   }
 
-  /** What a command of QEMU's human monitor prints; undefined when QEMU does not answer within a second. */
+  /** The output of a command of QEMU's human monitor; undefined if QEMU does not answer within a second. */
   monitorCommand(line: string): Promise<string | undefined> {
     return this.monitor.command(line);
   }
 
-  /** End QEMU and give the memory back. Calls still inside end with a ConduitError. */
+  /** End QEMU and release the memory. Calls inside end with a ConduitError. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
@@ -252,7 +252,7 @@ export class QemuWorld implements SecureWorld {
     });
   }
 
-  /** Look at the console soon, and again as long as OP-TEE boots or has a call; while it is idle nobody looks. */
+  /** Read the console regularly while OP-TEE boots or has a call; not while it is idle. */
   private watchConsole(): void {
     this.consoleTimer ??= startTimer(
       consoleIntervalMs,
@@ -267,7 +267,7 @@ export class QemuWorld implements SecureWorld {
   }
 
   private onConsoleLine(line: ConsoleLine): void {
-    // A panicked OP-TEE still prints its call stack, then nothing ever again.
+    // After a panic OP-TEE prints its call stack, and then nothing more.
     if (this.panicTimer !== undefined || isCorePanic(line)) {
       this.panicTimer?.();
       this.panicTimer = startTimer(panicSilenceMs, () => this.fail('OP-TEE panicked'));
@@ -297,26 +297,26 @@ const defaultMemoryMiB = 256;
 const defaultBootLimitMs = 20_000;
 const defaultSpinMicroseconds = 400;
 
-/** Who debugs stops the clock. */
+/** The boot limit. There is none with gdb, because a debugger stops the CPUs. */
 function bootLimitOf({ bootLimitMs = defaultBootLimitMs, gdb }: QemuWorldOptions): number {
   return gdb === undefined ? bootLimitMs : Number.POSITIVE_INFINITY;
 }
 
 /**
- * A fast call does little, and nothing interrupts it: without a limit for calls it is not waited for without end all the
- * same. Calls over FF-A that take long are fast calls by their number.
+ * Whether a function is a short call. A fast call does little and is not interrupted, so it has a limit even if calls
+ * have none. The FF-A functions that carry yielding calls are fast calls by their number, but not short.
  */
 function isShort(functionId: number): boolean {
   return isFastCall(functionId) && functionId !== Ffa.msgSendDirectReq && functionId !== Ffa.run;
 }
 
-/** Put OP-TEE's image where the monitor, which waits for it, takes it from. */
+/** Put OP-TEE's image into the staging area, from which the waiting monitor copies it. */
 function stageImage({ image, pageable }: OpteeImage, file: MemoryFile, mailbox: Mailbox): void {
   mailbox.pageableSize = stage(pageable, pageableStagingAddress, file);
   mailbox.opteeSize = stage(image, stagingAddress, file);
 }
 
-/** @returns how many bytes there are for the monitor, which copies 16 at a time. */
+/** @returns the number of bytes to copy; the monitor copies 16 at a time. */
 function stage(bytes: Uint8Array, address: number, file: MemoryFile): number {
   const size = Math.ceil(bytes.length / 16) * 16;
   if (size > 0) new Uint8Array(file.view(address - ramAddress, size)).set(bytes);

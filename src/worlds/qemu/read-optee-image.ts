@@ -3,12 +3,12 @@ import { dirname, join } from 'node:path';
 import { readWhole } from '../../files/read-whole.js';
 import { type OpteeImage, opteeImage } from './optee-image.js';
 
-/** Longer than the secure RAM of the machine, in octets. */
+/** In octets; larger than the secure RAM of the machine. */
 const longestImage = 2 ** 28;
 
 /**
- * OP-TEE's image of a file, with the pageable part that its build puts beside it.
- * @throws RangeError when it is none; Error of the file system when it cannot be read.
+ * OP-TEE's image in a file, with the pageable part that its build puts next to it.
+ * @throws RangeError if the file is not an image; Error of the file system if it cannot be read.
  */
 export async function readOpteeImage(path: string): Promise<OpteeImage> {
   const file = await readWhole(path, longestImage);

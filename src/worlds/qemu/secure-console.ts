@@ -1,11 +1,11 @@
 import { type ConsoleLine, parseConsoleLine } from './console-line.js';
 
-/** For an error: what fits on a screen. */
+/** The number of last lines in an error: about one screen. */
 const tailLines = 30;
-/** A line without an end is cut here: the other world does not decide how much we keep. */
+/** A longer line is split here, so that the other world cannot make this process buffer without limit. */
 const maxLineLength = 4096;
 
-/** Splits the console's bytes into lines, keeps the last ones, and tells a listener each. */
+/** Splits the console output into lines, keeps the last ones, and passes each to a listener. */
 export class SecureConsole {
   private partial = '';
   private readonly kept: string[] = [];
@@ -27,7 +27,7 @@ export class SecureConsole {
     }
   }
 
-  /** The last lines, for an error. */
+  /** The last lines, for errors. */
   get tail(): string {
     return [...this.kept, ...(this.partial === '' ? [] : [this.partial])].join('\n');
   }

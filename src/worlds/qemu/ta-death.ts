@@ -1,20 +1,20 @@
 import type { TaPanicReport } from '../../protocol/secure-world.js';
 import type { ConsoleLine } from './console-line.js';
 
-/** More lines than the longest dump of a TA's regions and call stack. */
+/** The maximum number of lines; longer than any dump of a TA's regions and call stack. */
 const maxLines = 60;
-/** What OP-TEE gives to a TA that aborted: abort handling of core/kernel. */
+/** The panic code of a TA that aborted: abort handling of core/kernel. */
 const abortCode = 0xdead_beef;
 
-/** The first line that OP-TEE's core prints of a TA's death: a panic of its own, or an abort. */
+/** The first line that OP-TEE's core prints about a TA's death: a panic of the TA, or an abort. */
 const beginning = /^(?:TA panicked with code (?<code>0x[0-9a-f]+)|User (?:mode|TA) \w+-abort\b)/i;
 const statusOf = /Status of TA (?<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/i;
 
-/** After the entries of the call stack, which come last, everything is about something else. */
+/** The call stack is the last part of a dump: the first line that is not an entry ends the dump. */
 const stackBegins = /^ *Call stack:/;
 const stackEntry = /^ *0x[0-9a-f]+/i;
 
-/** Reads in the console's lines which applications died, of what, and what OP-TEE said of it. */
+/** Parses the console for deaths of applications: which died, why, and OP-TEE's dump. */
 export class TaDeaths {
   private code = 0;
   private uuid: string | undefined;
@@ -26,7 +26,7 @@ export class TaDeaths {
     const found = parsed?.module === 'TC' ? beginning.exec(parsed.message) : null;
     if (found !== null) {
       const { code } = found.groups ?? {};
-      // After an abort OP-TEE says that it panics the TA: that is the same death.
+      // After an abort OP-TEE also prints that it panics the TA; that is the same death.
       if (this.state === 'dump' && this.uuid === undefined && code !== undefined) this.add(text);
       else this.lines = [text];
       this.state = 'dump';
@@ -37,17 +37,17 @@ export class TaDeaths {
     const message = parsed?.message ?? text;
     if (this.state === 'stack' && !stackEntry.test(message)) this.state = 'over';
     if ((this.state !== 'dump' && this.state !== 'stack') || this.lines.length >= maxLines) return;
-    // What others print meanwhile, or a build without the dump prints next.
+    // Lines of other threads in between, or the next output of a build without dumps.
     if (parsed !== undefined && parsed.level !== 'error') return;
     this.add(text);
     if (stackBegins.test(message)) this.state = 'stack';
-    // Builds without the dump do not say whose death it is.
+    // Builds without dumps do not print the UUID.
     this.uuid ??= statusOf.exec(text)?.groups?.uuid?.toLowerCase();
   }
 
   /**
-   * The death of which something was read since the last time. An interrupt may take the call out of secure world while OP-TEE
-   * prints: then it is told again with what came later, and is complete once the call of which it is has returned.
+   * The death that was parsed since the last call. An interrupt may take the call out of secure world while OP-TEE
+   * prints; the death is then returned again with the later lines. It is complete once its call has returned.
    */
   take(): TaPanicReport | undefined {
     const { code, uuid, lines } = this;

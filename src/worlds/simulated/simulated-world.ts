@@ -32,27 +32,29 @@ import type { TrustedApplication } from './ta/trusted-application.js';
 import { start } from './threads/routine.js';
 import type { Thread, ThreadState } from './threads/thread.js';
 
-/** Each is made when the world is. */
+/** A limit for `threads`: every thread context is created with the world. */
 const mostThreads = 1024;
 
-/** How a simulated secure world is made. What is left out is as in OP-TEE 4.5 for QEMU's Arm board. */
+/** Options of a simulated secure world. Defaults follow OP-TEE 4.5 for QEMU's Arm board. */
 export interface SimulatedWorldOptions {
   /**
-   * How OP-TEE is reached: raw SMCs when left out; with `ffa` it is a partition under a secure partition manager, has no
-   * reserved memory, and its capabilities are those of FF-A.
+   * The ABI of OP-TEE. Default: raw SMCs. With `ffa` it is a partition under a secure partition manager, has no
+   * reserved memory, and has the capabilities of FF-A.
    */
   readonly abi?: 'smc' | 'ffa';
-  /** CFG_NUM_THREADS: 2; at most 1024. */
+  /** CFG_NUM_THREADS, 1..1024. Default: 2. */
   readonly threads?: number;
-  /** What GET_THREAD_COUNT answers: as many; `false`: it is an unknown function. */
+  /** The answer of GET_THREAD_COUNT. Default: `threads`. `false`: the function is unknown. */
   readonly announcedThreads?: number | false;
-  /** 64 MiB at 0x40000000; page-aligned. */
+  /** Page-aligned. Default: 64 MiB at 0x40000000. */
   readonly dram?: MemoryRange;
-  /** A part of DRAM: 2 MiB at 0x42000000; `false`: none. */
+  /** A part of DRAM. Default: 2 MiB at 0x42000000. `false`: none. */
   readonly reservedShm?: MemoryRange | false;
-  /** Makes the file that DRAM lies in, of so many bytes, so that other processes can map it; the world disposes of it. */
+  /**
+   * Creates the file that holds DRAM, of `size` bytes, so that other processes can map it. The world disposes of it.
+   */
   readonly dramFile?: (size: number) => DramFile;
-  /** Capabilities, true unless switched off. */
+  /** Capabilities. Default of each: true. */
   readonly dynamicShm?: boolean;
   readonly memrefNull?: boolean;
   readonly rpcArg?: boolean;
@@ -63,9 +65,9 @@ export interface SimulatedWorldOptions {
   readonly schedule?: Schedule;
   readonly random?: Random;
   readonly faults?: Faults;
-  /** What secure world's drivers do with asynchronous notifications; nothing when left out. */
+  /** The driver in secure world that uses asynchronous notifications. Default: none. */
   readonly notificationDriver?: NotificationDriver;
-  /** Is told what happens inside. */
+  /** Called for each event in secure world. */
   readonly trace?: (event: SecureWorldEvent) => void;
 }
 
@@ -89,24 +91,24 @@ const worldNames: OptionNames<SimulatedWorldOptions> = {
   trace: true,
 };
 
-/** An open file mapped into this process. */
+/** An open file that is mapped into this process. */
 export interface DramFile extends Disposable {
   readonly fd: number;
-  /** The mapping, live. */
+  /** A view of the mapping. */
   view(offset: number, length: number): ArrayBuffer;
 }
 
-/** A thread context as plain data, for reports. */
+/** The state of a thread context as plain data, for reports. */
 export interface ThreadReport {
   readonly id: number;
   readonly state: ThreadState;
-  /** What it was entered for, `invoke` for example; empty when it is free. */
+  /** The kind of call that it executes, for example `invoke`; empty if it is free. */
   readonly activity: string;
-  /** Name (or UUID) of the application that the call is for; empty when it is for none. */
+  /** The name (or UUID) of the application that the call is for; empty if there is none. */
   readonly application: string;
   /** The command of an invoke. */
   readonly command: number;
-  /** What it asked the normal world for; empty when it is not suspended. */
+  /** The RPC that it has requested; empty if it is not suspended. */
   readonly request: string;
 }
 
@@ -115,20 +117,19 @@ const defaultDram: MemoryRange = { base: 0x4000_0000, size: 64 * mebibyte };
 const defaultReservedShm: MemoryRange = { base: 0x4200_0000, size: 2 * mebibyte };
 
 /**
- * OP-TEE, simulated in the process: it answers the same SMCs, at the same physical addresses, with the same bytes as the
- * real one. Its trusted applications are written in TypeScript.
+ * OP-TEE, simulated in this process. It answers the same SMCs, at the same physical addresses, with the same bytes as
+ * the real one. Its trusted applications are written in TypeScript.
  *
- * Not simulated, and refused where it is asked for: virtualization, protected memory and the secure data path,
- * messages that cross pages which do not adjoin. A trusted
- * application finds no cryptography, no secure storage and no sessions to other applications here.
+ * Not simulated, and refused on request: virtualization, protected memory and the secure data path, messages over
+ * non-adjacent pages. Cryptography and secure storage are not offered to trusted applications.
  *
- * What nothing suspends is answered at once. What waits, waits for promises and for the clock given, so that with a
- * virtual clock and a seeded schedule a run can be repeated exactly.
+ * An SMC that nothing suspends is answered synchronously. All waiting is for promises and for the given clock, so a run
+ * with a virtual clock and a seeded schedule is repeatable.
  */
 export class SimulatedWorld implements SecureWorld, Conduit {
   readonly name = 'simulated';
   readonly abi: 'smc' | 'ffa';
-  /** Stands between the normal world and OP-TEE where they talk FF-A. */
+  /** Between the normal world and OP-TEE; undefined with raw SMCs. */
   private readonly spmc: Spmc | undefined;
   readonly memory: NonSecureMemory;
   readonly normalWorldRam: readonly MemoryRange[];
@@ -149,7 +150,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     this.tellEnd = resolve;
   });
 
-  /** @throws RangeError when there could be no board like that; TypeError naming an option or a fault that is none. */
+  /** @throws RangeError for values that are impossible on a board; TypeError naming an unknown option or fault. */
   constructor(options: SimulatedWorldOptions = {}) {
     requireKnownOptions('simulated world', options, worldNames);
     requireKnownOptions('faults of the simulated world', options.faults ?? {}, faultNames);
@@ -197,7 +198,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
       options.notificationDriver ?? {},
     );
     const given = options.trustedApplications ?? [];
-    // One of the caller's own with the same UUID takes its place.
+    // A given application with the same UUID replaces the built-in one.
     const applications = [deviceEnumerationPta(given), ...given];
     this.manager = new TaManager(this.core, new Map(applications.map((ta) => [ta.uuid, ta])));
     const { ffaShares } = this.core;
@@ -210,7 +211,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
           });
   }
 
-  /** Memory shared over FF-A and not reclaimed. */
+  /** The number of FF-A shares that were not reclaimed. */
   get ffaShareCount(): number {
     return this.core.ffaShares?.count ?? 0;
   }
@@ -220,10 +221,10 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   /**
-   * Something happened in secure world that the normal world is to know: a value becomes pending, the interrupt comes.
-   * @param value 1..63; 0 asks for bottom half processing.
-   * @returns false when the normal world takes no notifications.
-   * @throws RangeError for another value; over FF-A for all but 0, which is the one notification that OP-TEE has there.
+   * Notify the normal world: a value becomes pending and the interrupt is raised.
+   * @param value 1..63; 0 requests bottom half processing.
+   * @returns false if the normal world has not enabled notifications.
+   * @throws RangeError for another value; over FF-A for every value but 0, the only notification of OP-TEE there.
    */
   notify(value: number): boolean {
     if (this.abi === 'ffa' && value !== 0) throw new RangeError(`notification value ${value} over FF-A`);
@@ -234,7 +235,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return this;
   }
 
-  /** Every thread context as it stands. */
+  /** The state of every thread context. */
   get threads(): readonly ThreadReport[] {
     return this.core.threads.map(({ id, state, activity, application, command, request }) => ({
       id,
@@ -246,19 +247,19 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     }));
   }
 
-  /** Sessions that are open. */
+  /** The number of open sessions. */
   get sessionCount(): number {
     return this.manager.sessionCount;
   }
 
-  /** Objects of shared memory that secure world holds. */
+  /** The number of shared memory objects that secure world has. */
   get sharedMemoryCount(): number {
     return this.core.registeredShm.size;
   }
 
   /**
    * An interrupt for the normal world: every application that computes leaves secure world with FOREIGN_INTR.
-   * @returns how many did.
+   * @returns the number of interrupted threads.
    */
   interrupt(): number {
     let interrupted = 0;
@@ -271,8 +272,8 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   /**
-   * A free thread context is lost, as after a defect of secure world: it is taken from now on, by nobody.
-   * @returns its number; nothing when none is free.
+   * Leak a free thread context, like a defect of secure world: it stays occupied, without a call.
+   * @returns its number; undefined if none is free.
    */
   loseThread(): number | undefined {
     const thread = this.core.allocateThread();
@@ -293,7 +294,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return answer instanceof Promise ? answer.then(alter) : alter(answer);
   }
 
-  /** Calls that are inside never return. */
+  /** Dispose of the world. Calls inside never return. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.die('it was closed');
     this.dramFile?.[Symbol.dispose]();
@@ -331,7 +332,9 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return thread.outcome();
   }
 
-  /** However short a call is, others may come while it has its thread. */
+  /**
+   * A scheduling point before a call returns: other calls can arrive while a call has its thread, however short it is.
+   */
   private async heldAtReturn(thread: Thread, code: number | Promise<number>): Promise<number> {
     const ended = await code;
     await this.core.schedule.point(`secure thread ${thread.id}`, 'return');
@@ -344,7 +347,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     const { schedule, faults } = this.core;
     const go = () => {
       if (!thread?.resume(call)) return smcRegisters(OpteeSmcReturn.eresume);
-      // Whoever made the second SMC gets ERESUME; the thread has been let go once.
+      // The second resume gets ERESUME, because the thread was resumed once.
       if (faults.resumedTwice?.(thread.id) && thread.resume(call)) this.die('a thread was resumed twice');
       return thread.outcome();
     };
@@ -353,14 +356,14 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   private tellPanic({ uuid, code, cause }: Extract<SecureWorldEvent, { type: 'panic' }>): void {
-    // TEE_Panic has a code and no more; anything else is a bug of an application in TypeScript.
+    // A TaPanic has only a code; any other error is a bug of an application in TypeScript.
     const why = cause instanceof Error && cause.name !== 'TaPanic' ? { why: `${cause.name}: ${cause.message}` } : {};
     for (const handler of this.panicHandlers) handler({ uuid, code, ...why });
   }
 
   private die(cause: unknown): ConduitError {
     const why = cause instanceof Error ? cause.message : String(cause);
-    // What a panic says of its cause is in the message.
+    // The message contains the cause of a panic.
     const thrown = cause instanceof CorePanic ? cause.cause : cause;
     const brief = 'the simulated secure world is dead';
     this.death ??= new ConduitError(`${brief}: ${why}`, {
@@ -373,7 +376,7 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 }
 
-/** Registers a1..a3 of an ETHREAD_LIMIT are what secure world happened to leave there. */
+/** ETHREAD_LIMIT does not define registers a1..a3. */
 const threadLimit = smcRegisters(OpteeSmcReturn.ethreadLimit);
 
 function contains(outer: MemoryRange, inner: MemoryRange): boolean {

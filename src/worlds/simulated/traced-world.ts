@@ -4,7 +4,7 @@ import type { Trace } from '../../trace/trace.js';
 import type { SecureWorldEvent } from './core/core.js';
 import type { Faults, TaFault } from './core/faults.js';
 
-/** What a simulated world takes so that what happens in it, and the faults that it makes, are events of a trace. */
+/** Options of a simulated world that make its events and its faults events of a trace. */
 export function tracedWorld(
   trace: Trace,
   faults: Faults | undefined,
@@ -17,7 +17,7 @@ export function tracedWorld(
       if (!trace.on) return;
       if (event.type === 'log') trace.emit({ type: 'secure-console', line: event.text });
       else {
-        // A bug of an application in TypeScript: what it threw says more than the code.
+        // A bug of an application in TypeScript: the thrown error says more than the code.
         if (event.cause instanceof Error)
           trace.emit({ type: 'secure-console', line: `${event.uuid}: ${event.cause.name}: ${event.cause.message}` });
         trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
@@ -27,7 +27,10 @@ export function tracedWorld(
   };
 }
 
-/** The same faults, each told to `tell` when it strikes. A hook that is not there stays away: it would cost every call. */
+/**
+ * The same faults, reported to `tell` when they occur. A missing hook stays missing, because a hook costs time in every
+ * call.
+ */
 function tellFaults(faults: Faults, tell: (what: string) => void): Faults {
   const { smc, smcReturn, message, answer, rpc, resumedTwice, refuseMemory, trustedApplication } = faults;
   const change =

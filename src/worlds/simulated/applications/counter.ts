@@ -13,7 +13,7 @@ export const CounterCommand = {
   panic: 3,
 } as const;
 
-/** A user TA for trying things: it counts, per session and over all sessions, echoes, waits and panics. */
+/** A user TA for experiments: it counts per session and over all sessions, echoes, waits and panics. */
 export const counterTa = trustedApplication({
   uuid: 'c0c0c0c0-0001-4000-8000-000000000001',
   name: 'counter',

@@ -4,7 +4,7 @@ import { TeeResult } from '../../../protocol/tee-result.js';
 import { type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
 import { RpmbStore, type RpmbStoreOptions } from './rpmb-store.js';
 
-/** Commands of the RPMB storage TA. Blocks have 256 bytes. */
+/** Commands of the RPMB storage TA. A block has 256 bytes. */
 export const RpmbStorageCommand = {
   /** value[0] in: first block; memref[1] in: whole blocks. */
   write: 0,
@@ -14,7 +14,7 @@ export const RpmbStorageCommand = {
 
 const names: OptionNames<RpmbStoreOptions> = { hmac: true, secret: true, random: true, writeKey: true };
 
-/** A user TA that keeps blocks in the RPMB. All its instances share one store, as they would OP-TEE's secure storage. */
+/** A user TA that stores blocks in the RPMB. All its instances share one store, as with OP-TEE's secure storage. */
 export function rpmbStorageTa(options: RpmbStoreOptions): TrustedApplication {
   requireKnownOptions('rpmbStorageTa', options, names);
   const store = new RpmbStore(options);

@@ -27,44 +27,44 @@ type Hmac = (key: Uint8Array, data: readonly Uint8Array[]) => Uint8Array;
 
 export interface RpmbStoreOptions {
   readonly hmac: Hmac;
-  /** What secure world alone knows, and keys are derived from: the hardware unique key. */
+  /** The hardware unique key: the secret from which secure world derives the RPMB keys. */
   readonly secret: Uint8Array;
-  /** For nonces. */
+  /** The source of nonces. */
   readonly random: Random;
   /**
-   * Program the key into a card that has none (CFG_RPMB_WRITE_KEY): true when left out. An OP-TEE that may do that asks the
-   * supplicant alone; this one does it by either way.
+   * Program the key into a card that has none (CFG_RPMB_WRITE_KEY). Default: true. OP-TEE with this option uses only
+   * the supplicant; this store programs the key by either route.
    */
   readonly writeKey?: boolean;
 }
 
 /** The card in use. */
 interface Card {
-  /** How it is reached: frames routed by the kernel, or requests to the supplicant. */
+  /** Its route: frames routed by the kernel, or requests to the supplicant. */
   readonly route: 'kernel' | 'supplicant';
   readonly key: Uint8Array;
   readonly blocks: number;
   counter: number;
 }
 
-/** RPMB_MAX_RETRIES: so often a write is tried that fails or whose answer is wrong. */
+/** RPMB_MAX_RETRIES: attempts of a write that fails or whose answer is wrong. */
 const maxWriteTries = 10;
 
 /**
- * Blocks that the normal world can neither forge nor put back to what they were: core/tee/tee_rpmb_fs.c, below its file
- * system. One access at a time, as with OP-TEE's rpmb_mutex; who waits for it keeps a thread.
+ * Blocks that the normal world can neither forge nor roll back: core/tee/tee_rpmb_fs.c, the part below its file system.
+ * One access at a time, as with OP-TEE's rpmb_mutex. An access that waits for the mutex holds its thread.
  */
 export class RpmbStore {
   private card: Card | undefined;
-  /** Nobody knows what the card has done with a write: it is not used any more. */
+  /** The outcome of a write is unknown, so the card is not used any more. */
   private dead = false;
   private mutex: Mutex | undefined;
 
   constructor(private readonly options: RpmbStoreOptions) {}
 
   /**
-   * @throws TeeError SECURITY when what comes back is not the card's; GENERIC when the card says that it failed; ITEM_NOT_FOUND
-   *   without a card of ours; COMMUNICATION when a write has failed for good, from then on for everything.
+   * @throws TeeError SECURITY if the answer is not from the card; GENERIC if the card reports a failure; ITEM_NOT_FOUND
+   *   if there is no card with our key; COMMUNICATION if a write has finally failed, from then on for every access.
    */
   read(call: TaCall, block: number, count: number): Promise<Uint8Array> {
     return this.exclusively(call, async (card) => {
@@ -83,7 +83,7 @@ export class RpmbStore {
     });
   }
 
-  /** @param data whole blocks, each of them a write of its own, as OP-TEE makes them. @throws TeeError as `read` does. */
+  /** @param data whole blocks. Each is a separate write, as in OP-TEE. @throws TeeError like `read`. */
   write(call: TaCall, block: number, data: Uint8Array): Promise<void> {
     return this.exclusively(call, async (card) => {
       const count = data.length / rpmbBlockSize;
@@ -99,9 +99,9 @@ export class RpmbStore {
   }
 
   /**
-   * Write a block. One that fails, or whose answer is wrong, is tried again with the counter that the answer had, if one came.
-   * The counter is not asked for anew: when the card has done the write and its answer is lost, all further tries are refused,
-   * and the card is given up.
+   * Write a block. A write that fails, or whose answer is wrong, is repeated with the counter of the answer, if there
+   * was one. The counter is not read again: if the card did the write and its answer was lost, all repetitions are
+   * refused, and the card is no longer used.
    */
   private async writeBlock(call: TaCall, card: Card, block: number, data: Uint8Array): Promise<void> {
     let { counter } = card;
@@ -129,7 +129,7 @@ export class RpmbStore {
     }
   }
 
-  /** One access at a time. */
+  /** Run one access at a time. */
   private async exclusively<T>(call: TaCall, access: (card: Card) => Promise<T>): Promise<T> {
     this.mutex ??= call.createMutex();
     return call.locked(this.mutex, async () => {
@@ -152,7 +152,7 @@ export class RpmbStore {
         const device = rpcValue('output');
         const cid = rpcMemref('output', memory.mobj, rpmbCidSize);
         const next = await call.rpc(RpcCommand.rpmbProbeNext, [device, cid]);
-        // Perhaps a kind that is not known yet.
+        // This kind of device may be unknown.
         if (next === TeeResult.ERROR_SHORT_BUFFER) continue;
         if (next !== TeeResult.SUCCESS) throw new TeeError(next, 'there is no RPMB with our key');
         if (device.a !== rpmbKindEmmc)
@@ -160,7 +160,7 @@ export class RpmbStore {
         try {
           return await this.tryCard(call, 'kernel', memory.mobj.read(0, rpmbCidSize), device.b);
         } catch (error) {
-          // Another's card.
+          // The card belongs to another secure world.
           if (!(error instanceof TeeError)) throw error;
         }
       }
@@ -178,7 +178,7 @@ export class RpmbStore {
     return this.tryCard(call, 'supplicant', info.slice(0, rpmbCidSize), size);
   }
 
-  /** The card when it has our key, or takes it. @throws TeeError when it does not. */
+  /** The card, if it has our key or accepts it. @throws TeeError otherwise. */
   private async tryCard(call: TaCall, route: Card['route'], cid: Uint8Array, sizeMultiplier: number): Promise<Card> {
     if (sizeMultiplier === 0) throw new TeeError(TeeResult.ERROR_GENERIC, 'an RPMB of size 0');
     const card: Card = {
@@ -231,7 +231,7 @@ export class RpmbStore {
     return rpmbFrames(await this.transfer(call, card.route, request, answerCount * rpmbFrameSize));
   }
 
-  /** One RPC: a request, and an answer of exactly that size. */
+  /** One RPC: a request, and an answer of exactly `answerSize` bytes. */
   private async transfer(
     call: TaCall,
     route: Card['route'],
@@ -259,10 +259,10 @@ export class RpmbStore {
   }
 
   /**
-   * What an answer says is looked at in the order in which OP-TEE does it, the MAC last.
-   * @param told is called with the counter of an answer to a write as soon as it is read: before it is sure whose it is.
-   * @returns the counter in it.
-   * @throws TeeError when the answer is not this card's answer to this request, or says that it failed.
+   * Check an answer in the same order as OP-TEE, the MAC last.
+   * @param told called with the counter of an answer to a write as soon as it is read, before the MAC is checked.
+   * @returns the counter in the answer.
+   * @throws TeeError if it is not this card's answer to this request, or reports a failure.
    */
   private verify(
     card: Card,

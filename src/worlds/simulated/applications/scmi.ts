@@ -9,19 +9,19 @@ import { TeeError } from '../ta/tee-error.js';
 import { type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
 
 export interface ScmiPtaOptions {
-  /** Channels, 0 and up: 1 when left out. */
+  /** Number of channels, with ids from 0. Default: 1. */
   readonly channels?: number;
-  /** What the service announces, `ScmiPtaCapability` bits: both when left out. */
+  /** The announced `ScmiPtaCapability` bits. Default: both. */
   readonly capabilities?: number;
-  /** Milliseconds that a command takes, in secure world. */
+  /** Milliseconds that a command takes in secure world. */
   readonly computeMs?: number;
-  /** The memory of channels that have theirs in a place known beforehand: live bytes. */
+  /** The memory of channels with a fixed address, as a view. */
   readonly smtMemory?: (channel: number) => Uint8Array | undefined;
 }
 
 const names: OptionNames<ScmiPtaOptions> = { channels: true, capabilities: true, computeMs: true, smtMemory: true };
 
-/** Handles of channels begin here: an id is no handle. */
+/** First handle of a channel; it differs from all ids, so that a mix-up is detected. */
 const firstHandle = 0x100;
 
 /** The SCMI service of the simulated OP-TEE: core/pta/scmi.c. All channels lead to one platform. */
@@ -96,7 +96,7 @@ export function scmiPta(platform: ScmiPlatform, options: ScmiPtaOptions = {}): T
   });
 }
 
-/** What becomes of an SMT buffer: its message is answered in place, or its status says that it was none. */
+/** Process an SMT buffer: answer its message in place, or set the error status. */
 async function smt(
   buffer: Uint8Array,
   process: (message: Uint8Array) => Promise<Uint8Array | undefined>,

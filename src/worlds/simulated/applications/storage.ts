@@ -13,12 +13,12 @@ export const StorageCommand = {
   remove: 2,
 } as const;
 
-/** The size that an object may have, in bytes. */
+/** The maximum size of an object in bytes. */
 const objectMax = 65536;
 
 /**
- * A user TA that keeps objects in files of the normal world, through the supplicant. It stores them as they are: unlike
- * OP-TEE's secure storage it neither encrypts nor authenticates, and promises nothing but the way there and back.
+ * A user TA that stores objects in files of the normal world, through the supplicant. Unlike OP-TEE's secure storage it
+ * neither encrypts nor authenticates them. It exists to exercise the path through the supplicant.
  */
 export const storageTa = trustedApplication({
   uuid: 'c0c0c0c0-0002-4000-8000-000000000002',
@@ -54,7 +54,9 @@ export const storageTa = trustedApplication({
   }),
 });
 
-/** A name is of letters, digits, dots and dashes; the file lies beside those of other TAs under the TA's own prefix. */
+/**
+ * A name consists of letters, digits, dots and hyphens. The file has the TA's prefix, since all TAs share the folder.
+ */
 function objectName(call: TaCall): string {
   const name = new TextDecoder().decode(call.memref(0, 'input').read());
   if (!/^[\w.-]{1,64}$/.test(name)) throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `object name "${name}"`);

@@ -6,15 +6,15 @@ import type { Mutex } from '../threads/wait-queue.js';
 export const WorkloadCommand = {
   /** value[0] inout: returns a + b in a. */
   nothing: 0,
-  /** value[0] in: sleeps a milliseconds in the normal world. */
+  /** value[0] in: sleeps for a milliseconds in the normal world. */
   wait: 1,
-  /** value[0] in: is busy a milliseconds in secure world. */
+  /** value[0] in: computes for a milliseconds in secure world. */
   compute: 2,
   /** value[0] in: holds the one mutex of this PTA for a milliseconds, asleep in the normal world. */
   holdMutex: 3,
 } as const;
 
-/** A pseudo-TA whose sessions execute at the same time: load for experiments with threads. */
+/** A pseudo-TA whose sessions execute concurrently: a load for experiments with threads. */
 export const workloadPta = trustedApplication({
   uuid: 'c0c0c0c0-0003-4000-8000-000000000003',
   name: 'workload',

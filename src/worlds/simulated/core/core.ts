@@ -18,23 +18,23 @@ import type { CoreConfiguration } from './configuration.js';
 import type { Faults } from './faults.js';
 import { AsyncNotif, asyncNotifMax, type NotificationDriver } from './notif.js';
 
-/** What happens in secure world, for a trace. */
+/** Events in secure world, for a trace. */
 export type SecureWorldEvent =
-  /** OP-TEE's log: why something was refused. */
+  /** OP-TEE's log: why a request was refused. */
   | { readonly type: 'log'; readonly text: string }
   | { readonly type: 'panic'; readonly uuid: string; readonly code: number; readonly cause: unknown };
 
-/** CFG_NUM_THREADS contexts and what they share: the global state of OP-TEE's core. */
+/** CFG_NUM_THREADS thread contexts and their shared state: the global state of OP-TEE's core. */
 export class Core {
   readonly threads: readonly Thread[];
   readonly registeredShm = new RegisteredShm();
   readonly asyncNotif = new AsyncNotif();
-  /** Memory shared over FF-A; undefined where OP-TEE is reached by raw SMCs. */
+  /** Memory shared over FF-A; undefined with raw SMCs. */
   readonly ffaShares: FfaShares | undefined;
   /** thread_prealloc_rpc_cache: RPC messages stay allocated between calls. */
   preallocRpcCache = false;
 
-  /** Threads that wait for calls to let go of registered memory. */
+  /** Threads that wait until calls release registered memory. */
   readonly shmWaiters = this.createWaitQueue();
   readonly shmReleased = new Condition();
 
@@ -56,33 +56,35 @@ export class Core {
     }
   }
 
-  /** do_notif(): sleep on, or wake, a thread's notification value. The answer does not matter: who wakes looks again. */
+  /**
+   * do_notif(): sleep on, or wake, a thread's notification value. The result is ignored: the woken thread checks again.
+   */
   *notify(thread: Thread, func: NotificationFunction, sleeper: number): Routine<void> {
     yield* notificationRpc(this, thread, func, this.notificationBase + sleeper);
   }
 
-  /** A wait queue whose sleepers this core wakes. */
+  /** A wait queue for threads of this core. */
   createWaitQueue(): WaitQueue {
     return new WaitQueue((thread, func, sleeper) => this.notify(thread, func, sleeper));
   }
 
-  /** Shared memory by its cookie, or over FF-A by its handle, without a reference to it. */
+  /** Find shared memory by its cookie, or over FF-A by its handle. Takes no reference. */
   findShm(cookie: number): Mobj | undefined {
     return this.registeredShm.find(cookie) ?? this.ffaShares?.retrieve(cookie);
   }
 
-  /** OP-TEE has no more use for memory that the normal world gave it. */
+  /** OP-TEE does not need this memory of the normal world any more. */
   forgetShm(mobj: Mobj): void {
     if (this.ffaShares === undefined) this.registeredShm.remove(mobj);
     else this.ffaShares.relinquish(mobj);
   }
 
-  /** EMSG: why something was refused. */
+  /** EMSG: log why a request was refused. */
   log(text: string): void {
     this.trace?.({ type: 'log', text });
   }
 
-  /** The first free context, made active: alloc_thread(). */
+  /** alloc_thread(): the first free context, made active. */
   allocateThread(): Thread | undefined {
     for (const thread of this.threads) {
       if (thread.state !== 'free') continue;
@@ -102,8 +104,8 @@ export class Core {
   }
 
   /**
-   * Suspend a thread for an RPC: thread_rpc(). The one way back to the normal world in the middle of a call.
-   * @param request what is asked for, for people.
+   * Suspend a thread for an RPC: thread_rpc(). This is the only way back to the normal world during a call.
+   * @param request a description of the request, for messages.
    */
   *rpc(thread: Thread, func: number, a1: number, a2: number, request: string, message?: MsgArg): Routine<SmcRegisters> {
     const asked = smcRegisters(rpcReturn(func), a1, a2, thread.id);
@@ -122,7 +124,7 @@ export class Core {
     return yield* until(thread.suspend(registers));
   }
 
-  /** Keep a thread busy in secure world; an interrupt for the normal world may take it out in between. */
+  /** Let a thread compute in secure world. An interrupt for the normal world may take it out in between. */
   *compute(thread: Thread, ms: number): Routine<void> {
     const period = this.faults.foreignInterruptPeriodMs ?? Number.POSITIVE_INFINITY;
     const end = this.clock.now() + ms;
@@ -131,7 +133,7 @@ export class Core {
       const slice = Math.min(remaining, period);
       const interrupted = yield* until(this.busy(thread, slice));
       remaining = end - this.clock.now();
-      // The answer to a foreign interrupt carries nothing.
+      // The answer to a foreign interrupt carries no data.
       if (interrupted || slice === period) yield* this.rpc(thread, OpteeSmcRpc.foreignInterrupt, 0, 0, 'FOREIGN_INTR');
     }
   }

@@ -3,68 +3,68 @@ import type { SmcRegisters } from '../../../protocol/conduit.js';
 import type { MsgArg } from '../../../protocol/optee-msg.js';
 import type { Uuid } from '../../../protocol/uuid.js';
 
-/** An RPC that secure world is about to ask for. */
+/** An RPC that secure world is about to request. */
 export interface RpcRequest {
   readonly thread: number;
   /** The RPC function (`OpteeSmcRpc`). */
   readonly func: number;
-  /** What will be given to the normal world. */
+  /** The registers that will be returned to the normal world. */
   readonly registers: SmcRegisters;
-  /** The RPC message of an OPTEE_SMC_RPC_FUNC_CMD, live: what is written here is what the normal world reads. */
+  /** The RPC message of an OPTEE_SMC_RPC_FUNC_CMD, as a view: the normal world reads what a hook writes here. */
   readonly message: MsgArg | undefined;
 }
 
 /**
- * What becomes of an RPC: nothing special; asked for a second time after its answer came; lost, so that the SMC never
- * returns; or other registers in its place.
+ * The fault of an RPC: none; requested again after its answer; lost, so that the SMC never returns; or other registers
+ * in its place.
  */
 export type RpcFault = undefined | 'twice' | 'lost' | SmcRegisters;
 
-/** A trusted application that is about to be entered. */
+/** An imminent entry into a trusted application. */
 export interface TaEntry {
   readonly uuid: Uuid;
-  /** The context that it runs in. */
+  /** The thread context that it runs in. */
   readonly thread: number;
   readonly entry: 'open' | 'invoke' | 'close';
-  /** The command of an `invoke`, else 0. */
+  /** The command of an `invoke`, otherwise 0. */
   readonly command: number;
 }
 
-/** What the application does instead of its own code: panic, never come back, or return a result. */
+/** The fault of an entry: panic, hang, or return a result, without running the application's code. */
 export type TaFault = undefined | { readonly panic: number } | { readonly hangs: true } | { readonly result: number };
 
-/** Registration of shared memory that the normal world asks for; sizes in bytes. */
+/** A registration of shared memory, requested by the normal world; sizes in bytes. */
 export interface Registration {
   readonly cookie: number;
   readonly size: number;
 }
 
 /**
- * Where a simulated secure world can be made to fail, or to be hostile. Every hook is optional; one that returns nothing
- * lets things take their course.
+ * Hooks that make a simulated secure world fail, or hostile. Every hook is optional. One that returns undefined has no
+ * effect.
  */
 export interface Faults {
-  /** Thread contexts that are taken for ever before the first call, as after a boot stage that left one behind. */
+  /** Thread contexts that are occupied from the start and never freed, as if by an earlier boot stage. */
   readonly threadsMissing?: number;
-  /** Milliseconds after which a trusted application that computes is interrupted for the normal world, again and again. */
+  /** Milliseconds of computation after which a trusted application is interrupted for the normal world, repeatedly. */
   readonly foreignInterruptPeriodMs?: number;
-  /** An SMC arrives: registers returned here are the answer, and secure world never sees the SMC. */
+  /** An SMC arrives: returned registers are the answer, and secure world never sees the SMC. */
   smc?(registers: SmcRegisters): SmcRegisters | undefined;
-  /** An SMC is about to return, for good or for an RPC: registers returned here replace the true ones. */
+  /** An SMC is about to return, finally or for an RPC: returned registers replace the real ones. */
   smcReturn?(registers: SmcRegisters, call: SmcRegisters): SmcRegisters | undefined;
-  /** A message arrives, live, before secure world reads anything of it but its length. */
+  /** A message arrived, as a view, before secure world has read anything but its length. */
   message?(message: MsgArg): void;
-  /** A message was answered, live, before the call returns; `thread` is the context that it ran in. */
+  /** A message was answered, as a view, before the call returns. `thread` is the context that it ran in. */
   answer?(message: MsgArg, thread: number): void;
   rpc?(request: RpcRequest): RpcFault;
-  /** The normal world came back to a suspended thread. True: it does so twice, the second time when that has gone on. */
+  /** The normal world resumed a suspended thread. True: it resumes it a second time, after the thread has continued. */
   resumedTwice?(thread: number): boolean;
-  /** True: the registration fails, with TEE_ERROR_BAD_PARAMETERS as every failed one does in OP-TEE. */
+  /** True: the registration fails with TEE_ERROR_BAD_PARAMETERS, like every failed one in OP-TEE. */
   refuseMemory?(registration: Registration): boolean;
   trustedApplication?(entry: TaEntry): TaFault;
 }
 
-/** The names of all of them. */
+/** The names of all hooks. */
 export const faultNames: OptionNames<Faults> = {
   threadsMissing: true,
   foreignInterruptPeriodMs: true,
@@ -78,7 +78,7 @@ export const faultNames: OptionNames<Faults> = {
   trustedApplication: true,
 };
 
-/** Several faults as one: every hook is passed in the order given, and the first that answers decides. */
+/** Combine faults. Every hook calls those of the parts in order; the first result that is not undefined counts. */
 export function composeFaults(...faults: readonly Faults[]): Faults {
   for (const fault of faults) requireKnownOptions('composeFaults', fault, faultNames);
   const first = <T>(ask: (fault: Faults) => T | undefined): T | undefined => {

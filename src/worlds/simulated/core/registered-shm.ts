@@ -4,14 +4,14 @@ import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import type { Core } from './core.js';
 
-/** Let go of a memory object that others hold as well. False: this is the last hold, and `letGo` is to be run. */
+/** Drop a reference to a memory object if others remain. False: this is the last one, and `letGo` must be used. */
 export function letGoAtOnce(mobj: Mobj): boolean {
   if (mobj.references <= 1) return false;
   mobj.references--;
   return true;
 }
 
-/** Let go of a memory object: mobj_put(). Whoever waits to release it is woken when this was the last hold. */
+/** mobj_put(): drop a reference to a memory object. The last one wakes a thread that waits to release it. */
 export function* letGo(core: Core, thread: Thread, mobj: Mobj): Routine<void> {
   mobj.references--;
   if (mobj.references > 0 || mobj.kind === 'reserved') return;
@@ -24,8 +24,8 @@ export function* letGo(core: Core, thread: Thread, mobj: Mobj): Routine<void> {
 }
 
 /**
- * The normal world takes registered memory back: mobj_reg_shm_release_by_cookie(). Waits until no call uses it.
- * @returns BAD_PARAMETERS for a cookie that is unknown, not the normal world's to release, or already being released.
+ * The normal world unregisters memory: mobj_reg_shm_release_by_cookie(). Waits until no call uses it.
+ * @returns BAD_PARAMETERS for a cookie that is unknown, not registered by the normal world, or already being released.
  */
 export function* unregister(core: Core, thread: Thread, cookie: number): Routine<number> {
   const mobj = core.registeredShm.find(cookie);
@@ -37,7 +37,7 @@ export function* unregister(core: Core, thread: Thread, cookie: number): Routine
   mobj.references--;
   while (mobj.references > 0) yield* core.shmWaiters.wait(thread, core.shmReleased);
   core.registeredShm.remove(mobj);
-  // The mutex is let go: whoever else waits for a release looks again.
+  // The mutex is released: the next thread that waits for a release checks its condition.
   yield* core.shmWaiters.wakeNext(thread);
   return TeeResult.SUCCESS;
 }

@@ -5,7 +5,7 @@ import { notificationRpc } from '../rpc/thread-rpc.js';
 import { start } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 
-/** What secure world's drivers do with a thread for which the normal world made a call. */
+/** The operations of a bottom half, on the thread of the call that the normal world made for it. */
 export function bottomHalfOf(core: Core, thread: Thread): BottomHalf {
   return {
     compute: async (ms) => start(core.compute(thread, ms)),

@@ -20,8 +20,8 @@ import type { Core } from '../core/core.js';
 import { rpcMaxParamCount } from '../rpc/thread-rpc.js';
 
 /**
- * A fast call: it needs no thread context. Registers that a function does not answer come back as they were given.
- * Source: core/arch/arm/tee/entry_fast.c.
+ * A fast call: it needs no thread context. Registers that a function does not set are returned unchanged. Source:
+ * core/arch/arm/tee/entry_fast.c.
  */
 export function entryFast(core: Core, call: SmcRegisters): SmcRegisters {
   switch (call.a0) {
@@ -94,7 +94,7 @@ function exchangeCapabilities(core: Core, call: SmcRegisters): SmcRegisters {
   };
 }
 
-/** One cached RPC message after the other; ENOTAVAIL when there is none left, and the cache is then off. */
+/** Return one cached RPC message per call; ENOTAVAIL, and the cache is off, when there is none left. */
 function disableShmCache(core: Core, call: SmcRegisters): SmcRegisters {
   if (!core.idle) return { ...call, a0: OpteeSmcReturn.ebusy };
   for (const thread of core.threads) {

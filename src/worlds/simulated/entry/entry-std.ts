@@ -15,13 +15,13 @@ import { until } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import { bottomHalfOf } from './bottom-half.js';
 
-/** Parameters of OPEN_SESSION that are for OP-TEE itself: the application's UUID, and the client's with its login. */
+/** Meta parameters of OPEN_SESSION: the application's UUID, and the client's UUID with its login. */
 const openSessionMetaCount = 2;
 
 /**
  * The messages of yielding calls: core/tee/entry_std.c.
  * @param count the number of parameters, read once from the message and checked against its memory.
- * @returns false for a message that this OP-TEE does not know.
+ * @returns false for a command that this OP-TEE does not know.
  */
 export function* entryStd(
   core: Core,
@@ -145,7 +145,7 @@ function openSessionMeta(
   if (count < openSessionMetaCount || message.attr(0) !== wanted || message.attr(1) !== wanted) return undefined;
   const octets = message.octets(1).slice();
   const uuid = uuidFromOctets(message.octets(0));
-  // TEE_Identity's login is 32 bits wide.
+  // The login of TEE_Identity has 32 bits.
   const login = new DataView(octets.buffer).getUint32(16, true);
   switch (login) {
     case LoginClass.public:
@@ -172,7 +172,7 @@ function* cancel(manager: TaManager, thread: Thread, message: MsgArg, count: num
   answer(message, session === undefined ? TeeResult.ERROR_BAD_PARAMETERS : TeeResult.SUCCESS, TeeOrigin.TEE);
 }
 
-/** register_shm(): only an output parameter with a page list is taken. */
+/** register_shm(): accepts only an output parameter with a page list. */
 function registerShm(core: Core, message: MsgArg, count: number): true {
   message.ret = TeeResult.ERROR_BAD_PARAMETERS;
   if (count !== 1 || message.attr(0) !== (OpteeMsgAttr.tmemOutput | attrNoncontig)) return true;

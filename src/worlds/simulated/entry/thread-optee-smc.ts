@@ -13,24 +13,24 @@ import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import { entryStd } from './entry-std.js';
 
-/** A message found where a call says it lies. */
+/** The message of a call. */
 interface FoundMessage {
   readonly message: MsgArg;
   /** OPTEE_MSG_ARG.num_params, read once. */
   readonly count: number;
-  /** Where the thread may write its RPC messages: behind the call's own. */
+  /** Memory for the thread's RPC messages, behind the call's own message. */
   readonly rpcArg: MsgArg | undefined;
-  /** Held while the call runs. */
+  /** Referenced while the call runs. */
   readonly mobj: Mobj;
 }
 
-/** Where `struct optee_msg_arg` has num_params. */
+/** Offset of num_params in `struct optee_msg_arg`. */
 const paramCountOffset = 28;
 const rpcArgSize = msgArgSize(rpcMaxParamCount);
 
 /**
- * A yielding call, from the thread's entry to the return code of its last SMC.
- * Source: core/arch/arm/kernel/thread_optee_smc.c.
+ * A yielding call, from the entry of the thread to the return code of its last SMC. Source:
+ * core/arch/arm/kernel/thread_optee_smc.c.
  */
 export function* stdSmcEntry(core: Core, manager: TaManager, thread: Thread, call: SmcRegisters): Routine<number> {
   const found = findMessage(core, call);
@@ -53,7 +53,7 @@ export function* stdSmcEntry(core: Core, manager: TaManager, thread: Thread, cal
   return known ? OpteeSmcReturn.ok : OpteeSmcReturn.ebadCmd;
 }
 
-/** The message of a call, or the code with which the call is refused. */
+/** The message of a call, or the return code with which the call is refused. */
 function findMessage(core: Core, call: SmcRegisters): FoundMessage | number {
   const { rpcArg, dynamicShm } = core.configuration;
   switch (call.a0) {
@@ -77,7 +77,7 @@ function findMessage(core: Core, call: SmcRegisters): FoundMessage | number {
   return OpteeSmcReturn.ebadCmd;
 }
 
-/** std_entry_with_parg(): in the reserved memory anywhere, else at the start of a page of its own. */
+/** std_entry_with_parg(): the message is anywhere in the reserved memory, or at the start of another page. */
 function messageAtAddress(core: Core, address: number, withRpcArg: boolean): FoundMessage | number {
   const { memory } = core;
   if (memory.isReservedShm(address, msgArgSize(0))) {
@@ -99,7 +99,7 @@ function messageIn(memory: NonSecureMemory, mobj: Mobj, offset: number, withRpcA
   const count = memory.uint32(countAddress);
   if (count > maxParamCount) return OpteeSmcReturn.ebadAddr;
   const size = msgArgSize(count);
-  // A message over pages that do not adjoin is refused: OP-TEE maps them side by side, the simulation does not.
+  // A message over non-adjacent pages is refused: OP-TEE maps them contiguously, the simulation does not.
   if (!mobj.contiguousAt(offset, withRpcArg ? size + rpcArgSize : size)) return OpteeSmcReturn.ebadAddr;
   const message = memory.message(address, size);
   return { message, count, rpcArg: withRpcArg ? memory.message(address + size, rpcArgSize) : undefined, mobj };

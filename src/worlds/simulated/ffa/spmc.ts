@@ -36,17 +36,17 @@ import type { FfaShares } from '../memory/ffa-shares.js';
 import { normalWorldId, opteeId } from '../memory/partitions.js';
 import { rpcMaxParamCount } from '../rpc/thread-rpc.js';
 
-/** The partition manager itself, an id like the others. */
+/** The partition id of the partition manager itself. */
 const spmcId = 0x8000;
 
-/** FF-A 1.2, as OP-TEE 4.10 says whatever is asked for. */
+/** FF-A 1.2: OP-TEE 4.10 returns this for every requested version. */
 const version = 0x0001_0002;
-/** OP-TEE's execution contexts are the CPUs it is built for; how many threads it has it does not say. */
+/** OP-TEE's execution contexts are the CPUs that it is built for. It does not report its number of threads. */
 const executionContexts = 4;
-/** The SGI by which a notification is told (CFG_CORE_ASYNC_NOTIF_GIC_INTID). */
+/** The SGI that announces a notification (CFG_CORE_ASYNC_NOTIF_GIC_INTID). */
 const notificationInterrupt = 8;
 
-/** What the partition manager has to know of OP-TEE: how a yielding call goes on, in the terms of raw SMCs. */
+/** The part of OP-TEE that the partition manager uses: yielding calls, in terms of raw SMCs. */
 export interface YieldingCalls {
   enter(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
   resume(call: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
@@ -56,17 +56,17 @@ interface Mailboxes {
   readonly transmit: PhysicalAddress;
   readonly receive: PhysicalAddress;
   readonly size: number;
-  /** The normal world has not read what lies in its receive mailbox. */
+  /** The receive mailbox holds data that the normal world has not released. */
   full: boolean;
 }
 
 /**
- * The secure partition manager, with OP-TEE as its one partition, as when OP-TEE is built with CFG_CORE_SEL1_SPMC.
- * Source: FF-A specification 1.2; core/arch/arm/kernel/thread_spmc.c of OP-TEE 4.10. What it lacks of that: callers of FF-A 1.0.
+ * The secure partition manager, with OP-TEE as its only partition, as in a build with CFG_CORE_SEL1_SPMC. Source: FF-A
+ * specification 1.2; core/arch/arm/kernel/thread_spmc.c of OP-TEE 4.10. Callers of FF-A 1.0 are not supported.
  */
 export class Spmc {
   private mailboxes: Mailboxes | undefined;
-  /** Notifications: undefined until the normal world made its bitmap. */
+  /** The bound notifications; undefined until the normal world has created its bitmap. */
   private bound: Set<number> | undefined;
   private bottomHalfNotification: number | undefined;
 
@@ -141,7 +141,7 @@ export class Spmc {
   private features(id: number): SmcRegisters {
     if (id === FfaFeature.scheduleReceiver)
       return this.core.configuration.asyncNotif ? success(notificationInterrupt) : error(FfaError.notSupported);
-    // Descriptors may lie in memory of the caller's choice.
+    // Descriptors may be in a buffer of the caller.
     if (id === Ffa.memShare) return success(1);
     return features.has(id) ? success() : error(FfaError.notSupported);
   }
@@ -180,7 +180,7 @@ export class Spmc {
     return smcRegisters(Ffa.memFragRx, lower32(handle), upper32(handle), received);
   }
 
-  /** A copy of what lies in the transmit mailbox: its owner can write it while it is read. */
+  /** A copy of the transmit mailbox, because its owner can write it during the read. */
   private transmitted(length: number): Uint8Array | undefined {
     const { mailboxes } = this;
     if (mailboxes === undefined || length > mailboxes.size) return undefined;
@@ -237,7 +237,7 @@ export class Spmc {
           OpteeFfaCapability.argOffset |
           OpteeFfaCapability.rpmbProbe |
           (asyncNotif ? OpteeFfaCapability.asyncNotif : 0);
-        // The highest notification is not told: OP-TEE leaves the register 0.
+        // The highest notification value is not reported: OP-TEE leaves the register 0.
         return response(0, rpcMaxParamCount, capabilities);
       }
       case OpteeFfa.unregisterShm:
@@ -254,7 +254,7 @@ export class Spmc {
   }
 }
 
-/** What FFA_FEATURES knows; the rest it tells more of, or lacks. */
+/** The functions for which FFA_FEATURES returns no further information. Others have some, or are not supported. */
 const features: ReadonlySet<number> = new Set([
   ...[Ffa.error, Ffa.success, Ffa.interrupt, Ffa.version, Ffa.features, Ffa.rxRelease, Ffa.rxtxMap, Ffa.rxtxUnmap],
   ...[Ffa.partitionInfoGet, Ffa.spmIdGet, Ffa.msgSendDirectReq, Ffa.memFragTx, Ffa.memReclaim, FfaFeature.managedExit],
@@ -276,7 +276,7 @@ function response(a3: number, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters {
 
 const done = response(0, OpteeFfaReturn.done);
 
-/** What a yielding call returns with, from the terms of raw SMCs. */
+/** The answer of a yielding call, translated from the registers of raw SMCs. */
 function yielded({ a0, a3: thread }: SmcRegisters): SmcRegisters {
   if (a0 === OpteeSmcReturn.ok) return done;
   if (isRpcReturn(a0))

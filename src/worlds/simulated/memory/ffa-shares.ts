@@ -5,29 +5,29 @@ import { Mobj, type RegisteredShm } from './mobj.js';
 import type { NonSecureMemory } from './non-secure-memory.js';
 import { normalWorldId, opteeId } from './partitions.js';
 
-/** Handles begin here, so that a driver that drops the upper half of one is found out at once. */
+/** First handle. It has a non-zero upper half, so that a driver that drops that half fails at once. */
 const firstHandle = 0x1_0000_0001;
 
-/** SPMC_CORE_SEL1_MAX_SHM_COUNT: OP-TEE has room for so many at a time. */
+/** SPMC_CORE_SEL1_MAX_SHM_COUNT: OP-TEE's maximum number of shares. */
 export const maxShares = 64;
 
 interface Share {
   readonly transaction: MemoryTransaction;
   readonly pages: readonly number[];
-  /** OP-TEE has mapped it. */
+  /** Whether OP-TEE has mapped it. */
   retrieved: boolean;
 }
 
-/** A transaction whose descriptor is still coming. */
+/** A transaction whose descriptor is incomplete. */
 interface Incoming {
   readonly descriptor: Uint8Array;
   received: number;
 }
 
 /**
- * Memory that the normal world shares with OP-TEE's partition, by its handle: what a secure partition manager keeps of
- * memory transactions, and the partition's side of them. A page may be in one share only; what the partition has
- * retrieved its owner cannot reclaim. Source: FF-A specification 1.1, chapter 10; core/arch/arm/mm/mobj_ffa.c.
+ * Memory that the normal world shares with OP-TEE's partition, by handle: the memory transactions that a secure
+ * partition manager keeps, and the partition's side of them. A page can be in one share only. The owner cannot reclaim
+ * a share that the partition has retrieved. Source: FF-A specification 1.1, chapter 10; core/arch/arm/mm/mobj_ffa.c.
  */
 export class FfaShares {
   private readonly shares = new Map<number, Share>();
@@ -40,18 +40,18 @@ export class FfaShares {
     private readonly registeredShm: RegisteredShm,
   ) {}
 
-  /** Transactions that have not been reclaimed. */
+  /** The number of transactions that have not been reclaimed. */
   get count(): number {
     return this.shares.size + this.incoming.size;
   }
 
   /**
-   * FFA_MEM_SHARE: the first piece of a descriptor of `total` bytes.
-   * @returns the handle, and how much of the descriptor has come; or an error code.
+   * FFA_MEM_SHARE: the first fragment of a descriptor of `total` bytes.
+   * @returns the handle, and how many bytes of the descriptor have been received; or an error code.
    */
   share(total: number, piece: Uint8Array): { readonly handle: number; readonly received: number } | number {
     if (piece.length > total || piece.length === 0) return FfaError.invalidParameters;
-    // More than all of DRAM, page by page, cannot be shared.
+    // A larger descriptor would describe more than all of DRAM, page by page.
     if (total > 1024 + (this.memory.dram.size / pageSize) * 16) return FfaError.noMemory;
     if (this.count >= maxShares) return FfaError.noMemory;
     const handle = this.nextHandle++;
@@ -59,7 +59,7 @@ export class FfaShares {
     return this.more(handle, piece);
   }
 
-  /** FFA_MEM_FRAG_TX: the next piece. */
+  /** FFA_MEM_FRAG_TX: the next fragment. */
   more(handle: number, piece: Uint8Array): { readonly handle: number; readonly received: number } | number {
     const incoming = this.incoming.get(handle);
     if (incoming === undefined) return FfaError.invalidParameters;
@@ -76,12 +76,12 @@ export class FfaShares {
     return refusal ?? { handle, received: descriptor.length };
   }
 
-  /** Pieces of its descriptor are missing. */
+  /** Whether fragments of its descriptor are missing. */
   isIncoming(handle: number): boolean {
     return this.incoming.has(handle);
   }
 
-  /** FFA_MEM_RECLAIM: an error code, or nothing. */
+  /** FFA_MEM_RECLAIM: an error code, or undefined. */
   reclaim(handle: number): number | undefined {
     const share = this.shares.get(handle);
     if (share === undefined) return FfaError.invalidParameters;
@@ -91,7 +91,7 @@ export class FfaShares {
     return undefined;
   }
 
-  /** OP-TEE uses a handle: the memory it names, retrieved if it was not yet: mobj_ffa_get_by_cookie(). */
+  /** OP-TEE uses a handle: the memory, retrieved on the first use: mobj_ffa_get_by_cookie(). */
   retrieve(handle: number): Mobj | undefined {
     const share = this.shares.get(handle);
     if (share === undefined || share.retrieved) return undefined;
@@ -104,8 +104,8 @@ export class FfaShares {
   }
 
   /**
-   * OP-TEE is to forget a handle: mobj_ffa_unregister_by_cookie().
-   * @returns BUSY while a call uses it. A handle that was never used is forgotten already.
+   * OP-TEE unregisters a handle: mobj_ffa_unregister_by_cookie().
+   * @returns BUSY while a call uses it. For a handle that was never used there is nothing to do.
    */
   unregister(handle: number): number {
     const mobj = this.registeredShm.find(handle);
@@ -115,7 +115,7 @@ export class FfaShares {
     return 0;
   }
 
-  /** FFA_MEM_RELINQUISH: OP-TEE has no more use for it. */
+  /** FFA_MEM_RELINQUISH: OP-TEE gives up its access. */
   relinquish(mobj: Mobj): void {
     this.registeredShm.remove(mobj);
     const share = this.shares.get(mobj.cookie);
@@ -131,7 +131,7 @@ export class FfaShares {
       if (!this.memory.isNonSecure(base, size)) return FfaError.denied;
       for (let page = base; page < base + size; page += pageSize) pages.push(page);
     }
-    // Its owner has no right to share what is shared already, nor one page twice.
+    // A page that is already shared, or occurs twice, cannot be shared.
     if (pages.some((page) => this.sharedPages.has(page)) || new Set(pages).size !== pages.length)
       return FfaError.denied;
     for (const page of pages) this.sharedPages.add(page);

@@ -3,23 +3,23 @@ import { pageSize } from '../../../protocol/physical-memory.js';
 import type { NonSecureMemory } from './non-secure-memory.js';
 
 /**
- * A memory object: normal-world memory as secure world has it mapped, contiguous or in pages.
- * Source: core/mm/mobj.c and mobj_dyn_shm.c of OP-TEE/optee_os.
+ * A memory object: normal-world memory that secure world has mapped, contiguous or in pages. Source: core/mm/mobj.c and
+ * mobj_dyn_shm.c of OP-TEE/optee_os.
  */
 export class Mobj {
-  /** How many hold it: the registration itself and every call that uses it. */
+  /** References: one of the registration itself, and one of every call that uses it. */
   references = 1;
-  /** A registration that the normal world cannot release: it belongs to a call or to an RPC. */
+  /** The normal world cannot release the registration, because it belongs to a call or to an RPC. */
   guarded = true;
-  /** The normal world asked to release it; calls may still use it. */
+  /** The normal world has requested its release; calls may still use it. */
   releasing = false;
 
   /**
-   * @param pages the page addresses of registered memory; the first alone when `contiguous`.
-   * @param pageOffset where in the first page it begins.
+   * @param pages the page addresses of registered memory; only the first one if `contiguous`.
+   * @param pageOffset its offset in the first page, in bytes.
    * @param size in bytes.
-   * @param cookie by which the normal world knows it; 0 when it has none.
-   * @param kind `reserved` when it lies in the reserved shared memory: an RPC refers to it by address, not by cookie.
+   * @param cookie the normal world's id of it; 0 if it has none.
+   * @param kind `reserved` for memory in the reserved shared memory: an RPC refers to it by address, not by cookie.
    */
   private constructor(
     private readonly memory: NonSecureMemory,
@@ -31,13 +31,13 @@ export class Mobj {
     readonly kind: 'reserved' | 'registered',
   ) {}
 
-  /** Memory in the reserved area: mobj_shm_alloc(). Nothing when it does not lie there. */
+  /** mobj_shm_alloc(): memory in the reserved area. Undefined if it is not inside. */
   static reserved(memory: NonSecureMemory, address: PhysicalAddress, size: number, cookie: number): Mobj | undefined {
     if (!memory.isReservedShm(address, Math.max(size, 1))) return undefined;
     return new Mobj(memory, [address], true, 0, size, cookie, 'reserved');
   }
 
-  /** Memory in pages: mobj_reg_shm_alloc(). Nothing when a page is not aligned or not non-secure memory. */
+  /** mobj_reg_shm_alloc(): memory in pages. Undefined if a page is not aligned or not non-secure memory. */
   static registered(
     memory: NonSecureMemory,
     pages: readonly PhysicalAddress[],
@@ -50,12 +50,12 @@ export class Mobj {
     return new Mobj(memory, pages, contiguous, pageOffset, pages.length * pageSize - pageOffset, cookie, 'registered');
   }
 
-  /** mobj_check_offset_and_len(). */
+  /** mobj_check_offset_and_len(): whether the range is inside. */
   covers(offset: number, length: number): boolean {
     return offset >= 0 && length >= 0 && offset + length <= this.size;
   }
 
-  /** mobj_get_pa(). Nothing when the offset is outside. */
+  /** mobj_get_pa(). Undefined if the offset is outside. */
   addressOf(offset: number): PhysicalAddress | undefined {
     if (!(offset >= 0 && offset < this.size)) return undefined;
     const full = offset + this.pageOffset;
@@ -64,12 +64,12 @@ export class Mobj {
     return page === undefined ? undefined : page + (full % pageSize);
   }
 
-  /** Covered and physically contiguous. */
+  /** Whether the range is inside and physically contiguous. */
   contiguousAt(offset: number, length: number): boolean {
     return this.contiguous ? this.covers(offset, length) : this.windows(offset, length)?.length === 1;
   }
 
-  /** The memory, live, when it is covered and physically contiguous. */
+  /** A view of the range; undefined if it is not inside, or not physically contiguous. */
   window(offset: number, length: number): Uint8Array | undefined {
     if (this.contiguous) return this.covers(offset, length) ? this.at(offset, length) : undefined;
     const windows = this.windows(offset, length);
@@ -80,7 +80,7 @@ export class Mobj {
     return this.memory.window((this.pages[0] ?? 0) + this.pageOffset + offset, length);
   }
 
-  /** A copy of the memory, which must be covered. */
+  /** A copy of the range, which must be inside. */
   read(offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
     let at = 0;
@@ -91,7 +91,7 @@ export class Mobj {
     return bytes;
   }
 
-  /** Write into the memory, which must be covered. */
+  /** Write to the range, which must be inside. */
   write(bytes: Uint8Array, offset = 0): void {
     let at = 0;
     for (const window of this.windows(offset, bytes.length) ?? []) {
@@ -100,7 +100,7 @@ export class Mobj {
     }
   }
 
-  /** The memory, live, as the contiguous stretches it consists of, in order. Nothing when it is not covered. */
+  /** Views of the contiguous pieces of the range, in order. Undefined if it is not inside. */
   windows(offset: number, length: number): Uint8Array[] | undefined {
     if (!this.covers(offset, length)) return undefined;
     if (this.contiguous) return [this.at(offset, length)];
@@ -120,8 +120,8 @@ export class Mobj {
 }
 
 /**
- * The shared memory that secure world knows by cookie: the list of mobj_dyn_shm.c. A cookie that is registered twice
- * names the newest registration, as there.
+ * The shared memory that secure world knows by cookie: the list of mobj_dyn_shm.c. If a cookie is registered twice, it
+ * names the newest registration, as in OP-TEE.
  */
 export class RegisteredShm {
   private readonly byCookie = new Map<number, Mobj[]>();
@@ -138,12 +138,12 @@ export class RegisteredShm {
     else this.byCookie.set(mobj.cookie, rest);
   }
 
-  /** The newest object of that cookie, without a reference to it. */
+  /** The newest object with that cookie. Takes no reference. */
   find(cookie: number): Mobj | undefined {
     return this.byCookie.get(cookie)?.at(-1);
   }
 
-  /** How many objects there are. */
+  /** The number of objects. */
   get size(): number {
     let count = 0;
     for (const same of this.byCookie.values()) count += same.length;

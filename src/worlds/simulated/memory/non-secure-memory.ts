@@ -2,22 +2,22 @@ import { MsgArg } from '../../../protocol/optee-msg.js';
 import type { MemoryRange, PhysicalAddress } from '../../../protocol/physical-memory.js';
 import { BufferMemory } from '../../../protocol/physical-memory.js';
 
-/** How many views of messages are kept. */
+/** The number of message views that are cached. */
 const messagesKept = 1024;
 
 /**
- * The DRAM of the simulated board: all of it is non-secure, a part of it may be reserved as shared memory.
- * OP-TEE's own memory is JavaScript's and has no physical address.
+ * The DRAM of the simulated board. All of it is non-secure; a part of it may be reserved as shared memory. OP-TEE's own
+ * memory is in JavaScript objects and has no physical address.
  */
 export class NonSecureMemory extends BufferMemory {
   private readonly view: DataView;
-  /** Views of messages by address: a normal world uses the same places again and again. */
+  /** Message views by address: a normal world uses the same addresses repeatedly. */
   private readonly messages = new Map<PhysicalAddress, MsgArg>();
 
   /**
    * @param dram all of the memory, page-aligned.
-   * @param reservedShm the reserved shared memory inside it, if there is any.
-   * @param buffer what it lies in, as many bytes, all zero.
+   * @param reservedShm the reserved shared memory inside it, if any.
+   * @param buffer its contents: the same size, all zero.
    */
   constructor(
     readonly dram: MemoryRange,
@@ -28,12 +28,12 @@ export class NonSecureMemory extends BufferMemory {
     this.view = new DataView(buffer);
   }
 
-  /** One little-endian word of 32 bits, at an address inside the memory. */
+  /** A little-endian 32-bit word at an address inside the memory. */
   uint32(address: PhysicalAddress): number {
     return this.view.getUint32(address - this.base, true);
   }
 
-  /** The message of that many bytes at an address, live. */
+  /** A view of the message of `size` bytes at an address. */
   message(address: PhysicalAddress, size: number): MsgArg {
     const known = this.messages.get(address);
     if (known !== undefined && known.bytes.length === size) return known;
@@ -43,12 +43,12 @@ export class NonSecureMemory extends BufferMemory {
     return message;
   }
 
-  /** Wholly in the reserved shared memory: core_pbuf_is(CORE_MEM_NSEC_SHM). */
+  /** core_pbuf_is(CORE_MEM_NSEC_SHM): whether the range is completely in the reserved shared memory. */
   isReservedShm(address: PhysicalAddress, size: number): boolean {
     return this.reservedShm !== undefined && inside(address, size, this.reservedShm);
   }
 
-  /** Wholly in non-secure memory: core_pbuf_is(CORE_MEM_NON_SEC). */
+  /** core_pbuf_is(CORE_MEM_NON_SEC): whether the range is completely in non-secure memory. */
   isNonSecure(address: PhysicalAddress, size: number): boolean {
     return inside(address, size, this.dram);
   }

@@ -1,3 +1,3 @@
-/** Partition ids: the normal world without a hypervisor is 0; bit 15 marks secure partitions. */
+/** Partition ids: a normal world without a hypervisor has 0; bit 15 marks secure partitions. */
 export const normalWorldId = 0;
 export const opteeId = 0x8001;

@@ -14,37 +14,37 @@ import type { Thread } from '../threads/thread.js';
 /** THREAD_RPC_MAX_NUM_PARAMS. */
 export const rpcMaxParamCount = 4;
 
-/** What RPCs need of OP-TEE's core. */
+/** The part of OP-TEE's core that RPCs use. */
 export interface RpcCore {
   readonly configuration: { readonly ffa: boolean; readonly dynamicShm: boolean };
   readonly memory: NonSecureMemory;
   readonly registeredShm: RegisteredShm;
-  /** Undefined where OP-TEE is reached by raw SMCs. */
+  /** Undefined with raw SMCs. */
   readonly ffaShares: FfaShares | undefined;
   /** Suspend a thread for an RPC: thread_rpc(). */
   rpc(thread: Thread, func: number, a1: number, a2: number, request: string, message?: MsgArg): Routine<SmcRegisters>;
-  /** There is no more use for memory that the normal world gave. */
+  /** OP-TEE does not need this memory of the normal world any more. */
   forgetShm(mobj: Mobj): void;
-  /** EMSG: why something was refused. */
+  /** EMSG: log why a request was refused. */
   log(text: string): void;
 }
 
-/** Shared memory that secure world had the normal world allocate: thread_rpc_alloc_payload() and its kin. */
+/** Shared memory that the normal world allocated on request: thread_rpc_alloc_payload() and similar functions. */
 export interface RpcMemory {
   readonly mobj: Mobj;
   readonly type: RpcShmType;
 }
 
-/** A parameter of an RPC command; `out` values and sizes are written into it when the answer came. */
+/** A parameter of an RPC command. Output values and sizes are written into it when the answer arrives. */
 export type RpcParameter =
   | { readonly type: 'none' }
-  /** An input value of up to 24 octets, for what does not fit into numbers. */
+  /** An input of up to 24 octets that does not fit into numbers. */
   | { readonly type: 'octets'; readonly octets: Uint8Array }
   | { readonly type: 'value'; readonly direction: Direction; a: number; b: number; c: number }
   | {
       readonly type: 'memref';
       readonly direction: Direction;
-      /** Nothing: a null memref, which asks how much memory is needed. */
+      /** Undefined: a null memref, which requests the size needed. */
       readonly mobj: Mobj | undefined;
       readonly offset: number;
       size: number;
@@ -70,8 +70,8 @@ export function rpcMemref(
 
 /**
  * Wait for a notification value, or send it: notif_rpc(), OPTEE_RPC_CMD_NOTIFICATION.
- * @param timeoutMs milliseconds that a wait takes at most; 0: for ever.
- * @returns the result code: TIMEOUT when it did not come in time.
+ * @param timeoutMs limit of a wait in milliseconds; 0: no limit.
+ * @returns the result code: TIMEOUT if the value was not sent within the limit.
  */
 export function notificationRpc(
   core: RpcCore,
@@ -83,7 +83,7 @@ export function notificationRpc(
   return rpcCommand(core, thread, RpcCommand.notification, [rpcValue('input', func, value, timeoutMs)]);
 }
 
-/** Ask the normal world for a command and wait for its answer: thread_rpc_cmd(). Returns the result code. */
+/** thread_rpc_cmd(): request a command from the normal world and wait for the answer. Returns the result code. */
 export function* rpcCommand(core: RpcCore, thread: Thread, command: number, params: RpcParameter[]): Routine<number> {
   const message = yield* rpcMessage(core, thread, command, params);
   if (typeof message === 'number') return message;
@@ -111,7 +111,7 @@ function* ask(
   yield* core.rpc(thread, OpteeSmcRpc.cmd, upper32(cookie), lower32(cookie), request, message);
 }
 
-/** The thread's RPC message with a request in it; an error code when there is no memory for it: get_rpc_arg(). */
+/** get_rpc_arg(): the thread's RPC message, filled with a request; an error code if there is no memory for it. */
 function* rpcMessage(
   core: RpcCore,
   thread: Thread,
@@ -154,7 +154,7 @@ function writeParam(core: RpcCore, message: MsgArg, index: number, param: RpcPar
     if (core.configuration.ffa) message.octets(index).fill(0xff, 16);
     return true;
   }
-  // Without a cookie the normal world could not find it.
+  // Without a cookie the normal world could not identify the memory.
   if (mobj.cookie === 0) return false;
   if (mobj.kind === 'registered') {
     message.setParam(index, OpteeMsgAttr.rmemInput + direction, offset, size, mobj.cookie);
@@ -166,7 +166,7 @@ function writeParam(core: RpcCore, message: MsgArg, index: number, param: RpcPar
   return true;
 }
 
-/** Memory for RPC messages by OPTEE_SMC_RPC_FUNC_ALLOC: thread_rpc_alloc_arg(). */
+/** thread_rpc_alloc_arg(): memory for RPC messages, by OPTEE_SMC_RPC_FUNC_ALLOC. */
 function* allocateRpcArg(core: RpcCore, thread: Thread, size: number): Routine<Mobj | undefined> {
   const answer = yield* core.rpc(thread, OpteeSmcRpc.alloc, size, 0, 'ALLOC');
   const address = fromRegisterPair(answer.a1, answer.a2);
@@ -179,12 +179,12 @@ function* allocateRpcArg(core: RpcCore, thread: Thread, size: number): Routine<M
   return mobj;
 }
 
-/** OPTEE_SMC_RPC_FUNC_FREE: thread_rpc_free_arg(). */
+/** thread_rpc_free_arg(): OPTEE_SMC_RPC_FUNC_FREE. */
 export function* freeRpcArg(core: RpcCore, thread: Thread, cookie: number): Routine<void> {
   if (cookie !== 0) yield* core.rpc(thread, OpteeSmcRpc.free, upper32(cookie), lower32(cookie), 'FREE');
 }
 
-/** Contiguous memory that the normal world gave in an RPC: rpc_shm_mobj_alloc(). */
+/** rpc_shm_mobj_alloc(): contiguous memory that the normal world returned from an RPC. */
 function rpcMobj(core: RpcCore, address: number, size: number, cookie: number): Mobj | undefined {
   const reserved = Mobj.reserved(core.memory, address, size, cookie);
   if (reserved !== undefined) return reserved;
@@ -197,7 +197,10 @@ function register(core: RpcCore, mobj: Mobj | undefined): Mobj | undefined {
   return mobj;
 }
 
-/** Have the normal world allocate shared memory (OPTEE_RPC_CMD_SHM_ALLOC); nothing when it gave none that is usable. */
+/**
+ * Request shared memory from the normal world (OPTEE_RPC_CMD_SHM_ALLOC). Undefined if it returned none, or unusable
+ * memory.
+ */
 export function* allocateRpcMemory(
   core: RpcCore,
   thread: Thread,
@@ -235,13 +238,13 @@ export function* allocateRpcMemory(
   return undefined;
 }
 
-/** Give it back (OPTEE_RPC_CMD_SHM_FREE): thread_rpc_free(). */
+/** thread_rpc_free(): release it (OPTEE_RPC_CMD_SHM_FREE). */
 export function* freeRpcMemory(core: RpcCore, thread: Thread, memory: RpcMemory): Routine<void> {
   core.forgetShm(memory.mobj);
   yield* askToFree(core, thread, memory.type, memory.mobj.cookie);
 }
 
-/** Memory for the file operations of one call, kept until its end: thread_rpc_shm_cache_alloc(). */
+/** thread_rpc_shm_cache_alloc(): memory for the file operations of one call, kept until the call ends. */
 export function* fileCache(core: RpcCore, thread: Thread, size: number): Routine<Mobj | undefined> {
   const cached = thread.shmCache;
   if (cached !== undefined && cached.size >= size) return cached;

@@ -1,9 +1,9 @@
-/** A clock of the simulated board, behind SCMI. */
+/** A clock of the simulated board, controlled over SCMI. */
 export class SimulatedClock {
   enabled = false;
   rate: number;
 
-  /** @param rates the rates that it can have, in hertz, ascending; the first is what it starts with. */
+  /** @param rates the supported rates in hertz, ascending; the first one is set at the start. */
   constructor(
     readonly name: string,
     readonly rates: readonly number[],
@@ -12,12 +12,12 @@ export class SimulatedClock {
   }
 }
 
-/** A regulator of the simulated board, behind SCMI. */
+/** A regulator of the simulated board, controlled over SCMI. */
 export class SimulatedRegulator {
   enabled = false;
   level: number;
 
-  /** Levels in microvolts; it starts with the lowest. */
+  /** The supported levels in microvolts; the lowest one is set at the start. */
   constructor(
     readonly name: string,
     readonly range: { readonly min: number; readonly max: number; readonly step: number },
@@ -26,18 +26,18 @@ export class SimulatedRegulator {
   }
 }
 
-/** A reset line of the simulated board, behind SCMI. */
+/** A reset line of the simulated board, controlled over SCMI. */
 export class SimulatedReset {
   asserted = false;
-  /** How often it has been let out of reset. */
+  /** The number of times it was deasserted. */
   resets = 0;
 
   constructor(readonly name: string) {}
 }
 
-/** What an SCMI server controls, and what agents may do. */
+/** The devices of an SCMI server. */
 export interface ScmiPlatform {
-  /** 15 characters. */
+  /** At most 15 characters. */
   readonly vendor?: string;
   readonly clocks?: readonly SimulatedClock[];
   readonly regulators?: readonly SimulatedRegulator[];

@@ -20,10 +20,10 @@ import {
 } from '../../../protocol/scmi.js';
 import type { ScmiPlatform } from './scmi-platform.js';
 
-/** Rates in one answer: what fits into an SMT buffer of 128 bytes. */
+/** Rates per answer: the number that fits into an SMT buffer of 128 bytes. */
 const ratesPerAnswer = 8;
 
-/** A refusal of a command, with its status. */
+/** Thrown to refuse a command with a status. */
 class Refusal extends Error {
   constructor(readonly status: number) {
     super();
@@ -33,8 +33,8 @@ class Refusal extends Error {
 type Handler = (words: (index: number) => number) => readonly (number | string)[];
 
 /**
- * The SCMI server of the simulated OP-TEE: a command in, its answer out. Source: SCMI specification 3.2; core/drivers of
- * SCP-firmware's and OP-TEE's own server (core/drivers/scmi-msg).
+ * The SCMI server of the simulated OP-TEE: takes a command, returns its answer. Source: SCMI specification 3.2;
+ * core/drivers of SCP-firmware's and OP-TEE's own server (core/drivers/scmi-msg).
  */
 export class ScmiServer {
   private readonly handlers: ReadonlyMap<number, ReadonlyMap<number, Handler>>;
@@ -48,7 +48,7 @@ export class ScmiServer {
     ]);
   }
 
-  /** @returns the answer; nothing for what is no command. */
+  /** @returns the answer; undefined if the message is not a command. */
   answer(message: Uint8Array): Uint8Array | undefined {
     if (message.length < scmiHeaderSize || message.length % 4 !== 0) return undefined;
     const view = new DataView(message.buffer, message.byteOffset, message.length);
@@ -186,7 +186,7 @@ export class ScmiServer {
   }
 }
 
-/** The messages of a protocol, with those that all have. */
+/** The messages of a protocol, including those that all protocols have. */
 function protocol(id: number, attributes: number, messages: readonly (readonly [number, Handler])[]) {
   const handlers = new Map<number, Handler>([
     [ScmiMessage.protocolVersion, () => [scmiVersions[id] ?? 0]],
@@ -200,7 +200,7 @@ function protocol(id: number, attributes: number, messages: readonly (readonly [
   return handlers;
 }
 
-/** @param missing what OP-TEE's server answers for one that is not there: nearly always INVALID_PARAMETERS. */
+/** @param missing the status of OP-TEE's server for a missing object: nearly always INVALID_PARAMETERS. */
 function at<T>(things: readonly T[], id: number, missing: number = ScmiStatus.invalidParameters): T {
   const thing = things[id];
   if (thing === undefined) throw new Refusal(missing);
@@ -211,7 +211,7 @@ function wide(value: number): readonly [number, number] {
   return [value >>> 0, Math.floor(value / 2 ** 32)];
 }
 
-/** Header, status, and the rest: words, and names of 16 octets. */
+/** Encode header, status, and the rest: words, and names of 16 octets. */
 function encode(header: number, status: number, rest: readonly (number | string)[]): Uint8Array {
   const size = rest.reduce<number>((sum, each) => sum + (typeof each === 'string' ? scmiNameSize : 4), 8);
   const bytes = new Uint8Array(size);

@@ -1,9 +1,9 @@
 import type { Uuid } from '../../../protocol/uuid.js';
 
-/** Who opened a session: TEE_Identity. */
+/** TEE_Identity: the identity of the client that opened a session. */
 export interface ClientIdentity {
   /** TEE_LOGIN_*: `LoginClass`. */
   readonly login: number;
-  /** The nil UUID for public clients and the kernel. */
+  /** The nil UUID for public clients and for the kernel. */
   readonly uuid: Uuid;
 }

@@ -8,12 +8,13 @@ import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import { TeeError } from './tee-error.js';
 
-/** TEE_FS_NAME_MAX: a file name is passed in a buffer of this many bytes, ended by a zero byte. */
+/** TEE_FS_NAME_MAX: size in bytes of the buffer for a zero-terminated file name. */
 const nameMax = 350;
 
 /**
- * Files in the normal world's storage, by OPTEE_RPC_CMD_FS: core/tee/tee_fs_rpc.c. What comes back may be anything: the
- * storage belongs to the normal world. Every method rejects with a `TeeError` of the code that the normal world gave.
+ * Files in the normal world's storage, by OPTEE_RPC_CMD_FS: core/tee/tee_fs_rpc.c. The data is untrusted, because the
+ * storage belongs to the normal world. Every method rejects with a `TeeError` of the code that the normal world
+ * returned.
  */
 export class FsRpc {
   constructor(
@@ -22,12 +23,12 @@ export class FsRpc {
     private readonly run: <T>(routine: Routine<T>) => Promise<T>,
   ) {}
 
-  /** Open a file that exists: its descriptor. */
+  /** Open an existing file. Resolves with its descriptor. */
   open(name: string): Promise<number> {
     return this.run(this.openFile(RpcFs.open, name));
   }
 
-  /** Create a file, or empty the one that exists: its descriptor. */
+  /** Create a file, or truncate the existing one. Resolves with its descriptor. */
   create(name: string): Promise<number> {
     return this.run(this.openFile(RpcFs.create, name));
   }
@@ -36,7 +37,7 @@ export class FsRpc {
     return this.run(this.command([rpcValue('input', RpcFs.close, descriptor)]));
   }
 
-  /** Up to `length` bytes from `offset`; fewer at the end of the file. */
+  /** Read up to `length` bytes from `offset`; fewer at the end of the file. */
   read(descriptor: number, offset: number, length: number): Promise<Uint8Array> {
     return this.run(this.readFile(descriptor, offset, length));
   }

@@ -10,16 +10,16 @@ import { TeeError } from './tee-error.js';
 /** TEE_LOGIN_TRUSTED_APP, of the GlobalPlatform TEE Internal Core API. */
 const trustedAppLogin = 0xf000_0000;
 
-/** How an application calls another: TEE_OpenTASession(), TEE_InvokeTACommand(), TEE_CloseTASession(). */
+/** Calls from an application to another: TEE_OpenTASession(), TEE_InvokeTACommand(), TEE_CloseTASession(). */
 interface InnerSessions {
-  /** @throws TeeError what the other, or OP-TEE, answers. */
+  /** @throws TeeError with the result of the other application or of OP-TEE. */
   open(thread: Thread, from: Uuid, uuid: Uuid): Routine<number>;
   /** @throws TeeError likewise. */
   invoke(thread: Thread, session: number, command: number, parameters: readonly TaParameter[]): Routine<void>;
   close(thread: Thread, session: number): Routine<void>;
 }
 
-/** Who keeps the sessions. */
+/** The part of the session manager that is used here. */
 interface SessionManager<Session> {
   openSession(
     thread: Thread,
@@ -37,8 +37,9 @@ interface SessionManager<Session> {
 const provided = new WeakMap<Core, InnerSessions>();
 
 /**
- * Let applications have sessions with each other, on the thread of the call that they execute for: syscall_open_ta_session()
- * and its like in core/tee/tee_svc.c. A thread that must wait for the other application sleeps in the normal world.
+ * Let applications open sessions with each other, on the thread of the call that they execute:
+ * syscall_open_ta_session() and similar functions in core/tee/tee_svc.c. A thread that waits for the other application
+ * sleeps in the normal world.
  */
 export function provideInnerSessions<Session extends { readonly id: number }>(
   core: Core,

@@ -10,16 +10,16 @@ import type { Thread } from '../threads/thread.js';
 import { verifyTaImage } from './ta-image.js';
 
 /**
- * Load the image of a user TA from the normal world and check it: core/kernel/ree_fs_ta.c. Its size is asked for first,
- * with a null buffer; the image is then copied out of shared memory before anything of it is looked at.
+ * Load the image of a user TA from the normal world and verify it: core/kernel/ree_fs_ta.c. Its size is requested
+ * first, with a null buffer; then the image is copied out of shared memory before it is examined.
  *
- * Unlike OP-TEE, the simulation keeps no database of TA versions, so that no storage is needed to open a TA.
+ * Unlike OP-TEE, the simulation has no database of TA versions, so opening a TA needs no storage.
  */
 export function* loadUserTa(core: Core, thread: Thread, uuid: Uuid): Routine<number> {
   const size = rpcMemref('output');
   const sizeResult = yield* rpcCommand(core, thread, RpcCommand.loadTa, [uuidParameter(uuid), size]);
   if (sizeResult !== TeeResult.SUCCESS) return sizeResult;
-  // More than all of DRAM cannot be given; a size of 0 no memory object can have.
+  // More than all of DRAM is impossible, and a memory object cannot have size 0.
   if (!(size.size > 0 && size.size <= core.memory.dram.size)) return TeeResult.ERROR_OUT_OF_MEMORY;
   const memory = yield* allocateRpcMemory(core, thread, size.size);
   if (memory === undefined) return TeeResult.ERROR_OUT_OF_MEMORY;
@@ -36,7 +36,7 @@ function* readImage(core: Core, thread: Thread, uuid: Uuid, memory: RpcMemory, s
   return verifyTaImage(memory.mobj.read(0, size), uuid);
 }
 
-/** The UUID's 16 octets as two little-endian 64-bit words. They exceed 2^53, so they travel as octets. */
+/** The 16 octets of the UUID, two little-endian 64-bit words. The words exceed 2^53, so they are passed as octets. */
 function uuidParameter(uuid: Uuid): RpcParameter {
   return { type: 'octets', octets: uuidOctets(uuid) };
 }

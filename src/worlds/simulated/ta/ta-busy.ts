@@ -6,19 +6,19 @@ import type { TaInstance } from './ta-session.js';
 import { noThread } from './ta-session.js';
 
 /**
- * Who executes in which instance: one thread at a time in each, and one thread at a time in all single-instance
- * applications together, as OP-TEE has one lock for them (CFG_CONCURRENT_SINGLE_INSTANCE_TA=n). A concurrent pseudo-TA
- * needs neither.
+ * Locks for execution in instances: one thread at a time in each instance, and one thread at a time in all
+ * single-instance applications together, because OP-TEE has one lock for them (CFG_CONCURRENT_SINGLE_INSTANCE_TA=n). A
+ * concurrent pseudo-TA needs neither.
  */
 export class BusyLocks {
-  /** The thread that executes in single-instance applications, and how deep. */
+  /** The thread that executes in single-instance applications, and its nesting depth. */
   private singleThread = noThread;
   private depth = 0;
   private readonly free = new Condition();
 
   constructor(private readonly waiters: WaitQueue) {}
 
-  /** tee_ta_try_set_busy() when nobody stands in the way. */
+  /** tee_ta_try_set_busy() without waiting. False: the lock is not free. */
   tryTakeNow(instance: TaInstance, thread: Thread): boolean {
     if (instance.flags.concurrent) return true;
     if (instance.busy || (instance.flags.singleInstance && this.singleThread !== noThread)) return false;
@@ -30,7 +30,7 @@ export class BusyLocks {
     return true;
   }
 
-  /** tee_ta_try_set_busy(): false when waiting would be a deadlock with ourselves. */
+  /** tee_ta_try_set_busy(): waits for the lock. False if waiting would be a deadlock with the thread itself. */
   *tryTake(instance: TaInstance, thread: Thread): Routine<boolean> {
     if (instance.flags.singleInstance) {
       if (this.singleThread !== thread.id) {

@@ -16,40 +16,41 @@ import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import { TaPanic, TeeError } from './tee-error.js';
 
-/** What an entry knows of its session. */
+/** The state of a session that an entry uses. */
 export interface CalledSession {
   readonly id: number;
   readonly client: ClientIdentity;
-  /** Cancellation was asked for. */
+  /** Whether cancellation was requested. */
   readonly cancelled: boolean;
-  /** Cancellation is masked until the application unmasks it. */
+  /** Whether cancellation is masked. The application can unmask it. */
   cancellationMasked: boolean;
 }
 
 /**
- * One entry into a trusted application: its parameters and what OP-TEE offers it while it executes.
+ * One entry into a trusted application: its parameters, and the services of OP-TEE during its execution.
  *
- * Everything that waits gives a promise and keeps the thread context until that settles. A thread does one
- * thing at a time: who asks for a second, or returns before the first is done, has a bug and panics.
+ * Every operation that waits returns a promise and keeps the thread context until it settles. A thread can do one
+ * operation at a time: starting a second one, or returning before the first is done, is a bug of the application and
+ * causes a panic.
  */
 export class TaCall {
   private ended = false;
-  /** What the thread waits for. */
+  /** The operation that the thread waits for. */
   private pending: Promise<void> | undefined;
 
   constructor(
     private readonly core: Core,
     private readonly thread: Thread,
     private readonly taSession: CalledSession,
-    /** The command of an invoke; 0 when a session opens or closes. */
+    /** The command of an invoke; 0 when a session is opened or closed. */
     readonly command: number,
-    /** Up to four; nothing where the client gave none. */
+    /** Up to four parameters; undefined for those that the client did not pass. */
     readonly parameters: readonly TaParameter[],
-    /** Of the application itself. */
+    /** The UUID of the application itself. */
     private readonly uuid: Uuid,
   ) {}
 
-  /** The session, the same object in all its calls: a key for state that belongs to it. */
+  /** The session: the same object in all its calls, so it can be the key of state per session. */
   get session(): { readonly id: number } {
     return this.taSession;
   }
@@ -60,7 +61,7 @@ export class TaCall {
 
   /**
    * A value parameter.
-   * @throws TeeError BAD_PARAMETERS when it is none, or has another direction than asked for.
+   * @throws TeeError BAD_PARAMETERS if it is not a value, or has another direction.
    */
   value(index: number, direction?: Direction): ValueParameter {
     const parameter = this.parameters[index];
@@ -71,7 +72,7 @@ export class TaCall {
 
   /**
    * A memref parameter.
-   * @throws TeeError BAD_PARAMETERS when it is none, or has another direction than asked for.
+   * @throws TeeError BAD_PARAMETERS if it is not a memref, or has another direction.
    */
   memref(index: number, direction?: Direction): MemrefParameter {
     const parameter = this.parameters[index];
@@ -80,12 +81,12 @@ export class TaCall {
     throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS, `parameter ${index} is not an ${direction ?? ''} memref`);
   }
 
-  /** TEE_Panic: this instance is dead. */
+  /** TEE_Panic: ends this instance. */
   panic(code: number): never {
     throw new TaPanic(code);
   }
 
-  /** TEE_GetCancellationFlag: never set while cancellation is masked, as it is at the start of every entry. */
+  /** TEE_GetCancellationFlag: false while cancellation is masked, which it is at the start of every entry. */
   get cancelled(): boolean {
     return this.taSession.cancelled && !this.taSession.cancellationMasked;
   }
@@ -106,17 +107,17 @@ export class TaCall {
     return before;
   }
 
-  /** TEE_GenerateRandom: from the generator the world was given. */
+  /** TEE_GenerateRandom: `length` octets from the generator of the world. */
   random(length: number): Uint8Array {
     return Uint8Array.from({ length }, () => Math.floor(this.core.random() * 256));
   }
 
-  /** TEE_GetSystemTime, in milliseconds: secure world's own counter. */
+  /** TEE_GetSystemTime, in milliseconds: secure world's counter. */
   systemTime(): number {
     return Math.floor(this.core.clock.now());
   }
 
-  /** TEE_GetREETime, in milliseconds since 1970: asks the normal world. */
+  /** TEE_GetREETime, in milliseconds since 1970-01-01 UTC: requested from the normal world. */
   async reeTime(): Promise<number> {
     const time = rpcValue('output');
     const result = await this.rpc(RpcCommand.getTime, [time]);
@@ -125,9 +126,9 @@ export class TaCall {
   }
 
   /**
-   * TEE_Wait: sleep in the normal world, again and again until the time is over. A cancellation is noticed between two
+   * TEE_Wait: sleep in the normal world, repeatedly until the time is over. A cancellation takes effect between two
    * sleeps, as in OP-TEE.
-   * @param ms TEE_Wait counts whole milliseconds: a part of one counts as one.
+   * @param ms rounded up to whole milliseconds, the unit of TEE_Wait.
    * @throws TeeError CANCEL.
    */
   wait(ms: number): Promise<void> {
@@ -146,34 +147,38 @@ export class TaCall {
     }
   }
 
-  /** Be busy in secure world for that long. An interrupt for the normal world may take the thread out in between. */
+  /**
+   * Compute in secure world for `ms` milliseconds. An interrupt for the normal world may take the thread out in
+   * between.
+   */
   compute(ms: number): Promise<void> {
     return this.run(this.core.compute(this.thread, ms));
   }
 
   /**
-   * notif_wait_timeout(): sleep in the normal world until somebody sends this value: secure world's interrupt handlers, or
-   * another thread.
-   * @param timeoutMs whole milliseconds; 0 waits for ever.
-   * @throws TeeError TIMEOUT; BAD_PARAMETERS for a value that is waited for already.
+   * notif_wait_timeout(): sleep in the normal world until this value is sent, by an interrupt handler of secure world
+   * or by another thread.
+   * @param timeoutMs whole milliseconds; 0: no limit.
+   * @throws TeeError TIMEOUT; BAD_PARAMETERS if another thread already waits for this value.
    */
   async waitForNotification(value: number, timeoutMs = 0): Promise<void> {
     const result = await this.run(notificationRpc(this.core, this.thread, RpcNotification.wait, value, timeoutMs));
     if (result !== TeeResult.SUCCESS) throw new TeeError(result);
   }
 
-  /** notif_send_sync(): wake who waits for this value, or the next who does. */
+  /** notif_send_sync(): wake the thread that waits for this value, or the next one that will. */
   async notify(value: number): Promise<void> {
     await this.run(notificationRpc(this.core, this.thread, RpcNotification.send, value));
   }
 
-  /** Ask the normal world for an RPC command: a result code; what it returned is in the parameters. */
+  /** Request an RPC command from the normal world. Resolves with the result code; outputs are in the parameters. */
   rpc(command: number, parameters: RpcParameter[] = []): Promise<number> {
     return this.run(rpcCommand(this.core, this.thread, command, parameters));
   }
 
   /**
    * Shared memory for RPC commands, allocated by the normal world.
+   * @param size bytes.
    * @throws TeeError OUT_OF_MEMORY.
    */
   async allocateRpcMemory(size: number, type?: RpcShmType): Promise<RpcMemory> {
@@ -186,22 +191,23 @@ export class TaCall {
     return this.run(freeRpcMemory(this.core, this.thread, memory));
   }
 
-  /** Files of the normal world, through its supplicant. */
+  /** Files of the normal world, through the supplicant. */
   get files(): FsRpc {
     return new FsRpc(this.core, this.thread, (routine) => this.run(routine));
   }
 
   /**
-   * TEE_OpenTASession: a session of this application with another, executed on this thread.
-   * @throws TeeError what the other or OP-TEE answers: ITEM_NOT_FOUND, BUSY.
+   * TEE_OpenTASession: a session of this application with another one, executed on this thread.
+   * @throws TeeError with the result of the other application or of OP-TEE: ITEM_NOT_FOUND, BUSY.
    */
   openTaSession(uuid: Uuid): Promise<number> {
     return this.run(innerSessionsOf(this.core).open(this.thread, this.uuid, uuid));
   }
 
   /**
-   * TEE_InvokeTACommand. Until the other application has room the thread sleeps in the normal world, its context kept.
-   * @throws TeeError what the other answers; BUSY where it is in the way of itself.
+   * TEE_InvokeTACommand. While the other application is busy, the thread sleeps in the normal world and keeps its
+   * context.
+   * @throws TeeError with the result of the other application; BUSY if the thread would wait for itself.
    */
   invokeTa(session: number, command: number, parameters: readonly TaParameter[] = []): Promise<void> {
     return this.run(innerSessionsOf(this.core).invoke(this.thread, session, command, parameters));
@@ -212,12 +218,12 @@ export class TaCall {
     return this.run(innerSessionsOf(this.core).close(this.thread, session));
   }
 
-  /** A mutex of OP-TEE's core, shared by whoever has the object. */
+  /** A mutex of OP-TEE's core. */
   createMutex(): Mutex {
     return new Mutex(this.core.createWaitQueue());
   }
 
-  /** Do something with a mutex held. Until it is free the thread sleeps in the normal world (NOTIFICATION). */
+  /** Run `work` with a mutex held. While the mutex is locked, the thread sleeps in the normal world (NOTIFICATION). */
   async locked<T>(mutex: Mutex, work: () => Promise<T>): Promise<T> {
     await this.run(mutex.lock(this.thread));
     try {
@@ -228,8 +234,8 @@ export class TaCall {
   }
 
   /**
-   * The entry point returned: nothing more may be asked for through this call.
-   * @returns what it still waits for on this thread, when it did not await all of it.
+   * The entry point returned; this object cannot be used any more.
+   * @returns the operation that the thread still waits for, if the application did not await it.
    */
   end(): Promise<void> | undefined {
     this.ended = true;

@@ -15,7 +15,9 @@ export class CorePanic extends Error {
   override readonly name = 'CorePanic';
 }
 
-/** Execute an entry point: user_ta_enter(), pseudo_ta_enter_*(). A result code; its origin is in the session. */
+/**
+ * Execute an entry point: user_ta_enter(), pseudo_ta_enter_*(). Returns a result code; its origin is in the session.
+ */
 export function* enterTa(
   core: Core,
   thread: Thread,
@@ -44,7 +46,7 @@ export function* enterTa(
         if (typeof returned === 'number') result = returned;
         else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
       } finally {
-        // The thread must be back before its context can be given to another call.
+        // The operation must end before the thread context can be given to another call.
         unfinished = call.end();
         if (unfinished !== undefined) yield* until(unfinished);
       }
@@ -59,7 +61,7 @@ export function* enterTa(
     }
   }
   if (application.kind === 'user') {
-    // The next operation of the session does not inherit a cancellation.
+    // The next operation of the session must not inherit a cancellation.
     session.cancelled = false;
     session.cancellationMasked = true;
   }
@@ -78,7 +80,7 @@ function callEntryPoint(instance: TaInstance, entry: TaEntry['entry'], call: TaC
   }
 }
 
-/** TA_DestroyEntryPoint of an instance that nobody can find any more. */
+/** TA_DestroyEntryPoint of an instance that is not in the table any more. */
 export function destroyInstance(core: Core, instance: TaInstance): void {
   try {
     instance.entryPoints?.destroy?.();
@@ -87,7 +89,7 @@ export function destroyInstance(core: Core, instance: TaInstance): void {
   }
 }
 
-/** What an application threw and is not a result. */
+/** Panic the instance: the application threw something that is not a result. */
 function panic(core: Core, instance: TaInstance, cause: unknown): void {
   const { uuid, kind } = instance.application;
   if (kind === 'pseudo') {

@@ -3,15 +3,15 @@ import type { Uuid } from '../../../protocol/uuid.js';
 import { parseUuid, uuidFromOctets, uuidOctets } from '../../../protocol/uuid.js';
 import type { TrustedApplication } from './trusted-application.js';
 
-/** "NWTA": an image of the simulated secure world. A real OP-TEE refuses it, as the simulation refuses a real image. */
+/** "NWTA", the magic of simulated images. A real OP-TEE refuses it, and the simulation refuses a real image. */
 const magic = 0x4154_574e;
 const version = 1;
-/** Magic, version, digest of all that follows, payload size, UUID. */
+/** Magic, version, digest of everything after it, payload size, UUID. */
 const headerSize = 32;
 
 /**
- * The image of a user TA, to be stored as `<uuid>.ta` where the supplicant finds it. It stands for the signed ELF file of
- * a real one: the code is in the simulation, the image makes the way through the supplicant real.
+ * The image of a simulated user TA, to be stored as `<uuid>.ta` where the supplicant finds it. It takes the place of a
+ * signed ELF: the code is in the simulation, and the image exercises the real path through the supplicant.
  */
 export function simulatedTaImage(application: Pick<TrustedApplication, 'uuid' | 'name'>): Uint8Array {
   const payload = new TextEncoder().encode(application.name ?? application.uuid);
@@ -26,7 +26,7 @@ export function simulatedTaImage(application: Pick<TrustedApplication, 'uuid' | 
   return image;
 }
 
-/** Whether bytes are the unchanged image of that application: a result code. */
+/** Verify that the bytes are the unchanged image of that application. Returns a result code. */
 export function verifyTaImage(image: Uint8Array, uuid: Uuid): number {
   if (image.length < headerSize) return TeeResult.ERROR_SECURITY;
   const view = new DataView(image.buffer, image.byteOffset, image.length);
@@ -38,7 +38,7 @@ export function verifyTaImage(image: Uint8Array, uuid: Uuid): number {
   return TeeResult.SUCCESS;
 }
 
-/** FNV-1a, 32 bits: finds damage, protects against nobody. */
+/** FNV-1a, 32 bits: detects corruption, is not a protection against attacks. */
 function digest(bytes: Uint8Array): number {
   let hash = 0x811c_9dc5;
   for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x0100_0193);

@@ -17,12 +17,12 @@ import type { TrustedApplication } from './trusted-application.js';
 /**
  * Sessions and instances of trusted applications: core/kernel/tee_ta_manager.c.
  *
- * There all of it is guarded by `tee_ta_mutex`. Its critical sections never suspend, so here, where nothing runs beside
- * them, the mutex itself is not needed: what remains of it is the queue in which threads wait for its conditions.
+ * In OP-TEE, `tee_ta_mutex` protects them. Its critical sections never suspend, so in this single-threaded simulation
+ * the mutex itself is not needed. What remains is its wait queue for condition variables.
  */
 export class TaManager {
   private readonly sessions = new Map<number, TaSession>();
-  /** Instances that can be found by their UUID, oldest first. */
+  /** Instances in the table by UUID, oldest first. */
   private readonly instances = new Map<Uuid, Set<TaInstance>>();
   private readonly waiters: WaitQueue;
   private readonly initialized = new Condition();
@@ -38,14 +38,14 @@ export class TaManager {
     provideInnerSessions(core, this);
   }
 
-  /** Sessions that are open. */
+  /** The number of open sessions. */
   get sessionCount(): number {
     return this.sessions.size;
   }
 
   /**
    * tee_ta_open_session().
-   * @returns the session, or a result code; `origin` is where that comes from.
+   * @returns the session, or a result code with its `origin`.
    */
   *openSession(
     thread: Thread,
@@ -85,7 +85,7 @@ export class TaManager {
     return { session, result, origin };
   }
 
-  /** A session by its id, if it can be entered now without waiting: the short way of `getSession`. */
+  /** The fast path of `getSession`: a session by its id, if it can be entered without waiting. */
   getSessionNow(id: number, thread: Thread): TaSession | undefined {
     const session = this.sessions.get(id);
     if (session === undefined || session.unlinked || session.lockedBy !== noThread) return undefined;
@@ -94,7 +94,10 @@ export class TaManager {
     return session;
   }
 
-  /** A session by its id, held until `putSession`; exclusive ones wait for whoever executes in it: tee_ta_get_session(). */
+  /**
+   * tee_ta_get_session(): a session by its id, referenced until `putSession`. With `exclusive` it waits until no thread
+   * executes in the session.
+   */
   *getSession(id: number, thread: Thread, exclusive: boolean): Routine<TaSession | undefined> {
     const session = this.sessions.get(id);
     if (session === undefined || session.unlinked) return undefined;
@@ -120,7 +123,7 @@ export class TaManager {
     if (!this.waiters.empty) yield* this.waiters.wakeNext(thread);
   }
 
-  /** tee_ta_invoke_command(): a result code; its origin is in the session. */
+  /** tee_ta_invoke_command(): returns a result code; its origin is in the session. */
   *invokeCommand(
     thread: Thread,
     session: TaSession,
@@ -166,12 +169,12 @@ export class TaManager {
     if (session.references === 1) this.waiters.signal(session.referencesCondition);
   }
 
-  /** Find the instance for a new session, or make one: tee_ta_init_session(). */
+  /** tee_ta_init_session(): find the instance for a new session, or create one. */
   private *initSession(thread: Thread, session: TaSession, uuid: Uuid): Routine<number> {
     let found = this.find(uuid);
     while (found?.initializing) {
       yield* this.waiters.wait(thread, this.initialized);
-      // It may have been removed while we slept.
+      // It may have been removed during the wait.
       found = this.find(uuid);
     }
     if (found?.flags.singleInstance) {
@@ -221,12 +224,15 @@ export class TaManager {
     return instance;
   }
 
-  /** The oldest: tee_ta_context_find(). */
+  /** tee_ta_context_find(): the oldest instance. */
   private find(uuid: Uuid): TaInstance | undefined {
     return this.instances.get(uuid)?.values().next().value;
   }
 
-  /** It is not found any more: the next session gets a new instance. Also maybe_release_ta_ctx(), after a panic. */
+  /**
+   * Remove the instance from the table, so that the next session gets a new one. Also maybe_release_ta_ctx(), after a
+   * panic.
+   */
   private release(instance: TaInstance): void {
     const { uuid } = instance.application;
     const others = this.instances.get(uuid);
@@ -234,7 +240,7 @@ export class TaManager {
     if (others?.size === 0) this.instances.delete(uuid);
   }
 
-  /** close_session(): the caller executes in the session. */
+  /** close_session(): the calling thread executes in the session. */
   private *close(thread: Thread, session: TaSession): Routine<void> {
     const instance = session.instance;
     if (instance === undefined) throw new CorePanic('a session without an instance was closed');
@@ -254,7 +260,7 @@ export class TaManager {
     if (!instance.panicked) destroyInstance(this.core, instance);
   }
 
-  /** destroy_session(): waits until nobody holds it. */
+  /** destroy_session(): waits until there are no other references. */
   private *destroySession(thread: Thread, session: TaSession): Routine<void> {
     session.unlinked = true;
     this.waiters.signal(session.lockCondition, true);

@@ -14,31 +14,31 @@ export class ValueParameter {
 
   constructor(
     readonly direction: Direction,
-    /** Unsigned, 32 bits: wider values of the message are cut, as in OP-TEE. Input and output. */
+    /** Unsigned, 32 bits; wider values in the message are truncated, as in OP-TEE. Input and output. */
     public a: number,
     public b: number,
   ) {}
 }
 
-/** A value parameter that one application gives to another. */
+/** A value parameter for a call to another application. */
 export const taValue = (direction: Direction, a = 0, b = 0) => new ValueParameter(direction, a, b);
 
 /**
  * A reference to memory of the normal world, contiguous or not.
  *
- * That world can write it at any moment: `read` gives a copy, and who needs the data twice uses that copy.
+ * The normal world can write the memory at any moment. `read` returns a copy; use it if the data is needed twice.
  */
 export class MemrefParameter {
   readonly type = 'memref';
-  /** In bytes. What an output or inout memref returns: set it to what was written, or to what would be needed. */
+  /** In bytes. For an output or inout memref the application sets it: the bytes written, or the bytes needed. */
   size: number;
-  /** Bytes that the memref has, whatever `size` was set to. */
+  /** Size of the memory in bytes; it does not change with `size`. */
   readonly capacity: number;
   private writable = true;
 
   constructor(
     readonly direction: Direction,
-    /** Nothing: a null memref. */
+    /** Undefined: a null memref. */
     readonly mobj: Mobj | undefined,
     private readonly offset: number,
     size: number,
@@ -47,7 +47,7 @@ export class MemrefParameter {
     this.capacity = size;
   }
 
-  /** A user TA has input memory mapped read-only. */
+  /** Map the parameter as for a user TA: input memory is read-only. */
   mapForUser(): void {
     this.writable = this.direction !== 'input';
   }
@@ -58,7 +58,7 @@ export class MemrefParameter {
 
   /**
    * A copy of the memory.
-   * @throws TaPanic outside the memref, as an access outside its mapping.
+   * @throws TaPanic for a range outside the memref, like an access outside its mapping.
    */
   read(offset = 0, length = this.capacity - offset): Uint8Array {
     const bytes = new Uint8Array(length);
@@ -71,8 +71,8 @@ export class MemrefParameter {
   }
 
   /**
-   * Write into the memory.
-   * @throws TaPanic outside the memref, and in a user TA when it is an input.
+   * Write to the memory.
+   * @throws TaPanic for a range outside the memref, and in a user TA for an input.
    */
   write(bytes: Uint8Array, offset = 0): void {
     if (!this.writable) throw new TaPanic(TeeResult.ERROR_ACCESS_DENIED, 'a write to an input memref');
@@ -83,7 +83,7 @@ export class MemrefParameter {
     }
   }
 
-  /** The memory itself, live, as the contiguous stretches it consists of. */
+  /** Views of the contiguous pieces of the memory. */
   windows(offset = 0, length = this.capacity - offset): readonly Uint8Array[] {
     const inside = offset >= 0 && length >= 0 && offset + length <= this.capacity;
     if (inside && length === 0) return [];
@@ -105,10 +105,10 @@ export const taParameterCount = 4;
 const directions: readonly Direction[] = ['input', 'output', 'inout'];
 
 /**
- * The client's parameters, each word of them read once: copy_in_params(). The memory they refer to is held until
- * `heldMemory` is let go.
- * @param first index of the client's first parameter, behind those for OP-TEE itself.
- * @param into filled as far as the parameters are right.
+ * copy_in_params(): read the client's parameters, each word once. The referenced memory is kept until `heldMemory` is
+ * released.
+ * @param first index of the client's first parameter, after the meta parameters.
+ * @param into receives the parameters, up to the first invalid one.
  * @returns a result code.
  */
 export function copyInParameters(
@@ -139,7 +139,8 @@ export function copyInParameters(
         const b = message.b(first + index);
         const cookie = message.c(first + index);
         const temporary = type >= OpteeMsgAttr.tmemInput;
-        // Over FF-A the offset of the buffer in its first page is in the upper 16 bits; all memory begins on a page.
+        // Over FF-A, the upper 16 bits hold the offset of the buffer in its first page; all memory begins at a page
+        // boundary.
         if (core.configuration.ffa && a >= 2 ** 48) return TeeResult.ERROR_BAD_PARAMETERS;
         const found = temporary
           ? temporaryMemory(core, attr, a, b, cookie)
@@ -159,7 +160,7 @@ export function copyInParameters(
   return TeeResult.SUCCESS;
 }
 
-/** set_tmem_param(). Nothing for a null memref. */
+/** set_tmem_param(). Undefined for a null memref. */
 function temporaryMemory(
   core: Core,
   attr: number,
@@ -178,7 +179,7 @@ function temporaryMemory(
   return Mobj.reserved(core.memory, address, size, 0) ?? TeeResult.ERROR_BAD_PARAMETERS;
 }
 
-/** set_rmem_param(), set_fmem_param(). Nothing for FF-A's null memref. */
+/** set_rmem_param(), set_fmem_param(). Undefined for FF-A's null memref. */
 function registeredMemory(core: Core, cookie: number): Mobj | undefined | number {
   if (core.configuration.ffa && cookie === invalidGlobalId) return undefined;
   const mobj = core.findShm(cookie);
@@ -187,7 +188,7 @@ function registeredMemory(core: Core, cookie: number): Mobj | undefined | number
   return mobj;
 }
 
-/** Values and sizes that the application set go back into the message: copy_out_param(). */
+/** copy_out_param(): write the values and sizes that the application set into the message. */
 export function copyOutParameters(message: MsgArg, first: number, parameters: readonly TaParameter[]): void {
   for (let index = 0; index < parameters.length; index++) {
     const parameter = parameters[index];

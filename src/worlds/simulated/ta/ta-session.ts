@@ -4,17 +4,17 @@ import type { ClientIdentity } from './client-identity.js';
 import type { TaFlags, TaInstanceEntryPoints, TrustedApplication } from './trusted-application.js';
 import { taFlags } from './trusted-application.js';
 
-/** Nobody: THREAD_ID_INVALID. */
+/** THREAD_ID_INVALID: no thread. */
 export const noThread = -1;
 
 /** An instance of a trusted application: `struct tee_ta_ctx`. */
 export class TaInstance {
   readonly flags: TaFlags;
-  /** The entry points, from the first session on. */
+  /** The entry points; undefined before the first session. */
   entryPoints: TaInstanceEntryPoints | undefined;
-  /** Its image is being loaded. */
+  /** Whether its image is being loaded. */
   initializing = false;
-  /** Sessions that hold it. */
+  /** The number of sessions that reference it. */
   references = 1;
   busy = false;
   panicked = false;
@@ -24,7 +24,7 @@ export class TaInstance {
     this.flags = taFlags(application);
   }
 
-  /** For people. */
+  /** The name for messages. */
   get name(): string {
     return this.application.name ?? this.application.uuid;
   }
@@ -33,17 +33,17 @@ export class TaInstance {
 /** A session: `struct tee_ta_session`. */
 export class TaSession {
   instance: TaInstance | undefined;
-  /** Calls that hold it. */
+  /** The number of calls that reference it. */
   references = 1;
   /** The thread that executes in it. */
   lockedBy: number;
-  /** It is being closed: nobody else gets in. */
+  /** It is being closed: no other call can enter it. */
   unlinked = false;
-  /** Cancellation was asked for. */
+  /** Whether cancellation was requested. */
   cancelled = false;
-  /** Cancellation is masked until the application unmasks it. */
+  /** Whether cancellation is masked. The application can unmask it. */
   cancellationMasked = true;
-  /** Where the result of the last entry comes from: TEE_ORIGIN_*. */
+  /** The origin of the last entry's result: TEE_ORIGIN_*. */
   errorOrigin: TeeOrigin = TeeOrigin.TEE;
   readonly lockCondition = new Condition();
   readonly referencesCondition = new Condition();

@@ -1,6 +1,6 @@
 import { teeResultName } from '../../../protocol/tee-result.js';
 
-/** How an application returns an error from any depth of its code. */
+/** Thrown by an application to return an error from any depth of its code. */
 export class TeeError extends Error {
   override readonly name = 'TeeError';
 
@@ -12,7 +12,7 @@ export class TeeError extends Error {
   }
 }
 
-/** TEE_Panic: ends the instance. Thrown through the application's code, which must not catch it. */
+/** TEE_Panic: ends the instance. It passes through the application's code, which must not catch it. */
 export class TaPanic extends Error {
   override readonly name = 'TaPanic';
 

@@ -3,13 +3,16 @@ import type { Uuid } from '../../../protocol/uuid.js';
 import { parseUuid } from '../../../protocol/uuid.js';
 import type { TaCall } from './ta-call.js';
 
-/** What an entry point gives: nothing for success, or a TEE_Result; now or later. */
+/** The result of an entry point: undefined for success, or a TEE_Result; synchronous or as a promise. */
 // biome-ignore lint/suspicious/noConfusingVoidType: an entry point that has nothing to say has no return statement.
 export type TaResult = void | number | Promise<void | number>;
 
-/** The entry points of an instance. An application that throws a `TeeError` returns its code; anything else is a panic. */
+/**
+ * The entry points of an instance. If an application throws a `TeeError`, its code is returned; any other error is a
+ * panic.
+ */
 export interface TaInstanceEntryPoints {
-  /** TA_OpenSessionEntryPoint. Without it every session opens. */
+  /** TA_OpenSessionEntryPoint. Default: every session opens. */
   openSession?(call: TaCall): TaResult;
   /** TA_InvokeCommandEntryPoint; the command is `call.command`. */
   invokeCommand(call: TaCall): TaResult;
@@ -21,32 +24,35 @@ export interface TaInstanceEntryPoints {
 
 interface Definition {
   readonly uuid: Uuid;
-  /** For people; the UUID when there is none. */
+  /** The name for messages. Default: the UUID. */
   readonly name?: string;
   /**
-   * A driver of the normal world is to be bound to it: TA_FLAG_DEVICE_ENUM, or TA_FLAG_DEVICE_ENUM_SUPP when that driver
-   * needs a supplicant.
+   * The normal world has a driver for it: TA_FLAG_DEVICE_ENUM, or TA_FLAG_DEVICE_ENUM_SUPP if that driver needs a
+   * supplicant.
    */
   readonly device?: 'always' | 'with-supplicant' | 'with-rpmb';
-  /** TA_CreateEntryPoint: state that is shared by the sessions of an instance lives in its closure. */
+  /** TA_CreateEntryPoint. State that the sessions of an instance share is in its closure. */
   create(): TaInstanceEntryPoints;
 }
 
-/** A user TA: its image is loaded from the normal world. The flags are GlobalPlatform's properties, all false at first. */
+/**
+ * A user TA: its image is loaded from the normal world. The flags are GlobalPlatform's properties. Default of each:
+ * false.
+ */
 export interface UserTa extends Definition {
   readonly kind: 'user';
   /** gpd.ta.singleInstance: all sessions share one instance. */
   readonly singleInstance?: boolean;
-  /** gpd.ta.multiSession: that instance takes more than one session at a time. */
+  /** gpd.ta.multiSession: the instance accepts more than one session at a time. */
   readonly multiSession?: boolean;
-  /** gpd.ta.instanceKeepAlive: that instance stays when its last session closes. */
+  /** gpd.ta.instanceKeepAlive: the instance stays when its last session closes. */
   readonly keepAlive?: boolean;
 }
 
-/** A pseudo-TA: part of OP-TEE's core; one instance for all sessions. */
+/** A pseudo-TA: a part of OP-TEE's core, with one instance for all sessions. */
 export interface PseudoTa extends Definition {
   readonly kind: 'pseudo';
-  /** TA_FLAG_CONCURRENT: its sessions execute at the same time. */
+  /** TA_FLAG_CONCURRENT: its sessions execute concurrently. */
   readonly concurrent?: boolean;
 }
 
@@ -59,7 +65,7 @@ const pseudoNames: OptionNames<PseudoTa> = { ...commonNames, concurrent: true };
 
 /**
  * Define a trusted application.
- * @throws TypeError when its UUID is none, or it has a property that such an application has not.
+ * @throws TypeError if its UUID is invalid, or for a property that this kind of application does not have.
  */
 export function trustedApplication(definition: TrustedApplication): TrustedApplication {
   switch (definition?.kind) {

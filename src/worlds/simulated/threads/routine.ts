@@ -1,10 +1,10 @@
 /**
- * A piece of secure-world code that may have to wait: it yields the promise it waits for, and runs to its end in one go
- * when there is none. So a call that nothing suspends is answered in the same turn, without a promise.
+ * Secure-world code that may have to wait. It yields the promise that it waits for; if there is none, it runs to the
+ * end synchronously. So a call that nothing suspends is answered in the same turn, without a promise.
  */
 export type Routine<T> = Generator<Promise<unknown>, T, unknown>;
 
-/** Run a routine: its result, or a promise of it when it had to wait. */
+/** Run a routine. Returns its result, or a promise of it if the routine had to wait. */
 export function start<T>(routine: Routine<T>): T | Promise<T> {
   const step = routine.next();
   return step.done ? step.value : proceed(routine, step.value);

@@ -5,36 +5,36 @@ import type { Mobj } from '../memory/mobj.js';
 /** THREAD_STATE_FREE, _ACTIVE, _SUSPENDED of OP-TEE's thread_private.h. */
 export type ThreadState = 'free' | 'active' | 'suspended';
 
-/** How a thread leaves secure world: back to whoever made the SMC that it runs in. */
+/** The exit of a thread to the normal world: it settles the SMC in which the thread runs. */
 interface Exit {
   readonly resolve: (registers: SmcRegisters) => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * A thread context: from the entry of a yielding call to its final return, also while it is suspended in the normal
- * world for an RPC.
+ * A thread context: from the entry of a yielding call to its final return, including the time for which it is suspended
+ * in an RPC.
  */
 export class Thread {
   state: ThreadState = 'free';
-  /** The shared memory that the RPC message lies in when it was allocated by RPC. */
+  /** The shared memory of the RPC message, if it was allocated by RPC. */
   rpcMobj: Mobj | undefined;
-  /** Where this thread writes its RPC messages. */
+  /** The RPC message of this thread. */
   rpcArg: MsgArg | undefined;
   /** Shared memory kept for the file operations of one call: thread_rpc_shm_cache_alloc(). */
   shmCache: Mobj | undefined;
-  /** What it was entered for, for people: `invoke`. */
+  /** The kind of call that it executes, for messages: `invoke`. */
   activity = '';
-  /** The application that it executes or is about to, by name, and the command. */
+  /** The name of the application that it executes or is about to execute, and the command. */
   application = '';
   command = 0;
-  /** What it asked the normal world for, for people, while it is suspended. */
+  /** The RPC that it requested, for messages, while it is suspended. */
   request = '';
-  /** Ends a computation that an interrupt for the normal world may end early. */
+  /** Ends a computation early, for an interrupt of the normal world. */
   interrupt: (() => void) | undefined;
 
   private exit: Exit | undefined;
-  /** Set when the thread leaves in the same turn in which it was entered. */
+  /** The result registers, if the thread exits in the same turn in which it was entered. */
   private left: SmcRegisters | undefined;
   private proceed: ((registers: SmcRegisters) => void) | undefined;
 
@@ -48,7 +48,7 @@ export class Thread {
     this.command = 0;
   }
 
-  /** How the SMC that entered this thread ends: at once when the thread has already left. */
+  /** The result of the SMC that entered this thread: synchronous if the thread has already exited. */
   outcome(): SmcRegisters | Promise<SmcRegisters> {
     const left = this.left;
     if (left !== undefined) {
@@ -60,7 +60,7 @@ export class Thread {
     });
   }
 
-  /** Go back to the normal world. */
+  /** Exit to the normal world. */
   leave(registers: SmcRegisters): void {
     const exit = this.exit;
     this.exit = undefined;
@@ -68,13 +68,13 @@ export class Thread {
     else exit.resolve(registers);
   }
 
-  /** Secure world died under it. */
+  /** Secure world died: fail the SMC in which the thread runs. */
   fail(error: Error): void {
     this.exit?.reject(error);
     this.exit = undefined;
   }
 
-  /** Leave for an RPC; the registers with which the normal world comes back. */
+  /** Exit for an RPC. Resolves with the registers of the resume. */
   suspend(registers: SmcRegisters): Promise<SmcRegisters> {
     this.state = 'suspended';
     const back = new Promise<SmcRegisters>((resolve) => {
@@ -84,7 +84,7 @@ export class Thread {
     return back;
   }
 
-  /** The normal world came back. False when the thread does not wait for it. */
+  /** The normal world resumes the thread. False if the thread is not suspended. */
   resume(registers: SmcRegisters): boolean {
     const proceed = this.proceed;
     if (this.state !== 'suspended' || proceed === undefined) return false;

@@ -4,29 +4,32 @@ import type { Thread } from './thread.js';
 
 export type NotificationFunction = (typeof RpcNotification)[keyof typeof RpcNotification];
 
-/** How a thread sleeps and wakes another: OPTEE_RPC_CMD_NOTIFICATION. Given by the core. */
+/** Sleeps, or wakes another thread: OPTEE_RPC_CMD_NOTIFICATION. Provided by the core. */
 export type Notify = (thread: Thread, func: NotificationFunction, sleeper: number) => Routine<void>;
 
 interface Waiter {
   readonly thread: number;
   done: boolean;
-  /** Waits for a condition; not woken before that is signalled. */
+  /** The condition that it waits for; it is not woken before the condition is signalled. */
   condition: Condition | undefined;
 }
 
-/** A condition variable: threads wait for it in the queue of the mutex it belongs to. */
+/** A condition variable. Threads wait for it in the wait queue of its mutex. */
 export class Condition {}
 
 /**
  * The wait queue of a mutex: threads that sleep in the normal world, each on its own notification value. A wake-up may
- * be spurious: whoever wakes looks again. Source: core/kernel/wait_queue.c, mutex.c.
+ * be spurious, so a woken thread checks its condition again. Source: core/kernel/wait_queue.c, mutex.c.
  */
 export class WaitQueue {
   private readonly waiters: Waiter[] = [];
 
   constructor(private readonly notify: Notify) {}
 
-  /** Join the tail and sleep until woken (or until the normal world says so). The queue's mutex is let go before. */
+  /**
+   * Join the tail, and sleep until woken. The normal world can also wake it spuriously. The mutex must be released
+   * before.
+   */
   *wait(thread: Thread, condition?: Condition): Routine<void> {
     const waiter: Waiter = { thread: thread.id, done: false, condition };
     this.waiters.push(waiter);
@@ -35,7 +38,7 @@ export class WaitQueue {
     this.waiters.splice(this.waiters.indexOf(waiter), 1);
   }
 
-  /** The condition came true: one of those who wait for it (or all) will be woken when the mutex is let go. */
+  /** Signal the condition: one of its waiters (or all) will be woken when the mutex is released. */
   signal(condition: Condition, all = false): void {
     for (const waiter of this.waiters) {
       if (waiter.condition !== condition) continue;
@@ -44,7 +47,7 @@ export class WaitQueue {
     }
   }
 
-  /** The mutex was let go: wake the first that may have it. */
+  /** The mutex was released: wake the first thread that may take it. */
   *wakeNext(thread: Thread): Routine<void> {
     for (const waiter of this.waiters) {
       if (waiter.condition !== undefined || waiter.done) continue;
@@ -54,13 +57,13 @@ export class WaitQueue {
     }
   }
 
-  /** Nobody is asleep. */
+  /** Whether no thread waits. */
   get empty(): boolean {
     return this.waiters.length === 0;
   }
 }
 
-/** A mutex of OP-TEE's core. A thread that must wait for it sleeps in the normal world, keeping its context. */
+/** A mutex of OP-TEE's core. A thread that waits for it sleeps in the normal world and keeps its context. */
 export class Mutex {
   private locked = false;
 
