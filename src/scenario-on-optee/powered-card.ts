@@ -3,19 +3,19 @@ import { rpmbTestKey } from '../protocol/rpmb.js';
 import { EmulatedEmmc, hmacSha256, MmcHost, type RpmbDevice } from '../rpmb/index.js';
 import type { ScmiAgent } from '../scmi/index.js';
 
-/** Switches something that an agent controls. */
+/** A clock or a regulator that an SCMI agent controls. */
 interface Switch {
   on(): Promise<void>;
   off(): Promise<void>;
 }
 
 /**
- * An eMMC whose regulator and clock are behind SCMI: nothing happens in it before the agent is there, and the host has both
- * switched on for each access. The key is in it already, so that OP-TEE uses it whichever way it takes.
+ * An eMMC whose regulator and clock are controlled over SCMI. Accesses wait until the agent is connected; then the host
+ * switches both on for each access. The key is already programmed, so OP-TEE can use it by either route.
  */
 export class PoweredCard {
   readonly host: RpmbDevice;
-  /** Accesses that were begun, and those that were done. */
+  /** The number of accesses that have begun, and of those that are done. */
   begun = 0;
   done = 0;
   private readonly card: EmulatedEmmc;
@@ -52,14 +52,14 @@ export class PoweredCard {
     });
   }
 
-  /** Writes that the card has done. */
+  /** The number of writes that the card has completed. */
   get writes(): number {
     return this.card.writeCounter;
   }
 
   /**
-   * Have the agent switch what the card needs, by name.
-   * @throws RangeError naming what OP-TEE's SCMI server does not have.
+   * Use the agent to switch the clocks and regulators that the card needs, by name.
+   * @throws RangeError naming one that OP-TEE's SCMI server does not have.
    */
   async connect(agent: ScmiAgent, needs: readonly string[]): Promise<void> {
     const { clocks, voltages } = agent;

@@ -2,16 +2,18 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import type { Duration } from '../scenario/duration.js';
 import type { Scenario, ScenarioApplication, ShippedApplication } from '../scenario/scenario.js';
 
-/** A scenario, as far as the real OP-TEE can take it: secure storage in RPMB, on an eMMC that SCMI switches on. */
+/**
+ * The part of a scenario that runs on the real OP-TEE: secure storage in RPMB, on an eMMC that is powered over SCMI.
+ */
 export interface RealWorkload {
   readonly title: string;
   readonly about: string;
   readonly queues: readonly DisciplineName[];
   readonly abi: 'smc' | 'ffa';
   readonly threads: number;
-  /** Milliseconds that an access of the card takes. */
+  /** Milliseconds per access to the card. */
   readonly access: number;
-  /** Clocks and regulators, by the names that OP-TEE's SCMI server has for them, in the order of switching on. */
+  /** Clocks and regulators, by their names in OP-TEE's SCMI server, in the order of switching on. */
   readonly needs: readonly string[];
   readonly transport: 'msg' | 'smt';
   readonly clients: readonly StorageClients[];
@@ -26,8 +28,8 @@ export interface StorageClients {
 }
 
 /**
- * What of a scenario is run on the real OP-TEE.
- * @throws RangeError naming what it has that the real OP-TEE has not.
+ * Convert a scenario for the real OP-TEE.
+ * @throws RangeError naming a part of the scenario that the real OP-TEE does not support.
  */
 export function realWorkload(scenario: Scenario): RealWorkload {
   const { emmc, applications, clients, faults, services } = scenario;

@@ -10,26 +10,26 @@ import { QemuWorld } from '../worlds/qemu/qemu-world.js';
 import { PoweredCard } from './powered-card.js';
 import type { RealWorkload, StorageClients } from './real-workload.js';
 
-/** xtest's storage application (ta/storage of OP-TEE/optee_test), and its commands. */
+/** The storage application of xtest (ta/storage of OP-TEE/optee_test), and its commands. */
 const storageTa = 'b689f2a7-8adf-477a-9f99-32e90c0ad0a2';
 const storageCommand = { close: 1, create: 4 } as const;
-/** TEE_STORAGE_PRIVATE_RPMB, and how an object is created: read, write, write-metadata, overwrite. */
+/** TEE_STORAGE_PRIVATE_RPMB, and the flags for creating an object: read, write, write-metadata, overwrite. */
 const storageRpmb = 0x8000_0100;
 const createFlags = 0x1 | 0x2 | 0x4 | 0x400;
 const objectSize = 256;
 
-/** How often it is looked whether anything moves, in milliseconds, and how many looks in a row make a standstill. */
+/** Milliseconds between two checks for a standstill, and the number of consecutive checks that confirm one. */
 const lookIntervalMs = 50;
 const stillLooks = 20;
 
 export interface RealRunOptions {
   readonly queue: DisciplineName;
-  /** The agent asks for system sessions. */
+  /** The agent requests system sessions. */
   readonly system: boolean;
   readonly optee: string;
   readonly taFolder: string;
   readonly seed: number;
-  /** Milliseconds after which a run ends. */
+  /** Limit of a run in milliseconds. */
   readonly limitMs: number;
 }
 
@@ -38,20 +38,20 @@ export interface RealRun {
   readonly abi: 'smc' | 'ffa';
   readonly system: { readonly asked: boolean; readonly granted: boolean };
   readonly outcome: 'finished' | 'deadlock' | 'too slow';
-  /** Of a deadlock: who holds a thread of secure world and what for, who wants one. */
+  /** For a deadlock: the calls that hold a thread of secure world with the reason, and the calls that wait for one. */
   readonly waits: readonly string[];
-  /** Objects written, and accesses of the card. */
+  /** The number of objects written, and of accesses to the card. */
   readonly written: number;
   readonly accesses: number;
   readonly milliseconds: number;
 }
 
-/** Boot OP-TEE, run the workload on it under a discipline, say what became of it. */
+/** Boot OP-TEE, run the workload under a discipline, and return the outcome. */
 export async function runOnOptee(workload: RealWorkload, options: RealRunOptions): Promise<RealRun> {
   const { queue, system, optee, taFolder, seed, limitMs } = options;
   const started = performance.now();
   const card = new PoweredCard(machineClock, workload.access);
-  // One CPU: whose turn it is then does not depend on the host.
+  // One CPU, so that the order of execution does not depend on the host.
   const world = await QemuWorld.start({ optee, cpus: 1 });
   const tee = await openTee({
     world,
@@ -103,7 +103,7 @@ export async function runOnOptee(workload: RealWorkload, options: RealRunOptions
     ...{ written: progress.written, accesses: card.done, milliseconds: performance.now() - started },
   };
   if (outcome !== 'finished' || failure !== undefined) {
-    // Nobody comes back from it by himself: everything ends with the world, and can only say so.
+    // The calls of a deadlock never return. They end with an error when the world ends.
     await world[Symbol.asyncDispose]();
     await Promise.allSettled([all, tee.close()]);
     if (failure !== undefined && outcome === 'finished') throw failure;
@@ -143,7 +143,10 @@ async function storageClient(
   await session.close();
 }
 
-/** Every call that is under way waits: inside, for something of the normal world, or asleep in the queue for a thread. */
+/**
+ * Whether every call in progress waits: in secure world, for an answer of the normal world, or in the queue for a
+ * thread.
+ */
 function standsStill(tee: Tee): boolean {
   const { calls } = tee.waiting();
   return calls.length > 0 && asleep(tee).length > 0;

@@ -1,33 +1,33 @@
 import type { Random } from '../clock/random.js';
 
-/** A time in milliseconds: a fixed one when `min` equals `max`, else one that is drawn anew at each use. */
+/** A time in milliseconds: fixed if `min` equals `max`; otherwise drawn anew for each use. */
 export interface Duration {
   readonly min: number;
   readonly max: number;
-  /** Exponentially distributed with this mean, cut off at `max`, in place of evenly. */
+  /** Mean of an exponential distribution, truncated at `max`. Undefined: the distribution is uniform. */
   readonly mean?: number;
-  /** One use in so many takes this time instead. */
+  /** One use in `oneIn` takes `time` instead. */
   readonly rare?: { readonly oneIn: number; readonly time: Duration };
 }
 
-/** The longest time that a scenario may name, in milliseconds: a day. */
+/** The longest time in a scenario, in milliseconds: one day. */
 const longestMs = 86_400_000;
 /**
- * The shortest but none, in milliseconds: a microsecond, which is what times are drawn in. A shorter one could be drawn as
- * none, or vanish beside the time of a long run; repeated, it would let time stand still.
+ * The shortest non-zero time, in milliseconds: one microsecond, the resolution of drawn times. A shorter time could be
+ * rounded to zero, or be lost in the sum with a long time; repeated, it would stop virtual time.
  */
 const shortestMs = 0.001;
 
 const millisecondsOf = { us: 0.001, ms: 1, s: 1000, min: 60_000 } as const;
 
-/** What is allowed where a scenario wants a time. */
+/** The form of a time, for messages. */
 export const durationForm = 'a time with its unit (us, ms, s or min), such as 10ms or 1.5s, from 1us to 1440min, or 0';
-/** What is allowed where a scenario wants a time that may be drawn. */
+/** The form of a time that may be drawn, for messages. */
 export const durationRangeForm =
   `${durationForm}; or a range, such as 1ms..3ms; or { usually: 1ms..3ms, oneIn: 100, takes: 50ms }; ` +
   'or { mean: 5ms, most: 50ms }, which is exponential';
 
-/** A single time in milliseconds; nothing when the text is none. */
+/** Parse a single time into milliseconds; undefined if the value is not a time. */
 export function parseTime(text: unknown): number | undefined {
   if (text === 0) return 0;
   const match = typeof text === 'string' ? /^(\d+(?:\.\d+)?) ?(us|ms|s|min)$/.exec(text.trim()) : null;
@@ -36,7 +36,7 @@ export function parseTime(text: unknown): number | undefined {
   return ms === 0 || (ms >= shortestMs && ms <= longestMs) ? ms : undefined;
 }
 
-/** A time, or a range of them with the smaller first; nothing when the text is neither. */
+/** Parse a time, or a range of times with the smaller one first; undefined if the value is neither. */
 export function parseDuration(text: unknown): Duration | undefined {
   const parts = typeof text === 'string' ? text.split('..') : [text];
   const [min, max] = parts.map(parseTime);
@@ -45,7 +45,7 @@ export function parseDuration(text: unknown): Duration | undefined {
   return max !== undefined && min <= max ? { min, max } : undefined;
 }
 
-/** A time for one use. Whole microseconds, so that sums stay exact enough to read. */
+/** Draw a time for one use. Whole microseconds, so that sums stay exact enough to read. */
 export function drawTime({ min, max, mean, rare }: Duration, random: Random): number {
   if (rare !== undefined && random() * rare.oneIn < 1) return drawTime(rare.time, random);
   if (mean !== undefined)
@@ -53,7 +53,7 @@ export function drawTime({ min, max, mean, rare }: Duration, random: Random): nu
   return min === max ? min : Math.round((min + random() * (max - min)) * 1000) / 1000;
 }
 
-/** The least and the most that can be drawn. */
+/** The smallest and the largest time that can be drawn. */
 export function extremes({ min, max, mean, rare }: Duration): { readonly least: number; readonly most: number } {
   const usual = { least: mean === undefined ? min : shortestMs, most: max };
   if (rare === undefined) return usual;
@@ -61,7 +61,7 @@ export function extremes({ min, max, mean, rare }: Duration): { readonly least: 
   return { least: Math.min(usual.least, least), most: Math.max(usual.most, most) };
 }
 
-/** A time for people: three digits and the unit that fits. */
+/** Format a time: three digits and a suitable unit. */
 export function formatTime(ms: number): string {
   if (ms === 0) return '0';
   if (ms < 0.9995) return `${digits(ms * 1000)} us`;

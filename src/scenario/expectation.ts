@@ -2,7 +2,7 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { OUTCOMES, type Outcome } from './scenario-result.js';
 
-/** Which outcomes are expected: by discipline, or of every one that is not named. */
+/** The expected outcomes: by discipline, and `every` for the disciplines that are not named. */
 export interface Expectation {
   readonly every?: readonly Outcome[];
   readonly byQueue: ReadonlyMap<DisciplineName, readonly Outcome[]>;
@@ -12,7 +12,9 @@ export const expectationForm =
   `an outcome (${OUTCOMES.join(', ')}; several separated by |), or one for each discipline: ` +
   'linux-6.7=deadlock,hand-off=finished';
 
-/** Read `finished`, `deadlock|stuck`, or `linux-6.7=deadlock,hand-off=finished`. @throws RangeError that says what is wrong. */
+/**
+ * Parse `finished`, `deadlock|stuck`, or `linux-6.7=deadlock,hand-off=finished`. @throws RangeError naming the error.
+ */
 export function parseExpectation(text: string): Expectation {
   const byQueue = new Map<DisciplineName, readonly Outcome[]>();
   let every: readonly Outcome[] | undefined;
@@ -32,7 +34,7 @@ export function parseExpectation(text: string): Expectation {
   return { byQueue, ...(every === undefined ? {} : { every }) };
 }
 
-/** Nothing when the outcome is as expected, or nothing is expected; else what was. */
+/** The expected outcomes if the outcome is not among them; undefined if it is, or if nothing is expected. */
 export function unmet(
   expectation: Expectation,
   queue: DisciplineName,

@@ -7,16 +7,16 @@ import type { RunResult, ScenarioResult } from './scenario-result.js';
 import { triedCures } from './tried-cures.js';
 
 export interface RunScenarioOptions {
-  /** The same seed gives the same run. A whole number from 0 to 2^32-1; 1 when left out. */
+  /** The same seed gives the same run. An integer in 0..2^32-1. Default: 1. */
   readonly seed?: number;
-  /** Disciplines to run under; those of the scenario when left out. */
+  /** The disciplines to run under. Default: those of the scenario. */
   readonly queues?: readonly DisciplineName[];
   readonly onProgress?: (progress: Progress) => void;
-  /** What records the run under a discipline, from before its world is opened. */
+  /** Returns the recorder for the run under a discipline. Called before the run's world is opened. */
   readonly record?: (queue: DisciplineName) => TraceRecorder;
   /**
-   * After a run that went wrong, try in runs of their own whether a system session for the clients in the circle of a deadlock that
-   * have none would have helped, and, where calls of the driver's own slept, a thread kept for them; true when left out.
+   * After a failed run, try cures in further runs: a system session for the clients in the cycle of a deadlock that
+   * have none; and, if relief calls of the driver slept, a reserved thread. Default: true.
    */
   readonly tryCures?: boolean;
 }
@@ -29,24 +29,24 @@ const names: OptionNames<RunScenarioOptions> = {
   tryCures: true,
 };
 
-/** How far a scenario has come; told often. */
+/** Progress of a scenario; reported often. */
 export interface Progress {
   readonly queue: DisciplineName;
-  /** Which run it is, from 1, of how many. */
+  /** The number of this run, from 1. */
   readonly run: number;
   readonly runs: number;
-  /** Virtual milliseconds so far, and the most there can be. */
+  /** Virtual milliseconds so far, and the limit. */
   readonly time: number;
   readonly limit: number;
   readonly calls: number;
 }
 
-/** Seeds are below this. */
+/** All seeds are below this. */
 export const seedLimit = 2 ** 32;
 
 /**
- * Run a scenario under each discipline, each in a fresh simulated world, in virtual time.
- * @throws RangeError for a seed that is none; TypeError naming an option that is none.
+ * Run a scenario under each discipline. Each run has a new simulated world, and virtual time.
+ * @throws RangeError for an invalid seed; TypeError naming an unknown option.
  */
 export async function runScenario(scenario: Scenario, options: RunScenarioOptions = {}): Promise<ScenarioResult> {
   requireKnownOptions('runScenario', options, names);

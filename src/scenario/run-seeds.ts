@@ -6,24 +6,24 @@ import type { Scenario } from './scenario.js';
 import { OUTCOMES, type Outcome } from './scenario-result.js';
 
 export interface RunSeedsOptions {
-  /** The first seed and the last. */
+  /** The first and the last seed: integers in 0..2^32-1. */
   readonly from: number;
   readonly to: number;
-  /** Disciplines to run under; those of the scenario when left out. */
+  /** The disciplines to run under. Default: those of the scenario. */
   readonly queues?: readonly DisciplineName[];
   readonly onProgress?: (done: number, all: number) => void;
-  /** Ends the runs early; what was found until then is the result. */
+  /** Ends the runs early; the result then covers the runs so far. */
   readonly signal?: AbortSignal;
 }
 
 const names: OptionNames<RunSeedsOptions> = { from: true, to: true, queues: true, onProgress: true, signal: true };
 
-/** How often each outcome came, and with which seed first. */
+/** The number of each outcome, and the first seed that led to it. */
 export interface SeedsResult {
   readonly title: string;
   readonly from: number;
   readonly to: number;
-  /** Seeds that were run: all of them, unless it was ended early. */
+  /** The number of seeds that were run; fewer than requested if it was ended early. */
   readonly seeds: number;
   readonly queues: readonly QueueSeeds[];
 }
@@ -35,15 +35,15 @@ export interface QueueSeeds {
 
 export interface SeedCount {
   readonly count: number;
-  /** The first seed with this outcome; null when there is none. */
+  /** The first seed with this outcome; null if there is none. */
   readonly firstSeed: number | null;
-  /** Why, with that seed. */
+  /** The explanation of the run with that seed. */
   readonly explanation: readonly string[];
 }
 
 /**
  * Run a scenario once for each seed, under each discipline.
- * @throws RangeError for seeds that are none; TypeError naming an option that is none.
+ * @throws RangeError for invalid seeds; TypeError naming an unknown option.
  */
 export async function runSeeds(scenario: Scenario, options: RunSeedsOptions): Promise<SeedsResult> {
   requireKnownOptions('runSeeds', options, names);
@@ -63,7 +63,7 @@ export async function runSeeds(scenario: Scenario, options: RunSeedsOptions): Pr
     });
     seeds++;
     onProgress?.(seeds, to - from + 1);
-    // Timers and signals get their turn between two runs.
+    // Let timers and signals be handled between two runs.
     await sleep(machineClock, 0);
   }
   return { title: scenario.title, from, to, seeds, queues: counts };

@@ -5,24 +5,24 @@ import type { Expectation } from './expectation.js';
 import type { AnswerFault } from './faults/run-faults.js';
 
 /**
- * A workload on a simulated secure world, checked: every name in it refers to something. Times are in milliseconds.
- * The format of its files is described in docs/scenarios.md.
+ * A checked workload for a simulated secure world: all references in it are valid. Times are in milliseconds.
+ * docs/scenarios.md describes the file format.
  */
 export interface Scenario {
   readonly title: string;
-  /** A paragraph for people; may be empty. */
+  /** A description; may be empty. */
   readonly about: string;
-  /** The disciplines to run under, unless the caller says otherwise. */
+  /** The default disciplines to run under. */
   readonly queues: readonly DisciplineName[];
-  /** What should become of it; nothing is expected of a discipline that is not named. */
+  /** The expected outcomes; a discipline that is not named has no expectation. */
   readonly expect: Expectation;
   /** Virtual time after which a run ends. */
   readonly limit: number;
-  /** Time that a task of the normal world loses at each point where another could run in its place. */
+  /** Time that a task of the normal world loses at each point where another task could preempt it. */
   readonly preemption: Duration;
-  /** Processors for what computes, in either world; undefined: as many as are wanted. */
+  /** The number of processors for computation in either world; undefined: no limit. */
   readonly cpus: number | undefined;
-  /** One thread is kept for the driver's relief calls, under the disciplines that can. */
+  /** Whether a thread is reserved for the driver's relief calls, under disciplines that support it. */
   readonly reserve: boolean;
   readonly secureWorld: SecureWorldSettings;
   readonly locks: ReadonlyMap<string, ScenarioLock>;
@@ -35,30 +35,33 @@ export interface Scenario {
 }
 
 export interface SecureWorldSettings {
-  /** Thread contexts that there are. */
+  /** The number of thread contexts. */
   readonly threads: number;
-  /** What GET_THREAD_COUNT answers, whether it is true or not; 0: nothing. */
+  /** The answer of GET_THREAD_COUNT, which can differ from `threads`; 0: the function is unknown. */
   readonly announced: number;
-  /** How OP-TEE is reached. Over FF-A nothing is announced. */
+  /** The ABI of OP-TEE. Over FF-A the number of threads is not announced. */
   readonly abi: 'smc' | 'ffa';
-  /** It has memory of its own to share, where messages lie; else, as over FF-A, pages for messages are registered by calls. */
+  /**
+   * Whether it has reserved shared memory, in which messages are placed. If not, and over FF-A, calls register pages
+   * for messages.
+   */
   readonly reservedShm: boolean;
-  /** What secure world's drivers do in a bottom half. */
+  /** The steps of secure world's drivers in a bottom half. */
   readonly bottomHalf: readonly BottomHalfStep[];
 }
 
-/** Something that one has at a time: a mutex of the normal world (the clocks' prepare lock, a claimed host), or of OP-TEE. */
+/** A mutex of the normal world (the clocks' prepare lock, a claimed host), or of OP-TEE. */
 export interface ScenarioLock {
   readonly world: 'normal' | 'secure';
-  /** Its holder may take it again. */
+  /** Whether its holder may take it again. */
   readonly reentrant: boolean;
 }
 
-/** The supplicant as a process. */
+/** The supplicant process. */
 export interface SupplicantSettings {
-  /** Requests that it serves side by side; infinite: as many as come. */
+  /** The number of requests that it serves concurrently; Infinity: no limit. */
   readonly threads: number;
-  /** What reading an image takes, and finding memory that secure world asks for. */
+  /** The time to read an image, and to allocate memory for secure world. */
   readonly loadTa: Duration;
   readonly allocate: Duration;
 }
@@ -67,17 +70,17 @@ export type BottomHalfStep = Extract<ApplicationStep, { readonly step: 'compute'
 
 export type ScenarioApplication = ModelledApplication | ShippedApplication;
 
-/** Applications that come with the simulated world, by the names that scenarios use for them. */
+/** Applications that come with the simulated world, by their names in scenarios. */
 export const SHIPPED_APPLICATIONS = ['storage', 'rpmb-storage', 'counter', 'scmi', 'device-enumeration'] as const;
 
-/** One of them, as it is. */
+/** A shipped application. */
 export interface ShippedApplication {
   readonly name: string;
   readonly kind: 'shipped';
   readonly use: (typeof SHIPPED_APPLICATIONS)[number];
-  /** Milliseconds that each of its commands keeps its thread busy before it does its work. */
+  /** Milliseconds for which each of its commands computes first. */
   readonly compute: number;
-  /** What an SCMI service controls. */
+  /** The devices of an SCMI service. */
   readonly clocks: readonly string[];
   readonly regulators: readonly string[];
   readonly resets: readonly string[];
@@ -87,52 +90,52 @@ export interface ShippedApplication {
 export interface ModelledApplication {
   readonly name: string;
   readonly kind: 'user' | 'pseudo';
-  /** TA_FLAG_CONCURRENT of a pseudo-TA: its sessions execute at the same time. */
+  /** TA_FLAG_CONCURRENT of a pseudo-TA: its sessions execute concurrently. */
   readonly concurrent: boolean;
   readonly singleInstance: boolean;
   readonly multiSession: boolean;
-  /** Whether OP-TEE lists it as a device: at once, or for when a supplicant is there. */
+  /** Whether OP-TEE lists it as a device: always, or when a supplicant is running. */
   readonly device: 'always' | 'with-supplicant' | undefined;
-  /** It lets itself be cancelled: TEE_UnmaskCancellation at the start of each command. */
+  /** Whether it can be cancelled: TEE_UnmaskCancellation at the start of each command. */
   readonly cancellable: boolean;
   readonly commands: ReadonlyMap<string, readonly ApplicationStep[]>;
 }
 
 export type ApplicationStep =
-  /** Busy in secure world. */
+  /** Computes in secure world. */
   | { readonly step: 'compute'; readonly time: Duration }
-  /** TEE_Wait: the thread context stays taken, the processor is in the normal world. */
+  /** TEE_Wait: the thread context stays allocated, while the processor is in the normal world. */
   | { readonly step: 'wait'; readonly time: Duration }
   /** An RPC that a service of the scenario answers. */
   | { readonly step: 'rpc'; readonly service: ServiceName }
-  /** Sleeps until somebody sends this notification value, 1..63, or that many milliseconds; 0: for ever. */
+  /** Sleeps until this notification value (1..63) is sent, at most `timeout` milliseconds; 0: no limit. */
   | { readonly step: 'await'; readonly notification: number; readonly timeout: number }
   /** Sends a notification value, by an RPC. */
   | { readonly step: 'notify'; readonly notification: number }
-  /** Invokes a command of another application, in a session that is kept with its own. */
+  /** Invokes a command of another application, in a session that stays open as long as its own. */
   | { readonly step: 'invoke'; readonly application: string; readonly command: string }
   | HoldStep<ApplicationStep>;
 
-/** Does these steps with a lock held. */
+/** Executes steps with a lock held. */
 export interface HoldStep<Step> {
   readonly step: 'hold';
   readonly lock: string;
   readonly steps: readonly Step[];
 }
 
-/** RPC commands that a scenario can have answered, by the names that it uses for them. */
+/** RPC commands that a scenario can answer, by their names in scenarios. */
 export const SERVICES = {
   rpmb: RpcCommand.rpmb,
   fs: RpcCommand.fs,
   socket: RpcCommand.socket,
   plugin: RpcCommand.plugin,
-  /** A transfer on an I2C bus, which the kernel makes in the task that made the call. */
+  /** A transfer on an I2C bus. The kernel makes it in the task that made the call. */
   i2c: RpcCommand.i2cTransfer,
 } as const;
 export type ServiceName = keyof typeof SERVICES;
 
 export interface ScenarioService {
-  /** One request at a time, in the order of their arrival, as for a device that is claimed. */
+  /** Serves one request at a time, in order of arrival, like a device that is claimed. */
   readonly exclusive: boolean;
   readonly steps: readonly ServiceStep[];
 }
@@ -147,56 +150,56 @@ export type ServiceStep =
 
 /** An emulated eMMC card with an RPMB partition, in a host that switches it on for each access. */
 export interface ScenarioEmmc {
-  /** Who carries its frames. */
+  /** The route of its frames. */
   readonly rpmb: 'kernel' | 'supplicant';
-  /** Milliseconds that an access takes. */
+  /** Milliseconds per access. */
   readonly access: number;
-  /** The clocks and regulators that it needs, in the order in which they are switched on. */
+  /** The clocks and regulators that it needs, in the order of switching on. */
   readonly needs: readonly string[];
-  /** The passive client that asks for them; nobody where nothing is needed. */
+  /** The passive client that requests them; undefined if nothing is needed. */
   readonly agent: string | undefined;
-  /** The lock that is held for a whole access, and the one for each time that something is switched. */
+  /** The lock held during a whole access, and the one held during each switching. */
   readonly claim: string | undefined;
   readonly switching: string | undefined;
 }
 
 export interface ScenarioClient {
   readonly name: string;
-  /** Inside the kernel; else in user space. */
+  /** In the kernel; otherwise in user space. */
   readonly kernel: boolean;
-  /** Its sessions ask to be system sessions. */
+  /** Its sessions request to be system sessions. */
   readonly system: boolean;
-  /** None for one that stands for a device of secure world: it makes no calls. */
+  /** Undefined for a client that stands for a device of secure world, which makes no calls. */
   readonly application: string | undefined;
-  /** All that it has a session with; the one above comes first. */
+  /** All applications that it has a session with; `application` is the first. */
   readonly applications: readonly string[];
-  /** Who gets a processor first, where there are fewer than are wanted: the higher. */
+  /** If there are too few processors, the higher priority runs first. */
   readonly priority: number;
-  /** Each of several begins so much later than the one before. */
+  /** Each client of the kind begins this much later than the one before. */
   readonly stagger: number;
   /** It cancels a call that takes longer. */
   readonly timeout: number | undefined;
-  /** It opens its session at the start of each round and closes it at the end, as a command-line tool does. */
+  /** It opens its session at the start of each round and closes it at the end, like a command-line tool. */
   readonly sessionEachRound: boolean;
   /** Bytes of shared memory that it passes with every call; 0: none. */
   readonly sharedMemory: number;
-  /** It is a further thread of this client: it uses that one's session and memory, and has none of its own. */
+  /** It is a further thread of this client, and uses that client's session and memory. */
   readonly threadOf: string | undefined;
-  /** It makes calls only for services and devices, one after the other. */
+  /** It makes calls only for services and devices, one at a time. */
   readonly passive: boolean;
-  /** How messages of an SCMI agent travel. */
+  /** The transport of an SCMI agent's messages. */
   readonly transport: 'msg' | 'smt';
-  /** That many such clients, each with a context and a session of its own. */
+  /** The number of such clients, each with its own context and session. */
   readonly count: number;
-  /** Threads of each client that use its session side by side. */
+  /** The number of threads of each client that use its session concurrently. */
   readonly callers: number;
-  /** How often each caller goes through the steps; infinite for `forever`. */
+  /** The number of rounds of each caller; Infinity for `forever`. */
   readonly repeat: number;
-  /** Time from one start of the steps to the next; they start late when the last round took longer. */
+  /** Time from one start of the steps to the next. A round starts late if the previous one took longer. */
   readonly every: Duration | undefined;
-  /** Time before the first start. */
+  /** Time before the first round. */
   readonly start: Duration;
-  /** A call that takes longer has come too late. */
+  /** A call that takes longer counts as late. */
   readonly deadline: number | undefined;
   readonly steps: readonly ClientStep[];
 }
@@ -204,14 +207,14 @@ export interface ScenarioClient {
 export type ClientStep =
   | { readonly step: 'invoke'; readonly application: string; readonly command: string }
   | { readonly step: 'wait'; readonly time: Duration }
-  /** Waits until so long after the start of the run, if that is still to come. */
+  /** Waits until this time after the start of the run; does nothing if it is past. */
   | { readonly step: 'until'; readonly time: number }
-  /** Is busy in the normal world. */
+  /** Computes in the normal world. */
   | { readonly step: 'compute'; readonly time: Duration }
   | HoldStep<ClientStep>
-  /** An interrupt handler of secure world notifies this value, by its interrupt; 0 asks for bottom half processing. */
+  /** An interrupt handler of secure world sends this notification value; 0 requests bottom half processing. */
   | { readonly step: 'notify'; readonly notification: number }
-  /** Its session is closed, its shared memory freed; it asks for a system session; it opens a session again. */
+  /** Closes its session; frees its shared memory; requests a system session; opens a session again. */
   | { readonly step: 'close' | 'free' | 'system' | 'open' };
 
 export interface ScenarioFaults {
@@ -219,18 +222,18 @@ export interface ScenarioFaults {
   readonly unanswered: readonly { readonly rpc: ServiceName; readonly nth: number }[];
   /** The application panics in the nth invoke (from 1) of this command. */
   readonly panics: readonly { readonly application: string; readonly command: string; readonly nth: number }[];
-  /** No supplicant ever comes. */
+  /** There is no supplicant during the whole run. */
   readonly supplicantAbsent: boolean;
-  /** It leaves, and another comes, one after the other; milliseconds from the start. */
+  /** The supplicant leaves, and another one starts; in order; milliseconds from the start. */
   readonly supplicantLeaves: readonly { readonly at: number; readonly back: number | undefined }[];
-  /** The system suspends: processes of user space are frozen until it resumes, the supplicant with them. */
+  /** The system suspends: processes of user space, including the supplicant, are frozen until it resumes. */
   readonly suspends: readonly { readonly at: number; readonly resumes: number | undefined }[];
-  /** What becomes of the answer to the nth request (from 1) of a service. */
+  /** The fault in the answer to the nth request (from 1) of a service. */
   readonly answers: readonly { readonly rpc: ServiceName; readonly nth: number; readonly fault: AnswerFault }[];
-  /** Clients that die: their labels, and when. */
+  /** Clients that die: their labels, and the times. */
   readonly deaths: readonly { readonly client: string; readonly at: number }[];
-  /** When a thread context of secure world goes lost. */
+  /** Times at which a thread context of secure world is lost. */
   readonly lostThreads: readonly number[];
-  /** An interrupt for the normal world takes computing threads out every so many milliseconds. */
+  /** Period in milliseconds of an interrupt for the normal world that takes computing threads out of secure world. */
   readonly interruptPeriod: number | undefined;
 }

@@ -3,17 +3,17 @@ import { keepsReserve } from '../optee/call-queue/disciplines.js';
 import type { Scenario } from './scenario.js';
 import type { Outcome, RunResult } from './scenario-result.js';
 
-/** Makes the same run of another scenario. */
+/** Repeats a run with another scenario. */
 type Again = (scenario: Scenario) => Promise<Outcome>;
 
-/** A thread kept for relief calls could help: some of them slept, and the discipline could keep one and does not. */
+/** Whether a reserved thread might help: relief calls slept, and the discipline supports a reserve but has none. */
 export function reserveMayHelp({ reserve }: Scenario, queue: DisciplineName, reliefSlept: boolean): boolean {
   return reliefSlept && !reserve && keepsReserve(queue);
 }
 
 /**
- * What becomes of a run that went wrong when the clients in its circle ask for system sessions, and when a thread is kept for relief
- * calls: in sentences. That a thread was kept in vain is not worth one.
+ * The outcome of a failed run if the clients in its cycle request system sessions, and if a thread is reserved for
+ * relief calls: sentences. A reserve without effect gives no sentence.
  */
 export async function triedCures(
   scenario: Scenario,

@@ -6,28 +6,28 @@ import type { SupplicantDevice } from '../../supplicant/supplicant.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { type AnswerFault, corrupt, partName, type RunFaults, type SupplicantDeath } from './run-faults.js';
 
-/** What a faulty device tells its run. */
+/** Reports of a faulty device to its run. */
 export interface SupplicantIncidents {
-  /** The supplicant dies: it is to leave its place, and another to come. */
+  /** The supplicant dies: it is detached, and another one starts later. */
   died(death: SupplicantDeath): void;
-  /** These requests will fail, or come back wrong, or not at all. */
+  /** This request will fail, get a wrong answer, or get no answer. */
   hurt(request: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void;
-  /** What was asked for failed, and secure world is told so. */
+  /** The request failed, and secure world gets the error. */
   dooms(request: SupplicantRequest, why: string): void;
-  /** Do this when nothing else moves any more. */
+  /** Run the action when nothing else can proceed. */
   whenQuiet(action: () => void): void;
-  /** The driver took an answer that it should have refused. */
+  /** The driver accepted an answer that it should have refused. */
   wronglyTaken(request: SupplicantRequest, answer: string): void;
   note(what: string): void;
 }
 
-/** The driver's door for a supplicant whose requests and answers meet faults on the way. */
+/** The driver's interface for a supplicant, with faults in the requests and answers. */
 export class FaultySupplicantDevice implements SupplicantDevice {
-  /** Taken and not answered, as far as the driver knows. */
+  /** Requests that were received and not answered, as far as the driver knows. */
   private readonly open = new Map<number, SupplicantRequest>();
-  /** All that it was ever given. */
+  /** The ids of all received requests. */
   private readonly taken = new Set<number>();
-  /** Of those that are open, the ones that it does not work on: once it is gone, nobody writes into their memory any more. */
+  /** Ids of open requests that the supplicant does not work on. After its death nothing writes to their memory. */
   private readonly silent = new Set<number>();
   private left = false;
 
@@ -36,7 +36,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     private readonly faults: RunFaults,
     private readonly clock: Clock,
     private readonly incidents: SupplicantIncidents,
-    /** Waits until the schedule lets the supplicant take the step; nothing when it has no say in it. */
+    /** Waits until the schedule lets the supplicant take the step; undefined if the schedule does not control it. */
     private readonly turn: (step: string) => Promise<void> | undefined = () => undefined,
   ) {}
 
@@ -56,7 +56,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
   }
 
   async receive(): Promise<SupplicantRequest | undefined> {
-    // Others may ask meanwhile, or go: what they ask waits.
+    // Other tasks may make requests or end in the meantime; their requests stay queued.
     const turn = this.turn('take a request');
     if (turn !== undefined) await turn;
     const request = await this.device.receive();
@@ -86,7 +86,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
       case 'late': {
         this.silent.add(id);
         const give = () => {
-          // It may have died over it.
+          // The supplicant may have died before.
           if (!this.silent.delete(id)) return;
           this.incidents.note(`the late answer to ${about(request)} arrives`);
           this.give(id, result);
@@ -120,7 +120,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     return wanted;
   }
 
-  /** False when the driver refuses the answer. */
+  /** Deliver the answer. False if the driver refuses it. */
   private gives(id: number, result: number): boolean {
     try {
       this.give(id, result);

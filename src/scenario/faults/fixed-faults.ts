@@ -4,18 +4,18 @@ import { type ScenarioFaults, SERVICES } from '../scenario.js';
 import type { Incidents } from './incidents.js';
 import type { AnswerFault, RunFaults } from './run-faults.js';
 
-/** How often to look again for a free thread when one is to be lost and all are taken, in milliseconds. */
+/** Milliseconds between two attempts to lose a thread while all are in use. */
 const retryMs = 0.1;
 
-/** The faults that a scenario file has at fixed places. */
+/** The faults that a scenario file specifies by time or by number. */
 export class FixedFaults implements RunFaults {
-  /** Requests taken so far, by command. */
+  /** The number of requests received so far, by command. */
   private readonly taken = new Map<number, number>();
   private readonly numbers = new Map<SupplicantRequest, number>();
 
   constructor(private readonly faults: ScenarioFaults) {}
 
-  /** The run begins: what has a time is set. */
+  /** The run begins: set timers for the faults with a time. */
   begin(clock: Clock, incidents: Incidents): void {
     const { supplicantLeaves, deaths, lostThreads } = this.faults;
     for (const { at, back } of supplicantLeaves) {
@@ -45,7 +45,7 @@ export class FixedFaults implements RunFaults {
   }
 }
 
-/** Two sources of faults as one: the first that strikes decides. */
+/** Combine two sources of faults: the first that returns a fault decides. */
 export function bothFaults(one: RunFaults, other: RunFaults): RunFaults {
   return {
     atPoint(actor, step, run) {

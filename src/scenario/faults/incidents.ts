@@ -10,60 +10,63 @@ import type { OpenCall } from '../journal/run-journal.js';
 import type { SupplicantIncidents } from './faulty-supplicant-device.js';
 import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
 
-/** Clients as far as they can die. */
+/** The clients of a run, as faults use them. */
 export interface MortalClients {
   readonly deaths: readonly Death[];
-  /** Labels of those of user space that have a call in flight. */
+  /** Labels of user-space clients that have a call in flight. */
   readonly mortals: readonly string[];
   kill(label: string): void;
-  /** A call of this one never comes back: nobody waits for it any more. */
+  /** A call of this client never returns; the run does not wait for the client. */
   hangs(label: string): void;
 }
 
-/** What a run gives to its incidents. */
+/** The parts of a run that its incidents use. */
 export interface Surroundings {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly world: SimulatedWorld;
   readonly clients: MortalClients;
   startSupplicant(): Supplicant;
-  /** When a supplicant that died may come back: the schedule decides. */
+  /** Resolves when the next supplicant may start after a death; the schedule decides. */
   beforeReturn(): Promise<void>;
 }
 
 type Doomed = Pick<OpenCall, 'id' | 'label' | 'purpose'>;
 
-/** A call that must fail. */
+/** A call that must fail, with the reason. */
 export interface DoomedCall extends Omit<Doomed, 'id'> {
   readonly why: string;
   readonly by: 'answer' | 'request';
 }
 
-/** The faults that struck a run: makes them happen, and keeps whom they hurt. */
+/** The faults of a run: carries them out, and records the affected calls and clients. */
 export class Incidents implements Strikable, SupplicantIncidents {
-  /** Calls of the driver that may fail for it. */
+  /** Ids of driver calls that may fail because of a fault. */
   readonly hurtCalls = new Set<number>();
-  /** Clients with a call that never comes back; what they have is never given back. */
+  /** Labels of clients with a call that never returns; their resources are never released. */
   readonly hung = new Set<string>();
-  /** Calls that must fail, with the reason. */
+  /** Calls that must fail, by id. */
   readonly mustFail = new Map<number, DoomedCall>();
-  /** Clients with a call whose answer will never come. */
+  /** Labels of clients with a call whose RPC is never answered. */
   readonly forsaken = new Set<string>();
-  /** Answers that the driver took and should have refused. */
+  /** Answers that the driver accepted and should have refused. */
   readonly wrongAnswers: string[] = [];
   lostThreads = 0;
-  /** An application panicked, and others may have gone with it, or all of secure world. */
+  /** An application panicked. Other applications, or all of secure world, may have failed with it. */
   panicked = false;
-  /** Sessions opened, objects of memory registered and let go of by secure world, of which the driver was told that they were not. */
+  /**
+   * Operations that secure world performed while the driver was told that they failed: sessions opened, memory objects
+   * registered, memory objects released.
+   */
   readonly deniedTo = { session: 0, memory: 0, release: 0 };
-  /** Supplicants that died, and when the next came. */
+  /** Deaths of supplicants: when, and when the next one started. */
   readonly supplicantDeaths: { readonly at: number; back: number | undefined }[] = [];
   private readonly waitingForQuiet: (() => void)[] = [];
   private supplicant: Supplicant | undefined;
 
   constructor(private readonly run: Surroundings) {}
 
-  /** Something struck. */
+  /** Whether any fault occurred. */
   get any(): boolean {
     return (
       Number(this.panicked) +
@@ -94,7 +97,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
     this.run.clients.kill(client);
   }
 
-  /** One at least is left. */
+  /** At least one thread remains. */
   loseThread(): void {
     if (this.threads.all === 1) return;
     const thread = this.run.world.loseThread();
@@ -134,12 +137,12 @@ export class Incidents implements Strikable, SupplicantIncidents {
   }
 
   dooms({ call, command }: SupplicantRequest, why: string): void {
-    // What is only given back has nobody who asks what became of it.
+    // The result of releasing memory is not passed on to a client.
     if (command !== RpcCommand.shmFree && call.purpose === 'invoke')
       this.doom({ ...call, label: call.context.label }, why, 'request');
   }
 
-  /** A call must fail: for the answer to it, or to a request that is made for it. */
+  /** Record that a call must fail, because of its own answer or of a request made for it. */
   doom(call: Doomed | undefined, why: string, by: DoomedCall['by']): void {
     if (call !== undefined) this.mustFail.set(call.id, { label: call.label, purpose: call.purpose, why, by });
   }
@@ -148,7 +151,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
     this.waitingForQuiet.push(action);
   }
 
-  /** Nothing moves any more. @returns whether something does now. */
+  /** Nothing can proceed any more: run the next waiting action. @returns whether there was one. */
   onQuiet(): boolean {
     const action = this.waitingForQuiet.shift();
     action?.();
@@ -180,7 +183,9 @@ export class Incidents implements Strikable, SupplicantIncidents {
     if (trace.on) trace.emit({ type: 'simulated-fault', what });
   }
 
-  /** What struck whom, for people. @param from when the run began, by its clock. */
+  /**
+   * The faults and whom they affected, as sentences. @param from the start of the run, in milliseconds of its clock.
+   */
   sentences(from: number): string[] {
     const time = (at: number) => formatTime(Math.max(0, at - from));
     return [

@@ -4,69 +4,69 @@ import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import type { Faults } from '../../worlds/simulated/index.js';
 
-/** What becomes of an answer of the supplicant. */
+/** A fault in the answer of the supplicant. */
 export type AnswerFault =
-  /** It is never given. */
+  /** The answer is never given. */
   | { readonly fault: 'dropped' }
-  /** It comes so many milliseconds later; undefined: when nothing else moves any more. */
+  /** The answer is late by `by` milliseconds; undefined: given when nothing else can proceed. */
   | { readonly fault: 'late'; readonly by: number | undefined }
   | { readonly fault: 'duplicated' }
   | { readonly fault: 'corrupted'; readonly part: AnswerPart };
 
-/** A part of an answer that can be overwritten with rubbish. */
+/** A part of an answer that can be overwritten with an invalid value. */
 export type AnswerPart =
   | { readonly part: 'result'; readonly result: number }
   /** All three words of an output value. */
   | { readonly part: 'value'; readonly index: number }
-  /** The size of an output memory reference: more than there is. */
+  /** The size of an output memory reference: larger than its memory. */
   | { readonly part: 'size'; readonly index: number }
   /** An answer to SHM_ALLOC names memory that the supplicant did not allocate. */
   | { readonly part: 'memory' };
 
-/** What a fault can do to a run from outside of secure world. */
+/** The effects of faults outside secure world. */
 export interface Strikable {
-  /** Labels of user space clients that have a call in flight. */
+  /** Labels of user-space clients that have a call in flight. */
   readonly mortals: readonly string[];
   kill(client: string): void;
-  /** Thread contexts of secure world that are free, and how many there are that are not lost. */
+  /** The number of free thread contexts of secure world, and the number of those that are not lost. */
   readonly threads: { readonly free: number; readonly all: number };
   loseThread(): void;
 }
 
-/** When the next supplicant comes: as soon as it gets its turn, or when nothing else moves any more. */
+/** When the next supplicant starts: at its next turn, or when nothing else can proceed. */
 export type SupplicantDeath = 'back-soon' | 'back-late';
 
-/** What decides which faults strike a run. What is left out does not happen. */
+/** Decides which faults occur in a run. A hook that is left out causes none. */
 export interface RunFaults {
   /** A task of the normal world is about to act. */
   atPoint?(actor: string, step: string, run: Strikable): void;
-  /** The supplicant has taken a request. Does it die then, and when does the next come? */
+  /** The supplicant has received a request. Returns whether it dies then, and when the next one starts. */
   dies?(request: SupplicantRequest): SupplicantDeath | undefined;
   /** The supplicant is about to answer. */
   answer?(request: SupplicantRequest): AnswerFault | undefined;
-  /** Those that happen inside secure world, or at its door. */
+  /** Faults inside secure world or at its entry. */
   secureWorld?(run: Hurtable): Faults;
 }
 
-/** Whom a fault of secure world hurts. */
+/** The effects of faults inside secure world, reported to the run. */
 export interface Hurtable {
-  /** The call that runs in a thread context. */
+  /** The id of the call that runs in a thread context. */
   callIn(thread: number): number;
   /** This call may fail. */
   hurtCall(call: number): void;
-  /** This call must fail, for this reason. */
+  /** This call must fail, for the reason `why`. */
   mustFail(call: number, why: string): void;
-  /** Secure world has opened a session, registered memory or let go of it, and the driver is told that it has not. */
+  /** Secure world opened a session, or registered or released memory, and the driver is told that it did not. */
   denied(what: 'session' | 'memory' | 'release'): void;
-  /** The call may hang in this application without that it takes others with it, and a thread context is left. */
+  /** Whether the call may hang in this application: other calls are not blocked by it, and a thread context remains. */
   mayHang(call: number, uuid: string): boolean;
-  /** This call never comes back. */
+  /** This call never returns. */
   hangs(call: number): void;
-  /** An application panicked; with one that is part of OP-TEE secure world is dead. */
+  /** An application panicked. If it is a part of OP-TEE, secure world is dead. */
   panicked(): void;
 }
 
-/** A schedule on which faults may strike wherever a task of the normal world acts. */
+/** A schedule with faults at every point where a task of the normal world acts. */
 export function striking(schedule: Schedule, faults: RunFaults, run: Strikable): Schedule {
   return {
     decides: true,
@@ -81,17 +81,17 @@ export function striking(schedule: Schedule, faults: RunFaults, run: Strikable):
   };
 }
 
-/** What a supplicant that is not itself answers with: an error code that is none of GlobalPlatform's. */
+/** An error code that GlobalPlatform does not define, for the answer of a malfunctioning supplicant. */
 const unknownResult = 0x5eed_0bad;
-/** An answer with a result that nobody knows. */
+/** An answer with an undefined result. */
 export const rubbishResult: AnswerFault = { fault: 'corrupted', part: { part: 'result', result: unknownResult } };
-/** What is no result at all. */
+/** A number that is not a result at all. */
 const noResult = -1;
 const rubbishWord = 0xdead_beef_bad0;
-/** Bytes by which a wrong size is too large. */
+/** Bytes by which an invalid size exceeds the memory. */
 const beyond = 0x10_0000;
 
-/** Everything in an answer that can be overwritten. */
+/** The parts of an answer that can be overwritten. */
 export function partsOf({ command, params }: SupplicantRequest): AnswerPart[] {
   const parts: AnswerPart[] = [
     { part: 'result', result: unknownResult },
@@ -121,7 +121,7 @@ export function partName(part: AnswerPart): string {
 }
 
 /**
- * Overwrites a part of an answer.
+ * Overwrite a part of an answer.
  * @returns the result to answer with.
  */
 export function corrupt({ params }: SupplicantRequest, result: number, part: AnswerPart): number {
@@ -129,7 +129,7 @@ export function corrupt({ params }: SupplicantRequest, result: number, part: Ans
   const param = params[part.part === 'memory' ? 0 : part.index];
   if (param?.type === 'value') {
     if (part.part === 'memory') {
-      // Whatever was shared just before: another's.
+      // The memory that was shared just before, which belongs to another request.
       param.c--;
     } else {
       param.a = rubbishWord;

@@ -4,7 +4,7 @@ import type { Scenario } from '../scenario.js';
 import type { Incidents } from './incidents.js';
 import type { Hurtable } from './run-faults.js';
 
-/** What faults of secure world need of a run. */
+/** The parts of a run that faults of secure world use. */
 export interface StruckRun {
   readonly journal: RunJournal;
   readonly incidents: Incidents;
@@ -12,9 +12,9 @@ export interface StruckRun {
   readonly callIn: (thread: number) => number;
 }
 
-/** A run as what faults of secure world can hurt. */
+/** The effects of secure world's faults on a run. */
 export function struckRun({ applications, clients, locks }: Scenario, run: () => StruckRun): Hurtable {
-  /** It serves several calls at once: one that hangs does not keep others out. */
+  /** Whether the application serves several calls at once, so that a hanging call does not block others. */
   const servesOthers = (uuid: string) => {
     for (const [name, running] of run().applications) {
       if (running.uuid !== uuid) continue;
@@ -36,7 +36,7 @@ export function struckRun({ applications, clients, locks }: Scenario, run: () =>
     mayHang: (id, uuid) => {
       const { journal, incidents } = run();
       const client = journal.calls.get(id)?.invocation?.client;
-      // Who waits for a passive client's call, or for a lock, would wait with it.
+      // A task that waits for a passive client's call, or for a lock, would hang as well.
       const alone = client !== undefined && clients.get(client)?.passive === false;
       return alone && locks.size === 0 && servesOthers(uuid) && incidents.threads.all > 1;
     },

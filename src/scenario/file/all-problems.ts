@@ -3,7 +3,7 @@ import { checkReferences } from './check-references.js';
 import type { FieldPath, Problem } from './problem.js';
 import { type ScenarioFile, scenarioSchema } from './scenario-schema.js';
 
-/** What the shape of a file allows and its references say: all that is wrong at once. */
+/** Check the shape of a file and its references. Returns all problems at once. */
 export function checked(plain: unknown): {
   readonly parsed: ScenarioFile | undefined;
   readonly problems: readonly Problem[];
@@ -11,31 +11,31 @@ export function checked(plain: unknown): {
   const parsed = scenarioSchema.safeParse(plain);
   if (parsed.success) return { parsed: parsed.data, problems: checkReferences(parsed.data) };
   const problems = parsed.error.issues.flatMap(problemsOf);
-  // Of a file in which so much is wrong, the shape is enough to tell.
+  // With so many problems, the references are not checked.
   if (problems.length > mostPruned) return { parsed: undefined, problems };
   const rest = scenarioSchema.safeParse(without(plain, problems));
   const references = rest.success ? checkReferences(rest.data) : [];
-  // Where something was taken away, what is left proves nothing.
+  // A reference problem in a part from which fields were removed is not certain, so it is not reported.
   const proved = references.filter(
     ({ path }) => !problems.some((other) => path.every((key, at) => key === other.path[at])),
   );
   return { parsed: undefined, problems: [...problems, ...proved] };
 }
 
-/** The most problems that are taken out of a file, to see what else is wrong. */
+/** The maximum number of problems whose fields are removed to find further problems. */
 const mostPruned = 200;
-/** How often what lacks a field is taken away, too. */
+/** How often the removal is repeated for fields that are then missing. */
 const mostPrunings = 4;
 
 /**
- * What is left of a file without the fields that have problems, so that references can be checked in it; undefined where one
- * of them stands for something that others may refer to: they would seem to refer to nothing.
+ * The file without the fields that have problems, so that its references can be checked. Undefined if a removed field
+ * is the target of references, because these would then seem to be wrong.
  */
 function without(plain: unknown, problems: readonly Problem[]): unknown {
   let copy: unknown = structuredClone(plain);
   let paths = problems.map(({ path }) => path);
   for (let pruning = 0; pruning < mostPrunings; pruning++) {
-    // From behind: places in lists stay what they are.
+    // In reverse order, so that the indices of lists stay valid.
     for (const path of [...paths].reverse()) if (!removed(copy, path)) return undefined;
     copy = structuredClone(copy);
     const parsed = scenarioSchema.safeParse(copy);

@@ -18,7 +18,7 @@ export function commandNames({
   return use === 'scmi' ? scmiCommands({ clocks, regulators, resets }) : shippedCommands[use];
 }
 
-/** Fields of an application that the scenario describes itself. */
+/** Fields that only a modelled application has. */
 const modelledOnly = [
   'kind',
   'concurrent',
@@ -29,7 +29,7 @@ const modelledOnly = [
   'commands',
 ] as const;
 
-/** What is wrong with the pieces that a scenario uses as they are: applications, SCMI agents, the eMMC. */
+/** The problems of built-in parts of a scenario: shipped applications, SCMI agents, the eMMC. */
 export function checkPieces(file: ScenarioFile): Problem[] {
   const problems: Problem[] = [];
   const report: Report = (message, ...path) => problems.push({ path, message });

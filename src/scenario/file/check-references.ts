@@ -5,10 +5,13 @@ import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
 
 type ClientFile = ScenarioFile['clients'][string];
 
-/** Callers of all clients together: each has a call in flight, and memory for its messages. */
+/**
+ * Maximum number of callers of all clients together. Each can have a call in flight, which needs memory for its
+ * messages.
+ */
 export const mostCallers = 4096;
 
-/** Fields that a passive client has no use for: it makes calls when services want them. */
+/** Fields that a passive client cannot have, because it makes calls only for services. */
 const activeOnly = [
   'count',
   'callers',
@@ -22,7 +25,7 @@ const activeOnly = [
   'session',
 ] as const;
 
-/** Everything in a file that refers to something that is not there, or contradicts itself. */
+/** The problems of references to missing objects, and of contradictions. */
 export function checkReferences(file: ScenarioFile): Problem[] {
   const problems = checkPieces(file);
   const report = (message: string, ...path: FieldPath) => problems.push({ path, message });
@@ -30,7 +33,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   const steps = new StepCheck(file, report);
   const commandOf = (application: string | undefined, command: string, ...path: FieldPath) => {
     const found = file.applications[application ?? ''];
-    // An application that is not there is reported where it is named.
+    // A missing application is reported where it is named.
     if (found !== undefined && !commandNames(found).includes(command))
       report(`application ${application} has no command ${command}; it has ${list(commandNames(found))}`, ...path);
   };
@@ -125,7 +128,7 @@ export function checkReferences(file: ScenarioFile): Problem[] {
   return problems;
 }
 
-/** The applications that a client has sessions with. */
+/** Check the applications that a client has sessions with. */
 function checkApplications(
   file: ScenarioFile,
   client: ClientFile,
@@ -146,7 +149,7 @@ function checkApplications(
     report('an SCMI agent has no other application', ...at, 'applications');
 }
 
-/** A further thread of another client has nothing of its own. */
+/** Check a further thread of another client: it has no session and memory of its own. */
 function checkThread(
   file: ScenarioFile,
   client: ClientFile,
@@ -173,7 +176,7 @@ function checkThread(
       report('a thread of another client uses the settings of that client', ...at, field);
 }
 
-/** A client that calls no application stands for a device of secure world. */
+/** Check a client without an application, which stands for a device of secure world. */
 function checkDevice(client: ClientFile, report: (message: string, ...path: FieldPath) => void, at: FieldPath): void {
   if (
     client.passive === true ||

@@ -5,14 +5,14 @@ import type { ApplicationStepFile, ClientStepFile, ServiceStepFile } from './ste
 
 type Report = (message: string, ...path: FieldPath) => void;
 
-/** How deep locks may be held within each other. */
+/** The maximum nesting depth of held locks. */
 const deepestHold = 8;
 
 interface Held<Step> {
   readonly hold?: { readonly lock: string; readonly steps: readonly Step[] } | undefined;
 }
 
-/** Each step with where it stands, those with a lock held among them. */
+/** Every step with its path, including steps with a lock held. */
 export function* stepsWithin<Step extends Held<Step>>(
   steps: readonly Step[],
   at: FieldPath,
@@ -25,14 +25,14 @@ export function* stepsWithin<Step extends Held<Step>>(
   }
 }
 
-/** What steps refer to: locks, services, clients, applications and their commands. */
+/** Checks the references of steps: locks, services, clients, applications and their commands. */
 export class StepCheck {
   constructor(
     private readonly file: ScenarioFile,
     private readonly report: Report,
   ) {}
 
-  /** The steps of a command, in secure world. */
+  /** Check the steps of a command, which execute in secure world. */
   ofCommand(steps: readonly ApplicationStepFile[], application: string, path: FieldPath): void {
     const { file, report } = this;
     for (const { step, at, depth } of stepsWithin(steps, path)) {
@@ -103,7 +103,7 @@ export class StepCheck {
     }
   }
 
-  /** A lock that something is held with, or that is named otherwise. */
+  /** Check a reference to a lock, in a `hold` step or elsewhere. */
   lockNamed(name: string, world: 'normal' | 'secure', ...at: FieldPath): void {
     const { locks = {} } = this.file;
     const found = locks[name];
@@ -126,12 +126,12 @@ export class StepCheck {
 
   private command(application: string | undefined, command: string, ...path: FieldPath): void {
     const found = this.file.applications[application ?? ''];
-    // An application that is not there is reported where it is named.
+    // A missing application is reported where it is named.
     if (found !== undefined && !commandNames(found).includes(command))
       this.report(`application ${application} has no command ${command}; it has ${list(commandNames(found))}`, ...path);
   }
 
-  /** Applications that invoke each other in a circle would never come to an end. */
+  /** Check for a cycle of applications that invoke each other, which would never end. */
   private circle(application: string, path: FieldPath): void {
     const [, , , command = ''] = path;
     const seen = new Set<string>();
@@ -154,7 +154,7 @@ export class StepCheck {
 export const passive = (file: ScenarioFile) =>
   Object.entries(file.clients).flatMap(([name, client]) => (client.passive === true ? [name] : []));
 
-/** Virtual time stands still while such a step is repeated: the run would never end. */
+/** Whether a round takes no virtual time. Repeated without end, such steps would stop virtual time. */
 export function takesNoTime(file: ScenarioFile, client: ScenarioFile['clients'][string]) {
   const commandTakesNone = (name: string, command: string): boolean => {
     const application = file.applications[name];

@@ -18,12 +18,12 @@ import type {
 import { defaultThreads, type ScenarioFile } from './scenario-schema.js';
 import type { ApplicationStepFile, ClientStepFile, ServiceStepFile } from './step-schemas.js';
 
-/** The time after which a run ends when the file does not say, in milliseconds. */
+/** The default limit of a run, in milliseconds. */
 const defaultLimitMs = 10_000;
 
 const noTime: Duration = { min: 0, max: 0 };
 
-/** A checked file with everything filled in that it leaves out. */
+/** Fill in the defaults of a checked file. */
 export function completed(file: ScenarioFile): Scenario {
   const threads = file.secureWorld?.threads ?? defaultThreads;
   return {
@@ -145,7 +145,7 @@ function emmcOf(file: NonNullable<ScenarioFile['emmc']>): ScenarioEmmc {
   return { rpmb, access, needs, agent, claim, switching };
 }
 
-/** The first application of a client, or of the one whose thread it is: what its steps call where they name none. */
+/** The first application of a client, or of the client whose thread it is. Steps that name no application use it. */
 function applicationOfClient({ clients }: ScenarioFile, { threadOf, ...own }: ClientFile): string | undefined {
   const { application, applications } = (threadOf === undefined ? undefined : clients[threadOf]) ?? own;
   return application ?? applications?.[0];
@@ -153,7 +153,7 @@ function applicationOfClient({ clients }: ScenarioFile, { threadOf, ...own }: Cl
 
 type ClientFile = ScenarioFile['clients'][string];
 
-/** @param called the application that its steps call where they name none. */
+/** @param called the application for steps that name none. */
 function clientOf(name: string, file: ClientFile, called: string | undefined): ScenarioClient {
   const { kernel = false, system = false, passive = false, transport = 'msg', count = 1, callers = 1 } = file;
   const { repeat = 1, every, deadline, priority = 0, stagger = 0, timeout } = file;
@@ -183,7 +183,7 @@ function clientOf(name: string, file: ClientFile, called: string | undefined): S
   };
 }
 
-/** @param application whose command it is where only that is named. */
+/** @param application the application for a step that names only a command. */
 function clientStep(file: ClientStepFile, application: string): ClientStep {
   const { invoke, wait, until, compute, hold, notify, ...others } = file;
   if (typeof invoke === 'string') return { step: 'invoke', application, command: invoke };

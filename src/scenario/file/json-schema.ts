@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { scenarioSchema } from './scenario-schema.js';
 import { timeForms } from './schema-parts.js';
 
-/** As much of JSON Schema (2020-12) as scenario files need. */
+/** The part of JSON Schema (2020-12) that scenario files need. */
 export interface JsonSchema {
   readonly $ref?: string;
   readonly type?: string;
@@ -27,8 +27,9 @@ export interface ScenarioJsonSchema extends JsonSchema {
 }
 
 /**
- * The shape of a scenario file, for editors. It allows more than `parseScenario` does: references and what goes together are
- * not in it. Parameters (`${threads}`) may stand anywhere, which an editor that checks numbers strictly does not know.
+ * The JSON schema of scenario files, for editors. It accepts more than `parseScenario`: it does not check references
+ * and combinations of fields. A parameter (`${threads}`) is allowed anywhere, but an editor that checks numbers
+ * strictly reports it.
  */
 export function scenarioJsonSchema(): ScenarioJsonSchema {
   const defs: Record<string, JsonSchema> = {};
@@ -75,7 +76,7 @@ export function scenarioJsonSchema(): ScenarioJsonSchema {
     return {
       type: 'object',
       properties: Object.fromEntries(shape.map(([name, value]) => [name, of(value)])),
-      // For the writer of the file.
+      // Extension fields, for the author of the file.
       patternProperties: { '^x-': {} },
       additionalProperties: false,
       required: shape.flatMap(([name, value]) => (value instanceof z.ZodOptional ? [] : [name])),

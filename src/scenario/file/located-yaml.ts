@@ -13,25 +13,24 @@ import {
 import type { FieldPath, Problem } from './problem.js';
 import { type LocatedProblem, ScenarioFileError } from './scenario-file-error.js';
 
-/** The longest file that is read, in characters: more than any scenario needs. */
+/** Maximum size of a file in characters. */
 const longestFile = 1_000_000;
 /**
- * The most values in a file, those that an alias stands for counted each time. What is said of a file grows with it, and
- * nothing behind has to be made for more: the schema's library passes on problems as arguments of a call, and its stack
- * ends at about twice as many.
+ * Maximum number of values in a file; values behind an alias count for each use. The number of problems grows with it.
+ * The schema library passes problems as arguments of one call, and its stack overflows at about twice this number.
  */
 const mostValues = 50_000;
-/** The most aliases: for each, what is before it is searched for its anchor. */
+/** Maximum number of aliases: for each one, the parser searches everything before it for the anchor. */
 const mostAliases = 1000;
 
-/** A text in YAML: its values, and where in it each stands. */
+/** A YAML document: its values, and the position of each in the text. */
 export class LocatedYaml {
   readonly plain: unknown;
   private readonly lines = new LineCounter();
   private readonly root: unknown;
   private readonly pairs: PairsByName = new WeakMap();
 
-  /** @throws ScenarioFileError when it is none, or more than is read. */
+  /** @throws ScenarioFileError if the text is not YAML, or exceeds a maximum. */
   constructor(text: string, file: string) {
     const refused = (problems: readonly (readonly [offset: number, message: string])[]) =>
       new ScenarioFileError(
@@ -60,18 +59,18 @@ export class LocatedYaml {
     try {
       this.plain = document.toJS();
     } catch (error) {
-      // Aliases without end, or to nothing.
+      // Endless aliases, or aliases without an anchor.
       throw refused([[0, `not YAML: ${error instanceof Error ? error.message : error}`]]);
     }
     if (valuesUpTo(this.plain, mostValues + 1) > mostValues) throw refused([[0, tooManyValues]]);
   }
 
-  /** Names that no field can have. */
+  /** Keys that cannot be the name of a field. */
   unusableKeys(): Problem[] {
     return unusableKeys(this.root, []);
   }
 
-  /** The problems with their places, in the order of the file. */
+  /** Add positions to the problems, and sort them in the order of the file. */
   locate(problems: readonly Problem[]): LocatedProblem[] {
     return problems
       .map(({ path, message }) => ({ offset: offsetOf(this.root, path, this.pairs), message, path }))
@@ -87,21 +86,21 @@ export class LocatedYaml {
 
 const tooManyValues = `the file has more than ${mostValues} values, those that aliases stand for included`;
 
-/** That there is too much in a file to look at it any closer. */
+/** The message for a document that exceeds a maximum; undefined if it does not. */
 function tooManyNodes(document: Document): string | undefined {
   let values = 0;
   let aliases = 0;
   visit(document, (_, node) => {
     if (isAlias(node)) aliases++;
     if (isNode(node)) values++;
-    // Keys are nodes, too.
+    // Keys are nodes, too, so the limit is twice the number of values.
     return values > 2 * mostValues || aliases > mostAliases ? visit.BREAK : undefined;
   });
   if (aliases > mostAliases) return `the file has more than ${mostAliases} aliases`;
   return values > 2 * mostValues ? tooManyValues : undefined;
 }
 
-/** How many values there are, or that there are as many as asked for. */
+/** The number of values, counted up to `most`. */
 function valuesUpTo(value: unknown, most: number): number {
   let count = 1;
   if (typeof value === 'object' && value !== null)
@@ -112,21 +111,24 @@ function valuesUpTo(value: unknown, most: number): number {
   return count;
 }
 
-/** Where a key stands that its mapping has already. The parser would compare each with all before it. */
+/**
+ * The positions of keys that occur twice in their mapping. The parser's own check compares each key with all before it,
+ * which is quadratic.
+ */
 function repeatedKeys(node: unknown): readonly number[] {
   if (isSeq(node)) return node.items.flatMap(repeatedKeys);
   if (!isMap(node)) return [];
   const names = new Set<string>();
   return node.items.flatMap(({ key, value }) => {
     const name = isNode(key) ? String(key) : '';
-    // Several may be merged.
+    // Several merge keys are allowed.
     const again = names.has(name) && name !== '<<' && isNode(key) ? [key.range?.[0] ?? 0] : [];
     names.add(name);
     return [...again, ...repeatedKeys(value)];
   });
 }
 
-/** JavaScript has a meaning of its own for one key; the checks behind would not see it. */
+/** The key `__proto__` sets the prototype of a JavaScript object, so later checks would not see it. */
 function unusableKeys(node: unknown, path: FieldPath): Problem[] {
   if (isMap(node))
     return node.items.flatMap(({ key, value }) => {
@@ -137,7 +139,9 @@ function unusableKeys(node: unknown, path: FieldPath): Problem[] {
   return isSeq(node) ? node.items.flatMap((item, index) => unusableKeys(item, [...path, index])) : [];
 }
 
-/** The pairs of mappings by their names, made when a mapping is first asked: there may be as many problems as names. */
+/**
+ * The pairs of mappings by name. Built on the first use of a mapping, because there may be as many problems as names.
+ */
 type PairsByName = WeakMap<YAMLMap, ReadonlyMap<string, Pair>>;
 
 function pairsOf(map: YAMLMap, known: PairsByName): ReadonlyMap<string, Pair> {
@@ -149,7 +153,7 @@ function pairsOf(map: YAMLMap, known: PairsByName): ReadonlyMap<string, Pair> {
   return pairs;
 }
 
-/** Where a field begins: its key, or its place in a list; for one that is not there, what it is missing from. */
+/** The offset of a field: its key, or its entry in a list. For a missing field, the offset of its parent. */
 function offsetOf(root: unknown, path: FieldPath, known: PairsByName): number {
   let node = root;
   let offset = isNode(root) ? (root.range?.[0] ?? 0) : 0;

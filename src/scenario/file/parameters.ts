@@ -1,17 +1,17 @@
 import { parse } from 'yaml';
 import { type FieldPath, list, type Problem } from './problem.js';
 
-/** Values for the parameters of a scenario, by name, as they are written in YAML: `4`, `10ms`. */
+/** Values for the parameters of a scenario, by name, in YAML notation: `4`, `10ms`. */
 export type ParameterValues = Readonly<Record<string, string>>;
 
 const parameterName = /^[a-z][a-z0-9-]{0,31}$/;
-/** The longest text that a parameter stands for, in characters: it may be put in everywhere. */
+/** The maximum length of a parameter's value in characters, because the value may be inserted everywhere. */
 const longestValue = 256;
 const use = /\$\{([^}]*)\}/g;
 
 /**
- * A file with its parameters put in: `${threads}` is replaced by what `parameters: { threads: 2 }` says, or by what is given
- * in its place. A value that is nothing but one parameter takes its type as well.
+ * Substitute the parameters of a file: `${threads}` is replaced by the value in `parameters: { threads: 2 }`, or by the
+ * given one. A value that consists of a single parameter also gets its type.
  */
 export function withParameters(
   plain: unknown,
@@ -61,7 +61,7 @@ export function withParameters(
   return { plain: put(file, []), problems };
 }
 
-/** What YAML makes of a text, as far as that is a single value. */
+/** The value of a text in YAML, if it is a scalar. */
 function scalar(text: string): unknown {
   try {
     const value: unknown = parse(text);

@@ -1,16 +1,16 @@
-/** Where in a scenario file: the keys and indices that lead there. */
+/** The path of a field in a scenario file: keys and indices from the root. */
 export type FieldPath = readonly (string | number)[];
 
-/** Something wrong in a scenario file, and what is allowed there. */
+/** A problem in a scenario file, with the allowed values. */
 export interface Problem {
   readonly path: FieldPath;
   readonly message: string;
 }
 
-/** A message tells so many names: there may be as many messages as names. */
+/** Maximum number of names in a message, because there may be as many messages as names. */
 const mostNamed = 30;
 
-/** What there is, for a message. */
+/** Available names as text, for a message. */
 export function list(names: readonly string[]): string {
   if (names.length === 0) return 'none';
   const told = names.slice(0, mostNamed).join(', ');

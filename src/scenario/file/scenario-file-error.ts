@@ -1,4 +1,4 @@
-/** A problem with the place in the file where it is, both counted from 1. */
+/** A problem with its line and column in the file, both counted from 1. */
 export interface LocatedProblem {
   readonly line: number;
   readonly column: number;
@@ -7,11 +7,13 @@ export interface LocatedProblem {
   readonly message: string;
 }
 
-/** Problems that a message tells one by one, and the most characters of each. */
+/** Maximum number of problems in a message, and of characters per problem. */
 const mostTold = 30;
 const longestProblem = 1000;
 
-/** The file is no scenario. The message has a line for each problem: `file:line:column: field: what is allowed`. */
+/**
+ * The file is not a valid scenario. The message has one line per problem: `file:line:column: field: what is allowed`.
+ */
 export class ScenarioFileError extends Error {
   override readonly name = 'ScenarioFileError';
 

@@ -10,14 +10,14 @@ export { type LocatedProblem, ScenarioFileError } from './scenario-file-error.js
 /**
  * Read a scenario.
  * @param file its name, for messages.
- * @param set values for its parameters, in place of those that the file gives them.
- * @throws ScenarioFileError with everything that is wrong, in the order of the file.
+ * @param set values for its parameters, which override those in the file.
+ * @throws ScenarioFileError with all problems, in the order of the file.
  */
 export function parseScenario(text: string, file: string, set: ParameterValues = {}): Scenario {
   const yaml = new LocatedYaml(text, file);
   const filled = withParameters(yaml.plain, set);
   const { parsed, problems: found } = checked(filled.plain);
-  // A value that could not be put in is not looked at.
+  // A value whose parameter could not be substituted is not checked.
   const unfilled = new Set(filled.problems.map(({ path }) => path.join('.')));
   const problems = [
     ...yaml.unusableKeys(),

@@ -17,20 +17,20 @@ import {
 } from './schema-parts.js';
 import { applicationSteps, bottomHalfSteps, clientSteps, service, serviceNames, serviceSteps } from './step-schemas.js';
 
-/** The shape of a scenario file. What refers to something elsewhere in the file is checked after it. */
+/** The shape of a scenario file. References within the file are checked later. */
 
-/** Sessions, callers and repetitions are bounded so that no file can ask for a run without end. */
+/** Limits on sessions, callers and repetitions, so that every run is finite. */
 const mostClients = 1000;
 const mostRepeats = 1_000_000;
 const mostThreads = 64;
-/** CFG_NUM_THREADS where OP-TEE's platforms do not say otherwise. */
+/** The default of CFG_NUM_THREADS in OP-TEE. */
 export const defaultThreads = 2;
-/** Bytes: a quarter of the memory that the normal world has here. */
+/** Bytes: a quarter of the normal world's memory in the simulation. */
 const mostSharedMemory = 16 * 1024 * 1024;
 
 const queueNames = Object.keys(DISCIPLINES) as [keyof typeof DISCIPLINES, ...(keyof typeof DISCIPLINES)[]];
 
-/** scmiNameSize octets, with the zero that ends it. */
+/** At most scmiNameSize octets, including the terminating zero. */
 const scmiNameForm = 'a name: lower-case letters, digits and hyphens, beginning with a letter, at most 15';
 const scmiNames = z.array(
   z.string({ error: saysMissing(scmiNameForm) }).regex(/^[a-z][a-z0-9-]{0,14}$/, { error: `expected ${scmiNameForm}` }),
@@ -69,7 +69,7 @@ const repeats = z.int().min(1, { error: repeatsError }).max(mostRepeats, { error
 const outcomes = z.union([oneOf(OUTCOMES), z.array(oneOf(OUTCOMES)).min(1)], {
   error: saysMissing(`one of ${OUTCOMES.join(', ')}, or a list of them`),
 });
-/** Of every discipline, or by discipline. */
+/** Outcomes for every discipline, or by discipline. */
 const expectation = z.union(
   [
     outcomes,
@@ -113,10 +113,10 @@ const client = fields('a client', {
   steps: clientSteps.optional(),
 });
 
-/** `{}` in full: of the normal world, not reentrant. */
+/** `{}` means: of the normal world, not reentrant. */
 const lock = fields('a lock', { world: oneOf(['normal', 'secure']).optional(), reentrant: flag.optional() });
 
-/** The supplicant is away. */
+/** A period without a supplicant. */
 const absence = z
   .strictObject({ leaves: time, returns: time.optional() })
   .refine(({ leaves, returns = Number.POSITIVE_INFINITY }) => returns > leaves, {
@@ -204,5 +204,5 @@ export const scenarioSchema = fields('a scenario', {
   }).optional(),
 });
 
-/** A scenario file as it stands, times in milliseconds, nothing filled in. */
+/** A parsed scenario file: times in milliseconds, defaults not filled in. */
 export type ScenarioFile = z.output<typeof scenarioSchema>;

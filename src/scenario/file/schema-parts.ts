@@ -1,21 +1,26 @@
 import { z } from 'zod';
 import { type Duration, durationForm, durationRangeForm, parseDuration, parseTime } from '../duration.js';
 
-/** What scenario files are made of: mappings, names, texts, numbers, times, steps. Each says what it takes when it gets something else. */
+/**
+ * Building blocks of scenario files: mappings, names, texts, numbers, times, steps. Each error message says what is
+ * allowed.
+ */
 
-/** Applications, clients, commands of one application. */
+/** Maximum number of applications, of clients, and of commands of one application. */
 const mostNames = 1000;
 
 export const saysMissing = (allowed: string) => (issue: { readonly input?: unknown }) =>
   issue.input === undefined ? `is missing; expected ${allowed}` : `expected ${allowed}`;
 
-/** Fields whose names begin with `x-` are for whoever writes the file: anchors, notes, what other programs read. */
+/**
+ * Fields whose names begin with `x-` are extensions for the author of the file: anchors, notes, data of other programs.
+ */
 function withoutExtensions(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([name]) => !name.startsWith('x-')));
 }
 
-/** A mapping with these fields and no others. */
+/** A mapping with exactly these fields. */
 export function fields<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
   const names = Object.keys(shape).join(', ');
   const mapping = z.strictObject(shape, {
@@ -37,7 +42,7 @@ export const reference = z
 export const named = <Value extends z.ZodType>(what: string, value: Value) =>
   z
     .unknown()
-    // Ahead of a check of each: a file of nothing but names must not take long either.
+    // Checked before the single names, so that a file with very many names is refused quickly.
     .refine((names) => typeof names !== 'object' || names === null || Object.keys(names).length <= mostNames, {
       error: `at most ${mostNames} names are allowed`,
       abort: true,
@@ -48,10 +53,10 @@ export const named = <Value extends z.ZodType>(what: string, value: Value) =>
           issue.code === 'invalid_key' ? `this name is not valid; expected ${nameForm}` : saysMissing(what)(issue),
       }),
     )
-    // No name is there that the file does not have.
+    // Without a prototype, so that a lookup finds only names of the file.
     .transform((record): typeof record => Object.assign(Object.create(null), record));
 
-// Titles go to a terminal, into reports and pages. Line feeds and tabs stay.
+// Titles are printed to terminals, reports and pages. Line feeds and tabs are allowed.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const controls = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;
 export const text = z
@@ -72,7 +77,7 @@ const timeOf = z.transform((value: unknown, context): number => {
 });
 export const time: z.ZodType<number> = z.unknown().pipe(timeOf);
 
-/** Why a range is none, where that can be told. */
+/** Why a range is invalid, if the reason is known. */
 function rangeForm(value: unknown): string {
   const [first, second, ...more] = typeof value === 'string' ? value.split('..').map(parseTime) : [];
   return first !== undefined && second !== undefined && more.length === 0 && first > second
@@ -97,10 +102,10 @@ const drawnTimeOf = z.transform((value: unknown, context): Duration => {
   return { ...usually, rare: { oneIn, time: takes } };
 });
 
-/** A time that is drawn anew at each use: evenly, with a rare one among the usual, or exponentially. */
+/** A time that is drawn for each use: uniform, with a rare longer time, or exponential. */
 export const drawnTime = z.unknown().pipe(drawnTimeOf);
 
-/** What a schema makes of a value; its complaints are those of the value around it. */
+/** Parse a value with another schema; its problems are reported for the outer value. */
 function passed<Value>(schema: z.ZodType<Value>, value: unknown, context: z.RefinementCtx): Value {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -110,10 +115,10 @@ function passed<Value>(schema: z.ZodType<Value>, value: unknown, context: z.Refi
   return z.NEVER;
 }
 
-/** A time that something is repeated after: zero would never let it pass. */
+/** A period of repetition; must not be zero, since virtual time would stop. */
 export const period = time.refine((ms) => ms > 0, { error: 'expected a time longer than zero' });
 
-/** Within another: only one time, or an even range. */
+/** A time inside another one: only a fixed time or a uniform range. */
 const inner = z.unknown().transform((value, context): Duration => {
   const parsed = parseDuration(value);
   if (parsed !== undefined) return parsed;
@@ -137,7 +142,7 @@ export function oneOf<const Names extends readonly [string, ...string[]]>(names:
 
 export const isTrue = z.literal(true, { error: saysMissing('true') });
 
-/** A step is a mapping with exactly one field, which names it. */
+/** A step: a mapping with exactly one field, whose key is the kind of step. */
 export function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
   const optional = Object.fromEntries(Object.entries(shape).map(([name, type]) => [name, z.optional(type)])) as {
     [Name in keyof Shape]: z.ZodOptional<Shape[Name]>;
@@ -150,7 +155,7 @@ export function step<Shape extends z.core.$ZodLooseShape>(what: string, shape: S
 const written = { type: 'string', pattern: '^[0-9.]+ ?(us|ms|s|min)$', description: durationForm } as const;
 const range = { type: 'string', description: 'a time or a range, such as 1ms..3ms' } as const;
 
-/** How times look in a file, for its JSON schema: the transforms that read them do not tell. */
+/** The forms of times for the JSON schema, which cannot be derived from the transforms that parse them. */
 export const timeForms: ReadonlyMap<z.core.$ZodType, object> = new Map<z.core.$ZodType, object>([
   [timeOf, { anyOf: [written, { const: 0 }] }],
   [

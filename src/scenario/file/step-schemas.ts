@@ -20,11 +20,11 @@ import {
 export const serviceNames = Object.keys(SERVICES) as [ServiceName, ...ServiceName[]];
 export const service = oneOf(serviceNames);
 
-/** Values above are those that threads of secure world sleep by. */
+/** Higher values are reserved for sleeping threads of secure world. */
 const notification = wholeNumber(1, asyncNotifMax);
 const awaited = fields('an await', { notification, timeout: period.optional() });
 
-/** Steps with a lock held. They may hold another in turn. */
+/** Steps with a lock held; they may hold further locks. */
 interface HoldFile<Step> {
   readonly lock: string;
   readonly steps: readonly Step[];
@@ -99,7 +99,7 @@ export const serviceSteps: z.ZodType<readonly ServiceStepFile[]> = z.array(
   { error: saysMissing('a list of steps, such as [{ wait: 1ms }]') },
 );
 
-/** What a client that stands for a device of secure world notifies. */
+/** The notification of a client that stands for a device of secure world. */
 const interruptNotification = z.union([z.literal('bottom-half'), notification], {
   error: saysMissing(`bottom-half, or a whole number from 1 to ${asyncNotifMax}`),
 });

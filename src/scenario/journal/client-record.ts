@@ -1,18 +1,18 @@
 import type { ScenarioClient } from '../scenario.js';
 import type { Invocation, OpenCall } from './run-journal.js';
 
-/** What became of the calls of one kind of client. */
+/** The results of the calls of one kind of client. */
 export interface ClientRecord {
   readonly client: ScenarioClient;
-  /** Milliseconds from the invoke to its answer, in the order in which the answers came. */
+  /** Milliseconds from the invoke to its answer, in order of the answers. */
   readonly latencies: number[];
-  /** Calls that failed, by the name of their error. */
+  /** The number of failed calls, by the name of their error. */
   readonly failures: Map<string, number>;
-  /** The call that took longest, of those that were answered. */
+  /** The answered call that took longest. */
   worst: LongCall | undefined;
-  /** System sessions that were asked for, and granted. */
+  /** The number of system sessions requested, and granted. */
   systemSessions: { asked: number; granted: number };
-  /** How many of these clients died. */
+  /** The number of these clients that died. */
   deaths: number;
 }
 
@@ -20,26 +20,29 @@ export interface ClientRecord {
 export interface Death {
   readonly label: string;
   readonly at: number;
-  /** When all that it had was given back; undefined as long as it is not. */
+  /** When all of its resources had been released; undefined until then. */
   released: number | undefined;
 }
 
-/** A call of a client that came back with an error. */
+/** A call of a client that returned an error. */
 export interface FailedCall {
   readonly client: ScenarioClient;
   readonly label: string;
   readonly invocation: Invocation;
   readonly codeName: string;
-  /** A thread of the client had closed the session, or memory was freed, when the call ended. */
+  /** Whether a thread of the client had closed the session, or freed memory, when the call ended. */
   readonly closed: boolean;
 }
 
-/** A call with the milliseconds that it took, slept in the queue, and slept there although a thread was free for it. */
+/**
+ * A call with its duration, its time asleep in the queue, and its time asleep there while a thread was free for it, all
+ * in milliseconds.
+ */
 export interface LongCall {
   readonly call: OpenCall;
   readonly latency: number;
   readonly asleep: number;
   readonly besideFree: number;
-  /** What the calls slept there that registered its memory first. */
+  /** Time asleep in the queue of the calls that registered its memory before. */
   readonly toRegister: number;
 }

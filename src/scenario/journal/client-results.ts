@@ -4,9 +4,9 @@ import { latenciesOf } from './percentiles.js';
 import type { Invocation, RunJournal } from './run-journal.js';
 
 /**
- * What became of the calls of each kind of client. Devices of secure world make none, and are left out.
- * @param now by the run's clock, in milliseconds.
- * @param isLost an invocation can never be answered.
+ * The results of each kind of client. Devices of secure world make no calls and are left out.
+ * @param now in milliseconds of the run's clock.
+ * @param isLost whether an invocation can never be answered.
  */
 export function clientResults(
   records: Iterable<ClientRecord>,

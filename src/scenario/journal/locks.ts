@@ -1,16 +1,16 @@
 import type { Scenario } from '../scenario.js';
 
-/** Who acts in the normal world and may hold its locks: a caller of a client, the supplicant for a request. */
+/** A task of the normal world that can hold locks: a caller of a client, or the supplicant for one request. */
 export interface LockTask<Call> {
-  /** For people. */
+  /** The name for messages. */
   readonly name: string;
-  /** The call of the driver that it is in, or that it serves: until that goes on, it does not either. */
+  /** The driver's call that the task is in, or that it serves. The task cannot continue before that call does. */
   call(): Call | undefined;
   /** The lock that it waits for, and since when. */
   waitsFor: { readonly lock: Lock<Call>; readonly since: number } | undefined;
 }
 
-/** A mutex of the normal world: who comes first has it first. */
+/** A mutex of the normal world. Tasks take it in order of arrival. */
 export class Lock<Call> {
   holder: LockTask<Call> | undefined;
   private depth = 0;
@@ -22,7 +22,7 @@ export class Lock<Call> {
     private readonly now: () => number,
   ) {}
 
-  /** Do something with the lock held. */
+  /** Run `work` with the lock held. */
   async held(task: LockTask<Call>, work: () => Promise<void>): Promise<void> {
     await this.take(task);
     try {
@@ -56,7 +56,7 @@ export class Lock<Call> {
     next?.go();
   }
 
-  /** Those who wait for it, first come first. */
+  /** The waiting tasks, in order of arrival. */
   get waiters(): readonly LockTask<Call>[] {
     return this.waiting.map(({ task }) => task);
   }
@@ -80,17 +80,17 @@ export class Locks<Call> {
     return lock;
   }
 
-  /** Tasks that wait for locks. */
+  /** All tasks that wait for a lock. */
   get waiters(): readonly LockTask<Call>[] {
     return [...this.locks.values()].flatMap(({ waiters }) => waiters);
   }
 }
 
-/** What stands between a lock and whoever waits for it. */
+/** What the holder of a lock waits for. */
 export type LockHolder<Call> =
-  /** Nobody, or somebody who goes on. */
+  /** The lock has no holder, or its holder can continue. */
   | { readonly holder: 'moves' }
-  /** The call that its holder is in, or the holder of the lock that this one waits for in turn. */
+  /** The holder is in this call, or waits for a lock whose holder is. */
   | { readonly holder: 'call'; readonly call: Call }
   /** Tasks that wait for each other's locks. */
   | { readonly holder: 'circle'; readonly tasks: readonly LockTask<Call>[] };

@@ -5,34 +5,36 @@ import type { CallPurpose, TimedTraceEvent } from '../../trace/trace.js';
 import { leastNumbered, numberBytes, numberOffset } from './invocation-number.js';
 import type { Lock, LockTask } from './locks.js';
 
-/** Who acts in the normal world, and may hold its locks. */
+/** A task of the normal world, which can hold locks. */
 export type Task = LockTask<OpenCall>;
 
-/** A client asks its session for a command: from there to the answer. Opening the session is one, too. */
+/**
+ * An invocation: a client's command to its session, from the request to the answer. Opening the session is one, too.
+ */
 export interface Invocation {
   readonly number: number;
   /** The kind of client: its name in the scenario. */
   readonly client: string;
-  /** Which of them: the label of its context. */
+  /** The single client: the label of its context. */
   readonly label: string;
   readonly application: string;
   readonly command: string;
-  /** Who makes it. */
+  /** The task that makes it. */
   readonly task: Task;
-  /** Who gets a processor first: the higher. */
+  /** Tasks with a higher priority get a processor first. */
   readonly priority: number;
   readonly begun: number;
-  /** Times that this invocation draws come from here, so that they are the same under every discipline. */
+  /** The source of this invocation's times. It is separate, so that the times are the same under every discipline. */
   readonly random: Random;
-  /** The driver's call that carries it; none while memory for its message must be registered first. */
+  /** The driver's call that carries it; undefined while memory for its message is being registered. */
   call: OpenCall | undefined;
-  /** The application's code executes for it. */
+  /** Whether the application's code executes for it. */
   executing: boolean;
-  /** It waits in its code for a notification, at most `timeout` milliseconds where that is not 0. */
+  /** The notification for which its code waits, at most `timeout` milliseconds; 0: no limit. */
   awaits: { readonly notification: number; readonly timeout: number } | undefined;
-  /** What it sleeps for inside OP-TEE, where the scenario knows, and the invocations that have it. */
+  /** The resource inside OP-TEE for which it sleeps, if the scenario knows it, and the invocations that hold it. */
   sleepsFor: { readonly what: string; readonly holders: () => readonly Invocation[] } | undefined;
-  /** Shared memory that secure world has for it, and until when it is nobody else's. */
+  /** Shared memory that secure world has for it; nothing else may use the memory until the invocation ends. */
   lent: TeeShm | undefined;
 }
 
@@ -41,13 +43,13 @@ type InvocationDescription = Pick<
   'client' | 'label' | 'application' | 'command' | 'task' | 'priority' | 'random'
 >;
 
-/** An RPC that a service of the scenario answers, or a device. */
+/** An RPC that a service of the scenario, or a device, answers. */
 export interface ServiceRequest {
   readonly number: number;
   readonly invocation: Invocation;
-  /** Who serves it. */
+  /** The task that serves it. */
   readonly task: Task;
-  /** What serves it, where that is a device and no service of the scenario. */
+  /** The name of the device that serves it; undefined for a service of the scenario. */
   readonly device?: string;
   /** What it waits for, and since when: see `RunJournal.waitFor`. */
   waits: ServiceWait;
@@ -55,25 +57,25 @@ export interface ServiceRequest {
 }
 
 export type ServiceWait =
-  /** Nobody has taken it. */
+  /** No supplicant thread has received it. */
   | { readonly for: 'supplicant' }
-  /** An exclusive service that serves another. */
+  /** The service is exclusive and serves another request. */
   | { readonly for: 'turn'; readonly holder: () => ServiceRequest | undefined }
   | { readonly for: 'time' }
   | { readonly for: 'lock'; readonly lock: Lock<OpenCall> }
-  /** A passive client that makes a call for another. */
+  /** The passive client makes a call for another request. */
   | { readonly for: 'client'; readonly client: string; readonly holder: () => ServiceRequest | undefined }
   | { readonly for: 'invocation'; readonly invocation: Invocation }
-  /** Nothing that will come. */
+  /** It will never be answered. */
   | { readonly for: 'never' };
 
 export type CallState =
-  /** On its way to the queue, or from it to secure world, or back from there. */
+  /** In the driver: before the queue, between the queue and secure world, or after the return. */
   | { readonly at: 'door' }
   /** `limit`: secure world had answered ETHREAD_LIMIT. `freeBefore`: see `OpenCall.besideFree`. */
   | { readonly at: 'queue'; readonly limit: boolean; readonly since: number; readonly freeBefore: number }
   | { readonly at: 'secure' }
-  /** `a`: the first value of the RPC's first parameter, where it has one. */
+  /** `a`: value a of the RPC's first parameter, if it has one. */
   | {
       readonly at: 'rpc';
       readonly command: number | undefined;
@@ -93,54 +95,54 @@ export interface OpenCall {
   state: CallState;
   /** The thread context that it holds. */
   thread: number | undefined;
-  /** Milliseconds in the queue. */
+  /** Milliseconds asleep in the queue. */
   asleep: number;
-  /** Those of them during which a thread that it may use was free. */
+  /** Milliseconds of them during which a thread that it may use was free. */
   besideFree: number;
-  /** Calls of its class that began later and ended while it slept. */
+  /** The number of calls of its class that began later and ended while it slept. */
   overtaken: number;
-  /** The last wake-up of another's return that went to a call that did not sleep, while this one did. */
+  /** The last wake-up, while this call slept, that a returning call gave to a call that did not sleep. */
   passedOver: SwallowedWakeUp | undefined;
 }
 
-/** A call returned while others slept, and its wake-up went to one that was awake. */
+/** A wake-up that a returning call gave to a call that was awake, while others slept. */
 export interface SwallowedWakeUp {
   readonly time: number;
-  /** The call that returned, and the one that got the wake-up. */
+  /** The call that returned, and the call that got the wake-up. */
   readonly from: OpenCall;
   readonly to: OpenCall;
-  /** It was inside secure world; else on its way there. */
+  /** `to` was inside secure world; otherwise on its way there. */
   readonly inside: boolean;
 }
 
-/** How long a thread that a call of this class may use was free so far, in milliseconds. */
+/** Milliseconds so far during which a thread that a call of this class may use was free. */
 export type FreeTime = (system: boolean) => number;
 
-/** What is going on in a run, as far as explanations need it: kept from the trace, and by those who act in it. */
+/** The state of a run, as far as explanations need it. It is fed by the trace and by the components of the run. */
 export class RunJournal {
   readonly calls = new Map<number, OpenCall>();
   readonly requests = new Map<number, ServiceRequest>();
-  /** Calls whose threads sleep inside OP-TEE for something that another call has there. */
+  /** Calls whose threads sleep inside OP-TEE for a resource that another call holds there. */
   readonly asleepInside = new Set<OpenCall>();
   private readonly invocations = new Map<number, Invocation>();
   /** Invocations without a call yet, oldest first. */
   private readonly withoutCall: Invocation[] = [];
   private beginning: Invocation | undefined;
-  /** Milliseconds, by client. */
+  /** Milliseconds that calls for registering memory slept, by client. */
   private readonly registering = new Map<string, number>();
   private lastInvocation = 0;
   private lastRequest = 0;
   /**
-   * The last wake-up that a call gave to one that does not sleep, and who gave it: Linux's queues keep sleepers and callers
-   * inside on one list. A call gives its wake-ups as it leaves the queue, just before it ends.
+   * The last wake-up that a call gave to one that does not sleep: Linux's queues have sleeping calls and calls inside
+   * secure world on one list. A call gives its wake-ups when it leaves the queue, just before it ends.
    */
   private uselessWakeUp: { readonly by: number; readonly to: OpenCall; readonly inside: boolean } | undefined;
-  /** Calls asleep in the queue. */
+  /** The number of calls asleep in the queue. */
   asleep = 0;
-  /** System calls that entered when no other thread was free. */
+  /** System calls that entered when only a reserved thread was free. */
   enteredByReserve = 0;
   swallowed = 0;
-  /** Memory that was given back while secure world had it, and what was written and did not arrive, in words. */
+  /** Errors as sentences: memory that was released while secure world had it, and data that did not arrive. */
   readonly memoryGone: string[] = [];
   readonly notArrived: string[] = [];
 
@@ -149,7 +151,7 @@ export class RunJournal {
     private readonly freeTime: FreeTime,
   ) {}
 
-  /** Follow an invocation from its start, by the function given, to its end. */
+  /** Track an invocation; `start` makes the call. */
   async invocation<T>(about: InvocationDescription, start: (invocation: Invocation) => Promise<T>): Promise<T> {
     const number = ++this.lastInvocation;
     const invocation: Invocation = {
@@ -166,7 +168,7 @@ export class RunJournal {
     this.beginning = invocation;
     const ended = start(invocation);
     this.beginning = undefined;
-    // The driver begins a call in the same turn, unless it has to find memory for the message first.
+    // The driver begins the call in the same turn, unless it must first find memory for the message.
     if (invocation.call === undefined) this.withoutCall.push(invocation);
     try {
       return await ended;
@@ -181,24 +183,24 @@ export class RunJournal {
     return this.invocations.values();
   }
 
-  /** The number of the last invocation so far. */
+  /** The number of the latest invocation. */
   get last(): number {
     return this.lastInvocation;
   }
 
-  /** Secure world is about to have this memory for an invocation, until it ends. */
+  /** Secure world gets this memory for an invocation, until the invocation ends. */
   lend(invocation: number, shm: TeeShm): void {
     const found = this.invocations.get(invocation);
     if (found !== undefined) found.lent = shm;
   }
 
-  /** Secure world executes for an invocation: the memory that it was lent must not have been given back meanwhile. */
+  /** Secure world executes for an invocation: the memory that it was given must not have been released. */
   checkLent({ number, label, lent }: Invocation): void {
     if (lent?.released === true)
       this.memoryGone.push(`memory of ${label} was released while secure world used it for its invocation ${number}`);
   }
 
-  /** An invocation ended well: what its application wrote into the memory that it was lent is there. */
+  /** An invocation succeeded: check that the memory contains what its application wrote. */
   checkArrived(number: number, memory: Uint8Array): void {
     if (memory.length < leastNumbered) return;
     const offset = numberOffset(number, memory.length);
@@ -224,9 +226,9 @@ export class RunJournal {
   }
 
   /**
-   * A device begins to serve an RPC: that of the call which waits for one of these commands.
+   * A device begins to serve an RPC: the one of the call that waits for one of `commands`.
    * @param device its name, for reports.
-   * @param inCaller the task that made the call serves it itself, inside the kernel.
+   * @param inCaller the kernel serves it in the task that made the call.
    */
   beginDeviceRequest(commands: readonly number[], device: string, inCaller: boolean): ServiceRequest | undefined {
     for (const call of this.calls.values()) {
@@ -248,7 +250,7 @@ export class RunJournal {
     return undefined;
   }
 
-  /** From now on a request waits for this. */
+  /** Record what a request waits for from now on. */
   waitFor(request: ServiceRequest, waits: ServiceWait): void {
     request.waits = waits;
     request.since = this.now();
@@ -258,12 +260,12 @@ export class RunJournal {
     this.requests.delete(request.number);
   }
 
-  /** How long calls slept in the queue that registered memory for a client, so far. */
+  /** Milliseconds so far that calls for registering memory of a client slept in the queue. */
   sleptToRegister(label: string): number {
     return this.registering.get(label) ?? 0;
   }
 
-  /** How long a call that still sleeps has slept, and how much of it beside a free thread. */
+  /** Milliseconds that a sleeping call has slept, and how many of them a thread was free for it. */
   sleepOf(call: OpenCall): { readonly asleep: number; readonly besideFree: number } {
     const { asleep, besideFree, state } = call;
     if (state.at !== 'queue') return { asleep, besideFree };
@@ -293,7 +295,7 @@ export class RunJournal {
         break;
       case 'queue-wake': {
         if (!event.asleep) {
-          // Of two that one gives, the first was meant for a sleeper.
+          // If a call gives two wake-ups, the first one was meant for a sleeper.
           if (this.uselessWakeUp?.by !== event.by || event.by === 0)
             this.uselessWakeUp = { by: event.by, to: call, inside: isInside(call) };
           break;
@@ -312,7 +314,7 @@ export class RunJournal {
         if (event.thread !== undefined) {
           call.state = { at: 'rpc', command: undefined, a: undefined, request: undefined, since: event.time };
         } else {
-          // Refused, or back for good, which may be some time before it ends: others run before it leaves the queue.
+          // Refused, or returned. The call may end later, since others run before it leaves the queue.
           call.state = { at: 'door' };
           call.thread = undefined;
         }
@@ -322,7 +324,7 @@ export class RunJournal {
           at: 'rpc',
           command: event.command,
           a: event.a,
-          // The applications of a scenario put the request's number into the RPC's first value.
+          // The applications of a scenario pass the number of their request in the RPC's first value.
           request: event.b === undefined ? undefined : this.requestOf(event.b, call),
           since: event.time,
         };
@@ -353,13 +355,13 @@ export class RunJournal {
 
   private countOvertaken(ended: OpenCall): void {
     for (const call of this.calls.values()) {
-      // In the order in which they began.
+      // Only calls that began earlier are overtaken.
       if (call.id > ended.id) return;
       if (call.state.at === 'queue' && call.system === ended.system) call.overtaken++;
     }
   }
 
-  /** A call returned, its wake-up went to one that was awake, and others sleep on. */
+  /** A call returned and its wake-up went to an awake call, while others sleep. */
   private noteSwallowed(swallowed: SwallowedWakeUp): void {
     this.swallowed++;
     for (const call of this.calls.values()) if (call.state.at === 'queue') call.passedOver = swallowed;
@@ -397,7 +399,7 @@ export class RunJournal {
     this.takeFromWaiting(invocation);
   }
 
-  /** An invocation of several calls, where there is no doubt whose the next is. */
+  /** The invocation of a client that has only one open; with several, it is not known whose call comes next. */
   private onlyOneOf(client: string): Invocation | undefined {
     const open = [...this.openInvocations].filter(({ label }) => label === client);
     return open.length === 1 ? open[0] : undefined;
@@ -409,7 +411,7 @@ export class RunJournal {
   }
 }
 
-/** The supplicant, as far as it is at this. */
+/** The supplicant, as the task that serves an invocation. */
 function servantOf(invocation: Invocation): Task {
   return { name: `the supplicant for ${invocation.label}`, call: () => invocation.call, waitsFor: undefined };
 }

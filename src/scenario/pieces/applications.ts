@@ -44,7 +44,7 @@ export function scenarioApplications(
   );
 }
 
-/** What the scenario itself describes. Clients pass the number of their invocation as the first value. */
+/** An application that the scenario describes. Clients pass the number of their invocation as the first value. */
 function modelledApplication(
   application: ModelledApplication,
   uuid: string,
@@ -62,7 +62,7 @@ function modelledApplication(
         const invocation = journal.findInvocation(call.value(0).a);
         const its = application.commands.get(commands[call.command] ?? '');
         if (invocation === undefined || its === undefined) throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS);
-        // One that another application invokes for it is told by what it sleeps for.
+        // For an inner invocation, made by another application, the journal uses `sleepsFor` instead.
         const inner = invocation.executing;
         invocation.executing = true;
         const place = inner ? undefined : lentPlace(call, invocation);
@@ -119,7 +119,7 @@ function modelledApplication(
   };
 }
 
-/** Without the memory the client has no use for the session. */
+/** Shared memory for a session. If it cannot be allocated, the session is closed. */
 async function memoryFor(context: Context | KernelContext, session: Session, size: number): Promise<SharedMemory> {
   try {
     return await context.allocateSharedMemory(size);
@@ -129,14 +129,14 @@ async function memoryFor(context: Context | KernelContext, session: Session, siz
   }
 }
 
-/** Where the application writes the number of its invocation in the memory that it was lent, when it is through. */
+/** A function that writes the number of the invocation into its shared memory at the end; undefined without memory. */
 function lentPlace(call: TaCall, invocation: Invocation): (() => void) | undefined {
   if (invocation.lent === undefined || invocation.lent.size < leastNumbered) return undefined;
   const lent = call.memref(1);
   return () => lent.write(numberBytes(invocation.number), numberOffset(invocation.number, lent.capacity));
 }
 
-/** What secure world's drivers do in a bottom half. */
+/** The bottom half of secure world's drivers. */
 export function scenarioBottomHalf({ secureWorld }: Scenario, random: Random): NotificationDriver {
   return {
     async bottomHalf(thread) {
@@ -148,7 +148,7 @@ export function scenarioBottomHalf({ secureWorld }: Scenario, random: Random): N
   };
 }
 
-/** The faults of a scenario that happen in secure world. */
+/** The faults of a scenario inside secure world. */
 export function scenarioFaults({ faults }: Scenario, applications: ReadonlyMap<string, RunningApplication>): Faults {
   const entered = new Map<string, number>();
   return {

@@ -7,35 +7,35 @@ import { type ApplicationStep, type ModelledApplication, SERVICES, type ServiceN
 import type { Processors } from './processors.js';
 import { i2cBus } from './services.js';
 
-/** What goes to which chip: a register's number and its value. */
+/** The address of a chip, and the data written to it: a register number and its value. */
 const i2cChip = 0x48;
 const i2cWrite = Uint8Array.of(1, 0x60);
 
-/** What the commands of all modelled applications of a run have in common. */
+/** The context that the commands of all modelled applications of a run share. */
 export interface SecureSurroundings {
   readonly journal: RunJournal;
   readonly processors: Processors;
-  /** The modelled applications, each with its UUID, by name. */
+  /** The modelled applications with their UUIDs, by name. */
   readonly applications: ReadonlyMap<string, { readonly uuid: string; readonly application: ModelledApplication }>;
 }
 
-/** A mutex of OP-TEE that a command holds. */
+/** A mutex of OP-TEE, held by a command. */
 interface SecureLock {
   mutex: Mutex | undefined;
   holder: Invocation | undefined;
 }
 
-/** Does the steps of commands, in secure world. */
+/** Executes the steps of commands, in secure world. */
 export class CommandSteps {
   private readonly locks = new Map<string, SecureLock>();
-  /** By application: the invocations whose thread executes there. */
+  /** By application: the invocations whose thread executes in it. */
   private readonly inside = new Map<string, Set<Invocation>>();
-  /** Sessions that a session has with other applications, by its key. */
+  /** The sessions with other applications that belong to a session. */
   private readonly innerSessions = new WeakMap<object, Map<string, number>>();
 
   constructor(private readonly surroundings: SecureSurroundings) {}
 
-  /** All steps of a command. */
+  /** Execute all steps of a command. */
   async command(call: TaCall, name: string, invocation: Invocation, steps: readonly ApplicationStep[]): Promise<void> {
     const { cancellable = false } = this.surroundings.applications.get(name)?.application ?? {};
     if (cancellable) call.unmaskCancellation();
@@ -49,7 +49,7 @@ export class CommandSteps {
     }
   }
 
-  /** A session closes, and with it those that it has with others. */
+  /** A session closes: close its sessions with other applications. */
   async close(call: TaCall): Promise<void> {
     const sessions = this.innerSessions.get(call.session);
     this.innerSessions.delete(call.session);
@@ -73,7 +73,7 @@ export class CommandSteps {
           break;
         case 'await':
           invocation.awaits = step;
-          // The RPC counts whole milliseconds.
+          // The RPC has a resolution of whole milliseconds.
           await call.waitForNotification(step.notification, Math.ceil(step.timeout));
           invocation.awaits = undefined;
           break;
@@ -101,7 +101,7 @@ export class CommandSteps {
     if (result !== TeeResult.SUCCESS) throw new TeeError(result);
   }
 
-  /** A register of a chip is written, by way of memory that the kernel has for it. */
+  /** Write a register of a chip, through memory that the kernel allocates. */
   private async transferByI2c(call: TaCall): Promise<void> {
     const memory = await call.allocateRpcMemory(i2cWrite.length, RpcShmType.kernel);
     try {
@@ -153,7 +153,7 @@ export class CommandSteps {
     }
   }
 
-  /** Who executes where an invocation wants to: single-instance user applications have one lock in common. */
+  /** Invocations that block this one: single-instance user applications have one lock in common. */
   private inTheWayOf({ name, kind, singleInstance }: ModelledApplication, invocation: Invocation): Invocation[] {
     const others = [...this.surroundings.applications.values()].filter(
       ({ application }) =>

@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../../clock/clock.js';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
-// Not the index: a browser has no files, and the index has cards that are kept in one.
+// Imported directly: the index exports cards in files, which a browser does not have.
 import { EmulatedEmmc } from '../../rpmb/emulated-emmc.js';
 import { MmcHost } from '../../rpmb/mmc-host.js';
 import { hmacSha256 } from '../../rpmb/node/hmac.js';
@@ -11,10 +11,10 @@ import type { Scenario, ScenarioEmmc } from '../scenario.js';
 import type { RunningApplication } from './running-application.js';
 import type { InvokeFor } from './services.js';
 
-/** RPCs that the card answers: one of them at a time, as OP-TEE has one mutex for the RPMB. */
+/** RPCs that the card answers. There is one at a time, because OP-TEE has one mutex for the RPMB. */
 const rpcs: readonly number[] = [RpcCommand.rpmbFrames, RpcCommand.rpmb];
 
-/** RPMB_SIZE_MULT: the largest partition that there is, a block for every client. */
+/** RPMB_SIZE_MULT of the largest possible partition, so that every client has a block. */
 const sizeMultiplier = 128;
 
 interface Surroundings {
@@ -24,7 +24,7 @@ interface Surroundings {
   readonly invokeFor: InvokeFor;
 }
 
-/** The scenario's eMMC, if it has one, where its frames are carried. */
+/** The scenario's eMMC, if any, by the route of its frames. */
 export function scenarioCards(
   { emmc, clients }: Scenario,
   applications: ReadonlyMap<string, RunningApplication>,
@@ -37,8 +37,8 @@ export function scenarioCards(
 }
 
 /**
- * The emulated eMMC of a scenario in its host, which has what the card needs switched on for each access.
- * @param powered the card has all that it needs.
+ * The emulated eMMC of a scenario in its host, which switches on what the card needs for each access.
+ * @param powered whether everything that the card needs is on.
  */
 function scenarioEmmc(
   { rpmb, access, needs, agent, claim, switching }: ScenarioEmmc,
@@ -57,7 +57,7 @@ function scenarioEmmc(
     },
   };
 
-  /** For whom the card is accessed. */
+  /** The request that the card is accessed for. */
   let request: ServiceRequest | undefined;
   const held = async (name: string, work: () => Promise<void>) => {
     if (request === undefined) return work();

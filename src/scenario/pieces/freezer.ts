@@ -3,11 +3,11 @@ import type { Trace } from '../../trace/trace.js';
 import { formatTime } from '../duration.js';
 import type { ScenarioFaults } from '../scenario.js';
 
-/** Linux's freezer: while the system suspends, processes stand still where they are in user space. */
+/** Linux's freezer: during system suspend, processes of user space do not run. */
 export class Freezer {
   private frozen: Promise<void> | undefined;
   private thaw: () => void = () => {};
-  /** Suspended at, and resumed at, by the run's clock. */
+  /** Times of suspend and resume, in milliseconds of the run's clock. */
   readonly suspends: { readonly at: number; resumed: number | undefined }[] = [];
   private next: number | undefined;
 
@@ -16,7 +16,7 @@ export class Freezer {
     private readonly trace: Trace,
   ) {}
 
-  /** The run begins. */
+  /** Set timers for all suspends. */
   begin({ suspends }: ScenarioFaults): void {
     for (const { at, resumes } of suspends) {
       this.clock.setTimer(at, () => this.suspend(resumes));
@@ -24,12 +24,12 @@ export class Freezer {
     }
   }
 
-  /** Resolves when user space may go on; nothing when it may now. */
+  /** Resolves when user space runs again; undefined if it runs now. */
   thawed(): Promise<void> | undefined {
     return this.frozen;
   }
 
-  /** User space stands still, and nothing will change that. */
+  /** Whether user space is frozen and will not be resumed. */
   get forEver(): boolean {
     return this.frozen !== undefined && this.next === undefined;
   }
@@ -52,7 +52,7 @@ export class Freezer {
   }
 }
 
-/** When the system suspended, for people. @param from when the run began, by its clock. */
+/** The suspends as sentences. @param from the start of the run, in milliseconds of its clock. */
 export function suspendSentences({ suspends }: Freezer, from: number): string[] {
   return suspends.map(({ at, resumed }) => {
     const until = resumed === undefined ? ', and did not resume' : ` and resumed at ${formatTime(resumed - from)}`;

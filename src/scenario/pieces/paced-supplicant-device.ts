@@ -7,7 +7,7 @@ import { drawTime, extremes } from '../duration.js';
 import type { Scenario } from '../scenario.js';
 import type { Freezer } from './freezer.js';
 
-/** The scenario says more of the supplicant than that it is there. */
+/** Whether the scenario specifies threads, times or suspends of the supplicant. */
 export function isPaced({ supplicant: { threads, loadTa, allocate }, faults }: Scenario): boolean {
   return (
     threads !== Number.POSITIVE_INFINITY ||
@@ -17,7 +17,7 @@ export function isPaced({ supplicant: { threads, loadTa, allocate }, faults }: S
   );
 }
 
-/** A supplicant with so many threads, which take their time, and stand still while the system is suspended. */
+/** A supplicant with a number of threads and with service times, which is frozen while the system is suspended. */
 export class PacedSupplicantDevice implements SupplicantDevice {
   private readonly serving = new Map<number, SupplicantRequest>();
   private freeThread: () => void = () => {};
@@ -30,7 +30,7 @@ export class PacedSupplicantDevice implements SupplicantDevice {
     private readonly freezer: Freezer,
   ) {}
 
-  /** The calls whose requests its threads serve, where none of them is free. */
+  /** The ids of the calls whose requests its threads serve; empty if a thread is free. */
   get busyWith(): readonly number[] {
     return this.serving.size < this.settings.threads ? [] : Array.from(this.serving.values(), ({ call }) => call.id);
   }

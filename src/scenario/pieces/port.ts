@@ -3,27 +3,27 @@ import type { Parameters } from '../../client/parameters.js';
 import { KernelSession, type Session } from '../../client/session.js';
 import type { ScenarioClient } from '../scenario.js';
 
-/** What a client of a scenario makes its calls through. */
+/** The interface of a scenario's client to an application. */
 export interface Port {
-  /** System sessions that it asked for, and got. */
+  /** The number of system sessions requested, and granted. */
   readonly systemSessions: { readonly asked: number; readonly granted: number };
   /**
-   * @param invocation its number, for applications that are told.
-   * @param signal cancels it, of modelled applications.
+   * @param invocation its number, passed to modelled applications.
+   * @param signal cancels the call; only for modelled applications.
    */
   invoke(command: string, invocation: number, signal?: AbortSignal): Promise<unknown>;
-  /** Its session alone goes, its memory alone; it asks for a system session: of modelled applications. */
+  /** Close only the session, free only the memory, request a system session. Only for modelled applications. */
   closeSession?(): Promise<void>;
   free?(): Promise<void>;
   systemSession?(): boolean;
-  /** Its sessions and shared memory go. */
+  /** Close its sessions and free its shared memory. */
   close(): Promise<void>;
 }
 
-/** How reports name a call, where the name of its command does not say all. */
+/** The title of a call in reports, for commands whose name is not specific enough. */
 export type CommandTitle = (command: string, client: ScenarioClient) => string;
 
-/** One session with an application, a system session where the client asks for it and it can be had. */
+/** Open one session with an application; a system session if the client requests it and it is granted. */
 export async function openSession(
   context: Context | KernelContext,
   uuid: string,

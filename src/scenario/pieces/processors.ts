@@ -1,19 +1,22 @@
-/** How long a task computes before another of its priority has a turn, and one of a higher priority at the latest: a tick. */
+/**
+ * Milliseconds after which a computing task yields to another one of its priority, or at the latest to one of higher
+ * priority: one tick.
+ */
 const tickMs = 1;
 
-/** The processors that a scenario has for what computes, in either world. The highest priority goes first. */
+/** The processors of a scenario for computing tasks of either world. The highest priority runs first. */
 export class Processors {
   private free: number;
   private readonly waiting: { readonly priority: number; readonly go: () => void }[] = [];
 
-  /** @param count undefined: as many as are wanted. */
+  /** @param count undefined: no limit. */
   constructor(private readonly count: number | undefined) {
     this.free = count ?? 0;
   }
 
   /**
-   * Compute on one of them.
-   * @param busy lets that many milliseconds pass.
+   * Compute on one processor.
+   * @param busy lets `ms` milliseconds pass.
    */
   async compute(ms: number, priority: number, busy: (ms: number) => Promise<void>): Promise<void> {
     if (this.count === undefined) return busy(ms);
@@ -24,7 +27,7 @@ export class Processors {
         await busy(Math.min(left, tickMs));
         const [first] = this.waiting;
         if (left <= tickMs || first === undefined || first.priority < priority) continue;
-        // Whoever is as important has a turn.
+        // Yield to a task of the same priority.
         const back = this.queued(priority);
         this.letGo();
         await back;

@@ -3,16 +3,16 @@ import type { TrustedApplication } from '../../worlds/simulated/index.js';
 import type { ScenarioClient } from '../scenario.js';
 import type { CommandTitle, Port } from './port.js';
 
-/** A scenario's application in the simulated world, and what its commands are numbered. */
+/** An application of a scenario in the simulated world, and the numbers of its commands. */
 export interface RunningApplication {
   readonly uuid: string;
-  /** None when it is in every simulated world. */
+  /** Undefined for an application that every simulated world has. */
   readonly code: TrustedApplication | undefined;
   commandNumber(command: string): number;
-  /** The name of the command when left out. */
+  /** Default: the name of the command. */
   readonly commandTitle?: CommandTitle;
-  /** An SCMI service has all of these clocks and regulators on. */
+  /** Whether the SCMI service has all of these clocks and regulators switched on. */
   powered?(names: readonly string[]): boolean;
-  /** What one more client of it needs. */
+  /** Open the sessions and memory of a further client. */
   open(context: Context | KernelContext, client: ScenarioClient): Promise<Port>;
 }

@@ -9,13 +9,13 @@ import type { Processors } from './processors.js';
 import type { RunningApplication } from './running-application.js';
 import { computing } from './shipped-applications.js';
 
-/** What each clock of a scenario runs at, in hertz, and what its regulators can give, in microvolts. */
+/** The rate of every clock of a scenario in hertz, and the levels of its regulators in microvolts. */
 const rates = [52_000_000] as const;
 const levels = { min: 1_800_000, max: 3_300_000, step: 100_000 };
 
 type Controlled = Pick<ShippedApplication, 'clocks' | 'regulators' | 'resets'>;
 
-/** What can be asked for of each kind, by what stands behind its name. */
+/** The commands of each kind of device, by the suffix of their name. */
 const clockCommands = {
   on: (clocks: ScmiClocks, id: number) => clocks.enable(id),
   off: (clocks: ScmiClocks, id: number) => clocks.disable(id),
@@ -34,10 +34,10 @@ const resetCommands = {
   deassert: (resets: ScmiResets, id: number) => resets.deassert(id),
 } as const;
 
-/** Of the base protocol, which every platform has. */
+/** The command of the base protocol, which every platform has. */
 const versionCommand = 'version';
 
-/** What clients of an SCMI service can ask for: `emmc-clock-on`, `vmmc-set-level`, `modem-reset`, `version`. */
+/** The commands of an SCMI service's clients: `emmc-clock-on`, `vmmc-set-level`, `modem-reset`, `version`. */
 export function scmiCommands({ clocks, regulators, resets }: Controlled): string[] {
   const of = (names: readonly string[], commands: object) =>
     names.flatMap((name) => Object.keys(commands).map((command) => `${name}-${command}`));
@@ -54,7 +54,7 @@ export function scmiService(application: ShippedApplication, processors: Process
   const clocks = application.clocks.map((name) => new SimulatedClock(name, rates));
   const regulators = application.regulators.map((name) => new SimulatedRegulator(name, levels));
   const resets = application.resets.map((name) => new SimulatedReset(name));
-  // A channel for each protocol in use, and each a session of the agent's.
+  // One channel for each protocol in use; each channel is a session of the agent.
   const used = (
     [
       ['clock', clocks],
@@ -111,7 +111,7 @@ export function scmiService(application: ShippedApplication, processors: Process
   };
 }
 
-/** PTA_SCMI_CMD_*: what carries a message. */
+/** PTA_SCMI_CMD_*: the command that carries a message. */
 const ptaCommand: Readonly<Record<ScenarioClient['transport'], string>> = {
   msg: 'PROCESS_MSG_CHANNEL',
   smt: 'PROCESS_SMT_CHANNEL_MESSAGE',

@@ -9,17 +9,17 @@ import type { OpenCall, RunJournal, ServiceRequest } from '../journal/run-journa
 import { type Scenario, type ScenarioService, SERVICES, type ServiceStep } from '../scenario.js';
 import { Turns } from './turns.js';
 
-/** How a passive client makes a call for a request. */
+/** Makes a call of a passive client for a request. */
 export type InvokeFor = (request: ServiceRequest, client: string, command: string) => Promise<void>;
 
-/** The bus of a scenario's I2C transfers. */
+/** The bus number of a scenario's I2C transfers. */
 export const i2cBus = 0;
 
-/** The normal world's side of the RPCs of a scenario. */
+/** The normal world's handlers of a scenario's RPCs. */
 export interface Services {
-  /** Those that a supplicant answers, by RPC command. */
+  /** Services of the supplicant, by RPC command. */
   readonly ofSupplicant: ReadonlyMap<number, SupplicantService>;
-  /** The kernel's I2C buses, by number. */
+  /** I2C buses of the kernel, by number. */
   readonly i2c: ReadonlyMap<number, I2cAdapter>;
 }
 
@@ -42,7 +42,7 @@ export function scenarioServices(
   return { ofSupplicant, i2c };
 }
 
-/** Serves a request; the result is what its RPC returns. */
+/** Serves a request; resolves with the result of its RPC. */
 type Serve = (request: ServiceRequest) => Promise<number>;
 
 function supplicantService(serve: Serve, journal: RunJournal): SupplicantService {
@@ -71,11 +71,14 @@ interface Surroundings {
   readonly clock: Clock;
   readonly locks: Locks<OpenCall>;
   readonly invokeFor: InvokeFor;
-  /** The end of the run, which ends what would go on for ever. */
+  /** Resolves at the end of the run; requests that are never answered end then. */
   readonly ended: Promise<void>;
 }
 
-/** Does the steps of a service for each request. @param unanswered the numbers of requests, from 1, that never are. */
+/**
+ * Executes the steps of a service for each request. @param unanswered numbers of requests, from 1, that are never
+ * answered.
+ */
 function requestServer(
   service: ScenarioService,
   unanswered: readonly number[],
@@ -131,7 +134,7 @@ function requestServer(
       await serve(request, service.steps);
       return TeeResult.SUCCESS;
     } catch (error) {
-      // The device did not get what it needed.
+      // The call of a device failed.
       if (error instanceof TeecError) return TeeResult.ERROR_COMMUNICATION;
       throw error;
     } finally {

@@ -22,21 +22,21 @@ import { openSession } from './port.js';
 import { Processors } from './processors.js';
 import type { RunningApplication } from './running-application.js';
 
-/** What a client does with a session of a shipped application, by the names of its commands. */
+/** The actions of a client on a session of a shipped application, by command name. */
 type Commands = Readonly<Record<string, () => Promise<unknown>>>;
 
 interface Shipped {
-  /** Its UUID alone when it is in every simulated world. */
+  /** Only the UUID, for an application that every simulated world has. */
   code(): TrustedApplication | Uuid;
   readonly numbers: Readonly<Record<string, number>>;
-  /** @param client how many came before it: what it keeps is its own. */
+  /** @param client its index. Every client uses its own objects. */
   commandsOf(session: Session, client: number): Commands;
 }
 
-/** Octets that a client writes at a time. */
+/** Octets per write of a client. */
 const objectSize = rpmbBlockSize;
 
-/** The applications that a scenario can use as they are, but for SCMI, whose clients are agents. */
+/** The shipped applications except SCMI, whose clients are agents. */
 const shipped: Readonly<Record<Exclude<ShippedApplication['use'], 'scmi'>, Shipped>> = {
   storage: {
     code: () => storageTa,
@@ -55,7 +55,7 @@ const shipped: Readonly<Record<Exclude<ShippedApplication['use'], 'scmi'>, Shipp
     },
   },
   'rpmb-storage': {
-    // One world, one card: what is secret and what is random need differ from nobody else's.
+    // A run has one world and one card, so a fixed secret and fixed random numbers are sufficient.
     code: () => rpmbStorageTa({ hmac: hmacSha256, secret: new Uint8Array(32), random: seededRandom(0) }),
     numbers: RpmbStorageCommand,
     commandsOf(session, client) {
@@ -98,7 +98,7 @@ const shipped: Readonly<Record<Exclude<ShippedApplication['use'], 'scmi'>, Shipp
   },
 };
 
-/** The commands of a shipped application that clients can invoke. */
+/** The commands of shipped applications that clients can invoke. */
 export const shippedCommands = {
   storage: ['write', 'read', 'remove'],
   'rpmb-storage': ['write', 'read'],
@@ -132,7 +132,7 @@ export function runningShipped(
   };
 }
 
-/** The same application, each of whose commands keeps its thread busy that long before it does its work. */
+/** The same application; each command first computes for `time` milliseconds. */
 export function computing(
   application: TrustedApplication,
   computeMs: number,
@@ -154,7 +154,10 @@ export function computing(
   };
 }
 
-/** What one client writes: another octet each time, all the same in one write. What it reads must be one of them. */
+/**
+ * The data that a client writes: all octets of a write are equal, and each write uses another value. A read must return
+ * the data of one of the writes.
+ */
 class Patterns {
   private written = 0;
 
@@ -162,7 +165,7 @@ class Patterns {
     return new Uint8Array(objectSize).fill(++this.written);
   }
 
-  /** @throws TeecError CORRUPT_OBJECT for what no write of this client wrote. */
+  /** @throws TeecError CORRUPT_OBJECT if this client never wrote the data. */
   check(back: Uint8Array): void {
     const [first = 0] = back;
     if (

@@ -1,14 +1,14 @@
-/** Something that one at a time may have, in the order in which they asked. */
+/** A resource for one holder at a time, given in order of the requests. */
 export class Turns<Holder> {
   private current: Holder | undefined;
   private readonly waiting: { readonly holder: Holder; readonly go: () => void }[] = [];
 
-  /** Who has it now. */
+  /** The present holder. */
   get holder(): Holder | undefined {
     return this.current;
   }
 
-  /** Wait for one's turn. */
+  /** Wait for the resource. */
   take(holder: Holder): Promise<void> {
     if (this.current === undefined) {
       this.current = holder;
@@ -17,7 +17,7 @@ export class Turns<Holder> {
     return new Promise((go) => this.waiting.push({ holder, go }));
   }
 
-  /** Let the next have it. */
+  /** Pass the resource to the next in line. */
   pass(): void {
     const next = this.waiting.shift();
     this.current = next?.holder;

@@ -4,23 +4,24 @@ import { CallState, type Segment, type Timeline } from '../../trace/timeline/tim
 import { type WaitGraph, waitGraph } from '../../trace/waits/wait-graph.js';
 import type { Outcome } from '../scenario-result.js';
 
-/** The most of each that a scenario is made of; a record may have more. */
+/** Limits of a generated scenario; the record may contain more. */
 const most = { clients: 100, threads: 64, exactCalls: 20, rpcs: 40 } as const;
-/** The longest time of a scenario, milliseconds. */
+/** The longest time in a scenario, in milliseconds. */
 const longestMs = 86_400_000;
 
-/** A scenario, as the text of a file, that does what a record of a board shows. */
+/** A scenario file, generated from the record of a board, that reproduces the record. */
 export interface RecordedScenario {
   readonly text: string;
-  /** What a run of it comes to, if it does as the board did. */
+  /** The expected outcome, if the run does what the board did. */
   readonly outcome: Outcome;
 }
 
 /**
- * Make a scenario of a record: a client for each task, with its calls, how long they computed and how many RPCs they made, as
- * ranges; the calls that were open at the end begin when they did and get stuck where they were. Linux's tracepoints tell no
- * commands: every RPC that was answered is one of files here, one that waits for another call is one of the RPMB or a socket,
- * and one that is never answered, nobody knows why, is one of a plugin.
+ * Generate a scenario from a record. Each task becomes a client with its calls; their compute times and numbers of RPCs
+ * become ranges. Calls that were open at the end begin at their recorded time and block at the same place. Linux's
+ * tracepoints do not record commands, so an RPC that was answered becomes one for files; one that waits for another
+ * call becomes one for the RPMB or for sockets; one that is never answered for an unknown reason becomes one for a
+ * plugin.
  */
 export function recordedScenario(timeline: Timeline, verdict: BoardVerdict, source: string): RecordedScenario {
   return new ScenarioWriter(timeline, verdict).write(source);
@@ -33,17 +34,17 @@ interface Task {
   readonly open: number[];
 }
 
-/** Services for calls that RPCs wait for, by the client that makes them. */
+/** Services for RPCs that wait for another call, by the client that makes that call. */
 const needServices = ['rpmb', 'socket'] as const;
 
 class ScenarioWriter {
   private readonly tasks = new Map<string, Task>();
   private readonly graph: WaitGraph;
   private readonly names = new Set<string>();
-  /** Calls that another waits for: passive clients make them. */
+  /** Calls that another call waits for: passive clients make them. */
   private readonly needed = new Set<number>();
   private readonly services = new Map<string, { readonly service: string; readonly call: number }>();
-  /** By call that another waits for: the client that makes it. */
+  /** By call that another one waits for: the client that makes it. */
   private readonly passive = new Map<number, string>();
   private readonly applications: string[] = [];
   private readonly clients: string[] = [];
@@ -88,7 +89,7 @@ class ScenarioWriter {
       ...told,
       ...(left > 0 ? [`  ${left} more tasks of the record are omitted.`] : []),
       '',
-      // Where ETHREAD_LIMIT comes, the kernel does not count threads.
+      // If ETHREAD_LIMIT occurs, the kernel does not track the number of threads.
       `queues: [${untracked ? 'linux-6.7' : 'linux-6.8'}]`,
       `limit: ${time(this.limit)}`,
       `secureWorld: { threads: ${threads}${untracked ? ', announced: 0' : ''} }`,
@@ -131,7 +132,7 @@ class ScenarioWriter {
     return name;
   }
 
-  /** A few calls as they were, one after the other; many as one that is repeated, with ranges. */
+  /** The finished calls of a task: a few as they were, in sequence; many as one repeated call with ranges. */
   private finishedCalls(task: Task): void {
     const { timeline } = this;
     const shapes = new Map<number, number[]>();
@@ -157,7 +158,7 @@ class ScenarioWriter {
     this.client(task, task.name, timeline.callBegin.at(task.finished[0] ?? 0), steps, starves ? 'forever' : repeat);
   }
 
-  /** A call that was open when the record ended: it begins when it did, and goes as far as it had come. */
+  /** A call that was open at the end of the record: it begins at its recorded time and proceeds to the same place. */
   private openCall(task: Task, call: number): void {
     const { timeline } = this;
     const name = task.finished.length === 0 && task.open[0] === call ? task.name : this.nameFor(`${task.name}-open`);
@@ -172,12 +173,12 @@ class ScenarioWriter {
     const waited = timeline.end - timeline.callBegin.at(call);
     const deadline =
       asleep && this.verdict.outcome === 'starved' ? `, deadline: ${time(Math.max(0.001, waited / 10))}` : '';
-    // Who sleeps comes behind those who hold the threads, however the others' times are drawn.
+    // A sleeping call begins after the calls that hold the threads, also if their drawn times are longer.
     const start = asleep ? Math.max(timeline.callBegin.at(call), this.lastEntry() + 1) : timeline.callBegin.at(call);
     this.client(task, name, start, ['{ invoke: call }'], 1, deadline);
   }
 
-  /** When the last of the calls entered that are still inside. */
+  /** The time of the last entry of a call that is still inside. */
   private lastEntry(): number {
     const { timeline } = this;
     let last = timeline.begin;
@@ -215,14 +216,14 @@ class ScenarioWriter {
     return lines;
   }
 
-  /** RPCs of a call that somebody answers; what secure world itself needs of the normal world is part of its work here. */
+  /** The number of answered RPCs of a call. RPCs that secure world needs for itself count as computation. */
   private rpcsOf(call: number): number {
     let count = 0;
     for (const segment of this.timeline.segmentsOf(call)) if (isCommand(segment)) count++;
     return count;
   }
 
-  /** The steps of finished calls with so many RPCs: between them, what each of them computed. */
+  /** The steps of finished calls with `count` RPCs: the compute times between them, as ranges. */
   private steps(calls: readonly number[], count: number): string[] {
     const parts: number[][] = Array.from({ length: count + 1 }, () => []);
     for (const call of calls) {
@@ -254,7 +255,7 @@ class ScenarioWriter {
     return steps.length > 0 ? steps : ['{ compute: 50us }'];
   }
 
-  /** The service that makes the call which an RPC waits for. */
+  /** The service whose passive client makes the call that an RPC waits for. */
   private serviceOf([needs]: readonly number[]): string {
     if (needs === undefined) {
       this.never = true;
@@ -264,13 +265,13 @@ class ScenarioWriter {
     const known = this.services.get(client);
     if (known !== undefined) return known.service;
     const free = needServices.find((name) => ![...this.services.values()].some(({ service }) => service === name));
-    // More parties than services: who waits for one of the others waits behind the first.
+    // There are more such calls than services: the remaining ones wait for the first client.
     if (free === undefined) return needServices[0];
     this.services.set(client, { service: free, call: needs });
     return free;
   }
 
-  /** What a call computed before its first RPC of a command, between each two, and behind the last: milliseconds. */
+  /** Compute times of a call in milliseconds: before its first RPC with a command, between RPCs, and after the last. */
   private parts(call: number): number[] {
     const parts = [0];
     for (const segment of this.timeline.segmentsOf(call)) {
@@ -289,7 +290,7 @@ function isCommand({ state, rpcFunction }: Segment): boolean {
   return state === CallState.rpc && !own.includes(rpcFunction);
 }
 
-/** At least a microsecond: a scenario has none shorter. */
+/** A time as text, at least one microsecond, the shortest time of a scenario. */
 function time(ms: number): string {
   const us = Math.max(1, Math.round(Math.min(ms, longestMs) * 1000));
   if (us % 1_000_000 === 0) return `${us / 1_000_000}s`;
@@ -303,5 +304,5 @@ function range(values: readonly number[]): string {
   return from === to ? from : `${from}..${to}`;
 }
 
-/** Of a text from outside what a file may hold. */
+/** Text from an external source, restricted to the characters that a file may contain. */
 const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?');

@@ -4,7 +4,10 @@ import { wrapped } from './lines.js';
 
 const heads = ['max', 'p99', 'p50'] as const;
 
-/** The clients of a run: a row for each where the terminal is wide enough, else a few lines. The worst time comes first. */
+/**
+ * The clients of a run: one row each if the terminal is wide enough, otherwise a few lines each. The worst time comes
+ * first.
+ */
 export function clientTable(clients: readonly ClientResult[], width: number): string[] {
   const names = Math.max(6, ...clients.map(({ name }) => name.length));
   const columns = heads.map((head) => decimals(clients.map((client) => client[head])));
@@ -33,7 +36,7 @@ export function clientTable(clients: readonly ClientResult[], width: number): st
   ];
 }
 
-/** What is to be said of a client besides its figures. */
+/** Counts of a client that deserve a remark. */
 function remarks({ unanswered, inFlight, late, failed }: ClientResult): string[] {
   const counts = { unanswered: unanswered - inFlight, 'in flight': inFlight, late, failed };
   return Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : []));
@@ -48,7 +51,7 @@ function stacked(client: ClientResult, width: number): string[] {
   return [client.name, ...wrapped(text, width - 2).map((line) => `  ${line}`)];
 }
 
-/** Times below each other, with their decimal points in one column. */
+/** Times in a column, aligned at their decimal points. */
 function decimals(times: readonly (number | null)[]): string[] {
   const parts = times.map((ms) => {
     if (ms === null) return { whole: '-', fraction: '', unit: '' };

@@ -1,7 +1,7 @@
 import type { ThreadChange, ThreadUse } from '../run/thread-recorder.js';
 import type { ScenarioResult } from '../scenario-result.js';
 
-/** A scenario's results as plain data for other programs. Times are in milliseconds. */
+/** The results of a scenario as plain data for other programs. Times are in milliseconds. */
 export function jsonReport({ title, seed, runs }: ScenarioResult): object {
   return {
     title,
@@ -14,13 +14,13 @@ export function jsonReport({ title, seed, runs }: ScenarioResult): object {
   };
 }
 
-/** The part of a run's time that a thread context spent in each use, 0 to 1. */
+/** The fraction of a run's time that a thread context spent in each use, 0 to 1. */
 function shares(changes: readonly ThreadChange[], duration: number): Readonly<Record<ThreadUse, number>> {
   const share: Record<ThreadUse, number> = { secure: 0, rpc: 0, free: 0 };
   changes.forEach(({ time, use }, index) => {
     if (duration > 0) share[use] += ((changes[index + 1]?.time ?? duration) - time) / duration;
   });
-  // Sums of times are not to be trusted further.
+  // Rounded to the precision of a sum of times.
   const rounded = (value: number) => Math.round(value * 1e9) / 1e9;
   return { secure: rounded(share.secure), rpc: rounded(share.rpc), free: rounded(share.free) };
 }

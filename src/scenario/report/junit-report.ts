@@ -1,13 +1,13 @@
-/** One check, as JUnit's XML has it. */
+/** One check, as a test case of JUnit XML. */
 export interface TestCase {
   readonly name: string;
-  /** Seconds. */
+  /** Duration in seconds. */
   readonly seconds: number;
-  /** What went wrong: a line, and all that is known. */
+  /** The failure: a one-line message, and the full text. */
   readonly failure?: { readonly message: string; readonly text: string };
 }
 
-/** Checks as JUnit XML, which servers for continuous integration read. */
+/** Checks as JUnit XML, the format that continuous integration servers read. */
 export function junitReport(suite: string, cases: readonly TestCase[]): string {
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
   const lines = cases.map(({ name, seconds, failure }) => {
@@ -27,7 +27,7 @@ export function junitReport(suite: string, cases: readonly TestCase[]): string {
   ].join('\n');
 }
 
-/** XML has no way to write most control characters, not even escaped. */
+/** Most control characters are not allowed in XML, not even escaped. */
 function escaped(text: string): string {
   return [...text]
     .map((letter) => {

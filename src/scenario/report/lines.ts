@@ -1,4 +1,4 @@
-/** Colours of a terminal, those of the timeline page where it has the same thing. */
+/** Terminal colours; those of the timeline page for the same meaning. */
 const escapes = {
   bold: '1',
   dim: '2',
@@ -19,14 +19,14 @@ export function painter(colour: boolean): Paint {
       : `\x1b[${how.map((name) => escapes[name]).join(';')}m${text}\x1b[0m`;
 }
 
-/** A sentence in lines; one that belongs to the sentence before it is indented further. */
+/** Wrap a sentence. A sentence that belongs to the one before it is indented further. */
 export function explained(sentence: string, width: number): string[] {
   const text = sentence.trimStart();
   const further = ' '.repeat(sentence.length - text.length);
   return wrapped(text, width - further.length, '  ').map((line) => further + line);
 }
 
-/** A text in lines of that width, all but the first of them indented. A longer word is broken. */
+/** Wrap a text to a width; all lines but the first are indented. A longer word is broken. */
 export function wrapped(text: string, width: number, hanging = ''): string[] {
   const lines: string[] = [];
   let line = '';

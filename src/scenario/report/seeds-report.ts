@@ -3,7 +3,7 @@ import { OUTCOMES } from '../scenario-result.js';
 import { painter, wrapped } from './lines.js';
 import { type Layout, outcomeColours, outcomeWord } from './text-report.js';
 
-/** What became of a scenario over many seeds: a table of outcomes, with the first seed of each. */
+/** The results over many seeds: a table of outcomes, with the first seed of each. */
 export function seedsReport({ title, from, to, seeds, queues }: SeedsResult, { width, colour }: Layout): string {
   const paint = painter(colour);
   const shown = OUTCOMES.filter((outcome) => queues.some(({ outcomes }) => outcomes[outcome].count > 0));

@@ -5,16 +5,16 @@ import { clientTable } from './client-table.js';
 import { type Escape, explained, type Paint, painter, wrapped } from './lines.js';
 import { pictureLegend, threadPicture } from './thread-picture.js';
 
-/** How a terminal is to be used. */
+/** Options for the terminal. */
 export interface Layout {
-  /** Columns; 40 at least are used. */
+  /** Columns; at least 40 are used. */
   readonly width: number;
   readonly colour: boolean;
 }
 
 const layoutNames: OptionNames<Layout> = { width: true, colour: true };
 const narrowest = 40;
-/** Lines of prose are not longer: the eye would lose the next one. Columns. */
+/** Maximum width of prose in columns, for readability. */
 const longestProse = 110;
 const indent = '  ';
 
@@ -29,7 +29,7 @@ export const outcomeColours: Readonly<Record<Outcome, Escape>> = {
 /** `DEADLOCK`, `CUT OFF`. */
 export const outcomeWord = (outcome: Outcome) => outcome.replace('-', ' ').toUpperCase();
 
-/** When it came to that: `closed at 21.1 ms`. */
+/** The time of an outcome: `closed at 21.1 ms`. */
 export function outcomeWhen({ outcome, duration, hangsSince }: RunResult): string {
   const since = hangsSince === null ? '' : formatTime(hangsSince);
   switch (outcome) {
@@ -47,7 +47,7 @@ export function outcomeWhen({ outcome, duration, hangsSince }: RunResult): strin
   }
 }
 
-/** A scenario's results, for people to read in a terminal: the outcomes first, then why. */
+/** The results of a scenario as text for a terminal: the outcomes first, then the reasons. */
 export function textReport(result: ScenarioResult, layout: Layout): string {
   requireKnownOptions('textReport', layout, layoutNames);
   const width = Math.max(layout.width, narrowest);
@@ -55,7 +55,7 @@ export function textReport(result: ScenarioResult, layout: Layout): string {
   const paint = painter(layout.colour);
   const { runs } = result;
   const lines = wrapped(result.title, prose).map((line) => paint(line, 'bold'));
-  // A paragraph that is folded in the file has no line ends; those that are there mean something.
+  // YAML joins the lines of a folded paragraph, so the remaining line ends are intended.
   if (result.about !== '')
     lines.push(
       ...result.about
@@ -76,7 +76,7 @@ export function textReport(result: ScenarioResult, layout: Layout): string {
 
 const notes = ({ seed }: ScenarioResult) => `${pictureLegend}. Percentiles by nearest rank. Seed ${seed}.`;
 
-/** Under both disciplines the same is to be seen. */
+/** Whether two disciplines have the same results. */
 function isSame(run: RunResult, other: RunResult): boolean {
   const seen = ({ queue: _, systemSessions: __, swallowedWakeUps: ___, ...all }: RunResult) => JSON.stringify(all);
   return seen(run) === seen(other);
@@ -104,7 +104,7 @@ function runBlock(run: RunResult, width: number, paint: Paint): string[] {
   ];
 }
 
-/** A line for each discipline. */
+/** One line per discipline. */
 function comparison(runs: readonly RunResult[], width: number, paint: Paint): string[] {
   const names = Math.max(...runs.map(({ queue }) => queue.length));
   const words = Math.max(...runs.map(({ outcome }) => outcome.length));

@@ -3,13 +3,13 @@ import type { ThreadChange, ThreadUse } from '../run/thread-recorder.js';
 import type { RunResult } from '../scenario-result.js';
 import type { Escape, Paint } from './lines.js';
 
-/** What stands for each use of a thread context in the picture. */
+/** The character for each use of a thread context. */
 const marks: Readonly<Record<ThreadUse, string>> = { secure: '█', rpc: '░', free: '·' };
 
-/** Free for the most part of the time, but not all of it. */
+/** Mostly free, but not the whole time. */
 const briefly = '▁';
 
-/** What the marks mean, for below a picture. */
+/** The legend, printed below a picture. */
 export const pictureLegend = `${marks.secure} in secure world, ${marks.rpc} in an RPC (still held), ${marks.free} free, ${briefly} free, but briefly in use`;
 
 const levels = '▁▂▃▄▅▆▇█';
@@ -23,12 +23,12 @@ const markColours: Readonly<Record<string, Escape>> = {
 };
 
 /**
- * The thread contexts over time, a row for each: what it did for the most part of a column's time. Below them, the most
- * calls that slept in the queue at once, and from when on calls were waiting that never return.
+ * The thread contexts over time, one row each. A column shows the predominant use in its interval. Below: the maximum
+ * number of calls that slept in the queue at once, and the time from which calls waited that never return.
  */
 export function threadPicture(run: RunResult, width: number, paint: Paint): string[] {
   const columns = width - labelWidth;
-  // Those who wait for ever go on waiting a little longer than the run, so that it can be seen.
+  // After a hang, the picture extends a little beyond the run, so that the endless wait is visible.
   const hangs = run.hangsSince !== null;
   const end = run.duration * (hangs ? 1.2 : 1) || 1;
   const label = (text: string) => text.padEnd(labelWidth);
@@ -48,7 +48,7 @@ export function threadPicture(run: RunResult, width: number, paint: Paint): stri
   ];
 }
 
-/** More threads than this in a row that do the same share a line. */
+/** If more consecutive threads than this do the same, they share a line. */
 const mostAlike = 2;
 
 function folded(
@@ -67,7 +67,7 @@ function folded(
   });
 }
 
-/** Marks of one kind beside each other share one escape sequence. */
+/** Adjacent equal characters share one escape sequence. */
 function painted(row: string, paint: Paint): string {
   return row.replaceAll(/(.)\1*/g, (same, mark: string) => {
     const colour = markColours[mark];
@@ -75,7 +75,7 @@ function painted(row: string, paint: Paint): string {
   });
 }
 
-/** Where calls began to wait that never return: `^ closed at 21.1 ms`. */
+/** Marks when calls began to wait that never return: `^ closed at 21.1 ms`. */
 function caret({ outcome }: RunResult, at: number, columns: number, end: number): string {
   const column = Math.min(columns - 1, Math.floor((at / end) * columns));
   const words = `${outcome === 'deadlock' ? 'closed at' : 'since'} ${formatTime(at)}`;
@@ -109,7 +109,7 @@ function asleepRow({ asleep }: RunResult, columns: number, end: number, most: nu
   const columnOf = (time: number) => Math.min(columns - 1, Math.floor((time / end) * columns));
   asleep.forEach(({ time, calls }, index) => {
     const to = asleep[index + 1]?.time ?? end;
-    // What lasts no time is not seen.
+    // An interval of no duration is not drawn.
     if (to === time) return;
     for (let column = columnOf(time); column <= columnOf(to); column++)
       peaks[column] = Math.max(peaks[column] ?? 0, calls);

@@ -8,19 +8,19 @@ import type { Processors } from '../pieces/processors.js';
 import type { ClientStep } from '../scenario.js';
 import type { RunningClient } from './running-client.js';
 
-/** What callers act on. */
+/** The parts of a run that callers use. */
 export interface CallerSurroundings {
   readonly clock: Clock;
   readonly locks: Locks<OpenCall>;
   readonly processors: Processors;
   readonly freezer: Freezer;
-  /** When the run began, by the clock. */
+  /** The start of the run, in milliseconds of its clock. */
   readonly began: number;
-  /** The client's context has not gone. */
+  /** Whether the client's context still exists. */
   lives(label: string): boolean;
   openPort(running: RunningClient, task: CallerTask): Promise<void>;
   closePort(running: RunningClient): Promise<void>;
-  /** @returns false when the call failed, with which a round ends. */
+  /** @returns false if the call failed, which ends the round. */
   succeeds(
     running: RunningClient,
     task: CallerTask,
@@ -28,15 +28,15 @@ export interface CallerSurroundings {
     command: string,
     random: Random,
   ): Promise<boolean>;
-  /** What a client has changes, in the middle of what its threads do with it. */
+  /** Change the session or the memory of a client while its threads run. */
   comesOrGoes(running: RunningClient, task: CallerTask, step: 'close' | 'free' | 'system' | 'open'): Promise<void>;
   notify(notification: number): Promise<void>;
 }
 
-/** A caller as one who may hold locks. */
+/** A caller, as a task that can hold locks. */
 export class CallerTask implements Task {
   waitsFor: Task['waitsFor'];
-  /** The invocation that it is in, by its call. */
+  /** The present invocation, with its call. */
   inside: { readonly call: OpenCall | undefined } | undefined;
 
   constructor(readonly name: string) {}
@@ -46,11 +46,11 @@ export class CallerTask implements Task {
   }
 }
 
-/** One thread of a client: goes through its steps, as often as it has to. */
+/** One thread of a client: executes its steps, and repeats them. */
 export class Caller {
   private readonly task: CallerTask;
 
-  /** @param number which of the clients of its kind, from 0. */
+  /** @param number the index of the client among those of its kind, from 0. */
   constructor(
     private readonly running: RunningClient,
     private readonly number: number,
@@ -72,13 +72,13 @@ export class Caller {
         if (round > 0) next = Math.max(clock.now(), next + drawTime(client.every, random));
         if (next > clock.now()) await sleep(clock, next - clock.now());
       }
-      // A dead client's context answers nothing else; nor does a session, once a call on it has failed.
+      // After a failed call the caller ends, unless it opens a new session each round and its client is alive.
       const through = await this.round();
       if (!through && !(client.sessionEachRound && this.run.lives(running.label))) return;
     }
   }
 
-  /** Once through the steps. False when a call failed, with which the round ends. */
+  /** Execute the steps once. False if a call failed, which ends the round. */
   private async round(): Promise<boolean> {
     const { running, run, task } = this;
     const { client } = running;
@@ -134,7 +134,7 @@ export class Caller {
     return true;
   }
 
-  /** Processes stand still while the system is suspended; the kernel's own threads do not. */
+  /** Processes are frozen while the system is suspended; kernel threads are not. */
   private frozen(): Promise<void> | undefined {
     return this.running.owner.kernel ? undefined : this.run.freezer.thawed();
   }

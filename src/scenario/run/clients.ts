@@ -19,28 +19,28 @@ import { HungClients } from './hung-clients.js';
 import { mixed } from './mixed-seed.js';
 import type { Belongings, RunningClient } from './running-client.js';
 
-/** The clients of a scenario: those that make calls of themselves, and the passive ones, for services. */
+/** The clients of a scenario: active ones, and passive ones, which make calls for services. */
 export class Clients {
   readonly records: ReadonlyMap<string, ClientRecord>;
   private readonly active: RunningClient[] = [];
   private readonly belongings: { readonly label: string; readonly has: Belongings }[] = [];
-  /** Clients with sessions of their own, by name: the last, where there are several. */
+  /** Clients with their own sessions, by name; the last one if there are several. */
   private readonly owners = new Map<string, RunningClient>();
   private readonly passive = new Map<string, RunningClient & { readonly turns: Turns<ServiceRequest> }>();
-  /** Those that have not gone, by label. */
+  /** Contexts that are open, by label. */
   private readonly contexts = new Map<
     string,
     { readonly context: Context | KernelContext; readonly record: ClientRecord }
   >();
   private readonly endings: Promise<void>[] = [];
   readonly deaths: Death[] = [];
-  /** Told of a client that died when all that it had is given back. */
+  /** Called when all resources of a dead client have been released. */
   onGone: ((label: string) => void) | undefined;
-  /** Clients of which a step, or the end of a round, has closed a session. */
+  /** Labels of clients that closed a session by a step, or at the end of a round. */
   readonly closeThemselves = new Set<string>();
   private readonly hung = new HungClients();
   readonly failed: FailedCall[] = [];
-  /** Invocations for which a passive client could not do what was asked of it: they fail with it. */
+  /** Invocations that fail because the call of a passive client for them failed. */
   readonly failedFor = new Set<Invocation>();
 
   constructor(
@@ -51,9 +51,9 @@ export class Clients {
     private readonly clock: Clock,
     private readonly trace: Trace,
     private readonly world: {
-      /** An interrupt handler of secure world notifies this value. */
+      /** Send a notification from an interrupt handler of secure world. */
       notify(notification: number): void;
-      /** Waits until the schedule lets this actor take the step; nothing when it has no say in it. */
+      /** Waits until the schedule lets this actor take the step; undefined if the schedule does not control it. */
       turn(actor: string, step: string): Promise<void> | undefined;
       readonly locks: Locks<OpenCall>;
       readonly processors: Processors;
@@ -75,14 +75,14 @@ export class Clients {
     );
   }
 
-  /** Open every session, one after the other: the run begins when all are there. */
+  /** Open all sessions one after the other. The run begins when all are open. */
   async open(tee: Tee): Promise<void> {
     for (const record of this.records.values()) {
       const { client } = record;
       for (let index = 1; index <= client.count; index++) {
         const label = client.count === 1 ? client.name : `${client.name} ${index}`;
         const running = await this.runningOf(tee, record, label, index - 1).catch((error: unknown) => {
-          // Such as BUSY: a client without a session makes no calls.
+          // For example BUSY: a client without a session makes no calls.
           countFailure(record, error);
           return undefined;
         });
@@ -94,10 +94,12 @@ export class Clients {
     }
   }
 
-  /** Let the active clients go about their work; resolves when all that end have ended, if there are such. */
+  /**
+   * Start the active clients. Resolves when all clients with a finite number of rounds have ended, if there are any.
+   */
   async work(): Promise<void> {
     const ends: Promise<void>[] = [];
-    // These do not end, unless they fail.
+    // Clients that repeat forever; they end only on a failure.
     const others: Promise<void>[] = [new Promise(() => {})];
     const surroundings = this.surroundings();
     this.active.forEach((running, index) => {
@@ -108,12 +110,15 @@ export class Clients {
         (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
-    // A client whose session could not be opened is through.
+    // A client whose session could not be opened has ended.
     const someEnd = [...this.records.values()].some(({ client }) => !client.passive && Number.isFinite(client.repeat));
     await Promise.race([Promise.all(others), ...(someEnd ? [Promise.all(ends)] : [])]);
   }
 
-  /** A passive client makes a call for a service: one at a time, as an SCMI channel is locked from send to done. */
+  /**
+   * A passive client makes a call for a service. One call at a time, because an SCMI channel is locked from send to
+   * completion.
+   */
   async invokeFor(request: ServiceRequest, name: string, command: string): Promise<void> {
     const running = this.passive.get(name);
     if (running === undefined) {
@@ -134,12 +139,12 @@ export class Clients {
     }
   }
 
-  /** No client has a session that makes calls of itself. */
+  /** Whether no active client has a session. */
   get idle(): boolean {
     return this.active.length === 0;
   }
 
-  /** Sessions that living clients have, as far as they know, where applications are modelled. */
+  /** The number of sessions of living clients with modelled applications, as far as the clients know. */
   get sessionsHeld(): number {
     return this.belongings.reduce(
       (sum, { label, has }) => sum + (this.contexts.has(label) && !has.closed ? has.ports.size : 0),
@@ -147,7 +152,7 @@ export class Clients {
     );
   }
 
-  /** How many sessions asked to be system sessions, and how many of them are. */
+  /** The number of sessions for which a system session was requested, and granted. */
   get systemSessions(): { readonly asked: number; readonly granted: number } {
     const sum = { asked: 0, granted: 0 };
     for (const { systemSessions } of this.records.values()) {
@@ -157,19 +162,19 @@ export class Clients {
     return sum;
   }
 
-  /** Clients of user space that have a call in flight. */
+  /** Labels of user-space clients that have a call in flight. */
   get mortals(): readonly string[] {
     const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));
     return [...labels].filter((label) => this.contexts.get(label)?.record.client.kernel === false);
   }
 
-  /** A call of this client never comes back: it stays as it is. */
+  /** A call of this client never returns: the client stays as it is. */
   hangs(label: string): void {
     this.contexts.delete(label);
     this.hung.hang(label);
   }
 
-  /** A client dies, as a process that is killed: all that it has is given back as its calls return. */
+  /** A client dies like a killed process: its resources are released as its calls return. */
   kill(label: string): void {
     const client = this.contexts.get(label);
     if (client === undefined) return;
@@ -185,12 +190,12 @@ export class Clients {
     this.endings.push(release());
   }
 
-  /** All that clients had that died is given back. */
+  /** Resolves when all resources of dead clients have been released. */
   async deadGone(): Promise<void> {
     await Promise.all(this.endings);
   }
 
-  /** Everybody goes in good order. */
+  /** Close all contexts. */
   async close(): Promise<void> {
     const living = [...this.contexts.values()];
     this.contexts.clear();
@@ -202,7 +207,7 @@ export class Clients {
     if (trace.on) trace.emit({ type: 'invocation', context: label, application, command });
   }
 
-  /** A client, or a further thread of one that is there. */
+  /** Create a client, or a further thread of an existing one. */
   private async runningOf(
     tee: Tee,
     record: ClientRecord,
@@ -259,7 +264,7 @@ export class Clients {
     });
   }
 
-  /** What callers act on. */
+  /** The parts of a run that callers use. */
   private surroundings(): CallerSurroundings {
     const { clock, world } = this;
     const { locks, processors, freezer } = world;
@@ -291,7 +296,7 @@ export class Clients {
     };
   }
 
-  /** What a client has changes, in the middle of what its threads do with it. */
+  /** Change the session or the memory of a client while its threads run. */
   private async comesOrGoes(
     running: RunningClient,
     task: CallerTask,
@@ -325,7 +330,7 @@ export class Clients {
           step satisfies never;
       }
     } catch (error) {
-      // Another thread closed it meanwhile, or the client died.
+      // Another thread closed it, or the client died.
       countFailure(record, error);
     }
   }
@@ -343,7 +348,7 @@ export class Clients {
       return true;
     } catch (error) {
       if (!(error instanceof TeecError)) throw error;
-      // It gave up itself, and may go on.
+      // The client itself cancelled the call because of its timeout, and continues.
       return running.client.timeout !== undefined && error.code === TeeResult.ERROR_CANCEL;
     }
   }
@@ -401,14 +406,14 @@ export class Clients {
     }
   }
 
-  /** A client loses patience after so many milliseconds. */
+  /** A signal that aborts after `ms` milliseconds. */
   private cancelledAfter(ms: number): { readonly signal: AbortSignal; end(): void } {
     const controller = new AbortController();
     return { signal: controller.signal, end: this.clock.setTimer(ms, () => controller.abort()) };
   }
 }
 
-/** @throws what is no error of the TEE. */
+/** @throws the error if it is not a TeecError. */
 function countFailure({ failures }: ClientRecord, error: unknown): false {
   if (!(error instanceof TeecError)) throw error;
   failures.set(error.codeName, (failures.get(error.codeName) ?? 0) + 1);

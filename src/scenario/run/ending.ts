@@ -1,8 +1,9 @@
 import { TeecError } from '../../tee/teec-error.js';
 
 /**
- * A context's end. That secure world refuses to close a session is in the trace; the client is gone all the same.
- * @returns whether it ended in good order.
+ * Wait for the end of a context. If secure world refuses to close a session, the trace reports it, and the client still
+ * ends.
+ * @returns whether everything was closed without an error.
  */
 export async function ending(closed: Promise<void>): Promise<boolean> {
   try {

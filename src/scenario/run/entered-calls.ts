@@ -1,27 +1,27 @@
 import type { CallPurpose, TimedTraceEvent } from '../../trace/event.js';
 import type { RunJournal } from '../journal/run-journal.js';
 
-/** Calls that end or wake others, or give back what these may wait for. */
+/** Relief calls: they end or wake other calls, or release resources that these may wait for. */
 const reliefPurposes: ReadonlySet<CallPurpose> = new Set(['cancel', 'bottom-half', 'close-session', 'unregister-shm']);
 
-/** Keeps count of the calls of a run: which of them is in which thread, how many came back and how many sleep. */
+/** Tracks the calls of a run: the thread of each, the number of returns, and the number of sleeping calls. */
 export class EnteredCalls {
-  /** That came back. */
+  /** The number of calls that returned. */
   count = 0;
-  /** How many slept in the queue, from when on. */
+  /** The number of calls asleep in the queue, at each change. */
   asleep: { time: number; calls: number }[] = [];
-  /** A relief call slept in the queue. */
+  /** Whether a relief call slept in the queue. */
   reliefSlept = false;
-  /** The call that entered secure world last. */
+  /** The id of the call that entered secure world last. */
   private entering = 0;
 
-  /** @param threads of secure world. */
+  /** @param threads the number of threads of secure world. */
   constructor(
     private readonly journal: RunJournal,
     private readonly threads: number,
   ) {}
 
-  /** What was until now does not count. */
+  /** Reset the counts. */
   forget(): void {
     this.count = 0;
     this.asleep = [];
@@ -38,7 +38,9 @@ export class EnteredCalls {
     if (journal.asleep !== before) this.asleep.push({ time: event.time, calls: journal.asleep });
   };
 
-  /** Secure world took a thread for the call that entered last. @param otherFree how many others are free. */
+  /**
+   * Secure world allocated a thread for the call that entered last. @param otherFree the number of other free threads.
+   */
   readonly taken = (thread: number, otherFree: number): void => {
     const call = this.journal.calls.get(this.entering);
     if (call === undefined) return;
@@ -46,10 +48,10 @@ export class EnteredCalls {
     if (call.system && otherFree === 0 && this.threads > 1) this.journal.enteredByReserve++;
   };
 
-  /** The call that runs in a thread context. */
+  /** The id of the call that runs in a thread context. */
   callIn(thread: number): number {
     for (const call of this.journal.calls.values()) if (call.thread === thread) return call.id;
-    // It took the context in this very step.
+    // It allocated the context in the current step.
     return this.entering;
   }
 }

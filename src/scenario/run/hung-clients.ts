@@ -1,9 +1,9 @@
-/** Clients with a call that never comes back: nobody waits for them. */
+/** Clients with a call that never returns. The run does not wait for them. */
 export class HungClients {
   /** By label. */
   private readonly clients = new Map<string, { readonly hangs: Promise<void>; readonly begin: () => void }>();
 
-  /** What a client is at, until it is through or a call of it hangs. */
+  /** Resolves when `work` ends, or when a call of the client hangs. */
   orHung(label: string, work: Promise<void>): Promise<void> {
     return Promise.race([work, this.of(label).hangs]);
   }

@@ -1,7 +1,7 @@
-/** What is still held when everybody has gone. */
+/** Resources that are still held after all clients have ended. */
 export interface Leftovers {
   readonly sessions: number;
-  /** Objects of shared memory that secure world holds. */
+  /** The number of shared memory objects that secure world has. */
   readonly sharedMemoryObjects: number;
   readonly sharedMemoryBytes: number;
 }

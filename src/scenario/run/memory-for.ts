@@ -1,11 +1,14 @@
 import type { MemoryRange } from '../../protocol/physical-memory.js';
 import type { Scenario } from '../scenario.js';
 
-/** Memory that every scenario needs, and for each of its callers. */
+/** Bytes that every scenario needs, and additional bytes per caller. */
 const baseMemory = 2 * 1024 * 1024;
 const callerMemory = 64 * 1024;
 
-/** As much memory as a scenario needs: thousands of runs must not wait for it to be cleared and collected. */
+/**
+ * The memory that a scenario needs. It is kept small, because clearing and collecting it costs time in each of
+ * thousands of runs.
+ */
 export function memoryFor({ clients, secureWorld }: Scenario): {
   readonly dram: MemoryRange;
   readonly reservedShm: MemoryRange | false;

@@ -1,4 +1,4 @@
-/** A seed for one caller of one client, far from those of the others. */
+/** A seed for one caller of one client, independent of those of other callers. */
 export function mixed(seed: number, client: number, caller: number): number {
   return (
     (Math.imul(seed ^ 0x5bd1_e995, 0x9e37_79b1) +

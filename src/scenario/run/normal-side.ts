@@ -23,10 +23,10 @@ import type { Scenario } from '../scenario.js';
 import { preempting } from './preemption.js';
 import { RunSupplicants } from './run-supplicant.js';
 
-/** Sets the times lost by preemption apart from what else the seed decides. */
+/** Makes the random times of preemption independent of other random choices. */
 const preemptionStream = 0x2545_f491;
 
-/** What the normal world shares with the rest of a run. */
+/** The parts of a run that its normal world uses. */
 export interface NormalSurroundings {
   readonly clock: VirtualClock;
   readonly trace: Trace;
@@ -39,25 +39,25 @@ export interface NormalSurroundings {
   readonly applications: ReadonlyMap<string, RunningApplication>;
   readonly codes: readonly TrustedApplication[];
   readonly invokeFor: InvokeFor;
-  /** The run proper has begun. */
+  /** Whether the main phase of the run has begun. */
   begun(): boolean;
-  /** What is wrong is the program, not what it runs. */
+  /** An error of this program, not of the simulated system. */
   fail(error: unknown): void;
 }
 
-/** What a run opens its driver with. */
+/** Options for opening the driver of a run. */
 export interface Opening {
   readonly queue: DisciplineName;
   readonly createQueue: DriverOptions['createQueue'];
 }
 
-/** The normal world of a run but its clients: the driver, supplicants, and who answers what secure world asks for. */
+/** The normal world of a run without its clients: the driver, the supplicants, and the services for RPCs. */
 export class NormalSide {
   private tee: Tee | undefined;
   private readonly services: Services;
   private readonly rpmb: ReturnType<typeof scenarioCards>;
   private readonly supplicants: RunSupplicants;
-  /** Lets services go that never end of themselves. */
+  /** Ends services that would otherwise never end. */
   private end: () => void = () => {};
 
   constructor(
@@ -78,7 +78,7 @@ export class NormalSide {
     });
   }
 
-  /** @returns the TEE, with a supplicant if there is one from the beginning. */
+  /** @returns the TEE, with a supplicant if the scenario has one from the start. */
   async open(world: SecureWorld, { queue, createQueue }: Opening): Promise<Tee> {
     const { scenario, run, seed, rpmb, services } = this;
     const { clock, trace, faults, incidents } = run;
@@ -103,7 +103,7 @@ export class NormalSide {
     return this.supplicants.start(this.tee);
   }
 
-  /** Nothing before the driver is there. */
+  /** Undefined before the driver is open. */
   get opened(): Tee | undefined {
     return this.tee;
   }
@@ -112,12 +112,12 @@ export class NormalSide {
     return this.tee?.queueState();
   }
 
-  /** The calls that the threads of the last supplicant are at, where none of them is free. */
+  /** The calls that the supplicant's threads serve; empty if a thread is free. */
   get supplicantBusyWith(): readonly OpenCall[] {
     return this.supplicants.busyWith.flatMap((call) => this.run.journal.calls.get(call) ?? []);
   }
 
-  /** Nobody waits for services any more. */
+  /** End all services; no call waits for them any more. */
   endServices(): void {
     this.end();
   }

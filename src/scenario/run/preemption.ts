@@ -4,8 +4,8 @@ import type { Schedule } from '../../clock/schedule.js';
 import { type Duration, drawTime } from '../duration.js';
 
 /**
- * A schedule on which a task of the normal world loses time wherever another could run in its place: before an SMC,
- * after it was woken, before it takes the queue's mutex again. Threads of secure world lose none.
+ * A schedule in which a task of the normal world loses time wherever another task could preempt it: before an SMC,
+ * after a wake-up, before it takes the queue's mutex again. Threads of secure world are not affected.
  */
 export function preempting(schedule: Schedule, clock: Clock, time: Duration, random: Random): Schedule {
   if (time.max === 0) return schedule;

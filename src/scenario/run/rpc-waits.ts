@@ -3,7 +3,7 @@ import { holderOf } from '../journal/locks.js';
 import type { CallState, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 import { whoExecutesBeside } from '../verdict/needs.js';
 
-/** Tells the trace what RPCs wait for: only a scenario knows its services, clients and applications. */
+/** Writes to the trace what RPCs wait for, which only the scenario knows: its services, clients and applications. */
 export class RpcWaits {
   private readonly told = new WeakMap<ServiceRequest, string>();
   private readonly toldInside = new WeakMap<CallState, number>();
@@ -13,7 +13,7 @@ export class RpcWaits {
     private readonly journal: RunJournal,
   ) {}
 
-  /** What has changed since the last time. */
+  /** Write the changes since the last call. */
   tell(): void {
     const { trace, journal, told, toldInside } = this;
     if (!trace.on) return;
@@ -28,7 +28,7 @@ export class RpcWaits {
     }
     for (const call of journal.asleepInside) {
       const [needs, ...others] = whoExecutesBeside(call, journal);
-      // Of several nobody knows which one it is.
+      // With several candidates, the right one is unknown.
       if (needs === undefined || others.length > 0 || toldInside.get(call.state) === needs.id) continue;
       toldInside.set(call.state, needs.id);
       trace.emit({ type: 'rpc-wait', call: call.id, needs: needs.id, through: '' });
@@ -36,7 +36,7 @@ export class RpcWaits {
   }
 }
 
-/** What a request waits for, as an event of a trace says it: the number of a call, 0 for none, and by way of whom. */
+/** What a request waits for, as fields of a trace event: the id of a call (0: none), and the object in between. */
 function rpcWaitOf({ waits }: ServiceRequest): { readonly needs: number; readonly through: string } {
   switch (waits.for) {
     case 'time':

@@ -3,7 +3,7 @@ import type { Evidence } from '../verdict/evidence.js';
 import { explain } from '../verdict/explanation.js';
 import type { SecureSide } from './secure-side.js';
 
-/** What became of a run: the verdict, and what its threads and calls did, in the time since it began. */
+/** The result of a run: the verdict, and the record of its threads and calls since its beginning. */
 export function runResult(evidence: Evidence, { recorder, calls }: SecureSide): RunResult {
   const { queue, duration, systemSessions, journal, from } = evidence;
   return {

@@ -16,10 +16,10 @@ import { isPaced, PacedSupplicantDevice } from '../pieces/paced-supplicant-devic
 import type { Scenario } from '../scenario.js';
 import { supplicantTurns } from './supplicant-turns.js';
 
-/** Sets the times that the supplicant takes apart from what else the seed decides. */
+/** Makes the random times of the supplicant independent of other random choices. */
 const supplicantStream = 0x3c6e_f372;
 
-/** What the supplicants of a run work with. */
+/** The parts of a run that its supplicants use. */
 export interface SupplicantSurroundings {
   readonly clock: Clock;
   readonly schedule: Schedule;
@@ -29,9 +29,9 @@ export interface SupplicantSurroundings {
   readonly codes: readonly TrustedApplication[];
   readonly faults: RunFaults;
   readonly incidents: Incidents;
-  /** The run proper has begun. */
+  /** Whether the main phase of the run has begun. */
   begun(): boolean;
-  /** What is wrong is the program, not what it runs. */
+  /** An error of this program, not of the simulated system. */
   fail(error: unknown): void;
 }
 
@@ -48,7 +48,7 @@ export class RunSupplicants {
     this.turns = supplicantTurns(scenario, run.schedule, () => run.begun());
   }
 
-  /** The calls that the threads of the last one are at, where none of them is free. */
+  /** The ids of the calls that the present supplicant's threads serve; empty if a thread is free. */
   get busyWith(): readonly number[] {
     return this.paced?.busyWith ?? [];
   }
@@ -66,7 +66,7 @@ export class RunSupplicants {
     });
   }
 
-  /** What stands between a supplicant and the driver. */
+  /** The device for a supplicant, with pacing and faults in front of the driver. */
   private behind(device: SupplicantDevice): SupplicantDevice {
     const { scenario, run, seed, turns } = this;
     const faulty = new FaultySupplicantDevice(device, run.faults, run.clock, run.incidents, turns);

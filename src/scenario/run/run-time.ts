@@ -1,61 +1,61 @@
 import type { ControlledSchedule } from '../../clock/controlled-schedule.js';
 import { type RunEnd, VirtualClock } from '../../clock/virtual-clock.js';
 
-/** What a run does beside its work, whenever virtual time goes on. */
+/** Callbacks of a run during a stage. */
 interface Course {
   readonly schedule: ControlledSchedule;
-  /** Asked before each step. */
+  /** Called before each step. */
   look(): void;
-  /** Nothing moves any more: true when something was let go on. */
+  /** Nothing can proceed: returns true if an action was released. */
   onQuiet(): boolean;
 }
 
-/** The virtual time of a run, in stages of a limited time each: opening, the run proper, what comes behind it. */
+/** The virtual time of a run, in stages with a limit each: opening, the main phase, and the phases after it. */
 export class RunTime {
   readonly clock = new VirtualClock();
-  /** When the run proper began. */
+  /** The start of the main phase. */
   from = 0;
-  /** From when the time of the run is limited. */
+  /** The start of the limited time. */
   private limitFrom = 0;
-  /** How often the run was let go on. */
+  /** The number of stages so far. */
   private stages = 0;
   private failure: { readonly error: unknown } | undefined;
 
-  /** @param limit the most that a stage may take, in milliseconds. */
+  /** @param limit the maximum duration of a stage in milliseconds. */
   constructor(private readonly limit: number) {}
 
-  /** The number of its stage, and from when its time is limited. */
+  /** The number of the stage, and the start of its limited time. */
   get stage(): readonly [number, number] {
     return [this.stages, this.limitFrom];
   }
 
-  /** Since the run proper began, in milliseconds. */
+  /** Milliseconds since the start of the main phase. */
   get sinceBegin(): number {
     return this.clock.now() - this.from;
   }
 
-  /** When the time of this stage is over. */
+  /** The end of the limited time of this stage. */
   get limitMs(): number {
     return this.limitFrom + this.limit;
   }
 
-  /** The run has its time once more. */
+  /** Start the limit again from now. */
   limitAnew(): void {
     this.limitFrom = this.clock.now();
   }
 
-  /** The run proper begins. */
+  /** Start the main phase. */
   begin(): void {
     this.from = this.clock.now();
     this.limitFrom = this.from;
   }
 
-  /** The run ends with this error: what is wrong is the program, not what it runs. The first counts. */
+  /** End the run with an error of this program, not of the simulated system. The first error counts. */
   readonly fail = (error: unknown): void => {
     this.failure ??= { error };
   };
 
-  /** Let virtual time go on until the work is done, or nothing can move, or the limit is there. */
+  /** Run virtual time until the work is done, or nothing can proceed, or the limit is reached. */
   async until(work: Promise<void>, course: Course): Promise<RunEnd> {
     let done = false;
     work.then(() => {
@@ -71,7 +71,7 @@ export class RunTime {
     do end = await this.clock.run({ schedule: course.schedule, limitMs, until });
     while (end === 'quiet' && course.onQuiet());
     if (this.failure !== undefined) throw this.failure.error;
-    // The clock stands at the last event; whoever waits has waited until the limit.
+    // The clock is at the last event; advance it to the limit, because waiting calls wait until then.
     if (end === 'limit') await this.clock.advance(limitMs - this.clock.now());
     return end;
   }

@@ -4,27 +4,27 @@ import type { Port } from '../pieces/port.js';
 import type { RunningApplication } from '../pieces/running-application.js';
 import type { ScenarioClient } from '../scenario.js';
 
-/** One client, with what it calls through. */
+/** One client, and its interfaces to applications. */
 export interface RunningClient {
   readonly client: ScenarioClient;
   readonly label: string;
   readonly record: ClientRecord;
-  /** By name; none of a device of secure world. The first is that of the steps that name none. */
+  /** By name; empty for a device of secure world. Steps that name no application use the first one. */
   readonly applications: ReadonlyMap<string, RunningApplication>;
   readonly context: Context | KernelContext;
-  /** What it has, together with its further threads. */
+  /** Its sessions and memory, shared with its further threads. */
   readonly has: Belongings;
-  /** The client whose session it uses, when it is a further thread of another. */
+  /** The client that owns the session: another one for a further thread, otherwise itself. */
   readonly owner: ScenarioClient;
-  /** Which of the clients of its kind, from 0. */
+  /** Its index among the clients of its kind, from 0. */
   readonly number: number;
 }
 
 export interface Belongings {
-  /** By application; none between the rounds of a client that opens one for each. */
+  /** By application; empty between the rounds of a client that opens a session for each round. */
   readonly ports: Map<string, Port>;
-  /** The session was closed by a step, and none opened since: calls fail as they must. */
+  /** A step closed the session and none was opened since, so calls must fail. */
   closed: boolean;
-  /** How often a step closed it. */
+  /** The number of times that a step closed it. */
   closings: number;
 }

@@ -28,19 +28,19 @@ import { SecureSide } from './secure-side.js';
 import { traceVerdict } from './trace-verdict.js';
 import { unusableApplications } from './unusable-applications.js';
 
-/** One run of a scenario, in its stages: opening, the run proper, leaving, closing. */
+/** One run of a scenario, in stages: opening, the main phase, leaving, closing. */
 export class ScenarioRun {
   readonly schedule: ControlledSchedule;
   readonly trace: Trace;
   readonly journal: RunJournal;
   readonly clients: Clients;
   readonly incidents: Incidents;
-  /** Makes the call queue when the run opens, if it is not to be the discipline's own. */
+  /** Creates the call queue when the run opens. Default: the discipline's own. */
   createQueue: DriverOptions['createQueue'];
-  /** Whoever acts comes to the finer points as well: see `Schedule.fine`. */
+  /** Whether actors also call `point` at the fine-grained points: see `Schedule.fine`. */
   fine = false;
   between: (world: SecureWorld) => SecureWorld = (world) => world;
-  /** Told whenever nothing moves but time: nobody is held, and all that could happen has. */
+  /** Called whenever only time can advance: no actor is held, and all work is done. */
   onStill: (() => void) | undefined;
   private readonly time: RunTime;
   private begun = false;
@@ -55,11 +55,11 @@ export class ScenarioRun {
     readonly scenario: Scenario,
     private readonly queue: DisciplineName,
     seed: number,
-    /** Who goes where the order is open; the seed decides when left out. */
+    /** Chooses the next actor. Default: from the seed. */
     pick: Pick = randomPick(seededRandom(seed)),
-    /** What happens where something could; the usual when left out. */
+    /** Chooses what happens to an actor. Default: the normal course. */
     choose?: Choose,
-    /** Faults besides those of the file. */
+    /** Faults in addition to those of the file. */
     chosen: (choose: Choose) => RunFaults = () => ({}),
   ) {
     this.time = new RunTime(scenario.limit);
@@ -133,7 +133,7 @@ export class ScenarioRun {
     return this.secure.applications;
   }
 
-  /** The call queue at this moment; nothing before the driver is there. */
+  /** The present state of the call queue; undefined before the driver is open. */
   get queueState(): QueueState | undefined {
     return this.normal.queueState;
   }
@@ -142,40 +142,39 @@ export class ScenarioRun {
     return this.secure.sessions;
   }
 
-  /** A call slept in the queue that ends or wakes others, or gives back what they may wait for. */
+  /** Whether a relief call slept in the queue. */
   get reliefSlept(): boolean {
     return this.secure.calls.reliefSlept;
   }
 
-  /** Threads of secure world that no call has. */
+  /** The number of threads of secure world without a call. */
   get freeThreads(): number {
     return this.secure.recorder.freeThreads.length;
   }
 
-  /** Bytes of shared memory in use. */
+  /** Allocated bytes of shared memory. */
   get sharedMemoryInUse(): number {
     return this.normal.opened?.sharedMemoryInUse ?? 0;
   }
 
-  /** Pieces of shared memory in use, by their places. */
+  /** Allocated pieces of shared memory: address and size. */
   get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
     return this.normal.opened?.sharedMemoryPlaces ?? [];
   }
 
-  /** What the run is at: the number of its stage, and from when its time is limited. */
+  /** The number of the present stage, and the start of its limited time. */
   get stage(): readonly [number, number] {
     return this.time.stage;
   }
 
-  /** The call that runs in a thread context. */
+  /** The id of the call that runs in a thread context. */
   callIn(thread: number): number {
     return this.secure.calls.callIn(thread);
   }
 
   /**
-   * Those who wait for an answer that will never come are killed, as a person would in the end; the run has its time
-   * once more.
-   * @returns false when there are none.
+   * Kill the clients that wait for an answer that will never come, as a user would. The time limit then starts again.
+   * @returns false if there are none.
    */
   giveUpTheForsaken(): boolean {
     const { incidents, clients } = this;
@@ -187,23 +186,23 @@ export class ScenarioRun {
   }
 
   /**
-   * What clients had that died is given back.
-   * @returns false when it is not.
+   * Wait until all resources of dead clients are released.
+   * @returns false if that does not happen within the limit.
    */
   async buryTheDead(): Promise<boolean> {
     return (await this.until(this.clients.deadGone())) === 'stopped';
   }
 
   /**
-   * Everybody goes in good order.
-   * @returns false when somebody cannot.
+   * Close all clients.
+   * @returns false if one cannot be closed within the limit.
    */
   async leave(): Promise<boolean> {
     this.time.limitAnew();
     return (await this.until(this.clients.close())) === 'stopped';
   }
 
-  /** Applications that a client who comes now cannot open a session with, each with what it was told. */
+  /** Applications with which a new client cannot open a session, each with the error. */
   async unusable(): Promise<string[]> {
     const { opened } = this.normal;
     if (opened === undefined || !this.incidents.supplicantPresent) return [];
@@ -211,15 +210,15 @@ export class ScenarioRun {
   }
 
   /**
-   * The TEE closes, after a run in which everybody came through.
-   * @returns what is left behind: nothing of either, if all was given back.
+   * Close the TEE, after a run in which all clients finished.
+   * @returns the resources that were not released; all counts are zero if there are none.
    */
   async close(): Promise<Leftovers> {
     this.time.limitAnew();
     this.normal.endServices();
     const { opened } = this.normal;
     if (opened !== undefined) await this.until(this.closed(opened));
-    // What the supplicant, though it is gone, was still at takes its time; until then it keeps its memory.
+    // A supplicant that has left may still serve a request, and keeps its memory until the request is done.
     await this.clock.run({ schedule: this.schedule, limitMs: this.time.limitMs });
     return {
       sessions: this.secure.sessions,
@@ -228,7 +227,7 @@ export class ScenarioRun {
     };
   }
 
-  /** That a dead secure world cannot be left in good order is no failure of the run. */
+  /** Closing a dead secure world fails; that is not a failure of the run. */
   private async closed(tee: Tee): Promise<void> {
     try {
       await tee.close({ graceMs: Number.POSITIVE_INFINITY });
@@ -237,7 +236,7 @@ export class ScenarioRun {
     }
   }
 
-  /** All sessions are open: the run proper begins, at time zero. */
+  /** All sessions are open: the main phase begins at time zero. */
   begin(): void {
     this.begun = true;
     this.time.begin();
@@ -247,7 +246,7 @@ export class ScenarioRun {
     this.freezer.begin(this.scenario.faults);
   }
 
-  /** Let virtual time go on until the work is done, or nothing can move, or the limit is there. */
+  /** Run virtual time until the work is done, or nothing can proceed, or the limit is reached. */
   until(work: Promise<void>, report?: (time: number, calls: number) => void): Promise<RunEnd> {
     return this.time.until(work, {
       schedule: this.schedule,
@@ -261,7 +260,7 @@ export class ScenarioRun {
     });
   }
 
-  /** @param opened all sessions could be opened. */
+  /** @param opened whether all sessions could be opened. */
   result(opened: boolean, end: RunEnd): RunResult {
     const { scenario, queue, journal, clients, incidents, freezer, secure } = this;
     const { from, sinceBegin: duration } = this.time;
@@ -290,22 +289,22 @@ export class ScenarioRun {
     );
   }
 
-  /** Tell the trace what became of the run. */
+  /** Write the verdict on the run to the trace. */
   conclude(result: RunResult): void {
     this.trace.describe({ verdict: traceVerdict(result, this.time.from, this.clients.records.values()) });
   }
 
-  /** The file has one come back that is not yet there. */
+  /** Whether the file has a supplicant that has not returned yet. */
   private get supplicantToCome(): boolean {
     return this.scenario.faults.supplicantLeaves.some(({ back = 0 }) => this.time.sinceBegin < back);
   }
 
-  /** Free threads that a call of this class must leave free, as the discipline has it. */
+  /** The number of free threads that the discipline withholds from calls of this class. */
   private withheld(system: boolean): number {
     const { granted } = this.clients.systemSessions;
     if (system || granted === 0) return 0;
     const each = this.queue === 'patch-v6' || this.queue === 'hand-off-c';
-    // Of what secure world really has, one thread at least is not for system calls alone.
+    // At least one thread is not reserved for system calls.
     return Math.min(each ? granted : 1, this.scenario.secureWorld.threads - 1);
   }
 }

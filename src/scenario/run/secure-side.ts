@@ -13,28 +13,28 @@ import { EnteredCalls } from './entered-calls.js';
 import { memoryFor } from './memory-for.js';
 import { ThreadRecorder } from './thread-recorder.js';
 
-/** Sets the times of bottom halves apart from what else the seed decides. */
+/** Makes the random times of bottom halves independent of other random choices. */
 const bottomHalfStream = 0x6a09_e667;
 
-/** What secure world shares with the rest of a run. */
+/** The parts of a run that its secure world uses. */
 export interface SecureSurroundings {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly schedule: Schedule;
   readonly journal: RunJournal;
   readonly processors: Processors;
-  /** Besides those of the file. */
+  /** In addition to the faults of the file. */
   readonly faults: Faults | undefined;
 }
 
-/** Secure world of a run: its applications, the world that has them, and who watches its threads. */
+/** Secure world of a run: its applications, the world itself, and the recorder of its threads. */
 export class SecureSide {
   readonly applications: ReadonlyMap<string, RunningApplication>;
-  /** Applications as programs: their images are what a supplicant loads. */
+  /** The code of the applications: a supplicant loads their images. */
   readonly codes: readonly TrustedApplication[];
   readonly world: SimulatedWorld;
   readonly recorder: ThreadRecorder;
-  /** Which call is in which thread. */
+  /** Maps calls to threads. */
   readonly calls: EnteredCalls;
 
   constructor(
@@ -64,7 +64,7 @@ export class SecureSide {
     trace.listen(this.calls.record);
   }
 
-  /** The run proper begins: what was until now does not count. */
+  /** The main phase begins: reset everything that was recorded before. */
   begin(): void {
     this.calls.forget();
     this.recorder.forget();
@@ -74,12 +74,12 @@ export class SecureSide {
     return this.world.sessionCount;
   }
 
-  /** Pieces of memory that secure world knows of. */
+  /** The number of shared memory objects that secure world has. */
   get sharedMemoryObjects(): number {
     return this.world.sharedMemoryCount + this.world.ffaShareCount;
   }
 
-  /** Thread contexts that no call took since the run began. */
+  /** Thread contexts that no call has used since the start of the run. */
   get idleThreads(): readonly number[] {
     return this.recorder.changes.flatMap((changes, thread) =>
       changes.every(({ use }) => use === 'free') ? [thread] : [],

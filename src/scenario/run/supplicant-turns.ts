@@ -2,9 +2,9 @@ import type { Schedule } from '../../clock/schedule.js';
 import type { Scenario } from '../scenario.js';
 
 /**
- * Lets others ask, or go, before the supplicant takes a request, where the finer points are wanted and applications of the
- * file ask it for something.
- * @param begun whether the run proper has begun; before it nothing is explored.
+ * A scheduling point before the supplicant takes a request, so that other tasks can make requests or end before. Only
+ * if the fine-grained points are wanted and applications of the file use the supplicant.
+ * @param begun whether the main phase of the run has begun; before it nothing is explored.
  */
 export function supplicantTurns({ applications }: Scenario, schedule: Schedule, begun: () => boolean) {
   const asks = [...applications.values()].some(

@@ -2,28 +2,28 @@ import type { SmcRegisters } from '../../protocol/conduit.js';
 import { type SecureWorld, secureWorldBut } from '../../protocol/secure-world.js';
 import type { SimulatedWorld } from '../../worlds/simulated/index.js';
 
-/** What a thread context does: nothing, execute in secure world, or wait, taken, for the answer to an RPC. */
+/** The use of a thread context: free, executing in secure world, or suspended in an RPC. */
 export type ThreadUse = 'free' | 'secure' | 'rpc';
 
-/** A thread context from a time on, in milliseconds. */
+/** A change of a thread context's use, with its time in milliseconds. */
 export interface ThreadChange {
   readonly time: number;
   readonly use: ThreadUse;
 }
 
 /**
- * Watches the thread contexts of a simulated world: it stands between driver and world, and looks whenever the
- * processor passes it. The driver itself cannot tell which context a call runs in before its first RPC.
+ * Records the thread contexts of a simulated world. It sits between driver and world and reads their state at each SMC.
+ * The driver itself does not know the context of a call before the first RPC.
  */
 export class ThreadRecorder {
   /** By thread context, in order of time. */
   changes: ThreadChange[][];
-  /** Told when a call takes a thread context; the second says how many others were free then. */
+  /** Called when a call takes a thread context; `otherFree` is the number of other free ones. */
   onTaken: (thread: number, otherFree: number) => void = () => {};
   private readonly uses: ThreadUse[];
   private free = 0;
   private lastTime: number;
-  /** Milliseconds during which at least that many threads were free. */
+  /** Milliseconds during which at least that many threads were free, by number. */
   private readonly freeAtLeast: number[];
 
   constructor(
@@ -37,7 +37,7 @@ export class ThreadRecorder {
     this.freeAtLeast = new Array<number>(this.uses.length + 1).fill(0);
   }
 
-  /** The world, watched. */
+  /** The world with the recorder in front of it. */
   get watched(): SecureWorld {
     return secureWorldBut(this.world, { conduit: { smc: (registers) => this.smc(registers) } });
   }
@@ -48,7 +48,7 @@ export class ThreadRecorder {
     return (this.freeAtLeast[withheld + 1] ?? 0) + (this.free > withheld ? now : 0);
   }
 
-  /** Begin again at this moment. */
+  /** Reset the record, starting now. */
   forget(): void {
     this.look();
     const time = this.now();
@@ -65,7 +65,7 @@ export class ThreadRecorder {
     return answer instanceof Promise ? answer.finally(() => this.look()) : answer;
   }
 
-  /** See what changed. To be called as well whenever time is about to go on: an RPC's answer resumes a thread late. */
+  /** Record changes. Must also be called before time advances, because an RPC's answer resumes its thread later. */
   look(): void {
     const time = this.now();
     if (time > this.lastTime) {

@@ -2,7 +2,7 @@ import type { TraceVerdict } from '../../trace/verdict.js';
 import type { ClientRecord } from '../journal/client-record.js';
 import type { RunResult } from '../scenario-result.js';
 
-/** What became of a run, as its trace says it. @param from when the run proper began. */
+/** The verdict on a run as stored in its trace. @param from the start of the main phase, in milliseconds. */
 export function traceVerdict(
   { outcome, hangsSince, explanation }: RunResult,
   from: number,

@@ -3,7 +3,7 @@ import type { RunEnd } from '../../clock/virtual-clock.js';
 import { TeecError } from '../../tee/teec-error.js';
 import type { RunningApplication } from '../pieces/running-application.js';
 
-/** Applications that a client who comes now cannot open a session with, each with what it was told. */
+/** Applications with which a new client cannot open a session, each with the error. */
 export async function unusableApplications(
   tee: Tee,
   applications: ReadonlyMap<string, RunningApplication>,

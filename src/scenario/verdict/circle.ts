@@ -2,18 +2,21 @@ import { knots, stuckParties } from '../../trace/waits/wait-cycle.js';
 import type { OpenCall } from '../journal/run-journal.js';
 import { type Need, waitsOf } from './needs.js';
 
-/** Calls that wait for each other, for ever. */
+/** Calls that wait for each other in a cycle. */
 export interface Circle {
-  /** Each waits for others of them only. */
+  /** Each of these waits only for others of them. */
   readonly calls: readonly OpenCall[];
-  /** Calls that wait behind them and that none of them waits for. */
+  /** Calls that wait for a call of the cycle, while no call of the cycle waits for them. */
   readonly victims: readonly OpenCall[];
-  /** The one whose wait closed it, and when, in milliseconds of the run's clock. */
+  /** The call whose wait closed the cycle, and when, in milliseconds of the run's clock. */
   readonly closedBy: OpenCall;
   readonly closedAt: number;
 }
 
-/** The circle that closed first; nothing when there is no deadlock. Whoever waits behind any of them is a victim. */
+/**
+ * The cycle that closed first; undefined if there is no deadlock. Calls that wait for any of the cycle's calls are
+ * victims.
+ */
 export function firstCircle(needs: ReadonlyMap<OpenCall, Need>): Circle | undefined {
   const waits = waitsOf(needs);
   const circles = knots(waits).flatMap((calls) => {
@@ -25,7 +28,7 @@ export function firstCircle(needs: ReadonlyMap<OpenCall, Need>): Circle | undefi
   return { ...first, victims: [...stuckParties(waits)].filter((call) => !first.calls.includes(call)) };
 }
 
-/** From when on a call waits for what it waits for now, in milliseconds of the run's clock. */
+/** The start of a call's present wait, in milliseconds of the run's clock. */
 export function waitsSince({ state, begun }: OpenCall): number {
   switch (state.at) {
     case 'queue':

@@ -3,8 +3,8 @@ import type { Evidence } from './evidence.js';
 import { listed } from './predicament.js';
 
 /**
- * What would help against a circle, by those of it who sleep in the queue. A system session helps a client that has none;
- * whether it helps enough only a run can say: see `clientsWithoutSession`.
+ * Possible cures of a deadlock, by the calls of its cycle that sleep in the queue. A system session helps a client that
+ * has none; only a run shows whether that is sufficient: see `clientsWithoutSession`.
  */
 export function cureSentences(evidence: Evidence, sleepers: readonly OpenCall[]): string[] {
   if (sleepers.length === 0)
@@ -41,7 +41,7 @@ export function refusedWords(asked: number, granted: number): string {
   return `${asked - granted} of ${asked} system sessions refused: too few threads, or secure world does not announce the number.`;
 }
 
-/** Kernel clients of sleepers that could have asked for a system session, and did not. */
+/** Kernel clients of sleeping calls that could have requested a system session but did not. */
 export function clientsWithoutSession(evidence: Evidence, sleepers: readonly OpenCall[]): readonly string[] {
   if (evidence.queue === 'linux-6.7') return [];
   return clientsOf(evidence, sleepers)

@@ -7,10 +7,10 @@ import type { Evidence } from './evidence.js';
 import type { Need } from './needs.js';
 import { callName, callNumbers, capital, predicament } from './predicament.js';
 
-/** The most victims that are named. */
+/** The maximum number of named victims. */
 const mostNamed = 6;
 
-/** A deadlock in words: the circle in one sentence, who of it waits for what, when it closed, and what would help. */
+/** A deadlock in sentences: the cycle, what each of its calls waits for, when it closed, and possible cures. */
 export function deadlockSentences(
   evidence: Evidence,
   needs: ReadonlyMap<OpenCall, Need>,
@@ -62,7 +62,7 @@ function victimSentences(victims: readonly OpenCall[]): string[] {
   ];
 }
 
-/** Why a sleeper may not enter, in the terms of its discipline. */
+/** Why a sleeping call may not enter, in terms of its discipline. */
 function whyAsleep({ queue, queueState, freeThreads, from }: Evidence, { state, system }: OpenCall): string {
   const counters = Object.entries(queueState?.counters ?? {}).flatMap(([name, count]) =>
     decisive[queue].includes(name) ? [`${name} ${count}`] : [],
@@ -74,7 +74,7 @@ function whyAsleep({ queue, queueState, freeThreads, from }: Evidence, { state, 
   return `asleep${since}; no thread is left to claim${counted}`;
 }
 
-/** The counters by which a discipline decides who may enter. */
+/** The counters with which a discipline decides which calls may enter. */
 const decisive: Readonly<Record<DisciplineName, readonly string[]>> = {
   'linux-6.7': [],
   'patch-v6': ['free_normal_thread_count'],

@@ -14,7 +14,7 @@ import { callName, capital, listed } from './predicament.js';
 
 export type Verdict = Pick<RunResult, 'outcome' | 'explanation' | 'hangsSince' | 'withoutSession' | 'clients'>;
 
-/** What became of a run, and why: sentences, those that belong to the one before them indented. */
+/** The outcome of a run with its reasons, as sentences. A sentence that belongs to the one before it is indented. */
 export function explain(evidence: Evidence): Verdict {
   const { journal, records, from, duration, end, opened, incidents } = evidence;
   const needs = needsOf(journal, {
@@ -27,7 +27,7 @@ export function explain(evidence: Evidence): Verdict {
   });
   const hopeless = hopelessCalls(evidence, needs);
   const lost = neverReturning(needs, new Set(hopeless.map(({ call }) => call)));
-  // Memory for a message may have to be registered first, by a call of the same client.
+  // Memory for a message may have to be registered first, by another call of the same client.
   const registering = new Set([...lost].filter(({ purpose }) => purpose === 'register-shm').map(({ label }) => label));
   const clients = clientResults(
     records.values(),
@@ -85,7 +85,7 @@ export function explain(evidence: Evidence): Verdict {
   return { ...verdict, outcome: 'finished', explanation: [...sessions, ...reserveSentences(evidence), ...struck] };
 }
 
-/** What a call does in secure world, as far as the scenario describes it. */
+/** The steps of a call in secure world, as far as the scenario describes them. */
 function stepsOf(scenario: Scenario, { purpose, invocation }: OpenCall): readonly ApplicationStep[] {
   if (purpose === 'bottom-half') return scenario.secureWorld.bottomHalf;
   const application = scenario.applications.get(invocation?.application ?? '');
@@ -124,7 +124,7 @@ function lateSentences(evidence: Evidence, client: ClientResult): string[] {
   return sentences;
 }
 
-/** Those who were not through when the time was over. */
+/** The clients that had not finished at the limit. */
 function cutSentences({ records, scenario }: Evidence, clients: readonly ClientResult[]): string[] {
   return clients.flatMap(({ name, calls, unanswered }) => {
     const client = records.get(name)?.client;
@@ -148,7 +148,7 @@ function failureSentences({ records }: Evidence): string[] {
   );
 }
 
-/** What was asked for and granted, in every run that asked. */
+/** The numbers of requested and granted system sessions, if any were requested. */
 function systemSessionSentences({ systemSessions: { asked, granted }, queue }: Evidence): string[] {
   if (asked === 0) return [];
   if (granted === 0) return [`No system session was granted, of ${asked} requested.`];
@@ -164,7 +164,7 @@ function reserveSentences({ journal: { enteredByReserve } }: Evidence): string[]
   return [`${enteredByReserve} of those calls used the reserved thread because all others were taken.`];
 }
 
-/** Threads that stood by while calls waited for one. */
+/** Threads that were not used while calls waited for one. */
 function idleSentences({ idleThreads, systemSessions: { granted } }: Evidence): string[] {
   if (idleThreads.length === 0) return [];
   const [name, was] = idleThreads.length === 1 ? ['Thread', 'was'] : ['Threads', 'were'];

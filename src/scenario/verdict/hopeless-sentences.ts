@@ -10,7 +10,7 @@ export interface HopelessCall {
   readonly why: Extract<Need, { readonly need: 'impossible' }>['why'];
 }
 
-/** Calls that cannot return, or that sleep beside a free thread longer than others put up with. */
+/** Calls that cannot return, or that sleep too long although a thread is free for them. */
 export function hopelessCalls(evidence: Evidence, needs: ReadonlyMap<OpenCall, Need>): readonly HopelessCall[] {
   return [...needs].flatMap(([call, need]) =>
     need.need === 'impossible' && isHopeless(evidence, call, need.why) ? [{ call, why: need.why }] : [],
@@ -20,12 +20,12 @@ export function hopelessCalls(evidence: Evidence, needs: ReadonlyMap<OpenCall, N
 function isHopeless({ end, journal, duration }: Evidence, call: OpenCall, why: HopelessCall['why']): boolean {
   switch (why) {
     case 'lost-wake-up':
-      // While others move, one of them may yet wake it: it counts when that takes too long.
+      // While other calls proceed, one of them may still wake it; it counts only after a long time.
       return end === 'quiet' || journal.sleepOf(call).besideFree >= duration * longBesideFree;
     case 'no-thread':
       return end !== 'stopped';
     case 'not-notified':
-      // While anything moves, an interrupt may bring it.
+      // While anything proceeds, an interrupt may send it.
       return end === 'quiet';
     case 'never-answered':
     case 'no-supplicant':
@@ -37,7 +37,9 @@ function isHopeless({ end, journal, duration }: Evidence, call: OpenCall, why: H
   }
 }
 
-/** Calls that can never return, whatever the others do; the worst of them, and how many more. */
+/**
+ * Calls that can never return, whatever the others do: descriptions of the worst ones, and the number of the others.
+ */
 export function hopelessSentences(
   evidence: Evidence,
   needs: ReadonlyMap<OpenCall, Need>,
@@ -82,7 +84,7 @@ export function hopelessSentences(
   return sentences;
 }
 
-/** What is left when nothing moves any more, and no reason is known. */
+/** The description of a standstill without a known reason. */
 export function quietSentences({ journal }: Evidence): string[] {
   const calls = [...journal.calls.values()];
   return [
@@ -92,10 +94,10 @@ export function quietSentences({ journal }: Evidence): string[] {
   ];
 }
 
-/** The part of a run after which a call that sleeps beside a free thread, and still does at the end, is starved. */
+/** A call that sleeps beside a free thread for this fraction of a run, up to its end, is starved. */
 const longBesideFree = 0.1;
 
-/** The most calls that are described one by one. */
+/** The maximum number of calls that are described individually. */
 const mostDescribed = 3;
 
 function freeWords({ freeThreads }: Evidence): string {
@@ -103,7 +105,7 @@ function freeWords({ freeThreads }: Evidence): string {
   return freeThreads.length === 1 ? `thread ${threads} is free` : `threads ${threads} are free`;
 }
 
-/** Why nobody will wake a sleeper although a thread is free for it. */
+/** Why no call will wake a sleeping call although a thread is free for it. */
 function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall): string {
   const counters = Object.entries(queueState?.counters ?? {})
     .map(([name, count]) => `${name} ${count}`)
@@ -121,7 +123,7 @@ function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall):
 }
 
 export function passedOverSentences({ from, queue }: Evidence, { passedOver, state }: OpenCall): string[] {
-  // There the wake-up would not have been given to a normal call in any case.
+  // In these cases the wake-up would not have gone to a normal call anyway.
   if (passedOver === undefined || (queue === 'patch-v6' && state.at === 'queue' && state.limit)) return [];
   const { time, to, inside } = passedOver;
   return [

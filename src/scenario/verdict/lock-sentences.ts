@@ -4,10 +4,13 @@ import type { OpenCall, Task } from '../journal/run-journal.js';
 import type { Evidence } from './evidence.js';
 import { callName, capital } from './predicament.js';
 
-/** The most tasks that are named. */
+/** The maximum number of named tasks. */
 const mostNamed = 6;
 
-/** Tasks that hold locks of the normal world and wait for each other's, outside of any call; nothing where there are none. */
+/**
+ * Tasks that hold locks of the normal world and wait for each other's, outside of any call; undefined if there are
+ * none.
+ */
 export function lockCircle({
   lockWaiters,
   from,
@@ -34,7 +37,7 @@ export function lockCircle({
   return undefined;
 }
 
-/** Tasks that wait, outside of any call, for locks whose holders never come back. */
+/** Tasks that wait, outside of any call, for locks whose holders never return. */
 export function lockSentences({ lockWaiters, from }: Evidence, lost: ReadonlySet<OpenCall>): string[] {
   const behind = lockWaiters.flatMap((task: Task) => {
     const { name, waitsFor } = task;

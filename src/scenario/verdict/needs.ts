@@ -3,11 +3,11 @@ import { stuckParties, type WaitsFor } from '../../trace/waits/wait-cycle.js';
 import { holderOf, type Lock } from '../journal/locks.js';
 import type { Invocation, OpenCall, RunJournal, ServiceRequest } from '../journal/run-journal.js';
 
-/** What an open call needs to go on. */
+/** The condition under which an open call can continue. */
 export type Need =
-  /** Nothing, or only time. */
+  /** None, or only time. */
   | { readonly need: 'nothing' }
-  /** Something that will not come, however the other calls go on. */
+  /** An event that will not occur, whatever the other calls do. */
   | {
       readonly need: 'impossible';
       readonly why:
@@ -22,25 +22,25 @@ export type Need =
   /** That one of these calls ends. */
   | { readonly need: 'one-of'; readonly calls: readonly OpenCall[] };
 
-/** The thread contexts as the calls share them. */
+/** The thread contexts and the supplicant, as the calls share them. */
 export interface ThreadShares {
-  /** Contexts that are free in secure world. */
+  /** The number of free contexts in secure world. */
   readonly free: number;
-  /** Free contexts that a call of this class must leave free. */
+  /** The number of free contexts that calls of this class must leave free. */
   withheld(system: boolean): number;
-  /** No supplicant ever comes. */
+  /** There is no supplicant, and none will start. */
   readonly supplicantAbsent: boolean;
-  /** It stands still with all of user space, and will not go on. */
+  /** User space is frozen, including the supplicant, and will not resume. */
   readonly supplicantFrozen: boolean;
-  /** Calls that its threads are at, where none of them is free. */
+  /** The calls that its threads serve; empty if a thread is free. */
   readonly supplicantBusyWith: readonly OpenCall[];
-  /** This call sends this notification if it goes on. */
+  /** Whether this call would send this notification. */
   sends(call: OpenCall, notification: number): boolean;
 }
 
 const nothing: Need = { need: 'nothing' };
 
-/** What each open call needs. */
+/** The condition of each open call. */
 export function needsOf(journal: RunJournal, threads: ThreadShares): ReadonlyMap<OpenCall, Need> {
   return new Map(Array.from(journal.calls.values(), (call) => [call, needOf(call, journal, threads)]));
 }
@@ -52,7 +52,7 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
     case 'secure':
       return nothing;
     case 'queue': {
-      // Whoever sleeps after ETHREAD_LIMIT has been let in by the queue and needs only a thread.
+      // A call that sleeps after ETHREAD_LIMIT was admitted by the queue and needs only a thread.
       const withheld = state.limit ? 0 : threads.withheld(call.system);
       if (threads.free > withheld) return { need: 'impossible', why: 'lost-wake-up' };
       const holders = holdersBeside(call, journal);
@@ -79,7 +79,7 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
   }
 }
 
-/** What the supplicant is asked for: it must be there, go on, and have a thread for it. */
+/** The condition of a request to the supplicant: it must exist, run, and have a free thread. */
 function ofSupplicant(call: OpenCall, { supplicantAbsent, supplicantFrozen, supplicantBusyWith }: ThreadShares): Need {
   if (supplicantAbsent) return { need: 'impossible', why: 'no-supplicant' };
   if (supplicantFrozen) return { need: 'impossible', why: 'frozen' };
@@ -125,7 +125,7 @@ function needOfRequest(call: OpenCall, request: ServiceRequest, journal: RunJour
   }
 }
 
-/** Calls that could send it; interrupts of secure world may come as well as long as anything moves. */
+/** The calls that could send it. Interrupts of secure world can send it, too, while anything proceeds. */
 function needOfAwait(
   call: OpenCall,
   { notification, timeout }: NonNullable<Invocation['awaits']>,
@@ -139,7 +139,7 @@ function needOfAwait(
 
 const anyOf = (calls: readonly OpenCall[]): Need => (calls.length === 0 ? nothing : { need: 'one-of', calls });
 
-/** Calls that hold a thread context, other than this one. */
+/** The other calls that hold a thread context. */
 export function holdersBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter((other) => other !== call && other.thread !== undefined);
 }
@@ -152,8 +152,8 @@ export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] 
 }
 
 /**
- * Who may have what a call waits for inside OP-TEE: those that execute in the same application, as far as it says so,
- * else those in it that do not wait like that themselves, else all inside.
+ * The calls that may hold what a call waits for inside OP-TEE: those known to hold it; otherwise those that execute in
+ * the same application and do not wait in the same way; otherwise all inside.
  */
 export function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
   const known = call.invocation?.sleepsFor?.holders().flatMap((invocation) => invocation.call ?? []) ?? [];
@@ -165,17 +165,17 @@ export function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall
   return [executing, awake].find(({ length }) => length > 0) ?? holders;
 }
 
-/** Calls that bring memory for messages. */
+/** Calls that register memory for messages. */
 function registrations(journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter(({ purpose }) => purpose === 'register-shm');
 }
 
-/** Who waits for whom, where that is a matter among calls. */
+/** The wait-for graph of the calls. */
 export function waitsOf(needs: ReadonlyMap<OpenCall, Need>): WaitsFor<OpenCall> {
   return new Map(Array.from(needs, ([call, need]) => [call, need.need === 'one-of' ? need.calls : []]));
 }
 
-/** The hopeless calls, and those that wait only for such, or for each other. */
+/** The calls that can never return: the hopeless ones, and those that wait only for such calls, or for each other. */
 export function neverReturning(
   needs: ReadonlyMap<OpenCall, Need>,
   hopeless: ReadonlySet<OpenCall>,

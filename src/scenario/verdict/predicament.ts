@@ -21,7 +21,7 @@ export function listed(items: readonly string[]): string {
   return `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 }
 
-/** What a call that is under way waits for. */
+/** What an open call waits for, as text. */
 export function predicament({ state, invocation }: OpenCall, need?: Need): string {
   switch (state.at) {
     case 'queue':
