@@ -191,8 +191,8 @@ export class MsgArg {
     this.setUint64(offset + 24, c);
   }
 
-  /** Write value.a and .b, the rest left as it is. */
   /** Write value.a and .b. The rest does not change. */
+  setAB(index: number, a: number, b: number): void {
     const offset = this.offset(index);
     this.setUint64(offset + 8, a);
     this.setUint64(offset + 16, b);

@@ -1,33 +1,33 @@
 import type { Choose, HeldActor, Pick } from '../../clock/controlled-schedule.js';
 import { seededRandom } from '../../clock/random.js';
 
-/** One decision of a run: who went, of how many; or what happened to whom, of how many things that could. */
+/** One decision of a run: which of several actors continued, or which of several events happened to an actor. */
 export interface Decision extends HeldActor {
   /**
-   * Which of them: of actors in the order in which they came to their points, 0 being whoever came first; of things that
-   * could happen, 0 being the usual course.
+   * The index of the choice. For actors: in order of arrival at their points, 0 is the first. For events: 0 is the
+   * normal course.
    */
   readonly index: number;
   readonly of: number;
-  /** What was decided: the order, or an event such as a fault, whose words are in `step`. */
+  /** The kind of decision: the order of actors, or an event such as a fault, which `step` describes. */
   readonly kind: 'order' | 'event';
-  /** Nothing that others do meets this step: that they go first is no other run. */
+  /** The step is independent of everything other actors do, so another order would not be another run. */
   readonly settled?: true;
 }
 
-/** Who makes the decisions of a run. Both answers are indices; what is out of range is the last. */
+/** Makes the decisions of a run. Both methods return an index; an index out of range is taken as the last one. */
 export interface Decider {
   order(held: readonly HeldActor[], decision: number): number;
   event(options: readonly string[], decision: number): number;
 }
 
 /**
- * A run as the list of its decisions. Only points at which more than one could go, and events that could happen, are
- * decisions; after the end of the list whoever came first goes, and nothing unusual happens.
+ * A run as the list of its decisions. A point is a decision only if several actors could continue, or an event could
+ * happen. After the end of the list, the first actor to arrive continues, and no event happens.
  */
 export class DecisionRecorder {
   readonly made: Decision[] = [];
-  /** The first decision of which there were fewer than what was asked for; the last was taken for it. */
+  /** The first decision whose requested index was out of range; the last option was taken instead. */
   outOfRange: { readonly at: number; readonly asked: number; readonly of: number } | undefined;
 
   constructor(private readonly decider: Decider) {}
@@ -40,7 +40,7 @@ export class DecisionRecorder {
     return index;
   };
 
-  /** This one goes, and it makes no difference that others could. */
+  /** Let this actor continue. The choice is not a decision, because it does not matter. */
   settle(held: readonly HeldActor[], index: number): void {
     const { actor, step } = held[index] ?? { actor: '', step: '' };
     this.made.push({ actor, step, index, of: held.length, kind: 'order', settled: true });
@@ -60,43 +60,43 @@ export class DecisionRecorder {
   }
 }
 
-/** Follows a list. */
+/** A recorder that follows a list of decisions. */
 export function followed(decisions: readonly number[]): DecisionRecorder {
   const listed = (_: unknown, decision: number) => decisions[decision] ?? 0;
   return new DecisionRecorder({ order: listed, event: listed });
 }
 
 /**
- * Why a list of decisions is not one of the run that was made by it, in words: it is of another scenario, queue or seed, or
- * the driver has changed since. Undefined when it is.
+ * Why a list of decisions does not belong to the run that was made with it: the list is of another scenario, queue or
+ * seed, or the driver has changed since. Undefined if it belongs to the run.
  */
 export function staleness({ made, outOfRange }: DecisionRecorder, decisions: readonly number[]): string | undefined {
   if (outOfRange !== undefined) {
     const { at, asked, of } = outOfRange;
     return `decision ${at} is ${asked}, but there are ${of} choices, 0 to ${of - 1}`;
   }
-  // A run without a deviation is written as a single zero, whether it has a decision or not.
+  // A run without a deviation is written as a single zero, even if it has no decision.
   if (decisions.length <= made.length || (decisions.length === 1 && decisions[0] === 0)) return undefined;
   return `it has ${decisions.length} decisions, but the run has ${made.length}`;
 }
 
-/** What runs by lot need to know of the runs before them. */
+/** What random runs need to know of earlier runs. */
 export interface RunLengths {
-  /** The most decisions that a run had. */
+  /** The maximum number of decisions in a run. */
   readonly decisions: number;
-  /** Of those, events that could have happened. */
+  /** The maximum number of possible events in a run. */
   readonly events: number;
 }
 
 /**
- * Events by lot: about `faults` of those that could happen in a run do, so that they strike anywhere in it.
- * @param faults the most that happen in one run.
+ * Random events: about `faults` of the possible events of a run happen, anywhere in the run.
+ * @param faults the maximum number in one run.
  */
 function eventsByLot(random: () => number, faults: number, { events }: RunLengths): Decider['event'] {
   return (options) => (random() * events < faults ? 1 + Math.floor(random() * (options.length - 1)) : 0);
 }
 
-/** Every decision by lot. */
+/** All decisions are random. */
 export function randomWalk(seed: number, lengths: RunLengths, faults = 1): DecisionRecorder {
   const random = seededRandom(seed);
   return new DecisionRecorder({
@@ -106,9 +106,10 @@ export function randomWalk(seed: number, lengths: RunLengths, faults = 1): Decis
 }
 
 /**
- * Priorities by lot: the actor with the highest goes, and at a few decisions, drawn beforehand, the one that would go
- * falls behind all others. A defect that needs d orderings of n steps of k actors is hit with a probability of at least
- * 1 / (k * n^(d-1)) a run (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding bugs").
+ * Random priorities: the actor with the highest priority continues. At a few decisions, drawn in advance, the actor
+ * that would continue gets the lowest priority. A defect that needs d orderings of n steps of k actors is hit with a
+ * probability of at least 1 / (k * n^(d-1)) per run (Burckhardt et al., "A randomized scheduler with probabilistic
+ * guarantees of finding bugs").
  * @param orderings d.
  */
 export function priorityWalk(seed: number, orderings: number, lengths: RunLengths, faults = 1): DecisionRecorder {

@@ -12,7 +12,7 @@ import { ByLot, Deviations, type RunTask } from './runs/run-source.js';
 import { RunWorkers } from './runs/run-workers.js';
 import type { Reduction } from './states/reduction.js';
 
-/** In which order runs are tried. */
+/** The order in which runs are tried. */
 export type Strategy =
   /** All runs with one deviation from first come, first served, then all with two, and so on. */
   'deviations' | 'random' | 'priorities';
@@ -20,34 +20,34 @@ export type Strategy =
 export interface ExploreScenarioOptions {
   readonly queue: DisciplineName;
   readonly strategy: Strategy;
-  /** Draws the times of the scenario, and the runs of a strategy by lot. */
+  /** The seed of the scenario's times, and of the runs of a random strategy. */
   readonly seed: number;
   readonly maxRuns: number;
   readonly maxSeconds?: number;
-  /** Of memory of the process. */
+  /** Limit for the memory of this process. */
   readonly maxMiB?: number;
-  /** For `deviations`: the most in one run. */
+  /** For `deviations`: the maximum number in one run. */
   readonly maxDeviations?: number;
-  /** For `priorities`: how many orderings a defect needs. */
+  /** For `priorities`: the number of orderings that a defect needs. */
   readonly orderings?: number;
-  /** For `deviations`: end a run where another was in the same state; true when left out. */
+  /** For `deviations`: end a run at a state that another run has reached. Default: true. */
   readonly reduce?: boolean;
-  /** Go on when not everybody came through in a run, until every property is broken or every run made. */
+  /** Continue after a run in which a client did not finish, until every property is broken or every run made. */
   readonly goOn?: boolean;
-  /** Stop at the first property that is broken, and leave its run as it was found. */
+  /** Stop at the first broken property, and do not shrink its run. */
   readonly first?: boolean;
-  /** Worker threads for an exploration that is not short; 1 when left out: none. */
+  /** The number of worker threads for an exploration that is not short. Default: 1, which means none. */
   readonly workers?: number;
-  /** Makes the call queue, when it is not to be the discipline's own; then there are no workers. */
+  /** Creates the call queue. Default: the discipline's own. With it there are no workers. */
   readonly createQueue?: CreateCallQueue;
-  /** Which faults may strike; none when left out. */
+  /** The faults that may occur. Default: none. */
   readonly faults?: FaultSettings;
   /**
-   * When not everybody came through and calls of the driver's own slept, try whether everybody would with a thread kept for them;
-   * true when left out.
+   * If a client did not finish and relief calls of the driver slept, try whether all clients would finish with a
+   * reserved thread. Default: true.
    */
   readonly tryCures?: boolean;
-  /** Asked of each property that is broken: whether its counterexample is to be made smaller; every one when left out. */
+  /** Called for each broken property: whether to shrink its counterexample. Default: always. */
   readonly shrink?: (property: RunProperty) => Promise<boolean>;
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
@@ -78,64 +78,64 @@ export interface ScenarioProgress {
   readonly runs: number;
   readonly maxRuns: number;
   readonly seconds: number;
-  /** For `deviations`: runs known but not yet made. */
+  /** For `deviations`: the number of known runs that were not made yet. */
   readonly waiting: number;
-  /** Different states so far. */
+  /** The number of different states so far. */
   readonly states: number;
-  /** Memory of the process. */
+  /** Memory of this process in MiB. */
   readonly mebibytes: number;
   readonly broken: readonly RunProperty[];
 }
 
 export interface RunPropertyResult {
   readonly verdict: 'holds' | 'broken' | 'bounded';
-  /** What was seen, in words. */
+  /** What was observed, as sentences. */
   readonly what: readonly string[];
-  /** The run, as what `followed` takes; without the zeros at its end. */
+  /** The run as a list for `followed`, without trailing zeros. */
   readonly decisions: readonly number[];
-  /** Whether the run was made smaller. */
+  /** Whether the run was shrunk. */
   readonly shrunk: boolean;
-  /** Decisions other than first come, first served. */
+  /** The decisions that differ from first come, first served. */
   readonly deviations: readonly (Decision & { readonly at: number })[];
 }
 
 export interface ScenarioExploration {
   readonly queue: DisciplineName;
   readonly strategy: Strategy;
-  /** What the states that were compared leave out of a run's history; `nothing`: no run stood for another. */
+  /** What the compared states leave out of a run's history; `nothing`: states were not compared. */
   readonly reduction: Reduction;
   readonly seed: number;
   readonly runs: number;
-  /** Different states in which there was a decision to make; 0 when states are not compared. */
+  /** The number of different states with a decision; 0 if states are not compared. */
   readonly states: number;
   readonly seconds: number;
-  /** What ended the search early. */
+  /** The limit that ended the search early; null if none did. */
   readonly bound: Bound | null;
-  /** Every run that there is was made, or one that stands for it, for the times that the seed draws. */
+  /** Whether every run, or an equivalent one, was made for the times of this seed. */
   readonly complete: boolean;
   readonly properties: Readonly<Record<RunProperty, RunPropertyResult>>;
 }
 
-/** What ends an exploration before every run was made. */
+/** The reasons for which an exploration ends before every run was made. */
 export type Bound = 'runs' | 'time' | 'memory' | 'interrupted';
 
-/** Runs between two looks at the memory. */
+/** Runs between two checks of the memory. */
 const RUNS_A_LOOK = 64;
-/** Runs made before worker threads are worth their start. */
+/** Runs made before worker threads are started, because starting them takes time. */
 const RUNS_BEFORE_WORKERS = 64;
 
 const mebibytes = () => process.memoryUsage.rss() / 2 ** 20;
 
-/** Runs tried to make a counterexample smaller. */
+/** Maximum number of runs for shrinking a counterexample. */
 const MAX_SHRINKING_RUNS = 400;
 
-/** Runs tried to see whether a cure is one. */
+/** Maximum number of runs for trying a cure. */
 const MAX_CURE_RUNS = 200;
 
 /**
- * Runs the whole driver on a scenario again and again, in virtual time, with another order each time. A run is its
- * decisions: who goes wherever more than one could. It ends at the bounds, or when every run has been made, or when every
- * property is broken; each counterexample is then made smaller.
+ * Runs the whole driver on a scenario repeatedly, in virtual time, each time in another order. A run is determined by
+ * its decisions: which actor continues whenever several could. The exploration ends at a limit, or when every run was
+ * made, or when every property is broken. Each counterexample is then shrunk.
  */
 export async function exploreScenario(
   scenario: Scenario,
@@ -175,11 +175,11 @@ export async function exploreScenario(
         if (task === undefined) break;
         given++;
         const run = pool?.make(task) ?? here.make(task, source.explored);
-        // Whoever does not wait for it any more does not care that it failed.
+        // If an earlier run ends the exploration, this result is not awaited, so its rejection is handled here.
         run.catch(() => undefined);
         underWay.push({ task, run });
       }
-      // In the order in which they were given out, so that what is learnt does not depend on who is quicker.
+      // Results are processed in the order of the tasks, so that they do not depend on the speed of the workers.
       const next = underWay.shift();
       if (next === undefined) break;
       const judged = await next.run;
@@ -192,7 +192,7 @@ export async function exploreScenario(
             name,
             judged.decisions.map(({ index }) => index),
           );
-      // Where nobody comes through, what follows from it is found by the same runs.
+      // After a run in which a client did not finish, the same runs would break properties that follow from it.
       if (options.goOn !== true && found.has('finished')) break;
       if (options.first === true && found.size > 0) break;
       if (found.size === RUN_PROPERTY_NAMES.length) break;
@@ -231,7 +231,7 @@ export async function exploreScenario(
   };
 }
 
-/** The same breach with as few deviations as can be found by taking them back one at a time. */
+/** The same violation with fewer deviations, found by removing them one at a time. */
 async function shrunk(
   scenario: Scenario,
   options: ExploreScenarioOptions,
@@ -267,7 +267,9 @@ async function shrunk(
   };
 }
 
-/** Everybody comes through, as far as it was tried, with a thread kept for relief calls: in a sentence, or nothing. */
+/**
+ * A sentence, if in all tried runs every client finishes with a thread reserved for relief calls; otherwise undefined.
+ */
 async function triedReserve(
   scenario: Scenario,
   options: ExploreScenarioOptions,

@@ -15,7 +15,7 @@ import {
 } from '../../scenario/faults/run-faults.js';
 import type { Faults, RpcRequest, TaEntry, TaFault } from '../../worlds/simulated/index.js';
 
-/** What can strike a run, and where. */
+/** The kinds of faults. */
 export const FAULT_KINDS = {
   drop: 'an answer of the supplicant is lost',
   late: 'an answer of the supplicant arrives only when nothing else can happen',
@@ -32,25 +32,25 @@ export type FaultKind = keyof typeof FAULT_KINDS;
 
 export interface FaultSettings {
   readonly kinds: readonly FaultKind[];
-  /** The most that strike in one run. */
+  /** The maximum number of faults in one run. */
   readonly most: number;
 }
 
-/** Something that could happen, in words, and what makes it happen. */
+/** A possible fault: its description, and the function that causes it. */
 interface Possible<Result> {
   readonly words: string;
   readonly strike: () => Result;
 }
 
-/** Rubbish for 32-bit fields of a message that secure world answers with. */
+/** An invalid value for 32-bit fields of a message that secure world answers. */
 const rubbish = 0x5eed_0bad;
 
-/** SMCs with which a call enters, in contrast to those with which it resumes. */
+/** SMCs that enter with a new call, as opposed to a resume. */
 const entering: readonly string[] = [OpteeSmc.callWithArg, OpteeSmc.callWithRpcArg, OpteeSmc.callWithRegdArg].map(
   smcName,
 );
 
-/** Makes every fault of some kinds a choice of the schedule, at each moment where it can happen. */
+/** Offers every fault of some kinds to the schedule as a choice, whenever it can happen. */
 export class FaultChoices implements RunFaults {
   private readonly kinds: ReadonlySet<FaultKind>;
   private left: number;
@@ -63,7 +63,7 @@ export class FaultChoices implements RunFaults {
     this.left = most;
   }
 
-  /** Nothing strikes any more. */
+  /** No more faults from now on. */
   end(): void {
     this.left = 0;
   }
@@ -148,7 +148,10 @@ export class FaultChoices implements RunFaults {
     return this.happens(`application ${uuid}`, `its ${entry} entry`, possible);
   }
 
-  /** Secure world's answer to a call; to one that opens or registers, it decides what the driver believes it has. */
+  /**
+   * Faults in secure world's answer to a call. In the answer to an opening or a registration they decide what the
+   * driver believes.
+   */
   private reply(message: MsgArg, call: number, run: Hurtable): void {
     if (!this.may('corrupt')) return;
     const possible: Possible<void>[] = [];
@@ -173,7 +176,7 @@ export class FaultChoices implements RunFaults {
     switch (cmd) {
       case OpteeMsgCmd.invokeCommand:
         add('its result is corrupted', result, { fails: true });
-        // A success needs none.
+        // A success has no origin.
         add('the origin of its result is corrupted', origin, { fails: !good });
         break;
       case OpteeMsgCmd.openSession:
@@ -190,7 +193,7 @@ export class FaultChoices implements RunFaults {
       case OpteeMsgCmd.cancel:
       case OpteeMsgCmd.doBottomHalf:
       case OpteeMsgCmd.stopAsyncNotif:
-        // Nobody asks for it.
+        // The driver ignores the result.
         add('its result is corrupted', result);
         add('the origin of its result is corrupted', origin);
         break;
@@ -199,7 +202,7 @@ export class FaultChoices implements RunFaults {
     }
     for (let index = 0; index < message.paramCount; index++) {
       const attr = message.attr(index);
-      // Nobody looks again at what only goes in, nor at the parameters of a registration or its end.
+      // Inputs, and the parameters of a registration or its end, are not read after the call.
       if (attr === OpteeMsgAttr.none || (attr & attrMeta) !== 0 || !hasClientParams(cmd)) continue;
       const { a: a0, b, c } = { a: message.a(index), b: message.b(index), c: message.c(index) };
       add(`the type of its parameter ${index} is corrupted`, () => message.setParam(index, rubbish, a0, b, c), {
@@ -228,11 +231,11 @@ export class FaultChoices implements RunFaults {
   }
 }
 
-/** What follows from a corrupted answer. */
+/** The consequences of a corrupted answer. */
 interface Consequences {
-  /** What secure world did, and the driver is told that it has not done. */
+  /** Secure world performed an operation, but the driver is told that it failed. */
   readonly denies?: 'session' | 'memory' | 'release';
-  /** The call must fail: the answer says so, or breaks the protocol. */
+  /** The call must fail: the answer reports an error, or violates the protocol. */
   readonly fails?: boolean;
 }
 
@@ -240,12 +243,12 @@ const hasClientParams = (cmd: number) => cmd === OpteeMsgCmd.invokeCommand || cm
 
 const callName = (call: number) => `call ${call}`;
 
-/** The next RPMB device of all: asked for again, it is another one, and none for whoever asks next. */
+/** RPMB_PROBE_NEXT: a repeated request returns another device, so the requester would miss one. */
 function walks({ message }: RpcRequest): boolean {
   return message?.cmd === RpcCommand.rpmbProbeNext;
 }
 
-/** A sleep in the normal world: asked for again, it would not end. */
+/** A sleep in the normal world: a repeated request would never end. */
 function sleeps({ func, message }: RpcRequest): boolean {
   return (
     func === OpteeSmcRpc.cmd &&

@@ -4,9 +4,9 @@ import type { TraceFields } from './model/trace-step.js';
 import type { ScheduledStep } from './search/counterexample.js';
 
 /**
- * A schedule as a table: who does what, with which result, and the queue after it. A waiter in a list is its caller's
- * number, `+` after it: its completion has been given.
- * @param width columns that there are; each step is a few lines where the table is wider.
+ * A schedule as a table: the caller, its step, the result, and the queue after it. A waiter in a list is shown as the
+ * number of its caller, followed by `+` if its completion was given.
+ * @param width available columns; if the table is wider, each step takes several lines.
  */
 export function scheduleTable(
   config: ModelConfig,
@@ -33,7 +33,7 @@ export function scheduleTable(
   ]);
 }
 
-/** What the words of such a table mean, of those that are in it. */
+/** The meaning of the terms in a table, as far as they occur in it. */
 export function scheduleLegend(table: readonly string[]): string[] {
   const meanings: readonly (readonly [RegExp, string])[] = [
     [/\[[^\]]*\d\+/, '1+ in a list: caller 1 has been completed, and has not consumed the completion yet'],
@@ -44,7 +44,7 @@ export function scheduleLegend(table: readonly string[]): string[] {
   return meanings.flatMap(([sign, meaning]) => (table.some((line) => sign.test(line)) ? [meaning] : []));
 }
 
-/** A step in words. */
+/** A step as text. */
 export function whatHappens({ op, args, result }: Pick<ScheduledStep, 'op' | 'args' | 'result'>): string {
   if (typeof result.assertion === 'string') return `${op}: ${result.assertion}`;
   switch (op) {

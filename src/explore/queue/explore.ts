@@ -9,15 +9,15 @@ import { BEHIND_AT_ALL, StateCodec, type StateForm } from './states/state-codec.
 import { StateStore } from './states/state-store.js';
 
 export interface PropertyResult {
-  /** `bounded`: not broken as far as the search came. */
+  /** `bounded`: not broken within the bounds of the search. */
   readonly verdict: 'holds' | 'broken' | 'bounded';
-  /** Steps of the schedule; null unless broken. */
+  /** The number of steps of the schedule; null unless broken. */
   readonly steps: number | null;
   /** A shortest schedule that breaks the property; empty unless broken. */
   readonly schedule: readonly ScheduledStep[];
-  /** For `unboundedOvertaking`: the step from which the rest of the schedule can be repeated for ever. */
+  /** For `unboundedOvertaking`: the step from which the rest of the schedule can be repeated forever. */
   readonly repeatsFrom?: number;
-  /** It holds because nothing here could have broken it: why. */
+  /** Why the property could not be broken in this configuration; undefined if it could. */
   readonly vacuous?: string;
 }
 
@@ -26,30 +26,30 @@ export interface Exploration {
   readonly symmetric: boolean;
   readonly states: number;
   readonly transitions: number;
-  /** The longest of the shortest ways to a state. */
+  /** The maximum distance of a state from the start, in steps. */
   readonly depth: number;
   readonly seconds: number;
-  /** Memory for the states, in bytes. */
+  /** Memory for the states in bytes. */
   readonly bytes: number;
-  /** What ended the search before every state was expanded. */
+  /** The limit that ended the search before every state was expanded; null if none did. */
   readonly bound: Bound | null;
   readonly properties: Readonly<Record<PropertyName, PropertyResult>>;
 }
 
 /**
- * Walks every interleaving of the callers around the discipline, as far as the bounds allow, and gives a verdict on
- * each property.
- * @throws RangeError when the configuration is larger than can be explored.
+ * Explore every interleaving of the callers around the discipline, up to the bounds, and return a verdict on each
+ * property.
+ * @throws RangeError if the configuration is too large to be explored.
  */
 export async function explore(config: ModelConfig, options: ExploreOptions = {}): Promise<Exploration> {
   const repeating = (config.repeating ?? []).length > 0;
-  // Who overtakes whom is lost when callers are interchanged.
+  // Symmetry reduction would lose which caller overtakes which.
   const symmetric = (options.symmetric ?? true) && !repeating;
   const start = performance.now();
   let form: StateForm = { symmetric, behindKept: BEHIND_AT_ALL };
   let searched = await search(config, form, options);
   if (searched.looksFurther) {
-    // Then all that can be: no more calls can return while one is refused than there are.
+    // Now keep the exact number: while one call is refused, at most all others can return.
     form = { symmetric, behindKept: { most: repeating ? MOST_BEHIND : callCount(config), everywhere: true } };
     searched = await search(config, form, options);
   }
@@ -87,7 +87,7 @@ export async function explore(config: ModelConfig, options: ExploreOptions = {})
   };
 }
 
-/** Returned calls that a state can keep of callers that repeat for ever. */
+/** The maximum number of returned calls that a state stores for callers that repeat forever. */
 const MOST_BEHIND = 15;
 
 function callCount({ callers }: ModelConfig): number {

@@ -1,17 +1,17 @@
 import type { CallPurpose, TimedTraceEvent } from '../../../trace/trace.js';
 
-/** What the checks of the dead ask of the run. */
+/** The parts of a run that the checks of dead clients use. */
 export interface DeathSurroundings {
-  /** The client with this label has died. */
+  /** Whether the client with this label has died. */
   readonly died: (label: string) => boolean;
-  /** A client with this label closes sessions itself: which close is whose is then not known here. */
+  /** Whether a client with this label closes sessions itself; a close is then not attributed to its death. */
   readonly closesItself: (label: string) => boolean;
   readonly says: (property: 'openedForTheDead' | 'closedAfterCalls', what: string) => void;
 }
 
 interface OpenSession {
   readonly label: string;
-  /** It was opened when its client had died. */
+  /** It was opened after its client had died. */
   readonly late: boolean;
   closing: boolean;
 }
@@ -23,10 +23,10 @@ interface OpenCall {
 }
 
 /**
- * Watches what becomes of a client that dies with calls in flight, wherever they are: asleep in the queue, inside, or on their
- * way. An opening that is still asleep comes back before its client counts as gone, and what it opened is closed then. A
- * session is closed when its own calls are back: not before, as its application would end a call beside its close; and not
- * later, as somebody else may want the application.
+ * Checks what happens to a client that dies with calls in flight: asleep in the queue, in secure world, or in between.
+ * An opening that is still asleep must return before the client counts as gone, and its session must then be closed. A
+ * session must be closed after its own calls have returned: not before, because its application would execute a call
+ * beside the close; and not later, because another client may want the application.
  */
 export class DeathChecks {
   private readonly calls = new Map<number, OpenCall>();
@@ -65,7 +65,7 @@ export class DeathChecks {
     }
   };
 
-  /** A client that died counts as gone. */
+  /** A dead client counts as gone. */
   readonly gone = (label: string): void => {
     for (const [call, its] of this.calls)
       if (its.label === label)
@@ -78,14 +78,14 @@ export class DeathChecks {
         this.run.says('openedForTheDead', `${label} counts as gone, and its session ${session} is open`);
   };
 
-  /** Nothing moves but time. */
+  /** Only time can advance now. */
   still(): void {
     const open = [...this.calls.values()];
-    // A call may wait for memory for its message, and has not begun here.
+    // A call may wait for memory for its message, and has not begun yet.
     if (open.some(({ purpose }) => purpose === 'register-shm')) return;
     for (const [session, { label, late, closing }] of this.sessions) {
       if (late || closing || !this.run.died(label) || this.run.closesItself(label)) continue;
-      // One is closed after the other.
+      // Sessions are closed one after the other.
       if (open.some((call) => call.label === label && call.purpose === 'close-session')) continue;
       if (open.some((call) => call.purpose === 'invoke' && call.session === session)) continue;
       this.run.says(

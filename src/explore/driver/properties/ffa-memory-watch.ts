@@ -6,20 +6,23 @@ import { fromRegisterPair } from '../../../protocol/optee-smc.js';
 import { type PhysicalMemory, pageSize } from '../../../protocol/physical-memory.js';
 import { type MemoryOwners, messageAt, parametersOf } from './memory-owners.js';
 
-/** A share that is being told, piece by piece. */
+/** A share whose descriptor is being sent in fragments. */
 interface Sharing {
   readonly total: number;
   readonly pieces: Uint8Array[];
 }
 
-/** Told with what an SMC came back. */
+/** Called with the result registers of an SMC. */
 type Told = (returned: SmcRegisters) => void;
 
-/** Over FF-A: memory is shared with FFA_MEM_SHARE, forgotten by a message to OP-TEE, and then reclaimed with FFA_MEM_RECLAIM. */
+/**
+ * Memory over FF-A: shared with FFA_MEM_SHARE, unregistered by a message to OP-TEE, and then reclaimed with
+ * FFA_MEM_RECLAIM.
+ */
 export class FfaMemoryWatch {
-  /** Where descriptors are sent from. */
+  /** Address of the transmit mailbox. */
   private mailbox = 0;
-  /** The transmit mailbox is one: so is what is sent in pieces. */
+  /** There is one transmit mailbox, so at most one descriptor is sent in fragments. */
   private sharing: Sharing | undefined;
 
   constructor(
@@ -28,7 +31,7 @@ export class FfaMemoryWatch {
     private readonly looks: (call: number, message: MsgArg) => void,
   ) {}
 
-  /** @returns who is to be told of the answer. */
+  /** @returns the handler for the result registers. */
   goes(call: number, { a0, a1, a2, a3, a4, a5, a6 }: SmcRegisters): Told | undefined {
     switch (a0) {
       case Ffa.rxtxMap:
@@ -64,7 +67,7 @@ export class FfaMemoryWatch {
     this.owners.comesBack(call);
   }
 
-  /** A piece of a descriptor is sent; the last one shares. */
+  /** A fragment of a descriptor is sent; the last one shares the memory. */
   private piece({ total, pieces }: Sharing, length: number): Told {
     pieces.push(this.memory.window(this.mailbox, length).slice());
     const all = pieces.reduce((sum, { length: one }) => sum + one, 0) === total;
@@ -78,7 +81,7 @@ export class FfaMemoryWatch {
   }
 
   private enters(call: number, handle: number, offset: number): void {
-    // Those of no call are the probe's, which counts threads.
+    // Messages without a call are from the probe, which counts the threads.
     if (call === 0) return;
     this.owners.checkMessageIn(call, handle);
     const page = this.owners.pagesOf(handle)?.[Math.floor(offset / pageSize)];

@@ -1,41 +1,41 @@
 import { attrTypeMask, MsgArg, msgArgSize, OpteeMsgAttr } from '../../../protocol/optee-msg.js';
 import { type PhysicalMemory, pageSize } from '../../../protocol/physical-memory.js';
 
-/** What a call that is inside has given to secure world. */
+/** The memory that a call in secure world has passed to it. */
 export interface Lent {
-  /** Where its message is, as the call says it. */
+  /** The place of its message, as given in the call. */
   readonly message: string;
-  /** Shared memory that its message lies in, and that its parameters refer to, by their ids. */
+  /** Ids of the shared memory that contains its message, and that its parameters refer to. */
   readonly uses: readonly number[];
-  /** Its message, where secure world's answer will be, and where both worlds reach it. */
+  /** Its message, which will contain the answer; undefined if it is not in shared memory. */
   readonly msg: MsgArg | undefined;
 }
 
 /** Memory that secure world knows. */
 interface Known {
   readonly pages: readonly number[];
-  /** Secure world was told to forget it, and has; over FF-A it is not the driver's before it is reclaimed. */
+  /** Secure world has unregistered it. Over FF-A it belongs to the driver only after it is reclaimed. */
   forgotten: boolean;
 }
 
 /**
- * Who owns each piece of shared memory, whichever way secure world is told of it: a page is known to it under one id at a time, a
- * message has one call at a time, and memory that a call was given is not taken back while that call is inside.
+ * The ownership of shared memory, for both ABIs. A page is known to secure world under one id at a time. A message
+ * belongs to one call at a time. Memory that a call uses is not taken back while the call is inside.
  */
 export class MemoryOwners {
   private readonly inside = new Map<number, Lent>();
   private readonly known = new Map<number, Known>();
 
-  /** @param says that something is broken, in words. */
+  /** @param says reports a violation. */
   constructor(private readonly says: (what: string) => void) {}
 
-  /** The pages of memory that secure world knows; undefined when it does not. */
+  /** The pages of memory that secure world knows; undefined if the id is unknown. */
   pagesOf(id: number): readonly number[] | undefined {
     const known = this.known.get(id);
     return known?.forgotten === false ? known.pages : undefined;
   }
 
-  /** A call goes to secure world with a message. */
+  /** A call enters secure world with a message. */
   enters(call: number, lent: Lent): void {
     for (const [other, { message }] of this.inside)
       if (message === lent.message && other !== call)
@@ -43,14 +43,14 @@ export class MemoryOwners {
     this.inside.set(call, lent);
   }
 
-  /** A call is back for good. @returns what it had given. */
+  /** A call has returned. @returns the memory that it had passed. */
   comesBack(call: number): Lent | undefined {
     const lent = this.inside.get(call);
     this.inside.delete(call);
     return lent;
   }
 
-  /** Secure world is about to be told of memory. @param coming what others tell it of at this moment. */
+  /** Memory is about to be registered or shared. @param coming other registrations that are in progress. */
   shares(
     who: string,
     id: string,
@@ -67,20 +67,20 @@ export class MemoryOwners {
     this.known.set(id, { pages, forgotten: false });
   }
 
-  /** Secure world is about to be told to forget memory. */
+  /** Memory is about to be unregistered. */
   ends(who: string, id: number): void {
     if (this.pagesOf(id) === undefined) this.says(`${who} ends memory ${id}, which secure world does not know`);
     for (const [call, { uses }] of this.inside)
       if (uses.includes(id)) this.says(`${who} ends memory ${id}, which call ${call} has inside`);
   }
 
-  /** It has forgotten it, and may not write there any more. */
+  /** Secure world has unregistered it and must not write it any more. */
   isForgotten(id: number): void {
     const known = this.known.get(id);
     if (known !== undefined) known.forgotten = true;
   }
 
-  /** The driver is about to have it again. */
+  /** The driver is about to reclaim it. */
   reclaims(id: number): void {
     const known = this.known.get(id);
     if (known === undefined) this.says(`memory ${id} is reclaimed, which is not shared`);
@@ -91,14 +91,14 @@ export class MemoryOwners {
     this.known.delete(id);
   }
 
-  /** Something of the driver's own lies at this address: that must be no memory that secure world has as a client's. */
+  /** The driver uses this address for itself: it must not be in memory that is registered for a client. */
   checkPlace(what: string, address: number): void {
     const page = address - (address % pageSize);
     for (const [id, { pages }] of this.known)
       if (pages.includes(page)) this.says(`${what} in memory ${id}, which secure world has`);
   }
 
-  /** A message lies in shared memory: that must be none that another call has as a parameter. */
+  /** A message is in shared memory: this memory must not be a parameter of another call. */
   checkMessageIn(call: number, id: number): void {
     if (this.pagesOf(id) === undefined)
       this.says(`call ${call} has its message in memory ${id}, which secure world does not know`);
@@ -108,7 +108,7 @@ export class MemoryOwners {
   }
 }
 
-/** The message at an address; undefined when it is not in memory that both reach. */
+/** The message at an address; undefined if it is not in shared memory. */
 export function messageAt(memory: PhysicalMemory, address: number): MsgArg | undefined {
   try {
     const { paramCount } = new MsgArg(memory.window(address, msgArgSize(0)));
@@ -119,7 +119,7 @@ export function messageAt(memory: PhysicalMemory, address: number): MsgArg | und
   }
 }
 
-/** Shared memory that a message's parameters name. */
+/** The ids of shared memory in a message's parameters. */
 export function parametersOf(msg: MsgArg): number[] {
   const ids: number[] = [];
   for (let index = 0; index < msg.paramCount; index++) {

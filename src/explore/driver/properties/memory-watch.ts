@@ -6,20 +6,19 @@ import { MemoryOwners } from './memory-owners.js';
 import { SmcMemoryWatch } from './smc-memory-watch.js';
 
 /**
- * Stands between the driver and secure world and watches the memory that calls are made of: a message has one call at a time,
- * the list of pages that a call registers stays as it is while secure world may read it, and a page that secure world knows
- * has one owner: it is registered or shared once, nothing else is put there, and that does not end while a call that was given it
- * is inside.
+ * Sits between the driver and secure world and checks the memory of calls. A message belongs to one call at a time. The
+ * page list of a registration does not change while secure world may read it. A page that secure world knows has one
+ * owner: it is registered or shared once, has no other use, and stays registered while a call that uses it is inside.
  */
 export class MemoryWatch {
   private readonly owners: MemoryOwners;
   private watch: SmcMemoryWatch | FfaMemoryWatch | undefined;
-  /** The call that is about to make an SMC. */
+  /** The id of the call that makes the next SMC. */
   private entering = 0;
 
   /**
-   * @param says that something is broken, in words.
-   * @param looks at the message with which a call enters, where it is in memory that both worlds reach.
+   * @param says reports a violation.
+   * @param looks called with the message with which a call enters, if it is in shared memory.
    */
   constructor(
     private readonly says: (what: string) => void,
@@ -60,7 +59,7 @@ export class MemoryWatch {
         this.entering = event.call;
         break;
       case 'world-exit':
-        // Back for good, or never inside; a thread that waits for an RPC keeps what it has.
+        // Finally returned, or never inside. A thread that is suspended in an RPC keeps its memory.
         if (event.thread === undefined) this.watch?.comesBack(event.call);
         break;
       case 'call-end':

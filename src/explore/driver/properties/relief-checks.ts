@@ -4,12 +4,12 @@ import type { CallPurpose, TimedTraceEvent } from '../../../trace/trace.js';
 import { reserveRules } from '../../queue/properties/reserve-rules.js';
 import type { WatchedQueue } from '../states/watched-queue.js';
 
-/** What the checks of relief calls ask of the run. */
+/** The parts of a run that the checks of relief calls use. */
 export interface ReliefSurroundings {
   readonly queue: () => WatchedQueue | undefined;
-  /** One thread is to be kept for relief calls. */
+  /** One thread is reserved for relief calls. */
   readonly reserve: boolean;
-  /** Threads that are free in secure world. */
+  /** The number of free threads of secure world. */
   readonly freeThreads: () => number;
   readonly says: (what: string) => void;
 }
@@ -17,15 +17,15 @@ export interface ReliefSurroundings {
 interface OpenCall {
   readonly purpose: CallPurpose;
   readonly session: number;
-  /** Of its session; undefined where it has none yet. */
+  /** The application of its session; undefined if it has no session yet. */
   readonly application: string | undefined;
-  /** As it entered the queue. */
+  /** Whether it entered the queue as a relief call. */
   relief: boolean;
-  /** It holds a claim. */
+  /** Whether it holds a claim. */
   claims: boolean;
 }
 
-/** Those who hold a claim, by class, as far as the discipline has classes. */
+/** The numbers of claims by class, as far as the discipline has classes. */
 interface Claims {
   normal: number;
   system: number;
@@ -33,26 +33,30 @@ interface Claims {
 }
 
 /**
- * No relief call waits behind a call that it would end or wake, wherever the capacity allows. Relief calls are those that end
- * calls or wake them, or give back what they may wait for: told by their purpose, and, where that does not say all, by how the driver
- * lets them in. Such a call must not sleep beside a thread that it may have, no other call may be given that thread while it
- * sleeps, nor the one that is kept for such calls. What it may have follows from what the discipline promises about its reserves.
+ * A relief call must not wait behind a call that it would end or wake, if there are enough threads. Relief calls end or
+ * wake other calls, or release resources that these may wait for; they are recognised by their purpose, or if that is
+ * ambiguous, by the class in which the driver enters them. A relief call must not sleep while a thread that it may use
+ * is free; no other call may get this thread in the meantime; and no other call may get the thread reserved for relief
+ * calls. What a relief call may use follows from the discipline's rules for its reserves.
  */
 export class ReliefChecks {
   private readonly calls = new Map<number, OpenCall>();
-  /** The application of each session, by the session's number. */
+  /** The application of each session, by session id. */
   private readonly applications = new Map<number, string>();
   /** Calls in secure world. */
   private readonly inside = new Set<number>();
-  /** Calls that entered while a relief call slept, where nobody counts threads: unless they are refused. */
+  /** Without a thread count: calls that entered while a relief call slept. A violation, unless they are refused. */
   private readonly passing = new Set<number>();
-  /** Sessions with a cancellation that was let in as a relief call, and with one that was not though a call was there to end. */
+  /**
+   * Sessions with a cancellation that entered as a relief call; and sessions with one that did not, although there was
+   * a call to cancel.
+   */
   private readonly relieved = new Set<number>();
   private readonly unrelieved = new Map<number, number>();
 
   constructor(private readonly run: ReliefSurroundings) {}
 
-  /** From now on this queue is watched. */
+  /** Watch this queue from now on. */
   watch(queue: WatchedQueue): void {
     queue.onEnter = (label, relief) => this.enters(queue, label, relief);
     queue.onSection = () => this.section(queue);
@@ -91,7 +95,7 @@ export class ReliefChecks {
     }
   };
 
-  /** Nothing moves but time. */
+  /** Only time can advance now. */
   still(): void {
     const queue = this.run.queue();
     if (queue === undefined || this.run.freeThreads() === 0) return;
@@ -102,7 +106,7 @@ export class ReliefChecks {
       }
   }
 
-  /** The run is over. */
+  /** The run has ended. */
   atEnd(): void {
     for (const [session, call] of this.unrelieved)
       if (!this.relieved.has(session))
@@ -122,7 +126,10 @@ export class ReliefChecks {
       this.unrelieved.set(call.session, label);
   }
 
-  /** Undefined where what is known here does not say: of several cancellations one is, whichever the driver came to first. */
+  /**
+   * Undefined if it cannot be decided here: of several cancellations one is a relief call, the one that the driver
+   * processed first.
+   */
   private mustBeRelief(label: number, { purpose, application }: OpenCall): boolean | undefined {
     switch (purpose) {
       case 'bottom-half':
@@ -135,12 +142,12 @@ export class ReliefChecks {
       case 'close-session': {
         for (const call of this.inside)
           if (call !== label && this.calls.get(call)?.application === application) return false;
-        // An opening does not say here what it opens.
+        // The application of an opening is not known here.
         const others = this.others(label);
         const same = others.some((other) => other.purpose === 'open-session' || other.application === application);
         return same ? undefined : true;
       }
-      // The registration of a page for messages enters as the call that needs it.
+      // The registration of a page for messages enters in the class of the call that needs it.
       case 'register-shm':
       case 'cancel':
       case 'unknown':
@@ -154,7 +161,7 @@ export class ReliefChecks {
     return [...this.calls].flatMap(([other, call]) => (other === label ? [] : [call]));
   }
 
-  /** A section of the queue has run: it may have given a thread to somebody. */
+  /** A section of the queue was executed, which may have given a thread to a caller. */
   private section(queue: WatchedQueue): void {
     for (const waiter of queue.callers) {
       const call = this.calls.get(waiter.label);
@@ -165,7 +172,7 @@ export class ReliefChecks {
     }
   }
 
-  /** A call that is no relief call was given a thread. */
+  /** A call that is not a relief call was given a thread. */
   private givenToOther(queue: WatchedQueue, waiter: CallWaiter): void {
     const threads = queue.queue.threadsCounted();
     if (threads === 0 || (waiter.system && !reserveRules(queue.discipline).systemCallsClaim)) return;
@@ -177,7 +184,7 @@ export class ReliefChecks {
       this.run.says(`${this.name(waiter.label)} was given the thread that is kept for relief calls`);
       return;
     }
-    // As it was before.
+    // Subtract the new claim, to get the state before.
     if (waiter.system) claims.system--;
     else claims.normal--;
     const passed = sleepers.find((sleeper) => this.mayHave(queue, sleeper, claims));
@@ -185,7 +192,7 @@ export class ReliefChecks {
       this.run.says(`${this.name(waiter.label)} was given a thread that ${this.name(passed.label)} waited for`);
   }
 
-  /** A call goes to secure world, for the first time or to resume. */
+  /** A call enters secure world, for the first time or to resume. */
   private goesIn(label: number): void {
     const queue = this.run.queue();
     const isNew = !this.inside.has(label) && this.calls.has(label);
@@ -199,7 +206,7 @@ export class ReliefChecks {
       this.run.says(`${this.name(label)} entered while a relief call slept after ETHREAD_LIMIT`);
   }
 
-  /** The sleeper may have a thread when so many are claimed, as the discipline promises it. */
+  /** Whether the sleeping call may have a thread with these claims, by the discipline's rules. */
   private mayHave({ queue }: WatchedQueue, { system }: CallWaiter, claims: Claims): boolean {
     const threads = queue.threadsCounted();
     if (threads === 0) return false;
@@ -225,7 +232,7 @@ export class ReliefChecks {
     return relief + normal + (reserveRules(queue.discipline).systemCallsClaim ? system : 0);
   }
 
-  /** Of so many threads, those that only relief calls may have. */
+  /** The number of threads that only relief calls may use. */
   private kept({ queue }: Pick<WatchedQueue, 'queue'>, threads: number): number {
     return this.run.reserve ? reserveRules(queue.discipline).keptForRelief(threads) : 0;
   }

@@ -1,7 +1,7 @@
 import type { QueueState } from '../../../optee/call-queue/call-queue.js';
 import type { TimedTraceEvent } from '../../../trace/trace.js';
 
-/** What is checked in every run of the whole driver, and in words what it means when it is broken. */
+/** The properties that are checked in every run of the whole driver, with the meaning of a violation. */
 export const RUN_PROPERTIES = {
   finished: 'a client did not finish',
   callsAnsweredOnce: 'a call ended twice, or had not ended at the end of the run',
@@ -29,13 +29,13 @@ export type RunProperty = keyof typeof RUN_PROPERTIES;
 
 export const RUN_PROPERTY_NAMES = Object.keys(RUN_PROPERTIES) as readonly RunProperty[];
 
-/** Watches one run by its trace and its queue. */
+/** Checks one run by its trace and its queue. */
 export class RunChecks {
-  /** What each broken property says. */
+  /** The violation of each broken property, as sentences. */
   readonly broken = new Map<RunProperty, readonly string[]>();
   private readonly open = new Set<number>();
   private readonly ended = new Set<number>();
-  /** Who is suspended in each thread of secure world. */
+  /** The call that is suspended in each thread of secure world. */
   private readonly threads = new Map<number, number>();
 
   constructor(private readonly queueState: () => QueueState | undefined) {}
@@ -47,7 +47,7 @@ export class RunChecks {
         break;
       case 'world-exit':
         if (event.thread !== undefined) this.suspend(event.call, event.thread);
-        // Back for good, and its thread may be another's before it has left the queue.
+        // Finally returned. Its thread may get another call before it has left the queue.
         else this.letGo(event.call);
         break;
       case 'call-end':
@@ -66,7 +66,7 @@ export class RunChecks {
     }
   };
 
-  /** The run is over and everybody has gone. */
+  /** The run has ended and all clients have gone. */
   atEnd(): void {
     if (this.open.size > 0) this.break('callsAnsweredOnce', `calls ${[...this.open].join(', ')} never ended`);
     const { counters = {}, lists = {} } = this.queueState() ?? {};
@@ -84,7 +84,7 @@ export class RunChecks {
     }
   }
 
-  /** @param what in words; nothing: it is not broken. The first to say so is kept. */
+  /** @param what sentences; empty: no violation. The first violation of a property is kept. */
   break(property: RunProperty, ...what: readonly string[]): void {
     if (what.length > 0 && !this.broken.has(property)) this.broken.set(property, what);
   }

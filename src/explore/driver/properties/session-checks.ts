@@ -3,32 +3,33 @@ import { type MsgArg, OpteeMsgCmd } from '../../../protocol/optee-msg.js';
 import type { Invocation } from '../../../scenario/journal/run-journal.js';
 import type { TimedTraceEvent } from '../../../trace/trace.js';
 
-/** What the checks of sessions ask of the run. */
+/** The parts of a run that the session checks use. */
 export interface SessionSurroundings {
   readonly queueState: () => QueueState | undefined;
-  /** The number of the last invocation that a client has begun. */
+  /** The number of the latest invocation of any client. */
   readonly lastInvocation: () => number;
-  /** The number of the invocation that a message is of, where its application has it told. */
+  /** The number of the invocation to which a message belongs, if its application gets the number. */
   readonly invocationOf: (message: MsgArg) => number | undefined;
-  /** Invocations of the client with this label that could have made a call that begins now. */
+  /** Invocations of the client with this label to which a call that begins now can belong. */
   readonly candidates: (label: string) => readonly Invocation[];
   readonly says: (property: 'sessionsInOrder' | 'systemSessions', what: string) => void;
 }
 
-/** Counters of reservations, by the names that the disciplines have for them. */
+/** Counters of reservations, by their names in the disciplines. */
 const reservationCounters = ['reservations', 'res_sys_thread_count', 'sys_thread_req_count'];
 
 /**
- * Watches sessions by the trace, and by the messages that enter secure world. What a call may do with a session is decided when its client begins it: later changes are for
- * later calls. Which of several invocations of one client a call is of can be told from its message where the scenario describes the
- * application; else a property is broken only when it is whichever it was.
+ * Checks sessions by the trace, and by the messages that enter secure world. The state of a session when its client
+ * begins a call applies to that call; later changes apply to later calls. A message tells to which of several
+ * invocations a call belongs, if the scenario describes the application. Otherwise a property counts as broken only if
+ * it is broken for all of them.
  */
 export class SessionChecks {
   /** Whether each open invoke is made as a system call. */
   private readonly calls = new Map<number, boolean>();
-  /** Sessions whose close began, with the last invocation that was begun before. */
+  /** Sessions whose close has begun, with the latest invocation before it. */
   private readonly closing = new Map<number, number>();
-  /** Open system sessions, with the last invocation that was begun before they became that. */
+  /** Open system sessions, with the latest invocation before they became one. */
   private readonly system = new Map<number, number>();
 
   constructor(private readonly run: SessionSurroundings) {}
@@ -88,7 +89,7 @@ export class SessionChecks {
       );
   }
 
-  /** @param invocations those of which the call is one. */
+  /** @param invocations the call belongs to one of these. */
   private judge(call: number, session: number, system: boolean, invocations: readonly number[]): void {
     const closedAfter = this.closing.get(session);
     if (closedAfter !== undefined && invocations.every((number) => number > closedAfter))

@@ -5,26 +5,26 @@ import { type PhysicalMemory, pageSize } from '../../../protocol/physical-memory
 import { TeeResult } from '../../../protocol/tee-result.js';
 import { type Lent, type MemoryOwners, messageAt, parametersOf } from './memory-owners.js';
 
-/** A list of pages as it is, as it was, and where its own pages are. */
+/** A page list: a view of it, a copy of it, and the addresses of its own pages. */
 interface PageList {
   readonly live: readonly Uint8Array[];
   readonly before: readonly Uint8Array[];
   readonly at: readonly number[];
 }
 
-/** Memory that secure world is told of by a call, or is to forget. */
+/** A registration of memory by a call, or the end of one. */
 type MemoryRequest =
   | { readonly what: 'registers'; readonly cookie: number; readonly pages: readonly number[] }
   | { readonly what: 'ends'; readonly cookie: number };
 
-/** What a call asks for about memory: it is so when the call comes back with success. */
+/** The request of a call about memory. It takes effect when the call returns with success. */
 interface Asking {
   readonly asks: MemoryRequest | undefined;
-  /** The page list of memory being registered, as it was when the call entered. */
+  /** The page list of the registration, as it was when the call entered. */
   readonly list: PageList | undefined;
 }
 
-/** Over raw SMCs: memory is registered, and its registration ended, by calls. */
+/** Memory over raw SMCs: calls register and unregister it. */
 export class SmcMemoryWatch {
   private readonly asking = new Map<number, Asking>();
 
@@ -51,7 +51,7 @@ export class SmcMemoryWatch {
     if (inShared) owners.checkMessageIn(call, place);
     else owners.checkPlace(own, place);
     for (const at of list?.at ?? []) owners.checkPlace(own, at);
-    // The memory that a call about memory names is none that it uses.
+    // The memory in a request about memory is not memory that the call uses.
     const uses = msg === undefined || asks !== undefined ? [] : parametersOf(msg);
     const lent: Lent = { message: [inShared ? a3 : '', a1, a2].join(), uses: inShared ? [...uses, place] : uses, msg };
     owners.enters(call, lent);
@@ -72,7 +72,7 @@ export class SmcMemoryWatch {
       this.says(`the page list that call ${call} registers changed while secure world had it`);
   }
 
-  /** One page has one owner. */
+  /** Check that a page has one owner. */
   private checkOwner(call: number, asks: MemoryRequest): void {
     const who = `call ${call}`;
     if (asks.what === 'ends') {
@@ -86,10 +86,10 @@ export class SmcMemoryWatch {
   }
 }
 
-/** Addresses in one page of a page list; the last word links to the next. */
+/** Addresses per page of a page list; the last word links to the next page. */
 const entriesPerPage = pageSize / 8 - 1;
 
-/** What a message says of memory; `list`: its pages, when it registers some. */
+/** The request of a message about memory. @param list the page list, if the message registers memory. */
 function requestOf(msg: MsgArg, list: readonly Uint8Array[] | undefined): MemoryRequest | undefined {
   if (msg.cmd === OpteeMsgCmd.unregisterShm) return { what: 'ends', cookie: msg.c(0) };
   if (msg.cmd !== OpteeMsgCmd.registerShm || list === undefined) return undefined;
@@ -101,7 +101,7 @@ function requestOf(msg: MsgArg, list: readonly Uint8Array[] | undefined): Memory
   return { what: 'registers', cookie: msg.c(0), pages: pages.slice(0, count) };
 }
 
-/** The page list that a message registers; undefined when it is no such message. */
+/** The page list of a message that registers memory; undefined for other messages. */
 function pageListOf(memory: PhysicalMemory, msg: MsgArg): PageList | undefined {
   try {
     if (msg.cmd !== OpteeMsgCmd.registerShm || (msg.attr(0) & 0xff) !== OpteeMsgAttr.tmemOutput) return undefined;
@@ -118,7 +118,7 @@ function pageListOf(memory: PhysicalMemory, msg: MsgArg): PageList | undefined {
     }
     return { live, before: live.map((page) => page.slice()), at: places };
   } catch (error) {
-    // Not in memory that both reach: secure world will say so.
+    // Not in shared memory: secure world will refuse it.
     if (error instanceof RangeError) return undefined;
     throw error;
   }

@@ -2,8 +2,9 @@ import type { ScenarioRun } from '../../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../../scenario/scenario.js';
 
 /**
- * Answers that had to be refused and were taken for good ones: of calls that must fail for what struck them, those whose
- * client saw no failure. Real applications may get over a request that failed; those of the file do not. A refused registration is seen by whoever needed the memory.
+ * Invalid answers that the driver accepted: calls that must fail because of a fault, although their client saw no
+ * failure. Shipped applications may recover from a failed request; modelled ones do not. A refused registration fails
+ * the call that needed the memory.
  */
 export function takenForGood({ clients, incidents, journal }: ScenarioRun, { applications }: Scenario): string[] {
   if (incidents.panicked) return [];

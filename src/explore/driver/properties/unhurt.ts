@@ -3,16 +3,14 @@ import type { ScenarioRun } from '../../../scenario/run/scenario-run.js';
 import type { Scenario } from '../../../scenario/scenario.js';
 
 /**
- * Calls of clients that failed although nothing had struck them.
- *
- * A failure is explained when the driver's call was struck; when its client died; when a thread of the client closed the
- * session meanwhile; when secure world panicked; when a call that was made on its behalf
- * failed; when its client lost patience and cancelled it; when it asked for a session of an application that takes one client at a time, or for the
- * memory that goes with it when that was refused; or when it is a kernel
- * client's, which does not wait for a supplicant, in a run whose supplicant was away.
+ * Calls of clients that failed without a cause. The causes are: - a fault in the driver's call; - the death of the
+ * client; - another thread of the client closed the session during the call; - a panic of secure world; - a failed call
+ * that was made on its behalf; - the client cancelled the call because of its timeout; - the request was for a session
+ * of an application that accepts one client at a time, or for the memory of such a session; - in a run without a
+ * supplicant for some time, the client is in the kernel, so it does not wait for one.
  */
 export function hurtWithoutCause({ clients, incidents }: ScenarioRun, { faults }: Scenario): string[] {
-  // An application that panics takes others with it, and no list says whom.
+  // A panicking application also fails other calls, and it is not known which.
   if (faults.panics.length > 0) return [];
   const dead = new Set(clients.deaths.map(({ label }) => label));
   const explained = ({ client, label, invocation, codeName, closed }: FailedCall) =>

@@ -18,36 +18,36 @@ import { hurtWithoutCause } from '../properties/unhurt.js';
 import { AlreadyExplored, type StateWatch } from '../states/state-watch.js';
 import { WatchedQueue } from '../states/watched-queue.js';
 
-/** What came of one run. */
+/** The result of one run. */
 export interface JudgedRun {
   readonly decisions: readonly Decision[];
-  /** By decision: the state in which it was made, where a watch looked. */
+  /** By decision: the state in which it was made, as far as states were recorded. */
   readonly states: readonly (string | undefined)[];
   readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
-  /** A relief call slept in the queue. */
+  /** Whether a relief call slept in the queue. */
   readonly reliefSlept: boolean;
 }
 
-/** Without a fault nothing is chosen but the order. */
+/** Without faults, the order is the only choice. */
 export const noFaults: FaultSettings = { kinds: [], most: 0 };
 
 export interface JudgeOptions {
-  /** Ends the run where another was before. */
+  /** Ends the run at a state that another run has reached. */
   readonly watch?: StateWatch | undefined;
-  /** Makes the call queue, when it is not to be the discipline's own. */
+  /** Creates the call queue. Default: the discipline's own. */
   readonly createQueue?: CreateCallQueue | undefined;
   /** Records the run. */
   readonly record?: TraceRecorder | undefined;
-  /** Orders of the finer points, also in a scenario in which nothing comes or goes meanwhile. */
+  /** Use the fine-grained points, even if nothing in the scenario comes or goes during calls. */
   readonly fine?: boolean | undefined;
 }
 
 /**
- * Makes one run of the scenario and looks at everything that is promised.
+ * Make one run of the scenario and check all properties.
  *
- * What faults excuse is little. Who waits for an answer that was dropped is killed in the end, as a person would do; then
- * everybody else must come through. Calls that fill every thread that is left may wait for each other when contexts went
- * lost: that no queue helps. Everything else holds under every fault.
+ * Faults excuse few violations. A client that waits for a dropped answer is killed at the end, as a user would do; then
+ * all other clients must finish. After the loss of threads, calls that hold all remaining threads may wait for each
+ * other, because no queue can prevent that. All other properties must hold under every fault.
  */
 export async function judgeRun(
   scenario: Scenario,
@@ -104,7 +104,7 @@ export async function judgeRun(
     await judge(run, scenario, checks, () => choices?.end(), watch && { watch, queue: () => watched });
     relief.atEnd();
   } catch (error) {
-    // What could come of it is the matter of another run.
+    // The rest of this run is covered by another run.
     if (!(error instanceof AlreadyExplored)) throw error;
   }
   const { reliefSlept } = run;
@@ -125,7 +125,7 @@ async function judge(
     run.begin();
   }
   const { incidents } = run;
-  // Where every client lost its session before it could begin, nothing is left to do.
+  // If every client lost its session before it could begin, there is no work.
   const begun = opened && !(incidents.any && run.clients.idle);
   const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
   endFaults();
@@ -143,20 +143,23 @@ async function judge(
     states?.watch.beginClosing();
     await judgeEnd(run, scenario, checks);
   } else if (!full) {
-    // Whoever is stuck keeps what it has.
+    // Clients that are stuck keep their resources.
     checks.break('finished', outcome, ...explanation);
   }
   checks.break('callsAnsweredOnce', ...incidents.wrongAnswers);
 }
 
-/** Until the work is done, or nothing can move although whoever waits in vain was killed. */
+/** Run until the work is done, or nothing can proceed even after clients with unanswered requests were killed. */
 async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<RunEnd> {
   let end = await run.until(work);
   while (end !== 'stopped' && run.giveUpTheForsaken()) end = await run.until(work);
   return end;
 }
 
-/** Everybody came through: what is left when first the dead, then all others have gone, and can a newcomer begin? */
+/**
+ * All clients finished: check what remains after the dead clients and then all others are gone, and whether a new
+ * client can begin.
+ */
 async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks): Promise<void> {
   if (!(await run.buryTheDead())) {
     const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
@@ -174,15 +177,16 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
     checks.break('everythingReturned', 'a client cannot exit');
     return;
   }
-  // A client that hangs in secure world keeps what it has as long as that runs: its thread, its session, a reservation.
+  // A client that hangs in secure world keeps its thread, its session and a reservation as long as that world runs.
   if (hung.size > 0) return;
-  // An application that takes one client still has the one whose session the driver was told of as refused.
+  // An application for one client still has the session whose opening was reported to the driver as refused.
   if (!panicked && deniedTo.session === 0) checks.break('usableAgain', ...(await run.unusable()));
   const left = await run.close();
-  // A dead secure world keeps what it had, and what the driver was told that it refused it cannot ask back.
+  // A dead secure world keeps its resources. The driver cannot release those whose allocation was reported to it as
+  // refused.
   const sessions = panicked ? 0 : left.sessions - deniedTo.session;
   const sharedMemoryObjects = panicked ? 0 : left.sharedMemoryObjects - deniedTo.memory;
-  // What secure world says that it does not let go of stays allocated.
+  // Memory that secure world reports as not released stays allocated.
   const sharedMemoryBytes = panicked || deniedTo.release > 0 ? 0 : left.sharedMemoryBytes;
   if (sessions > 0 || sharedMemoryObjects > 0 || sharedMemoryBytes > 0)
     checks.break(
@@ -192,18 +196,21 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
   checks.atEnd();
 }
 
-/** The invocation that a message is of: applications of the file are told its number in their first parameter. */
+/** The invocation of a message: applications of the file get its number in the first parameter. */
 function invocationOf({ applications }: Scenario, message: MsgArg): number | undefined {
   if ([...applications.values()].some(({ kind }) => kind === 'shipped')) return undefined;
   return message.paramCount > 0 && message.attr(0) === OpteeMsgAttr.valueInput ? message.a(0) : undefined;
 }
 
-/** Invocations of a client that could have made the call that has just begun: all that have not ended. */
+/** Invocations of a client to which a call that has just begun can belong: all that have not ended. */
 function invocationsOf({ journal }: ScenarioRun, label: string): Invocation[] {
   return [...journal.openInvocations].filter((each) => each.label === label && each.command !== 'open session');
 }
 
-/** Sessions, memory, pages for messages or interrupts come and go in the middle of calls: there is more to order than calls alone. */
+/**
+ * Whether sessions, memory, pages for messages or interrupts come and go during calls. Then there are more orders to
+ * explore than those of calls.
+ */
 export function comesAndGoes({ clients, secureWorld }: Scenario): boolean {
   if (!secureWorld.reservedShm) return true;
   return [...clients.values()].some(
@@ -211,7 +218,7 @@ export function comesAndGoes({ clients, secureWorld }: Scenario): boolean {
   );
 }
 
-/** Every session of a client is known: applications are those of the file, and all calls come to an end. */
+/** Whether every session of a client is known: all applications are modelled, and all calls end. */
 function knowsItsSessions({ applications, clients }: Scenario): boolean {
   return (
     [...applications.values()].every(({ kind }) => kind !== 'shipped') &&

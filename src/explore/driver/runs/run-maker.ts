@@ -7,19 +7,19 @@ import { StateWatch } from '../states/state-watch.js';
 import { type JudgedRun, judgeRun } from './judge-run.js';
 import { type RunTask, recorderFor } from './run-source.js';
 
-/** What is the same in all runs of an exploration. */
+/** The settings of all runs of an exploration. */
 export interface RunSettings {
   readonly scenario: Scenario;
   readonly queue: DisciplineName;
   readonly seed: number;
   readonly faults: FaultSettings;
-  /** States are compared. */
+  /** Whether states are compared. */
   readonly reduce: boolean;
 }
 
 /** Makes runs. */
 export class RunMaker {
-  /** What states that are compared leave out; undefined when none are. */
+  /** What compared states leave out; undefined if states are not compared. */
   readonly reduction: Reduction | undefined;
 
   constructor(
@@ -30,7 +30,7 @@ export class RunMaker {
     this.reduction = settings.reduce && reduction !== 'nothing' ? reduction : undefined;
   }
 
-  /** @param explored states, as digests, at which a run may end. */
+  /** @param explored digests of states at which a run may end. */
   make(task: RunTask, explored: ReadonlySet<string>): Promise<JudgedRun> {
     const { reduction, createQueue } = this;
     const { scenario, queue, seed, faults } = this.settings;
@@ -44,9 +44,9 @@ export class RunMaker {
   }
 }
 
-/** What a worker thread is told. */
+/** The message to a worker thread. */
 export interface WorkerTask {
   readonly task: RunTask;
-  /** States that need not be explored again, besides those that it was told of before. */
+  /** New states that need not be explored again, in addition to those of earlier messages. */
   readonly learnt: readonly string[];
 }

@@ -8,9 +8,9 @@ import {
 } from '../decisions.js';
 import type { JudgedRun } from './judge-run.js';
 
-/** A run to be made. */
+/** A run to make. */
 export type RunTask =
-  /** These decisions, of which so many are deviations, and then whoever comes first. */
+  /** Follow these decisions, `deviations` of which are not first come, first served; then first come, first served. */
   | { readonly by: 'list'; readonly decisions: readonly number[]; readonly deviations: number }
   | { readonly by: 'lot'; readonly seed: number; readonly lengths: RunLengths; readonly faults: number }
   | {
@@ -32,31 +32,31 @@ export function recorderFor(task: RunTask): DecisionRecorder {
   }
 }
 
-/** Where the runs come from. Results are learnt in the order in which the tasks were given out. */
+/** The source of runs. Results must be passed to `learn` in the order of the tasks. */
 export interface RunSource {
-  /** Nothing when every run has been given out, or nothing more can be said before more is learnt. */
+  /** Undefined if all runs were returned, or the next one depends on results that are still missing. */
   next(): RunTask | undefined;
-  /** @returns the states that need not be explored again from now on, because of this run. */
+  /** @returns states that need not be explored again because of this run. */
   learn(task: RunTask, run: JudgedRun): readonly string[];
-  /** Runs that are known to come. */
+  /** The number of known runs that were not returned yet. */
   readonly waiting: number;
-  /** Every run has been made, or one that stands for it. */
+  /** Whether every run, or an equivalent one, was made. */
   readonly exhausted: boolean;
-  /** States, as digests, all of whose consequences are among the runs given out or known to come. */
+  /** Digests of states all of whose continuations are among the returned or known runs. */
   readonly explored: ReadonlySet<string>;
 }
 
-/** A run that departs from another by one decision. */
+/** A run that differs from another one in one decision. */
 interface Departure {
-  /** The decisions of the other. */
+  /** The decisions of the other run. */
   readonly made: readonly number[];
   readonly position: number;
   readonly index: number;
-  /** With this one. */
+  /** Including this one. */
   readonly deviations: number;
 }
 
-/** All runs by the number of their deviations, the fewest first; where states are compared, one for each way on. */
+/** All runs by the number of their deviations, fewest first. If states are compared, one run for each continuation. */
 export class Deviations implements RunSource {
   private departures: (Departure | undefined)[] = [];
   private at = 0;
@@ -64,7 +64,7 @@ export class Deviations implements RunSource {
   private begun = false;
   readonly explored = new Set<string>();
 
-  /** @param most deviations in one run. */
+  /** @param most the maximum number of deviations in one run. */
   constructor(private readonly most = Number.POSITIVE_INFINITY) {}
 
   get waiting(): number {
@@ -99,11 +99,12 @@ export class Deviations implements RunSource {
     const prefix = task.by === 'list' ? task.decisions : [];
     const deviations = task.by === 'list' ? task.deviations : 0;
     const made = decisions.map(({ index }) => index);
-    // A run is known by its last deviation: one more may follow only behind it.
+    // A run is identified by its last deviation; a further one may only follow after it.
     for (let position = prefix.length; position < decisions.length; position++) {
       const state = states[position];
       if (state !== undefined) {
-        // What this run did from here on counts for nothing: whoever was here first is followed by all the others.
+        // The rest of this run is covered: the run that reached this state first is followed by all runs that continue
+        // from it.
         if (this.explored.has(state)) break;
         this.explored.add(state);
         learnt.push(state);
@@ -119,21 +120,25 @@ export class Deviations implements RunSource {
   }
 }
 
-/** One run after the other by lot. */
+/** Random runs, one after the other. */
 export class ByLot implements RunSource {
   readonly waiting = 0;
   readonly explored: ReadonlySet<string> = new Set();
   readonly exhausted = false;
   private given = 0;
   private learnt = 0;
-  /** Runs up to this one know only of those before the last such boundary: so they do not depend on who is quicker. */
+  /**
+   * Runs up to this one use only results from before the last boundary, so that they do not depend on the speed of the
+   * workers.
+   */
   private boundary = 1;
   private known: RunLengths = { decisions: 16, events: 16 };
   private longest = this.known;
 
   /**
-   * @param orderings how many a defect needs, for priorities; undefined for runs purely by lot.
-   * @param faults the most that strike in one run.
+   * @param orderings the number of orderings that a defect needs, for random priorities; undefined for purely random
+   *   runs.
+   * @param faults the maximum number of faults in one run.
    */
   constructor(
     private readonly seed: number,

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { RunMaker, type RunSettings, type WorkerTask } from './run-maker.js';
 
-/** Makes the runs that it is sent, one after the other, and sends back what came of each. */
+/** Makes the runs that it receives, one after the other, and sends back their results. */
 const explored = new Set<string>();
 const maker = new RunMaker(workerData as RunSettings);
 let last: Promise<void> = Promise.resolve();

@@ -3,7 +3,7 @@ import type { JudgedRun } from './judge-run.js';
 import type { RunSettings, WorkerTask } from './run-maker.js';
 import type { RunTask } from './run-source.js';
 
-/** Runs given to a worker thread before the first of them is back. */
+/** The maximum number of runs that a worker has at once. */
 const QUEUED_A_WORKER = 4;
 
 /** Worker threads that make runs. */
@@ -16,12 +16,12 @@ export class RunWorkers implements AsyncDisposable {
     this.learn([...explored]);
   }
 
-  /** Runs that may be under way at once, so that nobody is idle. */
+  /** The number of runs to have in progress, so that no worker is idle. */
   get width(): number {
     return this.workers.length * QUEUED_A_WORKER;
   }
 
-  /** These states need not be explored again. */
+  /** Add states that need not be explored again. */
   learn(states: readonly string[]): void {
     for (const worker of this.workers) worker.learn(states);
   }
@@ -38,13 +38,13 @@ export class RunWorkers implements AsyncDisposable {
 
 class PooledWorker {
   private readonly worker: Worker;
-  /** In the order in which the tasks were sent, which is that of the answers. */
+  /** In the order of the tasks, which is also the order of the answers. */
   private readonly pending: {
     readonly resolve: (run: JudgedRun) => void;
     readonly reject: (error: unknown) => void;
   }[] = [];
 
-  /** What it will be told with its next run. */
+  /** New states that are sent with the next run. */
   private learnt: string[] = [];
 
   constructor(settings: RunSettings) {

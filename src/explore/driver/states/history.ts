@@ -1,24 +1,24 @@
 import { hash } from 'node:crypto';
 
-/** What became of one part of the system. */
+/** The history of one part of the system. */
 interface PartHistory {
   /** Its changes in order, each with the set of uses before it, as a chain of hashes. */
   changes: string;
-  /** Uses since the last change: their order is nobody's business. */
+  /** Uses since the last change; their order does not matter. */
   uses: string[];
 }
 
 /**
- * What happened, as a partial order. Two steps whose order can make a difference touch one part of the system, and one of them
- * changes it. So of each part its changes are kept in order, and of its uses only between which changes they came; two
- * histories that are equal are orders of the same steps that differ in steps alone that do not meet.
+ * A run's history as a partial order. The order of two steps can matter only if they access the same part of the system
+ * and one of them changes it. So for each part, the changes are kept in order, and each use only by the changes before
+ * and after it. Two equal histories are orders of the same steps that differ only in independent steps.
  */
 export class History {
-  /** What touched everything, with all that was before. */
+  /** A hash of the last step that accesses all parts, and of everything before it. */
   private all = '';
   private readonly parts = new Map<string, PartHistory>();
 
-  /** A step of which everything that follows may depend on, and which may depend on all before. */
+  /** A step that depends on all steps before it, and on which all steps after it depend. */
   touchesAll(...what: readonly string[]): void {
     const before = this.parts.size > 0 ? [JSON.stringify(this.contents)] : [this.all];
     this.parts.clear();

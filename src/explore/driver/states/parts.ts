@@ -3,57 +3,59 @@ import { asyncNotifDoBottomHalf, OpteeSmc, smcName } from '../../../protocol/opt
 import type { Scenario } from '../../../scenario/scenario.js';
 import type { CallPurpose, TimedTraceEvent } from '../../../trace/trace.js';
 
-/** A part of the system, and whether a step changes it or does no more than look at it, or count in it. */
+/** An access of a step to a part of the system: it changes the part, or only reads it or increments a counter. */
 export interface Touch {
   readonly part: string;
   readonly how: 'changes' | 'uses';
 }
 
-/** A call as far as it decides what its steps touch. */
+/** The properties of a call that determine which parts its steps access. */
 export interface TouchingCall {
   readonly purpose: CallPurpose;
   /** The label of its context. */
   readonly client: string;
 }
 
-/** The step by which a call goes back to secure world with an answer. */
+/** The step with which a call re-enters secure world with an answer. */
 const resumption = smcName(OpteeSmc.returnFromRpc);
 
-/** Fewer than go into one page, which is there as soon as the first session is opened. */
+/** Fewer messages than fit into one page, which is allocated when the first session is opened. */
 const messagesInOnePage = 8;
 
-/** Calls of which nothing is looked at when they return. */
+/** Calls whose return is not observed by any other part. */
 const returnsAlone: ReadonlySet<CallPurpose> = new Set(['invoke', 'open-session', 'close-session', 'bottom-half']);
 
-/** Interrupts, what is pending, and bottom halves. */
+/** Interrupts, pending notifications, and bottom halves. */
 const NOTIFICATIONS: Touch = { part: 'notifications', how: 'changes' };
-/** Which applications have sessions, and memory of their own: it is made by an opening and ends by a close. */
+/** The applications that have sessions, and memory that an opening allocates and a close releases. */
 const APPLICATIONS: Touch = { part: 'applications', how: 'changes' };
-/** Requests of secure world, and what the supplicant and its services have. */
+/** Requests of secure world, and the state of the supplicant and its services. */
 const REQUESTS: Touch = { part: 'requests', how: 'changes' };
-/** What is being registered. Where each piece of memory lies is in the state itself. */
+/** Registrations in progress. The addresses of memory are in the state itself. */
 const MEMORY: Touch = { part: 'memory', how: 'changes' };
 
 /**
- * Which parts of the system each step of a run touches, in scenarios that the file describes wholly. The call queue, the table
- * of thread contexts, the places of shared memory and the timers are no such parts: their state is compared itself.
+ * The parts of the system that each step of a run accesses, for scenarios that the file describes completely. The call
+ * queue, the table of thread contexts, the addresses of shared memory and the timers are not parts; their state is
+ * compared directly.
  *
- * A client is one part: its sessions, its memory, and what its threads know of them. Its invokes look at that, when they begin,
- * when their application looks at the memory that it was lent, and when they are back; everything else that it does may change
- * it. What an application computes for one client touches no other: locks of applications show as requests.
+ * A client is one part: its sessions, its memory, and what its threads know about them. Its invokes read this part at
+ * their beginning, when their application reads the shared memory, and at their return. Everything else that the client
+ * does may change it. The computation of an application for one client does not access other clients; locks of
+ * applications appear as requests.
  */
 export class Parts {
-  /** By a client's label, and by the name of a further thread: the client whose session it is. */
+  /** The client that owns the session, by the label of a client or the name of a further thread. */
   private readonly owners = new Map<string, string>();
   /** Invokes may make notifications pending. */
   private readonly invokesNotify: boolean;
-  /** Clients with one thread, which is alone with all that they have. */
+  /** Clients with a single thread, which does not share their resources. */
   private readonly alone: ReadonlySet<string>;
-  /** Callers never have to wait for a thread of secure world. */
+  /** There are enough threads of secure world for all callers. */
   private readonly threadsForAll: boolean;
-  /** Nor for memory for their messages. */
+  /** There is enough memory for the messages of all callers. */
   private readonly messagesForAll: boolean;
-  /** No application has a lock, whose waiters wait by notifications of their own, and in order. */
+  /** No application has a lock. Tasks that wait for a lock use notifications of their own, in order. */
   private readonly lockless: boolean;
 
   constructor({ clients, applications, secureWorld }: Scenario) {
@@ -69,7 +71,7 @@ export class Parts {
     const notified =
       secureWorld.bottomHalf.length > 0 ||
       [...clients.values()].some(({ steps }) => steps.some(({ step }) => step === 'notify'));
-    // Bottom halves come one at a time.
+    // There is at most one bottom half at a time.
     let callers = notified || this.invokesNotify ? 1 : 0;
     for (const { name, count, callers: each, threadOf, application } of clients.values()) {
       const owner = threadOf ?? name;
@@ -84,11 +86,10 @@ export class Parts {
   }
 
   /**
-   * A step after which everything is as if it had come at any later moment. So others need not be tried first: whatever they
-   * do, it can follow.
-   * - The way back with an answer, which does no more than bring its call before `resume`.
-   * - The return of a call, where no caller ever has to wait for a thread: it gives back that alone.
-   * - The taking of a message slot, where there is one for everybody, by the one thread of a client, or for a bottom half.
+   * Whether a step is independent of all others: it has the same effect at any later moment. So it can be executed
+   * first, and no other order needs to be tried. - A resume with an answer: it only brings its call to the point
+   * `resume`. - The return of a call, if there are enough threads for all callers: it only releases its thread. - The
+   * allocation of a message slot, if there are enough for all, by a client with one thread or for a bottom half.
    */
   meetsNobody(
     actor: string,
@@ -105,15 +106,16 @@ export class Parts {
   }
 
   /**
-   * A step of a call, under no lock; nothing when it may touch everything. An answer to a request does no more than bring its
-   * call before `resume`; what a bottom half asks for shows as requests, and how one ends says whether another follows.
+   * The accesses of a call's step outside the queue's lock; undefined if it may access everything. A resume with an
+   * answer only brings its call to the point `resume`. The requests of a bottom half appear as requests, and its end
+   * shows whether another one follows.
    */
   ofStep(call: TouchingCall, step: string): readonly Touch[] | undefined {
     if (step === resumption || (call.purpose === 'bottom-half' && step === 'resume')) return [];
     return this.ofCall(call);
   }
 
-  /** What becomes of a call as it begins and ends. */
+  /** The accesses of a call when it begins and ends. */
   ofCall(call: TouchingCall): readonly Touch[] | undefined {
     switch (call.purpose) {
       case 'invoke':
@@ -139,8 +141,8 @@ export class Parts {
   }
 
   /**
-   * A step of somebody else; nothing when it may touch everything.
-   * @param sessionOf the label of the client whose session this is.
+   * The accesses of a step of another actor; undefined if it may access everything.
+   * @param sessionOf the label of the client that owns a session.
    */
   ofActor(actor: string, sessionOf: (session: number) => string | undefined): readonly Touch[] | undefined {
     const [kind, ...rest] = actor.split(' ');
@@ -148,7 +150,7 @@ export class Parts {
     switch (kind) {
       case 'session': {
         const owner = sessionOf(Number(name));
-        // Those of none are of bottom halves.
+        // A message slot without a session is for a bottom half.
         if (Number(name) === 0) return [NOTIFICATIONS];
         return owner === undefined ? undefined : [this.client(owner, 'changes')];
       }
@@ -166,13 +168,15 @@ export class Parts {
     }
   }
 
-  /** An RPC of a call, or its answer; `value`: the second of its first parameter, the one that a notification has. */
+  /**
+   * The accesses of an RPC or its answer. @param value the second value of its first parameter: the notification value.
+   */
   ofRequest(command?: number, value?: number): readonly Touch[] {
     if (command !== RpcCommand.notification) return [REQUESTS];
     return value === undefined ? [] : [this.notified(value)];
   }
 
-  /** An event that is no call's; nothing when it may touch everything. */
+  /** The accesses of an event without a call; undefined if it may access everything. */
   ofEvent(event: TimedTraceEvent, sessionOf: (session: number) => string | undefined): readonly Touch[] | undefined {
     switch (event.type) {
       case 'session-open':
@@ -191,7 +195,7 @@ export class Parts {
     }
   }
 
-  /** Whether a value was sent, and who waits for it. */
+  /** Whether a notification value was sent, and which task waits for it. */
   private notified(value: number): Touch {
     return this.lockless ? { part: `notification ${value}`, how: 'changes' } : NOTIFICATIONS;
   }

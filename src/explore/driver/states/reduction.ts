@@ -1,24 +1,23 @@
 import type { Scenario } from '../../../scenario/scenario.js';
 
 /**
- * How much of a run's history its state may leave out.
- * - `steps`: the order of steps that are between the callers, the queue and the table of thread contexts alone.
- * - `parts`: besides, the order of steps that touch different clients, or different parts of the driver, or of which neither
- *   changes what the other looks at. For sessions, memory and interrupts that come and go.
- * - `queue`: only that of sections under the queue's lock. For runs in which more has a memory than the explorer knows:
- *   real applications and devices, faults.
- * - `nothing`: every run is one of its own. For times that are drawn from one generator by whoever comes next.
+ * What the state of a run may leave out of its history. - `steps`: the order of steps that concern only the callers,
+ * the queue and the table of thread contexts. - `parts`: also the order of independent steps, which access different
+ * clients or different parts of the driver, or do not change what the other step reads. For sessions, memory and
+ * interrupts that come and go. - `queue`: only the order of sections under the queue's lock. For runs with state that
+ * the explorer does not know: shipped applications and devices, faults. - `nothing`: all runs are different. For times
+ * that are drawn from one generator in the order of the actors.
  */
 export type Reduction = 'steps' | 'parts' | 'queue' | 'nothing';
 
-/** What a scenario allows. */
+/** The reduction that a scenario allows. */
 export function reductionFor(scenario: Scenario): Reduction {
   if (scenario.preemption.max > 0 || hasMemoryOfItsOwn(scenario)) return 'nothing';
   if (!isDescribed(scenario) || !hasUsualFaults(scenario)) return 'queue';
   return leavesNothingBehind(scenario) ? 'steps' : 'parts';
 }
 
-/** Locks, processors and a supplicant's threads remember who came first, which no event tells. */
+/** Locks, processors and a supplicant's threads keep an order of arrival that no event shows. */
 function hasMemoryOfItsOwn({ cpus, locks, supplicant, applications, clients, faults }: Scenario): boolean {
   return (
     cpus !== undefined ||
@@ -38,12 +37,12 @@ function hasMemoryOfItsOwn({ cpus, locks, supplicant, applications, clients, fau
   );
 }
 
-/** All that calls do is in the file. */
+/** Whether the file describes everything that calls do. */
 function isDescribed({ applications, emmc }: Scenario): boolean {
   return emmc === undefined && [...applications.values()].every(({ kind }) => kind !== 'shipped');
 }
 
-/** Calls do nothing but what is known to leave nothing behind: compute, wait, and ask services that the file describes. */
+/** Whether calls leave no state behind: they only compute, wait, and use services that the file describes. */
 function leavesNothingBehind({ applications, secureWorld, clients }: Scenario): boolean {
   return (
     secureWorld.bottomHalf.length === 0 &&
@@ -62,7 +61,7 @@ function leavesNothingBehind({ applications, secureWorld, clients }: Scenario): 
   );
 }
 
-/** Faults that happen to a request by its place in the order of requests, or to everybody. */
+/** Faults that affect a request by its position in the order of requests, or that affect all clients. */
 const USUAL_FAULTS: ReadonlySet<string> = new Set(['supplicantAbsent', 'unanswered', 'interruptPeriod']);
 
 function hasUsualFaults({ faults }: Scenario): boolean {

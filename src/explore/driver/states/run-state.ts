@@ -9,22 +9,25 @@ import { Parts, type Touch } from './parts.js';
 import type { Reduction } from './reduction.js';
 import type { WatchedQueue } from './watched-queue.js';
 
-/** What is known of an open call. */
+/** The record of an open call. */
 interface CallStory {
-  /** The same in every run in which the same task makes the same call, whatever its number there. */
+  /** Equal in every run in which the same task makes the same call, independent of the call's id. */
   readonly name: string;
   readonly purpose: CallPurpose;
   /** The label of its context. */
   readonly client: string;
   /** It is made for a request of secure world. */
   readonly passive: boolean;
-  /** Where the call stands, by the last thing that happened to it. */
+  /** The present position of the call, by its last event. */
   at: string;
-  /** All that its future, its result and its judgement may depend on besides: what secure world and services did for it. */
+  /**
+   * A hash of everything else on which its future, its result and its verdict may depend: the work of secure world and
+   * services for it.
+   */
   lasting: string;
 }
 
-/** Steps that are one section under the queue's lock, or a wake-up: they touch the queue and their caller. */
+/** Steps that are one section under the queue's lock, or a wake-up: they access only the queue and their caller. */
 const SECTIONS: ReadonlySet<string> = new Set([
   'enter the queue',
   'wake',
@@ -34,48 +37,49 @@ const SECTIONS: ReadonlySet<string> = new Set([
   'thread limit',
 ]);
 
-/** On whose behalf things happen. */
+/** The cause of an event. */
 interface Cause {
   readonly name: string;
-  /** The call, if it is one. */
+  /** The call, if the cause is a call. */
   readonly call: number | undefined;
 }
 
 /**
- * A run's state, at a moment at which nothing moves of itself, as a text that two runs have in common only when they can go
- * on in the same ways and be judged alike: so what was tried from there in one need not be tried in the other.
+ * The state of a run at a moment at which no work is left, as a text. Two runs have equal states only if they can
+ * continue in the same ways with the same verdicts. So everything tried from a state in one run need not be tried from
+ * it in another.
  *
- * What is compared exactly: time; who is held before what; the call queue with every waiter in it; timers in the order in
- * which they will go off; bytes of shared memory in use; where each open call stands, and what secure world and services did
- * for it so far. What is compared by its whole history, in order: everything of which another order could leave something
- * else behind, in the supplicant's services, the locks of trusted applications, the channels of passive clients. What is
- * left out: the order of the steps that are between the caller, the queue and the table of thread contexts alone, since
- * their effect is in the state; and the numbers of calls, messages and thread contexts, which are names.
+ * Compared directly: time; the held actors and their steps; the call queue with all its waiters; timers in the order in
+ * which they will fire; the allocated bytes of shared memory; the position of each open call, and what secure world and
+ * services did for it. Compared by its complete history, in order: everything that may depend on the order in other
+ * ways, such as the supplicant's services, the locks of trusted applications, the channels of passive clients. Left
+ * out: the order of steps that concern only the caller, the queue and the table of thread contexts, because the state
+ * contains their effect; and the numbers of calls, messages and thread contexts, because they are only names.
  *
- * Calls get their names from what caused them: the first of a task from its place in the scenario, the next from the one
- * before.
+ * The name of a call derives from its cause: for the first call of a task its place in the scenario, for each further
+ * call the one before.
  */
 export class RunState implements TimerWatch {
   private readonly calls = new Map<number, CallStory>();
-  /** What ended calls have left with their tasks, until the next one begins. */
+  /** What ended calls left with their tasks, until the next call of each task begins. */
   private readonly ended = new Set<string>();
   private readonly closedSessions: number[] = [];
   private readonly timerCalls = new Map<string, number>();
-  /** How many calls and timers came of each cause. */
+  /** The numbers of calls and timers with the same cause. */
   private readonly effects = new Map<string, number>();
   private cause: Cause = { name: 'start', call: undefined };
-  /** Everything whose order may matter. */
+  /** The history of everything whose order may matter. */
   private readonly order = new History();
   private readonly parts: Parts;
-  /** Names of actors that are no calls, by what brought them to their points. */
+  /** Names of actors that are not calls, by the cause of their arrival. */
   private readonly arrivals = new WeakMap<HeldActor, string>();
-  /** All that was let go, went off and was chosen so far. */
+  /** A hash of all releases, timers and choices so far. */
   private history = '';
   private readonly start: number;
 
   /**
-   * From here on: the run must have no open call.
-   * @param owners whom each session is of that is open, by the label of its context.
+   * Start recording. The run must have no open call.
+   * @param owners the label of the context that owns each open session.
    */
   constructor(
     private readonly run: ScenarioRun,
@@ -94,7 +98,7 @@ export class RunState implements TimerWatch {
     run.trace.listen((event) => this.record(event));
   }
 
-  /** An actor is let go. */
+  /** An actor is released. */
   goes(held: HeldActor): void {
     const { actor, step } = held;
     this.history = chained(this.history, actor, step);
@@ -112,21 +116,21 @@ export class RunState implements TimerWatch {
     this.cause = { name: story.name, call };
   }
 
-  /** What an actor is held before meets nothing that others do. */
+  /** Whether an actor's next step is independent of all other actors. */
   meetsNobody({ actor, step }: HeldActor): boolean {
     if (this.reduction !== 'parts') return false;
     const call = this.callOf(actor);
     return this.parts.meetsNobody(actor, step, call === undefined ? undefined : this.calls.get(call), this.ownerOf);
   }
 
-  /** Something happens that could: it may change anything, for good. */
+  /** An event happens, such as a fault: it may change anything permanently. */
   strikes(actor: string, what: string): void {
     this.history = chained(this.history, actor, what);
     this.order.touchesAll(this.history);
     if (this.reduction === 'steps' || this.reduction === 'parts') this.reduction = 'queue';
   }
 
-  /** Everybody came through, and goes: what the calls so far have led to is judged already. */
+  /** All clients finished and close: the effects of the calls so far have been checked. */
   beginClosing(): void {
     this.cause = { name: 'closing', call: undefined };
     this.ended.clear();
@@ -139,7 +143,7 @@ export class RunState implements TimerWatch {
     return name;
   }
 
-  /** A timer goes off. */
+  /** A timer fires. */
   fires(name: string): void {
     this.history = chained(this.history, name);
     if (this.reduction !== 'steps' && this.reduction !== 'parts') this.order.touchesAll(name);
@@ -152,7 +156,7 @@ export class RunState implements TimerWatch {
     this.cause = { name, call };
   }
 
-  /** The state as a hash; `held`: those among whom one is about to be picked. */
+  /** The state as a hash. @param held the actors to choose from. */
   digest(held: readonly HeldActor[]): string {
     const nameOf = (call: number) => this.calls.get(call)?.name ?? `call ${call}`;
     const standing = (one: HeldActor) => {
@@ -194,11 +198,11 @@ export class RunState implements TimerWatch {
         story.at = event.limit ? 'asleep, refused' : 'asleep';
         break;
       case 'queue-wake':
-        // Given to one that does not sleep, it is noted in the queue.
+        // A wake-up of a call that does not sleep is recorded in the queue.
         if (event.asleep) story.at = 'woken';
         break;
       case 'rpc-wait':
-        // Says what is so already.
+        // Already in the state.
         break;
       case 'world-enter':
         story.at = 'inside';
@@ -216,7 +220,7 @@ export class RunState implements TimerWatch {
         );
         break;
       case 'rpc-begin':
-        // The second value may be a request's number, or a thread's: a name.
+        // The second value may be the number of a request or of a thread, which is only a name.
         this.happened(story, this.parts.ofRequest(event.command, event.b), `rpc ${event.command} ${event.a}`);
         break;
       case 'rpc-end':
@@ -224,7 +228,7 @@ export class RunState implements TimerWatch {
         break;
       case 'call-end':
         this.calls.delete(event.call);
-        // The channel of a passive client goes to the next in turn.
+        // The channel of a passive client passes to the next request.
         this.happened(story, story.passive && this.parts.ofRequest(), `end ${event.smcReturn}`);
         this.cause = { name: hash('sha256', `${story.name} ${story.lasting}`, 'base64'), call: undefined };
         this.ended.add(this.cause.name);
@@ -234,18 +238,18 @@ export class RunState implements TimerWatch {
     }
   }
 
-  /** An event that is of no call, or of one that is over. */
+  /** Record an event that belongs to no open call. */
   private recordOther(event: TimedTraceEvent): void {
     if (event.type === 'session-open') this.owners.set(event.session, event.context);
     if (this.reduction === 'parts') {
-      // Numbers of sessions are names.
+      // Session ids are only names.
       const { session: _, ...what } = { session: 0, ...event };
       this.inOrder(this.parts.ofEvent(event, this.ownerOf), JSON.stringify(what));
     } else if (event.type === 'session-close') {
-      // Sessions are numbered in the order in which they were opened, before the run proper; each is closed once.
+      // Sessions are numbered in the order of opening, before the main phase; each is closed once.
       this.closedSessions.push(event.session);
     } else if (event.type !== 'invocation') {
-      // An invocation says what the call that follows is for.
+      // An invocation only describes the call that follows.
       this.order.touchesAll(JSON.stringify(event));
     }
   }
@@ -259,17 +263,17 @@ export class RunState implements TimerWatch {
     const story: CallStory = { name, purpose, client: context, passive, at: 'begun', lasting };
     this.calls.set(call, story);
     if (this.reduction === 'parts') this.inOrder(this.parts.ofCall(story), name, purpose);
-    // Memory for messages, cancellations: not of the kind that scenarios are made of.
+    // Calls for message memory and cancellations are not described by scenarios.
     else if (purpose !== 'invoke' && purpose !== 'close-session') this.order.touchesAll(name, purpose);
   }
 
-  /** @param touches false when the order of it does not matter; undefined when it may touch everything. */
+  /** @param touches false: the order does not matter; undefined: it may access everything. */
   private happened(story: CallStory, touches: readonly Touch[] | undefined | false, what: string): void {
     story.lasting += `${what} ${this.now};`;
     if (touches !== false) this.inOrder(touches, story.name, what);
   }
 
-  /** @param touches undefined: everything, as all does where parts are not told apart. */
+  /** @param touches undefined: all parts. Without the reduction `parts`, all steps count as that. */
   private inOrder(touches: readonly Touch[] | undefined, ...what: readonly string[]): void {
     const { order } = this;
     if (touches === undefined || this.reduction !== 'parts') order.touchesAll(...what);
@@ -284,7 +288,7 @@ export class RunState implements TimerWatch {
 
   private readonly ownerOf = (session: number): string | undefined => this.owners.get(session);
 
-  /** Whose call it is that stands at a point; undefined when it is none. */
+  /** The call of an actor at a point; undefined if the actor is not a call. */
   private callOf(actor: string): number | undefined {
     const number = Number(actor.slice(actor.lastIndexOf(' ') + 1));
     if (actor.startsWith('call ')) return number;
@@ -294,5 +298,5 @@ export class RunState implements TimerWatch {
   }
 }
 
-/** Characters of base64, 132 bits: that two of a billion states have one digest is less likely than 1 in 10^21. */
+/** Characters of base64, 132 bits: the probability of equal digests among a billion states is below 1 in 10^21. */
 const DIGEST_LENGTH = 22;

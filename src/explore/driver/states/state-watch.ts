@@ -5,21 +5,21 @@ import type { Reduction } from './reduction.js';
 import { RunState } from './run-state.js';
 import type { WatchedQueue } from './watched-queue.js';
 
-/** The run came to a state from which everything has been tried, or will be. */
+/** The run reached a state from which every continuation has been tried, or will be. */
 export class AlreadyExplored extends Error {}
 
-/** Stands between a run and who decides for it, and ends the run where another was before. */
+/** Sits between a run and its decider, and ends the run at a state that another run has reached. */
 export class StateWatch {
-  /** By decision: the state in which it was made, as a digest. Nothing for decisions that were given. */
+  /** By decision: the digest of the state in which it was made; undefined for given decisions. */
   readonly states: (string | undefined)[] = [];
   private state: RunState | undefined;
-  /** Whom sessions are of that are open when the run begins. */
+  /** The owners of the sessions that are open when the run begins. */
   private readonly owners = new Map<number, string>();
 
   /**
-   * @param from the first decision that was not given: before it the run goes where another has been, on purpose.
-   * @param explored states, as digests, that need not be explored again.
-   * @param settles steps that nothing of others meets go first, and their order is no decision; not where faults may strike.
+   * @param from the first decision that was not given; before it the run intentionally repeats another run.
+   * @param explored digests of states that need not be explored again.
+   * @param settles independent steps are executed first, and their order is not a decision; not with faults.
    */
   constructor(
     private readonly recorder: DecisionRecorder,
@@ -64,12 +64,12 @@ export class StateWatch {
     });
   }
 
-  /** Everything is open, and nobody has called yet. */
+  /** All sessions are open, and no client has made a call. */
   begin(run: ScenarioRun, queue: WatchedQueue | undefined): void {
     if (queue !== undefined) this.state = new RunState(run, queue, this.reduction, this.owners);
   }
 
-  /** Everybody came through, and goes. */
+  /** All clients finished and close. */
   beginClosing(): void {
     this.state?.beginClosing();
   }

@@ -1,18 +1,18 @@
 import type { CallQueue, CallWaiter, QueueState, QueueStep } from '../../../optee/call-queue/call-queue.js';
 import { COUNTER_COUNT, type StorableCallQueue } from '../../../optee/call-queue/storable.js';
 
-/** A call queue of which everything can be seen that decides what it will do, callers inside secure world included. */
+/** A call queue whose complete state is visible, including callers inside secure world. */
 export class WatchedQueue implements CallQueue {
-  /** Told of a caller that is about to enter, and of each section that may have given a thread to somebody. */
+  /** Called for a caller that is about to enter; and after each section that may have given a thread to a caller. */
   onEnter: ((label: number, relief: boolean) => void) | undefined;
   onSection: (() => void) | undefined;
-  /** Between `enter` and `leave`, by label. */
+  /** Callers between `enter` and `leave`, by label. */
   private readonly waiters = new Map<number, CallWaiter>();
   private readonly counters = new Int32Array(COUNTER_COUNT);
 
   constructor(readonly queue: StorableCallQueue) {}
 
-  /** Callers between `enter` and `leave`, in the order in which they entered. */
+  /** Callers between `enter` and `leave`, in order of entry. */
   get callers(): Iterable<CallWaiter> {
     return this.waiters.values();
   }
@@ -71,9 +71,8 @@ export class WatchedQueue implements CallQueue {
   }
 
   /**
-   * The whole state: the same text in two queues of one discipline means that they do the same from here on, whatever
-   * happened before.
-   * @param nameOf what to call a caller, instead of its label.
+   * The complete state: if it is equal in two queues of one discipline, both behave in the same way from now on.
+   * @param nameOf the name to use for a caller in place of its label.
    */
   contents(nameOf: (label: number) => string): readonly unknown[] {
     const { queue } = this;
@@ -83,7 +82,7 @@ export class WatchedQueue implements CallQueue {
       [...this.counters],
       queue.waiterLists.map((list) => Array.from(list, ({ label }) => nameOf(label))),
       Array.from(this.waiters.values(), ({ label, system, relief, completed, phase, exitsSeen }) =>
-        // Of the exits only this counts: whether there was one since the caller looked.
+        // Only this matters of the number of exits: whether it changed since the caller last read it.
         [nameOf(label), system, relief, completed, phase, exitsSeen !== queue.exits].join(),
       ).sort(),
     ];

@@ -1,8 +1,8 @@
 import { CallWaiter } from '../../../optee/call-queue/call-queue.js';
 
-/** What a call is that the driver makes of its own accord, beside the close of a session. */
+/** A call that the driver makes for itself, apart from the close of a session. */
 export type OwnCall =
-  /** CANCEL, of a call on the session. */
+  /** CANCEL, for a call on the session. */
   | 'cancel'
   /** DO_BOTTOM_HALF. */
   | 'bottom-half'
@@ -11,58 +11,61 @@ export type OwnCall =
   /** REGISTER_SHM, of memory for a call on the session. */
   | 'register';
 
-/** What one caller does, one operation after the other. */
+/** An operation of a caller. A caller executes its operations in order. */
 export type Operation =
   | {
-      /** `call`: one yielding call (invoke, open). `close`: the session leaves the list, one call, then its release. */
+      /**
+       * `call`: one yielding call (invoke, open). `close`: the session leaves the list, one call is made, then it is
+       * released.
+       */
       readonly op: 'call' | 'close';
-      /** A call that the driver makes of its own accord; left out: the client's, or the close. */
+      /** A call that the driver makes for itself; undefined: a call of a client, or the close. */
       readonly own?: OwnCall | undefined;
-      /** The session used; -1: one that is never a system session. */
+      /** The session that is used; -1: one that is never a system session. */
       readonly session: number;
-      /** How often the call suspends in an RPC. */
+      /** The number of RPCs in which the call suspends. */
       readonly rpc: number;
-      /** The call returns only after this caller has finished its whole list; -1: it depends on nobody. */
+      /** The call returns only after this caller has finished its whole list; -1: it depends on no caller. */
       readonly needs: number;
       /** The call never returns. */
       readonly forever: boolean;
     }
   | {
-      /** The session asks to become a system session: `tee_client_system_session()`. */
+      /** Make the session a system session: `tee_client_system_session()`. */
       readonly op: 'system_session';
       readonly session: number;
     };
 
-/** The call ends or wakes others, or gives back what they may wait for. */
+/** Whether the call is a relief call: it ends or wakes others, or releases resources that they may wait for. */
 export function isRelief(operation: Operation): boolean {
   if (operation.op === 'system_session') return false;
   return operation.op === 'close' || (operation.own !== undefined && operation.own !== 'register');
 }
 
-/** Where a caller stands, apart from what the call queue knows of it. */
+/** The position of a caller, apart from its state in the call queue. */
 export type Stage =
   /** Between two operations. */
   | 'idle'
-  /** The session was looked up; about to enter the call queue. */
+  /** The session was looked up; the caller is about to enter the call queue. */
   | 'begun'
-  /** In the queue's hands: asleep, woken, or between two of its sections. */
+  /** In the call queue: asleep, woken, or between two of its sections. */
   | 'waiting'
-  /** May make its SMC. */
+  /** About to make its SMC. */
   | 'ready'
-  /** Secure world has answered ETHREAD_LIMIT; the call queue does not know yet (hand-off only). */
+  /** Secure world has answered ETHREAD_LIMIT, and the call queue was not told yet (hand-off only). */
   | 'limited'
   | 'in_secure'
-  /** Suspended: the thread context stays allocated. */
+  /** Suspended in an RPC: the thread context stays allocated. */
   | 'in_rpc'
-  /** Back for good; the call queue does not know yet. */
+  /** Finally returned, and the call queue was not told yet. */
   | 'returned'
-  /** In the middle of leaving the queue, holding its lock (fine steps only). */
+  /** Leaving the queue, with its lock held (fine steps only). */
   | 'leaving'
-  /** A system session's close has returned; its reservation is about to end. */
+  /** The close of a system session has returned; its reservation is about to end. */
   | 'releasing'
   | 'done';
 
-/** One step of a caller, atomic with respect to all others. Named after the section of Linux that it stands for. */
+/** One step of a caller, atomic for all others. Named after the section of Linux that it models. */
 export type Step =
   | 'system_session'
   | 'begin'
@@ -82,19 +85,19 @@ export type Step =
 /** One thread of the normal world. */
 export class Caller {
   readonly waiter: CallWaiter;
-  /** Which operation it is at; the length of the list when done. */
+  /** The index of its operation; the length of the list when done. */
   index = 0;
   stage: Stage;
-  /** The call at hand is a system call; looked up when it begins. */
+  /** Whether the present call is a system call; determined when it begins. */
   system = false;
-  /** RPCs that the call at hand has yet to make. */
+  /** The number of RPCs that the present call still makes. */
   rpcLeft = 0;
   private readonly reliefAt: readonly boolean[];
 
   constructor(
     readonly label: number,
     readonly operations: readonly Operation[],
-    /** Begins again when it is through its list. */
+    /** Whether it starts again at the end of its list. */
     readonly repeats: boolean,
   ) {
     this.waiter = new CallWaiter(label);
@@ -102,12 +105,12 @@ export class Caller {
     this.reliefAt = operations.map(isRelief);
   }
 
-  /** The operation at hand is a relief call. */
+  /** Whether the present operation is a relief call. */
   get relief(): boolean {
     return this.reliefAt[this.index] === true;
   }
 
-  /** The operation at hand. */
+  /** The present operation. */
   get operation(): Operation {
     const operation = this.operations[this.index];
     if (operation === undefined) throw new Error(`caller ${this.label} has no operation ${this.index}`);

@@ -1,35 +1,34 @@
 import type { Operation, OwnCall } from './caller.js';
 import { SESSION_COUNT } from './queue-model.js';
 
-/** What the callers do, and which of them do it again and again. */
+/** The operations of the callers, and the labels of the callers that repeat them. */
 export interface Callers {
   readonly callers: readonly (readonly Operation[])[];
   readonly repeating: readonly number[];
 }
 
-/** A mistake in the notation of callers; the message shows the place. */
+/** An error in the notation of callers; the message shows the position. */
 export class CallersNotationError extends Error {
   override readonly name = 'CallersNotationError';
 }
 
 const OPERATION = /^([NSCMXBUR])(\d?)((?:r\d+|>\d+|!)*)$/;
 
-/** The calls that the driver makes of its own accord. */
+/** The letters of calls that the driver makes for itself. */
 const OWN: Readonly<Record<OwnCall, string>> = { cancel: 'X', 'bottom-half': 'B', unregister: 'U', register: 'R' };
 const OWN_NAMES = Object.keys(OWN) as readonly OwnCall[];
-/** Letters that name no session. */
+/** Letters that are not followed by a session number. */
 const NO_SESSION = 'NBU';
 
 /**
- * Reads callers in their notation: callers separated by commas, the operations of one by `+`.
+ * Parses callers in their notation: callers separated by commas, the operations of one caller by `+`.
  *
- * - `N` a normal call; `S`, `S1`, `S2` a call on session 0, 1, 2, a system call when that is a system session;
- *   `C`, `C1`, `C2` closes the session; `M`, `M1`, `M2` makes it a system session.
- * - The driver's own calls: `X`, `X1`, `X2` cancels a call on session 0, 1, 2; `B` a bottom half; `U` ends a registration;
- *   `R`, `R1`, `R2` registers memory for a call on the session. `X`, `B`, `U` and `C` are relief calls.
- * - After a call: `r2` it suspends in two RPCs; `>3` it returns only after caller 3 has finished (the first is 0);
- *   `!` it never returns.
- * - Before a caller: `3*` three such callers. After it: `*` it repeats its operations for ever.
+ * - `N` a normal call; `S`, `S1`, `S2` a call on session 0, 1, 2, which is a system call if that is a system session;
+ * `C`, `C1`, `C2` closes the session; `M`, `M1`, `M2` makes it a system session. - The driver's own calls: `X`, `X1`,
+ * `X2` cancels a call on session 0, 1, 2; `B` a bottom half; `U` ends a registration; `R`, `R1`, `R2` registers memory
+ * for a call on the session. `X`, `B`, `U` and `C` are relief calls. - After a call: `r2` it suspends in two RPCs; `>3`
+ * it returns only after caller 3 has finished (the first is 0); `!` it never returns. - Before a caller: `3*` three
+ * such callers. After it: `*` it repeats its operations forever.
  *
  * For example `2*N,S1r1+C1,N>2,(N+S)*`, or `2*N>2,X`: two calls that end when they are cancelled.
  * @throws CallersNotationError
@@ -58,7 +57,7 @@ export function parseCallers(text: string): Callers {
   return { callers, repeating };
 }
 
-/** A caller that needs one that never finishes, itself included, would wait inside secure world for ever. */
+/** A caller that needs one that never finishes, or itself, would wait forever in secure world. */
 function refuseEndlessWaits(callers: readonly (readonly Operation[])[], repeating: readonly number[]): void {
   const needed = (label: number) =>
     (callers[label] ?? []).flatMap((operation) =>
@@ -119,7 +118,7 @@ function parseOperation(text: string, all: string): Operation {
   };
 }
 
-/** One caller in the notation that `parseCallers` reads. */
+/** One caller in the notation of `parseCallers`. */
 export function callerNotation(operations: readonly Operation[], repeats = false): string {
   const list = operations.map((operation) => {
     const digit = operation.session > 0 ? operation.session : '';

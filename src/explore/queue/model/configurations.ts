@@ -3,17 +3,17 @@ import { keepsReserve } from '../../../optee/call-queue/disciplines.js';
 import { parseCallers } from './callers-notation.js';
 import type { ModelConfig } from './queue-model.js';
 
-/** What secure world is like, and whether the callers come to an end. */
+/** The kind of secure world, and whether the callers end. */
 export type ConfigurationGroup =
-  /** It announces its threads, and has them. */
+  /** It announces its number of threads. */
   | 'tracked'
-  /** It announces none. */
+  /** It does not announce its number of threads. */
   | 'untracked'
   /** It has one thread less than it announces. */
   | 'short'
-  /** Callers that repeat for ever, for overtaking. */
+  /** Callers that repeat forever, for overtaking. */
   | 'cycle'
-  /** The driver's own calls among the callers, with and without a thread kept for those that relieve others. */
+  /** The driver's own calls among the callers, with and without a thread reserved for relief calls. */
   | 'own';
 
 /** A workload without its discipline. */
@@ -26,9 +26,9 @@ export interface Configuration {
   readonly reserve?: boolean;
 }
 
-/** Callers that come to an end, with the system sessions they need to begin with. */
+/** Callers that end, with the number of system sessions at the start. */
 const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] = [
-  // Normal calls alone: more and more of them, several in a row, suspended in RPCs.
+  // Only normal calls: increasing numbers of callers, several calls in sequence, calls suspended in RPCs.
   [0, '2*N'],
   [0, '3*N'],
   [0, '4*N'],
@@ -41,7 +41,7 @@ const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] =
   [0, 'N!,2*N'],
   [0, 'N!,3*N'],
   [0, 'N!,N!,2*N'],
-  // A system session beside normal calls.
+  // One system session beside normal calls.
   [1, 'N,S'],
   [1, 'N,2*S'],
   [1, 'N,3*S'],
@@ -69,7 +69,7 @@ const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] =
   [2, 'N,S,2*S1'],
   [2, 'N,2*S,2*S1'],
   [3, '2*N,S,S1,S2'],
-  // System sessions made and closed during traffic.
+  // System sessions that are made and closed during other calls.
   [0, 'N,M+S+C'],
   [0, '2*N,M+S+C'],
   [0, '2*N,M+S+C,S'],
@@ -80,7 +80,7 @@ const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] =
   [1, '3*N,C'],
   [2, '2*N,C,C1'],
   [2, '2*N,S1,C'],
-  // Calls that need another: a mutex held, an RPC whose device is behind a system session.
+  // Calls that need another one: for a mutex, or an RPC whose device needs a system session.
   [0, 'N>1,2*N'],
   [0, '2*N>2,N'],
   [0, '2*N>2,2*N'],
@@ -99,7 +99,7 @@ const WORKLOADS: readonly (readonly [reservations: number, callers: string])[] =
   [2, '2*N>4,N,S1>4,S'],
 ];
 
-/** Callers that repeat, with the threads announced and real. */
+/** Callers that repeat, with the announced and the real number of threads. */
 const CYCLES: readonly (readonly [threads: number, secure: number, reservations: number, callers: string])[] = [
   [1, 1, 0, 'N*,N*'],
   [1, 1, 0, 'N*,N*,N*'],
@@ -147,17 +147,17 @@ const OWN_CALLS: readonly (readonly [reservations: number, callers: string])[] =
   [2, 'N,S,S1+C1,X2'],
 ];
 
-/** Announced threads of the workloads that come to an end. */
+/** Announced numbers of threads for workloads that end. */
 const THREADS = [1, 2, 3, 4];
 
-/** The configurations that the table of findings is made from. */
+/** The configurations of the table of findings. */
 export function configurations(): Configuration[] {
   const all: Configuration[] = [];
   for (const [reservations, callers] of WORKLOADS) {
     for (const threads of THREADS) {
       all.push({ group: 'tracked', threads, secureThreads: threads, reservations, callers });
       if (threads > 1) all.push({ group: 'short', threads, secureThreads: threads - 1, reservations, callers });
-      // Without a thread count there is no reservation: system sessions are normal ones then.
+      // Without a number of threads there is no reservation, so system sessions are normal sessions.
       if (threads < 4 && reservations === 0) {
         all.push({ group: 'untracked', threads: 0, secureThreads: threads, reservations, callers });
       }

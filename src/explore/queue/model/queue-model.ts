@@ -6,64 +6,64 @@ import { Caller, isRelief, type Operation, type Step } from './caller.js';
 /** Linux's -EINVAL. */
 export const EINVAL = -22;
 
-/** The sessions that callers may share; any other call uses session -1. */
+/** The number of sessions that callers can share; other calls use session -1. */
 export const SESSION_COUNT = 3;
 
-/** Callers around one call queue, above a secure world with so many threads. */
+/** Callers around one call queue, above a secure world with a number of threads. */
 export interface ModelConfig {
   readonly discipline: DisciplineName;
-  /** What secure world announced; 0: nothing. */
+  /** The number of threads that secure world announced; 0: none. */
   readonly totalThreadCount: number;
-  /** The thread contexts it really has. */
+  /** The number of thread contexts that it really has. */
   readonly secureThreads: number;
-  /** Sessions 0 to this less one are system sessions from the start, as far as the discipline grants it. */
+  /** Sessions 0 to this number minus 1 are system sessions from the start, if the discipline grants it. */
   readonly initialSystemSessions: number;
-  /** One thread is kept for relief calls, by a discipline that can. */
+  /** One thread is reserved for relief calls, if the discipline supports it. */
   readonly reserve?: boolean | undefined;
   readonly callers: readonly (readonly Operation[])[];
   /**
-   * Others may consume their completions in the middle of a caller's `wait_final` (Linux only): the finest interleaving
+   * Other callers may consume their completions during a caller's `wait_final` (Linux only): the finest interleaving
    * that the kernel's lock allows.
    */
   readonly fine?: boolean;
-  /** Which callers repeat their list for ever; the rest end. */
+  /** The labels of callers that repeat their list forever; the others end. */
   readonly repeating?: readonly number[];
 }
 
-/** What a step gave, besides the new state; the fields that a step does not set keep their last value. */
+/** The result of a step besides the new state. Fields that a step does not set keep their last value. */
 export interface StepOutcome {
   /** `system_session`, `begin`: 0 or -EINVAL. */
   rc: number;
   /** `wait_init`, `thread_limit`: the caller must wait. */
   needWait: boolean;
-  /** `requeue`: a completion was thrown away. */
+  /** `requeue`: a completion was discarded. */
   discarded: boolean;
   /** `recheck`: the caller claimed a thread. */
   claimed: boolean;
-  /** `smc`: secure world had a thread. */
+  /** `smc`: secure world had a free thread. */
   entered: boolean;
-  /** `system_session`: the queue was asked for a reservation. */
+  /** `system_session`: a reservation was requested from the queue. */
   asked: boolean;
-  /** ETHREAD_LIMIT was told to the queue: the caller shall make its SMC again after a pause. */
+  /** The queue was told of ETHREAD_LIMIT: the caller must repeat its SMC after a pause. */
   paused: boolean;
-  /** Likewise: at once, and the queue and the caller stand as before, so that it can go on like this for ever. */
+  /** The same without a pause, while queue and caller did not change, so that this can repeat forever. */
   spins: boolean;
 }
 
 /**
- * The system under exploration: callers as small state machines around the call queue that the driver uses, and a
- * secure world reduced to its number of free thread contexts. Each caller has at most one next step, so a schedule is
- * a list of callers.
+ * The system under exploration: callers as small state machines around the driver's real call queue, and a secure world
+ * reduced to its number of free thread contexts. Each caller has at most one next step, so a schedule is a list of
+ * callers.
  */
 export class QueueModel {
   readonly queue: StorableCallQueue;
   readonly callers: readonly Caller[];
   readonly sessionIsSystem: boolean[];
   readonly sessionIsClosed: boolean[];
-  /** Some caller makes relief calls, or a thread is kept for them. */
+  /** Whether a caller makes relief calls, or a thread is reserved for them. */
   readonly relieves: boolean;
   secureFree: number;
-  /** Who holds the queue's lock across steps (fine steps only). */
+  /** The caller that holds the queue's lock across steps (fine steps only). */
   lockedBy: Caller | undefined = undefined;
   readonly outcome: StepOutcome = {
     rc: 0,
@@ -78,7 +78,7 @@ export class QueueModel {
   private readonly countersBefore = new Int32Array(COUNTER_COUNT);
   private readonly countersAfter = new Int32Array(COUNTER_COUNT);
 
-  /** @param queue the queue to drive, when it is not the discipline's own. */
+  /** @param queue the queue to use in place of the discipline's own. */
   constructor(
     readonly config: ModelConfig,
     queue?: StorableCallQueue,
@@ -93,11 +93,11 @@ export class QueueModel {
     this.sessionIsSystem = this.sessionIsClosed.map((_, s) => s < config.initialSystemSessions && this.queue.reserve());
   }
 
-  /** The step that this caller can take now; undefined when it sleeps, waits for another caller, or is done. */
+  /** The next step of this caller; undefined if it sleeps, waits for another caller, or is done. */
   next(caller: Caller): Step | undefined {
     const step = this.nextUnlocked(caller);
     if (this.lockedBy === undefined || this.lockedBy === caller) return step;
-    // The lock is held by another: what is left is what needs none.
+    // Another caller holds the lock: only a step that does not need it is possible.
     return step === 'wait_return' ? step : undefined;
   }
 
@@ -137,7 +137,7 @@ export class QueueModel {
     }
   }
 
-  /** Takes the caller's next step; what it gave is in `outcome`. */
+  /** Take the caller's next step. The result is in `outcome`. */
   step(caller: Caller): Step {
     const step = this.next(caller);
     if (step === undefined) throw new Error(`caller ${caller.label} cannot step: ${caller.stage}`);
@@ -145,7 +145,7 @@ export class QueueModel {
     return step;
   }
 
-  /** Takes a step that is the caller's next. */
+  /** Take a step that must be the caller's next. */
   take(caller: Caller, step: Step): void {
     const { queue, outcome } = this;
     const { waiter } = caller;
@@ -222,7 +222,7 @@ export class QueueModel {
     }
   }
 
-  /** Secure world's ETHREAD_LIMIT is told to the queue. */
+  /** Tell the queue of secure world's ETHREAD_LIMIT. */
   private refuse(caller: Caller): void {
     const { queue, outcome, countersBefore, countersAfter } = this;
     const { waiter } = caller;
@@ -255,7 +255,7 @@ export class QueueModel {
     if (operation.op === 'close' && session >= 0) this.sessionIsClosed[session] = true;
   }
 
-  /** Linux registers memory by a call of no session, whoever it is for. */
+  /** Linux registers memory by a call without a session, whatever the memory is for. */
   private isOfSession({ own }: Extract<Operation, { readonly op: 'call' | 'close' }>): boolean {
     return own !== 'register' || this.queue.sortsOwnCalls;
   }
@@ -276,7 +276,7 @@ export class QueueModel {
   }
 
   private follow(caller: Caller, step: QueueStep): void {
-    // A pause passes no time here: the caller may make its SMC again at any later step.
+    // The model has no time: after a pause, the caller may repeat its SMC at any later step.
     caller.stage = step === 'call' || step === 'pause' ? 'ready' : 'waiting';
   }
 

@@ -1,15 +1,15 @@
 import type { Caller, Step } from './caller.js';
 import type { QueueModel } from './queue-model.js';
 
-/** Plain data as it stands in a trace file. */
+/** Plain data, as in a trace file. */
 export type TraceFields = Record<string, unknown>;
 
 const bit = (value: boolean) => (value ? 1 : 0);
 
-/** What a state says of relief calls; left out where there are none, and no thread is kept for them. */
+/** The relief fields of a state; left out if there are no relief calls and no thread is reserved for them. */
 const OF_RELIEF = /relief/;
 
-/** The model's state as a trace file has it: the discipline's lists and counters, secure world, every caller. */
+/** The model's state in the form of a trace file: the discipline's lists and counters, secure world, every caller. */
 export function traceState(model: QueueModel): TraceFields {
   const state = model.queue.state();
   const wanted = ([name]: readonly [string, unknown]) => model.relieves || !OF_RELIEF.test(name);
@@ -29,7 +29,7 @@ export function traceState(model: QueueModel): TraceFields {
   };
 }
 
-/** Where a caller stands, in the words of a trace file. */
+/** The position of a caller, in the terms of a trace file. */
 export function callerState({ stage, waiter }: Caller): string {
   if (stage !== 'waiting') return stage;
   switch (waiter.phase) {
@@ -51,7 +51,7 @@ export function callerState({ stage, waiter }: Caller): string {
   }
 }
 
-/** One step as a trace file has it. */
+/** One step in the form of a trace file. */
 export interface TraceStep {
   readonly op: Step;
   readonly args: TraceFields;
@@ -59,7 +59,7 @@ export interface TraceStep {
   readonly state: TraceFields;
 }
 
-/** Takes a caller's next step and describes it. */
+/** Take a caller's next step and describe it. */
 export function takeTraceStep(model: QueueModel, caller: Caller): TraceStep {
   const completed: number[] = [];
   for (const { waiter } of model.callers) waiter.wake = () => completed.push(waiter.label);

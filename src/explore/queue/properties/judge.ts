@@ -23,7 +23,10 @@ const {
   refusedCallerPauses,
 } = PROPERTY_BIT;
 
-/** What happened at least once in a search: a property whose occasion never came holds without having been tried. */
+/**
+ * Events that must occur in a search for a property to be tested. A property whose event never occurred holds
+ * vacuously.
+ */
 export const OCCASIONS = {
   normalSlept: 1,
   systemSlept: 2,
@@ -34,22 +37,27 @@ export const OCCASIONS = {
   othersClaimedBesideKept: 64,
 } as const;
 
-/** Says which properties the state that a model is in breaks, and which the step that led to it, as sets of bits. */
+/**
+ * Determines which properties are broken by the present state of a model, and which by the step that led to it, as bit
+ * sets.
+ */
 export class Judge {
-  /** What happened so far of `OCCASIONS`, as bits. */
+  /** The `OCCASIONS` that have occurred, as bits. */
   occasions = 0;
   private readonly rules: ReserveRules;
-  /** System sessions, when no caller makes or closes one; else undefined. */
+  /** The number of system sessions, if no caller makes or closes one; otherwise undefined. */
   private readonly constantSessions: number | undefined;
   private readonly reserves: boolean;
-  /** Claims are looked at after each step that may give one. */
+  /** Whether claims are checked after each step that may give one. */
   private readonly followsClaims: boolean;
-  /** Callers of each class that hold a claim, in the state last judged or after the step last judged. */
+  /**
+   * The number of callers of each class that hold a claim, in the last checked state or after the last checked step.
+   */
   private normalClaims = 0;
   private systemClaims = 0;
-  /** Where relief calls are a class of their own: theirs, which are none of the others. */
+  /** The claims of relief calls, if these are a separate class; they are not counted in the other classes. */
   private reliefClaims = 0;
-  /** Who holds a claim, as bits by label; and who did in the state last judged. */
+  /** The callers that hold a claim, as bits by label; and those that did in the last checked state. */
   private claimants = 0;
   private claimantsBefore = 0;
 
@@ -63,7 +71,7 @@ export class Judge {
     if (this.reserves) this.occasions |= OCCASIONS.reservationAsked;
   }
 
-  /** What the sessions that are system sessions from the start break. */
+  /** The properties that are broken by the system sessions at the start. */
   atStart(): number {
     const { model, rules } = this;
     const { sessionIsSystem, config } = model;
@@ -77,9 +85,9 @@ export class Judge {
   }
 
   /**
-   * The properties that the state breaks. `unboundedOvertaking` shows in a state only where the discipline itself
-   * promises an order; else it is looked for as a cycle (fair-cycle.ts). The deadlocks are told by `deadlocks` where nobody
-   * can step.
+   * The properties that the state breaks. `unboundedOvertaking` can be seen in a state only if the discipline promises
+   * an order; otherwise a cycle is searched (fair-cycle.ts). `deadlocks` reports deadlocks, in states in which no
+   * caller can step.
    */
   inState(): number {
     const { model, rules } = this;
@@ -91,7 +99,9 @@ export class Judge {
     let normalMayEnter = false;
     let systemMayEnter = false;
     let reliefMayEnter = false;
-    /** No step is under way that could wake a sleeper: everyone sleeps, is inside, or has nothing to do with it. */
+    /**
+     * No step that could wake a sleeping caller is in progress: every caller sleeps, is inside, or is not concerned.
+     */
     let quiet = true;
     for (let i = 0; i < callers.length; i++) {
       const caller = callers[i];
@@ -150,7 +160,7 @@ export class Judge {
       if (queue.reservationCount() !== sessions || queue.reservedThreads() !== owed) broken |= reserveFollowsSessions;
     }
     if (quiet && model.secureFree > 0 && (normalSleeps || systemSleeps || reliefSleeps)) {
-      // A thread that nobody has claimed, and that is owed to nobody else, may be had by whoever is first.
+      // A thread that is not claimed and not owed to others is available to the first caller.
       const threads = queue.threadsCounted();
       if (threads > 0) {
         const withheld = rules.withheld(owed, systemClaims);
@@ -169,7 +179,7 @@ export class Judge {
     return broken;
   }
 
-  /** The properties that the step just taken broke; `inState` was asked last about the state from which it was taken. */
+  /** The properties that the last step broke. `inState` must have been called for the state before it. */
   ofStep(step: Step, caller: Caller): number {
     const { model, rules } = this;
     const { outcome, queue, config, callers } = model;
@@ -177,7 +187,7 @@ export class Judge {
     switch (step) {
       case 'smc':
         if (outcome.entered) {
-          // Where claims are not counted, this is what gives a thread away.
+          // Without a count of claims, entering secure world is what gives a thread away.
           if (model.relieves && queue.threadsCounted() === 0 && !caller.relief && callers.some(isReliefAsleep))
             broken |= reliefWaitsBehindOthers;
           break;
@@ -207,7 +217,7 @@ export class Judge {
     }
     if (this.followsClaims && asksQueue(step)) {
       this.countClaims();
-      // A step gives a claim to one caller at most.
+      // A step gives a claim to at most one caller.
       const given = callers[31 - Math.clz32(this.claimants & ~this.claimantsBefore)];
       if (given !== undefined) {
         if (this.reserves && !given.system) broken |= this.ofNormalClaim(given.relief && queue.sortsOwnCalls);
@@ -245,7 +255,9 @@ export class Judge {
     return outcome.paused && this.normalClaims + this.systemClaims + this.reliefClaims > 1 ? refusedCallerPauses : 0;
   }
 
-  /** A call of no system session has been given a thread. @param relief it may have the thread that is kept for those. */
+  /**
+   * A call without a system session was given a thread. @param relief it may use the thread reserved for relief calls.
+   */
   private ofNormalClaim(relief: boolean): number {
     const { model, rules } = this;
     const threads = model.queue.threadsCounted();
@@ -259,7 +271,7 @@ export class Judge {
     return this.takenOfOthers(threads) > threads - withheld ? normalTakesReserve : 0;
   }
 
-  /** Somebody whose call is no relief call has been given a thread. */
+  /** A call that is not a relief call was given a thread. */
   private ofOthersClaim(system: boolean): number {
     const { model, rules } = this;
     const { queue, callers } = model;
@@ -271,7 +283,7 @@ export class Judge {
       if (this.takenOfOthers(threads) > threads) broken |= othersTakeReliefThread;
     }
     if (!callers.some(isReliefAsleep)) return broken;
-    // Before it was given: what was withheld from calls of no system session.
+    // The state before it was given: the number withheld from calls without a system session.
     const systemClaims = this.systemClaims - (system ? 1 : 0);
     const owed = rules.owed(this.constantSessions ?? systemSessionsOwed(model), this.threadsForOthers());
     if (this.reliefMayHave(threads, this.claimed - 1, rules.withheld(owed, systemClaims)))
@@ -279,7 +291,7 @@ export class Judge {
     return broken;
   }
 
-  /** Some relief call that sleeps may have a thread when so many are claimed. */
+  /** Whether a sleeping relief call may have a thread with so many claims. */
   private reliefMayHave(threads: number, claimed: number, withheld: number): boolean {
     const { callers } = this.model;
     const mayHaveKept = this.reliefClaims < this.kept(threads);
@@ -288,7 +300,7 @@ export class Judge {
     );
   }
 
-  /** Of so many threads, those that only relief calls may have. */
+  /** The number of threads that only relief calls may use. */
   private kept(threads: number): number {
     return this.model.config.reserve === true ? this.rules.keptForRelief(threads) : 0;
   }
@@ -298,7 +310,7 @@ export class Judge {
     return threads - this.kept(threads);
   }
 
-  /** Threads claimed, and those that relief calls have to themselves. */
+  /** The number of claimed threads, plus those reserved for relief calls. */
   private takenOfOthers(threads: number): number {
     return this.claimed + Math.max(0, this.kept(threads) - this.reliefClaims);
   }
@@ -309,7 +321,7 @@ export class Judge {
   }
 }
 
-/** The step runs a section of the queue that may give someone a claim. */
+/** Whether the step executes a section of the queue that may give a claim. */
 function asksQueue(step: Step): boolean {
   switch (step) {
     case 'wait_init':
@@ -321,7 +333,7 @@ function asksQueue(step: Step): boolean {
     case 'wait_final_second':
     case 'release':
       return true;
-    // A refusal that the queue is told of with it only puts the caller to sleep.
+    // A refusal that the queue learns of in the same step only puts the caller to sleep.
     case 'smc':
     case 'system_session':
     case 'begin':
@@ -332,7 +344,7 @@ function asksQueue(step: Step): boolean {
   }
 }
 
-/** The system sessions whose reservations have not ended: those that are open, or whose close is under way. */
+/** The number of system sessions with a reservation: those that are open, or being closed. */
 function systemSessionsOwed({ sessionIsSystem, sessionIsClosed, callers }: QueueModel): number {
   let sessions = 0;
   for (let session = 0; session < sessionIsSystem.length; session++) {
@@ -348,7 +360,7 @@ function isClosing({ stage, system, index, operations }: Caller, session: number
   return operation?.op === 'close' && operation.session === session;
 }
 
-/** The deadlocks that the model's state is, as a set of bits; nobody can step in it. */
+/** The kinds of deadlock that the model's state is, as a bit set. No caller can step in it. */
 export function deadlocks(model: QueueModel): number {
   const { callers, queue, secureFree } = model;
   if (!callers.some(isAsleep)) return 0;
@@ -358,7 +370,7 @@ export function deadlocks(model: QueueModel): number {
   return secureFree > 0 && mayEnter ? dependencyDeadlock : capacityDeadlock;
 }
 
-/** Nobody can wake it unless somebody else steps. */
+/** Whether only a step of another caller can wake it. */
 export function isAsleep({ stage, waiter }: Caller): boolean {
   if (stage !== 'waiting' || waiter.completed) return false;
   return waiter.phase === 'asleep-claim' || waiter.phase === 'asleep-thread-limit';
@@ -368,7 +380,7 @@ function isReliefAsleep(caller: Caller): boolean {
   return caller.relief && isAsleep(caller);
 }
 
-/** The caller is inside secure world and waits, itself or through others, for one that sleeps. */
+/** Whether the caller is inside secure world and waits, directly or through others, for one that sleeps. */
 function waitsForSleeper(model: QueueModel, caller: Caller): boolean {
   let at: Caller | undefined = caller;
   for (let hops = 0; hops <= model.callers.length; hops++) {

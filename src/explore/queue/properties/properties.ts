@@ -1,4 +1,4 @@
-/** What is checked, and in words what it means when it is broken. */
+/** The checked properties, with the meaning of a violation. */
 export const PROPERTIES = {
   lostWakeUp: 'a caller sleeps for ever although no call is in flight',
   dependencyDeadlock: 'calls wait for one that sleeps for ever, although it may have a free thread',

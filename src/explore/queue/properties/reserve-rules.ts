@@ -1,26 +1,31 @@
 import type { DisciplineName } from '../../../optee/call-queue/call-queue.js';
 
 /**
- * What a discipline promises about its reserve, said apart from its code: how many threads it owes to open system
+ * The promises of a discipline about its reserve, independent of its code: how many threads it owes to open system
  * sessions, and how many of them normal calls must leave free.
  */
 export interface ReserveRules {
-  /** Threads owed to so many system sessions, when the discipline goes by `threads`; 0: it does not know or does not count. */
+  /**
+   * The number of threads owed to `sessions` system sessions with a capacity of `threads`; 0: unknown or not counted.
+   */
   owed(sessions: number, threads: number): number;
-  /** Of the threads owed, those that normal calls leave free while so many system calls hold a claim. */
+  /** The number of owed threads that normal calls must leave free while `systemClaims` system calls hold a claim. */
   withheld(owed: number, systemClaims: number): number;
-  /** System calls count among those that hold a thread. (Those of version 6 of the patch series claim none.) */
+  /** Whether system calls count as holders of a thread. (In version 6 of the patch series they do not.) */
   readonly systemCallsClaim: boolean;
-  /** A further session may become a system session. */
+  /** Whether a further session may become a system session. */
   grants(sessions: number, threads: number): boolean;
-  /** Of so many threads, those that only relief calls may have, where one is to be kept for them; the rest is `threads` above. */
+  /**
+   * The number of threads that only relief calls may use, if one is to be reserved for them; the others are `threads`
+   * above.
+   */
   keptForRelief(threads: number): number;
 }
 
 const allOfIt = (owed: number) => owed;
 const lessTheRunning = (owed: number, systemClaims: number) => Math.max(0, owed - systemClaims);
 const oneForAll = (sessions: number, threads: number) => Math.min(1, sessions, Math.max(0, threads - 1));
-/** With a single thread there is nothing to reserve: normal calls could never run. */
+/** With a single thread nothing can be reserved, because normal calls could then never run. */
 const whereTwoAre = (_: number, threads: number) => threads > 1;
 
 const COUNTED = { systemCallsClaim: true, grants: whereTwoAre } as const;

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../model/queue-model.js';
 import { OCCASIONS } from './judge.js';
 import type { PropertyName } from './properties.js';
 
-/** Why nothing in this search could have broken a property; undefined when something could. */
+/** Why this search could not have broken a property; undefined if it could. */
 export function vacuousBecause(name: PropertyName, config: ModelConfig, occasions: number): string | undefined {
   const { discipline, totalThreadCount, secureThreads, callers, repeating = [] } = config;
   const handsOff = discipline.startsWith('hand-off');

@@ -9,22 +9,22 @@ import { StateCodec, type StateForm } from '../states/state-codec.js';
 import { NO_STATE } from '../states/state-store.js';
 import { type Breach, brokenByError } from './expander.js';
 
-/** One step of a schedule: who, what, with which result, and the state after it. */
+/** One step of a schedule: the caller, the step, the result, and the state after it. */
 export interface ScheduledStep extends TraceStep {
   readonly n: number;
   readonly actor: number;
 }
 
-/** States and where each was first reached from. */
+/** States, each with the state from which it was first reached. */
 export interface StoredStates {
   readonly records: Uint32Array;
-  /** Where in `records` a state stands. */
+  /** Offset of a state in `records`. */
   offset(state: number): number;
-  /** `NO_STATE` for the first. */
+  /** `NO_STATE` for the first state. */
   parent(state: number): number;
 }
 
-/** The states from the first to this one, by number. */
+/** The numbers of the states from the first to this one. */
 export function pathTo(store: StoredStates, state: number): number[] {
   const path: number[] = [];
   for (let at = state; at !== NO_STATE; at = store.parent(at)) path.push(at);
@@ -32,8 +32,8 @@ export function pathTo(store: StoredStates, state: number): number[] {
 }
 
 /**
- * Who steps in turn, from the start, along a path of stored states and then, for a breach by a step, in that step. The
- * stored states leave open who is who among interchangeable callers; here each step is some caller's.
+ * Finds the callers that step along a path of stored states, and for a violation by a step, in that last step. Stored
+ * states do not identify interchangeable callers; the result names a concrete caller for each step.
  */
 export class Retracing {
   private readonly model: QueueModel;
@@ -59,7 +59,7 @@ export class Retracing {
     return callers;
   }
 
-  /** Takes the steps that lead through these states, one after the other, from where the model stands. */
+  /** Take the steps that lead through these states in order, starting from the model's present state. */
   along(store: StoredStates, states: readonly number[]): number[] {
     return states.map((state) =>
       this.find((caller) => {
@@ -76,7 +76,7 @@ export class Retracing {
     );
   }
 
-  /** The first caller whose step is the one looked for; the model has then taken it. */
+  /** The first caller whose step matches. The model has then taken the step. */
   private find(isIt: (caller: Caller) => boolean): number {
     this.exact.save(this.before, 0);
     for (const caller of this.model.callers) {
@@ -92,7 +92,7 @@ export class Retracing {
   }
 }
 
-/** Takes a caller's step: the properties that the step broke, as bits. */
+/** Take a caller's step. Returns the properties that it broke, as bits. */
 function brokenBySteppingOf(model: QueueModel, judge: Judge, caller: Caller, codec: StateCodec, into: Uint32Array) {
   judge.inState();
   try {
@@ -104,7 +104,7 @@ function brokenBySteppingOf(model: QueueModel, judge: Judge, caller: Caller, cod
   }
 }
 
-/** Runs a schedule from the start and describes every step. */
+/** Run a schedule from the start and describe every step. */
 export function runSchedule(config: ModelConfig, schedule: readonly number[], queue?: StorableCallQueue) {
   const model = new QueueModel(config, queue);
   const judge = new Judge(model);
@@ -119,7 +119,7 @@ export function runSchedule(config: ModelConfig, schedule: readonly number[], qu
       broken = judge.ofStep(step.op, caller) | judge.inState();
       return { n, actor, ...step };
     } catch (error) {
-      // Where the discipline itself notices that it lost count, that is the result; a schedule ends there.
+      // A failed assertion of the discipline is the result; the schedule ends there.
       if (!(error instanceof CallQueueAssertion)) throw error;
       broken = PROPERTY_BIT.conservation;
       const op = model.next(caller) ?? 'wait_final';
@@ -127,7 +127,7 @@ export function runSchedule(config: ModelConfig, schedule: readonly number[], qu
     }
   });
   if (model.callers.every((caller) => model.next(caller) === undefined)) broken |= deadlocks(model);
-  /** What the last step, or the state after it, breaks. */
+  /** The properties that the last step, or the state after it, breaks. */
   const brokenAtEnd = PROPERTY_NAMES.filter((name) => (broken & PROPERTY_BIT[name]) !== 0);
   return { model, initial, steps, brokenAtEnd };
 }

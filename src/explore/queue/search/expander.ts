@@ -6,36 +6,38 @@ import { PROPERTY_BIT, PROPERTY_NAMES, type PropertyName } from '../properties/p
 import { CounterOverflow, type Probe, type StateCodec } from '../states/state-codec.js';
 import { NO_STATE, type StateSet } from '../states/state-store.js';
 
-/** Where a property was first seen broken. */
+/** The first violation of a property. */
 export interface Breach {
   readonly state: number;
-  /** The state itself breaks it, or a step that a caller takes from it. */
+  /** Whether the state itself breaks it, or a step from it. */
   readonly by: 'state' | 'step';
-  /** Steps from the start. */
+  /** The number of steps from the start. */
   readonly steps: number;
 }
 
-/** Other numbers of returned calls than those that states are loaded with: one more, an odd one, and very many. */
+/** Other numbers of returned calls than those that states are loaded with: one more, an odd one, and a large one. */
 const PROBES: readonly Probe[] = [
   { exits: 7, behind: 2 },
   { exits: 64, behind: 3 },
   { exits: 1001, behind: 1000 },
 ];
-/** Of the states after the first few, one in so many is looked at with every step; the first few are all. */
+/** All of the first few states are probed with every step, and then one in `STATES_A_PROBE`. */
 const STATES_A_PROBE = 16;
 const STATES_PROBED_FIRST = 64;
 
-/** Expands states: takes every step from one, adds what is new to the set of states, and notes what breaks. */
+/** Expands states: takes every step from a state, adds new states to the set, and records violations. */
 export class Expander {
   transitions = 0;
-  /** The first breach of each property seen. */
+  /** The first violation of each property. */
   readonly breaches = new Map<PropertyName, Breach>();
-  /** The discipline looks at more of the number of returned calls than the codec keeps: what was found counts for nothing. */
+  /**
+   * The discipline depends on more of the number of returned calls than the codec stores, so the results are invalid.
+   */
   looksFurther = false;
   private readonly judge: Judge;
-  /** Properties not yet seen broken by a step, and by a state, as bits. */
+  /** Properties without a violation by a step so far, and by a state, as bits. */
   private readonly unbroken = { step: (1 << PROPERTY_NAMES.length) - 1, state: (1 << PROPERTY_NAMES.length) - 1 };
-  /** The successors of the state being expanded, and their hashes. */
+  /** The successors of the expanded state, and their hashes. */
   private readonly successors: Uint32Array;
   private readonly hashes: Uint32Array;
   private readonly probed: Uint32Array;
@@ -52,12 +54,12 @@ export class Expander {
     this.probed = new Uint32Array(codec.words);
   }
 
-  /** What happened of `OCCASIONS`, as bits. */
+  /** The `OCCASIONS` that have occurred, as bits. */
   get occasions(): number {
     return this.judge.occasions;
   }
 
-  /** Adds the state in which the model is as the first. */
+  /** Add the model's present state as the first one. */
   begin(): void {
     const { successors, store } = this;
     this.codec.save(successors, 0);
@@ -65,7 +67,7 @@ export class Expander {
     this.note(this.judge.atStart(), 0, 'state', 0);
   }
 
-  /** @param depth steps from the start to this state. */
+  /** @param depth the number of steps from the start to this state. */
   expand(state: number, depth: number): void {
     const { store, successors, hashes } = this;
     const count = this.step(state, depth);
@@ -76,19 +78,19 @@ export class Expander {
     for (let i = 0; i < count; i++) store.add(successors, i * words, hashes[i] ?? 0, state);
   }
 
-  /** Judges a state and takes every step that can be taken from it; gives the number of successors. */
+  /** Check a state, and take every possible step from it. Returns the number of successors. */
   private step(state: number, depth: number): number {
     const { model, codec, store, judge, successors } = this;
     const { callers } = model;
     const { codes, twinBefore, words } = codec;
     codec.load(store.records, store.offset(state));
-    // Each state is expanded once, but comes up as a successor several times.
+    // Checked here, because each state is expanded once but is a successor several times.
     const brokenByState = judge.inState();
     if (brokenByState !== 0) this.note(brokenByState, state, 'state', depth);
     let stuck = true;
     let count = 0;
     for (let i = 0; i < callers.length; i++) {
-      // A caller in the very same place as the interchangeable one before it only repeats what that one did.
+      // A caller with the same code as the interchangeable one before it would only repeat that one's steps.
       const twin = twinBefore[i] ?? -1;
       if (twin >= 0 && codes[twin] === codes[i]) continue;
       const caller = callers[i];
@@ -117,7 +119,7 @@ export class Expander {
     return count;
   }
 
-  /** The same step again, with other numbers of returned calls where the codec does not keep them. */
+  /** Repeat the step with other numbers of returned calls, which the codec does not store. The result must be equal. */
   private probe(state: number, caller: Caller, expected: number): void {
     const { model, codec, store, probed, successors } = this;
     if (!model.queue.countsExits) return;
@@ -140,14 +142,17 @@ export class Expander {
     this.unbroken[by] &= ~seen;
     for (const name of PROPERTY_NAMES) {
       if ((seen & PROPERTY_BIT[name]) === 0) continue;
-      // A step from one state comes before the judgement of another that is as far from the start.
+      // A violation by a step has one more step than its state, so a later state may give a shorter schedule.
       const known = this.breaches.get(name);
       if (known === undefined || steps < known.steps) this.breaches.set(name, { state, by, steps });
     }
   }
 }
 
-/** What it breaks that a discipline lost count of its own callers: there is no state to go on from. @throws anything else. */
+/**
+ * The property that a failed assertion of the discipline breaks; there is no state to continue from. @throws any other
+ * error.
+ */
 export function brokenByError(error: unknown): number {
   if (error instanceof CallQueueAssertion) return PROPERTY_BIT.conservation;
   if (error instanceof CounterOverflow) return PROPERTY_BIT.counterOutOfRange;

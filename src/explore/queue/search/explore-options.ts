@@ -2,27 +2,27 @@ import type { StorableCallQueue } from '../../../optee/call-queue/storable.js';
 import type { PropertyName } from '../properties/properties.js';
 
 export interface ExploreOptions {
-  /** Keep one state of all that differ only in who is who among callers that do the same (default: true). */
+  /** Store one state for all that differ only in the identity of interchangeable callers. Default: true. */
   readonly symmetric?: boolean;
-  /** Bounds; where one is met, what is not broken by then is `bounded`. */
+  /** Bounds. If one is reached, properties that are not broken are `bounded`. */
   readonly maxStates?: number;
   readonly maxMiB?: number;
   readonly maxSeconds?: number;
-  /** Ends the search as a bound does. */
+  /** Ends the search like a bound. */
   readonly signal?: AbortSignal;
-  /** Called a few times a second. */
+  /** Called a few times per second. */
   readonly progress?: (progress: Progress) => void;
-  /** Worker threads for a large search (default: one a core). */
+  /** Worker threads for a large search. Default: one per processor. */
   readonly workers?: number;
-  /** Makes the queue to explore, when it is not the discipline's own. */
+  /** Creates the queue to explore. Default: the discipline's own. */
   readonly createQueue?: () => StorableCallQueue;
 }
 
 export interface Progress {
   readonly states: number;
-  /** States not yet expanded. */
+  /** The number of states that are not expanded yet. */
   readonly frontier: number;
-  /** Steps from the start. */
+  /** The number of steps from the start. */
   readonly depth: number;
   readonly transitions: number;
   readonly seconds: number;

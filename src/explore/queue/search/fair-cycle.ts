@@ -4,26 +4,26 @@ import type { StateCodec } from '../states/state-codec.js';
 import type { StateStore } from '../states/state-store.js';
 import { brokenByError } from './expander.js';
 
-/** A cycle in the graph of states that can be gone round for ever. */
+/** A cycle in the graph of states, which can be repeated forever. */
 export interface Cycle {
   /** The state at which it begins and ends. */
   readonly entry: number;
-  /** The states gone through after `entry`, in order; the last is `entry` again. */
+  /** The states after `entry`, in order; the last one is `entry` again. */
   readonly states: readonly number[];
 }
 
 interface Edge {
   readonly to: number;
   readonly caller: number;
-  /** The step takes a thread in secure world. */
+  /** Whether the step takes a thread in secure world. */
   readonly enters: boolean;
 }
 
 /**
- * Looks for unbounded overtaking in a complete set of states: a cycle in which one caller is in the queue throughout
- * and never enters, others of its class enter again and again, and nobody is left standing: every caller either steps
- * in the cycle or cannot step somewhere in it (weak fairness). The way round is one through such a part of the graph;
- * it passes all of its states, not the fewest.
+ * Search for unbounded overtaking in a complete set of states: a cycle in which one caller stays in the queue and never
+ * enters secure world, while others of its class enter repeatedly. The cycle must be fair: every caller either steps in
+ * it, or cannot step in some state of it (weak fairness). The returned cycle passes through a whole strongly connected
+ * component, so it is not the shortest.
  */
 export function findOvertaking(model: QueueModel, codec: StateCodec, store: StateStore): Cycle | undefined {
   const graph = new Graph(model, codec, store);
@@ -37,9 +37,12 @@ export function findOvertaking(model: QueueModel, codec: StateCodec, store: Stat
 
 class Graph {
   private readonly edges: (readonly Edge[])[] = [];
-  /** For each state, who waits in the queue (bits 0 to 15) and which of them with a system call (from bit 16). */
+  /**
+   * For each state: the callers that wait in the queue (bits 0 to 15), and those of them with a system call (from bit
+   * 16).
+   */
   private readonly waiting: Uint32Array;
-  /** For each state, who can step, as bits. */
+  /** For each state, the callers that can step, as bits. */
   private readonly enabled: Uint32Array;
   private readonly successor: Uint32Array;
 
@@ -73,7 +76,7 @@ class Graph {
         step = this.model.step(caller);
         codec.save(this.successor, 0);
       } catch (error) {
-        // The search has noted it; there is no state to go on from.
+        // The search has recorded the violation; there is no state to continue from.
         brokenByError(error);
         continue;
       }
@@ -114,7 +117,10 @@ class Graph {
     return ((classes >>> one) & 1) === ((classes >>> other) & 1);
   }
 
-  /** The strongly connected components with an edge inside, of the states in `part` (Tarjan's, without recursion). */
+  /**
+   * The strongly connected components with an inner edge, of the states in `part` (Tarjan's algorithm without
+   * recursion).
+   */
   private *components(part: (state: number) => boolean): Generator<number[]> {
     const count = this.edges.length;
     const index = new Int32Array(count).fill(-1);
@@ -158,8 +164,8 @@ class Graph {
   }
 
   /**
-   * A closed way through the component that shows everyone who steps in it stepping: from its first-found state, to
-   * the nearest step of each such caller in turn, and back.
+   * A closed path through the component on which every caller that steps in it steps: from its first state to the
+   * nearest step of each such caller in turn, and back.
    */
   private wayRound(component: readonly number[], members: ReadonlySet<number>): Cycle {
     const entry = Math.min(...component);
@@ -185,7 +191,7 @@ class Graph {
     return { entry, states };
   }
 
-  /** The fewest steps within `members` from a state up to and with a step of the kind looked for. */
+  /** The fewest steps within `members` from a state up to and including a matching step. */
   private shortest(from: number, members: ReadonlySet<number>, last: (edge: Edge) => boolean): Edge[] {
     const reached = new Map<number, { readonly before: number; readonly edge: Edge } | undefined>([[from, undefined]]);
     const queue = [from];
@@ -208,7 +214,7 @@ class Graph {
   }
 }
 
-/** The caller has entered the queue and not yet secure world. */
+/** Whether the caller has entered the queue but not secure world. */
 function isQueued({ stage }: Caller): boolean {
   return stage === 'waiting' || stage === 'ready' || stage === 'limited';
 }

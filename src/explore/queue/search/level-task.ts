@@ -4,12 +4,12 @@ import type { SharedStates } from '../states/shared-state-store.js';
 import type { StateForm } from '../states/state-codec.js';
 import type { Breach } from './expander.js';
 
-/** What a worker is told: to expand states of this level, as long as fewer than `stopAt` records are taken. */
+/** The task of a worker: expand states of this level while fewer than `stopAt` records are taken. */
 export interface LevelTask {
   readonly config: ModelConfig;
   readonly form: StateForm;
   readonly shared: SharedStates;
-  /** The state after the last of the level. */
+  /** The number after the last state of the level. */
   readonly end: number;
   readonly depth: number;
   readonly stopAt: number;
@@ -20,6 +20,6 @@ export interface LevelDone {
   readonly breaches: readonly (readonly [PropertyName, Breach])[];
   readonly occasions: number;
   readonly looksFurther: boolean;
-  /** A record taken and not used. */
+  /** A record that was taken but not used. */
   readonly spare: number | null;
 }

@@ -6,10 +6,10 @@ import { NO_STATE } from '../states/state-store.js';
 import { Expander } from './expander.js';
 import type { LevelDone, LevelTask } from './level-task.js';
 
-/** States that a worker takes at a time. */
+/** The number of states that a worker takes at a time. */
 const CHUNK = 256;
 
-/** Expands states of the level that it is told of, together with the others, until none is left or room runs out. */
+/** Expands states of a level together with the other workers, until none is left or the memory is full. */
 parentPort?.on('message', ({ config, form, shared, end, depth, stopAt }: LevelTask) => {
   const model = new QueueModel(config);
   const codec = new StateCodec(model, form);

@@ -7,16 +7,20 @@ import { NO_STATE, type StateStore } from '../states/state-store.js';
 import type { Breach } from './expander.js';
 import type { LevelDone, LevelTask } from './level-task.js';
 
-/** States expanded between two returns to the caller. */
+/** The number of states expanded between two returns to the caller. */
 const STATES_A_TURN = 1 << 18;
-/** States that the shared memory has room for at first. */
+/** The initial capacity of the shared memory, in states. */
 const FIRST_CAPACITY = 1 << 21;
-/** Records that may be taken by chunks begun before room ran out: for each worker, one of 256 states of 12 callers. */
+/**
+ * Records per worker that may still be taken after the memory is full, by the chunk in progress: 256 states with 12
+ * callers each.
+ */
 const MARGIN_A_WORKER = 256 * 12 + 1;
 
 /**
- * Breadth-first search on several cores, level by level, going on from where a search on one core came to the end of a
- * level. The breaches that it finds are as short as that one's; which of several equally short it shows may vary.
+ * Breadth-first search on several processors, level by level. It continues a single-threaded search at the end of a
+ * level. The violations that it finds have the same number of steps; which of several equally short ones it returns can
+ * vary.
  */
 export class ParallelSearch {
   count: number;
@@ -37,7 +41,7 @@ export class ParallelSearch {
     private readonly stateWords: number,
     store: StateStore,
     begun: { readonly next: number; readonly breaches: ReadonlyMap<PropertyName, Breach> },
-    /** Steps from the start to the states of the level being expanded. */
+    /** The number of steps from the start to the states of the present level. */
     public depth: number,
     workers: number,
   ) {
@@ -62,7 +66,7 @@ export class ParallelSearch {
     return this.shared.records.byteLength + this.shared.table.byteLength;
   }
 
-  /** States that can be added before the search takes twice the memory. */
+  /** The number of states that can be added before the memory is doubled. */
   get room(): number {
     return this.capacity - this.margin - this.count;
   }
@@ -79,7 +83,7 @@ export class ParallelSearch {
     return this.records[this.offset(state) + this.stateWords] ?? NO_STATE;
   }
 
-  /** Expands states of one level, as far as there is room for; grows when there is none. */
+  /** Expand states of one level, as far as there is room. Without room, grow first. */
   async run(): Promise<void> {
     if (this.next === this.endOfLevel) {
       this.depth++;

@@ -9,13 +9,13 @@ import type { Bound, ExploreOptions, Progress } from './explore-options.js';
 import { ParallelSearch } from './parallel-search.js';
 import { Search } from './search.js';
 
-/** States expanded between two looks at the clock. */
+/** The number of states expanded between two checks of the clock. */
 const STATES_A_TURN = 1 << 14;
-/** States to expand from which on several cores are worth their start. */
+/** The number of unexpanded states from which a parallel search is worth its start. */
 const PARALLEL_FRONTIER = 1 << 14;
 const PROGRESS_INTERVAL_MS = 250;
 
-/** What is searched. */
+/** The subject of a search. */
 export interface Subject {
   /** In its first state. */
   readonly model: QueueModel;
@@ -23,23 +23,25 @@ export interface Subject {
   readonly form: StateForm;
 }
 
-/** What was searched, on one core or several. */
+/** The result of a search, single-threaded or parallel. */
 export interface Searched {
   readonly store: StoredStates;
   readonly states: number;
   readonly transitions: number;
   readonly depth: number;
-  /** Memory for the states, in bytes. */
+  /** Memory for the states in bytes. */
   readonly bytes: number;
   readonly bound: Bound | null;
   readonly breaches: ReadonlyMap<PropertyName, Breach>;
-  /** What happened of `OCCASIONS`, as bits. */
+  /** The `OCCASIONS` that have occurred, as bits. */
   readonly occasions: number;
-  /** The discipline looks at more of the number of returned calls than these states keep: nothing of it counts. */
+  /**
+   * The discipline depends on more of the number of returned calls than these states store, so the results are invalid.
+   */
   readonly looksFurther: boolean;
 }
 
-/** Expands every state that can be reached, as far as the bounds allow: on one core, and on several once it pays. */
+/** Expand every reachable state, up to the bounds; first on one processor, and on several if there are many states. */
 export async function searchAll({ model, codec, form }: Subject, options: ExploreOptions): Promise<Searched> {
   const { config } = model;
   const workers = options.createQueue === undefined ? (options.workers ?? availableParallelism()) : 1;
@@ -102,13 +104,13 @@ export async function searchAll({ model, codec, form }: Subject, options: Explor
   };
 }
 
-/** Where a search stands, for its bounds and for whoever watches it. */
+/** The status of a search, for its bounds and its progress reports. */
 interface Standing extends Pick<Progress, 'states' | 'frontier' | 'depth' | 'transitions'> {
   readonly bytes: number;
   readonly breaches: ReadonlyMap<PropertyName, Breach>;
 }
 
-/** Looks after the bounds of a search, and reports its progress. */
+/** Checks the bounds of a search, and reports its progress. */
 class Watch {
   private reported = 0;
   private readonly start = performance.now();
@@ -116,7 +118,7 @@ class Watch {
 
   constructor(private readonly options: ExploreOptions) {}
 
-  /** @param full the next turn may take twice the memory. */
+  /** @param full the next turn may double the memory. */
   look({ bytes, breaches, ...standing }: Standing, full: boolean): Bound | null {
     const { maxStates, maxMiB, maxSeconds, signal, progress } = this.options;
     const seconds = (performance.now() - this.start) / 1000;
@@ -131,7 +133,7 @@ class Watch {
     return null;
   }
 
-  /** It is time to let timers and signals in. */
+  /** Whether it is time to let timers and signals be handled. */
   turnIsOver(): boolean {
     const now = performance.now();
     if (now - this.turnBegan < 50) return false;

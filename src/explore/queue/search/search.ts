@@ -4,14 +4,14 @@ import type { StateStore } from '../states/state-store.js';
 import { Expander } from './expander.js';
 
 /**
- * Breadth-first search on one core: every state is expanded once, in the order in which it was found, so that the first
- * breach of a property is one with the fewest steps.
+ * Breadth-first search on one processor. Every state is expanded once, in the order in which states were found, so the
+ * first violation of a property has the fewest steps.
  */
 export class Search {
   readonly expander: Expander;
   /** The next state to expand. */
   next = 0;
-  /** Steps from the start to the state that is next. */
+  /** The number of steps from the start to the next state. */
   depth = 0;
   private endOfLevel = 1;
 
@@ -24,22 +24,22 @@ export class Search {
     this.expander.begin();
   }
 
-  /** Every state found has been expanded. */
+  /** Whether every found state has been expanded. */
   get complete(): boolean {
     return this.next === this.store.count;
   }
 
-  /** States found but not yet expanded. */
+  /** The number of found states that are not expanded yet. */
   get frontier(): number {
     return this.store.count - this.next;
   }
 
-  /** All states that are as far from the start have been expanded, and none that is farther. */
+  /** Whether all states of a distance from the start have been expanded, and none of a greater distance. */
   get atEndOfLevel(): boolean {
     return this.next === this.endOfLevel;
   }
 
-  /** Expands so many states, or all there are; less when it comes to the end of a level. */
+  /** Expand `states` states, or all remaining ones; fewer at the end of a level. */
   run(states: number): void {
     if (this.atEndOfLevel && !this.complete) {
       this.depth++;

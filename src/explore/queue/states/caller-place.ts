@@ -1,7 +1,7 @@
 import type { WaiterPhase } from '../../../optee/call-queue/call-queue.js';
 import type { Stage } from '../model/caller.js';
 
-/** What a caller's stage and phase are together, as a number below 16. */
+/** The combinations of a caller's stage and phase; the index, below 16, is its place. */
 const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
   ['idle', 'outside'],
   ['begun', 'outside'],
@@ -22,12 +22,12 @@ const PLACES: readonly (readonly [Stage, WaiterPhase])[] = [
 ];
 export const STAGE_OF = PLACES.map(([stage]) => stage);
 export const PHASE_OF = PLACES.map(([, phase]) => phase);
-/** Bits that a place takes. */
+/** Bits per place. */
 export const PLACE_BITS = 4;
 /** The place of a caller that is done. */
 export const DONE = 3;
 
-/** The place of a stage and phase: its number in the table. */
+/** The place of a stage and a phase: its index in the table. */
 export function placeOf(stage: Stage, phase: WaiterPhase): number {
   switch (stage) {
     case 'idle':

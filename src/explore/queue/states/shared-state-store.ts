@@ -9,28 +9,28 @@ import {
   touchStates,
 } from './state-store.js';
 
-/** The memory that all searchers of one exploration share. */
+/** The memory that all searching threads of one exploration share. */
 export interface SharedStates {
   readonly stateWords: number;
   readonly records: SharedArrayBuffer;
   readonly table: SharedArrayBuffer;
-  /** The number of records taken, and the next state to expand: see `TAKEN` and `CURSOR`. */
+  /** The number of taken records, and the next state to expand: see `TAKEN` and `CURSOR`. */
   readonly control: SharedArrayBuffer;
 }
 
-/** In `control`: how many records are taken. */
+/** In `control`: the number of taken records. */
 export const TAKEN = 0;
-/** In `control`: the next state of the level that nobody has begun to expand. */
+/** In `control`: the next state of the level that no thread has begun to expand. */
 export const CURSOR = 1;
 
 /**
- * The set of states as several threads fill it at once. A record is written first, then entered in the table by a
- * compare-and-swap, so that whoever finds an entry finds the record complete. Who loses the race for a state keeps its
- * record for the next one.
+ * The set of states, filled by several threads concurrently. A record is written first and then entered into the table
+ * by a compare-and-swap, so a thread that finds an entry finds a complete record. A thread that loses the race for a
+ * state keeps its record for the next state.
  */
 export class SharedStateStore implements StateSet {
   readonly records: Uint32Array;
-  /** The record that this thread has taken and not used, or `NO_STATE`. */
+  /** The record that this thread has taken but not used, or `NO_STATE`. */
   spare = NO_STATE;
   private readonly stateWords: number;
   private readonly recordWords: number;
@@ -90,7 +90,7 @@ export class SharedStateStore implements StateSet {
   }
 }
 
-/** Shared memory for so many states, with those of `store` in it. */
+/** Shared memory for `capacity` states, initialised with those of `store`. */
 export function shareStates(
   store: Pick<StateStore, 'records'>,
   stateWords: number,
@@ -107,14 +107,14 @@ export function shareStates(
   return { stateWords, records, table, control };
 }
 
-/** A power of two, at least twice the states. */
+/** A power of two, at least twice the number of states. */
 function tableLength(capacity: number): number {
   return 2 ** Math.ceil(Math.log2(capacity * 2));
 }
 
 /**
- * Closes the gap of a record that was taken and not used, by the last one in its place.
- * @returns the number of records after it.
+ * Fill the gap of a record that was taken but not used, by moving the last record there.
+ * @returns the new number of records.
  */
 export function closeGap(shared: SharedStates, gap: number, count: number): number {
   const { stateWords } = shared;

@@ -11,57 +11,60 @@ const SYSTEM = 1 << (PLACE_BITS + 1);
 const BEHIND_SHIFT = PLACE_BITS + 2;
 
 const COUNTER_BITS = 5;
-/** Counters from -8 to 23 fit. */
+/** Added to a counter, so that values from -8 to 23 can be stored. */
 const COUNTER_OFFSET = 8;
 const SESSION_SHIFT = COUNTER_COUNT * COUNTER_BITS;
 
-/** What the codec can hold; more is refused when the exploration is set up. */
+/** Limits of the codec; larger configurations are refused at the start. */
 export const MAX_THREADS = 8;
 export const MAX_CALLERS = 12;
 
-/** How much of the number of calls that have returned since a caller could enter (hand-off) a state keeps. */
+/** How a state stores the number of calls that have returned since a caller could enter (hand-off). */
 export type BehindKept =
-  /** Whether there was one, of callers that may still be refused: what the disciplines ask. */
+  /** Only whether there was one, for callers that may still be refused; this is all that the disciplines use. */
   | { readonly most: 1; readonly everywhere: false }
-  /** The number itself up to this one, of every caller. */
+  /** The number itself up to `most`, for every caller. */
   | { readonly most: number; readonly everywhere: true };
 
 export const BEHIND_AT_ALL: BehindKept = { most: 1, everywhere: false };
 
-/** What the states of a search keep. */
+/** What the states of a search store. */
 export interface StateForm {
-  /** One state is kept of all that differ only in who is who among callers that do the same. */
+  /** One state is stored for all that differ only in the identity of interchangeable callers. */
   readonly symmetric: boolean;
   readonly behindKept: BehindKept;
 }
 
-/** Loads a state with other numbers where the codec does not keep them, to see whether the discipline looks at them. */
+/**
+ * Loads a state with other numbers where the codec does not store them, to detect whether the discipline depends on
+ * them.
+ */
 export interface Probe {
-  /** Calls that have returned. */
+  /** The number of calls that have returned. */
   readonly exits: number;
-  /** Where the codec keeps `most` or does not keep the number: how many returned since the caller could enter. */
+  /** The number that returned since the caller could enter, if the codec stores `most` or nothing. */
   readonly behind: number;
 }
 
 /**
- * States as a few 32-bit words, filled bit by bit: a code for each caller (where it stands, its place in its list, what is
- * left to do), then counters and sessions.
+ * A state as a few 32-bit words, packed bit by bit: a code for each caller (its place, its place in its list, its
+ * remaining work), then counters and sessions.
  *
- * Of the calls that have returned since a caller could enter, a state keeps what `behindKept` says. A discipline that looks
- * at more would have two states taken for one: `Probe` shows it.
+ * Of the number of calls that have returned since a caller could enter, a state stores what `behindKept` says. If a
+ * discipline depended on more, two different states would be taken for one; `Probe` detects this.
  *
- * With `symmetric`, callers that do the same and that nobody depends on are interchangeable: their codes are sorted,
- * so that of all states that differ only in who is who, one is kept.
+ * With `symmetric`, callers with equal operations on which no other caller depends are interchangeable: their codes are
+ * sorted, so that one state is stored for all that differ only in the identity of these callers.
  */
 export class StateCodec {
-  /** Words a state takes. */
+  /** The number of words of a state. */
   readonly words: number;
-  /** The codes of the state last loaded, by caller. */
+  /** The codes of the last loaded state, by caller. */
   readonly codes: Int32Array;
   /** For each caller, the interchangeable caller before it; -1: none. */
   readonly twinBefore: Int32Array;
 
-  /** Some caller makes a session a system session, or closes it. */
+  /** Whether a caller makes a session a system session, or closes it. */
   private readonly sessionsChange: boolean;
   private readonly groups: readonly (readonly number[])[];
   private readonly behindKept: BehindKept;
@@ -73,17 +76,17 @@ export class StateCodec {
   private readonly rpcMask: number;
   private readonly codeBits: number;
   private readonly codeMask: number;
-  /** Bits of the counters and sessions. */
+  /** Bits for the counters and sessions. */
   private readonly globalBits: number;
   private readonly globalMask: number;
   private readonly counters = new Int32Array(COUNTER_COUNT);
-  /** The codes of the state last saved, by caller, and as they are written: sorted where callers are interchangeable. */
+  /** The codes of the last saved state, by caller, and as written: sorted for interchangeable callers. */
   private readonly saved: Int32Array;
   private readonly written: Int32Array;
-  /** The word of counters and sessions, and the free threads of secure world, of the state last loaded. */
+  /** Counters and sessions, and the free threads of secure world, of the last loaded state. */
   private loadedGlobals = 0;
   private loadedFree = 0;
-  /** Callers by list and place in it, while loading. */
+  /** Callers by list and position, used while loading. */
   private readonly places: (CallWaiter | undefined)[][];
 
   constructor(
@@ -128,7 +131,7 @@ export class StateCodec {
     this.places = model.queue.waiterLists.map(() => callers.map(() => undefined));
   }
 
-  /** Writes the model's state, in its canonical form, to `words` from `at`. */
+  /** Write the model's state, in its canonical form, to `words` from `at`. */
   save(words: Uint32Array, at: number): void {
     const { saved } = this;
     const { callers } = this.model;
@@ -139,7 +142,7 @@ export class StateCodec {
     this.write(words, at);
   }
 
-  /** `save` of the state to which one step of this caller has led from the state last loaded. */
+  /** The same as `save` for a state that is one step of this caller away from the last loaded one. */
   saveStep(words: Uint32Array, at: number, stepped: number): void {
     const { saved, codes, model, behindMask, positionShift } = this;
     const { callers, queue } = model;
@@ -150,7 +153,7 @@ export class StateCodec {
       if (caller === undefined) break;
       const { waiter } = caller;
       const before = codes[i] ?? 0;
-      // Of another caller, the queue can have changed its phase, its completion and its place in a list.
+      // The queue may have changed another caller's phase, its completion and its position in a list.
       if (
         i === stepped ||
         waiter.phase !== PHASE_OF[before & PLACE_MASK] ||
@@ -165,7 +168,7 @@ export class StateCodec {
     this.write(words, at);
   }
 
-  /** The codes saved, with the places of waiters, the counters and the sessions. */
+  /** Write the saved codes with the positions of waiters, the counters and the sessions. */
   private write(words: Uint32Array, at: number): void {
     const { model, saved, written, codeBits, globalBits, positionShift } = this;
     const { queue } = model;
@@ -173,7 +176,7 @@ export class StateCodec {
     for (let l = 0; l < lists.length; l++) {
       let position = 1;
       for (let waiter = lists[l]?.head; waiter !== undefined; waiter = waiter.next) {
-        // A state says where in its list a waiter stands, and not on which.
+        // A state stores the position of a waiter in its list, but not which list it is.
         if (queue.listIndex(waiter) !== l)
           throw new CallQueueAssertion(`caller ${waiter.label} is on a list of others`);
         saved[waiter.label] = (saved[waiter.label] ?? 0) | (position++ << positionShift);
@@ -227,7 +230,7 @@ export class StateCodec {
     return globals;
   }
 
-  /** Puts the model in the state at `words` from `at`. */
+  /** Set the model to the state at `words` from `at`. */
   load(words: Uint32Array, at: number, probe?: Probe): void {
     const { codes, codeBits, codeMask, globalBits, globalMask } = this;
     let from = at;
@@ -249,10 +252,10 @@ export class StateCodec {
     this.restore(globals & globalMask, probe);
   }
 
-  /** Puts the model back in the state last loaded, after one step of this caller that was saved by `saveStep`. */
+  /** Set the model back to the last loaded state, after one step of this caller that `saveStep` saved. */
   undo(stepped: number): void {
     const { codes, saved, model, positionShift } = this;
-    // Who holds the lock is known by its stage alone.
+    // The holder of the lock is known only by its stage.
     if (model.config.fine === true) {
       this.restore(this.loadedGlobals, undefined);
       return;
@@ -271,7 +274,7 @@ export class StateCodec {
     if (moved !== 0) this.relink();
   }
 
-  /** Puts the model in the state of `codes` and the counters and sessions. */
+  /** Set the model to the state given by `codes` and by the counters and sessions. */
   private restore(globals: number, probe: Probe | undefined): void {
     const { model, codes } = this;
     const { callers } = model;
@@ -321,7 +324,7 @@ export class StateCodec {
     waiter.relief = caller.relief && this.model.queue.sortsOwnCalls;
   }
 
-  /** Puts the waiters on their lists, as `codes` say. */
+  /** Put the waiters on their lists, as `codes` specify. */
   private relink(): void {
     const { model, codes, places, positionShift } = this;
     const { queue, callers } = model;
@@ -384,7 +387,7 @@ export class StateCodec {
   }
 }
 
-/** A counter of the discipline has left the range that a state has room for, far from what there can be. */
+/** A counter of the discipline has left the range of a state; such values are impossible in a correct discipline. */
 export class CounterOverflow extends Error {}
 
 /** Bits for a number from 0 to `most`. */
@@ -392,7 +395,7 @@ function bitsFor(most: number): number {
   return most === 0 ? 0 : 32 - Math.clz32(most);
 }
 
-/** Callers that do the same, and that nobody depends on, by group. */
+/** Groups of callers with equal operations on which no other caller depends. */
 function interchangeable(callers: readonly Caller[]): number[][] {
   const needed = new Set(
     callers.flatMap(({ operations }) => operations.map((each) => ('needs' in each ? each.needs : -1))),
@@ -405,7 +408,7 @@ function interchangeable(callers: readonly Caller[]): number[][] {
   return [...groups.values()];
 }
 
-/** Sorts the codes of a group of callers among themselves. */
+/** Sort the codes of a group of callers. */
 function sortCodes(codes: Int32Array, group: readonly number[]): void {
   for (let i = 1; i < group.length; i++) {
     const code = codes[group[i] ?? 0] ?? 0;

@@ -1,38 +1,39 @@
-/** Stands for no state. */
+/** No state. */
 export const NO_STATE = 0xffff_ffff;
 
-/** States up to which memory is cheaper than growing often. */
+/** The number of states up to which the store allocates generously instead of growing often. */
 const SMALL = 1 << 20;
 
-/** What a search needs of the set of states found. */
+/** The set of found states, as a search uses it. */
 export interface StateSet {
-  /** The records, one after the other: a state's words, then the number of the state that it was first reached from. */
+  /** The records: each has a state's words, then the number of the state from which it was first reached. */
   readonly records: Uint32Array;
-  /** Where in `records` a state stands. */
+  /** Offset of a state in `records`. */
   offset(state: number): number;
   hash(words: Uint32Array, at: number): number;
   /**
-   * Reads where the states of these hashes would be, for nothing but to have it in the cache: the reads of a few states
-   * overlap, those of one lookup after another do not.
+   * Read the table entries of these hashes to bring them into the cache. The reads of several states overlap; those of
+   * consecutive lookups do not.
    */
   touch(hashes: Uint32Array, count: number): number;
-  /** Adds the state at `words[at]`, whose hash is given: its number, or `NO_STATE` when it is known already. */
+  /** Add the state at `words[at]`, whose hash is given. Returns its number, or `NO_STATE` if it is known. */
   add(words: Uint32Array, at: number, hash: number, parent: number): number;
 }
 
 /**
- * States found so far, in the order in which they were found, each once: fixed-size records of 32-bit words (the
- * state, then the state that it was first reached from), and a hash table of their numbers with linear probing.
+ * The states found so far, each once, in the order in which they were found: fixed-size records of 32-bit words (the
+ * state, then the number of the state from which it was first reached), and a hash table of their numbers with linear
+ * probing.
  */
 export class StateStore implements StateSet {
   count = 0;
   records: Uint32Array;
   private readonly recordWords: number;
-  /** Entries as `entryOf` makes them; 0 is empty. */
+  /** Entries as returned by `entryOf`; 0 is empty. */
   private table: Uint32Array;
   private capacity: number;
 
-  /** @param stateWords 32-bit words of a state. */
+  /** @param stateWords the number of 32-bit words of a state. */
   constructor(
     private readonly stateWords: number,
     capacity = 1 << 12,
@@ -47,7 +48,7 @@ export class StateStore implements StateSet {
     return this.records.byteLength + this.table.byteLength;
   }
 
-  /** States that can be added before the store takes twice the memory. */
+  /** The number of states that can be added before the memory is doubled. */
   get room(): number {
     return this.capacity - this.count;
   }
@@ -87,7 +88,7 @@ export class StateStore implements StateSet {
     return touchStates(this.table, this.records, this.recordWords, hashes, count);
   }
 
-  /** The table's slot that holds the state, or the empty one where it belongs. */
+  /** The table's slot that holds the state, or the empty slot for it. */
   private slot(words: Uint32Array, at: number, hash: number): number {
     const { records, table, stateWords, recordWords } = this;
     const mask = table.length - 1;
@@ -116,20 +117,20 @@ export class StateStore implements StateSet {
 }
 
 /**
- * What stands in the table for a state: its number plus one, and above it the bits of its hash that do not say where in the
- * table it belongs, so that most other states are told apart without a look at their records.
- * @param mask the table's length, a power of two above the number of states, less one.
+ * The table entry of a state: its number plus one, and above it those bits of its hash that do not determine its slot.
+ * They distinguish most other states without access to their records.
+ * @param mask the table's length, a power of two greater than the number of states, minus one.
  */
 export function entryOf(state: number, hash: number, mask: number): number {
   return (state + 1) | (hash & ~mask);
 }
 
-/** The entry may be that of the state with this hash. */
+/** Whether the entry can belong to a state with this hash. */
 export function mayBe(entry: number, hash: number, mask: number): boolean {
   return ((entry ^ hash) & ~mask) === 0;
 }
 
-/** Reads what `StateSet.touch` says. */
+/** See `StateSet.touch`. */
 export function touchStates(
   table: Uint32Array,
   records: Uint32Array,
@@ -148,7 +149,7 @@ export function touchStates(
   return touched;
 }
 
-/** Enters the first so many records in an empty table. */
+/** Enter the first `count` records into an empty table. */
 export function fillTable(table: Uint32Array, records: Uint32Array, stateWords: number, count: number): void {
   const mask = table.length - 1;
   for (let state = 0; state < count; state++) {
@@ -159,7 +160,7 @@ export function fillTable(table: Uint32Array, records: Uint32Array, stateWords: 
   }
 }
 
-/** A 32-bit hash of some words (the mixing of MurmurHash3). */
+/** A 32-bit hash of `count` words (the mixing of MurmurHash3). */
 export function hashWords(words: Uint32Array, at: number, count: number): number {
   let hash = 0x9747_b28c;
   for (let i = at; i < at + count; i++) {
