@@ -15,7 +15,7 @@ export interface Schedule {
 
   /**
    * Wait to be picked.
-   * @param actor who acts: the label of a call.
+   * @param actor the actor: the label of a call.
    * @param step the next step of the actor, for traces and schedules.
    */
   point(actor: string, step: string): Promise<void>;
