@@ -8,9 +8,7 @@ import type { Lock, LockTask } from './locks.js';
 /** A task of the normal world, which can hold locks. */
 export type Task = LockTask<OpenCall>;
 
-/**
- * An invocation: a client's command to its session, from the request to the answer. Opening the session is one, too.
- */
+/** A client's command to its session, from the request to the answer. Opening the session is an invocation, too. */
 export interface Invocation {
   readonly number: number;
   /** The kind of client: its name in the scenario. */

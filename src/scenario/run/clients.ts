@@ -94,9 +94,7 @@ export class Clients {
     }
   }
 
-  /**
-   * Start the active clients. Resolves when all clients with a finite number of rounds have ended, if there are any.
-   */
+  /** Start the active clients. Resolves when all clients with a finite number of rounds have ended, if any. */
   async work(): Promise<void> {
     const ends: Promise<void>[] = [];
     // Clients that repeat forever; they end only on a failure.
@@ -115,10 +113,7 @@ export class Clients {
     await Promise.race([Promise.all(others), ...(someEnd ? [Promise.all(ends)] : [])]);
   }
 
-  /**
-   * A passive client makes a call for a service. One call at a time, because an SCMI channel is locked from send to
-   * completion.
-   */
+  /** Make a call for a service. One at a time, because an SCMI channel is locked from send to completion. */
   async invokeFor(request: ServiceRequest, name: string, command: string): Promise<void> {
     const running = this.passive.get(name);
     if (running === undefined) {

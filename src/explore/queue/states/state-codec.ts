@@ -35,10 +35,7 @@ export interface StateForm {
   readonly behindKept: BehindKept;
 }
 
-/**
- * Loads a state with other numbers where the codec does not store them, to detect whether the discipline depends on
- * them.
- */
+/** Loads a state with other numbers where the codec stores none, to detect whether the discipline depends on them. */
 export interface Probe {
   /** The number of calls that have returned. */
   readonly exits: number;
