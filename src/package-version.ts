@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readRegularFileSync } from './files/read-regular-file.js';
 
 /** Of this package, as package.json has it. */
 export const { version: packageVersion } = JSON.parse(
-  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  readRegularFileSync(new URL('../package.json', import.meta.url)).toString(),
 ) as { readonly version: string };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { inThisProcess } from '../fuzz/open-target.js';
 import { opteeNamed } from '../optee-build/built-optee.js';
 import { packageVersion } from '../package-version.js';
@@ -30,7 +30,7 @@ export async function versionHere(names: readonly string[]): Promise<CampaignVer
     names.map(async (name) => {
       const { image } = await jobImage(name === '' ? {} : { optee: name });
       try {
-        return [name, createHash('sha256').update(readFileSync(image)).digest('hex')] as const;
+        return [name, createHash('sha256').update(readRegularFileSync(image)).digest('hex')] as const;
       } catch {
         return [name, ''] as const;
       }

@@ -1,18 +1,10 @@
 import { fork } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startInterval } from '../clock/timer.js';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { type JobResult, resultShape } from './job-result.js';
 import { type CampaignJob, corpusOf, jobId } from './plan.js';
 
@@ -121,7 +113,7 @@ class Exchange {
   async now(): Promise<void> {
     for (const name of readdirSync(this.folder)) {
       if (!fileForm.test(name) || this.known.has(name)) continue;
-      await this.shared.send(this.corpus, name, readFileSync(join(this.folder, name), 'utf8'));
+      await this.shared.send(this.corpus, name, readRegularFileSync(join(this.folder, name)).toString());
       this.known.add(name);
     }
     for (const { name, text } of await this.shared.receive(this.corpus)) {

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { readRegularFile } from '../files/read-regular-file.js';
 import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 
 const run = promisify(execFile);
@@ -28,7 +28,7 @@ export async function qemuPlugin(name: QemuPluginName, qemu = 'qemu-system-aarch
   const version = major < 9 ? 1 : major === 9 && minor < 2 ? 2 : 4;
   // A plugin that was built from other sources has another map.
   const hash = createHash('sha256');
-  for (const file of sourceFiles) hash.update(await readFile(join(sources, file)));
+  for (const file of sourceFiles) hash.update(await readRegularFile(join(sources, file)));
   const folder = join(buildFolder(), hash.digest('hex').slice(0, 12));
   const plugin = join(folder, `${name}-${version}.so`);
   if (existsSync(plugin)) return plugin;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { codeSegments, imageBase } from './code-segments.js';
 import type { CodeBlock } from './coverage-map.js';
 
@@ -9,7 +9,7 @@ export class LoadedImage {
   private readonly base: number;
 
   constructor(readonly elf: string) {
-    const bytes = readFileSync(elf);
+    const bytes = readRegularFileSync(elf);
     this.segments = codeSegments(bytes);
     this.base = imageBase(bytes);
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
 import { parseConsoleLine } from '../worlds/qemu/console-line.js';
 import { LoadedImage } from './loaded-image.js';
@@ -38,6 +38,6 @@ export class LoadedImages {
 }
 
 function is64Bit(elf: string): boolean {
-  const head = readFileSync(elf).subarray(0, 5);
+  const head = readRegularFileSync(elf).subarray(0, 5);
   return head.length === 5 && head.readUInt32BE(0) === 0x7f45_4c46 && head[4] === 2;
 }

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 import { addLcov, lcovText } from './lcov.js';
 import type { LineCounts } from './line-coverage.js';
 
@@ -23,7 +24,7 @@ export async function mergeCoverage(
   const counts: LineCounts = new Map();
   const parts = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(extension)).sort();
   for (const path of [...parts.map((name) => join(folder, name)), ...others])
-    addLcov(await readFile(path, 'utf8').catch(() => ''), counts);
+    addLcov(await readRegularText(path).catch(() => ''), counts);
   if (counts.size === 0) return [];
   await mkdir(dirname(into), { recursive: true });
   await writeFile(into, lcovText(counts));

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 import { flameGraph } from './flame-graph.js';
 import { addFolded, type FoldedStacks, type FunctionCost, foldedText, functionCosts } from './folded-stacks.js';
 import type { StackMark } from './profile-of-tee.js';
@@ -19,7 +20,7 @@ export async function mergeProfiles(folder: string, into: string, title: string)
   const stacks: FoldedStacks = new Map();
   const marks = new Map<string, StackMark>();
   for (const name of (await readdir(folder).catch(() => [])).sort()) {
-    const text = await readFile(join(folder, name), 'utf8');
+    const text = await readRegularText(join(folder, name));
     if (name.endsWith('.folded')) addFolded(text, stacks);
     if (name.endsWith('.stacks.json'))
       for (const mark of JSON.parse(text) as readonly StackMark[])

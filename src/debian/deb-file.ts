@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
+import { readRegularFile } from '../files/read-regular-file.js';
 
 /** ar(5) */
 const globalMagic = '!<arch>\n';
@@ -10,7 +11,7 @@ const headerSize = 60;
  * @throws Error when it is none, or tar cannot be run.
  */
 export async function unpackDeb(path: string, into: string): Promise<void> {
-  const { name, content } = dataOf(await readFile(path), path);
+  const { name, content } = dataOf(await readRegularFile(path), path);
   const packing = { 'data.tar.xz': '--xz', 'data.tar.gz': '--gzip', 'data.tar.zst': '--zstd', 'data.tar': undefined };
   if (!Object.hasOwn(packing, name)) throw new Error(`${path}: the compression of ${name} is unknown`);
   const option = packing[name as keyof typeof packing];

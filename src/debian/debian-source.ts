@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 import { type DebianSource, sourceOfLists } from './source-list.js';
 
 /** Where a machine says what it knows of Debian's archive. */
@@ -29,7 +29,7 @@ export async function debianSource(
   { etc, share }: MachineFolders = machine,
 ): Promise<SignedSource> {
   const given = environment.NORMALWORLD_DEBIAN;
-  const release = await readFile(join(etc, 'os-release'), 'utf8').catch(() => '');
+  const release = await readRegularText(join(etc, 'os-release')).catch(() => '');
   const isDebian = /^ID="?debian"?$/m.test(release);
   const listed = isDebian ? await sourceOfLists(join(etc, 'apt')) : undefined;
   const uri = given || listed?.uris || (await knownAddress(share));
@@ -51,7 +51,7 @@ async function knownAddress(share: string): Promise<string | undefined> {
     ['debootstrap/scripts/sid', /^\s*default_mirror\s+"?(https?:\/\/\S*\bdebian\/?)"?\s*$/m],
   ];
   for (const [file, address] of places) {
-    const found = address.exec(await readFile(join(share, file), 'utf8').catch(() => ''))?.[1];
+    const found = address.exec(await readRegularText(join(share, file)).catch(() => ''))?.[1];
     if (found !== undefined) return found;
   }
   return undefined;

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 import type { Archive } from './archive.js';
 import { unpackDeb } from './deb-file.js';
 import { openArchive } from './open-archive.js';
@@ -37,7 +38,7 @@ interface Manifest {
 /** What a folder was made of; undefined when it was not made here. Older versions of this project wrote the list alone. */
 async function manifestOf(path: string): Promise<Manifest | readonly UnpackedPackage[] | undefined> {
   try {
-    return JSON.parse(await readFile(join(path, manifestName), 'utf8')) as Manifest | readonly UnpackedPackage[];
+    return JSON.parse(await readRegularText(join(path, manifestName))) as Manifest | readonly UnpackedPackage[];
   } catch {
     return undefined;
   }

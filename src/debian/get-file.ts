@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { startTimer } from '../clock/timer.js';
+import { readRegularFile } from '../files/read-regular-file.js';
 
 /** Nothing that is asked for here has more. */
 const maxFileSize = 256 * 2 ** 20;
@@ -21,7 +21,7 @@ export class AbsentError extends Error {
 export async function getFile(url: string): Promise<Uint8Array> {
   if (url.startsWith('file:')) {
     try {
-      return await readFile(fileURLToPath(url));
+      return await readRegularFile(fileURLToPath(url));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new AbsentError(url);
       throw error;

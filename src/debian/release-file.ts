@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 import { type ListedFile, listedFiles, stanzas } from './control-file.js';
 
 /** What a suite says of itself, signed. */
@@ -44,7 +45,7 @@ async function verified(inRelease: Uint8Array, keyring: string): Promise<string>
         `the archive's signature is invalid, or not made by one of the keys in ${keyring} ` +
           `(a newer debian-archive-keyring may have the key):\n${said.trim()}`,
       );
-    return await readFile(text, 'utf8');
+    return await readRegularText(text);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 
 /** A source of Debian packages, as a source list of apt has it. */
 export interface DebianSource {
@@ -71,7 +72,7 @@ export async function sourceOfLists(apt: string): Promise<DebianSource | undefin
   const names = (await readdir(folder).catch(() => [])).sort();
   const sources: DebianSource[] = [];
   for (const name of ['../sources.list', ...names]) {
-    const text = await readFile(join(folder, name), 'utf8').catch(() => '');
+    const text = await readRegularText(join(folder, name)).catch(() => '');
     if (name.endsWith('.sources')) sources.push(...sourcesOfStanzas(text));
     else if (name.endsWith('.list')) sources.push(...sourcesOfLines(text));
   }

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { DevicesOfDriver, DriverOfTee, RpmbRouting } from '../client/driver-of-tee.js';
 import { Tee } from '../client/tee.js';
 import { machineClock } from '../clock/clock.js';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { ClientIdentity } from '../tee/login.js';
 import type { Trace } from '../trace/trace.js';
 import { busDevices } from './bus-devices.js';
@@ -105,7 +105,9 @@ export function openDeviceHere({
 /** What Linux shows of a device in sysfs; undefined where it does not. */
 function attributeOf(sysfs: string, device: string, name: string): string | undefined {
   try {
-    return readFileSync(`${sysfs}/class/tee/${basename(device)}/${name}`, 'utf8').trim();
+    return readRegularFileSync(`${sysfs}/class/tee/${basename(device)}/${name}`)
+      .toString()
+      .trim();
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { AbsentFilesError } from '../debian/absent-files.js';
 import { fetchFolders } from '../debian/fetch-folders.js';
 import { unpackSource } from '../debian/source-package.js';
+import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { fetchedArm64Root } from '../serve/arm64-root.js';
 import { cacheFolder, fetchedOptee, folderAt } from '../worlds/qemu/optee-folder.js';
 import { type BuildOptions, buildName, buildSuites, makeVariables } from './build-options.js';
@@ -114,7 +115,8 @@ export async function buildOptee(
 /** SHA-256 of the files of a folder, in hexadecimal. */
 async function digestOf(folder: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of (await readdir(folder)).sort()) hash.update(name).update(await readFile(join(folder, name)));
+  for (const name of (await readdir(folder)).sort())
+    hash.update(name).update(await readRegularFile(join(folder, name)));
   return hash.digest('hex');
 }
 
@@ -147,7 +149,7 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
       await rm(scratch, { recursive: true, force: true });
     }
   }
-  const changelog = await readFile(join(path, 'debian/changelog'), 'utf8');
+  const changelog = await readRegularText(join(path, 'debian/changelog'));
   return { path, version: /\(([^)]+)\)/.exec(changelog)?.[1] ?? 'unknown' };
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 import { type Arm64Root, arm64Root, arm64RootAt } from '../serve/arm64-root.js';
 import { cacheFolder, folderAt, type OpteeFolder, opteeFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
 import { buildSuites } from './build-options.js';
@@ -42,7 +43,7 @@ export async function builtOptees(folder = buildsFolder()): Promise<BuiltOptee[]
 export async function builtOptee(name: string, folder = buildsFolder()): Promise<BuiltOptee | undefined> {
   if (name === '' || name.includes('/') || name.startsWith('.')) return undefined;
   const path = join(folder, name);
-  const text = await readFile(join(path, recordName), 'utf8').catch(() => undefined);
+  const text = await readRegularText(join(path, recordName)).catch(() => undefined);
   return text === undefined ? undefined : { ...(JSON.parse(text) as BuildRecord), folder: folderAt(path) };
 }
 

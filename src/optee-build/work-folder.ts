@@ -1,5 +1,6 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 
 /**
  * A folder to build in, which no other process uses at the time: the first that is free of `work-0`, `work-1`, ... The path of
@@ -38,7 +39,7 @@ async function taken(lock: string): Promise<boolean> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const owner = Number(await readFile(lock, 'utf8').catch(() => ''));
+    const owner = Number(await readRegularText(lock).catch(() => ''));
     if (owner === 0 || (owner !== process.pid && !isAlive(owner))) await rm(lock, { force: true });
     else return false;
   }

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AbsentFilesError } from '../debian/absent-files.js';
 import { unpackSource } from '../debian/source-package.js';
+import { readRegularText } from '../files/read-regular-file.js';
 import type { OpteeFolder } from '../worlds/qemu/optee-folder.js';
 
 const run = promisify(execFile);
@@ -86,7 +87,7 @@ async function build(source: string, into: string): Promise<void> {
   const files = (await readdir(code)).filter((name) => name.endsWith('.c')).map((name) => join(code, name));
   // The major version of its interface, as its own makefile has it.
   const major =
-    /^MAJOR_VERSION\s*:?=\s*(\d+)/m.exec(await readFile(join(source, 'libteec/Makefile'), 'utf8'))?.[1] ?? '2';
+    /^MAJOR_VERSION\s*:?=\s*(\d+)/m.exec(await readRegularText(join(source, 'libteec/Makefile')))?.[1] ?? '2';
   const includes = ['libteec/include', 'public', 'libteec/src'].flatMap((each) => ['-I', join(source, each)]);
   const flags = ['-O2', '-fPIC', '-D_GNU_SOURCE', '-DDEBUGLEVEL_1', '-DBINARY_PREFIX="TEEC"', ...includes];
   const objects: string[] = [];

@@ -1,8 +1,9 @@
-import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nameFileInErrors } from '../files/name-file-in-errors.js';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 import { arm64Root } from './arm64-root.js';
 import { TemporaryFolder } from './temporary-folder.js';
@@ -45,7 +46,7 @@ export function preloadLibrary(architecture: string): string {
 
 /** Whether a preload library that is there speaks the protocol of this server. */
 export function isOfThisVersion(library: string): boolean {
-  return readFileSync(library).includes(libraryMark);
+  return readRegularFileSync(library).includes(libraryMark);
 }
 
 /**

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
 import { startTimer } from '../clock/timer.js';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import type { ClientIdentity } from '../tee/login.js';
@@ -244,7 +244,7 @@ function mayConnect(socket: Socket): boolean {
 
 /** RLIMIT_NOFILE of this process. */
 function descriptorLimit(): number {
-  const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  const [, limit] = /^Max open files +(\d+)/m.exec(readRegularFileSync('/proc/self/limits').toString()) ?? [];
   return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
 }
 

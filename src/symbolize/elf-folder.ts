@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { CodePlace } from './dump-reader.js';
 import { functionAt } from './function-symbols.js';
 
@@ -38,7 +39,7 @@ export class ElfFolders {
     const lines = byAddr2line(elf, at);
     if (lines.length > 0) return lines;
     // Without that program: the function at least.
-    const name = functionAt(readFileSync(elf), at);
+    const name = functionAt(readRegularFileSync(elf), at);
     return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
   }
 }

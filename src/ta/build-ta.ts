@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { TaSources } from './ta-sources.js';
 import { findTaTools } from './ta-tools.js';
@@ -68,7 +69,7 @@ export async function buildTa(sources: TaSources, options: BuildTaOptions): Prom
 /** make tracks files, not variables: if the variables differ from those of the last build, everything is rebuilt. */
 async function forgetOtherSettings(objects: string, settings: string): Promise<void> {
   const file = join(objects, '.settings');
-  if ((await readFile(file, 'utf8').catch(() => '')) === settings) return;
+  if ((await readRegularText(file).catch(() => '')) === settings) return;
   await rm(objects, { recursive: true, force: true });
   await mkdir(objects, { recursive: true });
   await writeFile(file, settings);
@@ -76,7 +77,7 @@ async function forgetOtherSettings(objects: string, settings: string): Promise<v
 
 /** Replace a file atomically, so that a TEE that loads it at the same time gets the old or the new image. */
 async function replace(from: string, to: string): Promise<boolean> {
-  const [now, before] = await Promise.all([readFile(from), readFile(to).catch(() => undefined)]);
+  const [now, before] = await Promise.all([readRegularFile(from), readRegularFile(to).catch(() => undefined)]);
   if (before !== undefined && now.equals(before)) return false;
   const work = `${to}.new`;
   await cp(from, work);
@@ -127,7 +128,7 @@ interface CompileCommand {
 async function mergeCompileCommands(into: string, directory: string, lines: readonly string[]): Promise<void> {
   const path = join(into, 'compile_commands.json');
   const known = new Map<string, CompileCommand>();
-  const old: unknown = JSON.parse(await readFile(path, 'utf8').catch(() => '[]'));
+  const old: unknown = JSON.parse(await readRegularText(path).catch(() => '[]'));
   for (const each of old as readonly CompileCommand[]) known.set(`${each.directory} ${each.file}`, each);
   const before = known.size;
   let found = 0;

@@ -1,5 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularFile } from '../files/read-regular-file.js';
 import { parseUuid } from '../protocol/uuid.js';
 import type { KnownKeys } from './image-judge.js';
 import { inspectTa } from './inspect-ta.js';
@@ -9,7 +10,7 @@ export async function faultsInFolder(folder: string, keys: KnownKeys): Promise<s
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.ta')).sort();
   const faults: string[] = [];
   for (const name of names) {
-    const image = await readFile(join(folder, name)).catch((error: Error) => error);
+    const image = await readRegularFile(join(folder, name)).catch((error: Error) => error);
     if (image instanceof Error) {
       faults.push(`${name}: ${image.message}`);
       continue;

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { readRegularText } from '../files/read-regular-file.js';
 
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
 const template = join(packageRoot, 'templates/ta');
@@ -52,7 +53,7 @@ export async function newTaProject(name: string, folder: string, normalworld?: s
     const path = join(entry.parentPath, entry.name).slice(template.length + 1);
     const target = join(folder, otherNames[path] ?? path.replace('TEMPLATE', name));
     await mkdir(dirname(target), { recursive: true });
-    const text = await readFile(join(template, path), 'utf8');
+    const text = await readRegularText(join(template, path));
     await writeFile(
       target,
       text.replaceAll(/__([A-Z]+)__/g, (all, key: string) => values[key] ?? all),

@@ -1,7 +1,7 @@
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readRegularFile } from '../files/read-regular-file.js';
 import { pss, type SignedImage } from './signed-image.js';
 
 /** A key with which images may be signed. */
@@ -14,7 +14,7 @@ export interface SigningKey {
 /** @throws Error naming the file if it does not hold an RSA key. */
 export async function signingKey(path: string): Promise<SigningKey> {
   try {
-    return { name: path, key: createPublicKey(await readFile(path)) };
+    return { name: path, key: createPublicKey(await readRegularFile(path)) };
   } catch (error) {
     throw new Error(`${path} is not a key in PEM form: ${(error as Error).message}`, { cause: error });
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { type Uuid, uuidFromStruct } from '../protocol/uuid.js';
 
 /** The properties of a trusted application in its ELF. */
@@ -51,7 +51,7 @@ export function isKeptAlive(flags: number): boolean {
 
 /** Stack size in bytes of the application in an ELF; 0 if it is not stated. */
 export function stackSizeOf(elf: string): number {
-  return taElf(readFileSync(elf))?.head?.stack ?? 0;
+  return taElf(readRegularFileSync(elf))?.head?.stack ?? 0;
 }
 
 interface Section {

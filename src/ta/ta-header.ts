@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readRegularFileSync } from '../files/read-regular-file.js';
 import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
 
 /** The definitions in a C header that the application and its tests share. */
@@ -13,7 +13,8 @@ export interface TaHeader {
  * @throws Error naming the file if it holds no UUID, or several.
  */
 export function taHeader(path: string): TaHeader {
-  const text = readFileSync(path, 'utf8')
+  const text = readRegularFileSync(path)
+    .toString()
     .replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ')
     .replaceAll(/\\\r?\n/g, ' ');
   const numbers: Record<string, number> = {};

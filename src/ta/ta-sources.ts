@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { readRegularText } from '../files/read-regular-file.js';
 
 /** The sources of one trusted application: a folder whose Makefile includes the makefile of the TA dev kit. */
 export interface TaSources {
@@ -24,7 +25,7 @@ export async function findTaSources(folder: string): Promise<TaSources[]> {
 }
 
 async function below(folder: string, levels: number): Promise<TaSources[]> {
-  const makefile = await readFile(join(folder, 'Makefile'), 'utf8').catch(() => '');
+  const makefile = await readRegularText(join(folder, 'Makefile')).catch(() => '');
   if (/\bta_dev_kit\.mk\b/.test(makefile)) return [{ name: nameOf(folder), folder }];
   if (levels === 0) return [];
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);

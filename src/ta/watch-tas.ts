@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { startTimer } from '../clock/timer.js';
+import { readRegularText } from '../files/read-regular-file.js';
 import { projectFiles, watchFiles } from './project-folders.js';
 import type { TaSources } from './ta-sources.js';
 
@@ -84,7 +85,7 @@ export async function testsWith(root: string, files: readonly string[]): Promise
 async function scripts(root: string): Promise<ReadonlyMap<string, string>> {
   const texts = new Map<string, string>();
   for (const file of await projectFiles(root))
-    if (/\.[cm]?[jt]s$/.test(file)) texts.set(file, await readFile(join(root, file), 'utf8').catch(() => ''));
+    if (/\.[cm]?[jt]s$/.test(file)) texts.set(file, await readRegularText(join(root, file)).catch(() => ''));
   return texts;
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -76,6 +76,16 @@ describe('normalworld trace', () => {
         stderr: expect.stringMatching(/^ENOENT: .*absent\.nwt'\n$/),
       });
     expect(run('trace', 'import', scenario).status).toBe(2);
+  });
+
+  it('refuses a schedule without end', () => {
+    const endless = join(folder, 'endless.json');
+    symlinkSync('/dev/zero', endless);
+    for (const command of ['view', 'replay'])
+      expect(run(command, endless)).toMatchObject({
+        status: 2,
+        stderr: expect.stringMatching(/endless\.json: it has more than \d+ bytes\n$/),
+      });
   });
 
   it('names the files of the disciplines where one without a discipline is asked for', () => {

@@ -100,6 +100,13 @@ describe('the house', () => {
     ).toEqual([]);
   });
 
+  it('reads whole files in one room, which knows that a path may name a FIFO, a device or a file without end', () => {
+    const reading = /\bimport \{[^}]*\breadFile(Sync)?\b[^}]*\} from 'node:fs(\/promises)?'/;
+    expect(
+      files.filter(({ path, text }) => !path.startsWith('files/') && reading.test(text)).map(({ path }) => path),
+    ).toEqual([]);
+  });
+
   describe.each(['src', 'viewer/src', 'playground/src'])('in %s', (folder) => {
     const here = sources(resolve(import.meta.dirname, '../..', folder));
 

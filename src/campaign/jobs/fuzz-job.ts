@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { Fuzzer } from '../../fuzz/engine/fuzzer.js';
 import { targetNamed } from '../../fuzz/open-target.js';
 import { jobImage } from '../job-image.js';
@@ -36,6 +37,6 @@ export async function runFuzzJob(
   const findings = fuzzer.knownFindings
     .map((finding) => join(finding.folder, 'finding.json'))
     .filter((file) => existsSync(file))
-    .map((file) => readFileSync(file, 'utf8'));
+    .map((file) => readRegularFileSync(file).toString());
   return { kind: 'fuzz', executions, seconds, edges, corpus, deaths, findings };
 }

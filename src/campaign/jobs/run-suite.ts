@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const files = ['test/worlds/behaviour.test.ts', 'test/regression'];
@@ -62,7 +63,7 @@ export async function runSuite(
     child.once('close', () => done());
   });
   if (!existsSync(output)) throw new Error('the behaviour suite did not run: npm ci, and npx vitest run says why');
-  const { testResults } = report.parse(JSON.parse(readFileSync(output, 'utf8')));
+  const { testResults } = report.parse(JSON.parse(readRegularFileSync(output).toString()));
   const tests = testResults.flatMap((each) => each.assertionResults).filter(({ fullName }) => onReal.test(fullName));
   const failed = tests
     .filter(({ status }) => status === 'failed')

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
+import { linePieces } from '../../files/line-pieces.js';
 import { DumpReader } from '../../symbolize/dump-reader.js';
 import { ElfFolders, framesText } from '../../symbolize/elf-folder.js';
 import { tellFailure } from '../output/failure.js';
@@ -44,12 +44,12 @@ Examples:
         const elves = new ElfFolders(options.taElf ?? ['build/ta'], options.coreElf);
         const reader = new DumpReader();
         let entries = 0;
-        for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-          const place = reader.read(line);
+        for await (const { text, begins, ending } of linePieces(process.stdin)) {
+          const place = begins ? reader.read(text) : undefined;
           if (place !== undefined) entries++;
           const frames = place === undefined ? [] : elves.framesAt(place);
-          const text = frames.length === 0 ? line : `${line.trimEnd()} ${framesText(frames)}`;
-          if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain');
+          const named = frames.length === 0 ? text : `${text.trimEnd()} ${framesText(frames)}`;
+          if (!process.stdout.write(named + ending)) await once(process.stdout, 'drain');
         }
         if (entries > 0) return;
         console.error('normalworld: the input has no call stack');

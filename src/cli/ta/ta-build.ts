@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { readRegularFile } from '../../files/read-regular-file.js';
 import { type BuiltTa, buildTa } from '../../ta/build-ta.js';
 import { findKit } from '../../ta/find-kit.js';
 import { parseMakeVariable } from '../../ta/make-variable.js';
@@ -74,7 +74,7 @@ export async function buildOne(sources: TaSources, options: TaBuildOptions): Pro
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const image = relative('.', built.image);
   console.log(`${built.name}: ${image}, ${built.changed ? `built in ${seconds} s` : 'unchanged'}`);
-  const head = taElf(await readFile(built.elf))?.head;
+  const head = taElf(await readRegularFile(built.elf))?.head;
   if (built.changed && head !== undefined && isKeptAlive(head.flags))
     console.log(
       `${built.name}: its instance stays loaded without sessions (INSTANCE_KEEP_ALIVE). An open TEE that has used it keeps using the ` +

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import { readRegularFile } from '../../files/read-regular-file.js';
 import { readWhole } from '../../files/read-whole.js';
 import { opteeNamed } from '../../optee-build/built-optee.js';
 import { parseUuid } from '../../protocol/uuid.js';
@@ -76,7 +76,7 @@ function uuidOf(file: string): string | undefined {
 
 /** The build's ELF with symbols knows what the signed one does not. */
 async function heapBeside(file: string): Promise<number | undefined> {
-  const elf = await readFile(file.replace(/\.ta$/, '.elf')).catch(() => undefined);
+  const elf = await readRegularFile(file.replace(/\.ta$/, '.elf')).catch(() => undefined);
   return elf === undefined ? undefined : taElf(elf)?.heap;
 }
 

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { recordSchedule } from '../../conform/schedule-trace.js';
 import { parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
 import { namingFile } from '../../files/name-file-in-errors.js';
+import { RegularFileError, readRegularFile } from '../../files/read-regular-file.js';
+import { readText, TextFileError } from '../../files/read-text.js';
+import { FileLengthError } from '../../files/read-whole.js';
 import { viewerPage } from '../../trace/node/viewer-page.js';
 import { MemoryRecorder } from '../../trace/nwt/memory-recorder.js';
 import { badUsage } from '../output/exit-code.js';
@@ -60,7 +62,7 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
   }
   const traces = [];
   for (const path of paths) {
-    const bytes = path.endsWith('.json') ? scheduleOrSayWhy(path) : await traceOrSayWhy(path);
+    const bytes = await (path.endsWith('.json') ? scheduleOrSayWhy(path) : traceOrSayWhy(path));
     if (bytes === undefined) return;
     traces.push({ name: basename(path), bytes });
   }
@@ -102,26 +104,34 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
 /** Read here too, so that damage is told on the terminal, where somebody looks now. */
 async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
   if ((await readTraceOrSayWhy(path)) === undefined) return undefined;
-  const { size } = statSync(path);
-  if (size <= largestTrace) return readFileSync(path);
-  console.error(`${path}: ${size} bytes are too large for one page (at most ${largestTrace}); use \`trace export\``);
-  process.exitCode = badUsage;
-  return undefined;
-}
-
-function scheduleOrSayWhy(path: string): Uint8Array | undefined {
   try {
-    const recorder = new MemoryRecorder({ maxBytes: Number.POSITIVE_INFINITY });
-    recordSchedule(parseTraceFile(readFileSync(path, 'utf8')), recorder);
-    return recorder.toBytes();
+    return await readRegularFile(path, largestTrace);
   } catch (error) {
-    if (!(error instanceof TraceFileError) && !(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(
-      error instanceof TraceFileError ? `${path}: ${error.message}` : (namingFile(path, error) as Error).message,
-    );
+    if (!(error instanceof RegularFileError)) throw error;
+    console.error(`${error.message}${error.code === 'EFBIG' ? ', too large for one page; use `trace export`' : ''}`);
     process.exitCode = badUsage;
     return undefined;
   }
+}
+
+async function scheduleOrSayWhy(path: string): Promise<Uint8Array | undefined> {
+  try {
+    const recorder = new MemoryRecorder({ maxBytes: Number.POSITIVE_INFINITY });
+    recordSchedule(parseTraceFile(await readText(path)), recorder);
+    return recorder.toBytes();
+  } catch (error) {
+    console.error(whyNoSchedule(path, error));
+    process.exitCode = badUsage;
+    return undefined;
+  }
+}
+
+/** @throws what is no fault of the file. */
+function whyNoSchedule(path: string, error: unknown): string {
+  if (error instanceof TraceFileError || error instanceof TextFileError || error instanceof FileLengthError)
+    return `${path}: ${error.message}`;
+  if (error instanceof Error && 'syscall' in error) return (namingFile(path, error) as Error).message;
+  throw error;
 }
 
 /** Best effort: the address is on the terminal. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 import type { Draws } from '../input/draws.js';
 import { type FuzzInput, type Grammar, grammarMistake } from '../input/grammar.js';
 
@@ -78,7 +79,7 @@ function inputName(text: string): string {
 /** Undefined for what is no input: a file that another has not finished, or that somebody put there. */
 function readInput(path: string): FuzzInput | undefined {
   try {
-    const parsed: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const parsed: unknown = JSON.parse(readRegularFileSync(path).toString());
     return typeof parsed === 'object' && parsed !== null && Array.isArray((parsed as { steps?: unknown }).steps)
       ? (parsed as FuzzInput)
       : undefined;

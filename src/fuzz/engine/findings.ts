@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 import type { Step } from '../input/grammar.js';
 import { type FindingFile, findingText, parseFinding } from './finding-file.js';
 import type { Reproduction } from './reproduce.js';
@@ -30,7 +31,7 @@ export class Findings {
     const findings = new Findings(folder);
     for (const name of readdirSync(folder)) {
       try {
-        const { kind, signature } = parseFinding(readFileSync(join(folder, name, fileName), 'utf8'));
+        const { kind, signature } = parseFinding(readRegularFileSync(join(folder, name, fileName)).toString());
         findings.known.set(signature, { kind, signature, folder: join(folder, name), times: 0 });
       } catch {
         // Somebody else's, or not finished.

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 
 const shape = z.object({
   target: z.string(),
@@ -21,7 +22,7 @@ const name = 'state.json';
 export function readRunState(folder: string, target: string): RunState | undefined {
   let text: string;
   try {
-    text = readFileSync(join(folder, name), 'utf8');
+    text = readRegularFileSync(join(folder, name)).toString();
   } catch {
     return undefined;
   }

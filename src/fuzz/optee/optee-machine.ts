@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Tee } from '../../client/tee.js';
 import { machineClock } from '../../clock/clock.js';
 import { startInterval } from '../../clock/timer.js';
 import { CoverageMap } from '../../coverage/coverage-map.js';
 import { coveragePlugin } from '../../coverage/coverage-plugin.js';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { type OpenTeeOptions, openTee } from '../../open-tee.js';
 import { ConduitError } from '../../protocol/conduit.js';
 import { type SecureWorld, secureWorldBut } from '../../protocol/secure-world.js';
@@ -232,7 +232,8 @@ export class OpteeMachine implements Machine {
 /** Processor time that a process has had, in milliseconds. */
 function cpuMsOf(pid: number | undefined): number {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = readRegularFileSync(`/proc/${pid}/stat`)
+      .toString()
       .replace(/^.*\) /s, '')
       .split(' ');
     // In clock ticks, a hundred a second on every Linux that Node runs on.

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 import type { Uuid } from '../../protocol/uuid.js';
 import type { IntegerField, Step } from '../input/grammar.js';
 import type { Surroundings, SurroundingsKind } from './surroundings.js';
@@ -81,7 +81,7 @@ function imageOf(uuid: Uuid, folders: readonly string[]): Uint8Array {
   let failure: unknown;
   for (const folder of folders)
     try {
-      return readFileSync(join(folder, `${uuid}.ta`));
+      return readRegularFileSync(join(folder, `${uuid}.ta`));
     } catch (error) {
       failure = error;
     }

@@ -1,6 +1,5 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readRegularFile } from '../../files/read-regular-file.js';
 import type { Uuid } from '../../protocol/uuid.js';
 import { errnoOf } from '../service-boundary.js';
 import { maxImageSize, type TaStore } from '../ta-store.js';
@@ -35,23 +34,11 @@ export class FolderTaStore implements TaStore {
   }
 
   private async read(name: string): Promise<Uint8Array | undefined> {
-    const path = join(this.folder, name);
-    let handle: FileHandle;
     try {
-      // O_NONBLOCK: opening a FIFO would otherwise wait for its other end.
-      handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      return await readRegularFile(join(this.folder, name), maxImageSize);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
-    }
-    try {
-      const status = await handle.stat();
-      if (!status.isFile()) throw new Error(`${path} is not a regular file`);
-      if (status.size > maxImageSize)
-        throw new Error(`${path} has ${status.size} bytes, an image may have at most ${maxImageSize}`);
-      return await handle.readFile();
-    } finally {
-      await handle.close();
     }
   }
 }

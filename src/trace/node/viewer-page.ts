@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import { readRegularFileSync } from '../../files/read-regular-file.js';
 
 export interface NamedTrace {
   readonly name: string;
@@ -12,7 +12,7 @@ const place = '<!-- traces -->';
 
 /** The timeline page with traces in it: one self-contained HTML file. */
 export function viewerPage(traces: readonly NamedTrace[]): string {
-  const page = readFileSync(new URL('../../viewer/index.html', import.meta.url), 'utf8');
+  const page = readRegularFileSync(new URL('../../viewer/index.html', import.meta.url)).toString();
   const scripts = traces.map(
     ({ name, bytes }) =>
       `<script type="application/x-nwt" data-name="${escapeAttribute(name)}">${gzipSync(bytes).toString('base64')}</script>`,

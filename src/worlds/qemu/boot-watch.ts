@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { startTimer } from '../../clock/timer.js';
+import { readRegularText } from '../../files/read-regular-file.js';
 
 /** Milliseconds after which a boot is examined. On an idle host it takes a quarter of a second. */
 const patienceMs = 400;
@@ -58,7 +58,7 @@ const msPerTick = 10;
 
 /** CPU time of the process in milliseconds, user and system; 0 if it cannot be read. */
 async function cpuTimeMs(pid: number | undefined): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const text = await readRegularText(`/proc/${pid}/stat`).catch(() => '');
   // The name, in parentheses, may contain any character. proc(5): utime and stime are fields 14 and 15.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [utime, stime] = [Number(fields[11]), Number(fields[12])];

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readRegularFile } from '../../files/read-regular-file.js';
 import { readWhole } from '../../files/read-whole.js';
 import { type OpteeImage, opteeImage } from './optee-image.js';
 
@@ -12,6 +12,6 @@ const longestImage = 2 ** 28;
  */
 export async function readOpteeImage(path: string): Promise<OpteeImage> {
   const file = await readWhole(path, longestImage);
-  const beside = await readFile(join(dirname(path), 'tee-pageable_v2.bin')).catch(() => undefined);
+  const beside = await readRegularFile(join(dirname(path), 'tee-pageable_v2.bin')).catch(() => undefined);
   return opteeImage(file, beside);
 }
