@@ -49,9 +49,9 @@ try {
     const rows = [
       ...steps.map(({ what, seconds }) => [`\`${what}\``, seconds]),
       [`from an empty folder to a green test (bar: ${bars.first} s)`, first],
-      [`from an edit to its verdict, \`npm run watch\`, median of ${edits} (bar: ${bars.edit} s)`, edit],
+      [`from an edit to its test result, \`npm run watch\`, median of ${edits} (bar: ${bars.edit} s)`, edit],
       ['the slowest of them', Math.max(...times.map(({ seconds }) => seconds))],
-      ['processor time of all that runs for one, median', processor],
+      ['processor time for one such cycle, all processes, median', processor],
     ];
     console.log('| what | seconds |\n| --- | --- |');
     for (const [what, seconds] of rows) console.log(`| ${what} | ${seconds.toFixed(1)} |`);
