@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Fuzzer } from '../dist/fuzz/engine/fuzzer.js';
 import { targetNamed } from '../dist/fuzz/open-target.js';
-import { openTee } from '../dist/index.js';
+import { openTee, value } from '../dist/index.js';
 import { opteeFolder } from '../dist/worlds/qemu/optee-folder.js';
 import { linuxFigures } from './linux/figures.js';
 import { prepareLinux } from './linux/prepare.js';
@@ -24,10 +24,13 @@ const pta = 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b';
 const ta = '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b';
 const { image, trustedApplications } = opteeFolder();
 const optee = { image, taFolders: [trustedApplications] };
-const invoke = { steps: [{ kind: 'invoke', session: 0, command: 0, parameters: [] }] };
+/** A command that does little and prints nothing: of the pseudo-TA for tests, of the TA `os_test`, as in `bench:optee`. */
+const commandOfPta = { command: 1, parameters: [{ kind: 'value', direction: 'inout', a: 1, b: 0 }] };
+const commandOfTa = { command: 18, parameters: [{ kind: 'value', direction: 'output', a: 0, b: 0 }] };
 
 /** Executions a second of the same input, on a harness that is warm. */
-async function rate(name, uuid, coverage) {
+async function rate(name, uuid, command, coverage) {
+  const invoke = { steps: [{ kind: 'invoke', session: 0, ...command }] };
   return disposing(await targetNamed(name, uuid, { optee: { ...optee, coverage } }).open(), (harness) =>
     perSecond(async () => {
       await harness.execute(invoke);
@@ -59,7 +62,7 @@ async function perSecond(work) {
 async function plainInvokes() {
   return disposing(await openTee({ world: 'qemu', qemu: { cpus: 1 } }), async (tee) => {
     const session = await tee.openContext().openSession(ta);
-    return perSecond(() => session.invoke(0, []).catch(() => undefined));
+    return perSecond(() => session.invoke(commandOfTa.command, [value.output()]));
   });
 }
 
@@ -114,9 +117,9 @@ async function randomCallsOnLinux() {
   }
 }
 
-const withCoverage = await rate('pta', pta, true);
-const without = await rate('pta', pta, false);
-const taRate = await rate('ta', ta, true);
+const withCoverage = await rate('pta', pta, commandOfPta, true);
+const without = await rate('pta', pta, commandOfPta, false);
+const taRate = await rate('ta', ta, commandOfTa, true);
 const plain = await plainInvokes();
 const guided = await edges(false);
 const blind = await edges(true);

@@ -28,7 +28,7 @@ export interface OpteeUnderTest {
   readonly coverage?: boolean;
   /** For how long a call may make no progress, in milliseconds of QEMU's processor time; 5000 when left out. */
   readonly hangMs?: number;
-  /** How long a result is spun for, in microseconds: 0 lets who makes a call do something while it is inside. */
+  /** How long a result is spun for, in microseconds, 2000 when left out, as coverage makes calls slower: 0 lets who makes a call do something while it is inside. */
   readonly spinMicroseconds?: number;
   /** What stands between the driver and the world. */
   readonly between?: (world: SecureWorld) => SecureWorld;
@@ -45,6 +45,7 @@ const mostPatiences = 10;
 /** However busy it is: so many times the limit it may take to come back. */
 const mostLimits = 20;
 const defaultHangMs = 5000;
+const defaultSpinMicroseconds = 2000;
 
 /** OP-TEE in QEMU while inputs are executed on it: what it covers, what it says, whether it goes on. */
 export class OpteeMachine implements Machine {
@@ -87,7 +88,7 @@ export class OpteeMachine implements Machine {
       world = await QemuWorld.start({
         ...{ optee: options.image, cpus: 1 },
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
-        ...(options.spinMicroseconds === undefined ? {} : { spinMicroseconds: options.spinMicroseconds }),
+        spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
         ...(map === undefined ? {} : { coverage: map }),
         onConsoleLine: ({ text }) => (machine === undefined ? early.push(text) : machine.readLine(text)),
       });

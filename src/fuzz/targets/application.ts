@@ -18,8 +18,11 @@ import {
 import { GivenMemory } from './given-memory.js';
 import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
-/** Executions after which the client goes and another comes, and what is left is looked at. */
-const renewAfter = 256;
+/**
+ * Executions after which the client goes and another comes, and all that is left is looked at. A trusted application is loaded
+ * anew then, which costs as much as hundreds of its calls.
+ */
+const renewAfter = { pseudo: 256, loaded: 4096 };
 
 /** Targets that are about an application. */
 export type ApplicationTargetName = 'ta' | 'pta' | 'rpc' | 'ta-image' | 'storage';
@@ -42,7 +45,8 @@ export function applicationTarget(
       const { between, tee = {} } = surroundings ?? {};
       const machine = await OpteeMachine.boot({ ...optee, tee, ...(between === undefined ? {} : { between }) });
       const leaks = new LeakWatch(machine.tee, machine.world.conduit);
-      return new ApplicationHarness(machine, known.uuid, leaks, surroundings);
+      const renewal = name === 'pta' ? renewAfter.pseudo : renewAfter.loaded;
+      return new ApplicationHarness(machine, known.uuid, leaks, renewal, surroundings);
     },
   };
 }
@@ -62,6 +66,7 @@ class ApplicationHarness implements Harness {
     private readonly machine: OpteeMachine,
     private readonly uuid: string,
     private readonly leaks: LeakWatch,
+    private readonly renewAfter: number,
     private readonly surroundings: Surroundings | undefined,
   ) {}
 
@@ -112,7 +117,7 @@ class ApplicationHarness implements Harness {
       if (this.machine.isDead) break;
       await session.close().catch((error: unknown) => verdicts.push(...this.judge(error)));
     }
-    if (++this.executions % renewAfter === 0 && !this.machine.isDead) {
+    if (++this.executions % this.renewAfter === 0 && !this.machine.isDead) {
       await this.context?.close().catch(() => undefined);
       this.forget();
       if (!this.machine.isDead) verdicts.push(...(await this.leaks.look()));
