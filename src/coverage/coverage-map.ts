@@ -5,13 +5,13 @@ const magic = 0x3176_636d;
 const maxBlocks = 1 << 17;
 const edgeCount = 1 << 16;
 const hitsAt = 4096;
-const edgesAt = hitsAt + maxBlocks;
-const blocksAt = edgesAt + edgeCount;
+const blocksAt = hitsAt + maxBlocks;
 const blockSize = 32;
-const touchedAt = blocksAt + maxBlocks * blockSize;
-const size = touchedAt + 2 * edgeCount;
+const edgesAt = blocksAt + maxBlocks * blockSize;
+const countsAt = edgesAt + 2 * edgeCount;
+const size = countsAt + edgeCount;
 /** Words of the header. */
-const [countWord, lostWord, takenWord] = [2, 3, 4];
+const [countWord, lostWord, takenWord, roundWord] = [2, 3, 4, 5];
 
 /** How many counters of edges there are. */
 export const coverageEdges = edgeCount;
@@ -33,9 +33,9 @@ export interface CodeBlock {
 export class CoverageMap implements Disposable {
   private readonly file = MemoryFile.create('normalworld-coverage', size);
   private readonly hits = new Uint8Array(this.file.view(hitsAt, maxBlocks));
-  private readonly edges = new Uint8Array(this.file.view(edgesAt, edgeCount));
   private readonly table = new DataView(this.file.view(blocksAt, maxBlocks * blockSize));
-  private readonly touched = new Uint16Array(this.file.view(touchedAt, 2 * edgeCount));
+  private readonly edges = new Uint16Array(this.file.view(edgesAt, 2 * edgeCount));
+  private readonly counts = new Uint8Array(this.file.view(countsAt, edgeCount));
   private readonly words = new Uint32Array(this.file.view(0, hitsAt));
   private readonly known: CodeBlock[] = [];
 
@@ -81,14 +81,6 @@ export class CoverageMap implements Disposable {
     return taken;
   }
 
-  /** How often each edge was taken since the last time, as AFL's map has it. */
-  takeEdges(): Uint8Array {
-    const taken = this.edges.slice();
-    this.edges.fill(0);
-    this.words[takenWord] = 0;
-    return taken;
-  }
-
   /** How many edges were taken since the last time: it grows while code runs that did not run before. */
   get edgesTaken(): number {
     return Math.min(this.words[takenWord] ?? 0, edgeCount);
@@ -100,13 +92,10 @@ export class CoverageMap implements Disposable {
    * @param each gets the edge's number, below `coverageEdges`, and its count, 255 for 255 or more.
    */
   drainEdges(each: (edge: number, count: number) => void): void {
-    const { edgesTaken, touched, edges } = this;
-    for (let index = 0; index < edgesTaken; index++) {
-      const edge = touched[index] ?? 0;
-      each(edge, edges[edge] ?? 0);
-      edges[edge] = 0;
-    }
-    this.words[takenWord] = 0;
+    const { edgesTaken, edges, counts, words } = this;
+    for (let index = 0; index < edgesTaken; index++) each(edges[index] ?? 0, counts[index] ?? 0);
+    words[takenWord] = 0;
+    words[roundWord] = ((words[roundWord] ?? 0) + 1) >>> 0;
   }
 
   [Symbol.dispose](): void {
