@@ -176,7 +176,8 @@ static uint32_t draw(uint32_t limit)
 	return drawn % limit;
 }
 
-static void random_calls(int fd)
+/* Parameters of so many kinds: 4 are none and values, 7 memory as well. */
+static void random_calls(int fd, const char *name, uint32_t kinds)
 {
 	struct tee_ioctl_shm_alloc_data memory = { .size = 4096 };
 	int64_t session = open_session(fd, invoke_tests_pta);
@@ -199,7 +200,7 @@ static void random_calls(int fd)
 		request.arg.num_params = count;
 		data.buf_len += count * sizeof(struct tee_ioctl_param);
 		for (uint32_t i = 0; i < count; i++) {
-			uint32_t kind = draw(7);
+			uint32_t kind = draw(kinds);
 
 			if (kind == 0)
 				continue;
@@ -216,7 +217,7 @@ static void random_calls(int fd)
 		if (ioctl(fd, TEE_IOC_INVOKE, &data))
 			fail("a random call");
 	}
-	printf("@randomCallsPerSecond %.1f\n", (double)calls / measure_seconds);
+	printf("@%s %.1f\n", name, (double)calls / measure_seconds);
 }
 
 /*
@@ -312,7 +313,8 @@ int main(int count, char **arguments)
 	fd = open_context();
 	printf("@firstSmcMs\n");
 	if (count > 2 && strcmp(arguments[2], "random") == 0) {
-		random_calls(fd);
+		random_calls(fd, "randomValueCallsPerSecond", 4);
+		random_calls(fd, "randomCallsPerSecond", 7);
 		printf("@done\n");
 		for (;;)
 			pause();
