@@ -92,7 +92,7 @@ export interface RunLengths {
  * Random events: about `faults` of the possible events of a run happen, anywhere in the run.
  * @param faults the maximum number in one run.
  */
-function eventsByLot(random: () => number, faults: number, { events }: RunLengths): Decider['event'] {
+function randomEvents(random: () => number, faults: number, { events }: RunLengths): Decider['event'] {
   return (options) => (random() * events < faults ? 1 + Math.floor(random() * (options.length - 1)) : 0);
 }
 
@@ -101,7 +101,7 @@ export function randomWalk(seed: number, lengths: RunLengths, faults = 1): Decis
   const random = seededRandom(seed);
   return new DecisionRecorder({
     order: (held) => Math.floor(random() * held.length),
-    event: eventsByLot(random, faults, lengths),
+    event: randomEvents(random, faults, lengths),
   });
 }
 
@@ -135,6 +135,6 @@ export function priorityWalk(seed: number, orderings: number, lengths: RunLength
       priorities.set(held[first]?.actor ?? '', --lowest);
       return highest(held);
     },
-    event: eventsByLot(random, faults, lengths),
+    event: randomEvents(random, faults, lengths),
   });
 }

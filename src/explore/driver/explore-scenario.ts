@@ -8,7 +8,7 @@ import type { FaultSettings } from './fault-choices.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './properties/run-checks.js';
 import { type JudgedRun, judgeRun, noFaults } from './runs/judge-run.js';
 import { RunMaker, type RunSettings } from './runs/run-maker.js';
-import { ByLot, Deviations, type RunTask } from './runs/run-source.js';
+import { Deviations, RandomRuns, type RunTask } from './runs/run-source.js';
 import { RunWorkers } from './runs/run-workers.js';
 import type { Reduction } from './states/reduction.js';
 
@@ -152,7 +152,7 @@ export async function exploreScenario(
   const source =
     strategy === 'deviations'
       ? new Deviations(options.maxDeviations)
-      : new ByLot(seed, strategy === 'random' ? undefined : orderings, faults.most);
+      : new RandomRuns(seed, strategy === 'random' ? undefined : orderings, faults.most);
   const settings: RunSettings = { scenario, queue, seed, faults, reduce };
   const here = new RunMaker(settings, createQueue);
   let pool: RunWorkers | undefined;

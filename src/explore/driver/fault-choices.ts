@@ -6,11 +6,11 @@ import { OpteeSmc, OpteeSmcRpc, smcName } from '../../protocol/optee-smc.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import {
   type AnswerFault,
-  type Hurtable,
+  type NormalFaultEffects,
   partName,
   partsOf,
   type RunFaults,
-  type Strikable,
+  type SecureFaultEffects,
   type SupplicantDeath,
 } from '../../scenario/faults/run-faults.js';
 import type { Faults, RpcRequest, TaEntry, TaFault } from '../../worlds/simulated/index.js';
@@ -68,10 +68,12 @@ export class FaultChoices implements RunFaults {
     this.left = 0;
   }
 
-  atPoint(actor: string, step: string, run: Strikable): void {
+  atPoint(actor: string, step: string, run: NormalFaultEffects): void {
     const possible: Possible<void>[] = [];
     if (this.may('client-death'))
-      possible.push(...run.mortals.map((client) => ({ words: `${client} dies`, strike: () => run.kill(client) })));
+      possible.push(
+        ...run.killableClients.map((client) => ({ words: `${client} dies`, strike: () => run.kill(client) })),
+      );
     if (this.may('context-lost') && entering.includes(step) && run.threads.free > 0 && run.threads.all > 1)
       possible.push({ words: 'a free thread context is lost', strike: () => run.loseThread() });
     this.happens(actor, step, possible);
@@ -99,7 +101,7 @@ export class FaultChoices implements RunFaults {
     return this.happens(callName(request.call.id), 'the supplicant answers', possible);
   }
 
-  secureWorld(run: Hurtable): Faults {
+  secureWorld(run: SecureFaultEffects): Faults {
     const duplicate = this.kinds.has('duplicate');
     return {
       ...(duplicate && {
@@ -117,7 +119,7 @@ export class FaultChoices implements RunFaults {
     };
   }
 
-  private rpc(request: RpcRequest, run: Hurtable): 'twice' | undefined {
+  private rpc(request: RpcRequest, run: SecureFaultEffects): 'twice' | undefined {
     if (!this.may('duplicate') || sleeps(request) || walks(request)) return undefined;
     const { func, message } = request;
     const what = message === undefined ? `RPC function ${func}` : rpcCommandName(message.cmd);
@@ -126,7 +128,7 @@ export class FaultChoices implements RunFaults {
     ]);
   }
 
-  private entered({ uuid, thread, entry }: TaEntry, run: Hurtable): TaFault {
+  private entered({ uuid, thread, entry }: TaEntry, run: SecureFaultEffects): TaFault {
     const possible: Possible<TaFault>[] = [];
     if (this.may('panic'))
       possible.push({
@@ -152,14 +154,14 @@ export class FaultChoices implements RunFaults {
    * Faults in secure world's answer to a call. In the answer to an opening or a registration they decide what the
    * driver believes.
    */
-  private reply(message: MsgArg, call: number, run: Hurtable): void {
+  private reply(message: MsgArg, call: number, run: SecureFaultEffects): void {
     if (!this.may('corrupt')) return;
     const possible: Possible<void>[] = [];
     const add = (words: string, strike: () => void, { denies, fails }: Consequences = {}) =>
       possible.push({
         words,
         strike: () => {
-          run.hurtCall(call);
+          run.mayFail(call);
           if (denies !== undefined) run.denied(denies);
           if (fails === true) run.mustFail(call, words);
           strike();

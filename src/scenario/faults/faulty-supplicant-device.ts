@@ -11,13 +11,13 @@ export interface SupplicantIncidents {
   /** The supplicant dies: it is detached, and another one starts later. */
   died(death: SupplicantDeath): void;
   /** This request will fail, get a wrong answer, or get no answer. */
-  hurt(request: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void;
+  affected(request: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void;
   /** The request failed, and secure world gets the error. */
-  dooms(request: SupplicantRequest, why: string): void;
+  requestFailed(request: SupplicantRequest, why: string): void;
   /** Run the action when nothing else can proceed. */
   whenQuiet(action: () => void): void;
   /** The driver accepted an answer that it should have refused. */
-  wronglyTaken(request: SupplicantRequest, answer: string): void;
+  acceptedInvalid(request: SupplicantRequest, answer: string): void;
   note(what: string): void;
 }
 
@@ -46,8 +46,11 @@ export class FaultySupplicantDevice implements SupplicantDevice {
 
   detach(): void {
     for (const request of this.open.values()) {
-      this.incidents.hurt(request, 'abandoned');
-      this.incidents.dooms(request, `the supplicant exited while it served its ${rpcCommandName(request.command)}`);
+      this.incidents.affected(request, 'abandoned');
+      this.incidents.requestFailed(
+        request,
+        `the supplicant exited while it served its ${rpcCommandName(request.command)}`,
+      );
     }
     this.device.detach();
     this.left = true;
@@ -62,7 +65,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     const request = await this.device.receive();
     if (request === undefined) return undefined;
     if (this.taken.has(request.id))
-      this.incidents.wronglyTaken(request, 'a second answer, because it was delivered twice');
+      this.incidents.acceptedInvalid(request, 'a second answer, because it was delivered twice');
     this.taken.add(request.id);
     this.open.set(request.id, request);
     const death = this.faults.dies?.(request);
@@ -77,7 +80,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     const request = this.open.get(id);
     const fault = request === undefined ? undefined : this.faults.answer?.(request);
     if (request === undefined || fault === undefined) return this.give(id, result);
-    this.incidents.hurt(request, fault.fault);
+    this.incidents.affected(request, fault.fault);
     switch (fault.fault) {
       case 'dropped':
         this.incidents.note(`the answer to ${about(request)} is dropped`);
@@ -98,12 +101,15 @@ export class FaultySupplicantDevice implements SupplicantDevice {
       case 'duplicated':
         this.incidents.note(`the answer to ${about(request)} is duplicated`);
         this.give(id, result);
-        if (this.gives(id, result)) this.incidents.wronglyTaken(request, 'a second answer');
+        if (this.gives(id, result)) this.incidents.acceptedInvalid(request, 'a second answer');
         return true;
       case 'corrupted':
         this.incidents.note(`the answer to ${about(request)} has ${partName(fault.part)}`);
         if (fault.part.part === 'result')
-          this.incidents.dooms(request, `the answer to its ${rpcCommandName(request.command)} was not a success`);
+          this.incidents.requestFailed(
+            request,
+            `the answer to its ${rpcCommandName(request.command)} was not a success`,
+          );
         this.gives(id, corrupt(request, result, fault.part));
         return true;
       default:
@@ -116,7 +122,7 @@ export class FaultySupplicantDevice implements SupplicantDevice {
     this.open.delete(id);
     const wanted = this.device.send(id, result);
     if (wanted && this.left && request !== undefined)
-      this.incidents.wronglyTaken(request, 'an answer of a supplicant that had exited');
+      this.incidents.acceptedInvalid(request, 'an answer of a supplicant that had exited');
     return wanted;
   }
 

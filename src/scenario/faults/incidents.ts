@@ -8,13 +8,13 @@ import { formatTime } from '../duration.js';
 import type { Death } from '../journal/client-record.js';
 import type { OpenCall } from '../journal/run-journal.js';
 import type { SupplicantIncidents } from './faulty-supplicant-device.js';
-import type { AnswerFault, Strikable, SupplicantDeath } from './run-faults.js';
+import type { AnswerFault, NormalFaultEffects, SupplicantDeath } from './run-faults.js';
 
 /** The clients of a run, as faults use them. */
-export interface MortalClients {
+export interface KillableClients {
   readonly deaths: readonly Death[];
   /** Labels of user-space clients that have a call in flight. */
-  readonly mortals: readonly string[];
+  readonly killableClients: readonly string[];
   kill(label: string): void;
   /** A call of this client never returns; the run does not wait for the client. */
   hangs(label: string): void;
@@ -25,30 +25,30 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly world: SimulatedWorld;
-  readonly clients: MortalClients;
+  readonly clients: KillableClients;
   startSupplicant(): Supplicant;
   /** Resolves when the next supplicant may start after a death; the schedule decides. */
   beforeReturn(): Promise<void>;
 }
 
-type Doomed = Pick<OpenCall, 'id' | 'label' | 'purpose'>;
+type IdentifiedCall = Pick<OpenCall, 'id' | 'label' | 'purpose'>;
 
 /** A call that must fail, with the reason. */
-export interface DoomedCall extends Omit<Doomed, 'id'> {
+export interface FailingCall extends Omit<IdentifiedCall, 'id'> {
   readonly why: string;
   readonly by: 'answer' | 'request';
 }
 
 /** The faults of a run: carries them out, and records the affected calls and clients. */
-export class Incidents implements Strikable, SupplicantIncidents {
+export class Incidents implements NormalFaultEffects, SupplicantIncidents {
   /** Ids of driver calls that may fail because of a fault. */
-  readonly hurtCalls = new Set<number>();
+  readonly affectedCalls = new Set<number>();
   /** Labels of clients with a call that never returns; their resources are never released. */
   readonly hung = new Set<string>();
   /** Calls that must fail, by id. */
-  readonly mustFail = new Map<number, DoomedCall>();
+  readonly mustFail = new Map<number, FailingCall>();
   /** Labels of clients with a call whose RPC is never answered. */
-  readonly forsaken = new Set<string>();
+  readonly unansweredClients = new Set<string>();
   /** Answers that the driver accepted and should have refused. */
   readonly wrongAnswers: string[] = [];
   lostThreads = 0;
@@ -58,7 +58,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
    * Operations that secure world performed while the driver was told that they failed: sessions opened, memory objects
    * registered, memory objects released.
    */
-  readonly deniedTo = { session: 0, memory: 0, release: 0 };
+  readonly reportedRefused = { session: 0, memory: 0, release: 0 };
   /** Deaths of supplicants: when, and when the next one started. */
   readonly supplicantDeaths: { readonly at: number; back: number | undefined }[] = [];
   private readonly waitingForQuiet: (() => void)[] = [];
@@ -70,7 +70,7 @@ export class Incidents implements Strikable, SupplicantIncidents {
   get any(): boolean {
     return (
       Number(this.panicked) +
-        this.hurtCalls.size +
+        this.affectedCalls.size +
         this.lostThreads +
         this.supplicantDeaths.length +
         this.run.clients.deaths.length >
@@ -82,8 +82,8 @@ export class Incidents implements Strikable, SupplicantIncidents {
     return this.supplicant !== undefined;
   }
 
-  get mortals(): readonly string[] {
-    return this.run.clients.mortals;
+  get killableClients(): readonly string[] {
+    return this.run.clients.killableClients;
   }
 
   get threads(): { readonly free: number; readonly all: number } {
@@ -131,19 +131,19 @@ export class Incidents implements Strikable, SupplicantIncidents {
     else void this.run.beforeReturn().then(comeBack);
   }
 
-  hurt({ call }: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void {
-    this.hurtCalls.add(call.id);
-    if (what === 'dropped') this.forsaken.add(call.context.label);
+  affected({ call }: SupplicantRequest, what: AnswerFault['fault'] | 'abandoned'): void {
+    this.affectedCalls.add(call.id);
+    if (what === 'dropped') this.unansweredClients.add(call.context.label);
   }
 
-  dooms({ call, command }: SupplicantRequest, why: string): void {
+  requestFailed({ call, command }: SupplicantRequest, why: string): void {
     // The result of releasing memory is not passed on to a client.
     if (command !== RpcCommand.shmFree && call.purpose === 'invoke')
-      this.doom({ ...call, label: call.context.label }, why, 'request');
+      this.recordMustFail({ ...call, label: call.context.label }, why, 'request');
   }
 
   /** Record that a call must fail, because of its own answer or of a request made for it. */
-  doom(call: Doomed | undefined, why: string, by: DoomedCall['by']): void {
+  recordMustFail(call: IdentifiedCall | undefined, why: string, by: FailingCall['by']): void {
     if (call !== undefined) this.mustFail.set(call.id, { label: call.label, purpose: call.purpose, why, by });
   }
 
@@ -158,18 +158,18 @@ export class Incidents implements Strikable, SupplicantIncidents {
     return action !== undefined;
   }
 
-  wronglyTaken({ id, call }: SupplicantRequest, answer: string): void {
+  acceptedInvalid({ id, call }: SupplicantRequest, answer: string): void {
     this.wrongAnswers.push(`the driver accepted ${answer} to supplicant request ${id} of call ${call.id}`);
   }
 
   denied(what: 'session' | 'memory' | 'release'): void {
-    this.deniedTo[what]++;
+    this.reportedRefused[what]++;
   }
 
   hangs({ id, label }: OpenCall): void {
     this.note(`call ${id} of ${label} hangs`);
     this.lostThreads++;
-    this.hurtCalls.add(id);
+    this.affectedCalls.add(id);
     this.hung.add(label);
     this.run.clients.hangs(label);
   }

@@ -24,9 +24,9 @@ export type AnswerPart =
   | { readonly part: 'memory' };
 
 /** The effects of faults outside secure world. */
-export interface Strikable {
+export interface NormalFaultEffects {
   /** Labels of user-space clients that have a call in flight. */
-  readonly mortals: readonly string[];
+  readonly killableClients: readonly string[];
   kill(client: string): void;
   /** The number of free thread contexts of secure world, and the number of those that are not lost. */
   readonly threads: { readonly free: number; readonly all: number };
@@ -39,21 +39,21 @@ export type SupplicantDeath = 'back-soon' | 'back-late';
 /** Decides which faults occur in a run. A hook that is left out causes none. */
 export interface RunFaults {
   /** A task of the normal world is about to act. */
-  atPoint?(actor: string, step: string, run: Strikable): void;
+  atPoint?(actor: string, step: string, run: NormalFaultEffects): void;
   /** The supplicant has received a request. Returns whether it dies then, and when the next one starts. */
   dies?(request: SupplicantRequest): SupplicantDeath | undefined;
   /** The supplicant is about to answer. */
   answer?(request: SupplicantRequest): AnswerFault | undefined;
   /** Faults inside secure world or at its entry. */
-  secureWorld?(run: Hurtable): Faults;
+  secureWorld?(run: SecureFaultEffects): Faults;
 }
 
 /** The effects of faults inside secure world, reported to the run. */
-export interface Hurtable {
+export interface SecureFaultEffects {
   /** The id of the call that runs in a thread context. */
   callIn(thread: number): number;
   /** This call may fail. */
-  hurtCall(call: number): void;
+  mayFail(call: number): void;
   /** This call must fail, for the reason `why`. */
   mustFail(call: number, why: string): void;
   /** Secure world opened a session, or registered or released memory, and the driver is told that it did not. */
@@ -67,7 +67,7 @@ export interface Hurtable {
 }
 
 /** A schedule with faults at every point where a task of the normal world acts. */
-export function striking(schedule: Schedule, faults: RunFaults, run: Strikable): Schedule {
+export function withPointFaults(schedule: Schedule, faults: RunFaults, run: NormalFaultEffects): Schedule {
   return {
     decides: true,
     get fine() {

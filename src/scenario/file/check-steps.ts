@@ -84,8 +84,8 @@ export class StepCheck {
     for (const { step, at, depth } of stepsWithin(steps, path)) {
       this.lock(step, 'normal', at, depth);
       const { invoke, notify, close, free, system, open } = step;
-      const comesAndGoes = close ?? free ?? system ?? open;
-      if (comesAndGoes !== undefined && file.applications[applications[0] ?? '']?.commands === undefined)
+      const resourcesChange = close ?? free ?? system ?? open;
+      if (resourcesChange !== undefined && file.applications[applications[0] ?? '']?.commands === undefined)
         report('is only for a client of an application with commands in the file', ...at);
       if (system !== undefined && owner?.kernel !== true)
         report('only a client inside the kernel may ask for a system session', ...at, 'system');

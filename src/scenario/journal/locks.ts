@@ -28,7 +28,7 @@ export class Lock<Call> {
     try {
       await work();
     } finally {
-      this.letGo();
+      this.release();
     }
   }
 
@@ -47,7 +47,7 @@ export class Lock<Call> {
     this.depth = 1;
   }
 
-  private letGo(): void {
+  private release(): void {
     this.depth--;
     if (this.depth > 0) return;
     const next = this.waiting.shift();

@@ -215,7 +215,7 @@ export class RunJournal {
     const request: ServiceRequest = {
       number: ++this.lastRequest,
       invocation,
-      task: servantOf(invocation),
+      task: supplicantTask(invocation),
       waits: { for: 'supplicant' },
       since: this.now(),
     };
@@ -236,7 +236,7 @@ export class RunJournal {
       const request: ServiceRequest = {
         number: ++this.lastRequest,
         invocation,
-        task: inCaller ? invocation.task : servantOf(invocation),
+        task: inCaller ? invocation.task : supplicantTask(invocation),
         device,
         waits: { for: 'time' },
         since: this.now(),
@@ -375,7 +375,7 @@ export class RunJournal {
     const invocation = own
       ? (this.beginning ??
         this.withoutCall.find(({ label }) => label === event.context) ??
-        this.onlyOneOf(event.context))
+        this.onlyOpenInvocation(event.context))
       : undefined;
     const call: OpenCall = {
       id: event.call,
@@ -398,7 +398,7 @@ export class RunJournal {
   }
 
   /** The invocation of a client that has only one open; with several, it is not known whose call comes next. */
-  private onlyOneOf(client: string): Invocation | undefined {
+  private onlyOpenInvocation(client: string): Invocation | undefined {
     const open = [...this.openInvocations].filter(({ label }) => label === client);
     return open.length === 1 ? open[0] : undefined;
   }
@@ -410,7 +410,7 @@ export class RunJournal {
 }
 
 /** The supplicant, as the task that serves an invocation. */
-function servantOf(invocation: Invocation): Task {
+function supplicantTask(invocation: Invocation): Task {
   return { name: `the supplicant for ${invocation.label}`, call: () => invocation.call, waitsFor: undefined };
 }
 

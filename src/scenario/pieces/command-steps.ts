@@ -141,7 +141,7 @@ export class CommandSteps {
     this.innerSessions.set(call.session, sessions);
     invocation.sleepsFor = {
       what: `application ${name}`,
-      holders: () => this.inTheWayOf(other.application, invocation),
+      holders: () => this.blockersOf(other.application, invocation),
     };
     try {
       const session = sessions.get(name) ?? (await call.openTaSession(other.uuid));
@@ -154,7 +154,7 @@ export class CommandSteps {
   }
 
   /** Invocations that block this one: single-instance user applications have one lock in common. */
-  private inTheWayOf({ name, kind, singleInstance }: ModelledApplication, invocation: Invocation): Invocation[] {
+  private blockersOf({ name, kind, singleInstance }: ModelledApplication, invocation: Invocation): Invocation[] {
     const others = [...this.surroundings.applications.values()].filter(
       ({ application }) =>
         application.name === name || (kind === 'user' && singleInstance && application.singleInstance),

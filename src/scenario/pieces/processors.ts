@@ -29,11 +29,11 @@ export class Processors {
         if (left <= tickMs || first === undefined || first.priority < priority) continue;
         // Yield to a task of the same priority.
         const back = this.queued(priority);
-        this.letGo();
+        this.release();
         await back;
       }
     } finally {
-      this.letGo();
+      this.release();
     }
   }
 
@@ -52,7 +52,7 @@ export class Processors {
     });
   }
 
-  private letGo(): void {
+  private release(): void {
     const next = this.waiting.shift();
     if (next === undefined) this.free++;
     else next.go();

@@ -29,7 +29,7 @@ export interface CallerSurroundings {
     random: Random,
   ): Promise<boolean>;
   /** Change the session or the memory of a client while its threads run. */
-  comesOrGoes(running: RunningClient, task: CallerTask, step: 'close' | 'free' | 'system' | 'open'): Promise<void>;
+  changeResources(running: RunningClient, task: CallerTask, step: 'close' | 'free' | 'system' | 'open'): Promise<void>;
   notify(notification: number): Promise<void>;
 }
 
@@ -128,7 +128,7 @@ export class Caller {
           if (!(await run.succeeds(running, task, step.application, step.command, random))) return false;
           break;
         default:
-          await run.comesOrGoes(running, task, step.step);
+          await run.changeResources(running, task, step.step);
       }
     }
     return true;

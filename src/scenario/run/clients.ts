@@ -14,9 +14,9 @@ import type { RunningApplication } from '../pieces/running-application.js';
 import { Turns } from '../pieces/turns.js';
 import type { Scenario } from '../scenario.js';
 import { Caller, type CallerSurroundings, CallerTask } from './caller.js';
+import { callerSeed } from './caller-seed.js';
 import { ending } from './ending.js';
 import { HungClients } from './hung-clients.js';
-import { mixed } from './mixed-seed.js';
 import type { Belongings, RunningClient } from './running-client.js';
 
 /** The clients of a scenario: active ones, and passive ones, which make calls for services. */
@@ -102,9 +102,9 @@ export class Clients {
     const surroundings = this.surroundings();
     this.active.forEach((running, index) => {
       for (let thread = 0; thread < running.client.callers; thread++) {
-        const random = seededRandom(mixed(this.seed, index, thread));
+        const random = seededRandom(callerSeed(this.seed, index, thread));
         const caller = new Caller(running, running.number, random, surroundings);
-        const work = this.hung.orHung(running.label, caller.work());
+        const work = this.hung.untilDoneOrHung(running.label, caller.work());
         (Number.isFinite(running.client.repeat) ? ends : others).push(work);
       }
     });
@@ -158,7 +158,7 @@ export class Clients {
   }
 
   /** Labels of user-space clients that have a call in flight. */
-  get mortals(): readonly string[] {
+  get killableClients(): readonly string[] {
     const labels = new Set([...this.journal.openInvocations].map(({ label }) => label));
     return [...labels].filter((label) => this.contexts.get(label)?.record.client.kernel === false);
   }
@@ -186,7 +186,7 @@ export class Clients {
   }
 
   /** Resolves when all resources of dead clients have been released. */
-  async deadGone(): Promise<void> {
+  async deadClientsReleased(): Promise<void> {
     await Promise.all(this.endings);
   }
 
@@ -282,7 +282,7 @@ export class Clients {
       },
       succeeds: (running, task, application, command, random) =>
         this.succeeds(running, task, application, command, random),
-      comesOrGoes: (running, task, step) => this.comesOrGoes(running, task, step),
+      changeResources: (running, task, step) => this.changeResources(running, task, step),
       notify: async (notification) => {
         const turn = world.turn(`interrupt ${notification}`, 'come');
         if (turn !== undefined) await turn;
@@ -292,7 +292,7 @@ export class Clients {
   }
 
   /** Change the session or the memory of a client while its threads run. */
-  private async comesOrGoes(
+  private async changeResources(
     running: RunningClient,
     task: CallerTask,
     step: 'close' | 'free' | 'system' | 'open',

@@ -4,7 +4,7 @@ export class HungClients {
   private readonly clients = new Map<string, { readonly hangs: Promise<void>; readonly begin: () => void }>();
 
   /** Resolves when `work` ends, or when a call of the client hangs. */
-  orHung(label: string, work: Promise<void>): Promise<void> {
+  untilDoneOrHung(label: string, work: Promise<void>): Promise<void> {
     return Promise.race([work, this.of(label).hangs]);
   }
 

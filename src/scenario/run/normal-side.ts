@@ -12,7 +12,7 @@ import type { Supplicant } from '../../supplicant/supplicant.js';
 import type { Trace } from '../../trace/trace.js';
 import type { TrustedApplication } from '../../worlds/simulated/index.js';
 import type { Incidents } from '../faults/incidents.js';
-import { type RunFaults, striking } from '../faults/run-faults.js';
+import { type RunFaults, withPointFaults } from '../faults/run-faults.js';
 import type { Locks } from '../journal/locks.js';
 import type { OpenCall, RunJournal } from '../journal/run-journal.js';
 import { scenarioCards } from '../pieces/emmc.js';
@@ -86,7 +86,7 @@ export class NormalSide {
       queue,
       reserve: scenario.reserve && keepsReserve(queue),
       clock,
-      schedule: striking(this.preempted(seed), faults, incidents),
+      schedule: withPointFaults(this.preempted(seed), faults, incidents),
       trace,
       rpmb: rpmb.kernel,
       i2c: services.i2c,

@@ -1,7 +1,7 @@
 import type { Trace } from '../../trace/trace.js';
 import { holderOf } from '../journal/locks.js';
 import type { CallState, RunJournal, ServiceRequest } from '../journal/run-journal.js';
-import { whoExecutesBeside } from '../verdict/needs.js';
+import { possibleHolders } from '../verdict/needs.js';
 
 /** Writes to the trace what RPCs wait for, which only the scenario knows: its services, clients and applications. */
 export class RpcWaits {
@@ -27,7 +27,7 @@ export class RpcWaits {
       trace.emit({ type: 'rpc-wait', call: call.id, needs, through });
     }
     for (const call of journal.asleepInside) {
-      const [needs, ...others] = whoExecutesBeside(call, journal);
+      const [needs, ...others] = possibleHolders(call, journal);
       // With several candidates, the right one is unknown.
       if (needs === undefined || others.length > 0 || toldInside.get(call.state) === needs.id) continue;
       toldInside.set(call.state, needs.id);

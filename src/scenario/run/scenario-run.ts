@@ -10,7 +10,7 @@ import { Trace } from '../../trace/trace.js';
 import { bothFaults, FixedFaults } from '../faults/fixed-faults.js';
 import { Incidents } from '../faults/incidents.js';
 import type { RunFaults } from '../faults/run-faults.js';
-import { struckRun } from '../faults/struck-run.js';
+import { secureFaultEffects } from '../faults/secure-fault-effects.js';
 import { Locks } from '../journal/locks.js';
 import { type OpenCall, RunJournal } from '../journal/run-journal.js';
 import { Freezer, suspendSentences } from '../pieces/freezer.js';
@@ -83,7 +83,7 @@ export class ScenarioRun {
       schedule,
       journal,
       processors,
-      faults: others.secureWorld?.(struckRun(scenario, () => this)),
+      faults: others.secureWorld?.(secureFaultEffects(scenario, () => this)),
     });
     const { applications, codes, world } = this.secure;
     this.clients = new Clients(scenario, seed, applications, journal, clock, trace, {
@@ -176,21 +176,21 @@ export class ScenarioRun {
    * Kill the clients that wait for an answer that will never come, as a user would. The time limit then starts again.
    * @returns false if there are none.
    */
-  giveUpTheForsaken(): boolean {
+  killUnansweredClients(): boolean {
     const { incidents, clients } = this;
     this.time.limitAnew();
-    const forsaken = [...incidents.forsaken];
-    incidents.forsaken.clear();
-    for (const label of forsaken) clients.kill(label);
-    return forsaken.length > 0;
+    const unansweredClients = [...incidents.unansweredClients];
+    incidents.unansweredClients.clear();
+    for (const label of unansweredClients) clients.kill(label);
+    return unansweredClients.length > 0;
   }
 
   /**
    * Wait until all resources of dead clients are released.
    * @returns false if that does not happen within the limit.
    */
-  async buryTheDead(): Promise<boolean> {
-    return (await this.until(this.clients.deadGone())) === 'stopped';
+  async releaseDeadClients(): Promise<boolean> {
+    return (await this.until(this.clients.deadClientsReleased())) === 'stopped';
   }
 
   /**

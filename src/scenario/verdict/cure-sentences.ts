@@ -1,6 +1,6 @@
 import type { OpenCall } from '../journal/run-journal.js';
 import type { Evidence } from './evidence.js';
-import { listed } from './predicament.js';
+import { listed } from './wait-description.js';
 
 /**
  * Possible cures of a deadlock, by the calls of its cycle that sleep in the queue. A system session helps a client that

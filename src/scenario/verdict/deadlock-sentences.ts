@@ -5,7 +5,7 @@ import type { Circle } from './circle.js';
 import { cureSentences } from './cure-sentences.js';
 import type { Evidence } from './evidence.js';
 import type { Need } from './needs.js';
-import { callName, callNumbers, capital, predicament } from './predicament.js';
+import { callName, callNumbers, capital, describeWait } from './wait-description.js';
 
 /** The maximum number of named victims. */
 const mostNamed = 6;
@@ -23,9 +23,9 @@ export function deadlockSentences(
   const others = calls.filter((call) => !holders.includes(call) && !sleepers.includes(call));
   return [
     summary(evidence, calls, holders, sleepers),
-    ...holders.map((call) => `  thread ${call.thread}: ${callName(call)}: ${predicament(call, needs.get(call))}`),
+    ...holders.map((call) => `  thread ${call.thread}: ${callName(call)}: ${describeWait(call, needs.get(call))}`),
     ...sleepers.map((call) => `  queue:    ${callName(call)}: ${whyAsleep(evidence, call)}`),
-    ...others.map((call) => `  ${callName(call)}: ${predicament(call, needs.get(call))}`),
+    ...others.map((call) => `  ${callName(call)}: ${describeWait(call, needs.get(call))}`),
     `The cycle closed at ${formatTime(closedAt - evidence.from)}, with ${callName(closedBy)}.`,
     ...victimSentences(victims),
     ...cureSentences(evidence, sleepers),

@@ -10,7 +10,7 @@ import type { Evidence } from './evidence.js';
 import { hopelessCalls, hopelessSentences, passedOverSentences, quietSentences } from './hopeless-sentences.js';
 import { lockCircle, lockSentences } from './lock-sentences.js';
 import { needsOf, neverReturning } from './needs.js';
-import { callName, capital, listed } from './predicament.js';
+import { callName, capital, listed } from './wait-description.js';
 
 export type Verdict = Pick<RunResult, 'outcome' | 'explanation' | 'hangsSince' | 'withoutSession' | 'clients'>;
 

@@ -1,8 +1,8 @@
 import { formatTime } from '../duration.js';
 import type { OpenCall } from '../journal/run-journal.js';
 import type { Evidence } from './evidence.js';
-import { letInAndAsleep, type Need } from './needs.js';
-import { callName, callNumbers, capital, listed, predicament } from './predicament.js';
+import { admittedAndAsleep, type Need } from './needs.js';
+import { callName, callNumbers, capital, describeWait, listed } from './wait-description.js';
 
 /** A call that cannot return, whatever the other calls do. */
 export interface HopelessCall {
@@ -54,7 +54,7 @@ export function hopelessSentences(
         const quiet = evidence.end === 'quiet';
         sentences.push(
           `${name} ${quiet ? 'sleeps for ever' : `has slept ${formatTime(besideFree)}`} although ` +
-            `${freeWords(evidence)}: ${whyForgotten(evidence, call)}.`,
+            `${freeWords(evidence)}: ${whyNotWoken(evidence, call)}.`,
           ...passedOverSentences(evidence, call),
         );
         break;
@@ -63,14 +63,14 @@ export function hopelessSentences(
         sentences.push(`${name} cannot enter although no call is inside: secure world answers ETHREAD_LIMIT.`);
         break;
       case 'not-notified':
-        sentences.push(`${name} ${predicament(call, needs.get(call))}, which is never sent.`);
+        sentences.push(`${name} ${describeWait(call, needs.get(call))}, which is never sent.`);
         break;
       case 'never-answered':
       case 'no-supplicant':
       case 'frozen':
       case 'locked':
         sentences.push(
-          `${name}: ${predicament(call, needs.get(call))}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
+          `${name}: ${describeWait(call, needs.get(call))}${why === 'no-supplicant' ? ', and there is no supplicant' : ''}.`,
         );
         break;
       default:
@@ -89,7 +89,7 @@ export function quietSentences({ journal }: Evidence): string[] {
   const calls = [...journal.calls.values()];
   return [
     'Nothing can happen any more.',
-    ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${predicament(call)}.`),
+    ...calls.slice(0, mostDescribed).map((call) => `${capital(callName(call))}: ${describeWait(call)}.`),
     ...(calls.length > mostDescribed ? [`${calls.length - mostDescribed} more calls wait with it.`] : []),
   ];
 }
@@ -106,7 +106,7 @@ function freeWords({ freeThreads }: Evidence): string {
 }
 
 /** Why no call will wake a sleeping call although a thread is free for it. */
-function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall): string {
+function whyNotWoken({ queueState, queue, journal }: Evidence, call: OpenCall): string {
   const counters = Object.entries(queueState?.counters ?? {})
     .map(([name, count]) => `${name} ${count}`)
     .join(', ');
@@ -116,7 +116,7 @@ function whyForgotten({ queueState, queue, journal }: Evidence, call: OpenCall):
       'it had claimed a thread, then got ETHREAD_LIMIT; its own claim keeps free_normal_thread_count from rising, ' +
       `and at 0 no normal sleeper is woken${counted}`
     );
-  const letIn = letInAndAsleep(call, journal);
+  const letIn = admittedAndAsleep(call, journal);
   if (letIn.length > 0 && call.state.at === 'queue' && !call.state.limit)
     return `${callNumbers(letIn)} ${letIn.length === 1 ? 'counts as' : 'count as'} inside, but ${letIn.length === 1 ? 'sleeps as well' : 'sleep as well'}${counted}`;
   return `the calls that have returned since woke no sleeping call${counted}`;

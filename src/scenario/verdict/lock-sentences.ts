@@ -2,7 +2,7 @@ import { formatTime } from '../duration.js';
 import { holderOf } from '../journal/locks.js';
 import type { OpenCall, Task } from '../journal/run-journal.js';
 import type { Evidence } from './evidence.js';
-import { callName, capital } from './predicament.js';
+import { callName, capital } from './wait-description.js';
 
 /** The maximum number of named tasks. */
 const mostNamed = 6;

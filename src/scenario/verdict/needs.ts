@@ -55,8 +55,8 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
       // A call that sleeps after ETHREAD_LIMIT was admitted by the queue and needs only a thread.
       const withheld = state.limit ? 0 : threads.withheld(call.system);
       if (threads.free > withheld) return { need: 'impossible', why: 'lost-wake-up' };
-      const holders = holdersBeside(call, journal);
-      if (!state.limit) holders.push(...letInAndAsleep(call, journal));
+      const holders = otherHolders(call, journal);
+      if (!state.limit) holders.push(...admittedAndAsleep(call, journal));
       return holders.length === 0 ? { need: 'impossible', why: 'no-thread' } : { need: 'one-of', calls: holders };
     }
     case 'rpc': {
@@ -69,7 +69,7 @@ function needOf(call: OpenCall, journal: RunJournal, threads: ThreadShares): Nee
         case RpcCommand.notification:
           if (state.a !== RpcNotification.wait) return nothing;
           if (call.invocation?.awaits !== undefined) return needOfAwait(call, call.invocation.awaits, journal, threads);
-          return anyOf(whoExecutesBeside(call, journal));
+          return anyOf(possibleHolders(call, journal));
         default:
           return ofSupplicant(call, threads);
       }
@@ -140,12 +140,12 @@ function needOfAwait(
 const anyOf = (calls: readonly OpenCall[]): Need => (calls.length === 0 ? nothing : { need: 'one-of', calls });
 
 /** The other calls that hold a thread context. */
-export function holdersBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
+export function otherHolders(call: OpenCall, journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter((other) => other !== call && other.thread !== undefined);
 }
 
 /** Calls that the queue counts as inside although they sleep after ETHREAD_LIMIT. */
-export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] {
+export function admittedAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] {
   return [...journal.calls.values()].filter(
     (other) => other !== call && other.state.at === 'queue' && other.state.limit,
   );
@@ -155,10 +155,10 @@ export function letInAndAsleep(call: OpenCall, journal: RunJournal): OpenCall[] 
  * The calls that may hold what a call waits for inside OP-TEE: those known to hold it; otherwise those that execute in
  * the same application and do not wait in the same way; otherwise all inside.
  */
-export function whoExecutesBeside(call: OpenCall, journal: RunJournal): OpenCall[] {
+export function possibleHolders(call: OpenCall, journal: RunJournal): OpenCall[] {
   const known = call.invocation?.sleepsFor?.holders().flatMap((invocation) => invocation.call ?? []) ?? [];
   if (known.length > 0) return known;
-  const holders = holdersBeside(call, journal);
+  const holders = otherHolders(call, journal);
   const same = holders.filter(({ invocation }) => invocation?.application === call.invocation?.application);
   const executing = same.filter(({ invocation }) => invocation?.executing);
   const awake = same.filter(({ state }) => !(state.at === 'rpc' && state.command === RpcCommand.notification));

@@ -58,7 +58,7 @@ export class QemuProcess {
       child.once('error', (error) => resolve(`could not be started: ${error.message}`));
       child.once('exit', () => {
         // Child processes of a script in QEMU's place may hold the other ends of the pipes.
-        startTimer(lingerMs, () => this.letGo(), { background: true });
+        startTimer(lingerMs, () => this.closeStreams(), { background: true });
       });
       child.once('close', (code, signal) => {
         const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
@@ -109,7 +109,7 @@ export class QemuProcess {
     }
   }
 
-  private letGo(): void {
+  private closeStreams(): void {
     for (const stream of this.child.stdio) stream?.destroy();
   }
 }

@@ -48,7 +48,7 @@ export class RunChecks {
       case 'world-exit':
         if (event.thread !== undefined) this.suspend(event.call, event.thread);
         // Finally returned. Its thread may get another call before it has left the queue.
-        else this.letGo(event.call);
+        else this.freeThreads(event.call);
         break;
       case 'call-end':
         if (!this.open.delete(event.call)) {
@@ -58,7 +58,7 @@ export class RunChecks {
           );
         }
         this.ended.add(event.call);
-        this.letGo(event.call);
+        this.freeThreads(event.call);
         this.checkQueue();
         break;
       default:
@@ -97,7 +97,7 @@ export class RunChecks {
     this.threads.set(thread, call);
   }
 
-  private letGo(call: number): void {
+  private freeThreads(call: number): void {
     for (const [thread, other] of this.threads) if (other === call) this.threads.delete(thread);
   }
 

@@ -8,13 +8,13 @@ import type { Scenario } from '../../../scenario/scenario.js';
 import type { TraceRecorder } from '../../../trace/trace.js';
 import type { Decision, DecisionRecorder } from '../decisions.js';
 import { FaultChoices, type FaultSettings } from '../fault-choices.js';
+import { acceptedInvalidAnswers } from '../properties/accepted-invalid-answers.js';
 import { DeathChecks } from '../properties/death-checks.js';
 import { MemoryWatch } from '../properties/memory-watch.js';
 import { ReliefChecks } from '../properties/relief-checks.js';
 import { RunChecks, type RunProperty } from '../properties/run-checks.js';
 import { SessionChecks } from '../properties/session-checks.js';
-import { takenForGood } from '../properties/taken-for-good.js';
-import { hurtWithoutCause } from '../properties/unhurt.js';
+import { unexplainedFailures } from '../properties/unexplained-failures.js';
 import { AlreadyExplored, type StateWatch } from '../states/state-watch.js';
 import { WatchedQueue } from '../states/watched-queue.js';
 
@@ -97,7 +97,7 @@ export async function judgeRun(
   };
   const memory = new MemoryWatch((what) => checks.break('memoryHeld', what), sessions.enters);
   run.between = memory.between;
-  run.fine = fine || comesAndGoes(scenario);
+  run.fine = fine || resourcesChange(scenario);
   const listeners = [checks.listen, sessions.listen, memory.listen, relief.listen, deaths.listen];
   for (const listener of listeners) run.trace.listen(listener);
   try {
@@ -119,7 +119,7 @@ async function judge(
   endFaults: () => void,
   states: { readonly watch: StateWatch; readonly queue: () => WatchedQueue | undefined } | undefined,
 ): Promise<void> {
-  const opened = (await carriedThrough(run, run.open())) === 'stopped';
+  const opened = (await runToEnd(run, run.open())) === 'stopped';
   if (opened) {
     states?.watch.begin(run, states.queue());
     run.begin();
@@ -127,7 +127,7 @@ async function judge(
   const { incidents } = run;
   // If every client lost its session before it could begin, there is no work.
   const begun = opened && !(incidents.any && run.clients.idle);
-  const end = begun ? await carriedThrough(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
+  const end = begun ? await runToEnd(run, run.clients.work()) : opened ? 'stopped' : 'quiet';
   endFaults();
 
   const result = run.result(opened, end);
@@ -137,8 +137,8 @@ async function judge(
   const full = incidents.lostThreads > 0 && incidents.threads.free === 0 && outcome === 'deadlock';
   checks.break('memoryHeld', ...run.journal.memoryGone);
   checks.break('dataArrived', ...run.journal.notArrived);
-  checks.break('answersChecked', ...takenForGood(run, scenario));
-  checks.break('unhurt', ...hurtWithoutCause(run, scenario));
+  checks.break('answersChecked', ...acceptedInvalidAnswers(run, scenario));
+  checks.break('unhurt', ...unexplainedFailures(run, scenario));
   if (through) {
     states?.watch.beginClosing();
     await judgeEnd(run, scenario, checks);
@@ -150,9 +150,9 @@ async function judge(
 }
 
 /** Run until the work is done, or nothing can proceed even after clients with unanswered requests were killed. */
-async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<RunEnd> {
+async function runToEnd(run: ScenarioRun, work: Promise<void>): Promise<RunEnd> {
   let end = await run.until(work);
-  while (end !== 'stopped' && run.giveUpTheForsaken()) end = await run.until(work);
+  while (end !== 'stopped' && run.killUnansweredClients()) end = await run.until(work);
   return end;
 }
 
@@ -161,18 +161,18 @@ async function carriedThrough(run: ScenarioRun, work: Promise<void>): Promise<Ru
  * client can begin.
  */
 async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks): Promise<void> {
-  if (!(await run.buryTheDead())) {
+  if (!(await run.releaseDeadClients())) {
     const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
     checks.break('everythingReturned', `${kept.join(', ')} died, and their resources are not released`);
     return;
   }
   if (knowsItsSessions(scenario) && !run.incidents.panicked && run.incidents.hung.size === 0) {
-    const open = run.sessionsInSecureWorld - run.incidents.deniedTo.session;
+    const open = run.sessionsInSecureWorld - run.incidents.reportedRefused.session;
     const held = run.clients.sessionsHeld;
     if (open !== held)
       checks.break('sessionsInOrder', `${open} sessions are open in secure world, but clients know of ${held}`);
   }
-  const { deniedTo, panicked, hung } = run.incidents;
+  const { reportedRefused, panicked, hung } = run.incidents;
   if (!(await run.leave())) {
     checks.break('everythingReturned', 'a client cannot exit');
     return;
@@ -180,14 +180,14 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
   // A client that hangs in secure world keeps its thread, its session and a reservation as long as that world runs.
   if (hung.size > 0) return;
   // An application for one client still has the session whose opening was reported to the driver as refused.
-  if (!panicked && deniedTo.session === 0) checks.break('usableAgain', ...(await run.unusable()));
+  if (!panicked && reportedRefused.session === 0) checks.break('usableAgain', ...(await run.unusable()));
   const left = await run.close();
   // A dead secure world keeps its resources. The driver cannot release those whose allocation was reported to it as
   // refused.
-  const sessions = panicked ? 0 : left.sessions - deniedTo.session;
-  const sharedMemoryObjects = panicked ? 0 : left.sharedMemoryObjects - deniedTo.memory;
+  const sessions = panicked ? 0 : left.sessions - reportedRefused.session;
+  const sharedMemoryObjects = panicked ? 0 : left.sharedMemoryObjects - reportedRefused.memory;
   // Memory that secure world reports as not released stays allocated.
-  const sharedMemoryBytes = panicked || deniedTo.release > 0 ? 0 : left.sharedMemoryBytes;
+  const sharedMemoryBytes = panicked || reportedRefused.release > 0 ? 0 : left.sharedMemoryBytes;
   if (sessions > 0 || sharedMemoryObjects > 0 || sharedMemoryBytes > 0)
     checks.break(
       'everythingReturned',
@@ -211,7 +211,7 @@ function invocationsOf({ journal }: ScenarioRun, label: string): Invocation[] {
  * Whether sessions, memory, pages for messages or interrupts come and go during calls. Then there are more orders to
  * explore than those of calls.
  */
-export function comesAndGoes({ clients, secureWorld }: Scenario): boolean {
+export function resourcesChange({ clients, secureWorld }: Scenario): boolean {
   if (!secureWorld.reservedShm) return true;
   return [...clients.values()].some(
     ({ steps, threadOf }) => threadOf !== undefined || steps.some(({ step }) => step !== 'invoke' && step !== 'wait'),

@@ -12,7 +12,7 @@ import type { JudgedRun } from './judge-run.js';
 export type RunTask =
   /** Follow these decisions, `deviations` of which are not first come, first served; then first come, first served. */
   | { readonly by: 'list'; readonly decisions: readonly number[]; readonly deviations: number }
-  | { readonly by: 'lot'; readonly seed: number; readonly lengths: RunLengths; readonly faults: number }
+  | { readonly by: 'random'; readonly seed: number; readonly lengths: RunLengths; readonly faults: number }
   | {
       readonly by: 'priorities';
       readonly seed: number;
@@ -25,7 +25,7 @@ export function recorderFor(task: RunTask): DecisionRecorder {
   switch (task.by) {
     case 'list':
       return followed(task.decisions);
-    case 'lot':
+    case 'random':
       return randomWalk(task.seed, task.lengths, task.faults);
     case 'priorities':
       return priorityWalk(task.seed, task.orderings, task.lengths, task.faults);
@@ -121,7 +121,7 @@ export class Deviations implements RunSource {
 }
 
 /** Random runs, one after the other. */
-export class ByLot implements RunSource {
+export class RandomRuns implements RunSource {
   readonly waiting = 0;
   readonly explored: ReadonlySet<string> = new Set();
   readonly exhausted = false;
@@ -155,7 +155,7 @@ export class ByLot implements RunSource {
     const seed = (Math.imul(this.seed, 0x9e37_79b1) + this.given++) >>> 0;
     const { known: lengths, orderings, faults } = this;
     return orderings === undefined
-      ? { by: 'lot', seed, lengths, faults }
+      ? { by: 'random', seed, lengths, faults }
       : { by: 'priorities', seed, orderings, lengths, faults };
   }
 

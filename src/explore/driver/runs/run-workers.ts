@@ -27,8 +27,8 @@ export class RunWorkers implements AsyncDisposable {
   }
 
   make(task: RunTask): Promise<JudgedRun> {
-    const idlest = this.workers.reduce((one, other) => (other.queued < one.queued ? other : one));
-    return idlest.make(task);
+    const leastLoaded = this.workers.reduce((one, other) => (other.queued < one.queued ? other : one));
+    return leastLoaded.make(task);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -91,7 +91,7 @@ export class Parts {
    * `resume`. - The return of a call, if there are enough threads for all callers: it only releases its thread. - The
    * allocation of a message slot, if there are enough for all, by a client with one thread or for a bottom half.
    */
-  meetsNobody(
+  isIndependent(
     actor: string,
     step: string,
     call: TouchingCall | undefined,

@@ -12,13 +12,13 @@ export type Reduction = 'steps' | 'parts' | 'queue' | 'nothing';
 
 /** The reduction that a scenario allows. */
 export function reductionFor(scenario: Scenario): Reduction {
-  if (scenario.preemption.max > 0 || hasMemoryOfItsOwn(scenario)) return 'nothing';
+  if (scenario.preemption.max > 0 || hasHiddenOrder(scenario)) return 'nothing';
   if (!isDescribed(scenario) || !hasUsualFaults(scenario)) return 'queue';
-  return leavesNothingBehind(scenario) ? 'steps' : 'parts';
+  return isStateless(scenario) ? 'steps' : 'parts';
 }
 
 /** Locks, processors and a supplicant's threads keep an order of arrival that no event shows. */
-function hasMemoryOfItsOwn({ cpus, locks, supplicant, applications, clients, faults }: Scenario): boolean {
+function hasHiddenOrder({ cpus, locks, supplicant, applications, clients, faults }: Scenario): boolean {
   return (
     cpus !== undefined ||
     locks.size > 0 ||
@@ -43,7 +43,7 @@ function isDescribed({ applications, emmc }: Scenario): boolean {
 }
 
 /** Whether calls leave no state behind: they only compute, wait, and use services that the file describes. */
-function leavesNothingBehind({ applications, secureWorld, clients }: Scenario): boolean {
+function isStateless({ applications, secureWorld, clients }: Scenario): boolean {
   return (
     secureWorld.bottomHalf.length === 0 &&
     secureWorld.reservedShm &&

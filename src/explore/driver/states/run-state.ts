@@ -10,7 +10,7 @@ import type { Reduction } from './reduction.js';
 import type { WatchedQueue } from './watched-queue.js';
 
 /** The record of an open call. */
-interface CallStory {
+interface CallRecord {
   /** Equal in every run in which the same task makes the same call, independent of the call's id. */
   readonly name: string;
   readonly purpose: CallPurpose;
@@ -60,7 +60,7 @@ interface Cause {
  * call the one before.
  */
 export class RunState implements TimerWatch {
-  private readonly calls = new Map<number, CallStory>();
+  private readonly calls = new Map<number, CallRecord>();
   /** What ended calls left with their tasks, until the next call of each task begins. */
   private readonly ended = new Set<string>();
   private readonly closedSessions: number[] = [];
@@ -117,10 +117,10 @@ export class RunState implements TimerWatch {
   }
 
   /** Whether an actor's next step is independent of all other actors. */
-  meetsNobody({ actor, step }: HeldActor): boolean {
+  isIndependent({ actor, step }: HeldActor): boolean {
     if (this.reduction !== 'parts') return false;
     const call = this.callOf(actor);
-    return this.parts.meetsNobody(actor, step, call === undefined ? undefined : this.calls.get(call), this.ownerOf);
+    return this.parts.isIndependent(actor, step, call === undefined ? undefined : this.calls.get(call), this.ownerOf);
   }
 
   /** An event happens, such as a fault: it may change anything permanently. */
@@ -260,7 +260,7 @@ export class RunState implements TimerWatch {
     const client = this.run.journal.calls.get(call)?.invocation?.client;
     const passive = client !== undefined && this.run.scenario.clients.get(client)?.passive === true;
     const lasting = `${purpose} ${system} ${this.now};`;
-    const story: CallStory = { name, purpose, client: context, passive, at: 'begun', lasting };
+    const story: CallRecord = { name, purpose, client: context, passive, at: 'begun', lasting };
     this.calls.set(call, story);
     if (this.reduction === 'parts') this.inOrder(this.parts.ofCall(story), name, purpose);
     // Calls for message memory and cancellations are not described by scenarios.
@@ -268,7 +268,7 @@ export class RunState implements TimerWatch {
   }
 
   /** @param touches false: the order does not matter; undefined: it may access everything. */
-  private happened(story: CallStory, touches: readonly Touch[] | undefined | false, what: string): void {
+  private happened(story: CallRecord, touches: readonly Touch[] | undefined | false, what: string): void {
     story.lasting += `${what} ${this.now};`;
     if (touches !== false) this.inOrder(touches, story.name, what);
   }

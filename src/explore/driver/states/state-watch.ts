@@ -34,7 +34,7 @@ export class StateWatch {
     const { recorder, state } = this;
     const decision = recorder.made.length;
     if (state !== undefined && held.length > 1 && decision >= this.from) {
-      const alone = this.settles ? held.findIndex((one) => state.meetsNobody(one)) : -1;
+      const alone = this.settles ? held.findIndex((one) => state.isIndependent(one)) : -1;
       const one = held[alone];
       if (one !== undefined) {
         recorder.settle(held, alone);

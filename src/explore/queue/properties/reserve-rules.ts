@@ -22,9 +22,9 @@ export interface ReserveRules {
   keptForRelief(threads: number): number;
 }
 
-const allOfIt = (owed: number) => owed;
-const lessTheRunning = (owed: number, systemClaims: number) => Math.max(0, owed - systemClaims);
-const oneForAll = (sessions: number, threads: number) => Math.min(1, sessions, Math.max(0, threads - 1));
+const allOwed = (owed: number) => owed;
+const lessSystemClaims = (owed: number, systemClaims: number) => Math.max(0, owed - systemClaims);
+const oneForAllSessions = (sessions: number, threads: number) => Math.min(1, sessions, Math.max(0, threads - 1));
 /** With a single thread nothing can be reserved, because normal calls could then never run. */
 const whereTwoAre = (_: number, threads: number) => threads > 1;
 
@@ -42,17 +42,17 @@ const RULES: Readonly<Record<DisciplineName, ReserveRules>> = {
   },
   'patch-v6': {
     owed: (sessions, threads) => (threads === 0 ? 0 : sessions),
-    withheld: allOfIt,
+    withheld: allOwed,
     systemCallsClaim: false,
     grants: (sessions, threads) => sessions + 1 < threads,
     keptForRelief: nothing,
   },
-  'linux-6.8': { owed: oneForAll, withheld: allOfIt, ...COUNTED, keptForRelief: nothing },
-  'hand-off': { owed: oneForAll, withheld: lessTheRunning, ...COUNTED, keptForRelief: oneOfSeveral },
-  'hand-off-a': { owed: oneForAll, withheld: allOfIt, ...COUNTED, keptForRelief: oneOfSeveral },
+  'linux-6.8': { owed: oneForAllSessions, withheld: allOwed, ...COUNTED, keptForRelief: nothing },
+  'hand-off': { owed: oneForAllSessions, withheld: lessSystemClaims, ...COUNTED, keptForRelief: oneOfSeveral },
+  'hand-off-a': { owed: oneForAllSessions, withheld: allOwed, ...COUNTED, keptForRelief: oneOfSeveral },
   'hand-off-c': {
     owed: (sessions, threads) => Math.min(sessions, Math.max(0, threads - 1)),
-    withheld: lessTheRunning,
+    withheld: lessSystemClaims,
     ...COUNTED,
     keptForRelief: oneOfSeveral,
   },

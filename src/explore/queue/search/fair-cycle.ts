@@ -96,10 +96,10 @@ class Graph {
     for (const component of this.components(inPart)) {
       const members = new Set(component);
       let stepping = 0;
-      let restingSomewhere = 0;
+      let disabledSomewhere = 0;
       let overtaken = false;
       for (const state of component) {
-        restingSomewhere |= ~(this.enabled[state] ?? 0);
+        disabledSomewhere |= ~(this.enabled[state] ?? 0);
         for (const edge of this.edges[state] ?? []) {
           if (!members.has(edge.to)) continue;
           stepping |= 1 << edge.caller;
@@ -107,7 +107,7 @@ class Graph {
         }
       }
       const all = (1 << this.model.callers.length) - 1;
-      if (overtaken && ((stepping | restingSomewhere) & all) === all) return this.wayRound(component, members);
+      if (overtaken && ((stepping | disabledSomewhere) & all) === all) return this.closedPath(component, members);
     }
     return undefined;
   }
@@ -167,7 +167,7 @@ class Graph {
    * A closed path through the component on which every caller that steps in it steps: from its first state to the
    * nearest step of each such caller in turn, and back.
    */
-  private wayRound(component: readonly number[], members: ReadonlySet<number>): Cycle {
+  private closedPath(component: readonly number[], members: ReadonlySet<number>): Cycle {
     const entry = Math.min(...component);
     const states: number[] = [];
     let at = entry;

@@ -4,15 +4,15 @@ import type { Routine } from '../threads/routine.js';
 import type { Thread } from '../threads/thread.js';
 import type { Core } from './core.js';
 
-/** Drop a reference to a memory object if others remain. False: this is the last one, and `letGo` must be used. */
-export function letGoAtOnce(mobj: Mobj): boolean {
+/** Drop a reference to a memory object if others remain. False: this is the last one, and `putMobj` must be used. */
+export function putMobjNow(mobj: Mobj): boolean {
   if (mobj.references <= 1) return false;
   mobj.references--;
   return true;
 }
 
 /** mobj_put(): drop a reference to a memory object. The last one wakes a thread that waits to release it. */
-export function* letGo(core: Core, thread: Thread, mobj: Mobj): Routine<void> {
+export function* putMobj(core: Core, thread: Thread, mobj: Mobj): Routine<void> {
   mobj.references--;
   if (mobj.references > 0 || mobj.kind === 'reserved') return;
   if (mobj.guarded) {

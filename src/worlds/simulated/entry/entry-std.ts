@@ -4,7 +4,7 @@ import { TeeOrigin, TeeResult } from '../../../protocol/tee-result.js';
 import type { Uuid } from '../../../protocol/uuid.js';
 import { nilUuid, uuidFromOctets } from '../../../protocol/uuid.js';
 import type { Core } from '../core/core.js';
-import { letGo, unregister } from '../core/registered-shm.js';
+import { putMobj, unregister } from '../core/registered-shm.js';
 import { mobjFromNoncontig } from '../memory/msg-param.js';
 import type { ClientIdentity } from '../ta/client-identity.js';
 import type { TaManager } from '../ta/ta-manager.js';
@@ -107,7 +107,7 @@ function* invokeCommand(core: Core, manager: TaManager, thread: Thread, message:
       copyOutParameters(message, 0, parameters);
     }
   }
-  if (parameters.some(holdsMemory)) yield* letGoParameters(core, thread, parameters);
+  if (parameters.some(holdsMemory)) yield* putParameters(core, thread, parameters);
   answer(message, result, origin);
 }
 
@@ -131,7 +131,7 @@ function* openSession(core: Core, manager: TaManager, thread: Thread, message: M
     id = opened.session?.id ?? 0;
     copyOutParameters(message, first, parameters);
   }
-  if (parameters.some(holdsMemory)) yield* letGoParameters(core, thread, parameters);
+  if (parameters.some(holdsMemory)) yield* putParameters(core, thread, parameters);
   message.session = id;
   answer(message, result, origin);
 }
@@ -191,7 +191,7 @@ function holdsMemory(parameter: TaParameter): boolean {
   return parameter?.type === 'memref' && parameter.mobj !== undefined;
 }
 
-function* letGoParameters(core: Core, thread: Thread, parameters: readonly TaParameter[]): Routine<void> {
+function* putParameters(core: Core, thread: Thread, parameters: readonly TaParameter[]): Routine<void> {
   for (const parameter of parameters)
-    if (parameter?.type === 'memref' && parameter.mobj !== undefined) yield* letGo(core, thread, parameter.mobj);
+    if (parameter?.type === 'memref' && parameter.mobj !== undefined) yield* putMobj(core, thread, parameter.mobj);
 }

@@ -4,7 +4,7 @@ import { maxParamCount, msgArgSize } from '../../../protocol/optee-msg.js';
 import { fromRegisterPair, OpteeSmc, OpteeSmcReturn, smcName } from '../../../protocol/optee-smc.js';
 import { pageSize } from '../../../protocol/physical-memory.js';
 import type { Core } from '../core/core.js';
-import { letGo, letGoAtOnce } from '../core/registered-shm.js';
+import { putMobj, putMobjNow } from '../core/registered-shm.js';
 import { Mobj } from '../memory/mobj.js';
 import type { NonSecureMemory } from '../memory/non-secure-memory.js';
 import { clearFileCache, freeRpcArg, rpcMaxParamCount } from '../rpc/thread-rpc.js';
@@ -48,7 +48,7 @@ export function* stdSmcEntry(core: Core, manager: TaManager, thread: Thread, cal
   if (thread.shmCache !== undefined) yield* clearFileCache(core, thread);
   if (rpcArg !== undefined) thread.rpcArg = undefined;
   if (known && !core.preallocRpcCache && thread.rpcMobj !== undefined) yield* clearRpcArg(core, thread);
-  if (found.mobj.kind === 'registered' && !letGoAtOnce(found.mobj)) yield* letGo(core, thread, found.mobj);
+  if (found.mobj.kind === 'registered' && !putMobjNow(found.mobj)) yield* putMobj(core, thread, found.mobj);
   core.faults.answer?.(message, thread.id);
   return known ? OpteeSmcReturn.ok : OpteeSmcReturn.ebadCmd;
 }

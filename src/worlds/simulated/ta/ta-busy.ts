@@ -52,7 +52,7 @@ export class BusyLocks {
   }
 
   /** tee_ta_clear_busy(). */
-  *letGo(instance: TaInstance, thread: Thread): Routine<void> {
+  *clearBusy(instance: TaInstance, thread: Thread): Routine<void> {
     if (instance.flags.concurrent) return;
     instance.busy = false;
     this.waiters.signal(instance.busyCondition);

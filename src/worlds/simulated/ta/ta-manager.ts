@@ -75,7 +75,7 @@ export class TaManager {
         result = TeeResult.ERROR_TARGET_DEAD;
         origin = TeeOrigin.TEE;
       }
-      yield* this.busy.letGo(instance, thread);
+      yield* this.busy.clearBusy(instance, thread);
     }
     if (result !== TeeResult.SUCCESS) {
       yield* this.close(thread, session);
@@ -143,7 +143,7 @@ export class TaManager {
       result = TeeResult.ERROR_TARGET_DEAD;
       session.errorOrigin = TeeOrigin.TEE;
     }
-    yield* this.busy.letGo(instance, thread);
+    yield* this.busy.clearBusy(instance, thread);
     return result;
   }
 
@@ -251,7 +251,7 @@ export class TaManager {
         throw new CorePanic('a session was closed from inside its own application');
       if (!instance.panicked) yield* enterTa(this.core, thread, session, instance, 'close', 0, []);
       yield* this.destroySession(thread, session);
-      yield* this.busy.letGo(instance, thread);
+      yield* this.busy.clearBusy(instance, thread);
     }
     instance.references--;
     const keepAlive = instance.flags.singleInstance && instance.flags.keepAlive;

@@ -6,7 +6,10 @@ import type { Scenario } from '../../../scenario/scenario.js';
  * failure. Shipped applications may recover from a failed request; modelled ones do not. A refused registration fails
  * the call that needed the memory.
  */
-export function takenForGood({ clients, incidents, journal }: ScenarioRun, { applications }: Scenario): string[] {
+export function acceptedInvalidAnswers(
+  { clients, incidents, journal }: ScenarioRun,
+  { applications }: Scenario,
+): string[] {
   if (incidents.panicked) return [];
   const dead = new Set(clients.deaths.map(({ label }) => label));
   const real = [...applications.values()].some(({ kind }) => kind === 'shipped');

@@ -22,12 +22,12 @@ export function listed(items: readonly string[]): string {
 }
 
 /** What an open call waits for, as text. */
-export function predicament({ state, invocation }: OpenCall, need?: Need): string {
+export function describeWait({ state, invocation }: OpenCall, need?: Need): string {
   switch (state.at) {
     case 'queue':
       return 'asleep in the queue';
     case 'rpc':
-      return rpcPredicament(state, invocation, need);
+      return describeRpcWait(state, invocation, need);
     case 'secure':
       return 'executes in secure world';
     case 'door':
@@ -37,7 +37,7 @@ export function predicament({ state, invocation }: OpenCall, need?: Need): strin
   }
 }
 
-function rpcPredicament(
+function describeRpcWait(
   { command, a, request }: CallState & { readonly at: 'rpc' },
   invocation: Invocation | undefined,
   need: Need | undefined,
@@ -45,7 +45,7 @@ function rpcPredicament(
   if (command === undefined) return 'its RPC is not answered';
   const rpc = `its ${rpcCommandName(command)} RPC`;
   if (need?.need === 'impossible' && need.why === 'frozen') return `${rpc} waits for the supplicant, which is frozen`;
-  if (request !== undefined) return requestPredicament(rpc, request, need);
+  if (request !== undefined) return describeRequestWait(rpc, request, need);
   const awaits = invocation?.awaits;
   if (command === RpcCommand.notification && awaits !== undefined)
     return `waits for notification ${awaits.notification}${need?.need === 'one-of' ? `, which ${callNumbers(need.calls)} would send` : ''}`;
@@ -60,7 +60,7 @@ function rpcPredicament(
 const busyWords = (calls: readonly OpenCall[]) =>
   `waits for a thread of the supplicant, whose ${calls.length === 1 ? 'only one is' : `${calls.length} are`} at ${callNumbers(calls)}`;
 
-function requestPredicament(rpcName: string, { device, waits }: ServiceRequest, need: Need | undefined): string {
+function describeRequestWait(rpcName: string, { device, waits }: ServiceRequest, need: Need | undefined): string {
   const rpc = device === undefined ? rpcName : `${rpcName}: ${device}`;
   switch (waits.for) {
     case 'supplicant':

@@ -9,7 +9,7 @@ import type { Scenario } from '../../../scenario/scenario.js';
  * of an application that accepts one client at a time, or for the memory of such a session; - in a run without a
  * supplicant for some time, the client is in the kernel, so it does not wait for one.
  */
-export function hurtWithoutCause({ clients, incidents }: ScenarioRun, { faults }: Scenario): string[] {
+export function unexplainedFailures({ clients, incidents }: ScenarioRun, { faults }: Scenario): string[] {
   // A panicking application also fails other calls, and it is not known which.
   if (faults.panics.length > 0) return [];
   const dead = new Set(clients.deaths.map(({ label }) => label));
@@ -19,8 +19,9 @@ export function hurtWithoutCause({ clients, incidents }: ScenarioRun, { faults }
     (client.timeout !== undefined && codeName === 'TEEC_ERROR_CANCEL') ||
     incidents.panicked ||
     clients.failedFor.has(invocation) ||
-    (invocation.call !== undefined && incidents.hurtCalls.has(invocation.call.id)) ||
-    (invocation.command === 'open session' && (codeName === 'TEEC_ERROR_BUSY' || incidents.deniedTo.memory > 0)) ||
+    (invocation.call !== undefined && incidents.affectedCalls.has(invocation.call.id)) ||
+    (invocation.command === 'open session' &&
+      (codeName === 'TEEC_ERROR_BUSY' || incidents.reportedRefused.memory > 0)) ||
     (client.kernel && incidents.supplicantDeaths.length > 0 && codeName === 'TEEC_ERROR_COMMUNICATION');
   return clients.failed
     .filter((failed) => !explained(failed))

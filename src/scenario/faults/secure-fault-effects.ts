@@ -2,10 +2,10 @@ import type { RunJournal } from '../journal/run-journal.js';
 import type { RunningApplication } from '../pieces/running-application.js';
 import type { Scenario } from '../scenario.js';
 import type { Incidents } from './incidents.js';
-import type { Hurtable } from './run-faults.js';
+import type { SecureFaultEffects } from './run-faults.js';
 
 /** The parts of a run that faults of secure world use. */
-export interface StruckRun {
+export interface FaultyRun {
   readonly journal: RunJournal;
   readonly incidents: Incidents;
   readonly applications: ReadonlyMap<string, RunningApplication>;
@@ -13,7 +13,10 @@ export interface StruckRun {
 }
 
 /** The effects of secure world's faults on a run. */
-export function struckRun({ applications, clients, locks }: Scenario, run: () => StruckRun): Hurtable {
+export function secureFaultEffects(
+  { applications, clients, locks }: Scenario,
+  run: () => FaultyRun,
+): SecureFaultEffects {
   /** Whether the application serves several calls at once, so that a hanging call does not block others. */
   const servesOthers = (uuid: string) => {
     for (const [name, running] of run().applications) {
@@ -29,8 +32,8 @@ export function struckRun({ applications, clients, locks }: Scenario, run: () =>
   };
   return {
     callIn: (thread) => run().callIn(thread),
-    hurtCall: (call) => run().incidents.hurtCalls.add(call),
-    mustFail: (call, why) => run().incidents.doom(run().journal.calls.get(call), why, 'answer'),
+    mayFail: (call) => run().incidents.affectedCalls.add(call),
+    mustFail: (call, why) => run().incidents.recordMustFail(run().journal.calls.get(call), why, 'answer'),
     denied: (what) => run().incidents.denied(what),
     panicked: () => run().incidents.panics(),
     mayHang: (id, uuid) => {
