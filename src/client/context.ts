@@ -13,6 +13,7 @@ import { KernelSession, Session, withTrouble } from './session.js';
 import { SharedMemory } from './shared-memory.js';
 import { TemporaryMemory } from './temporary-memory.js';
 
+/** Options of `openSession`. */
 export interface OpenSessionOptions<L extends Login = Login> {
   /** The login of the client. Default: public, or REE_KERNEL for kernel clients. */
   readonly login?: L;

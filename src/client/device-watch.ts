@@ -5,6 +5,7 @@ import type { Trace } from '../trace/trace.js';
 import type { TeeDeviceDescription } from './devices.js';
 import type { DevicesOfDriver } from './driver-of-tee.js';
 
+/** Options of `Tee.watchDevices`. */
 export interface WatchDevicesOptions {
   /** UUIDs of the devices to report, like a driver's table (Linux's `tee_client_device_id`). Default: all. */
   readonly match?: readonly string[];

@@ -34,6 +34,7 @@ export interface NoneParameter {
   readonly kind: 'none';
 }
 
+/** A parameter of a call: TEEC_Parameter with its type. */
 export type Parameter = NoneParameter | ValueParameter | TemporaryMemref | SharedMemref;
 
 /** Zero to four parameters. */
@@ -44,6 +45,7 @@ export type Parameters =
   | readonly [Parameter, Parameter, Parameter]
   | readonly [Parameter, Parameter, Parameter, Parameter];
 
+/** The result of a value parameter: two integers, 0..2^32-1 each. */
 export interface Value {
   readonly a: number;
   readonly b: number;
@@ -65,6 +67,7 @@ export type ParameterOutput<P> =
           : Uint8Array
         : undefined;
 
+/** The results of all parameters of a call, by index. */
 export type ParameterOutputs<P extends Parameters> = { readonly [Index in keyof P]: ParameterOutput<P[Index]> };
 
 /** TEEC_NONE */

@@ -10,6 +10,7 @@ import { Operation } from './operation.js';
 import type { ParameterOutputs, Parameters } from './parameters.js';
 import type { TemporaryMemory } from './temporary-memory.js';
 
+/** Options of `Session.invoke`. */
 export interface InvokeOptions {
   /**
    * Cancels the request (TEEC_RequestCancellation). The TA may ignore a cancellation. If the signal is aborted before

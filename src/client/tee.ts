@@ -21,6 +21,7 @@ import { DeviceWatch, type WatchDevicesOptions, watched } from './device-watch.j
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
 
+/** Options of `Tee.openContext`. */
 export interface ContextOptions {
   /** The name of this client in traces and reports. */
   readonly label?: string;
@@ -31,6 +32,7 @@ export interface ContextOptions {
 const contextNames: OptionNames<ContextOptions> = { label: true, identity: true };
 const kernelContextNames: OptionNames<Omit<ContextOptions, 'identity'>> = { label: true };
 
+/** Options of `Tee.close`. */
 export interface CloseOptions {
   /**
    * The time in which calls in flight must return, in milliseconds of the TEE's clock; default 3000. After it, secure

@@ -33,10 +33,13 @@ export interface EmmcMemory {
   write(first: number, blocks: readonly Uint8Array[]): void;
 }
 
+/** Options of an emulated card. */
 export interface EmulatedEmmcOptions {
+  /** HMAC-SHA256, for the MACs of the card. */
   readonly hmac: Hmac;
   /** The storage of key, counter and blocks. Default: memory of this object. */
   readonly memory?: EmmcMemory;
+  /** Card identification, 16 octets. Default: the ASCII text "emulated eMMC 01". */
   readonly cid?: Uint8Array;
   /** The authentication key, 32 octets, to program into a card that has none. */
   readonly key?: Uint8Array;
@@ -46,6 +49,7 @@ export interface EmulatedEmmcOptions {
   readonly reliableWriteSectors?: number;
   /** Whether the card has its clock and its supply. Without them it does not answer. Default: always. */
   readonly powered?: () => boolean;
+  /** Called for each request, with its type and its address in units of 256 octets. Default: no faults. */
   readonly fault?: (request: { readonly type: number; readonly address: number }) => RpmbFault;
 }
 

@@ -4,6 +4,7 @@ import { OUTCOMES, type Outcome } from './scenario-result.js';
 
 /** The expected outcomes: by discipline, and `every` for the disciplines that are not named. */
 export interface Expectation {
+  /** Outcomes that are expected of every discipline not in `byQueue`. */
   readonly every?: readonly Outcome[];
   readonly byQueue: ReadonlyMap<DisciplineName, readonly Outcome[]>;
 }

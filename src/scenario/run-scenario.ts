@@ -6,11 +6,13 @@ import type { Scenario } from './scenario.js';
 import type { RunResult, ScenarioResult } from './scenario-result.js';
 import { triedCures } from './tried-cures.js';
 
+/** Options of `runScenario`. */
 export interface RunScenarioOptions {
   /** The same seed gives the same run. An integer in 0..2^32-1. Default: 1. */
   readonly seed?: number;
   /** The disciplines to run under. Default: those of the scenario. */
   readonly queues?: readonly DisciplineName[];
+  /** Called often during a run. */
   readonly onProgress?: (progress: Progress) => void;
   /** Returns the recorder for the run under a discipline. Called before the run's world is opened. */
   readonly record?: (queue: DisciplineName) => TraceRecorder;
@@ -34,10 +36,12 @@ export interface Progress {
   readonly queue: DisciplineName;
   /** The number of this run, from 1. */
   readonly run: number;
+  /** The number of runs: one per discipline. */
   readonly runs: number;
   /** Virtual milliseconds so far, and the limit. */
   readonly time: number;
   readonly limit: number;
+  /** The number of calls that returned so far. */
   readonly calls: number;
 }
 

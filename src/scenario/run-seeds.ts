@@ -5,12 +5,14 @@ import { runScenario, seedLimit } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
 import { OUTCOMES, type Outcome } from './scenario-result.js';
 
+/** Options of `runSeeds`. */
 export interface RunSeedsOptions {
   /** The first and the last seed: integers in 0..2^32-1. */
   readonly from: number;
   readonly to: number;
   /** The disciplines to run under. Default: those of the scenario. */
   readonly queues?: readonly DisciplineName[];
+  /** Called after each seed, with the number of seeds done and of all seeds. */
   readonly onProgress?: (done: number, all: number) => void;
   /** Ends the runs early; the result then covers the runs so far. */
   readonly signal?: AbortSignal;
@@ -28,12 +30,15 @@ export interface SeedsResult {
   readonly queues: readonly QueueSeeds[];
 }
 
+/** The outcomes under one discipline. */
 export interface QueueSeeds {
   readonly queue: DisciplineName;
   readonly outcomes: Readonly<Record<Outcome, SeedCount>>;
 }
 
+/** The runs with one outcome. */
 export interface SeedCount {
+  /** The number of seeds with this outcome. */
   readonly count: number;
   /** The first seed with this outcome; null if there is none. */
   readonly firstSeed: number | null;

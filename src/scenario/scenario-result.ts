@@ -17,6 +17,7 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** The results of a scenario with one seed: one run per discipline. */
 export interface ScenarioResult {
   readonly title: string;
   readonly about: string;
@@ -30,6 +31,7 @@ export interface RunResult {
   readonly outcome: Outcome;
   /** The explanation, as sentences. */
   readonly explanation: readonly string[];
+  /** Virtual milliseconds. */
   readonly duration: number;
   /**
    * When calls began to wait that never return; for a deadlock, when the cycle closed. Null if all calls may return.
@@ -38,6 +40,7 @@ export interface RunResult {
   /** Clients in the cycle of a deadlock that could have requested a system session but did not. */
   readonly withoutSession: readonly string[];
   readonly clients: readonly ClientResult[];
+  /** The number of system sessions requested, and granted. */
   readonly systemSessions: { readonly asked: number; readonly granted: number };
   /** The number of wake-ups that went to a call that was awake while another one slept. */
   readonly swallowedWakeUps: number;
@@ -50,6 +53,7 @@ export interface RunResult {
 /** The calls of one kind of client, with latencies from the invoke to its answer. Null if there was no answer. */
 export interface ClientResult extends Percentiles {
   readonly name: string;
+  /** Whether the client requests system sessions. */
   readonly system: boolean;
   /** The number of answered calls; an error is an answer. */
   readonly calls: number;
@@ -59,5 +63,6 @@ export interface ClientResult extends Percentiles {
   readonly inFlight: number;
   /** The number of calls, answered or not, that took longer than the deadline. */
   readonly late: number;
+  /** The number of answered calls whose answer is an error. */
   readonly failed: number;
 }

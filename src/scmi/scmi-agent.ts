@@ -5,8 +5,10 @@ import type { ScmiProtocol } from '../protocol/scmi.js';
 import { ScmiChannel, type ScmiTransport } from './scmi-channel.js';
 import { ScmiBase, ScmiClocks, ScmiResets, ScmiVoltages } from './scmi-protocols.js';
 
+/** The names of the supported protocols: `base`, `clock`, `reset`, `voltage`. */
 export type ScmiProtocolName = keyof typeof ScmiProtocol;
 
+/** Options of `ScmiAgent.open`. */
 export interface ScmiAgentOptions {
   /** The name of the agent in traces and reports. */
   readonly label?: string;

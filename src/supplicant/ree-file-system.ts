@@ -8,7 +8,9 @@ export const maxFileSize = 2 ** 34;
 export interface ReeFile {
   /** Fill `buffer` from `offset`. Returns the number of bytes read, which is smaller at the end of the file. */
   read(offset: number, buffer: Uint8Array): number | Promise<number>;
+  /** Write all of `data`; a gap before `offset` reads as zeros. */
   write(offset: number, data: Uint8Array): void | Promise<void>;
+  /** Set the length of the file; a longer one is extended with zeros. */
   truncate(length: number): void | Promise<void>;
   close(): void | Promise<void>;
 }
@@ -22,11 +24,13 @@ export interface ReeFile {
  * Errors of the operating system (`ENOSPC`) are converted to one of these; any other error counts as a bug.
  */
 export interface ReeFileSystem {
+  /** Open an existing file. */
   open(name: string): ReeFile | Promise<ReeFile>;
   /** Creates missing parent folders; truncates an existing file. */
   create(name: string): ReeFile | Promise<ReeFile>;
   /** Also removes parent folders that become empty. */
   remove(name: string): void | Promise<void>;
+  /** Rename a file. Without `overwrite`, an existing `to` gives ACCESS_CONFLICT. */
   rename(from: string, to: string, overwrite: boolean): void | Promise<void>;
   /** The names in a folder. */
   list(name: string): readonly string[] | Promise<readonly string[]>;

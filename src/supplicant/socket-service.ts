@@ -20,6 +20,7 @@ const protocols: Readonly<Record<number, 'tcp' | 'udp'>> = { 101: 'tcp', 102: 'u
 /** TEE_IP_VERSION_* */
 const ipVersions: Readonly<Record<number, 0 | 4 | 6>> = { 0: 0, 1: 4, 2: 6 };
 
+/** The address of a connection, as a trusted application gives it. */
 export interface SocketAddress {
   readonly protocol: 'tcp' | 'udp';
   readonly host: string;

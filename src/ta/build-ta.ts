@@ -6,6 +6,7 @@ import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { TaSources } from './ta-sources.js';
 import { findTaTools } from './ta-tools.js';
 
+/** Options of `buildTa`. */
 export interface BuildTaOptions {
   /** The folder of the TA dev kit. */
   readonly kit: string;
@@ -21,6 +22,7 @@ export interface BuildTaOptions {
 
 const names: OptionNames<BuildTaOptions> = { kit: true, into: true, key: true, variables: true, say: true };
 
+/** A built trusted application. */
 export interface BuiltTa {
   readonly name: string;
   readonly uuid: string;

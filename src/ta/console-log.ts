@@ -3,6 +3,7 @@ import { type ConsoleLine, type ParsedLine, printableLine } from '../worlds/qemu
 
 const levels = ['error', 'message', 'info', 'debug', 'flow'] as const satisfies readonly ParsedLine['level'][];
 
+/** Options of `ConsoleLog`. */
 export interface ConsoleLogOptions {
   /** The prefixes to keep: `TA` for applications or their own prefixes, `LD`, `TC` for the core. Default: all. */
   readonly modules?: readonly string[];

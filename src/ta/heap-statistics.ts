@@ -32,6 +32,7 @@ export interface HeapMarks {
   readonly allocatedAtBiggestFailure: number;
 }
 
+/** The heap of a loaded application. */
 export interface ApplicationHeap {
   readonly uuid: Uuid;
   readonly hasPanicked: boolean;
@@ -39,6 +40,7 @@ export interface ApplicationHeap {
   readonly heap: HeapMarks;
 }
 
+/** The heap statistics of an OP-TEE. */
 export interface HeapStatistics {
   /** OP-TEE's own pools: among others its heap, and the memory into which applications are loaded. */
   readonly pools: readonly HeapMarks[];

@@ -4,6 +4,7 @@ import { signedImage } from './signed-image.js';
 import { isSignedBy, type SigningKey } from './signing-keys.js';
 import { taElf, taFlagNames } from './ta-elf.js';
 
+/** Options of `inspectTa`. */
 export interface InspectTaOptions {
   /** The UUID in the name of its file; undefined if the name is not a UUID. */
   readonly named: Uuid | undefined;
@@ -19,22 +20,29 @@ const names: OptionNames<InspectTaOptions> = { named: true, keys: true, accepted
 export interface TaReport {
   readonly kind: 'application' | 'encrypted' | 'subkey' | 'legacy' | 'unsigned' | 'unknown';
   readonly uuid?: Uuid | undefined;
+  /** The TA version in the signed header. */
   readonly version?: number | undefined;
   readonly hash?: string;
   readonly algorithm?: string;
   /** The name of the known key that signed it. */
   readonly signer?: string | undefined;
   readonly bits?: 32 | 64;
+  /** Stack size in bytes. */
   readonly stack?: number | undefined;
+  /** Heap size in bytes; undefined if symbols are stripped. */
   readonly heap?: number | undefined;
+  /** Size of the writable memory in bytes. */
   readonly writable?: number;
+  /** Names of the TA_FLAG_* bits that are set. */
   readonly flags?: readonly string[];
   readonly flagBits?: number;
+  /** The libraries that it is linked with (DT_NEEDED). */
   readonly needed?: readonly string[];
   /** The faults, the most important first; empty if OP-TEE would load it, as far as can be determined. */
   readonly faults: readonly TaFault[];
 }
 
+/** A reason for which OP-TEE would refuse an image. */
 export interface TaFault {
   readonly what:
     | 'empty'

@@ -17,11 +17,13 @@ export type Strategy =
   /** All runs with one deviation from first come, first served, then all with two, and so on. */
   'deviations' | 'random' | 'priorities';
 
+/** Options of `exploreScenario`. */
 export interface ExploreScenarioOptions {
   readonly queue: DisciplineName;
   readonly strategy: Strategy;
   /** The seed of the scenario's times, and of the runs of a random strategy. */
   readonly seed: number;
+  /** The maximum number of runs. */
   readonly maxRuns: number;
   readonly maxSeconds?: number;
   /** Limit for the memory of this process. */
@@ -49,6 +51,7 @@ export interface ExploreScenarioOptions {
   readonly tryCures?: boolean;
   /** Called for each broken property: whether to shrink its counterexample. Default: always. */
   readonly shrink?: (property: RunProperty) => Promise<boolean>;
+  /** Ends the exploration early; the result covers the runs so far. */
   readonly signal?: AbortSignal;
   readonly progress?: (progress: ScenarioProgress) => void;
 }
@@ -74,6 +77,7 @@ const names: OptionNames<ExploreScenarioOptions> = {
   progress: true,
 };
 
+/** Progress of an exploration. */
 export interface ScenarioProgress {
   readonly runs: number;
   readonly maxRuns: number;
@@ -87,6 +91,7 @@ export interface ScenarioProgress {
   readonly broken: readonly RunProperty[];
 }
 
+/** The result for one property. */
 export interface RunPropertyResult {
   readonly verdict: 'holds' | 'broken' | 'bounded';
   /** What was observed, as sentences. */
@@ -99,6 +104,7 @@ export interface RunPropertyResult {
   readonly deviations: readonly (Decision & { readonly at: number })[];
 }
 
+/** The result of an exploration. */
 export interface ScenarioExploration {
   readonly queue: DisciplineName;
   readonly strategy: Strategy;

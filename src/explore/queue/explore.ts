@@ -8,6 +8,7 @@ import { searchAll } from './search/search-all.js';
 import { BEHIND_AT_ALL, StateCodec, type StateForm } from './states/state-codec.js';
 import { StateStore } from './states/state-store.js';
 
+/** The result for one property. */
 export interface PropertyResult {
   /** `bounded`: not broken within the bounds of the search. */
   readonly verdict: 'holds' | 'broken' | 'bounded';
@@ -21,6 +22,7 @@ export interface PropertyResult {
   readonly vacuous?: string;
 }
 
+/** The result of an exploration of the queue. */
 export interface Exploration {
   readonly config: ModelConfig;
   readonly symmetric: boolean;

@@ -33,6 +33,7 @@ const digestSize = 32;
 const recordOffsets = { number: 32, counter: 36, hasKey: 40, first: 44, count: 48, key: 52 } as const;
 const recordHeaderSize = recordOffsets.key + rpmbKeySize;
 
+/** Options of a card in a file. */
 export interface EmmcFileOptions extends Omit<EmulatedEmmcOptions, 'hmac' | 'memory'> {
   readonly hmac?: EmulatedEmmcOptions['hmac'];
 }

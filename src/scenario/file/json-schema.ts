@@ -20,6 +20,7 @@ export interface JsonSchema {
   readonly required?: readonly string[];
 }
 
+/** The JSON schema of scenario files. */
 export interface ScenarioJsonSchema extends JsonSchema {
   readonly $schema: string;
   readonly title: string;

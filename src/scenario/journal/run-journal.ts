@@ -67,6 +67,7 @@ export type ServiceWait =
   /** It will never be answered. */
   | { readonly for: 'never' };
 
+/** The position of a call of the driver. */
 export type CallState =
   /** In the driver: before the queue, between the queue and secure world, or after the return. */
   | { readonly at: 'door' }

@@ -6,6 +6,7 @@ export interface ConsoleLine {
   readonly parsed: ParsedLine | undefined;
 }
 
+/** The parts of a console line in OP-TEE's form. */
 export interface ParsedLine {
   /** `message` is printed at every log level. */
   readonly level: 'error' | 'info' | 'debug' | 'flow' | 'message';

@@ -8,6 +8,7 @@ export interface MappedPlugin {
   readonly fd: number;
 }
 
+/** Options of the QEMU world. */
 export interface QemuWorldOptions {
   /** OP-TEE's image: tee-pager_v2.bin or tee.bin of a build for PLATFORM=vexpress-qemu_armv8a. */
   readonly optee: string;

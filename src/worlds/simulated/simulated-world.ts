@@ -60,10 +60,15 @@ export interface SimulatedWorldOptions {
   readonly rpcArg?: boolean;
   readonly asyncNotif?: boolean;
 
+  /** The trusted applications that can be opened. Default: only the pseudo-TA that lists devices. */
   readonly trustedApplications?: readonly TrustedApplication[];
+  /** The clock of secure world. Default: the machine's clock. */
   readonly clock?: Clock;
+  /** Decides the order of events. Default: events are not reordered. */
   readonly schedule?: Schedule;
+  /** The source of TEE_GenerateRandom. Default: a generator with seed 0. */
   readonly random?: Random;
+  /** Faults of secure world. Default: none. */
   readonly faults?: Faults;
   /** The driver in secure world that uses asynchronous notifications. Default: none. */
   readonly notificationDriver?: NotificationDriver;

@@ -20,10 +20,7 @@ interface CallRecord {
   readonly passive: boolean;
   /** The present position of the call, by its last event. */
   at: string;
-  /**
-   * A hash of everything else on which its future, its result and its verdict may depend: the work of secure world and
-   * services for it.
-   */
+  /** Everything else on which its future, its result and its verdict may depend: the work that was done for it. */
   lasting: string;
 }
 

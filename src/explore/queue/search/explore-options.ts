@@ -1,6 +1,7 @@
 import type { StorableCallQueue } from '../../../optee/call-queue/storable.js';
 import type { PropertyName } from '../properties/properties.js';
 
+/** Options of `explore`. */
 export interface ExploreOptions {
   /** Store one state for all that differ only in the identity of interchangeable callers. Default: true. */
   readonly symmetric?: boolean;
@@ -18,6 +19,7 @@ export interface ExploreOptions {
   readonly createQueue?: () => StorableCallQueue;
 }
 
+/** Progress of an exploration. */
 export interface Progress {
   readonly states: number;
   /** The number of states that are not expanded yet. */

@@ -3,13 +3,13 @@ import { trustedApplication } from '../ta/trusted-application.js';
 
 /** Commands of the counter TA. */
 export const CounterCommand = {
-  /** value[0] inout: adds a to the session's count and returns the count in a, the instance's in b. */
+  /** value[0] inout: adds value a to the session's count; returns that count in a, and the count of the instance in b. */
   add: 0,
-  /** memref[0] in, memref[1] out: copies the bytes. SHORT_BUFFER when they do not fit. */
+  /** memref[0] in, memref[1] out: copies the bytes. SHORT_BUFFER if they do not fit. */
   echo: 1,
-  /** value[0] in: waits a milliseconds (TEE_Wait), cancellable. */
+  /** value[0].a in: milliseconds to wait (TEE_Wait), cancellable. */
   wait: 2,
-  /** value[0] in: panics with code a. */
+  /** value[0].a in: the code with which it panics. */
   panic: 3,
 } as const;
 

@@ -25,7 +25,9 @@ import type { Mutex } from '../threads/wait-queue.js';
 /** HMAC-SHA256: 32 octets. */
 type Hmac = (key: Uint8Array, data: readonly Uint8Array[]) => Uint8Array;
 
+/** Options of an RPMB store in the simulated world. */
 export interface RpmbStoreOptions {
+  /** HMAC-SHA256, for MACs and for deriving the key. */
   readonly hmac: Hmac;
   /** The hardware unique key: the secret from which secure world derives the RPMB keys. */
   readonly secret: Uint8Array;

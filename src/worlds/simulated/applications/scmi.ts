@@ -8,6 +8,7 @@ import type { TaCall } from '../ta/ta-call.js';
 import { TeeError } from '../ta/tee-error.js';
 import { type TrustedApplication, trustedApplication } from '../ta/trusted-application.js';
 
+/** Options of the simulated SCMI service. */
 export interface ScmiPtaOptions {
   /** Number of channels, with ids from 0. Default: 1. */
   readonly channels?: number;

@@ -6,11 +6,11 @@ import type { Mutex } from '../threads/wait-queue.js';
 export const WorkloadCommand = {
   /** value[0] inout: returns a + b in a. */
   nothing: 0,
-  /** value[0] in: sleeps for a milliseconds in the normal world. */
+  /** value[0].a in: milliseconds to sleep in the normal world. */
   wait: 1,
-  /** value[0] in: computes for a milliseconds in secure world. */
+  /** value[0].a in: milliseconds to compute in secure world. */
   compute: 2,
-  /** value[0] in: holds the one mutex of this PTA for a milliseconds, asleep in the normal world. */
+  /** value[0].a in: milliseconds to hold the one mutex of this PTA, asleep in the normal world. */
   holdMutex: 3,
 } as const;
 

@@ -5,6 +5,7 @@ import type { Uuid } from '../../../protocol/uuid.js';
 
 /** An RPC that secure world is about to request. */
 export interface RpcRequest {
+  /** The thread context that requests it. */
   readonly thread: number;
   /** The RPC function (`OpteeSmcRpc`). */
   readonly func: number;
@@ -56,11 +57,13 @@ export interface Faults {
   message?(message: MsgArg): void;
   /** A message was answered, as a view, before the call returns. `thread` is the context that it ran in. */
   answer?(message: MsgArg, thread: number): void;
+  /** An RPC is about to be requested. */
   rpc?(request: RpcRequest): RpcFault;
   /** The normal world resumed a suspended thread. True: it resumes it a second time, after the thread has continued. */
   resumedTwice?(thread: number): boolean;
   /** True: the registration fails with TEE_ERROR_BAD_PARAMETERS, like every failed one in OP-TEE. */
   refuseMemory?(registration: Registration): boolean;
+  /** A trusted application is about to be entered. */
   trustedApplication?(entry: TaEntry): TaFault;
 }
 

@@ -49,6 +49,7 @@ export type RpcParameter =
       readonly offset: number;
       size: number;
     };
+/** The direction of a parameter, as seen by the receiver of the request. */
 export type Direction = 'input' | 'output' | 'inout';
 
 /** The offset of a direction from the `input` attribute of its kind, in OPTEE_MSG_ATTR_TYPE_*. */

@@ -97,6 +97,7 @@ export class MemrefParameter {
   }
 }
 
+/** A parameter of an entry point; undefined for TEE_PARAM_TYPE_NONE. */
 export type TaParameter = ValueParameter | MemrefParameter | undefined;
 
 /** TEE_NUM_PARAMS. */
