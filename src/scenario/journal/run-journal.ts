@@ -226,7 +226,6 @@ export class RunJournal {
 
   /**
    * A device begins to serve an RPC: the one of the call that waits for one of `commands`.
-   * @param device its name, for reports.
    * @param inCaller the kernel serves it in the task that made the call.
    */
   beginDeviceRequest(commands: readonly number[], device: string, inCaller: boolean): ServiceRequest | undefined {
