@@ -1,25 +1,28 @@
 import { workerData } from 'node:worker_threads';
-import { argAt, bufDataAt, CallSlot, SlotOperation, SlotWide, SlotWord, slotAsked, slotIdle } from './call-slot.js';
+import { spinUntil } from '../clock/bounded-spin.js';
+import { argAt, bufDataAt, CallSlot, SlotNumber, SlotOperation, SlotWord, slotAsked, slotIdle } from './call-slot.js';
 import { addressOf, closeFile, ioctl, mapNothing, mapShared, type Outcome } from './system-calls.js';
 
 /** A thread that makes one call after the other, each of which may block. */
 const slot = new CallSlot(workerData as SharedArrayBuffer);
-const { words, wide } = slot;
+const { words, numbers } = slot;
 const start = addressOf(new Uint8Array(slot.memory));
+const argAddress = start + argAt;
+const bufDataAddress = start + bufDataAt;
 const bufData = new DataView(slot.memory, bufDataAt);
-const argAddress = start + BigInt(argAt);
+bufData.setBigUint64(0, BigInt(argAddress), true);
 
 function make(operation: SlotOperation): Outcome {
   const fd = words[SlotWord.descriptor] ?? -1;
-  const request = Number(wide[SlotWide.request]);
-  const size = Number(wide[SlotWide.size]);
+  const request = numbers[SlotNumber.request] ?? 0;
+  const size = numbers[SlotNumber.size] ?? 0;
   switch (operation) {
     case SlotOperation.ioctl:
       return ioctl(fd, request, argAddress);
     case SlotOperation.ioctlBuffer:
-      bufData.setBigUint64(0, argAddress, true);
-      bufData.setBigUint64(8, BigInt(size), true);
-      return ioctl(fd, request, start + BigInt(bufDataAt));
+      // The upper half of its 64 bits stays zero.
+      bufData.setUint32(8, size, true);
+      return ioctl(fd, request, bufDataAddress);
     case SlotOperation.map:
       return mapShared(fd, size);
     case SlotOperation.close:
@@ -32,13 +35,27 @@ function make(operation: SlotOperation): Outcome {
   }
 }
 
+const isAsked = () => Atomics.load(words, SlotWord.asked) === slotAsked;
+
+/** Who asks looks whether this thread sleeps after it has asked: so one of the two sees what the other wrote. */
+function sleep(): void {
+  Atomics.store(words, SlotWord.threadSleeps, 1);
+  while (!isAsked()) Atomics.wait(words, SlotWord.asked, slotIdle);
+  Atomics.store(words, SlotWord.threadSleeps, 0);
+}
+
+// Read once: in Node the global is a getter.
+const { performance } = globalThis;
+let spinMs = 0;
 for (;;) {
-  Atomics.wait(words, SlotWord.asked, slotIdle);
-  if (Atomics.load(words, SlotWord.asked) !== slotAsked) continue;
+  if (!spinUntil(isAsked, spinMs)) sleep();
+  spinMs = (words[SlotWord.followMicroseconds] ?? 0) / 1000;
+  const began = performance.now();
   const { result, errno } = make(words[SlotWord.operation] as SlotOperation);
-  wide[SlotWide.result] = BigInt(result);
+  numbers[SlotNumber.took] = performance.now() - began;
+  numbers[SlotNumber.result] = result;
   words[SlotWord.errno] = errno;
   Atomics.store(words, SlotWord.asked, slotIdle);
   Atomics.add(words, SlotWord.answered, 1);
-  Atomics.notify(words, SlotWord.answered);
+  if (Atomics.load(words, SlotWord.askerSleeps) === 1) Atomics.notify(words, SlotWord.answered);
 }

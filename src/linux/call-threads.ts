@@ -1,20 +1,9 @@
-import { isMainThread, Worker } from 'node:worker_threads';
+import { isMainThread } from 'node:worker_threads';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
-import { CallSlot, type SlotOperation, SlotWide, SlotWord, slotAsked, slotSize } from './call-slot.js';
+import { CallPace, usualSpinMicroseconds } from './call-pace.js';
 import { exitNow, type Outcome } from './system-calls.js';
-
-/** A system call that may block. */
-export interface BlockingCall {
-  readonly operation: SlotOperation;
-  readonly fd: number;
-  /** The ioctl's request number, or an address. */
-  readonly request?: number;
-  /** Bytes, for what has no argument. */
-  readonly size?: number;
-  /** At most `maxArgSize` bytes; what came back in it stands there afterwards. */
-  readonly arg?: Uint8Array;
-}
+import { type Awaiting, type BlockingCall, ThreadHandle, type ThreadOwner } from './thread-handle.js';
 
 /** A call that waits for a thread, or is inside one. */
 export interface StartedCall {
@@ -24,40 +13,33 @@ export interface StartedCall {
   withdraw(): boolean;
 }
 
-interface Waiting {
-  readonly call: BlockingCall;
-  readonly resolve: (outcome: Outcome) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** `Atomics.waitAsync`, which Node has since 16 and TypeScript's library of our target has not. */
-const { waitAsync } = Atomics as unknown as {
-  waitAsync(
-    words: Int32Array,
-    index: number,
-    value: number,
-  ): { readonly async: boolean; readonly value: Promise<unknown> | string };
-};
-
-/** Node's own default is a few hundred megabytes for each; these do next to nothing. */
-const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 };
-
 /**
  * Threads of our own for calls that block, as many as there are such calls at a time and no more than `limit`; what is too
  * much waits for its turn, in order. They are not those of Node's pool, which files and names share. Urgent calls
  * (cancellations) have a thread of their own beside them: they are there to let others come back.
+ *
+ * A call's outcome is awaited in two stages, and so is a thread's next call: a single call is spun for, a bounded time,
+ * because two wake-ups cost more than a short call. Everything else sleeps.
  */
-export class CallThreads {
-  private readonly idle: CallThread[] = [];
-  private readonly all = new Set<CallThread>();
-  private readonly waiting: Waiting[] = [];
-  private readonly urgent: Waiting[] = [];
-  private urgentThread: CallThread | undefined;
-  private urgentBusy = false;
-  private ended = false;
+export class CallThreads implements ThreadOwner {
+  readonly pace: CallPace;
+  private readonly idle: ThreadHandle[] = [];
+  private readonly all = new Set<ThreadHandle>();
+  private readonly waiting: PendingCall[] = [];
+  private readonly urgent: PendingCall[] = [];
+  private urgentThread: ThreadHandle | undefined;
+  private inside = 0;
+  private isEnded = false;
 
-  /** @param limit threads, from 1; the urgent one comes on top. */
-  constructor(private readonly limit: number) {
+  /**
+   * @param limit threads, from 1; the urgent one comes on top.
+   * @param spinMicroseconds 0: neither side spins.
+   */
+  constructor(
+    private readonly limit: number,
+    spinMicroseconds = usualSpinMicroseconds,
+  ) {
+    this.pace = new CallPace(spinMicroseconds);
     if (!isMainThread) return;
     process.once('exit', this.leave);
     process.on('uncaughtExceptionMonitor', this.remember);
@@ -74,46 +56,46 @@ export class CallThreads {
    * by itself, with the code that it has.
    */
   private readonly leave = (code: number) => {
-    if (![...this.all].some(({ busy }) => busy)) return;
+    if (![...this.all].some(({ inside }) => inside)) return;
     if (this.fatal !== undefined) console.error(this.fatal);
     exitNow(Number(process.exitCode ?? code));
   };
 
   /** @throws TeecError BAD_STATE after the end. */
   run(call: BlockingCall): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      this.requireOpen();
-      this.waiting.push({ call, resolve, reject });
-      this.assign();
-    });
+    return this.start(call).outcome as Promise<Outcome>;
   }
 
   /** The same, for a call that may be withdrawn while it waits for a thread. */
   start(call: BlockingCall): StartedCall {
-    let withdraw = () => false;
-    const outcome = new Promise<Outcome | undefined>((resolve, reject) => {
-      this.requireOpen();
-      const waiting: Waiting = { call, resolve, reject };
-      withdraw = () => {
-        const index = this.waiting.indexOf(waiting);
-        if (index < 0) return false;
-        this.waiting.splice(index, 1);
-        resolve(undefined);
-        return true;
-      };
-      this.waiting.push(waiting);
-      this.assign();
-    });
-    return { outcome, withdraw };
+    const pending = new PendingCall(call, this.waiting);
+    this.assign();
+    return pending;
   }
 
   /** The same, whatever the others are in. */
   runUrgent(call: BlockingCall): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      this.requireOpen();
-      this.urgent.push({ call, resolve, reject });
-      void this.runUrgentOnes();
-    });
+    const pending = new PendingCall(call, this.urgent);
+    this.assign();
+    return pending.outcome as Promise<Outcome>;
+  }
+
+  get isAlone(): boolean {
+    return this.inside === 1 && this.waiting.length === 0;
+  }
+
+  back(thread: ThreadHandle): void {
+    this.inside--;
+    if (this.isEnded) return;
+    if (thread.alive && thread !== this.urgentThread) this.idle.push(thread);
+    if (this.waiting.length > 0 || this.urgent.length > 0) this.assign();
+  }
+
+  ended(thread: ThreadHandle): void {
+    this.all.delete(thread);
+    const index = this.idle.indexOf(thread);
+    if (index >= 0) this.idle.splice(index, 1);
+    if (this.urgentThread === thread) this.urgentThread = undefined;
   }
 
   /**
@@ -121,9 +103,9 @@ export class CallThreads {
    * does not wait for them.
    */
   end(): void {
-    if (this.ended) return;
-    this.ended = true;
-    for (const { reject } of [...this.waiting.splice(0), ...this.urgent.splice(0)]) reject(closed());
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.refuse();
     const busy = [...this.all].filter((thread) => thread.busy);
     for (const thread of this.all) if (!thread.busy) thread.end();
     for (const thread of busy) thread.endWhenBack();
@@ -133,107 +115,65 @@ export class CallThreads {
   }
 
   private assign(): void {
+    if (this.isEnded) this.refuse();
     while (this.waiting.length > 0) {
       const thread = this.idle.pop() ?? (this.callers < this.limit ? this.newThread() : undefined);
-      const next = thread === undefined ? undefined : this.waiting.shift();
-      if (thread === undefined || next === undefined) return;
-      thread
-        .make(next.call)
-        .then(next.resolve, next.reject)
-        .finally(() => {
-          if (thread.alive && !this.ended) this.idle.push(thread);
-          this.assign();
-        });
+      if (thread === undefined) break;
+      this.give(thread, this.waiting);
     }
+    if (this.urgent.length === 0) return;
+    this.urgentThread ??= this.newThread();
+    if (!this.urgentThread.busy) this.give(this.urgentThread, this.urgent);
   }
 
-  private async runUrgentOnes(): Promise<void> {
-    if (this.urgentBusy) return;
-    this.urgentBusy = true;
-    for (let next = this.urgent.shift(); next !== undefined; next = this.urgent.shift()) {
-      if (this.urgentThread?.alive !== true) this.urgentThread = this.newThread();
-      await this.urgentThread.make(next.call).then(next.resolve, next.reject);
-    }
-    this.urgentBusy = false;
+  private give(thread: ThreadHandle, calls: PendingCall[]): void {
+    const next = calls.shift();
+    if (next === undefined) return;
+    this.inside++;
+    thread.make(next);
   }
 
-  private requireOpen(): void {
-    if (this.ended) throw closed();
+  private refuse(): void {
+    const closed = commsError(TeeResult.ERROR_BAD_STATE, 'the TEE is closed');
+    for (const call of [...this.waiting.splice(0), ...this.urgent.splice(0)]) call.reject(closed);
   }
 
   /** Threads for calls that are not urgent. */
   private get callers(): number {
-    return this.all.size - (this.urgentThread?.alive === true ? 1 : 0);
+    return this.all.size - (this.urgentThread === undefined ? 0 : 1);
   }
 
-  private newThread(): CallThread {
-    const thread = new CallThread(() => this.all.delete(thread));
+  private newThread(): ThreadHandle {
+    const thread = new ThreadHandle(this);
     this.all.add(thread);
     return thread;
   }
 }
 
-const closed = () => commsError(TeeResult.ERROR_BAD_STATE, 'the TEE is closed');
+class PendingCall implements StartedCall, Awaiting {
+  readonly outcome: Promise<Outcome | undefined>;
+  resolve: (outcome: Outcome | undefined) => void = nothing;
+  reject: (error: unknown) => void = nothing;
 
-class CallThread {
-  busy = false;
-  alive = true;
-  private readonly slot = new CallSlot(new SharedArrayBuffer(slotSize));
-  private readonly worker: Worker;
-  private failure: Error | undefined;
-  private ending = false;
-
-  constructor(onExit: () => void) {
-    this.worker = new Worker(new URL('./call-thread.js', import.meta.url), {
-      workerData: this.slot.memory,
-      execArgv: [],
-      resourceLimits,
+  /** @param waiting those that wait for a thread; it goes behind them. */
+  constructor(
+    readonly call: BlockingCall,
+    private readonly waiting: PendingCall[],
+  ) {
+    this.outcome = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
     });
-    this.worker.on('error', (error) => {
-      this.failure ??= error;
-    });
-    this.worker.on('exit', (code) => {
-      this.alive = false;
-      this.failure ??= new Error(`a thread for calls of a TEE ended with ${code}`);
-      onExit();
-      // Whoever waits for its answer.
-      Atomics.add(this.slot.words, SlotWord.answered, 1);
-      Atomics.notify(this.slot.words, SlotWord.answered);
-    });
-    this.worker.unref();
+    waiting.push(this);
   }
 
-  async make({ operation, fd, request = 0, size, arg }: BlockingCall): Promise<Outcome> {
-    const { slot, worker } = this;
-    const { words, wide } = slot;
-    words[SlotWord.operation] = operation;
-    words[SlotWord.descriptor] = fd;
-    wide[SlotWide.request] = BigInt(request);
-    wide[SlotWide.size] = BigInt(size ?? arg?.length ?? 0);
-    if (arg !== undefined) slot.arg.set(arg);
-    const answered = words[SlotWord.answered] ?? 0;
-    this.busy = true;
-    // The process stays for as long as the call takes.
-    worker.ref();
-    Atomics.store(words, SlotWord.asked, slotAsked);
-    Atomics.notify(words, SlotWord.asked);
-    const { value } = waitAsync(words, SlotWord.answered, answered);
-    if (typeof value !== 'string') await value;
-    this.busy = false;
-    if (this.ending) this.end();
-    if (this.failure !== undefined && !this.alive) throw this.failure;
-    worker.unref();
-    if (arg !== undefined) arg.set(slot.arg.subarray(0, arg.length));
-    return { result: Number(wide[SlotWide.result]), errno: words[SlotWord.errno] ?? 0 };
-  }
-
-  end(): void {
-    void this.worker.terminate();
-  }
-
-  /** Nobody waits for it; the process neither. */
-  endWhenBack(): void {
-    this.ending = true;
-    this.worker.unref();
+  withdraw(): boolean {
+    const index = this.waiting.indexOf(this);
+    if (index < 0) return false;
+    this.waiting.splice(index, 1);
+    this.resolve(undefined);
+    return true;
   }
 }
+
+function nothing(): void {}

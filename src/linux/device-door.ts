@@ -1,8 +1,9 @@
 import type { TeeVersion } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
-import type { BlockingCall, StartedCall } from './call-threads.js';
+import type { StartedCall } from './call-threads.js';
 import type { Outcome } from './system-calls.js';
+import type { BlockingCall } from './thread-handle.js';
 
 /** The way to a TEE device: it is in the kernel of this machine, or of another. */
 export interface DeviceDoor {

@@ -43,7 +43,7 @@ export class DeviceMemory {
   /** SHM_REGISTER: a buffer of the program's, where it lies. @param onRelease is called when it goes. @throws TeecError */
   async register(fd: number, bytes: Uint8Array, onRelease: () => void = () => undefined): Promise<TeeShm> {
     const arg = Buffer.alloc(ShmRegisterArg.size);
-    arg.writeBigUInt64LE(addressOf(bytes), ShmRegisterArg.address);
+    arg.writeBigUInt64LE(BigInt(addressOf(bytes)), ShmRegisterArg.address);
     arg.writeBigUInt64LE(BigInt(bytes.length), ShmRegisterArg.length);
     const file = await this.make(fd, TeeIoctlRequest.shmRegister, arg, `registering ${bytes.length} bytes of memory`);
     const release = { operation: SlotOperation.close, fd: file };

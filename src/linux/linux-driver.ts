@@ -148,24 +148,23 @@ export class LinuxDriver implements TeeDriver {
     try {
       const session = this.findSession(file, request.session, 'invoking a command');
       const cancelId = request.cancelId === 0 ? context.newCancelId() : request.cancelId;
-      const arg = invokeArgument({ ...request, cancelId }, params);
-      const { fd } = file;
-      return await this.traced(context, 'invoke', session.id, async () => {
+      const arg = invokeArgument(request.command, session.id, cancelId, params);
+      const traced = this.beginTraced(context, 'invoke', session.id);
+      try {
         this.door.carryIn?.(params);
-        const call = this.door.calls.start({
-          ...{ operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg },
-        });
-        session.commands.set(cancelId, call);
-        try {
-          const outcome = await call.outcome;
-          if (outcome === undefined) return { result: TeeResult.ERROR_CANCEL, origin: TeeOrigin.COMMS };
-          if (outcome.result === -1) throw errnoError(outcome.errno, 'invoking a command');
-          return invokeReply(arg, params);
-        } finally {
-          session.commands.delete(cancelId);
-          if (session.commands.size === 0) session.idle?.();
-        }
-      });
+        const { fd } = file;
+        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg };
+        const started = this.door.calls.start(call);
+        session.commands.set(cancelId, started);
+        const outcome = await started.outcome;
+        if (outcome === undefined) return { result: TeeResult.ERROR_CANCEL, origin: TeeOrigin.COMMS };
+        if (outcome.result === -1) throw errnoError(outcome.errno, 'invoking a command');
+        return invokeReply(arg, params);
+      } finally {
+        this.endTraced(traced);
+        session.commands.delete(cancelId);
+        if (session.commands.size === 0) session.idle?.();
+      }
     } finally {
       this.endCall(file);
     }
@@ -281,16 +280,26 @@ export class LinuxDriver implements TeeDriver {
     session: number,
     make: () => Promise<T>,
   ): Promise<T> {
-    const call = ++this.lastCall;
-    this.inFlight.set(call, { context: context.label, purpose, session });
-    const { trace } = this;
-    if (trace.on) trace.emit({ type: 'call-begin', call, context: context.label, purpose, session, system: false });
+    const call = this.beginTraced(context, purpose, session);
     try {
       return await make();
     } finally {
-      this.inFlight.delete(call);
-      if (trace.on) trace.emit({ type: 'call-end', call, smcReturn: 0 });
+      this.endTraced(call);
     }
+  }
+
+  /** @returns the call's number, for `endTraced`. */
+  private beginTraced({ label }: TeeContext, purpose: CallPurpose, session: number): number {
+    const call = ++this.lastCall;
+    this.inFlight.set(call, { context: label, purpose, session });
+    const { trace } = this;
+    if (trace.on) trace.emit({ type: 'call-begin', call, context: label, purpose, session, system: false });
+    return call;
+  }
+
+  private endTraced(call: number): void {
+    this.inFlight.delete(call);
+    if (this.trace.on) this.trace.emit({ type: 'call-end', call, smcReturn: 0 });
   }
 
   private async inCall<T>(context: TeeContext, make: (file: OpenFile) => Promise<T>): Promise<T> {

@@ -1,21 +1,21 @@
 import type { TeeOrigin } from '../protocol/tee-result.js';
 import { uuidOctets } from '../protocol/uuid.js';
-import type { InvokeRequest, OpenSessionRequest, TeeReply } from '../tee/tee-driver.js';
+import type { OpenSessionRequest, TeeReply } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
-import {
-  InvokeArg,
-  memrefNullId,
-  OpenSessionArg,
-  ParamAttr,
-  paramCountAt,
-  paramDirections,
-  paramSize,
-} from '../uapi/tee.js';
+import { InvokeArg, OpenSessionArg, ParamAttr, paramCountAt, paramDirections, paramSize } from '../uapi/tee.js';
 
 /** Requests of a client as the kernel takes them, and what came back in them. */
 
+/** `memrefNullId` as a number: all bits are set. */
+const memrefNull = -1;
+
 /** The argument of an INVOKE. */
-export function invokeArgument({ command, session, cancelId }: InvokeRequest, params: readonly TeeParam[]): Buffer {
+export function invokeArgument(
+  command: number,
+  session: number,
+  cancelId: number,
+  params: readonly TeeParam[],
+): Buffer {
   const bytes = argument(InvokeArg.head, params);
   bytes.writeUInt32LE(command, InvokeArg.command);
   bytes.writeUInt32LE(session, InvokeArg.session);
@@ -55,40 +55,53 @@ export function openSessionReply(bytes: Buffer, params: readonly TeeParam[]): Te
 function argument(head: number, params: readonly TeeParam[]): Buffer {
   const bytes = Buffer.alloc(head + params.length * paramSize);
   bytes.writeUInt32LE(params.length, paramCountAt(head));
-  for (const [index, param] of params.entries()) writeParam(bytes, head + index * paramSize, param);
+  for (let index = 0; index < params.length; index++) {
+    const param = params[index];
+    if (param !== undefined) writeParam(bytes, head + index * paramSize, param);
+  }
   return bytes;
 }
 
 function writeParam(bytes: Buffer, at: number, param: TeeParam): void {
-  const words = (...values: readonly (number | bigint)[]) => {
-    for (const [index, value] of values.entries())
-      bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at + 8 * index);
-  };
-  switch (param.type) {
-    case 'none':
-      return;
-    case 'value':
-      words(ParamAttr.valueInput + paramDirections.indexOf(param.direction), param.a, param.b, param.c);
-      if (param.octets !== undefined) bytes.set(param.octets, at + 8);
-      return;
-    case 'memref': {
-      const attr = ParamAttr.memrefInput + paramDirections.indexOf(param.direction);
-      if (param.shm === null) words(attr, 0, param.size, memrefNullId);
-      else words(attr, param.offset, param.size, param.shm.secureWorldId);
-      return;
+  if (param.type === 'none') return;
+  const direction = paramDirections.indexOf(param.direction);
+  if (param.type === 'value') {
+    bytes.writeUInt32LE(ParamAttr.valueInput + direction, at);
+    writeWord(bytes, at + 8, param.a);
+    writeWord(bytes, at + 16, param.b);
+    writeWord(bytes, at + 24, param.c);
+    if (param.octets !== undefined) bytes.set(param.octets, at + 8);
+    return;
+  }
+  bytes.writeUInt32LE(ParamAttr.memrefInput + direction, at);
+  writeWord(bytes, at + 8, param.shm === null ? 0 : param.offset);
+  writeWord(bytes, at + 16, param.size);
+  writeWord(bytes, at + 24, param.shm === null ? memrefNull : param.shm.secureWorldId);
+}
+
+function update(bytes: Buffer, head: number, params: readonly TeeParam[]): void {
+  for (let index = 0; index < params.length; index++) {
+    const param = params[index];
+    if (param === undefined || param.type === 'none' || param.direction === 'input') continue;
+    const at = head + index * paramSize;
+    if (param.type === 'memref') param.size = readWord(bytes, at + 16);
+    else {
+      param.a = readWord(bytes, at + 8);
+      param.b = readWord(bytes, at + 16);
+      param.c = readWord(bytes, at + 24);
     }
   }
 }
 
-function update(bytes: Buffer, head: number, params: readonly TeeParam[]): void {
-  params.forEach((param, index) => {
-    const word = (position: number) => Number(bytes.readBigUInt64LE(head + index * paramSize + 8 * position));
-    if (param.type === 'none' || param.direction === 'input') return;
-    if (param.type === 'memref') param.size = word(2);
-    else {
-      param.a = word(1);
-      param.b = word(2);
-      param.c = word(3);
-    }
-  });
+/** Words of 64 bits in two halves: numbers of 64 bits (BigInt) would be allocated for each. */
+const half = 2 ** 32;
+
+/** @param word an integer of at most 53 bits; a negative one as its complement to 2^64. */
+function writeWord(bytes: Buffer, at: number, word: number): void {
+  bytes.writeUInt32LE(word >>> 0, at);
+  bytes.writeUInt32LE(Math.floor(word / half) >>> 0, at + 4);
+}
+
+function readWord(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * half;
 }

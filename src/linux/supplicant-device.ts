@@ -35,8 +35,8 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
   private detached = false;
   /** The driver shares memory that is ours. */
   private takesOurs = false;
-  /** The threads of a supplicant: one waits for requests, the other makes and frees memory. */
-  private readonly threads = new CallThreads(2);
+  /** The threads of a supplicant: one waits for requests, for as long as none comes; the other makes and frees memory. */
+  private readonly threads = new CallThreads(2, 0);
   private readonly memory = new DeviceMemory(this.threads);
   private readonly allocated = new Map<number, TeeShm>();
   private readonly taken = new Map<number, Taken>();
@@ -134,7 +134,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     const bytes = sendArgument(id, valid ? result : TeeResult.ERROR_COMMUNICATION, params);
     // SUPPL_SEND does not wait for anybody.
     const bufData = Buffer.alloc(bufDataSize);
-    bufData.writeBigUInt64LE(addressOf(bytes), 0);
+    bufData.writeBigUInt64LE(BigInt(addressOf(bytes)), 0);
     bufData.writeBigUInt64LE(BigInt(bytes.length), 8);
     const sent = ioctl(this.fd, TeeIoctlRequest.supplicantSend, addressOf(bufData));
     if (sent.result === 0) return true;
@@ -188,6 +188,6 @@ function privilegedCapabilities(fd: number, path: string): number {
 function wholePages(size: number): Uint8Array {
   const whole = Math.ceil(size / pageSize) * pageSize;
   const room = new Uint8Array(whole + pageSize);
-  const begin = (pageSize - Number(addressOf(room) % BigInt(pageSize))) % pageSize;
+  const begin = (pageSize - (addressOf(room) % pageSize)) % pageSize;
   return room.subarray(begin, begin + whole);
 }

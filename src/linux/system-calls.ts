@@ -13,7 +13,7 @@ const load = () => {
     ioctl: libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)') as (
       fd: number,
       request: number,
-      argument: bigint,
+      argument: number,
     ) => number,
     mmap: libc.func('int64_t mmap(uint64_t address, size_t length, int prot, int flags, int fd, int64_t offset)') as (
       address: bigint,
@@ -50,7 +50,7 @@ const outcome = (result: number): Outcome => ({ result, errno: result === -1 ? k
 
 export const openDevice = (path: string): Outcome => outcome(calls().open(path, O_RDWR | O_CLOEXEC));
 export const closeFile = (fd: number): Outcome => outcome(calls().close(fd));
-export const ioctl = (fd: number, request: number, argument: bigint): Outcome =>
+export const ioctl = (fd: number, request: number, argument: number): Outcome =>
   outcome(calls().ioctl(fd, request, argument));
 /** The result is the address. */
 export const mapShared = (fd: number, length: number): Outcome =>
@@ -63,10 +63,10 @@ export const unmap = (address: number, length: number): Outcome => outcome(calls
 export const exitNow = (status: number): void => calls().exit(status);
 
 /** Where bytes lie, for the kernel. They must stay there: memory of an ArrayBuffer does while it is referred to. */
-export function addressOf(bytes: Uint8Array): bigint {
+export function addressOf(bytes: Uint8Array): number {
   // A small array has no memory of its own before this is asked for.
-  if (bytes.buffer.byteLength === 0) return 0n;
-  return BigInt(koffi.address(bytes) as bigint | number);
+  if (bytes.buffer.byteLength === 0) return 0;
+  return Number(koffi.address(bytes) as bigint | number);
 }
 
 /** Memory at an address as an ArrayBuffer. */

@@ -1,8 +1,9 @@
 import { SlotOperation } from '../linux/call-slot.js';
-import type { BlockingCall, StartedCall } from '../linux/call-threads.js';
+import type { StartedCall } from '../linux/call-threads.js';
 import type { DeviceCalls, DeviceDoor, SharedDeviceMemory } from '../linux/device-door.js';
 import { errnoError } from '../linux/errno-error.js';
 import type { Outcome } from '../linux/system-calls.js';
+import type { BlockingCall } from '../linux/thread-handle.js';
 import { BufferMemory, pageSize } from '../protocol/physical-memory.js';
 import { TeeShm } from '../tee/tee-shm.js';
 import { ShmAllocArg, TeeIoctl } from '../uapi/tee.js';

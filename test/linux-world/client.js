@@ -85,6 +85,39 @@ const cases = {
       );
     });
   },
+  /** Calls that do not return hold a thread each; others go on until there is none left, and again when they are back. */
+  async bound() {
+    await on({ deviceCalls: 3 }, async (tee) => {
+      const context = tee.openContext();
+      const [session, ...those] = await Promise.all([1, 2, 3, 4].map(() => context.openSession(pseudoTa)));
+      const others = async () => {
+        for (let count = 0; count < 50; count++) {
+          const [sum] = await session.invoke(Command.add, [value.inout(count, 1)]);
+          assert.equal(sum.a, count + 1);
+        }
+      };
+      const [first, ...rest] = those;
+      const hanging = rest.map((each) => each.invoke(Command.ask));
+      await others();
+      hanging.push(first.invoke(Command.ask));
+      const behind = new AbortController();
+      const waits = session.invoke(Command.add, [value.inout(40, 2)], { signal: behind.signal });
+      behind.abort();
+      // No thread has taken it.
+      await fails(waits, Code.cancel, Origin.comms);
+      await Promise.all(hanging);
+      await others();
+    });
+  },
+  /** Calls that were made in one go are all inside before one of them is back. */
+  async together() {
+    await on({ deviceCalls: 3 }, async (tee) => {
+      const context = tee.openContext();
+      const sessions = await Promise.all([1, 2, 3].map(() => context.openSession(pseudoTa)));
+      for (let round = 0; round < 20; round++)
+        await Promise.all(sessions.map((session) => session.invoke(Command.ask)));
+    });
+  },
   async late() {
     const tee = await open();
     const session = await tee.openContext().openSession(userTa);

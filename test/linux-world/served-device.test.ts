@@ -70,6 +70,14 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
     expect(said).toMatch(/^# pass 35$/m);
   });
 
+  const serveApplications = (gate: Gate) =>
+    serve({
+      memoryFile: true,
+      simulated: { threads: 8 },
+      trustedApplications: [userTa, pseudoTa, device(1, 'always'), device(2, 'with-supplicant')],
+      supplicant: { services: gate.services },
+    });
+
   it.each([
     ['cancels a call that is inside, and never makes one that waits for a thread', 'cancelled'],
     ['serves more calls at a time than it has threads', 'many'],
@@ -80,13 +88,24 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
     ['says by name what is inside the kernel, and traces what it asks', 'inside'],
   ])('%s', async (_name, which) => {
     const gate = new Gate();
-    const served = await serve({
-      memoryFile: true,
-      trustedApplications: [userTa, pseudoTa, device(1, 'always'), device(2, 'with-supplicant')],
-      supplicant: { services: gate.services },
-    });
+    const served = await serveApplications(gate);
     expect(await run(served, path('client.js'), which)).toEqual({ code: 0, said: '' });
     gate.open();
+  });
+
+  it.each([
+    ['goes on beside calls that do not return, until they have all threads', 'bound'],
+    ['makes calls side by side that were made in one go', 'together'],
+  ])('%s', async (_name, which) => {
+    const gate = new Gate();
+    const served = await serveApplications(gate);
+    // None comes back before three are inside.
+    const open = () => {
+      gate.open();
+      void gate.reached(3).then(open);
+    };
+    void gate.reached(3).then(open);
+    expect(await run(served, path('client.js'), which)).toEqual({ code: 0, said: '' });
   });
 });
 

@@ -1,3 +1,4 @@
+import { BoundedSpin } from '../../clock/bounded-spin.js';
 import { startTimer } from '../../clock/timer.js';
 import type { Conduit, ConduitError, SmcRegisters } from '../../protocol/conduit.js';
 import { smcName } from '../../protocol/optee-smc.js';
@@ -39,8 +40,6 @@ interface Waiter {
   readonly reject: (error: ConduitError) => void;
 }
 
-/** Polls of the mailbox between two reads of the clock. */
-const pollsPerLook = 64;
 /** Milliseconds for which a call may keep a CPU that another call waits for: a tick of a kernel with HZ=250. */
 const sliceMs = 4;
 /** After this many consecutive calls that took longer than their spin, only every n-th call is spun for. */
@@ -64,8 +63,7 @@ export class MailboxConduit implements Conduit {
   private notifications = 0;
   /** Consecutive single calls that took longer than their spin. */
   private outlasted = 0;
-  /** Milliseconds spent spinning since the last known turn of the event loop. */
-  private spun = 0;
+  private readonly spin: BoundedSpin;
   /** Cancels the next preemption. */
   private slice: (() => void) | undefined;
   private failure: ConduitError | undefined;
@@ -74,6 +72,7 @@ export class MailboxConduit implements Conduit {
     private readonly mailbox: Mailbox,
     private readonly options: MailboxConduitOptions,
   ) {
+    this.spin = new BoundedSpin(options.spinMicroseconds / 1000);
     // The host sleeps until the first byte on the bell.
     mailbox.hostSleeps = true;
   }
@@ -93,7 +92,7 @@ export class MailboxConduit implements Conduit {
     const cpu = this.takeCpu();
     const number = this.post(cpu, registers);
     const results = this.spinFor(cpu, number);
-    if (results !== undefined) return this.mustTurn ? this.afterTurn(results) : results;
+    if (results !== undefined) return this.spin.mustTurn ? this.afterTurn(results) : results;
     return new Promise((resolve, reject) => this.sleepFor(cpu, number, registers, resolve, reject));
   }
 
@@ -172,7 +171,7 @@ export class MailboxConduit implements Conduit {
   private spinFor(cpu: number, number: number): SmcRegisters | undefined {
     if (this.calls.size > 0 || this.options.spinMicroseconds === 0) return undefined;
     const inVain = this.outlasted >= vainSpins && this.outlasted % vainSpins !== 0;
-    if (inVain || !this.spin(cpu, number)) {
+    if (inVain || !this.spin.until(() => this.mailbox.isDone(cpu, number))) {
       this.outlasted++;
       return undefined;
     }
@@ -182,25 +181,6 @@ export class MailboxConduit implements Conduit {
     return this.mailbox.results(cpu);
   }
 
-  /** Whether the call was done within the spin. */
-  private spin(cpu: number, number: number): boolean {
-    const started = performance.now();
-    const end = started + this.options.spinMicroseconds / 1000;
-    let isDone = false;
-    let now: number;
-    do {
-      for (let poll = 0; poll < pollsPerLook && !isDone; poll++) isDone = this.mailbox.isDone(cpu, number);
-      now = performance.now();
-    } while (!isDone && now < end);
-    this.spun += now - started;
-    return isDone;
-  }
-
-  /** Whether spinning has blocked the event loop for as long as allowed. */
-  private get mustTurn(): boolean {
-    return this.spun * 1000 >= this.options.spinMicroseconds;
-  }
-
   /**
    * Deliver the results after a turn of the event loop. Otherwise a sequence of calls that all end within a spin would
    * block the event loop.
@@ -208,7 +188,7 @@ export class MailboxConduit implements Conduit {
   private afterTurn(results: SmcRegisters): Promise<SmcRegisters> {
     return new Promise((resolve) => {
       setImmediate(() => {
-        this.spun = 0;
+        this.spin.turned();
         resolve(results);
       });
     });
@@ -221,7 +201,7 @@ export class MailboxConduit implements Conduit {
     resolve: (registers: SmcRegisters) => void,
     reject: (error: ConduitError) => void,
   ): void {
-    this.spun = 0;
+    this.spin.turned();
     const limitMs = this.options.limitMs(registers.a0);
     const unlimit = startTimer(limitMs, () => {
       this.options.failed(
@@ -254,7 +234,7 @@ export class MailboxConduit implements Conduit {
       const { registers, resolve, reject } = waiter;
       const cpu = this.takeCpu();
       const number = this.post(cpu, registers);
-      const results = this.mustTurn ? undefined : this.spinFor(cpu, number);
+      const results = this.spin.mustTurn ? undefined : this.spinFor(cpu, number);
       if (results !== undefined) resolve(results);
       else this.sleepFor(cpu, number, registers, resolve, reject);
     }
