@@ -3,9 +3,9 @@ import { opteeFolder } from './worlds/qemu/optee-folder.js';
 import { checkQemuOptions, type QemuWorldOptions } from './worlds/qemu/qemu-options.js';
 
 /**
- * What `openTee({ world: 'qemu', qemu: options })` lacks on this machine, and how to get it: the reason to skip a test
- * with. Undefined when it lacks nothing.
- * @throws TypeError naming an option that is none.
+ * What `openTee({ world: 'qemu', qemu: options })` needs but this machine does not have, and how to get it; for use as
+ * the reason to skip a test. Undefined if nothing is missing.
+ * @throws TypeError naming an unknown option.
  */
 export async function missingForQemu(
   options: Pick<Partial<QemuWorldOptions>, 'optee' | 'qemu'> = {},

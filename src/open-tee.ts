@@ -42,62 +42,77 @@ import { tracedWorld } from './worlds/simulated/traced-world.js';
 
 export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   /**
-   * Where events go: a stream that the caller made, or a `.nwt` file to record everything into, until the TEE is closed.
-   * A stream of its own, to which nobody listens yet, when left out.
+   * The destination of events until the TEE is closed: a stream of the caller, or the path of a `.nwt` file that
+   * records everything. Default: a new stream without listeners.
    */
   readonly trace?: Trace | string;
   /**
-   * Which secure world: `simulated` when left out, the real OP-TEE OS in QEMU, that of this machine behind Linux's own driver
-   * (`/dev/tee0`), or one of your own making.
+   * The secure world: `simulated`, `qemu` (the real OP-TEE OS in QEMU), `linux` (the one of this machine, through the
+   * kernel's driver and `/dev/tee0`), or an object of the caller. Default: `simulated`.
    */
   readonly world?: 'simulated' | 'qemu' | 'linux' | SecureWorld;
   /**
-   * With `linux`: its device; `/dev/tee0` when left out. `ssh://[user@]board[:port][/dev/tee0]` is that of a board that ssh
-   * reaches and that has this package: an agent is started there. NORMALWORLD_REMOTE says how, `normalworld` when it is not set.
+   * For `linux`: the device. Default: `/dev/tee0`. `ssh://[user@]board[:port][/dev/tee0]` is the device of a board that
+   * ssh reaches and that has this package; an agent is started there, with the command in NORMALWORLD_REMOTE (default:
+   * `normalworld`).
    */
   readonly device?: string;
-  /** With `linux`: how many requests may be in the kernel at a time, 1 to 512, besides cancellations; 32 when left out. */
+  /**
+   * For `linux`: the maximum number of concurrent requests in the kernel, 1..512, without cancellations. Default: 32.
+   */
   readonly deviceCalls?: number;
-  /** With `linux`: where sysfs is mounted; `/sys` when left out. */
+  /** For `linux`: the mount point of sysfs. Default: `/sys`. */
   readonly sysfs?: string;
-  /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, as real ones are. */
+  /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, like real ones. */
   readonly trustedApplications?: readonly TrustedApplication[];
-  /** How the simulated world is made. */
+  /** Options of the simulated world. */
   readonly simulated?: Omit<SimulatedWorldOptions, 'trustedApplications' | 'clock' | 'schedule' | 'trace'>;
-  /** Keep the simulated world's RAM in a file, so that clients in other processes can share memory with it. */
+  /**
+   * Keep the simulated world's RAM in a file, so that clients in other processes can share memory with it. Default:
+   * false.
+   */
   readonly memoryFile?: boolean;
-  /** How the real OP-TEE is booted. Its image is the fetched one (`normalworld optee fetch`) unless it is given. */
+  /** Options of OP-TEE in QEMU. The default image is the fetched one (`normalworld optee fetch`). */
   readonly qemu?: Partial<QemuWorldOptions>;
-  /** Folders with images of trusted applications, `<uuid>.ta`, asked in order; with OP-TEE in QEMU the fetched test TAs. */
+  /**
+   * Folders with images of trusted applications, `<uuid>.ta`, searched in order. For `qemu` the fetched test TAs are
+   * the default.
+   */
   readonly taFolders?: readonly string[];
   /**
-   * Folders with unstripped ELFs, `<uuid>.elf`, that name functions and lines in the call stack of an application that died:
-   * those of `taFolders` when left out, where builds leave them.
+   * Folders with unstripped ELFs, `<uuid>.elf`. They give functions and lines for the call stack of an application that
+   * died. Default: `taFolders`, where builds put them.
    */
   readonly taElfFolders?: readonly string[];
   /**
-   * The folder that line coverage of the applications goes to, one file of lcov's form a TEE, when it closes: of those with an
-   * ELF in `taElfFolders`. `normalworld ta test --coverage` merges them.
+   * The folder for line coverage of the applications with an ELF in `taElfFolders`: one file in lcov's format per TEE,
+   * written when it closes. `normalworld ta test --coverage` merges the files.
    */
   readonly coverageFolder?: string;
   /**
-   * The folder that the instructions go to that OP-TEE and its applications execute, by the calls that led to them: one file of
-   * folded stacks a TEE, for flame graphs, and one with the depth of stacks. `normalworld ta test --flame-graph` draws it.
+   * The folder for profiles of the instructions that OP-TEE and its applications execute, by call stack: per TEE one
+   * file of folded stacks, for flame graphs, and one with stack depths. `normalworld ta test --flame-graph` draws the
+   * graph.
    */
   readonly flameGraphFolder?: string;
-  /** With `qemu: { gdb }`: the script for gdb that is written, with load addresses; `normalworld.gdb` when left out. */
+  /**
+   * With `qemu: { gdb }`: the path of the gdb script that is written, with load addresses. Default: `normalworld.gdb`.
+   */
   readonly gdbScript?: string;
-  /** The folder that secure storage writes to; memory that goes with the TEE when left out. */
+  /** The folder for secure storage. Default: memory, lost when the TEE is closed. */
   readonly storageFolder?: string;
-  /** Secure storage may be read and not written: nothing changes in the folder, which others may read too. */
+  /**
+   * Secure storage is read-only: the folder does not change, and other readers may use it at the same time. Default:
+   * false.
+   */
   readonly storageReadOnly?: boolean;
   /**
-   * An emulated eMMC card: its RPMB partition is there by both ways, the kernel's and the supplicant's. In memory, and gone
-   * with the TEE, or in a file. With OP-TEE in QEMU there is one in memory when this is left out; false: no card.
-   * Devices of your own go into `rpmb` and `supplicant.rpmb`, not beside this.
+   * An emulated eMMC card, in memory (lost when the TEE is closed) or in a file. Its RPMB partition is accessible
+   * through the kernel and through the supplicant. Default: a card in memory for `qemu`, otherwise none; false: no
+   * card. Cannot be combined with devices of the caller in `rpmb` and `supplicant.rpmb`.
    */
   readonly emmc?: OpenEmmcOptions | false;
-  /** The folder that profiles of instrumented trusted applications go to (GPROF, FTRACE); without it they are refused. */
+  /** The folder for profiles of instrumented trusted applications (GPROF, FTRACE). Default: profiles are refused. */
   readonly profileFolder?: string;
 }
 
@@ -111,9 +126,9 @@ const names: OptionNames<OpenTeeOptions> = {
 
 /**
  * Open a TEE.
- * @throws TypeError or RangeError naming an option that is none, or is for another world, or cannot have its value;
- *   ConduitError with the reason when OP-TEE cannot be booted; TeecError when what booted cannot be used; Error when a plugin that
- *   measures cannot be built.
+ * @throws TypeError or RangeError naming an option that is unknown, for another world, or invalid; ConduitError with
+ *   the reason if OP-TEE does not boot; TeecError if the booted OP-TEE cannot be used; Error if a plugin for
+ *   measurements cannot be built.
  */
 export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   checkOpenTeeOptions(options);
@@ -142,7 +157,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
     throw error;
   }
   const common = Object.entries(options).filter(([name]) => Object.hasOwn(openWorldNames, name));
-  // Who debugs stops the clock.
+  // A debugger stops the CPUs.
   const isDebugged = options.qemu?.gdb !== undefined;
   const callLimitMs = isDebugged ? Number.POSITIVE_INFINITY : (options.callLimitMs ?? options.qemu?.callLimitMs);
   return openWorld(closingAfter(opened, close), {
@@ -165,7 +180,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
             ...(options.profileFolder === undefined ? {} : { profiles: new ProfileFolder(options.profileFolder) }),
             ...(card === undefined ? {} : { rpmb: [card] }),
             ...supplicant,
-            // The caller's stores come first: a test may put a broken image there.
+            // The caller's stores come first, so that a test can replace an image by a broken one.
             taStores: [...(supplicant?.taStores ?? []), ...taStores, images],
           },
   });
@@ -189,7 +204,7 @@ async function secureWorld(
 async function qemuWorld(options: OpenTeeOptions, trace: Trace) {
   const { qemu, taFolders, taElfFolders, gdbScript, coverageFolder, flameGraphFolder } = options;
   const image = qemu?.optee ?? opteeFolder().image;
-  // OP-TEE's own, where a build has left it.
+  // The ELF of OP-TEE itself, which its build puts next to the image.
   const elves = new ElfFolders(taElfFolders ?? taFolders ?? [], join(dirname(image), 'tee.elf'));
   const script = qemu?.gdb === undefined ? undefined : new GdbScript(gdbScript ?? 'normalworld.gdb', qemu.gdb, elves);
   const folders = {
@@ -225,7 +240,7 @@ function simulatedWorld(options: OpenTeeOptions, trace: Trace): SecureWorld {
   });
 }
 
-/** The card of a TEE, unless the caller has devices of his own. */
+/** The card of a TEE; undefined if the caller passes devices. */
 function emmcOf({ emmc, world, rpmb, supplicant }: OpenTeeOptions): EmmcCard | undefined {
   const own = rpmb !== undefined || (supplicant !== undefined && supplicant !== false && supplicant.rpmb !== undefined);
   if (own && emmc !== undefined && emmc !== false)
@@ -234,7 +249,7 @@ function emmcOf({ emmc, world, rpmb, supplicant }: OpenTeeOptions): EmmcCard | u
   return emmc === undefined && world !== 'qemu' ? undefined : openEmmc(emmc);
 }
 
-/** The world, and what is closed when it is gone: the TEE closes its world last. */
+/** The world with an additional function, called after it is disposed of. The TEE disposes of its world last. */
 function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
   let isClosed = false;
   return secureWorldBut(world, {
@@ -242,7 +257,7 @@ function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
       try {
         await world[Symbol.asyncDispose]();
       } finally {
-        // A world is disposed of by each who might be the last.
+        // A world may be disposed of several times.
         if (!isClosed) close();
         isClosed = true;
       }
@@ -251,7 +266,7 @@ function closingAfter(world: SecureWorld, close: () => void): SecureWorld {
 }
 
 /**
- * Refuse what `openTee` would not read, or could make nothing of, before anything is started.
+ * Check the options before anything is started.
  * @throws TypeError or RangeError naming the option.
  */
 function checkOpenTeeOptions(options: OpenTeeOptions): void {
@@ -290,7 +305,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   for (const [name, whose] of Object.entries(elsewhere)) {
     const given = options[name as keyof OpenTeeOptions];
     const isNone = given === undefined || given === false || (Array.isArray(given) && given.length === 0);
-    // A world of one's own asks the supplicant for the images of applications.
+    // A world of the caller requests the images of applications from the supplicant.
     const isLoaded = name === 'trustedApplications' && typeof world === 'object';
     if (!isNone && !isLoaded && whose !== world)
       throw new TypeError(

@@ -3,22 +3,22 @@ import { requireKnownOptions } from './known-options.js';
 import { type OpenTeeOptions, openTee } from './open-tee.js';
 import { isSshBoard, parseSshBoard } from './remote/ssh-board.js';
 
-/** What each kind of world is opened with, when it is that which is tested. */
+/** Options for each kind of world; those of the tested kind are used. */
 export interface TestTeeOptions {
-  /** Of every world: a limit of calls, a trace. */
+  /** For every kind: a limit of calls, a trace. */
   readonly every?: Pick<OpenTeeOptions, 'callLimitMs' | 'trace'>;
   readonly simulated?: Omit<OpenTeeOptions, 'world'>;
   readonly qemu?: Omit<OpenTeeOptions, 'world'>;
   readonly linux?: Omit<OpenTeeOptions, 'world' | 'device'>;
 }
 
-/** The worlds that a set of tests can be run on. */
+/** The worlds on which a set of tests can run. */
 export type TestWorld = 'simulated' | 'qemu' | 'linux';
 
 /**
- * Which TEE is tested, as the environment says: `simulated` when NORMALWORLD_TEE is not set, `qemu`, `linux`,
- * `linux:/dev/tee1` for another device, or `ssh://board` for a board's: `linux` with the device that openTee takes for it.
- * @throws RangeError for anything else.
+ * The tested world according to the environment variable NORMALWORLD_TEE. Not set: `simulated`. `qemu`. `linux`.
+ * `linux:/dev/tee1`: another device. `ssh://board`: the device of a board, which is `linux` with that device.
+ * @throws RangeError for any other value.
  */
 export function testWorld(environment: Readonly<Record<string, string | undefined>> = process.env): {
   readonly world: TestWorld;
@@ -39,9 +39,10 @@ export function testWorld(environment: Readonly<Record<string, string | undefine
 }
 
 /**
- * Open the TEE that NORMALWORLD_TEE names: the same tests then run on the simulated world, on OP-TEE in QEMU, and on a board.
- * @param options of each kind; an option that another kind has no use for is not in its way.
- * @throws TypeError for an unknown option; and as `testWorld` and `openTee` do.
+ * Open the TEE that NORMALWORLD_TEE names. The same tests then run on the simulated world, on OP-TEE in QEMU, and on a
+ * board.
+ * @param options by kind of world; those of other kinds are ignored.
+ * @throws TypeError for an unknown option; and like `testWorld` and `openTee`.
  */
 export async function openTestTee(options: TestTeeOptions = {}): Promise<Tee> {
   requireKnownOptions('openTestTee', options, { every: true, simulated: true, qemu: true, linux: true });

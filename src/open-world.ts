@@ -14,44 +14,43 @@ import { type ClientIdentity, checkIdentity } from './tee/login.js';
 import { Trace } from './trace/trace.js';
 
 export interface OpenWorldOptions {
-  /** The call queue's discipline; `hand-off` when left out. */
+  /** The call queue's discipline. Default: `hand-off`. */
   readonly queue?: DisciplineName;
   /**
-   * Keep one thread of secure world for the driver's calls that end or wake others, or give back what they wait for:
-   * cancellations, bottom halves, ends of sessions and registrations. Others then have one thread less. False when left
-   * out; only hand-off can.
+   * Keep one thread of secure world for relief calls, which end or wake other calls or release what these wait for:
+   * cancellations, bottom halves, ends of sessions and registrations. Other calls then have one thread less. Only
+   * hand-off supports it. Default: false.
    */
   readonly reserve?: boolean;
-  /** Makes the call queue, when it is not to be the discipline's own. */
+  /** Creates the call queue. Default: the discipline's own. */
   readonly createQueue?: DriverOptions['createQueue'] | undefined;
-  /** False: no supplicant comes; requests to it wait until one does. */
+  /** False: no supplicant is started; requests wait until there is one. */
   readonly supplicant?: SupplicantSettings | false;
   /**
-   * Requests that a supplicant has not taken when it leaves: `fail` with COMMUNICATION, as in Linux, when left out; or
-   * `wait` for the next.
+   * The requests that a leaving supplicant has not received: `fail` with COMMUNICATION, as in Linux, or `wait` for the
+   * next supplicant. Default: `fail`.
    */
   readonly supplicantRequests?: 'fail' | 'wait';
-  /** RPMB devices whose frames the kernel routes. Those of the supplicant are in its settings. */
+  /** RPMB devices whose frames the kernel routes. Devices of the supplicant are in its settings. */
   readonly rpmb?: readonly RpmbDevice[];
-  /** I2C buses that secure world may use, by their number; without one it is told NOT_SUPPORTED. */
+  /** I2C buses for secure world, by bus number. Requests for other buses fail with NOT_SUPPORTED. */
   readonly i2c?: ReadonlyMap<number, I2cAdapter>;
-  /** Who a client is that does not say otherwise; root when left out. */
+  /** The default identity of clients. Default: root. */
   readonly identity?: ClientIdentity;
   /**
-   * How long a call may take that does not say otherwise, in milliseconds of the clock: from the call to its answer. It
-   * is that of closing a session too, and of the calls of clients that are served. For ever when left out. See `limitMs`
-   * of `invoke`.
+   * The default limit of a call in milliseconds of the clock, from the request to the answer; also of closing a
+   * session, and of calls of served clients. Default: no limit. See `limitMs` of `invoke`.
    */
   readonly callLimitMs?: number;
-  /** Time; the machine's when left out. */
+  /** The time source. Default: the machine's clock. */
   readonly clock?: Clock;
-  /** Who goes next where the order is open; the machine decides when left out. */
+  /** Decides the order of events. Default: the order is that of the machine. */
   readonly schedule?: Schedule;
-  /** Where events go; a stream of its own when left out. */
+  /** The destination of events. Default: a new stream without listeners. */
   readonly trace?: Trace;
 }
 
-/** Of `openWorld`. */
+/** The names of the options of `openWorld`. */
 export const openWorldNames: OptionNames<OpenWorldOptions> = {
   ...{
     queue: true,
@@ -81,8 +80,8 @@ export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions,
 }
 
 /**
- * Open the TEE that a secure world holds: probe it, drive it, give it a supplicant. The TEE owns the world from here on.
- * @throws TeecError NOT_SUPPORTED with the reason when the world is no OP-TEE that can be used.
+ * Open the TEE of a secure world: probe it, start the driver and a supplicant. From then on the TEE owns the world.
+ * @throws TeecError NOT_SUPPORTED with the reason if the world is not a usable OP-TEE.
  */
 export async function openWorld(world: SecureWorld, options: OpenWorldOptions = {}): Promise<Tee> {
   try {

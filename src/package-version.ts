@@ -1,6 +1,6 @@
 import { readRegularFileSync } from './files/read-regular-file.js';
 
-/** Of this package, as package.json has it. */
+/** The version of this package in package.json. */
 export const { version: packageVersion } = JSON.parse(
   readRegularFileSync(new URL('../package.json', import.meta.url)).toString(),
 ) as { readonly version: string };

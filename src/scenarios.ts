@@ -1,4 +1,4 @@
-/** normalworld/scenario: workloads on a simulated secure world, run and explored. */
+/** normalworld/scenario: running and exploring workloads on a simulated secure world. */
 export {
   type ExploreScenarioOptions,
   exploreScenario,

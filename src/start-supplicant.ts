@@ -17,29 +17,29 @@ import type { TeeShm } from './tee/tee-shm.js';
 import type { TeecError } from './tee/teec-error.js';
 
 export interface SupplicantSettings {
-  /** Where images of trusted applications come from, asked in order. */
+  /** Sources of images of trusted applications, asked in order. */
   readonly taStores?: readonly TaStore[];
-  /** What secure storage writes to; memory that goes with the supplicant when left out. */
+  /** The files of secure storage. Default: in memory, lost with the supplicant. */
   readonly fileSystem?: ReeFileSystem;
   /**
-   * What trusted applications reach the network by. Without it, or with false, they have none. `openTee` gives this
-   * machine's network when it is left out: a TA, and so a client of it, then reaches whatever this machine reaches.
+   * The network of trusted applications. Default: none, and false: none. `openTee` uses this machine's network as the
+   * default; a TA, and through it a client of the TA, can then connect to every host that this machine can reach.
    */
   readonly sockets?: ReeSockets | false;
   /** Plugins that trusted applications can call. */
   readonly plugins?: readonly SupplicantPlugin[];
-  /** RPMB devices by number, for a secure world that asks the supplicant for them. */
+  /** RPMB devices by number, for a secure world that accesses the RPMB through the supplicant. */
   readonly rpmb?: readonly RpmbDevice[];
-  /** Where profiles of trusted applications go (GPROF, FTRACE); NOT_SUPPORTED when left out. */
+  /** Storage for profiles of trusted applications (GPROF, FTRACE). Default: NOT_SUPPORTED. */
   readonly profiles?: ProfileFiles;
-  /** Further services, or others in place of the usual, by `RpcCommand`. */
+  /** Additional services, or replacements of the built-in ones, by `RpcCommand`. */
   readonly services?: ReadonlyMap<number, SupplicantService>;
-  /** Stands between the supplicant and the driver, for faults. */
+  /** Puts a layer between the supplicant and the driver, for faults. */
   readonly behind?: (device: SupplicantDevice) => SupplicantDevice;
   /**
-   * Something failed: the machine, or code behind the supplicant, which throws or answers what it must not. The request has
-   * got a TEE result already and everything else goes on. The error names the request, and its `cause` is what was
-   * thrown. Left out, each failure is a warning of the process (`process.emitWarning`), the same one once.
+   * Called when the machine failed, or code behind the supplicant threw or returned an invalid answer. The request has
+   * already been answered with a TEE result, and the supplicant continues. The error names the request; its `cause` is
+   * the original error. Default: each different failure is reported once by `process.emitWarning`.
    */
   readonly onError?: (error: TeecError) => void;
 }
@@ -65,11 +65,12 @@ export function checkSupplicantSettings(settings: SupplicantSettings): void {
 const numbersOf = new WeakMap<Tee, HandleNumbers>();
 
 /**
- * Start a supplicant: for a TEE that was opened without one, or whose supplicant has left. Disposing of it is its
- * leaving; it goes with the TEE at the latest. What it had open is closed then.
- * @throws TeecError BUSY when the TEE has a supplicant, or another TEE uses the file system; STORAGE_NOT_AVAILABLE when the
- *   file system cannot be used.
- * @throws TypeError for a setting that there is none of, or when a plugin's UUID is none. @throws RangeError when two plugins have the same.
+ * Start a supplicant, for a TEE that was opened without one or whose supplicant has left. Disposing of it makes it
+ * leave and closes its open resources; this also happens when the TEE closes.
+ * @throws TeecError BUSY if the TEE has a supplicant, or another TEE uses the file system; STORAGE_NOT_AVAILABLE if the
+ *   file system is unusable.
+ * @throws TypeError for an unknown setting, or if a plugin's UUID is invalid.
+ * @throws RangeError if two plugins have the same UUID.
  */
 export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Supplicant {
   checkSupplicantSettings(settings);
@@ -90,21 +91,21 @@ export function startSupplicant(tee: Tee, settings: SupplicantSettings = {}): Su
   return supplicant;
 }
 
-/** Where a supplicant is to be. */
+/** The device that a supplicant serves. */
 export interface SupplicantPlace {
   readonly queue: SupplicantDevice;
-  /** Memory that secure world can reach. @throws TeecError OUT_OF_MEMORY */
+  /** Allocates memory that secure world can access. @throws TeecError OUT_OF_MEMORY */
   readonly allocate: (size: number) => TeeShm | Promise<TeeShm>;
-  /** What supplicants of this TEE have given numbers to. */
+  /** The handles that supplicants of this TEE have assigned. */
   readonly numbers: HandleNumbers;
-  /** Whose files are used: a file system belongs to one owner at a time. */
+  /** The owner of the file system, which belongs to one owner at a time. */
   readonly owner: object;
-  /** Something failed, beside what the settings have for it. */
+  /** Called for a failure, in addition to the settings' `onError`. */
   readonly onFailure?: (failure: TeecError) => void;
   readonly onReleased?: () => void;
 }
 
-/** The same at any place: ours, or that of a driver in the kernel. @throws as `startSupplicant` does. */
+/** The same for any device: ours, or that of a kernel's driver. @throws like `startSupplicant`. */
 export function supplicantOn(place: SupplicantPlace, settings: SupplicantSettings): Supplicant {
   const { queue, allocate, numbers, owner } = place;
   const { sockets, profiles, fileSystem = new MemoryFileSystem() } = settings;
@@ -112,7 +113,7 @@ export function supplicantOn(place: SupplicantPlace, settings: SupplicantSetting
     [RpcCommand.loadTa, loadTaService(settings.taStores ?? [])],
     [RpcCommand.fs, fsService(fileSystem, numbers)],
     [RpcCommand.plugin, pluginService(settings.plugins ?? [])],
-    // Without a device it is ITEM_NOT_FOUND, as tee-supplicant says: OP-TEE goes on without its RPMB.
+    // Without a device the answer is ITEM_NOT_FOUND, like tee-supplicant's: OP-TEE then works without RPMB.
     [RpcCommand.rpmb, rpmbService(settings.rpmb ?? [])],
     ...(sockets === undefined || sockets === false
       ? []
@@ -136,7 +137,7 @@ export function supplicantOn(place: SupplicantPlace, settings: SupplicantSetting
         try {
           tell(failure);
         } catch (error) {
-          // Whoever is told must not break what goes on.
+          // An error of the callback must not stop the supplicant.
           warn(`onError of a supplicant threw ${error instanceof Error ? error.stack : String(error)}`);
         }
       },
@@ -151,7 +152,7 @@ export function supplicantOn(place: SupplicantPlace, settings: SupplicantSetting
   }
 }
 
-/** How many different failures are told before the rest is silent: a full disk fails every write. */
+/** The maximum number of different failures that are reported: a full disk fails every write. */
 const maxWarnings = 100;
 
 function warning(): (failure: TeecError) => void {
@@ -160,7 +161,7 @@ function warning(): (failure: TeecError) => void {
     if (told.has(failure.message) || told.size >= maxWarnings) return;
     told.add(failure.message);
     const { cause } = failure;
-    // Where somebody's own code threw is what its author needs; an error of the machine has said all.
+    // For an error in code, its author needs the stack; for an error of the machine, the message is sufficient.
     const where = cause instanceof Error && !('errno' in cause) && cause.stack !== undefined ? `\n${cause.stack}` : '';
     warn(`supplicant: ${failure.message}${where}`);
   };
