@@ -1,4 +1,4 @@
-import { show } from './service-boundary.js';
+import { show } from '../show.js';
 
 /** Checks of values that other code returned. Each throws a TypeError that names the code and the value. */
 

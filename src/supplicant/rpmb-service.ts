@@ -17,7 +17,7 @@ const requestMax = rpmbRequestHeaderSize + exchangeMax;
  * @param devices indexed by device number.
  */
 export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
-  return guarded(RpcCommand.rpmb, async (params) => {
+  return guarded(RpcCommand.rpmb, async (params, serving) => {
     const request = memrefAt(params, 0, 'input');
     const answer = memrefAt(params, 1, 'output');
     if (params.length > 2 || request.size < rpmbRequestHeaderSize || request.size > requestMax)
@@ -43,7 +43,9 @@ export function rpmbService(devices: readonly RpmbDevice[]): SupplicantService {
         return TeeResult.SUCCESS;
       }
       case RpmbSupplicantCommand.data:
-        return exchangeFrames(device, bytes.slice(rpmbRequestHeaderSize), answer, TeeResult.ERROR_GENERIC);
+        return exchangeFrames(device, bytes.slice(rpmbRequestHeaderSize), answer, TeeResult.ERROR_GENERIC, (why) =>
+          serving?.remark(why),
+        );
       default:
         return TeeResult.ERROR_BAD_PARAMETERS;
     }

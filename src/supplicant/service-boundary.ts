@@ -1,5 +1,6 @@
 import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
+import { show } from '../show.js';
 import { commsError, TeecError } from '../tee/teec-error.js';
 import type { SupplicantService } from './supplicant-service.js';
 
@@ -43,16 +44,6 @@ export function failureOf(error: unknown, command: number): TeecError {
 
 export function isResult(result: unknown): result is number {
   return typeof result === 'number' && Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
-}
-
-/** A text for a value of any type; never throws. */
-export function show(value: unknown): string {
-  try {
-    if (value instanceof Error) return value.name === 'Error' ? value.message : `${value.name}: ${value.message}`;
-    return typeof value === 'string' ? `"${value}"` : String(value);
-  } catch {
-    return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
-  }
 }
 
 /** `ENOSPC`, `EMFILE`, …; undefined if it is not an error of the operating system. */

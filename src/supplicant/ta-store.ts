@@ -1,9 +1,10 @@
 import { RpcCommand } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { parseUuid, type Uuid, uuidFromOctets } from '../protocol/uuid.js';
+import { show } from '../show.js';
 import { commsError } from '../tee/teec-error.js';
 import { octetsAnswered } from './answers.js';
-import { guarded, show } from './service-boundary.js';
+import { guarded } from './service-boundary.js';
 import type { SupplicantService } from './supplicant-service.js';
 
 /** A source of images of trusted applications. */

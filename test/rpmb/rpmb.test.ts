@@ -370,4 +370,38 @@ describe('the probe of the kernel', () => {
       ...[SUCCESS, SUCCESS, ERROR_ITEM_NOT_FOUND, ERROR_ITEM_NOT_FOUND, SUCCESS, ERROR_BAD_PARAMETERS],
     ]);
   });
+
+  const strange: readonly (readonly [string, object])[] = [
+    [
+      'throws when it is asked who it is',
+      {
+        get cid(): Uint8Array {
+          throw new TypeError('a bug');
+        },
+      },
+    ],
+    ['has no identification', { cid: undefined }],
+    ['has a text for one', { cid: 'emulated eMMC 01' }],
+    ['has no size', { sizeMultiplier: undefined }],
+    ['has a size that is none', { sizeMultiplier: Number.NaN }],
+    ['has more than any card', { reliableWriteSectors: 2 ** 40 }],
+  ];
+  it.each(strange)('fails alone with a card that %s', async (_, wrong) => {
+    const own = card(16);
+    const other: RpmbDevice = Object.defineProperties({ ...own }, Object.getOwnPropertyDescriptors(wrong));
+    expect(await answers([other], ['reset', 'next', 'reset'])).toEqual([SUCCESS, TeeResult.ERROR_GENERIC, SUCCESS]);
+  });
+
+  it.each(routes)('tells the call that suffers from it what a card threw, routed by the %s', async (route) => {
+    const emmc = new EmulatedEmmc({ hmac: hmacSha256 });
+    const { cid, sizeMultiplier, reliableWriteSectors } = emmc;
+    const exchange = () => {
+      throw new Error('its voltage is off');
+    };
+    const ta = storage();
+    const devices = [{ cid, sizeMultiplier, reliableWriteSectors, exchange }];
+    const { session, close } = await open(route, devices, ta);
+    await expect(read(session, 0)).rejects.toThrow('its voltage is off');
+    await close();
+  });
 });

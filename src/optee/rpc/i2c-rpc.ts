@@ -1,5 +1,6 @@
 import { RpcI2c, rpcI2cTenBit } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
+import { show } from '../../show.js';
 import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
 
 /** An I2C bus of the normal world, for transfers that secure world asks for: Linux's `struct i2c_adapter`. */
@@ -28,8 +29,11 @@ const chips = { seven: 0x7f, ten: 0x3ff } as const;
 export class I2cRpc {
   constructor(private readonly adapters: ReadonlyMap<number, I2cAdapter>) {}
 
-  /** Without a bus secure world is told NOT_SUPPORTED, as by a kernel without I2C. */
-  async serve(params: readonly TeeParam[]): Promise<number> {
+  /**
+   * Without a bus secure world is told NOT_SUPPORTED, as by a kernel without I2C.
+   * @param remark is told why a transfer fails.
+   */
+  async serve(params: readonly TeeParam[], remark: (why: string) => void): Promise<number> {
     if (this.adapters.size === 0) return TeeResult.ERROR_NOT_SUPPORTED;
     const [where, control, data, done, ...more] = params;
     if (!isValue(where, 'input') || !isValue(control, 'input') || !isValue(done, 'output') || more.length > 0)
@@ -45,7 +49,8 @@ export class I2cRpc {
     try {
       done.a = await transfer(adapter, mode, chip, data);
       return TeeResult.SUCCESS;
-    } catch {
+    } catch (error) {
+      remark(`the I2C adapter of bus ${bus} failed: ${show(error)}`);
       return TeeResult.ERROR_COMMUNICATION;
     }
   }

@@ -260,11 +260,14 @@ export class RpcServer {
   ): Promise<number> {
     const params: TeeParam[] = [];
     for (let index = 0; index < paramCount; index++) params.push(this.memory.fromMsgParam(request, index));
+    const remark = (why: string) => {
+      call.trouble ??= `${rpcCommandName(request.cmd)}: ${why}`;
+    };
     const byKernel =
       request.cmd === RpcCommand.i2cTransfer
-        ? this.optee.i2c.serve(params)
+        ? this.optee.i2c.serve(params, remark)
         : isRpmbProbe(request)
-          ? this.optee.rpmb.serve(request.cmd, params)
+          ? this.optee.rpmb.serve(request.cmd, params, remark)
           : undefined;
     const result =
       byKernel === undefined

@@ -4,6 +4,7 @@ import { rpmbKindEmmc } from '../../protocol/rpmb.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import { exchangeFrames, exchangeMax } from '../../rpmb/exchange-frames.js';
 import type { RpmbDevice } from '../../rpmb/rpmb-device.js';
+import { show } from '../../show.js';
 import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
 import { Listeners } from '../listeners.js';
 
@@ -42,8 +43,11 @@ export class RpmbRpc {
     };
   }
 
-  /** Without devices secure world is told NOT_SUPPORTED, and asks the supplicant. */
-  async serve(command: number, params: readonly TeeParam[]): Promise<number> {
+  /**
+   * Without devices secure world is told NOT_SUPPORTED, and asks the supplicant.
+   * @param remark is told why a request fails, where the device is to blame.
+   */
+  async serve(command: number, params: readonly TeeParam[], remark: (why: string) => void): Promise<number> {
     if (this.devices.length === 0) return TeeResult.ERROR_NOT_SUPPORTED;
     const [first, second, ...more] = params;
     switch (command) {
@@ -61,12 +65,17 @@ export class RpmbRpc {
         // for the next. Behind the last it begins anew, and has none until then.
         this.current = device === undefined ? -1 : this.current + 1;
         if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
-        if (second.size < device.cid.length) return TeeResult.ERROR_SHORT_BUFFER;
+        const card = identityOf(device);
+        if (typeof card === 'string') {
+          remark(card);
+          return TeeResult.ERROR_GENERIC;
+        }
+        if (second.size < card.cid.length) return TeeResult.ERROR_SHORT_BUFFER;
         first.a = rpmbKindEmmc;
-        first.b = device.sizeMultiplier;
-        first.c = device.reliableWriteSectors;
-        second.shm?.write(second.offset, device.cid);
-        second.size = device.cid.length;
+        first.b = card.sizeMultiplier;
+        first.c = card.reliableWriteSectors;
+        second.shm?.write(second.offset, card.cid);
+        second.size = card.cid.length;
         return TeeResult.SUCCESS;
       }
       case RpcCommand.rpmbFrames: {
@@ -77,7 +86,7 @@ export class RpmbRpc {
         // Before memory is taken for them.
         if (first.size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
         // What Linux's kernel answers for every failure of the card's driver.
-        return exchangeFrames(device, octets(first), second, TeeResult.ERROR_BAD_PARAMETERS);
+        return exchangeFrames(device, octets(first), second, TeeResult.ERROR_BAD_PARAMETERS, remark);
       }
       default:
         return TeeResult.ERROR_NOT_SUPPORTED;
@@ -88,6 +97,19 @@ export class RpmbRpc {
 /** The commands that go here. */
 export function isRpmbProbe(request: MsgArg): boolean {
   return request.cmd >= RpcCommand.rpmbProbeReset && request.cmd <= RpcCommand.rpmbFrames;
+}
+
+/** What a device says of itself: somebody else's code, which may throw, and say anything. A string says what is wrong. */
+function identityOf(device: RpmbDevice): Pick<RpmbDevice, 'cid' | 'sizeMultiplier' | 'reliableWriteSectors'> | string {
+  try {
+    const { cid, sizeMultiplier, reliableWriteSectors } = device;
+    const isSize = (size: unknown) => Number.isInteger(size) && Number(size) >= 0 && Number(size) <= 0xff;
+    if (cid instanceof Uint8Array && isSize(sizeMultiplier) && isSize(reliableWriteSectors))
+      return { cid, sizeMultiplier, reliableWriteSectors };
+    return `the RPMB device has cid ${show(cid)}, sizeMultiplier ${show(sizeMultiplier)}, reliableWriteSectors ${show(reliableWriteSectors)}`;
+  } catch (error) {
+    return `the RPMB device failed: ${show(error)}`;
+  }
 }
 
 function octets({ shm, offset, size }: TeeMemrefParam): Uint8Array {

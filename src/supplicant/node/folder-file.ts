@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
+import { show } from '../../show.js';
 import { commsError } from '../../tee/teec-error.js';
 import type { ReeFile } from '../ree-file-system.js';
-import { errnoOf, failureOf, show } from '../service-boundary.js';
+import { errnoOf, failureOf } from '../service-boundary.js';
 
 /** A file in a folder. */
 export class FolderFile implements ReeFile {

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { show } from '../service-boundary.js';
+import { show } from '../../show.js';
 import { type SocketAddress, SocketResult, socketError } from '../socket-service.js';
 
 /**

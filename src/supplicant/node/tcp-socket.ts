@@ -1,9 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { machineClock } from '../../clock/clock.js';
 import { TeeResult } from '../../protocol/tee-result.js';
+import { show } from '../../show.js';
 import type { TeecError } from '../../tee/teec-error.js';
 import { badRequest } from '../request-params.js';
-import { errnoOf, show } from '../service-boundary.js';
+import { errnoOf } from '../service-boundary.js';
 import { type ReeSocket, type SocketAddress, SocketResult, socketError } from '../socket-service.js';
 import { checkHost } from './host-address.js';
 import { Readiness } from './readiness.js';

@@ -1,8 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { TeeResult } from '../../protocol/tee-result.js';
+import { show } from '../../show.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { badRequest } from '../request-params.js';
-import { show } from '../service-boundary.js';
 import { hostName, type ReeSocket, type SocketAddress, socketError } from '../socket-service.js';
 import { resolveHost } from './host-address.js';
 import { Readiness } from './readiness.js';
