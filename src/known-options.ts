@@ -1,3 +1,5 @@
+import { show } from './show.js';
+
 /**
  * The names of all options that a type has. It is written out where the options are read, and does not compile when a
  * name is missing or one too many, so that what is refused is what nobody would read.
@@ -41,6 +43,19 @@ export function requireMethods(whose: string, name: string, given: unknown, meth
   if (missing.length === 0) return;
   const what = isObject ? `has no method ${missing.join(', ')}` : `must be an object, not ${String(given)}`;
   throw new TypeError(`${whose}: ${name} ${what}`);
+}
+
+/** An option is an amount of something: bytes, milliseconds. @throws RangeError naming it. */
+export function requireAmount(whose: string, name: string, given: unknown): void {
+  if (!(typeof given === 'number' && given >= 0))
+    throw new RangeError(`${whose}: ${name} is ${show(given)}; allowed: numbers from 0, and Infinity`);
+}
+
+/** Each of these options is there or not, and true or false. @throws TypeError naming one that is something else. */
+export function requireBooleans(whose: string, options: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && typeof value !== 'boolean')
+      throw new TypeError(`${whose}: ${name} is ${show(value)}; allowed: true and false`);
 }
 
 /** One is the other but for its case, or for one letter that is missing, too many, another, or swapped with its neighbour. */

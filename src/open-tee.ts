@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { Measurements } from './coverage/measurements.js';
-import { type OptionNames, requireKnownOptions, requireMethods } from './known-options.js';
+import { type OptionNames, requireBooleans, requireKnownOptions, requireMethods } from './known-options.js';
 import {
   checkLinuxTeeOptions,
   type LinuxTeeOptions,
@@ -286,21 +286,19 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   trustedApplications?.forEach((ta, index) => {
     requireMethods('openTee', `trustedApplications[${index}]`, ta, ['create']);
   });
-  if (options.simulated !== undefined && (typeof options.simulated !== 'object' || options.simulated === null))
-    throw new TypeError(`openTee: simulated must be an object, not ${String(options.simulated)}`);
-  if (storageFolder !== undefined) requirePath('storageFolder', storageFolder);
+  if (options.simulated !== undefined) checkSimulated(options.simulated);
+  const { profileFolder, coverageFolder, flameGraphFolder, gdbScript, memoryFile, storageReadOnly } = options;
+  for (const [name, path] of Object.entries({ storageFolder, profileFolder, coverageFolder, flameGraphFolder }))
+    if (path !== undefined) requirePath(name, path);
+  if (gdbScript !== undefined && (typeof gdbScript !== 'string' || gdbScript === ''))
+    throw new TypeError(`openTee: gdbScript must be the path of a file, not ${JSON.stringify(gdbScript)}`);
+  requireBooleans('openTee', { memoryFile, storageReadOnly });
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
   // Each for one world: for another they would be taken for nothing.
   const elsewhere: Partial<Record<keyof OpenTeeOptions, 'simulated' | 'qemu' | 'linux'>> = {
-    ...{
-      device: 'linux',
-      deviceCalls: 'linux',
-      sysfs: 'linux',
-      qemu: 'qemu',
-      simulated: 'simulated',
-      memoryFile: 'simulated',
-      trustedApplications: 'simulated',
-    },
+    ...{ device: 'linux', deviceCalls: 'linux', sysfs: 'linux' },
+    ...{ qemu: 'qemu', taElfFolders: 'qemu', coverageFolder: 'qemu', flameGraphFolder: 'qemu', gdbScript: 'qemu' },
+    ...{ simulated: 'simulated', memoryFile: 'simulated', trustedApplications: 'simulated' },
   };
   for (const [name, whose] of Object.entries(elsewhere)) {
     const given = options[name as keyof OpenTeeOptions];
@@ -314,6 +312,36 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   }
   checkWorldOptions('openTee', options);
   if (world === 'linux') refuseForLinux(options);
+  else checkSupplicantFolders(options);
+}
+
+/** What `openTee` says itself of the simulated world. */
+const saidOutside: ReadonlySet<string> = new Set(['trustedApplications', 'clock', 'schedule', 'trace']);
+
+function checkSimulated(simulated: unknown): void {
+  if (typeof simulated !== 'object' || simulated === null)
+    throw new TypeError(`openTee: simulated must be an object, not ${String(simulated)}`);
+  for (const [name, value] of Object.entries(simulated))
+    if (value !== undefined && saidOutside.has(name))
+      throw new TypeError(`openTee: ${name} is an option of openTee itself, not of simulated`);
+}
+
+/** Folders of a supplicant that there is none of, or that has something in their place. */
+function checkSupplicantFolders(options: OpenTeeOptions): void {
+  const { supplicant, storageFolder, storageReadOnly, profileFolder, gdbScript, qemu } = options;
+  if (storageReadOnly === true && storageFolder === undefined)
+    throw new TypeError('openTee: storageReadOnly needs storageFolder');
+  if (gdbScript !== undefined && qemu?.gdb === undefined) throw new TypeError('openTee: gdbScript needs qemu: { gdb }');
+  const places = [
+    ['storageFolder', storageFolder, 'fileSystem'],
+    ['profileFolder', profileFolder, 'profiles'],
+  ] as const;
+  for (const [name, folder, instead] of places) {
+    if (folder === undefined) continue;
+    if (supplicant === false) throw new TypeError(`openTee: ${name} is for a supplicant, and supplicant is false`);
+    if (supplicant?.[instead] !== undefined)
+      throw new TypeError(`openTee: ${name} and supplicant.${instead} say the same: give only one of them`);
+  }
 }
 
 /** What a TEE behind Linux's own driver has a use for. */

@@ -2,13 +2,14 @@ import { ownDriver } from './client/driver-of-tee.js';
 import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
-import { type OptionNames, requireKnownOptions, requireMethods } from './known-options.js';
+import { type OptionNames, requireBooleans, requireKnownOptions, requireMethods } from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { keepsReserve, noReserve } from './optee/call-queue/disciplines.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';
 import type { I2cAdapter } from './optee/rpc/i2c-rpc.js';
 import type { SecureWorld } from './protocol/secure-world.js';
-import type { RpmbDevice } from './rpmb/rpmb-device.js';
+import { checkRpmbDevices, type RpmbDevice } from './rpmb/rpmb-device.js';
+import { show } from './show.js';
 import { checkSupplicantSettings, type SupplicantSettings, startSupplicant } from './start-supplicant.js';
 import { type ClientIdentity, checkIdentity } from './tee/login.js';
 import { Trace } from './trace/trace.js';
@@ -68,15 +69,21 @@ export const openWorldNames: OptionNames<OpenWorldOptions> = {
 /** @throws TypeError or RangeError naming a value that cannot be. */
 export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions, 'trace'>): void {
   const { supplicant, identity, callLimitMs, reserve = false, queue = 'hand-off', clock, schedule } = options;
-  if (typeof reserve !== 'boolean')
-    throw new TypeError(`${whose}: reserve is ${String(reserve)}; allowed: true and false`);
+  const { supplicantRequests, createQueue, rpmb, i2c } = options;
+  requireBooleans(whose, { reserve });
   if (reserve && !keepsReserve(queue)) throw new RangeError(`${whose}: reserve: ${noReserve(queue)}`);
   if (supplicant !== undefined && supplicant !== false) checkSupplicantSettings(supplicant);
   if (identity !== undefined) checkIdentity(identity);
   if (clock !== undefined) requireMethods(whose, 'clock', clock, ['now', 'wallClock', 'setTimer']);
   if (schedule !== undefined) requireMethods(whose, 'schedule', schedule, ['point']);
+  if (supplicantRequests !== undefined && supplicantRequests !== 'fail' && supplicantRequests !== 'wait')
+    throw new TypeError(`${whose}: supplicantRequests is ${show(supplicantRequests)}; allowed: "fail" and "wait"`);
+  if (createQueue !== undefined && typeof createQueue !== 'function')
+    throw new TypeError(`${whose}: createQueue must be a function, not ${show(createQueue)}`);
+  if (rpmb !== undefined) checkRpmbDevices(whose, 'rpmb', rpmb);
+  if (i2c !== undefined) requireMethods(whose, 'i2c', i2c, ['get']);
   if (callLimitMs !== undefined && !(typeof callLimitMs === 'number' && callLimitMs >= 0))
-    throw new RangeError(`${whose}: callLimitMs is ${String(callLimitMs)}; allowed: milliseconds from 0, and Infinity`);
+    throw new RangeError(`${whose}: callLimitMs is ${show(callLimitMs)}; allowed: milliseconds from 0, and Infinity`);
 }
 
 /**

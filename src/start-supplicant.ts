@@ -1,7 +1,8 @@
 import type { Tee } from './client/tee.js';
-import { type OptionNames, requireKnownOptions } from './known-options.js';
+import { type OptionNames, requireKnownOptions, requireMethods } from './known-options.js';
 import { RpcCommand } from './protocol/optee-rpc-command.js';
-import type { RpmbDevice } from './rpmb/rpmb-device.js';
+import { checkRpmbDevices, type RpmbDevice } from './rpmb/rpmb-device.js';
+import { show } from './show.js';
 import { fsService } from './supplicant/fs-service.js';
 import { HandleNumbers } from './supplicant/handle-table.js';
 import { MemoryFileSystem } from './supplicant/memory-file-system.js';
@@ -15,6 +16,7 @@ import type { SupplicantService } from './supplicant/supplicant-service.js';
 import { loadTaService, type TaStore } from './supplicant/ta-store.js';
 import type { TeeShm } from './tee/tee-shm.js';
 import type { TeecError } from './tee/teec-error.js';
+import { warn } from './warn.js';
 
 export interface SupplicantSettings {
   /** Sources of images of trusted applications, asked in order. */
@@ -56,9 +58,33 @@ const settingNames: OptionNames<SupplicantSettings> = {
   onError: true,
 };
 
-/** @throws TypeError naming a setting that is none. */
+/** @throws TypeError naming a setting that is none, or cannot be what it is. */
 export function checkSupplicantSettings(settings: SupplicantSettings): void {
-  requireKnownOptions('the supplicant', settings, settingNames);
+  const whose = 'the supplicant';
+  requireKnownOptions(whose, settings, settingNames);
+  const { taStores, fileSystem, sockets, plugins, rpmb, profiles, services, behind, onError } = settings;
+  const list = (name: string, given: readonly object[] | undefined, method: string) => {
+    if (given !== undefined && !Array.isArray(given))
+      throw new TypeError(`${whose}: ${name} must be an array, not ${typeof given}`);
+    given?.forEach((each, index) => {
+      requireMethods(whose, `${name}[${index}]`, each, [method]);
+    });
+  };
+  list('taStores', taStores, 'load');
+  list('plugins', plugins, 'invoke');
+  if (fileSystem !== undefined)
+    requireMethods(whose, 'fileSystem', fileSystem, ['open', 'create', 'remove', 'rename', 'list']);
+  if (sockets !== undefined && sockets !== false) requireMethods(whose, 'sockets', sockets, ['open']);
+  if (rpmb !== undefined) checkRpmbDevices(whose, 'rpmb', rpmb);
+  if (profiles !== undefined) requireMethods(whose, 'profiles', profiles, ['append']);
+  if (services !== undefined && !(services instanceof Map))
+    throw new TypeError(`${whose}: services must be a Map, not ${show(services)}`);
+  for (const [command, service] of services ?? [])
+    if (typeof service !== 'function')
+      throw new TypeError(`${whose}: the service for RPC command ${show(command)} must be a function, not ${show(service)}`);
+  for (const [name, each] of Object.entries({ behind, onError }))
+    if (each !== undefined && typeof each !== 'function')
+      throw new TypeError(`${whose}: ${name} must be a function, not ${show(each)}`);
 }
 
 /** What supplicants of a TEE have given numbers to. */
@@ -165,10 +191,4 @@ function warning(): (failure: TeecError) => void {
     const where = cause instanceof Error && !('errno' in cause) && cause.stack !== undefined ? `\n${cause.stack}` : '';
     warn(`supplicant: ${failure.message}${where}`);
   };
-}
-
-function warn(message: string): void {
-  const { process } = globalThis as { readonly process?: { emitWarning?(message: string, type: string): void } };
-  if (process?.emitWarning === undefined) console.warn(message);
-  else process.emitWarning(message, 'NormalworldWarning');
 }

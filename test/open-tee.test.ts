@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type OpenTeeOptions, openTee, openWorld, startSupplicant } from '../src/index.js';
+import { MemoryFileSystem } from '../src/testing.js';
 import { QemuWorld } from '../src/worlds/qemu/qemu-world.js';
 import { opteeTestApplications } from './support/optee-test-applications.js';
 
@@ -68,6 +69,42 @@ describe('what openTee is given', () => {
     ['a schedule that is none', { schedule: {} }, /^openTee: schedule has no method point/],
     ['no object for the simulated world', { simulated: 5 }, /^openTee: simulated must be an object, not 5/],
     ['a number for an application', { trustedApplications: [5] }, /trustedApplications\[0\] must be an object, not 5/],
+    ['a text for yes', { storageFolder: 'x', storageReadOnly: 'no' }, /storageReadOnly is "no"; allowed: true and false/],
+    ['a number for yes', { memoryFile: 1 }, /^openTee: memoryFile is 1; allowed: true and false/],
+    ['a profile folder that is no path', { profileFolder: 7 }, /^openTee: profileFolder must have paths of folders/],
+    ['what only a storage folder has', { storageReadOnly: true }, /^openTee: storageReadOnly needs storageFolder/],
+    [
+      'storage for no supplicant',
+      { supplicant: false, storageFolder: 'x' },
+      /^openTee: storageFolder is for a supplicant, and supplicant is false/,
+    ],
+    [
+      'two storages',
+      { storageFolder: 'x', supplicant: { fileSystem: new MemoryFileSystem() } },
+      /^openTee: storageFolder and supplicant.fileSystem say the same/,
+    ],
+    ['folders of ELFs where nothing reads them', { taElfFolders: ['x'] }, /^openTee: taElfFolders is for world "qemu"/],
+    ['coverage of no code', { coverageFolder: 'x' }, /^openTee: coverageFolder is for world "qemu"/],
+    ['a script for no debugger', { world: 'qemu', gdbScript: 'x' }, /^openTee: gdbScript needs qemu: \{ gdb \}/],
+    [
+      'applications beside the list of them',
+      { simulated: { trustedApplications: [] } },
+      /^openTee: trustedApplications is an option of openTee itself, not of simulated/,
+    ],
+    ['requests that do something else', { supplicantRequests: 'wiat' }, /supplicantRequests is "wiat"; allowed: "fail"/],
+    ['a queue that is made by nothing', { createQueue: 5 }, /^openTee: createQueue must be a function, not 5/],
+    ['a card in place of a list', { rpmb: {} }, /^openTee: rpmb must be an array of RPMB devices, not object/],
+    ['a card that is none', { rpmb: [{}] }, /^openTee: rpmb\[0\] has no method exchange/],
+    ['buses that are none', { i2c: {} }, /^openTee: i2c has no method get/],
+    ['a number of stores', { supplicant: { taStores: 5 } }, /^the supplicant: taStores must be an array, not number/],
+    ['a path for a store', { supplicant: { taStores: ['ta'] } }, /taStores\[0\] must be an object, not ta/],
+    ['a file system without files', { supplicant: { fileSystem: {} } }, /fileSystem has no method open, create, remove/],
+    ['a network that is on', { supplicant: { sockets: true } }, /sockets must be an object, not true/],
+    ['a plugin that does nothing', { supplicant: { plugins: [{}] } }, /plugins\[0\] has no method invoke/],
+    ['a folder for profiles', { supplicant: { profiles: 'x' } }, /profiles must be an object, not x/],
+    ['services that are no map', { supplicant: { services: {} } }, /services must be a Map/],
+    ['a service that is none', { supplicant: { services: new Map([[7, 5]]) } }, /RPC command 7 must be a function, not 5/],
+    ['nobody who is told', { supplicant: { onError: 'stderr' } }, /onError must be a function, not "stderr"/],
     ['an identity that is none', { identity: { uid: -1, gid: 0, groups: [] } }, /uid is -1/],
   ])('is refused by name when it is %s', async (_name, options, why) => {
     await expect(openTee(given(options))).rejects.toThrow(why);

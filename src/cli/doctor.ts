@@ -54,40 +54,39 @@ Examples:
   $ normalworld doctor --device
   $ normalworld doctor --json | jq -r '.[] | select(.state == "missing") | .detail'`,
     )
-    .action(async (options: DoctorOptions) => {
-      if (options.device !== undefined) {
-        refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device checks a board');
-        if (options.device !== true && isSshBoard(options.device)) {
-          tellFailure(
-            new RangeError(`--device ${options.device}: doctor checks its own machine; run it on the board over ssh`),
-          );
-          return;
-        }
-        tell(inspectBoard(options.device === true ? '/dev/tee0' : options.device), options);
-        return;
-      }
-      const optee = await opteeNamed(options.optee);
-      const machine = await inspectMachine({
-        folder: opteeFolder(),
-        image: options.optee === undefined ? undefined : optee.image,
-        trustedApplications: options.ta ?? (options.optee === undefined ? undefined : optee.trustedApplications),
-        qemu: options.qemu,
-      });
-      const folder = options.ta ?? (optee.trustedApplications || opteeFolder().trustedApplications);
-      const faults = await faultsInFolder(folder, await knownKeys(optee.image));
-      const applications = machine.map(
-        (finding): Finding =>
-          finding.what !== 'trusted applications' || faults.length === 0
-            ? finding
-            : {
-                ...finding,
-                state: 'missing',
-                detail: `${finding.detail}, of which ${faults.length} will not load: ${faults.join('; ')}`,
-              },
-      );
-      const findings = [...applications, ...(await inspectClients())];
-      tell(findings, options);
-    });
+    .action((options: DoctorOptions) => examine(options).catch((error: unknown) => tellFailure(error)));
+}
+
+/** @throws RangeError for options that do not go together. */
+async function examine(options: DoctorOptions): Promise<void> {
+  if (options.device !== undefined) {
+    refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device checks a board');
+    if (options.device !== true && isSshBoard(options.device))
+      throw new RangeError(`--device ${options.device}: doctor checks its own machine; run it on the board over ssh`);
+    tell(inspectBoard(options.device === true ? '/dev/tee0' : options.device), options);
+    return;
+  }
+  const optee = await opteeNamed(options.optee);
+  const machine = await inspectMachine({
+    folder: opteeFolder(),
+    image: options.optee === undefined ? undefined : optee.image,
+    trustedApplications: options.ta ?? (options.optee === undefined ? undefined : optee.trustedApplications),
+    qemu: options.qemu,
+  });
+  const folder = options.ta ?? (optee.trustedApplications || opteeFolder().trustedApplications);
+  const faults = await faultsInFolder(folder, await knownKeys(optee.image));
+  const applications = machine.map(
+    (finding): Finding =>
+      finding.what !== 'trusted applications' || faults.length === 0
+        ? finding
+        : {
+            ...finding,
+            state: 'missing',
+            detail: `${finding.detail}, of which ${faults.length} will not load: ${faults.join('; ')}`,
+          },
+  );
+  const findings = [...applications, ...(await inspectClients())];
+  tell(findings, options);
 }
 
 function tell(findings: readonly Finding[], { json }: DoctorOptions): void {

@@ -2,6 +2,7 @@ import type { OptionNames } from '../known-options.js';
 import { parseUuid } from '../protocol/uuid.js';
 import { badParameters, checkOptions } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
+import { unbreakable } from '../warn.js';
 import type { TeeDeviceDescription } from './devices.js';
 import type { DevicesOfDriver } from './driver-of-tee.js';
 
@@ -40,6 +41,7 @@ export class DeviceWatch implements Disposable {
   /** Resolves when no query is in progress any more. */
   readonly released: Promise<void>;
   private release: () => void = () => undefined;
+  private readonly tell: (error: unknown) => void;
   private readonly current = new Map<string, TeeDeviceDescription>();
   private stop: () => void = () => undefined;
   private running: Promise<void> | undefined;
@@ -53,6 +55,7 @@ export class DeviceWatch implements Disposable {
     private readonly trace: Trace,
     private readonly what: Watched,
   ) {
+    this.tell = unbreakable('onError of a list of devices', (error: unknown) => what.onError?.(error));
     this.released = new Promise((resolve) => {
       this.release = resolve;
     });
@@ -97,7 +100,7 @@ export class DeviceWatch implements Disposable {
         // The TEE is closing.
         if (this.over) return;
         this.trace.mark(`devices: ${error instanceof Error ? error.message : String(error)}`);
-        this.what.onError?.(error);
+        this.tell(error);
       })
       .finally(() => this.done());
   }

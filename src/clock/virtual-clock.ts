@@ -1,4 +1,4 @@
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { type OptionNames, requireAmount, requireKnownOptions } from '../known-options.js';
 import type { Clock } from './clock.js';
 import type { ControlledSchedule } from './controlled-schedule.js';
 
@@ -89,6 +89,7 @@ export class VirtualClock implements Clock {
   async run(options: RunOptions = {}): Promise<RunEnd> {
     requireKnownOptions('VirtualClock.run', options, runNames);
     const { schedule, until, limitMs = Number.POSITIVE_INFINITY } = options;
+    requireAmount('VirtualClock.run', 'limitMs', limitMs);
     const turns = new Turns();
     try {
       for (;;) {

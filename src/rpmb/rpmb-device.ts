@@ -1,3 +1,5 @@
+import { requireMethods } from '../known-options.js';
+
 /**
  * HMAC-SHA256, 32 octets. The core has no implementation of its own. Synchronous, because a simulation cannot wait for
  * it.
@@ -19,4 +21,12 @@ export interface RpmbDevice {
    * @throws Error if the card does not answer.
    */
   exchange(frames: Uint8Array, answerSize: number): Uint8Array | Promise<Uint8Array>;
+}
+
+/** @throws TypeError naming an option that is no array of devices. */
+export function checkRpmbDevices(whose: string, name: string, devices: readonly RpmbDevice[]): void {
+  if (!Array.isArray(devices)) throw new TypeError(`${whose}: ${name} must be an array of RPMB devices, not ${typeof devices}`);
+  devices.forEach((device, index) => {
+    requireMethods(whose, `${name}[${index}]`, device, ['exchange']);
+  });
 }

@@ -1,7 +1,8 @@
 import type { KernelContext } from '../client/context.js';
 import type { Tee } from '../client/tee.js';
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { type OptionNames, requireBooleans, requireKnownOptions } from '../known-options.js';
 import type { ScmiProtocol } from '../protocol/scmi.js';
+import { show } from '../show.js';
 import { ScmiChannel, type ScmiTransport } from './scmi-channel.js';
 import { ScmiBase, ScmiClocks, ScmiResets, ScmiVoltages } from './scmi-protocols.js';
 
@@ -58,6 +59,9 @@ export class ScmiAgent implements AsyncDisposable {
       requireKnownOptions('SCMI agent', options, namesOnContext);
       const { system = true, transport = 'msg', channels = {} } = options;
       requireKnownOptions('channels of the SCMI agent', channels, protocolNames);
+      if (transport !== 'msg' && transport !== 'smt' && typeof transport?.smtMemory !== 'function')
+        throw new TypeError(`SCMI agent: transport is ${show(transport)}; allowed: "msg", "smt" and { smtMemory }`);
+      requireBooleans('SCMI agent', { system });
       const opened = new Map<number, ScmiChannel>();
       const channelFor = async (protocol: ScmiProtocolName) => {
         const id = channels[protocol] ?? 0;

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
 import { startTimer } from '../clock/timer.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
-import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { type OptionNames, requireAmount, requireKnownOptions } from '../known-options.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
+import { show } from '../show.js';
 import type { ClientIdentity } from '../tee/login.js';
 import { TeecError } from '../tee/teec-error.js';
 import { Connection, type Devices } from './connection.js';
@@ -87,21 +88,25 @@ export class TeeServer implements AsyncDisposable, Devices {
    */
   static async listen(tee: Tee, options: ServeOptions = {}): Promise<TeeServer> {
     requireKnownOptions('TeeServer', options, names);
+    const { path, requestLimitMs = 30_000, onError = throwUncaught } = options;
+    if (path !== undefined && typeof path !== 'string')
+      throw new TypeError(`TeeServer: path must be the path of a socket, not ${show(path)}`);
+    requireAmount('TeeServer', 'requestLimitMs', requestLimitMs);
+    if (typeof onError !== 'function') throw new TypeError(`TeeServer: onError must be a function, not ${show(onError)}`);
     const { memoryFile } = tee;
     if (memoryFile === undefined)
       throw new RangeError('the memory of this TEE is not in a file that other processes can map');
     if (!tee.device.version.registeredMemory)
       throw new RangeError('this TEE has no dynamic shared memory: its reserved memory cannot be mapped page by page');
-    const folder = options.path === undefined ? new TemporaryFolder('normalworld-') : undefined;
+    const folder = path === undefined ? new TemporaryFolder('normalworld-') : undefined;
     const server = createServer();
     let place: ListeningPlace;
     try {
-      place = await ListeningPlace.listen(server, options.path ?? join(folder?.path ?? '', 'tee0'));
+      place = await ListeningPlace.listen(server, path ?? join(folder?.path ?? '', 'tee0'));
     } catch (error) {
       folder?.[Symbol.dispose]();
       throw error;
     }
-    const { requestLimitMs = 30_000, onError = throwUncaught } = options;
     return new TeeServer(tee, server, memoryFile, place, folder, requestLimitMs, onError);
   }
 

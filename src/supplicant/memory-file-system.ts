@@ -1,4 +1,4 @@
-import { requireKnownOptions } from '../known-options.js';
+import { requireAmount, requireKnownOptions } from '../known-options.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 import { pathParts } from './path-parts.js';
@@ -21,7 +21,7 @@ export class MemoryFileSystem implements ReeFileSystem {
   constructor(options: { readonly capacity?: number } = {}) {
     requireKnownOptions('MemoryFileSystem', options, { capacity: true });
     const { capacity = defaultCapacity } = options;
-    if (!(capacity >= 0)) throw new RangeError(`a capacity of ${capacity} bytes`);
+    requireAmount('MemoryFileSystem', 'capacity', capacity);
     this.room = new Room(capacity);
   }
 

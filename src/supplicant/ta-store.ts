@@ -5,7 +5,7 @@ import { show } from '../show.js';
 import { commsError } from '../tee/teec-error.js';
 import { octetsAnswered } from './answers.js';
 import { guarded } from './service-boundary.js';
-import type { SupplicantService } from './supplicant-service.js';
+import type { Serving, SupplicantService } from './supplicant-service.js';
 
 /** A source of images of trusted applications. */
 export interface TaStore {
@@ -66,8 +66,7 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
       // Secure world requests the size first, and then the image if it has enough memory.
       if (imageParam.shm !== null && image.length > room) return TeeResult.ERROR_SHORT_BUFFER;
       imageParam.shm?.write(imageParam.offset, image);
-      const doubts = imageParam.shm === null && image.length > 0 ? undefined : await store.doubts?.(uuid, image);
-      if (doubts !== undefined) serving?.remark(doubts);
+      if (imageParam.shm !== null || image.length === 0) await remarkDoubts(store, uuid, image, serving);
       return TeeResult.SUCCESS;
     }
     if (failures.length === 0) return TeeResult.ERROR_ITEM_NOT_FOUND;
@@ -77,4 +76,14 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
       { cause: failures.length === 1 ? (failures[0]?.cause ?? failures[0]) : new AggregateError(failures) },
     );
   });
+}
+
+/** Who judges an image does not keep it from being loaded, not by throwing either. */
+async function remarkDoubts(store: TaStore, uuid: Uuid, image: Uint8Array, serving?: Serving): Promise<void> {
+  try {
+    const doubts = await store.doubts?.(uuid, image);
+    if (doubts !== undefined) serving?.remark(doubts);
+  } catch (error) {
+    serving?.report(error);
+  }
 }

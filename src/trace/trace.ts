@@ -1,4 +1,5 @@
 import { type Clock, machineClock } from '../clock/clock.js';
+import { unbreakable } from '../warn.js';
 import {
   type CallPurpose,
   maxThreads,
@@ -97,8 +98,16 @@ export class Trace {
     for (const sink of this.sinks) if (isRecorder(sink)) sink.describe(this.subject);
   }
 
-  /** Listen to every event as an object, until the function returned is called. */
+  /**
+   * Listen to every event as an object, until the function returned is called. A listener that throws breaks nothing: its
+   * first error is a warning of the process.
+   */
   listen(listener: TraceListener): () => void {
+    return this.watch(unbreakable('a listener of the trace', listener));
+  }
+
+  /** The same for a part of this package: its errors are those of whoever emits. */
+  watch(listener: TraceListener): () => void {
     return this.attach({
       record(kind, time, call, a, b, c, text) {
         for (const event of decodeEvents(kind, time, call, a, b, c, text)) listener(event);

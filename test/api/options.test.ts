@@ -42,6 +42,9 @@ const scenario = () =>
   );
 const sources = { name: 'x', folder, header: file('x.h') };
 
+const explored = (options: Partial<Parameters<typeof scenarios.exploreScenario>[1]>) =>
+  scenarios.exploreScenario(scenario(), { queue: 'hand-off', strategy: 'random', seed: 1, maxRuns: 1, ...options });
+
 /** A misuse of each door: an option that there is none of. */
 const misuses: Readonly<Record<string, () => unknown>> = {
   'Context#openSession(options)': () => context.openSession(userTa.uuid, unknown),
@@ -100,6 +103,33 @@ describe('every public function that takes options', () => {
       return 'not refused';
     })();
     await expect(refusal).rejects.toThrow(/there is no option "noSuchOption"/);
+  });
+
+  it.each<[string, () => unknown, string]>([
+    ['TraceFile', () => new traceFiles.TraceFile(file('trace.nwt'), { flushIntervalMs: Number.NaN }), 'flushIntervalMs is NaN'],
+    ['TraceFile', () => new traceFiles.TraceFile(file('trace.nwt'), { maxBytes: -1 }), 'maxBytes is -1'],
+    ['MemoryRecorder', () => new trace.MemoryRecorder({ maxBytes: Number.NaN }), 'maxBytes is NaN'],
+    ['MemoryFileSystem', () => new testing.MemoryFileSystem({ capacity: Number.NaN }), 'capacity is NaN'],
+    ['VirtualClock', () => new testing.VirtualClock().run({ limitMs: Number.NaN }), 'limitMs is NaN'],
+    ['TeeServer', () => api.TeeServer.listen(tee, { requestLimitMs: -1 }), 'requestLimitMs is -1'],
+    ['TeeServer', () => api.TeeServer.listen(tee, { path: 7 as never }), 'path must be the path of a socket, not 7'],
+    ['TeeServer', () => api.TeeServer.listen(tee, { onError: 'no' as never }), 'onError must be a function, not "no"'],
+    [
+      'importLinuxTrace',
+      () => trace.importLinuxTrace([], new trace.MemoryRecorder(), { threads: 1e9 }),
+      'threads is 1000000000; allowed: integers from 1 to 1024',
+    ],
+    ['ScmiAgent', () => scmi.ScmiAgent.open(tee, { transport: 'mgs' as never }), 'transport is "mgs"; allowed'],
+    ['exploreScenario', () => explored({ maxRuns: Number.NaN }), 'maxRuns is NaN'],
+    ['exploreScenario', () => explored({ maxSeconds: -1 }), 'maxSeconds is -1'],
+    ['exploreScenario', () => explored({ seed: 2 ** 32 }), 'seed 4294967296 is not a whole number'],
+    ['exploreScenario', () => explored({ strategy: 'lucky' as never }), 'strategy is "lucky"; allowed'],
+  ])('%s refuses by name a value that cannot be (%#)', async (_, misuse, says) => {
+    const refusal = (async () => {
+      await misuse();
+      return 'not refused';
+    })();
+    await expect(refusal).rejects.toThrow(says);
   });
 
   it('has done nothing by then', () => {

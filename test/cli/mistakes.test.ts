@@ -70,6 +70,17 @@ it.each([
   expect(status).toBe(code);
 });
 
+it('doctor says that a program does not end, and waits no longer for it', () => {
+  const program = join(folder, 'endless');
+  writeFileSync(program, '#!/bin/sh\nexec tail -f /dev/null\n', { mode: 0o700 });
+  const { status, stdout } = spawnSync(process.execPath, [main, 'doctor', '--qemu', program], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(stdout.replace(/\s+/g, ' ')).toContain(`${program} --version did not end within 10 s`);
+  expect(status).toBe(1);
+});
+
 it.each([
   ['view my.yaml', 2, /^my\.yaml: not a trace: .*to record a scenario: normalworld run my\.yaml --trace out\.nwt\n$/],
   [
@@ -98,6 +109,29 @@ it.each([
   ['exec --simulated -- ./no-client', 1, /^normalworld: no .+\n$/],
   // The folder of --ta is one word: what follows is the application.
   ['optee invoke --qemu /no/qemu --optee my.yaml --ta build 1234 0', 1, /^normalworld: (?!.*argument).*\/no\/qemu/],
+  ['doctor --device --optee x', 2, /^normalworld: --optee is for OP-TEE in QEMU: --device checks a board\n$/],
+  ['optee info --device --ta x', 2, /^normalworld: --ta is for OP-TEE in QEMU/],
+  ['optee info --storage-read-only', 2, /^normalworld: --storage-read-only needs --storage\n$/],
+  ['serve --simulated --storage-read-only', 2, /^normalworld: --storage-read-only needs --storage\n$/],
+  [
+    'exec --simulated --no-supplicant --storage x -- /bin/true',
+    2,
+    /^normalworld: --storage is for the built-in supplicant, which --no-supplicant leaves out\n$/,
+  ],
+  ['serve --no-supplicant --ta x', 2, /^normalworld: --ta is for the built-in supplicant/],
+  ['serve --simulated --no-supplicant --no-sockets', 2, /^normalworld: --no-sockets is for the built-in supplicant/],
+  ['explore my.yaml --decisions 0 --runs 5', 2, /^error: --runs is for a search; --decisions makes one run\n$/],
+  ['explore my.yaml --decisions 0 --no-reduction', 2, /^error: --no-reduction is for a search/],
+  ['explore my.yaml --max-faults 2', 2, /^error: --max-faults needs --faults\n$/],
+  [
+    'explore my.yaml --strategy random --deviations 2',
+    2,
+    /^error: --deviations is for the strategy deviations, not for random\n$/,
+  ],
+  ['explore my.yaml --seed 1 --seeds 1..2', 2, /'--seeds <a..b>' cannot be used with option '--seed <n>'/],
+  ['explore my.yaml --seed 4294967296', 2, /Allowed are integers 0 to 4294967295\.\n$/],
+  ['explore --callers N --workers 100000', 2, /Allowed are integers 1 to 1024\.\n$/],
+  ['explore --callers N --max-states 99999999999999999999', 2, /a whole number from 1 to 9007199254740991\n$/],
   ['doctr', 2, /^error: unknown command 'doctr'\n\(Did you mean doctor\?\)\n$/],
 ])('%s ends with %i and says what is wrong', (command, code, says) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...command.split(' ')], {

@@ -104,6 +104,21 @@ describe('images in memory', () => {
   });
 });
 
+describe('a store that judges its images', () => {
+  it('and throws while it does so gives them all the same, and what it threw is told', async () => {
+    const failures: Error[] = [];
+    const doubts = () => {
+      throw new TypeError('a bug of the judge');
+    };
+    await using tee = await openTee({
+      trustedApplications: [ta],
+      supplicant: { taStores: [{ load: () => image, doubts }], onError: (error) => failures.push(error) },
+    });
+    await (await tee.openContext().openSession(ta.uuid)).close();
+    expect(failures.map(({ message }) => message)).toEqual([expect.stringContaining('a bug of the judge')]);
+  });
+});
+
 describe('plugins', () => {
   const plugin = (uuid: string) => ({ uuid, invoke: () => ({ result: 0 }) });
   it('are refused whose UUID is none, or that of another', async () => {

@@ -16,6 +16,8 @@ import type { Progress } from '../../explore/queue/search/explore-options.js';
 import { MAX_THREADS } from '../../explore/queue/states/state-codec.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { DISCIPLINES, keepsReserve, noReserve } from '../../optee/call-queue/disciplines.js';
+import { seedLimit } from '../../scenario/run-scenario.js';
+import { integerArgument } from '../open/integer-argument.js';
 import { OutputOption } from '../output/output-option.js';
 import { outputWidth, printReport } from '../output/print-report.js';
 import { makeOutputFolder, writeOutput } from '../output/write-output.js';
@@ -40,6 +42,9 @@ interface ExploreFlags {
   readonly progress?: boolean;
   readonly expect?: Expectation;
 }
+
+/** Worker threads: more than any machine has processors. */
+const mostWorkers = 1024;
 
 /** Options that only the search around a queue has, and those that only that of the whole driver has. */
 const QUEUE_OPTIONS = ['callers', 'threads', 'secureThreads', 'reservations', 'fine', 'symmetry', 'maxStates'];
@@ -124,7 +129,11 @@ export function addExploreCommand(program: Command): void {
     .option('--max-states <n>', 'stop at this number of states', count)
     .option('--max-memory <MiB>', 'stop at this amount of memory for states', count, 4096)
     .option('--max-seconds <s>', 'stop after this time', count)
-    .option('--workers <n>', 'worker threads for a large search (default: one per core)', count)
+    .addOption(
+      new Option('--workers <n>', 'worker threads for a large search (default: one per core)').argParser(
+        integerArgument(1, mostWorkers),
+      ),
+    )
     .option('--no-reduction', 'scenario: make every run, also from states that earlier runs reached')
     .option('--go-on', 'scenario: continue after a run in which a client did not finish')
     .option('--first', 'scenario: stop at the first broken property, and show its run as it was found')
@@ -135,8 +144,16 @@ export function addExploreCommand(program: Command): void {
         .default('deviations'),
     )
     .option('--runs <n>', 'scenario: stop after this number of runs', count, 1000)
-    .option('--seed <n>', 'scenario: seed for its times and for random choices', count, 1)
-    .option('--seeds <a..b>', 'scenario: explore it once with each of these seeds', seeds)
+    .addOption(
+      new Option('--seed <n>', 'scenario: seed for its times and for random choices')
+        .argParser(integerArgument(0, seedLimit - 1))
+        .default(1),
+    )
+    .addOption(
+      new Option('--seeds <a..b>', 'scenario: explore it once with each of these seeds')
+        .argParser(seeds)
+        .conflicts('seed'),
+    )
     .option('--deviations <n>', 'scenario: maximum number of deviations from first-come, first-served order', count)
     .option('--faults <list>', 'scenario: faults that may occur, separated by commas, or all; see below', faults)
     .option('--max-faults <n>', 'scenario: maximum number of faults in one run', count, 1)
@@ -145,6 +162,7 @@ export function addExploreCommand(program: Command): void {
     .addHelpText('after', CALLERS_HELP)
     .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
       refuseForeign(command, scenario === undefined ? SCENARIO_OPTIONS : QUEUE_OPTIONS, scenario !== undefined);
+      refuseUnread(command);
       if (flags.reserve && !keepsReserve(flags.queue)) command.error(`error: --reserve: ${noReserve(flags.queue)}`);
       if (scenario !== undefined) return exploreScenarioFile(scenario, flags, command);
       const config = modelConfig(flags, command);
@@ -155,6 +173,25 @@ export function addExploreCommand(program: Command): void {
       const verdicts = PROPERTY_NAMES.map((name) => exploration.properties[name].verdict);
       endWith(verdicts, flags.expect, exploration.bound === 'interrupted');
     });
+}
+
+/** Options that the run of --decisions has no use for: it is one run, and all of it is decided. */
+const OF_A_SEARCH = [
+  ...['strategy', 'runs', 'seeds', 'deviations', 'reduction', 'goOn', 'first', 'maxSeconds', 'maxMemory', 'workers'],
+  ...['traces', 'progress'],
+];
+
+/** An option that would be ignored beside another is refused. */
+function refuseUnread(command: Command): void {
+  const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+  const flagOf = (name: string | undefined) =>
+    command.options.find((option) => option.attributeName() === name)?.long ?? '';
+  const given = isGiven('decisions') ? OF_A_SEARCH.find(isGiven) : undefined;
+  if (given !== undefined) command.error(`error: ${flagOf(given)} is for a search; --decisions makes one run`);
+  if (isGiven('maxFaults') && !isGiven('faults')) command.error('error: --max-faults needs --faults');
+  const strategy: unknown = command.getOptionValue('strategy');
+  if (isGiven('deviations') && strategy !== 'deviations')
+    command.error(`error: --deviations is for the strategy deviations, not for ${String(strategy)}`);
 }
 
 /** An option that would be ignored is refused. */
@@ -336,6 +373,7 @@ function threads(text: string): number {
 }
 
 function count(text: string): number {
-  if (!/^\d+$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('a whole number above 0');
+  if (!/^\d+$/.test(text) || Number(text) === 0 || !Number.isSafeInteger(Number(text)))
+    throw new InvalidArgumentError(`a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`);
   return Number(text);
 }

@@ -132,12 +132,16 @@ export function addDeviceOption(command: Command): Command {
 }
 
 /** What is read with `--device`. */
-const ofDevice: ReadonlySet<string> = new Set(['device', 'callLimit', 'json', 'repeat', 'ta']);
+const ofDevice: readonly string[] = ['device', 'callLimit', 'json', 'repeat'];
 
-/** The device that is meant; undefined for OP-TEE in QEMU. @throws RangeError for an option that QEMU has. */
-export function deviceOf(options: OpteeOptions): string | undefined {
+/**
+ * The device that is meant; undefined for OP-TEE in QEMU.
+ * @param read options that a command reads with a device, beside those of all.
+ * @throws RangeError for an option that QEMU has.
+ */
+export function deviceOf(options: OpteeOptions, read: readonly string[] = []): string | undefined {
   if (options.device === undefined) return undefined;
-  refuseOthers(options, ofDevice, 'is for OP-TEE in QEMU: --device uses the TEE of this machine');
+  refuseOthers(options, new Set([...ofDevice, ...read]), 'is for OP-TEE in QEMU: --device uses the TEE of this machine');
   return typeof options.device === 'string' ? options.device : '/dev/tee0';
 }
 
@@ -146,6 +150,20 @@ export async function taFolders(options: OpteeOptions): Promise<readonly string[
   if (options.device !== undefined) return options.ta ?? [];
   const { trustedApplications = opteeFolder().trustedApplications } = await opteeNamed(options.optee);
   return [...(options.ta ?? []), trustedApplications];
+}
+
+/**
+ * Refuse options that would be ignored beside these.
+ * @throws RangeError naming one.
+ */
+export function checkSupplicantOptions(options: OpteeOptions): void {
+  const { storage, storageReadOnly, supplicant, ta, profiles, sockets } = options;
+  if (storageReadOnly && storage === undefined) throw new RangeError('--storage-read-only needs --storage');
+  if (supplicant !== false) return;
+  const given = { '--storage': storage, '--ta': ta, '--profiles': profiles, '--no-sockets': sockets === false || undefined };
+  for (const [flag, value] of Object.entries(given))
+    if (value !== undefined)
+      throw new RangeError(`${flag} is for the built-in supplicant, which --no-supplicant leaves out`);
 }
 
 /** The settings of `openTee` for the supplicant. */
@@ -187,11 +205,19 @@ export function rpmbCid(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'hex'));
 }
 
-/** Boot OP-TEE, or open the board's, run a command on it, end it. Failures are told in one paragraph. */
-export async function onOptee(options: OpteeOptions, run: (tee: Tee) => Promise<void>): Promise<void> {
+/**
+ * Boot OP-TEE, or open the board's, run a command on it, end it. Failures are told in one paragraph.
+ * @param read options that the command reads with a device, beside those of all.
+ */
+export async function onOptee(
+  options: OpteeOptions,
+  run: (tee: Tee) => Promise<void>,
+  read?: readonly string[],
+): Promise<void> {
   let device: string | undefined;
   try {
-    device = deviceOf(options);
+    device = deviceOf(options, read);
+    checkSupplicantOptions(options);
     await using tee =
       device === undefined ? await bootedTee(options) : await openTee({ world: 'linux', device, ...limitsOf(options) });
     await run(tee).catch((error: unknown) => {

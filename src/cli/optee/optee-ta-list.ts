@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { TeeDeviceDescription } from '../../client/devices.js';
+import type { Tee } from '../../client/tee.js';
 import { imageUuid } from '../../supplicant/node/folder-ta-store.js';
 import {
   addDeviceOption,
@@ -20,8 +21,8 @@ const needed = {
 
 /** `normalworld optee ta list`: what OP-TEE enumerates, and the images that the supplicant would load. */
 export function addTaCommand(optee: Command): void {
-  const list = optee.command('ta').description('Trusted applications.').command('list');
-  list
+  const command = optee.command('ta').description('Trusted applications.').command('list');
+  command
     .summary('list trusted applications')
     .description('Lists trusted applications: those that OP-TEE enumerates as devices, and the images in the folders.')
     .addHelpText(
@@ -32,10 +33,10 @@ Examples:
   $ normalworld optee ta list
   $ normalworld optee ta list --ta build/ta --json | jq -r '.images[].uuid'`,
     );
-  addDeviceOption(addOpteeOptions(list))
+  addDeviceOption(addOpteeOptions(command))
     .option('--json', 'print one JSON object')
     .action(async (options: OpteeOptions) => {
-      await onOptee(options, async (tee) => {
+      const list = async (tee: Tee) => {
         const devices = await tee.devices();
         const images = (await Promise.all((await taFolders(options)).map(imagesIn))).flat();
         if (options.json) {
@@ -45,7 +46,9 @@ Examples:
         for (const { uuid, needs } of devices) console.log(`${uuid}  ${needed[needs]}`);
         for (const { uuid, folder, name } of images)
           console.log(`${uuid}  ${folder}${name === `${uuid}.ta` ? '' : ` (${name})`}`);
-      });
+      };
+      // The images that a board's supplicant would load.
+      await onOptee(options, list, ['ta']);
     });
 }
 

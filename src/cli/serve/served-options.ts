@@ -5,7 +5,14 @@ import type { Command } from 'commander';
 import type { Tee } from '../../client/tee.js';
 import { openTee } from '../../open-tee.js';
 import type { TrustedApplication } from '../../worlds/simulated/index.js';
-import { addOpteeOptions, limitsOf, type OpteeOptions, onOptee, supplicantOf } from '../open/optee-options.js';
+import {
+  addOpteeOptions,
+  checkSupplicantOptions,
+  limitsOf,
+  type OpteeOptions,
+  onOptee,
+  supplicantOf,
+} from '../open/optee-options.js';
 import { refuseOthers } from '../open/refuse-others.js';
 import { tellFailure } from '../output/failure.js';
 
@@ -45,6 +52,7 @@ export async function openServed(options: ServedOptions, serve: (tee: Tee) => Pr
   const modules = options.simulated === true ? [] : options.simulated;
   try {
     refuseOthers(options, ofSimulated, 'is for OP-TEE in QEMU, not for the simulated world');
+    checkSupplicantOptions(options);
     const trustedApplications = (await Promise.all(modules.map(applicationsOf))).flat();
     await using tee = await openTee({
       trustedApplications,

@@ -1,8 +1,10 @@
-import { type OptionNames, requireKnownOptions } from '../../known-options.js';
+import { type OptionNames, requireAmount, requireKnownOptions } from '../../known-options.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import type { CreateCallQueue } from '../../optee/call-queue/disciplines.js';
+import { seedLimit } from '../../scenario/run-scenario.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { reserveMayHelp } from '../../scenario/tried-cures.js';
+import { show } from '../../show.js';
 import { type Decision, followed } from './decisions.js';
 import type { FaultSettings } from './fault-choices.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './properties/run-checks.js';
@@ -125,6 +127,19 @@ export interface ScenarioExploration {
 /** The reasons for which an exploration ends before every run was made. */
 export type Bound = 'runs' | 'time' | 'memory' | 'interrupted';
 
+const strategies: ReadonlySet<string> = new Set<Strategy>(['deviations', 'random', 'priorities']);
+
+/** @throws TypeError, RangeError naming what would make a search of no end, or of another kind. */
+function checkBounds({ strategy, seed, maxRuns, maxSeconds, maxMiB, maxDeviations, workers }: ExploreScenarioOptions) {
+  if (!strategies.has(strategy))
+    throw new TypeError(`exploreScenario: strategy is ${show(strategy)}; allowed: ${[...strategies].join(', ')}`);
+  if (!(Number.isInteger(seed) && seed >= 0 && seed < seedLimit))
+    throw new RangeError(`exploreScenario: seed ${show(seed)} is not a whole number from 0 to ${seedLimit - 1}`);
+  requireAmount('exploreScenario', 'maxRuns', maxRuns);
+  for (const [name, bound] of Object.entries({ maxSeconds, maxMiB, maxDeviations, workers }))
+    if (bound !== undefined) requireAmount('exploreScenario', name, bound);
+}
+
 /** Runs between two checks of the memory. */
 const RUNS_A_LOOK = 64;
 /** Runs made before worker threads are started, because starting them takes time. */
@@ -148,6 +163,7 @@ export async function exploreScenario(
   options: ExploreScenarioOptions,
 ): Promise<ScenarioExploration> {
   requireKnownOptions('exploreScenario', options, names);
+  checkBounds(options);
   const { queue, strategy, seed, orderings = 3, reduce = true, progress, createQueue } = options;
   const { faults = noFaults } = options;
   const workers = createQueue === undefined ? (options.workers ?? 1) : 1;

@@ -61,7 +61,7 @@ export class SecureSide {
     this.recorder = new ThreadRecorder(this.world, () => clock.now());
     this.calls = new EnteredCalls(journal, threads);
     this.recorder.onTaken = this.calls.taken;
-    trace.listen(this.calls.record);
+    trace.watch(this.calls.record);
   }
 
   /** The main phase begins: reset everything that was recorded before. */

@@ -1,5 +1,7 @@
 import { type OptionNames, requireKnownOptions } from '../../known-options.js';
 import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
+import { show } from '../../show.js';
+import { maxThreads } from '../event.js';
 import type { TraceRecorder } from '../trace.js';
 import { blockedIn } from './blocked-in.js';
 import { withoutPrefix } from './log-prefix.js';
@@ -62,6 +64,8 @@ export function importLinuxTrace(
 ): LinuxImport {
   requireKnownOptions('importLinuxTrace', options, optionNames);
   const { threads } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads))
+    throw new RangeError(`importLinuxTrace: threads is ${show(threads)}; allowed: integers from 1 to ${maxThreads}`);
   const text = readLines(lines);
   const { record } = text;
   into.describe({ world: 'Linux, from tracepoints', clock: 'linux', ...(threads === undefined ? {} : { threads }) });

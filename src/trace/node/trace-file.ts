@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { startInterval } from '../../clock/timer.js';
 import { nameFileInErrors } from '../../files/name-file-in-errors.js';
-import { type OptionNames, requireKnownOptions } from '../../known-options.js';
+import { type OptionNames, requireAmount, requireKnownOptions } from '../../known-options.js';
 import type { TraceSubject } from '../event.js';
 import { ChunkWriter, subjectChunk } from '../nwt/chunk-writer.js';
 import { fileHeader } from '../nwt/nwt-format.js';
@@ -36,17 +36,20 @@ export class TraceFile extends ChunkWriter implements Disposable {
   private writeError: Error | undefined;
   private readonly onExit = () => this.close();
 
-  /** @throws the file system's error when the file cannot be written; TypeError naming an option that is none. */
+  /** @throws the file system's error when the file cannot be written; TypeError or RangeError naming an option that is none. */
   constructor(
     readonly path: string,
     options: TraceFileOptions = {},
   ) {
     super(chunkSize);
     requireKnownOptions('TraceFile', options, names);
-    this.maxBytes = options.maxBytes ?? 4 * 2 ** 30;
+    const { maxBytes = 4 * 2 ** 30, flushIntervalMs = 100 } = options;
+    requireAmount('TraceFile', 'maxBytes', maxBytes);
+    requireAmount('TraceFile', 'flushIntervalMs', flushIntervalMs);
+    this.maxBytes = maxBytes;
     this.fd = openSync(path, 'w');
     this.append(fileHeader());
-    this.endFlushing = startInterval(options.flushIntervalMs ?? 100, () => this.flush(), { background: true });
+    this.endFlushing = startInterval(flushIntervalMs, () => this.flush(), { background: true });
     process.on('exit', this.onExit);
   }
 

@@ -1,4 +1,4 @@
-import { type OptionNames, requireKnownOptions } from '../../known-options.js';
+import { type OptionNames, requireAmount, requireKnownOptions } from '../../known-options.js';
 import type { TraceSubject } from '../event.js';
 import { ChunkWriter, subjectChunk } from './chunk-writer.js';
 import { fileHeader } from './nwt-format.js';
@@ -20,10 +20,12 @@ export class MemoryRecorder extends ChunkWriter {
   private subject: TraceSubject = {};
   private readonly maxBytes: number;
 
+  /** @throws TypeError or RangeError naming an option that is none. */
   constructor(options: MemoryRecorderOptions = {}) {
     super(chunkSize);
     requireKnownOptions('MemoryRecorder', options, names);
     this.maxBytes = options.maxBytes ?? 16 * 1024 * 1024;
+    requireAmount('MemoryRecorder', 'maxBytes', this.maxBytes);
   }
 
   override describe(subject: TraceSubject): void {

@@ -8,6 +8,9 @@ import { readOpteeImage } from './read-optee-image.js';
 
 const run = promisify(execFile);
 
+/** How long a program may take to say its version, in milliseconds. */
+const versionLimitMs = 10_000;
+
 /** The state of one requirement of the QEMU world. */
 export interface Finding {
   readonly what: string;
@@ -53,10 +56,12 @@ export async function findProgram(
   otherwise: 'missing' | 'optional',
 ): Promise<Finding> {
   try {
-    const { stdout } = await run(name, args);
+    const { stdout } = await run(name, args, { timeout: versionLimitMs, killSignal: 'SIGKILL' });
     return { what: name, state: 'present', detail: stdout.split('\n')[0] ?? '' };
-  } catch {
-    return { what: name, state: otherwise, detail: how };
+  } catch (error) {
+    const isLate = (error as { readonly killed?: boolean }).killed === true;
+    const late = `${[name, ...args].join(' ')} did not end within ${versionLimitMs / 1000} s: `;
+    return { what: name, state: otherwise, detail: `${isLate ? late : ''}${how}` };
   }
 }
 

@@ -12,6 +12,7 @@ import type {
   SecureWorld,
   TaPanicReport,
 } from '../../protocol/secure-world.js';
+import { unbreakable } from '../../warn.js';
 import { watchBoot } from './boot-watch.js';
 import { type ConsoleLine, isCorePanic } from './console-line.js';
 import { ConsolePipe } from './console-pipe.js';
@@ -71,11 +72,13 @@ export class QemuWorld implements SecureWorld {
   /** Panics of trusted applications, parsed from the console. */
   readonly panics: PanicSource = {
     listen: (handler) => {
-      this.panicHandlers.add(handler);
-      return () => this.panicHandlers.delete(handler);
+      const told = unbreakable('a listener to panics', handler);
+      this.panicHandlers.add(told);
+      return () => this.panicHandlers.delete(told);
     },
   };
   private readonly console: SecureConsole;
+  private readonly tellLine: (line: ConsoleLine) => void;
   private readonly deaths = new TaDeaths();
   private readonly panicHandlers = new Set<(panic: TaPanicReport) => void>();
   private readonly interruptHandlers = new Set<() => void>();
@@ -102,7 +105,7 @@ export class QemuWorld implements SecureWorld {
     private readonly process: QemuProcess,
     private readonly mailbox: Mailbox,
     private readonly consolePipe: ConsolePipe,
-    private readonly options: QemuWorldOptions,
+    options: QemuWorldOptions,
   ) {
     const ram = file.size - (sharedAddress - ramAddress);
     this.memory = new BufferMemory(sharedAddress, file.view(sharedAddress - ramAddress, ram));
@@ -111,6 +114,7 @@ export class QemuWorld implements SecureWorld {
     this.memoryFile = { fd: file.fd, base: ramAddress };
     this.normalWorldRam = [{ base: normalWorldRamAddress, size: sharedAddress + ram - normalWorldRamAddress }];
     const bootLimitMs = bootLimitOf(options);
+    this.tellLine = unbreakable('onConsoleLine', (line) => options.onConsoleLine?.(line));
     this.console = new SecureConsole((line) => this.onConsoleLine(line));
     this.mailboxConduit = new MailboxConduit(mailbox, {
       cpus: options.cpus ?? defaultCpus,
@@ -273,7 +277,7 @@ export class QemuWorld implements SecureWorld {
       this.panicTimer = startTimer(panicSilenceMs, () => this.fail('OP-TEE panicked'));
     }
     this.deaths.read(line);
-    this.options.onConsoleLine?.(line);
+    this.tellLine(line);
   }
 
   private fail(reason: string): void {

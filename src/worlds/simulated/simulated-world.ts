@@ -17,6 +17,7 @@ import type {
   SecureWorld,
   TaPanicReport,
 } from '../../protocol/secure-world.js';
+import { unbreakable } from '../../warn.js';
 import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core/core.js';
 import { Core } from './core/core.js';
@@ -145,8 +146,9 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   private readonly panicHandlers = new Set<(panic: TaPanicReport) => void>();
   readonly panics: PanicSource = {
     listen: (handler) => {
-      this.panicHandlers.add(handler);
-      return () => this.panicHandlers.delete(handler);
+      const told = unbreakable('a listener to panics', handler);
+      this.panicHandlers.add(told);
+      return () => this.panicHandlers.delete(told);
     },
   };
   private death: ConduitError | undefined;

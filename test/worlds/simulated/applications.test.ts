@@ -443,6 +443,47 @@ describe('the services of a call', () => {
     expect([clock.now(), supplicant.asked]).toEqual([3, ['SUSPEND']]);
   });
 
+  test.each([
+    [Number.POSITIVE_INFINITY, 40 * 86_400_000, ['SUSPEND'], false],
+    [2 ** 32 + 5, 2 ** 32 + 5, ['SUSPEND', 'SUSPEND'], true],
+    [2 ** 40, 2 ** 33, ['SUSPEND', 'SUSPEND', 'SUSPEND'], false],
+  ])('a wait of %d ms sleeps as long as the ABI can say, again and again', async (ms, passes, asked, ends) => {
+    const ta = trustedApplication({
+      uuid: '00000000-0000-0000-0000-0000000000f6',
+      kind: 'pseudo',
+      create: () => ({ invokeCommand: (call) => call.wait(ms) }),
+    });
+    const { normal, clock, supplicant } = board({ trustedApplications: [ta] });
+    const session = await normal.open(ta.uuid);
+    let ended = false;
+    void normal.invoke(session, 0).then(() => {
+      ended = true;
+    });
+    await clock.advance(passes);
+    expect([supplicant.asked, ended]).toEqual([asked, ends]);
+  });
+
+  test('a notification is waited for as long as was said, or not at all', async () => {
+    const ta = trustedApplication({
+      uuid: '00000000-0000-0000-0000-0000000000f7',
+      kind: 'pseudo',
+      create: () => ({
+        async invokeCommand(call) {
+          for (const [value, ms] of [
+            [1, 2 ** 32 + 5],
+            [2 ** 32 + 1, 5],
+            [1, -1],
+            [1, 0.5],
+          ] as const)
+            await expect(call.waitForNotification(value, ms)).rejects.toThrow(/allowed: integers from 0 to 4294967295/);
+        },
+      }),
+    });
+    const { normal, supplicant, finish } = board({ trustedApplications: [ta] });
+    await finish(normal.invoke(await normal.open(ta.uuid), 0));
+    expect(supplicant.asked).toEqual([]);
+  });
+
   test('random numbers are those of the generator the world was given', async () => {
     const drawn: number[][] = [];
     const ta = trustedApplication({

@@ -99,7 +99,7 @@ export async function judgeRun(
   run.between = memory.between;
   run.fine = fine || resourcesChange(scenario);
   const listeners = [checks.listen, sessions.listen, memory.listen, relief.listen, deaths.listen];
-  for (const listener of listeners) run.trace.listen(listener);
+  for (const listener of listeners) run.trace.watch(listener);
   try {
     await judge(run, scenario, checks, () => choices?.end(), watch && { watch, queue: () => watched });
     relief.atEnd();

@@ -92,7 +92,7 @@ export class RunState implements TimerWatch {
       this.arrivals.set(held, this.effectOf(this.cause.name));
       this.ended.delete(this.cause.name);
     };
-    run.trace.listen((event) => this.record(event));
+    run.trace.watch((event) => this.record(event));
   }
 
   /** An actor is released. */

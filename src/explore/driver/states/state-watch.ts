@@ -59,7 +59,7 @@ export class StateWatch {
 
   /** The run is about to be opened. */
   open(run: ScenarioRun): void {
-    run.trace.listen((event) => {
+    run.trace.watch((event) => {
       if (event.type === 'session-open') this.owners.set(event.session, event.context);
     });
   }

@@ -16,6 +16,9 @@ import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import { TaPanic, TeeError } from './tee-error.js';
 
+/** The most milliseconds that one SUSPEND can ask for. */
+const longestSleep = 0xffff_ffff;
+
 /** The state of a session that an entry uses. */
 export interface CalledSession {
   readonly id: number;
@@ -128,7 +131,7 @@ export class TaCall {
   /**
    * TEE_Wait: sleep in the normal world, repeatedly until the time is over. A cancellation takes effect between two
    * sleeps, as in OP-TEE.
-   * @param ms rounded up to whole milliseconds, the unit of TEE_Wait.
+   * @param ms rounded up to whole milliseconds, the unit of TEE_Wait; Infinity: no limit.
    * @throws TeeError CANCEL.
    */
   wait(ms: number): Promise<void> {
@@ -143,7 +146,8 @@ export class TaCall {
       if (this.cancelled) throw new TeeError(TeeResult.ERROR_CANCEL);
       const elapsed = this.systemTime() - from;
       if (elapsed >= timeout) return;
-      yield* rpcCommand(this.core, this.thread, RpcCommand.suspend, [rpcValue('input', timeout - elapsed)]);
+      const rest = Math.min(timeout - elapsed, longestSleep);
+      yield* rpcCommand(this.core, this.thread, RpcCommand.suspend, [rpcValue('input', rest)]);
     }
   }
 
@@ -158,16 +162,22 @@ export class TaCall {
   /**
    * notif_wait_timeout(): sleep in the normal world until this value is sent, by an interrupt handler of secure world
    * or by another thread.
-   * @param timeoutMs whole milliseconds; 0: no limit.
-   * @throws TeeError TIMEOUT; BAD_PARAMETERS if another thread already waits for this value.
+   * @param value 0 to 2^32-1.
+   * @param timeoutMs whole milliseconds, below 2^32; 0 and Infinity: no limit.
+   * @throws TeeError TIMEOUT; BAD_PARAMETERS if another thread already waits for this value. @throws RangeError for an
+   *   invalid value or timeout.
    */
   async waitForNotification(value: number, timeoutMs = 0): Promise<void> {
-    const result = await this.run(notificationRpc(this.core, this.thread, RpcNotification.wait, value, timeoutMs));
+    requireWord('a notification', value);
+    if (timeoutMs !== Number.POSITIVE_INFINITY) requireWord('a timeout in milliseconds', timeoutMs);
+    const timeout = timeoutMs === Number.POSITIVE_INFINITY ? 0 : timeoutMs;
+    const result = await this.run(notificationRpc(this.core, this.thread, RpcNotification.wait, value, timeout));
     if (result !== TeeResult.SUCCESS) throw new TeeError(result);
   }
 
   /** notif_send_sync(): wake the thread that waits for this value, or the next one that will. */
   async notify(value: number): Promise<void> {
+    requireWord('a notification', value);
     await this.run(notificationRpc(this.core, this.thread, RpcNotification.send, value));
   }
 
@@ -257,4 +267,10 @@ export class TaCall {
 
 async function later<T>(routine: Routine<T>): Promise<T> {
   return start(routine);
+}
+
+/** The ABI has 32 bits for it, and would cut off the rest. */
+function requireWord(what: string, value: number): void {
+  if (!(Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff))
+    throw new RangeError(`${what} of ${String(value)}; allowed: integers from 0 to 4294967295`);
 }
