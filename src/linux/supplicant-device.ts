@@ -130,8 +130,13 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
 
   /** @returns false when nobody waits for it any more. */
   private answer(id: number, result: number, params: readonly TeeParam[]): boolean {
-    const valid = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
-    const bytes = sendArgument(id, valid ? result : TeeResult.ERROR_COMMUNICATION, params);
+    const isResult = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
+    const wrong = isResult ? params.map(mistakeIn).find((mistake) => mistake !== undefined) : `the result is ${result}`;
+    if (wrong !== undefined) this.onTrouble(`answering supplicant request ${id}: ${wrong}`);
+    const bytes =
+      wrong === undefined
+        ? sendArgument(id, result, params)
+        : sendArgument(id, TeeResult.ERROR_COMMUNICATION, params.map(empty));
     // SUPPL_SEND does not wait for anybody.
     const bufData = Buffer.alloc(bufDataSize);
     bufData.writeBigUInt64LE(BigInt(addressOf(bytes)), 0);
@@ -140,6 +145,28 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     if (sent.result === 0) return true;
     if (sent.errno === ENOENT || sent.errno === ENODEV) return false;
     throw errnoError(sent.errno, `answering supplicant request ${id}`);
+  }
+}
+
+/** What a service has left in a parameter that no message can have. */
+function mistakeIn(param: TeeParam, index: number): string | undefined {
+  if (param.type === 'none') return undefined;
+  const words = param.type === 'value' ? [param.a, param.b, param.c] : [param.size];
+  if (words.every((word) => Number.isInteger(word) && word >= 0)) return undefined;
+  return `parameter ${index} has ${words.join(', ')}, which are not valid numbers of a message`;
+}
+
+/** The same kind of parameter, with nothing in it. */
+function empty(param: TeeParam): TeeParam {
+  switch (param.type) {
+    case 'none':
+      return param;
+    case 'value':
+      return { ...param, a: 0, b: 0, c: 0 };
+    case 'memref':
+      return { ...param, size: 0 };
+    default:
+      return param satisfies never;
   }
 }
 

@@ -11,6 +11,9 @@ const keptSaid = 4096;
 /** How long the agent may take to end by itself, in milliseconds; then the program is killed. */
 const endMs = 5000;
 
+/** How long an agent may take to say hello, in milliseconds: a slow board starts Node in some seconds. */
+const helloMs = 60_000;
+
 /** How long the last words of a program that has ended are waited for, in milliseconds. */
 const lastWordsMs = 500;
 
@@ -100,7 +103,12 @@ export class AgentLink {
     const told = new Promise<Hello>((resolve) => {
       link.hello = resolve;
     });
+    const cancel = startTimer(helloMs, () => {
+      link.fail(`no agent has answered within ${helloMs / 1000} s`);
+      link.child.kill('SIGKILL');
+    });
     const first = await Promise.race([told, link.lost]);
+    cancel();
     if (first instanceof Error) {
       await link.end();
       throw first;

@@ -105,6 +105,36 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
     expect([TeeResult.ERROR_COMMUNICATION, TeeResult.ERROR_BAD_PARAMETERS]).toContain(await ended);
   });
 
+  it('answers for a service that leaves what is no number, and serves the next request', async () => {
+    await serve({ memoryFile: true, trustedApplications: [pseudoTa] });
+    const script = join(scratch, 'supplicant.mjs');
+    const index = resolve(import.meta.dirname, '../../dist/index.js');
+    const leaves = '[Number.NaN, 0.5, -1, 0]';
+    writeFileSync(
+      script,
+      `import { openLinuxSupplicant, RpcCommand } from ${JSON.stringify(index)};
+       const left = ${leaves};
+       const service = ([param]) => { param.a = left.shift(); return 0; };
+       const onTrouble = (trouble) => console.error(trouble);
+       openLinuxSupplicant({ services: new Map([[RpcCommand.plugin, service]]), onTrouble });
+       console.log('ready');
+       setInterval(() => {}, 1000);`,
+    );
+    using command = await clientCommand(process.execPath, [script], server.path);
+    const child = spawn(command.program, command.args, { env: command.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    children.push(child);
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await once(createInterface({ input: child.stdout }), 'line');
+    const session = await tee.openContext().openSession(pseudoTa.uuid);
+    for (let wrong = 0; wrong < 3; wrong++)
+      await expect(session.invoke(Command.ask)).rejects.toMatchObject({ code: TeeResult.ERROR_COMMUNICATION });
+    await session.invoke(Command.ask);
+    expect(said).toMatch(/parameter 0 has NaN, 0, 0.*parameter 0 has 0\.5, 0, 0.*parameter 0 has -1, 0, 0/s);
+  });
+
   it('refuses what cannot be', async () => {
     await serve({ memoryFile: true, trustedApplications: [pseudoTa] });
     expect((await start('--device', '/dev/tee0')).ready).toMatch(/^1: .*device for clients/);

@@ -36,6 +36,9 @@ const ends = {
     process.stdout.write('y\n'.repeat(100_000));
     process.stdin.resume();
   },
+  silent: () => {
+    process.stdin.resume();
+  },
   lying: () => {
     const tee = { implementationId: 1, registeredMemory: true, memrefNull: true };
     const identity = { uid: 0, gid: 0, groups: [] };

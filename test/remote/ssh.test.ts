@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { memref, type OpenTeeOptions, openTee, type Tee, TeecError, temporary, value } from '../../src/index.js';
 import { TeeOrigin, TeeResult } from '../../src/protocol/tee-result.js';
 import { clientCommand, hostArchitecture, preloadFolder, preloadLibrary } from '../../src/serve/client-command.js';
@@ -258,6 +258,20 @@ describe('a board that ssh does not reach', () => {
   ])('says so of one %s', async (_name, device, words) => {
     await refused(device).toThrow(words);
     await refused(device).toMatchObject({ code: TeeResult.ERROR_COMMUNICATION });
+  });
+
+  it('says so of one which never says anything', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const opening = openTee({ world: 'linux', device: 'ssh://silent' });
+      const failed = expect(opening).rejects.toThrow(/silent: no agent has answered within 60 s/);
+      while (!existsSync(log)) await new Promise((resolve) => setImmediate(resolve));
+      vi.advanceTimersByTime(60_000);
+      vi.useRealTimers();
+      await failed;
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('ends the connection to one that breaks the protocol', async () => {

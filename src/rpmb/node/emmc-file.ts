@@ -126,7 +126,12 @@ class CardFile implements EmmcMemory, Disposable {
 
   constructor(private readonly path: string) {
     this.unlock = lockPath('file', 'eMMC card', path);
-    this.descriptor = openSync(path, 'r+');
+    try {
+      this.descriptor = openSync(path, 'r+');
+    } catch (error) {
+      this.unlock();
+      throw error;
+    }
     try {
       this.shape = this.readShape();
       const largestWrite = 2 * this.shape.reliableWriteSectors * rpmbBlockSize;
