@@ -1,11 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
 const folder = mkdtempSync(join(tmpdir(), 'normalworld-mistakes-'));
+
+const schedule = join(import.meta.dirname, '../conform/traces/prepatch-corner_000.json');
+/** A finding of a target that may not be there. */
+const finding = (name: string) => ({
+  ...{ target: { name }, on: 'x', kind: 'x', signature: 'x', came: { times: 1, tries: 1 }, before: [], steps: [] },
+});
 
 beforeAll(() => {
   writeFileSync(join(folder, 'my.yaml'), 'title: it is run, and then looked at\n');
@@ -14,6 +20,9 @@ beforeAll(() => {
   writeFileSync(join(folder, 'latin1.yaml'), Buffer.from('# a board\ntitle: Gerät\n', 'latin1'));
   // The first octet of two.
   writeFileSync(join(folder, 'cut.yaml'), Buffer.from('title: x\xc3', 'latin1'));
+  for (const [file, name] of Object.entries({ nobody: 'nobody', 'no-uuid': 'ta', driver: 'driver' }))
+    writeFileSync(join(folder, `${file}.json`), JSON.stringify({ format: 'normalworld-fuzz/1', ...finding(name) }));
+  writeFileSync(join(folder, 'schedule.json'), readFileSync(schedule));
   writeFileSync(join(folder, 'broken-ta.js'), 'export default nobodyDefinedThis;\n');
   writeFileSync(join(folder, 'empty-ta.js'), 'export const adder = {};\n');
 });
@@ -132,6 +141,12 @@ it.each([
   ['explore my.yaml --seed 4294967296', 2, /Allowed are integers 0 to 4294967295\.\n$/],
   ['explore --callers N --workers 100000', 2, /Allowed are integers 1 to 1024\.\n$/],
   ['explore --callers N --max-states 99999999999999999999', 2, /a whole number from 1 to 9007199254740991\n$/],
+  ['fuzz driver --optee x', 2, /^normalworld: --optee is for OP-TEE in QEMU: target driver does not use one\n$/],
+  ['fuzz smc --simulated --qemu x', 2, /^normalworld: --qemu is for OP-TEE in QEMU: --simulated uses/],
+  ['replay nobody.json', 2, /^nobody\.json: target: there is none called "nobody"\n$/],
+  ['replay no-uuid.json', 2, /^normalworld: target ta needs the UUID of an application\n$/],
+  ['replay driver.json --optee x', 2, /^normalworld: --optee is for OP-TEE in QEMU: the finding is of driver/],
+  ['replay schedule.json --ta x', 2, /^normalworld: --ta is for OP-TEE in QEMU: schedule\.json is a schedule/],
   ['doctr', 2, /^error: unknown command 'doctr'\n\(Did you mean doctor\?\)\n$/],
 ])('%s ends with %i and says what is wrong', (command, code, says) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...command.split(' ')], {

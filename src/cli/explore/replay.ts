@@ -7,8 +7,9 @@ import { runSchedule } from '../../explore/queue/search/counterexample.js';
 import { readText, TextFileError } from '../../files/read-text.js';
 import { FileLengthError } from '../../files/read-whole.js';
 import { FindingFileError, isFindingText } from '../../fuzz/engine/finding-file.js';
-import { type OpteeToFuzz, opteeToFuzz } from '../fuzz/optee-to-fuzz.js';
+import { type OpteeToFuzz, opteeToFuzz, refuseOptee } from '../fuzz/optee-to-fuzz.js';
 import { replayFindingFile } from '../fuzz/replay-finding.js';
+import { tellFailure } from '../output/failure.js';
 import { outputWidth, printReport } from '../output/print-report.js';
 import { describeDifference } from './conform.js';
 
@@ -43,9 +44,14 @@ Examples:
       try {
         const text = await readText(file);
         if (isFindingText(text)) {
-          await replayFindingFile(text, options);
+          await replayFindingFile(text, options).catch((error: unknown) => {
+            if (error instanceof FindingFileError) throw error;
+            // Of the target: a UUID that is none, an OP-TEE that does not boot.
+            tellFailure(error);
+          });
           return;
         }
+        refuseOptee(options, `${file} is a schedule of a call queue`);
         const trace = parseTraceFile(text);
         const difference = replayTrace(trace);
         if (difference !== undefined) {
@@ -80,7 +86,7 @@ Examples:
         ) {
           command.error(`${file}: ${error.message}`);
         }
-        throw error;
+        tellFailure(error);
       }
     });
 }

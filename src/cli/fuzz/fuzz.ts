@@ -3,11 +3,11 @@ import type { KnownFinding } from '../../fuzz/engine/findings.js';
 import { Fuzzer } from '../../fuzz/engine/fuzzer.js';
 import type { FuzzProgress } from '../../fuzz/engine/progress.js';
 import { progressLine } from '../../fuzz/engine/progress.js';
-import { type TargetName, takesUuid, targetNamed, targetNames } from '../../fuzz/open-target.js';
+import { inThisProcess, type TargetName, takesUuid, targetNamed, targetNames } from '../../fuzz/open-target.js';
 import { readKnownCommands } from '../../fuzz/targets/known-commands.js';
 import { integerArgument } from '../open/integer-argument.js';
 import { tellFailure } from '../output/failure.js';
-import { type OpteeToFuzz, opteeToFuzz, opteeUnderTest } from './optee-to-fuzz.js';
+import { type OpteeToFuzz, opteeToFuzz, opteeUnderTest, refuseOptee } from './optee-to-fuzz.js';
 
 interface FuzzFlags extends OpteeToFuzz {
   readonly folder?: string;
@@ -77,6 +77,8 @@ Examples:
 async function fuzz(name: TargetName, uuid: string | undefined, flags: FuzzFlags): Promise<void> {
   if (flags.commands !== undefined && !takesUuid(name))
     throw new RangeError(`--commands is for targets that test an application, not for ${name}`);
+  if (inThisProcess.has(name)) refuseOptee(flags, `target ${name} does not use one`);
+  if (flags.simulated) refuseOptee(flags, '--simulated uses the simulated secure world');
   const commands = flags.commands === undefined ? [] : await readKnownCommands(flags.commands);
   const target = targetNamed(name, uuid, {
     optee: await opteeUnderTest(flags),

@@ -15,6 +15,15 @@ export function opteeToFuzz(command: Command): Command {
   return addWhichOptee(command).option('--qemu <program>', 'your own QEMU instead of qemu-system-aarch64');
 }
 
+/**
+ * @param why nothing of it is used.
+ * @throws RangeError naming an option that would be ignored.
+ */
+export function refuseOptee({ optee, ta, qemu }: OpteeToFuzz, why: string): void {
+  for (const [flag, value] of Object.entries({ '--optee': optee, '--ta': ta, '--qemu': qemu }))
+    if (value !== undefined) throw new RangeError(`${flag} is for OP-TEE in QEMU: ${why}`);
+}
+
 /** @throws RangeError for an OP-TEE that there is none of. */
 export async function opteeUnderTest({ optee, ta = [], qemu }: OpteeToFuzz): Promise<OpteeUnderTest> {
   const found = optee === undefined ? undefined : await opteeNamed(optee);

@@ -1,8 +1,8 @@
-import { parseFinding } from '../../fuzz/engine/finding-file.js';
-import { type TargetName, targetNamed, targetNames } from '../../fuzz/open-target.js';
+import { FindingFileError, parseFinding } from '../../fuzz/engine/finding-file.js';
+import { inThisProcess, type TargetName, targetNamed, targetNames } from '../../fuzz/open-target.js';
 import { onSimulated } from '../../fuzz/raw/simulated-machine.js';
 import { replayFinding } from '../../fuzz/replay-finding.js';
-import { type OpteeToFuzz, opteeUnderTest } from './optee-to-fuzz.js';
+import { type OpteeToFuzz, opteeUnderTest, refuseOptee } from './optee-to-fuzz.js';
 
 /**
  * Execute a finding again, and say what came of it: exit code 1 when the finding did not come.
@@ -14,7 +14,8 @@ export async function replayFindingFile(
 ): Promise<void> {
   const finding = parseFinding(text);
   const { name, uuid } = finding.target;
-  if (!Object.hasOwn(targetNames, name)) throw new RangeError(`there is no target "${name}"`);
+  if (!Object.hasOwn(targetNames, name)) throw new FindingFileError(`target: there is none called "${name}"`);
+  if (inThisProcess.has(name as TargetName)) refuseOptee(options, `the finding is of ${name}, which does not use one`);
   const target = targetNamed(name as TargetName, uuid, {
     optee: await opteeUnderTest(options),
     simulated: finding.on === onSimulated,
