@@ -1,6 +1,7 @@
 import type { TeeShm } from '../tee/tee-shm.js';
 import { carryDifferences, type Side } from './carry-differences.js';
 import { equalBytes } from './equal-bytes.js';
+import { beforeWriting } from './temporary-memory.js';
 
 /**
  * A buffer of the client, and the shared memory that stands for it. Both sides may write at any time, also during
@@ -41,7 +42,9 @@ export class RegisteredBuffer {
 
   /** Copy the changes of trusted applications into the client's buffer. */
   carryOut(offset: number, size: number): void {
-    carryDifferences(this.shmSide, this.agreed, this.clientSide, offset, this.left(offset, size), !this.ofManyThreads);
+    const left = this.left(offset, size);
+    beforeWriting(this.bytes, offset, left);
+    carryDifferences(this.shmSide, this.agreed, this.clientSide, offset, left, !this.ofManyThreads);
   }
 
   /** The accessible size. A buffer that was transferred, to a worker for example, has no bytes left. */

@@ -41,7 +41,12 @@ export class TemporaryBlock {
   }
 
   overlaps(other: TemporaryBlock): boolean {
-    return this.memory === other.memory && this.start < other.end && other.start < this.end;
+    return this.memory === other.memory && this.touches(other.start, other.end);
+  }
+
+  /** Whether bytes of its memory, counted from the beginning of that, are its. */
+  touches(start: number, end: number): boolean {
+    return this.start < end && start < this.end;
   }
 
   /** Extend this block to cover the other one. */
@@ -65,7 +70,7 @@ export class TemporaryBlock {
   }
 
   /**
-   * Another call in progress shares bytes with this block: copy back only differences. Neither call has returned yet,
+   * Another call in progress writes bytes of this block: copy back only differences. That call has not returned yet,
    * so the client's bytes still equal the data that was sent.
    */
   contest(): void {

@@ -8,14 +8,21 @@ const keptSize = 64 * 1024;
 /** How many buffers are kept. */
 const keptCount = 16;
 
+/** What calls under way bring back, by the memory that it is part of: of all clients, which may share a buffer. */
+const underWay = new Map<ArrayBufferLike, TemporaryBlock[]>();
+
+/** Bytes of a buffer are about to become others: calls under way that bring it back must not undo that. */
+export function beforeWriting(bytes: Uint8Array, offset: number, size: number): void {
+  const start = bytes.byteOffset + offset;
+  for (const block of underWay.get(bytes.buffer) ?? []) if (block.touches(start, start + size)) block.contest();
+}
+
 /**
  * Shared memory for temporary memory references. Registering a buffer with secure world and unregistering it takes two
  * calls, so small buffers are kept for reuse.
  */
 export class TemporaryMemory {
   private readonly kept: TeeShm[] = [];
-  /** Blocks of calls in progress that will be copied back, by the client's ArrayBuffer. */
-  private readonly underWay = new Map<ArrayBufferLike, TemporaryBlock[]>();
 
   constructor(
     private readonly device: TeeDevice,
@@ -40,9 +47,9 @@ export class TemporaryMemory {
 
   /** Register a block that will be copied back. */
   enter(block: TemporaryBlock): void {
-    const others = this.underWay.get(block.memory);
+    const others = underWay.get(block.memory);
     if (others === undefined) {
-      this.underWay.set(block.memory, [block]);
+      underWay.set(block.memory, [block]);
       return;
     }
     for (const other of others) {
@@ -54,10 +61,10 @@ export class TemporaryMemory {
   }
 
   leave(block: TemporaryBlock): void {
-    const others = this.underWay.get(block.memory);
+    const others = underWay.get(block.memory);
     const index = others?.indexOf(block) ?? -1;
     if (others === undefined || index < 0) return;
-    if (others.length === 1) this.underWay.delete(block.memory);
+    if (others.length === 1) underWay.delete(block.memory);
     else others.splice(index, 1);
   }
 

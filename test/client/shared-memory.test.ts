@@ -226,6 +226,59 @@ describe('temporary memory', () => {
     await closing(tee);
   });
 
+  it('of two clients at a time keeps what each writes into the same buffer', async () => {
+    const both = meeting(2);
+    const { tee, session } = await teeOf(async (call) => {
+      await both();
+      call.memref(0).write(Uint8Array.of(call.command), call.command);
+      return undefined;
+    });
+    const buffer = new Uint8Array(4);
+    const other = await tee.openContext().openSession(uuid);
+    await Promise.all([session.invoke(1, [temporary.inout(buffer)]), other.invoke(2, [temporary.inout(buffer)])]);
+    expect([...buffer]).toEqual([0, 1, 2, 0]);
+    await closing(tee);
+  });
+
+  it.each([
+    ['comes back first', 1],
+    ['comes back last', 2],
+  ])('beside the same buffer as registered memory, which %s, loses neither write', async (_, first) => {
+    const both = meeting(2);
+    let back = () => {};
+    const isBack = new Promise<void>((resolve) => {
+      back = resolve;
+    });
+    const { tee, context, session } = await teeOf(async (call) => {
+      await both();
+      call.memref(0).write(Uint8Array.of(call.command), call.command);
+      if (call.command !== first) await isBack;
+      return undefined;
+    });
+    const buffer = new Uint8Array(4);
+    const memory = await context.registerSharedMemory(buffer);
+    const other = await context.openSession(uuid);
+    const calls = [session.invoke(1, [memref.inout(memory)]), other.invoke(2, [temporary.inout(buffer)])];
+    await calls[first - 1];
+    back();
+    await Promise.all(calls);
+    expect([...buffer]).toEqual([0, 1, 2, 0]);
+    await closing(tee);
+  });
+
+  it.each(['registered first', 'temporary first'])('in one call with the same buffer, %s, loses neither write', async (order) => {
+    const { tee, context, session } = await teeOf((call) => {
+      call.memref(0).write(Uint8Array.of(1), 1);
+      call.memref(1).write(Uint8Array.of(2), 2);
+    });
+    const buffer = new Uint8Array(4);
+    const memory = await context.registerSharedMemory(buffer);
+    const [one, two] = [memref.inout(memory), temporary.inout(buffer)] as const;
+    await (order === 'registered first' ? session.invoke(1, [one, two]) : session.invoke(1, [two, one]));
+    expect([...buffer]).toEqual([0, 1, 2, 0]);
+    await closing(tee);
+  });
+
   it('is not taken for a call that is refused for another of its parameters', async () => {
     const { tee, session } = await teeOf(() => undefined);
     await session.invoke(1, [temporary.input(new Uint8Array(100_000))]);

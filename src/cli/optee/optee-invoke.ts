@@ -89,7 +89,7 @@ async function parseInvocation(commandText: string, texts: readonly string[], re
   if (!(command <= 0xffff_ffff))
     throw new RangeError(`command "${commandText}" is not an integer from 0 to 0xffffffff`);
   const times = /^\d+$/.test(repeat) ? Number(repeat) : Number.NaN;
-  if (!(times >= 1)) throw new RangeError(`--repeat ${repeat} is not an integer from 1`);
+  if (!(times >= 1 && Number.isSafeInteger(times))) throw new RangeError(`--repeat ${repeat} is not an integer from 1`);
   const operation = await Promise.all(texts.map(parseOperationArgument));
   const inputs = operation.flatMap(({ input }) => input ?? []);
   for (const { file } of operation) if (file !== undefined) refuseInputAsOutput(file, inputs);
