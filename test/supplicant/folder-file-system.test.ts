@@ -2,19 +2,22 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openTee, RpcCommand, startSupplicant, TeecError, TeeResult } from '../../src/index.js';
 import { RpcFs } from '../../src/protocol/optee-rpc-command.js';
 import { FolderFileSystem } from '../../src/supplicant/node/folder-file-system.js';
@@ -242,6 +245,46 @@ describe('files in a folder', () => {
       await Promise.all([files.remove(`d/${round}`), create(`d/${round + 1}`)]);
       expect(await content(`d/${round + 1}`)).toBe(`d/${round + 1}`);
     }
+  });
+
+  it('are on the disk, and so are the folders with their names, when a change has returned', async () => {
+    const probe = await open(storage());
+    const handles = Object.getPrototypeOf(probe) as FileHandle;
+    await probe.close();
+    const { sync, datasync } = handles;
+    const synced: string[] = [];
+    const told = (own: (this: FileHandle) => Promise<void>) =>
+      function (this: FileHandle): Promise<void> {
+        synced.push(readlinkSync(`/proc/self/fd/${this.fd}`).slice(storage().length));
+        return own.call(this);
+      };
+    vi.spyOn(handles, 'sync').mockImplementation(told(sync));
+    vi.spyOn(handles, 'datasync').mockImplementation(told(datasync));
+    try {
+      const after = async (change: () => Promise<void>) => {
+        synced.length = 0;
+        await change();
+        return [...synced];
+      };
+      expect(await after(() => create('d/e/a'))).toEqual(['', '/d', '/d/e']);
+      expect(await after(() => create('d/b'))).toEqual(['/d']);
+      expect(await after(() => files.rename('d/e/a', 'd/a', false))).toEqual(['/d', '/d/e']);
+      expect(await after(() => files.rename('d/a', 'd/b', true))).toEqual(['/d']);
+      const file = await files.open('d/b');
+      expect(await after(async () => file.truncate(1))).toEqual(['/d/b']);
+      await file.close();
+      expect(await after(() => files.remove('d/b'))).toEqual(['/d']);
+    } finally {
+      vi.restoreAllMocks();
+    }
+    // What is written is there by O_SYNC.
+    const file = await files.create('c');
+    const number = readdirSync('/proc/self/fd').find(
+      (each) => existsSync(`/proc/self/fd/${each}`) && readlinkSync(`/proc/self/fd/${each}`) === join(storage(), 'c'),
+    );
+    const [, flags = ''] = /^flags:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${number}`, 'utf8')) ?? [];
+    expect(Number.parseInt(flags, 8) & constants.O_SYNC).toBe(constants.O_SYNC);
+    await file.close();
   });
 
   it('are named as no file can be by nobody', async () => {
