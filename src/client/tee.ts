@@ -1,5 +1,5 @@
 import { type Clock, machineClock } from '../clock/clock.js';
-import type { OptionNames } from '../known-options.js';
+import { type OptionNames, requireMethods } from '../known-options.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
 import { waitsFor } from '../optee/rpc/rpc-in-service.js';
 import type { SupplicantQueue } from '../optee/rpc/supplicant-queue.js';
@@ -189,9 +189,10 @@ export class Tee implements AsyncDisposable {
 
   /**
    * Add an RPMB card. The driver routes RPMB frames to it, after the cards that were added before.
-   * @returns removes the card. @throws TeecError NOT_SUPPORTED in world `linux`.
+   * @returns removes the card. @throws TeecError NOT_SUPPORTED in world `linux`; TypeError if it is no RPMB device.
    */
   addRpmb(device: RpmbDevice): () => void {
+    requireMethods('addRpmb', 'the device', device, ['exchange']);
     return this.inside('addRpmb').driver.optee.rpmb.add(device);
   }
 

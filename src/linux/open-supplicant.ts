@@ -1,3 +1,4 @@
+import { show } from '../show.js';
 import { checkSupplicantSettings, type SupplicantSettings, supplicantOn } from '../start-supplicant.js';
 import { HandleNumbers } from '../supplicant/handle-table.js';
 import type { Supplicant } from '../supplicant/supplicant.js';
@@ -18,6 +19,10 @@ export interface LinuxSupplicantOptions extends SupplicantSettings {
 export function openLinuxSupplicant(options: LinuxSupplicantOptions = {}): Supplicant {
   const { device: path = '/dev/teepriv0', onTrouble = () => undefined, ...settings } = options;
   checkSupplicantSettings(settings);
+  if (typeof path !== 'string' || path === '')
+    throw new TypeError(`openLinuxSupplicant: device must be the path of a device, not ${show(path)}`);
+  if (typeof onTrouble !== 'function')
+    throw new TypeError(`openLinuxSupplicant: onTrouble must be a function, not ${show(onTrouble)}`);
   const device = new LinuxSupplicantDevice(path, onTrouble);
   return supplicantOn(
     { queue: device, allocate: (size) => device.allocate(size), owner: device, numbers: new HandleNumbers() },
