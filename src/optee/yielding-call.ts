@@ -1,3 +1,4 @@
+import { sleep } from '../clock/clock.js';
 import type { SmcRegisters } from '../protocol/conduit.js';
 import { isRpcReturn, OpteeSmcReturn, smcName } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
@@ -8,6 +9,12 @@ import { CallWaiter } from './call-queue/call-queue.js';
 import { waitTurn } from './call-queue/wait-turn.js';
 import type { Optee } from './optee.js';
 import { toldOf } from './unreachable.js';
+
+/**
+ * RPCs of one call after which others get a turn, however promptly each was answered: limits, signals and the end of the
+ * client, which one that asks for ever would starve in a world inside this process.
+ */
+const rpcsPerTurn = 1000;
 
 /** The world switches of one yielding call, as an ABI makes them. */
 export interface WorldSwitches {
@@ -54,6 +61,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
   let smcReturn: number = OpteeSmcReturn.unknownFunction;
   let refusal = '';
   let reached = false;
+  let rpcs = 0;
   try {
     for (;;) {
       if (hold !== undefined) await hold(smcName(switches.functionId));
@@ -71,6 +79,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
       } else if (isRpcReturn(smcReturn)) {
         if (trace.on) trace.worldExit(call.id, smcReturn, switches.thread(returned));
         await switches.serve(returned);
+        if (++rpcs % rpcsPerTurn === 0 && hold === undefined) await sleep(clock, 0);
       } else {
         reached = true;
         if (smcReturn !== OpteeSmcReturn.ok) refusal = switches.refusal(returned);

@@ -1,3 +1,4 @@
+import { startTimer } from '../../clock/timer.js';
 import { type Conduit, type SmcRegisters, smcRegisters } from '../../protocol/conduit.js';
 import {
   Ffa,
@@ -24,6 +25,9 @@ import { commsError } from '../../tee/teec-error.js';
 const mailboxPages = 16;
 /** Bytes of normal-world memory that the mailboxes take. */
 export const mailboxMemorySize = 2 * mailboxPages * pageSize;
+
+/** Interrupts of one message after which the event loop gets a turn: a world inside this process could keep it for ever. */
+const runsPerTurn = 1000;
 
 /** What the driver cannot do without. */
 const requiredFeatures = [Ffa.rxtxMap, Ffa.partitionInfoGet, Ffa.msgSendDirectReq, Ffa.memShare, Ffa.memReclaim];
@@ -133,7 +137,10 @@ export class FfaLink {
 
   private async awaitResponse(first: SmcRegisters | Promise<SmcRegisters>): Promise<SmcRegisters> {
     let answer = await first;
-    while (answer.a0 === Ffa.interrupt) answer = await this.conduit.smc(smcRegisters(Ffa.run, answer.a1));
+    for (let runs = 1; answer.a0 === Ffa.interrupt; runs++) {
+      if (runs % runsPerTurn === 0) await new Promise<void>((resolve) => startTimer(0, resolve));
+      answer = await this.conduit.smc(smcRegisters(Ffa.run, answer.a1));
+    }
     if (answer.a0 === Ffa.msgSendDirectResp) return answer;
     throw commsError(TeeResult.ERROR_COMMUNICATION, `a message to OP-TEE: ${said(answer)}`);
   }

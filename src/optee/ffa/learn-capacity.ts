@@ -11,7 +11,7 @@ import type { FfaLink } from './ffa-link.js';
 const nobody = '6e6f726d-616c-4776-8f72-6c6470726f62';
 /** The most thread contexts that are looked for. */
 const enough = 64;
-/** The most RPCs that are answered to get the calls back. */
+/** The most interrupts of a call that are waited out, and the most RPCs that are answered to get the calls back. */
 const patience = 64 * 64;
 const paramCount = 2;
 
@@ -41,7 +41,8 @@ export async function learnCapacity(
     const probe: Probe = { shm, rpc: writeMessage(shm, rpcParamCount), resumeInfo: 0 };
     const handle = shm.secureWorldId;
     let answer = await link.direct(OpteeFfa.yieldingCallWithArg, lower32(handle), upper32(handle));
-    while (answer.a3 === 0 && answer.a4 === OpteeFfaReturn.interrupt)
+    let interrupts = 0;
+    while (answer.a3 === 0 && answer.a4 === OpteeFfaReturn.interrupt && interrupts++ < patience)
       answer = await link.direct(OpteeFfa.yieldingCallResume, 0, 0, 0, answer.a7);
     if (answer.a3 !== 0 || answer.a4 !== OpteeFfaReturn.rpcCommand) {
       if (isBusy(answer.a3)) capacity = inside.length;

@@ -34,6 +34,8 @@ import type { SecureWorldInfo } from './smc-probe.js';
 const busyPauseMs = 1;
 /** How often to ask. */
 const busyRefusals = 100;
+/** Messages that it may have kept: one per thread, and it never has as many threads. */
+const mostCached = 4096;
 
 /** OP-TEE over raw SMCs: Linux's smc_abi.c. */
 export class SmcAbi implements OpteeAbi {
@@ -122,16 +124,21 @@ export class SmcAbi implements OpteeAbi {
    * has their cookies. Linux waits for ever here.
    */
   private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
-    for (let refusals = 0; refusals < busyRefusals; ) {
+    let refusals = 0;
+    let answers = 0;
+    while (refusals < busyRefusals && answers < mostCached) {
       const returned = await this.conduit.smc(smcRegisters(functionId));
       if (returned.a0 === OpteeSmcReturn.ebusy) {
         refusals++;
         await sleep(this.optee.clock, busyPauseMs);
       } else if (returned.a0 !== OpteeSmcReturn.ok || done(returned)) {
         return;
+      } else {
+        answers++;
       }
     }
-    this.optee.violation(0, `${smcName(functionId)}: secure world does not become idle, its cache stays enabled`);
+    const why = answers < mostCached ? 'does not become idle' : `gives back more than ${mostCached} messages`;
+    this.optee.violation(0, `${smcName(functionId)}: secure world ${why}, its cache stays enabled`);
   }
 
   /** Reserved memory is the better place, but may be used up. */
