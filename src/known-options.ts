@@ -45,6 +45,11 @@ export function requireMethods(whose: string, name: string, given: unknown, meth
   throw new TypeError(`${whose}: ${name} ${what}`);
 }
 
+/** What will be called is a function. @throws TypeError that says whose it is. */
+export function requireFunction(whose: string, name: string, given: unknown): void {
+  if (typeof given !== 'function') throw new TypeError(`${whose}: ${name} must be a function, not ${show(given)}`);
+}
+
 /** An option is an amount of something: bytes, milliseconds. @throws RangeError naming it. */
 export function requireAmount(whose: string, name: string, given: unknown): void {
   if (!(typeof given === 'number' && given >= 0))

@@ -2,7 +2,7 @@ import { ownDriver } from './client/driver-of-tee.js';
 import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
-import { type OptionNames, requireBooleans, requireKnownOptions, requireMethods } from './known-options.js';
+import { type OptionNames, requireBooleans, requireFunction, requireKnownOptions, requireMethods } from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { keepsReserve, noReserve } from './optee/call-queue/disciplines.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';
@@ -78,8 +78,7 @@ export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions,
   if (schedule !== undefined) requireMethods(whose, 'schedule', schedule, ['point']);
   if (supplicantRequests !== undefined && supplicantRequests !== 'fail' && supplicantRequests !== 'wait')
     throw new TypeError(`${whose}: supplicantRequests is ${show(supplicantRequests)}; allowed: "fail" and "wait"`);
-  if (createQueue !== undefined && typeof createQueue !== 'function')
-    throw new TypeError(`${whose}: createQueue must be a function, not ${show(createQueue)}`);
+  if (createQueue !== undefined) requireFunction(whose, 'createQueue', createQueue);
   if (rpmb !== undefined) checkRpmbDevices(whose, 'rpmb', rpmb);
   if (i2c !== undefined) requireMethods(whose, 'i2c', i2c, ['get']);
   if (callLimitMs !== undefined && !(typeof callLimitMs === 'number' && callLimitMs >= 0))

@@ -1,5 +1,5 @@
 import type { Tee } from './client/tee.js';
-import { type OptionNames, requireKnownOptions, requireMethods } from './known-options.js';
+import { type OptionNames, requireFunction, requireKnownOptions, requireMethods } from './known-options.js';
 import { RpcCommand } from './protocol/optee-rpc-command.js';
 import { checkRpmbDevices, type RpmbDevice } from './rpmb/rpmb-device.js';
 import { show } from './show.js';
@@ -80,11 +80,9 @@ export function checkSupplicantSettings(settings: SupplicantSettings): void {
   if (services !== undefined && !(services instanceof Map))
     throw new TypeError(`${whose}: services must be a Map, not ${show(services)}`);
   for (const [command, service] of services ?? [])
-    if (typeof service !== 'function')
-      throw new TypeError(`${whose}: the service for RPC command ${show(command)} must be a function, not ${show(service)}`);
+    requireFunction(whose, `the service for RPC command ${show(command)}`, service);
   for (const [name, each] of Object.entries({ behind, onError }))
-    if (each !== undefined && typeof each !== 'function')
-      throw new TypeError(`${whose}: ${name} must be a function, not ${show(each)}`);
+    if (each !== undefined) requireFunction(whose, name, each);
 }
 
 /** What supplicants of a TEE have given numbers to. */

@@ -10,11 +10,13 @@ export function warn(message: string): void {
 /**
  * Somebody who is told of what happens must not break it by throwing. The first error is a warning.
  * @param whose of what, for the warning.
+ * @throws TypeError for a listener that is no function.
  */
 export function unbreakable<Told extends readonly unknown[]>(
   whose: string,
   listener: (...told: Told) => void,
 ): (...told: Told) => void {
+  if (typeof listener !== 'function') throw new TypeError(`${whose} must be a function, not ${show(listener)}`);
   let isTold = false;
   return (...told) => {
     try {

@@ -1,3 +1,4 @@
+import { requireFunction } from '../known-options.js';
 import { show } from '../show.js';
 import { checkSupplicantSettings, type SupplicantSettings, supplicantOn } from '../start-supplicant.js';
 import { HandleNumbers } from '../supplicant/handle-table.js';
@@ -21,8 +22,7 @@ export function openLinuxSupplicant(options: LinuxSupplicantOptions = {}): Suppl
   checkSupplicantSettings(settings);
   if (typeof path !== 'string' || path === '')
     throw new TypeError(`openLinuxSupplicant: device must be the path of a device, not ${show(path)}`);
-  if (typeof onTrouble !== 'function')
-    throw new TypeError(`openLinuxSupplicant: onTrouble must be a function, not ${show(onTrouble)}`);
+  requireFunction('openLinuxSupplicant', 'onTrouble', onTrouble);
   const device = new LinuxSupplicantDevice(path, onTrouble);
   return supplicantOn(
     { queue: device, allocate: (size) => device.allocate(size), owner: device, numbers: new HandleNumbers() },

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Tee } from '../client/tee.js';
 import { startTimer } from '../clock/timer.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
-import { type OptionNames, requireAmount, requireKnownOptions } from '../known-options.js';
+import { type OptionNames, requireAmount, requireFunction, requireKnownOptions } from '../known-options.js';
 import type { PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { show } from '../show.js';
 import type { ClientIdentity } from '../tee/login.js';
@@ -92,7 +92,7 @@ export class TeeServer implements AsyncDisposable, Devices {
     if (path !== undefined && typeof path !== 'string')
       throw new TypeError(`TeeServer: path must be the path of a socket, not ${show(path)}`);
     requireAmount('TeeServer', 'requestLimitMs', requestLimitMs);
-    if (typeof onError !== 'function') throw new TypeError(`TeeServer: onError must be a function, not ${show(onError)}`);
+    requireFunction('TeeServer', 'onError', onError);
     const { memoryFile } = tee;
     if (memoryFile === undefined)
       throw new RangeError('the memory of this TEE is not in a file that other processes can map');

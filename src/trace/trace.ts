@@ -1,4 +1,5 @@
 import { type Clock, machineClock } from '../clock/clock.js';
+import { requireMethods } from '../known-options.js';
 import { unbreakable } from '../warn.js';
 import {
   type CallPurpose,
@@ -108,15 +109,23 @@ export class Trace {
 
   /** The same for a part of this package: its errors are those of whoever emits. */
   watch(listener: TraceListener): () => void {
-    return this.attach({
+    return this.add({
       record(kind, time, call, a, b, c, text) {
         for (const event of decodeEvents(kind, time, call, a, b, c, text)) listener(event);
       },
     });
   }
 
-  /** Give every event to a sink, until the function returned is called. */
+  /**
+   * Give every event to a sink, until the function returned is called. One that throws breaks nothing: its first error is
+   * a warning of the process.
+   */
   attach(sink: TraceSink | TraceRecorder): () => void {
+    requireMethods('Trace.attach', 'sink', sink, ['record']);
+    return this.add(isRecorder(sink) ? sink : guarded(sink));
+  }
+
+  private add(sink: TraceSink | TraceRecorder): () => void {
     this.setSinks([...this.sinks, sink]);
     const { clock } = this;
     this.subject = {
@@ -148,6 +157,22 @@ function all(sinks: readonly TraceSink[]): TraceSink {
   return {
     record(kind, time, call, a, b, c, text) {
       for (const sink of sinks) sink.record(kind, time, call, a, b, c, text);
+    },
+  };
+}
+
+/** No listener with rest parameters: it would cost an array for each event. */
+function guarded(sink: TraceSink): TraceSink {
+  const tell = unbreakable('a sink of the trace', (error: unknown) => {
+    throw error;
+  });
+  return {
+    record(kind, time, call, a, b, c, text) {
+      try {
+        sink.record(kind, time, call, a, b, c, text);
+      } catch (error) {
+        tell(error);
+      }
     },
   };
 }

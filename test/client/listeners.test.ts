@@ -35,6 +35,16 @@ describe('who is told of what happens and throws', () => {
     expect(warnings).toEqual([expect.stringMatching(/^a listener of the trace threw: TypeError: a bug of who is told/)]);
   });
 
+  it('as a sink of the trace breaks no call, and is told once', async () => {
+    await using tee = await openTee({ trustedApplications: [userTa] });
+    tee.trace.attach({ record: raise });
+    const session = await tee.openContext().openSession(userTa.uuid);
+    const [sum] = await session.invoke(Command.add, [value.inout(40, 2)]);
+    expect(sum.a).toBe(42);
+    await turn();
+    expect(warnings).toEqual([expect.stringMatching(/^a sink of the trace threw: TypeError: a bug of who is told/)]);
+  });
+
   it('of panics leaves the client its answer', async () => {
     const dying = trustedApplication({
       uuid: '3b6e2f60-6c0b-4a8e-9d1c-2f1f6a3f8a11',
