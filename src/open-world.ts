@@ -2,7 +2,13 @@ import { ownDriver } from './client/driver-of-tee.js';
 import { Tee } from './client/tee.js';
 import { type Clock, machineClock } from './clock/clock.js';
 import { immediateSchedule, type Schedule } from './clock/schedule.js';
-import { type OptionNames, requireBooleans, requireFunction, requireKnownOptions, requireMethods } from './known-options.js';
+import {
+  type OptionNames,
+  requireBooleans,
+  requireFunction,
+  requireKnownOptions,
+  requireMethods,
+} from './known-options.js';
 import type { DisciplineName } from './optee/call-queue/call-queue.js';
 import { keepsReserve, noReserve } from './optee/call-queue/disciplines.js';
 import { type DriverOptions, openDriver } from './optee/open-driver.js';

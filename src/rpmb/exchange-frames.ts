@@ -31,7 +31,9 @@ export async function exchangeFrames(
     return unreachable;
   }
   if (!(back instanceof Uint8Array) || back.length > answer.size) {
-    remark(`the RPMB device answered ${back instanceof Uint8Array ? `${back.length} bytes` : show(back)}, ${answer.size} bytes were asked for`);
+    remark(
+      `the RPMB device answered ${back instanceof Uint8Array ? `${back.length} bytes` : show(back)}, ${answer.size} bytes were asked for`,
+    );
     return unreachable;
   }
   answer.shm?.write(answer.offset, back);

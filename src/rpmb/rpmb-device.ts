@@ -25,7 +25,8 @@ export interface RpmbDevice {
 
 /** @throws TypeError naming an option that is no array of devices. */
 export function checkRpmbDevices(whose: string, name: string, devices: readonly RpmbDevice[]): void {
-  if (!Array.isArray(devices)) throw new TypeError(`${whose}: ${name} must be an array of RPMB devices, not ${typeof devices}`);
+  if (!Array.isArray(devices))
+    throw new TypeError(`${whose}: ${name} must be an array of RPMB devices, not ${typeof devices}`);
   devices.forEach((device, index) => {
     requireMethods(whose, `${name}[${index}]`, device, ['exchange']);
   });

@@ -106,7 +106,11 @@ describe('every public function that takes options', () => {
   });
 
   it.each<[string, () => unknown, string]>([
-    ['TraceFile', () => new traceFiles.TraceFile(file('trace.nwt'), { flushIntervalMs: Number.NaN }), 'flushIntervalMs is NaN'],
+    [
+      'TraceFile',
+      () => new traceFiles.TraceFile(file('trace.nwt'), { flushIntervalMs: Number.NaN }),
+      'flushIntervalMs is NaN',
+    ],
     ['TraceFile', () => new traceFiles.TraceFile(file('trace.nwt'), { maxBytes: -1 }), 'maxBytes is -1'],
     ['MemoryRecorder', () => new trace.MemoryRecorder({ maxBytes: Number.NaN }), 'maxBytes is NaN'],
     ['MemoryFileSystem', () => new testing.MemoryFileSystem({ capacity: Number.NaN }), 'capacity is NaN'],
@@ -120,8 +124,8 @@ describe('every public function that takes options', () => {
       'threads is 1000000000; allowed: integers from 1 to 1024',
     ],
     ['ScmiAgent', () => scmi.ScmiAgent.open(tee, { transport: 'mgs' as never }), 'transport is "mgs"; allowed'],
-    ['Trace', () => new api.Trace().listen('x' as never), 'a listener of the trace must be a function, not "x"'],
-    ['Trace', () => new api.Trace().attach({} as never), 'Trace.attach: sink has no method record'],
+    ['Trace', () => tee.trace.listen('x' as never), 'a listener of the trace must be a function, not "x"'],
+    ['Trace', () => tee.trace.attach({} as never), 'Trace.attach: sink has no method record'],
     ['panics', () => tee.panics?.listen(1 as never), 'a listener to panics must be a function, not 1'],
     ['addRpmb', () => tee.addRpmb({} as never), 'addRpmb: the device has no method exchange'],
     ['openLinuxSupplicant', () => api.openLinuxSupplicant({ device: '' }), 'device must be the path of a device'],

@@ -32,7 +32,9 @@ describe('who is told of what happens and throws', () => {
     expect(sum.a).toBe(42);
     expect(told).toContain('rpc-end');
     await turn();
-    expect(warnings).toEqual([expect.stringMatching(/^a listener of the trace threw: TypeError: a bug of who is told/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^a listener of the trace threw: TypeError: a bug of who is told/),
+    ]);
   });
 
   it('as a sink of the trace breaks no call, and is told once', async () => {

@@ -266,18 +266,21 @@ describe('temporary memory', () => {
     await closing(tee);
   });
 
-  it.each(['registered first', 'temporary first'])('in one call with the same buffer, %s, loses neither write', async (order) => {
-    const { tee, context, session } = await teeOf((call) => {
-      call.memref(0).write(Uint8Array.of(1), 1);
-      call.memref(1).write(Uint8Array.of(2), 2);
-    });
-    const buffer = new Uint8Array(4);
-    const memory = await context.registerSharedMemory(buffer);
-    const [one, two] = [memref.inout(memory), temporary.inout(buffer)] as const;
-    await (order === 'registered first' ? session.invoke(1, [one, two]) : session.invoke(1, [two, one]));
-    expect([...buffer]).toEqual([0, 1, 2, 0]);
-    await closing(tee);
-  });
+  it.each(['registered first', 'temporary first'])(
+    'in one call with the same buffer, %s, loses neither write',
+    async (order) => {
+      const { tee, context, session } = await teeOf((call) => {
+        call.memref(0).write(Uint8Array.of(1), 1);
+        call.memref(1).write(Uint8Array.of(2), 2);
+      });
+      const buffer = new Uint8Array(4);
+      const memory = await context.registerSharedMemory(buffer);
+      const [one, two] = [memref.inout(memory), temporary.inout(buffer)] as const;
+      await (order === 'registered first' ? session.invoke(1, [one, two]) : session.invoke(1, [two, one]));
+      expect([...buffer]).toEqual([0, 1, 2, 0]);
+      await closing(tee);
+    },
+  );
 
   it('is not taken for a call that is refused for another of its parameters', async () => {
     const { tee, session } = await teeOf(() => undefined);

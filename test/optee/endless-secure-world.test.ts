@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { machineClock } from '../../src/clock/clock.js';
 import { openTee, TeecError, TeeOrigin, TeeResult, Trace, value } from '../../src/index.js';
 import { smcRegisters } from '../../src/protocol/conduit.js';
 import { Ffa } from '../../src/protocol/ffa.js';
@@ -52,7 +53,7 @@ it('a limit ends a call whose partition is interrupted for ever', async () => {
 it('a cache of messages that never becomes empty is left, and the driver opens and closes', async () => {
   let answers = 0;
   const said: string[] = [];
-  const trace = new Trace();
+  const trace = new Trace(machineClock);
   trace.listen((event) => {
     if (event.type === 'protocol-violation') said.push(event.what);
   });

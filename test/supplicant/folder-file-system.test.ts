@@ -261,19 +261,19 @@ describe('files in a folder', () => {
     vi.spyOn(handles, 'sync').mockImplementation(told(sync));
     vi.spyOn(handles, 'datasync').mockImplementation(told(datasync));
     try {
-      const after = async (change: () => Promise<void>) => {
+      const syncedBy = async (change: () => Promise<void>) => {
         synced.length = 0;
         await change();
         return [...synced];
       };
-      expect(await after(() => create('d/e/a'))).toEqual(['', '/d', '/d/e']);
-      expect(await after(() => create('d/b'))).toEqual(['/d']);
-      expect(await after(() => files.rename('d/e/a', 'd/a', false))).toEqual(['/d', '/d/e']);
-      expect(await after(() => files.rename('d/a', 'd/b', true))).toEqual(['/d']);
+      expect(await syncedBy(() => create('d/e/a'))).toEqual(['', '/d', '/d/e']);
+      expect(await syncedBy(() => create('d/b'))).toEqual(['/d']);
+      expect(await syncedBy(() => files.rename('d/e/a', 'd/a', false))).toEqual(['/d', '/d/e']);
+      expect(await syncedBy(() => files.rename('d/a', 'd/b', true))).toEqual(['/d']);
       const file = await files.open('d/b');
-      expect(await after(async () => file.truncate(1))).toEqual(['/d/b']);
+      expect(await syncedBy(async () => file.truncate(1))).toEqual(['/d/b']);
       await file.close();
-      expect(await after(() => files.remove('d/b'))).toEqual(['/d']);
+      expect(await syncedBy(() => files.remove('d/b'))).toEqual(['/d']);
     } finally {
       vi.restoreAllMocks();
     }

@@ -141,7 +141,11 @@ const ofDevice: readonly string[] = ['device', 'callLimit', 'json', 'repeat'];
  */
 export function deviceOf(options: OpteeOptions, read: readonly string[] = []): string | undefined {
   if (options.device === undefined) return undefined;
-  refuseOthers(options, new Set([...ofDevice, ...read]), 'is for OP-TEE in QEMU: --device uses the TEE of this machine');
+  refuseOthers(
+    options,
+    new Set([...ofDevice, ...read]),
+    'is for OP-TEE in QEMU: --device uses the TEE of this machine',
+  );
   return typeof options.device === 'string' ? options.device : '/dev/tee0';
 }
 
@@ -160,7 +164,12 @@ export function checkSupplicantOptions(options: OpteeOptions): void {
   const { storage, storageReadOnly, supplicant, ta, profiles, sockets } = options;
   if (storageReadOnly && storage === undefined) throw new RangeError('--storage-read-only needs --storage');
   if (supplicant !== false) return;
-  const given = { '--storage': storage, '--ta': ta, '--profiles': profiles, '--no-sockets': sockets === false || undefined };
+  const given = {
+    '--storage': storage,
+    '--ta': ta,
+    '--profiles': profiles,
+    '--no-sockets': sockets === false || undefined,
+  };
   for (const [flag, value] of Object.entries(given))
     if (value !== undefined)
       throw new RangeError(`${flag} is for the built-in supplicant, which --no-supplicant leaves out`);
