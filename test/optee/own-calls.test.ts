@@ -176,7 +176,7 @@ describe('a thread kept for relief calls', () => {
     );
     const world = new SimulatedWorld({ trustedApplications: [] });
     await expect(openWorld(world, { reserve: 'yes' as unknown as boolean })).rejects.toThrow(
-      'reserve is yes; allowed: true and false',
+      'reserve is "yes"; allowed: true and false',
     );
   });
 
