@@ -152,7 +152,7 @@ it.each([
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...command.split(' ')], {
     cwd: folder,
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 60_000,
   });
   expect(stderr).toMatch(says);
   expect([status, stdout]).toEqual([code, '']);
