@@ -3,14 +3,14 @@ import type { JsonSchema, ScenarioJsonSchema } from '../../src/scenario/file/jso
 
 export interface Completion {
   readonly label: string;
-  /** What it is, for people. */
+  /** A description for the user. */
   readonly detail: string;
 }
 
-/** Stands in the text where the cursor is. */
+/** A placeholder for the cursor in the parsed text. */
 const cursor = 'cursor0here';
 
-/** Fields whose value is the name of something in the file, with where the names are. */
+/** Fields whose value is a name defined in the file, and the sections that define such names. */
 const references: Readonly<Record<string, readonly string[]>> = {
   application: ['applications'],
   applications: ['applications'],
@@ -24,8 +24,8 @@ const references: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What may stand at a place of a scenario, by its schema: fields, values, and names of what is in the file.
- * @returns where the word at the place begins, and what could be in its stead; nothing where that is not to be told.
+ * Completions at a position of a scenario: fields and values from its schema, and names defined in the file.
+ * @returns where the word at the position begins, and what can replace it; undefined if nothing is known.
  */
 export function completionsAt(
   schema: ScenarioJsonSchema,
@@ -37,7 +37,7 @@ export function completionsAt(
   const after = /^[\w-]*/.exec(text.slice(place))?.[0] ?? '';
   const line = text.slice(text.lastIndexOf('\n', from - 1) + 1, from);
   const rest = text.slice(place + after.length);
-  // Alone in its line, a word would be taken for the end of the text in the line before.
+  // A word alone on its line would be parsed as the continuation of the line before, so add a colon.
   const isKey = /^\s*(?:- )?\s*$/.test(line) && !/^\s*:/.test(rest);
   const document = parseDocument(`${text.slice(0, from)}${cursor}${isKey ? ':' : ''}${rest}`, {
     strict: false,
@@ -59,7 +59,7 @@ export function completionsAt(
 
 type Path = readonly (string | number)[];
 
-/** Where the cursor stands: in what, and whether as a key. */
+/** The position of the cursor in the parsed document, and whether it is in a key. */
 function find(node: unknown, path: Path): { readonly path: Path; readonly key: boolean } | undefined {
   if (isScalar(node)) return String(node.value).includes(cursor) ? { path, key: false } : undefined;
   if (isSeq(node)) {
@@ -78,7 +78,7 @@ function find(node: unknown, path: Path): { readonly path: Path; readonly key: b
   return undefined;
 }
 
-/** The schemas that a place may have. */
+/** The schemas that apply to a position. */
 function schemasAt(root: ScenarioJsonSchema, path: Path): readonly JsonSchema[] {
   let here: readonly JsonSchema[] = [root];
   for (const step of path)
@@ -113,7 +113,7 @@ function valuesOf(root: ScenarioJsonSchema, schema: JsonSchema): readonly Comple
   });
 }
 
-/** Names of what the file has, where one of them is asked for. */
+/** Names defined in the file, for fields that refer to one. */
 function namesFor(plain: unknown, path: Path): readonly Completion[] {
   const field = [...path].reverse().find((step) => typeof step === 'string');
   if (typeof field !== 'string') return [];

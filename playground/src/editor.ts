@@ -22,7 +22,7 @@ function complete(context: CompletionContext) {
   };
 }
 
-/** What is wrong in the text, where it is. */
+/** The errors in the text, with their positions. */
 function problems(view: EditorView): Diagnostic[] {
   try {
     parseScenario(view.state.doc.toString(), 'scenario');
@@ -43,7 +43,7 @@ function problems(view: EditorView): Diagnostic[] {
   }
 }
 
-/** Colours of the page's own, light and dark. */
+/** Syntax colours from the page's style sheet, for light and dark mode. */
 const highlighting = HighlightStyle.define([
   { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: 'var(--code-key)' },
   { tag: [tags.string, tags.content, tags.literal], color: 'var(--text)' },
@@ -51,7 +51,7 @@ const highlighting = HighlightStyle.define([
   { tag: [tags.labelName, tags.typeName, tags.keyword], color: 'var(--accent)' },
 ]);
 
-/** An editor of scenarios. */
+/** Create an editor for scenarios. */
 export function scenarioEditor(parent: HTMLElement, changed: () => void): EditorView {
   const view = new EditorView({
     parent,
@@ -67,7 +67,7 @@ export function scenarioEditor(parent: HTMLElement, changed: () => void): Editor
       EditorView.updateListener.of((update) => update.docChanged && changed()),
     ],
   });
-  // What scrolls can be scrolled by keys.
+  // Scrollable elements need focus to be scrolled by keys.
   view.scrollDOM.tabIndex = 0;
   return view;
 }

@@ -1,20 +1,20 @@
-/** What a link carries: everything on the page that a person can change. */
+/** The state of the page that a link stores: everything that the user can change. */
 export interface State {
   readonly text: string;
   readonly seed: number;
   readonly queues: readonly string[];
   readonly threads: number | null;
   readonly clients: number | null;
-  /** What was done last, to be done again by whoever opens the link. */
+  /** The last action, which is repeated when the link is opened. */
   readonly did: 'run' | 'explore' | null;
-  /** The step of a counterexample that is shown. */
+  /** The step of the counterexample that is shown. */
   readonly step: number;
 }
 
-/** The longest text that a link may unpack to, in octets. */
+/** The longest text that a link may decompress to, in octets. */
 const longest = 200_000;
 
-/** The state as the part of an address behind the #. */
+/** Encode the state as the fragment of a URL. */
 export async function packed(state: State): Promise<string> {
   const stream = new Blob([JSON.stringify(state)]).stream().pipeThrough(new CompressionStream('deflate-raw'));
   const octets = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -22,7 +22,7 @@ export async function packed(state: State): Promise<string> {
   return `#${base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`;
 }
 
-/** The state of an address; nothing where it has none, or one that is damaged. */
+/** Decode the state from the fragment of a URL; undefined if it has none or is damaged. */
 export async function unpacked(hash: string): Promise<State | undefined> {
   if (hash.length < 2) return undefined;
   try {

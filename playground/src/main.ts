@@ -20,7 +20,7 @@ const scenarios = new Map(
 );
 const firstScenario = 'rpmb-scmi-deadlock';
 const firstQueues: readonly DisciplineName[] = ['linux-6.7', 'hand-off'];
-/** Runs of an exploration. */
+/** The largest number of runs of an exploration. */
 const mostRuns = 2000;
 
 const byId = <T extends HTMLElement>(id: string): T => {
@@ -57,7 +57,7 @@ const boxes = () => [...document.querySelectorAll<HTMLInputElement>('#queues inp
 const isDiscipline = (name: string): name is DisciplineName => Object.hasOwn(DISCIPLINES, name);
 const chosenQueues = () => boxes().flatMap(({ checked, value }) => (checked && isDiscipline(value) ? [value] : []));
 
-/** Sliders at their lowest leave things as the file has them. */
+/** A slider at its lowest position means: use the value of the file. */
 const slid = ({ value }: HTMLInputElement) => (Number(value) === 0 ? undefined : Number(value));
 const showSliders = () => {
   byId('threads-words').textContent = slid(threads) === undefined ? 'as in the file' : threads.value;
@@ -154,7 +154,7 @@ async function answered(kind: Task['kind'], answer: Answer): Promise<void> {
   ended();
 }
 
-/** Two at most, one above the other: the first and the last. */
+/** The timeline shows two traces at most, one above the other: the first and the last. */
 async function timeline(traces: readonly NamedTrace[]): Promise<void> {
   const shown = traces.length > 2 ? [traces[0], traces.at(-1)].flatMap((trace) => trace ?? []) : traces;
   frame.hidden = false;

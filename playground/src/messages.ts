@@ -1,17 +1,17 @@
 import type { DisciplineName } from '../../src/optee/call-queue/call-queue.js';
 import type { ScenarioResult } from '../../src/scenario/scenario-result.js';
 
-/** What a worker is asked to do with a scenario. */
+/** A request to the worker. */
 export interface Task {
   readonly kind: 'run' | 'explore';
   readonly text: string;
   readonly seed: number;
   readonly queues: readonly DisciplineName[];
-  /** In place of what the file says; undefined: as it says. */
+  /** The number of threads in place of the file's; undefined: the file's. */
   readonly threads: number | undefined;
-  /** Of each kind of client that makes calls of itself. */
+  /** The same for the number of clients, of each kind of client that makes calls on its own. */
   readonly clients: number | undefined;
-  /** For an exploration: the most runs. */
+  /** The largest number of runs of an exploration. */
   readonly runs: number;
 }
 
@@ -30,7 +30,7 @@ export type Answer =
     }
   | { readonly kind: 'failed'; readonly message: string };
 
-/** A run that breaks a property, to be stepped through. */
+/** A run that violates a property, with its steps. */
 export interface Counterexample {
   readonly property: string;
   readonly what: readonly string[];
@@ -38,16 +38,18 @@ export interface Counterexample {
   readonly trace: NamedTrace;
 }
 
-/** What is so after an event. */
+/** The state after an event. */
 export interface Step {
   readonly time: number;
   readonly event: string;
-  /** Calls that got a wake-up in it. */
+  /** Calls that got a wake-up in this event. */
   readonly woken: readonly string[];
-  /** By thread context: the call that holds it, and what that does. */
+  /** By thread context: the call that holds it, and what that call does. */
   readonly threads: readonly ({ readonly call: string; readonly doing: string } | undefined)[];
   readonly asleep: readonly string[];
-  /** The queue's lists, head first: callers as the driver counts them, + where a wake-up was given. */
+  /**
+   * The queue's lists, head first: callers with the names that the driver gives them, followed by + if they were woken.
+   */
   readonly lists: readonly { readonly name: string; readonly waiters: readonly string[] }[];
   readonly counters: readonly { readonly name: string; readonly value: number }[];
 }

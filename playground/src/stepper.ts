@@ -2,7 +2,10 @@ import { element } from '../../viewer/src/panel/element.js';
 import { duration } from '../../viewer/src/run/short-time.js';
 import type { Counterexample, Step } from './messages.js';
 
-/** A counterexample, one event at a time, on and back: who stands where, who was woken, the queue's own variables. */
+/**
+ * Shows a counterexample one event at a time, forwards and backwards: where each call is, which was woken, and the
+ * queue's variables.
+ */
 export class Stepper {
   private found: Counterexample | undefined;
   private at = 0;

@@ -7,7 +7,7 @@ import { CallState, holdsThread, MemoryRecorder, readTrace, Timeline } from '../
 import { sentence } from '../../viewer/src/run/words.js';
 import type { NamedTrace, Step } from './messages.js';
 
-/** A recorder that keeps the state of the queue beside every record. */
+/** A recorder that stores the queue's state with each record. */
 class WithQueue extends MemoryRecorder {
   readonly states: (QueueState | undefined)[] = [];
   queue: CallQueue | undefined;
@@ -18,7 +18,7 @@ class WithQueue extends MemoryRecorder {
   }
 }
 
-/** Make a run once more, and keep what is so after each of its events. */
+/** Repeat a run, and keep the state after each event. */
 export async function stepsOf(
   scenario: Scenario,
   queue: DisciplineName,
@@ -40,7 +40,7 @@ export async function stepsOf(
   const origin = table.subject.originMs ?? timeline.begin;
   const steps: Step[] = [];
   for (let place = 0; place < table.length; place++) {
-    // Opening the sessions is no part of the workload.
+    // Leave out the set-up, which opens the sessions.
     if (table.time(place) < origin) continue;
     steps.push(stepAt(timeline, place, origin, record.states[place + 1] ?? record.states[place]));
   }

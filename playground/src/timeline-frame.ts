@@ -1,7 +1,7 @@
 import page from '../../dist/viewer/index.html?raw';
 import type { NamedTrace } from './messages.js';
 
-/** The timeline page with traces in it, in a frame. */
+/** Show the timeline page with traces in a frame. */
 export async function showTimeline(frame: HTMLIFrameElement, traces: readonly NamedTrace[]): Promise<void> {
   const scripts = await Promise.all(
     traces.map(async ({ name, bytes }) => {

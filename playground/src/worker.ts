@@ -18,7 +18,7 @@ self.addEventListener('message', ({ data }: MessageEvent<Task>) => {
   );
 });
 
-/** The scenario as the sliders have it. */
+/** The scenario with the sliders' values. */
 function scenarioOf({ text, threads, clients }: Task): Scenario {
   const scenario = parseScenario(text, 'scenario');
   const { secureWorld } = scenario;

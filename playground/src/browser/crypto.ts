@@ -1,6 +1,8 @@
 import { hmacSha256, joined, sha256 } from './sha256.js';
 
-/** What the emulated card and the explorer take from Node's crypto, in a browser: SHA-256 only, and at once. */
+/**
+ * The functions of Node's crypto that the emulated card and the explorer use, for a browser: synchronous, SHA-256 only.
+ */
 export function createHmac(_algorithm: 'sha256', key: Uint8Array) {
   const parts: Uint8Array[] = [];
   return {

@@ -1,2 +1,5 @@
-/** The explorer looks at how much memory it has taken; a browser does not say, and ends a page that takes too much. */
+/**
+ * The explorer checks its memory use with `process.memoryUsage`. Browsers have no such function; they end a page that
+ * uses too much.
+ */
 Object.assign(globalThis, { process: { memoryUsage: { rss: () => 0 } } });

@@ -1,16 +1,19 @@
-/** FIPS 180-4: the first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
+/**
+ * The round constants of FIPS 180-4: the first 32 bits of the fractional parts of the cube roots of the first 64
+ * primes.
+ */
 const primes: number[] = [];
 for (let number = 2; primes.length < 64; number++)
   if (primes.every((prime) => number % prime !== 0)) primes.push(number);
 const fraction = (root: number) => Math.floor((root - Math.floor(root)) * 2 ** 32) | 0;
 const constants = Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime)));
-/** Likewise of the square roots of the first eight. */
+/** The initial hash value: the same of the square roots of the first eight primes. */
 const initial = Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)));
 
 const blockSize = 64;
 const rotated = (word: number, by: number) => (word >>> by) | (word << (32 - by));
 
-/** SHA-256 of some octets. */
+/** The SHA-256 digest of some octets. */
 export function sha256(octets: Uint8Array): Uint8Array {
   const length = Math.ceil((octets.length + 9) / blockSize) * blockSize;
   const padded = new Uint8Array(length);
@@ -51,7 +54,7 @@ function compress(hash: Int32Array, words: Int32Array): void {
   });
 }
 
-/** RFC 2104. */
+/** HMAC (RFC 2104) with SHA-256. */
 export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
   const block = new Uint8Array(blockSize);
   block.set(key.length > blockSize ? sha256(key) : key);

@@ -1,4 +1,7 @@
-/** What the explorer imports of Node's threads; here it is one thread's work, and none is ever started. */
+/**
+ * Replaces the class that the explorer imports from `node:worker_threads`. In the browser it explores with one thread
+ * and starts no workers.
+ */
 export class Worker {
   constructor() {
     throw new Error('the playground explores in one worker');

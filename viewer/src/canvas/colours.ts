@@ -1,6 +1,6 @@
 import { CallState } from '../../../src/trace/index.js';
 
-/** The colours of the page, as its style sheet has them. */
+/** The colours of the page, read from its style sheet. */
 export function readColours() {
   const style = getComputedStyle(document.documentElement);
   const of = (name: string) => style.getPropertyValue(`--${name}`).trim();

@@ -4,23 +4,31 @@ import type { Colours } from './colours.js';
 import type { LaneMiddle } from './draw-waits.js';
 import type { Scene } from './scene.js';
 
-/** More arrows than this on the screen are not drawn one by one; from the second figure on they grow pale. */
+/**
+ * With more arrows than this on the screen, only those of the chosen call are drawn. From `boldArrows` on, arrows are
+ * drawn transparent.
+ */
 const mostArrows = 400;
 const boldArrows = 40;
 
 interface Arrow {
-  /** Records at which it begins and ends. */
+  /** The records at which it begins and ends. */
   readonly from: number;
   readonly to: number;
   readonly source: Lane | undefined;
   readonly target: Lane | undefined;
-  /** `swallowed`: to a call that was awake, while another slept on; `harmless`: the same, while nobody did. */
+  /**
+   * An unused wake-up went to a call that was awake: `swallowed` if another call slept at that time, else `harmless`.
+   */
   readonly kind: 'wake' | 'swallowed' | 'harmless' | 'notification';
-  /** The chosen call is at one of its ends. */
+  /** It begins or ends at the chosen call. */
   readonly mine: boolean;
 }
 
-/** Arrows from call to call: who woke whom, wake-ups for nobody, and notifications with those who waited for them. */
+/**
+ * Draws wake-ups as arrows from the call that gave them to the call that got them, and notifications as arrows from
+ * sender to receiver.
+ */
 export function drawArrows(
   context: CanvasRenderingContext2D,
   colours: Colours,
@@ -94,7 +102,8 @@ function notificationArrows(run: Run, { chosen }: Scene, first: number, last: nu
   const arrows: Arrow[] = [];
   for (let index = from; index < notifications.length; index++) {
     const each = notifications[index];
-    // They are in the order of their ends; one that begins later than the screen may be followed by an earlier one.
+    // Sorted by the record of the answer: a notification that begins after the screen may be followed by one that
+    // begins before.
     if (each === undefined || each.answeredRecord > last + mostArrows) break;
     if (each.sentRecord > last) continue;
     const mine = chosen?.run === run && (chosen.call === each.call || chosen.call === each.by);

@@ -5,18 +5,20 @@ import { askedFor, doing } from '../run/words.js';
 import type { Colours } from './colours.js';
 import type { Scene } from './scene.js';
 
-/** Bars narrower than this are drawn as columns of one pixel, and those behind the first in a pixel are skipped. */
+/**
+ * Bars narrower than this, in pixels, are drawn as columns of one pixel. Further bars in the same pixel are skipped.
+ */
 const thinnest = 1;
 const inset = 3;
-/** Bars narrower than this carry no text, pixels. */
+/** Bars narrower than this have no text. Pixels. */
 const leastText = 30;
 
-/** What draws needs to know besides the scene. */
+/** What the drawing functions need besides the scene. */
 export interface Pen {
   readonly context: CanvasRenderingContext2D;
   readonly colours: Colours;
   readonly font: string;
-  /** Thin lines that mark RPCs, for whoever cannot tell their colour. */
+  /** A pattern of thin lines that marks RPCs, so that they can be recognised without their colour. */
   readonly hatch: CanvasPattern | undefined;
 }
 
@@ -26,7 +28,7 @@ interface Bar {
   readonly right: number;
 }
 
-/** The calls of a lane: what each is doing, as bars. */
+/** Draws the calls of a lane as bars, coloured by state. */
 export function drawBars(pen: Pen, lane: Lane, y: number, height: number, scene: Scene): void {
   const { context, colours } = pen;
   const { viewport, axis, shown } = scene;
@@ -43,7 +45,7 @@ export function drawBars(pen: Pen, lane: Lane, y: number, height: number, scene:
     let right = viewport.x(run.end(segment, axis));
     const isThin = right - left < thinnest;
     if (isThin) {
-      // Many lie in this pixel: the one in its middle stands for them.
+      // Several bars fall into this pixel; the one at its middle is drawn.
       const column = Math.floor(left);
       const middle = segments[run.firstEndingAfter(lane, viewport.position(column + 0.5), axis, at)];
       if (middle !== undefined && viewport.x(run.start(middle, axis)) < column + 1) segment = middle;
@@ -108,7 +110,7 @@ function drawLabel(
   if (shown === '') return;
   context.globalAlpha = marked !== undefined && marked[call] === 0 ? 0.16 : 1;
   if (state === CallState.rpc) {
-    // Text lies on the plain colour, not on the lines.
+    // Clear the hatching behind the text.
     context.fillStyle = colours.states[state] ?? colours.muted;
     context.fillRect(left + 3, middle - 8, Math.min(context.measureText(shown).width + 4, room + 4), 16);
   }
@@ -117,14 +119,14 @@ function drawLabel(
   context.fillText(shown, left + 5, middle);
 }
 
-/** The longest beginning of a text that has room. */
+/** The longest prefix of a text that fits into `room` pixels. */
 export function fitting(context: CanvasRenderingContext2D, text: string, room: number): string {
   if (context.measureText(text).width <= room) return text;
   const letters = Math.floor(room / 6.2) - 1;
   return letters < 3 ? '' : `${text.slice(0, letters)}…`;
 }
 
-/** ETHREAD_LIMIT: a mark on the client's lane. */
+/** Marks ETHREAD_LIMIT on the client's lane. */
 function drawRefusals({ context, colours }: Pen, lane: Lane, y: number, { viewport, axis }: Scene): void {
   const { run } = lane;
   const limits = run.timeline.threadLimits;
@@ -147,7 +149,7 @@ function drawRefusals({ context, colours }: Pen, lane: Lane, y: number, { viewpo
   }
 }
 
-/** Calls that took longer than their deadline: a flag where they end. */
+/** Draws a flag at the end of each call that exceeded its deadline. */
 function drawLate({ context, colours }: Pen, lane: Lane, y: number, height: number, { viewport, axis }: Scene): void {
   const { run } = lane;
   if (run.lateCalls.length === 0) return;

@@ -4,7 +4,7 @@ import type { Lane } from '../run/run.js';
 import type { Pen } from './draw-bars.js';
 import type { Scene } from './scene.js';
 
-/** How many calls sleep in the queue, as steps. */
+/** Draws the number of calls that sleep in the queue, as a step chart. */
 export function drawQueue({ context, colours }: Pen, lane: Lane, y: number, height: number, scene: Scene): void {
   const { viewport, axis, shown } = scene;
   const { asleep } = lane.run;
@@ -20,7 +20,7 @@ export function drawQueue({ context, colours }: Pen, lane: Lane, y: number, heig
     const to = asleep.firstAfter(lane.run.recordAt(viewport.position(x + 1), axis));
     const before = asleep.values[from - 1] ?? 0;
     const most = to > from ? Math.max(before, asleep.largest(from, to)) : before;
-    // Until the next change nothing changes.
+    // The value is constant until the next change.
     const next = asleep.records[to];
     const until = next === undefined ? end : Math.max(x + 1, Math.floor(viewport.x(lane.run.position(next, axis))));
     const first = (most / asleep.most) * tall;
@@ -35,7 +35,7 @@ export function drawQueue({ context, colours }: Pen, lane: Lane, y: number, heig
   context.globalAlpha = 1;
 }
 
-/** Console lines, faults, marks: a dot for each. */
+/** Draws a dot for each console line, fault and mark. */
 export function drawNotes({ context, colours }: Pen, lane: Lane, y: number, height: number, scene: Scene): void {
   const { viewport, axis } = scene;
   const { run } = lane;

@@ -2,24 +2,25 @@ import { CallState, knots, type Wait, type WaitGraph } from '../../../src/trace/
 import type { Lane, Run } from '../run/run.js';
 import type { Colours } from './colours.js';
 
-/** Where a lane's middle is on the canvas, in pixels. */
+/** The vertical middle of a lane on the canvas, in pixels. */
 export type LaneMiddle = (lane: Lane) => number;
 
 interface Arrow {
   readonly from: number;
   readonly to: number;
-  /** Its place in the circle, as the panel counts. */
+  /** Its number in the cycle; the panel uses the same numbers. */
   readonly number: number;
 }
 
-/** Arrows beside each other are so far apart, pixels. */
+/** Horizontal distance between parallel arrows, in pixels. */
 const wayWidth = 18;
 const head = 5;
 
 /**
- * The circle of a deadlock at the cursor: from a call that sleeps in the queue to a thread of secure world that it could
- * have, and from a thread to the call that its RPC waits for, until it is closed. Its sentences are in the panel, under the
- * same numbers. Whoever only waits behind it is counted.
+ * Draws the cycle of a deadlock at the cursor. An arrow leads from a call that sleeps in the queue to a thread of
+ * secure world that would let it enter, and from a thread to the call that its RPC waits for, until the cycle is
+ * closed. The panel explains each arrow under the same number. Calls that only wait behind the cycle are counted in a
+ * badge.
  */
 export function drawWaits(
   context: CanvasRenderingContext2D,
@@ -27,7 +28,7 @@ export function drawWaits(
   font: string,
   run: Run,
   graph: WaitGraph,
-  /** Of the cursor, or of the end of the run when that is earlier. */
+  /** The position of the cursor, or the end of the run if that is earlier. Pixels. */
   x: number,
   middle: LaneMiddle,
 ): void {
@@ -77,7 +78,10 @@ export function drawWaits(
   if (arrows.length > 0 && behind > 0) badge(`+ ${behind} behind`, x - 14 - wayWidth, lowest + 22);
 }
 
-/** How many calls the circle has: of those that hold the other threads, every one must wait. */
+/**
+ * The number of calls in the knot of the deadlock: it includes the calls that hold the other threads, because all of
+ * them must wait.
+ */
 function circleSize({ waits, cycle }: WaitGraph): number {
   const [first] = cycle;
   const all = knots(new Map(Array.from(waits, ([call, { on }]) => [call, on])));
@@ -101,7 +105,7 @@ function waitArrows(run: Run, { waits, cycle }: WaitGraph, middle: LaneMiddle): 
   });
 }
 
-/** Upright parts of arrows beside each other: each into the first way that is free between its ends. */
+/** Assigns a column to the vertical part of each arrow: the first column in which its range is free. */
 class Ways {
   private readonly taken: [number, number][][] = [];
 

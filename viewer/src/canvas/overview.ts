@@ -3,17 +3,20 @@ import type { Axis, Run } from '../run/run.js';
 import type { Colours } from './colours.js';
 import type { Viewport } from './viewport.js';
 
-/** Columns in which what threads do is summed up. */
+/** Number of columns of the overview. */
 const bins = 600;
 
 interface Summary {
-  /** By bin: the share of the threads that is in secure world, and in RPCs; and how many calls sleep at most, 0 to 1. */
+  /**
+   * By column: the share of threads that execute in secure world and that are in RPCs, and the largest number of calls
+   * asleep, relative to the largest of the run. 0 to 1.
+   */
   readonly secure: Float64Array;
   readonly rpc: Float64Array;
   readonly asleep: Float64Array;
 }
 
-/** A whole trace in a strip, with what of it is on the screen. Drag it to move there. */
+/** An overview of the whole trace in a strip, with the visible part marked. Dragging moves the view. */
 export class Overview {
   private readonly summaries = new Map<string, Summary>();
 

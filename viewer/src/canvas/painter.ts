@@ -8,7 +8,7 @@ import { type PlacedLane, ruler, type Scene } from './scene.js';
 import { type Ruler, rulerOf } from './ticks.js';
 import type { Viewport } from './viewport.js';
 
-/** A time that stands on the ruler; pixels. */
+/** A time shown on the ruler. Pixels. */
 interface Badge {
   readonly text: string;
   readonly left: number;
@@ -130,7 +130,7 @@ export class Painter {
     }
   }
 
-  /** Where each trace ends, when another goes on longer. */
+  /** Marks the end of each trace that is shorter than another. */
   private ends({ runs, viewport, axis, scroll }: Scene, placed: readonly PlacedLane[]): void {
     const { context, colours } = this;
     for (const run of runs) {
@@ -205,14 +205,14 @@ export class Painter {
       const x = gutter + viewport.x(position);
       context.fillRect(Math.round(x), ruler - 6, 1, 5);
       const end = x + 8 + context.measureText(label).width;
-      // Half a label beside a badge reads as another time.
+      // A label partly covered by a badge could be misread as another time.
       if (!badges.some(({ left, wide }) => x < left + wide && end > left))
         context.fillText(label, x + 4, ruler / 2 - 1);
     }
     context.restore();
   }
 
-  /** What is measured between cursor and mark. */
+  /** Highlights the range between cursor and mark. */
   private selection({ cursor, mark, viewport, gutter }: Scene, height: number): void {
     if (cursor === undefined || mark === undefined) return;
     const { context, colours } = this;
@@ -225,7 +225,7 @@ export class Painter {
     context.globalAlpha = 1;
   }
 
-  /** The times of cursor and mark, on the ruler. */
+  /** The times of cursor and mark, for the ruler. */
   private badges({ cursor, mark, viewport, axis, gutter, runs }: Scene): readonly Badge[] {
     const { context } = this;
     const [run] = runs;
@@ -271,7 +271,7 @@ const isVisible = (viewport: Viewport, position: number) => {
   return x >= 0 && x <= viewport.width + 1;
 };
 
-/** Thin diagonal lines. */
+/** A pattern of thin diagonal lines. */
 function hatching(context: CanvasRenderingContext2D, colour: string): CanvasPattern | undefined {
   const tile = document.createElement('canvas');
   tile.width = tile.height = 8;

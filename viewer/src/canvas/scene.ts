@@ -3,12 +3,12 @@ import type { Axis, Lane, Run } from '../run/run.js';
 import type { Matches } from '../run/search.js';
 import type { Viewport } from './viewport.js';
 
-/** Height of the ruler, pixels. */
+/** Height of the ruler, in pixels. */
 export const ruler = 26;
-/** Screens narrower than this are phones. */
+/** Screens narrower than this use the layout for phones. Pixels. */
 export const narrow = 640;
 
-/** Width of the labels at the left, pixels. */
+/** Width of the lane labels at the left, in pixels. */
 export const gutterOf = (width: number) => (width < narrow ? 84 : 176);
 
 export interface Scene {
@@ -18,18 +18,18 @@ export interface Scene {
   readonly gutter: number;
   readonly scroll: number;
   readonly cursor: number | undefined;
-  /** The other end of what is measured from the cursor. */
+  /** The other end of the measured range; the cursor is the first. */
   readonly mark: number | undefined;
   readonly hover: number | undefined;
   readonly chosen: { readonly run: Run; readonly call: number } | undefined;
   readonly lane: Lane | undefined;
   readonly matches: ReadonlyMap<Run, Matches>;
   readonly shown: ReadonlySet<number>;
-  /** Who waits for whom at the pointer or the cursor. */
+  /** What each call waits for, at the pointer or the cursor. */
   readonly waits: ReadonlyMap<Run, WaitGraph>;
 }
 
-/** A call's bar at a place. */
+/** The bar of a call at a position. */
 export interface Hit {
   readonly lane: Lane;
   readonly call: number;
@@ -38,15 +38,18 @@ export interface Hit {
 
 export interface PlacedLane {
   readonly lane: Lane;
-  /** Top, in pixels below the ruler, before scrolling. */
+  /** Distance from the ruler to the top of the lane before scrolling, in pixels. */
   readonly top: number;
   readonly height: number;
 }
 
-/** Lanes of threads and clients grow up to this where there is room, pixels. */
+/** Largest height of thread and client lanes when there is room, in pixels. */
 const tallest = 40;
 
-/** Where each lane is. @param room pixels that there are for all of them. */
+/**
+ * The position of each lane.
+ * @param room height available for all lanes, in pixels.
+ */
 export function placeLanes(runs: readonly Run[], room: number): PlacedLane[] {
   const lanes = runs.flatMap((run) => run.lanes);
   const natural = lanes.reduce((sum, { height }) => sum + height, 0);

@@ -9,18 +9,21 @@ export interface Tick {
 
 export interface Ruler {
   readonly ticks: readonly Tick[];
-  /** What the labels count from, where they would be too long: `6.041 s`; empty: from zero. */
+  /**
+   * The time that the labels are relative to (`6.041 s`), if absolute labels would be too long. Empty: labels are
+   * absolute.
+   */
   readonly from: string;
 }
 
-/** Pixels between two ticks, at least. */
+/** Smallest distance between two ticks, in pixels. */
 const apart = 110;
-/** Labels with more characters than this are told from the first of them. */
+/** If a label has more characters than this, all labels are relative to the first. */
 const longestLabel = 10;
 
 /**
- * Where the axis has its ticks, and what they say: no two of them the same.
- * @param shift what position 0 is called, in milliseconds.
+ * The ticks of the axis with their labels, which are unique.
+ * @param shift the time shown for position 0, in milliseconds.
  */
 export function rulerOf(viewport: Viewport, axis: Axis, shift: number, unit: 'time' | 'step'): Ruler {
   const wanted = viewport.step * apart;
@@ -29,7 +32,7 @@ export function rulerOf(viewport: Viewport, axis: Axis, shift: number, unit: 'ti
   const whole = axis === 'order' || unit === 'step';
   const step = whole ? Math.max(1, Math.round(nice)) : nice;
   const positions: number[] = [];
-  // Ticks lie at round times of what the labels say.
+  // Place ticks where the shown time is round.
   const first = Math.ceil((viewport.start + shift) / step - 1e-9);
   for (let index = first; index * step - shift <= viewport.end; index++) positions.push(index * step - shift);
   if (whole)

@@ -1,16 +1,16 @@
-/** Which part of the axis is on the screen. Positions are milliseconds or events; the axis begins at 0. */
+/** The visible part of the axis. Positions are in milliseconds or events; the axis begins at 0. */
 export class Viewport {
   /** Position at the left edge. */
   start = 0;
-  /** Positions a pixel. */
+  /** Positions per pixel. */
   step = 1;
   width = 1;
   private extent = 1;
-  /** Where the axis begins; what lies before 0 is seen only by whoever moves there. */
+  /** Where the axis begins. What lies before 0 is only visible after scrolling there. */
   private first = 0;
   private smallest = 1;
 
-  /** @param smallest positions a pixel at the highest zoom. */
+  /** @param smallest positions per pixel at the highest zoom. */
   setAxis(extent: number, smallest: number, first = 0): void {
     this.first = first;
     this.extent = Math.max(extent, smallest);
@@ -43,7 +43,7 @@ export class Viewport {
     this.clamp();
   }
 
-  /** @param factor below 1: closer. */
+  /** @param factor below 1 zooms in. */
   zoom(factor: number, x: number): void {
     const fixed = this.position(x);
     this.step *= factor;
@@ -57,7 +57,7 @@ export class Viewport {
     this.clamp();
   }
 
-  /** Show exactly this part of the axis, as far as it is there. */
+  /** Show exactly this range, clipped to the axis. */
   showRange(from: number, to: number): void {
     this.step = (to - from) / this.width;
     this.clampStep();
@@ -65,7 +65,7 @@ export class Viewport {
     this.clamp();
   }
 
-  /** Show a part of the axis, with some room around it. */
+  /** Show a range with a margin on both sides. */
   show(from: number, to: number): void {
     const margin = Math.max((to - from) * 0.15, this.smallest * 20);
     this.step = (to - from + 2 * margin) / this.width;
@@ -74,7 +74,7 @@ export class Viewport {
     this.clamp();
   }
 
-  /** Move as little as needed to have a position on the screen. */
+  /** Scroll as little as necessary to make a position visible. */
   reveal(position: number): void {
     const x = this.x(position);
     if (x < 0) this.pan(x - this.width * 0.2);
@@ -82,7 +82,7 @@ export class Viewport {
   }
 
   private get largest(): number {
-    // A little room behind the last event.
+    // Leave a margin of 2 % behind the last event.
     return (this.extent * 1.02) / this.width;
   }
 

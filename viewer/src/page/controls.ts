@@ -1,8 +1,8 @@
 import type { TimelinePage } from './page.js';
 
-/** Keys, pointer, wheel and buttons, as what they do with the page. */
+/** Maps keys, pointer, wheel and buttons to actions of the page. */
 export class Controls {
-  /** Fingers and pens that touch the canvas. */
+  /** Active touch and pen pointers on the canvas. */
   private readonly pointers = new Map<number, { x: number; y: number }>();
   private from: { x: number; y: number; moved: boolean } | undefined;
 
@@ -45,7 +45,7 @@ export class Controls {
     });
   }
 
-  /** Into the address, and onto the clipboard where that is allowed. */
+  /** Write the view into the page's address, and copy that to the clipboard if the browser permits it. */
   private makeLink(): void {
     history.replaceState(null, '', this.page.link);
     const { status } = { status: this.page.byId('status') };
@@ -76,7 +76,7 @@ export class Controls {
     if (before !== undefined) pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
     const [one, other] = [...pointers.values()];
     if (before !== undefined && one !== undefined && other !== undefined) {
-      // Two fingers: what is between them grows as they part.
+      // Two fingers: zoom by the change of their distance.
       const [still] = [...pointers].flatMap(([id, place]) => (id === event.pointerId ? [] : [place]));
       if (still === undefined) return;
       const apart = Math.max(8, Math.abs(before.x - still.x));
@@ -111,7 +111,7 @@ export class Controls {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof HTMLElement ? event.target : undefined;
     if (target?.closest('input:not([type=checkbox]), textarea, select, dialog[open]')) return;
-    // A button does what it says; what scrolls, scrolls.
+    // Keys that a focused button or scrollable element handles itself are not handled here.
     const own = target?.closest('button, summary, a, label') !== null && target !== undefined;
     if (own && (event.key === 'Enter' || event.key === ' ')) return;
     if (target?.closest('#panel, #table') && event.key.startsWith('Arrow')) return;
@@ -139,7 +139,7 @@ export class Controls {
     const action = Object.hasOwn(actions, event.key) ? actions[event.key] : undefined;
     if (action === undefined) return;
     event.preventDefault();
-    // Keys win over a pointer that only rests, until it moves.
+    // After a key press, the position of the pointer is ignored until it moves.
     page.hover = undefined;
     page.byId('tooltip').hidden = true;
     action();

@@ -2,10 +2,10 @@ import { type Hit, type PlacedLane, placeLanes, ruler } from '../canvas/scene.js
 import type { Viewport } from '../canvas/viewport.js';
 import type { Axis, Lane, Run } from '../run/run.js';
 
-/** Where the lanes are on the canvas, scrolled as far as the person did. */
+/** The positions of the lanes on the canvas, after scrolling. */
 export class LaneView {
   placed: readonly PlacedLane[];
-  /** Pixels. */
+  /** Scroll offset in pixels. */
   scroll = 0;
 
   constructor(
@@ -15,7 +15,7 @@ export class LaneView {
     this.placed = placeLanes(runs, 0);
   }
 
-  /** The canvas has another height. */
+  /** To be called when the height of the canvas has changed. */
   resize(): void {
     this.placed = placeLanes(this.runs, this.room);
     this.scrollBy(0);
@@ -27,7 +27,7 @@ export class LaneView {
     this.scroll = Math.max(0, Math.min(this.scroll + pixels, whole - this.room));
   }
 
-  /** The lane so many further on that has calls, or the last. */
+  /** The lane `by` places further among the lanes with calls; clamped to the first and the last. */
   further(from: Lane | undefined, by: number): PlacedLane | undefined {
     const lanes = this.placed.filter(({ lane }) => lane.segments.length > 0);
     const at = lanes.findIndex(({ lane }) => lane === from);
@@ -49,7 +49,10 @@ export class LaneView {
     return this.placed.find((each) => top >= each.top && top < each.top + each.height)?.lane;
   }
 
-  /** The bar at a place, with two pixels of grace: thin bars are hard to meet. @param x pixels from the edge of the labels. */
+  /**
+   * The bar at a position, with a tolerance of two pixels so that thin bars can be hit.
+   * @param x pixels from the right edge of the labels.
+   */
   hit(x: number, y: number, viewport: Viewport, axis: Axis): Hit | undefined {
     const lane = this.at(y);
     if (lane === undefined || lane.segments.length === 0 || x < 0) return undefined;

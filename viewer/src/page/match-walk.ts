@@ -1,12 +1,12 @@
 import type { Run } from '../run/run.js';
 import { type Matches, search } from '../run/search.js';
 
-/** A call or an event that was found. */
+/** A call or an event that matches the search. */
 export type Match =
   | { readonly run: Run; readonly call: number; readonly record: undefined }
   | { readonly run: Run; readonly call: undefined; readonly record: number };
 
-/** What was searched for in the runs, and which of the matches the person is at. */
+/** The matches of a search in all runs, and the current one. */
 export class MatchWalk {
   matches: ReadonlyMap<Run, Matches> = new Map();
   private all: readonly Match[] = [];
@@ -15,7 +15,7 @@ export class MatchWalk {
 
   constructor(private readonly runs: readonly Run[]) {}
 
-  /** `3 matches`; empty where nothing is searched for. */
+  /** `3 matches`; empty without a search. */
   get words(): string {
     if (this.matches.size === 0) return '';
     return this.all.length === 1 ? '1 match' : `${this.all.length} matches`;
@@ -40,7 +40,7 @@ export class MatchWalk {
     ]);
   }
 
-  /** The next match, from the last to the first again. */
+  /** The next match; after the last one, the first. */
   next(): Match | undefined {
     if (this.all.length === 0) return undefined;
     this.at = (this.at + 1) % this.all.length;

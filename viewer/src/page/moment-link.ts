@@ -1,17 +1,17 @@
 import type { Axis } from '../run/run.js';
 
-/** What of the traces is on the screen. */
+/** The visible part of the traces, as it is stored in a link. */
 export interface Moment {
   readonly axis: Axis;
   readonly from: number;
   readonly to: number;
   readonly cursor: number;
-  /** Index of the run with the chosen call, and the call's number; -1 and 0: none. */
+  /** Index of the run with the chosen call, and the call's number; -1 and 0 if no call is chosen. */
   readonly run: number;
   readonly call: number;
 }
 
-/** A moment as the part of an address behind the #. */
+/** Encode a moment as the fragment of a URL. */
 export function momentOf({ axis, from, to, cursor, run, call }: Moment): string {
   const short = (value: number) => String(Number(value.toPrecision(12)));
   const fields = new URLSearchParams({ axis, from: short(from), to: short(to), at: short(cursor) });
@@ -19,7 +19,7 @@ export function momentOf({ axis, from, to, cursor, run, call }: Moment): string 
   return `#${fields}`;
 }
 
-/** A moment of an address; nothing where it has none. */
+/** Decode a moment from the fragment of a URL; undefined if it has none. */
 export function readMoment(hash: string): Moment | undefined {
   const fields = new URLSearchParams(hash.replace(/^#/, ''));
   const axis = fields.get('axis');

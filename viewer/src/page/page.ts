@@ -17,17 +17,17 @@ import { MatchWalk } from './match-walk.js';
 import { momentOf, readMoment } from './moment-link.js';
 import { placeToOpen } from './place-to-open.js';
 
-/** The highest zoom: milliseconds, or events, a pixel. */
+/** The highest zoom, by axis: milliseconds or events per pixel. */
 const closest = { time: 1e-6, order: 1 / 120 } as const;
 
-/** The page: what the person does becomes a scene, and the scene is drawn. */
+/** The page: turns input into a scene and draws it. */
 export class TimelinePage {
   readonly viewport = new Viewport();
   readonly canvas: HTMLCanvasElement;
   readonly stage: HTMLElement;
   axis: Axis = 'time';
   cursor: number | undefined;
-  /** The other end of what is measured. */
+  /** The other end of the measured range. */
   mark: number | undefined;
   hover: number | undefined;
   lane: Lane | undefined;
@@ -85,7 +85,7 @@ export class TimelinePage {
       this.painter.setColours(this.colours);
       this.draw();
     });
-    // What scrolls can be scrolled by keys.
+    // Scrollable elements need focus to be scrolled by keys.
     this.byId('panel').tabIndex = this.byId('table').tabIndex = 0;
     this.setAxis('time');
     this.open();
@@ -93,7 +93,7 @@ export class TimelinePage {
     document.documentElement.dataset.ready = 'yes';
   }
 
-  /** Where the link leads, else where it matters. */
+  /** Show the part that the link names, or else the part that matters most. */
   private open(): void {
     const linked = readMoment(location.hash);
     if (linked !== undefined) {
@@ -105,7 +105,7 @@ export class TimelinePage {
       if (run !== undefined && call !== undefined) this.choose(run, call);
       return;
     }
-    // Where all of it happens at one time, only the order can be seen.
+    // If all events have the same time, only the axis of events can show them.
     if (this.runs.every((run) => run.extent('time') <= 0)) {
       this.setAxis('order');
       this.cursor = Math.max(...this.runs.map((run) => run.table.length - 1));
@@ -171,7 +171,7 @@ export class TimelinePage {
     this.say(`${next.lane.label}, ${next.lane.run.table.subject.queue ?? next.lane.run.name}`);
   }
 
-  /** The next call of the lane that the keys are in. */
+  /** Choose the next call of the current lane. */
   moveCall(by: number): void {
     if (this.lane === undefined) this.moveLane(1);
     const { lane } = this;
@@ -193,12 +193,12 @@ export class TimelinePage {
     this.viewport.reveal(this.cursor);
   }
 
-  /** One event on or back, of the run that the keys are in. */
+  /** Move the cursor by one event of the current lane's run. */
   moveCursor(by: number): void {
     const run = this.lane?.run ?? this.runs[0];
     if (run === undefined) return;
     const record = Math.min(Math.max(run.recordAt(this.cursor ?? 0, this.axis) + by, 0), run.table.length - 1);
-    // Several events may lie at one time: stepping is by event, which only the other axis can show.
+    // Several events may have the same time. Only the axis of events can show a step between them.
     if (this.axis === 'time' && run.position(record, 'time') === this.cursor) {
       const { from, to } = { from: this.viewport.start, to: this.viewport.end };
       const [first, last] = [run.recordAt(from, 'time'), run.recordAt(to, 'time')];
@@ -212,7 +212,7 @@ export class TimelinePage {
     this.say(deadlock === '' ? events : `${events}. Deadlock: ${deadlock}`);
   }
 
-  /** Put the cursor, and choose what is there; or the mark, to measure from the cursor. */
+  /** Place the cursor and choose the call there; or place the mark, to measure from the cursor. */
   click(x: number, y: number, measures: boolean): void {
     const position = this.viewport.position(x - this.gutter);
     if (measures) {
@@ -250,7 +250,7 @@ export class TimelinePage {
     this.draw();
   }
 
-  /** Search for a text; the same text again leads to the next match. */
+  /** Search for a text. The same text again moves to the next match. */
   searchNext(text: string): void {
     if (!this.found.isAbout(text)) this.search(text);
     const match = this.found.next();
@@ -318,7 +318,7 @@ export class TimelinePage {
     this.byId('status').textContent = text;
   }
 
-  /** The address of what is on the screen. */
+  /** A URL of the current view. */
   get link(): string {
     const { axis, viewport, cursor, chosen, runs } = this;
     return momentOf({

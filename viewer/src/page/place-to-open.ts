@@ -2,17 +2,20 @@ import { waitGraph } from '../../../src/trace/index.js';
 import type { Run } from '../run/run.js';
 
 export interface Place {
-  /** Of the axis of time. */
+  /** On the axis of time, in milliseconds. */
   readonly from: number;
   readonly to: number;
   readonly cursor: number;
 }
 
-/** Room around what matters, as a part of its length. */
+/** Margins before and after the part of interest, relative to its length. */
 const before = 0.5;
 const after = 0.6;
 
-/** Where to look first: where the circle of a deadlock closed, or the worst wait; else everything without the set-up. */
+/**
+ * The part to show first: where the cycle of a deadlock closed, or the call that exceeded its deadline most; else
+ * everything after the set-up.
+ */
 export function placeToOpen(runs: readonly Run[]): Place {
   const extent = Math.max(...runs.map((run) => run.extent('time'))) || 1;
   const whole = { from: 0, to: extent * 1.02, cursor: extent };
@@ -23,7 +26,7 @@ export function placeToOpen(runs: readonly Run[]): Place {
   return whole;
 }
 
-/** The call that was late most. */
+/** The longest of the calls that exceeded their deadlines. */
 function worstLate(run: Run): Place | undefined {
   const took = (call: number) => run.callEnd(call, 'time') - run.callStart(call, 'time');
   const [worst] = [...run.lateCalls].sort((one, other) => took(other) - took(one));
@@ -48,7 +51,7 @@ function hangOf(run: Run): Place | undefined {
   if (involved.length === 0) return undefined;
   const cursor = run.position(record, 'time');
   const end = run.extent('time');
-  // Those of the circle came one after the other: their beginnings are what led to it.
+  // Begin with the first call of the cycle, so that the events that led to the deadlock are visible.
   const begun = Math.min(...involved.map((call) => run.callStart(call, 'time')));
   const span = Math.max(cursor - begun, Math.min(end - cursor, end / 20), end / 1000);
   return {

@@ -6,7 +6,9 @@ import { element } from './element.js';
 
 const pageSize = 100;
 
-/** Times by which calls can be sorted, the longest first; without one they come in their own order. */
+/**
+ * Columns by which calls can be sorted, longest first. Without a sort column, calls are in order of their beginning.
+ */
 const times = ['Takes', 'Asleep', 'In RPCs'] as const;
 type Time = (typeof times)[number];
 const columns = ['Call', 'Client', 'Purpose', 'Begins', ...times, 'Thread', 'Outcome'] as const;
@@ -14,7 +16,7 @@ const columns = ['Call', 'Client', 'Purpose', 'Begins', ...times, 'Thread', 'Out
 /** The times of all calls of a run, in milliseconds. */
 type CallTimes = Readonly<Record<Time, Float64Array>>;
 
-/** The calls of a run as a table, a page at a time: for whoever reads rather than looks. */
+/** The calls of a run as a table with pages: an accessible alternative to the canvas. */
 export class CallTable {
   private page = 0;
   private sortedBy: Time | undefined;

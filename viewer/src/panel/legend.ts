@@ -6,7 +6,7 @@ import { element } from './element.js';
 export const legend = [CallState.secure, CallState.rpc, CallState.queue, CallState.door] as const;
 const variables = ['secure', 'rpc', 'queue', 'door'] as const;
 
-/** What the colours and marks mean; states can be shown and hidden. */
+/** The legend of colours and marks, with controls that show and hide states. */
 export function makeLegend(
   root: HTMLElement,
   runs: readonly Run[],

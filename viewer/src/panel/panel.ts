@@ -13,7 +13,7 @@ import { doing, purpose, sentence } from '../run/words.js';
 import { element } from './element.js';
 import { verdictPanel } from './story-panel.js';
 
-/** What a run is like right after a record: threads, queue, counters. */
+/** The state of a run right after a record: threads, queue, counters. */
 export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph, step: number): HTMLElement {
   const { timeline, table } = run;
   const { record } = graph;
@@ -84,7 +84,7 @@ export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph,
   return section;
 }
 
-/** What the queue's variables are after a step of a schedule: see `recordSchedule`. */
+/** The variables of the queue after a step of a schedule: see `recordSchedule`. */
 function kernelVariables({ isSchedule, timeline, table }: Run, record: number): HTMLElement[] {
   if (!isSchedule) return [];
   const before = timeline.notes[lowerBound(timeline.notes, record + 1) - 1];
@@ -131,7 +131,7 @@ function counters(run: Run, record: number, open: number, inFlight: number): HTM
   return box;
 }
 
-/** Who waits for whom, where nobody can go on. */
+/** What each call of a deadlock waits for; empty if there is no deadlock. */
 function deadlockList({ timeline }: Run, graph: WaitGraph): HTMLElement[] {
   const sentences = deadlockWords(timeline, graph);
   if (sentences.length === 0) return [];
@@ -143,7 +143,7 @@ function deadlockList({ timeline }: Run, graph: WaitGraph): HTMLElement[] {
   return [element('h3', { class: 'bad' }, 'Deadlock: none of these calls can continue'), list];
 }
 
-/** What became of a call. */
+/** The history of a call. */
 export function callPanel(run: Run, call: number, graph: WaitGraph | undefined): HTMLElement {
   const { timeline } = run;
   const wait = graph?.waits.get(call);

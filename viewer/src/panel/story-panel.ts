@@ -3,7 +3,7 @@ import type { Axis, Run } from '../run/run.js';
 import { askedFor } from '../run/words.js';
 import { element } from './element.js';
 
-/** What became of a run, and why, as whoever ran it says; nothing where nobody did. */
+/** The verdict stored in the trace, with its explanation; empty if there is none. */
 export function verdictPanel(run: Run): HTMLElement[] {
   const { verdict } = run.table.subject;
   if (verdict === undefined || verdict.explanation.length === 0) return [];
@@ -52,7 +52,7 @@ function longestWaits(run: Run): readonly { readonly call: number; readonly asle
   return longest;
 }
 
-/** The longest waits as a list to click through. */
+/** The longest waits as a list of buttons, each of which chooses its call. */
 export function longestWaitsPanel(run: Run, choose: (call: number) => void): HTMLElement | undefined {
   const waits = longestWaits(run);
   if (waits.length === 0) return undefined;
@@ -74,7 +74,7 @@ export function longestWaitsPanel(run: Run, choose: (call: number) => void): HTM
   return element('section', { class: 'story' }, element('h3', {}, title), list);
 }
 
-/** The figures of a part of a run. */
+/** Statistics of a range of a run. */
 export function selectionPanel(run: Run, from: number, to: number, axis: Axis, step: number): HTMLElement {
   const { timeline } = run;
   let begun = 0;

@@ -3,7 +3,10 @@ import type { Axis, Lane } from '../run/run.js';
 import { doing, purpose, sentence } from '../run/words.js';
 import { element } from './element.js';
 
-/** What is to be said at a place of a lane; nothing where there is nothing. @param step what a pixel stands for. */
+/**
+ * The lines of the tooltip at a position of a lane; empty for no tooltip.
+ * @param step what a pixel stands for, in milliseconds or events.
+ */
 export function tooltipLines(
   { run, kind }: Lane,
   position: number,

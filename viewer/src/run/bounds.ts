@@ -1,9 +1,9 @@
-/** The first place whose value is not less than `value`, in a list that ascends. */
+/** The index of the first value that is not less than `value`, in an ascending list. */
 export function lowerBound(values: readonly number[], value: number): number {
   return lowerBoundBy(values, (each) => each, value);
 }
 
-/** The same by a key of each. */
+/** The same, for elements that ascend by a key. */
 export function lowerBoundBy<T>(values: readonly T[], key: (value: T) => number, value: number): number {
   let low = 0;
   let high = values.length;

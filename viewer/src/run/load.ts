@@ -1,7 +1,7 @@
 import { readTrace } from '../../../src/trace/index.js';
 import { Run } from './run.js';
 
-/** The traces that `normalworld view` put into the page: gzip, in base64. */
+/** The traces that `normalworld view` embedded in the page, as gzip in base64. */
 export async function embeddedRuns(): Promise<Run[]> {
   const scripts = [...document.querySelectorAll<HTMLScriptElement>('script[type="application/x-nwt"]')];
   return Promise.all(
@@ -15,7 +15,10 @@ export async function embeddedRuns(): Promise<Run[]> {
   );
 }
 
-/** Traces that a person chose. @throws TraceFormatError */
+/**
+ * Read trace files that the user chose.
+ * @throws TraceFormatError
+ */
 export function runsOfFiles(files: readonly File[]): Promise<Run[]> {
   return Promise.all(
     files.map(async (file) => new Run(file.name, readTrace(new Uint8Array(await file.arrayBuffer())))),

@@ -6,7 +6,7 @@ const units = [
 ] as const;
 
 /**
- * A time with as many digits as it takes to tell it from one that is `step` away: `6.041250 s`.
+ * A time with enough digits to distinguish it from one that is `step` away: `6.041250 s`.
  * @param step milliseconds, more than 0.
  */
 export function preciseTime(ms: number, step: number): string {

@@ -11,16 +11,16 @@ export interface Lane {
   readonly kind: 'title' | 'notes' | 'queue' | 'thread' | 'client';
   readonly label: string;
   readonly height: number;
-  /** Segments that lie in it, by index, beside each other and in order. */
+  /** Indices of the segments in this lane. They do not overlap, and are in order of time. */
   readonly segments: Uint32Array;
-  /** A client's second row and further ones carry no label. */
+  /** True for the second and further rows of a client, which have no label. */
   readonly continued: boolean;
 }
 
 const laneHeight = { title: 30, notes: 20, queue: 40, thread: 26, client: 22 } as const;
 const noSegments = new Uint32Array(0);
 
-/** Calls that took longer than the deadline of their kind of client: `storage` of `storage 3`. */
+/** Calls that exceeded the deadline of their kind of client. The kind of client `storage 3` is `storage`. */
 function lateCalls(timeline: Timeline): readonly number[] {
   const deadlines = timeline.table.subject.verdict?.deadlines;
   if (deadlines === undefined) return [];
@@ -38,21 +38,21 @@ function lateCalls(timeline: Timeline): readonly number[] {
   return late;
 }
 
-/** A trace, ready to be drawn. */
+/** A trace, prepared for drawing. */
 export class Run {
   readonly timeline: Timeline;
   readonly lanes: readonly Lane[];
   readonly asleep: StepChart;
   /** By call: the index in `lanes` of the client's row. */
   readonly laneOfCall: Uint32Array;
-  /** Records of wake-ups that nobody could use. */
+  /** Records of wake-ups that were given to calls that were not asleep. */
   readonly unusedWakeUps: readonly number[];
-  /** Those of them that came while somebody slept on. */
+  /** Those of them given while another call was asleep. */
   readonly swallowedWakeUps: ReadonlySet<number>;
   readonly names: CallNames;
-  /** Calls that took longer than the deadline of their client, in the order in which they began. */
+  /** Calls that exceeded the deadline of their client, in order of their beginning. */
   readonly lateCalls: readonly number[];
-  /** Milliseconds of the trace's clock that position 0 of the axis of time stands for. */
+  /** The time of the trace's clock at position 0 of the axis of time, in milliseconds. */
   readonly base: number;
   private readonly threadLane: number[] = [];
 
@@ -86,7 +86,7 @@ export class Run {
       const state = timeline.segmentState.at(segment);
       const held = state === CallState.secure || state === CallState.rpc;
       const call = timeline.segmentCall.at(segment);
-      // Refused by ETHREAD_LIMIT: it was in secure world, but on no thread.
+      // Refused with ETHREAD_LIMIT: the call was in secure world, but had no thread.
       const entered = timeline.segmentStartRecord.at(segment) >= timeline.callEnteredRecord.at(call);
       return held && entered ? timeline.callThread.at(call) : -1;
     });
@@ -102,17 +102,17 @@ export class Run {
     this.lanes = lanes;
   }
 
-  /** It is a schedule of an explorer: a millisecond is a step. */
+  /** The trace is a schedule of the explorer, in which one step takes one millisecond. */
   get isSchedule(): boolean {
     return this.table.subject.world === 'schedule';
   }
 
-  /** What position 0 of the axis of time is called, in milliseconds: a board's own clock is kept. */
+  /** The time shown for position 0, in milliseconds. The times of a board's kernel clock are kept. */
   get shift(): number {
     return this.table.subject.clock === 'linux' ? this.base : 0;
   }
 
-  /** Where the axis begins: set-up lies before 0. */
+  /** Where the axis begins; set-up has positions below 0. */
   first(axis: Axis): number {
     return axis === 'time' ? Math.min(0, this.timeline.begin - this.base) : 0;
   }
@@ -134,19 +134,22 @@ export class Run {
       : Math.min(this.timeline.callEndRecord.at(call), this.table.length);
   }
 
-  /** A position in words. @param step what one pixel stands for. */
+  /**
+   * A position as text.
+   * @param step what one pixel stands for.
+   */
   placeWords(position: number, axis: Axis, step: number): string {
     if (axis === 'order') return `event ${Math.floor(position) + 1}`;
     if (this.isSchedule) return `step ${Math.floor(position + 1e-6) + 1}`;
     return preciseTime(position + this.shift, step);
   }
 
-  /** How long something took, in words. */
+  /** A duration as text. */
   took(ms: number): string {
     return this.isSchedule ? `${Math.round(ms)} ${Math.round(ms) === 1 ? 'step' : 'steps'}` : duration(ms);
   }
 
-  /** How long it is from one position to another, in words. */
+  /** The distance between two positions as text. */
   spanWords(span: number, axis: Axis, step: number): string {
     if (axis === 'order') return `${Math.round(span)} events`;
     return this.isSchedule ? `${Math.round(span)} steps` : preciseTime(span, step);
@@ -169,12 +172,12 @@ export class Run {
     return [...new Set(parts)].join(' · ');
   }
 
-  /** The lane of the thread that a call holds. */
+  /** The lane of a thread. */
   laneOfThread(thread: number): number | undefined {
     return this.threadLane[thread];
   }
 
-  /** How long the axis is: milliseconds, or events. */
+  /** The length of the axis, in milliseconds or events. */
   extent(axis: Axis): number {
     return axis === 'time' ? this.timeline.end - this.base : this.table.length;
   }
@@ -191,12 +194,12 @@ export class Run {
       : Math.min(this.timeline.segmentEndRecord.at(segment), this.table.length);
   }
 
-  /** Where a record lies on the axis. */
+  /** The position of a record on the axis. */
   position(record: number, axis: Axis): number {
     return axis === 'time' ? this.table.time(record) - this.base : record;
   }
 
-  /** The last record at or before a position; -1: none. */
+  /** The last record at or before a position; -1 if there is none. */
   recordAt(position: number, axis: Axis): number {
     if (axis === 'order') return Math.min(Math.floor(position), this.table.length - 1);
     const time = position + this.base;
@@ -210,7 +213,7 @@ export class Run {
     return low - 1;
   }
 
-  /** The first segment of a lane that ends after a position: its place in `lane.segments`. */
+  /** The index in `lane.segments` of the first segment that ends after a position. */
   firstEndingAfter(lane: Lane, position: number, axis: Axis, from = 0): number {
     let low = from;
     let high = lane.segments.length;
@@ -222,7 +225,9 @@ export class Run {
     return low;
   }
 
-  /** Sort the segments into so many lists; a negative place leaves one out. */
+  /**
+   * Distribute the segments to `lists` lists. `placeOf` gives the list of a segment; a negative number leaves it out.
+   */
   private collect(lists: number, placeOf: (segment: number) => number): Uint32Array[] {
     const { timeline } = this;
     const counts = new Uint32Array(lists);

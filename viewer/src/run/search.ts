@@ -2,12 +2,12 @@ import { CallState } from '../../../src/trace/index.js';
 import type { Run } from './run.js';
 import { doing, purpose } from './words.js';
 
-/** Calls of a run that a search finds, in order. Undefined: nothing is searched for. */
+/** Calls of a run that match a search, in order. Undefined: no search. */
 export type Matches = { readonly calls: Uint32Array; readonly marked: Uint8Array; readonly notes: readonly number[] };
 
 /**
- * Find calls by number (`#12`), client, purpose, application, RPC command, or `unfinished`, `system`; and console lines,
- * faults and marks by their text.
+ * Find calls by number (`#12`), client, purpose, application, RPC command, or the words `unfinished` and `system`; and
+ * console lines, faults and marks by their text.
  */
 export function search(run: Run, text: string): Matches | undefined {
   const needle = text.trim().toLowerCase();
@@ -15,7 +15,7 @@ export function search(run: Run, text: string): Matches | undefined {
   const { timeline, table } = run;
   const marked = new Uint8Array(timeline.callCount);
   const found: number[] = [];
-  /** Whether a text of which there are few contains the needle. */
+  /** Results by text: a trace has few different texts. */
   const known = new Map<string, boolean>();
   const has = (words: string) => {
     let answer = known.get(words);

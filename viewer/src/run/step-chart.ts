@@ -1,14 +1,16 @@
 import { CallState, type Timeline } from '../../../src/trace/index.js';
 
-/** Fewer values than this are looked at one by one. */
+/** Ranges of fewer values than this are searched one by one. */
 const block = 32;
 
-/** How many calls sleep in the queue, at each change. Ranges of any length are answered at once. */
+/**
+ * The number of calls asleep in the queue, at each change. The largest value of any range is found in logarithmic time.
+ */
 export class StepChart {
   readonly records: Uint32Array;
   readonly values: Uint32Array;
   readonly most: number;
-  /** Each level has the largest of `block` values of the level below it. */
+  /** Each value of a level is the largest of `block` values of the level below. */
   private readonly levels: Uint32Array[];
 
   constructor(timeline: Timeline) {
@@ -39,7 +41,7 @@ export class StepChart {
     this.most = this.values.reduce((most, each) => Math.max(most, each), 0);
   }
 
-  /** The first change after a record. */
+  /** The index of the first change after a record. */
   firstAfter(record: number): number {
     let low = 0;
     let high = this.records.length;
@@ -51,12 +53,12 @@ export class StepChart {
     return low;
   }
 
-  /** How many sleep after a record. */
+  /** The number of calls asleep after a record. */
   at(record: number): number {
     return this.values[this.firstAfter(record) - 1] ?? 0;
   }
 
-  /** The largest value of the changes from..to, without `to`. */
+  /** The largest value of the changes `from` to `to`, exclusive. */
   largest(from: number, to: number, level = 0): number {
     const values = this.levels[level] ?? this.values;
     let most = 0;

@@ -17,13 +17,13 @@ export const stateNames = {
   [CallState.door]: 'on its way',
 } as const;
 
-/** What a call is doing in a segment: `RPC FS`, `in secure world`. */
+/** What a call does in a segment: `RPC FS`, `in secure world`. */
 export function doing(segment: Segment): string {
   if (segment.state === CallState.rpc) return `RPC ${rpcName(segment.command, segment.rpcFunction)}`;
   return stateNames[segment.state as keyof typeof stateNames];
 }
 
-/** What a call asks for: `write`, or its purpose where nobody said more. */
+/** The name of the call's command (`write`), or its purpose if the trace has no name. */
 export function askedFor({ timeline, names }: Run, call: number): string {
   return names.of(call)?.command ?? timeline.purposeOf(call);
 }
@@ -36,7 +36,7 @@ export function purpose({ timeline, names }: Run, call: number): string {
   return session === 0 ? timeline.purposeOf(call) : `${timeline.purposeOf(call)}, session ${session}`;
 }
 
-/** An event in one line. */
+/** An event in one line of text. */
 export function sentence(event: TimedTraceEvent): string {
   switch (event.type) {
     case 'call-begin':
