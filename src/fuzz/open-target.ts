@@ -13,7 +13,7 @@ import { changedImage } from './targets/changed-image.js';
 import { lyingRpc } from './targets/lying-rpc.js';
 import type { SurroundingsKind } from './targets/surroundings.js';
 
-/** What can be fuzzed, and what that is. */
+/** The names of the targets, with descriptions. */
 export const targetNames = {
   ta: 'commands of a trusted application, in sessions (takes its UUID)',
   pta: 'commands of a pseudo-TA, in sessions (takes its UUID)',
@@ -27,9 +27,12 @@ export const targetNames = {
 } as const;
 export type TargetName = keyof typeof targetNames;
 
-/** Of QEMU's board: OP-TEE lies in it. */
+/** An address in the secure RAM of QEMU's virt board, in which OP-TEE is. */
 const secureRam = 0x0e00_0000;
-/** That OP-TEE has without loading them: invocation tests, enumeration of devices, statistics, TA management; and one that it has not. */
+/**
+ * Pseudo-TAs: invocation tests, enumeration of devices, statistics, TA management; and a UUID that OP-TEE does not
+ * have.
+ */
 const pseudoApplications: readonly Uuid[] = [
   'd96a5b40-c3e5-21e3-8794-1002a5d5c61b',
   '7011a688-ddde-4053-a5a9-7b3c4ddf13b8',
@@ -38,10 +41,10 @@ const pseudoApplications: readonly Uuid[] = [
   'ffffffff-0000-4000-8000-000000000000',
 ];
 
-/** Those that are about one application. */
+/** Targets that need the UUID of an application. */
 const withUuid: ReadonlySet<TargetName> = new Set(['ta', 'pta', 'rpc', 'ta-image', 'storage']);
 
-/** Those that need no OP-TEE. */
+/** Targets that need no OP-TEE. */
 export const inThisProcess: ReadonlySet<TargetName> = new Set(['driver', 'ioctl']);
 
 export function takesUuid(name: TargetName): boolean {
@@ -50,19 +53,19 @@ export function takesUuid(name: TargetName): boolean {
 
 export interface TargetSettings {
   readonly optee: OpteeUnderTest;
-  /** For `smc` and `message`: the simulated secure world in the place of OP-TEE. */
+  /** For `smc` and `message`: use the simulated secure world instead of OP-TEE. */
   readonly simulated?: boolean;
-  /** Of the application; nothing is known of them when left out. */
+  /** The application's commands; none are known when left out. */
   readonly commands?: readonly KnownCommand[];
 }
 
-/** @throws RangeError for a UUID that is missing, has no place, or is none. */
+/** @throws RangeError if a UUID is missing, invalid, or not used by the target. */
 export function targetNamed(name: TargetName, uuid: string | undefined, settings: TargetSettings): Target {
   if (takesUuid(name) && uuid === undefined) throw new RangeError(`target ${name} needs the UUID of an application`);
   if (!takesUuid(name) && uuid !== undefined) throw new RangeError(`target ${name} takes no UUID`);
   const { optee, commands = [], simulated = false } = settings;
   if (simulated && name !== 'smc' && name !== 'message')
-    throw new RangeError(`target ${name} takes no simulated secure world: smc and message do`);
+    throw new RangeError(`target ${name} cannot use the simulated secure world; smc and message can`);
   switch (name) {
     case 'ta':
     case 'pta':

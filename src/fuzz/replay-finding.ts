@@ -5,17 +5,17 @@ import type { Verdict } from './engine/verdict.js';
 import { grammarMistake } from './input/grammar.js';
 
 export interface Replay {
-  /** What it was executed on. */
+  /** The system under test: its version and build. */
   readonly on: string;
   readonly steps: readonly string[];
   readonly verdicts: readonly Verdict[];
-  /** Whether the finding came again. */
+  /** Whether the finding occurred again. */
   readonly came: boolean;
 }
 
 /**
- * Execute a finding again, on a fresh one.
- * @throws FindingFileError for steps that the target has not; what opening the target fails with.
+ * Execute a finding again, on a fresh instance.
+ * @throws FindingFileError for steps that the target does not have; what opening the target fails with.
  */
 export async function replayFinding(finding: FindingFile, target: Target): Promise<Replay> {
   const inputs = [...finding.before, { steps: finding.steps }];

@@ -134,7 +134,7 @@ function explained(error: unknown, place: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
     return new TracepointsError(
-      `tracefs at ${place} is not open to this user (${code}): it takes root; under lockdown nobody may (/sys/kernel/security/lockdown)`,
+      `tracefs at ${place} is not accessible to this user (${code}): root is required; kernel lockdown also forbids it (/sys/kernel/security/lockdown)`,
     );
   return error instanceof TracepointsError || code === undefined ? error : new TracepointsError(message);
 }

@@ -163,11 +163,11 @@ export class AgentLink {
       for (const { operation, number, file, body } of this.reader.push(rest)) {
         if (operation === AgentOperation.memory) for (const change of changesIn(body)) this.onChange(change, number);
         else if (operation === AgentOperation.reply) this.settle(number, file, body);
-        else throw new Error(`an operation ${operation}`);
+        else throw new Error(`unknown operation ${operation}`);
       }
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
-      this.fail(`what comes from it is not the protocol: ${what}`);
+      this.fail(`it violated the protocol: ${what}`);
       this.child.kill('SIGKILL');
     }
   }
@@ -195,7 +195,7 @@ export class AgentLink {
       }
     }
     if (this.passed > mostNoise) {
-      this.fail(`what answers is no agent: ${JSON.stringify(first)}`);
+      this.fail(`the answer is not from an agent: ${JSON.stringify(first)}`);
       this.child.kill('SIGKILL');
     }
     return undefined;
@@ -203,7 +203,7 @@ export class AgentLink {
 
   private settle(number: number, status: number, body: Buffer): void {
     const pending = this.pending.get(number);
-    if (pending === undefined) throw new Error(`an answer to ${number}, which was not asked`);
+    if (pending === undefined) throw new Error(`an answer to request ${number}, which is not pending`);
     this.pending.delete(number);
     this.attend();
     pending.resolve({ status, body });

@@ -118,13 +118,13 @@ export class Agent {
 
   private change(change: Change): void {
     const found = this.memory.get(change.memory);
-    if (found === undefined) throw new FrameError(`a change of memory ${change.memory}, which is none`);
+    if (found === undefined) throw new FrameError(`a change of shared memory ${change.memory}, which does not exist`);
     found.copy.take(change, this.read);
   }
 
   private open(number: number, label: string): void {
     if (this.files.has(number)) throw new FrameError(`file ${number} is opened twice`);
-    if (this.files.size >= mostFiles) throw new FrameError(`more than ${mostFiles} files are opened`);
+    if (this.files.size >= mostFiles) throw new FrameError(`more than ${mostFiles} files are open`);
     const { device, callLimitMs, identity } = this.options;
     let end: (ended: Promise<void>) => void = () => undefined;
     const ended = new Promise<void>((resolve, reject) => {
@@ -181,10 +181,10 @@ export class Agent {
   }
 
   private async free(body: Buffer): Promise<Buffer> {
-    if (body.length !== 4) throw new ErrnoError(Errno.EINVAL, 'an id has 4 bytes');
+    if (body.length !== 4) throw new ErrnoError(Errno.EINVAL, 'the id must have 4 bytes');
     const id = body.readUInt32LE(0);
     const found = this.memory.get(id);
-    if (found === undefined) throw new ErrnoError(Errno.EINVAL, `no memory ${id}`);
+    if (found === undefined) throw new ErrnoError(Errno.EINVAL, `no shared memory with id ${id}`);
     this.memory.delete(id);
     await found.file.free(id).catch((error: unknown) => {
       // Secure world has gone: what it had is gone too.

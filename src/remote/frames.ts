@@ -86,7 +86,7 @@ export class FrameReader {
 }
 
 function bodyLength(head: Buffer): number {
-  if (head.readUInt32LE(0) !== magic) throw new FrameError(`magic 0x${head.readUInt32LE(0).toString(16)}`);
+  if (head.readUInt32LE(0) !== magic) throw new FrameError(`wrong magic number 0x${head.readUInt32LE(0).toString(16)}`);
   const length = head.readUInt32LE(16);
   const most = head.readUInt32LE(4) === AgentOperation.memory ? maxBody : maxArgSize;
   if (length > most) throw new FrameError(`a body of ${length} bytes, at most ${most}`);
@@ -131,10 +131,10 @@ export function memoryFrames(changes: readonly Change[], number: number): Buffer
 /** @throws FrameError when it is cut off. */
 export function* changesIn(body: Buffer): Generator<Change> {
   for (let at = 0; at < body.length; ) {
-    if (at + changeHead > body.length) throw new FrameError('a change of memory without its head');
+    if (at + changeHead > body.length) throw new FrameError('a memory change with an incomplete header');
     const length = body.readUInt32LE(at + 8);
     const begin = at + changeHead;
-    if (begin + length > body.length) throw new FrameError(`a change of ${length} bytes that is cut off`);
+    if (begin + length > body.length) throw new FrameError(`a memory change of ${length} bytes is truncated`);
     yield {
       memory: body.readUInt32LE(at),
       offset: body.readUInt32LE(at + 4),

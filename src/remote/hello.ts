@@ -46,17 +46,17 @@ export function parseHello(line: string): Hello | undefined {
   try {
     data = JSON.parse(line.slice(mark.length));
   } catch {
-    throw new Error('what it says of itself is no JSON');
+    throw new Error('its first line is not valid JSON');
   }
   const spoken = whose.safeParse(data);
-  if (!spoken.success) throw new Error('it does not say which protocol it speaks');
+  if (!spoken.success) throw new Error('its first line has no protocol version');
   const { protocol, version } = spoken.data;
   if (protocol !== protocolVersion)
     throw new Error(
-      `its normalworld ${version} speaks protocol ${protocol}, the one here ${protocolVersion}: install the same version on both`,
+      `it runs normalworld ${version} with protocol ${protocol}, this machine has protocol ${protocolVersion}: install the same version on both`,
     );
   const told = content.safeParse(data);
-  if (!told.success) throw new Error(`what it says of itself cannot be: ${z.prettifyError(told.error)}`);
+  if (!told.success) throw new Error(`its first line is invalid: ${z.prettifyError(told.error)}`);
   const { tee, identity, revision, rpmbRouting } = told.data;
   return { protocol, version, tee, identity, revision, rpmbRouting };
 }

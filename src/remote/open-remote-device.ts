@@ -31,7 +31,7 @@ export async function openRemoteDevice(board: string, deviceCalls: number, trace
       watch() {
         throw commsError(
           TeeResult.ERROR_NOT_SUPPORTED,
-          `watching devices: ${command.whose} does not show its bus over ssh`,
+          `watching devices is not supported over ssh (${command.whose})`,
         );
       },
     },

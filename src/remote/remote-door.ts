@@ -19,7 +19,7 @@ export class RemoteMemories {
   /** @throws FrameError for memory that is none. */
   change(change: Change, read: number): void {
     const copy = this.byId.get(change.memory);
-    if (copy === undefined) throw new FrameError(`a change of memory ${change.memory}, which is none`);
+    if (copy === undefined) throw new FrameError(`a change of shared memory ${change.memory}, which does not exist`);
     copy.take(change, read);
   }
 }

@@ -25,21 +25,21 @@ export const isSshBoard = (device: string): boolean => device.startsWith(scheme)
 
 /** @throws RangeError naming what in it cannot be. */
 export function parseSshBoard(text: string): SshBoard {
-  const refuse = (what: string) => new RangeError(`${JSON.stringify(text)}: ${what}; a board is ${form}`);
+  const refuse = (what: string) => new RangeError(`${JSON.stringify(text)}: ${what}; the format is ${form}`);
   if (!isSshBoard(text)) throw refuse(`it does not begin with ${scheme}`);
   const [, authority = '', path = ''] = /^([^/]*)(.*)$/s.exec(text.slice(scheme.length)) ?? [];
   const at = authority.lastIndexOf('@');
   const user = at < 0 ? undefined : authority.slice(0, at);
   const place = authority.slice(at + 1);
   const [, host = place, digits] = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/s.exec(place) ?? [];
-  if (host === '') throw refuse('it names no host');
-  if (!names.host.test(host)) throw refuse(`${JSON.stringify(host)} is no name of a host`);
-  if (user !== undefined && !names.user.test(user)) throw refuse(`${JSON.stringify(user)} is no name of a user`);
+  if (host === '') throw refuse('the host name is missing');
+  if (!names.host.test(host)) throw refuse(`${JSON.stringify(host)} is not a valid host name`);
+  if (user !== undefined && !names.user.test(user)) throw refuse(`${JSON.stringify(user)} is not a valid user name`);
   const port = digits === undefined ? undefined : Number(digits);
   if (digits !== undefined && !(/^\d{1,5}$/.test(digits) && Number(digits) >= 1 && Number(digits) <= 65_535))
-    throw refuse(`${JSON.stringify(digits)} is no port`);
+    throw refuse(`${JSON.stringify(digits)} is not a port number (1 to 65535)`);
   const device = path === '' || path === '/' ? '/dev/tee0' : path;
-  if (!names.device.test(device)) throw refuse(`${JSON.stringify(device)} is no path of a device`);
+  if (!names.device.test(device)) throw refuse(`${JSON.stringify(device)} is not a valid device path`);
   return { host, user, port, device };
 }
 
@@ -65,9 +65,9 @@ export function sshCommand({ host, user, port, device }: SshBoard, deviceCalls: 
       ...['--', name, `${remote} serve --stdio --device ${device} --device-calls ${deviceCalls}`],
     ],
     whose: name,
-    missing: 'there is no program ssh: apt-get install openssh-client',
+    missing: 'the program ssh is not installed: apt-get install openssh-client',
     explain: (code, signal, said, isUp) => {
-      const how = `${isUp ? 'the connection is lost' : 'there is no agent'}: ${why(code, signal, said, name, remote)}`;
+      const how = `${isUp ? 'the connection was lost' : 'the agent did not start'}: ${why(code, signal, said, name, remote)}`;
       return said === '' ? how : `${how}: ${said}`;
     },
   };
@@ -77,14 +77,14 @@ function why(code: number | null, signal: string | null, said: string, name: str
   if (code === null) return `ssh was ended by ${signal}`;
   if (code === 255) {
     if (/host key verification failed/i.test(said))
-      return `ssh does not know the board's host key, or it has changed (look at it by hand: ssh ${name})`;
+      return `the board's host key is unknown or has changed (check it with: ssh ${name})`;
     if (/permission denied/i.test(said))
-      return `ssh was refused; it asks for no password, so the board must accept a key (ssh-copy-id ${name})`;
-    return 'ssh ended with 255';
+      return `the board refused the login; ssh runs without a password prompt, so the board must accept a key (ssh-copy-id ${name})`;
+    return 'ssh exited with code 255';
   }
   if (code === 127)
-    return `the board's shell finds no "${remote}": install the package there (npm install --global), or say in NORMALWORLD_REMOTE how it is started`;
+    return `the board has no command "${remote}": install the package there (npm install --global), or set NORMALWORLD_REMOTE to the command that starts it`;
   if (/unknown option '--(stdio|device|device-calls)'/.test(said))
     return 'the normalworld of the board is older than this one and has no agent: install the same version on both';
-  return `"${remote} serve --stdio" ended with ${code}`;
+  return `"${remote} serve --stdio" exited with code ${code}`;
 }

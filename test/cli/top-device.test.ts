@@ -148,14 +148,14 @@ describe('normalworld top --device', () => {
           encoding: 'utf8',
         },
       );
-      expect([status, stderr]).toEqual([1, expect.stringMatching(/not open to this user \(EACCES\): it takes root/)]);
+      expect([status, stderr]).toEqual([1, expect.stringMatching(/not accessible to this user \(EACCES\): root is required/)]);
     },
   );
 
   it.each([
-    [['top'], /a trace that is being written, or --device/],
-    [['top', '--device', 'out.nwt'], /a trace stands before --device/],
-    [['top', 'out.nwt', '--tracefs', '/x'], /--tracefs is for --device/],
+    [['top'], /a trace file or --device is required/],
+    [['top', '--device', 'out.nwt'], /put a trace file before --device/],
+    [['top', 'out.nwt', '--tracefs', '/x'], /--tracefs requires --device/],
   ])('refuses %j', (args, words) => {
     const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
     expect([status, stderr]).toEqual([2, expect.stringMatching(words)]);

@@ -123,7 +123,7 @@ describe('normalworld top', () => {
     const then = new Date(Date.now() - 90_000);
     utimesSync(path, then, then);
     expect(run('top', path, '--once').stdout).toMatch(
-      /^nothing new for \d\d\.\d\d s: the program has ended[\s\S]*^ +1 +\d\d\.\d\d s +- +client: in secure world/m,
+      /^no new events for \d\d\.\d\d s: the program has ended[\s\S]*^ +1 +\d\d\.\d\d s +- +client: in secure world/m,
     );
     const { now, quietMs, calls, callsPerSecond } = JSON.parse(run('top', path, '--once', '--json').stdout);
     expect(quietMs).toBeGreaterThanOrEqual(90_000);
@@ -135,7 +135,7 @@ describe('normalworld top', () => {
   it.each(['0', '0.05', '3000000', 'x', 'Infinity'])('takes no interval of %s', (interval) => {
     expect(run('top', trace, '--interval', interval)).toMatchObject({
       status: 2,
-      stderr: `error: --interval ${interval}: allowed is a number of seconds from 0.1 to 86400\n`,
+      stderr: `error: --interval ${interval}: must be a number of seconds from 0.1 to 86400\n`,
     });
   });
 

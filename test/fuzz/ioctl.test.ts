@@ -58,7 +58,7 @@ describe('the served device under clients that are hostile', () => {
   it.each<[string, RegExp, number, () => void]>([
     [
       'gives a client memory that another had, as it was',
-      /^memory: Memory that was made for a client has something in it$/,
+      /^memory: New memory of a client is not zero$/,
       60,
       () => {
         const kept: { size: number }[] = [];
@@ -71,7 +71,7 @@ describe('the served device under clients that are hostile', () => {
     ],
     [
       'forgets memory whose client has gone',
-      /^leak: Files are open though no client is left/,
+      /^leak: Files are open although all clients have exited/,
       // The server waits a while for what does not come back, each time.
       2,
       () => void vi.spyOn(DeviceFile.prototype, 'free').mockResolvedValue(undefined),

@@ -67,7 +67,7 @@ async function attend(tee: Tee, ending: Ending): Promise<void> {
         agent.receive(bytes);
       } catch (error) {
         if (!(error instanceof FrameError)) throw error;
-        console.error(`normalworld: what the client says is not the protocol: ${error.message}`);
+        console.error(`normalworld: the client violated the protocol: ${error.message}`);
         process.exitCode = 1;
         resolve();
       }

@@ -86,7 +86,7 @@ function headOf({ source, now, rate }: Shown): string[] {
     `${name}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
     `${Math.round(rate)} calls/s, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
     `threads ${bar}, asleep in the queue ${asleep}, ETHREAD_LIMIT ${state.threadLimits}`,
-    ...(quietMs < quietNotedMs ? [] : [`nothing new for ${ms(quietMs)}: the program has ended or hangs`]),
+    ...(quietMs < quietNotedMs ? [] : [`no new events for ${ms(quietMs)}: the program has ended or hangs`]),
     ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),
     ...notes,
     '',

@@ -84,7 +84,7 @@ export class KernelSource implements TopSource {
 
   get notes(): readonly string[] {
     const { lost } = this.tracepoints;
-    return lost === 0 ? [] : [`the kernel lost events ${lost} times: its buffer was full`];
+    return lost === 0 ? [] : [`the kernel lost events ${lost} times because its trace buffer was full`];
   }
 
   [Symbol.dispose](): void {

@@ -31,11 +31,11 @@ export function addTopCommand(program: Command): void {
     .description(
       'Follows the trace that a running program writes (the `trace` option of `openTee`, or `run --trace`) and shows, ' +
         'live: calls per second, threads in use, calls that sleep in the queue and for how long, the RPC of each call. ' +
-        "With --device the calls of all programs on this machine, by the tracepoints of Linux's own driver, which are on for as " +
-        "long; with both, a program's own calls beside the kernel's. Ends with Ctrl-C.",
+        "With --device, it shows the calls of all programs on this machine, from the tracepoints of Linux's driver, which it " +
+        "enables while it runs. With both, it shows the program's calls and the kernel's. Ctrl-C ends it.",
     )
     .argument('[file]', 'trace (.nwt) of a running program')
-    .option('--device [path]', "the calls that Linux's own driver makes (default path: /dev/tee0); root can see them")
+    .option('--device [path]', "show the calls of Linux's driver (default device: /dev/tee0); requires root")
     .option('--tracefs <folder>', 'with --device: where tracefs is mounted (default: /sys/kernel/tracing)')
     .option('-i, --interval <seconds>', 'time between updates', '1')
     .option('--once', 'show the current state and exit')
@@ -45,7 +45,7 @@ export function addTopCommand(program: Command): void {
       `
 Exit codes:
   0  ended by Ctrl-C, or --once
-  1  the tracepoints cannot be used; what it says is why
+  1  the tracepoints cannot be used; the message says why
   2  bad usage, or a file that is not a trace
 
 Examples:
@@ -103,11 +103,11 @@ async function top(file: string | undefined, options: TopOptions): Promise<void>
 function mistakeIn(file: string | undefined, { interval, device, tracefs }: TopOptions): string | undefined {
   const seconds = Number(interval);
   if (!(seconds >= 0.1 && seconds <= longestInterval))
-    return `--interval ${interval}: allowed is a number of seconds from 0.1 to ${longestInterval}`;
-  if (file === undefined && device === undefined) return 'what is shown is a trace that is being written, or --device';
+    return `--interval ${interval}: must be a number of seconds from 0.1 to ${longestInterval}`;
+  if (file === undefined && device === undefined) return 'a trace file or --device is required';
   if (typeof device === 'string' && !/^\/dev\/tee\d+$/.test(device))
-    return `--device ${device}: a device is /dev/tee0, or another number; a trace stands before --device`;
-  return tracefs === undefined || device !== undefined ? undefined : '--tracefs is for --device';
+    return `--device ${device}: a device is /dev/teeN; put a trace file before --device`;
+  return tracefs === undefined || device !== undefined ? undefined : '--tracefs requires --device';
 }
 
 async function readFor(sources: readonly TopSource[], ms: number): Promise<void> {

@@ -2,7 +2,7 @@ import { RpcCommand } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import { rpcValue, TeeError, type TrustedApplication, trustedApplication } from '../../worlds/simulated/index.js';
 
-/** Commands of the applications that are there for the driver's sake. */
+/** Applications whose commands exercise the driver. */
 const applicationOf = (uuid: string, kind: 'user' | 'pseudo'): TrustedApplication =>
   trustedApplication({
     uuid,
@@ -29,7 +29,7 @@ const applicationOf = (uuid: string, kind: 'user' | 'pseudo'): TrustedApplicatio
           case 4:
             call.unmaskCancellation();
             return call.wait(1000);
-          // What is really asked for stands in the input.
+          // The input replaces this request by the one to be tried.
           case 5:
             return call.rpc(RpcCommand.getTime, [
               rpcValue('output'),
@@ -46,7 +46,7 @@ const applicationOf = (uuid: string, kind: 'user' | 'pseudo'): TrustedApplicatio
     }),
   });
 
-/** One whose sessions run side by side, and one that is loaded. */
+/** A pseudo-TA whose sessions run concurrently, and a user TA that is loaded from an image. */
 export const askedApplications: readonly [TrustedApplication, TrustedApplication] = [
   applicationOf('3f1c0d2e-5b7a-4c61-8f0d-6d1f1e0a5b01', 'pseudo'),
   applicationOf('3f1c0d2e-5b7a-4c61-8f0d-6d1f1e0a5b02', 'user'),

@@ -50,19 +50,19 @@ const parameter: Field = {
   },
 };
 
-/** A parameter of an RPC's message, as it is written into it. */
+/** A parameter to be written into the message of an RPC. */
 const rpcParameter: Field = { type: 'record', of: { parameter: { attr, a: number, b: number, c: number } } };
 
-/** Which of a message's fields. */
+/** A field of a message, or of one of its parameters. */
 const field: Field = {
   type: 'choice',
   of: ['ret', 'retOrigin', 'session', 'paramCount', 'cmd', 'func', 'cancelId', 'attr', 'a', 'b', 'c'],
 };
 
-/** After so many of its kind a lie is told. */
+/** A fault occurs after this many SMCs or messages of its kind. */
 const after = count(6);
 
-/** Clients of a TEE whose secure world lies. */
+/** Calls of clients, and faults of secure world. */
 export const driverGrammar: Grammar = {
   maxSteps: 24,
   steps: {
@@ -82,15 +82,15 @@ export const driverGrammar: Grammar = {
       cancel: { session: count(3) },
       'client-dies': {},
       time: { ms: { type: 'integer', max: 100_000, usual: [1, 10, 1000, 60_000] } },
-      /** An SMC returns something else. */
+      /** An SMC returns other register values. */
       'lie-return': { after, registers },
-      /** An SMC is answered without secure world seeing it. */
+      /** An SMC is answered without reaching secure world. */
       'lie-instead': { after, registers },
-      /** The answer to a message has something else in it. */
+      /** A field of the answer to a message is changed. */
       'lie-answer': { after, field, parameter: count(5), value: number },
-      /** So has the message of an RPC. */
+      /** A field of an RPC's message is changed. */
       'lie-rpc': { after, field, parameter: count(5), value: number },
-      /** An application asks for any RPC. */
+      /** An application makes an RPC with any command and parameters. */
       ask: {
         command: { type: 'integer', max: word, usual: Object.values(RpcCommand) },
         parameters: { type: 'list', of: rpcParameter, max: 5 },

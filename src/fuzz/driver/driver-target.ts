@@ -20,15 +20,15 @@ import { driverGrammar, driverSeeds } from './driver-grammar.js';
 import { Lies } from './lies.js';
 import { StateFeatures } from './state-features.js';
 
-/** Turns of promises that are waited for before time goes on. */
+/** Microtask turns to wait for a call before virtual time advances. */
 const turns = 60;
 const mebibyte = 2 ** 20;
 const dram = { base: 0x4000_0000, size: mebibyte };
 const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
-/** In another client's memory, which no lie may bring out. */
+/** The content of another client's memory. It must not appear in any output. */
 const secret = Buffer.from(Array.from({ length: 16 }, (_, index) => 0xa0 ^ (index * 37)));
 
-/** Our driver, under a simulated secure world that lies. */
+/** The driver over a simulated secure world that violates the protocol. */
 export function driverTarget(): Target {
   return {
     name: 'driver',
@@ -65,7 +65,7 @@ class DriverHarness implements Harness {
 const images = new MemoryTaStore();
 for (const application of askedApplications) images.set(application.uuid, simulatedTaImage(application));
 
-/** RAM of one TEE after the other: to get some from the system costs more than an input. */
+/** RAM that is reused by consecutive TEEs: allocating it takes longer than executing an input. */
 class ReusedRam {
   private readonly buffer = new ArrayBuffer(dram.size);
 
@@ -75,7 +75,7 @@ class ReusedRam {
   }
 }
 
-/** One input, on a TEE of its own. */
+/** One execution, on a TEE of its own. */
 class DriverRun {
   private readonly clock = new VirtualClock();
   private readonly lies = new Lies();
@@ -86,7 +86,7 @@ class DriverRun {
   private readonly pending = new Set<Promise<void>>();
   private readonly verdicts: Verdict[] = [];
   private readonly aborts: AbortController[] = [];
-  /** A pseudo-TA that panics takes OP-TEE with it. */
+  /** Set when a pseudo-TA has panicked, which ends OP-TEE. */
   private isDead = false;
 
   constructor(
@@ -203,7 +203,10 @@ class DriverRun {
     }
   }
 
-  /** Do something, and go on when it does not come to an end by itself: as clients do beside each other. */
+  /**
+   * Start a client's operation. If it does not settle, continue while it is pending, so that operations of clients run
+   * concurrently.
+   */
   private async do(name: string, work: () => Promise<unknown>): Promise<void> {
     let settled = false;
     const begun = (async () => work())().then(
@@ -222,7 +225,7 @@ class DriverRun {
     if (!settled) await this.clock.run({ limitMs: this.clock.now(), until: () => settled });
   }
 
-  /** What comes to an end in a while of virtual time; undefined when it does not, or fails. */
+  /** The result of an operation that settles within 100 s of virtual time; undefined if it does not, or if it fails. */
   private async soon<T>(work: Promise<T>): Promise<T | undefined> {
     let result: T | undefined;
     let settled = false;
@@ -241,7 +244,7 @@ class DriverRun {
     return result;
   }
 
-  /** When nobody lies any more, a client is served rightly: unless secure world has lost the threads for it. */
+  /** After the faults, a well-behaved client must be served, unless a fault has made secure world lose threads. */
   private async witness(tee: Tee): Promise<void> {
     if (this.lies.tookThread || this.isDead || this.pending.size > 0) return;
     const context = tee.openContext({ label: 'witness' });
@@ -257,7 +260,7 @@ class DriverRun {
     await this.soon(context.close());
   }
 
-  /** Everything comes to an end, and everything is given back. */
+  /** Check that every call ends, and that all resources are released. */
   private async end(tee: Tee): Promise<void> {
     const closing = tee.close().then(
       () => 'closed',
@@ -272,18 +275,18 @@ class DriverRun {
       return;
     }
     await this.soon(Promise.all(this.pending));
-    if (this.pending.size > 0) this.verdicts.push(hang('A call does not end, though the TEE is closed'));
+    if (this.pending.size > 0) this.verdicts.push(hang('A call has not returned after the TEE has closed'));
     if (tee.sharedMemoryInUse !== 0)
-      this.found('leak', 'Shared memory is in use, though the TEE is closed', `${tee.sharedMemoryInUse} bytes`);
+      this.found('leak', 'Shared memory is still allocated after the TEE has closed', `${tee.sharedMemoryInUse} bytes`);
     const { normal_in_flight: inFlight } = tee.queueState().counters;
-    if (inFlight !== 0) this.found('leak', 'The queue counts calls, though the TEE is closed', String(inFlight));
+    if (inFlight !== 0) this.found('leak', 'The queue still counts calls after the TEE has closed', String(inFlight));
   }
 
-  /** No output has what is another's. */
+  /** Check that no output contains another client's memory. */
   private look(outputs: readonly unknown[]): void {
     for (const output of outputs)
       if (output instanceof Uint8Array && Buffer.from(output.buffer, output.byteOffset, output.length).includes(secret))
-        this.found('memory', "An output has another client's memory in it");
+        this.found('memory', "An output contains another client's memory");
   }
 
   private found(kind: Verdict['kind'], what: string, more = ''): void {

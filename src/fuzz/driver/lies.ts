@@ -10,12 +10,12 @@ interface Armed {
   left: number;
 }
 
-/** What secure world is to do wrong, once each, in the order of an input. */
+/** The faults of secure world that an input requests. Each occurs once, in the order of the input. */
 export class Lies {
   private armed: Armed[] = [];
-  /** What the application that is called next asks for in place of its own request. */
+  /** The RPC that the next application called makes in place of its own. */
   private asked: Step | undefined;
-  /** One was told that lets secure world and driver disagree about who has a thread. */
+  /** Set when a fault made secure world and driver disagree about which thread is in use. */
   tookThread = false;
 
   readonly faults: Faults = {

@@ -3,9 +3,12 @@ import type { Trace } from '../../trace/trace.js';
 import { featureCount } from '../engine/feature-map.js';
 import { withoutNumbers } from '../engine/verdict.js';
 
-/** Texts whose hash is remembered. */
+/** The largest number of texts whose hash is cached. */
 const mostTexts = 10_000;
-/** Numbers that carry on from call to call, and say nothing: call, session and cookie. */
+/**
+ * Event kinds whose code is part of the feature. Calls, sessions and cookies are left out: their numbers differ from
+ * call to call.
+ */
 const codes: ReadonlySet<number> = new Set<number>([
   EventKind.callEnd,
   EventKind.worldEnter,
@@ -16,8 +19,8 @@ const codes: ReadonlySet<number> = new Set<number>([
 ]);
 
 /**
- * Coverage in this process, without the cost of a debugger: what the driver does is what it tells. A feature is an event after
- * another, with its code, or what was refused and why.
+ * Coverage of code in this process, from the trace instead of the inspector, which would be slow. A feature is an event
+ * with its code together with the event before it, or a refused call with its reason.
  */
 export class StateFeatures {
   private readonly counts = new Uint8Array(featureCount);
@@ -25,7 +28,7 @@ export class StateFeatures {
   private readonly hashes = new Map<string, number>();
   private previous = 0;
 
-  /** Take what a trace tells from now on. */
+  /** Record features from the events of a trace. */
   listen(trace: Trace): void {
     trace.attach({
       record: (kind, _time, _call, a, b, c, text) => {
@@ -36,12 +39,12 @@ export class StateFeatures {
     });
   }
 
-  /** Something that happened besides: how a call ended. */
+  /** Record a feature that is not an event: how a call ended. */
   note(text: string): void {
     this.take(this.hashOf(text));
   }
 
-  /** What comes next follows nothing. */
+  /** Start a new execution: the next event has no predecessor. */
   begin(): void {
     this.previous = 0;
   }

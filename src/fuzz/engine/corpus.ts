@@ -5,10 +5,10 @@ import { readRegularFileSync } from '../../files/read-regular-file.js';
 import type { Draws } from '../input/draws.js';
 import { type FuzzInput, type Grammar, grammarMistake } from '../input/grammar.js';
 
-/** Of those that came last, which are drawn as often as all others together. */
+/** The number of newest inputs. One of these is drawn with the same probability as one of all others. */
 const recent = 16;
 
-/** Inputs that met something new, in a folder: a file each, named by what is in it. */
+/** Inputs that found new coverage, in a folder: one file for each, named by the hash of its content. */
 export class Corpus {
   private readonly inputs: FuzzInput[] = [];
   private readonly names = new Set<string>();
@@ -16,7 +16,7 @@ export class Corpus {
 
   private constructor(private readonly folder: string) {}
 
-  /** @throws the system's error when the folder cannot be made. */
+  /** @throws the system's error if the folder cannot be created. */
   static open(folder: string): Corpus {
     mkdirSync(folder, { recursive: true });
     return new Corpus(folder);
@@ -26,12 +26,15 @@ export class Corpus {
     return this.inputs.length;
   }
 
-  /** Of all inputs, as files. */
+  /** Size of all inputs as files, in bytes. */
   get bytes(): number {
     return this.octets;
   }
 
-  /** Inputs in the folder that were not taken yet, of others as well. What is none of the grammar is passed over. */
+  /**
+   * Inputs of the folder that have not been returned yet, including those that other processes wrote. Inputs that do
+   * not match the grammar are skipped.
+   */
   *arrived(grammar: Grammar): Generator<FuzzInput> {
     for (const file of readdirSync(this.folder).sort()) {
       const [, name] = /^([0-9a-f]{16})\.json$/.exec(file) ?? [];
@@ -42,7 +45,7 @@ export class Corpus {
     }
   }
 
-  /** Keep one. @returns false when it is there already. */
+  /** Store an input. @returns false if it is stored already. */
   keep(input: FuzzInput): boolean {
     const text = inputText(input);
     const name = inputName(text);
@@ -52,13 +55,13 @@ export class Corpus {
     this.octets += text.length;
     if (!isNew) return false;
     const path = join(this.folder, `${name}.json`);
-    // Whole or not at all: others may read the folder.
+    // Write atomically, because other processes read the folder.
     writeFileSync(`${path}.tmp`, text);
     renameSync(`${path}.tmp`, path);
     return true;
   }
 
-  /** One to go on from, rather a short one; undefined when there is none. */
+  /** Draw an input, with a preference for short ones; undefined if the corpus is empty. */
   draw(draws: Draws): FuzzInput | undefined {
     const { length } = this.inputs;
     if (length === 0) return undefined;
@@ -76,7 +79,7 @@ function inputName(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
-/** Undefined for what is no input: a file that another has not finished, or that somebody put there. */
+/** Undefined if the file is not an input: not completely written yet, or a foreign file. */
 function readInput(path: string): FuzzInput | undefined {
   try {
     const parsed: unknown = JSON.parse(readRegularFileSync(path).toString());

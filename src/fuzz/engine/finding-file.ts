@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { FuzzInput, Step } from '../input/grammar.js';
 
-/** What a file of a finding begins with. */
+/** The format name at the beginning of a finding file. */
 export const findingFormat = 'normalworld-fuzz/1';
 
 const stepShape = z.looseObject({ kind: z.string() });
@@ -9,18 +9,18 @@ const inputShape = z.object({ steps: z.array(stepShape) });
 const shape = z.object({
   format: z.literal(findingFormat),
   target: z.object({ name: z.string(), uuid: z.string().optional() }),
-  /** What it was found on. */
+  /** The system under test: its version and build. */
   on: z.string(),
   kind: z.string(),
   signature: z.string(),
-  /** How often it came in how many tries on a fresh one. */
+  /** Number of tries on a fresh instance, and in how many of them the finding occurred. */
   came: z.object({ times: z.number(), tries: z.number() }),
-  /** What has to be executed before, on the same one. */
+  /** Inputs that must be executed first, on the same instance. */
   before: z.array(inputShape),
   steps: z.array(stepShape),
 });
 
-/** A finding that can be executed again. */
+/** A finding that can be reproduced. */
 export interface FindingFile {
   readonly target: { readonly name: string; readonly uuid?: string | undefined };
   readonly on: string;
@@ -31,7 +31,7 @@ export interface FindingFile {
   readonly steps: readonly Step[];
 }
 
-/** The file is no finding. */
+/** The file is not a valid finding. */
 export class FindingFileError extends Error {
   override readonly name = 'FindingFileError';
 }
@@ -40,12 +40,12 @@ export function findingText(finding: FindingFile): string {
   return `${JSON.stringify({ format: findingFormat, ...finding }, null, 2)}\n`;
 }
 
-/** Whether a file is meant to be one, be it right or not. */
+/** Whether a file claims to be a finding, valid or not. */
 export function isFindingText(text: string): boolean {
   return text.slice(0, 400).includes('"normalworld-fuzz/');
 }
 
-/** @throws FindingFileError naming the place that is wrong. */
+/** @throws FindingFileError naming the invalid place. */
 export function parseFinding(text: string): FindingFile {
   let json: unknown;
   try {

@@ -8,24 +8,27 @@ import type { Reproduction } from './reproduce.js';
 import type { Target } from './target.js';
 import type { Verdict } from './verdict.js';
 
-/** A finding, as far as a list of them tells. */
+/** A summary of a finding, for lists. */
 export interface KnownFinding {
   readonly kind: string;
   readonly signature: string;
   readonly folder: string;
-  /** How often it was met in this run. */
+  /** How often it occurred in this run. */
   times: number;
 }
 
 const fileName = 'finding.json';
 
-/** What was found, in a folder: one of its own for each signature, with a file to execute it again, a report, the console. */
+/**
+ * The findings in a folder. Each signature has a folder of its own, with a file to reproduce it, a report and the
+ * console's output.
+ */
 export class Findings {
   private readonly known = new Map<string, KnownFinding>();
 
   private constructor(readonly folder: string) {}
 
-  /** With those of earlier runs. @throws the system's error when the folder cannot be made. */
+  /** Open a folder, with the findings of earlier runs. @throws the system's error if the folder cannot be created. */
   static open(folder: string): Findings {
     mkdirSync(folder, { recursive: true });
     const findings = new Findings(folder);
@@ -34,7 +37,7 @@ export class Findings {
         const { kind, signature } = parseFinding(readRegularFileSync(join(folder, name, fileName)).toString());
         findings.known.set(signature, { kind, signature, folder: join(folder, name), times: 0 });
       } catch {
-        // Somebody else's, or not finished.
+        // A foreign file, or one that is not completely written.
       }
     }
     return findings;
@@ -44,7 +47,7 @@ export class Findings {
     return [...this.known.values()];
   }
 
-  /** Count one. @returns whether it is new. */
+  /** Count a verdict. @returns whether its signature is new. */
   meets({ kind, signature }: Verdict): boolean {
     const known = this.known.get(signature);
     if (known !== undefined) {
@@ -70,7 +73,7 @@ export class Findings {
       join(known.folder, 'report.md'),
       report(file, verdict, (step) => target.describe(step)),
     );
-    // Last: with it the finding is there.
+    // Written last: a folder with this file is complete.
     writeFileSync(join(known.folder, fileName), findingText(file));
     return known;
   }

@@ -15,43 +15,46 @@ import type { Harness, Target } from './target.js';
 import type { Verdict } from './verdict.js';
 
 export interface FuzzOptions {
-  /** The folder of the run: `corpus/`, `findings/`, `state.json`. A run that is there is continued. */
+  /** The folder of the run: `corpus/`, `findings/`, `state.json`. An earlier run in this folder is continued. */
   readonly folder: string;
-  /** Decides every draw, 0..2^32-1. */
+  /** The seed of all random draws, 0..2^32-1. */
   readonly seed: number;
-  /** Executions of this run, at most. */
+  /** The largest number of executions of this run. */
   readonly executions?: number;
-  /** Milliseconds of this run, at most. */
+  /** The longest duration of this run, in milliseconds. */
   readonly ms?: number;
-  /** Ends the run; what it has is saved. */
+  /** Ends the run; its state is saved. */
   readonly signal?: AbortSignal;
-  /** Mutate the seeds alone, whatever is covered: to compare with. */
+  /** Only mutate the seeds, without coverage feedback: a baseline for comparison. */
   readonly blind?: boolean;
-  /** What may be spent to make a finding short; 2000 executions and a minute when left out. */
+  /** Limits for minimising a finding; when left out, 2000 executions and one minute. */
   readonly reproduce?: ReproduceLimits;
-  /** Asked of each that is new: whether this run is to make it short and write it, or another that has it as well. */
+  /**
+   * Called for each new signature. Returns whether this run is to minimise and write the finding; false if another run
+   * does.
+   */
   readonly claim?: (signature: string) => Promise<boolean>;
-  /** Told every second, and at the end. */
+  /** Called every second and at the end. */
   readonly onProgress?: (progress: FuzzProgress) => void;
   readonly onFinding?: (finding: KnownFinding, verdict: Verdict) => void;
-  /** Told of each input that is kept: for others that do the same elsewhere. */
+  /** Called for each input that is added to the corpus, to share it with other runs. */
   readonly onKept?: (input: FuzzInput) => void;
 }
 
-/** Inputs before one that are tried with it when it does nothing alone. */
+/** Number of previous inputs that are tried together with an input that does not reproduce the finding alone. */
 const historyLength = 256;
-/** How often others are looked for, and the state is saved, in milliseconds. */
+/** How often the folder is searched for new inputs and the state is saved, in milliseconds. */
 const saveMs = 1000;
-/** In-process targets keep the event loop from turning, for so long at most, in milliseconds. */
+/** In-process targets block the event loop; it gets a turn after this many milliseconds. */
 const turnMs = 50;
 
-/** Of inputs near others, so many wait at most; and this share of executions is theirs while there are some. */
+/** The largest number of planned inputs, and the probability of executing one of them next while there are some. */
 const mostPlanned = 600;
 const plannedShare = 0.6;
 
 const defaultReproduce: ReproduceLimits = { executions: 2000, ms: 60_000 };
 
-/** A coverage-guided run on a target. */
+/** A coverage-guided fuzzing run on a target. */
 export class Fuzzer {
   private readonly draws: Draws;
   private readonly corpus: Corpus;
@@ -59,7 +62,7 @@ export class Fuzzer {
   private readonly features = new FeatureMap();
   private readonly history: FuzzInput[] = [];
   private readonly seedsToRun: FuzzInput[];
-  /** Near those that met new code: what comes next is often one value away. */
+  /** Inputs near those that reached new code: one changed value often reaches the next. */
   private planned: FuzzInput[] = [];
   private harness: Harness | undefined;
   private readonly executionsBefore: number;
@@ -70,11 +73,13 @@ export class Fuzzer {
   private lastNewEdge = performance.now();
   private lastTurn = performance.now();
   private lastSave = performance.now();
-  /** Time that went into making findings short: no part of the rate. */
+  /** Time spent on minimising findings, in milliseconds. It does not count for the execution rate. */
   private reproducing = 0;
   private readonly stable = { again: 0, all: 0 };
 
-  /** @throws RangeError when the folder holds a run of something else; the system's error when it cannot be used. */
+  /**
+   * @throws RangeError if the folder holds a run of another target; the system's error if the folder cannot be used.
+   */
   constructor(
     private readonly target: Target,
     private readonly options: FuzzOptions,
@@ -92,7 +97,7 @@ export class Fuzzer {
     return this.findings.all;
   }
 
-  /** Until the limits or the signal say so. @throws what opening the target fails with. */
+  /** Run until a limit is reached or the signal aborts. @throws what opening the target fails with. */
   async run(): Promise<FuzzProgress> {
     try {
       this.takeArrived();
@@ -160,8 +165,8 @@ export class Fuzzer {
     if (novelty.edges > 0) this.lastNewEdge = performance.now();
     if (verdicts.length > 0) await this.foundAll(input, verdicts);
     this.remember(input);
-    // What is wrong already leads to nothing but itself.
-    // How often code runs in a sequence says most of all how long the sequence is.
+    // An input with a verdict is not kept: mutating it would mostly reproduce the same verdict.
+    // For a sequence, changed hit counts do not count as new coverage: they mostly reflect its length.
     const isNovel = input.steps.length === 1 ? novelty.features.length > 0 : novelty.edges > 0;
     if (isNovel && verdicts.length === 0 && !this.options.blind) await this.keepIfStable(input, novelty);
   }
@@ -171,12 +176,12 @@ export class Fuzzer {
     if (this.history.length > historyLength) this.history.shift();
   }
 
-  /** What is new once, by a timer's interrupt or by what ran before, leads nowhere. */
+  /** Coverage that does not occur again, because of a timer interrupt or of earlier inputs, is not worth keeping. */
   private async keepIfStable(input: FuzzInput, { features, edges }: Novelty): Promise<void> {
     let came = await this.meetsAgain(input, features);
     this.stable.again += came.length;
     this.stable.all += features.length;
-    // How often code runs differs more easily than which.
+    // Hit counts are less stable than edges, so check them twice.
     if (edges === 0 && came.length > 0) came = await this.meetsAgain(input, came);
     if (came.length === 0) return;
     const shorter = await this.shortened(input, came);
@@ -187,7 +192,7 @@ export class Fuzzer {
     if (this.corpus.keep(shorter)) this.options.onKept?.(shorter);
   }
 
-  /** Which of the features the input meets when it is executed again. */
+  /** Those of the features that the input hits again when it is executed once more. */
   private async meetsAgain(input: FuzzInput, features: readonly number[]): Promise<readonly number[]> {
     const { harness } = this;
     if (harness === undefined || harness.isDead) return [];
@@ -208,7 +213,7 @@ export class Fuzzer {
     return [];
   }
 
-  /** Without the steps that what is new does not need. */
+  /** Remove the steps that are not necessary for the new coverage. */
   private async shortened(input: FuzzInput, features: readonly number[]): Promise<FuzzInput> {
     let shortest = input;
     for (let at = input.steps.length - 1; at >= 0 && shortest.steps.length > 1; at--) {
@@ -226,7 +231,7 @@ export class Fuzzer {
     if (fresh.length === 0) return;
     const about = this.harness?.about ?? '';
     if (this.harness?.isDead) this.deaths++;
-    // The machine is for one of them at a time.
+    // Only one instance may use the machine at a time.
     await this.harness?.[Symbol.asyncDispose]();
     this.harness = undefined;
     const history = [...this.history];
@@ -254,7 +259,7 @@ export class Fuzzer {
     return this.harness;
   }
 
-  /** What earlier runs kept, and others who use the folder. */
+  /** Queue the inputs that earlier runs stored, or other processes that use the folder. */
   private takeArrived(): void {
     if (this.options.blind) return;
     for (const input of this.corpus.arrived(this.target.grammar)) this.seedsToRun.push(input);
@@ -269,7 +274,7 @@ export class Fuzzer {
     this.options.onProgress?.(this.progress);
   }
 
-  /** Signals and timers have their turn. */
+  /** Let signals and timers run. */
   private async turn(): Promise<void> {
     await new Promise<void>((resolve) => startTimer(0, resolve));
     this.lastTurn = performance.now();

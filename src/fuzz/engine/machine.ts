@@ -2,19 +2,21 @@ import type { Tee } from '../../client/tee.js';
 import type { SecureWorld } from '../../protocol/secure-world.js';
 import type { Verdict } from './verdict.js';
 
-/** A secure world while inputs are executed on it: what it covers, what it says, whether it goes on. */
+/** A secure world on which inputs are executed: its coverage, its console, and whether it is alive. */
 export interface Machine extends AsyncDisposable {
   readonly tee: Tee;
   readonly world: SecureWorld;
   readonly about: string;
   readonly isDead: boolean;
-  /** What was covered since the last time, which is cleared. */
+  /** Read and clear the coverage since the last call. */
   drain(each: (feature: number, count: number) => void): void;
-  /** What it has of clients though they have given everything back: for those that can be asked. */
+  /**
+   * What secure world still holds although the clients have released everything; only for machines that can report it.
+   */
   left?(): readonly Verdict[];
   /**
-   * Do something with it, and say what of it may not be.
-   * @param onWaiting a call has been waiting in the normal world for long: it is to be ended.
+   * Execute an input and return its verdicts.
+   * @param onWaiting called when a call has been waiting in the normal world for too long and is to be ended.
    */
   execute(work: () => Promise<readonly Verdict[]>, onWaiting: () => void): Promise<readonly Verdict[]>;
 }

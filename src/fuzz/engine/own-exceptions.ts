@@ -1,6 +1,6 @@
 import { type Verdict, withoutNumbers } from './verdict.js';
 
-/** The verdict on an error of this process. @param where it came from, in words. */
+/** The verdict on an error thrown in this process. @param where the place, for the message. */
 export function thrown(where: string, error: unknown): Verdict {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const [message = '', place = ''] = stack.split('\n');
@@ -12,7 +12,7 @@ export function thrown(where: string, error: unknown): Verdict {
   };
 }
 
-/** Promises of this process that were rejected while nothing waited for them. */
+/** Collects unhandled promise rejections of this process. */
 export class UnhandledRejections implements Disposable {
   private readonly reasons: unknown[] = [];
   private readonly listen = (reason: unknown) => void this.reasons.push(reason);
@@ -21,7 +21,7 @@ export class UnhandledRejections implements Disposable {
     process.on('unhandledRejection', this.listen);
   }
 
-  /** Those since the last time. */
+  /** Those since the last call. */
   drain(): readonly Verdict[] {
     return this.reasons.splice(0).map((reason) => thrown('An unhandled promise rejection', reason));
   }

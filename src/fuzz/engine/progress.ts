@@ -1,6 +1,6 @@
-/** What a run has come to. */
+/** The progress of a run. */
 export interface FuzzProgress {
-  /** In all runs of the folder. */
+  /** Of all runs in the folder. */
   readonly executions: number;
   /** Of this run. */
   readonly executionsPerSecond: number;
@@ -11,11 +11,11 @@ export interface FuzzProgress {
   readonly deaths: number;
   readonly seconds: number;
   readonly sinceNewEdgeSeconds: number;
-  /** Of what seemed new, the share that came again at once; undefined while nothing was. */
+  /** The share of new features that occurred again in the next execution, 0..1; undefined while there were none. */
   readonly stability: number | undefined;
 }
 
-/** One line, as fuzzers have it. */
+/** The progress in one line. */
 export function progressLine(progress: FuzzProgress): string {
   const { executions, executionsPerSecond, corpus, corpusBytes, edges, findings, deaths, stability } = progress;
   const rate =

@@ -3,31 +3,31 @@ import { simplerInputs } from '../input/simplify.js';
 import type { Harness, Target } from './target.js';
 import type { Verdict } from './verdict.js';
 
-/** How to come to a verdict again. */
+/** The inputs that reproduce a verdict. */
 export interface Recipe {
-  /** Executed first, on the same one. */
+  /** Executed first, on the same instance. */
   readonly before: readonly FuzzInput[];
   readonly input: FuzzInput;
 }
 
-/** How much may be spent on one finding. */
+/** Limits for minimising one finding: executions, and milliseconds. */
 export interface ReproduceLimits {
   readonly executions: number;
   readonly ms: number;
 }
 
-/** Tries at the end, each on a fresh one: how repeatable it is. */
+/** Number of final tries, each on a fresh instance, that measure how reliably the finding is reproduced. */
 const lastTries = 3;
 
 export interface Reproduction {
-  /** The shortest that was found; nothing when it did not come again. */
+  /** The shortest recipe found; if the verdict did not occur again, the whole history. */
   readonly recipe: Recipe;
   readonly verdict: Verdict;
   readonly came: { readonly times: number; readonly tries: number };
   readonly executions: number;
 }
 
-/** Executes candidates, on one harness as long as it lives. */
+/** Executes candidates, and keeps an instance until it is dead. */
 export class Reproducer implements AsyncDisposable {
   private harness: Harness | undefined;
   private executions = 0;
@@ -42,13 +42,13 @@ export class Reproducer implements AsyncDisposable {
   }
 
   /**
-   * Make a finding short, and see how repeatable it is.
-   * @param history what was executed before on the same one, the latest last.
+   * Minimise a finding, and measure how reliably it is reproduced.
+   * @param history inputs executed before on the same instance, the latest last.
    */
   async reproduce(input: FuzzInput, history: readonly FuzzInput[], found: Verdict): Promise<Reproduction> {
     let recipe: Recipe | undefined;
     let verdict = found;
-    // Alone; else with ever more of what went before.
+    // Try the input alone, then with more and more of the history.
     for (const length of new Set([0, 1, 8, 64, history.length])) {
       if (length > history.length || this.isOver) continue;
       const candidate = { before: length === 0 ? [] : history.slice(-length), input };
@@ -84,7 +84,7 @@ export class Reproducer implements AsyncDisposable {
 
   private async shorter(found: Recipe): Promise<Recipe> {
     let recipe = found;
-    // What went before, in halves, quarters, ..., one by one.
+    // Remove halves, quarters and so on of the history, down to single inputs.
     for (let size = Math.ceil(recipe.before.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
       for (let at = 0; at < recipe.before.length && !this.isOver; ) {
         const candidate = { ...recipe, before: recipe.before.toSpliced(at, size) };
@@ -106,7 +106,7 @@ export class Reproducer implements AsyncDisposable {
     return recipe;
   }
 
-  /** On a fresh one: nothing else went before. */
+  /** Execute on a fresh instance, so that nothing was executed before. */
   private async onFresh(recipe: Recipe): Promise<Verdict | undefined> {
     await this[Symbol.asyncDispose]();
     return this.onAny(recipe);

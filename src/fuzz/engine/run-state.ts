@@ -6,19 +6,19 @@ import { readRegularFileSync } from '../../files/read-regular-file.js';
 const shape = z.object({
   target: z.string(),
   seed: z.number(),
-  /** Of the generator. */
+  /** State of the random generator. */
   position: z.number(),
   executions: z.number(),
-  /** Of fuzzing, in all runs. */
+  /** Fuzzing time of all runs in the folder. */
   seconds: z.number(),
 });
 
-/** Where a run stopped, so that the next goes on there. */
+/** The state of a run, from which the next run continues. */
 export type RunState = z.infer<typeof shape>;
 
 const name = 'state.json';
 
-/** @throws RangeError when the folder has the state of something else. */
+/** @throws RangeError if the folder has the state of another target. */
 export function readRunState(folder: string, target: string): RunState | undefined {
   let text: string;
   try {

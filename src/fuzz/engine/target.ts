@@ -1,32 +1,32 @@
 import type { FuzzInput, Grammar, Step } from '../input/grammar.js';
 import type { Verdict } from './verdict.js';
 
-/** Something that inputs are executed on. */
+/** A system under test. */
 export interface Target {
-  /** As the command line and files name it: `ta`, `smc`. */
+  /** Its name on the command line and in files: `ta`, `smc`. */
   readonly name: string;
-  /** The application it is about, for those that are about one. */
+  /** The UUID of the application under test, for targets with one. */
   readonly uuid?: string;
   readonly grammar: Grammar;
-  /** Where to begin: inputs that are right, mostly. */
+  /** The initial inputs; most are valid. */
   readonly seeds: readonly FuzzInput[];
-  /** A fresh one. @throws Error when it cannot be had. */
+  /** Start a fresh instance. @throws Error if it cannot be started. */
   open(): Promise<Harness>;
-  /** What a step does, in words. */
+  /** A description of a step. */
   describe(step: Step): string;
 }
 
-/** A target that runs. */
+/** A running instance of a target. */
 export interface Harness extends AsyncDisposable {
-  /** What runs: version and build, for files. */
+  /** Version and build, for files. */
   readonly about: string;
-  /** It can execute nothing more. */
+  /** True if no more inputs can be executed on this instance. */
   readonly isDead: boolean;
-  /** @returns what of it may not be. */
+  /** Execute an input. @returns its verdicts; empty if nothing is wrong. */
   execute(input: FuzzInput): Promise<readonly Verdict[]>;
   /**
-   * What was covered since the last time, which is cleared.
-   * @param each gets a feature's number, below `featureCount`, and how often it was met, up to 255.
+   * Read and clear the coverage since the last call.
+   * @param each called with a feature's number, below `featureCount`, and its hit count, at most 255.
    */
   drain(each: (feature: number, count: number) => void): void;
 }

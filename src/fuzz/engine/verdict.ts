@@ -1,39 +1,42 @@
-/** What may not be. */
+/** Kinds of defects. */
 export type VerdictKind =
   /** OP-TEE's core panicked. */
   | 'core-panic'
-  /** ... by an assertion of its own. */
+  /** OP-TEE's core panicked because an assertion failed. */
   | 'assertion'
-  /** ... by an access or an instruction that it could not make. */
+  /** OP-TEE's core panicked because of a data abort, a prefetch abort or an undefined instruction. */
   | 'abort'
-  /** A trusted application panicked: a defect unless its specification says that it does. */
+  /** A trusted application panicked. This is a defect unless its specification defines the panic. */
   | 'ta-panic'
-  /** A trusted application made an access or an instruction that it could not make. */
+  /** A trusted application was ended by an abort. */
   | 'ta-abort'
-  /** A call did not come back. */
+  /** A call did not return. */
   | 'hang'
-  /** Memory of the normal world was written that was not given for it. */
+  /** Secure world wrote normal-world memory that was not shared for writing. */
   | 'memory'
-  /** A session, a thread, shared memory or heap was not given back. */
+  /** A session, a thread, shared memory or heap was not released. */
   | 'leak'
-  /** A result that the protocol does not allow. */
+  /** A result that violates the protocol. */
   | 'protocol'
-  /** Code of ours threw what is no error of a TEE, or answered wrongly. */
+  /** Our code threw an error that is not a TEE error, or returned a wrong result. */
   | 'exception'
-  /** The machine around OP-TEE ended. */
+  /** The machine that OP-TEE runs on ended. */
   | 'machine';
 
 export interface Verdict {
   readonly kind: VerdictKind;
-  /** What it was, without what differs from run to run: two with the same are the same. */
+  /**
+   * Identifies the defect. It has no addresses or numbers that differ from run to run; two verdicts with the same
+   * signature are the same defect.
+   */
   readonly signature: string;
-  /** One sentence for people. */
+  /** One sentence for the user. */
   readonly what: string;
-  /** What the secure console said, with functions and lines where there are symbols. */
+  /** The secure console's output, with functions and lines if there are symbols. */
   readonly console?: string;
 }
 
-/** A text without what differs from run to run: addresses, and numbers of threads, sessions and cookies. */
+/** A text without addresses, and without the numbers of threads, sessions and cookies: they differ from run to run. */
 export function withoutNumbers(text: string): string {
   return text
     .replaceAll(/0x[0-9a-f]+/gi, '#')

@@ -2,8 +2,8 @@ import type { MsgArg } from '../../protocol/optee-msg.js';
 import type { Step } from './grammar.js';
 
 /**
- * Change one field of a message as a step says: `field` names one of the header, or attr, a, b, c of the parameter number
- * `parameter`; `value` is what it becomes. A parameter for which the message has no room is none.
+ * Change one field of a message. `field` is a field of the header, or attr, a, b or c of parameter number `parameter`;
+ * `value` is the new value. A parameter outside the message is ignored.
  */
 export function changeMessage(message: MsgArg, { field, parameter, value }: Step): void {
   const to = Number(value);

@@ -1,15 +1,15 @@
-/** Draws from one seed, whose state can be kept and taken up again: the generator of `clock/random.ts`, mulberry32. */
+/** A random generator whose state can be saved and restored: mulberry32, as in `clock/random.ts`. */
 export class Draws {
   constructor(private state: number) {
     this.state = state >>> 0;
   }
 
-  /** 32 bits: made with it, a generator goes on where this one stands. */
+  /** The state, 32 bits. A generator created with it continues the sequence. */
   get position(): number {
     return this.state;
   }
 
-  /** From 0 to below 1. */
+  /** A number in [0, 1). */
   next(): number {
     this.state = (this.state + 0x6d2b_79f5) >>> 0;
     let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1);
@@ -17,7 +17,7 @@ export class Draws {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
   }
 
-  /** An integer from 0 to below `limit`. */
+  /** An integer in [0, limit). */
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }
@@ -26,7 +26,7 @@ export class Draws {
     return this.next() < share;
   }
 
-  /** @throws RangeError for an empty list. */
+  /** An element of a list. @throws RangeError if the list is empty. */
   of<T>(list: readonly T[]): T {
     if (list.length === 0) throw new RangeError('nothing to draw from');
     return list[this.below(list.length)] as T;

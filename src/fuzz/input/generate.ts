@@ -1,7 +1,7 @@
 import type { Draws } from './draws.js';
 import type { Field, FuzzRecord, FuzzValue, Grammar, IntegerField, OctetsField, RecordField, Step } from './grammar.js';
 
-/** Where widths and pages end: sizes, offsets and counts go wrong there. */
+/** Boundaries of integer widths and of pages, where errors in sizes, offsets and counts occur. */
 const ends = [
   ...[0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 4095, 4096, 4097, 65_535, 65_536],
   ...[2 ** 31 - 1, 2 ** 31, 2 ** 32 - 2, 2 ** 32 - 1, 2 ** 32, 2 ** 48, 2 ** 52, 2 ** 53, 2 ** 63, 2 ** 64 - 2 ** 11],
@@ -34,14 +34,14 @@ export function generateInteger({ max, usual }: IntegerField, draws: Draws): num
     const end = draws.of(ends);
     if (end <= max) return end;
   }
-  // Of every magnitude alike.
+  // Uniform in the logarithm.
   return Math.floor(Math.min(max, 2 ** (draws.next() * Math.log2(max + 1)) - 1));
 }
 
 export function generateOctets({ maxLength, usual }: OctetsField, draws: Draws): string {
   if (usual.length > 0 && draws.chance(0.5)) return draws.of(usual);
   const length = draws.chance(0.9) ? draws.below(Math.min(maxLength, 64) + 1) : draws.below(maxLength + 1);
-  // Long ones are of one octet: what they are is seldom what matters.
+  // Long strings repeat one octet: their content is rarely relevant.
   if (length > 64) return hexOctet(draws.of([0, 0xff, 0x41, draws.below(256)])).repeat(length);
   return Array.from({ length }, () => hexOctet(draws.below(256))).join('');
 }

@@ -1,31 +1,31 @@
-/** A part of an input: what JSON has. Integers beyond 2^53 are those that a double holds exactly. */
+/** A part of an input: a JSON value. Integers above 2^53 are limited to those that a double represents exactly. */
 export type FuzzValue = number | string | readonly FuzzValue[] | FuzzRecord;
 export interface FuzzRecord {
   readonly [name: string]: FuzzValue;
 }
 
-/** A typed operation: `kind` says which of a grammar's it is, the rest are its fields. */
+/** A typed operation: `kind` selects the operation, the other properties are its fields. */
 export type Step = FuzzRecord & { readonly kind: string };
 
-/** What is executed as one: operations, in sequence. */
+/** One input: a sequence of operations. */
 export interface FuzzInput {
   readonly steps: readonly Step[];
 }
 
-/** An integer from 0. `usual` are values that mean something where it goes. */
+/** An integer from 0 to `max`. `usual` lists values that are meaningful for this field. */
 export interface IntegerField {
   readonly type: 'integer';
   readonly max: number;
   readonly usual: readonly number[];
 }
 
-/** One of some words. */
+/** One of a list of words. */
 export interface ChoiceField {
   readonly type: 'choice';
   readonly of: readonly [string, ...string[]];
 }
 
-/** Octets, in hexadecimal. `usual` are some that mean something where they go. */
+/** Octets in hexadecimal. `usual` lists values that are meaningful for this field. */
 export interface OctetsField {
   readonly type: 'octets';
   readonly maxLength: number;
@@ -38,23 +38,23 @@ export interface ListField {
   readonly max: number;
 }
 
-/** One of several records, each with fields of its own; `kind` tells which. The first is the simplest. */
+/** A tagged union of records: `kind` is the tag. The first alternative is the simplest. */
 export interface RecordField {
   readonly type: 'record';
   readonly of: Readonly<Record<string, Readonly<Record<string, Field>>>>;
-  /** How often each is drawn, against 1 for what is left out. */
+  /** Relative probability of each alternative; 1 when left out. */
   readonly weights?: Readonly<Record<string, number>>;
 }
 
 export type Field = IntegerField | ChoiceField | OctetsField | ListField | RecordField;
 
-/** What inputs of a target are made of. */
+/** The structure of a target's inputs. */
 export interface Grammar {
   readonly steps: RecordField;
   readonly maxSteps: number;
 }
 
-/** What the input breaks of the grammar, naming the place; undefined when it is one of it. */
+/** The first violation of the grammar in an input, with its place; undefined if the input is valid. */
 export function grammarMistake({ steps, maxSteps }: Grammar, input: FuzzInput): string | undefined {
   return mistake({ type: 'list', of: steps, max: maxSteps }, input.steps, 'steps');
 }

@@ -10,7 +10,7 @@ import {
   type Step,
 } from './grammar.js';
 
-/** A value in an input, and how to have the same input with another in its place. */
+/** A value in an input, and a function that returns the input with another value in its place. */
 export interface Place {
   readonly field: Field;
   readonly value: FuzzValue;
@@ -18,8 +18,8 @@ export interface Place {
 }
 
 /**
- * Another input near this one: a few changes of the sequence, or of the values in it.
- * @param other one that was kept as well, to take parts from.
+ * Mutate an input: a few changes of its sequence or of its values.
+ * @param other another input of the corpus, from which parts are taken.
  */
 export function mutate(grammar: Grammar, input: FuzzInput, other: FuzzInput, draws: Draws): FuzzInput {
   let { steps } = input;
@@ -49,7 +49,7 @@ function changeSequence(
     case 3:
       return others.length > 0 ? steps.toSpliced(at, 0, draws.of(others)) : steps;
     case 4:
-      // The one's beginning and the other's end.
+      // Crossover: the beginning of one input and the end of the other.
       return [...steps.slice(0, at), ...others.slice(draws.below(others.length + 1))];
     default: {
       if (steps.length < 2) return steps;
@@ -68,7 +68,8 @@ function changeValue(grammar: Grammar, steps: readonly Step[], draws: Draws): re
   const places = changeablePlaces(grammar, step);
   if (places.length === 0) return steps.with(index, generateStep(grammar, draws));
   const { field, value, replace } = draws.of(places);
-  // What stands elsewhere under the same type: a size and a buffer, an address twice.
+  // Copy the value of another field of the same type, so that related fields agree: a size and a buffer, or an address
+  // used twice.
   const alike = places.filter((place) => place.field.type === field.type && place.value !== value);
   const copied = alike.length > 0 && field.type === 'integer' && draws.chance(0.1) ? draws.of(alike).value : undefined;
   const changed =
@@ -78,7 +79,7 @@ function changeValue(grammar: Grammar, steps: readonly Step[], draws: Draws): re
   return steps.with(index, replace(changed));
 }
 
-/** Every value in a step. Not the step itself: that is a change of the sequence. */
+/** Every value of a step, but not the step itself, which is changed by changing the sequence. */
 export function changeablePlaces(grammar: Grammar, step: Step): Place[] {
   const places: Place[] = [];
   collect(grammar.steps, step, (value) => value as Step, places);
@@ -126,7 +127,7 @@ function changedValue(field: Field, value: FuzzValue, draws: Draws): FuzzValue {
     case 'record': {
       const fresh = recordOf(generate(field, draws));
       const old = recordOf(value);
-      // Of another kind, with what both have kept: the meaning of a value changes, not the value.
+      // Change the alternative and keep the common fields: their values get another meaning.
       return fresh === undefined || old === undefined || draws.chance(0.3)
         ? (fresh ?? value)
         : keeping(fresh, old, field.of);
@@ -165,7 +166,7 @@ function changedOctets(hex: string, draws: Draws): string {
     case 2:
       return [...octets, ...octets].join('');
     case 3: {
-      // A little-endian word that means something as a size.
+      // A little-endian word with a value that is meaningful as a size.
       const word = draws.of([0, 1, 0x7fff_ffff, 0xffff_ffff, octets.length, draws.below(0x1000)]);
       const bytes = [0, 8, 16, 24].map((shift) => hexOctet((word >>> shift) & 0xff));
       return octets.toSpliced(at - (at % 4), 4, ...bytes).join('');

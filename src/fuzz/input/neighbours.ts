@@ -3,10 +3,10 @@ import { generateStep, recordOfKind } from './generate.js';
 import type { Field, FuzzInput, FuzzValue, Grammar, Step } from './grammar.js';
 import { changeablePlaces } from './mutate.js';
 
-/** Of inputs that go on from one, so many. */
+/** Number of continuations for each input. */
 const continuations = 32;
 
-/** Inputs that go on from this one, and those that differ from it in one value, which is one that means something there. */
+/** Continuations of an input by one step, and inputs that differ in one value, which is a usual value of its field. */
 export function* neighbours(grammar: Grammar, { steps }: FuzzInput, draws: Draws): Generator<FuzzInput> {
   if (steps.length < grammar.maxSteps)
     for (let time = 0; time < continuations; time++) yield { steps: [...steps, generateStep(grammar, draws)] };
@@ -29,7 +29,7 @@ function* alternatives(field: Field, draws: Draws): Generator<FuzzValue> {
       for (const [kind, fields] of Object.entries(field.of)) yield recordOfKind(kind, fields, draws);
       return;
     case 'list':
-      // Longer and shorter lists come by chance.
+      // The length of lists is changed by random mutation.
       return;
     default:
       field satisfies never;

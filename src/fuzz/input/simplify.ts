@@ -8,7 +8,7 @@ import {
   type Step,
 } from './grammar.js';
 
-/** Simpler inputs than this one, the boldest first: steps fewer, lists shorter, octets fewer, integers smaller. */
+/** Simpler inputs, the largest simplification first: fewer steps, shorter lists, fewer octets, smaller integers. */
 export function* simplerInputs(grammar: Grammar, { steps }: FuzzInput): Generator<FuzzInput> {
   for (let size = steps.length >> 1; size >= 1; size >>= 1)
     for (let at = 0; at + size <= steps.length; at += size) {

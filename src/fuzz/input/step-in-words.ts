@@ -1,6 +1,6 @@
 import type { Step } from './grammar.js';
 
-/** A step as its kind and its fields: for targets that have no better words. */
+/** A step as text: its kind and its fields. For targets without a better description. */
 export function stepInWords({ kind, ...fields }: Step): string {
   const said = Object.entries(fields).map(
     ([name, field]) => `${name} ${typeof field === 'object' ? JSON.stringify(field) : String(field)}`,

@@ -11,13 +11,13 @@ import {
 } from '../../uapi/tee.js';
 import { type FuzzValue, recordOf, type Step } from '../input/grammar.js';
 
-/** Numbers that the server gave for what steps name. */
+/** Maps the session and memory numbers of steps to the ids that the server assigned. */
 export interface Names {
   session(named: FuzzValue | undefined): number;
   memory(named: FuzzValue | undefined): number;
 }
 
-/** struct tee_ioctl_invoke_arg, as a step has it. */
+/** struct tee_ioctl_invoke_arg with the fields of a step. */
 export function invokeArgument({ command, session, cancel, parameters, more }: Step, names: Names): Buffer {
   const bytes = withParameters(InvokeArg.head, parameters, more, names);
   bytes.writeUInt32LE(Number(command), InvokeArg.command);
@@ -26,7 +26,7 @@ export function invokeArgument({ command, session, cancel, parameters, more }: S
   return bytes;
 }
 
-/** struct tee_ioctl_open_session_arg, as a step has it. */
+/** struct tee_ioctl_open_session_arg with the fields of a step. */
 export function openArgument({ login, cancel, parameters, more }: Step, uuid: Uuid, names: Names): Buffer {
   const bytes = withParameters(OpenSessionArg.head, parameters, more, names);
   bytes.set(uuidOctets(uuid), OpenSessionArg.uuid);
@@ -50,7 +50,7 @@ export function closeArgument({ session }: Step, names: Names): Buffer {
   return bytes;
 }
 
-/** struct tee_ioctl_shm_alloc_data, without the id. */
+/** struct tee_ioctl_shm_alloc_data; the server sets the id. */
 export function allocateArgument({ size, flags }: Step): Buffer {
   const bytes = Buffer.alloc(16);
   bytes.writeBigUInt64LE(BigInt(Number(size)), 0);
@@ -58,7 +58,7 @@ export function allocateArgument({ size, flags }: Step): Buffer {
   return bytes;
 }
 
-/** struct tee_ioctl_shm_register_data, and how the preload library shares the buffer. */
+/** struct tee_ioctl_shm_register_data, followed by how the preload library shares the buffer. */
 export function registerArgument({ address, size, flags, way, pages }: Step): Buffer {
   const bytes = Buffer.alloc(32);
   bytes.writeBigUInt64LE(BigInt(Number(address)), 0);
@@ -80,7 +80,7 @@ function withParameters(head: number, given: FuzzValue | undefined, more: FuzzVa
   return bytes;
 }
 
-/** struct tee_ioctl_param: its attribute and three words. */
+/** struct tee_ioctl_param: the attribute and three 64-bit words. */
 function parameterWords(given: FuzzValue, names: Names): readonly bigint[] {
   const { kind, direction, attr, a, b, c, memory, offset, size } = recordOf(given) ?? {};
   const way = (paramDirections as readonly unknown[]).indexOf(direction);

@@ -9,12 +9,15 @@ const number: IntegerField = {
   max: wide,
   usual: [0, 1, 2, 16, 64, 4095, 4096, 4097, 2 ** 31, word, 2 ** 32, 2 ** 53, 2 ** 63, wide],
 };
-/** Which of the clients, in the order in which they came; the first is there from the beginning. */
+/** A client's number in order of opening; client 0 is opened before the first step. */
 const client: IntegerField = { type: 'integer', max: 3, usual: [0, 0, 0, 1] };
 
-/** Numbers below name what the clients have, in the order in which they got it; this one is the other client's, that is served beside them. */
+/**
+ * Numbers below this select a client's own sessions and memory, in order of creation. This number selects those of the
+ * other, well-behaved client.
+ */
 export const foreign = 8;
-/** A session or memory: one of the clients', the other client's, or the number itself. */
+/** A session or memory: the client's own, the other client's, or a raw id. */
 const named: IntegerField = { type: 'integer', max: word, usual: [0, 0, 0, 1, 2, foreign, word] };
 const size: IntegerField = {
   type: 'integer',
@@ -45,11 +48,11 @@ const parameter: Field = {
   weights: { memory: 3, value: 3, none: 0.5 },
 };
 const parameters: Field = { type: 'list', of: parameter, max: 6 };
-/** How many parameters the argument claims beyond those that it has. */
+/** Number of parameters that the argument claims in addition to those that it has. */
 const more: IntegerField = { type: 'integer', max: word, usual: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2 ** 27, word] };
 const cancel: IntegerField = { type: 'integer', max: word, usual: [0, 1, 2] };
 
-/** Clients of a served device: ioctls, one after the other and side by side. */
+/** Ioctls of clients of a served device, sequential and concurrent. */
 export const ioctlGrammar: Grammar = {
   maxSteps: 24,
   steps: {
@@ -65,7 +68,7 @@ export const ioctlGrammar: Grammar = {
       },
       open: {
         client,
-        /** The two that are there, and one that is not. */
+        /** Two applications that exist, and one that does not. */
         application: { type: 'integer', max: 2, usual: [0, 1] },
         login: {
           type: 'integer',
@@ -87,19 +90,22 @@ export const ioctlGrammar: Grammar = {
         way: { type: 'integer', max: word, usual: [0, 1, 2, 3, 4, 5, 6] },
         pages: { type: 'integer', max: word, usual: [0, 1, 2, word] },
       },
-      /** The last who had the file of this memory closes it. */
+      /** Close the last reference to this memory's file. */
       free: { client, memory: { type: 'integer', max: 7, usual: [0, 0, 1] } },
       version: { client, length: { type: 'integer', max: 4096, usual: [0, 11, 12, 13] } },
-      /** Another opening of a device. */
+      /** Open a device once more. */
       device: { name: { type: 'choice', of: ['tee0', 'teepriv0', 'tee1'] } },
       dies: { client },
-      /** Any request, by octets. */
+      /** A request with an arbitrary body. */
       request: {
         client,
         operation: { type: 'integer', max: word, usual: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x100] },
         octets: { type: 'octets', maxLength: 4096, usual: ['', '00000000', '0000000000000000'] },
       },
-      /** A request that says of itself to be longer or shorter than it is, or is another protocol's; its sender hangs up. */
+      /**
+       * A request whose header has a wrong length or belongs to another protocol. The sender closes the connection
+       * afterwards.
+       */
       broken: {
         client,
         magic: { type: 'integer', max: word, usual: [wireMagic, wireMagic, 0x3154_574e, 0] },
@@ -108,7 +114,7 @@ export const ioctlGrammar: Grammar = {
         reserved: { type: 'integer', max: word, usual: [0, 0, 0, 1] },
         octets: { type: 'octets', maxLength: 4096, usual: ['', '00'] },
       },
-      /** A byte, or several, on a connection that stands for a device file: a knock with nobody at the door. */
+      /** Bytes on a connection that represents a device file, on which no request is expected. */
       knock: { client, octets: { type: 'octets', maxLength: 64, usual: ['00', '0000'] } },
       time: { ms: { type: 'integer', max: 100_000, usual: [1, 10, 1000, 60_000] } },
       interrupt: {},

@@ -33,11 +33,11 @@ import { type WireAnswer, WireClient, wireRequest } from './wire-client.js';
 const mebibyte = 2 ** 20;
 export const dram = { base: 0x4000_0000, size: mebibyte };
 const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
-/** Turns of the event loop for which an ioctl is waited for before its client goes on beside it. */
+/** Turns of the event loop to wait for an ioctl before its client continues concurrently. */
 const turns = 40;
-/** Turns in which everything must have come to an end when all clients have gone. */
+/** Turns within which everything must have ended after all clients have gone. */
 const lastTurns = 400;
-/** Virtual time that passes for that, in milliseconds a turn, from the `turns`th on. */
+/** Virtual time that advances in each of those turns from number `turns` on, in milliseconds. */
 const stepMs = 1000;
 const mostClients = 4;
 const uuids: readonly [Uuid, Uuid, Uuid] = [
@@ -45,29 +45,29 @@ const uuids: readonly [Uuid, Uuid, Uuid] = [
   askedApplications[1].uuid,
   '3f1c0d2e-5b7a-4c61-8f0d-6d1f1e0a5b99',
 ];
-/** In the other client's memory, which nobody else reaches. */
+/** The content of the other client's memory. No other client may read or write it. */
 const secret = Buffer.from(Array.from({ length: 64 }, (_, index) => 0xa0 ^ (index * 37)));
 const refusals: ReadonlySet<number> = new Set(Object.values(Errno).map((errno) => -errno));
 
 const images = new MemoryTaStore();
 for (const application of askedApplications) images.set(application.uuid, simulatedTaImage(application));
 
-/** One input, on a server of its own. */
+/** One execution, on a server of its own. */
 export class IoctlRun {
   private readonly clock = new VirtualClock();
   private readonly world: SimulatedWorld;
   private readonly clients: WireClient[] = [];
   private readonly pending = new Set<Promise<void>>();
   private readonly verdicts: Verdict[] = [];
-  /** Of the client that does nothing wrong. */
+  /** The well-behaved client. */
   private other: { readonly client: WireClient; readonly session: number } | undefined;
-  /** A pseudo-TA that panics takes OP-TEE with it, as it may. */
+  /** Set when OP-TEE has ended because a pseudo-TA panicked, which is permitted. */
   private worldEnded = false;
 
   constructor(
     private readonly features: StateFeatures,
     private readonly memory: MemoryFile,
-    /** Where the socket is. */
+    /** Path of the server's socket. */
     private readonly path: string,
   ) {
     const view = memory.view(0, dram.size);
@@ -97,7 +97,7 @@ export class IoctlRun {
     for (const client of this.clients) client.die();
     await this.end(tee, server);
     if (!(await this.settles(() => openDescriptors() <= before)))
-      this.found('leak', 'Descriptors are open, though the server has closed', String(openDescriptors() - before));
+      this.found('leak', 'File descriptors are open although the server has closed', String(openDescriptors() - before));
     return this.verdicts;
   }
 
@@ -196,12 +196,12 @@ export class IoctlRun {
     };
   }
 
-  /** A client who named what is another's must be refused. */
+  /** A client that uses another client's session or memory must be refused. */
   private judgeForeign(step: Step, did: string): void {
     if (step.session === foreign) this.found('memory', `A client ${did} another client's session`);
     const parameters = Array.isArray(step.parameters) ? (step.parameters as readonly Step[]) : [];
     if (parameters.some(({ kind, memory }) => kind === 'memory' && memory === foreign))
-      this.found('memory', "A client gave another client's memory to a command");
+      this.found('memory', "A client passed another client's memory to a command");
   }
 
   private ioctl(
@@ -214,14 +214,14 @@ export class IoctlRun {
     return this.do(kind, async () => {
       const answer = await client.ioctl(operation, body);
       if (answer === undefined) {
-        if (!client.isDead) this.found('protocol', `The server hung up on a client at ${kind}`);
+        if (!client.isDead) this.found('protocol', `The server closed a client's connection in response to ${kind}`);
         return 'hung up';
       }
       const { status } = answer;
       if (status !== 0 && !refusals.has(status))
-        this.found('protocol', `At ${kind} a status came back that is no errno`);
+        this.found('protocol', `The status of ${kind} is not an errno`);
       if (status === 0 && answer.body.length !== body.length)
-        this.found('protocol', `At ${kind} an argument of another length came back`);
+        this.found('protocol', `The answer to ${kind} has the wrong length`);
       else then(answer);
       const result = status === 0 && kind === 'invoke' ? answer.body.readUInt32LE(InvokeArg.result) : 0;
       return `${status} ${result.toString(16)}`;
@@ -232,20 +232,20 @@ export class IoctlRun {
     return this.do(kind, async () => {
       const file = await client.make(operation, body);
       if (file === undefined) {
-        if (!client.isDead) this.found('protocol', `The server hung up on a client at ${kind}`);
+        if (!client.isDead) this.found('protocol', `The server closed a client's connection in response to ${kind}`);
         return 'hung up';
       }
       if (file.status !== 0) return String(file.status);
       const given = new Uint8Array(this.memory.view(0, dram.size), file.offset, file.size);
-      // What somebody had before is not told to the next.
+      // New memory must be zero, so that it does not disclose the content of earlier allocations.
       if (given.some((octet) => octet !== 0))
-        this.found('memory', 'Memory that was made for a client has something in it');
+        this.found('memory', 'New memory of a client is not zero');
       given.fill(0x5a);
       return 'made';
     });
   }
 
-  /** Bytes that are no ioctl of a client that is sane, and then nothing more. */
+  /** Send bytes that are not a valid request, then close the connection. */
   private async say(client: WireClient, bytes: Buffer): Promise<void> {
     const connection = await client.say(bytes);
     await this.do('say', async () => `${(await connection.answer())?.status}`);
@@ -253,7 +253,10 @@ export class IoctlRun {
     await this.turn();
   }
 
-  /** Do something, and go on when it does not come to an end by itself: as clients do beside each other. */
+  /**
+   * Start a client's operation. If it does not settle, continue while it is pending, so that operations of clients run
+   * concurrently.
+   */
   private async do(name: string, work: () => Promise<string>): Promise<void> {
     let settled = false;
     const done = work().then(
@@ -281,19 +284,19 @@ export class IoctlRun {
     });
   }
 
-  /** A client that has a session and memory, and does nothing wrong. */
+  /** Open the well-behaved client, with a session and memory. */
   private async serveOther({ path }: TeeServer): Promise<void> {
     const client = await WireClient.open(path, 'tee0');
-    if (typeof client === 'number') throw new Error(`the first client of all is refused with ${client}`);
+    if (typeof client === 'number') throw new Error(`the well-behaved client was refused with status ${client}`);
     const step: Step = { kind: 'open', login: 0, cancel: 0, parameters: [], more: 0 };
     const answer = await client.ioctl(Operation.openSession, openArgument(step, uuids[1], this.namesFor(client)));
     const file = await client.make(Operation.shmAlloc, allocateArgument({ kind: 'allocate', size: 4096, flags: 0 }));
-    if (answer?.status !== 0 || file?.status !== 0) throw new Error('the first client of all is not served');
+    if (answer?.status !== 0 || file?.status !== 0) throw new Error('the well-behaved client is not served');
     secret.copy(Buffer.from(this.memory.view(0, dram.size)), file.offset);
     this.other = { client, session: answer.body.readUInt32LE(OpenSessionArg.session) };
   }
 
-  /** Whatever the others did, it is served as ever, and its memory is its own. */
+  /** Check that the well-behaved client is still served, and that its memory is unchanged. */
   private async lookAtOther(): Promise<void> {
     const { other } = this;
     if (other === undefined) return;
@@ -315,24 +318,24 @@ export class IoctlRun {
       this.verdicts.push({
         kind: 'hang',
         signature: 'hang: other client',
-        what: 'Another client is not served any more',
+        what: 'The well-behaved client is no longer served',
       });
       return;
     }
     if (this.worldEnded) return;
     await asked;
     const sum = answer?.status === 0 ? Number(answer.body.readBigUInt64LE(InvokeArg.head + 8)) : undefined;
-    if (sum !== 42) this.found('exception', `Another client gets ${sum ?? `status ${answer?.status}`} for 20 + 22`);
+    if (sum !== 42) this.found('exception', `The well-behaved client gets ${sum ?? `status ${answer?.status}`} for 20 + 22`);
   }
 
-  /** All clients go, and everything is given back: files of clients, sessions, threads, memory. */
+  /** Close all clients, and check that files, sessions, threads and memory are released. */
   private async end(tee: Tee, server: TeeServer): Promise<void> {
     if (!(await this.settles(() => server.openFiles <= 1 || this.worldEnded)))
-      this.found('leak', 'Files of clients that have gone are open', server.clients.slice(1).join(', '));
+      this.found('leak', 'Files of clients that exited are open', server.clients.slice(1).join(', '));
     else if (!this.worldEnded) await this.lookAtSecureWorld();
     this.other?.client.die();
     if (!(await this.settles(() => server.openFiles === 0 || this.worldEnded)))
-      this.found('leak', 'Files are open though no client is left', server.clients.join(', '));
+      this.found('leak', 'Files are open although all clients have exited', server.clients.join(', '));
     await server[Symbol.asyncDispose]();
     let closed = false;
     const closing = tee.close().then(() => {
@@ -342,27 +345,27 @@ export class IoctlRun {
       this.verdicts.push({
         kind: 'hang',
         signature: 'hang: end',
-        what: 'An ioctl, or the TEE, does not come to an end',
+        what: 'An ioctl does not return, or the TEE does not close',
       });
       return;
     }
     await closing;
     if (tee.sharedMemoryInUse !== 0)
-      this.found('leak', 'Shared memory is in use, though the TEE is closed', `${tee.sharedMemoryInUse} bytes`);
+      this.found('leak', 'Shared memory is still allocated after the TEE has closed', `${tee.sharedMemoryInUse} bytes`);
     const { normal_in_flight: inFlight } = tee.queueState().counters;
-    if (inFlight !== 0) this.found('leak', 'The queue counts calls, though the TEE is closed', String(inFlight));
+    if (inFlight !== 0) this.found('leak', 'The queue still counts calls after the TEE has closed', String(inFlight));
   }
 
-  /** What secure world has, now that one client is left. */
+  /** Check secure world's threads and sessions when only one client is left. */
   private async lookAtSecureWorld(): Promise<void> {
     const isIdle = () => this.world.threads.every(({ state }) => state === 'free');
     if (!(await this.settles(() => isIdle() || this.worldEnded)))
-      this.found('leak', 'A thread of secure world is taken');
+      this.found('leak', 'A thread of secure world was not released');
     if (!(await this.settles(() => this.world.sessionCount <= 1 || this.worldEnded)))
-      this.found('leak', 'A session of secure world is open whose client has gone');
+      this.found('leak', 'A session of an exited client is open in secure world');
   }
 
-  /** Whether something comes to be the case: by itself, or as time goes on. */
+  /** Whether a condition becomes true, first without and then with virtual time advancing. */
   private async settles(isSo: () => boolean): Promise<boolean> {
     for (let turn = 0; turn < lastTurns; turn++) {
       if (isSo()) return true;
@@ -372,7 +375,7 @@ export class IoctlRun {
     return isSo();
   }
 
-  /** What is there to be done is done; time stands still. */
+  /** Let pending events of the event loop be handled; virtual time does not advance. */
   private async turn(): Promise<void> {
     await this.clock.run({ limitMs: this.clock.now() });
   }

@@ -10,7 +10,7 @@ import { stepInWords } from '../input/step-in-words.js';
 import { ioctlGrammar, ioctlSeeds } from './ioctl-grammar.js';
 import { dram, IoctlRun } from './ioctl-run.js';
 
-/** The served device: hostile clients on the socket of `normalworld serve`, and one that does nothing wrong. */
+/** The served device: hostile clients, and one well-behaved client, on the socket of `normalworld serve`. */
 export function ioctlTarget(): Target {
   return {
     name: 'ioctl',

@@ -2,25 +2,25 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { greetingSize, Operation, replyHeaderSize, requestHeaderSize, wireMagic } from '../../serve/wire.js';
 
-/** What came back of an ioctl. */
+/** The answer to an ioctl. */
 export interface WireAnswer {
-  /** 0, or a negative errno. */
+  /** 0 or a negative errno. */
   readonly status: number;
   readonly body: Buffer;
 }
 
-/** A file of the server's: a connection, and what it was greeted with. */
+/** A file that the server opened: its connection, and the fields of its greeting. */
 export interface WireFile {
   readonly status: number;
   readonly id: number;
   readonly token: string;
-  /** Where memory begins in the server's. */
+  /** Offset of the memory in the server's memory file, in bytes. */
   readonly offset: number;
   readonly size: number;
   readonly connection: WireConnection;
 }
 
-/** A request's bytes. Everything in its head may be a lie. */
+/** The bytes of a request. Any field of the header can be overridden. */
 export function wireRequest(
   operation: number,
   token: string,
@@ -48,7 +48,7 @@ export class WireConnection {
       this.received = this.received.length === 0 ? bytes : Buffer.concat([this.received, bytes]);
       this.wake();
     });
-    // 'close' follows.
+    // The handler of 'close' handles it.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       this.ended = true;
@@ -56,7 +56,7 @@ export class WireConnection {
     });
   }
 
-  /** @throws the system's error when nobody listens there. */
+  /** @throws the system's error if no server listens on the path. */
   static async open(path: string): Promise<WireConnection> {
     const socket = connect(path);
     await once(socket, 'connect');
@@ -71,7 +71,7 @@ export class WireConnection {
     if (!this.isOver) this.socket.write(bytes);
   }
 
-  /** The answer to a request; undefined when the server hung up. */
+  /** The answer to a request; undefined if the server closed the connection. */
   async answer(): Promise<WireAnswer | undefined> {
     const head = await this.receive(replyHeaderSize);
     if (head === undefined) return undefined;
@@ -79,7 +79,7 @@ export class WireConnection {
     return body === undefined ? undefined : { status: head.readInt32LE(4), body };
   }
 
-  /** The greeting of a file; undefined when the server hung up. */
+  /** The greeting of a file; undefined if the server closed the connection. */
   async greeting(): Promise<WireFile | undefined> {
     const bytes = await this.receive(greetingSize);
     if (bytes === undefined) return undefined;
@@ -93,7 +93,7 @@ export class WireConnection {
     };
   }
 
-  /** As when a process dies. */
+  /** Close the connection as the kernel does when a process dies. */
   end(): void {
     this.socket.destroy();
   }
@@ -111,12 +111,12 @@ export class WireConnection {
   }
 }
 
-/** A client of a served device: the file that it has open, its memory, and a connection for requests. */
+/** A client of a served device: its open device file, its memory, and connections for requests. */
 export class WireClient {
   readonly memories: WireFile[] = [];
   readonly sessions: number[] = [];
   private readonly open = new Set<WireConnection>();
-  /** Those on which no request is under way. */
+  /** Connections without a pending request. */
   private readonly idle: WireConnection[] = [];
   isDead = false;
 
@@ -127,7 +127,7 @@ export class WireClient {
     this.open.add(file.connection);
   }
 
-  /** @returns a client, or what it was refused with: a negative errno, or nothing. */
+  /** @returns the client, or the negative errno with which opening failed. */
   static async open(path: string, name: string): Promise<WireClient | number> {
     const connection = await WireConnection.open(path);
     connection.send(wireRequest(Operation.openDevice, '', Buffer.from(name)));
@@ -137,7 +137,7 @@ export class WireClient {
     return file?.status ?? 0;
   }
 
-  /** One ioctl; undefined when the server hung up. */
+  /** Make an ioctl; undefined if the server closed the connection. */
   async ioctl(operation: number, body: Uint8Array): Promise<WireAnswer | undefined> {
     const connection = this.idle.pop() ?? (await this.connect());
     connection.send(wireRequest(operation, this.file.token, body));
@@ -147,7 +147,7 @@ export class WireClient {
     return answer;
   }
 
-  /** An ioctl that makes a file of memory; undefined when the server hung up. */
+  /** Make an ioctl that creates a memory file; undefined if the server closed the connection. */
   async make(operation: number, body: Uint8Array): Promise<WireFile | undefined> {
     const connection = await this.connect();
     connection.send(wireRequest(operation, this.file.token, body));
@@ -157,7 +157,7 @@ export class WireClient {
     return file;
   }
 
-  /** Bytes on a connection of their own. @returns it: whoever sent them hangs up. */
+  /** Send bytes on a new connection. @returns the connection; the caller closes it. */
   async say(bytes: Uint8Array): Promise<WireConnection> {
     const connection = await this.connect();
     connection.send(bytes);
@@ -169,7 +169,7 @@ export class WireClient {
     if (memory !== undefined) this.hangUp(memory.connection);
   }
 
-  /** Everything of it is closed at once. */
+  /** Close all connections at once. */
   die(): void {
     this.isDead = true;
     for (const connection of this.open) connection.end();

@@ -3,19 +3,19 @@ import { type ElfFolders, framesText } from '../../symbolize/elf-folder.js';
 import { parseConsoleLine } from '../../worlds/qemu/console-line.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 
-/** Lines that a verdict brings along. */
+/** Number of console lines in a verdict. */
 const tailLines = 60;
-/** Of a call stack, what goes into a signature: what lies further out differs with the way there. */
+/** Number of innermost stack frames in a signature; outer frames depend on the caller. */
 const signedFrames = 3;
 
 const death = /TA panicked with code|User (?:mode|TA) \w+-abort|\bPanic\b|Core \S+-abort|assertion '/;
 
-/** Whether a line can begin a death: most lines need no closer look. */
+/** A cheap test whether a line can begin the report of a panic or an abort. */
 export function tellsOfDeath(line: string): boolean {
   return death.test(line);
 }
 
-/** What the secure console says of deaths, in what it said during an execution. */
+/** The verdicts on panics and aborts that the secure console reported during an execution. */
 export function consoleVerdicts(lines: readonly string[], elves: ElfFolders): readonly Verdict[] {
   const begins = lines.flatMap((line, index) => (tellsOfDeath(line) ? [index] : []));
   const verdicts: Verdict[] = [];
@@ -25,7 +25,7 @@ export function consoleVerdicts(lines: readonly string[], elves: ElfFolders): re
     if (verdict !== undefined && !verdicts.some(({ signature }) => signature === verdict.signature))
       verdicts.push(verdict);
   }
-  // An assertion panics, and an abort of an application ends it: that is one death.
+  // A failed assertion also panics, and an abort of an application also ends it: report one defect, not two.
   return verdicts.some(({ kind }) => kind === 'assertion' || kind === 'abort')
     ? verdicts.filter(({ kind }) => kind !== 'core-panic')
     : verdicts;
@@ -33,7 +33,7 @@ export function consoleVerdicts(lines: readonly string[], elves: ElfFolders): re
 
 function verdictOf(before: readonly string[], lines: readonly string[], elves: ElfFolders): Verdict | undefined {
   const reader = new DumpReader();
-  // What was loaded where stands before it.
+  // Read the lines that say where ELF files were loaded, which come before the call stack.
   for (const line of before) reader.read(line);
   for (const line of lines) reader.read(line);
   const message = messageOf(lines[0] ?? '');
@@ -71,7 +71,7 @@ function verdictOf(before: readonly string[], lines: readonly string[], elves: E
   if (/^Core \S+-abort/.test(message))
     return {
       kind: 'abort',
-      ...{ signature: `${withoutNumbers(message)} ${places}`, what: `OP-TEE's core died of ${message}`, console },
+      ...{ signature: `${withoutNumbers(message)} ${places}`, what: `OP-TEE's core stopped with ${message}`, console },
     };
   const uuid =
     dump?.uuid ??

@@ -1,8 +1,8 @@
 import type { Verdict } from '../engine/verdict.js';
 
 /**
- * Applications of OP-TEE's test suite that die of what a client sends, as they are meant to: that is no finding. Read in their
- * sources (OP-TEE/optee_test, folder ta/).
+ * Applications of OP-TEE's test suite that panic by design on some inputs: such a panic is not a finding. Source:
+ * OP-TEE/optee_test, folder ta/.
  */
 export const diesOnPurpose: ReadonlyMap<string, string> = new Map([
   [
@@ -20,7 +20,7 @@ export const diesOnPurpose: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** Whether a verdict is the death of an application that dies on purpose. Whatever it does to others is none. */
+/** Whether a verdict is a panic by design. Effects on other applications are never by design. */
 export function isOnPurpose({ kind, signature }: Verdict): boolean {
   if (kind !== 'ta-panic' && kind !== 'ta-abort') return false;
   return [...diesOnPurpose.keys()].some((uuid) => signature.startsWith(`${uuid} `));

@@ -5,18 +5,21 @@ import { smcRegisters } from '../../protocol/conduit.js';
 import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import type { Verdict } from '../engine/verdict.js';
 
-/** PTA of OP-TEE that counts (pta_stats.h of OP-TEE/optee_os), CFG_WITH_STATS. */
+/** The pseudo-TA for statistics: pta_stats.h of OP-TEE/optee_os, CFG_WITH_STATS. */
 const statistics = 'd96a5b40-e2c7-b1af-8794-1002a5d5c61b';
 const allocStats = 1;
 const poolSize = 56;
 const maxPools = 16;
-/** Looks in a row at which a pool has grown until that is a leak: caches fill, and fragments stay. */
+/**
+ * A pool that has grown in this many consecutive checks is a leak. Fewer are expected: caches fill, and the heap
+ * fragments.
+ */
 const growingLooks = 8;
 
-/** What is still there when all clients have gone. */
+/** Detects resources that are still allocated when all clients have gone. */
 export class LeakWatch {
   private memory: number | undefined;
-  /** By pool: what was allocated, and how often in a row it was more. */
+  /** By pool: bytes allocated, and the number of consecutive checks in which they grew. */
   private readonly pools = new Map<string, { allocated: number; grew: number }>();
   private withoutStatistics = false;
 
@@ -25,7 +28,7 @@ export class LeakWatch {
     private readonly conduit: Conduit,
   ) {}
 
-  /** Look, while no client is there. */
+  /** Check for leaks. No client may be open. */
   async look(): Promise<readonly Verdict[]> {
     const verdicts: Verdict[] = [];
     const { normal_in_flight: inFlight } = this.tee.queueState().counters;
@@ -35,10 +38,10 @@ export class LeakWatch {
     if (inUse > this.memory)
       verdicts.push(leak('shared memory', `${inUse - this.memory} bytes of shared memory were not released`));
     this.memory = Math.max(this.memory, inUse);
-    // It is refused as long as a thread of secure world has a call.
+    // OPTEE_SMC_DISABLE_SHM_CACHE returns EBUSY while a thread of secure world has a call.
     const { a0 } = await this.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
     if (a0 === OpteeSmcReturn.ebusy)
-      verdicts.push(leak('thread', 'a thread of secure world is taken, but no call uses it'));
+      verdicts.push(leak('thread', 'a thread of secure world is in use although no call uses it'));
     verdicts.push(...(await this.growing()));
     return verdicts;
   }
@@ -66,7 +69,7 @@ export class LeakWatch {
   }
 }
 
-/** struct pta_stats_alloc: a name of 32 octets, then what is allocated. */
+/** struct pta_stats_alloc: a name of 32 octets, then counters. */
 function poolsOf(octets: Uint8Array): readonly { readonly name: string; readonly allocated: number }[] {
   const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
   const pools: { readonly name: string; readonly allocated: number }[] = [];

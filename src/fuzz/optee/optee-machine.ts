@@ -17,39 +17,42 @@ import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 import { consoleVerdicts, tellsOfDeath } from './console-verdict.js';
 import { isOnPurpose } from './deaths-on-purpose.js';
 
-/** The OP-TEE that is fuzzed. */
+/** The OP-TEE under test. */
 export interface OpteeUnderTest {
-  /** Its image. */
+  /** Path of its image. */
   readonly image: string;
   readonly qemu?: string;
-  /** Where applications are, with their ELFs beside them. */
+  /** Folders of trusted applications, with their ELF files for symbols. */
   readonly taFolders: readonly string[];
-  /** False: no coverage is measured, for comparison. */
+  /** False: do not measure coverage, for comparison. */
   readonly coverage?: boolean;
-  /** For how long a call may make no progress, in milliseconds of QEMU's processor time; 5000 when left out. */
+  /** Longest time without progress of a call, in milliseconds of QEMU's CPU time; 5000 when left out. */
   readonly hangMs?: number;
-  /** How long a result is spun for, in microseconds, 2000 when left out, as coverage makes calls slower: 0 lets who makes a call do something while it is inside. */
+  /**
+   * How long to busy-wait for a result, in microseconds. With 0, the caller can do something while the call is in
+   * secure world.
+   */
   readonly spinMicroseconds?: number;
-  /** What stands between the driver and the world. */
+  /** Wraps the secure world that the driver gets. */
   readonly between?: (world: SecureWorld) => SecureWorld;
   readonly tee?: Partial<OpenTeeOptions>;
 }
 
-/** Lines of the console that are kept of an execution. */
+/** Number of console lines kept for an execution. */
 const keptLines = 400;
 const lookMs = 100;
-/** A call that waits in the normal world, for a time that its application asked for, is not waited for longer. */
+/** A call that waits in the normal world because its application asked for it is ended after this many milliseconds. */
 const patienceMs = 500;
-/** However often it goes on meanwhile: so many times as long. */
+/** The same limit, as a multiple, if it makes progress in between. */
 const mostPatiences = 10;
-/** However busy it is: so many times the limit it may take to come back. */
+/** The limit for a call that executes, as a multiple of `hangMs` in wall-clock time, even if it makes progress. */
 const mostLimits = 20;
 const defaultHangMs = 5000;
 const defaultSpinMicroseconds = 2000;
 
-/** OP-TEE in QEMU while inputs are executed on it: what it covers, what it says, whether it goes on. */
+/** OP-TEE in QEMU on which inputs are executed: its coverage, its console, and whether it is alive. */
 export class OpteeMachine implements Machine {
-  /** What the console said in this execution. */
+  /** Console output of this execution. */
   private lines: string[] = [];
   private sawDeath = false;
   private readonly violations: string[] = [];
@@ -58,7 +61,7 @@ export class OpteeMachine implements Machine {
   private progress = { mark: 0, cpuMs: 0, at: 0 };
   private hung: string | undefined;
   private impatient = false;
-  /** Looks in a row at which a call waited and nothing ran, and what had run by then. */
+  /** Consecutive checks in which a call waited and no new code ran, and the coverage at the first of them. */
   private waitingLooks = 0;
   private waitingMark = -1;
   private stopWatching: () => void = () => undefined;
@@ -77,7 +80,7 @@ export class OpteeMachine implements Machine {
     this.stopWatching = startInterval(lookMs, () => this.look(), { background: true });
   }
 
-  /** @throws Error when it does not boot, or coverage cannot be measured. */
+  /** @throws Error if OP-TEE does not boot, or if coverage cannot be measured. */
   static async boot(options: OpteeUnderTest): Promise<OpteeMachine> {
     const elves = new ElfFolders(options.taFolders, join(dirname(options.image), 'tee.elf'));
     const map = options.coverage === false ? undefined : new CoverageMap(await coveragePlugin(options.qemu));
@@ -132,8 +135,8 @@ export class OpteeMachine implements Machine {
   }
 
   /**
-   * Do something with it, and say what of it may not be.
-   * @param onWaiting a call has been waiting in the normal world for long: it is to be ended.
+   * Execute an input and return its verdicts.
+   * @param onWaiting called when a call has been waiting in the normal world for too long and is to be ended.
    */
   async execute(work: () => Promise<readonly Verdict[]>, onWaiting: () => void): Promise<readonly Verdict[]> {
     this.lines.length = 0;
@@ -154,7 +157,7 @@ export class OpteeMachine implements Machine {
     return [...found, ...this.verdicts()];
   }
 
-  /** Whether a call may have been ended because it took too long in the normal world. */
+  /** Whether a call may have been ended because it waited in the normal world for too long. */
   get wasImpatient(): boolean {
     return this.impatient;
   }
@@ -162,7 +165,7 @@ export class OpteeMachine implements Machine {
   async [Symbol.asyncDispose](): Promise<void> {
     this.ended ??= new ConduitError('it was closed');
     this.stopWatching();
-    // Clients that are inside lose their world: nobody waits for their good manners.
+    // End secure world first, so that closing does not wait for calls that are in it.
     await this.world[Symbol.asyncDispose]();
     await this.tee.close({ graceMs: 0 }).catch(() => undefined);
     this.map?.[Symbol.dispose]();
@@ -185,7 +188,7 @@ export class OpteeMachine implements Machine {
         });
       }
     }
-    // A world that died answers nothing right.
+    // After secure world's end, violations of the protocol are only consequences.
     if (this.ended === undefined)
       for (const text of new Set(this.violations))
         verdicts.push({
@@ -200,7 +203,7 @@ export class OpteeMachine implements Machine {
     this.sawDeath ||= tellsOfDeath(text);
   }
 
-  /** Is it getting on? Its progress is code that it did not run before, and calls that come back. */
+  /** Check for progress: new code that was executed, or calls that returned. */
   private look(): void {
     const { busySince, world } = this;
     if (busySince === undefined || this.ended !== undefined) return;
@@ -208,7 +211,7 @@ export class OpteeMachine implements Machine {
     if (now - busySince < patienceMs) return;
     const mark = this.map?.edgesTaken ?? 0;
     if (this.tee.waiting().calls.length > 0) {
-      // It waits for us, not we for it. Where much else runs that may be to load its application.
+      // Secure world waits for the normal world here, possibly for an image that a loaded machine reads slowly.
       this.waitingLooks = mark === this.waitingMark ? this.waitingLooks + 1 : 0;
       this.waitingMark = mark;
       this.progress = { mark: -1, cpuMs: cpuMsOf(world.pid), at: now };
@@ -224,20 +227,20 @@ export class OpteeMachine implements Machine {
     const stands = cpuMs - this.progress.cpuMs > this.hangMs || now - this.progress.at > mostLimits * this.hangMs;
     if (!stands && now - busySince < mostLimits * this.hangMs) return;
     this.hung = stands
-      ? 'A call does not return: secure world loops or stands still'
+      ? 'A call does not return: secure world loops or is stopped'
       : 'A call does not return, though secure world keeps running new code';
     void world[Symbol.asyncDispose]();
   }
 }
 
-/** Processor time that a process has had, in milliseconds. */
+/** CPU time of a process, in milliseconds. */
 function cpuMsOf(pid: number | undefined): number {
   try {
     const fields = readRegularFileSync(`/proc/${pid}/stat`)
       .toString()
       .replace(/^.*\) /s, '')
       .split(' ');
-    // In clock ticks, a hundred a second on every Linux that Node runs on.
+    // /proc counts in clock ticks; USER_HZ is 100 on every Linux that Node supports.
     return (Number(fields[11]) + Number(fields[12])) * 10;
   } catch {
     return 0;

@@ -14,35 +14,35 @@ import { pageSize } from '../../protocol/physical-memory.js';
 import { TeeResult } from '../../protocol/tee-result.js';
 import type { RawMemory } from './raw-memory.js';
 
-/** World switches of one call: secure world that asks for ever is left alone then. */
+/** Largest number of world switches of one call. After that, the call is left suspended. */
 const mostSwitches = 200;
 const rpcCapacity = 4;
 
 export interface RawReturn {
-  /** What came back last. */
+  /** The registers that secure world returned last. */
   readonly returned: SmcRegisters;
-  /** Secure world still asks: the thread stays suspended. */
+  /** Secure world still requests an RPC: its thread is left suspended. */
   readonly suspended: boolean;
 }
 
 /**
- * A normal world without a driver: it makes SMCs as it is told, and answers what secure world asks for with the least. Memory it
- * gives from pages of its own, one for each request; time it tells; nobody waits.
+ * A normal world without a driver. It makes the SMCs of an input, and answers RPCs with the simplest answer: one page
+ * of its own for each memory request, the time, and immediate returns from waits.
  */
 export class RawNormalWorld {
-  /** Threads that were left suspended. */
+  /** Calls whose thread was left suspended. */
   readonly suspended: SmcRegisters[] = [];
 
   constructor(
     private readonly conduit: Conduit,
     private readonly memory: RawMemory,
-    /** Pages for what secure world asks for. */
+    /** Numbers of the pages that answer memory requests. */
     private readonly rpcPages: readonly number[],
   ) {}
 
   /**
-   * Make a call, and answer until it is back.
-   * @param rpcAddress where RPC messages of the call lie, when they are not in memory that secure world asked for.
+   * Make an SMC and answer its RPCs until it returns.
+   * @param rpcAddress address of the call's RPC message, unless it is in memory that secure world requested.
    */
   async call(registers: SmcRegisters, rpcAddress: number | undefined, meanwhile?: () => void): Promise<RawReturn> {
     let answer = this.conduit.smc(registers);
@@ -63,7 +63,7 @@ export class RawNormalWorld {
     return { returned, suspended: false };
   }
 
-  /** Let threads that were left go on, with nothing given, until they are through. @returns whether all are. */
+  /** Resume the suspended threads with empty answers until they return. @returns whether all have returned. */
   async settle(): Promise<boolean> {
     for (const left of this.suspended.splice(0)) {
       let returned = left;

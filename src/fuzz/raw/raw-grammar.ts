@@ -5,7 +5,7 @@ import { rawPages } from './raw-memory.js';
 
 const word = 2 ** 32 - 1;
 const wide = 2 ** 64 - 2 ** 11;
-/** What an address is counted from. */
+/** The base of an address. */
 const from: Field = { type: 'choice', of: ['page', 'message', 'reserved', 'secure', 'core', 'zero', 'end', 'far'] };
 const offset: IntegerField = {
   type: 'integer',
@@ -39,7 +39,7 @@ const attr: IntegerField = {
   ],
 };
 
-/** Pages as a list names them: those of ours, or addresses of any kind. */
+/** An entry of a page list: a page of the input's memory, or any address. */
 const page: Field = {
   type: 'record',
   of: { ours: { page: { type: 'integer', max: rawPages - 1, usual: [8, 9, 10, 11] } }, at: { from, offset } },
@@ -52,18 +52,18 @@ const parameter: Field = {
   of: {
     none: {},
     value: { attr, a: value, b: value, c: value },
-    /** An address, a size, a cookie. */
+    /** A temporary memory reference (OPTEE_MSG_ATTR_TYPE_TMEM): address, size, cookie. */
     memory: { attr, from, offset, size, cookie },
-    /** A buffer described by a list of pages. */
+    /** A temporary memory reference with a list of pages (OPTEE_MSG_ATTR_NONCONTIG). */
     listed: { attr, pages, offset, size, cookie },
-    /** Of memory that was registered: offset, size, cookie. */
+    /** A registered memory reference (OPTEE_MSG_ATTR_TYPE_RMEM): offset, size, cookie. */
     registered: { attr, offset, size, cookie },
     uuid: { attr, application: { type: 'integer', max: 7, usual: [0, 1, 2, 3, 4, 5] } },
   },
   weights: { none: 0.5, value: 3, memory: 3, listed: 2, registered: 2 },
 };
 
-/** A word of the message, or of what lies behind it, that changes while secure world reads. */
+/** A word of the message, or behind it, that changes while secure world reads it. */
 const changes: Field = {
   type: 'list',
   of: {
@@ -73,10 +73,10 @@ const changes: Field = {
   max: 2,
 };
 
-/** How a message is told of. */
+/** The SMC function that passes the message. */
 const by: Field = { type: 'choice', of: ['rpc-arg', 'arg', 'registered-arg'] };
 
-/** Whole messages, at addresses, and the memory that they speak of. */
+/** Messages at addresses, with the memory that they refer to. */
 export const messageGrammar: Grammar = {
   maxSteps: 10,
   steps: {
@@ -86,11 +86,11 @@ export const messageGrammar: Grammar = {
         by,
         command: { type: 'integer', max: word, usual: Object.values(OpteeMsgCmd) },
         function: anyWord,
-        /** Which of those that are open, or a number that is not. */
+        /** The index of an open session, or a number that is not a session. */
         session: { type: 'integer', max: word, usual: [0, 0, 1, 2, 3] },
         cancel: anyWord,
         parameters: { type: 'list', of: parameter, max: 8 },
-        /** More or fewer than there are. */
+        /** Difference of the claimed number of parameters from the actual one. */
         more: { type: 'integer', max: word, usual: [0, 0, 0, 0, 0, 0, 1, 2, maxParamCount, 128, 0x0800_0000, word] },
         at: offset,
         changes,
@@ -107,7 +107,7 @@ export const messageGrammar: Grammar = {
   },
 };
 
-/** Registers, without a thought for what is in memory. */
+/** SMCs with any register values, whatever is in memory. */
 export const smcGrammar: Grammar = {
   maxSteps: 12,
   steps: {
@@ -123,12 +123,12 @@ export const smcGrammar: Grammar = {
         how: { type: 'choice', of: ['fast', 'yielding'] },
         registers: { type: 'list', of: register, max: 7 },
       },
-      /** A register that holds an address: upper half, lower half. */
+      /** An SMC with an address in a register pair: upper half, lower half. */
       'smc-at': {
         function: { type: 'integer', max: 0xffff, usual: [4, 18, 19] },
         from,
         offset,
-        /** What stands there. */
+        /** What is written at that address. */
         octets: { type: 'octets', maxLength: 4096, usual: [] },
         register,
       },

@@ -1,17 +1,17 @@
 import type { PhysicalAddress, PhysicalMemory } from '../../protocol/physical-memory.js';
 import { pageSize } from '../../protocol/physical-memory.js';
 
-/** Pages of the normal world that messages, lists of pages and buffers of inputs lie in: at the end of its RAM. */
+/** Number of normal-world pages for messages, page lists and buffers of inputs. They are at the end of RAM. */
 export const rawPages = 32;
-/** The first pages are for messages, the next for lists, the rest are buffers. */
+/** The first pages are for messages, the next for page lists, the others for buffers. */
 export const messagePages = 2;
 export const listPages = 6;
 
-/** Memory that inputs give to secure world, and nobody else uses. */
+/** Memory that only inputs share with secure world. */
 export class RawMemory {
   constructor(
     private readonly memory: PhysicalMemory,
-    /** Of the first page. */
+    /** Address of the first page. */
     readonly base: PhysicalAddress,
   ) {}
 
@@ -19,7 +19,7 @@ export class RawMemory {
     return this.base + (index % rawPages) * pageSize;
   }
 
-  /** Live. */
+  /** A live view. */
   bytes(address: PhysicalAddress, length: number): Uint8Array {
     return this.memory.window(address, length);
   }

@@ -4,12 +4,12 @@ import { type Uuid, uuidOctets } from '../../protocol/uuid.js';
 import { type FuzzValue, recordOf, type Step } from '../input/grammar.js';
 import { listPages, messagePages, type RawMemory } from './raw-memory.js';
 
-/** What addresses of an input are counted from. */
+/** The bases of addresses in inputs, by name. */
 export type Bases = Readonly<Record<string, PhysicalAddress>>;
 
 const entriesPerList = pageSize / 8;
 
-/** Writes the messages of an input, and the lists of pages that they speak of. */
+/** Writes the messages of an input and their page lists. */
 export class RawMessages {
   private lists = 0;
 
@@ -19,7 +19,7 @@ export class RawMessages {
     private readonly applications: readonly Uuid[],
   ) {}
 
-  /** A new input begins. */
+  /** Start a new input. */
   begin(): void {
     this.lists = 0;
   }
@@ -33,14 +33,14 @@ export class RawMessages {
   }
 
   /**
-   * Write a message with those parameters.
-   * @param more parameters that the message claims besides.
-   * @returns where it lies, wholly in memory of ours.
+   * Write a message with the step's parameters.
+   * @param offset where the message begins in its pages, in bytes.
+   * @returns the message and its address, which is inside the input's memory.
    */
   write(step: Step, session: number, offset: number): { readonly message: MsgArg; readonly address: PhysicalAddress } {
     const parameters = listOf(step.parameters);
     const length = msgArgSize(parameters.length);
-    // Where it would not fit it lies as far behind as it can; the address that is told may be another.
+    // Clamp the offset so that the message fits. The address that secure world gets can differ.
     const address = this.memory.page(0) + Math.min(offset, messagePages * pageSize - length - msgArgSize(4));
     const message = new MsgArg(this.memory.bytes(address, length));
     message.reset(parameters.length);
@@ -53,7 +53,7 @@ export class RawMessages {
     return { message, address };
   }
 
-  /** A list of pages, as OPTEE_MSG_ATTR_NONCONTIG has it. @returns where it lies. */
+  /** Write a page list in the format of OPTEE_MSG_ATTR_NONCONTIG. @returns its address. */
   list(pages: FuzzValue | undefined): PhysicalAddress {
     const address = this.memory.page(messagePages + (this.lists++ % listPages));
     const view = this.memory.view(address, pageSize);

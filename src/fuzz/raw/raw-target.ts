@@ -24,25 +24,25 @@ import { listOf, RawMessages } from './raw-message.js';
 
 export interface RawOptions {
   readonly boot: () => Promise<Machine>;
-  /** Applications that messages name. */
+  /** The applications that messages refer to. */
   readonly applications: readonly Uuid[];
-  /** Where secure world's own memory is: to be refused. */
+  /** An address in secure world's own memory, which it must refuse. */
   readonly secureAddress: number;
 }
 
-/** Pages before those of the inputs, which no input speaks of. */
+/** Pages before those of the inputs that no input refers to. */
 const guardPages = 4;
 const guardOctet = 0xc5;
-/** What stands in a message's result until secure world has written one. */
+/** The initial value of a message's result, until secure world writes one. */
 const unanswered = 0x0bad_0bad;
-/** Executions on one machine: what inputs leave behind adds up. */
+/** Executions on one machine, because the effects of inputs accumulate. */
 const wornOutAfter = 5000;
-/** How often a word changes while a call is inside. */
+/** How often a word changes while a call is in secure world. */
 const flips = 400;
 
 const owners: Readonly<Record<string, number>> = { 'trusted-os': 50, 'trusted-os-api': 63, 'trusted-application': 48 };
 
-/** SMCs made by hand: `smc`, any registers; `message`, whole messages. */
+/** SMCs without a driver. Target `smc`: any registers; target `message`: whole messages. */
 export function rawTarget(name: 'smc' | 'message', options: RawOptions): Target {
   const isSmc = name === 'smc';
   return {
@@ -122,7 +122,7 @@ class RawHarness implements Harness {
       await this.tidyUp();
       verdicts.push(...(await this.leaks()));
     } catch (error) {
-      // The machine says itself what it died of.
+      // If the machine is dead, its verdicts say why.
       if (!this.machine.isDead) throw error;
     }
     if (!isAll(this.guard, guardOctet)) {
@@ -143,7 +143,7 @@ class RawHarness implements Harness {
             ((owners[String(step.owner)] ?? 50) << 24) |
             Number(step.function)) >>>
           0;
-        // A resume has steps of its own, which know what is suspended.
+        // Resumes have a step of their own, which uses the suspended threads.
         if (id === OpteeSmc.returnFromRpc) return [];
         return this.call(smcRegisters(id, a1, a2, a3, a4, a5, a6, a7), undefined);
       }
@@ -238,7 +238,7 @@ class RawHarness implements Harness {
       rpcAddress,
       changes.length === 0 ? undefined : () => this.flip(address, changes),
     );
-    // What became of it is not known then.
+    // The effect of the message is unknown in these cases.
     if (this.lastReturn === -1 || changes.length > 0 || byCookie) this.isUnknown = true;
     if (this.lastReturn !== OpteeSmcReturn.ok || changes.length > 0 || byCookie) return verdicts;
     const { ret, retOrigin } = message;
@@ -254,7 +254,7 @@ class RawHarness implements Harness {
   }
 
   private lastReturn = 0;
-  /** The input did something that cannot be told to have worked: what is left of it says nothing. */
+  /** Set if the input's effect is unknown, so that what it left is not evidence of a leak. */
   private isUnknown = false;
 
   private async call(
@@ -270,7 +270,7 @@ class RawHarness implements Harness {
     return [{ kind: 'protocol', signature: `protocol: ${what}`, what }];
   }
 
-  /** Words change to and fro while secure world has the message. */
+  /** Change words back and forth while secure world has the message. */
   private flip(address: number, changes: readonly FuzzValue[]): void {
     const words = changes.map((each) => {
       const { at, to } = recordOf(each) ?? {};
@@ -281,7 +281,7 @@ class RawHarness implements Harness {
       for (const { view, was, to } of words) view.setUint32(0, flip % 2 === 0 ? to : was, true);
   }
 
-  /** What inputs leave is taken back: what is there then is leaked. */
+  /** Release what inputs left, so that everything that remains is a leak. */
   private async tidyUp(): Promise<void> {
     for (const session of this.sessions.splice(0)) await this.send({ command: OpteeMsgCmd.closeSession, session });
     for (const cookie of this.cookies.splice(0))
@@ -296,12 +296,12 @@ class RawHarness implements Harness {
     const { a0 } = await this.machine.world.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
     if (a0 !== OpteeSmcReturn.ebusy) {
       const left = this.isUnknown ? [] : (this.machine.left?.() ?? []);
-      // It stays there: the next input is not to be blamed for it.
+      // The leak remains, so use a fresh machine: the next input must not be blamed for it.
       if (left.length > 0 || this.isUnknown) this.isSpent = this.machine.left !== undefined;
       return left;
     }
     this.isSpent = true;
-    const what = 'A thread of secure world is taken, though every call returned';
+    const what = 'A thread of secure world is in use although every call has returned';
     return [{ kind: 'leak', signature: 'leak: thread', what }];
   }
 
@@ -314,14 +314,14 @@ class RawHarness implements Harness {
     try {
       this.memory.bytes(address, octets.length).set(octets);
     } catch {
-      // Outside of memory: that is what the input is about.
+      // An address outside of memory is a valid input.
     }
   }
 }
 
 const bare = { by: 'rpc-arg', function: 0, session: 0, cancel: 0, more: 0, at: 0, changes: [] } as const;
 const known: ReadonlySet<number> = new Set(Object.values(OpteeSmcReturn));
-/** Commands of which the result is always written. */
+/** Commands whose result secure world must always write. */
 const answered: ReadonlySet<number> = new Set([
   OpteeMsgCmd.openSession,
   OpteeMsgCmd.invokeCommand,

@@ -17,10 +17,10 @@ import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 const mebibyte = 2 ** 20;
 const dram = { base: 0x4000_0000, size: mebibyte };
 const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
-/** For how long a call may be inside, in milliseconds of virtual time. */
+/** Longest time of a call in secure world, in milliseconds of virtual time. */
 const hangMs = 100_000;
 
-/** Does with parameters of any type what its command says, or says BAD_PARAMETERS. */
+/** Executes each command on parameters of any type, or returns BAD_PARAMETERS. */
 const application = trustedApplication({
   uuid: '3f1c0d2e-5b7a-4c61-8f0d-6d1f1e0a5b03',
   kind: 'pseudo',
@@ -47,17 +47,20 @@ const application = trustedApplication({
   }),
 });
 
-/** Applications that messages name here: one that is there, OP-TEE's own that enumerates devices, and one that is not. */
+/**
+ * The applications that messages refer to: one that exists, OP-TEE's enumeration of devices, and one that does not
+ * exist.
+ */
 export const simulatedApplications: readonly string[] = [
   application.uuid,
   '7011a688-ddde-4053-a5a9-7b3c4ddf13b8',
   'ffffffff-0000-4000-8000-000000000000',
 ];
 
-/** What findings on it say that they were found on. */
+/** The name of the system under test in findings. */
 export const onSimulated = 'the simulated secure world';
 
-/** The simulated secure world while inputs are executed on it. What it covers is what it answers and logs. */
+/** The simulated secure world on which inputs are executed. Its coverage is derived from its answers and log lines. */
 export class SimulatedMachine implements Machine {
   readonly about = onSimulated;
   readonly world: SecureWorld;
@@ -102,7 +105,7 @@ export class SimulatedMachine implements Machine {
   async execute(work: () => Promise<readonly Verdict[]>): Promise<readonly Verdict[]> {
     this.features.begin();
     const verdicts = [...(await work())];
-    if (this.hung) verdicts.push({ kind: 'hang', signature: 'hang: call', what: 'A call does not come back' });
+    if (this.hung) verdicts.push({ kind: 'hang', signature: 'hang: call', what: 'A call does not return' });
     else if (this.ended !== undefined) {
       const [what = ''] = this.ended.message.split('\n');
       verdicts.push({ kind: 'core-panic', signature: withoutNumbers(what), what, console: this.ended.stack ?? what });
@@ -132,7 +135,7 @@ export class SimulatedMachine implements Machine {
     return answer;
   }
 
-  /** Virtual time goes on for a call that waits. */
+  /** Advance virtual time while a call waits. */
   private async settled(answer: Promise<SmcRegisters>, call: SmcRegisters): Promise<SmcRegisters> {
     let isSettled = false;
     const settle = () => {
@@ -142,14 +145,14 @@ export class SimulatedMachine implements Machine {
     await this.clock.run({ limitMs: this.clock.now() + hangMs, until: () => isSettled });
     if (!isSettled) {
       this.hung = true;
-      throw new ConduitError('a call does not come back');
+      throw new ConduitError('a call does not return');
     }
     const returned = await answer;
     this.note(call, returned);
     return returned;
   }
 
-  /** What a call came to: its registers, and what stands in its message. */
+  /** Record the outcome of a call: its registers and its message. */
   private note(call: SmcRegisters, { a0 }: SmcRegisters): void {
     const isMessage = call.a0 === OpteeSmc.callWithArg || call.a0 === OpteeSmc.callWithRpcArg;
     this.features.note(

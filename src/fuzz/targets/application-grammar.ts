@@ -11,16 +11,16 @@ import {
 } from '../input/grammar.js';
 import type { SurroundingsKind } from './surroundings.js';
 
-/** The most octets of one memory reference. */
+/** The largest size of a memory reference, in octets. */
 export const mostOctets = 4096;
 export const mostSessions = 4;
-/** Other applications that are named. */
+/** The largest number of other applications' UUIDs in the grammar. */
 const mostOthers = 8;
 
-/** What is known of an application, besides its UUID. */
+/** What is known about an application. */
 export interface KnownApplication {
   readonly uuid: Uuid;
-  /** Others that are there, which it may be told of. */
+  /** Other applications that exist; their UUIDs are used as data. */
   readonly others: readonly Uuid[];
   readonly commands: readonly KnownCommand[];
 }
@@ -28,7 +28,7 @@ export interface KnownApplication {
 export interface KnownCommand {
   readonly number: number;
   readonly name?: string | undefined;
-  /** As the command line has them: `none`, `value.inout`, `memref.input=16`. */
+  /** In the notation of the command line: `none`, `value.inout`, `memref.input=16`. */
   readonly parameters: readonly KnownParameter[];
 }
 
@@ -49,7 +49,8 @@ export function applicationGrammar(
   const known = others.slice(0, mostOthers).flatMap(bothForms);
   const zeros = lengths.map((length) => '00'.repeat(length));
   const own = bothForms(uuid);
-  // Its own name is as likely as all others': an application that is told of itself meets itself.
+  // The application's own UUID is as likely as all others together: it may make the application open a session to
+  // itself.
   const often = Array.from({ length: Math.ceil(known.length / own.length) + 1 }, () => own).flat();
   const octets: OctetsField = { type: 'octets', maxLength: mostOctets, usual: [...often, ...known, ...zeros] };
   const parameter: Field = {
@@ -77,13 +78,13 @@ export function applicationGrammar(
         renew: {},
         ...surroundings?.steps,
       },
-      // To be loaded anew costs as much as hundreds of calls.
+      // Reloading an application costs as much as hundreds of calls.
       weights: { invoke: 24, open: 2, renew: 0.1, ...surroundings?.weights },
     },
   };
 }
 
-/** Each command once, as it is known, and a few that are not. */
+/** One input for each known command, and a few unknown commands. */
 export function applicationSeeds({ commands }: KnownApplication): readonly { readonly steps: readonly Step[] }[] {
   const invoke = (command: number, parameters: readonly FuzzValue[]): Step => ({
     kind: 'invoke',
@@ -121,12 +122,12 @@ function seedOf(parameter: KnownParameter): FuzzValue {
   }
 }
 
-/** As memory has it, and as messages have it. */
+/** The UUID in the layout of `TEE_UUID`, and as it is in messages. */
 function bothForms(uuid: Uuid): readonly string[] {
   return [structUuid(uuid), hex(uuidOctets(uuid))];
 }
 
-/** `TEE_UUID` as it lies in memory: three little-endian numbers, then eight octets. */
+/** `TEE_UUID` in memory: three little-endian integers, then eight octets. */
 function structUuid(uuid: Uuid): string {
   const octets = uuidOctets(uuid);
   const part = (from: number, to: number) => [...octets.subarray(from, to)].reverse();
@@ -137,7 +138,7 @@ function hex(octets: Uint8Array): string {
   return [...octets].map(hexOctet).join('');
 }
 
-/** In words: `invoke command 5 in session 0 with memref.input of 16 octets d0e6...`. */
+/** A step as text: `invoke command 5 in session 0 with memref.input of 16 octets d0e6...`. */
 export function applicationStepInWords(step: Step): string {
   const parameters = Array.isArray(step.parameters)
     ? (step.parameters as readonly FuzzValue[]).map(parameterInWords)

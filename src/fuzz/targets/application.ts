@@ -18,16 +18,13 @@ import {
 import { GivenMemory } from './given-memory.js';
 import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
-/**
- * Executions after which the client goes and another comes, and all that is left is looked at. A trusted application is loaded
- * anew then, which costs as much as hundreds of its calls.
- */
+/** Executions after which the client is replaced by a new one, and leaks are checked in between. */
 const renewAfter = { pseudo: 256, loaded: 4096 };
 
-/** Targets that are about an application. */
+/** Targets that need an application. */
 export type ApplicationTargetName = 'ta' | 'pta' | 'rpc' | 'ta-image' | 'storage';
 
-/** An application as it is shipped, or a pseudo-TA: its commands, in sessions, and in surroundings that are hostile, if so. */
+/** A trusted application or pseudo-TA: its commands in sessions, optionally with hostile surroundings. */
 export function applicationTarget(
   name: ApplicationTargetName,
   known: KnownApplication,
@@ -52,8 +49,8 @@ export function applicationTarget(
 }
 
 /**
- * Inputs on one application. Session 0 stays open from input to input, as a client's does; those that an input opens close with
- * it. A state that builds up is found by executing what went before again.
+ * Executes inputs on one application. Session 0 stays open across inputs; sessions that an input opens are closed at
+ * its end. State that accumulates is found because a finding can be reproduced with the inputs executed before it.
  */
 class ApplicationHarness implements Harness {
   private context: Context | undefined;
@@ -86,13 +83,13 @@ class ApplicationHarness implements Harness {
     const verdicts = await this.machine.execute(
       () => this.run(input),
       () => {
-        // Its application sleeps, or waits for what nobody brings: the client goes.
+        // The application sleeps, or waits for an event that does not come: end the client.
         void this.context?.kill().catch(() => undefined);
         this.forget();
       },
     );
     this.surroundings?.settle();
-    // Who is lied to may answer anything, and keep what it was not told to give back.
+    // With manipulated answers, wrong results and leaks are expected.
     return this.surroundings === undefined
       ? verdicts
       : verdicts.filter(({ kind }) => kind !== 'protocol' && kind !== 'leak');
@@ -160,7 +157,7 @@ class ApplicationHarness implements Harness {
     }
   }
 
-  /** The instance is dead: its sessions are of no use any more. */
+  /** The TA instance is dead, so drop its session. */
   private async bury(session: Session): Promise<void> {
     await session.close().catch(() => undefined);
     if (session === this.first) this.first = undefined;
@@ -190,7 +187,7 @@ class ApplicationHarness implements Harness {
     this.others.length = 0;
   }
 
-  /** A refusal is an answer; what is none of a TEE, or says that the protocol was broken, is a finding. */
+  /** An error code is a valid answer. Errors that are not TEE errors, and violations of the protocol, are findings. */
   private judge(error: unknown): readonly Verdict[] {
     if (!(error instanceof TeecError)) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -4,7 +4,7 @@ import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
 const file = { type: 'integer', max: 15, usual: [0, 1, 2, 3] } as const;
 
-/** Files of secure storage that are changed behind OP-TEE's back, while it knows them. */
+/** Changes files of secure storage while OP-TEE uses them. */
 export const changedFiles: SurroundingsKind = {
   steps: {
     'change-file': {
@@ -15,7 +15,7 @@ export const changedFiles: SurroundingsKind = {
     'cut-file': { file, length: { type: 'integer', max: 2 ** 20, usual: [0, 1, 4095, 4096, 8192] } },
     'remove-file': { file },
     'swap-files': { file, other: file },
-    /** As it was a while ago: what rolls back is an attack too. */
+    /** Keep the current files, to restore them later: a rollback is also an attack. */
     'keep-files': {},
     'bring-back-files': {},
   },
@@ -33,12 +33,12 @@ class ChangedFiles implements Surroundings {
     try {
       this.change(step);
     } catch {
-      // It is not there, or no more.
+      // The file does not exist, or no longer.
     }
   }
 
   settle(): void {
-    // Secure storage stays as it is: what it makes of it is what is looked for.
+    // Storage is not restored after an input: how OP-TEE handles its state is under test.
   }
 
   private change({ kind, file: index, other, at, octets, length }: Step): void {

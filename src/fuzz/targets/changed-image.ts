@@ -7,7 +7,7 @@ import type { Surroundings, SurroundingsKind } from './surroundings.js';
 const at: IntegerField = {
   type: 'integer',
   max: 2 ** 20,
-  // struct shdr, shdr_bootstrap_ta, hash, signature, and the ELF behind them (signed_hdr.h of OP-TEE/optee_os).
+  // struct shdr, shdr_bootstrap_ta, hash and signature, followed by the ELF file (signed_hdr.h of OP-TEE/optee_os).
   usual: [
     0, 4, 8, 12, 16, 18, 20, 36, 40, 52, 84, 340, 344, 348, 352, 356, 360, 364, 368, 372, 388, 396, 404, 412, 428, 430,
     444,
@@ -15,8 +15,8 @@ const at: IntegerField = {
 };
 
 /**
- * Images of an application that were changed: what LOAD_TA brings.
- * @throws the system's error when there is no image.
+ * Changes an application's image before LOAD_TA returns it.
+ * @throws the system's error if there is no image.
  */
 export function changedImage(uuid: Uuid, folders: readonly string[]): SurroundingsKind {
   const image = imageOf(uuid, folders);

@@ -5,7 +5,7 @@ import type { Verdict } from '../engine/verdict.js';
 import { mostOctets } from './application-grammar.js';
 
 const places = 4;
-/** Octets before and behind what is given, which nobody may write. */
+/** Octets before and behind each buffer that must not be written. */
 const guard = 128;
 const placeSize = guard + mostOctets + guard;
 const guardOctet = 0xc5;
@@ -16,7 +16,7 @@ interface Given {
   readonly octets: Uint8Array;
 }
 
-/** Shared memory of which parts are given to an application, with a guard on either side of each. */
+/** Shared memory with buffers for an application, each between two guard areas. */
 export class GivenMemory {
   private readonly given: Given[] = [];
 
@@ -28,7 +28,7 @@ export class GivenMemory {
     return new GivenMemory(await context.allocateSharedMemory(places * placeSize));
   }
 
-  /** Give octets as parameter number `place`. */
+  /** Copy octets into the buffer of parameter number `place`. */
   give(place: number, direction: string, octets: Uint8Array): SharedMemref {
     const offset = place * placeSize + guard;
     this.memory.bytes.set(octets, offset);
@@ -41,7 +41,7 @@ export class GivenMemory {
         : memref.inout(this.memory, part);
   }
 
-  /** Whether anything was written that was not given for it; then the memory is as new. */
+  /** Check that only output buffers were written, then reset the memory. */
   check(): readonly Verdict[] {
     const verdicts: Verdict[] = [];
     const { bytes } = this.memory;

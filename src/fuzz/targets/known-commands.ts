@@ -4,7 +4,7 @@ import { readWhole } from '../../files/read-whole.js';
 import type { KnownCommand, KnownParameter } from './application-grammar.js';
 import { mostOctets } from './application-grammar.js';
 
-/** Octets. */
+/** In octets. */
 const longestDescription = 2 ** 20;
 
 const shape = z.strictObject({
@@ -18,9 +18,9 @@ const shape = z.strictObject({
 });
 
 /**
- * What a file says of an application's commands: `commands`, a list of `number`, `name` and `parameters`, each as `none`,
- * `value.inout`, `memref.input=16` (octets).
- * @throws RangeError naming file and place; the system's error when it cannot be read.
+ * Read a description of an application's commands: `commands` is a list with `number`, `name` and `parameters`; each
+ * parameter is `none`, `value.inout` or `memref.input=16` (octets).
+ * @throws RangeError naming file and place; the system's error if the file cannot be read.
  */
 export async function readKnownCommands(path: string): Promise<readonly KnownCommand[]> {
   const text = (await readWhole(path, longestDescription)).toString('utf8');

@@ -33,7 +33,7 @@ const value: IntegerField = {
 };
 const rpcParams = 4;
 
-/** Answers to what secure world asks for, changed before it sees them: in the message, or in the memory that was filled. */
+/** Changes answers to RPCs before secure world reads them: in the message, or in the memory that it refers to. */
 export const lyingRpc: SurroundingsKind = {
   steps: {
     'lie-message': {
@@ -44,7 +44,7 @@ export const lyingRpc: SurroundingsKind = {
     },
     'lie-register': {
       after,
-      /** Not a3: which thread goes on is another matter. */
+      /** Not a3, which selects the thread to resume. */
       register: { type: 'choice', of: ['a1', 'a2', 'a4', 'a5', 'a6', 'a7'] } satisfies Field,
       value: { type: 'integer', max: word, usual: [0, 1, 4096, 0x0e10_0000, 0x4200_0000, word] },
     },
@@ -65,7 +65,7 @@ export const lyingRpc: SurroundingsKind = {
 class LyingRpc implements Surroundings {
   readonly tee = {};
   private armed: { readonly step: Step; left: number }[] = [];
-  /** Of the call that is inside. */
+  /** Address of the RPC message of the call in secure world. */
   private rpcAddress: number | undefined;
 
   readonly between = (world: SecureWorld): SecureWorld => {
@@ -103,7 +103,7 @@ class LyingRpc implements Surroundings {
   }
 }
 
-/** Where RPC messages of a call lie: behind its own. */
+/** Address of the RPC message of a call, which is behind its own message; undefined if it has none there. */
 function rpcMessageOf({ a0, a1, a2 }: SmcRegisters, memory: PhysicalMemory): number | undefined {
   if (a0 !== OpteeSmc.callWithRpcArg) return undefined;
   const address = fromRegisterPair(a1, a2);

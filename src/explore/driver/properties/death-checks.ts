@@ -52,7 +52,7 @@ export class DeathChecks {
         if (purpose === 'invoke' && this.sessions.get(session)?.late === true)
           this.run.says(
             'openedForTheDead',
-            `call ${call} uses session ${session}, whose client ${label} had died before`,
+            `call ${call} uses session ${session}, which was opened after its client ${label} had died`,
           );
         this.calls.set(call, { label, purpose, session });
         break;
@@ -71,11 +71,11 @@ export class DeathChecks {
       if (its.label === label)
         this.run.says(
           'openedForTheDead',
-          `${label} counts as gone, and its call ${call} (${its.purpose}) is under way`,
+          `${label} counts as exited although its call ${call} (${its.purpose}) has not returned`,
         );
     for (const [session, its] of this.sessions)
       if (its.label === label)
-        this.run.says('openedForTheDead', `${label} counts as gone, and its session ${session} is open`);
+        this.run.says('openedForTheDead', `${label} counts as exited although its session ${session} is open`);
   };
 
   /** Only time can advance now. */
@@ -90,7 +90,7 @@ export class DeathChecks {
       if (open.some((call) => call.purpose === 'invoke' && call.session === session)) continue;
       this.run.says(
         'closedAfterCalls',
-        `${label} died, its calls on session ${session} are back, and it is not closed`,
+        `session ${session} of ${label}, which died, is still open although its calls have returned`,
       );
     }
   }
@@ -103,7 +103,7 @@ export class DeathChecks {
       if (other.purpose === 'invoke' && other.session === session)
         this.run.says(
           'closedAfterCalls',
-          `session ${session} of ${label}, which died, is closed beside its call ${call}`,
+          `session ${session} of ${label}, which died, is closed although its call ${call} has not returned`,
         );
   }
 }

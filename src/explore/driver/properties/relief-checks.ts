@@ -101,7 +101,7 @@ export class ReliefChecks {
     if (queue === undefined || this.run.freeThreads() === 0) return;
     for (const waiter of this.sleepers(queue))
       if (queue.queue.allows(waiter) || this.mayHave(queue, waiter, this.claims(queue))) {
-        this.run.says(`${this.name(waiter.label)} sleeps beside a free thread, and nobody is about to wake it`);
+        this.run.says(`${this.name(waiter.label)} sleeps although a thread is free, and no call is about to wake it`);
         return;
       }
   }
@@ -110,7 +110,7 @@ export class ReliefChecks {
   atEnd(): void {
     for (const [session, call] of this.unrelieved)
       if (!this.relieved.has(session))
-        this.run.says(`call ${call} (cancel) entered as a call as any other, though it is the first to end a call`);
+        this.run.says(`call ${call} (cancel) entered as an ordinary call, although it is the first cancellation in its session`);
   }
 
   private enters({ sortsOwnCalls }: WatchedQueue, label: number, relief: boolean): void {
@@ -118,7 +118,7 @@ export class ReliefChecks {
     if (call === undefined) return;
     const must = this.mustBeRelief(label, call);
     if (sortsOwnCalls && must !== undefined && must !== relief)
-      this.run.says(`${this.name(label)} enters as ${relief ? 'a relief call' : 'a call as any other'}`);
+      this.run.says(`${this.name(label)} enters as ${relief ? 'a relief call' : 'an ordinary call'}`);
     call.relief = must ?? relief;
     if (!sortsOwnCalls || call.purpose !== 'cancel') return;
     if (relief) this.relieved.add(call.session);

@@ -17,11 +17,11 @@ export const RUN_PROPERTIES = {
   systemSessions:
     'the class of a call differs from its session at the start of the call, or a reservation did not end with its session',
   reliefGoesFirst:
-    'a relief call waited behind a call that it would end or wake, or beside a free thread, though it could have had one',
+    'a relief call waited behind a call that it would end or wake, or while a thread that it may use was free',
   openedForTheDead:
-    'a client that died counted as gone while a call of it was under way, or a session that was opened for it stayed open',
+    'a client that died counted as exited before its calls had returned, or a session that was opened for it stayed open',
   closedAfterCalls:
-    'a session of a client that died was closed while a call on it was inside, or stayed open when its calls were back',
+    'a session of a client that died was closed before its calls had returned, or stayed open after they had returned',
   queueCounts: 'a counter of the call queue was below zero, or not at its initial value after all clients had exited',
 } as const;
 
