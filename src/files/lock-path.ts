@@ -12,13 +12,13 @@ const loadFlock = () => koffi.load(null).func('int flock(int fd, int operation)'
 let flock: ReturnType<typeof loadFlock> | undefined;
 
 /**
- * Lock a folder or a file, for as long as the descriptor is open: the kernel unlocks it when this process ends, however it
- * ends. flock(2) locks hold between two opens of one process, too.
- * @param kind what it must be: a folder (ENOTDIR when it is not), or a file.
- * @param what it is, for the error: `storage folder`.
- * @param how `shared`: with others who do the same.
- * @returns unlocks it.
- * @throws TeecError BUSY naming who has it; STORAGE_NOT_AVAILABLE when the file system cannot lock.
+ * Lock a folder or a file until the descriptor is closed. The kernel unlocks it when this process ends, however it
+ * ends. flock(2) locks also exclude two opens by the same process.
+ * @param kind what the path must be: a folder (else ENOTDIR) or a file.
+ * @param what a name for the error message: `storage folder`.
+ * @param how `shared`: other shared locks are permitted.
+ * @returns a function that unlocks it.
+ * @throws TeecError BUSY naming the owner of the lock; STORAGE_NOT_AVAILABLE if the file system does not support locks.
  */
 export function lockPath(
   kind: 'folder' | 'file',
@@ -40,14 +40,14 @@ export function lockPath(
   );
 }
 
-/** Who has locked it: `a TEE of process 4711 (node soak.js)`. Only a name for people, so a wrong guess does no harm. */
+/** The owner of a lock: `a TEE of process 4711 (node soak.js)`. It is only used in messages. */
 function holderOf(inode: bigint): string {
   const pid = lockersOf(inode)[0];
   if (pid === undefined) return 'another TEE';
   return pid === process.pid ? 'another TEE of this process' : `a TEE of process ${pid}${commandOf(pid)}`;
 }
 
-/** /proc/locks: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF`. */
+/** The owners of locks in /proc/locks: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF`. */
 function lockersOf(inode: bigint): readonly number[] {
   try {
     return readFileSync('/proc/locks', 'utf8')

@@ -1,6 +1,6 @@
 /**
- * Reads a file by `read`, whose errors then name it: those of the operating system that come once a file is open do not, as
- * EISDIR of a folder.
+ * Calls `read` and adds the file's path to its errors. Errors of the operating system after opening a file, such as
+ * EISDIR, do not contain the path.
  */
 export async function nameFileInErrors<Result>(path: string, read: () => Promise<Result>): Promise<Result> {
   try {
@@ -10,7 +10,7 @@ export async function nameFileInErrors<Result>(path: string, read: () => Promise
   }
 }
 
-/** The same error, with the file in its message where it is one of the operating system's. */
+/** The same error, with the path added if it is an error of the operating system. */
 export function namingFile(path: string, error: unknown): unknown {
   if (!(error instanceof Error && 'syscall' in error) || error.message.includes(`'${path}'`)) return error;
   const isFolder = (error as NodeJS.ErrnoException).code === 'EISDIR';

@@ -1,9 +1,9 @@
 import { readUpTo } from './read-whole.js';
 
-/** The longest text that is read, in octets: what a recorded schedule may have, and no scenario. */
+/** Largest text, in octets. It is large enough for recorded schedules. */
 const longestText = 2 ** 28;
 
-/** A file is no text in UTF-8; the message says in which line. */
+/** The file is not UTF-8; the message has the line. */
 export class TextFileError extends Error {
   override readonly name = 'TextFileError';
   constructor(readonly line: number) {
@@ -12,9 +12,9 @@ export class TextFileError extends Error {
 }
 
 /**
- * The text of a file.
- * @throws TextFileError when it is not UTF-8, which a reader would else fill up with U+FFFD; FileLengthError when it is too
- *   long; neither names the file.
+ * Read a text file.
+ * @throws TextFileError if it is not UTF-8, because decoding would insert U+FFFD; FileLengthError if it is too long.
+ * Neither names the file.
  */
 export async function readText(path: string): Promise<string> {
   const octets = await readUpTo(path, longestText);
@@ -25,7 +25,7 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-/** The first line that is no UTF-8. No character of UTF-8 has the octet of a line feed in it. */
+/** The first line that is not valid UTF-8. In UTF-8, the octet of a line feed occurs in no other character. */
 function lineOfFault(octets: Uint8Array): number {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let line = 1;

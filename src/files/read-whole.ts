@@ -3,7 +3,7 @@ import { nameFileInErrors } from './name-file-in-errors.js';
 
 const pieceSize = 65_536;
 
-/** A file is longer than anything that is wanted there; it may have no end, as a device. The message does not name it. */
+/** A file is longer than permitted; a device may be endless. The message does not name the file. */
 export class FileLengthError extends RangeError {
   override readonly name = 'FileLengthError';
 
@@ -13,9 +13,9 @@ export class FileLengthError extends RangeError {
 }
 
 /**
- * The whole of a file, a pipe or a device.
- * @param most octets.
- * @throws FileLengthError when there are more; the system's error when it cannot be read.
+ * Read a whole file, pipe or device.
+ * @param most the largest permitted size, in octets.
+ * @throws FileLengthError if it is larger; the system's error if it cannot be read.
  */
 export async function readUpTo(path: string, most: number): Promise<Buffer> {
   const file = await open(path);
@@ -29,7 +29,10 @@ export async function readUpTo(path: string, most: number): Promise<Buffer> {
   }
 }
 
-/** The same, with the file's name in the errors. @throws RangeError when there is more than that; the system's error. */
+/**
+ * The same, with the file's path in errors. @throws RangeError if it is larger; the system's error if it cannot be
+ * read.
+ */
 export function readWhole(path: string, most: number): Promise<Buffer> {
   return nameFileInErrors(path, () => readUpTo(path, most)).catch((error: unknown) => {
     throw error instanceof FileLengthError ? new RangeError(`${path}: ${error.message}`) : error;

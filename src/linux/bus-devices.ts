@@ -5,12 +5,12 @@ import { startInterval } from '../clock/timer.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 
-/** How often the bus is looked at while somebody watches it, in milliseconds: sysfs tells nobody of a change. */
+/** Interval of polling the bus, in milliseconds: sysfs has no notification of changes. */
 const lookEveryMs = 250;
-/** What Linux calls a device there (drivers/tee/optee/device.c). */
+/** Name of a device on the bus (drivers/tee/optee/device.c). */
 const nameOfDevice = /^optee-ta-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
-/** The devices on Linux's TEE bus. @param sysfs where it is mounted. */
+/** The devices on Linux's TEE bus. @param sysfs mount point of sysfs. */
 export function busDevices(sysfs: string): DevicesOfDriver {
   const folder = join(sysfs, 'bus/tee/devices');
   const onBus = () => {
@@ -24,7 +24,7 @@ export function busDevices(sysfs: string): DevicesOfDriver {
     }
   };
   return {
-    // Secure world lists all; the bus says which have come.
+    // Secure world enumerates all devices; the bus shows which of them were registered.
     there: { supplicant: true, rpmb: true },
     onBus,
     watch(onChange) {
@@ -37,7 +37,7 @@ export function busDevices(sysfs: string): DevicesOfDriver {
           try {
             now = known();
           } catch {
-            // The driver was removed; so is the device that is asked.
+            // The device was removed together with its driver.
           }
           if (now === before) return;
           before = now;

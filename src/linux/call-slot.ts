@@ -1,22 +1,22 @@
 import { bufDataSize, maxArgSize } from '../uapi/tee.js';
 
 /**
- * What one thread of calls shares with whoever gives it calls: a request, its argument, and what came of it. One side
- * writes while the other waits.
+ * Memory shared by a thread for blocking calls and the threads that give it calls: the request, its argument, the
+ * result. Only one side writes while the other waits.
  */
 
-/** What a thread does. */
+/** The operations of the thread. */
 export const SlotOperation = {
-  /** ioctl(2) whose argument is the slot's. */
+  /** ioctl(2) with the argument in the slot. */
   ioctl: 1,
-  /** ioctl(2) whose argument is a struct tee_ioctl_buf_data that points to the slot's. */
+  /** ioctl(2) with a struct tee_ioctl_buf_data that points to the argument in the slot. */
   ioctlBuffer: 2,
-  /** mmap(2) of a whole descriptor, shared; the result is the address. */
+  /** mmap(2) of a whole descriptor with MAP_SHARED; the result is the address. */
   map: 3,
   close: 4,
   /**
-   * Private pages of zeros take the place of a mapping, and its descriptor is closed: whoever still looks there finds
-   * memory.
+   * Replace a mapping with private zero pages and close its descriptor. Later accesses to the address then do not
+   * fault.
    */
   unshare: 5,
 } as const;

@@ -3,7 +3,7 @@ import { spinUntil } from '../clock/bounded-spin.js';
 import { argAt, bufDataAt, CallSlot, SlotNumber, SlotOperation, SlotWord, slotAsked, slotIdle } from './call-slot.js';
 import { addressOf, closeFile, ioctl, mapNothing, mapShared, type Outcome } from './system-calls.js';
 
-/** A thread that makes one call after the other, each of which may block. */
+/** A thread that makes blocking calls, one at a time. */
 const slot = new CallSlot(workerData as SharedArrayBuffer);
 const { words, numbers } = slot;
 const start = addressOf(new Uint8Array(slot.memory));

@@ -5,11 +5,11 @@ import { CallPace, usualSpinMicroseconds } from './call-pace.js';
 import { exitNow, type Outcome } from './system-calls.js';
 import { type Awaiting, type BlockingCall, ThreadHandle, type ThreadOwner } from './thread-handle.js';
 
-/** A call that waits for a thread, or is inside one. */
+/** A call that waits for a thread or is being made. */
 export interface StartedCall {
-  /** Undefined when it was withdrawn. */
+  /** Resolves with undefined if the call was withdrawn. */
   readonly outcome: Promise<Outcome | undefined>;
-  /** It is not made, unless a thread has taken it: then false. */
+  /** Withdraw the call. @returns false if a thread has already taken it. */
   withdraw(): boolean;
 }
 
@@ -31,10 +31,7 @@ export class CallThreads implements ThreadOwner {
   private inside = 0;
   private isEnded = false;
 
-  /**
-   * @param limit threads, from 1; the urgent one comes on top.
-   * @param spinMicroseconds 0: neither side spins.
-   */
+  /** @param limit largest number of threads, from 1, without the urgent one. */
   constructor(
     private readonly limit: number,
     spinMicroseconds = usualSpinMicroseconds,
@@ -45,15 +42,15 @@ export class CallThreads implements ThreadOwner {
     process.on('uncaughtExceptionMonitor', this.remember);
   }
 
-  /** What ends the process; it has not been told of when `leave` is called. */
+  /** The error that ends the process; it has not been printed yet when `leave` is called. */
   private fatal: unknown;
   private readonly remember = (error: unknown) => {
     this.fatal = error;
   };
 
   /**
-   * At its end Node waits for its threads, and a call into a secure world that hangs never ends. So the process then ends
-   * by itself, with the code that it has.
+   * At exit, Node waits for its threads, but a call into a secure world that hangs never returns. In that case, end the
+   * process directly, with its exit code.
    */
   private readonly leave = (code: number) => {
     if (![...this.all].some(({ inside }) => inside)) return;
@@ -61,19 +58,19 @@ export class CallThreads implements ThreadOwner {
     exitNow(Number(process.exitCode ?? code));
   };
 
-  /** @throws TeecError BAD_STATE after the end. */
+  /** @throws TeecError BAD_STATE after `end`. */
   run(call: BlockingCall): Promise<Outcome> {
     return this.start(call).outcome as Promise<Outcome>;
   }
 
-  /** The same, for a call that may be withdrawn while it waits for a thread. */
+  /** The same, for a call that can be withdrawn while it waits for a thread. */
   start(call: BlockingCall): StartedCall {
     const pending = new PendingCall(call, this.waiting);
     this.assign();
     return pending;
   }
 
-  /** The same, whatever the others are in. */
+  /** The same on the urgent thread, even if all others are busy. */
   runUrgent(call: BlockingCall): Promise<Outcome> {
     const pending = new PendingCall(call, this.urgent);
     this.assign();
@@ -99,8 +96,7 @@ export class CallThreads implements ThreadOwner {
   }
 
   /**
-   * Nothing is asked for any more. Threads end; those that are inside a call when it is back, or with the process, which
-   * does not wait for them.
+   * Accept no more calls. Idle threads end now, busy ones when their call returns. The process does not wait for them.
    */
   end(): void {
     if (this.isEnded) return;
@@ -138,7 +134,7 @@ export class CallThreads implements ThreadOwner {
     for (const call of [...this.waiting.splice(0), ...this.urgent.splice(0)]) call.reject(closed);
   }
 
-  /** Threads for calls that are not urgent. */
+  /** Number of threads for calls that are not urgent. */
   private get callers(): number {
     return this.all.size - (this.urgentThread === undefined ? 0 : 1);
   }

@@ -5,38 +5,38 @@ import type { StartedCall } from './call-threads.js';
 import type { Outcome } from './system-calls.js';
 import type { BlockingCall } from './thread-handle.js';
 
-/** The way to a TEE device: it is in the kernel of this machine, or of another. */
+/** Access to a TEE device in the kernel of this machine or of another one. */
 export interface DeviceDoor {
   readonly version: TeeVersion;
-  /** Who has a request that has not come back, in words. */
+  /** A name for the owner of pending requests, for messages. */
   readonly whose: string;
-  /** Open the device. @param label what traces call the client. @returns its descriptor. @throws TeecError */
+  /** Open the device. @param label the client's name in traces. @returns its descriptor. @throws TeecError */
   open(label: string): number;
   readonly calls: DeviceCalls;
   readonly memory: SharedDeviceMemory;
-  /** Bring memory of a request where the device sees it, where it does not see it already. */
+  /** Make shared memory of a request visible to the device, where it is not shared directly. */
   carryIn?(params: readonly TeeParam[]): void;
-  /** Nothing is asked for any more, and nothing waited for. */
+  /** Accept no more requests, and wait for none. */
   end(): void;
 }
 
 /** Makes system calls that may block. */
 export interface DeviceCalls {
   run(call: BlockingCall): Promise<Outcome>;
-  /** The same, for a call that may be withdrawn while it is not made yet. */
+  /** The same, for a call that can be withdrawn until it is made. */
   start(call: BlockingCall): StartedCall;
-  /** The same, whatever the others are in. */
+  /** The same, even if all threads are busy. */
   runUrgent(call: BlockingCall): Promise<Outcome>;
 }
 
-/** Shared memory of one open device. */
+/** Shared memory of an open device. */
 export interface SharedDeviceMemory {
-  /** Bytes. */
+  /** In bytes. */
   readonly bytesInUse: number;
   /** @throws TeecError */
   readonly allocate: (fd: number, size: number) => Promise<TeeShm>;
-  /** A buffer of the program's, where it lies; undefined where the kernel does not reach it. @throws TeecError */
+  /** Register a buffer of the program in place; undefined if the kernel cannot access it. @throws TeecError */
   readonly register: ((fd: number, bytes: Uint8Array) => Promise<TeeShm>) | undefined;
-  /** What a descriptor of the program's stands for, likewise. @throws TeecError */
+  /** Register the memory behind a descriptor; undefined if the kernel cannot access it. @throws TeecError */
   readonly registerDescriptor: ((fd: number, descriptor: number) => Promise<TeeShm>) | undefined;
 }

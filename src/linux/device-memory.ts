@@ -6,12 +6,12 @@ import type { CallThreads } from './call-threads.js';
 import { errnoError } from './errno-error.js';
 import { addressOf, memoryAt, unmap } from './system-calls.js';
 
-/** Mappings whose memory nobody can look at any more are taken out of the process. */
+/** Unmaps memory that is no longer referenced. */
 const mappings = new FinalizationRegistry(
   ({ address, length }: { readonly address: number; readonly length: number }) => unmap(address, length),
 );
 
-/** Shared memory of one open device: each piece is a descriptor of the kernel's, and goes with it. */
+/** Shared memory of an open device. Each piece has a descriptor in the kernel, and is released with it. */
 export class DeviceMemory {
   private inUse = 0;
 
@@ -22,7 +22,10 @@ export class DeviceMemory {
     return this.inUse;
   }
 
-  /** SHM_ALLOC, mapped: the very pages that secure world sees. @param onRelease is called when it goes. @throws TeecError */
+  /**
+   * TEE_IOC_SHM_ALLOC and mmap: memory whose pages secure world accesses directly. @param onRelease called when it is
+   * released. @throws TeecError
+   */
   async allocate(fd: number, size: number, onRelease: () => void = () => undefined): Promise<TeeShm> {
     const arg = Buffer.alloc(ShmAllocArg.size);
     arg.writeBigUInt64LE(BigInt(size), ShmAllocArg.length);
@@ -40,7 +43,10 @@ export class DeviceMemory {
     return this.piece(arg.readInt32LE(ShmAllocArg.id), size, new Uint8Array(memory), release, onRelease);
   }
 
-  /** SHM_REGISTER: a buffer of the program's, where it lies. @param onRelease is called when it goes. @throws TeecError */
+  /**
+   * TEE_IOC_SHM_REGISTER: a buffer of the program, in place. @param onRelease called when it is released. @throws
+   * TeecError
+   */
   async register(fd: number, bytes: Uint8Array, onRelease: () => void = () => undefined): Promise<TeeShm> {
     const arg = Buffer.alloc(ShmRegisterArg.size);
     arg.writeBigUInt64LE(BigInt(addressOf(bytes)), ShmRegisterArg.address);
@@ -51,7 +57,7 @@ export class DeviceMemory {
   }
 
   /**
-   * SHM_REGISTER_FD: what a descriptor of another part of the kernel stands for (a dma-buf). This process does not see it.
+   * TEE_IOC_SHM_REGISTER_FD: the memory of another subsystem's descriptor (a dma-buf). This process does not map it.
    * @throws TeecError
    */
   async registerDescriptor(fd: number, descriptor: number): Promise<TeeShm> {
@@ -71,7 +77,7 @@ export class DeviceMemory {
     return result;
   }
 
-  /** @param bytes where the process sees it. */
+  /** @param bytes the memory in this process, if it is mapped. */
   private piece(
     kernelId: number,
     size: number,
@@ -94,7 +100,7 @@ export class DeviceMemory {
   }
 }
 
-/** One piece of memory, whose addresses begin at 0. */
+/** A piece of memory with addresses from 0. */
 function memoryOf(bytes: Uint8Array | undefined): PhysicalMemory {
   return {
     window(address: number, size: number): Uint8Array {

@@ -5,7 +5,7 @@ import { commsError, type TeecError } from '../tee/teec-error.js';
 
 const { errno } = constants;
 
-/** As libteec has it (ioctl_errno_to_res), and what is more than that. */
+/** Result codes as in libteec (ioctl_errno_to_res), and some more. */
 const results: Readonly<Record<number, number>> = {
   [errno.ENOMEM]: TeeResult.ERROR_OUT_OF_MEMORY,
   [errno.EINVAL]: TeeResult.ERROR_BAD_PARAMETERS,
@@ -21,7 +21,7 @@ const results: Readonly<Record<number, number>> = {
   [errno.ENOTTY]: TeeResult.ERROR_NOT_SUPPORTED,
 };
 
-/** What to do about an error of any request. */
+/** Advice for errors of any request. */
 const advice: Readonly<Record<number, string>> = {
   [errno.ENOMEM]: 'the kernel or OP-TEE has no memory left for it: use less, or release unused memory',
   [errno.EINVAL]:
@@ -37,7 +37,7 @@ const advice: Readonly<Record<number, string>> = {
   [errno.EOPNOTSUPP]: 'OP-TEE or its driver does not support this',
 };
 
-/** And of the opening of a device. */
+/** Advice for errors of opening a device. */
 const openAdvice: Readonly<Record<number, string>> = {
   [errno.ENOENT]:
     'there is no such device: the kernel needs CONFIG_TEE and CONFIG_OPTEE (modprobe optee), and a firmware that has started OP-TEE and reports it in /firmware/optee of the device tree',
@@ -57,8 +57,8 @@ export function errnoName(number: number): string {
 }
 
 /**
- * What the kernel refused, with its error number's name and what to do.
- * @param doing what was being done.
+ * The error for a request that the kernel refused, with the name of the errno and advice.
+ * @param doing what was tried, for the message.
  */
 export function errnoError(number: number, doing: string, known = advice): TeecError {
   const what = known[number] ?? advice[number];
@@ -66,5 +66,5 @@ export function errnoError(number: number, doing: string, known = advice): TeecE
   return commsError(code, `${doing}: ${errnoName(number)}${what === undefined ? '' : ` (${what})`}`);
 }
 
-/** The same for a device that cannot be opened. */
+/** The same for opening a device. */
 export const openError = (number: number, path: string): TeecError => errnoError(number, `opening ${path}`, openAdvice);

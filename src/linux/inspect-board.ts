@@ -5,7 +5,7 @@ import type { Finding } from '../worlds/qemu/inspect-machine.js';
 import type { DeviceDoor } from './device-door.js';
 import { kernelDoor } from './kernel-door.js';
 
-/** What a board needs so that clients can use its TEE: what is there, what is missing, what to do. */
+/** Check what a board needs so that clients can use its TEE: what exists, what is missing, what to do. */
 export function inspectBoard(device: string): readonly Finding[] {
   if (!existsSync(device)) return [{ what: 'TEE device', state: 'missing', detail: `no ${device}: ${whyNoDevice()}` }];
   try {
@@ -77,7 +77,7 @@ function supplicantOf(device: string): Finding {
   return { what, state: 'present', detail: `process ${holder} serves ${path}` };
 }
 
-/** The process that has a file open; `unknown` when there are processes that may not be looked into. */
+/** The process that has a file open; `unknown` if some processes cannot be inspected. */
 function holderOf(path: string): number | 'unknown' | undefined {
   let isBlind = false;
   for (const name of readdirSync('/proc').filter((each) => /^\d+$/.test(each))) {
@@ -92,7 +92,7 @@ function holderOf(path: string): number | 'unknown' | undefined {
       try {
         if (readlinkSync(`/proc/${name}/fd/${descriptor}`) === path) return Number(name);
       } catch {
-        // It was closed meanwhile.
+        // The file was closed in the meantime.
       }
   }
   return isBlind ? 'unknown' : undefined;

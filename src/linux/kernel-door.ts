@@ -9,10 +9,10 @@ import { errnoError, openError } from './errno-error.js';
 import { addressOf, closeFile, ioctl, openDevice } from './system-calls.js';
 
 /**
- * A TEE device of this machine's kernel. Requests block, so they are made by threads of our own.
+ * A TEE device of this machine's kernel. Its requests block, so separate threads make them.
  * @param path of the device, `/dev/tee0`.
- * @param threads how many requests may be in the kernel at a time; cancellations come on top.
- * @throws TeecError NOT_SUPPORTED when it is no OP-TEE; what the kernel refuses to open, with what to do.
+ * @param threads largest number of requests in the kernel, without cancellations.
+ * @throws TeecError NOT_SUPPORTED if it is not OP-TEE; the kernel's error with advice if it cannot be opened.
  */
 export function kernelDoor(path: string, threads: number): DeviceDoor {
   const fd = opened(path);

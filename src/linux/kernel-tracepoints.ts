@@ -13,21 +13,24 @@ import { join } from 'node:path';
 import { LiveTracepoints } from '../trace/linux/live-tracepoints.js';
 import type { TraceRecorder } from '../trace/trace.js';
 
-/** Where Linux has tracefs, the newer place first. */
+/** Mount points of tracefs, the newer one first. */
 const usualPlaces = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'] as const;
-/** Of the kernel's instances ours has a name of its own: nobody else's trace is disturbed. */
+/** Name of our tracing instance in the kernel, so that other users of ftrace are not affected. */
 const instanceName = 'normalworld';
-/** Both are needed: drivers/tee/optee/optee_trace.h. */
+/** Both are in drivers/tee/optee/optee_trace.h. */
 const tracepoints = ['optee_invoke_fn_begin', 'optee_invoke_fn_end'] as const;
-/** Bytes that are read at once. */
+/** Bytes read at once. */
 const pieceSize = 64 * 1024;
 
-/** The tracepoints of OP-TEE cannot be used here; the message says what to do. */
+/** OP-TEE's tracepoints cannot be used; the message says why and what to do. */
 export class TracepointsError extends Error {
   override readonly name = 'TracepointsError';
 }
 
-/** Linux's tracepoints of OP-TEE, switched on: each entry to secure world and each return, of all programs of this machine. */
+/**
+ * OP-TEE's tracepoints in Linux, while enabled: each entry to secure world and each return, of all programs of this
+ * machine.
+ */
 export class KernelTracepoints implements Disposable {
   private readonly folder: string;
   private readonly pipe: number;
@@ -36,8 +39,8 @@ export class KernelTracepoints implements Disposable {
   private closed = false;
 
   /**
-   * @param tracefs where it is mounted; where Linux has it when left out.
-   * @throws TracepointsError saying why they cannot be used.
+   * @param tracefs mount point of tracefs; searched when left out.
+   * @throws TracepointsError
    */
   constructor(into: TraceRecorder, tracefs?: string) {
     const root = placeOf(tracefs);
@@ -45,7 +48,7 @@ export class KernelTracepoints implements Disposable {
     try {
       mkdirSync(this.folder);
     } catch (error) {
-      // One that was left behind, or that another of us has, is as good.
+      // An instance that was left behind, or that another process of ours uses, works as well.
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explained(error, root);
     }
     let pipe: number | undefined;
@@ -54,9 +57,9 @@ export class KernelTracepoints implements Disposable {
         throw new TracepointsError(
           `the kernel has no tracepoints ${tracepoints.join(' and ')}: it needs CONFIG_FTRACE, 5.13 or newer, and OP-TEE's driver (modprobe optee)`,
         );
-      // The clock that programs have: CLOCK_MONOTONIC.
+      // CLOCK_MONOTONIC, as in user space.
       this.put('trace_clock', 'mono');
-      // A pipe with nothing in it does not keep anybody.
+      // Reading an empty pipe must not block.
       pipe = openSync(join(this.folder, 'trace_pipe'), constants.O_RDONLY | constants.O_NONBLOCK);
       for (const name of tracepoints) this.put(`events/optee/${name}/enable`, '1');
     } catch (error) {
@@ -68,12 +71,12 @@ export class KernelTracepoints implements Disposable {
     this.live = new LiveTracepoints(into);
   }
 
-  /** Times at which the kernel's buffer was full: events are missing. */
+  /** Number of times that the kernel's buffer overflowed and lost events. */
   get lost(): number {
     return this.live.lost;
   }
 
-  /** Take what has come since. */
+  /** Read the new events. */
   read(): void {
     for (;;) {
       let size: number;
@@ -88,7 +91,7 @@ export class KernelTracepoints implements Disposable {
     }
   }
 
-  /** They are switched off, and the instance is removed. */
+  /** Disable the tracepoints and remove the instance. */
   [Symbol.dispose](): void {
     if (this.closed) return;
     this.closed = true;
@@ -101,12 +104,12 @@ export class KernelTracepoints implements Disposable {
       try {
         this.put(`events/optee/${name}/enable`, '0');
       } catch {
-        // It was never there.
+        // The tracepoint does not exist.
       }
     try {
       rmdirSync(this.folder);
     } catch {
-      // Somebody reads it.
+      // Another process reads the instance.
     }
   }
 

@@ -16,18 +16,20 @@ import type { DeviceDoor } from './device-door.js';
 import { errnoError } from './errno-error.js';
 import { invokeArgument, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
 
-/** A cancellation is told again after this long, then after twice as long, up to the last. Milliseconds. */
+/**
+ * First pause before a cancellation is repeated, in milliseconds. Each further pause is twice as long, up to the last.
+ */
 const firstPauseMs = 10;
 const lastPauseMs = 640;
 
 interface OpenSession {
   readonly id: number;
-  /** Commands that have not come back, by the name that a cancellation has for them. */
+  /** Invoke calls that have not returned, by cancellation id. */
   readonly commands: Map<number, StartedCall>;
   idle: (() => void) | undefined;
 }
 
-/** An opening of the device: the kernel has a context for it. */
+/** An open file of the device. The kernel has a context for it. */
 interface OpenFile {
   readonly fd: number;
   readonly sessions: Map<number, OpenSession>;
@@ -37,11 +39,11 @@ interface OpenFile {
 }
 
 /**
- * The driver of a TEE that is in a kernel: each context is an opening of `/dev/tee0`, each request an ioctl (uapi
+ * The driver of a TEE in a kernel: each context is an open file of `/dev/tee0`, each request an ioctl (uapi
  * linux/tee.h).
  */
 export class LinuxDriver implements TeeDriver {
-  /** Only where the kernel can reach the buffer. */
+  /** Only if the kernel can access the buffer. */
   readonly registerBuffer?: NonNullable<TeeDriver['registerBuffer']>;
   private readonly files = new Map<TeeContext, OpenFile>();
   private readonly inFlight = new Map<number, Omit<UnfinishedCall, 'waitsFor' | 'call'>>();
@@ -64,12 +66,12 @@ export class LinuxDriver implements TeeDriver {
     return this.door.memory.bytesInUse;
   }
 
-  /** Requests that have not come back. */
+  /** Requests that have not returned. */
   unfinished(): readonly UnfinishedCall[] {
     return [...this.inFlight].map(([call, rest]) => ({ call, ...rest, waitsFor: `${this.door.whose}, which has it` }));
   }
 
-  /** Nothing is waited for any more. */
+  /** Accept no more requests. */
   end(): void {
     this.door.end();
   }
@@ -105,7 +107,7 @@ export class LinuxDriver implements TeeDriver {
           : new Promise<void>((resolve) => {
               file.idle = resolve;
             }),
-      // Sessions that were being opened when the context closed.
+      // Sessions whose open call returned after the context was closed.
       () => eachStep([...file.sessions.values()].map((session) => () => this.closeFound(context, file, session))),
     ]).finally(async () => {
       this.files.delete(context);
@@ -192,7 +194,7 @@ export class LinuxDriver implements TeeDriver {
     return this.inCall(context, ({ fd }) => this.door.memory.allocate(fd, size));
   }
 
-  /** Memory that a client's buffer is copied to, where the kernel takes none of the client's own. */
+  /** Memory to which a client's buffer is copied, if the kernel cannot register the buffer itself. */
   registerShm(context: TeeContext, size: number): Promise<TeeShm> {
     return this.allocateShm(context, size);
   }
@@ -226,8 +228,8 @@ export class LinuxDriver implements TeeDriver {
   }
 
   /**
-   * A command that no thread has taken yet is not made; of another the kernel tells secure world. OP-TEE forgets a
-   * cancellation that overtakes its command on the way in, so it is told again for a while when nothing comes of it.
+   * A command that no thread has taken yet is withdrawn. For others, the kernel forwards the cancellation to secure
+   * world. OP-TEE ignores a cancellation that arrives before its command, so it is repeated for a while.
    */
   private async cancel(file: OpenFile, context: TeeContext, session: OpenSession, cancelId: number): Promise<void> {
     const command = session.commands.get(cancelId);
@@ -273,7 +275,7 @@ export class LinuxDriver implements TeeDriver {
     }
   }
 
-  /** A request is one call in the trace; what the kernel does with it there is the kernel's to trace. */
+  /** A request is one call in the trace. What the kernel does for it is not in this trace. */
   private async traced<T>(
     context: TeeContext,
     purpose: CallPurpose,

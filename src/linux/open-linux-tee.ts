@@ -11,21 +11,21 @@ import { kernelDoor } from './kernel-door.js';
 import { LinuxDriver } from './linux-driver.js';
 
 export interface LinuxTeeOptions {
-  /** `/dev/tee0` when left out; `ssh://[user@]board[:port][/dev/tee0]` is that of a board that ssh reaches. */
+  /** `/dev/tee0` when left out; `ssh://[user@]board[:port][/dev/tee0]` for a board reachable over ssh. */
   readonly device?: string;
   /**
-   * How many requests may be in the kernel at a time, 1 to 512; 32 when left out. Each that blocks holds a thread of this
-   * process. Cancellations come on top.
+   * Largest number of concurrent requests in the kernel, 1 to 512; 32 when left out. Each request that blocks occupies
+   * a thread of this process. Cancellations are not counted.
    */
   readonly deviceCalls?: number;
-  /** Where sysfs is mounted; `/sys` when left out. */
+  /** Mount point of sysfs; `/sys` when left out. */
   readonly sysfs?: string;
 }
 
 export const mostCalls = 512;
 export const usualCalls = 32;
 
-/** @throws TypeError, RangeError naming what cannot be. */
+/** @throws TypeError, RangeError naming the invalid option. */
 export function checkLinuxTeeOptions({ device, deviceCalls, sysfs }: LinuxTeeOptions): void {
   if (sysfs !== undefined && (typeof sysfs !== 'string' || sysfs === ''))
     throw new TypeError(`openTee: sysfs is the path of a folder, not ${JSON.stringify(sysfs)}`);
@@ -35,23 +35,23 @@ export function checkLinuxTeeOptions({ device, deviceCalls, sysfs }: LinuxTeeOpt
     throw new RangeError(`openTee: deviceCalls is ${String(deviceCalls)}; allowed: integers from 1 to ${mostCalls}`);
 }
 
-/** A device, and what is known of it beside what it does. */
+/** An open TEE device with its properties. */
 export interface OpenedDevice {
   readonly door: DeviceDoor;
   readonly revision: string | undefined;
   readonly rpmbRouting: RpmbRouting | undefined;
   readonly devices: DevicesOfDriver;
-  /** Who asks, as that kernel sees it. */
+  /** Identity of the client, as seen by that kernel. */
   readonly identity: ClientIdentity;
-  /** Resolves with the reason when the device cannot be reached any more. */
+  /** Resolves with the reason when the device is no longer reachable. */
   readonly ended?: Promise<Error>;
-  /** Resolves, in bounded time, when nothing of it is left; may be called more than once. */
+  /** Release everything, in bounded time. May be called more than once. */
   close?(): Promise<void>;
 }
 
 /**
  * The TEE behind the kernel's own driver.
- * @param onClose is called when it is closed; it may be more than once.
+ * @param onClose called when it is closed, possibly more than once.
  */
 export function linuxTee(
   { door, revision, rpmbRouting, devices, identity, ended, close }: OpenedDevice,
@@ -85,8 +85,8 @@ export function linuxTee(
 }
 
 /**
- * The device of this machine.
- * @throws TeecError with what to do, when there is none that can be used.
+ * Open a device of this machine.
+ * @throws TeecError with advice if the device cannot be used.
  */
 export function openDeviceHere({
   device = '/dev/tee0',
@@ -102,7 +102,7 @@ export function openDeviceHere({
   };
 }
 
-/** What Linux shows of a device in sysfs; undefined where it does not. */
+/** An attribute of a device in sysfs; undefined if it does not exist. */
 function attributeOf(sysfs: string, device: string, name: string): string | undefined {
   try {
     return readRegularFileSync(`${sysfs}/class/tee/${basename(device)}/${name}`)
@@ -118,7 +118,7 @@ function routingOf(sysfs: string, device: string): RpmbRouting | undefined {
   return text === 'kernel' || text === 'user' ? text : undefined;
 }
 
-/** This process, as the kernel sees it. */
+/** Identity of this process, as the kernel sees it. */
 export function ownIdentity(): ClientIdentity {
   return {
     uid: process.geteuid?.() ?? 0,

@@ -8,14 +8,14 @@ import { LinuxSupplicantDevice } from './supplicant-device.js';
 export interface LinuxSupplicantOptions extends SupplicantSettings {
   /** `/dev/teepriv0` when left out. */
   readonly device?: string;
-  /** What could not be done for a request, for people. */
+  /** Called with a message when a request could not be served. */
   readonly onTrouble?: (trouble: string) => void;
 }
 
 /**
- * Be the supplicant of a TEE that is behind Linux's own driver: what tee-supplicant is. Disposing of it is its leaving; the
- * kernel knows of it when this process ends at the latest.
- * @throws TeecError BUSY when another has the place; what the kernel refuses, with what to do.
+ * Serve as the supplicant of a TEE behind Linux's own driver, like tee-supplicant. Disposing detaches it; the kernel
+ * notices it at the latest when this process ends.
+ * @throws TeecError BUSY if another supplicant is attached; the kernel's error with advice otherwise.
  */
 export function openLinuxSupplicant(options: LinuxSupplicantOptions = {}): Supplicant {
   const { device: path = '/dev/teepriv0', onTrouble = () => undefined, ...settings } = options;

@@ -4,7 +4,7 @@ import type { OpenSessionRequest, TeeReply } from '../tee/tee-driver.js';
 import type { TeeParam } from '../tee/tee-param.js';
 import { InvokeArg, OpenSessionArg, ParamAttr, paramCountAt, paramDirections, paramSize } from '../uapi/tee.js';
 
-/** Requests of a client as the kernel takes them, and what came back in them. */
+/** Arguments of a client's ioctls, and their results. */
 
 /** `memrefNullId` as a number: all bits are set. */
 const memrefNull = -1;
@@ -23,13 +23,13 @@ export function invokeArgument(
   return bytes;
 }
 
-/** What came of it; parameters are updated in place. */
+/** The result of an invoke; outputs of parameters are updated in place. */
 export function invokeReply(bytes: Buffer, params: readonly TeeParam[]): TeeReply {
   update(bytes, InvokeArg.head, params);
   return { result: bytes.readUInt32LE(InvokeArg.result), origin: bytes.readUInt32LE(InvokeArg.origin) as TeeOrigin };
 }
 
-/** The argument of an OPEN_SESSION. The client's UUID is the kernel's to compute; it is told the group of a group login. */
+/** The argument of TEE_IOC_OPEN_SESSION. The kernel computes the client's UUID; a group login passes the group. */
 export function openSessionArgument(
   { uuid, client, login, cancelId }: OpenSessionRequest,
   params: readonly TeeParam[],
@@ -42,7 +42,7 @@ export function openSessionArgument(
   return bytes;
 }
 
-/** What came of it; parameters are updated in place. */
+/** The result of an open-session; outputs of parameters are updated in place. */
 export function openSessionReply(bytes: Buffer, params: readonly TeeParam[]): TeeReply & { readonly session: number } {
   update(bytes, OpenSessionArg.head, params);
   return {

@@ -3,15 +3,21 @@ import { noneParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 import { memrefNullId, ParamAttr, paramAttrMeta, paramDirections, paramSize, SupplicantArg } from '../uapi/tee.js';
 
-/** The arguments of SUPPL_RECV and SUPPL_SEND on a supplicant's side: with a META parameter, which names the request. */
+/**
+ * The arguments of SUPPL_RECV and SUPPL_SEND on the supplicant's side, with a META parameter that contains the
+ * request's id.
+ */
 
 const { head } = SupplicantArg;
 const meta = BigInt(paramAttrMeta);
 const valueInout = BigInt(ParamAttr.valueInput + paramDirections.indexOf('inout'));
-/** Linux's driver takes no request with more (MAX_ARG_PARAM_COUNT). */
+/** Largest number of parameters in Linux's driver (MAX_ARG_PARAM_COUNT). */
 const mostParams = 6;
 
-/** Room for a request, by whose name others can be asked for before it is answered. */
+/**
+ * The argument for receiving a request. With its META parameter, further requests can be received before this one is
+ * answered.
+ */
 export function receiveArgument(): Buffer {
   const bytes = Buffer.alloc(head + (1 + mostParams) * paramSize);
   bytes.writeUInt32LE(1 + mostParams, SupplicantArg.count);
@@ -23,7 +29,7 @@ export interface ParsedRequest {
   readonly id: number;
   readonly command: number;
   readonly params: readonly TeeParam[];
-  /** An id of memory that nobody knows. */
+  /** A memory id that this supplicant does not know. */
   readonly unknown: number | undefined;
 }
 

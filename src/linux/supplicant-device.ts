@@ -19,35 +19,35 @@ import { addressOf, closeFile, ioctl, openDevice } from './system-calls.js';
 
 const { EINTR, ENODEV, ENOENT } = constants.errno;
 
-/** A request that the kernel gave us and that has no answer yet. */
+/** A received request that has no answer yet. */
 interface Taken {
   readonly params: readonly TeeParam[];
-  /** Kept until it is answered, whatever secure world frees meanwhile. */
+  /** Referenced until the request is answered, even if secure world frees it earlier. */
   readonly memory: readonly TeeShm[];
 }
 
 /**
- * The supplicant's place at a driver that is in the kernel: `/dev/teepriv0`, with SUPPL_RECV and SUPPL_SEND (uapi linux/tee.h).
- * Requests are named (META), so that several are served side by side.
+ * The supplicant's side of a driver in the kernel: `/dev/teepriv0` with SUPPL_RECV and SUPPL_SEND (uapi linux/tee.h).
+ * Requests have ids (META), so that several can be served concurrently.
  */
 export class LinuxSupplicantDevice implements SupplicantDevice {
   private fd = -1;
   private detached = false;
-  /** The driver shares memory that is ours. */
+  /** The driver accepts registered memory. */
   private takesOurs = false;
-  /** The threads of a supplicant: one waits for requests, for as long as none comes; the other makes and frees memory. */
+  /** One thread waits for requests, the other allocates and frees memory. */
   private readonly threads = new CallThreads(2, 0);
   private readonly memory = new DeviceMemory(this.threads);
   private readonly allocated = new Map<number, TeeShm>();
   private readonly taken = new Map<number, Taken>();
 
-  /** @param onTrouble is told what the supplicant could not do for a request. */
+  /** @param onTrouble called with a message when a request could not be served. */
   constructor(
     private readonly path: string,
     private readonly onTrouble: (trouble: string) => void,
   ) {}
 
-  /** @throws TeecError BUSY when another supplicant has the place; what the kernel refuses, with what to do. */
+  /** @throws TeecError BUSY if another supplicant is attached; the kernel's error with advice otherwise. */
   attach(): void {
     const { result, errno } = openDevice(this.path);
     if (result === -1) throw openError(errno, this.path);
@@ -61,7 +61,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     this.fd = result;
   }
 
-  /** The place is free when the request that a thread waits for has come, or the process has ended. */
+  /** The kernel releases the device when the pending SUPPL_RECV returns, or when the process ends. */
   detach(): void {
     if (this.detached) return;
     this.detached = true;
@@ -100,12 +100,13 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
   }
 
   /**
-   * Memory of ours, registered, where the driver takes such: it does not tell secure world of a supplicant's before it is used.
-   * Of SHM_ALLOC it does, by a call, for which there is no thread when all of them wait for us. The kernel knows it by its id.
+   * Register memory of this process if the driver supports it: the driver then does not call secure world until the
+   * memory is used. With TEE_IOC_SHM_ALLOC it makes a call at once, which would wait for a thread if all threads wait
+   * for this supplicant. The kernel identifies the memory by its id.
    * @throws TeecError
    */
   async allocate(size: number): Promise<TeeShm> {
-    // OP-TEE asks for memory of no bytes; Linux has none.
+    // OP-TEE may request 0 bytes; Linux cannot allocate that.
     const bytes = Math.max(1, size);
     const forget = () => this.allocated.delete(shm.id);
     const shm = this.takesOurs
@@ -115,7 +116,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     return shm;
   }
 
-  /** @returns undefined when it names memory that is not ours: it is answered. */
+  /** @returns undefined if the request refers to memory that is not ours; it has been answered then. */
   private take(arg: Buffer): SupplicantRequest | undefined {
     const { id, command, params, unknown } = parseRequest(arg, (shmId) => this.allocated.get(shmId));
     if (unknown !== undefined) {
@@ -128,7 +129,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
     return { id, command, params, call: new AskingCall(id, this.onTrouble) };
   }
 
-  /** @returns false when nobody waits for it any more. */
+  /** @returns false if the request was cancelled. */
   private answer(id: number, result: number, params: readonly TeeParam[]): boolean {
     const isResult = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
     const wrong = isResult ? params.map(mistakeIn).find((mistake) => mistake !== undefined) : `the result is ${result}`;
@@ -137,7 +138,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
       wrong === undefined
         ? sendArgument(id, result, params)
         : sendArgument(id, TeeResult.ERROR_COMMUNICATION, params.map(empty));
-    // SUPPL_SEND does not wait for anybody.
+    // SUPPL_SEND does not block, so it is made on this thread.
     const bufData = Buffer.alloc(bufDataSize);
     bufData.writeBigUInt64LE(BigInt(addressOf(bytes)), 0);
     bufData.writeBigUInt64LE(BigInt(bytes.length), 8);
@@ -197,7 +198,7 @@ class AskingCall implements Call {
   }
 }
 
-/** What the device can do. @throws TeecError NOT_SUPPORTED for a device of clients. */
+/** Capabilities of the device. @throws TeecError NOT_SUPPORTED if it is a device for clients. */
 function privilegedCapabilities(fd: number, path: string): number {
   const bytes = Buffer.alloc(versionSize);
   const { result, errno } = ioctl(fd, TeeIoctlRequest.version, addressOf(bytes));
@@ -211,7 +212,7 @@ function privilegedCapabilities(fd: number, path: string): number {
   return capabilities;
 }
 
-/** Memory in which nothing else of the program lies. */
+/** Whole pages that contain no other data of this process. */
 function wholePages(size: number): Uint8Array {
   const whole = Math.ceil(size / pageSize) * pageSize;
   const room = new Uint8Array(whole + pageSize);

@@ -1,15 +1,12 @@
 import koffi from 'koffi';
 
-/**
- * System calls that Node has none for, through the C library. Each can be told what to preload (LD_PRELOAD), as any
- * program's.
- */
+/** System calls that Node does not have, through the C library, so that LD_PRELOAD works as for any program. */
 const load = () => {
   const libc = koffi.load(null);
   return {
     open: libc.func('int open(const char *path, int flags)') as (path: string, flags: number) => number,
     close: libc.func('int close(int fd)') as (fd: number) => number,
-    // Its third argument is passed as that of a function with three: so do the ABIs of x86-64 and arm64.
+    // The third argument is passed as in a function without varargs; the ABIs of x86-64 and arm64 do the same.
     ioctl: libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)') as (
       fd: number,
       request: number,
@@ -40,7 +37,7 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_PRIVATE_FIXED_ANONYMOUS = 2 | 0x10 | 0x20;
 
-/** What a system call returned; with `errno` when it is -1. */
+/** The result of a system call, with `errno` if it is -1. */
 export interface Outcome {
   readonly result: number;
   readonly errno: number;
@@ -52,23 +49,23 @@ export const openDevice = (path: string): Outcome => outcome(calls().open(path, 
 export const closeFile = (fd: number): Outcome => outcome(calls().close(fd));
 export const ioctl = (fd: number, request: number, argument: number): Outcome =>
   outcome(calls().ioctl(fd, request, argument));
-/** The result is the address. */
+/** mmap with MAP_SHARED. The result is the address. */
 export const mapShared = (fd: number, length: number): Outcome =>
   outcome(Number(calls().mmap(0n, length, PROT_READ_WRITE, MAP_SHARED, fd, 0)));
-/** Pages of zeros that nobody shares, in the place of others. */
+/** Replace a mapping with private zero pages. */
 export const mapNothing = (address: number, length: number): Outcome =>
   outcome(Number(calls().mmap(BigInt(address), length, PROT_READ_WRITE, MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0)));
 export const unmap = (address: number, length: number): Outcome => outcome(calls().munmap(BigInt(address), length));
-/** End the process at once, whatever its threads are in. */
+/** End the process at once, whatever its threads are doing. */
 export const exitNow = (status: number): void => calls().exit(status);
 
-/** Where bytes lie, for the kernel. They must stay there: memory of an ArrayBuffer does while it is referred to. */
+/** The address of bytes, for the kernel. The memory of an ArrayBuffer does not move while it is referenced. */
 export function addressOf(bytes: Uint8Array): number {
-  // A small array has no memory of its own before this is asked for.
+  // A small typed array has no ArrayBuffer until `buffer` is read.
   if (bytes.buffer.byteLength === 0) return 0;
   return Number(koffi.address(bytes) as bigint | number);
 }
 
-/** Memory at an address as an ArrayBuffer. */
+/** An ArrayBuffer over memory at an address. */
 export const memoryAt = (address: number, length: number): ArrayBuffer =>
   koffi.view(address, length) as unknown as ArrayBuffer;

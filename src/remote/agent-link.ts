@@ -6,9 +6,9 @@ import { commsError, type TeecError } from '../tee/teec-error.js';
 import { AgentOperation, type Change, changesIn, FrameReader, frame, memoryFrames } from './frames.js';
 import { type Hello, mostNoise, parseHello } from './hello.js';
 
-/** What is kept of what the program says on standard error. */
+/** Number of characters of standard error that are kept. */
 const keptSaid = 4096;
-/** How long the agent may take to end by itself, in milliseconds; then the program is killed. */
+/** Time for the agent to exit before it is killed, in milliseconds. */
 const endMs = 5000;
 
 /** How long an agent may take to say hello, in milliseconds: a slow board starts Node in some seconds. */
@@ -17,15 +17,15 @@ const helloMs = 60_000;
 /** How long the last words of a program that has ended are waited for, in milliseconds. */
 const lastWordsMs = 500;
 
-/** How an agent is started: a program whose standard streams are its pipe. */
+/** How to start an agent. Its standard streams are the connection. */
 export interface AgentCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** Whose it is, for messages: the board's name. */
+  /** The board's name, for messages. */
   readonly whose: string;
-  /** Why it ended, for people. @param said what it said last. */
+  /** A message that says why the agent ended. @param said its last output on standard error. */
   readonly explain: (code: number | null, signal: string | null, said: string, isUp: boolean) => string;
-  /** The program is not there. */
+  /** The message if the program is not installed. */
   readonly missing: string;
 }
 
@@ -40,9 +40,9 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** The client's end of an agent's pipe. */
+/** The client's end of a connection to an agent. */
 export class AgentLink {
-  /** Resolves with the reason when the agent cannot be reached any more. */
+  /** Resolves with the reason when the agent is no longer reachable. */
   readonly lost: Promise<TeecError>;
   private lose: (why: TeecError) => void = () => undefined;
   private why: TeecError | undefined;
@@ -51,14 +51,14 @@ export class AgentLink {
   private number = 0;
   private hello: ((hello: Hello) => void) | undefined;
   private noise: Buffer = Buffer.alloc(0);
-  /** Bytes that came before the hello. */
+  /** Number of bytes received before the hello line. */
   private passed = 0;
   private said = '';
   private ending = false;
   private readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
   private readonly exited: Promise<void>;
 
-  /** @param onChange is told what changed in shared memory, and the number of our last frame that the agent had read. */
+  /** @param onChange called for changes of shared memory, with the number of our last frame that the agent had read. */
   private constructor(
     private readonly command: AgentCommand,
     private readonly onSaid: (line: string) => void,
@@ -67,7 +67,7 @@ export class AgentLink {
     this.lost = new Promise((resolve) => {
       this.lose = resolve;
     });
-    // In a session of its own: Ctrl-C in a terminal is the client's, who ends it in good order.
+    // Start a new session, so that Ctrl-C in the terminal reaches the client only, which then closes the agent.
     const child = spawn(command.program, command.args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
     this.child = child;
     child.stdin.on('error', () => undefined);
@@ -83,7 +83,7 @@ export class AgentLink {
           this.fail(command.explain(code, signal, this.said.trim(), this.hello === undefined));
           resolve();
         };
-        // What it said last; a connection that ssh shares and keeps has the streams open for longer.
+        // Wait for the remaining output. With a shared ssh connection (ControlPersist), the streams stay open longer.
         const cancel = startTimer(lastWordsMs, ended);
         child.on('close', () => {
           cancel();
@@ -93,7 +93,7 @@ export class AgentLink {
     });
   }
 
-  /** @throws TeecError COMMUNICATION saying why there is no agent. */
+  /** @throws TeecError COMMUNICATION saying why the agent did not start. */
   static async open(
     command: AgentCommand,
     onSaid: (line: string) => void,
@@ -117,7 +117,7 @@ export class AgentLink {
     return { link, hello: first };
   }
 
-  /** @throws TeecError COMMUNICATION when the agent cannot be reached any more. */
+  /** @throws TeecError COMMUNICATION if the agent is no longer reachable. */
   request(operation: number, file: number, body?: Uint8Array): Promise<AgentReply> {
     return new Promise((resolve, reject) => {
       if (this.why !== undefined) {
@@ -131,14 +131,14 @@ export class AgentLink {
     });
   }
 
-  /** Tell what has changed in shared memory. @param changes of what is told under that number. */
+  /** Send changes of shared memory. @param changes returns the changes to send under the given frame number. */
   tell(changes: (number: number) => readonly Change[]): void {
     if (this.why !== undefined) return;
     const number = this.next();
     for (const each of memoryFrames(changes(number), number)) this.child.stdin.write(each);
   }
 
-  /** Nothing is asked for any more. Resolves, in bounded time, when the program has ended. */
+  /** Close the connection. Resolves when the program has ended, at most after `endMs`. */
   async end(): Promise<void> {
     this.ending = true;
     this.fail('it is closed');
@@ -172,7 +172,7 @@ export class AgentLink {
     }
   }
 
-  /** @returns what follows the hello. */
+  /** @returns the bytes behind the hello line. */
   private awaitHello(bytes: Buffer): Buffer | undefined {
     const first = this.noise.subarray(0, 80).toString('utf8') || bytes.subarray(0, 80).toString('utf8');
     this.noise = Buffer.concat([this.noise, bytes]);
@@ -214,7 +214,7 @@ export class AgentLink {
     for (const line of text.split('\n')) if (line.trim() !== '') this.onSaid(line.trim());
   }
 
-  /** The first reason is why. */
+  /** Only the first reason is kept. */
   private fail(why: string): void {
     if (this.why !== undefined) return;
     this.why = this.ending
@@ -226,7 +226,7 @@ export class AgentLink {
     this.attend();
   }
 
-  /** The process stays for as long as something is asked for. */
+  /** Keep the process alive while requests are pending. */
   private attend(): void {
     this.refer(this.pending.size > 0);
   }

@@ -28,9 +28,9 @@ import {
 } from './frames.js';
 import { MemoryCopy } from './memory-copy.js';
 
-/** How long calls of a client that has gone may take to come back, in milliseconds. */
+/** Time that calls of a disconnected client have to return, in milliseconds. */
 const graceMs = 3000;
-/** Open files at a time. */
+/** Largest number of open files. */
 const mostFiles = 1024;
 
 interface AgentFile {
@@ -47,12 +47,12 @@ interface AgentMemory {
 export interface AgentOptions {
   readonly device: TeeDevice;
   readonly callLimitMs: number;
-  /** Who the clients are. */
+  /** Identity of the clients. */
   readonly identity: ClientIdentity;
   readonly send: (bytes: Buffer) => void;
 }
 
-/** The end of an agent's pipe where the TEE is: makes what the other end asks for, and says what came of it. */
+/** The agent's end of the connection: executes the client's requests on the TEE device and sends the results. */
 export class Agent {
   private readonly reader = new FrameReader();
   private readonly files = new Map<number, AgentFile | ErrnoError>();
@@ -65,7 +65,7 @@ export class Agent {
 
   constructor(private readonly options: AgentOptions) {}
 
-  /** What came through the pipe. @throws FrameError when it is no protocol of ours. */
+  /** Process bytes from the client. @throws FrameError if they violate the protocol. */
   receive(bytes: Buffer): void {
     for (const each of this.reader.push(bytes)) {
       this.read = each.number;
@@ -73,7 +73,10 @@ export class Agent {
     }
   }
 
-  /** The other end has gone: its calls are cancelled, its sessions close. Resolves, in bounded time, when nothing of it is left. */
+  /**
+   * The client has disconnected: cancel its calls and close its sessions. Resolves when all resources are released, at
+   * most after `graceMs`.
+   */
   async end(): Promise<void> {
     this.gone = true;
     for (const call of this.calls) call.abandon();
@@ -130,13 +133,13 @@ export class Agent {
     const ended = new Promise<void>((resolve, reject) => {
       end = (ending) => ending.then(resolve, reject);
     });
-    // Who closed it is not told what the closing of a session failed with, as with a device.
+    // As with a device, the client does not see errors of session closes.
     ended.catch(() => undefined);
     try {
       const file = new DeviceFile({ device, ids: this.ids, callLimitMs }, label, identity, (ending) => end(ending));
       this.files.set(number, { file, ended });
     } catch (error) {
-      // Whatever is asked of it is answered so.
+      // Every request on this file gets this error.
       this.files.set(number, new ErrnoError(errnoOf(error), 'the device could not be opened'));
     }
   }
@@ -147,7 +150,7 @@ export class Agent {
     if (opened !== undefined && !(opened instanceof ErrnoError)) opened.file.close();
   }
 
-  /** @returns the argument with what came back in it. @throws ErrnoError, TeecError */
+  /** @returns the argument with its outputs. @throws ErrnoError, TeecError */
   private async serve({ operation, file: fileNumber, body }: Frame): Promise<Buffer> {
     if (operation === AgentOperation.free) return this.free(body);
     const opened = this.files.get(fileNumber);
@@ -170,7 +173,7 @@ export class Agent {
 
   private async allocate(file: DeviceFile, body: Buffer): Promise<Buffer> {
     const { id, shm } = await file.allocate(body);
-    // Both sides begin with zeros.
+    // Both copies begin with zeros.
     shm.bytes.fill(0);
     if (this.gone) await file.free(id);
     else this.memory.set(id, { file, shm, copy: new MemoryCopy(id, shm) });
@@ -187,13 +190,13 @@ export class Agent {
     if (found === undefined) throw new ErrnoError(Errno.EINVAL, `no shared memory with id ${id}`);
     this.memory.delete(id);
     await found.file.free(id).catch((error: unknown) => {
-      // Secure world has gone: what it had is gone too.
+      // Secure world has ended, and its resources with it.
       if (!(error instanceof TeecError)) throw error;
     });
     return body;
   }
 
-  /** What trusted applications changed goes ahead of the answer. */
+  /** Send changes that trusted applications made in shared memory before the answer. */
   private carryOut(parts: readonly Part[]): void {
     const changes = parts.flatMap(({ id, offset, size }) => this.memory.get(id)?.copy.changes(offset, size) ?? []);
     if (!this.gone) for (const each of memoryFrames(changes, this.read)) this.options.send(each);
@@ -210,7 +213,7 @@ interface Part {
   readonly size: number;
 }
 
-/** Shared memory that an argument refers to and a trusted application may write. */
+/** Shared memory that an argument refers to and that a trusted application may write. */
 function referencesIn(operation: number, body: Buffer): Part[] {
   const head =
     operation === AgentOperation.invoke

@@ -1,29 +1,33 @@
 import { maxArgSize, TeeIoctl } from '../uapi/tee.js';
 
 /**
- * What both ends of an agent's pipe say to each other, once the agent has said hello. Little-endian: magic, operation, number,
- * file or status, length of the body, each of 4 bytes, then the body (docs/boards.md).
+ * The frames that client and agent exchange after the hello line. Little-endian: magic, operation, number, file or
+ * status, length of the body, 4 bytes each, then the body (docs/boards.md).
  */
 
 /** "NWA1". */
 const magic = 0x3141_574e;
 const headerSize = 20;
-/** A frame of memory holds so many bytes at most; more memory is more frames. */
+/** Largest body of a frame with memory changes, in bytes. Larger changes are split. */
 export const maxBody = 1024 * 1024;
 
-/** Operations are the numbers of the ioctls (uapi linux/tee.h), and more. The file's number is its opener's to choose. */
+/**
+ * Operations: the numbers of the ioctls (uapi linux/tee.h), and those below. The client chooses the number of a file
+ * when it opens it.
+ */
 export const AgentOperation = {
   ...TeeIoctl,
-  /** The body is what traces call the client. */
+  /** The body is the client's name for traces. */
   open: 0x100,
   close: 0x101,
   /** The body is the id of shared memory, 4 bytes. */
   free: 0x102,
-  /** An answer; the number is that of what it answers, the body the argument with what came back in it. */
+  /** An answer. It has the number of its request; the body is the argument with its outputs. */
   reply: 0x200,
   /**
-   * What has changed in shared memory since both sides had the same, ahead of the request or answer that it is for. Nobody
-   * answers it. From the client it has a number of its own; from the agent that of the client's last frame which it has read.
+   * Changes of shared memory since the last frame, sent before the request or answer that they belong to. There is no
+   * answer. The client gives the frame a number of its own; the agent sets the number of the client's last frame that
+   * it has read.
    */
   memory: 0x201,
 } as const;
@@ -31,12 +35,12 @@ export const AgentOperation = {
 export interface Frame {
   readonly operation: number;
   readonly number: number;
-  /** Of an answer the status: 0 or a negative errno. */
+  /** In an answer, the status: 0 or a negative errno. */
   readonly file: number;
   readonly body: Buffer;
 }
 
-/** The other side broke the protocol; its pipe is of no use any more. */
+/** The other side violated the protocol. The connection must be closed. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
 }
@@ -52,14 +56,14 @@ export function frame(operation: number, number: number, file: number, body: Uin
   return bytes;
 }
 
-/** Puts the bytes of a pipe together to frames. */
+/** Assembles frames from bytes. */
 export class FrameReader {
   private pieces: Buffer[] = [];
   private size = 0;
-  /** Bytes that make the next frame, or tell how many do. */
+  /** Number of bytes needed for the next frame, or for its header. */
   private wanted = headerSize;
 
-  /** @throws FrameError when they cannot become frames. */
+  /** @throws FrameError if the bytes are not valid frames. */
   *push(bytes: Buffer): Generator<Frame> {
     this.pieces.push(bytes);
     this.size += bytes.length;
@@ -93,14 +97,14 @@ function bodyLength(head: Buffer): number {
   return length;
 }
 
-/** Bytes that changed in a piece of shared memory. */
+/** Changed bytes of a piece of shared memory. */
 export interface Change {
   readonly memory: number;
   readonly offset: number;
   readonly bytes: Uint8Array;
 }
 
-/** Ahead of the bytes of a change: memory, offset, length. */
+/** Header of a change: memory id, offset, length. */
 const changeHead = 12;
 
 export function memoryFrames(changes: readonly Change[], number: number): Buffer[] {
@@ -128,7 +132,7 @@ export function memoryFrames(changes: readonly Change[], number: number): Buffer
   return frames;
 }
 
-/** @throws FrameError when it is cut off. */
+/** @throws FrameError if the body is truncated. */
 export function* changesIn(body: Buffer): Generator<Change> {
   for (let at = 0; at < body.length; ) {
     if (at + changeHead > body.length) throw new FrameError('a memory change with an incomplete header');

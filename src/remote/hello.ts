@@ -3,20 +3,20 @@ import type { RpmbRouting } from '../client/driver-of-tee.js';
 import type { ClientIdentity } from '../tee/login.js';
 import type { TeeVersion } from '../tee/tee-driver.js';
 
-/** Counts what changed in what follows the hello: both sides must have the same. */
+/** Version of the protocol. Both sides must have the same. */
 export const protocolVersion = 1;
 
-/** The first line of an agent. What a shell prints before it (a greeting, a file of settings that speaks) is passed over. */
+/** Beginning of an agent's first line. Output of the shell before it, such as a greeting, is skipped. */
 const mark = 'normalworld-agent ';
-/** Bytes that are passed over at most. */
+/** Largest number of bytes skipped. */
 export const mostNoise = 64 * 1024;
 
 export interface Hello {
   readonly protocol: number;
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
   readonly tee: TeeVersion;
-  /** Who the clients are. */
+  /** Identity of the clients. */
   readonly identity: ClientIdentity;
   readonly revision: string | undefined;
   readonly rpmbRouting: RpmbRouting | undefined;
@@ -36,9 +36,9 @@ export function helloLine(hello: Hello): string {
 }
 
 /**
- * @param line without its end.
- * @returns undefined when it is not an agent's.
- * @throws Error when it is another version's, or what stands in it cannot be.
+ * @param line without its line end.
+ * @returns undefined if the line is not from an agent.
+ * @throws Error if it is from another protocol version, or invalid.
  */
 export function parseHello(line: string): Hello | undefined {
   if (!line.startsWith(mark)) return undefined;

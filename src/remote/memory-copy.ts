@@ -4,14 +4,14 @@ import type { TeeShm } from '../tee/tee-shm.js';
 import { type Change, FrameError } from './frames.js';
 
 /**
- * One side's end of shared memory that is there twice: here, and at the other end of a pipe. Each side tells the other what it
- * has changed since both had the same, and nothing else, so nothing that one wrote is undone by what the other left alone.
+ * One of two copies of shared memory, at the two ends of a connection. Each side sends only the bytes that it changed
+ * since both were equal, so that a change is not overwritten by old data of the other side.
  */
 export class MemoryCopy {
-  /** What both sides last had in common, as far as this side knows: zeros in the beginning. */
+  /** The content that both sides last agreed on, as far as this side knows; initially zeros. */
   private readonly agreed: Uint8Array;
   private readonly here: Side;
-  /** What was told and may not have arrived: the frame's number, where it begins and ends. */
+  /** Changes that were sent and may not have arrived: number of the frame, begin and end. */
   private told: { readonly number: number; readonly begin: number; readonly end: number }[] = [];
 
   constructor(
@@ -27,8 +27,9 @@ export class MemoryCopy {
   }
 
   /**
-   * What has changed here in a part of it; from now on the other side is taken to know.
-   * @param number of the frame that it is told ahead of; undefined when what comes back need not be compared with it.
+   * The changes on this side in a range; they then count as known to the other side.
+   * @param number number of the frame that carries the changes; undefined if changes of the other side need not be
+   * merged with them.
    */
   changes(offset: number, size: number, number?: number): Change[] {
     const end = Math.min(this.shm.size, offset + size);
@@ -45,9 +46,10 @@ export class MemoryCopy {
   }
 
   /**
-   * What has changed on the other side. What was told it meanwhile and it had not read comes after its own.
+   * Apply changes of the other side. Bytes that were sent to it and that it had not read yet are kept, because they are
+   * newer.
    * @param read number of the last frame that the other side had read.
-   * @throws FrameError when it is outside.
+   * @throws FrameError if the change is outside the memory.
    */
   take({ offset, bytes }: Change, read: number): void {
     const end = offset + bytes.length;

@@ -7,10 +7,10 @@ import { RemoteMemories, remoteDoor } from './remote-door.js';
 import { parseSshBoard, sshCommand } from './ssh-board.js';
 
 /**
- * The device of a board, by an agent that is started there over ssh. What the agent says on its standard error is a mark in
- * the trace.
+ * Open the TEE device of a board, through an agent started over ssh. The agent's output on standard error becomes marks
+ * in the trace.
  * @param board `ssh://[user@]host[:port][/dev/tee0]`
- * @throws RangeError for what is no board; TeecError COMMUNICATION saying why there is no agent.
+ * @throws RangeError if the address is invalid; TeecError COMMUNICATION saying why the agent did not start.
  */
 export async function openRemoteDevice(board: string, deviceCalls: number, trace: Trace): Promise<OpenedDevice> {
   const parsed = parseSshBoard(board);

@@ -12,11 +12,11 @@ import { AgentOperation, type Change, FrameError } from './frames.js';
 import type { Hello } from './hello.js';
 import { MemoryCopy } from './memory-copy.js';
 
-/** Memory that is there and here. */
+/** Shared memory on both machines. */
 export class RemoteMemories {
   readonly byId = new Map<number, MemoryCopy>();
 
-  /** @throws FrameError for memory that is none. */
+  /** @throws FrameError if the memory does not exist. */
   change(change: Change, read: number): void {
     const copy = this.byId.get(change.memory);
     if (copy === undefined) throw new FrameError(`a change of shared memory ${change.memory}, which does not exist`);
@@ -24,12 +24,12 @@ export class RemoteMemories {
   }
 }
 
-/** What ends something ends it also when the agent has gone. */
+/** Operations that release something. They succeed even if the agent is no longer reachable. */
 const endings: ReadonlySet<number> = new Set([
   ...[TeeIoctl.cancel, TeeIoctl.closeSession, AgentOperation.close, AgentOperation.free],
 ]);
 
-/** The TEE device of another machine, whose kernel an agent asks for us. */
+/** The TEE device of another machine, which an agent accesses for us. */
 export function remoteDoor(link: AgentLink, hello: Hello, memories: RemoteMemories, whose: string): DeviceDoor {
   let lastFile = 0;
   let inUse = 0;
@@ -49,7 +49,7 @@ export function remoteDoor(link: AgentLink, hello: Hello, memories: RemoteMemori
     make(operation === SlotOperation.close ? AgentOperation.close : request & 0xff, fd, arg);
   const calls: DeviceCalls = {
     run,
-    // It is on its way.
+    // The request is sent already, so it cannot be withdrawn.
     start: (call): StartedCall => ({ outcome: run(call), withdraw: () => false }),
     runUrgent: run,
   };
@@ -91,7 +91,7 @@ export function remoteDoor(link: AgentLink, hello: Hello, memories: RemoteMemori
     whose,
     open(label) {
       const file = ++lastFile;
-      // Whatever is asked of a file that could not be opened says why.
+      // If opening fails, each request on the file returns the error.
       link.request(AgentOperation.open, file, Buffer.from(label).subarray(0, 200)).catch(() => undefined);
       return file;
     },
@@ -102,7 +102,7 @@ export function remoteDoor(link: AgentLink, hello: Hello, memories: RemoteMemori
         if (param.type !== 'memref' || param.shm === null) continue;
         const copy = memories.byId.get(param.shm.id);
         if (copy === undefined) continue;
-        // A trusted application sees whole pages.
+        // Trusted applications see whole pages.
         const begin = param.offset - (param.offset % pageSize);
         const end = Math.ceil((param.offset + param.size) / pageSize) * pageSize;
         link.tell((number) => copy.changes(begin, end - begin, number));

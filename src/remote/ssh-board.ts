@@ -1,6 +1,6 @@
 import type { AgentCommand } from './agent-link.js';
 
-/** A board that ssh reaches, and the TEE device there. */
+/** A board reachable over ssh, and its TEE device. */
 export interface SshBoard {
   readonly host: string;
   readonly user: string | undefined;
@@ -11,8 +11,8 @@ export interface SshBoard {
 const scheme = 'ssh://';
 const form = 'ssh://[user@]host[:port][/dev/tee0]';
 /**
- * Names that mean nothing to a shell, to ssh's own options or to the commands of its settings: a name of DNS or of ssh's
- * settings, an address of IPv4, or of IPv6 in brackets.
+ * Patterns for names that have no special meaning to a shell, as options of ssh or in commands of its configuration: a
+ * DNS name or an alias of the ssh configuration, an IPv4 address, or an IPv6 address in brackets.
  */
 const names = {
   host: /^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\])$/,
@@ -20,10 +20,10 @@ const names = {
   device: /^\/[A-Za-z0-9_./-]+$/,
 };
 
-/** A device that is not of this machine. */
+/** Whether the device is on another machine. */
 export const isSshBoard = (device: string): boolean => device.startsWith(scheme);
 
-/** @throws RangeError naming what in it cannot be. */
+/** @throws RangeError naming the invalid part. */
 export function parseSshBoard(text: string): SshBoard {
   const refuse = (what: string) => new RangeError(`${JSON.stringify(text)}: ${what}; the format is ${form}`);
   if (!isSshBoard(text)) throw refuse(`it does not begin with ${scheme}`);
@@ -43,14 +43,14 @@ export function parseSshBoard(text: string): SshBoard {
   return { host, user, port, device };
 }
 
-/** A connection that is dead is noticed after three of these, in seconds. */
+/** Interval of keep-alive messages, in seconds. A connection is lost after three without an answer. */
 const aliveSeconds = 15;
-/** So long may a board take to answer at all, in seconds. */
+/** Connection timeout, in seconds. */
 const connectSeconds = 20;
 
 /**
- * How the agent of a board is started.
- * @param remote what starts `normalworld` there, in words of the board's shell.
+ * The command that starts the agent of a board.
+ * @param remote the command that starts `normalworld` there, in the syntax of the board's shell.
  */
 export function sshCommand({ host, user, port, device }: SshBoard, deviceCalls: number, remote: string): AgentCommand {
   const bare = host.replace(/^\[|\]$/g, '');
@@ -58,7 +58,7 @@ export function sshCommand({ host, user, port, device }: SshBoard, deviceCalls: 
   return {
     program: 'ssh',
     args: [
-      // No terminal; no question that a test would hang at.
+      // No terminal, and no prompt that a test would wait for.
       ...['-T', '-o', 'BatchMode=yes', '-o', `ConnectTimeout=${connectSeconds}`],
       ...['-o', `ServerAliveInterval=${aliveSeconds}`, '-o', 'ServerAliveCountMax=3'],
       ...(port === undefined ? [] : ['-p', `${port}`]),

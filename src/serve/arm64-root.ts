@@ -9,16 +9,16 @@ const packages = [
   ...['libteec2', 'libckteec0t64', 'optee-test-qemu'],
 ] as const;
 
-/** A folder with what arm64 clients of a TEE need under qemu-user: the C library, OP-TEE's client libraries, xtest. */
+/** A folder with what arm64 clients need under qemu-user: the C library, OP-TEE's client libraries, xtest. */
 export interface Arm64Root {
   readonly path: string;
   /** OP-TEE's test suite. */
   readonly xtest: string;
-  /** The TAs that it talks to. */
+  /** The trusted applications of the test suite. */
   readonly trustedApplications: string;
 }
 
-/** The folder of this machine: NORMALWORLD_ARM64, or normalworld/arm64 in the user's cache. It may not exist (yet). */
+/** The folder on this machine: NORMALWORLD_ARM64, or normalworld/arm64 in the user's cache. It may not exist yet. */
 export function arm64Root(environment: NodeJS.ProcessEnv = process.env): Arm64Root {
   return arm64RootAt(environment.NORMALWORLD_ARM64 || join(cacheFolder(environment), 'arm64'));
 }
@@ -35,7 +35,7 @@ export function isComplete(root: Arm64Root): boolean {
   return existsSync(root.xtest) && existsSync(join(root.path, 'lib'));
 }
 
-/** The folder as it is made of Debian's packages, unpacked and not installed. */
+/** How to create the folder: Debian packages are unpacked there, but not installed. */
 export function fetchedArm64Root({ path }: Arm64Root): FetchedFolder {
   return {
     path,
@@ -45,7 +45,7 @@ export function fetchedArm64Root({ path }: Arm64Root): FetchedFolder {
     form: 1,
     async arrange(unpacked, made) {
       await cp(unpacked, made, { recursive: true, verbatimSymlinks: true });
-      // Programs name their loader in /lib, which Debian has as a link.
+      // Programs name their loader in /lib, which is a symbolic link in Debian.
       await symlink('usr/lib', join(made, 'lib'));
     },
   };

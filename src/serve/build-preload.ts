@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 import { preloadBuildFolder, preloadFolder } from './client-command.js';
 
 /**
- * Build the preload library for each architecture that there is a compiler for.
- * @throws Error with the words of make or of the compiler.
+ * Build the preload library for each architecture that has a compiler on this machine.
+ * @throws Error with the output of make or the compiler.
  */
 export async function buildPreload(): Promise<void> {
   await promisify(execFile)('make', [

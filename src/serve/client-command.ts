@@ -9,24 +9,29 @@ import { arm64Root } from './arm64-root.js';
 import { TemporaryFolder } from './temporary-folder.js';
 import { libraryMark } from './wire.js';
 
-/** How to start a client so that it finds the server; dispose of it when the client has ended. */
+/** A command that starts a client so that it finds the server. Dispose of it when the client has ended. */
 export interface ClientCommand extends Disposable {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** e_machine of an ELF header (the System V ABI's supplements), by the compiler's name of the architecture. */
+/**
+ * Values of e_machine in an ELF header (System V ABI, processor supplements), and the compiler's name of the
+ * architecture.
+ */
 const machines: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' };
 const hosts: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
 
-/** The compiler's name of this machine's architecture. */
+/** This machine's architecture, as the compiler names it. */
 export const hostArchitecture = hosts[process.arch] ?? process.arch;
 
-/** The preload library's C code. */
+/** The source of the preload library. */
 export const preloadFolder = fileURLToPath(new URL('../../preload/', import.meta.url));
 
-/** Where it is built: with its code, or in the user's cache where that may not be written. */
+/**
+ * The build folder of the preload library: beside its source, or in the user's cache if that folder is not writable.
+ */
 export function preloadBuildFolder(): string {
   try {
     accessSync(preloadFolder, constants.W_OK);
@@ -36,7 +41,7 @@ export function preloadBuildFolder(): string {
   }
 }
 
-/** The preload library for an architecture; it may not be built (yet). */
+/** Path of the preload library for an architecture; it may not be built yet. */
 export function preloadLibrary(architecture: string): string {
   const [shipped = '', built] = [join(preloadFolder, 'build'), preloadBuildFolder()].map((folder) =>
     join(folder, architecture, 'libnormalworld.so'),
@@ -44,15 +49,15 @@ export function preloadLibrary(architecture: string): string {
   return existsSync(shipped) ? shipped : (built ?? shipped);
 }
 
-/** Whether a preload library that is there speaks the protocol of this server. */
+/** Whether an existing preload library has the same protocol version as this server. */
 export function isOfThisVersion(library: string): boolean {
   return readRegularFileSync(library).includes(libraryMark);
 }
 
 /**
- * The command that runs a program as a client of the server: with the preload library, and under qemu-user when it is
- * for another architecture.
- * @param socket the server's. The client gets absolute paths: it may change its folder.
+ * The command that runs a program as a client of the server: with the preload library, and under qemu-user if the
+ * program is for another architecture.
+ * @param socket path of the server's socket. It is made absolute, because the client may change its working directory.
  * @throws Error saying what is missing.
  */
 export async function clientCommand(
@@ -83,8 +88,8 @@ export async function clientCommand(
 }
 
 /**
- * A program of another architecture is started by a script, which it also finds as its own name: the kernel could not
- * run the program when it starts itself once more.
+ * Start a program for another architecture through a script, under whose path the program also finds itself: the kernel
+ * could not execute the program directly when it starts itself again.
  */
 function throughLauncher(words: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv): ClientCommand {
   const folder = new TemporaryFolder('normalworld-client-');
@@ -107,7 +112,7 @@ function findProgram(program: string, path: string, how = ''): string {
   throw new Error(`no program ${program}${how}`);
 }
 
-/** What an ELF file was built for; undefined for a script, which is run by a program of this machine. */
+/** The architecture of an ELF file; undefined for a script, whose interpreter is a program of this machine. */
 async function elfArchitecture(path: string): Promise<string | undefined> {
   await using file = await open(path);
   const head = Buffer.alloc(20);

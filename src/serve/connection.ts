@@ -8,36 +8,36 @@ import { errnoOf } from './errno.js';
 import { peerOf, sendWithFile } from './unix-socket.js';
 import { FileKind, greeting, Operation, type Request, RequestReader, reply, WireError } from './wire.js';
 
-/** What a connection needs of the server. */
+/** The server's interface for connections. */
 export interface Devices {
   readonly memoryFile: PhysicalMemoryFile;
   /** @throws ErrnoError ENOENT, EBUSY */
   open(name: string, socket: Socket): ClientFile;
-  /** A further connection of a client that has a file open. */
+  /** Admit a further connection of a client with an open file. */
   admit(socket: Socket): void;
-  /** A connection needs one descriptor more, until it closes. @throws ErrnoError ENFILE, EMFILE */
+  /** Reserve a place for one more descriptor, until the connection closes. @throws ErrnoError ENFILE, EMFILE */
   takePlace(socket: Socket): void;
-  /** @throws ErrnoError EBADF when there is none. */
+  /** @throws ErrnoError EBADF if no file has this token. */
   find(token: string): ClientFile;
-  /** How long a client may take for one request, or for the first, in milliseconds. */
+  /** Longest time for a client to send a request, in milliseconds. */
   readonly requestLimitMs: number;
-  /** For traces. */
+  /** Called after memory was created, for traces. */
   made(file: ClientFile, memory: NewMemory): void;
   failed(error: unknown): void;
 }
 
 /**
- * One connection of a client. What it first asks for decides what it is: a file, which ends with the connection, or a
- * channel for one request after the other.
+ * One connection of a client. Its first request selects its role: a file, which closes with the connection, or a
+ * channel for consecutive requests.
  */
 export class Connection {
   private readonly reader = new RequestReader();
   private role: 'new' | 'file' | 'channel' = 'new';
   private busy = false;
   private call: Call | undefined;
-  /** Of a device file. */
+  /** Only for device files. */
   private door: Door | undefined;
-  /** Stops the clock of a request that has begun. */
+  /** Cancels the timeout of the request that is being received. */
   private unlimit: (() => void) | undefined;
 
   constructor(
@@ -45,7 +45,7 @@ export class Connection {
     private readonly socket: Socket,
   ) {
     socket.on('data', (bytes) => this.receive(bytes));
-    // What goes wrong with a connection ends it: 'close' follows.
+    // The 'close' event follows and ends the connection.
     socket.on('error', () => undefined);
     socket.once('close', () => {
       this.unlimit?.();
@@ -56,7 +56,7 @@ export class Connection {
 
   private receive(bytes: Buffer): void {
     if (this.role === 'file') {
-      // A knock at the door, or what somebody wrote into a file that takes nothing.
+      // A byte announces connections at the door. Data on a file without a door is ignored.
       if (this.door !== undefined) for (const socket of this.door.take()) this.devices.admit(socket);
       return;
     }
@@ -84,7 +84,10 @@ export class Connection {
     }
   }
 
-  /** A request has begun, or is the first: who does not send it does not keep the place. */
+  /**
+   * Start the timeout for the first request, or for one of which a part has arrived. A client that does not send it
+   * loses its connection.
+   */
   private expectRequest(): void {
     this.unlimit ??= startTimer(this.devices.requestLimitMs, () => this.socket.destroy(), { background: true });
   }
@@ -101,7 +104,7 @@ export class Connection {
 
   private async openDevice({ body }: Request): Promise<void> {
     try {
-      // For the door.
+      // A place for the door's descriptor.
       this.devices.takePlace(this.socket);
       const file = this.devices.open(body.toString('latin1'), this.socket);
       this.socket.once('close', () => file.close());
@@ -158,7 +161,7 @@ export class Connection {
     } catch (error) {
       answer = reply(-errnoOf(error));
     }
-    // Before the answer: the next request may follow it at once.
+    // Reset before the answer is written, because the next request may follow immediately.
     this.busy = false;
     this.socket.write(answer);
   }
@@ -179,7 +182,7 @@ export class Connection {
       .finally(() => this.socket.off('close', onClose));
   }
 
-  /** Giving memory back did not work: secure world has gone, or it is our fault. */
+  /** Freeing memory failed. A TEE error means that secure world has ended; other errors are defects. */
   private failed(error: unknown): void {
     if (!(error instanceof TeecError)) this.devices.failed(error);
   }

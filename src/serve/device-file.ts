@@ -23,37 +23,37 @@ import {
 } from './tee-ioctl.js';
 import { Operation, tokenSize } from './wire.js';
 
-/** What openings of a device have in common. */
+/** What all open files of a device share. */
 export interface ServedDevice {
   readonly device: TeeDevice;
   readonly ids: MemoryIds;
-  /** How long a client waits for its session or command, in milliseconds; Infinity for ever. */
+  /** Longest time that a client waits for an open-session or invoke ioctl, in milliseconds; Infinity for no limit. */
   readonly callLimitMs: number;
 }
 
 /**
- * A client's opening of `/dev/tee0`: Linux's `struct file` with its `struct tee_context`. It lives as long as anything
- * of it does: the file, a file of its shared memory, a call.
+ * An open file of `/dev/tee0`: `struct file` and `struct tee_context` in Linux. It exists until the file, all files of
+ * its shared memory and all its calls have ended.
  */
 export class DeviceFile implements ClientFile {
-  /** Whoever knows it may use this file: nobody can guess it, and only who has the file is told. */
+  /** Authorises access to this file. It is random, and only the client that opened the file gets it. */
   readonly token = randomBytes(tokenSize).toString('hex');
   private readonly device: TeeDevice;
   private readonly ids: MemoryIds;
   private readonly callLimitMs: number;
   private readonly context: TeeContext;
-  /** By the client's ids. */
+  /** By shared memory id. */
   private readonly memory = new Map<number, ClientMemory>();
-  /** Given back, but not to the driver. Closing the context does that. */
+  /** Memory that the client freed and that is still allocated in the driver. Closing the context frees it. */
   private readonly kept = new KeptMemory();
   private opened = true;
-  /** Calls whose caller waits for them. */
+  /** Number of calls with a waiting caller. */
   private calls = 0;
-  /** Calls whose caller died, or was told that their time is over. */
+  /** Number of calls whose caller died or got TIMEOUT. */
   private orphans = 0;
   private ending: Promise<void> | undefined;
 
-  /** @param onEnd called when nothing of it is left. */
+  /** @param onEnd called when the file has ended; its promise resolves when the context is closed. */
   constructor(
     { device, ids, callLimitMs }: ServedDevice,
     label: string,
@@ -66,22 +66,22 @@ export class DeviceFile implements ClientFile {
     this.context = device.openContext(label, false, identity);
   }
 
-  /** What traces call the client. */
+  /** The client's name in traces. */
   get label(): string {
     return this.context.label;
   }
 
-  /** The last who had the file has closed it, or died. */
+  /** The last descriptor of the file was closed. */
   close(): void {
     this.opened = false;
     this.endIfUnused();
   }
 
   /**
-   * One ioctl.
-   * @param caller who asks, which may be another than who opened the file.
-   * @returns the argument with what came back in it.
-   * @throws ErrnoError, TeecError for what the kernel answers with an error number.
+   * Execute an ioctl.
+   * @param caller identity of the calling process, which can differ from the process that opened the file.
+   * @returns the argument with its outputs.
+   * @throws ErrnoError, or TeecError for errors that the kernel reports as an errno.
    */
   async ioctl(operation: number, body: Buffer, caller: () => ClientIdentity): Promise<Buffer> {
     switch (operation) {
@@ -100,12 +100,12 @@ export class DeviceFile implements ClientFile {
         await evenIfLost(this.device.closeSession(this.context, body.readUInt32LE(0)));
         return body;
       default:
-        // SUPPL_RECV and SUPPL_SEND are not for clients.
+        // SUPPL_RECV and SUPPL_SEND are not available to clients.
         throw invalid(`ioctl ${operation}`);
     }
   }
 
-  /** SHM_ALLOC: memory of whole pages, as it is going to be mapped. */
+  /** TEE_IOC_SHM_ALLOC: memory in whole pages, because the client maps it. */
   async allocate(body: Buffer): Promise<NewMemory> {
     fixedArg(body, 16);
     const size = memorySize(body, 0);
@@ -113,7 +113,7 @@ export class DeviceFile implements ClientFile {
     return this.add({ shm, offset: 0, size: shm.size }, undefined);
   }
 
-  /** SHM_REGISTER: pages for a buffer of the client's own, in which it lies as it does in the client's. */
+  /** TEE_IOC_SHM_REGISTER: pages for a buffer of the client, at the same offset in its first page as in the client. */
   async register(body: Buffer): Promise<NewMemory> {
     fixedArg(body, 32);
     const size = memorySize(body, 8);
@@ -123,14 +123,14 @@ export class DeviceFile implements ClientFile {
     return this.add({ shm, offset, size }, sharing);
   }
 
-  /** The last who had the file of this shared memory has closed it. */
+  /** The last descriptor of this shared memory was closed. */
   async free(id: number): Promise<void> {
     const shm = this.memory.get(id)?.shm;
     if (shm === undefined) return;
     this.memory.delete(id);
     this.ids.giveBack(id);
     try {
-      // While a call uses it, it must not become somebody else's; and a file that is closed makes no more wishes.
+      // Memory that a call uses must not be reused. A closed file makes no further allocations.
       const keep = this.opened && shm.unshared && this.kept.keep(shm);
       if (!keep) await this.device.freeShm(this.context, shm);
     } finally {
@@ -138,7 +138,7 @@ export class DeviceFile implements ClientFile {
     }
   }
 
-  /** Something uses the file; the call's caller can die meanwhile. @throws ErrnoError EBADF when it is closed. */
+  /** Mark the file as used by a call. @throws ErrnoError EBADF if it is closed. */
   begin(): Call {
     if (!this.opened) throw new ErrnoError(Errno.EBADF, 'the device file is closed');
     this.calls++;
@@ -161,14 +161,14 @@ export class DeviceFile implements ClientFile {
     };
   }
 
-  /** Under an id of the client's. */
+  /** Assign an id. */
   private add(memory: ClientMemory, sharing: Sharing | undefined): NewMemory {
     const id = this.ids.take();
     this.memory.set(id, memory);
     return { id, ...memory, sharing };
   }
 
-  /** As many pages as these bytes need. */
+  /** Memory of as many pages as `bytes` need. */
   private async pages(bytes: number): Promise<TeeShm> {
     const size = Math.ceil(bytes / pageSize) * pageSize;
     const kept = this.kept.take(size);
@@ -197,7 +197,7 @@ export class DeviceFile implements ClientFile {
     const { uuid, login, cancelId, params } = parseOpenSession(body, (id) => this.memory.get(id));
     const answer = await this.inTime(
       this.device.openSession(this.context, uuid, login, params, { identity, cancelId }),
-      // Nobody will know of it.
+      // Close the session, because the client does not get its number.
       ({ result, session }) => {
         if (result === TeeResult.SUCCESS) this.device.closeSession(this.context, session).catch(() => undefined);
       },
@@ -215,9 +215,9 @@ export class DeviceFile implements ClientFile {
   }
 
   /**
-   * What comes of a request: no longer than its client may wait. The normal world cannot take a thread out of secure world:
-   * a request whose time is over goes on, as that of a client that died.
-   * @param late what to do with an answer that nobody waits for any more.
+   * Wait for a request's result, at most for the client's limit. The normal world cannot remove a thread from secure
+   * world, so a request that timed out continues, like that of a client that died.
+   * @param late handles a result that arrives after the timeout.
    */
   private inTime<T extends Answer>(pending: Promise<T>, late?: (answer: T) => void, cancel?: () => void) {
     const { callLimitMs } = this;
@@ -247,15 +247,15 @@ export class DeviceFile implements ClientFile {
   }
 }
 
-/** An opening of a device, as a connection sees it. */
+/** An open file of a device, as a connection uses it. */
 export interface ClientFile {
   readonly token: string;
   readonly label: string;
-  /** The last who had it has closed it, or died. */
+  /** The last descriptor of the file was closed. */
   close(): void;
-  /** @throws ErrnoError EBADF when it is closed. */
+  /** @throws ErrnoError EBADF if the file is closed. */
   begin(): Call;
-  /** @param onGone calls back when the caller has gone, whom nothing more must be given to. */
+  /** @param onGone registers a callback for when the caller has gone, so that no request is given to it. */
   ioctl(
     operation: number,
     body: Buffer,
@@ -275,25 +275,25 @@ export function versionReply(body: Buffer, capabilities: number): Buffer {
   return body;
 }
 
-/** Shared memory that was made for a client. */
+/** New shared memory of a client. */
 export interface NewMemory extends ClientMemory {
   readonly id: number;
-  /** Of a buffer of the client's own; undefined for pages that were made for him. */
+  /** How the client shares its buffer; undefined for memory that the server allocated. */
   readonly sharing: Sharing | undefined;
 }
 
-/** The size that a client wishes. */
+/** Read and check the size that a client requests. @throws ErrnoError */
 export function memorySize(body: Buffer, at: number): number {
   const flags = body.readUInt32LE(at + 8);
   if (flags !== 0) throw invalid(`flags 0x${flags.toString(16)}`);
   const size = body.readBigUInt64LE(at);
-  // Linux has no errno of its own for it: it fails to allocate no pages.
+  // Linux also returns ENOMEM: allocating zero pages fails.
   if (size === 0n) throw new ErrnoError(Errno.ENOMEM, 'shared memory of 0 bytes');
   if (size > BigInt(maxSharedMemorySize)) throw new ErrnoError(Errno.ENOMEM, `shared memory of ${size} bytes`);
   return Number(size);
 }
 
-/** A use of a device file. */
+/** A call that uses a device file. */
 export interface Call {
   /** Its caller died. */
   abandon(): void;
@@ -305,7 +305,7 @@ interface Answer {
   readonly origin: TeeOrigin;
 }
 
-/** A request that was lost on its way to secure world and back is no error of the ioctl, but the request's result. */
+/** If secure world cannot be reached, the ioctl succeeds and its result is COMMUNICATION. */
 async function unlessLost<T extends Answer>(pending: Promise<T>): Promise<T | Answer> {
   try {
     return await pending;
@@ -315,7 +315,10 @@ async function unlessLost<T extends Answer>(pending: Promise<T>): Promise<T | An
   }
 }
 
-/** What a client ends is ended for him, whatever secure world says of it; Linux's ioctl then returns 0. */
+/**
+ * Cancellations and session closes succeed even if secure world cannot be reached, because Linux's ioctl returns 0
+ * then.
+ */
 async function evenIfLost(ending: Promise<void>): Promise<void> {
   try {
     await ending;

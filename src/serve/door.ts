@@ -2,9 +2,10 @@ import { Socket } from 'node:net';
 import { closeDescriptor, isStreamOfUnixSocket, receiveFile, sendWithFile, socketPair } from './unix-socket.js';
 
 /**
- * Further connections for whoever has a file open, which need neither its path nor a right to it: the client makes a pair
- * of sockets and hands one in here, then knocks (a byte on the file's own connection). So an open file stays usable by a
- * client that goes to another root or folder, or becomes another user, and a new pair says who he is at that moment.
+ * Accepts further connections of a client that has a file open, without using the socket's path or its permissions. The
+ * client creates a pair of sockets, sends one of them here, and then sends a byte on the file's own connection. So an
+ * open file stays usable after chroot, chdir or a change of user, and the credentials of a new pair are those of the
+ * time of its creation.
  */
 export class Door implements Disposable {
   private readonly inside: number;
@@ -15,14 +16,14 @@ export class Door implements Disposable {
     [this.inside, this.outside] = socketPair();
   }
 
-  /** Send the client's end of it, with the first bytes of a connection. @throws ErrnoError */
+  /** Send the client's end of the door with the first bytes of a connection. @throws ErrnoError */
   sendWith(socket: Socket, bytes: Buffer): void {
     sendWithFile(socket, bytes, this.outside);
     closeDescriptor(this.outside);
     this.outside = -1;
   }
 
-  /** The connections that were handed in. What was handed in and is none is dropped. */
+  /** The connections that the client sent. Other descriptors are closed. */
   *take(): Generator<Socket> {
     for (let fd = receiveFile(this.inside); fd !== undefined; fd = receiveFile(this.inside)) {
       const socket = fd < 0 ? undefined : socketOf(fd);
@@ -40,7 +41,7 @@ function socketOf(fd: number): Socket | undefined {
   try {
     if (isStreamOfUnixSocket(fd)) return new Socket({ fd, readable: true, writable: true });
   } catch {
-    // Node cannot use it either.
+    // Node cannot use the descriptor.
   }
   closeDescriptor(fd);
   return undefined;

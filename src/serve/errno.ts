@@ -16,7 +16,7 @@ export const Errno = {
   EOPNOTSUPP: 95,
 } as const;
 
-/** A request that the kernel answers with an error number, before secure world hears of it. */
+/** A request that the kernel rejects with an errno before it reaches secure world. */
 export class ErrnoError extends Error {
   override readonly name = 'ErrnoError';
 
@@ -28,7 +28,7 @@ export class ErrnoError extends Error {
   }
 }
 
-/** What Linux's driver returns where ours throws. @throws what is neither of the two errors. */
+/** The errno that Linux's driver returns in place of an error of ours. @throws any other error */
 export function errnoOf(error: unknown): number {
   if (error instanceof ErrnoError) return error.errno;
   if (!(error instanceof TeecError)) throw error;

@@ -1,10 +1,10 @@
-/** Why there is no place: there is none left at all, or the others are kept for whoever has fewer. */
+/** Why there is no place: none is left, or the remaining ones are reserved for owners with fewer. */
 export type Refusal = 'none left' | 'share used up';
 
 /**
- * A number of places, and who has them. Each owner may have as many as it leaves free: alone it gets half of them, n that
- * take what they can get an (n + 1)th each. So one that takes all it can get leaves as many for a newcomer, and few owners
- * are not held short for others that may never come.
+ * A limited number of places, shared fairly. An owner may have at most as many places as remain free: a single owner
+ * gets half of all, n greedy owners get one (n + 1)th each. So a greedy owner leaves places for a new one, and few
+ * owners can use most of the places.
  */
 export class FairPlaces<Owner> {
   private readonly owned = new Map<Owner, number>();

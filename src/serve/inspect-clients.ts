@@ -3,7 +3,7 @@ import { type Finding, findProgram } from '../worlds/qemu/inspect-machine.js';
 import { arm64Root, isComplete } from './arm64-root.js';
 import { hostArchitecture, isOfThisVersion, preloadLibrary } from './client-command.js';
 
-/** Look for what clients of a served TEE need, besides the TEE. None of it is needed for anything else. */
+/** Check what clients of a served TEE need. Nothing else needs it. */
 export async function inspectClients(): Promise<Finding[]> {
   const root = arm64Root();
   const architectures = [...new Set([hostArchitecture, 'aarch64'])];

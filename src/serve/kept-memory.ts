@@ -1,17 +1,17 @@
 import type { TeeShm } from '../tee/tee-shm.js';
 
-/** Bytes that are kept at most; memory larger than a quarter of it never is. */
+/** Largest number of bytes kept. Memory larger than a quarter of this is not kept. */
 const maxKept = 256 * 1024;
 
 /**
- * Shared memory that a client gave back, for its next wish of the same size. Making memory known to secure world and
- * forgotten there are two calls, and libteec does both for each temporary buffer.
+ * Shared memory that a client freed, kept for its next allocation of the same size. Registering and unregistering
+ * memory are two calls to secure world, and libteec makes both for each temporary buffer.
  */
 export class KeptMemory {
   private readonly bySize = new Map<number, TeeShm[]>();
   private bytes = 0;
 
-  /** Keep it. @returns false when there is no room. */
+  /** Keep memory. @returns false if the limit would be exceeded. */
   keep(shm: TeeShm): boolean {
     if (shm.size > maxKept / 4 || this.bytes + shm.size > maxKept) return false;
     this.bytes += shm.size;
@@ -21,7 +21,7 @@ export class KeptMemory {
     return true;
   }
 
-  /** Memory of exactly that many bytes, all zero, that nobody else refers to; undefined when none is kept. */
+  /** Memory of exactly this size, set to zero; undefined if none is kept. */
   take(size: number): TeeShm | undefined {
     const shm = this.bySize.get(size)?.pop();
     if (shm === undefined) return undefined;
@@ -30,7 +30,7 @@ export class KeptMemory {
     return shm;
   }
 
-  /** Everything that is kept, which is from now on not. */
+  /** Remove and return all kept memory. */
   takeAll(): TeeShm[] {
     const all = [...this.bySize.values()].flat();
     this.bySize.clear();

@@ -14,18 +14,18 @@ import { dirname, join, resolve } from 'node:path';
 import koffi from 'koffi';
 import { startTimer } from '../clock/timer.js';
 
-/** sun_path of a Unix socket's address has 108 bytes, the last of them 0 (unix(7)). */
+/** sun_path of a Unix socket's address has 108 bytes including the terminating 0 (unix(7)). */
 const maxPath = 107;
 // asm-generic/fcntl.h
 const LOCK_EX_NB = 2 | 4;
-/** How often, and how long, another server's start in the same folder is waited for, in milliseconds. */
+/** How often to retry, and how long, while another server starts in the same folder. Milliseconds. */
 const lockEachMs = 10;
 const lockTries = 500;
 
 const loadFlock = () => koffi.load(null).func('int flock(int fd, int operation)');
 let flock: ReturnType<typeof loadFlock> | undefined;
 
-/** @returns the path as an absolute one. @throws RangeError when no socket can have it. */
+/** @returns the absolute path. @throws RangeError if it is too long for a socket. */
 function socketPath(wish: string): string {
   const path = resolve(wish);
   const length = Buffer.byteLength(path);
@@ -36,8 +36,8 @@ function socketPath(wish: string): string {
 }
 
 /**
- * Sees that somebody listens at the path of a socket, as a client would find out too late: to it there is no device.
- * @throws RangeError when no socket can have the path; Error saying that nobody answers there, and why.
+ * Check that a server listens on a socket. Without the check, a client would only see that the device does not exist.
+ * @throws RangeError if the path is too long for a socket; Error if no server answers there, with the reason.
  */
 export async function requireListener(wish: string): Promise<void> {
   const path = socketPath(wish);
@@ -55,18 +55,19 @@ export async function requireListener(wish: string): Promise<void> {
 }
 
 /**
- * Where a server listens: a path that appears when the server is ready and its owner alone may connect, and goes with it.
- * What a server that ended uncleanly has left there is replaced; one that lives is not.
+ * The socket that a server listens on. It appears when the server is ready, only its owner can connect, and it is
+ * removed with the server. A socket that a server left after an unclean end is replaced; one with a running server is
+ * not.
  */
 export class ListeningPlace implements Disposable {
   private readonly remove = () => {
     const now = found(this.path);
-    // Somebody may have put another in its place.
+    // Another server may have replaced the socket.
     if (now?.ino === this.socket.ino && now.dev === this.socket.dev) rmSync(this.path, { force: true });
   };
 
   private constructor(
-    /** Absolute. */
+    /** The absolute path. */
     readonly path: string,
     private readonly socket: Stats,
   ) {
@@ -74,8 +75,8 @@ export class ListeningPlace implements Disposable {
   }
 
   /**
-   * @throws RangeError when no socket can have the path.
-   * @throws Error saying what is in the way.
+   * @throws RangeError if the path is too long for a socket.
+   * @throws Error saying what prevents listening.
    */
   static async listen(server: Server, wish: string): Promise<ListeningPlace> {
     const path = socketPath(wish);
@@ -83,7 +84,8 @@ export class ListeningPlace implements Disposable {
     try {
       await lock(folder, path);
       const dead = await isDead(path);
-      // Under another name until it is ready. A path through /proc is short, however long the folder's is.
+      // Listen under a temporary name until the server is ready. The path through /proc is short even if the folder's
+      // path is long.
       const staged = join('/proc/self/fd', String(folder), `.normalworld-${process.pid}-${process.hrtime.bigint()}`);
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
@@ -119,7 +121,7 @@ function openFolder(path: string): number {
   }
 }
 
-/** Until the descriptor is closed no other server starts in the folder. */
+/** Prevents other servers from starting in the folder until the descriptor is closed. */
 async function lock(folder: number, path: string): Promise<void> {
   flock ??= loadFlock();
   for (let tries = 0; flock(folder, LOCK_EX_NB) !== 0; tries++) {
@@ -128,7 +130,10 @@ async function lock(folder: number, path: string): Promise<void> {
   }
 }
 
-/** Whether a socket is there that nobody listens at. @throws Error when something else is. */
+/**
+ * Whether a socket exists that no server listens on. @throws Error if the path is not a socket or a server listens on
+ * it.
+ */
 async function isDead(path: string): Promise<boolean> {
   const there = found(path);
   if (there === undefined) return false;

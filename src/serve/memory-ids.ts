@@ -1,8 +1,8 @@
 const last = 0x7fff_ffff;
 
 /**
- * Ids of shared memory. They are unique in the whole server, as Linux's are on the whole device (one idr), so that a
- * client with several open files cannot take one's for another's. Only the file that memory is of can use its id.
+ * Ids of shared memory. They are unique in the whole server, as Linux's are unique for a device (one idr), so that a
+ * client with several open files cannot confuse them. Only the file that owns the memory can use its id.
  */
 export class MemoryIds {
   private readonly used = new Set<number>();

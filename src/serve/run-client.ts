@@ -3,8 +3,8 @@ import { constants } from 'node:os';
 import type { ClientCommand } from './client-command.js';
 
 /**
- * Run a client to its end, on our own standard files unless `stdout` says otherwise.
- * @returns its exit code; for a signal, 128 and its number, as a shell has it.
+ * Run a client until it ends, with our standard files unless `stdout` is given.
+ * @returns its exit code, or 128 plus the number of the signal that ended it, as in a shell.
  */
 export function runClient(
   { program, args, env }: ClientCommand,
@@ -15,7 +15,7 @@ export function runClient(
     stdio: ['inherit', stdout === undefined ? 'inherit' : 'pipe', 'inherit'],
   });
   stdout?.(child);
-  // The terminal's signals reach the client by themselves; we stay until it has ended.
+  // The terminal sends signals to the client itself; this process must not end before the client.
   const wait = () => undefined;
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
   process.on('SIGINT', wait).on('SIGTERM', pass).on('SIGHUP', pass);

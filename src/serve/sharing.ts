@@ -1,10 +1,13 @@
 import { pageSize } from '../protocol/physical-memory.js';
 import { invalid } from './tee-ioctl.js';
 
-/** How a client shares a buffer of its own (preload/wire.h, enum wire_way): on its word, for traces. */
+/**
+ * How a client shares its buffer (enum wire_way in preload/wire.h). The client reports it, and it is only used for
+ * traces.
+ */
 export interface Sharing {
   readonly way: SharingWay;
-  /** Bytes of the buffer that both sides have the same pages for. */
+  /** Number of bytes of the buffer that are mapped to the same pages in both processes. */
   readonly remapped: number;
 }
 
@@ -18,8 +21,8 @@ const ways = {
 type SharingWay = keyof typeof ways;
 
 /**
- * From the body of SHM_REGISTER.
- * @param size of the buffer.
+ * Read it from the body of SHM_REGISTER.
+ * @param size size of the buffer in bytes.
  */
 export function parseSharing(body: Buffer, size: number): Sharing {
   const way = body.readUInt32LE(24);
@@ -28,7 +31,7 @@ export function parseSharing(body: Buffer, size: number): Sharing {
   return { way, remapped };
 }
 
-/** In words. */
+/** A description as text. */
 export function describeSharing({ way, remapped }: Sharing, size: number): string {
   if (way !== 1) return ways[way];
   return remapped === size ? 'remapped' : `${remapped} bytes remapped, the rest copied`;

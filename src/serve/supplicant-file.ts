@@ -15,14 +15,14 @@ import { noSuchRequest, parseReceive, parseSend, receiveReply, takeAnswer } from
 import { fixedArg, invalid } from './tee-ioctl.js';
 import { Operation, tokenSize } from './wire.js';
 
-/** What a supplicant's device is made of. */
+/** What an open file of the supplicant's device needs. */
 export interface SupplicantPlace {
   readonly queue: SupplicantQueue;
-  /** Memory that secure world can reach. @throws TeecError OUT_OF_MEMORY */
+  /** Allocate memory that secure world can access. @throws TeecError OUT_OF_MEMORY */
   readonly allocate: (size: number) => Promise<TeeShm>;
 }
 
-/** A thread of the supplicant that waits in SUPPL_RECV. */
+/** A supplicant thread that waits in SUPPL_RECV. */
 interface Waiter {
   readonly room: number;
   readonly resolve: (request: SupplicantRequest) => void;
@@ -30,23 +30,23 @@ interface Waiter {
 }
 
 /**
- * An opening of `/dev/teepriv0`: the place of the supplicant, for one that is a program of its own (Linux's tee-supplicant).
- * Requests are taken as its threads ask for them, and answered in any order; what it has taken fails when it goes.
+ * An open file of `/dev/teepriv0`, for a supplicant in another process, such as tee-supplicant. Its threads receive
+ * requests and answer them in any order. When it closes, the requests that it received fail.
  */
 export class SupplicantFile implements ClientFile {
   readonly token = randomBytes(tokenSize).toString('hex');
   private readonly memory = new Map<number, TeeShm>();
-  /** Its requests that it has not answered, by name. */
+  /** Received requests without an answer, by id. */
   private readonly taken = new Map<number, SupplicantRequest>();
-  /** The one that it took without a name: then it has no other. */
+  /** A request received by a supplicant that does not use ids; it can have only one at a time. */
   private unnamed: SupplicantRequest | undefined;
-  /** Taken from the queue for a thread that had gone, or had no room for it. */
+  /** Requests taken from the queue for a thread that then closed its connection, or whose argument was too small. */
   private readonly ready: SupplicantRequest[] = [];
   private readonly waiters: Waiter[] = [];
   private pumping = false;
   private opened = true;
 
-  /** @throws ErrnoError EBUSY when a supplicant has the place. */
+  /** @throws ErrnoError EBUSY if a supplicant is attached already. */
   constructor(
     private readonly place: SupplicantPlace,
     readonly label: string,
@@ -69,7 +69,7 @@ export class SupplicantFile implements ClientFile {
     this.endIfUnused();
   }
 
-  /** Threads that wait keep nothing open. */
+  /** Waiting threads do not keep the file open. */
   begin(): Call {
     if (!this.opened) throw new ErrnoError(Errno.EBADF, 'the device file is closed');
     return { abandon: () => undefined, end: () => undefined };
@@ -78,7 +78,7 @@ export class SupplicantFile implements ClientFile {
   async ioctl(operation: number, body: Buffer, _caller: unknown, onGone: (callback: () => void) => void) {
     switch (operation) {
       case Operation.version:
-        // Without registered memory: memory of the TEE's own, mapped, needs no copies.
+        // Registered memory is not offered: memory of the TEE can be mapped without copies.
         return versionReply(
           fixedArg(body, 12),
           GeneralCapability.globalPlatform | GeneralCapability.privileged | GeneralCapability.memrefNull,
@@ -143,7 +143,7 @@ export class SupplicantFile implements ClientFile {
       throw invalid(`an answer of ${params} parameters to a request of ${request.params.length}`);
     takeAnswer(body, unnamed === undefined, request.params);
     const [first] = request.params;
-    // It names memory by its own id; secure world must get memory of this supplicant and no other.
+    // The supplicant answers with its own memory id. Translate it, and accept only memory of this supplicant.
     if (request.command === RpcCommand.shmAlloc && first?.type === 'value') first.c = this.memory.get(first.c)?.id ?? 0;
     this.unnamed = undefined;
     this.taken.delete(request.id);
@@ -151,14 +151,14 @@ export class SupplicantFile implements ClientFile {
     return body;
   }
 
-  /** Requests to threads, in the order in which both came. */
+  /** Give requests to waiting threads, both in order of arrival. */
   private async pump(): Promise<void> {
     if (this.pumping) return;
     this.pumping = true;
     try {
       while (this.waiters.length > 0) {
         const request = this.ready.shift() ?? (await this.place.queue.receive());
-        // It was closed.
+        // The device was closed.
         if (request === undefined) return;
         const waiter = this.waiters.shift();
         if (waiter === undefined) this.ready.unshift(request);
@@ -173,7 +173,7 @@ export class SupplicantFile implements ClientFile {
     }
   }
 
-  /** SHM_FREE names memory by the driver's cookie. */
+  /** Translate the driver's cookie in SHM_FREE to the supplicant's memory id. */
   private inItsWords(request: SupplicantRequest): SupplicantRequest {
     const [first] = request.params;
     if (request.command !== RpcCommand.shmFree || first?.type !== 'value') return request;

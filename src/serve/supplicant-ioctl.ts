@@ -5,26 +5,26 @@ import { Errno, ErrnoError } from './errno.js';
 import { invalid } from './tee-ioctl.js';
 
 /**
- * The arguments of the supplicant's ioctls (uapi linux/tee.h: struct tee_iocl_supp_recv_arg, tee_iocl_supp_send_arg): a word,
- * the number of parameters, the parameters. With TEE_IOCTL_PARAM_ATTR_META in the first one several requests are served
- * side by side, and that parameter names the request.
+ * Arguments of the supplicant's ioctls (struct tee_iocl_supp_recv_arg and tee_iocl_supp_send_arg in uapi linux/tee.h):
+ * one word, the number of parameters, the parameters. If the first parameter has TEE_IOCTL_PARAM_ATTR_META, it contains
+ * the request's id, and several requests can be served concurrently.
  */
 const { head } = SupplicantArg;
 const meta = BigInt(paramAttrMeta);
 const attrs = { input: 1n, output: 2n, inout: 3n } as const;
 const valueInout = attrs.inout;
-/** A reference has the attribute of a value of its direction, and this more. */
+/** Difference between the attributes of a memory reference and of a value with the same direction. */
 const memref = BigInt(ParamAttr.memrefInput - ParamAttr.valueInput);
 
-/** How a supplicant asks for a request. */
+/** The argument of SUPPL_RECV. */
 export interface ReceiveArg {
-  /** It wants to be told the request's name, and may ask for the next before it has answered this one. */
+  /** The supplicant wants request ids, and may receive the next request before it has answered this one. */
   readonly meta: boolean;
-  /** For how many parameters of a request there is room. */
+  /** Number of parameters that fit. */
   readonly room: number;
 }
 
-/** optee_supp_recv() checks it: nothing but a first META parameter. */
+/** Check the argument as optee_supp_recv() does: only a META parameter may precede the request's parameters. */
 export function parseReceive(body: Buffer): ReceiveArg {
   const count = paramCount(body);
   const first = count > 0 ? body.readBigUInt64LE(head) : 0n;
@@ -36,7 +36,7 @@ export function parseReceive(body: Buffer): ReceiveArg {
   return { meta: first === meta, room: first === meta ? count - 1 : count };
 }
 
-/** @param idOf what the supplicant calls memory. */
+/** @param idOf the supplicant's id of shared memory. */
 export function receiveReply(
   body: Buffer,
   request: { readonly id: number; readonly command: number; readonly params: readonly TeeParam[] },
@@ -79,16 +79,16 @@ function writeParam(bytes: Buffer, at: number, param: TeeParam, idOf: (shm: TeeS
   }
 }
 
-/** A supplicant's answer. */
+/** The argument of SUPPL_SEND. */
 export interface SendArg {
   readonly result: number;
-  /** The request that it names; undefined when it does not, and means the one that it has. */
+  /** The id of the answered request; undefined if the supplicant does not use ids. */
   readonly id: number | undefined;
-  /** Behind the parameter that names it. */
+  /** Number of parameters without the META parameter. */
   readonly params: number;
 }
 
-/** optee_supp_send() finds the request by it. */
+/** Parse the argument as optee_supp_send() does. */
 export function parseSend(body: Buffer, named: boolean): SendArg {
   const count = paramCount(body);
   const result = body.readUInt32LE(0);
@@ -98,7 +98,7 @@ export function parseSend(body: Buffer, named: boolean): SendArg {
   return { result, id: Number(body.readBigUInt64LE(head + 8)), params: count - 1 };
 }
 
-/** Take over what the supplicant may write: values, and the sizes of references. @throws ErrnoError EINVAL */
+/** Copy the outputs that the supplicant may write: values, and sizes of memory references. @throws ErrnoError EINVAL */
 export function takeAnswer(body: Buffer, named: boolean, params: readonly TeeParam[]): void {
   params.forEach((param, index) => {
     const at = head + (index + (named ? 1 : 0)) * paramSize;
@@ -127,7 +127,7 @@ function paramCount(body: Buffer): number {
   return count;
 }
 
-/** No request of that name is with the supplicant. */
+/** The error for an answer to a request that the supplicant does not have. */
 export function noSuchRequest(id: number | undefined): ErrnoError {
   return new ErrnoError(Errno.ENOENT, `the supplicant has no request ${id ?? ''}`);
 }

@@ -16,22 +16,22 @@ import {
 import { Errno, ErrnoError } from './errno.js';
 
 /**
- * The arguments of the TEE's ioctls, as uapi linux/tee.h lays them out, to and from what the TEE subsystem takes. What
- * Linux's tee_core.c refuses with an error number is refused with the same.
+ * Conversions between the arguments of the TEE ioctls (uapi linux/tee.h) and the TEE subsystem's requests. Invalid
+ * arguments get the same errno as in Linux's tee_core.c.
  */
 
 /** TEE_IOCTL_LOGIN_REE_KERNEL_MAX. */
 const lastKernelLogin = 0xbfff_ffff;
 
-/** What a client has as one piece of shared memory. */
+/** Shared memory of a client. */
 export interface ClientMemory {
   readonly shm: TeeShm;
-  /** Where it begins in the pages: a buffer of the client's own keeps its place in the first page. */
+  /** Where the memory begins in its pages, in bytes: a registered buffer keeps its offset in the first page. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** Finds shared memory by the id that the client has for it. */
+/** Finds shared memory by its id. */
 export type MemoryById = (id: number) => ClientMemory | undefined;
 
 export interface OpenSessionArg {
@@ -52,7 +52,7 @@ export function parseOpenSession(body: Buffer, memory: MemoryById): OpenSessionA
   };
 }
 
-/** The argument with what came back in it. */
+/** The argument with its outputs. */
 export function openSessionReply(
   body: Buffer,
   answer: TeeReply & { readonly session: number },
@@ -91,7 +91,7 @@ export function invokeReply(body: Buffer, answer: TeeReply, params: readonly Tee
   return bytes;
 }
 
-/** An argument of a fixed size. */
+/** Check the size of an argument. */
 export function fixedArg(body: Buffer, size: number): Buffer {
   if (body.length !== size) throw invalid(`an argument of ${body.length} bytes, expected ${size}`);
   return body;
@@ -114,7 +114,7 @@ function login(loginClass: number, gid: number): Login {
 
 function parseParams(body: Buffer, head: number, memory: MemoryById): TeeParam[] {
   if (body.length < head) throw invalid(`an argument of ${body.length} bytes, at least ${head}`);
-  // The number of parameters is the last word of the head in both arguments.
+  // In both arguments the number of parameters is the last word before the parameters.
   const count = body.readUInt32LE(paramCountAt(head));
   if (body.length !== head + count * paramSize)
     throw invalid(`an argument of ${body.length} bytes with ${count} parameters`);
@@ -127,12 +127,12 @@ function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryB
   const type = Number(attr);
   const value = paramDirections[type - ParamAttr.valueInput];
   if (value !== undefined) {
-    // What is only written need not make sense yet.
+    // Outputs are not read, so any content is valid.
     if (value === 'output') return { type: 'value', direction: value, a: 0, b: 0, c: 0 };
     const words = [8, 16, 24].map((offset) => Number(body.readBigUInt64LE(at + offset)));
     const [a = 0, b = 0, c = 0] = words;
     if (words.every(Number.isSafeInteger)) return { type: 'value', direction: value, a, b, c };
-    // The kernel passes all 64 bits.
+    // Keep all 64 bits, as the kernel does.
     return { type: 'value', direction: value, a, b, c, octets: Uint8Array.from(body.subarray(at + 8, at + 32)) };
   }
   const direction = paramDirections[type - ParamAttr.memrefInput];
@@ -148,7 +148,7 @@ function parseParam(body: Buffer, at: number, index: number, memoryById: MemoryB
   return { type: 'memref', direction, shm: memory.shm, offset: memory.offset + offset, size };
 }
 
-/** Params that came back: the words of values, the sizes of memory references. */
+/** Write the outputs of parameters: the words of values, the sizes of memory references. */
 function writeParams(bytes: Buffer, head: number, params: readonly TeeParam[]): void {
   params.forEach((param, index) => {
     const at = head + index * paramSize;
@@ -167,7 +167,7 @@ function writeParams(bytes: Buffer, head: number, params: readonly TeeParam[]): 
   });
 }
 
-/** A number of the other world's may be one that was too large for a number, and rounded up. */
+/** A 64-bit value above 2^53 is not exact as a number and may have been rounded up to 2^64. */
 function writeWord(bytes: Buffer, at: number, value: number): void {
   bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at);
 }

@@ -21,43 +21,46 @@ import { credentialsOf, peerOf } from './unix-socket.js';
 import { greeting } from './wire.js';
 
 /**
- * Descriptors of clients at a time: each open device has two (its connection and its door), each piece of shared memory and
- * each call in flight one.
+ * Largest number of descriptors for clients. An open device needs two (its connection and its door); each piece of
+ * shared memory and each call in flight needs one.
  */
 const maxDescriptors = 8192;
-/** Descriptors that stay for everything else: TAs being loaded, files of secure storage, sockets of TAs. */
+/** Descriptors left for everything else: loading TAs, files of secure storage, sockets of TAs. */
 const spareDescriptors = 256;
 
-/** Of those that are one too many, so many at a time are told so. */
+/** Largest number of rejected connections that are answered with an errno at a time. */
 const maxRefused = 64;
-/** And have so long to close their side, in milliseconds. */
+/** Time that such a client has to close its side, in milliseconds. */
 const refusalMs = 1000;
 
-/** How long calls of clients that were cut off may take to come back, in milliseconds. */
+/** Time that calls of disconnected clients have to return, in milliseconds. */
 const graceMs = 3000;
 
 export interface ServeOptions {
-  /** Where the socket is made; in a new private folder when left out. */
+  /** Path of the socket; in a new private folder when left out. */
   readonly path?: string;
-  /** How long a client may take to send one request, in milliseconds (default 30,000): then it loses the connection. */
+  /**
+   * Longest time that a client may take to send one request, in milliseconds (default 30,000). After that the
+   * connection is closed.
+   */
   readonly requestLimitMs?: number;
-  /** Something failed that no client can be blamed for. By default the error becomes an uncaught exception. */
+  /** Called for errors that no client caused. By default the error becomes an uncaught exception. */
   readonly onError?: (error: unknown) => void;
 }
 
 const names: OptionNames<ServeOptions> = { path: true, requestLimitMs: true, onError: true };
 
 /**
- * Offers a TEE to other processes as the kernel would: as `/dev/tee0`, over a Unix socket. They come through the preload
- * library (`preload/`).
+ * Offers a TEE to other processes as `/dev/tee0`, over a Unix socket. Clients use it through the preload library
+ * (`preload/`).
  */
 export class TeeServer implements AsyncDisposable, Devices {
   private readonly files = new Map<string, ClientFile>();
   private readonly sockets = new Set<Socket>();
-  /** Those that are one too many, while they are told so. */
+  /** Rejected connections that are being answered with an errno. */
   private readonly refused = new Set<Socket>();
   private readonly memoryIds = new MemoryIds();
-  /** By process: one of them does not shut the others out. */
+  /** By process, so that one process cannot use up all places. */
   private readonly places = new FairPlaces<number>(
     Math.min(maxDescriptors, Math.max(16, descriptorLimit() - spareDescriptors)),
   );
@@ -74,17 +77,17 @@ export class TeeServer implements AsyncDisposable, Devices {
     readonly failed: (error: unknown) => void,
   ) {
     server.on('connection', (socket) => {
-      // The socket's mode keeps others away, but for the moment before it has that.
+      // The socket's mode keeps other users away, except for a moment before the mode is set.
       if (mayConnect(socket)) this.admit(socket);
       else socket.destroy();
     });
   }
 
   /**
-   * @throws RangeError when the socket cannot have that path, or the TEE's memory cannot be shared with another process
-   *   in pages.
-   * @throws TypeError naming an option that is none.
-   * @throws Error saying what is in the way of the socket.
+   * @throws RangeError if the path is too long for a socket, or if the TEE's memory cannot be shared with another
+   * process in pages.
+   * @throws TypeError naming an invalid option.
+   * @throws Error saying what prevents listening.
    */
   static async listen(tee: Tee, options: ServeOptions = {}): Promise<TeeServer> {
     requireKnownOptions('TeeServer', options, names);
@@ -110,17 +113,17 @@ export class TeeServer implements AsyncDisposable, Devices {
     return new TeeServer(tee, server, memoryFile, place, folder, requestLimitMs, onError);
   }
 
-  /** The socket, as an absolute path: NORMALWORLD_SOCKET of the clients. Its owner alone can use it. */
+  /** The socket's absolute path, for NORMALWORLD_SOCKET of clients. Only its owner can connect. */
   get path(): string {
     return this.place.path;
   }
 
-  /** Device files that are open, or still have calls or memory. */
+  /** Number of device files that are open, or that still have calls or memory. */
   get openFiles(): number {
     return this.files.size;
   }
 
-  /** Who has them, as traces call them. */
+  /** Names of their clients, as in traces. */
   get clients(): readonly string[] {
     return [...this.files.values()].map(({ label }) => label);
   }
@@ -151,7 +154,7 @@ export class TeeServer implements AsyncDisposable, Devices {
     socket.once('close', () => place[Symbol.dispose]());
   }
 
-  /** It is told why, and soon gone: whoever does not close his side keeps no descriptor of ours for that. */
+  /** Answer with an errno and close. A client that does not close its side is disconnected after `refusalMs`. */
   private refuse(socket: Socket, errno: number): void {
     socket.on('error', () => undefined);
     if (this.refused.size >= maxRefused) {
@@ -164,7 +167,7 @@ export class TeeServer implements AsyncDisposable, Devices {
       unlimit();
       this.refused.delete(socket);
     });
-    // What it asks for is not looked at.
+    // The request is not read.
     socket.resume().end(greeting(-errno));
   }
 
@@ -184,8 +187,8 @@ export class TeeServer implements AsyncDisposable, Devices {
   }
 
   /**
-   * End every connection, as if all clients had died; resolves when nothing of them is left, or when secure world has not
-   * let go of it for three seconds: then closing the TEE takes it away.
+   * Disconnect all clients, as if they had died. Resolves when their resources are released, or after three seconds;
+   * closing the TEE then releases the rest.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
@@ -227,7 +230,7 @@ export class TeeServer implements AsyncDisposable, Devices {
   private fileEnds(file: ClientFile, ended: Promise<void>): void {
     void ended
       .catch((error: unknown) => {
-        // Secure world has gone; what it had is gone too.
+        // Secure world has ended, and its resources with it.
         if (!(error instanceof TeecError)) this.failed(error);
       })
       .finally(() => {
@@ -242,7 +245,7 @@ function mayConnect(socket: Socket): boolean {
     const { uid } = credentialsOf(socket);
     return uid === 0 || uid === process.geteuid?.();
   } catch {
-    // It has gone already.
+    // The peer has already disconnected.
     return false;
   }
 }

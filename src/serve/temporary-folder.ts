@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A private folder (mode 0700) that goes when it is disposed of, or with this process at its exit. */
+/** A private folder (mode 0700) that is removed on disposal or at the end of this process. */
 export class TemporaryFolder implements Disposable {
   readonly path: string;
   private readonly remove = () => rmSync(this.path, { recursive: true, force: true });

@@ -5,8 +5,8 @@ import type { ClientIdentity } from '../tee/login.js';
 import { ErrnoError } from './errno.js';
 
 /**
- * What Node cannot ask of a Unix socket, or do with it: who is on the other side, and giving it an open file.
- * Values are Linux's (asm-generic/socket.h, linux/socket.h).
+ * Operations on Unix sockets that Node does not have: peer credentials and descriptor passing. The constants are
+ * Linux's (asm-generic/socket.h, linux/socket.h).
  */
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
@@ -56,14 +56,14 @@ const calls = () => {
   return loaded;
 };
 
-/** A process that connected. */
+/** The process at the other end of a connection. */
 export interface Peer {
   readonly pid: number;
-  /** Effective user and group, and supplementary groups, of the moment when it connected. */
+  /** Effective user and group, and supplementary groups, at the time of connect(2). */
   readonly identity: ClientIdentity;
 }
 
-/** Who connected: the kernel's word, not the client's. */
+/** The credentials of the peer, which the kernel reports. */
 export function peerOf(socket: Socket): Peer {
   const { pid, uid, gid } = credentialsOf(socket);
   const groups = option(socketDescriptor(socket), SO_PEERGROUPS, 4 * maxGroups);
@@ -77,13 +77,16 @@ export function peerOf(socket: Socket): Peer {
   };
 }
 
-/** Likewise, without the supplementary groups: struct ucred. */
+/** The same without the supplementary groups: struct ucred. */
 export function credentialsOf(socket: Socket): { readonly pid: number; readonly uid: number; readonly gid: number } {
   const credentials = option(socketDescriptor(socket), SO_PEERCRED, 12);
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gid: credentials.readUInt32LE(8) };
 }
 
-/** Room for the longest option, the groups: every connection asks for them, and few processes have many. */
+/**
+ * A buffer for the largest option, the groups. It is reused, because each connection needs it and few processes have
+ * many groups.
+ */
 const optionRoom = Buffer.alloc(4 * maxGroups);
 
 function option(fd: number, name: number, size: number): Buffer {
@@ -94,14 +97,13 @@ function option(fd: number, name: number, size: number): Buffer {
 }
 
 /**
- * Send the first bytes on a connection, and an open file with them.
- * @param bytes few: they go at once, as nothing was sent before.
- * @throws ErrnoError when they do not: EPIPE when the other side has gone, ETOOMANYREFS when so many open files are on
- *   their way that the kernel takes no more.
+ * Send the first bytes on a connection together with a descriptor.
+ * @param bytes few enough to be sent at once, because nothing was sent before.
+ * @throws ErrnoError EPIPE if the peer has closed; ETOOMANYREFS if too many descriptors are in flight.
  */
 export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void {
   const control = Buffer.alloc(controlSize);
-  // struct cmsghdr: its length with what follows, level, type, and the descriptor.
+  // struct cmsghdr: length, level and type, followed by the descriptor.
   control.writeBigUInt64LE(20n, 0);
   control.writeInt32LE(SOL_SOCKET, 8);
   control.writeInt32LE(SCM_RIGHTS, 12);
@@ -111,7 +113,7 @@ export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void 
   if (sent !== bytes.length) throw new ErrnoError(koffi.errno(), 'sending an open file');
 }
 
-/** Two sockets that are connected to each other. @throws ErrnoError EMFILE, ENFILE */
+/** A pair of connected sockets. @throws ErrnoError EMFILE, ENFILE */
 export function socketPair(): [number, number] {
   const pair = [-1, -1];
   if (calls().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) !== 0)
@@ -120,8 +122,8 @@ export function socketPair(): [number, number] {
 }
 
 /**
- * The next open file that was sent on a socket, one with each byte.
- * @returns its descriptor; -1 for a byte without one; undefined when there is no byte.
+ * Receive the next descriptor from a socket; each byte can carry one.
+ * @returns the descriptor; -1 for a byte without one; undefined if there is no byte.
  */
 export function receiveFile(fd: number): number | undefined {
   const control = Buffer.alloc(controlSize);
@@ -131,11 +133,11 @@ export function receiveFile(fd: number): number | undefined {
   return isFile ? control.readInt32LE(16) : -1;
 }
 
-/** Whether a descriptor that somebody sent is a connection by which requests can come. */
+/** Whether a received descriptor is a connected Unix stream socket. */
 export function isStreamOfUnixSocket(fd: number): boolean {
   try {
     const is = (name: number, wanted: number) => option(fd, name, 4).readInt32LE(0) === wanted;
-    // One that was never connected knows no peer.
+    // A socket that was never connected has no peer.
     return (
       is(SO_DOMAIN, AF_UNIX) &&
       is(SO_TYPE, SOCK_STREAM) &&
@@ -147,12 +149,12 @@ export function isStreamOfUnixSocket(fd: number): boolean {
   }
 }
 
-/** A descriptor that Node has not opened. */
+/** Close a descriptor that was not opened by Node. */
 export function closeDescriptor(fd: number): void {
   calls().close(fd);
 }
 
-/** struct cmsghdr with one descriptor: CMSG_SPACE(sizeof(int)). */
+/** Size of struct cmsghdr with one descriptor: CMSG_SPACE(sizeof(int)). */
 const controlSize = 24;
 
 function messageOf(bytes: Buffer, control: Buffer) {

@@ -1,54 +1,54 @@
 import { maxArgSize, TeeIoctl } from '../uapi/tee.js';
 
-/**
- * What a client and the server say to each other over the Unix socket: docs/serve.md, preload/wire.h. Little-endian.
- */
+/** The protocol between clients and server on the Unix socket: docs/serve.md, preload/wire.h. Little-endian. */
 
-/** "NWT2", at the begin of every request, answer and greeting. */
+/** "NWT2", at the beginning of each request, answer and greeting. */
 export const wireMagic = 0x3254_574e;
-/** Stands in a preload library that speaks this protocol. */
+/** A string in preload libraries that have this protocol version. */
 export const libraryMark = 'normalworld wire NWT2';
 
-/** Ahead of every request: magic, operation, length of the body, reserved, token. */
+/** Header of a request: magic, operation, length of the body, reserved, token. */
 export const requestHeaderSize = 32;
 export const tokenSize = 16;
-/** Ahead of the body of an answer: magic, status, length of the body, reserved. */
+/** Header of an answer: magic, status, length of the body, reserved. */
 export const replyHeaderSize = 16;
 export const greetingSize = 64;
-/** The longest argument: Linux's TEE_MAX_ARG_SIZE. */
+/** Largest argument: Linux's TEE_MAX_ARG_SIZE. */
 export const maxBodySize = maxArgSize;
 
-/** Operations are the numbers of the ioctls (uapi linux/tee.h), and `openDevice`. */
+/** Operations: the numbers of the ioctls (uapi linux/tee.h), and `openDevice`. */
 export const Operation = { ...TeeIoctl, openDevice: 0x100 } as const;
 
-/** What a connection that got a greeting stands for. */
+/** What a connection with a greeting represents. */
 export const FileKind = { device: 1, sharedMemory: 2, registeredMemory: 3 } as const;
 export type FileKind = (typeof FileKind)[keyof typeof FileKind];
 
 export interface Request {
   readonly operation: number;
-  /** Names the device file that the request is for, in hexadecimal. */
+  /** The token of the device file, in hexadecimal. */
   readonly token: string;
   readonly body: Buffer;
 }
 
-/** A client broke the protocol; its connection is of no use any more. */
+/** A client violated the protocol. Its connection must be closed. */
 export class WireError extends Error {
   override readonly name = 'WireError';
 }
 
-/** Puts the bytes of one connection together to requests. A client waits for each answer, so at most one is there. */
+/**
+ * Assembles requests from the bytes of a connection. A client waits for each answer, so there is at most one request.
+ */
 export class RequestReader {
   private bytes: Buffer = Buffer.alloc(0);
 
-  /** A request has begun and is not there as a whole. */
+  /** A part of a request has arrived. */
   get inside(): boolean {
     return this.bytes.length > 0;
   }
 
   /**
-   * @returns the request that these bytes complete; undefined while it is not complete.
-   * @throws WireError when they cannot become one, or go on after one.
+   * @returns the request that these bytes complete; undefined if it is still incomplete.
+   * @throws WireError if the bytes are not a valid request, or if more bytes follow it.
    */
   push(bytes: Buffer): Request | undefined {
     this.bytes = this.bytes.length === 0 ? bytes : Buffer.concat([this.bytes, bytes]);
@@ -84,14 +84,17 @@ export interface Greeting {
   readonly kind: FileKind;
   /** Of the device file, in hexadecimal. */
   readonly token: string;
-  /** Of the shared memory; 0 for a device file. */
+  /** Id of the shared memory; 0 for a device file. */
   readonly id: number;
-  /** Where the shared memory begins in the memory's file, and how long it is, in bytes. */
+  /** Offset and size of the shared memory in the server's memory file, in bytes. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** The one message on a connection that stands for a file, or why there is no file: a negative errno. */
+/**
+ * The only message on a connection that represents a file: the file's fields, or a negative errno if it could not be
+ * created.
+ */
 export function greeting(what: Greeting | number): Buffer {
   const bytes = Buffer.alloc(greetingSize);
   bytes.writeUInt32LE(wireMagic, 0);

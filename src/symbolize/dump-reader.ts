@@ -1,33 +1,36 @@
 import { parseConsoleLine } from '../worlds/qemu/console-line.js';
 
-/** A place in code, as a dump on the console names it. */
+/** A code address in a dump on the console. */
 export interface CodePlace {
   readonly address: bigint;
-  /** The UUID of the application or library that it is in, or `core` for OP-TEE itself; undefined when that is not told. */
+  /** UUID of the application or library, or `core` for OP-TEE itself; undefined if the dump does not say. */
   readonly image: string | undefined;
-  /** From where the image was loaded. */
+  /** Offset from the image's load address. */
   readonly offset: number | undefined;
-  /** An address that a call returns to: the call itself stands before it. Of an abort the first one is where it happened. */
+  /**
+   * True for a return address: the call instruction is before it. For an abort, the first address is the faulting
+   * instruction itself.
+   */
   readonly returns: boolean;
 }
 
-/** What OP-TEE prints when an application, or itself, dies. */
+/** The report that OP-TEE prints when an application or the core panics or aborts. */
 export interface Dump {
   readonly kind: 'panic' | 'abort' | 'core-panic';
-  /** Of the application; undefined when the dump does not say. */
+  /** UUID of the application; undefined if the dump does not say. */
   readonly uuid: string | undefined;
-  /** Given to TEE_Panic. */
+  /** The argument of TEE_Panic. */
   readonly code: number | undefined;
-  /** An abort's: what was accessed. */
+  /** For an abort: the faulting address. */
   readonly address: bigint | undefined;
-  /** By name, as `x0`, `elr`, `esr`. */
+  /** By name: `x0`, `elr`, `esr`. */
   readonly registers: ReadonlyMap<string, bigint>;
   readonly callStack: readonly CodePlace[];
-  /** An abort just below the application's stack: its size in bytes, which was not enough. */
+  /** For an abort just below the application's stack (a stack overflow): the stack's size in bytes. */
   readonly overflown: number | undefined;
 }
 
-/** How far below its stack an access may be to be taken for one that went over its end: a large array in one frame. */
+/** How far below its end an access counts as a stack overflow; large because of arrays on the stack. */
 const farthest = 0x1_0000n;
 
 interface Loaded {
@@ -62,8 +65,8 @@ const register =
   /\b(x\d{1,2}|r\d{1,2}|esr|far|elr|spsr|cpsr|fsr|ttbr[01]|cidr|usr_sp|usr_lr|sp_el0|sp|pc|lr) +(0x[0-9a-f]+|[0-9a-f]{8,16})\b/gi;
 
 /**
- * Reads dumps in the lines of a console as they come, in the forms of OP-TEE's versions. What stands before a line, a vendor's
- * time stamp for one, is passed over.
+ * Reads dumps from console lines as they arrive, in the formats of the supported OP-TEE versions. Prefixes such as a
+ * vendor's time stamp are skipped.
  */
 export class DumpReader {
   private kind: Dump['kind'] | undefined;
@@ -77,7 +80,7 @@ export class DumpReader {
   private core: Loaded | undefined;
   private inStack = false;
 
-  /** @returns the place in code that the line is about, when it is an entry of a call stack. */
+  /** @returns the code address if the line is an entry of a call stack. */
   read(text: string): CodePlace | undefined {
     const { parsed } = parseConsoleLine(text);
     const line = parsed?.message ?? text.replace(/^.*?\b[EIDFM]\/\w+:\s*/, '');
@@ -94,7 +97,7 @@ export class DumpReader {
     return undefined;
   }
 
-  /** What was read since the last dump began; undefined when none did. */
+  /** The data read since the last dump began; undefined if none began. */
   get dump(): Dump | undefined {
     const { kind, uuid, code, address, registers, callStack } = this;
     if (kind === undefined) return undefined;
@@ -105,7 +108,7 @@ export class DumpReader {
     const { address } = this;
     const stack = this.regions.find(({ isStack }) => isStack);
     if (this.kind !== 'abort' || address === undefined || stack === undefined) return undefined;
-    // The stack pointer is below it, or near its end where one frame went over.
+    // The stack pointer is below the stack's end, or close above it if one frame exceeded it.
     const pointer = this.registers.get('sp_el0') ?? this.registers.get('usr_sp');
     const isBelow = address < stack.start && stack.start - address <= farthest;
     const isStackAccess = pointer !== undefined && pointer < stack.end && pointer >= stack.start - farthest;
@@ -116,7 +119,7 @@ export class DumpReader {
     const died = byCore ? (panic.exec(line) ?? abort.exec(line) ?? corePanic.exec(line)) : null;
     if (died !== null) {
       const { code, address, who } = died.groups ?? {};
-      // After an abort OP-TEE says that it panics the application: that is the same death.
+      // After an abort, OP-TEE also reports a panic of the application. It is the same event.
       if (code !== undefined && this.kind === 'abort' && this.callStack.length === 0) return;
       this.begin(code !== undefined ? 'panic' : address !== undefined ? 'abort' : 'core-panic');
       this.code = code === undefined ? undefined : Number(code);
@@ -154,7 +157,7 @@ export class DumpReader {
     for (const [, name = '', value] of line.matchAll(register)) this.registers.set(name.toLowerCase(), hex(value));
   }
 
-  /** Where images were loaded last, as the loader says it while it does: nothing more is told of a death by some builds. */
+  /** Load addresses printed while images were loaded; some builds print nothing else. */
   private readonly early = new Map<string, bigint>();
 
   private begin(kind: Dump['kind']): void {
@@ -177,7 +180,9 @@ export class DumpReader {
     };
   }
 
-  /** Where regions do not tell: what was loaded closest below it, within what an image may have. */
+  /**
+   * If the regions do not contain the address: the image loaded closest below it, within the largest size of an image.
+   */
   private nearest(address: bigint): Loaded | undefined {
     if (this.regions.length > 0) return undefined;
     const candidates = [

@@ -5,32 +5,32 @@ import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { CodePlace } from './dump-reader.js';
 import { functionAt } from './function-symbols.js';
 
-/** A function that was being executed, and where in it. */
+/** A function in a call stack, with its source location. */
 export interface SourceFrame {
   readonly function: string;
-  /** Undefined when the ELF has no lines. */
+  /** Undefined if the ELF file has no line information. */
   readonly file: string | undefined;
   readonly line: number | undefined;
 }
 
 const programs = ['aarch64-linux-gnu-addr2line', 'addr2line'];
 
-/** Unstripped ELFs of what runs in secure world: `<uuid>.elf` in folders, beside the `.ta` as its build leaves them. */
+/** Unstripped ELF files of secure-world code: `<uuid>.elf`, in the same folders as the `.ta` files. */
 export class ElfFolders {
-  /** @param core the ELF of OP-TEE itself (tee.elf). */
+  /** @param core the ELF file of OP-TEE itself (tee.elf). */
   constructor(
     private readonly folders: readonly string[],
     private readonly core?: string,
   ) {}
 
-  /** The unstripped ELF of an image, if there is one. */
+  /** Path of the unstripped ELF file of an image, if it exists. */
   elfOf(image: string): string | undefined {
     if (image === 'core') return this.core !== undefined && existsSync(this.core) ? this.core : undefined;
     return this.folders.map((folder) => join(folder, `${image}.elf`)).find((file) => existsSync(file));
   }
 
   /**
-   * The functions at a place, the innermost first: more than one where calls were inlined. Empty when nothing is known.
+   * The functions at a code address, innermost first; more than one if calls were inlined. Empty if nothing is known.
    */
   framesAt({ image, offset, returns }: CodePlace): readonly SourceFrame[] {
     const elf = image === undefined || offset === undefined ? undefined : this.elfOf(image);
@@ -38,7 +38,7 @@ export class ElfFolders {
     const at = returns ? offset - 1 : offset;
     const lines = byAddr2line(elf, at);
     if (lines.length > 0) return lines;
-    // Without that program: the function at least.
+    // Without addr2line, find at least the function.
     const name = functionAt(readRegularFileSync(elf), at);
     return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
   }

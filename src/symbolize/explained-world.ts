@@ -2,7 +2,7 @@ import { type SecureWorld, secureWorldBut, type TaPanicReport } from '../protoco
 import { DumpReader } from './dump-reader.js';
 import { type ElfFolders, framesText } from './elf-folder.js';
 
-/** The world, with panics of applications whose dumps are taken apart and whose call stacks name functions and lines. */
+/** Wraps a world so that the dumps of application panics are parsed and call stacks have functions and lines. */
 export function explainedWorld(world: SecureWorld, elves: ElfFolders): SecureWorld {
   const { panics } = world;
   if (panics === undefined) return world;
@@ -11,7 +11,7 @@ export function explainedWorld(world: SecureWorld, elves: ElfFolders): SecureWor
   });
 }
 
-/** Names cost the start of a program: they are looked for when somebody wants them, once. */
+/** Finding names starts a program, so it is only done when they are read, and once. */
 function explained(panic: TaPanicReport, elves: ElfFolders): TaPanicReport {
   let known: TaPanicReport | undefined;
   const explanation = () => {

@@ -1,12 +1,15 @@
 const SHT_SYMTAB = 2;
 const STT_FUNC = 2;
 
-/** The function of a 64-bit ELF's symbols that an address is in; undefined when there is none, or no such ELF. */
+/**
+ * The function that contains an address, from the symbols of a 64-bit ELF file; undefined if there is none or the file
+ * is not such an ELF file.
+ */
 export function functionAt(elf: Uint8Array, address: number): string | undefined {
   try {
     return find(elf, BigInt(address));
   } catch (error) {
-    // A table beyond the end of a cut file.
+    // The symbol table is outside of a truncated file.
     if (error instanceof RangeError) return undefined;
     throw error;
   }

@@ -3,12 +3,12 @@ import { parseConsoleLine } from '../worlds/qemu/console-line.js';
 import type { ElfFolders } from './elf-folder.js';
 
 const loaded = /^ELF \((?<uuid>[0-9a-f-]{36})\) at (?<address>0x[0-9a-f]+)/i;
-/** Where OP-TEE itself runs: its load address is told at its boot, and where address randomization moved it. */
+/** The line in which OP-TEE reports its load address after address space randomisation. */
 const core = /^Executing at offset 0x[0-9a-f]+ with virtual load address (?<address>0x[0-9a-f]+)/i;
 
 /**
- * A script for gdb that connects to QEMU and knows where things are loaded. It is written anew at each load, which moves an
- * application elsewhere.
+ * A gdb script that connects to QEMU and loads symbols at the addresses where images were loaded. It is rewritten after
+ * each load, because an application gets a new address each time.
  */
 export class GdbScript {
   private readonly places = new Map<string, string>();
@@ -21,7 +21,7 @@ export class GdbScript {
     this.write();
   }
 
-  /** A line of the secure console. */
+  /** Process a line of the secure console. */
   read(text: string): void {
     const message = parseConsoleLine(text).parsed?.message ?? '';
     const found = loaded.exec(message)?.groups;

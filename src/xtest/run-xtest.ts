@@ -11,15 +11,15 @@ import { testPlugin } from './test-plugin.js';
 import { type XtestCase, XtestOutput } from './xtest-output.js';
 
 export interface RunXtestOptions {
-  /** Only cases whose names contain one of these; all when empty. */
+  /** Run only cases whose names contain one of these; all if empty. */
   readonly cases?: readonly string[];
-  /** Another xtest than the fetched one. */
+  /** Path of xtest, in place of the fetched one. */
   readonly program?: string;
-  /** Another OP-TEE than the fetched one: its name (`normalworld optee list`) or its image. */
+  /** OP-TEE in place of the fetched one: its name (`normalworld optee list`) or its image. */
   readonly optee?: string;
-  /** Folders with trusted applications, asked before its own. */
+  /** Folders with trusted applications, searched before the test suite's own. */
   readonly taFolders?: readonly string[];
-  /** How long a call of xtest may take, in milliseconds: for ever when left out. */
+  /** Longest time of a call of xtest, in milliseconds; no limit when left out. */
   readonly callLimitMs?: number;
   /** Called with each line that xtest prints. */
   readonly onLine?: (line: string) => void;
@@ -27,20 +27,20 @@ export interface RunXtestOptions {
   readonly onConsoleLine?: (line: string) => void;
 }
 
-/** What became of a run. */
+/** The result of a run. */
 export interface XtestRun {
-  /** Every case that was run passed, and xtest says so too. */
+  /** All cases passed, also according to xtest. */
   readonly ok: boolean;
   readonly output: XtestOutput;
   readonly exitCode: number;
-  /** With the boot of OP-TEE. */
+  /** Duration including the boot of OP-TEE. */
   readonly milliseconds: number;
-  /** From the start of xtest to its end. */
+  /** Duration from the start of xtest to its end. */
   readonly suiteMilliseconds: number;
 }
 
 /**
- * Boot OP-TEE, offer it, run its own test suite against it, untouched.
+ * Boot OP-TEE, serve it, and run its unmodified test suite.
  * @throws Error saying what is missing.
  */
 export async function runXtest(options: RunXtestOptions = {}, ownRoot?: Arm64Root): Promise<XtestRun> {

@@ -9,7 +9,7 @@ const getArray = 3;
 
 const success: PluginReply = { result: TeeResult.SUCCESS };
 
-/** The plugin that the test suite brings for tee-supplicant, with the behaviour of the one in release 4.5.0. */
+/** The test suite's plugin for tee-supplicant, with the behaviour of release 4.5.0. */
 export const testPlugin: SupplicantPlugin = {
   uuid: 'f07bfc66-958c-4a15-99c0-260e4e7375dd',
   invoke(command, subCommand, data) {

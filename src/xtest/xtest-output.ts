@@ -1,23 +1,23 @@
-/** One case of the test suite, as it was run. */
+/** One executed case of the test suite. */
 export interface XtestCase {
   /** `regression_1001`. */
   readonly name: string;
   readonly title: string;
   readonly ok: boolean;
-  /** What the suite says of the first error; undefined when there was none. */
+  /** The first error; undefined if there was none. */
   readonly firstError: string | undefined;
   readonly milliseconds: number;
 }
 
-/** What the suite counted: undefined until it has. */
+/** The counts that the suite prints; undefined until it does. */
 export interface XtestCounts {
   readonly subtests: number;
   readonly failedSubtests: number;
 }
 
 /**
- * Reads what xtest prints at level 0 while it runs: `* NAME TITLE` begins a case, `  NAME OK` or `  NAME FAILED` ends it,
- * and what went wrong stands between them. Cases inside a case have a number after the name, `NAME.1`.
+ * Parses the output of xtest at level 0 as it arrives: `* NAME TITLE` begins a case, `  NAME OK` or `  NAME FAILED`
+ * ends it, with errors in between. Subcases have a number after the name: `NAME.1`.
  */
 export class XtestOutput {
   readonly cases: XtestCase[] = [];
@@ -47,7 +47,7 @@ export class XtestOutput {
     return ended;
   }
 
-  /** The case in which the suite stopped, if it did not come to its end. */
+  /** The case in which the suite stopped, if it did not run to its end. */
   get unfinished(): string | undefined {
     return this.current?.name;
   }
