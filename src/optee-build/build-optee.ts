@@ -28,29 +28,31 @@ import { WorkFolder } from './work-folder.js';
 const sourcePackage = 'optee-os';
 const scmiPlatform = fileURLToPath(new URL('../../scmi-platform', import.meta.url));
 const tailLines = 25;
-/** What is made: OP-TEE itself. All of it would be the libraries of trusted applications as well, a quarter more. */
+/**
+ * The make targets: OP-TEE's images only. Building everything would include the TA libraries and take a quarter longer.
+ */
 const images = ['tee-pager_v2.bin', 'tee-pageable_v2.bin', 'tee-header_v2.bin', 'tee.bin', 'tee.elf'] as const;
-/** What it makes the TA dev kit by, and where. */
+/** The make target of the TA dev kit, and its folder. */
 const kitTarget = 'ta_dev_kit';
 const kitFolder = 'export-ta_arm64';
 
 export interface BuildProgress {
-  /** A step, in words. */
+  /** A step of the build, as text. */
   say(step: string): void;
-  /** So many files have been compiled. */
+  /** Number of files compiled so far. */
   compiled(files: number): void;
 }
 
 export interface BuildHow {
-  /** How many compilers run at once (default: one a processor). */
+  /** Number of parallel compilers (default: one per processor). */
   readonly jobs?: number | undefined;
-  /** Build although it is there, from the newest source. */
+  /** Build again from the newest source, even if the build exists. */
   readonly again?: boolean | undefined;
 }
 
 /**
- * Build OP-TEE OS from Debian's source package, unless it is there already. It is there as a whole or not at all.
- * @throws Error with the words of apt, dpkg or make.
+ * Build OP-TEE OS from Debian's source package, unless it is built already. The result is complete or absent.
+ * @throws Error with the output of apt, dpkg or make.
  */
 export async function buildOptee(
   options: BuildOptions,
@@ -61,7 +63,7 @@ export async function buildOptee(
   const platform = options.scmi === true ? { scmiPlatform: await digestOf(scmiPlatform) } : {};
   const there = again ? undefined : await builtOptee(name);
   if (there !== undefined && there.scmiPlatform === platform.scmiPlatform) {
-    // The fetched applications may be more by now.
+    // More applications may have been fetched since.
     await applications(options.suite, there.folder.trustedApplications, progress);
     progress.say(`${name} is already built`);
     return there;
@@ -112,7 +114,7 @@ export async function buildOptee(
   }
 }
 
-/** SHA-256 of the files of a folder, in hexadecimal. */
+/** SHA-256 of the files in a folder, in hexadecimal. */
 async function digestOf(folder: string): Promise<string> {
   const hash = createHash('sha256');
   for (const name of (await readdir(folder)).sort())
@@ -153,7 +155,7 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
   return { path, version: /\(([^)]+)\)/.exec(changelog)?.[1] ?? 'unknown' };
 }
 
-/** The suite's own applications: they are signed with the key that its source has. Its clients come with them. */
+/** The suite's own applications, which are signed with the key in its source, and the matching clients. */
 async function applications(suite: string, into: string, progress: BuildProgress): Promise<void> {
   const fetched = fetchedFolder(suite);
   const folders = [fetchedOptee(fetched), fetchedArm64Root(clientsOf(suite))];
@@ -178,7 +180,7 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
     'nice',
     [
       ...['-n', '10', 'make', `-j${jobs}`, `O=${objects}`],
-      // The core's compiler does not follow the other one in each version.
+      // In some versions the core's compiler is not derived from CROSS_COMPILE.
       ...['CROSS_COMPILE', 'CROSS_COMPILE64'].map((name) => `${name}=${tools.crossCompile}`),
       ...[`PYTHON3=${tools.python}`, ...variables],
       ...images.map((image) => join(objects, 'core', image)),
@@ -188,7 +190,8 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
       cwd: source,
       env: {
         ...process.env,
-        // In the environment: what OP-TEE's own makefiles add to it is added, which make's command line would forbid.
+        // Set in the environment, so that OP-TEE's makefiles can append to it; a variable on make's command line cannot
+        // be appended to.
         ...(scmi ? { 'core-platform-subdirs': scmiPlatform } : {}),
         ...(tools.ccache && process.env.CCACHE_DIR === undefined ? { CCACHE_DIR: join(cacheFolder(), 'ccache') } : {}),
       },

@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 
-/** Debian suites whose source package of OP-TEE OS has the port for QEMU. */
+/** Debian suites whose source package of OP-TEE OS includes the QEMU platform. */
 export const buildSuites = ['trixie', 'sid'] as const;
 export type BuildSuite = (typeof buildSuites)[number];
 
-/** How OP-TEE OS is to be built. */
+/** Options of a build of OP-TEE OS. */
 export interface BuildOptions {
   readonly suite: BuildSuite;
-  /** It is its own FF-A partition manager (CFG_CORE_SEL1_SPMC). */
+  /** Build OP-TEE as its own FF-A partition manager (CFG_CORE_SEL1_SPMC). */
   readonly ffa?: boolean;
-  /** Secure storage in RPMB as well, whose key it writes into a card that has none: OP-TEE's test key (CFG_RPMB_...). */
+  /** Also support secure storage in RPMB. OP-TEE writes its test key into a card without a key (CFG_RPMB_...). */
   readonly rpmb?: boolean;
-  /** Its SCMI server, with the clocks, regulators and resets of `scmi-platform/`. */
+  /** Include the SCMI server, with the clocks, regulators and resets of `scmi-platform/`. */
   readonly scmi?: boolean;
   /** CFG_NUM_THREADS */
   readonly threads?: number | undefined;
@@ -25,11 +25,14 @@ export interface BuildOptions {
   readonly reservedShm: boolean;
   /** CFG_CORE_DYN_SHM */
   readonly dynamicShm: boolean;
-  /** What measures applications: heap statistics, GPROF and FTRACE, with lines in its ELF; and its own TA dev kit. */
+  /**
+   * Support profiling of applications: heap statistics, GPROF and FTRACE, line numbers in its ELF file, and a TA dev
+   * kit.
+   */
   readonly profiling?: boolean;
-  /** Without assertions and with errors alone on the console. */
+  /** Without assertions, and with only errors on the console. */
   readonly release?: boolean;
-  /** Further variables of OP-TEE's build; they win over all others. */
+  /** Further variables of OP-TEE's build. They override all others. */
   readonly set: readonly BuildVariable[];
 }
 
@@ -38,14 +41,14 @@ export interface BuildVariable {
   readonly value: string;
 }
 
-/** What an option may be, with the variable that it is. */
+/** Limits of the options, with the build variable of each. */
 export const buildLimits = {
   threads: { variable: 'CFG_NUM_THREADS', low: 1, high: 64 },
   logLevel: { variable: 'CFG_TEE_CORE_LOG_LEVEL', low: 0, high: 4 },
   cores: { variable: 'CFG_TEE_CORE_NB_CORE', low: 1, high: 8 },
 } as const;
 
-/** @throws RangeError when it is no assignment of a variable of OP-TEE's build. */
+/** @throws RangeError if it is not an assignment of a variable of OP-TEE's build. */
 export function parseBuildVariable(text: string): BuildVariable {
   const { name, value } = /^(?<name>CFG_[A-Za-z0-9_]+)=(?<value>[^\s'"$;|&<>()`\\]*)$/.exec(text)?.groups ?? {};
   if (name === undefined || value === undefined)
@@ -64,17 +67,17 @@ const scmiVariables = [
   ...['MSG_SHM_MSG', 'MSG_SMT', 'MSG_SMT_THREAD_ENTRY'],
 ].map((name) => `CFG_SCMI_${name}=y`);
 
-/** The assignments on make's command line, in order: of two for one variable the later one counts. */
+/** The assignments on make's command line, in order; a later assignment overrides an earlier one. */
 export function makeVariables(options: BuildOptions): string[] {
   const numbers = (['threads', 'logLevel', 'cores'] as const).flatMap((key) => {
     const value = options[key];
     return value === undefined ? [] : [`${buildLimits[key].variable}=${value}`];
   });
   const all = [
-    // What Debian's own package is built with.
+    // The settings of Debian's own package.
     ...['PLATFORM=vexpress-qemu_armv8a', 'CFG_ARM64_core=y', 'CFG_ARM_GICV3=y', 'CFG_USER_TA_TARGETS=ta_arm64'],
     'CFG_TEE_CORE_LOG_LEVEL=3',
-    // Its applications come from Debian's packages; debug information triples the time and the size.
+    // The applications come from Debian's packages. Debug information triples time and size.
     ...['CFG_BUILD_IN_TREE_TA=n', 'CFG_DEBUG_INFO=n'],
     ...(options.ffa ? ['CFG_CORE_SEL1_SPMC=y'] : []),
     ...(options.rpmb ? ['CFG_RPMB_FS=y', 'CFG_RPMB_WRITE_KEY=y', 'CFG_RPMB_TESTKEY=y'] : []),
@@ -94,8 +97,8 @@ export function makeVariables(options: BuildOptions): string[] {
 const maxNameLength = 120;
 
 /**
- * The name of a build: its suite and its options, the same for the same options in any order. It is the name of a folder and
- * what `--optee` takes.
+ * The name of a build, from its suite and options: independent of their order. It is the name of its folder and the
+ * argument of `--optee`.
  */
 export function buildName(options: BuildOptions): string {
   const set = [...new Map(options.set.map(({ name, value }) => [name, value]))].sort(([a], [b]) => (a < b ? -1 : 1));

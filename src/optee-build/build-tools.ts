@@ -3,12 +3,12 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** What a build of OP-TEE needs of the machine. */
+/** The tools for a build of OP-TEE on this machine. */
 export interface BuildTools {
-  /** Prefix of the cross compiler's programs, with ccache before it when it is there. */
+  /** Prefix of the cross compiler's programs, after ccache if that is installed. */
   readonly crossCompile: string;
   readonly ccache: boolean;
-  /** A Python that has the modules OP-TEE's scripts import. */
+  /** A Python interpreter with the modules that OP-TEE's scripts import. */
   readonly python: string;
 }
 
@@ -23,12 +23,12 @@ const programs: readonly (readonly [program: string, args: readonly string[], de
 ];
 const modules = ['elftools', 'cryptography'];
 const modulePackages = ['python3-pyelftools', 'python3-cryptography'];
-/** The one of PATH may be another than Debian's, without Debian's modules. */
+/** python3 in PATH may be another installation, without Debian's modules. */
 const pythons = ['python3', '/usr/bin/python3'];
 
 /**
- * Find what a build needs.
- * @throws Error naming everything that is missing, and how to get it.
+ * Find the tools of a build.
+ * @throws Error naming everything that is missing, and how to install it.
  */
 export async function findBuildTools(): Promise<BuildTools> {
   const missing: string[] = [];

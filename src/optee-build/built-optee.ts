@@ -6,22 +6,22 @@ import { type Arm64Root, arm64Root, arm64RootAt } from '../serve/arm64-root.js';
 import { cacheFolder, folderAt, type OpteeFolder, opteeFolder, opteeSuite } from '../worlds/qemu/optee-folder.js';
 import { buildSuites } from './build-options.js';
 
-/** What `build.json` of a built OP-TEE says. */
+/** The content of a build's `build.json`. */
 export interface BuildRecord {
   readonly name: string;
   readonly suite: string;
-  /** Of the source package. */
+  /** Version of the source package. */
   readonly version: string;
-  /** What make was told. */
+  /** Variables on make's command line. */
   readonly variables: readonly string[];
   /** SHA-256 of the SCMI platform that was built into it; absent without one. */
   readonly scmiPlatform?: string;
-  /** When it was built, ISO 8601, and in how many seconds. */
+  /** When it was built, ISO 8601, and how long it took, in seconds. */
   readonly built: string;
   readonly seconds: number;
 }
 
-/** An OP-TEE that was built here. */
+/** A build of OP-TEE on this machine. */
 export interface BuiltOptee extends BuildRecord {
   readonly folder: OpteeFolder;
 }
@@ -32,14 +32,14 @@ export function buildsFolder(environment: NodeJS.ProcessEnv = process.env): stri
   return join(cacheFolder(environment), 'builds');
 }
 
-/** Every OP-TEE that was built, by name. */
+/** All builds of OP-TEE, by name. */
 export async function builtOptees(folder = buildsFolder()): Promise<BuiltOptee[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => !name.startsWith('.')).sort();
   const found = await Promise.all(names.map((name) => builtOptee(name, folder)));
   return found.filter((each) => each !== undefined);
 }
 
-/** The OP-TEE of that name, if it was built. */
+/** The build with this name, if it exists. */
 export async function builtOptee(name: string, folder = buildsFolder()): Promise<BuiltOptee | undefined> {
   if (name === '' || name.includes('/') || name.startsWith('.')) return undefined;
   const path = join(folder, name);
@@ -47,36 +47,37 @@ export async function builtOptee(name: string, folder = buildsFolder()): Promise
   return text === undefined ? undefined : { ...(JSON.parse(text) as BuildRecord), folder: folderAt(path) };
 }
 
-/** The OP-TEE of Debian's packages of that suite, if it was fetched. */
+/** The OP-TEE fetched from a suite's Debian packages; it may not exist. */
 export function fetchedFolder(suite: string): OpteeFolder {
   return suite === opteeSuite ? opteeFolder() : folderAt(join(cacheFolder(), `optee-${suite}`));
 }
 
-/** What arm64 clients need that were built for the OP-TEE of that suite. */
+/** Folder with arm64 clients for the OP-TEE of a suite. */
 export function clientsOf(suite: string): Arm64Root {
   return suite === opteeSuite ? arm64Root() : arm64RootAt(join(cacheFolder(), `arm64-${suite}`));
 }
 
-/** The name by which `--optee` means the OP-TEE of Debian's packages: `debian-trixie`. */
+/** The name of the OP-TEE from Debian's packages for `--optee`: `debian-trixie`. */
 export const fetchedName = (suite: string) => `debian-${suite}`;
 
-/** An OP-TEE as `--optee` names it. */
+/** The OP-TEE selected with `--optee`. */
 export interface NamedOptee {
   readonly image: string;
-  /** Its own applications; undefined for an image that came alone. */
+  /** Folder of its own applications; undefined for an image file. */
   readonly trustedApplications: string | undefined;
-  /** The TA dev kit whose key it takes: its own, or that of its suite's packages. It may not be there. */
+  /** The matching TA dev kit: its own, or that of its suite's packages. It may not exist. */
   readonly kit: string | undefined;
-  /** Its folder; undefined for an image that came alone. */
+  /** Its folder; undefined for an image file. */
   readonly folder: string | undefined;
-  /** Whether it is there: an image, or a build. What is fetched may not be, yet. */
+  /** Whether it exists. A fetched OP-TEE may not have been fetched yet. */
   readonly isThere: boolean;
-  /** What its clients need that are of the same age. */
+  /** Folder with clients of the same version. */
   readonly clients: Arm64Root;
 }
 
 /**
- * The OP-TEE that is meant by the name of one that was built or fetched, or by the path of an image. A file wins over a name.
+ * The OP-TEE with the name of a build or of a fetched one, or with the path of an image. An existing file takes
+ * precedence over a name.
  */
 export async function opteeNamed(nameOrFile: string | undefined): Promise<NamedOptee> {
   const alone = (image: string, isThere: boolean): NamedOptee => ({

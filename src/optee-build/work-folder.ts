@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
 
 /**
- * A folder to build in, which no other process uses at the time: the first that is free of `work-0`, `work-1`, ... The path of
- * object files is part of what a compiler cache looks up, so it should be the same each time.
+ * A build folder that no other process uses: the first free one of `work-0`, `work-1`, ... Compiler caches use the path
+ * of object files, so the path should be the same each time.
  */
 export class WorkFolder implements AsyncDisposable {
   private constructor(
@@ -30,7 +30,7 @@ export class WorkFolder implements AsyncDisposable {
   }
 }
 
-/** Whether the lock is ours now: it was free, or its owner is gone. */
+/** Try to take the lock: it is free, or its owner has ended. */
 async function taken(lock: string): Promise<boolean> {
   for (;;) {
     try {

@@ -16,7 +16,7 @@ export const hostTriplet = 'x86_64-linux-gnu';
 const libraryOf = (optee: OpteeFolder) => join(optee.client, hostTriplet);
 const isThere = (optee: OpteeFolder) => existsSync(join(libraryOf(optee), 'libteec.a'));
 
-/** Of libteec for programs of this machine: where it is, or what to do to have it. */
+/** Where libteec for this machine is, or how to get it, as text. */
 export async function aboutHostClientLibrary(optee: OpteeFolder): Promise<string> {
   if (process.arch !== 'x64') return `libteec for this machine is in ${join(optee.client, 'aarch64-linux-gnu')}`;
   if (isThere(optee)) return `libteec for x86-64 is in ${libraryOf(optee)}`;
@@ -32,8 +32,8 @@ export async function aboutHostClientLibrary(optee: OpteeFolder): Promise<string
 }
 
 /**
- * Build libteec for x86-64 from Debian's source package, four files of C, where that can be done.
- * @param from a folder with its source, or the suites that may have it, asked in order: its interface is the same in all.
+ * Build libteec for x86-64 from Debian's source package (four C files), if possible.
+ * @param from a folder with its source, or suites to try in order: the interface is the same in all of them.
  * @throws Error saying why it could not be built.
  */
 export async function buildHostClientLibrary(optee: OpteeFolder, from: string | readonly string[]): Promise<void> {
@@ -63,7 +63,7 @@ function sourceIn(folder: string): string {
 
 const packageOf: Readonly<Record<string, string>> = { cc: 'gcc libc6-dev', ar: 'binutils', 'dpkg-source': 'dpkg-dev' };
 
-/** Debian's packages of the programs that are missing. */
+/** Debian packages of the programs that are missing. */
 async function missingTools(programs: readonly string[] = Object.keys(packageOf)): Promise<string[]> {
   const missing: string[] = [];
   for (const program of programs) if (!(await works(program))) missing.push(packageOf[program] ?? program);
@@ -85,7 +85,7 @@ async function sourceOf(suites: readonly string[], into: string): Promise<string
 async function build(source: string, into: string): Promise<void> {
   const code = join(source, 'libteec/src');
   const files = (await readdir(code)).filter((name) => name.endsWith('.c')).map((name) => join(code, name));
-  // The major version of its interface, as its own makefile has it.
+  // The major version of the interface, from its own makefile.
   const major =
     /^MAJOR_VERSION\s*:?=\s*(\d+)/m.exec(await readRegularText(join(source, 'libteec/Makefile')))?.[1] ?? '2';
   const includes = ['libteec/include', 'public', 'libteec/src'].flatMap((each) => ['-I', join(source, each)]);
@@ -103,7 +103,7 @@ async function build(source: string, into: string): Promise<void> {
   for (const object of objects) await rm(object);
 }
 
-/** To another file system a folder is copied. */
+/** Move a folder; it is copied if the target is on another file system. */
 async function moved(from: string, to: string): Promise<void> {
   await rename(from, to).catch(() => cp(from, to, { recursive: true, verbatimSymlinks: true }));
 }

@@ -4,9 +4,9 @@ import { type BuildSuite, buildSuites } from '../optee-build/build-options.js';
 import { fetchedFolder } from '../optee-build/built-optee.js';
 
 /**
- * The suite that has a version of OP-TEE: of what is fetched, and where that does not tell, of what the archive has now.
+ * The suite with a version of OP-TEE. Fetched folders are searched first, then the archive.
  * @param version `4.5`, or more of it: `4.5.0-2`.
- * @throws RangeError naming the versions that there are.
+ * @throws RangeError naming the available versions.
  */
 export async function suiteOfVersion(version: string): Promise<BuildSuite> {
   const there: string[] = [];
@@ -26,7 +26,7 @@ export async function suiteOfVersion(version: string): Promise<BuildSuite> {
   );
 }
 
-/** `4.1` is not of 4.10. */
+/** `4.1` does not match 4.10. */
 function isOf(version: string, found: string): boolean {
   return found === version || (found.startsWith(version) && /^[.+~-]/.test(found.slice(version.length)));
 }

@@ -3,10 +3,10 @@ import { type PhysicalAddress, pageSize } from '../protocol/physical-memory.js';
 import { eachStep } from '../tee/each-step.js';
 import type { TeeShm } from '../tee/tee-shm.js';
 
-/** The most parameters a message of ours has: four of the client and two meta parameters of an OPEN_SESSION. */
+/** Largest number of parameters of a message: four of the client, and two meta parameters of OPEN_SESSION. */
 export const maxArgParamCount = 6;
 
-/** A place for one message, and for the RPC message behind it when secure world wants one there. */
+/** Memory for one message, and for the RPC message behind it if secure world wants one there. */
 export class MessageSlot {
   readonly msg: MsgArg;
   private paramCount = 0;
@@ -14,7 +14,7 @@ export class MessageSlot {
 
   constructor(
     readonly shm: TeeShm,
-    /** Bytes from the start of `shm`. */
+    /** Offset in `shm`, in bytes. */
     readonly offset: number,
     private readonly bytes: Uint8Array,
     private readonly rpcParamCount: number,
@@ -26,14 +26,17 @@ export class MessageSlot {
     return this.shm.address + this.offset;
   }
 
-  /** A message of so many parameters begins here: it and they are zero. */
+  /** Begin a message with this number of parameters; header and parameters are set to zero. */
   begin(paramCount: number): MsgArg {
     this.paramCount = paramCount;
     this.msg.reset(paramCount);
     return this.msg;
   }
 
-  /** The RPC message behind the message that began here: what stands in the message now may be secure world's. */
+  /**
+   * The RPC message behind the message begun here. Its place does not depend on the message's content, which secure
+   * world may have changed.
+   */
   rpcMessage(): MsgArg {
     const { paramCount } = this;
     let message = this.rpcMessages[paramCount];
@@ -46,17 +49,17 @@ export class MessageSlot {
   }
 }
 
-/** How a call is to be let into secure world. */
+/** How the call queue is to treat a call. */
 export interface Entry {
-  /** As a call of a system session. */
+  /** The call belongs to a system session. */
   readonly system: boolean;
-  /** Before others: see `CallQueue.enter`. */
+  /** The call goes before others: see `CallQueue.enter`. */
   readonly relief: boolean;
 }
 
 /**
- * Memory for messages, kept between calls: Linux's `optee_shm_arg_cache`. It grows by a page when all places are taken,
- * which with registered pages is a call to secure world of its own.
+ * Memory for messages that is kept between calls, as in Linux's `optee_shm_arg_cache`. It grows by one page when all
+ * slots are in use; with dynamic shared memory, registering the page is a call to secure world.
  */
 export class ArgCache {
   private readonly free: MessageSlot[] = [];
@@ -65,10 +68,10 @@ export class ArgCache {
   private readonly slotSize: number;
 
   /**
-   * @param allocatePage one page for messages. Its registration enters as the call that the message is for: it must not wait
-   *   behind others, or a thread that is kept for the call would be of no use to it.
-   * @param shared whether messages may lie elsewhere than at the start of that page.
-   * @param rpcParamCount parameters of the RPC message behind each message; 0 when there is none.
+   * @param allocatePage allocates one page for messages. Its registration enters with the class of the call that needs
+   * the message: otherwise it would wait behind other calls, although a thread is reserved for that call.
+   * @param shared whether messages may begin at an offset in the page.
+   * @param rpcParamCount number of parameters of the RPC message behind each message; 0 for no RPC message.
    */
   constructor(
     private readonly allocatePage: (entry: Entry) => TeeShm | Promise<TeeShm>,
@@ -78,7 +81,7 @@ export class ArgCache {
     this.slotSize = msgArgSize(maxArgParamCount) + (rpcParamCount > 0 ? msgArgSize(rpcParamCount) : 0);
   }
 
-  /** A free place; a promise when a page has to be fetched first. */
+  /** A free slot; a promise if a page must be allocated first. */
   acquire(entry: Entry): MessageSlot | Promise<MessageSlot> {
     return this.free.pop() ?? this.acquireSlowly(entry);
   }
@@ -87,7 +90,7 @@ export class ArgCache {
     this.free.push(slot);
   }
 
-  /** Give all pages back. No message may be in use. */
+  /** Free all pages. No message may be in use. */
   dispose(): Promise<void> {
     this.free.length = 0;
     return eachStep(this.pages.splice(0).map((page) => () => page.put()));

@@ -4,24 +4,25 @@ import type { InterruptSource } from '../protocol/secure-world.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { Optee } from './optee.js';
 
-/** How an ABI gets at the notifications that secure world has pending. */
+/** Access to secure world's pending notifications, by ABI. */
 export interface NotificationSource {
-  /** Tell secure world that we take notifications. False: it has none. */
+  /** Enable notifications. Resolves with false if secure world has none. */
   enable(): Promise<boolean>;
-  /** All values that are pending, which then are no more. */
+  /** Fetch all pending values and clear them. */
   take(): Promise<readonly number[]>;
 }
 
 /**
- * Asynchronous notifications: secure world raises an interrupt, the values that it has pending are fetched and sent to
- * whoever waits for them; one value asks for bottom half processing, a yielding call. Source: optee_smc.h,
- * OPTEE_SMC_GET_ASYNC_NOTIF_VALUE; optee_msg.h, OPTEE_MSG_CMD_DO_BOTTOM_HALF and OPTEE_MSG_CMD_STOP_ASYNC_NOTIF.
+ * Asynchronous notifications. Secure world raises an interrupt; the driver fetches the pending values and sends each to
+ * its waiter. One value requests bottom half processing, which is a yielding call. Source:
+ * OPTEE_SMC_GET_ASYNC_NOTIF_VALUE in optee_smc.h; OPTEE_MSG_CMD_DO_BOTTOM_HALF and OPTEE_MSG_CMD_STOP_ASYNC_NOTIF in
+ * optee_msg.h.
  */
 export class AsyncNotifications {
   private silence: (() => void) | undefined;
-  /** Fetches what is pending, once more for any interrupts that come meanwhile. */
+  /** Fetches pending values, and once more if further interrupts arrive meanwhile. */
   private readonly fetching = new Repeated(() => this.fetch());
-  /** One at a time; any number of requests while one runs are one more. */
+  /** Runs one bottom half at a time. Requests that arrive meanwhile cause one more. */
   private readonly bottomHalf = new Repeated(() => this.runBottomHalf());
 
   /** @param call makes a yielding call without parameters. */
@@ -31,16 +32,16 @@ export class AsyncNotifications {
     private readonly call: (purpose: CallPurpose, command: number) => Promise<void>,
   ) {}
 
-  /** Take the interrupt from now on, if secure world has notifications. */
+  /** Handle the interrupt from now on, if secure world has notifications. */
   async start(interrupt: InterruptSource): Promise<void> {
-    // Before they are enabled: the first may come at once.
+    // Listen before notifications are enabled, because the first may arrive at once.
     this.silence = interrupt.listen(() => this.fetching.request());
     if (await this.source.enable()) return;
     this.silence();
     this.silence = undefined;
   }
 
-  /** Secure world stops, and what it has begun is finished. */
+  /** Stop secure world's notifications, and wait until pending work has finished. */
   async stop(): Promise<void> {
     if (this.silence === undefined) return;
     try {
@@ -58,7 +59,7 @@ export class AsyncNotifications {
     let values: readonly number[];
     try {
       values = await this.source.take();
-      // The interrupt may come again before it is known that there is nothing more.
+      // The interrupt may arrive again before the fetching is known to be complete.
       if (schedule.fine) await schedule.point('notifications', 'end fetching');
     } catch (error) {
       this.optee.violation(0, `no notifications could be fetched: ${String(error)}`);
@@ -82,16 +83,16 @@ export class AsyncNotifications {
 }
 
 /**
- * Work that is done once more when it is requested while it is done, however often: a Linux work item. That there is no
- * request and that it is idle are one step: a request between the two would be lost.
+ * Work that runs once more if it is requested while it runs, like a work item in Linux. The check for a request and the
+ * transition to idle are one step, so that no request is lost between them.
  */
 class Repeated {
-  /** Resolves when it is idle. */
+  /** Resolves when the work is idle. */
   done: Promise<void> = Promise.resolve();
   private wanted = false;
   private busy = false;
 
-  /** @param work does not reject. */
+  /** @param work must not reject. */
   constructor(private readonly work: () => Promise<void>) {}
 
   request(): void {

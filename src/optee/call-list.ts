@@ -1,6 +1,6 @@
 import type { Call } from './call.js';
 
-/** Calls in the order in which they came. A list within the calls themselves: every call enters and leaves it. */
+/** Calls in order of arrival. The list is intrusive, because every call enters and leaves it. */
 export class CallList {
   private first: Call | undefined;
   private last: Call | undefined;

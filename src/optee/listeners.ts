@@ -1,8 +1,8 @@
-/** Who wants to hear of something; each is told in its own turn. */
+/** A set of listeners. The same function may be added more than once. */
 export class Listeners {
   private readonly all = new Set<() => void>();
 
-  /** @returns ends it. */
+  /** @returns a function that removes the listener. */
   add(listener: () => void): () => void {
     const own = () => listener();
     this.all.add(own);

@@ -10,7 +10,7 @@ const directions: readonly ParamDirection[] = ['input', 'output', 'inout'];
 
 const maxExact = Number.MAX_SAFE_INTEGER;
 
-/** The attribute with which the SMC ABI sends a parameter. */
+/** The attribute of a parameter in a message of the SMC ABI. */
 function attrOf(param: TeeParam): number {
   switch (param.type) {
     case 'none':
@@ -25,8 +25,8 @@ function attrOf(param: TeeParam): number {
 }
 
 /**
- * Registered memory is named by its cookie, reserved memory by its address. A null memory reference has neither; it goes
- * as a temporary one, as Linux sends it.
+ * Registered memory is identified by its cookie, reserved memory by its address. A null memory reference has neither;
+ * it is sent as a temporary one, as in Linux.
  */
 function memrefAttr(param: TeeMemrefParam): number {
   return param.shm?.kind === 'registered' ? OpteeMsgAttr.rmemInput : OpteeMsgAttr.tmemInput;
@@ -54,9 +54,9 @@ export function toMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
 }
 
 /**
- * Take over what secure world wrote into a parameter of a request. It may change the words of a value and the size of a
- * memref, nothing else.
- * @throws TeecError COMMUNICATION naming the parameter when its attribute came back changed.
+ * Copy the outputs of a parameter. Secure world may change the words of a value and the size of a memory reference,
+ * nothing else.
+ * @throws TeecError COMMUNICATION naming the parameter if its attribute was changed.
  */
 export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
   const attr = msg.attr(index);
@@ -70,7 +70,7 @@ export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam):
     param.a = msg.a(index);
     param.b = msg.b(index);
     param.c = msg.c(index);
-    // Beyond what a number holds, the words are in the octets alone.
+    // Larger words are not exact as numbers; then only the octets are used.
     const exact = param.a <= maxExact && param.b <= maxExact && param.c <= maxExact;
     param.octets = exact ? undefined : msg.octets(index).slice();
   } else {
@@ -79,9 +79,9 @@ export function updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam):
 }
 
 /**
- * Read a parameter of a request that secure world makes: Linux's `optee_from_msg_param()`. Everything in it is checked:
- * memory that it names must exist and hold what it claims.
- * @param msg a copy: secure world must not be able to change it meanwhile.
+ * Read a parameter of a request from secure world: Linux's `optee_from_msg_param()`. All its fields are checked: memory
+ * that it refers to must exist and contain the range.
+ * @param msg a private copy that secure world cannot change.
  * @throws TeecError BAD_PARAMETERS naming the parameter and the value.
  */
 export function fromMsgParam(msg: MsgArg, index: number, pool: Pick<ShmPool, 'find'>): TeeParam {
@@ -99,9 +99,9 @@ export function fromMsgParam(msg: MsgArg, index: number, pool: Pick<ShmPool, 'fi
     throw badRpcParam(index, `has attribute 0x${attr.toString(16)}`);
   const size = msg.b(index);
   const cookie = msg.c(index);
-  // A memory reference without memory asks for a size (LOAD_TA does).
+  // A memory reference without memory asks for a size (used by LOAD_TA).
   if (cookie === 0) {
-    // Whoever serves it would take memory for as many bytes as it says, and there is nothing to hold that against.
+    // The size could otherwise not be checked against any memory, but would be allocated while the request is served.
     if (size !== 0) throw badRpcParam(index, `refers to ${size} bytes without memory`);
     return { type: 'memref', direction, shm: null, offset: 0, size };
   }

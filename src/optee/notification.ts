@@ -1,24 +1,26 @@
 import type { Clock } from '../clock/clock.js';
 
-/** OPTEE_DEFAULT_MAX_NOTIF_VALUE of Linux's driver: the range when secure world has no asynchronous notifications. */
+/**
+ * OPTEE_DEFAULT_MAX_NOTIF_VALUE of Linux's driver: the largest value if secure world has no asynchronous notifications.
+ */
 export const defaultMaxNotificationValue = 255;
 
 export type NotificationResult =
   | 'notified'
   | 'timed-out'
-  /** The value is larger than secure world announced. */
+  /** The value is larger than the announced maximum. */
   | 'out-of-range'
-  /** Somebody already waits for this value. */
+  /** Another call already waits for this value. */
   | 'busy'
-  /** Secure world is dead: nobody will ever send it. */
+  /** Secure world is dead, so the value will never be sent. */
   | 'ended';
 
 /**
- * Notifications, by which a thread of secure world waits for another while it is out in the normal world: Linux's
- * `struct optee_notif`. A value that is sent before anybody waits for it is kept, once.
+ * Notifications, with which a thread of secure world waits in the normal world for another: Linux's `struct
+ * optee_notif`. A value that is sent before a call waits for it is kept; several are kept as one.
  */
 export class Notifications {
-  /** Who waits for a value: called to wake it. */
+  /** By value: the function that wakes its waiter. */
   private readonly waiters = new Map<number, (result: 'notified' | 'ended') => void>();
   private readonly posted = new Set<number>();
   private over = false;
@@ -29,12 +31,12 @@ export class Notifications {
     private readonly clock: Clock,
   ) {}
 
-  /** Values that somebody waits for. */
+  /** Values for which a call waits. */
   get waitingFor(): readonly number[] {
     return [...this.waiters.keys()];
   }
 
-  /** @param timeoutMs milliseconds; 0 waits for ever. */
+  /** Wait for a value. @param timeoutMs milliseconds; 0 waits without a limit. */
   wait(value: number, timeoutMs: number): NotificationResult | Promise<NotificationResult> {
     if (!(value >= 0 && value <= this.maxValue)) return 'out-of-range';
     if (this.posted.delete(value)) return 'notified';
@@ -64,7 +66,7 @@ export class Notifications {
     return 'notified';
   }
 
-  /** Secure world is dead: everybody who waits goes on. */
+  /** Secure world is dead: wake all waiters. */
   end(): void {
     this.over = true;
     for (const wake of [...this.waiters.values()]) wake('ended');

@@ -26,18 +26,21 @@ import { probeSmc, type SecureWorldInfo } from './smc/smc-probe.js';
 
 export interface DriverOptions {
   readonly queue: DisciplineName;
-  /** Makes the call queue, when it is not to be the discipline's own. */
+  /** Creates the call queue in place of the discipline's own. */
   readonly createQueue?: ((discipline: DisciplineName, threadCount: number, reserve: boolean) => CallQueue) | undefined;
   /** Keep one thread for relief calls; only hand-off can. */
   readonly reserve?: boolean;
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly trace: Trace;
-  /** RPMB devices that the kernel routes frames to. */
+  /** RPMB devices for which the kernel routes frames. */
   readonly rpmb?: readonly RpmbDevice[];
-  /** I2C buses that secure world may use, by their number. */
+  /** I2C buses that secure world may use, by number. */
   readonly i2c?: ReadonlyMap<number, I2cAdapter>;
-  /** What becomes of requests that a supplicant has not taken when it leaves: `fail`, as in Linux, when left out. */
+  /**
+   * What happens to requests that no supplicant has taken when the supplicant detaches; `fail`, as in Linux, when left
+   * out.
+   */
   readonly supplicantRequests?: WaitingRequests;
 }
 
@@ -47,8 +50,8 @@ export interface OpenedDriver {
 }
 
 /**
- * Probe a secure world and drive it: Linux's `optee_probe()` and `optee_ffa_probe()`.
- * @throws TeecError NOT_SUPPORTED with the reason when it is not an OP-TEE that this driver can talk to.
+ * Probe a secure world and create a driver for it: Linux's `optee_probe()` and `optee_ffa_probe()`.
+ * @throws TeecError NOT_SUPPORTED with the reason if it is not an OP-TEE that this driver supports.
  */
 export function openDriver(world: SecureWorld, options: DriverOptions): Promise<OpenedDriver> {
   return world.abi === 'ffa' ? openFfaDriver(world, options) : openSmcDriver(world, options);
@@ -58,11 +61,11 @@ async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promis
   const info = await probeSmc(world.conduit);
   const dynamic = (info.capabilities & SecureWorldCapability.dynamicShm) !== 0;
   const ranges = dynamic || info.reservedShm === undefined ? world.normalWorldRam : [info.reservedShm];
-  // A range that is not there fails here, not at the first call.
+  // Fail here, not at the first call, if a range does not exist.
   for (const range of ranges) world.memory.window(range.base, range.size);
   const pool = new ShmPool(world.memory, dynamic, ranges);
-  // Messages go into reserved memory where there is some: OP-TEE has it mapped at all times, whereas a registered page is
-  // mapped for each call and unmapped after it, on all CPUs.
+  // Put messages into reserved memory if there is some: OP-TEE always has it mapped, but maps a registered page for
+  // each call and unmaps it afterwards on all CPUs.
   const messagePool =
     dynamic && info.reservedShm !== undefined && isThere(world.memory, info.reservedShm)
       ? new ShmPool(world.memory, false, [info.reservedShm])
@@ -70,7 +73,7 @@ async function openSmcDriver(world: SecureWorld, options: DriverOptions): Promis
   const optee = newOptee(info, info.threadCount, pool, messagePool, options);
   listen(world, optee);
   const abi = new SmcAbi(optee, world.conduit, info);
-  // Secure world may still keep memory of a driver that was here before us.
+  // Secure world may still hold memory of an earlier driver.
   await abi.disableShmCache(false);
   if (info.rpcParamCount === 0) await abi.enableShmCache();
   const driver = new OpteeDriver(optee, abi, abi.argCache);
@@ -90,7 +93,7 @@ async function openFfaDriver(world: SecureWorld, options: DriverOptions): Promis
   const { info } = probe;
   const rest = { base: ram.base + mailboxMemorySize, size: ram.size - mailboxMemorySize };
   const pool = new ShmPool(world.memory, true, [rest, ...more]);
-  // Linux does not track threads over FF-A (`optee_cq_init(cq, 0)`), and has no system sessions there.
+  // Linux does not track threads over FF-A (`optee_cq_init(cq, 0)`) and has no system sessions there.
   const handOff = options.queue.startsWith('hand-off');
   let capacity = 0;
   if (handOff) {
@@ -151,7 +154,7 @@ function isThere(memory: PhysicalMemory, { base, size }: MemoryRange): boolean {
   }
 }
 
-/** What a world tells of itself, outside any call. */
+/** Handle events of a world outside of calls. */
 function listen(world: SecureWorld, optee: Optee): void {
   void world.ended?.then(() => optee.end());
   world.panics?.listen((panic) => optee.panics.set(panic.uuid, panic));

@@ -8,36 +8,36 @@ import type { Call } from './call.js';
 import type { RpcMemory } from './rpc/rpc-memory.js';
 
 /**
- * What differs between the SMC and the FF-A interface of OP-TEE: Linux's `struct optee_ops`, and how shared memory is
- * made known to secure world.
+ * The differences between OP-TEE's SMC and FF-A interfaces: Linux's `struct optee_ops`, and how memory is shared with
+ * secure world.
  */
 export interface OpteeAbi {
   readonly version: TeeVersion;
 
   /**
-   * Carry a message to secure world, serve the RPCs that come back, return when the call is over.
-   * @throws TeecError COMMUNICATION when secure world refused the message or cannot be reached: what the message holds
-   *   then is not an answer.
+   * Send a message to secure world, serve its RPCs, and return when the call is complete.
+   * @throws TeecError COMMUNICATION if secure world refused the message or cannot be reached; the message then contains
+   * no answer.
    */
   call(call: Call, slot: MessageSlot): Promise<void>;
 
   /** Write a parameter into a message. */
   toMsgParam(msg: MsgArg, index: number, param: TeeParam): void;
-  /** Take over what came back in it. @throws TeecError COMMUNICATION when that is not what was sent. */
+  /** Copy the outputs of a parameter. @throws TeecError COMMUNICATION if secure world changed more than it may. */
   updateFromMsgParam(msg: MsgArg, index: number, param: TeeParam): void;
 
   /**
-   * Contiguous memory known to secure world.
-   * @param system it is for calls of a system session: what makes it known must not wait behind normal calls.
+   * Allocate contiguous memory that is shared with secure world.
+   * @param system the memory is for calls of a system session: registering it must not wait behind normal calls.
    * @throws TeecError
    */
   allocateShm(context: TeeContext, size: number, system: boolean): Promise<TeeShm>;
-  /** Scattered memory known to secure world, likewise. @throws TeecError */
+  /** The same with single pages. @throws TeecError */
   registerShm(context: TeeContext, size: number, system: boolean): Promise<TeeShm>;
 
-  /** Memory of RPCs. */
+  /** Memory in RPC messages. */
   readonly rpcMemory: RpcMemory;
 
-  /** Tell secure world that the driver goes, and give back what was kept for it. */
+  /** Announce the driver's removal to secure world, and free the memory that secure world kept. */
   remove(): Promise<void>;
 }

@@ -16,10 +16,12 @@ import type { Optee } from './optee.js';
 import type { OpteeAbi } from './optee-abi.js';
 import { beginInvoke, type ContextData, endInvoke, type OpteeSession, takesRelief } from './optee-session.js';
 
-/** Parameters of an OPEN_SESSION ahead of the client's: the TA's UUID; the client's UUID and login class. */
+/**
+ * OPEN_SESSION has two meta parameters before the client's: the TA's UUID, and the client's UUID with the login class.
+ */
 const openSessionMetaParams = 2;
 
-/** Of calls that belong to none. */
+/** For calls without a session. */
 const noSession = { id: 0, system: false, uuid: undefined } as const;
 
 const ordinary: Entry = { system: false, relief: false };
@@ -52,12 +54,12 @@ export class OpteeDriver implements TeeDriver {
 
   abandon(context: TeeContext): void {
     const data = this.contexts.get(context);
-    // Released already: nothing of it is left here.
+    // The context was released already.
     if (data === undefined) return;
     this.optee.supplicant.withdraw(context);
     this.optee.interrupt(context);
-    // Best effort, as every cancellation: the call may be on its way back, and the TA may not care. One that sleeps is to
-    // look once the cancellation is there.
+    // Cancel the pending calls, best effort: a call may be about to return, and the TA may ignore it. Afterwards wake
+    // the calls that sleep in the normal world, so that they notice the cancellation.
     for (const session of data.sessions.values())
       if (session.calls > 0)
         void this.cancelRequest(context, session.id, 0)
@@ -69,7 +71,8 @@ export class OpteeDriver implements TeeDriver {
     const data = this.dataOf(context);
     data.closing = true;
     const sessions = [...data.sessions.values()];
-    // A session whose own calls are back does not wait for those of others: its TA may be wanted.
+    // A session without pending calls is closed first and does not wait for other sessions, because another client may
+    // wait for its TA.
     const busy = sessions.filter((session) => session.calls > 0);
     const closings = busy.map(async (session) => {
       await new Promise<void>((resolve) => {
@@ -84,7 +87,7 @@ export class OpteeDriver implements TeeDriver {
         data.idle = resolve;
       });
     await closing;
-    // Sessions that were being opened when the context closed.
+    // Sessions whose open call returned after the context was closed.
     const late = await Promise.allSettled([this.closeAll(context, data, () => true)]);
     this.contexts.delete(context);
     for (const result of [...(await closing), ...late]) if (result.status === 'rejected') throw result.reason;
@@ -117,7 +120,7 @@ export class OpteeDriver implements TeeDriver {
           for (let index = 0; index < params.length; index++)
             this.abi.updateFromMsgParam(msg, openSessionMetaParams + index, paramAt(params, index));
         } catch (error) {
-          // The client will not learn of the session: it must not stay open.
+          // The client does not get the session's number, so close the session.
           const opened = reply.result === TeeResult.SUCCESS ? data.sessions.get(session) : undefined;
           if (opened !== undefined) await this.closeFoundSession(context, data, opened);
           throw error;
@@ -137,7 +140,7 @@ export class OpteeDriver implements TeeDriver {
     try {
       session = this.findSession(data, request.session, 'invoking a command');
       beginInvoke(session);
-      // Whether it is a system call is decided here: the session may become another while the call waits for its place.
+      // Decide the class now: the session may become a system session while the call waits for a slot.
       const entry = session.system ? ofSystemSession : ordinary;
       if (this.optee.schedule.fine) await this.comesToSlot(session.id);
       const acquired = this.argCache.acquire(entry);
@@ -192,7 +195,7 @@ export class OpteeDriver implements TeeDriver {
   systemSession(context: TeeContext, sessionId: number): boolean {
     const data = this.dataOf(context);
     const session = this.findSession(data, sessionId, 'requesting a system session');
-    // One session is counted once, however often it asks (as Linux since 6.8).
+    // A session has one reservation, however often it asks (as in Linux since 6.8).
     if (!session.system && this.optee.callQueue.reserve()) {
       session.system = true;
       data.systemSessions++;
@@ -220,7 +223,7 @@ export class OpteeDriver implements TeeDriver {
     }
   }
 
-  /** Take secure world's notifications from now on. */
+  /** Handle secure world's notifications from now on. */
   async takeNotifications(interrupt: InterruptSource, source: NotificationSource): Promise<void> {
     const { kernelContext } = this.optee;
     this.notifications = new AsyncNotifications(this.optee, source, (purpose, command) =>
@@ -238,7 +241,10 @@ export class OpteeDriver implements TeeDriver {
     return shm;
   }
 
-  /** Give back what the driver has, to a dead secure world as well. @throws the first failure, after all that. */
+  /**
+   * Release everything the driver holds, even if secure world is dead. @throws the first error, after everything was
+   * tried.
+   */
   remove(): Promise<void> {
     return eachStep([
       () => this.notifications?.stop(),
@@ -258,7 +264,7 @@ export class OpteeDriver implements TeeDriver {
     if (trace.on) trace.emit({ type: 'session-open', session: id, context: context.label, uuid });
   }
 
-  /** One after the other. @throws the first failure, after all have been closed. */
+  /** Close one session after another. @throws the first error, after all were tried. */
   private async closeAll(
     context: TeeContext,
     data: ContextData,
@@ -270,19 +276,19 @@ export class OpteeDriver implements TeeDriver {
     if (failures.length > 0) throw failures[0];
   }
 
-  /** The session is out of the list before the call, so that nobody uses it any more: `optee_close_session()`. */
+  /** Remove the session from the list before the call, so that it is not used any more: `optee_close_session()`. */
   private async closeFoundSession(context: TeeContext, data: ContextData, session: OpteeSession): Promise<void> {
     data.sessions.delete(session.id);
     try {
-      // Its application may have to end another call first, which perhaps only a cancellation or a bottom half ends: it
-      // must not wait for that with the thread in hand that these need.
+      // The application may have to end another call first, which perhaps only a cancellation or a bottom half ends.
+      // The close must not occupy the thread that these need while it waits for that call.
       await this.shortCall(context, 'close-session', session, 'if-idle', (msg) => {
         msg.cmd = OpteeMsgCmd.closeSession;
         msg.session = session.id;
       });
     } finally {
-      // Whatever became of the message: the reservation must not outlive the session. (Linux up to at least 7.2 skips
-      // this when the message cannot be allocated, and the reservation leaks.)
+      // The reservation ends even if the message failed. (Linux up to at least 7.2 skips this if the message cannot be
+      // allocated, and the reservation leaks.)
       const { callQueue, schedule, trace } = this.optee;
       if (session.system) {
         data.systemSessions--;
@@ -293,7 +299,7 @@ export class OpteeDriver implements TeeDriver {
     }
   }
 
-  /** A call without parameters whose result nobody asks for. */
+  /** A call without parameters, whose result is ignored. */
   private async shortCall(
     context: TeeContext,
     purpose: CallPurpose,
@@ -312,14 +318,14 @@ export class OpteeDriver implements TeeDriver {
     }
   }
 
-  /** Others may act between the look-up of a session and the message for it. */
+  /** Other calls may run between the look-up of a session and the allocation of its message. */
   private comesToSlot(session: number): Promise<void> {
     return this.optee.schedule.point(`session ${session}`, 'take a message slot');
   }
 
   private begin(slot: MessageSlot, paramCount: number): MsgArg {
     const msg = slot.begin(paramCount);
-    // What stands there when secure world does not answer at all.
+    // The result if secure world writes none.
     msg.ret = TeeResult.ERROR_COMMUNICATION;
     msg.retOrigin = TeeOrigin.COMMS;
     return msg;
@@ -335,7 +341,10 @@ export class OpteeDriver implements TeeDriver {
     return this.optee.newCall(context, purpose, session, system, relief, application);
   }
 
-  /** Memory of a client that has a system session is for calls of that. Linux registers it by a normal call. */
+  /**
+   * Whether a client's memory is registered for a system session: if the client has one. Linux registers all memory
+   * with normal calls.
+   */
   private isForSystemSession({ systemSessions }: ContextData): boolean {
     return systemSessions > 0 && this.optee.callQueue.sortsOwnCalls;
   }
@@ -373,7 +382,7 @@ export class OpteeDriver implements TeeDriver {
       return trouble === undefined
         ? { result, origin }
         : { result, origin, trouble, ...(panic === undefined ? {} : { panic }) };
-    // A success needs no origin.
+    // The origin is only meaningful for errors.
     if (result === TeeResult.SUCCESS) return { result, origin: TeeOrigin.TRUSTED_APP };
     throw commsError(
       TeeResult.ERROR_COMMUNICATION,
@@ -389,7 +398,7 @@ export class OpteeDriver implements TeeDriver {
   }
 }
 
-/** Why an application is dead, as secure world said it. */
+/** Why an application panicked, as reported by secure world. */
 function deathOf(panic: TaPanicReport): string {
   const { code, why, kind, address } = panic;
   const what =
@@ -399,7 +408,9 @@ function deathOf(panic: TaPanicReport): string {
   return why === undefined ? what : `${what}: ${why}`;
 }
 
-/** Memory for a client, unless it goes meanwhile: then it is given back while its going still waits for this call. */
+/**
+ * Memory of a client. If the context closed meanwhile, free it before the close completes, which waits for this call.
+ */
 async function ownedBy(data: ContextData, context: TeeContext, shm: TeeShm): Promise<TeeShm> {
   if (!data.closing) return shm;
   await shm.put();

@@ -3,22 +3,22 @@ import type { Uuid } from '../protocol/uuid.js';
 /** Linux's `struct optee_session`. */
 export interface OpteeSession {
   readonly id: number;
-  /** Its application. */
+  /** The UUID of its application. */
   readonly uuid: Uuid;
-  /** Its calls may use the thread kept in reserve: Linux's `use_sys_thread`. */
+  /** Its calls may use a reserved thread: Linux's `use_sys_thread`. */
   system: boolean;
-  /** Its invokes in flight. */
+  /** Number of its invokes in flight. */
   calls: number;
-  /** Of these, how many have no cancellation of their own yet. */
+  /** Number of those without a cancellation of their own. */
   uncancelled: number;
-  /** Called when the last of them returns, in a context that closes. */
+  /** Called when the last of them returns, if the context is closing. */
   idle: (() => void) | undefined;
 }
 
-/** What the driver keeps of a client context: Linux's `struct optee_context_data`. */
+/** The driver's data of a client context: Linux's `struct optee_context_data`. */
 export interface ContextData {
   readonly sessions: Map<number, OpteeSession>;
-  /** How many of them are system sessions. */
+  /** Number of system sessions among them. */
   systemSessions: number;
   callsInFlight: number;
   closing: boolean;
@@ -38,8 +38,8 @@ export function endInvoke(session: OpteeSession): void {
 }
 
 /**
- * A cancellation of the session's calls is a relief call: the first for each call. Secure world remembers that one, and
- * with more of them clients could keep others out for ever.
+ * Whether a cancellation in this session is a relief call: only the first for each pending call is. Secure world
+ * remembers the first; with an unlimited number, clients could keep other calls out.
  */
 export function takesRelief(session: OpteeSession): boolean {
   if (session.uncancelled === 0) return false;

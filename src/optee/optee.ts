@@ -16,15 +16,15 @@ import type { RpmbRpc } from './rpc/rpmb-rpc.js';
 import type { SupplicantQueue } from './rpc/supplicant-queue.js';
 import type { ShmPool } from './shm-pool.js';
 
-/** What the parts of one driver instance share: Linux's `struct optee`. */
+/** The state shared by the parts of a driver instance: Linux's `struct optee`. */
 export class Optee {
   /** RPCs that are being served. */
   readonly rpcs = new Set<RpcInService>();
-  /** Memory that supplicants allocated: only this may they give to secure world. */
+  /** Memory allocated by supplicants. A supplicant may only give secure world memory from this set. */
   readonly supplicantMemory = new WeakSet<TeeShm>();
-  /** Calls from their place in the queue to their return. */
+  /** Calls from their arrival at the queue to their return. */
   readonly callsInFlight = new CallList();
-  /** The last panic of each application, where the world tells of panics. */
+  /** The last panic of each application, if the world reports panics. */
   readonly panics = new Map<Uuid, TaPanicReport>();
   private calls = 0;
   private over = false;
@@ -32,26 +32,26 @@ export class Optee {
   constructor(
     readonly callQueue: CallQueue,
     readonly pool: ShmPool,
-    /** Where messages lie: reserved memory where there is some, else the pool. */
+    /** Memory for messages: reserved memory if there is some, else the pool. */
     readonly messagePool: ShmPool,
     readonly notifications: Notifications,
     readonly supplicant: SupplicantQueue,
     readonly rpmb: RpmbRpc,
     readonly i2c: I2cRpc,
-    /** The driver's own context: memory that belongs to no client. */
+    /** The driver's own context, for memory that belongs to no client. */
     readonly kernelContext: TeeContext,
     readonly clock: Clock,
     readonly schedule: Schedule,
     readonly trace: Trace,
   ) {}
 
-  /** Bytes of shared memory in use. */
+  /** Shared memory in use, in bytes. */
   get sharedMemoryInUse(): number {
     const { pool, messagePool } = this;
     return pool.bytesInUse + (messagePool === pool ? 0 : messagePool.bytesInUse);
   }
 
-  /** Its pieces: physical address and bytes of each. */
+  /** Physical address and size of each piece in use. */
   get sharedMemoryPlaces(): readonly (readonly [number, number])[] {
     const { pool, messagePool } = this;
     return messagePool === pool ? pool.placesInUse : [...pool.placesInUse, ...messagePool.placesInUse];
@@ -80,19 +80,19 @@ export class Optee {
     };
   }
 
-  /** The call is a relief call, as things are. */
+  /** Whether the call counts as a relief call at present. */
   isRelief({ relief, application }: Call): boolean {
     if (relief !== 'if-idle') return relief;
     for (const call of this.callsInFlight) if (call.inside && call.application === application) return false;
     return true;
   }
 
-  /** Secure world is dead, or the driver goes without waiting for it. */
+  /** Secure world is dead, or the driver is being removed without waiting for it. */
   get ended(): boolean {
     return this.over;
   }
 
-  /** Secure world cannot be reached any more: whatever waits for it, or on its behalf, goes on and finds that out. */
+  /** Secure world can no longer be reached: wake everything that waits for it or on its behalf. */
   end(): void {
     if (this.over) return;
     this.over = true;
@@ -101,12 +101,15 @@ export class Optee {
     for (const rpc of [...this.rpcs]) rpc.end?.();
   }
 
-  /** A client died: what its calls sleep for in the normal world is over. */
+  /** A client died: end the sleeps of its calls in the normal world. */
   interrupt(context: TeeContext): void {
     for (const rpc of [...this.rpcs]) if (rpc.call.context === context) rpc.interrupt?.();
   }
 
-  /** Secure world broke the protocol in this call (0: in none); it was refused and nothing was lost. */
+  /**
+   * Report that secure world violated the protocol in this call (0: in no call). The request was refused and the driver
+   * continues.
+   */
   violation(call: number, what: string): void {
     if (this.trace.on) this.trace.emit({ type: 'protocol-violation', call, what });
   }

@@ -1,10 +1,10 @@
 import type { PhysicalAddress } from '../protocol/physical-memory.js';
 import { pageSize } from '../protocol/physical-memory.js';
 
-/** Addresses in one page of a page list; the last word of the page links to the next. */
+/** Addresses per page of a page list; the last word links to the next page. */
 const entriesPerPage = pageSize / 8 - 1;
 
-/** Bytes that the list of `pageCount` pages needs, in whole pages. */
+/** Size of the list for `pageCount` pages, in bytes, rounded up to whole pages. */
 export function pageListSize(pageCount: number): number {
   return Math.ceil(pageCount / entriesPerPage) * pageSize;
 }

@@ -5,23 +5,23 @@ import { RangeAllocator } from '../tee/range-allocator.js';
 import { TeeShm } from '../tee/tee-shm.js';
 import { commsError } from '../tee/teec-error.js';
 
-/** Allocations from reserved memory start at multiples of this (Linux's OPTEE_MIN_STATIC_POOL_ALIGN, 2^9 bytes). */
+/** Alignment of allocations in reserved memory (Linux's OPTEE_MIN_STATIC_POOL_ALIGN, 2^9 bytes). */
 const reservedGranule = 512;
 
-/** Cookies start here, so that a world that drops the upper half of one is found out at once. */
+/** Cookies begin above 32 bits, so that a world that truncates them is detected. */
 const firstCookie = 0x1_0000_0001;
-/** The next cookie in a world's memory: a driver that comes after another must not take a cookie of the dead one's for its own. */
+/** The next cookie by memory, so that a later driver does not reuse the cookies of an earlier one. */
 const nextCookies = new WeakMap<PhysicalMemory, number>();
 
 /**
- * All shared memory of one driver: taken from any RAM when secure world knows dynamic shared memory, otherwise from the
- * range that it reserved. Every object has a cookie, and only objects that exist are found by it.
+ * All shared memory of one driver. It is allocated from normal RAM if secure world supports dynamic shared memory,
+ * otherwise from the reserved range. Every object has a cookie, by which only existing objects are found.
  */
 export class ShmPool {
   private readonly allocator: RangeAllocator;
   private readonly byCookie = new Map<number, TeeShm>();
 
-  /** @param dynamic whether the ranges are the normal world's own RAM rather than secure world's reserved memory. */
+  /** @param dynamic whether the ranges are normal RAM and not secure world's reserved memory. */
   constructor(
     private readonly memory: PhysicalMemory,
     readonly dynamic: boolean,
@@ -30,12 +30,12 @@ export class ShmPool {
     this.allocator = new RangeAllocator(ranges, dynamic ? pageSize : reservedGranule);
   }
 
-  /** Bytes of physical memory in use; 0 when everything has been given back. */
+  /** Physical memory in use, in bytes; 0 after everything was freed. */
   get bytesInUse(): number {
     return this.allocator.bytesInUse;
   }
 
-  /** Physical address and bytes of each piece in use, in order of their addresses. */
+  /** Physical address and size of each piece in use, in order of addresses. */
   get placesInUse(): readonly (readonly [number, number])[] {
     return this.allocator.inUse;
   }
@@ -46,7 +46,7 @@ export class ShmPool {
   }
 
   /**
-   * Contiguous memory that secure world is not told about beforehand.
+   * Allocate contiguous memory that is not registered with secure world.
    * @throws TeecError OUT_OF_MEMORY
    */
   allocate(size: number): TeeShm {
@@ -54,15 +54,15 @@ export class ShmPool {
   }
 
   /**
-   * Contiguous memory that the caller is about to register with secure world.
-   * @param unregister tells secure world to forget it; called before the memory is used for anything else.
+   * Allocate contiguous memory that the caller is going to register with secure world.
+   * @param unregister unregisters it; called before the memory is reused.
    * @throws TeecError OUT_OF_MEMORY
    */
   allocateToRegister(size: number, unregister: (shm: TeeShm) => Promise<void>): TeeShm {
     return this.create('registered', size, this.contiguous(size), unregister);
   }
 
-  /** The same in single pages, wherever they are. @throws TeecError OUT_OF_MEMORY */
+  /** The same with single pages. @throws TeecError OUT_OF_MEMORY */
   scatteredToRegister(size: number, unregister: (shm: TeeShm) => Promise<void>): TeeShm {
     const pages = this.allocator.allocateScattered(Math.max(1, Math.ceil(size / pageSize)));
     if (pages === undefined) throw this.outOfMemory(size);
@@ -75,7 +75,7 @@ export class ShmPool {
     return [base];
   }
 
-  /** @param blocks what the allocator gave: one contiguous block, or single pages. */
+  /** @param blocks the allocated blocks: one contiguous block, or single pages. */
   private create(
     kind: TeeShm['kind'],
     size: number,
@@ -89,7 +89,7 @@ export class ShmPool {
       pages = blocks.length === count ? blocks : Array.from({ length: count }, (_, page) => base + page * pageSize);
     }
     const contiguous = blocks.length === 1;
-    // What another client, or secure world, left there is nobody else's business.
+    // Clear the memory, so that it does not disclose data of other clients or of secure world.
     const blockSize = contiguous ? size : pageSize;
     for (const block of blocks) this.memory.window(block, blockSize).fill(0);
     const giveBack = (shm: TeeShm) => {

@@ -2,20 +2,20 @@ import type { CallPurpose } from '../trace/event.js';
 import type { Optee } from './optee.js';
 import { waitsFor } from './rpc/rpc-in-service.js';
 
-/** A call that has not come back, and whom it waits for. */
+/** A call that has not returned, and what it waits for. */
 export interface UnfinishedCall {
-  /** Its number, as in traces and in the queue's state. */
+  /** Its number in traces and in the queue's state. */
   readonly call: number;
   /** The label of its client context. */
   readonly context: string;
   readonly purpose: CallPurpose;
-  /** 0 when it belongs to none. */
+  /** 0 if it belongs to no session. */
   readonly session: number;
   /** `a supplicant to come: LOAD_TA`, `notification 65`, `secure world, which executes it`. */
   readonly waitsFor: string;
 }
 
-/** @param which only those that are inside secure world; all when left out. */
+/** @param which `inside` for calls in secure world only; all when left out. */
 export function unfinishedCalls(optee: Optee, which?: 'inside'): readonly UnfinishedCall[] {
   const out = new Map([...optee.rpcs].map((rpc) => [rpc.call, rpc]));
   const queued = new Set(

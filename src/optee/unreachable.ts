@@ -4,8 +4,8 @@ import { commsError } from '../tee/teec-error.js';
 import type { Optee } from './optee.js';
 
 /**
- * What a caller is told of an error on the way to secure world: when that cannot be reached any more, a TeecError, and
- * whatever else waits for it learns of it.
+ * The error for a caller when a call to secure world failed. If secure world can no longer be reached, it is a
+ * TeecError, and everything else that waits for secure world is woken.
  */
 export function toldOf(error: unknown, optee: Optee, doing: string): unknown {
   if (!(error instanceof ConduitError)) return error;

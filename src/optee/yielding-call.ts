@@ -18,34 +18,34 @@ const rpcsPerTurn = 1000;
 
 /** The world switches of one yielding call, as an ABI makes them. */
 export interface WorldSwitches {
-  /** The SMC function that the next switch is, or stands for. */
+  /** The SMC function of the next switch, or its equivalent. */
   readonly functionId: number;
-  /** Go to secure world, for the first time or to resume. */
+  /** Enter secure world, for the first time or to resume. */
   enter(): SmcRegisters | Promise<SmcRegisters>;
-  /** What it came back with: an OPTEE_SMC_RETURN_*, or an RPC return. */
+  /** The result of a switch: an OPTEE_SMC_RETURN_* value, or an RPC return. */
   smcReturn(returned: SmcRegisters): number;
   /** The thread context that an RPC return left suspended. */
   thread(returned: SmcRegisters): number;
-  /** What was refused, and how, when it came back with an error. */
+  /** A description of the refused request and its error. */
   refusal(returned: SmcRegisters): string;
-  /** Serve the RPC and make ready to resume. */
+  /** Serve the RPC and prepare to resume. */
   serve(returned: SmcRegisters): Promise<void>;
-  /** Secure world had no thread: the next switch is the first once more. */
+  /** Secure world had no free thread: the next switch is the first again. */
   startOver(): void;
-  /** The call is over, however it went. */
+  /** The call is complete, whatever its result. */
   end(): void;
 }
 
 /**
- * Take a call through the queue into secure world, serve what it asks for, until it returns for good: the loop of
- * Linux's `optee_smc_do_call_with_arg()` and `optee_ffa_yielding_call()`.
- * @throws TeecError COMMUNICATION when secure world refuses the call or cannot be reached.
+ * Take a call through the queue into secure world and serve its RPCs until it returns: the loop of Linux's
+ * `optee_smc_do_call_with_arg()` and `optee_ffa_yielding_call()`.
+ * @throws TeecError COMMUNICATION if secure world refuses the call or cannot be reached.
  */
 export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwitches): Promise<void> {
   const { callQueue, trace, clock, schedule } = optee;
-  /** Stand at a point until the schedule lets the call go on; undefined when nobody decides. */
+  /** Wait at a scheduling point until the schedule continues the call; undefined if no schedule decides. */
   const hold = schedule.decides ? (step: string) => schedule.point(`call ${call.id}`, step) : undefined;
-  // Whether it is a system call was looked up before: the session may change while the call stands here.
+  // The class was decided before this point, because the session may change while the call waits here.
   if (hold !== undefined) {
     if (trace.on) begin(trace, call, 0);
     await hold('enter the queue');
@@ -53,7 +53,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
   const waiter = new CallWaiter(call.id);
   optee.callsInFlight.add(call);
   let step = callQueue.enter(waiter, call.system, call.relief !== false && optee.isRelief(call));
-  // A call that is not held up begins and enters in one event.
+  // A call that does not wait begins and enters in one event.
   let entersAtOnce = step === 'call' && hold === undefined;
   if (hold === undefined && trace.on) begin(trace, call, entersAtOnce ? switches.functionId : 0);
   if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
@@ -92,19 +92,19 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
     optee.callsInFlight.remove(call);
     switches.end();
     if (hold !== undefined) {
-      // Back for good, and the thread is free: the queue learns of it when the caller gets its mutex.
+      // The call has returned and its thread is free. The queue learns of it when the caller has locked its mutex.
       if (trace.on && reached) trace.worldExit(call.id, smcReturn);
       await hold('leave the queue');
     }
     callQueue.leave(waiter);
-    // A call that is not held up comes back and ends in one event.
+    // A call that does not wait returns and ends in one event.
     if (trace.on) trace.callEnd(call.id, smcReturn, reached && hold === undefined);
   }
   if (refusal !== '')
     throw commsError(TeeResult.ERROR_COMMUNICATION, `${call.purpose}: secure world refused ${refusal}`);
 }
 
-/** @param functionId what the call enters secure world with in the same event; 0 when it is held up first. */
+/** @param functionId the function with which the call enters secure world in the same event; 0 if it waits first. */
 function begin(trace: Trace, { id, context, purpose, session, system }: Call, functionId: number): void {
   trace.callBegin(id, context.label, purpose, session, system, functionId);
 }

@@ -1,6 +1,9 @@
 import type { CallWaiter, WaiterPhase } from './call-queue.js';
 
-/** The caller used the queue against its rules, or the queue lost count: a programming error, not a condition to handle. */
+/**
+ * The queue was used against its rules, or its counters are inconsistent: a programming error, which callers do not
+ * handle.
+ */
 export class CallQueueAssertion extends Error {
   override readonly name = 'CallQueueAssertion';
 }

@@ -5,7 +5,7 @@ import { Linux68CallQueue } from './linux-6.8.js';
 import { PatchV6CallQueue } from './patch-v6.js';
 import type { StorableCallQueue } from './storable.js';
 
-/** The disciplines there are, oldest first, and what each is. */
+/** All disciplines, oldest first, with descriptions. */
 export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
   'linux-6.7': 'Linux up to 6.7: no counting of threads, ETHREAD_LIMIT when secure world is full, no system sessions',
   'patch-v6': 'the patch series of May 2023 (v6): normal calls claim a thread, each system session reserves one',
@@ -15,22 +15,25 @@ export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
   'hand-off-c': 'hand-off, with one thread reserved for each system session, so system calls may wait for each other',
 };
 
-/** The discipline can keep a thread for relief calls: cancellations, bottom halves, ends of sessions and registrations. */
+/**
+ * Whether the discipline can keep a thread for relief calls: cancellations, bottom halves, ends of sessions and
+ * registrations.
+ */
 export function keepsReserve(discipline: DisciplineName): boolean {
   return discipline.startsWith('hand-off');
 }
 
-/** Why it cannot. */
+/** The reason why a discipline cannot. */
 export function noReserve(discipline: DisciplineName): string {
   return `${discipline} cannot keep a thread for relief calls; only hand-off, hand-off-a and hand-off-c can`;
 }
 
 /**
- * A queue of the discipline named.
- * @param threadCount what secure world announced (GET_THREAD_COUNT); 0 when it announced nothing: Linux then does not
- *   track threads, hand-off learns the capacity.
- * @param reserve keep one thread for relief calls. Only hand-off can: Linux's disciplines are then as they are without.
- * @throws RangeError when the count is not a whole number from 0, or there is no such discipline.
+ * Create the queue of a discipline.
+ * @param threadCount number of threads announced by secure world (GET_THREAD_COUNT); 0 if it announced none: Linux then
+ * does not track threads, and hand-off learns the capacity.
+ * @param reserve keep one thread for relief calls. Only hand-off can; Linux's disciplines ignore it.
+ * @throws RangeError if the count is not a non-negative integer, or the discipline does not exist.
  */
 export type CreateCallQueue = (discipline: DisciplineName, threadCount: number, reserve?: boolean) => StorableCallQueue;
 

@@ -3,48 +3,46 @@ import type { CallWaiter, QueueState, QueueStep } from './call-queue.js';
 import type { StorableCallQueue, Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
-/** How much a reservation withholds from normal calls. */
+/** How many threads a reservation withholds from normal calls. */
 export type ReservePolicy =
-  /** One thread stays free for system calls whenever a system session exists, as Linux since 6.8 has it. */
+  /** One thread stays free for system calls while a system session exists, as in Linux since 6.8. */
   | 'always-free'
-  /** One thread for all system sessions together. A running system call is its use: normal calls may have the rest. */
+  /** One thread for all system sessions together. A running system call uses it; normal calls may then use the rest. */
   | 'one-in-all'
-  /** One thread for each system session, as far as one stays for normal calls; running system calls use them. */
+  /** One thread for each system session, as long as one remains for normal calls. Running system calls use them. */
   | 'one-a-session';
 
 const DISCIPLINE_OF = { 'always-free': 'hand-off-a', 'one-in-all': 'hand-off', 'one-a-session': 'hand-off-c' } as const;
 
-/** Stands for a capacity that is not known: more than any secure world has. */
+/** Represents an unknown capacity; larger than any real one. */
 const UNKNOWN = 0x3fff_ffff;
 
-/** A capacity, and the most tokens at once while it is unknown, share a counter: these are added, and taken off, there. */
+/** The capacity, and the largest number of tokens while it is unknown, are stored in one counter with these offsets. */
 const CAPACITY_KEPT = 4;
 const MOST_IN_FLIGHT_KEPT = 8;
 
 /**
- * The queue without a race between wake-up and claim: a thread is handed to a sleeper, token and all, in the step that
- * frees it. A caller holds a token or sleeps; the lists hold only sleepers; who wakes has a token already and neither
- * checks again nor queues again. So a wake-up cannot go to someone who is not asleep, and nobody can overtake within
- * a class.
- *
- * Calls are of four classes, in this order: relief calls of system sessions, other relief calls, system calls, normal
- * calls. A relief call ends or wakes calls that are inside, or gives back what they may wait for (a cancellation, a bottom
- * half, the end of a session or of a registration), and waits for none of them. To let it wait behind them would be to
- * wait for ever. It cannot starve them: each of them is paid for by a call that went before it. One thread may be kept for
- * relief calls; one that runs is the use of it.
- *
- * Every operation costs the same whatever the number of waiters: nothing is searched.
+ * A queue without a race between wake-up and claim: a thread, represented by a token, is given to a sleeper in the step
+ * that frees it. A caller either holds a token or sleeps; the lists contain only sleepers; a woken caller already has a
+ * token, and neither checks nor queues again. So a wake-up cannot go to a caller that is not asleep, and no call
+ * overtakes another within a class.
+ * | Calls have four classes, in this order: relief calls of system sessions, other relief calls, system calls, normal
+ * calls. A relief call ends or wakes calls that are inside, or releases something that they may wait for (a
+ * cancellation, a bottom half, the close of a session, the end of a registration), and waits for none of them itself.
+ * If it waited behind them, both could wait for ever. Relief calls cannot starve other calls, because each follows from
+ * a call that entered before it. One thread may be kept for relief calls; a running relief call uses it.
+ * | All operations take constant time: no list is searched.
  */
 export class HandOffCallQueue implements StorableCallQueue {
   readonly thinksOnThreadLimit = true;
   readonly discipline: 'hand-off' | 'hand-off-a' | 'hand-off-c';
-  /** Never called: the lists hold only sleepers. */
+  /** Never called, because the lists contain only sleepers. */
   onUnusedWakeUp: ((waiter: CallWaiter, by: CallWaiter | undefined) => void) | undefined;
   private readonly systemReliefWaiters = new WaiterList();
   private readonly reliefWaiters = new WaiterList();
   private readonly systemWaiters = new WaiterList();
   private readonly normalWaiters = new WaiterList();
-  /** In the order in which they are served. */
+  /** In the order of service. */
   readonly waiterLists = [
     this.systemReliefWaiters,
     this.reliefWaiters,
@@ -55,22 +53,26 @@ export class HandOffCallQueue implements StorableCallQueue {
   readonly countsExits = true;
   readonly sortsOwnCalls = true;
   private readonly announced: number;
-  /** Threads that secure world can have in use at once: announced, then lowered when it proves to have fewer. */
+  /**
+   * Number of threads that secure world can use at once: the announced number, lowered if secure world proves to have
+   * fewer.
+   */
   private capacity: number;
   /** Tokens held by callers of each class. */
   private normalInFlight = 0;
   private systemInFlight = 0;
   private reliefInFlight = 0;
-  /** System sessions. */
+  /** Number of system sessions. */
   private reservations = 0;
-  /** Counts the calls that have returned, so that an ETHREAD_LIMIT can be told to be older than the last of them. */
+  /** Number of calls that have returned. It shows whether an ETHREAD_LIMIT is older than the last return. */
   exits = 0;
-  /** The most tokens that were held at once, as long as the capacity is unknown. */
+  /** The largest number of tokens held at once, while the capacity is unknown. */
   private mostInFlight = 0;
 
   /**
-   * @param threadCount what secure world announced; 0: nothing, the capacity is then unknown until it runs out.
-   * @param reserve keep one thread for relief calls, as far as one stays for the rest.
+   * @param threadCount number of threads that secure world announced; 0 if none: the capacity is unknown until secure
+   * world answers ETHREAD_LIMIT.
+   * @param reserve keep one thread for relief calls, as long as one remains for other calls.
    */
   constructor(
     threadCount: number,
@@ -86,7 +88,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     expectPhase(waiter, 'outside', 'enter');
     waiter.system = system;
     waiter.relief = relief;
-    // Whenever someone of this class sleeps there is no room for it: nobody is overtaken here.
+    // A class only has sleepers while it has no room, so this caller overtakes nobody.
     if (this.allows(waiter)) {
       this.giveToken(waiter);
       return 'call';
@@ -100,7 +102,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     expectPhase(waiter, 'entered', 'resume');
     if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} was not asleep`);
     waiter.completed = false;
-    // Noted again, directly before the SMC: fewer ETHREAD_LIMIT answers will seem to be from before an exit.
+    // Updated directly before the SMC, so that fewer ETHREAD_LIMIT answers count as old.
     waiter.exitsSeen = this.exits;
     return 'call';
   }
@@ -110,21 +112,22 @@ export class HandOffCallQueue implements StorableCallQueue {
     const { inFlight } = this;
     const answerIsOld = waiter.exitsSeen !== this.exits;
     waiter.exitsSeen = this.exits;
-    // Nobody is inside whose return could wake this caller.
+    // No other call is inside whose return could wake this caller.
     if (inFlight === 1 && !answerIsOld) return 'pause';
 
-    // When the answer was given, every thread was in use by a caller with a token other than this one. If nobody has
-    // left since, those are the ones who hold a token now; else they were fewer than the most that ever did. So each
-    // such answer lowers the capacity, never below the truth, and a caller is told to try again only so many times.
+    // At the time of the answer, every thread was used by a caller with a token other than this one. If no call has
+    // returned since, those are the callers that hold a token now; otherwise they were fewer than the most that ever
+    // did. So each such answer lowers the capacity, but never below the true value, and the number of retries is
+    // bounded.
     const most = this.capacity === UNKNOWN ? this.mostInFlight : this.capacity;
     const learnt = answerIsOld ? most - 1 : inFlight - 1;
-    // Refused with nobody else about: secure world lacks even one thread, which may pass.
+    // Refused without any other call: secure world lacks even one thread, which may be temporary.
     if (learnt > 0) this.capacity = learnt;
     if (inFlight <= this.capacity) return 'call';
 
     waiter.phase = 'asleep-thread-limit';
-    // It was at the head when it got its token: it goes back there, not behind those who came later. All threads are
-    // spoken for, so that there is nothing to hand out.
+    // The caller was at the head when it got its token, so it returns there and not behind later callers. All threads
+    // are in use, so there is none to give away.
     this.count(waiter, -1);
     this.listOf(waiter).pushHead(waiter);
     this.checkCounters();
@@ -140,7 +143,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   }
 
   reserve(): boolean {
-    // One thread must stay for normal calls, beside the one for relief calls.
+    // One thread must remain for normal calls in addition to the one for relief calls.
     if (this.capacity === UNKNOWN || this.capacity - this.threadsForRelief() === 1) return false;
     this.reservations++;
     return true;
@@ -179,13 +182,13 @@ export class HandOffCallQueue implements StorableCallQueue {
     };
   }
 
-  /** Threads that only relief calls may have. With a single thread there is nothing to keep: no other call could run. */
+  /** Threads that only relief calls may use. With a single thread none is kept, because no other call could run. */
   threadsForRelief(): number {
     return this.reserveForRelief && this.capacity > 1 ? 1 : 0;
   }
 
   reservedThreads(): number {
-    // One must stay for normal calls: with a single thread they could never run.
+    // One thread must remain for normal calls; with a single thread they could never run.
     const most = this.capacity - this.threadsForRelief() - 1;
     return Math.min(this.reservations, this.policy === 'one-a-session' ? most : Math.min(1, most));
   }
@@ -211,7 +214,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   }
 
   saveCounters(into: Int32Array): void {
-    // Only one of the two means anything at a time.
+    // At any time only one of the two is meaningful.
     into[0] = this.capacity === UNKNOWN ? this.mostInFlight - MOST_IN_FLIGHT_KEPT : this.capacity + CAPACITY_KEPT;
     into[1] = this.reservations;
     into[2] = this.normalInFlight;
@@ -240,7 +243,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     if (normalClaims !== this.normalInFlight || systemClaims !== this.systemInFlight) return 'conservation';
     if (reliefClaims !== this.reliefInFlight) return 'conservation';
     if (normalClaims + systemClaims + reliefClaims > capacity || reservations < 0) return 'range';
-    // What is learnt is never less than what there is.
+    // The learned capacity is never below the true one.
     if (capacity < Math.min(announced, secureThreads)) return 'range';
     return this.waiterLists.every(inOrder) ? undefined : 'order';
   }
@@ -249,31 +252,31 @@ export class HandOffCallQueue implements StorableCallQueue {
     return this.normalInFlight + this.systemInFlight + this.reliefInFlight;
   }
 
-  /** Room for a call that is no relief call. */
+  /** Whether there is room for a call that is not a relief call. */
   private hasRoom(system: boolean): boolean {
     const others = this.normalInFlight + this.systemInFlight;
-    // Relief calls have the thread that is kept for them, and whatever more they took.
+    // Relief calls occupy the thread kept for them, or more if more of them are in flight.
     const taken = others + Math.max(this.reliefInFlight, this.threadsForRelief());
     return taken < (system ? this.capacity : this.capacity - this.withheld());
   }
 
   private hasRoomForRelief(system: boolean): boolean {
     const { inFlight } = this;
-    // What is kept for system calls is theirs: a session that ends may need one. The thread kept for relief calls is no
-    // part of that.
+    // Threads reserved for system calls are not available to other relief calls, because closing a system session may
+    // need one. This does not apply to the thread kept for relief calls.
     const ofSystem = system || this.reliefInFlight < this.threadsForRelief() ? 0 : this.withheld();
     return inFlight < this.capacity - ofSystem;
   }
 
-  /** Threads that calls of no system session must leave free. */
+  /** Threads that calls outside of system sessions must leave free. */
   private withheld(): number {
     const reserved = this.reservedThreads();
     return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
 
   /**
-   * Hands on what has become free, to the first class that has someone asleep and may have it. An exit or the end of a
-   * reservation makes room for one caller at most, and before it there was none for anyone who sleeps.
+   * Give the freed thread to the first class with a sleeper that may use it. The return of a call or the end of a
+   * reservation makes room for at most one caller, and there was no room for any sleeper before.
    */
   private dispatch(by?: CallWaiter): void {
     for (const list of this.waiterLists) {
@@ -307,7 +310,7 @@ export class HandOffCallQueue implements StorableCallQueue {
     }
   }
 
-  /** A relief call of a system session is no use of what is kept for system calls. */
+  /** A relief call of a system session does not count as using the threads reserved for system calls. */
   private count({ relief, system }: CallWaiter, by: 1 | -1): void {
     if (relief) this.reliefInFlight += by;
     else if (system) this.systemInFlight += by;
@@ -324,7 +327,7 @@ export class HandOffCallQueue implements StorableCallQueue {
   }
 }
 
-/** Who has had a token, and was refused by secure world, stands before all who have not. */
+/** Callers that had a token and were refused by secure world precede all others. */
 function inOrder(list: WaiterList): boolean {
   let waiter = list.head;
   while (waiter?.phase === 'asleep-thread-limit') waiter = waiter.next;

@@ -3,8 +3,8 @@ import { LinuxCallQueue } from './linux-call-queue.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
- * Linux up to 6.7: one list, no counting. Every caller makes its SMC, and secure world's ETHREAD_LIMIT alone decides
- * who sleeps. There are no system sessions.
+ * Linux up to 6.7: one list without counting. Every caller makes its SMC, and only ETHREAD_LIMIT from secure world
+ * decides which callers sleep. There are no system sessions.
  */
 export class Linux67CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.7';

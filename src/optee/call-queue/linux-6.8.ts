@@ -5,8 +5,8 @@ import type { Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
- * Linux since 6.8 ("tee: optee: support tracking system threads"): one list in which system waiters are completed
- * first; every call claims a thread, and while any system session exists a normal call leaves one free.
+ * Linux since 6.8 ("tee: optee: support tracking system threads"): one list, in which system waiters are completed
+ * first. Every call claims a thread, and normal calls leave one thread free while a system session exists.
  */
 export class Linux68CallQueue extends LinuxCallQueue {
   readonly discipline = 'linux-6.8';
@@ -14,7 +14,7 @@ export class Linux68CallQueue extends LinuxCallQueue {
   readonly waiterLists = [this.waiters];
   readonly counterCount = 2;
   private freeThreadCount: number;
-  /** System sessions; all of them share the one thread that normal calls leave free. */
+  /** Number of system sessions. All of them share the one thread that normal calls leave free. */
   private sysThreadReqCount = 0;
 
   constructor(totalThreadCount: number) {
@@ -37,7 +37,7 @@ export class Linux68CallQueue extends LinuxCallQueue {
   }
 
   protected unclaim(): void {
-    // Also when threads are not tracked: the count then only grows, and decides nothing.
+    // Also done if threads are not tracked; the count then only grows and has no effect.
     this.freeThreadCount++;
   }
 

@@ -4,12 +4,11 @@ import type { StorableCallQueue, Violation } from './storable.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
- * What the three Linux variants share: a caller is on its list from before its first SMC until it has returned, so the
- * list holds sleepers and callers inside secure world alike, and whoever looks for a sleeper to wake sees only whether
- * a completion is still outstanding. Sources: `optee_cq_wait_init`, `optee_cq_wait_for_completion`,
+ * The common part of the three Linux variants. A caller is on its list from before its first SMC until it has returned.
+ * So the list contains both sleepers and callers inside secure world, and the search for a sleeper to wake only checks
+ * whether a completion is outstanding. Sources: `optee_cq_wait_init`, `optee_cq_wait_for_completion`,
  * `optee_cq_complete_one` and `optee_cq_wait_final` in Linux's drivers/tee/optee/call.c.
- *
- * A variant says on which list a waiter stands, who may claim a thread, and whom a completion goes to.
+ * | A variant defines the list of a waiter, which callers may claim a thread, and which waiter gets a completion.
  */
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;
@@ -20,16 +19,16 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   readonly sortsOwnCalls = false;
   readonly exits = 0;
 
-  /** @param totalThreadCount what `optee_cq_init()` was given; 0: threads are not tracked. */
+  /** @param totalThreadCount the argument of `optee_cq_init()`; 0: threads are not tracked. */
   constructor(readonly totalThreadCount: number) {}
 
-  /** The variant lets this caller have a thread now, or asks for no claim. */
+  /** Whether this caller may have a thread now. True for callers that need no claim. */
   protected abstract mayClaim(waiter: CallWaiter): boolean;
-  /** Counts a thread as this caller's. */
+  /** Count a thread for this caller. */
   protected abstract claim(waiter: CallWaiter): void;
-  /** Gives back what `claim` took. */
+  /** Undo `claim`. */
   protected abstract unclaim(waiter: CallWaiter): void;
-  /** Completes one waiter whose completion is outstanding, if the variant finds one. */
+  /** Complete one waiter whose completion is outstanding, if there is one. */
   protected abstract completeOne(by?: CallWaiter): void;
   abstract readonly counterCount: number;
   abstract listIndex(waiter: CallWaiter): number;
@@ -52,7 +51,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
 
   threadLimit(waiter: CallWaiter): QueueStep {
     expectPhase(waiter, 'entered', 'threadLimit');
-    // The completion is kept: one that came while the caller was inside ends this sleep at once.
+    // A completion that arrived while the caller was inside is kept, and ends this sleep at once.
     waiter.phase = 'asleep-thread-limit';
     return 'sleep';
   }
@@ -61,7 +60,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     switch (waiter.phase) {
       case 'asleep-claim':
       case 'asleep-thread-limit':
-        // wait_for_completion() returns: the completion is consumed, the mutex not yet taken.
+        // wait_for_completion() returns: the completion is consumed, but the mutex is not locked yet.
         if (!waiter.completed) throw new CallQueueAssertion(`resume: caller ${waiter.label} has not been completed`);
         waiter.completed = false;
         waiter.phase = waiter.phase === 'asleep-claim' ? 'requeue-claim' : 'requeue-thread-limit';
@@ -96,14 +95,14 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
   }
 
   endLeave(waiter: CallWaiter): void {
-    // A completion that came while this caller was inside was meant for a sleeper: pass it on.
+    // A completion that arrived while this caller was inside was meant for a sleeper: pass it on.
     this.completeOne(waiter);
     waiter.completed = false;
     waiter.phase = 'outside';
   }
 
   holdsClaim({ phase }: CallWaiter): boolean {
-    // A caller that secure world had no thread for keeps its claim while it sleeps.
+    // A caller that was refused with ETHREAD_LIMIT keeps its claim while it sleeps.
     return phase === 'entered' || phase === 'asleep-thread-limit' || phase === 'requeue-thread-limit';
   }
 
@@ -125,7 +124,7 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     else waiter.wake(by);
   }
 
-  /** Completes the first waiter of a list whose completion is outstanding. @param by who left. */
+  /** Complete the first waiter of a list whose completion is outstanding. @param by the caller that left. */
   protected completeFirst(list: WaiterList, by: CallWaiter | undefined, systemOnly = false): boolean {
     for (let waiter = list.head; waiter !== undefined; waiter = waiter.next) {
       if (!waiter.completed && (waiter.system || !systemOnly)) {
@@ -152,7 +151,10 @@ export abstract class LinuxCallQueue implements StorableCallQueue {
     return list;
   }
 
-  /** `list_del`, `reinit_completion`, `list_add_tail`: a completion that came since the last was consumed is lost. */
+  /**
+   * `list_del`, `reinit_completion`, `list_add_tail`: a completion that arrived since the last one was consumed is
+   * lost.
+   */
   private moveToTail(waiter: CallWaiter): void {
     const list = this.listOf(waiter);
     list.remove(waiter);

@@ -4,9 +4,9 @@ import type { Violation } from './storable.js';
 import { WaiterList } from './waiter-list.js';
 
 /**
- * The sixth revision of "tee: optee: support tracking system threads" (linux-kernel, 5 May 2023), exactly as posted:
- * two lists; a normal call claims one of the threads that are not reserved, a system call claims nothing; each system
- * session reserves a thread of its own as long as one stays normal.
+ * The sixth revision of "tee: optee: support tracking system threads" (linux-kernel, 5 May 2023), as posted. It has two
+ * lists. A normal call claims one of the threads that are not reserved; a system call claims nothing. Each system
+ * session reserves one thread, as long as one remains for normal calls.
  */
 export class PatchV6CallQueue extends LinuxCallQueue {
   readonly discipline = 'patch-v6';
@@ -14,7 +14,7 @@ export class PatchV6CallQueue extends LinuxCallQueue {
   private readonly sysWaiters = new WaiterList();
   readonly waiterLists = [this.normalWaiters, this.sysWaiters];
   readonly counterCount = 2;
-  /** May go below zero: `reserve` takes a thread from the count even when a normal call holds it. */
+  /** May become negative: `reserve` decrements it even if a normal call holds the thread. */
   private freeNormalThreadCount: number;
   private resSysThreadCount = 0;
 
@@ -36,7 +36,7 @@ export class PatchV6CallQueue extends LinuxCallQueue {
   }
 
   protected unclaim(waiter: CallWaiter): void {
-    // Also when threads are not tracked: the count then only grows, and decides nothing.
+    // Also done if threads are not tracked; the count then only grows and has no effect.
     if (!waiter.system) this.freeNormalThreadCount++;
   }
 

@@ -2,47 +2,47 @@ import type { CallQueue, CallWaiter } from './call-queue.js';
 import type { WaiterList } from './waiter-list.js';
 
 /**
- * A call queue whose state can be taken out and put back, so that every reachable state of the code that runs can be
- * visited. The whole state is: the order in each list, the counters, each waiter's own fields, and `exits`, of which
- * only its difference to the waiters' `exitsSeen` matters.
+ * A call queue whose state can be saved and restored, so that the explorer can visit every reachable state of the
+ * production code. The whole state consists of the order of each list, the counters, the fields of each waiter, and
+ * `exits`, of which only the difference to the waiters' `exitsSeen` matters.
  */
 export interface StorableCallQueue extends CallQueue {
   readonly waiterLists: readonly WaiterList[];
-  /** How many counters `saveCounters` writes, at most `COUNTER_COUNT`. */
+  /** Number of counters that `saveCounters` writes, at most `COUNTER_COUNT`. */
   readonly counterCount: number;
-  /** It counts returned calls: an ETHREAD_LIMIT that is older than the last of them is told by that. */
+  /** The discipline counts returned calls, to detect an ETHREAD_LIMIT that is older than the last return. */
   readonly countsExits: boolean;
-  /** Returned calls, where the discipline counts them. */
+  /** Number of returned calls, if the discipline counts them. */
   exits: number;
   /**
-   * `leave` in two halves, where a completion given in the first can be consumed before the second (which Linux's lock
-   * does not prevent: `wait_for_completion()` needs none).
+   * `leave` in two halves. A completion given in the first half can be consumed before the second, because
+   * `wait_for_completion()` in Linux does not take the lock.
    * @returns whether there is a second half.
    */
   beginLeave?(waiter: CallWaiter): boolean;
   endLeave?(waiter: CallWaiter): void;
-  /** Which of `waiterLists` the waiter stands on, judged by its class. */
+  /** Index in `waiterLists` of the waiter's list, by its class. */
   listIndex(waiter: CallWaiter): number;
-  /** Writes the counters; those that grow without deciding anything are written as 0. */
+  /** Write the counters. Counters that only grow and have no effect are written as 0. */
   saveCounters(into: Int32Array): void;
-  /** Takes the counters back, before the waiters are put on the lists. */
+  /** Restore the counters, before the waiters are put on the lists. */
   loadCounters(from: Int32Array): void;
-  /** The discipline's rules would let this sleeper have a thread now. */
+  /** Whether the rules of the discipline would let this sleeper have a thread now. */
   allows(waiter: CallWaiter): boolean;
-  /** The waiter holds a thread by the discipline's count, inside secure world or not. */
+  /** Whether the waiter holds a thread by the discipline's count, inside secure world or not. */
   holdsClaim(waiter: CallWaiter): boolean;
-  /** Threads kept for relief calls. */
+  /** Number of threads kept for relief calls. */
   threadsForRelief(): number;
-  /** Threads set aside for system calls. */
+  /** Number of threads reserved for system calls. */
   reservedThreads(): number;
-  /** Reservations that were granted and have not ended, by the discipline's count. */
+  /** Number of granted reservations that have not ended, by the discipline's count. */
   reservationCount(): number;
-  /** Threads that the discipline goes by when it grants a claim; 0: it does not know or does not count. */
+  /** Number of threads by which the discipline grants claims; 0 if it is unknown or not counted. */
   threadsCounted(): number;
   /**
-   * What is wrong with the state, given the callers who hold a claim and the threads that secure world really has;
-   * undefined when nothing is.
-   * @param reliefClaims where relief calls are a class of their own: theirs, which are none of the others.
+   * A violated invariant of the state, given the callers that hold a claim and the real number of threads; undefined if
+   * there is none.
+   * @param reliefClaims claims of relief calls, if these are a class of their own; they are not included in the others.
    */
   violation(
     normalClaims: number,
@@ -55,10 +55,10 @@ export interface StorableCallQueue extends CallQueue {
 export type Violation =
   /** Claimed and free threads do not add up to the total. */
   | 'conservation'
-  /** A counter is below zero or above what there can be. */
+  /** A counter is negative or above its maximum. */
   | 'range'
-  /** A waiter stands behind one that it should be before. */
+  /** A waiter is behind one that it must precede. */
   | 'order';
 
-/** How many counters a discipline has at most. */
+/** The largest number of counters of a discipline. */
 export const COUNTER_COUNT = 5;

@@ -3,12 +3,14 @@ import type { Schedule } from '../../clock/schedule.js';
 import type { Trace } from '../../trace/trace.js';
 import type { CallQueue, CallWaiter, QueueStep } from './call-queue.js';
 
-/** How long a caller waits before it tries again when nobody is in flight whose return could wake it. */
+/**
+ * How long a caller waits before it tries again, when no call is in flight whose return could wake it. Milliseconds.
+ */
 const retryPauseMs = 10;
 
 /**
- * Do as the queue says until the caller may make its SMC.
- * @param step what the queue answered last.
+ * Follow the queue's steps until the caller may make its SMC.
+ * @param step the queue's last answer.
  */
 export async function waitTurn(
   queue: CallQueue,
@@ -38,7 +40,7 @@ export async function waitTurn(
         step = queue.resume(waiter);
         break;
       case 'continue':
-        // The kernel lets go of the mutex here: whoever else is runnable may take it first.
+        // The kernel releases the mutex here, so another caller may lock it first.
         await (schedule.decides ? schedule.point(actor, waiter.phase) : undefined);
         step = queue.resume(waiter);
         break;

@@ -1,8 +1,8 @@
 import type { CallWaiter, WaiterState } from './call-queue.js';
 
 /**
- * A doubly linked list through the waiters themselves (`next`, `previous`): every operation costs the same whatever the
- * length, and none allocates. A waiter is on at most one list; the disciplines see to that by its phase.
+ * An intrusive doubly linked list of waiters (`next`, `previous`). Every operation takes constant time and allocates
+ * nothing. A waiter is on at most one list; the disciplines ensure this by its phase.
  */
 export class WaiterList implements Iterable<CallWaiter> {
   head: CallWaiter | undefined = undefined;
@@ -30,7 +30,7 @@ export class WaiterList implements Iterable<CallWaiter> {
     this.head = waiter;
   }
 
-  /** Takes out a waiter that is on this list. */
+  /** Remove a waiter that is on this list. */
   remove(waiter: CallWaiter): void {
     const { next, previous } = waiter;
     if (previous === undefined) this.head = next;

@@ -31,9 +31,9 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
   readonly toMsgParam = toFfaMsgParam;
   readonly updateFromMsgParam = updateFromFfaMsgParam;
   private readonly rpc: RpcServer;
-  /** Memory that is shared with OP-TEE, by its global handle. */
+  /** Memory shared with OP-TEE, by global handle. */
   private readonly shared = new Map<number, TeeShm>();
-  /** Memory that is on its way back. */
+  /** Memory that is being reclaimed. */
   private readonly returning = new Set<Promise<void>>();
 
   constructor(
@@ -86,7 +86,7 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
   private async share(shm: TeeShm): Promise<TeeShm> {
     const { schedule } = this.optee;
     try {
-      // Others may share, take back and call meanwhile.
+      // Others may share and reclaim memory and make calls meanwhile.
       if (schedule.fine) await schedule.point(`memory ${shm.id}`, 'share its pages');
       const handle = await this.link.share(shm.pages ?? []);
       if (this.shared.has(handle) || handle === 0) {
@@ -103,18 +103,18 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
     }
   }
 
-  /** Memory that secure world does not let go of stays allocated: it could still write there. */
+  /** Memory that secure world does not release stays allocated, because secure world could still write to it. */
   private unshare(shm: TeeShm): Promise<void> {
     const handle = shm.secureWorldId;
-    // Never shared.
+    // The memory was never shared.
     if (this.shared.get(handle) !== shm) return Promise.resolve();
     if (this.optee.ended) {
-      // A dead secure world writes nowhere any more.
+      // A dead secure world does not write to memory.
       this.shared.delete(handle);
       return Promise.resolve();
     }
     const returned = this.takeBack(handle).catch((error: unknown) => {
-      // It may have died while it was asked.
+      // Secure world may have died during the request.
       if (this.optee.ended) {
         this.shared.delete(handle);
         return;
@@ -137,7 +137,7 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
         `unregistering memory 0x${handle.toString(16)}: secure world answers ${ffaAnswerInWords(a3)}`,
       );
     const { schedule } = this.optee;
-    // Secure world has forgotten it, and it is not ours yet.
+    // Secure world has released it, but it is not reclaimed yet.
     if (schedule.fine) await schedule.point(`memory ${this.shared.get(handle)?.id}`, 'reclaim its pages');
     await this.link.reclaim(handle);
     this.shared.delete(handle);

@@ -10,7 +10,7 @@ import type { RpcState } from '../rpc/rpc-state.js';
 import type { WorldSwitches } from '../yielding-call.js';
 import type { FfaLink } from './ffa-link.js';
 
-/** The world switches of a call by direct messages: OPTEE_FFA_YIELDING_CALL_WITH_ARG and _RESUME of optee_ffa.h. */
+/** The world switches of a call with direct messages: OPTEE_FFA_YIELDING_CALL_WITH_ARG and _RESUME of optee_ffa.h. */
 export class FfaCall implements WorldSwitches {
   private resuming = false;
   private resumeInfo = 0;
@@ -34,7 +34,7 @@ export class FfaCall implements WorldSwitches {
   }
 
   smcReturn({ a3, a4 }: SmcRegisters): number {
-    // To resume takes no thread: started over, the call would be made twice.
+    // Resuming needs no free thread. Starting over would make the call twice.
     if (isBusy(a3)) return this.resuming ? OpteeSmcReturn.eresume : OpteeSmcReturn.ethreadLimit;
     if (a3 !== 0) return OpteeSmcReturn.ebadCmd;
     if (a4 === OpteeFfaReturn.done) return OpteeSmcReturn.ok;
@@ -58,20 +58,22 @@ export class FfaCall implements WorldSwitches {
   }
 
   startOver(): void {
-    // It never got in: the next message is the first still.
+    // The call has not entered, so the next message is still the first one.
   }
 
   end(): void {
-    // Memory that went with RPCs is shared by handle: there are no page lists to free.
+    // Memory in RPC answers is shared by handle, so there are no page lists to free.
   }
 }
 
-/** No thread context is free. The header says FFA_BUSY; OP-TEE has always answered TEE_ERROR_BUSY. */
+/** Whether no thread context is free. The header specifies FFA_BUSY; OP-TEE has always answered TEE_ERROR_BUSY. */
 export function isBusy(a3: number): boolean {
   return a3 === TeeResult.ERROR_BUSY || a3 === FfaError.busy;
 }
 
-/** What OP-TEE answered in a3 of a direct message: a TEE result, or, as its header says, an FF-A error. */
+/**
+ * A description of OP-TEE's answer in a3 of a direct message: a TEE result or, as its header specifies, an FF-A error.
+ */
 export function ffaAnswerInWords(a3: number): string {
   const code = `0x${a3.toString(16)}`;
   if (isFfaError(a3)) return `${ffaErrorName(a3)} (${code})`;

@@ -19,11 +19,11 @@ import { TeeResult } from '../../protocol/tee-result.js';
 import { commsError } from '../../tee/teec-error.js';
 
 /**
- * Pages of each of the two mailboxes: a descriptor of 4,000 ranges goes in one piece. OP-TEE's own partition manager refuses
- * every one that comes in pieces since 4.10 (docs/findings.md).
+ * Size of each of the two mailboxes, in pages. A descriptor of 4,000 ranges fits in one piece. OP-TEE's own partition
+ * manager has refused descriptors in several pieces since 4.10 (docs/findings.md).
  */
 const mailboxPages = 16;
-/** Bytes of normal-world memory that the mailboxes take. */
+/** Size of the normal-world memory for the mailboxes, in bytes. */
 export const mailboxMemorySize = 2 * mailboxPages * pageSize;
 
 /** Interrupts of one message after which the event loop gets a turn: a world inside this process could keep it for ever. */
@@ -33,14 +33,14 @@ const runsPerTurn = 1000;
 const requiredFeatures = [Ffa.rxtxMap, Ffa.partitionInfoGet, Ffa.msgSendDirectReq, Ffa.memShare, Ffa.memReclaim];
 
 /**
- * A connection with OP-TEE's partition through the secure partition manager: Linux's arm_ffa driver, as far as OP-TEE
- * needs it.
+ * A connection to OP-TEE's partition through the secure partition manager: the part of Linux's arm_ffa driver that
+ * OP-TEE needs.
  */
 export class FfaLink {
-  /** Sender and receiver of our messages. */
+  /** Sender and receiver of our messages, as in w1 of a direct message. */
   private readonly endpoints: number;
   private readonly mailboxSize = mailboxPages * pageSize;
-  /** The transmit mailbox is one: who shares memory waits for who does. */
+  /** There is only one transmit mailbox, so memory is shared by one caller at a time. */
   private mailboxFree: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -54,8 +54,8 @@ export class FfaLink {
   }
 
   /**
-   * Agree on a version, check the features, give the mailboxes, find OP-TEE.
-   * @param mailboxes `mailboxMemorySize` bytes of normal-world memory, page-aligned, below 4 GiB; nobody else uses them.
+   * Negotiate a version, check the features, register the mailboxes, find OP-TEE.
+   * @param mailboxes `mailboxMemorySize` bytes of normal-world memory, page-aligned, below 4 GiB, and otherwise unused.
    * @throws TeecError NOT_SUPPORTED with the reason.
    */
   static async open(conduit: Conduit, memory: PhysicalMemory, mailboxes: PhysicalAddress): Promise<FfaLink> {
@@ -81,8 +81,9 @@ export class FfaLink {
   }
 
   /**
-   * Send OP-TEE a direct message. The answer's a3..a7 are OP-TEE's. A partition that was interrupted is run again.
-   * @throws TeecError COMMUNICATION when the message was not answered.
+   * Send a direct message to OP-TEE. The answer's a3..a7 are OP-TEE's. A partition that was interrupted is resumed with
+   * FFA_RUN.
+   * @throws TeecError COMMUNICATION if the message was not answered.
    */
   direct(a3: number, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters | Promise<SmcRegisters> {
     const request = smcRegisters(Ffa.msgSendDirectReq, this.endpoints, 0, a3, a4, a5, a6, a7);
@@ -91,7 +92,7 @@ export class FfaLink {
     return answer;
   }
 
-  /** Share memory with OP-TEE: its handle. @throws TeecError OUT_OF_MEMORY, COMMUNICATION */
+  /** Share memory with OP-TEE. @returns its handle. @throws TeecError OUT_OF_MEMORY, COMMUNICATION */
   async share(pages: readonly PhysicalAddress[]): Promise<number> {
     const descriptor = writeMemoryTransaction({
       sender: this.ownId,
@@ -103,13 +104,13 @@ export class FfaLink {
     return shared;
   }
 
-  /** Take it back. @throws TeecError COMMUNICATION: the memory is still the other's as well. */
+  /** Reclaim shared memory. @throws TeecError COMMUNICATION; the memory then remains shared. */
   async reclaim(handle: number): Promise<void> {
     const doing = `reclaiming memory 0x${handle.toString(16)}`;
     await succeed(this.conduit, smcRegisters(Ffa.memReclaim, lower32(handle), upper32(handle)), doing);
   }
 
-  /** Have OP-TEE's notification of that number (0..63) delivered to us. */
+  /** Bind one of OP-TEE's notifications (0..63), so that it is delivered to us. */
   async bindNotification(notification: number): Promise<void> {
     await succeed(this.conduit, smcRegisters(Ffa.notificationBitmapCreate, this.ownId, 1), 'creating notifications');
     const low = notification < 32 ? (1 << notification) >>> 0 : 0;
@@ -118,7 +119,7 @@ export class FfaLink {
     await succeed(this.conduit, smcRegisters(Ffa.notificationBind, endpoints, 0, low, high), 'binding a notification');
   }
 
-  /** The notifications that are pending, which then are no more. */
+  /** Fetch the pending notifications and clear them. */
   async takeNotifications(): Promise<readonly number[]> {
     const { a2, a3 } = await succeed(
       this.conduit,
@@ -145,7 +146,7 @@ export class FfaLink {
     throw commsError(TeeResult.ERROR_COMMUNICATION, `a message to OP-TEE: ${said(answer)}`);
   }
 
-  /** The descriptor goes in pieces when it is larger than the mailbox. */
+  /** A descriptor that is larger than the mailbox is sent in several pieces. */
   private async sendDescriptor(descriptor: Uint8Array): Promise<number> {
     let sent = this.fill(descriptor, 0);
     let answer = await this.conduit.smc(smcRegisters(Ffa.memShare, descriptor.length, sent));

@@ -7,8 +7,9 @@ import { commsError } from '../../tee/teec-error.js';
 import { directionOffset, fromMsgParam, toMsgParam, updateFromMsgParam } from '../msg-param.js';
 
 /**
- * Parameters over FF-A. `struct optee_msg_param_fmem` is laid out like a reference to registered memory as long as the
- * memory begins on a page, as all of ours does; the global id stands for the cookie. Only "no memory" is told otherwise.
+ * Parameters over FF-A. `struct optee_msg_param_fmem` has the same layout as a reference to registered memory if the
+ * memory begins on a page boundary, as all of ours does; the global id takes the place of the cookie. Only a null
+ * reference is encoded differently.
  */
 export function toFfaMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
   if (param.type !== 'memref' || param.shm !== null) {
@@ -19,7 +20,7 @@ export function toFfaMsgParam(msg: MsgArg, index: number, param: TeeParam): void
   msg.octets(index).fill(0xff, 16);
 }
 
-/** @throws TeecError COMMUNICATION naming the parameter when its attribute came back changed. */
+/** @throws TeecError COMMUNICATION naming the parameter if its attribute was changed. */
 export function updateFromFfaMsgParam(msg: MsgArg, index: number, param: TeeParam): void {
   if (param.type !== 'memref' || param.shm !== null) {
     updateFromMsgParam(msg, index, param);
@@ -35,8 +36,8 @@ export function updateFromFfaMsgParam(msg: MsgArg, index: number, param: TeePara
 }
 
 /**
- * A parameter of a request that secure world makes.
- * @param find shared memory by its global id.
+ * A parameter of a request from secure world.
+ * @param find finds shared memory by its global id.
  * @throws TeecError BAD_PARAMETERS naming the parameter and the value.
  */
 export function fromFfaMsgParam(msg: MsgArg, index: number, find: (id: number) => TeeShm | undefined): TeeParam {
@@ -47,7 +48,7 @@ export function fromFfaMsgParam(msg: MsgArg, index: number, find: (id: number) =
   return fromMsgParam(withoutMemory(msg, index), index, { find });
 }
 
-/** The SMC ABI's way to say the same. */
+/** The same null reference in the encoding of the SMC ABI. */
 function withoutMemory(msg: MsgArg, index: number): MsgArg {
   msg.octets(index).fill(0, 16);
   return msg;

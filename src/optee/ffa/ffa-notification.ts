@@ -5,10 +5,10 @@ import type { NotificationSource } from '../async-notification.js';
 import type { Optee } from '../optee.js';
 import type { FfaLink } from './ffa-link.js';
 
-/** The FF-A notification by which OP-TEE asks for bottom half processing. */
+/** The FF-A notification with which OP-TEE requests bottom half processing. */
 const bottomHalfNotification = 0;
 
-/** Notifications over FF-A: OP-TEE has one, which asks for bottom half processing. */
+/** Notifications over FF-A: OP-TEE has one, which requests bottom half processing. */
 export class FfaNotificationSource implements NotificationSource {
   constructor(
     private readonly optee: Optee,
@@ -19,7 +19,7 @@ export class FfaNotificationSource implements NotificationSource {
     try {
       await this.link.bindNotification(bottomHalfNotification);
     } catch (error) {
-      // A partition manager without notifications.
+      // The partition manager does not support notifications.
       if (!(error instanceof TeecError)) throw error;
       this.optee.violation(0, error.message);
       return false;

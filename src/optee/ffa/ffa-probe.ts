@@ -10,16 +10,16 @@ import type { SecureWorldInfo } from '../smc/smc-probe.js';
 import { ffaAnswerInWords } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
 
-/** What OP-TEE says of itself over FF-A. */
+/** OP-TEE's properties, as it reports them over FF-A. */
 export interface FfaProbe {
   readonly info: SecureWorldInfo;
-  /** Messages may lie elsewhere than at the start of their memory. */
+  /** Messages may begin at an offset in their memory. */
   readonly argOffset: boolean;
 }
 
 /**
- * Find out what OP-TEE can do.
- * @throws TeecError NOT_SUPPORTED with the reason when this driver cannot talk to it.
+ * Read OP-TEE's version and capabilities.
+ * @throws TeecError NOT_SUPPORTED with the reason if this driver cannot use it.
  */
 export async function probeFfa(link: FfaLink): Promise<FfaProbe> {
   const api = await link.direct(OpteeFfa.getApiVersion);
@@ -43,9 +43,9 @@ export async function probeFfa(link: FfaLink): Promise<FfaProbe> {
       apiRevision: { major: api.a3, minor: api.a4 },
       osRevision: { major: os.a3, minor: os.a4, buildId: os.a5 },
       capabilities,
-      // No FF-A service tells it.
+      // FF-A has no service that reports it.
       threadCount: 0,
-      // Threads sleep on values above the asynchronous ones; older OP-TEEs leave the register 0.
+      // Threads wait for values above the asynchronous ones. Older OP-TEE versions leave the register 0.
       maxNotificationValue: Math.max(asyncNotif ? exchanged.a6 : 0, defaultMaxNotificationValue),
       rpcParamCount,
       reservedShm: undefined,

@@ -7,11 +7,11 @@ import type { TeeShm } from '../../tee/tee-shm.js';
 import { isBusy } from './ffa-call.js';
 import type { FfaLink } from './ffa-link.js';
 
-/** The application that is asked for: there is none with this UUID. */
+/** The UUID of an application that does not exist. */
 const nobody = '6e6f726d-616c-4776-8f72-6c6470726f62';
-/** The most thread contexts that are looked for. */
+/** Largest number of thread contexts that are counted. */
 const enough = 64;
-/** The most interrupts of a call that are waited out, and the most RPCs that are answered to get the calls back. */
+/** Largest number of RPCs that are answered until the calls have returned. */
 const patience = 64 * 64;
 const paramCount = 2;
 
@@ -22,12 +22,12 @@ interface Probe {
 }
 
 /**
- * Count the thread contexts of a secure world that does not tell: enter it until it is busy. Each call asks for a
- * session with an application that does not exist; secure world asks the normal world for its image, and while that is
- * not answered the call keeps its thread. When all have been counted, the requests are refused, and the calls end.
- * @param share a page that secure world knows.
- * @param rpcParamCount parameters of an RPC message.
- * @returns 0 when it could not be found out: a call ended without asking for anything.
+ * Count the thread contexts of a secure world that does not report them: enter it until it is busy. Each call opens a
+ * session with an application that does not exist; secure world requests its image from the normal world, and the call
+ * keeps its thread until that is answered. After counting, the requests are refused and the calls return.
+ * @param share a page that is shared with secure world.
+ * @param rpcParamCount number of parameters of an RPC message.
+ * @returns 0 if the number could not be determined, because a call returned without an RPC.
  */
 export async function learnCapacity(
   link: FfaLink,
@@ -57,7 +57,7 @@ export async function learnCapacity(
   return capacity;
 }
 
-/** In turn, so that one that waits for another gets what it waits for. */
+/** Answer the calls in turn, because one may wait for another. */
 async function letOut(link: FfaLink, inside: Probe[]): Promise<void> {
   for (let answers = 0; inside.length > 0 && answers < patience; answers++) {
     const probe = inside.shift();

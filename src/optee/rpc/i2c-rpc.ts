@@ -3,36 +3,33 @@ import { TeeResult } from '../../protocol/tee-result.js';
 import { show } from '../../show.js';
 import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
 
-/** An I2C bus of the normal world, for transfers that secure world asks for: Linux's `struct i2c_adapter`. */
+/** An I2C bus of the normal world, for transfers requested by secure world: Linux's `struct i2c_adapter`. */
 export interface I2cAdapter {
-  /** Chips may have addresses of ten bits; else of seven. */
+  /** Chips may have 10-bit addresses; otherwise 7-bit addresses. */
   readonly tenBit?: boolean;
   /**
    * Read from a chip: i2c_master_recv().
-   * @param octets where what is read goes.
-   * @returns how many octets were read, up to all of them.
-   * @throws Error when the chip does not answer.
+   * @param octets the buffer for the data.
+   * @returns the number of octets read, at most the size of the buffer.
+   * @throws Error if the chip does not answer.
    */
   receive(chip: number, octets: Uint8Array): number | Promise<number>;
   /**
    * Write to a chip: i2c_master_send().
-   * @returns how many octets were written.
-   * @throws Error when the chip does not answer.
+   * @returns the number of octets written.
+   * @throws Error if the chip does not answer.
    */
   send(chip: number, octets: Uint8Array): number | Promise<number>;
 }
 
-/** Addresses of seven and of ten bits end here. */
+/** The largest 7-bit and 10-bit addresses. */
 const chips = { seven: 0x7f, ten: 0x3ff } as const;
 
-/** Serves OPTEE_RPC_CMD_I2C_TRANSFER as Linux's rpc.c does, in the task that made the call. */
+/** Serves OPTEE_RPC_CMD_I2C_TRANSFER as Linux's rpc.c does, in the context of the call. */
 export class I2cRpc {
   constructor(private readonly adapters: ReadonlyMap<number, I2cAdapter>) {}
 
-  /**
-   * Without a bus secure world is told NOT_SUPPORTED, as by a kernel without I2C.
-   * @param remark is told why a transfer fails.
-   */
+  /** Without a bus the answer is NOT_SUPPORTED, as from a kernel without I2C. */
   async serve(params: readonly TeeParam[], remark: (why: string) => void): Promise<number> {
     if (this.adapters.size === 0) return TeeResult.ERROR_NOT_SUPPORTED;
     const [where, control, data, done, ...more] = params;
@@ -72,7 +69,7 @@ async function transfer(
   return count;
 }
 
-/** What an adapter says that it transferred goes into a message for secure world. */
+/** Check the number of octets that an adapter reports before it is written into the message. */
 function atMost(count: number, size: number): number {
   if (!Number.isInteger(count) || count < 0 || count > size)
     throw new RangeError(`an I2C adapter reports that it transferred ${count} of ${size} octets`);

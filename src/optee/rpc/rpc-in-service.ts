@@ -1,22 +1,22 @@
 import { RpcCommand, RpcNotification, rpcCommandName } from '../../protocol/optee-rpc-command.js';
 import type { Call } from '../call.js';
 
-/** A request of secure world that is being served: what its call waits for. */
+/** A request of secure world that is being served, for which its call waits. */
 export interface RpcInService {
   readonly call: Call;
   readonly command: number;
-  /** The first words of its first parameter, 0 when it has none. */
+  /** The first words of its first parameter; 0 if it has none. */
   readonly a: number;
   readonly b: number;
-  /** When it came, in milliseconds of the driver's clock. */
+  /** When it arrived, in milliseconds of the driver's clock. */
   readonly since: number;
-  /** Ends its wait when its client dies; undefined where Linux's wait cannot be interrupted. */
+  /** Ends its wait when the client dies; undefined if the wait cannot be interrupted in Linux. */
   interrupt: (() => void) | undefined;
   /** Ends its wait when secure world is dead. */
   end: (() => void) | undefined;
 }
 
-/** What such a call waits for, for people. */
+/** A description of what the call waits for. */
 export function waitsFor({ command, a, b }: RpcInService, supplicantPresent: boolean): string {
   switch (command) {
     case RpcCommand.notification:

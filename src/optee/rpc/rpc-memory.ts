@@ -6,17 +6,19 @@ import { pageListSize, writePageList } from '../page-list.js';
 import type { ShmPool } from '../shm-pool.js';
 import type { RpcState } from './rpc-state.js';
 
-/** How an ABI names memory in RPC messages. */
+/** How an ABI refers to memory in RPC messages. */
 export interface RpcMemory {
-  /** Memory that secure world may be given. @throws TeecError OUT_OF_MEMORY */
+  /** Allocate memory for secure world. @throws TeecError OUT_OF_MEMORY */
   allocate(size: number): TeeShm | Promise<TeeShm>;
-  /** The answer to SHM_ALLOC. @throws TeecError when it cannot be written; the memory is then still the caller's. */
+  /**
+   * Write the answer to SHM_ALLOC. @throws TeecError if it cannot be written; the caller then still owns the memory.
+   */
   give(state: RpcState, answer: MsgArg, shm: TeeShm): void;
-  /** A parameter of a request, everything in it checked. @throws TeecError BAD_PARAMETERS */
+  /** Read and check a parameter of a request. @throws TeecError BAD_PARAMETERS */
   fromMsgParam(request: MsgArg, index: number): TeeParam;
 }
 
-/** Over raw SMCs memory is named by its address, or by the address of its page list. */
+/** Over raw SMCs, memory is identified by its address or by the address of its page list. */
 export class SmcRpcMemory implements RpcMemory {
   constructor(private readonly pool: ShmPool) {}
 

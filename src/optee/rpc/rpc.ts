@@ -13,7 +13,7 @@ import type { RpcMemory } from './rpc-memory.js';
 import type { RpcState } from './rpc-state.js';
 import { isRpmbProbe } from './rpmb-rpc.js';
 
-/** A refusal of an RPC, with the result that secure world gets. */
+/** A refused RPC, with the result for secure world. */
 class RpcRefusal extends Error {
   constructor(
     readonly result: number,
@@ -23,9 +23,9 @@ class RpcRefusal extends Error {
   }
 }
 
-/** Serves what secure world asks of the normal world: Linux's rpc.c, and the shared-memory RPCs of smc_abi.c. */
+/** Serves the RPCs of secure world: Linux's rpc.c, and the shared memory RPCs of smc_abi.c. */
 export class RpcServer {
-  /** Memory that secure world holds through ALLOC or SHM_ALLOC: only this may it free. */
+  /** Memory that secure world got by ALLOC or SHM_ALLOC. It may free only memory from this map. */
   private readonly held = new Map<number, TeeShm>();
 
   constructor(
@@ -33,7 +33,7 @@ export class RpcServer {
     private readonly memory: RpcMemory,
   ) {}
 
-  /** Memory for an RPC message: OPTEE_SMC_RPC_FUNC_ALLOC. Undefined when there is none. */
+  /** OPTEE_SMC_RPC_FUNC_ALLOC: allocate memory for an RPC message. Undefined if there is none. */
   allocate(size: number): TeeShm | undefined {
     if (size === 0) return undefined;
     try {
@@ -44,7 +44,7 @@ export class RpcServer {
     }
   }
 
-  /** OPTEE_SMC_RPC_FUNC_FREE. The call is 0 when there is none. */
+  /** OPTEE_SMC_RPC_FUNC_FREE. `call` is 0 if there is none. */
   free(call: number, cookie: number): void {
     const shm = this.held.get(cookie);
     if (shm === undefined) {
@@ -63,7 +63,7 @@ export class RpcServer {
       state.call.trouble ??= `secure world uses an RPC message that this driver did not give it: 0x${cookie.toString(16)}`;
       return;
     }
-    // Read once: secure world could change the message while it is being served.
+    // Read the message once, because secure world could change it while it is served.
     const paramCount = live.paramCount;
     live.retOrigin = TeeOrigin.COMMS;
     if (paramCount > live.paramCapacity) {
@@ -110,7 +110,7 @@ export class RpcServer {
     if (trace.on) trace.emit({ type: 'rpc-end', call: state.call.id, command, result });
   }
 
-  /** Take back all memory that secure world still holds: it is no longer asked for anything. */
+  /** Free all memory that secure world still holds. No further RPCs will follow. */
   dispose(): Promise<void> {
     const held = [...this.held.values()];
     this.held.clear();
@@ -169,7 +169,7 @@ export class RpcServer {
   private async notification(request: MsgArg): Promise<number> {
     const { notifications } = this.optee;
     const kind = request.a(0);
-    // Linux's functions take the value and the timeout as 32-bit numbers: what is above is cut off.
+    // Linux's functions take the value and the timeout as 32-bit integers; higher bits are ignored.
     const value = request.b32(0);
     let result: NotificationResult;
     if (kind === RpcNotification.wait) result = await notifications.wait(value, request.c32(0));
@@ -230,7 +230,7 @@ export class RpcServer {
     this.held.delete(cookie);
     if (type === RpcShmType.appl) {
       const params: TeeValueParam[] = [{ type: 'value', direction: 'inout', a: type, b: shm.id, c: 0 }];
-      // Secure world's reference goes first, so that the supplicant's is the last.
+      // Drop secure world's reference first, so that the supplicant's is the last.
       await shm.put();
       await this.optee.supplicant.request(call, RpcCommand.shmFree, params);
     } else {
@@ -239,18 +239,18 @@ export class RpcServer {
     return TeeResult.SUCCESS;
   }
 
-  /** Memory that the supplicant can reach: it allocates it and tells its id in value[0].c. */
+  /** Memory that the supplicant can access. The supplicant allocates it and returns its id in value[0].c. */
   private async supplicantAlloc(call: Call, size: number): Promise<TeeShm> {
     const param: TeeValueParam = { type: 'value', direction: 'inout', a: RpcShmType.appl, b: size, c: 0 };
     const result = await this.optee.supplicant.request(call, RpcCommand.shmAlloc, [param]);
     const shm = result === TeeResult.SUCCESS ? this.optee.pool.find(param.c) : undefined;
-    // Linux looks an id up in the supplicant's own context: it cannot name the memory of another.
+    // Linux looks the id up in the supplicant's own context, so it cannot refer to memory of others.
     if (shm === undefined || !this.optee.supplicantMemory.has(shm))
       throw new RpcRefusal(TeeResult.ERROR_OUT_OF_MEMORY, `the supplicant has no memory of ${size} bytes`);
     return shm.get();
   }
 
-  /** Commands of the supplicant, and of the RPMB devices and I2C buses that the kernel has. */
+  /** Commands for the supplicant, and for RPMB devices and I2C buses in the kernel. */
   private async commandWithParams(
     call: Call,
     request: MsgArg,
@@ -291,8 +291,8 @@ export class RpcServer {
   }
 
   /**
-   * Linux's msleep_interruptible(). A client's death ends the sleep that it finds; of a TA that asks again, each later one
-   * takes its time. (Linux ends those at once, and both worlds spin until the TA's time is over.)
+   * Linux's msleep_interruptible(). A client's death ends the current sleep; if the TA sleeps again, that sleep takes
+   * its full time. (Linux ends later sleeps at once, and both worlds busy-loop until the TA's time is over.)
    */
   private sleep(ms: number, inService: RpcInService): Promise<void> {
     return new Promise((resolve) => {
@@ -307,7 +307,7 @@ export class RpcServer {
     });
   }
 
-  /** What somebody else does, as long as secure world lives. */
+  /** Wait for work of another party, but only while secure world is alive. */
   private untilEnd(work: Promise<number>, inService: RpcInService): Promise<number> {
     return new Promise((resolve, reject) => {
       inService.end = () => resolve(TeeResult.ERROR_COMMUNICATION);

@@ -9,26 +9,26 @@ import type { TeeMemrefParam, TeeParam } from '../../tee/tee-param.js';
 import { Listeners } from '../listeners.js';
 
 /**
- * RPMB devices that the kernel routes frames to: RPMB_PROBE_RESET, RPMB_PROBE_NEXT and RPMB_FRAMES, Linux's rpc.c since
- * 6.12. Secure world goes through the devices until it finds the one that has its key.
+ * RPMB devices for which the kernel routes frames: RPMB_PROBE_RESET, RPMB_PROBE_NEXT and RPMB_FRAMES, in Linux's rpc.c
+ * since 6.12. Secure world goes through the devices until it finds the one with its key.
  */
 export class RpmbRpc {
-  /** The device that was found last; -1 before the first. */
+  /** Index of the device that was returned last; -1 before the first. */
   private current = -1;
   private readonly devices: RpmbDevice[];
-  /** Are told when a device comes or goes. */
+  /** Called when a device is added or removed. */
   readonly onChange = new Listeners();
 
   constructor(devices: readonly RpmbDevice[]) {
     this.devices = [...devices];
   }
 
-  /** There is a device. */
+  /** Whether there is a device. */
   get present(): boolean {
     return this.devices.length > 0;
   }
 
-  /** A card was put in. @returns takes it out. */
+  /** Add a device. @returns a function that removes it. */
   add(device: RpmbDevice): () => void {
     this.devices.push(device);
     this.onChange.tell();
@@ -36,17 +36,14 @@ export class RpmbRpc {
       const index = this.devices.indexOf(device);
       if (index < 0) return;
       this.devices.splice(index, 1);
-      // Secure world has none until it has probed again; those behind it have moved up.
+      // Secure world has no device until it probes again. The devices behind this one move up by one.
       if (this.current === index) this.current = -1;
       else if (this.current > index) this.current--;
       this.onChange.tell();
     };
   }
 
-  /**
-   * Without devices secure world is told NOT_SUPPORTED, and asks the supplicant.
-   * @param remark is told why a request fails, where the device is to blame.
-   */
+  /** Without devices the answer is NOT_SUPPORTED, and secure world uses the supplicant instead. */
   async serve(command: number, params: readonly TeeParam[], remark: (why: string) => void): Promise<number> {
     if (this.devices.length === 0) return TeeResult.ERROR_NOT_SUPPORTED;
     const [first, second, ...more] = params;
@@ -61,8 +58,8 @@ export class RpmbRpc {
         if (first?.type !== 'value' || first.direction !== 'output') return TeeResult.ERROR_BAD_PARAMETERS;
         if (!isBuffer(second, 'output') || more.length > 0) return TeeResult.ERROR_BAD_PARAMETERS;
         const device = this.devices[this.current + 1];
-        // Before anything else, as in Linux: secure world takes SHORT_BUFFER for a card that is none of its own, and asks
-        // for the next. Behind the last it begins anew, and has none until then.
+        // Advance before anything else, as in Linux: secure world treats SHORT_BUFFER as a foreign card and asks for
+        // the next. After the last device it starts again from the first.
         this.current = device === undefined ? -1 : this.current + 1;
         if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
         const card = identityOf(device);
@@ -83,9 +80,9 @@ export class RpmbRpc {
         if (device === undefined) return TeeResult.ERROR_ITEM_NOT_FOUND;
         if (!isBuffer(first, 'input') || !isBuffer(second, 'output') || more.length > 0)
           return TeeResult.ERROR_BAD_PARAMETERS;
-        // Before memory is taken for them.
+        // Check the size before memory is allocated for the answer.
         if (first.size > exchangeMax) return TeeResult.ERROR_BAD_PARAMETERS;
-        // What Linux's kernel answers for every failure of the card's driver.
+        // Linux's kernel returns this for every error of the card's driver.
         return exchangeFrames(device, octets(first), second, TeeResult.ERROR_BAD_PARAMETERS, remark);
       }
       default:
@@ -94,7 +91,7 @@ export class RpmbRpc {
   }
 }
 
-/** The commands that go here. */
+/** Whether a command is served here. */
 export function isRpmbProbe(request: MsgArg): boolean {
   return request.cmd >= RpcCommand.rpmbProbeReset && request.cmd <= RpcCommand.rpmbFrames;
 }

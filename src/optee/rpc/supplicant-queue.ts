@@ -8,48 +8,48 @@ import { commsError } from '../../tee/teec-error.js';
 import type { Call } from '../call.js';
 import { Listeners } from '../listeners.js';
 
-/** How long the sessions of a client that died may wait for the supplicant to close, in milliseconds. */
+/** Time limit for the supplicant to answer requests of session closes of a dead client, in milliseconds. */
 const lastRequestMs = 10_000;
 
 /**
- * What becomes of requests that nobody has taken yet when the supplicant leaves: they fail with COMMUNICATION, as Linux's
- * optee_supp_release() has it, or wait for the next supplicant.
+ * What happens to requests that the supplicant has not taken when it detaches: they fail with COMMUNICATION, as in
+ * Linux's optee_supp_release(), or they wait for the next supplicant.
  */
 export type WaitingRequests = 'fail' | 'wait';
 
-/** A request of secure world on its way to the supplicant. */
+/** A request of secure world to the supplicant. */
 export interface SupplicantRequest {
   readonly id: number;
   /** A `RpcCommand`. */
   readonly command: number;
   readonly params: readonly TeeParam[];
-  /** The call that secure world makes it for. */
+  /** The call for which secure world makes it. */
   readonly call: Call;
 }
 
 interface PendingRequest extends SupplicantRequest {
-  /** Held for the supplicant: it may write there until it answers, whatever has become of the call. */
+  /** Referenced until the supplicant answers, because it may write there even if the call has ended. */
   readonly memory: readonly TeeShm[];
   readonly finish: (result: number) => void;
-  /** Stops the clock of a request that is limited in time. */
+  /** Cancels the request's time limit. */
   unlimit: (() => void) | undefined;
 }
 
 /**
- * Requests of secure world to the supplicant: Linux's `struct optee_supp`. A request waits for a supplicant to come,
- * unless it is a kernel client's (Linux's `supp_nowait`). What was asked while a supplicant was there that left, or for a
- * client that died, is answered with COMMUNICATION: nobody is left who would answer, or who would want it.
+ * Requests of secure world to the supplicant: Linux's `struct optee_supp`. A request waits for a supplicant to attach,
+ * unless its client is in the kernel (Linux's `supp_nowait`). Requests of dead clients, and requests whose supplicant
+ * has detached, are answered with COMMUNICATION.
  */
 export class SupplicantQueue {
   private readonly waiting: PendingRequest[] = [];
   private readonly taken = new Map<number, PendingRequest>();
-  /** Answered for the supplicant, which may still be at work on them. */
+  /** Requests that were answered in the supplicant's place, while the supplicant may still be processing them. */
   private readonly abandoned = new Map<number, PendingRequest>();
   private receiver: ((request: SupplicantRequest | undefined) => void) | undefined;
   private attached = false;
-  /** Are told when a supplicant comes or goes. */
+  /** Called when a supplicant attaches or detaches. */
   readonly onChange = new Listeners();
-  /** Why nobody will ever answer. */
+  /** Why no request will be answered any more. */
   private closed: string | undefined;
   private nextId = 1;
 
@@ -58,19 +58,19 @@ export class SupplicantQueue {
     private readonly waitingRequests: WaitingRequests,
   ) {}
 
-  /** A supplicant has the place. */
+  /** Whether a supplicant is attached. */
   get present(): boolean {
     return this.attached;
   }
 
-  /** Requests that nobody has taken yet, for whoever asks why a call hangs. */
+  /** Commands of the requests that no supplicant has taken, for messages. */
   get waitingCommands(): readonly string[] {
     return this.waiting.map((request) => rpcCommandName(request.command));
   }
 
   /**
-   * Ask the supplicant: `optee_supp_thrd_req()`. Resolves with the result; params are updated in place. When there is
-   * nobody to ask, `call.trouble` says so.
+   * Send a request to the supplicant: `optee_supp_thrd_req()`. Resolves with the result; params are updated in place.
+   * If the request cannot be sent, `call.trouble` says why.
    */
   request(call: Call, command: number, params: readonly TeeParam[]): Promise<number> {
     const refusal = this.refusal({ call, command, params });
@@ -79,7 +79,7 @@ export class SupplicantQueue {
       return Promise.resolve(TeeResult.ERROR_COMMUNICATION);
     }
     return new Promise((resolve) => {
-      // It must learn of what is freed; a client that died does not wait until it has.
+      // The supplicant must learn of releases, but a dead client does not wait for that.
       if (givesBack({ command, params }) && call.context.killed) resolve(TeeResult.SUCCESS);
       const memory = params.flatMap((param) =>
         param.type === 'memref' && param.shm !== null ? [param.shm.get()] : [],
@@ -101,7 +101,7 @@ export class SupplicantQueue {
     });
   }
 
-  /** A supplicant takes the place. @throws TeecError BUSY when another has it. */
+  /** Attach a supplicant. @throws TeecError BUSY if one is attached already. */
   attach(): void {
     if (this.attached)
       throw commsError(TeeResult.ERROR_BUSY, 'opening the supplicant device: a supplicant has it open');
@@ -109,7 +109,7 @@ export class SupplicantQueue {
     this.onChange.tell();
   }
 
-  /** It goes: what it had taken is answered with COMMUNICATION, and what it had not as `WaitingRequests` says. */
+  /** Detach it: requests that it had taken are answered with COMMUNICATION, others as `WaitingRequests` says. */
   detach(): void {
     const wasAttached = this.attached;
     this.attached = false;
@@ -126,7 +126,7 @@ export class SupplicantQueue {
     if (wasAttached) this.onChange.tell();
   }
 
-  /** The next request: `optee_supp_recv()`. Undefined when the supplicant was detached meanwhile. */
+  /** The next request: `optee_supp_recv()`. Undefined if the supplicant was detached meanwhile. */
   receive(): Promise<SupplicantRequest | undefined> {
     if (!this.attached) return Promise.resolve(undefined);
     const request = this.waiting.shift();
@@ -141,12 +141,11 @@ export class SupplicantQueue {
   }
 
   /**
-   * Answer a request: `optee_supp_send()`. From here on the supplicant leaves its memory alone.
-   * @param result a TEE_Result. What is none goes to secure world as COMMUNICATION.
-   * @returns false when nobody waits for the answer any more, though somebody did: the client died, or the supplicant
-   *   had left.
-   * @throws TeecError ITEM_NOT_FOUND for a request that was never taken or is answered already, BAD_PARAMETERS for a
-   *   result that is none.
+   * Answer a request: `optee_supp_send()`. From then on the supplicant must not use its memory.
+   * @param result a TEE_Result. An invalid value is sent to secure world as COMMUNICATION.
+   * @returns false if the answer is not needed any more, because the client died or the supplicant had detached.
+   * @throws TeecError ITEM_NOT_FOUND for a request that was never taken or is answered already, BAD_PARAMETERS for an
+   * invalid result.
    */
   send(id: number, result: number): boolean {
     const late = this.abandoned.get(id);
@@ -170,7 +169,7 @@ export class SupplicantQueue {
     );
   }
 
-  /** A client died: nothing is asked for it any more. */
+  /** A client died: withdraw its requests. */
   withdraw(context: TeeContext): void {
     for (const request of this.waiting.filter(({ call }) => call.context === context)) {
       const refusal = this.refusal(request);
@@ -186,18 +185,18 @@ export class SupplicantQueue {
     }
   }
 
-  /** Nobody will ever answer: the driver goes, or secure world is dead. */
+  /** Answer all requests with an error from now on: the driver is being removed, or secure world is dead. */
   close(why: string): void {
     this.closed ??= why;
     this.detach();
   }
 
-  /** Why there is no point in asking; undefined when there is one. */
+  /** Why a request cannot be sent; undefined if it can. */
   private refusal({ call, ...asked }: Asked & { readonly call: Call }): string | undefined {
     if (this.closed !== undefined) return this.closed;
-    // What a supplicant had open goes with it. As long as it is there, it must learn of what is closed.
+    // A supplicant's resources go with it. While it is attached, it must learn of releases.
     if (givesBack(asked)) return this.attached ? undefined : 'the supplicant exited';
-    // Its sessions close in good order: a TA may have something to store.
+    // Sessions of a dead client are closed with the supplicant's help, because a TA may have data to store.
     if (call.context.killed && !(this.attached && call.purpose === 'close-session'))
       return this.attached ? 'the client died' : 'the client died before a supplicant started';
     if (call.context.kernel && !this.attached)
@@ -205,7 +204,7 @@ export class SupplicantQueue {
     return undefined;
   }
 
-  /** A client that died waits for the last requests of its sessions, but not for ever. */
+  /** Limit the time that a dead client waits for requests of its session closes. */
   private limit(request: PendingRequest): void {
     request.unlimit ??= this.clock.setTimer(lastRequestMs, () => {
       const why = 'the client died, and the supplicant did not answer in time';
@@ -230,8 +229,9 @@ export class SupplicantQueue {
 type Asked = Pick<SupplicantRequest, 'command' | 'params'>;
 
 /**
- * It gives back what the supplicant holds for secure world: memory, a file, a socket. It is asked whoever has died, as
- * nobody else knows of it; and of the supplicant that holds it only, as another has its numbers for other things.
+ * Whether a request releases something that the supplicant holds for secure world: memory, a file, a socket. It is sent
+ * even if the client has died. It is only sent to the supplicant that holds the resource, because others use its number
+ * for something else.
  */
 function givesBack({ command, params: [first] }: Asked): boolean {
   if (command === RpcCommand.shmFree) return true;
@@ -246,6 +246,6 @@ function giveUp(request: PendingRequest, why: string): void {
 }
 
 function putAll(memory: readonly TeeShm[]): void {
-  // What secure world does not let go of stays allocated; the ABI has said so in the trace.
+  // Memory that secure world does not release stays allocated; the ABI has reported it in the trace.
   for (const shm of memory) Promise.resolve(shm.put()).catch(() => undefined);
 }

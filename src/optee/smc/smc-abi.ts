@@ -30,9 +30,9 @@ import { yieldingCall } from '../yielding-call.js';
 import { SmcCall } from './smc-call.js';
 import type { SecureWorldInfo } from './smc-probe.js';
 
-/** How long to wait before asking again for something that secure world does only while idle. */
+/** Pause before repeating a request that secure world serves only while idle, in milliseconds. */
 const busyPauseMs = 1;
-/** How often to ask. */
+/** Largest number of such requests. */
 const busyRefusals = 100;
 /** Messages that it may have kept: one per thread, and it never has as many threads. */
 const mostCached = 4096;
@@ -61,7 +61,7 @@ export class SmcAbi implements OpteeAbi {
     this.rpc = new RpcServer(optee, this.rpcMemory);
     this.argCache = new ArgCache(
       (entry) => this.messagePage(entry),
-      // A page of normal RAM that is not registered must begin with its message: CALL_WITH_ARG carries no offset.
+      // A message must begin at the start of a page that is not registered, because CALL_WITH_ARG has no offset.
       (page) => page.kind !== 'private',
       info.rpcParamCount,
     );
@@ -101,14 +101,17 @@ export class SmcAbi implements OpteeAbi {
     ]);
   }
 
-  /** Let secure world keep the memory of its RPC messages between calls; of use only when we give it none. */
+  /**
+   * Let secure world keep memory of its RPC messages between calls. Only useful if messages have no RPC message of
+   * their own.
+   */
   async enableShmCache(): Promise<void> {
     await this.whileIdle(OpteeSmc.enableShmCache, () => true);
   }
 
   /**
-   * Take back what secure world kept.
-   * @param ours whether this driver allocated it; at the start it may be an earlier one's, long gone.
+   * Free the memory that secure world kept.
+   * @param ours whether this driver allocated it; at probe time it may belong to an earlier driver.
    */
   async disableShmCache(ours: boolean): Promise<void> {
     await this.whileIdle(OpteeSmc.disableShmCache, ({ a1, a2 }) => {
@@ -118,10 +121,10 @@ export class SmcAbi implements OpteeAbi {
   }
 
   /**
-   * Repeat a fast call, which secure world refuses while a thread is active, until `done` or ENOTAVAIL. Secure world may
-   * never be idle (a thread context that an earlier boot stage lost, or an earlier driver's call, counts as active): then
-   * its cache stays as it is. RPC messages in it that an earlier driver gave are refused one by one, as no memory of ours
-   * has their cookies. Linux waits for ever here.
+   * Repeat a fast call that secure world refuses while a thread is active, until `done` or ENOTAVAIL. Secure world may
+   * never be idle: a thread context lost by an earlier boot stage, or a call of an earlier driver, counts as active.
+   * Then its cache stays as it is. RPC messages in it from an earlier driver are refused one by one, because none of
+   * our memory has their cookies. Linux repeats without limit.
    */
   private async whileIdle(functionId: number, done: (returned: SmcRegisters) => boolean): Promise<void> {
     let refusals = 0;
@@ -141,7 +144,7 @@ export class SmcAbi implements OpteeAbi {
     this.optee.violation(0, `${smcName(functionId)}: secure world ${why}, its cache stays enabled`);
   }
 
-  /** Reserved memory is the better place, but may be used up. */
+  /** Reserved memory is preferred, but may be used up. */
   private messagePage(entry: Entry): TeeShm | Promise<TeeShm> {
     const { pool, messagePool, kernelContext } = this.optee;
     if (!messagePool.dynamic) {
@@ -163,7 +166,7 @@ export class SmcAbi implements OpteeAbi {
     return smcRegisters(functionId, upper32(slot.address), lower32(slot.address));
   }
 
-  /** Memory that secure world knows by its cookie: OPTEE_MSG_CMD_REGISTER_SHM. */
+  /** Memory registered with secure world by its cookie: OPTEE_MSG_CMD_REGISTER_SHM. */
   private async registered(context: TeeContext, size: number, entry: Entry, scattered: boolean): Promise<TeeShm> {
     const { pool } = this.optee;
     let known = false;
@@ -180,7 +183,7 @@ export class SmcAbi implements OpteeAbi {
       const { address } = list;
       await this.privateCall(context, 'register-shm', entry, (msg) => {
         msg.cmd = OpteeMsgCmd.registerShm;
-        // The header says TMEM_INPUT; OP-TEE has always wanted TMEM_OUTPUT.
+        // The header specifies TMEM_INPUT; OP-TEE has always required TMEM_OUTPUT.
         msg.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, address, shm.size, shm.id);
       });
       known = true;
@@ -194,13 +197,13 @@ export class SmcAbi implements OpteeAbi {
     return shm;
   }
 
-  /** Others may register, free and call between the parts of a registration. */
+  /** Other registrations, frees and calls may run between the parts of a registration. */
   private memoryPoint({ id }: TeeShm, step: string): Promise<void> {
     return this.optee.schedule.point(`memory ${id}`, step);
   }
 
   private async unregister(context: TeeContext, shm: TeeShm, system: boolean): Promise<void> {
-    // A dead secure world writes nowhere any more.
+    // A dead secure world does not write to memory.
     if (this.optee.ended) return;
     try {
       await this.privateCall(context, 'unregister-shm', this.ofUnregistration(system), (msg) => {
@@ -208,19 +211,22 @@ export class SmcAbi implements OpteeAbi {
         msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
       });
     } catch (error) {
-      // It may have died with this call inside, or while the call waited for a thread.
+      // Secure world may have died during this call, or while the call waited for a thread.
       if (!this.optee.ended) throw error;
     }
   }
 
-  /** It gives memory back, and waits for nobody: memory that a call still uses is not given back. */
+  /**
+   * How the call that unregisters memory enters: as a relief call, because it releases memory and waits for no other
+   * call.
+   */
   private ofUnregistration(system: boolean): Entry {
     return { system: system && this.optee.callQueue.sortsOwnCalls, relief: true };
   }
 
   /**
-   * A call whose message lies in memory of its own: the cache cannot serve calls that it needs itself.
-   * @throws TeecError when secure world refuses.
+   * A call with its message in memory of its own, for calls that the message cache itself needs.
+   * @throws TeecError if secure world refuses.
    */
   private async privateCall(
     context: TeeContext,

@@ -38,7 +38,7 @@ export class SmcCall implements WorldSwitches {
   }
 
   smcReturn({ a0 }: SmcRegisters): number {
-    // To resume takes no thread: started over, the call would be made twice.
+    // Resuming needs no free thread. Starting over would make the call twice.
     return a0 === OpteeSmcReturn.ethreadLimit && this.registers !== this.first ? OpteeSmcReturn.eresume : a0;
   }
 
@@ -51,7 +51,7 @@ export class SmcCall implements WorldSwitches {
   }
 
   startOver(): void {
-    // Secure world does not preserve the registers of a refused call, whatever the header says.
+    // Secure world does not preserve the registers of a refused call, although the header says so.
     this.registers = this.first;
   }
 
@@ -76,7 +76,7 @@ export class SmcCall implements WorldSwitches {
         this.rpc.free(call.id, fromRegisterPair(returned.a1, returned.a2));
         break;
       case OpteeSmcRpc.foreignInterrupt:
-        // Nothing to do: an interrupt of the normal world came, and coming back here took it.
+        // A foreign interrupt: the normal world has handled it when it returned here.
         break;
       case OpteeSmcRpc.cmd:
         await this.rpc.command(this.state, fromRegisterPair(returned.a1, returned.a2));

@@ -11,7 +11,7 @@ import type { Optee } from '../optee.js';
 
 /** Notifications over raw SMCs: OPTEE_SMC_ENABLE_ASYNC_NOTIF and OPTEE_SMC_GET_ASYNC_NOTIF_VALUE. */
 export class SmcNotificationSource implements NotificationSource {
-  /** @param maxValue the largest value secure world announced. */
+  /** @param maxValue the largest value that secure world announced. */
   constructor(
     private readonly optee: Optee,
     private readonly conduit: Conduit,
@@ -25,7 +25,7 @@ export class SmcNotificationSource implements NotificationSource {
 
   async take(): Promise<readonly number[]> {
     const values: number[] = [];
-    // Each value can be pending once: a world that gives more would keep us here for ever.
+    // Each value can be pending once. Without this limit a faulty world could keep the loop running.
     while (values.length <= this.maxValue) {
       const { a0, a1, a2 } = await this.conduit.smc(smcRegisters(OpteeSmc.getAsyncNotifValue));
       if (a0 !== OpteeSmcReturn.ok) {

@@ -16,23 +16,23 @@ import { commsError } from '../../tee/teec-error.js';
 import { maxArgParamCount } from '../arg-cache.js';
 import { defaultMaxNotificationValue } from '../notification.js';
 
-/** What secure world says of itself. */
+/** The properties that secure world reports. */
 export interface SecureWorldInfo {
   readonly apiRevision: { readonly major: number; readonly minor: number };
   readonly osRevision: { readonly major: number; readonly minor: number; readonly buildId: number };
   /** `SecureWorldCapability` bits. */
   readonly capabilities: number;
-  /** Thread contexts; 0 when it does not say. */
+  /** Number of thread contexts; 0 if it is not reported. */
   readonly threadCount: number;
   readonly maxNotificationValue: number;
-  /** Parameters of the RPC message that each message brings along; 0 when RPC messages are allocated by RPC. */
+  /** Number of parameters of the RPC message behind each message; 0 if RPC messages are allocated by RPC. */
   readonly rpcParamCount: number;
   /** Memory that secure world reserved for sharing. */
   readonly reservedShm: MemoryRange | undefined;
 }
 
 /**
- * Find out whether secure world is an OP-TEE that this driver can talk to, and what it can do.
+ * Check that secure world is an OP-TEE that this driver supports, and read its capabilities.
  * @throws TeecError NOT_SUPPORTED with the reason.
  */
 export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
@@ -58,7 +58,7 @@ export async function probeSmc(conduit: Conduit): Promise<SecureWorldInfo> {
   if ((capabilities & SecureWorldCapability.reservedShm) !== 0) {
     const config = await smc(OpteeSmc.getShmConfig);
     if (config.a0 === OpteeSmcReturn.ok) {
-      // Without it, dynamic shared memory does: Linux does not even ask then.
+      // Without reserved memory, dynamic shared memory is used. Linux does not query it in that case.
       if (config.a3 === shmCached) reservedShm = { base: config.a1, size: config.a2 };
       else if (!dynamic)
         throw refused(
