@@ -1,8 +1,8 @@
 import { callPurposes, purposeNumbers, type TimedTraceEvent, type TraceEvent } from './event.js';
 
 /**
- * The number of each type of event: in records and in files, for ever. New types get new numbers; a reader passes over
- * those that it does not know.
+ * The number of each type of event in records and files. Numbers are never reused; new types get new numbers. Readers
+ * skip types that they do not know.
  */
 export const EventKind = {
   callBegin: 1,
@@ -26,12 +26,11 @@ export const EventKind = {
   invocation: 19,
 } as const;
 
-/** The part of a record's first word that is the kind. */
+/** The bits of a record's first word that contain the kind. */
 export const kindMask = 0xff;
 /**
- * The event's one yes or no: `system` of a call, `limit` of a sleep, `asleep` of a wake-up,
- * `granted` of a system session; that an exit has a thread, that an RPC has a value, that a
- * call came back before it ended.
+ * A flag whose meaning depends on the event: `system` of a call, `limit` of a sleep, `asleep` of a wake-up, `granted`
+ * of a system session; an exit has a thread; an RPC has a value; a call returned before it ended.
  */
 export const flagBit = 0x100;
 
@@ -60,20 +59,20 @@ export const kindNames: readonly TraceEvent['type'][] = [
 ];
 
 /**
- * Takes events as numbers, so that none costs an object. What `a`, `b`, `c` and `text` mean depends on the kind:
- * see `decodeEvents`.
+ * Receives events as numbers, so that no object is allocated for an event. The meaning of `a`, `b`, `c` and `text`
+ * depends on the kind: see `decodeEvents`.
  */
 export interface TraceSink {
   /**
    * @param kind an `EventKind`, with `flagBit`.
    * @param time milliseconds.
-   * @param call 0: none.
-   * @param text empty: none.
+   * @param call 0 for no call.
+   * @param text empty for no text.
    */
   record(kind: number, time: number, call: number, a: number, b: number, c: number, text: string): void;
 }
 
-/** Give an event to a sink. */
+/** Pass an event to a sink. */
 export function encodeEvent(sink: TraceSink, time: number, event: TraceEvent): void {
   const put = (kind: number, flag: boolean, call: number, a = 0, b = 0, c = 0, text = '') =>
     sink.record(flag ? kind | flagBit : kind, time, call, a >>> 0, b >>> 0, c >>> 0, text);
@@ -145,8 +144,8 @@ export function encodeEvent(sink: TraceSink, time: number, event: TraceEvent): v
 }
 
 /**
- * The events of a record: one as a rule, none for a kind from the future. The beginning of a call that entered secure world
- * at once says both, and so does the end of one that came back.
+ * The events of a record: usually one; none for an unknown kind. The beginning of a call that entered secure world at
+ * once is two events in one record, and so is the end of a call that returned.
  */
 export function decodeEvents(
   kind: number,

@@ -1,4 +1,4 @@
-/** normalworld/trace: the stream of events, recorders, the reader. Runs without Node. */
+/** normalworld/trace: events, recorders and the reader. Does not need Node. */
 
 export type {
   CallPurpose,

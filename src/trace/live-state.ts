@@ -15,17 +15,17 @@ export interface LiveCall {
   thread: number | undefined;
 }
 
-/** What a running program does at this moment: takes its trace as it comes, and remembers only open calls and counts. */
+/** The current state of a running program, from its trace as it arrives. Keeps only open calls and counters. */
 export class LiveState implements TraceRecorder {
   subject: TraceSubject = {};
-  /** By number, the oldest first. */
+  /** By number, oldest first. */
   readonly calls = new Map<number, LiveCall>();
   /** Totals since the beginning. */
   ended = 0;
   rpcs = 0;
   sleeps = 0;
   threadLimits = 0;
-  /** Milliseconds of the first and the last event. */
+  /** Times of the first and last event, in milliseconds. */
   begin = Number.NaN;
   time = 0;
   lastNote = '';

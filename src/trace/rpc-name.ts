@@ -2,10 +2,10 @@ import { rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { OpteeSmcRpc } from '../protocol/optee-smc.js';
 import { rpcCommandNotRecorded } from './event.js';
 
-/** The function of an RPC of which a record does not say even that: none of secure world's. */
+/** The RPC function if not even that was recorded; secure world uses no such number. */
 export const rpcFunctionNotRecorded = 0xfffe;
 
-/** What an RPC is, for people: its command, or the function by which secure world left when the command was not recorded. */
+/** The name of an RPC: its command, or its function if the command was not recorded. */
 export function rpcName(command: number, rpcFunction: number): string {
   if (command !== rpcCommandNotRecorded) return rpcCommandName(command);
   if (rpcFunction === rpcFunctionNotRecorded) return '(not recorded)';

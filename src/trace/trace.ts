@@ -14,29 +14,28 @@ import { decodeEvents, EventKind, encodeEvent, flagBit, type TraceSink } from '.
 
 export type { CallPurpose, TimedTraceEvent, TraceEvent, TraceListener } from './event.js';
 
-/** Something that keeps a trace: takes its records, and learns what it is of. */
+/** Keeps a trace: receives its records and its subject. */
 export interface TraceRecorder extends TraceSink {
   describe(subject: TraceSubject): void;
 }
 
 /**
- * The one stream of events. Whoever has something to say asks `on` first, so that nothing costs while nobody listens.
- *
- * The events of every call have methods of their own, which make no object; the rarer ones go through `emit`. A call that
- * is not held up costs two records and two readings of the clock: it enters secure world at the moment at which it begins,
- * and ends at that at which it came back.
+ * The stream of events. Callers check `on` first, so that tracing costs nothing without listeners.
+ * | The frequent events have methods of their own, which allocate no object; the others use `emit`. A call that does
+ * not wait costs two records and two clock readings: it enters secure world at the time of its beginning, and ends at
+ * the time of its return.
  */
 export class Trace {
-  /** Somebody listens. */
+  /** True if there are listeners. */
   on = false;
   private sinks: readonly TraceSink[] = [];
-  /** The only one of them, or one that stands for all. */
+  /** The only sink, or one that forwards to all. */
   private sink: TraceSink = nobody;
   private subject: TraceSubject = {};
 
   constructor(private readonly clock: Clock) {}
 
-  /** @param functionId with which the call enters secure world at once; 0: not yet. */
+  /** @param functionId the function with which the call enters secure world at once; 0 if it has not entered yet. */
   callBegin(
     call: number,
     context: string,
@@ -49,7 +48,7 @@ export class Trace {
     this.put(kind, call, session, purposeNumbers[purpose], functionId, context);
   }
 
-  /** @param returned it came back from secure world with this a0; else secure world could not be reached. */
+  /** @param returned the call returned from secure world with this a0; false if secure world could not be reached. */
   callEnd(call: number, smcReturn: number, returned: boolean): void {
     this.put(returned ? EventKind.callEnd | flagBit : EventKind.callEnd, call, smcReturn, 0, 0, '');
   }
@@ -59,9 +58,9 @@ export class Trace {
   }
 
   /**
-   * A call came back, but not for good.
-   * @param thread secure world's thread id when an RPC left it suspended: whatever register a3 held. A number that no
-   * thread can have is told as a violation of the protocol and kept out of the records.
+   * A call returned without being complete.
+   * @param thread number of the thread that an RPC left suspended, from register a3. An impossible number is reported
+   * as a violation of the protocol and not recorded.
    */
   worldExit(call: number, a0: number, thread?: number): void {
     if (thread === undefined) this.put(EventKind.worldExit, call, a0, 0, 0, '');
@@ -77,32 +76,29 @@ export class Trace {
     this.put(limit ? EventKind.queueSleep | flagBit : EventKind.queueSleep, call, 0, 0, 0, '');
   }
 
-  /** A call gets its wake-up. @param by the call that gave it, as it left the queue; 0: none. */
+  /** A call gets its wake-up. @param by the call that gave it when it left the queue; 0 if none. */
   queueWake(call: number, by: number, asleep: boolean): void {
     const kind = asleep ? EventKind.queueWake | flagBit : EventKind.queueWake;
     this.put(kind, call, by, 0, 0, '');
   }
 
-  /** The rarer events. */
+  /** Record one of the less frequent events. */
   emit(event: TraceEvent): void {
     encodeEvent(this.sink, this.clock.now(), event);
   }
 
-  /** A program's own note in the trace. */
+  /** Record a note by the program. */
   mark(text: string): void {
     if (this.on) this.emit({ type: 'mark', text });
   }
 
-  /** Say what the trace is of: what is given replaces what was said before. */
+  /** Set properties of the trace's subject; they replace earlier values. */
   describe(subject: TraceSubject): void {
     this.subject = { ...this.subject, ...subject };
     for (const sink of this.sinks) if (isRecorder(sink)) sink.describe(this.subject);
   }
 
-  /**
-   * Listen to every event as an object, until the function returned is called. A listener that throws breaks nothing: its
-   * first error is a warning of the process.
-   */
+  /** Receive every event as an object. @returns a function that ends it. */
   listen(listener: TraceListener): () => void {
     return this.watch(unbreakable('a listener of the trace', listener));
   }
@@ -116,10 +112,7 @@ export class Trace {
     });
   }
 
-  /**
-   * Give every event to a sink, until the function returned is called. One that throws breaks nothing: its first error is
-   * a warning of the process.
-   */
+  /** Pass every event to a sink. @returns a function that ends it. */
   attach(sink: TraceSink | TraceRecorder): () => void {
     requireMethods('Trace.attach', 'sink', sink, ['record']);
     return this.add(isRecorder(sink) ? sink : guarded(sink));

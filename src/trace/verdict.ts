@@ -1,12 +1,12 @@
-/** What became of a recorded run, as whoever ran it says. */
+/** The verdict on a recorded run, by the program that ran it. */
 export interface TraceVerdict {
   /** `finished`, `deadlock`, `stuck`, `starved`, `cut-off`. */
   readonly outcome: string;
-  /** From when on calls were waiting that never return, in milliseconds of the trace's clock. */
+  /** Since when calls have been waiting that never return, in milliseconds of the trace's clock. */
   readonly hangsSinceMs?: number;
-  /** Why, in sentences; those that belong to the one before them are indented. */
+  /** The explanation, in sentences. Indented ones belong to the sentence before them. */
   readonly explanation: readonly string[];
-  /** By kind of client (`storage` of `storage 3`): how long its calls may take, in milliseconds. */
+  /** By kind of client (`storage` of `storage 3`): the deadline of its calls, in milliseconds. */
   readonly deadlines?: Readonly<Record<string, number>>;
 }
 
@@ -14,7 +14,7 @@ const mostSentences = 200;
 const longestSentence = 2000;
 const mostDeadlines = 1000;
 
-/** The verdict in a trace's subject, as far as it is one. */
+/** The verdict in a trace's subject, if it is valid. */
 export function checkedVerdict(json: unknown): TraceVerdict | undefined {
   if (typeof json !== 'object' || json === null) return undefined;
   const { outcome, hangsSinceMs, explanation, deadlines } = json as Record<string, unknown>;

@@ -2,8 +2,8 @@ import type { Timeline } from '../timeline/timeline.js';
 import { type Slice, tracks } from './tracks.js';
 
 /**
- * A timeline as Chrome's trace-event JSON ("JSON Object Format"), which chrome://tracing and Perfetto's UI open. In pieces
- * of text that follow each other.
+ * Export a timeline as Chrome's trace-event JSON ("JSON Object Format"), which chrome://tracing and Perfetto's UI open.
+ * Yields consecutive pieces of text.
  */
 export function* exportChrome(timeline: Timeline): Generator<string> {
   const groupOf = new Map<number, number>();

@@ -18,14 +18,14 @@ const TrackEvent = {
 } as const;
 const EventType = { sliceBegin: 1, sliceEnd: 2, instant: 3, counter: 4 } as const;
 const DebugAnnotation = { intValue: 4, stringValue: 6, name: 10 } as const;
-/** SEQ_INCREMENTAL_STATE_CLEARED: the sequence depends on nothing before it. */
+/** SEQ_INCREMENTAL_STATE_CLEARED: the sequence does not depend on earlier packets. */
 const stateCleared = 1;
 const sequence = 1;
 
-/** Octets that are handed on at once. */
+/** Size of a piece, in octets. */
 const pieceSize = 1 << 18;
 
-/** A timeline as a Perfetto trace (protobuf), which https://ui.perfetto.dev opens. In pieces that follow each other. */
+/** Export a timeline as a Perfetto trace (protobuf), which https://ui.perfetto.dev opens. Yields consecutive pieces. */
 export function* exportPerfetto(timeline: Timeline): Generator<Uint8Array> {
   const writer = new PacketWriter(timeline.begin);
   for (const item of tracks(timeline)) {
@@ -40,7 +40,7 @@ class PacketWriter {
   private readonly out = new ProtobufWriter();
   private first = true;
 
-  /** @param origin times are from the beginning of the trace: Perfetto's are positive. */
+  /** @param origin the beginning of the trace, which becomes time 0, because Perfetto's times are not negative. */
   constructor(private readonly origin: number) {}
 
   get length(): number {

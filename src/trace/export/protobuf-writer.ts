@@ -1,13 +1,16 @@
-/** Room for the first bytes. */
+/** Initial size of the buffer, in octets. */
 const firstSize = 1 << 16;
-/** A message's length stands ahead of it and is known behind it: a varint of four octets, filled up with zero bits. */
+/**
+ * The length of a nested message precedes it, but is known only at its end: a varint of four octets, padded, is
+ * reserved.
+ */
 const lengthSize = 4;
-/** Texts whose bytes are kept: a trace has few different ones, each many times. */
+/** Number of cached encoded texts: a trace has few different texts, each many times. */
 const textsKept = 4096;
 
 /**
- * Writes protobuf messages into one buffer: the wire format's varints, fixed 64-bit numbers, strings, and messages within
- * messages. Source: the encoding chapter of Protocol Buffers' documentation.
+ * Writes protobuf messages into one buffer: varints, fixed 64-bit numbers, strings, and nested messages. Source: the
+ * encoding chapter of the Protocol Buffers documentation.
  */
 export class ProtobufWriter {
   private bytes = new Uint8Array(firstSize);
@@ -15,7 +18,7 @@ export class ProtobufWriter {
   private readonly encoder = new TextEncoder();
   private readonly texts = new Map<string, Uint8Array>();
 
-  /** Octets written since they were last taken. */
+  /** Number of octets since the last `take`. */
   get length(): number {
     return this.at;
   }
@@ -48,7 +51,7 @@ export class ProtobufWriter {
     this.at += text.length;
   }
 
-  /** Begin a message within this one. @returns what `end` takes. */
+  /** Begin a nested message. @returns the argument for `end`. */
   begin(field: number): number {
     this.room(10 + lengthSize);
     this.raw(field * 8 + 2);
@@ -64,7 +67,7 @@ export class ProtobufWriter {
     }
   }
 
-  /** What was written; the writer begins anew. */
+  /** Return the written octets and start anew. */
   take(): Uint8Array {
     const taken = this.bytes.slice(0, this.at);
     this.at = 0;

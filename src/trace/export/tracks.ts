@@ -5,7 +5,7 @@ import { clientRows } from '../timeline/client-rows.js';
 import { SpanRows } from '../timeline/number-heap.js';
 import { CallState, type Segment, type Timeline } from '../timeline/timeline.js';
 
-/** What trace viewers know: groups of tracks, slices on them, instants, counters, and flows between slices. */
+/** The items of a trace viewer: track groups, tracks with slices, instants, counters, and flows between slices. */
 export type TrackItem =
   | { readonly kind: 'group'; readonly id: number; readonly name: string }
   | { readonly kind: 'track'; readonly id: number; readonly group: number; readonly name: string }
@@ -14,7 +14,7 @@ export type TrackItem =
   | { readonly kind: 'instant'; readonly track: number; readonly time: number; readonly name: string }
   | { readonly kind: 'count'; readonly counter: number; readonly time: number; readonly value: number };
 
-/** Times in milliseconds. Slices of a track lie beside each other or within each other, the outer one first. */
+/** Times in milliseconds. The slices of a track are disjoint or nested, the outer one first. */
 export interface Slice {
   readonly kind: 'slice';
   readonly track: number;
@@ -22,14 +22,14 @@ export interface Slice {
   readonly end: number;
   readonly name: string;
   readonly details: Readonly<Record<string, string | number>>;
-  /** Flows that begin where this slice begins, and those that end there. A flow's beginning is not later than its end. */
+  /** Flows that begin at this slice's beginning, and flows that end there. A flow does not end before it begins. */
   readonly flowsOut: readonly number[];
   readonly flowsIn: readonly number[];
-  /** Slices within this one. */
+  /** Nested slices. */
   readonly inner: readonly Slice[];
 }
 
-/** Commands that the driver answers itself; the supplicant answers the others. */
+/** Commands that the driver serves itself; the supplicant serves the others. */
 const kernelCommands: ReadonlySet<number> = new Set([
   RpcCommand.getTime,
   RpcCommand.notification,
@@ -47,10 +47,11 @@ const firstServiceTrack = 100_000_000;
 const firstClientTrack = 10_000;
 
 /**
- * A timeline as tracks: secure world's threads with the calls that hold them, the clients with what their calls go
- * through, and who answers RPCs. Flows lead from each RPC to its answer and on to the call that this answer needs, from
- * each call to the one that it woke, and from a notification to the call that waited for it. Slices of a track come in
- * their order, and a flow's beginning before its end: readers keep the order of what happens at one time.
+ * Convert a timeline to tracks: secure world's threads with the calls that hold them, clients with the states of their
+ * calls, and services with the RPCs that they answer. Flows lead from each RPC to its answer and to the call that this
+ * answer needs, from each call to the call that it woke, and from a notification to the call that waited for it. The
+ * slices of a track are in order, and the beginning of a flow precedes its end, because readers keep the order of items
+ * with the same time.
  */
 export function* tracks(timeline: Timeline): Generator<TrackItem> {
   const { table } = timeline;
@@ -82,7 +83,7 @@ export function* tracks(timeline: Timeline): Generator<TrackItem> {
   yield* asleepCounts(timeline);
 }
 
-/** Each thread's calls, in the order in which they entered. */
+/** The calls of each thread, in order of entry. */
 function* threadSlices(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   const { callThread, callEnteredRecord } = timeline;
   const held = Array.from({ length: timeline.callCount }, (_, call) => call).filter((call) => callThread.at(call) >= 0);
@@ -101,7 +102,7 @@ function* threadSlices(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   }
 }
 
-/** What answers each RPC, from its beginning. */
+/** The answer to each RPC, from the beginning of the RPC. */
 function* answers(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   const services = new ServiceTracks();
   for (let index = 0; index < timeline.segmentCount; index++) {
@@ -124,7 +125,7 @@ function* answers(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   }
 }
 
-/** Console lines, faults, marks; and notifications, as slices without length: only slices have flows. */
+/** Console lines, faults and marks; and notifications, as slices of length 0, because only slices can have flows. */
 function* noteMarks(timeline: Timeline, flows: Flows): Generator<TrackItem> {
   for (const record of timeline.notes)
     for (const event of timeline.table.eventsAt(record)) {
@@ -136,7 +137,7 @@ function* noteMarks(timeline: Timeline, flows: Flows): Generator<TrackItem> {
     }
 }
 
-/** What a call goes through, on its client's track. */
+/** The states of a call, on its client's track. */
 function* clientSlices(timeline: Timeline, flows: Flows, call: number, track: number): Generator<TrackItem> {
   const inner: Slice[] = [];
   for (const [index, { start, end, state, command, rpcFunction }] of numberedSegments(timeline, call)) {
@@ -178,7 +179,7 @@ function* numberedSegments(timeline: Timeline, call: number): Generator<readonly
 
 const none: readonly number[] = [];
 
-/** The flows of a timeline, by the slices between which they lead. */
+/** The flows of a timeline, by the slices that they connect. */
 class Flows {
   private readonly outOfAnswer = new Map<number, number[]>();
   private readonly outOfInterrupt = new Map<number, number[]>();
@@ -188,7 +189,7 @@ class Flows {
   private next: number;
 
   constructor(private readonly timeline: Timeline) {
-    // The first ones are those from an RPC to its answer.
+    // The first numbers are for flows from an RPC to its answer.
     this.next = timeline.segmentCount + 1;
     for (const { by, call, record } of timeline.wakeUps)
       if (by >= 0) this.lead(this.outOfCall, by, this.intoSegment, this.segmentFrom(call, record));
@@ -200,7 +201,7 @@ class Flows {
     for (const [call, waits] of timeline.rpcWaits)
       for (const { needs, record } of waits) {
         const answer = this.rpcAt(call, record);
-        // Those that were there before are only waited for.
+        // Calls that began earlier are waited for, but not caused by this answer.
         if (needs < 0 || answer < 0 || timeline.callBeginRecord.at(needs) < timeline.segmentStartRecord.at(answer))
           continue;
         this.lead(this.outOfAnswer, answer, this.intoCall, needs);
@@ -224,7 +225,7 @@ class Flows {
     append(into, to, flow);
   }
 
-  /** The first part of a call, other than its way, that begins at a record or later; -1: none. */
+  /** The first segment of a call, other than state `door`, that begins at a record or later; -1 if there is none. */
   private segmentFrom(call: number, record: number): number {
     const { timeline } = this;
     const before = timeline.segmentAt(call, record - 1);
@@ -233,7 +234,7 @@ class Flows {
     return index;
   }
 
-  /** The RPC in which a call is at a record; -1: none. */
+  /** The RPC of a call at a record; -1 if there is none. */
   private rpcAt(call: number, record: number): number {
     const { timeline } = this;
     const index = timeline.segmentAt(call, record);
@@ -278,7 +279,7 @@ function* asleepCounts(timeline: Timeline): Generator<TrackItem> {
   }
 }
 
-/** Answers that overlap lie on tracks below each other. */
+/** Overlapping answers are distributed to several tracks. */
 class ServiceTracks {
   private readonly rows = new Map<string, SpanRows>();
   private tracks = 0;

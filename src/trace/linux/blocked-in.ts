@@ -1,21 +1,25 @@
 import type { TaskStack } from './task-stacks.js';
 
-/** What a task is blocked in, as its stack tells. */
+/** What a task is blocked in, according to its stack. */
 export interface Blockage {
   /**
-   * `queue`: OP-TEE's call queue. `supplicant`: an answer of tee-supplicant. `idle-supplicant`: it is tee-supplicant itself,
-   * which waits for a request. `resource`: something that one task has at a time. `other`: anything else.
+   * `queue`: OP-TEE's call queue. `supplicant`: an answer of tee-supplicant. `idle-supplicant`: the task is
+   * tee-supplicant itself, waiting for a request. `resource`: something that only one task can hold. `other`: anything
+   * else.
    */
   readonly kind: 'queue' | 'supplicant' | 'idle-supplicant' | 'resource' | 'other';
-  /** For people. */
+  /** A description for the user. */
   readonly words: string;
-  /** In the queue: it has not entered secure world yet. */
+  /** For `queue`: the call has not entered secure world yet. */
   readonly beforeEntry: boolean;
-  /** The resource's name; empty for other kinds. */
+  /** Name of the resource; empty for other kinds. */
   readonly resource: string;
 }
 
-/** How every task sleeps: says nothing of what it sleeps for. */
+/**
+ * Functions of the scheduler and of generic waiting. They occur in every sleeping task and do not show what it waits
+ * for.
+ */
 const sleeping =
   /^(?:__switch_to|__schedule|schedule|preempt_schedule|io_schedule|__?wait_for_common|wait_for_completion|do_wait_for_common|__wait_for_common|wait_woken|do_wait|_?cond_resched|prepare_to_wait|bit_wait|out_of_line_wait|__wait_on_bit|wait_on_bit|rt_mutex_schedule|__down|___down|down|rwsem_|msleep|usleep_range|swait_|_raw_|context_switch|el\d_|percpu_rwsem|ww_mutex|context)\w*$/;
 const lock =
@@ -24,15 +28,15 @@ const lock =
 interface Resource {
   readonly name: string;
   readonly words: string;
-  /** The function in which tasks wait for it. */
+  /** Functions in which tasks wait for the resource. */
   readonly waits: RegExp;
-  /** Functions in which a task has it. */
+  /** Functions in which a task holds it. */
   readonly has: RegExp;
-  /** Only where the task waits for a mutex in it: the function does other things as well. */
+  /** Only if the task waits for a mutex in the function, because the function also does other things. */
   readonly mutex?: boolean;
 }
 
-/** What calls of the kernel meet in, on the way from an RPC to the call that answers it. */
+/** Resources of the kernel through which an RPC can depend on another call. */
 const resources: readonly Resource[] = [
   {
     name: 'clk',
@@ -80,7 +84,7 @@ const resources: readonly Resource[] = [
   },
 ];
 
-/** What else a task may be in, by the function. */
+/** Other places in which a task can be blocked, by function. */
 const places: readonly (readonly [RegExp, Blockage['kind'], string])[] = [
   [/^optee_supp_thrd_req$/, 'supplicant', 'an answer of tee-supplicant'],
   [/^optee_supp_recv$/, 'idle-supplicant', 'a request, as an idle tee-supplicant does'],
@@ -110,7 +114,7 @@ export function blockedIn({ frames }: Pick<TaskStack, 'frames'>): Blockage {
     beforeEntry,
   });
   const behind = frames[queued + 1] ?? '';
-  // Older compilers put the wait into the function around it.
+  // Older compilers inline the wait into its caller.
   if (queued >= 0 && queued <= where)
     return blockage('queue', "OP-TEE's call queue", '', /^optee_cq_wait_init$/.test(behind));
   const place = frames[where] ?? '';
@@ -119,14 +123,14 @@ export function blockedIn({ frames }: Pick<TaskStack, 'frames'>): Blockage {
   const mutex = frames.slice(0, Math.max(where, 0)).some((frame) => lock.test(frame));
   for (const { waits, words, name, mutex: only = false } of resources)
     if (waits.test(place) && (mutex || !only)) return blockage('resource', words, name);
-  // Behind what allocates or waits on behalf of it.
+  // Skip the functions that allocate or wait on behalf of the resource.
   for (const frame of frames.slice(Math.max(where, 0), where + 4))
     for (const [pattern, kind, words] of places) if (pattern.test(frame)) return blockage(kind, words);
   if (place === '') return blockage('other', 'an event that its stack does not show');
   return blockage(mutex ? 'resource' : 'other', mutex ? `a lock in ${place}` : place, mutex ? `lock ${place}` : '');
 }
 
-/** The task is inside what has this resource, and not only waiting for it. */
+/** Whether the task holds the resource, and does not only wait for it. */
 export function hasResource({ frames }: Pick<TaskStack, 'frames'>, resource: string): boolean {
   const known = resources.find(({ name }) => name === resource);
   return (

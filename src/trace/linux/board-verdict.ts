@@ -4,23 +4,29 @@ import type { TraceVerdict } from '../verdict.js';
 import { holdsThread, type WaitGraph, waitGraph } from '../waits/wait-graph.js';
 import { deadlockWords } from '../waits/wait-words.js';
 
-/** What became of a board whose record this is: `exhausted` says more of `stuck`: every thread is held, and somebody sleeps. */
+/**
+ * The verdict on a board's record. `exhausted` is a special case of `stuck`: every thread is held, and at least one
+ * call sleeps.
+ */
 export interface BoardVerdict extends TraceVerdict {
   readonly outcome: 'deadlock' | 'stuck' | 'starved' | 'finished' | 'cut-off';
   readonly exhausted: boolean;
 }
 
-/** What waits for less when the record ends is said to be on its way, not to hang. Milliseconds. */
+/**
+ * A call that has waited for less than this at the end of the record counts as in progress, not as hanging.
+ * Milliseconds.
+ */
 const hangsFor = 500;
-/** Calls that are told one by one. */
+/** Largest number of calls that are described one by one. */
 const mostTold = 16;
 
-/** A time as the kernel prints it: `100.007100 s`. */
+/** A time in the kernel's format: `100.007100 s`. */
 export const atTime = (ms: number) => `${(ms / 1000).toFixed(6)} s`;
 
 const forTime = (ms: number) => (ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(1)} ms`);
 
-/** The verdict over a record that ends where somebody looked. */
+/** The verdict on a record up to its end. */
 export function boardVerdict(timeline: Timeline): BoardVerdict {
   const last = timeline.table.length - 1;
   const open = timeline.stateAfter(last);
@@ -69,7 +75,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
   if (first !== undefined) {
     const asleepSince = earliest(sleepers.map(({ call }) => firstSleep(timeline, call)));
     const overtakers = entrantsSince(timeline, first.call, asleepSince);
-    // Others came through at first, and then nobody any more: that is no matter of who is first.
+    // If others entered at first and then no call did any more, the order in the queue is not the reason.
     const full = holders.length >= threads && threads > 0;
     const quiet = full && end - lastFreed(timeline) >= (end - asleepSince) / 2;
     if (overtakers.calls > 0 && !quiet)
@@ -148,7 +154,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
   ]);
 }
 
-/** What would have to come to an end for a sleeper to go on, where every thread is held and no circle is known. */
+/** What must end so that a sleeper can continue, if every thread is held and no cycle is known. */
 function whatEndsIt(
   holders: readonly Segment[],
   sleepers: readonly Segment[],
@@ -177,7 +183,7 @@ function whatEndsIt(
   return 'The stacks show no cycle: no RPC waits for one of the sleeping calls.';
 }
 
-/** Tracing ends with the last event: of what came behind it, nothing is known. */
+/** Tracing ends with the last event; later events are unknown. */
 function endsThere(ms: number): readonly string[] {
   if (ms >= hangsFor) return [];
   return [
@@ -185,13 +191,13 @@ function endsThere(ms: number): readonly string[] {
   ];
 }
 
-// There may be more of them than a function takes arguments.
+// Not Math.max(...): there may be more values than a function accepts as arguments.
 const latest = (times: readonly number[]) =>
   times.reduce((most, time) => Math.max(most, time), Number.NEGATIVE_INFINITY);
 const earliest = (times: readonly number[]) =>
   times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
 
-/** When a call gave its thread back for the last time; -Infinity: none did. */
+/** When a call last released its thread; -Infinity if none did. */
 function lastFreed(timeline: Timeline): number {
   let last = Number.NEGATIVE_INFINITY;
   for (let call = 0; call < timeline.callCount; call++)
@@ -199,7 +205,7 @@ function lastFreed(timeline: Timeline): number {
   return last;
 }
 
-/** When a call fell asleep for the first time. */
+/** When a call first fell asleep. */
 function firstSleep(timeline: Timeline, call: number): number {
   for (const { state, start } of timeline.segmentsOf(call)) if (state === CallState.queue) return start;
   return timeline.callBegin.at(call);
@@ -210,7 +216,7 @@ function refusals(timeline: Timeline, call: number): string {
   return times === 0 ? ', and has not entered' : `, refused ${times === 1 ? 'once' : `${times} times`}`;
 }
 
-/** The call that slept longest in the queue, in all its sleeps together, and has entered since. */
+/** The call that slept longest in the queue in total and has entered since. */
 function longestSleep(
   timeline: Timeline,
 ): { readonly call: number; readonly asleep: number; readonly since: number } | undefined {
@@ -227,7 +233,7 @@ function longestSleep(
   return longest === undefined ? undefined : { call: longest[0], ...longest[1] };
 }
 
-/** Calls other than one that entered secure world after a time, and the clients with most of them. */
+/** The number of other calls that entered secure world after a time, and the clients with most of them. */
 function entrantsSince(
   timeline: Timeline,
   but: number,

@@ -10,52 +10,55 @@ import { rpcNeeds } from './rpc-needs.js';
 import { TaskStacks } from './task-stacks.js';
 import { parseTracepoint, type TracepointLine, tracepointName } from './tracepoint-line.js';
 
-/** What an import found in a record of Linux's tracepoints. */
+/** The result of importing a record of Linux's tracepoints. */
 export interface LinuxImport {
-  /** Lines of the two tracepoints that were used. */
+  /** Number of lines of the two tracepoints that were used. */
   readonly lines: number;
-  /** Lines that could not be used: the first ones, with the reason. */
+  /** The first lines that could not be used, with the reason. */
   readonly refused: readonly { readonly line: number; readonly why: string }[];
   readonly refusedCount: number;
-  /** Calls, those among them that had begun before the record, and lines that are missing between others. */
+  /** Number of calls, of calls that began before the record, and of lines that are missing within the record. */
   readonly calls: number;
   readonly beganBefore: number;
   readonly missing: number;
-  /** Stacks of tasks that were found, and used. */
+  /** Number of task stacks that were found and used. */
   readonly stacks: number;
-  /** What to know of the record, in sentences. */
+  /** Remarks on the record, in sentences. */
   readonly notes: readonly string[];
 }
 
 export interface LinuxImportOptions {
-  /** Thread contexts of this OP-TEE (CFG_NUM_THREADS), where that is known. */
+  /** Number of thread contexts of this OP-TEE (CFG_NUM_THREADS), if known. */
   readonly threads?: number;
 }
 
 const optionNames: OptionNames<LinuxImportOptions> = { threads: true };
 
-/** How many refused lines are told one by one. */
+/** Number of refused lines that are reported one by one. */
 const refusalsTold = 20;
-/** A line that a mail or a terminal broke is put together of so many. */
+/** Largest number of lines that are joined to restore one line broken by a mail program or terminal. */
 const mostPieces = 3;
-/** Lines of one task at one moment whose order may be put right. */
+/** Largest number of lines of one task with the same time whose order is corrected. */
 const mostAtOnce = 64;
 
-/** `CPU:1 [LOST 12 EVENTS]` in the kernel's file, `CPU:1 [12 EVENTS DROPPED]` from trace-cmd; the number may be missing. */
+/**
+ * `CPU:1 [LOST 12 EVENTS]` in the kernel's file, `CPU:1 [12 EVENTS DROPPED]` from trace-cmd; the number may be missing.
+ */
 const gapPattern = /^\s*CPU:\d+ \[(?:LOST )?(?<lost>\d+ )?EVENTS(?: DROPPED)?\]/;
-/** The rest of a line that was broken: registers, and what stands between them. */
+/** The rest of a broken line: registers and separators. */
 const continuation = /^[\s0-9a-fx,()ret]+$/i;
 /** `# entries-in-buffer/entries-written: 194/4096   #P:2` */
 const entriesPattern = /entries-in-buffer\/entries-written:\s*(\d+)\/(\d+)/;
-/** A line of another event in the same file: `irq_handler_exit` and the like. */
+/** A line of another event in the same file, such as `irq_handler_exit`. */
 const eventTime = /\[\d{1,5}\]\s+(?:\S{1,10}\s+)?(\d{1,12}\.\d{1,9}):\s+\w/;
 
 /**
- * Import what Linux's tracepoints `optee_invoke_fn_begin` and `optee_invoke_fn_end` recorded, in whatever form a kernel or a
- * tool prints it, and stacks of tasks in the same text. The tracepoints are in drivers/tee/optee/optee_trace.h and tell every
- * entry of a yielding call to secure world and every return, with the registers. They do not tell: the wait before a call's
- * first entry (Linux 6.8 and later sleep there), the command of an RPC, the session, and who woke whom. Stacks tell who sleeps
- * in the queue, and what an RPC is blocked in; where that leads to another call, an `rpc-wait` says so at the end.
+ * Import what Linux's tracepoints `optee_invoke_fn_begin` and `optee_invoke_fn_end` recorded, in any format that a
+ * kernel or tool prints, and stacks of tasks in the same text. The tracepoints are in drivers/tee/optee/optee_trace.h.
+ * They record each entry of a yielding call to secure world and each return, with the registers. They do not record the
+ * wait before a call's first entry (Linux 6.8 and later sleep there), the command of an RPC, the session, or which call
+ * woke another. Stacks show which tasks sleep in the queue, and what an RPC is blocked in; if that leads to another
+ * call, an `rpc-wait` event is added at the end.
  */
 export function importLinuxTrace(
   lines: Iterable<string>,
@@ -69,7 +72,7 @@ export function importLinuxTrace(
   const text = readLines(lines);
   const { record } = text;
   into.describe({ world: 'Linux, from tracepoints', clock: 'linux', ...(threads === undefined ? {} : { threads }) });
-  // The first pass learns what the second has to know at its beginning.
+  // The first pass collects what the second needs at its beginning.
   const known = makeCalls(text, { record: () => undefined, describe: () => undefined }, []);
   const full = known.lastRefusal > known.lastFreed;
   const highest = [...known.threadsSeen].reduce((most, thread) => Math.max(most, thread), -1);
@@ -101,14 +104,14 @@ export function importLinuxTrace(
 }
 
 interface RecordText {
-  /** In the order of time. */
+  /** In order of time. */
   readonly record: readonly TracepointLine[];
-  /** It was not so in the text: lines of one moment may stand in another order. */
+  /** The text was not in order; lines with the same time may be in another order. */
   readonly sorted: boolean;
   readonly lost: boolean;
   readonly stacks: TaskStacks;
   readonly nameOf: (pid: number) => string;
-  /** The last time that the text tells, milliseconds. */
+  /** The last time in the text, in milliseconds. */
   readonly end: number;
   readonly refused: readonly { readonly line: number; readonly why: string }[];
   readonly refusedCount: number;
@@ -140,7 +143,7 @@ function readLines(lines: Iterable<string>): RecordText {
   };
   for (const each of lines) {
     lineNumber++;
-    // Colours of a terminal, and returns; and what a page made of `<...>`.
+    // Remove terminal colours, carriage returns, and HTML escapes of `<...>`.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     const line = each.replace(/\x1b\[[0-9;]*[A-Za-z]|\r/g, '').replace(/&lt;\.\.\.&gt;/g, '<...>');
     const names = line.includes(tracepointName);
@@ -154,7 +157,7 @@ function readLines(lines: Iterable<string>): RecordText {
       refuse(first, why);
     }
     if (names) {
-      // The kernel's own headers and commands may name the tracepoints without being one.
+      // The kernel's headers, and commands, may mention the tracepoints without being one.
       if (!line.trimStart().startsWith('#')) take(line, lineNumber, 1);
       continue;
     }
@@ -193,7 +196,7 @@ function readLines(lines: Iterable<string>): RecordText {
   };
 }
 
-/** By time; a record that runs backwards as a whole is turned round first, so that lines of one moment are too. */
+/** Sort by time. A record in reverse order is reversed first, so that lines with the same time are, too. */
 function inOrder(record: readonly TracepointLine[]): {
   readonly ordered: readonly TracepointLine[];
   readonly sorted: boolean;
@@ -210,7 +213,7 @@ function inOrder(record: readonly TracepointLine[]): {
   return { ordered: from.sort((one, other) => one.time - other.time), sorted: true };
 }
 
-/** A stack that was printed before the last line of its task tells of what is over. */
+/** A stack printed before the last line of its task is outdated. */
 function freshStacks(stacks: TaskStacks, record: readonly TracepointLine[]): TaskStacks {
   const last = new Map(record.map(({ pid, time }) => [pid, time]));
   for (const [pid, { time }] of stacks.stacks)
@@ -218,7 +221,7 @@ function freshStacks(stacks: TaskStacks, record: readonly TracepointLine[]): Tas
   return stacks;
 }
 
-/** What tasks are called: a task's name may be unknown in some lines, and change when it executes another program. */
+/** Names of tasks. A task's name may be unknown in some lines, and changes when it executes another program. */
 function names(record: readonly TracepointLine[], stacks: TaskStacks): (pid: number) => string {
   const known = new Map<number, string>();
   for (const { pid, comm } of stacks.stacks.values()) if (comm !== '') known.set(pid, comm);
@@ -255,7 +258,7 @@ function makeCalls(text: RecordText, into: TraceRecorder, unseenThreads: readonl
   return calls;
 }
 
-/** Lines of calls with which a later line goes on. */
+/** Lines of calls that a later line continues. */
 function continuedLines(record: readonly TracepointLine[]): ReadonlySet<TracepointLine> {
   const continued = new Set<TracepointLine>();
   const next = new Map<string, TracepointLine>();
@@ -268,11 +271,11 @@ function continuedLines(record: readonly TracepointLine[]): ReadonlySet<Tracepoi
   return continued;
 }
 
-/** A call that was refused begins in the same way once more. */
+/** A call that was refused begins again with the same registers. */
 const startsOver = (line: TracepointLine, later: TracepointLine) =>
   isFresh(later) && !(line.which === 'end' && line.registers[0] === OpteeSmcReturn.ethreadLimit);
 
-/** Lines of one moment, those of each task in an order that can be. */
+/** Lines with the same time, with those of each task in a possible order. */
 function* oneMoment(moment: readonly TracepointLine[], calls: RecordedCalls): Generator<TracepointLine> {
   const pending = new Map<number, TracepointLine[]>();
   for (const line of moment) {
@@ -282,15 +285,15 @@ function* oneMoment(moment: readonly TracepointLine[], calls: RecordedCalls): Ge
   }
   for (const { pid } of moment) {
     const lines = pending.get(pid) ?? [];
-    // So many at one moment are no record of what happened.
+    // With this many lines at one time, the record is not plausible; keep their order.
     const next = lines.length > mostAtOnce ? -1 : lines.findIndex((line) => calls.fits(line));
     yield* lines.length > mostAtOnce ? lines.splice(0) : lines.splice(Math.max(0, next), 1);
   }
 }
 
 /**
- * Of each call that the record does not begin, its first line; the innermost call of a task comes last. Behind events that are
- * lost a line may be missing as well.
+ * For each call whose beginning is not recorded, its first line; the innermost call of a task comes last. After lost
+ * events, a line may be missing as well.
  */
 function begunBefore({ record, lost }: RecordText): readonly TracepointLine[] {
   const seen = new Map<number, Set<string>>();
@@ -306,7 +309,10 @@ function begunBefore({ record, lost }: RecordText): readonly TracepointLine[] {
   return found.reverse();
 }
 
-/** Tasks that sleep in the queue and have never been refused: of that only their stacks tell. Those that sleep longest first. */
+/**
+ * Tasks that sleep in the queue without having been refused, which only their stacks show. The longest sleepers come
+ * first.
+ */
 function sleepersOf({ record, stacks, end }: RecordText): readonly { readonly pid: number; readonly since: number }[] {
   const last = new Map(record.map((line) => [line.pid, line]));
   const begin = record[0]?.time ?? 0;

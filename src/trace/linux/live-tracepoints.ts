@@ -2,16 +2,16 @@ import type { TraceRecorder } from '../trace.js';
 import { RecordedCalls } from './recorded-calls.js';
 import { parseTracepoint, tracepointName } from './tracepoint-line.js';
 
-/** What is kept of a line that has not ended. */
+/** Largest part of an incomplete line that is kept, in characters. */
 const longestLine = 4096;
-/** Names of tasks that are remembered. */
+/** Largest number of task names that are kept. */
 const mostNames = 10_000;
 
-/** Makes events of what Linux's tracepoints of OP-TEE say while they say it: the text of `trace_pipe`. */
+/** Converts the output of Linux's OP-TEE tracepoints (`trace_pipe`) to events as it arrives. */
 export class LiveTracepoints {
-  /** Lines of the kernel's that say that events were lost. */
+  /** Number of lines in which the kernel reports lost events. */
   lost = 0;
-  /** The time of the last line, milliseconds of the kernel's clock. */
+  /** The time of the last line, in milliseconds of the kernel's clock. */
   time: number | undefined;
   private readonly names = new Map<number, string>();
   private readonly calls: RecordedCalls;
@@ -20,7 +20,7 @@ export class LiveTracepoints {
   constructor(into: TraceRecorder) {
     into.describe({ world: 'Linux, its tracepoints', clock: 'linux' });
     const nameOf = (pid: number) => `${this.names.get(pid) ?? '<...>'}-${pid}`;
-    // Nobody knows what comes: a task that goes on with an outer call has done with the inner one.
+    // Later lines are unknown here. If a task continues an outer call, its inner call has ended.
     this.calls = new RecordedCalls(into, 0, nameOf, () => false);
   }
 

@@ -1,12 +1,16 @@
-/** What loggers, terminals and mails put ahead of a line of the kernel: taken away one after the other. */
+/**
+ * Prefixes that loggers, terminal programs and mail programs add to a kernel line. They are removed one after the
+ * other.
+ */
 const prefixes: readonly RegExp[] = [
-  // `> ` of a mail.
+  // `> ` in a mail.
   /^\s*(?:>\s?)+/,
-  // `<4>` of the kernel's log, `<6>` of pstore.
+  // `<4>` in the kernel log, `<6>` in pstore.
   /^\s*<\d{1,3}>/,
-  // `[  240.110000]` of the kernel, with `[  T301]` of CONFIG_PRINTK_CALLER behind it.
+  // `[  240.110000]` from the kernel, followed by `[  T301]` with CONFIG_PRINTK_CALLER.
   /^\s*\[\s*(?<seconds>\d{1,10})\.(?<fraction>\d{1,9})\](?:\s*\[\s*[TC]\d+\s*\])?:?/,
-  // `[Mon Oct 12 10:00:01 2026]`, `[2026-10-12 10:00:01.123]`, `[57.900001 0.000012]`: dmesg -T, terminal programs, grabserial.
+  // `[Mon Oct 12 10:00:01 2026]`, `[2026-10-12 10:00:01.123]`, `[57.900001 0.000012]`: dmesg -T, terminal programs,
+  // grabserial.
   /^\s*\[[^\]]{0,40}\d[:.]\d[^\]]{0,40}\]/,
   // `Oct 12 10:00:01`, `2026-10-12T10:00:01.123456+00:00`, `10-12 10:00:01.123  0  0 I`, `10:00:01.123`.
   /^\s*[A-Z][a-z]{2}\s+\d{1,2}\s+\d\d:\d\d:\d\d(?:\.\d+)?/,
@@ -19,18 +23,18 @@ const prefixes: readonly RegExp[] = [
   /^\s*(?:[\w.-]{1,64}\s+)?[\w.-]{1,64}\[\d+\]:/,
 ];
 
-/** So many characters of a line are looked at for prefixes. */
+/** Number of characters of a line that are searched for prefixes. */
 const longestPrefix = 240;
-/** A line has at most so many, one behind the other. */
+/** Largest number of prefixes of a line. */
 const mostPrefixes = 8;
 
 export interface Unprefixed {
   readonly text: string;
-  /** The kernel's own time stamp among the prefixes, milliseconds. */
+  /** The kernel's time stamp among the prefixes, in milliseconds. */
   readonly time: number | undefined;
 }
 
-/** A line without what a logger put ahead of it. */
+/** A line without its prefixes. */
 export function withoutPrefix(line: string): Unprefixed {
   let at = 0;
   let time: number | undefined;

@@ -17,54 +17,55 @@ export interface OpenCall {
   readonly number: number;
   readonly pid: number;
   readonly param: string;
-  /** Where its last line left it. */
+  /** Its state after its last line. */
   state: 'inside' | 'rpc' | 'queue';
-  /** Secure world's thread, as far as an RPC told. */
+  /** Its thread in secure world, if an RPC named it. */
   thread: number | undefined;
-  /** When it came to where it is, milliseconds. */
+  /** When it entered this state, in milliseconds. */
   since: number;
-  /** A later line goes on with it. */
+  /** A later line continues it. */
   continues: boolean;
 }
 
-/** What a record lacked so that its lines make calls. */
+/** What is missing in a record. */
 export interface RecordGaps {
-  /** Calls that had begun before the record did. */
+  /** Number of calls that began before the record. */
   beganBefore: number;
-  /** Lines between two others of a call that must have been there. */
+  /** Number of lines that are missing within calls. */
   missing: number;
 }
 
 /**
- * Makes calls out of lines in the order of time. A task may be in several calls, each within an RPC of the one before: it
- * answers the RPC itself, inside the kernel, and that may need OP-TEE again (a clock behind SCMI). So each task has a stack of
- * calls, told apart by their parameter. What the record does not begin with began before it; what it has lost is made up.
+ * Reconstructs calls from lines in order of time. A task may be in several calls, each within an RPC of the one before:
+ * it serves the RPC itself in the kernel, and that may need OP-TEE again (a clock behind SCMI). So each task has a
+ * stack of calls, which are distinguished by their parameter. A call without a beginning began before the record; lost
+ * lines are inferred.
  */
 export class RecordedCalls {
   readonly gaps: RecordGaps = { beganBefore: 0, missing: 0 };
-  /** Threads of secure world that RPCs named. */
+  /** Numbers of the threads that RPCs named. */
   readonly threadsSeen = new Set<number>();
-  /** The last refusal by ETHREAD_LIMIT, and the last return of a thread: milliseconds. */
+  /** Times of the last ETHREAD_LIMIT and of the last return of a thread, in milliseconds. */
   lastRefusal = Number.NEGATIVE_INFINITY;
   lastFreed = Number.NEGATIVE_INFINITY;
   calls = 0;
   private readonly stacks = new Map<number, OpenCall[]>();
 
-  /** @param begin the time of the record's first line, milliseconds. */
+  /** @param begin the time of the record's first line, in milliseconds. */
   constructor(
     private readonly into: TraceRecorder,
     private readonly begin: number,
     private readonly nameOf: (pid: number) => string,
-    /** Whether a later line of the record goes on with the call of this one. */
+    /** Whether a later line of the record continues this line's call. */
     private readonly continues: (line: TracepointLine) => boolean,
   ) {}
 
-  /** Every call that is open, by the number of its task, the outermost first. */
+  /** All open calls, by task, the outermost first. */
   openCalls(): ReadonlyMap<number, readonly OpenCall[]> {
     return this.stacks;
   }
 
-  /** Whether a line is one that can come now: among lines of one moment, it is the next then. */
+  /** Whether a line can be the next one: used to order lines with the same time. */
   fits({ which, pid, param }: TracepointLine): boolean {
     const call = this.stacks.get(pid)?.at(-1);
     const inside = call?.state === 'inside';
@@ -75,14 +76,14 @@ export class RecordedCalls {
     encodeEvent(this.into, time, event);
   }
 
-  /** Put a call to sleep that has not entered secure world: only the stack of its task tells. */
+  /** Put a call to sleep that has not entered secure world; only the stack of its task shows it. */
   sleepBeforeEntry(time: number, pid: number): void {
     const call = this.start(time, pid, 'asleep before its first entry');
     call.state = 'queue';
     this.put(time, { type: 'queue-sleep', call: call.number, limit: false });
   }
 
-  /** A thread that no line names, though one with a higher number is in use: a call holds it that began before the record. */
+  /** A thread that no line names, although a higher number is in use: a call that began before the record holds it. */
   holdUnseen(thread: number): void {
     const call = this.start(this.begin, -1 - thread, '', 'not in the record');
     this.enter(this.begin, call, OpteeSmc.callWithArg);
@@ -137,10 +138,10 @@ export class RecordedCalls {
       this.enter(time, known, functionId);
       return;
     }
-    // Its parameter lies where that of a call lay whose end is lost.
+    // A call with the same parameter address is open, so its end was lost.
     if (known !== undefined) this.lost(time, known);
     const top = this.stacks.get(pid)?.at(-1);
-    // Nobody makes a call while he sleeps, or is in secure world: what was before has ended.
+    // A task makes no new call while it sleeps or is in secure world, so the end of its call was lost.
     if (top !== undefined && top.state !== 'rpc' && !top.continues) this.lost(time, top);
     this.enter(time, this.start(time, pid, param), functionId);
   }
@@ -187,7 +188,7 @@ export class RecordedCalls {
     return this.stacks.get(pid)?.findLast((call) => call.param === param);
   }
 
-  /** A call of which the record shows the beginning nowhere: it was there before. To be told of before any line is read. */
+  /** Register a call whose beginning is not recorded. Must be called before the lines are processed. */
   beganBefore({ pid, param, registers, which }: TracepointLine): void {
     this.gaps.beganBefore++;
     const call = this.start(this.begin, pid, param);
@@ -195,7 +196,7 @@ export class RecordedCalls {
     if (which === 'begin') this.leaveForRpc(this.begin, call, rpcReturn(rpcFunctionNotRecorded), registers[3] ?? 0);
   }
 
-  /** A call whose beginning is lost. */
+  /** A call whose beginning was lost. */
   private begunUnseen(time: number, pid: number, param: string): OpenCall {
     this.gaps.missing++;
     const call = this.start(time, pid, param);
@@ -203,20 +204,20 @@ export class RecordedCalls {
     return call;
   }
 
-  /** It resumes from an RPC whose beginning is not in the record. */
+  /** The call resumes from an RPC whose beginning is not in the record. */
   private missedExit(time: number, call: OpenCall, thread: number): void {
     if (call.state === 'queue') this.enter(time, call, OpteeSmc.callWithArg);
     this.gaps.missing++;
     this.leaveForRpc(time, call, rpcReturn(rpcFunctionNotRecorded), thread);
   }
 
-  /** The task goes on with a call, so what it did within an RPC of it is over. */
+  /** The task continues this call, so its calls within the RPC have ended. */
   private closeAbove(time: number, call: OpenCall): void {
     const stack = this.stacks.get(call.pid) ?? [];
     for (const above of stack.slice(stack.indexOf(call) + 1).reverse()) if (!above.continues) this.lost(time, above);
   }
 
-  /** Its end is not in the record. */
+  /** The call's end is not in the record. */
   private lost(time: number, call: OpenCall): void {
     this.gaps.missing++;
     this.finish(time, call, OpteeSmcReturn.ok);

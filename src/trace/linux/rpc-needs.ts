@@ -2,20 +2,20 @@ import { blockedIn, hasResource } from './blocked-in.js';
 import type { OpenCall } from './recorded-calls.js';
 import type { TaskStack } from './task-stacks.js';
 
-/** What the RPC of a call waits for: call `needs` (0: none that is known), by way of `through`. */
+/** What the RPC of a call waits for: call `needs` (0: no known call), through `through`. */
 export interface RpcNeed {
   readonly call: number;
   readonly needs: number;
   readonly through: string;
 }
 
-/** Tasks that one waits for by way of the other at most. */
+/** Largest number of tasks in a chain of waits. */
 const longestWay = 16;
 
 /**
- * What each call in an RPC waits for when the record ends. A task that made another call within the RPC waits for that. Else its
- * stack says what it is blocked in, the stacks of others who has that, and what those are blocked in in turn: until one of them
- * is in a call of its own.
+ * What each call in an RPC waits for at the end of the record. If the task made another call within the RPC, the RPC
+ * waits for that call. Otherwise its stack shows what it is blocked in, and other stacks show which task holds that and
+ * what this task is blocked in, until one of them is in a call of its own.
  */
 export function rpcNeeds(
   open: ReadonlyMap<number, readonly OpenCall[]>,
@@ -83,7 +83,7 @@ function holdersOf(resource: string, waiter: TaskStack, stacks: ReadonlyMap<numb
 const isSupplicant = ({ comm, frames }: TaskStack) =>
   comm.startsWith('tee-supplicant') || frames.includes('optee_supp_recv');
 
-/** Tasks of tee-supplicant that are at something. */
+/** Tasks of tee-supplicant that are not idle. */
 function supplicants(stacks: ReadonlyMap<number, TaskStack>): number[] {
   return [...stacks.values()]
     .filter((stack) => isSupplicant(stack) && blockedIn(stack).kind !== 'idle-supplicant')

@@ -1,16 +1,16 @@
 import { withoutPrefix } from './log-prefix.js';
 
-/** Where a task stood when the kernel printed its stack. */
+/** The stack of a task that the kernel printed. */
 export interface TaskStack {
   readonly pid: number;
   readonly comm: string;
-  /** Functions, the innermost first. */
+  /** Function names, innermost first. */
   readonly frames: readonly string[];
-  /** The kernel's time of the report, milliseconds; undefined where the lines have none. */
+  /** The kernel's time of the report, in milliseconds; undefined if the lines have none. */
   readonly time: number | undefined;
-  /** The hung-task detector: blocked for longer than this. Milliseconds. */
+  /** From the hung-task detector: the task is blocked for longer than this. Milliseconds. */
   readonly blockedMs: number | undefined;
-  /** The kernel named the task that holds what this one waits for. */
+  /** The task that holds what this one waits for, if the kernel named it. */
   readonly ownerPid: number | undefined;
 }
 
@@ -26,40 +26,41 @@ const headers: readonly RegExp[] = [
   /^\s*task:(?<comm>.{1,32}?)\s+state:\S+\s+stack:\s*-?\d+\s+pid:\s*(?<pid>\d{1,10})/,
   // `kworker/1:2     D    0    88      2 0x00000028`
   /^\s*(?<comm>\S.{0,31}?)\s+[RSDTtXZPIKW]\s+(?:[0-9a-f]{8,16}\s+|running task\s+)?\d{1,6}\s+(?<pid>\d{1,10})\s+\d{1,10}\s+0x[0-9a-f]+/,
-  // Of /proc, several printed by `head` or `tail`, or by a loop that prints their names.
+  // From /proc: several stacks printed by `head` or `tail`, or by a loop that prints their paths.
   /^\s*(?:==>\s*)?\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})(?:\/stack)?\/?:?(?:\s*<==)?\s*$/,
-  // A task that was running: SysRq-l, a soft lockup, an RCU stall: `CPU: 1 UID: 0 PID: 88 Comm: kworker/1:2 Not tainted`
+  // A running task in SysRq-l, a soft lockup or an RCU stall: `CPU: 1 UID: 0 PID: 88 Comm: kworker/1:2 Not tainted`
   /^\s*CPU:\s*\d+\s+(?:UID:\s*\d+\s+)?PID:\s*(?<pid>\d{1,10})\s+Comm:\s*(?<comm>\S.{0,31}?)\s+(?:Not tainted|Tainted:|Kdump:)/,
   // crash: `PID: 88  TASK: ffff.. CPU: 1 COMMAND: "kworker/1:2"`
   /^\s*PID:\s*(?<pid>\d{1,10})\s+TASK:.*COMMAND:\s*"(?<comm>[^"]{0,32})"/,
 ];
 const frames: readonly RegExp[] = [
-  // ` optee_cq_wait_init+0x98/0x140 [optee]`, with `[<0>]` or an address ahead of it; what the kernel is not sure of has `? `.
+  // ` optee_cq_wait_init+0x98/0x140 [optee]`, optionally after `[<0>]` or an address. Frames that the kernel is not
+  // sure of begin with `? `.
   /^\s*(?:\[<[0-9a-fx]{1,18}>\]\s+)?(?<function>[A-Za-z_][\w.]{0,80})\+0x[0-9a-f]+\/0x[0-9a-f]+/,
   // Arm, 32 bits: ` schedule from schedule_timeout+0xa4/0x130`
   /^\s*(?:\[<[0-9a-f]{1,16}>\]\s+)?\(?(?<function>[A-Za-z_][\w.]{0,80})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from /,
   // crash: ` #4 [ffff80001234] optee_cq_wait_init at ffff...`
   /^\s*#\d+ \[[0-9a-f]{1,16}\] (?<function>[A-Za-z_][\w.]{0,80}) at /,
 ];
-/** `grep . /proc/*\/stack`: the file's name stands ahead of each line. */
+/** `grep . /proc/*\/stack`: each line begins with the file's name. */
 const named = /^\s*\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})\/stack:(?<frame>.*)$/;
 /** Lines between a task's header and its frames. */
 const between =
   /^\s*(?:Call [Tt]race:|Hardware name:|<TASK>|<\/TASK>|Workqueue:|Not tainted|Tainted:|"echo 0|\?|PC is at|LR is at|Backtrace:|Exception stack|$)/;
 
 /**
- * Reads the stacks of tasks that the kernel prints: the hung-task detector, SysRq-w and SysRq-t, `/proc/PID/stack`, crash's `bt`.
- * Of a task whose stack comes several times, the last is kept.
+ * Reads stacks of tasks in the formats of the kernel and of crash: the hung-task detector, SysRq-w and SysRq-t,
+ * `/proc/PID/stack`, `bt`. If a task's stack occurs several times, the last one is kept.
  */
 export class TaskStacks {
   readonly stacks = new Map<number, TaskStack>();
-  /** The time of the last line that had one, milliseconds. */
+  /** The last time in the text, in milliseconds. */
   lastTime: number | undefined;
   private current: Draft | undefined;
   private readonly hung = new Map<number, number>();
   private readonly owners = new Map<number, number>();
 
-  /** Take the next line, whatever it is. @returns whether it belongs to a stack. */
+  /** Process the next line. @returns whether it belongs to a stack. */
   read(line: string): boolean {
     const { text: whole, time } = withoutPrefix(line);
     const { pid: namedPid, frame: text = whole } = named.exec(whole)?.groups ?? {};
@@ -86,7 +87,7 @@ export class TaskStacks {
     for (const frame of frames) {
       const name = frame.exec(text)?.groups?.function;
       if (name === undefined) continue;
-      // What the compiler made of a function is still that function.
+      // Remove suffixes that compilers add to function names.
       this.current.frames.push(name.replace(/\.(?:isra|constprop|part|cold|llvm)\b.*$/, ''));
       return true;
     }
@@ -100,7 +101,7 @@ export class TaskStacks {
     this.current = { pid, comm, frames: [], time, blockedMs: undefined, ownerPid: undefined };
   }
 
-  /** The input is over. */
+  /** End of the input. */
   end(): void {
     const { current } = this;
     this.current = undefined;

@@ -4,33 +4,33 @@ import { withoutPrefix } from './log-prefix.js';
 /** A line of one of the two tracepoints. */
 export interface TracepointLine {
   readonly which: 'begin' | 'end';
-  /** Milliseconds; of a clock that counts something else, its count taken for microseconds. */
+  /** In milliseconds. If the clock counts other units, the count is interpreted as microseconds. */
   readonly time: number;
   readonly isCount: boolean;
-  /** The task's name; empty when the kernel did not know it any more (`<...>`). */
+  /** The task's name; empty if the kernel no longer knew it (`<...>`). */
   readonly comm: string;
   readonly pid: number;
-  /** What tells calls of one task apart: the address, as the kernel printed it. */
+  /** The address of the call's parameter as printed, which distinguishes the calls of a task. */
   readonly param: string;
-  /** The lower 32 bits of the registers: a0..a7, or a0..a3 on return. */
+  /** The lower 32 bits of the registers: a0..a7 on entry, a0..a3 on return. */
   readonly registers: readonly number[];
 }
 
-/** Every line of a tracepoint has this in it. */
+/** The common prefix of the tracepoints' names. */
 export const tracepointName = 'optee_invoke_fn_';
 
-/** So many characters ahead of the name and behind it are looked at. */
+/** Number of characters before and after the name that are parsed. */
 const reach = 256;
 const longestRest = 600;
 
 const namePattern = /^optee_invoke_fn_(begin|end):\s*/;
 const printedRegisters = /^param=(\S{1,40}) (?:ret )?\(([0-9a-fx, ]{1,200})\)/i;
-/** trace-cmd without the kernel's format: octets of the arrays, the lowest first. */
+/** From trace-cmd without the kernel's event format: the arrays as octets, little-endian. */
 const rawRegisters = /^(?:\[FAILED TO PARSE\]\s*)?param=(\S{1,40})\s+(?:args|rets)=ARRAY\[([0-9a-f, ]{1,200})\]/i;
-/** Registers that each tracepoint prints. */
+/** Number of registers that each tracepoint prints. */
 const registerCount = { begin: 8, end: 4 } as const;
 
-/** @returns why not, where the line names a tracepoint and is none. */
+/** @returns the reason if the line names a tracepoint but cannot be parsed. */
 export function parseTracepoint(line: string): TracepointLine | string {
   const at = line.indexOf(tracepointName);
   const name = namePattern.exec(line.slice(at, at + 40));
@@ -68,10 +68,10 @@ function parseRegisters(
   return { param: param.toLowerCase(), registers };
 }
 
-/** Of up to 64 bits: the digits are taken apart, since a number of JavaScript holds 53. */
+/** The lower 32 bits of a number of up to 64 bits, from its digits, because a number in JavaScript holds 53 bits. */
 const lower32 = (digits: string) => Number.parseInt(digits.slice(-8), 16);
 
-/** Octets as registers: 4 of each on the way in, 4 or 8 (a kernel of 64 bits) on the way out. */
+/** Registers from octets: 4 octets each on entry; on return 4, or 8 with a 64-bit kernel. */
 function words32(octets: readonly string[], which: 'begin' | 'end'): number[] {
   const size = octets.length / registerCount[which];
   if (size !== 4 && size !== 8) return [];
@@ -87,27 +87,28 @@ function words32(octets: readonly string[], which: 'begin' | 'end'): number[] {
   );
 }
 
-/** The time at the end of what stands ahead of the name, and where it begins. */
+/** The time at the end of the text before the tracepoint's name, and where it begins. */
 function parseTime(
   left: string,
 ): { readonly time: number; readonly isCount: boolean; readonly at: number } | undefined {
-  // `57.123456:`; also in nanoseconds.
+  // `57.123456:`; also with nanoseconds.
   const seconds = /(?<=^|\s)(\d{1,12})\.(\d{1,9}):\s*$/.exec(left);
   if (seconds !== null)
     return { time: Number(seconds[1]) * 1000 + Number(`0.${seconds[2]}`) * 1000, isCount: false, at: seconds.index };
-  // `57123456us :`, with a mark of how long it took: the latency format, which ftrace_dump_on_oops and SysRq-z have.
+  // `57123456us :`, with an optional mark for a long delay: the latency format, used by ftrace_dump_on_oops and
+  // SysRq-z.
   const micro = /(?<=^|\s)(\d{1,16})us[^\s\w:]?\s*:\s*$/.exec(left);
   if (micro !== null) return { time: Number(micro[1]) / 1000, isCount: false, at: micro.index };
-  // `[000000b71b04] 57123.456ms (+0.001ms):`: the same with the option `verbose`.
+  // `[000000b71b04] 57123.456ms (+0.001ms):`: the latency format with option `verbose`.
   const verbose = /\[[0-9a-f]{1,16}\]\s+(\d{1,16})\.(\d{1,3})ms\s+\(\+[-\d.]+ms\):\s*$/.exec(left);
   if (verbose !== null)
     return { time: Number(verbose[1]) + Number(`0.${verbose[2]}`), isCount: false, at: verbose.index };
-  // `12000100:` of trace_clock counter, x86-tsc and others.
+  // `12000100:` with trace_clock counter, x86-tsc and others.
   const count = /(?<=^|\s)(\d{1,20}):\s*$/.exec(left);
   return count === null ? undefined : { time: Number(count[1]) / 1000, isCount: true, at: count.index };
 }
 
-/** What stands between the task and the time, each in the columns of its producer. */
+/** The columns between task name and time, by producer. */
 const taskForms: readonly RegExp[] = [
   // The kernel's trace file and trace-cmd: `task-301 (  301) [000] d..2.`; group and flags may be missing.
   /-(?<pid>\d{1,10})\s+(?:\(\s*(?:\d+|-+)\s*\)\s+)?\[\d{1,5}\](?:\s+\S{1,10})?\s*$/,
@@ -115,9 +116,9 @@ const taskForms: readonly RegExp[] = [
   /\s(?<process>\d{1,10})(?:\/(?<pid>\d{1,10}))?\s+\[\d{1,5}\](?:\s+\S{1,10})?\s*$/,
   // The latency format: `task-301     0d..2.`
   /-(?<pid>\d{1,10})\s+\d{1,5}[a-z.~#][^\s]{2,7}\s*$/i,
-  // The same with `verbose`: `task 301 0 0 00000000 00000001`.
+  // The latency format with `verbose`: `task 301 0 0 00000000 00000001`.
   /\s(?<pid>\d{1,10})\s+\d{1,5}\s+\d{1,5}\s+[0-9a-f]{8}\s+[0-9a-f]{8}\s*$/,
-  // No CPU: perf script with fields of one's own.
+  // Without a CPU: perf script with custom fields.
   /[\s-](?<process>\d{1,10})(?:\/(?<pid>\d{1,10}))?\s*$/,
 ];
 
@@ -130,10 +131,10 @@ function parseTask(left: string): { readonly comm: string; readonly pid: number 
   return undefined;
 }
 
-/** The kernel pads a task's name of at most 15 characters to 16. */
+/** The kernel pads a task's name (at most 15 characters) to this width. */
 const commColumns = 16;
 
-/** The task's name at the end of a text: whatever a logger put ahead of it is not part of it. */
+/** The task's name at the end of a text, without what a logger put before it. */
 function commOf(text: string): string {
   const field = withoutPrefix(text.trimEnd()).text;
   const columns = field.slice(-commColumns);
@@ -141,5 +142,5 @@ function commOf(text: string): string {
   return name === '<...>' ? '' : name;
 }
 
-/** Behind a prefix of a kind that nobody knows, in which nothing is in columns any more. */
+/** After an unknown prefix, columns are no longer aligned, so take the last word. */
 const lastWord = (text: string) => /\S*$/.exec(text)?.[0] ?? text;

@@ -10,20 +10,23 @@ import { TraceReader } from '../nwt/trace-reader.js';
 import { TraceTable } from '../nwt/trace-table.js';
 
 export interface TraceFileOptions {
-  /** What a process that is killed may lose at most, and how far a reader of a running program is behind: 100 ms. */
+  /**
+   * Interval of writing to the file, in milliseconds: the most that a killed process loses, and the delay for readers
+   * of a running program. 100 when left out.
+   */
   readonly flushIntervalMs?: number;
-  /** Recording stops, and the file says so, before it becomes larger than this. Bytes; 4 GiB when left out. */
+  /** Recording stops before the file becomes larger than this, and the file says so. Bytes; 4 GiB when left out. */
   readonly maxBytes?: number;
 }
 
 const names: OptionNames<TraceFileOptions> = { flushIntervalMs: true, maxBytes: true };
 
-/** What is written at once: a write costs as much as the copy of so many bytes. */
+/** Size of a chunk, in bytes: writing it costs as much as copying it. */
 const chunkSize = 64 * 1024;
 
 /**
- * Records into a `.nwt` file. Chunks are written at once, when they are full and at an interval, so that memory stays
- * bounded and a process that dies leaves a file that can be read.
+ * Records into a `.nwt` file. Chunks are written when they are full and at an interval, so memory stays bounded, and
+ * the file remains readable if the process dies.
  */
 export class TraceFile extends ChunkWriter implements Disposable {
   private readonly fd: number;
@@ -36,7 +39,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
   private writeError: Error | undefined;
   private readonly onExit = () => this.close();
 
-  /** @throws the file system's error when the file cannot be written; TypeError or RangeError naming an option that is none. */
+  /** @throws the file system's error if the file cannot be written; TypeError naming an invalid option. */
   constructor(
     readonly path: string,
     options: TraceFileOptions = {},
@@ -53,7 +56,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
     process.on('exit', this.onExit);
   }
 
-  /** Write what is left and close the file. Later events are not recorded. */
+  /** Write the remaining events and close the file. Later events are not recorded. */
   close(): void {
     if (this.closed) return;
     this.endFlushing();
@@ -82,7 +85,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
     this.append(subjectChunk({ ...this.subject, cutAtBytes: this.maxBytes }));
   }
 
-  /** Why recording stopped before its end: the disk is full, for example. What was recorded must not suffer from it. */
+  /** Why recording stopped early, for example because the disk is full. The traced program continues. */
   get failure(): Error | undefined {
     return this.writeError;
   }
@@ -106,7 +109,7 @@ const pieceSize = 1 << 20;
 
 /**
  * Read a `.nwt` file of any size, piece by piece.
- * @throws TraceFormatError when it is no trace, or has more events than memory holds; the file system's error when it
+ * @throws TraceFormatError if it is not a trace, or has more events than memory can hold; the file system's error if it
  * cannot be read.
  */
 export async function readTraceFile(path: string): Promise<TraceTable> {

@@ -3,14 +3,14 @@ import { readRegularFileSync } from '../../files/read-regular-file.js';
 
 export interface NamedTrace {
   readonly name: string;
-  /** A `.nwt` file. */
+  /** The content of a `.nwt` file. */
   readonly bytes: Uint8Array;
 }
 
-/** Where the traces go in the page. */
+/** The place for the traces in the page. */
 const place = '<!-- traces -->';
 
-/** The timeline page with traces in it: one self-contained HTML file. */
+/** The timeline page with embedded traces, as one self-contained HTML file. */
 export function viewerPage(traces: readonly NamedTrace[]): string {
   const page = readRegularFileSync(new URL('../../viewer/index.html', import.meta.url)).toString();
   const scripts = traces.map(
@@ -18,7 +18,7 @@ export function viewerPage(traces: readonly NamedTrace[]): string {
       `<script type="application/x-nwt" data-name="${escapeAttribute(name)}">${gzipSync(bytes).toString('base64')}</script>`,
   );
   if (!page.includes(place)) throw new Error('the timeline page was built without a place for traces');
-  // A function: `$` in a replacement text would be special.
+  // A function is used because `$` is special in a replacement string.
   return page.replace(place, () => scripts.join('\n'));
 }
 

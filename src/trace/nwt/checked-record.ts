@@ -2,14 +2,14 @@ import { largestTimeMs, maxThreads, type TraceSubject, threadNotRecorded } from 
 import { EventKind, flagBit, kindMask } from '../event-codec.js';
 import { checkedVerdict } from '../verdict.js';
 
-/** Says what is wrong with a number of a file. */
+/** Called with a description of an invalid number. */
 export type Report = (what: string) => void;
 
 /**
- * The numbers of a record from outside that readers reckon with. Times are finite and do not go back; a time that is neither
- * becomes that of the record before it. A thread is one that secure world can have, or not known. Nothing is left out for it:
- * without its record a call would stay where it is for ever.
- * @param last the time of the record before; -largestTimeMs: there is none.
+ * Check the numbers of a record from outside. Times are finite and ascending; an invalid time is replaced by that of
+ * the previous record. A thread number is below `maxThreads` or `threadNotRecorded`. The record itself is kept, because
+ * without it a call would stay in its state for ever.
+ * @param last the time of the previous record; -largestTimeMs if there is none.
  */
 export function checkedRecord(
   kind: number,
@@ -18,7 +18,7 @@ export function checkedRecord(
   last: number,
   report: Report,
 ): { readonly time: number; readonly b: number } {
-  // Written so that NaN is outside.
+  // Written so that NaN is invalid.
   const known = time >= -largestTimeMs && time <= largestTimeMs;
   if (!known) report(`a time of ${time} ms; times must be between -${largestTimeMs} and ${largestTimeMs}`);
   else if (time < last) report(`a time of ${time} ms after one of ${last}: times must not decrease`);
@@ -29,10 +29,10 @@ export function checkedRecord(
   return { time: used, b: threadNotRecorded };
 }
 
-/** Longer texts about a trace are cut. Characters. */
+/** Longer texts in a subject are truncated. Characters. */
 const longestText = 1000;
 
-/** What a trace is of, from outside. What is not known is left: later versions may say more. */
+/** Check the subject of a trace from outside. Unknown properties are kept, because later versions may add some. */
 export function checkedSubject(json: unknown, report: Report): TraceSubject {
   if (typeof json !== 'object' || json === null) {
     report('the description of the trace is not a JSON object');

@@ -16,7 +16,7 @@ import {
   textKind,
 } from './nwt-format.js';
 
-/** The words of a record, by 32 and by 64 bits. */
+/** Word indices in a record, for 32-bit and 64-bit views. */
 const Word = {
   kind: RecordField.kind / 4,
   call: RecordField.call / 4,
@@ -28,23 +28,25 @@ const Word = {
 } as const;
 
 /**
- * Makes chunks of a `.nwt` file out of records, in one buffer that it fills again and again. Records are written as the
- * processor's own words, which costs half of what a DataView does: the format is that of little-endian processors.
+ * Writes records into the chunks of a `.nwt` file, in one reused buffer. It writes native words, which costs half as
+ * much as a DataView; the format is little-endian.
  */
 export abstract class ChunkWriter implements TraceRecorder {
   private readonly bytes: Uint8Array<ArrayBuffer>;
   private readonly words: Uint32Array;
   private readonly doubles: Float64Array;
   private readonly encoder = new TextEncoder();
-  /** Texts defined in this chunk, by their number. */
+  /** Numbers of the texts defined in this chunk. */
   private readonly texts = new Map<string, number>();
-  /** The last text that was used, and its number: most records have the same as the one before. */
+  /** The last text and its number, because most records have the same text as the previous one. */
   private lastText = '';
   private lastNumber = 0;
   private at = chunkHeaderSize;
   private sequence = 0;
 
-  /** @param chunkSize bytes of a full chunk of events, with its header: a multiple of 32, for a text or more. */
+  /**
+   * @param chunkSize size of a full chunk with its header, in bytes: a multiple of 32, with room for at least one text.
+   */
   constructor(private readonly chunkSize: number) {
     this.bytes = new Uint8Array(chunkSize);
     this.words = new Uint32Array(this.bytes.buffer);
@@ -53,7 +55,7 @@ export abstract class ChunkWriter implements TraceRecorder {
     if (this.bytes[0] !== (chunkMagic & 0xff)) throw new Error('traces are recorded on little-endian processors only');
   }
 
-  /** Take a finished chunk; the bytes are overwritten when this has returned. */
+  /** Write a finished chunk. Its bytes are overwritten after the return. */
   protected abstract write(chunk: Uint8Array): void;
 
   record(kind: number, time: number, call: number, a: number, b: number, c: number, text: string): void {
@@ -81,10 +83,10 @@ export abstract class ChunkWriter implements TraceRecorder {
     this.write(subjectChunk(subject));
   }
 
-  /** Write what there is, as a chunk that may be short. */
+  /** Write the pending records as a chunk, which may be short. */
   flush(): void {
     if (this.at === chunkHeaderSize) return;
-    // Chunks are multiples of 32 bytes: the end of one is found wherever the next begins.
+    // Pad the chunk to a multiple of 32 bytes, so that a reader finds the next one.
     if (this.at % chunkGrain !== 0) {
       this.bytes.fill(0, this.at, this.at + shortRecordSize);
       this.words[(this.at >>> 2) + Word.kind] = paddingKind | shortBit;
@@ -103,9 +105,9 @@ export abstract class ChunkWriter implements TraceRecorder {
     return number;
   }
 
-  /** The text's number, from 1: its definition goes ahead of the record that uses it, into the same chunk. */
+  /** The number of a text, from 1. Its definition is written into the same chunk before the record that uses it. */
   private define(text: string): number {
-    // A text's bytes and the two records around them.
+    // Room for the text's bytes and two records.
     if (this.at + maxTextSize + 2 * recordSize > this.chunkSize) this.flush();
     const { words, at } = this;
     const body = at + recordSize;
@@ -123,7 +125,7 @@ export abstract class ChunkWriter implements TraceRecorder {
   }
 }
 
-/** What the trace is of, as a chunk: JSON, filled up with spaces. */
+/** The subject of the trace as a chunk: JSON, padded with spaces. */
 export function subjectChunk(subject: TraceSubject): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(subject));
   const size = Math.ceil(json.length / chunkGrain) * chunkGrain;

@@ -4,13 +4,13 @@ import { ChunkWriter, subjectChunk } from './chunk-writer.js';
 import { fileHeader } from './nwt-format.js';
 
 export interface MemoryRecorderOptions {
-  /** How much to keep: the oldest events go when it is exceeded. Bytes; 32 hold an event; 16 MiB when left out. */
+  /** Largest size of the trace; the oldest events are dropped. Bytes, 32 per event; 16 MiB when left out. */
   readonly maxBytes?: number;
 }
 
 const names: OptionNames<MemoryRecorderOptions> = { maxBytes: true };
 
-/** A chunk stays in the processor's first cache while it is filled. Bytes. */
+/** Chosen so that a chunk stays in the first-level cache while it is filled. Bytes. */
 const chunkSize = 16 * 1024;
 
 /** Keeps the end of a trace in memory. */
@@ -32,7 +32,7 @@ export class MemoryRecorder extends ChunkWriter {
     this.subject = subject;
   }
 
-  /** What is kept, as a `.nwt` file. */
+  /** The kept events as a `.nwt` file. */
   toBytes(): Uint8Array {
     this.flush();
     const parts = [fileHeader(), subjectChunk(this.subject), ...this.chunks];
@@ -52,7 +52,7 @@ export class MemoryRecorder extends ChunkWriter {
       room = this.chunks.shift();
       this.size -= room?.length ?? 0;
     }
-    // Memory that the oldest chunk leaves is taken again: fresh pages cost more than the copy.
+    // Reuse the memory of the oldest chunk: new pages cost more than the copy.
     if (room?.length !== chunk.length) room = new Uint8Array(chunk.length);
     room.set(chunk);
     this.chunks.push(room);

@@ -22,32 +22,32 @@ import {
   textKind,
 } from './nwt-format.js';
 
-/** A place of a trace file that could not be read. */
+/** A damaged place in a trace file. */
 export interface TraceDamage {
-  /** Bytes from the beginning of the file. */
+  /** Offset in the file, in bytes. */
   readonly offset: number;
   readonly what: string;
 }
 
-/** Places of damage that are told one by one; the others are counted. */
+/** Number of damaged places that are reported one by one; further ones are counted. */
 const damageTold = 100;
-/** A file in whose first bytes no chunk is to be found is no trace. Bytes: those of 16 of the largest chunks. */
+/** If there is no chunk in the first bytes, the file is not a trace. Bytes: 16 chunks of the largest size. */
 const firstChunkWithin = 16 * maxChunkPayload;
 /**
- * What looks like a chunk's header and is none may be summed up as a chunk, in vain: so many bytes, and eight times what
- * was read. Behind that the bytes of such a chunk are passed over, so that the time to read a file grows as the file does.
+ * Limit for computing checksums of data that looks like a chunk but is not: this many bytes, plus eight times the bytes
+ * read. After that, such data is skipped, so that the time to read a file is linear in its size.
  */
 const sumsInVain = 32 * maxChunkPayload;
 
-/** The file is no trace, or one of a version that this reader does not know. */
+/** The file is not a trace, or has an unknown version. */
 export class TraceFormatError extends Error {
   override readonly name = 'TraceFormatError';
   readonly code = 'TRACE_FORMAT';
 }
 
 /**
- * Reads a `.nwt` file piece by piece, as the pieces come, and gives its records to a recorder. What is damaged is left
- * out and told: a chunk whose checksum is wrong does not take the others along.
+ * Reads a `.nwt` file in pieces as they arrive, and passes its records to a recorder. Damaged chunks are skipped and
+ * reported; a chunk with a wrong checksum does not affect others.
  */
 export class TraceReader {
   readonly damage: TraceDamage[] = [];
@@ -59,16 +59,16 @@ export class TraceReader {
   /** Where bytes that belong to no chunk began. */
   private lostSince: number | undefined;
   private chunkSeen = false;
-  /** Bytes of would-be chunks whose checksum was wrong. */
+  /** Number of bytes of supposed chunks with wrong checksums. */
   private summedInVain = 0;
-  /** The last time, milliseconds: times ascend. */
+  /** The last time, in milliseconds; times ascend. */
   private time = -largestTimeMs;
   private untold = 0;
   private readonly decoder = new TextDecoder();
 
   constructor(private readonly recorder: TraceRecorder) {}
 
-  /** The next bytes of the file. @throws TraceFormatError when it is no trace. */
+  /** Process the next bytes of the file. @throws TraceFormatError if it is not a trace. */
   push(bytes: Uint8Array): void {
     if (this.pending.length === 0) this.pending = bytes.slice();
     else {
@@ -80,7 +80,7 @@ export class TraceReader {
     this.read();
   }
 
-  /** The file is over: what is still pending is a torn end. @throws TraceFormatError when it is no trace. */
+  /** End of the file: pending bytes are a truncated chunk. @throws TraceFormatError if it is not a trace. */
   end(): void {
     if (!this.headerRead)
       throw new TraceFormatError(
@@ -117,7 +117,7 @@ export class TraceReader {
       const size = this.chunkSizeAt(view, at);
       if (size !== undefined && at + size > this.pending.length) break;
       if (size === undefined || !this.isWhole(view, at, size)) {
-        // Chunks begin at multiples of 32: look for the next one.
+        // Chunks begin at multiples of 32: search for the next one.
         this.lostSince ??= this.offset + at;
         this.summedInVain += size ?? 0;
         const spent = this.summedInVain > sumsInVain + 8 * (this.offset + at);
@@ -153,7 +153,10 @@ export class TraceReader {
     return payload > maxChunkPayload || payload % chunkGrain !== 0 ? undefined : chunkHeaderSize + payload;
   }
 
-  /** The next place from `at` on where a chunk may begin: most of what is lost is passed over at the speed of a search. */
+  /**
+   * The next position from `at` where a chunk may begin. It is found by a fast search, because most positions are not a
+   * beginning.
+   */
   private nextGrain(at: number): number {
     const found = this.pending.indexOf(chunkMagic & 0xff, at);
     const end = this.pending.length - (this.pending.length % chunkGrain);
@@ -175,7 +178,7 @@ export class TraceReader {
     const type = view.getUint32(at + ChunkField.type, true);
     if (type === ChunkType.subject) this.readSubject(at, size);
     else if (type === ChunkType.events) {
-      // The beginning may be missing: a recorder in memory keeps only the end.
+      // The first chunks may be missing, because a recorder in memory keeps only the end.
       if (this.nextSequence !== undefined && sequence > this.nextSequence)
         this.report(this.offset + at, `${sequence - this.nextSequence} chunks are missing here`);
       this.nextSequence = sequence + 1;
@@ -195,7 +198,7 @@ export class TraceReader {
     this.recorder.describe(checkedSubject(json, (what) => this.report(this.offset + at, what)));
   }
 
-  /** Give a record on, with no number in it that none can be. */
+  /** Pass on a record with checked numbers. */
   private give(at: number, kind: number, time: number, call: number, a: number, b: number, c: number, text: string) {
     if (time >= this.time && time <= largestTimeMs && (kind & kindMask) !== EventKind.worldExit) {
       this.time = time;

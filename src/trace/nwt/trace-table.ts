@@ -3,18 +3,18 @@ import { decodeEvents } from '../event-codec.js';
 import type { TraceRecorder } from '../trace.js';
 import { type TraceDamage, TraceFormatError, TraceReader } from './trace-reader.js';
 
-/** The numbers of one record. */
+/** Number of 32-bit words per record. */
 const wordsPerRecord = 6;
-/** Records that a table can hold: what one typed array of this size takes. */
+/** Largest number of records of a table, limited by the size of a typed array. */
 const mostRecords = 2 ** 28;
-/** The reader copies what it is given: so many bytes at once. */
+/** The reader copies its input, so pass it at most this many bytes at once. */
 const pieceSize = 1 << 20;
 
-/** A trace in memory, as columns: a million events in 40 MB, and nothing for the collector to do. */
+/** A trace in memory, as columns: 40 MB for a million events, without objects for the garbage collector. */
 export class TraceTable implements TraceRecorder {
   subject: TraceSubject = {};
   length = 0;
-  /** Where the file that it was read from could not be read. */
+  /** Damaged places of the file that it was read from. */
   damage: readonly TraceDamage[] = [];
   private times = new Float64Array(1024);
   private words = new Uint32Array(1024 * wordsPerRecord);
@@ -44,7 +44,7 @@ export class TraceTable implements TraceRecorder {
     this.subject = subject;
   }
 
-  /** Milliseconds of record `index`. */
+  /** Time of record `index`, in milliseconds. */
   time(index: number): number {
     return this.times[index] ?? Number.NaN;
   }
@@ -87,7 +87,7 @@ export class TraceTable implements TraceRecorder {
     );
   }
 
-  /** Every event that this version knows, in order. */
+  /** All events that this version knows, in order. */
   *events(): Generator<TimedTraceEvent> {
     for (let index = 0; index < this.length; index++) yield* this.eventsAt(index);
   }
@@ -114,8 +114,8 @@ export class TraceTable implements TraceRecorder {
 }
 
 /**
- * Read a `.nwt` file. Damage is told in the table's `damage`; what is whole is there.
- * @throws TraceFormatError when the bytes are no trace, or one of another version.
+ * Read a `.nwt` file. Damage is reported in the table's `damage`; undamaged events are in the table.
+ * @throws TraceFormatError if the bytes are not a trace, or have another version.
  */
 export function readTrace(bytes: Uint8Array): TraceTable {
   const table = new TraceTable();

@@ -1,19 +1,19 @@
 import { EventKind, kindMask } from '../event-codec.js';
 import type { Timeline } from './timeline.js';
 
-/** What a call asks for, where the trace says so. */
+/** The command of a call, if the trace has its name. */
 export interface CallName {
   readonly application: string;
   readonly command: string;
 }
 
-/** The names of a trace's calls: those of the invocations that were announced right before them. */
+/** The command names of a trace's calls, from the `invoke` events before them. */
 export class CallNames {
-  /** By index of a call. */
+  /** By index of the call. */
   private readonly names = new Map<number, CallName>();
 
   constructor({ table }: Timeline) {
-    /** Invocations that have no call yet, by client. */
+    /** Invocations whose call has not begun yet, by client. */
     const announced = new Map<string, CallName[]>();
     let calls = 0;
     for (let record = 0; record < table.length; record++) {
@@ -25,7 +25,7 @@ export class CallNames {
         waiting.push({ application, command });
       } else if (kind === EventKind.callBegin) {
         const call = calls++;
-        // What registers memory for its message comes before it.
+        // A registration of memory for the message may precede the call.
         const purpose = table.b(record);
         if (purpose > lastNamedPurpose || announced.size === 0) continue;
         const name = announced.get(table.text(record))?.shift();
@@ -39,5 +39,5 @@ export class CallNames {
   }
 }
 
-/** `open-session` and `invoke` come first in the list of purposes. */
+/** The last purpose that has a name; `open-session` and `invoke` are first in the list of purposes. */
 const lastNamedPurpose = 1;

@@ -1,16 +1,16 @@
-/** Where a call is. */
+/** The state of a call. */
 export const CallState = {
-  /** In the normal world, on its way to the queue or from it. */
+  /** In the normal world, before or after the queue. */
   door: 0,
   /** Asleep in the call queue. */
   queue: 1,
   /** In secure world. */
   secure: 2,
-  /** In the normal world for an RPC; its thread of secure world stays with it. */
+  /** In the normal world for an RPC; the call keeps its thread in secure world. */
   rpc: 3,
 } as const;
 
-/** One part of a call's life, in one state. Times in milliseconds; records are places in the trace's table. */
+/** A span of a call in one state. Times are in milliseconds; records are indices in the trace's table. */
 export interface Segment {
   readonly call: number;
   readonly state: number;
@@ -18,9 +18,9 @@ export interface Segment {
   readonly end: number;
   readonly startRecord: number;
   readonly endRecord: number;
-  /** The RPC command; `rpcCommandNotRecorded` when it is not known, or not a command. */
+  /** The RPC command; `rpcCommandNotRecorded` if it is unknown or the RPC has no command. */
   readonly command: number;
-  /** The function of the RPC, `OpteeSmcRpc`; 0 in another state. */
+  /** The function of the RPC, `OpteeSmcRpc`; 0 in other states. */
   readonly rpcFunction: number;
 }
 
@@ -28,30 +28,30 @@ export interface Segment {
 export interface WakeUp {
   readonly record: number;
   readonly time: number;
-  /** Index of the call that got it, and of that in whose step it was given; -1: none that is known. */
+  /** Indices of the call that got it and of the call that gave it; -1 if unknown. */
   readonly call: number;
   readonly by: number;
-  /** It came to a call that was not asleep. */
+  /** The call was not asleep. */
   readonly unused: boolean;
 }
 
-/** What somebody who answers an RPC said that it waits for. */
+/** What an RPC waits for, as reported by the service or client that answers it. */
 export interface RpcWait {
   readonly record: number;
-  /** Index of the call that it waits for; -1: none that is known. */
+  /** Index of the call that it waits for; -1 if none is known. */
   readonly needs: number;
-  /** The service or client by way of which it waits; empty when it waits no more. */
+  /** The service or client through which it waits; empty if it no longer waits. */
   readonly through: string;
 }
 
-/** A notification that a call of secure world waited for, and who sent it. */
+/** A notification that a call in secure world waited for, and its sender. */
 export interface Notification {
-  /** When it was sent, and when the RPC that waited for it was answered. */
+  /** The records at which it was sent, and at which the waiting RPC was answered. */
   readonly sentRecord: number;
   readonly answeredRecord: number;
   readonly value: number;
   /** Index of the call that sent it by an RPC; -1: secure world's interrupt. */
   readonly by: number;
-  /** Index of the call that waited. */
+  /** Index of the waiting call. */
   readonly call: number;
 }

@@ -2,13 +2,13 @@ import { SpanRows } from './number-heap.js';
 import type { Timeline } from './timeline.js';
 
 export interface ClientRows {
-  /** By call: the row of its client in which it lies. */
+  /** By call: the row of its client. */
   readonly row: Uint32Array;
-  /** By client: how many rows it needs. */
+  /** By client: its number of rows. */
   readonly rows: readonly number[];
 }
 
-/** Put calls of one client that overlap below each other: each into the first row that is free. */
+/** Distribute overlapping calls of a client to rows: each to the first free row. */
 export function clientRows(timeline: Timeline): ClientRows {
   const row = new Uint32Array(timeline.callCount);
   const clients = timeline.clients.map(() => new SpanRows());

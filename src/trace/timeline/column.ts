@@ -1,8 +1,8 @@
 type Numbers = Float64Array | Uint32Array | Int32Array | Uint8Array;
 
 /**
- * A row of numbers that grows: a typed array with room to spare. Its type has no parameter: TypeScript before 5.7 could not read what is
- * written of it where it is inferred.
+ * A growing column of numbers, in a typed array. The type has no type parameter, because TypeScript before 5.7 cannot
+ * read the declarations that are generated for an inferred one.
  */
 export class Column {
   length = 0;
@@ -28,7 +28,7 @@ export class Column {
     this.array[index] = value;
   }
 
-  /** The first index whose value is not less than `value`, in a column that ascends. */
+  /** The first index whose value is not less than `value`, in an ascending column. */
   lowerBound(value: number): number {
     let low = 0;
     let high = this.length;
@@ -41,7 +41,7 @@ export class Column {
   }
 }
 
-/** Room for the first numbers of a column. */
+/** Initial length. */
 const firstLength = 1024;
 export const float64Column = () => new Column(new Float64Array(firstLength));
 export const uint32Column = () => new Column(new Uint32Array(firstLength));

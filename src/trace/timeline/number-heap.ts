@@ -1,4 +1,4 @@
-/** Numbers by keys, of which the one with the smallest key comes first. */
+/** A min-heap of numbers with keys. */
 export class NumberHeap {
   private readonly keys: number[] = [];
   private readonly values: number[] = [];
@@ -7,7 +7,7 @@ export class NumberHeap {
     return this.keys.length;
   }
 
-  /** Infinity when it is empty. */
+  /** The smallest key; Infinity if the heap is empty. */
   get firstKey(): number {
     return this.keys[0] ?? Number.POSITIVE_INFINITY;
   }
@@ -28,7 +28,7 @@ export class NumberHeap {
     values[at] = value;
   }
 
-  /** The value with the smallest key; NaN when it is empty. */
+  /** Remove the value with the smallest key; NaN if the heap is empty. */
   pop(): number {
     const { keys, values } = this;
     const first = values[0] ?? Number.NaN;
@@ -52,9 +52,9 @@ export class NumberHeap {
   }
 }
 
-/** Puts spans that overlap into rows: each into the lowest that is free. Spans come in the order of their beginnings. */
+/** Distributes overlapping spans to rows: each to the lowest free row. Spans must come in order of their beginnings. */
 export class SpanRows {
-  /** Rows made so far. */
+  /** Number of rows so far. */
   count = 0;
   private readonly free = new NumberHeap();
   private readonly taken = new NumberHeap();

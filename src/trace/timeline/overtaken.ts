@@ -1,12 +1,13 @@
 import { CallState, type Timeline } from './timeline.js';
 
 /**
- * Calls that later calls of their class (normal, system) entered secure world before, while they slept in the queue: how many,
- * and how many overtook one at most. A call that secure world refused has not entered.
+ * Calls that were overtaken: while they slept in the queue, later calls of their class (normal, system) entered secure
+ * world. Returns their number, and the largest number of calls that overtook one of them. A call that secure world
+ * refused has not entered.
  */
 export function overtaken(timeline: Timeline): { readonly calls: number; readonly most: number } {
   const { callCount, callSystem, callEntered, callEnteredRecord, callEndRecord, callFirstSegment } = timeline;
-  /** What happens to calls, by record: it falls asleep first, then it enters or ends. */
+  /** By record: a call first falls asleep, and later enters or ends. */
   const events: { readonly record: number; readonly call: number; readonly asleep: boolean }[] = [];
   for (let call = 0; call < callCount; call++) {
     const entered = Number.isNaN(callEntered.at(call)) ? Number.POSITIVE_INFINITY : callEnteredRecord.at(call);
@@ -19,7 +20,7 @@ export function overtaken(timeline: Timeline): { readonly calls: number; readonl
   }
   events.sort((one, other) => one.record - other.record);
   const entries = [new LaterCalls(callCount), new LaterCalls(callCount)];
-  /** By sleeper: how many later calls had entered when it fell asleep. */
+  /** By sleeper: the number of later calls that had entered when it fell asleep. */
   const before = new Map<number, number>();
   let calls = 0;
   let most = 0;
@@ -41,7 +42,10 @@ export function overtaken(timeline: Timeline): { readonly calls: number; readonl
   return { calls, most };
 }
 
-/** How many calls with a larger index have entered: sums in a tree (Fenwick), so that neither step goes through them all. */
+/**
+ * Counts calls with a larger index that have entered, with a Fenwick tree, so that each operation takes logarithmic
+ * time.
+ */
 class LaterCalls {
   private readonly sums: Uint32Array;
 

@@ -4,7 +4,7 @@ import { rpcName } from '../rpc-name.js';
 import { overtaken } from './overtaken.js';
 import { CallState, type Timeline } from './timeline.js';
 
-/** How a quantity is spread, in milliseconds. */
+/** Distribution of a quantity, in milliseconds. */
 export interface Spread {
   readonly count: number;
   readonly total: number;
@@ -18,25 +18,28 @@ export interface TraceStats {
   readonly events: number;
   readonly durationMs: number;
   readonly calls: number;
-  /** Calls that had not ended when the trace ended. */
+  /** Number of calls that had not ended at the end of the trace. */
   readonly unfinished: number;
   readonly callsPerSecond: number;
   readonly threads: number;
-  /** Part of the time in which each thread was held, 0..1. */
+  /** For each thread, the part of the time in which it was held, 0..1. */
   readonly threadUse: readonly number[];
   readonly ethreadLimit: number;
-  /** Wake-ups that came to a call that was not asleep. */
+  /** Number of wake-ups given to calls that were not asleep. */
   readonly unusedWakeUps: number;
-  /** Calls that were overtaken in the queue by a call of the same class that came later, and how often at most. */
+  /**
+   * Number of calls that were overtaken in the queue by a later call of the same class, and the largest number of
+   * times.
+   */
   readonly overtaken: { readonly calls: number; readonly most: number };
   readonly eventsByType: Readonly<Record<string, number>>;
   readonly durationByPurpose: Readonly<Record<string, Spread>>;
-  /** How long calls slept in the queue, each in all its sleeps together; of those that slept. */
+  /** Total time asleep in the queue per call, by client, for calls that slept. */
   readonly asleepByClient: Readonly<Record<string, Spread>>;
   readonly rpcByCommand: Readonly<Record<string, Spread>>;
 }
 
-/** The figures of a trace. */
+/** Statistics of a trace. */
 export function traceStats(timeline: Timeline): TraceStats {
   const { table } = timeline;
   const byType: Record<string, number> = {};
@@ -52,7 +55,7 @@ export function traceStats(timeline: Timeline): TraceStats {
     if (list === undefined) to.set(name, [value]);
     else list.push(value);
   };
-  /** By call: milliseconds in the queue. A call sleeps again and again when it is woken in vain. */
+  /** By call: total time in the queue in milliseconds. A call can sleep several times if it was woken in vain. */
   const asleep = new Map<number, number>();
   const held = new Array<number>(timeline.threads).fill(0);
   let unfinished = 0;

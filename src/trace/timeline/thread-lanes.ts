@@ -1,14 +1,14 @@
 import { maxThreads } from '../event.js';
 import { NumberHeap } from './number-heap.js';
 
-/** Calls of a trace in the order in which they began. */
+/** The calls of a trace, in order of their beginning. */
 export interface TracedCalls {
-  /** How many threads secure world announced, where it did. */
+  /** Number of threads that secure world announced, if it did. */
   readonly table: { readonly subject: { readonly threads?: number | undefined } };
   readonly callCount: number;
-  /** The thread that a call held: recorded, else -1, and given by `assignThreads`. */
+  /** The thread that a call held; -1 if it was not recorded, until `assignThreads` sets it. */
   readonly callThread: Column;
-  /** 1: it was recorded. */
+  /** 1 if it was recorded. */
   readonly callThreadKnown: Column;
   /** NaN for a call that never entered. */
   readonly callEntered: Column;
@@ -22,22 +22,22 @@ interface Column {
   set(call: number, value: number): void;
 }
 
-/** Behind every record. */
+/** Larger than any record number. */
 const never = 2 ** 33;
 
 /**
- * Give every call that entered secure world the thread that it held. Secure world says which only when it leaves with an
- * RPC; the others are inferred: a call without one gets, of the threads that no other call held in that time, the one that is
- * needed again soonest, the lowest of several. Where secure world said how many threads it has, or where the record shows its
- * threads, none is made up beside them: a call for which none is left gets -1.
- * @returns the number of threads: announced, or recorded, or as many as it takes.
+ * Assign a thread to every call that entered secure world. Secure world only reports the thread when it leaves with an
+ * RPC; for other calls it is inferred: of the threads that no other call held during that time, the one that is needed
+ * again soonest, and the lowest of several. If the number of threads was announced, or the record shows the threads, no
+ * further ones are invented: a call for which none is left gets -1.
+ * @returns the number of threads: announced, recorded, or as many as necessary.
  */
 export function assignThreads(calls: TracedCalls): {
   readonly threads: number;
   readonly from: 'announced' | 'recorded' | 'inferred';
 } {
   const { callThread, callThreadKnown, callEntered, callCount } = calls;
-  // By record, not by time: in virtual time much happens at once.
+  // By record and not by time, because in virtual time many events have the same time.
   const { callEnteredRecord: entered, callEndRecord: ended } = calls;
   const announced = calls.table.subject.threads ?? 0;
   let threads = announced;
@@ -61,10 +61,10 @@ export function assignThreads(calls: TracedCalls): {
 
   const seen = threads;
   const most = announced > 0 ? threads : maxThreads;
-  /** Threads that no call is recorded on: all the same, so the lowest is taken. */
+  /** Threads without recorded calls. They are equivalent, so the lowest is used. */
   const plain = new NumberHeap();
   for (let thread = 0; thread < threads; thread++) if (!known.has(thread)) plain.push(thread, thread);
-  /** Those of them that are taken, by the record at which they are free. */
+  /** Those in use, by the record at which they become free. */
   const taken = new NumberHeap();
   const recorded = Array.from(known, ([thread, calls]) => ({ thread, calls, next: 0, takenUntil: 0 }));
   recorded.sort((one, other) => one.thread - other.thread);
@@ -87,7 +87,7 @@ export function assignThreads(calls: TracedCalls): {
       bestUntil = until;
     }
     const lowest = plain.length > 0 ? plain.firstKey : threads;
-    // A thread on which nothing comes any more is as good as one without any record: then the lower one.
+    // A thread without further recorded calls is equivalent to one without any; use the lower number.
     if (best !== undefined && (bestUntil < never || best.thread < lowest)) {
       best.takenUntil = end;
       callThread.set(call, best.thread);

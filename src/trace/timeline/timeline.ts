@@ -10,17 +10,17 @@ import { assignThreads } from './thread-lanes.js';
 
 export { CallState, type Notification, type RpcWait, type Segment, type WakeUp } from './call-state.js';
 
-/** A value of `Timeline.endRecord` for what has not ended when the trace ends. */
+/** The value of `Timeline.endRecord` for what has not ended at the end of the trace. */
 const unfinished = 0xffff_ffff;
-/** Records between two places from which the state of everything is known: at least so many, and as many as calls are open. */
+/** Smallest number of records between two checkpoints of the state; it is larger if more calls are open. */
 const checkpointEvery = 4096;
 
 /**
- * What the calls of a trace did, as spans of time, in columns: a million events are no burden. Calls and segments are
- * known by their index, in the order of their beginning.
+ * The calls of a trace as spans of time, in columns, so that a million events need little memory. Calls and segments
+ * are identified by their index, in order of their beginning.
  */
 export class Timeline {
-  /** Milliseconds of the first and the last event; 0 in an empty trace. */
+  /** Times of the first and last event, in milliseconds; 0 in an empty trace. */
   readonly begin: number;
   readonly end: number;
   /** Labels of clients, in order of appearance. */
@@ -34,15 +34,15 @@ export class Timeline {
   readonly callEnd = float64Column();
   readonly callBeginRecord = uint32Column();
   readonly callEndRecord = uint32Column();
-  /** Secure world's last answer. */
+  /** The last result from secure world. */
   readonly callReturn = uint32Column();
-  /** The first segment of each call; `segmentNext` leads on; -1 at the end. */
+  /** The first segment of each call; `segmentNext` gives the next one; -1 at the end. */
   readonly callFirstSegment = int32Column();
-  /** The thread that the call held: as recorded, else inferred; -1 when it held none, or one that is not known. */
+  /** The thread that the call held, recorded or inferred; -1 if it held none or the thread is unknown. */
   readonly callThread = int32Column();
-  /** 1: the thread was recorded. */
+  /** 1 if the thread was recorded. */
   readonly callThreadKnown = uint8Column();
-  /** From its first entry that was not refused: time, NaN when it never entered; and record. */
+  /** The first entry that was not refused: its time (NaN if the call never entered), and its record. */
   readonly callEntered = float64Column();
   readonly callEnteredRecord = uint32Column();
 
@@ -58,36 +58,36 @@ export class Timeline {
   readonly wakeUps: WakeUp[] = [];
   /** By call: what its RPCs waited for, in order. */
   readonly rpcWaits = new Map<number, RpcWait[]>();
-  /** Notifications that reached a call, in the order in which it was answered. */
+  /** Notifications that a call received, in the order of the answers. */
   readonly notifications: Notification[] = [];
   /** The notification value that an RPC waits for, by the record of the exit with that RPC. */
   readonly awaitedValues = new Map<number, number>();
-  /** Records of system sessions and of the ends of sessions. */
+  /** Records of system sessions and of session closes. */
   readonly sessionRecords: number[] = [];
   /** Records of ETHREAD_LIMIT. */
   readonly threadLimits: number[] = [];
-  /** By the same index: the call. */
+  /** The call of each of those records. */
   readonly threadLimitCalls: number[] = [];
-  /** Records that are not of a call: console lines, faults, marks, violations, panics, notifications. */
+  /** Records without a call: console lines, faults, marks, violations, panics, notifications. */
   readonly notes: number[] = [];
-  /** Threads announced, or recorded, or as many as calls were inside at once. */
+  /** Number of threads: announced, recorded, or the largest number of calls inside at the same time. */
   readonly threads: number;
-  /** Where that number is from. */
+  /** The source of that number. */
   readonly threadsFrom: 'announced' | 'recorded' | 'inferred';
-  /** By session: what its application is. */
+  /** By session: the UUID of its application. */
   readonly sessionUuid = new Map<number, string>();
 
-  /** The segments of call 0, then those of call 1, and so on; and where those of each call begin. */
+  /** The segments of call 0, then those of call 1, and so on; and the index of each call's first segment. */
   private readonly segmentOrder: Uint32Array;
   private readonly segmentOffset: Uint32Array;
   private readonly clientIds = new Map<string, number>();
-  /** Calls that are open, by number: their index. */
+  /** Index of each open call, by number. */
   private readonly open = new Map<number, number>();
   private readonly lastSegment = int32Column();
   private readonly checkpoints: { readonly record: number; readonly open: readonly number[] }[] = [];
-  /** By call: the notifications that reached it. */
+  /** By call: the notifications that it received. */
   private readonly notificationsTo = new Map<number, Notification[]>();
-  /** The last sender of each notification value, until somebody got it. */
+  /** The last sender of each notification value that no call has received yet. */
   private readonly sent = new Map<number, { readonly record: number; readonly by: number }>();
 
   constructor(readonly table: TraceTable) {
@@ -124,7 +124,7 @@ export class Timeline {
     return this.clients[this.callClient.at(call)] ?? '';
   }
 
-  /** The call has not ended when the trace ends. */
+  /** Whether the call has not ended at the end of the trace. */
   isUnfinished(call: number): boolean {
     return this.callEndRecord.at(call) === unfinished;
   }
@@ -142,7 +142,7 @@ export class Timeline {
     };
   }
 
-  /** The function of the RPC that a segment is: an RPC begins with the exit that asks for it. */
+  /** The RPC function of a segment, which begins with the exit that requests the RPC. */
   segmentRpcFunction(index: number): number {
     if (this.segmentState.at(index) !== CallState.rpc) return 0;
     return rpcFunction(this.table.a(this.segmentStartRecord.at(index)));
@@ -153,7 +153,7 @@ export class Timeline {
       yield this.segment(index);
   }
 
-  /** The last segment of a call that begins at a record or before; -1: none. */
+  /** The last segment of a call that begins at a record or before; -1 if there is none. */
   segmentAt(call: number, record: number): number {
     const { segmentOrder, segmentOffset, segmentStartRecord } = this;
     const first = segmentOffset[call] ?? 0;
@@ -167,7 +167,7 @@ export class Timeline {
     return low > first ? (segmentOrder[low - 1] ?? -1) : -1;
   }
 
-  /** Every open call right after a record, oldest first, with the segment that it is in. */
+  /** All open calls right after a record, oldest first, with their current segments. */
   stateAfter(record: number): Segment[] {
     const checkpoint = this.checkpoints.findLast((each) => each.record <= record);
     const known = checkpoint?.open ?? [];
@@ -183,7 +183,7 @@ export class Timeline {
     return state.sort((a, b) => a.call - b.call);
   }
 
-  /** The notification that answered the RPC of a call that began with a record; none when it never came. */
+  /** The notification that answered the RPC of a call that began at a record; undefined if it did not arrive. */
   notificationOf(call: number, startRecord: number): Notification | undefined {
     return this.notificationsTo.get(call)?.find(({ answeredRecord }) => answeredRecord >= startRecord);
   }
@@ -234,7 +234,7 @@ export class Timeline {
         break;
     }
     const call = this.open.get(number);
-    // Its beginning was not recorded.
+    // The beginning of the call was not recorded.
     if (call === undefined) return;
     switch (kind & kindMask) {
       case EventKind.queueSleep:
@@ -266,7 +266,7 @@ export class Timeline {
         }
         break;
       case EventKind.rpcBegin: {
-        // The command comes right after the exit with its RPC: it belongs to that segment.
+        // The command is recorded right after the exit with its RPC, and belongs to that segment.
         const last = this.lastSegment.at(call);
         if (this.segmentState.at(last) === CallState.rpc) this.segmentCommand.set(last, table.a(record));
         if (table.a(record) === RpcCommand.notification && (kind & flagBit) !== 0) {
@@ -297,7 +297,7 @@ export class Timeline {
     }
   }
 
-  /** An RPC is answered: if it waited for a notification, that has come, or its time was over. */
+  /** An RPC was answered. If it waited for a notification, that has arrived, or the wait has timed out. */
   private endWait(call: number, record: number): void {
     const value = this.awaitedValues.get(this.segmentStartRecord.at(this.lastSegment.at(call)));
     if (value === undefined) return;

@@ -4,19 +4,19 @@ import { CallState, type Timeline } from '../timeline/timeline.js';
 import { waitGraph } from './wait-graph.js';
 import { deadlockWords } from './wait-words.js';
 
-/** A call that held a thread of secure world long, or waited for one long. */
+/** A call that held a thread of secure world for long, or waited for one for long. */
 export interface LongCall {
   readonly call: number;
   readonly client: string;
   readonly thread: number;
-  /** From the moment that the trace counts from (`originMs`), where it names one. */
+  /** Relative to the trace's origin (`originMs`), if it has one. */
   readonly beginMs: number;
   /** From its first entry to its end, or to the end of the trace. */
   readonly heldMs: number;
-  /** Of that in RPCs. */
+  /** The part of it in RPCs. */
   readonly rpcMs: number;
   readonly unfinished: boolean;
-  /** What it is doing when the trace ends; empty when it has ended. */
+  /** What it is doing at the end of the trace; empty if it has ended. */
   readonly sitsIn: string;
 }
 
@@ -26,28 +26,37 @@ export interface Starved {
   readonly ethreadLimit: number;
   readonly asleepMs: number;
   readonly longestMs: number;
-  /** A call of it sleeps when the trace ends. */
+  /** One of its calls sleeps at the end of the trace. */
   readonly asleepAtEnd: boolean;
 }
 
 export interface HangReport {
   readonly threads: number;
-  /** How the number of threads is known: secure world said it; its RPCs named them; or so many calls were inside at once. */
+  /**
+   * How the number of threads is known: announced by secure world, named by RPCs, or inferred from the largest number
+   * of calls inside.
+   */
   readonly threadsFrom: 'announced' | 'recorded' | 'inferred';
   readonly ethreadLimit: number;
-  /** Calls that ended otherwise than with OK, by the name of what secure world returned. */
+  /** Number of calls that ended with another result than OK, by the name of the result. */
   readonly errors: Readonly<Record<string, number>>;
   /** Longest first. */
   readonly holders: readonly LongCall[];
-  /** Who waited longest in all, first. */
+  /** Sorted by total wait, longest first. */
   readonly starved: readonly Starved[];
   /** Calls that have not ended, oldest first. */
   readonly unfinished: readonly LongCall[];
-  /** What the calls of a deadlock wait for when the trace ends, a sentence each; empty when none is to be seen. */
+  /**
+   * What each call of a deadlock waits for at the end of the trace, one sentence per call; empty if there is no
+   * deadlock.
+   */
   readonly deadlock: readonly string[];
 }
 
-/** Who held secure world's threads, in what, and who went without: the questions that a hang asks. */
+/**
+ * A report for the analysis of a hang: which calls held secure world's threads and in what state, and which calls got
+ * none.
+ */
 export function hangReport(timeline: Timeline, most = 10): HangReport {
   const holders: LongCall[] = [];
   const unfinished: LongCall[] = [];

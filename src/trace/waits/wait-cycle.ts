@@ -1,13 +1,13 @@
-/** Who waits for whom: of each waiting party those of which one must end. A party that is not in it does not wait. */
+/** For each waiting party, the parties of which one must end. A party that is not a key does not wait. */
 export type WaitsFor<Party> = ReadonlyMap<Party, readonly Party[]>;
 
 /**
- * Parties that could not go on even if everybody else did: each waits only for others of them. Parties that wait for the
- * same list, the very same, cost as much as one: thousands of sleepers wait for the same few threads.
+ * Parties that can never continue, because each waits only for others of them. Parties that share the same list object
+ * cost as much as one: thousands of sleepers wait for the same few threads.
  */
 export function stuckParties<Party>(waits: WaitsFor<Party>): ReadonlySet<Party> {
   const stuck = new Set<Party>();
-  /** By list: who waits for one of it. */
+  /** By list: the parties that wait for one of its members. */
   const waiting = new Map<readonly Party[], Party[]>();
   for (const [party, others] of waits) {
     if (others.length === 0) continue;
@@ -17,7 +17,7 @@ export function stuckParties<Party>(waits: WaitsFor<Party>): ReadonlySet<Party> 
     else same.push(party);
   }
   const listsWith = new Map<Party, (readonly Party[])[]>();
-  /** Lists with somebody in it who goes on. */
+  /** Lists with a member that can continue. */
   const open = new Set<readonly Party[]>();
   for (const list of waiting.keys())
     for (const party of list) {
@@ -26,7 +26,7 @@ export function stuckParties<Party>(waits: WaitsFor<Party>): ReadonlySet<Party> 
       if (lists === undefined) listsWith.set(party, [list]);
       else lists.push(list);
     }
-  // A set is gone through together with what is added meanwhile.
+  // Iterating over a Set includes elements added during the iteration.
   for (const list of open)
     for (const party of waiting.get(list) ?? []) {
       stuck.delete(party);
@@ -35,10 +35,10 @@ export function stuckParties<Party>(waits: WaitsFor<Party>): ReadonlySet<Party> 
   return stuck;
 }
 
-/** Steps after which a cycle that was found is short enough. */
+/** Number of steps after which the shortest cycle found so far is accepted. */
 const enoughSteps = 2_000_000;
 
-/** The shortest way from one of the parties back to itself, or a short one where there are very many; empty: there is none. */
+/** The shortest cycle through one of the parties, or a short one if there are very many; empty if there is none. */
 export function shortestCycle<Party>(starts: Iterable<Party>, waits: WaitsFor<Party>): readonly Party[] {
   const waitedFor = new Set<Party>();
   for (const list of new Set(waits.values())) for (const party of list) waitedFor.add(party);
@@ -55,7 +55,7 @@ export function shortestCycle<Party>(starts: Iterable<Party>, waits: WaitsFor<Pa
   return shortest;
 }
 
-/** Breadth first from a party until it is met again. */
+/** Breadth-first search from a party until it is reached again. */
 function wayBack<Party>(start: Party, waits: WaitsFor<Party>): { cycle: readonly Party[]; steps: number } {
   const from = new Map<Party, Party>();
   const seen = new Set<readonly Party[]>();
@@ -81,7 +81,7 @@ function wayBack<Party>(start: Party, waits: WaitsFor<Party>): { cycle: readonly
   return { cycle: [], steps: steps + queue.length };
 }
 
-/** Of each the first that it waits for, until one is met again. */
+/** Follow the first party that each waits for, until one is reached again. */
 function someCycle<Party>(start: Party, waits: WaitsFor<Party>): readonly Party[] {
   const path: Party[] = [];
   const place = new Map<Party, number>();
@@ -94,12 +94,12 @@ function someCycle<Party>(start: Party, waits: WaitsFor<Party>): readonly Party[
 }
 
 /**
- * The smallest groups of stuck parties of which each waits only for others of its group: every one is a deadlock of its
- * own. Stuck parties in none of them are victims: they wait behind a group, and nobody in it waits for them.
+ * The smallest groups of stuck parties of which each waits only for others of its group: each group is a deadlock of
+ * its own. Other stuck parties are victims: they wait for a group, but no member of it waits for them.
  */
 export function knots<Party>(waits: WaitsFor<Party>): readonly (readonly Party[])[] {
   const stuck = stuckParties(waits);
-  // Strongly connected components, by Tarjan; those that nothing leads out of are the groups.
+  // Strongly connected components by Tarjan's algorithm; those without outgoing edges are the groups.
   const place = new Map<Party, number>();
   const lowest = new Map<Party, number>();
   const component = new Map<Party, number>();

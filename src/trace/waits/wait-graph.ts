@@ -8,31 +8,33 @@ export interface Wait {
   readonly call: number;
   readonly segment: Segment;
   /**
-   * `thread`: it sleeps in the queue until one of `on` gives its thread of secure world back. `reserved`: the same, while a
-   * thread is free, but kept for system sessions. `wake-up`: it sleeps beside a free thread. `rpc`: its RPC waits for `on`.
-   * `answer`: its RPC is not answered, and nothing says why.
+   * `thread`: it sleeps in the queue until one of `on` releases its thread. `reserved`: the same, while a thread is
+   * free but reserved for system sessions. `wake-up`: it sleeps although a thread is free. `rpc`: its RPC waits for
+   * `on`. `answer`: its RPC is not answered, and the reason is unknown.
    */
   readonly kind: 'thread' | 'reserved' | 'wake-up' | 'rpc' | 'answer';
-  /** Calls of which one must end before it can go on; empty when none is known. */
+  /** Calls of which one must end before it can continue; empty if none is known. */
   readonly on: readonly number[];
-  /** The service or client by way of which its RPC waits; or what the RPC is. */
+  /** The service or client through which its RPC waits, or the name of the RPC. */
   readonly through: string;
 }
 
-/** Who waits for what right after a record. */
+/** What each call waits for right after a record. */
 export interface WaitGraph {
   readonly record: number;
-  /** By call. Calls that execute, or are on their way, are not in it. */
+  /** By call. Calls that execute, or that are between states, are not included. */
   readonly waits: ReadonlyMap<number, Wait>;
-  /** Calls that wait only for each other: none of them can ever go on. */
+  /** Calls that wait only for each other: none of them can ever continue. */
   readonly stuck: ReadonlySet<number>;
-  /** The shortest cycle among those, from a call asleep in the queue if there is one; each waits for the next. */
+  /**
+   * The shortest cycle among those, beginning with a call asleep in the queue if there is one; each waits for the next.
+   */
   readonly cycle: readonly number[];
 }
 
 /**
- * Who waits for what right after a record, as far as the trace says. A thread of secure world is what sleepers wait for; what
- * an RPC waits for is known when an `rpc-wait` said so, or when it waits for a notification.
+ * What each call waits for right after a record, as far as the trace shows it. Sleepers wait for a thread of secure
+ * world. What an RPC waits for is known if an `rpc-wait` event says so, or if it waits for a notification.
  */
 export function waitGraph(timeline: Timeline, record: number, open = timeline.stateAfter(record)): WaitGraph {
   const inside = open.filter((segment) => holdsThread(timeline, segment));
@@ -40,8 +42,8 @@ export function waitGraph(timeline: Timeline, record: number, open = timeline.st
   const free = timeline.threads - inside.length;
   const reserved = reservedThreads(timeline, record);
   const waits = new Map<number, Wait>();
-  // The same two lists for all sleepers: there may be as many of those as there are calls. The queue counts a call as inside
-  // that sleeps after ETHREAD_LIMIT.
+  // All sleepers share the same two lists, because there may be as many sleepers as calls. The queue counts a call that
+  // sleeps after ETHREAD_LIMIT as inside.
   const holders = inside.map(({ call }) => call);
   const counted = sleepers.filter((other) => afterThreadLimit(timeline, other)).map(({ call }) => call);
   const others = counted.length === 0 ? holders : [...holders, ...counted];
@@ -62,14 +64,14 @@ export function waitGraph(timeline: Timeline, record: number, open = timeline.st
   return { record, waits, stuck, cycle };
 }
 
-/** The call is on a thread of secure world in this part of its life, also while its RPC is served. */
+/** Whether the call holds a thread of secure world in this segment, also while its RPC is served. */
 export function holdsThread(timeline: Timeline, { call, state, startRecord }: Segment): boolean {
   const held = state === CallState.secure || state === CallState.rpc;
-  // Refused by ETHREAD_LIMIT: it was in secure world, but on no thread.
+  // Refused with ETHREAD_LIMIT: the call was in secure world, but had no thread.
   return held && !Number.isNaN(timeline.callEntered.at(call)) && startRecord >= timeline.callEnteredRecord.at(call);
 }
 
-/** How many sessions are open that were granted a reserved thread. */
+/** The number of open sessions with a reserved thread. */
 export function systemSessionsAfter({ table, sessionRecords }: Timeline, record: number): number {
   const sessions = new Set<number>();
   for (const each of sessionRecords) {
@@ -81,7 +83,7 @@ export function systemSessionsAfter({ table, sessionRecords }: Timeline, record:
   return sessions.size;
 }
 
-/** Threads that normal calls must leave free: one, or one for each system session, as the discipline has it. */
+/** Number of threads that normal calls must leave free: one, or one per system session, depending on the discipline. */
 function reservedThreads(timeline: Timeline, record: number): number {
   const { queue = '' } = timeline.table.subject;
   const sessions = systemSessionsAfter(timeline, record);
@@ -108,9 +110,9 @@ function rpcWait(timeline: Timeline, record: number, segment: Segment, inside: r
     const on = came.by < 0 || came.sentRecord <= record ? [] : [came.by];
     return { call, segment, kind: 'rpc', on, through };
   }
-  // No secure world has so many threads: who might notify is not to be known.
+  // No secure world has this many threads, so the possible senders are unknown.
   if (inside.length > maxThreads) return { call, segment, kind: 'rpc', on: [], through };
-  // It never comes: whoever is in the same application may have what the call waits for, else anyone inside.
+  // The notification has not been sent. It may come from any call in the same application, else from any call inside.
   const others = inside.filter((other) => other !== call);
   const application = (each: number) => timeline.sessionUuid.get(timeline.callSession.at(each));
   const own = application(call);

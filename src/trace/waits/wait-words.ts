@@ -7,7 +7,7 @@ function callWords(timeline: Timeline, call: number): string {
   return `${timeline.clientOf(call)} #${timeline.callNumber.at(call)}`;
 }
 
-/** What a call waits for, in one sentence: `thread 0, storage 1 #12: its RPMB RPC waits for mmc #14`. */
+/** What a call waits for, as a sentence: `thread 0, storage 1 #12: its RPMB RPC waits for mmc #14`. */
 export function waitWords(timeline: Timeline, wait: Wait): string {
   const { call, kind, on, through, segment } = wait;
   const name = callWords(timeline, call);
@@ -26,7 +26,7 @@ export function waitWords(timeline: Timeline, wait: Wait): string {
       return `${name} sleeps in the queue although a thread is free, with no wake-up pending`;
     case 'rpc': {
       const others = on.map((other) => callWords(timeline, other)).join(' or ');
-      // The client by way of which it waits is as a rule the one that makes the call.
+      // The client through which it waits is usually the one that makes the call.
       const way = through === '' || others.startsWith(through) ? '' : ` (${through})`;
       return `${place}: its ${rpc} waits for ${others === '' ? through : `${others}${way}`}`;
     }
@@ -37,12 +37,12 @@ export function waitWords(timeline: Timeline, wait: Wait): string {
   }
 }
 
-/** Sentences of a deadlock; the rest is counted. */
+/** Largest number of sentences about a deadlock; the others are counted. */
 const mostSentences = 32;
 
 /**
- * The deadlock at a place of a trace, a sentence for each call of its cycle, then for each other call that holds a thread;
- * empty when there is none.
+ * Describe the deadlock at a position of a trace: one sentence for each call of its cycle, then one for each other call
+ * that holds a thread. Empty if there is none.
  */
 export function deadlockWords(timeline: Timeline, { cycle, waits, stuck }: WaitGraph): readonly string[] {
   const inCycle = new Set(cycle);
