@@ -6,7 +6,7 @@ import { packageVersion } from '../package-version.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import type { CampaignJob } from './plan.js';
 
-/** The OP-TEE of a job, as this machine has it. */
+/** The image for a job on this machine. */
 export async function jobImage({
   optee,
 }: {
@@ -16,15 +16,15 @@ export async function jobImage({
   return { image: found.image, trustedApplications: found.trustedApplications ?? opteeFolder().trustedApplications };
 }
 
-/** What a campaign is of: who has another is refused. */
+/** The version of a campaign. Workers with another version are refused. */
 export interface CampaignVersion {
-  /** Of this package, and of what stands in a plan. */
+  /** Version of this package and of the plan format. */
   readonly version: string;
-  /** SHA-256 of each image that jobs name, by name; empty for one that is not there. */
+  /** SHA-256 of each image that the jobs refer to, by name; empty if the image does not exist. */
   readonly images: Readonly<Record<string, string>>;
 }
 
-/** Of what this machine has. */
+/** The version on this machine. */
 export async function versionHere(names: readonly string[]): Promise<CampaignVersion> {
   const images = await Promise.all(
     names.map(async (name) => {
@@ -39,7 +39,7 @@ export async function versionHere(names: readonly string[]): Promise<CampaignVer
   return { version: packageVersion, images: Object.fromEntries(images) };
 }
 
-/** What this machine has otherwise than the campaign, in words; undefined when nothing. */
+/** How this machine's version differs from the campaign's, as text; undefined if it does not. */
 export function versionMistake(wanted: CampaignVersion, here: CampaignVersion): string | undefined {
   if (wanted.version !== here.version)
     return `the campaign uses normalworld ${wanted.version}, this is ${here.version}`;
@@ -52,7 +52,7 @@ export function versionMistake(wanted: CampaignVersion, here: CampaignVersion): 
   return undefined;
 }
 
-/** The images that jobs name; '' is the fetched one, which jobs in this process do without. */
+/** The images that jobs refer to. '' is the fetched image, which jobs that run in this process do not need. */
 export function imageNames(jobs: readonly CampaignJob[]): readonly string[] {
   return [...new Set(jobs.flatMap((job) => imageOf(job) ?? []))].sort();
 }

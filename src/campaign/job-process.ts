@@ -5,17 +5,17 @@ import { runSuiteJob } from './jobs/suite-job.js';
 import { runTableJob } from './jobs/table-job.js';
 import { jobShape } from './plan.js';
 
-/** What the worker tells the process of a job. */
+/** The worker's message to the process of a job. */
 export interface JobMessage {
   readonly job: unknown;
   readonly folder: string;
-  /** Files of findings that are known already. */
+  /** Files of known findings. */
   readonly known: readonly string[];
-  /** Programs of QEMU's on this machine. */
+  /** QEMU programs on this machine. */
   readonly qemus: readonly string[];
 }
 
-/** Answers of the worker to claims, by their number. */
+/** Functions that resolve pending claims, by number. */
 const answers = new Map<number, (granted: boolean) => void>();
 let asked = 0;
 
@@ -27,7 +27,10 @@ const claims: Claims = {
     }),
 };
 
-/** A job, in a process of its own: what ends that, ends nothing else. It is told by a message, and answers with one. */
+/**
+ * Runs a job in a process of its own, so that a crash affects nothing else. The worker sends the job in a message; the
+ * result is sent back in a message.
+ */
 process.on('message', (message: JobMessage | { readonly number: number; readonly granted: boolean }) => {
   if ('granted' in message) {
     answers.get(message.number)?.(message.granted);
@@ -40,7 +43,7 @@ process.on('message', (message: JobMessage | { readonly number: number; readonly
     .finally(() => process.disconnect?.());
 });
 
-// Whoever wants the result is gone.
+// The worker has ended, so the result is no longer needed.
 process.once('disconnect', () => process.exit());
 
 function run({ job: given, folder, known, qemus }: JobMessage): Promise<JobResult> {

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 
 const breach = z.object({
-  /** Which property, under which queue. */
+  /** The violated property, and the queue. */
   property: z.string(),
   queue: z.string(),
-  /** The command that shows it again, or what was seen. */
+  /** The command that reproduces it, or what was observed. */
   how: z.string(),
 });
 
-/** What a job came to. */
+/** The result of a job. */
 export const resultShape = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('fuzz'),
@@ -17,7 +17,7 @@ export const resultShape = z.discriminatedUnion('kind', [
     edges: z.number(),
     corpus: z.number(),
     deaths: z.number(),
-    /** The files of findings, whole. */
+    /** The complete files of findings. */
     findings: z.array(z.string()),
   }),
   z.object({
@@ -32,9 +32,9 @@ export const resultShape = z.discriminatedUnion('kind', [
     group: z.string(),
     states: z.number(),
     seconds: z.number(),
-    /** What ended the search before all states were seen. */
+    /** The limit that ended the search before all states were explored. */
     bound: z.string().nullable(),
-    /** Properties that are broken. */
+    /** Violated properties. */
     broken: z.array(z.string()),
   }),
   z.object({
@@ -44,30 +44,33 @@ export const resultShape = z.discriminatedUnion('kind', [
     seconds: z.number(),
     passed: z.number(),
     skipped: z.number(),
-    /** Names of tests, and the first line of what they said. */
+    /** Names of failed tests, with the first line of each message. */
     failures: z.array(z.string()),
   }),
 ]);
 export type JobResult = z.infer<typeof resultShape>;
 export type ResultOf<Kind extends JobResult['kind']> = Extract<JobResult, { readonly kind: Kind }>;
 
-/** What a campaign came to. */
+/** The results of a campaign. */
 export interface CampaignSum {
   readonly jobs: number;
-  /** Processor time of all workers, as far as jobs told, in seconds. */
+  /** CPU time of all workers, as far as jobs report it, in seconds. */
   readonly seconds: number;
   readonly executions: number;
-  /** Of the job that met most. */
+  /** The largest number of edges of a job. */
   readonly edges: number;
   readonly deaths: number;
-  /** Runs of scenarios. */
+  /** Number of scenario runs. */
   readonly runs: number;
-  /** States of queues. */
+  /** Number of queue states. */
   readonly states: number;
   readonly testsPassed: number;
-  /** Counterexamples, each once. */
+  /** Counterexamples, without duplicates. */
   readonly breaches: readonly z.infer<typeof breach>[];
-  /** By property and queue: in how many configurations of each group it is broken, of how many. */
+  /**
+   * By property and queue, for each group: number of configurations in which the property is violated, and number of
+   * all.
+   */
   readonly table: readonly TableRow[];
   readonly testFailures: readonly string[];
 }

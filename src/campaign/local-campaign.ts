@@ -3,7 +3,7 @@ import type { JobResult } from './job-result.js';
 import type { CampaignPlan } from './plan.js';
 import { type RunJobOptions, runJob, type SharedState } from './run-job.js';
 
-/** The same plan without a server: on this machine's processors. */
+/** Run a plan without a server, on this machine's processors. */
 export async function runHere(
   { jobs }: CampaignPlan,
   atOnce: number,
@@ -20,7 +20,7 @@ export async function runHere(
       try {
         result = await runJob(job, shared, options);
       } catch (error) {
-        // The others can still come to something.
+        // Continue with the other jobs.
         failures.push(error instanceof Error ? error.message : String(error));
         continue;
       }

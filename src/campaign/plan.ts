@@ -11,13 +11,13 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { parseScenario } from '../scenario/file/scenario-file.js';
 
-/** Of a plan's file, octets. */
+/** Largest plan file, in octets. */
 const longestPlan = 2 ** 20;
-/** Mistakes that are told one by one. */
+/** Largest number of mistakes that are reported one by one. */
 const mostTold = 30;
-/** Of one plan. */
+/** Largest number of jobs of a plan. */
 const mostJobs = 100_000;
-/** Of a scenario, as it goes to workers. */
+/** Largest scenario text, in characters; it is sent to workers. */
 const mostScenarioCharacters = 100_000;
 
 const oneOf = <Name extends string>(names: Readonly<Record<Name, unknown>>) =>
@@ -85,18 +85,18 @@ const configuration = z.strictObject({
   reserve: z.boolean().optional(),
 });
 
-/** What one worker does at a time: data alone, of a kind that every worker knows. */
+/** A unit of work for a worker. It contains only data, and its kind is known to all workers. */
 export const jobShape = z.discriminatedUnion('kind', [
   z.strictObject({ ...fuzz, ...ofImage, seed }),
   z.strictObject({
     ...explore,
-    /** Its text, and what the plan calls it: a worker has no files of the plan's. */
+    /** The scenario's text and its name in the plan: workers do not have the plan's files. */
     scenario: z.strictObject({ name: z.string(), text: z.string().max(mostScenarioCharacters) }),
     queue: queueName,
     seed,
   }),
   z.strictObject({ ...table, queue: queueName, configuration }),
-  /** `qemu` is a version, of which the worker knows the program. */
+  /** `qemu` is a version; the worker selects the program. */
   z.strictObject({ ...suite, optee: z.string(), qemu: z.string() }),
 ]);
 export type CampaignJob = z.infer<typeof jobShape>;
@@ -108,7 +108,7 @@ export interface CampaignPlan {
   readonly jobs: readonly CampaignJob[];
 }
 
-/** @throws RangeError naming file and place; the system's error when it, or a scenario that it names, cannot be read. */
+/** @throws RangeError naming file and place; the system's error if the plan, or a scenario in it, cannot be read. */
 export async function readPlan(path: string): Promise<CampaignPlan> {
   let value: unknown;
   try {
@@ -126,7 +126,7 @@ export async function readPlan(path: string): Promise<CampaignPlan> {
   const jobs: CampaignJob[] = [];
   for (const planned of parsed.data.jobs) {
     for (const job of await jobsOf(planned, path)) jobs.push(job);
-    // Before more are made than anybody has memory for.
+    // Check before more jobs are created than memory can hold.
     if (jobs.length > mostJobs) throw new RangeError(`${path}: ${jobs.length} jobs or more, at most ${mostJobs}`);
   }
   return { name: parsed.data.name, jobs };
@@ -157,7 +157,7 @@ async function jobsOf(planned: PlannedJobs, path: string): Promise<readonly Camp
   }
 }
 
-/** @throws RangeError when it is none. */
+/** @throws RangeError if the scenario is invalid. */
 function scenarioOf({ name, text }: JobOf<'explore'>['scenario'], path: string) {
   try {
     return parseScenario(text, name);
@@ -173,12 +173,12 @@ function each<Job>(
   return Array.from({ length: last - first + 1 }, (_, index) => job(first + index));
 }
 
-/** The same job has the same number: put in twice it is there once. */
+/** The id of a job, derived from its content: adding the same job twice adds it once. */
 export function jobId(job: CampaignJob): string {
   return `job-${createHash('sha256').update(JSON.stringify(job)).digest('hex').slice(0, 20)}`;
 }
 
-/** Jobs that share a corpus: those of one target, application and image. */
+/** Jobs with the same target, application and image share a corpus. */
 export function corpusOf({ target, uuid = '', optee = '' }: JobOf<'fuzz'>): string {
   return [target, uuid, optee].join('/');
 }

@@ -9,31 +9,31 @@ import { type JobResult, resultShape } from './job-result.js';
 import { type CampaignJob, corpusOf, jobId } from './plan.js';
 
 const program = fileURLToPath(new URL('./job-process.js', import.meta.url));
-/** How often corpora are exchanged, in milliseconds. */
+/** Interval of exchanging corpora, in milliseconds. */
 const exchangeMs = 1000;
 const fileForm = /^[0-9a-f]{16}\.json$/;
 
-/** What jobs have in common, wherever they run. */
+/** The state that jobs share, wherever they run. */
 export interface SharedState {
-  /** Give an input of a corpus to the others. */
+  /** Send an input of a corpus to the other jobs. */
   send(corpus: string, name: string, text: string): Promise<void>;
-  /** Those that came since the last time. */
+  /** Inputs that arrived since the last call. */
   receive(corpus: string): Promise<readonly { readonly name: string; readonly text: string }[]>;
-  /** Files of findings that are known. */
+  /** Files of known findings. */
   findings(): Promise<readonly string[]>;
-  /** Whether this job is the one that makes something short: the first that asks, and again when it is done anew. */
+  /** Whether this job must minimise a finding: true for the first job that asks, also when it runs again. */
   claim(what: string, job: string): Promise<boolean>;
 }
 
 export interface RunJobOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Programs of QEMU's on this machine, which jobs name by their version. */
+  /** QEMU programs on this machine; jobs select one by version. */
   readonly qemus?: readonly string[] | undefined;
 }
 
 /**
- * Do a job in a process of its own.
- * @throws Error with what it failed with, or how the process ended.
+ * Run a job in a process of its own.
+ * @throws Error with the job's error, or how the process ended.
  */
 export async function runJob(job: CampaignJob, shared: SharedState, options: RunJobOptions = {}): Promise<JobResult> {
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-job-'));
@@ -45,7 +45,7 @@ export async function runJob(job: CampaignJob, shared: SharedState, options: Run
     const stop = startInterval(exchangeMs, () => {
       exchanging ??= exchange
         .now()
-        // The server is away for a while: the next time.
+        // If the server is temporarily unreachable, try again at the next exchange.
         .catch(() => undefined)
         .finally(() => {
           exchanging = undefined;
@@ -83,7 +83,7 @@ function inProcess(
       }
       shared
         .claim(claim, jobId(job))
-        // Without the server nobody knows: better twice than never.
+        // If the server is unreachable, minimise the finding here: it is better to do it twice than not at all.
         .catch(() => true)
         .then((granted) => child.connected && child.send({ number, granted }));
     });
@@ -98,7 +98,7 @@ function inProcess(
   });
 }
 
-/** Between the folder of one job and the others. */
+/** Exchanges inputs between the folder of a job and other jobs. */
 class Exchange {
   private readonly known = new Set<string>();
 
@@ -117,7 +117,7 @@ class Exchange {
       this.known.add(name);
     }
     for (const { name, text } of await this.shared.receive(this.corpus)) {
-      // A name that came over the wire is none of ours until it looks like one.
+      // Names received from the server must match the form of our file names.
       if (!fileForm.test(name) || this.known.has(name)) continue;
       this.known.add(name);
       const path = join(this.folder, name);

@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander';
 
-/** A command with its words, found by the path of names that leads to it. */
+/** A command with its subcommands and options, identified by its path. */
 interface Completion {
-  /** `trace export`; empty for the program. */
+  /** `trace export`; empty for the program itself. */
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly about: string }[];
   readonly options: readonly Option[];
-  /** It takes files. */
+  /** It takes file arguments. */
   readonly files: boolean;
 }
 
@@ -79,7 +79,7 @@ ${cases.join('\n')}
 complete -o filenames -F _${name} ${name}`;
 }
 
-/** What may stand behind an option: its choices, or a file where it takes any value. */
+/** Possible values of an option: its choices, or a file name if any value is accepted. */
 function valuesCase(path: string, flag: string, { argChoices, required, optional }: Option): string[] {
   if (argChoices !== undefined) return [`    "${path} ${flag}") values="${argChoices.join(' ')}" ;;`];
   return required || optional ? [`    "${path} ${flag}") values=files ;;`] : [];

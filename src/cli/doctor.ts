@@ -21,7 +21,7 @@ interface DoctorOptions {
 
 const marks = { present: 'ok      ', missing: 'MISSING ', optional: 'absent  ' } as const;
 
-/** `normalworld doctor`: exit code 1 when something is missing that real OP-TEE needs. */
+/** `normalworld doctor`: exit code 1 if something is missing for the real OP-TEE. */
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')

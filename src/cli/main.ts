@@ -11,6 +11,6 @@ try {
 } catch (error) {
   if (error instanceof OutputError) console.error(`error: ${error.message}`);
   else if (!(error instanceof CommanderError)) throw error;
-  // It has said what is wrong. The process ends by itself, when all that it said is written.
+  // The error was printed already. Set the exit code instead of exiting, so that pending output is written.
   process.exitCode = error instanceof CommanderError && error.exitCode === 0 ? 0 : badUsage;
 }

@@ -21,10 +21,10 @@ import { addTopCommand } from './trace/top.js';
 import { addTraceCommand } from './trace/trace.js';
 import { addViewCommand } from './trace/view.js';
 
-/** Commands whose reports have colours on a terminal. */
+/** Commands with coloured reports. */
 const coloured: ReadonlySet<string> = new Set(['run', 'explore', 'replay']);
 
-/** The command with everything under it. Whatever is wrong with its arguments throws a CommanderError. */
+/** The command with all its subcommands. Invalid arguments throw a CommanderError. */
 export function normalworldProgram(): Command {
   const program = new Command('normalworld')
     .description('The OP-TEE driver of Linux in TypeScript')

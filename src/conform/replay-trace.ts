@@ -3,9 +3,9 @@ import { takeTraceStep, traceState } from '../explore/queue/model/trace-step.js'
 import { isAsleep } from '../explore/queue/properties/judge.js';
 import { modelConfig, type TraceFile } from './trace-file.js';
 
-/** Where a discipline does something else than the trace says. */
+/** The first difference between a discipline and a trace. */
 export interface Difference {
-  /** The step's number; `initial` or `final` outside the steps. */
+  /** The step's number; `initial` or `final` for states before and after the steps. */
   readonly at: number | 'initial' | 'final';
   /** For example `state.waiters[1][0]`. */
   readonly field: string;
@@ -13,7 +13,7 @@ export interface Difference {
   readonly actual: unknown;
 }
 
-/** Replays a trace against the discipline that it names: the first difference, or undefined when it conforms. */
+/** Replay a trace with its discipline. @returns the first difference, or undefined if the discipline conforms. */
 export function replayTrace(trace: TraceFile): Difference | undefined {
   const model = new QueueModel(modelConfig(trace));
   const initial = firstDifference(trace.initial, traceState(model), 'state');
@@ -39,7 +39,7 @@ export function replayTrace(trace: TraceFile): Difference | undefined {
   return final === undefined ? undefined : { at: 'final', ...final };
 }
 
-/** How a run stands when no more steps are taken. */
+/** The state of a run after its last step. */
 export function finalState(model: QueueModel): { asleep: number; enabled: number[] } {
   return {
     asleep: model.callers.filter(isAsleep).length,

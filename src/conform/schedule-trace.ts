@@ -4,19 +4,19 @@ import { encodeEvent } from '../trace/event-codec.js';
 import type { TraceRecorder } from '../trace/trace.js';
 import { disciplineOf, type TraceFile } from './trace-file.js';
 
-/** Where a caller of a schedule stands. */
+/** The state of a caller in a schedule. */
 interface Caller {
-  /** Its call; 0 before the first. */
+  /** Number of its call; 0 before the first. */
   call: number;
   asleep: boolean;
-  /** It has a wake-up that it got while it was awake: its next sleep ends before it begins. */
+  /** It got a wake-up while it was awake, so its next sleep ends at once. */
   holdsWakeUp: boolean;
   thread: number;
 }
 
 /**
- * A schedule of callers around a discipline, as the explorer finds and `conform` replays it, as a trace: so that it can be
- * looked at and stepped through. One step takes one millisecond.
+ * Convert a schedule of callers, as found by the explorer and replayed by `conform`, to a trace that can be displayed
+ * and stepped through. One step takes one millisecond.
  */
 export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
   const { config, steps, variant } = file;
@@ -24,7 +24,7 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
   into.describe({
     world: 'schedule',
     clock: 'virtual',
-    // The first step is at 1.
+    // The first step has time 1.
     originMs: 1,
     threads: config.secure_threads,
     queue,
@@ -39,7 +39,7 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
     caller.asleep = !caller.holdsWakeUp;
     if (caller.asleep) put({ type: 'queue-sleep', call: caller.call, limit });
   };
-  // Sessions of a schedule are 0, 1, 2; in a trace 0 is none.
+  // Sessions are numbered from 0 in a schedule; in a trace 0 means no session.
   for (let session = 1; session <= config.initial_system_sessions; session++)
     put({ type: 'system-session', session, granted: true });
   for (const { actor, op, args, result, state } of steps) {
@@ -117,7 +117,7 @@ export function recordSchedule(file: TraceFile, into: TraceRecorder): void {
   }
 }
 
-/** The variables of the queue after a step, as a program's note: `variables: free_thread_count 1; waiters 2 0+`. */
+/** The queue's variables after a step, as a mark: `variables: free_thread_count 1; waiters 2 0+`. */
 function variables(state: TraceFile['steps'][number]['state']): string {
   const words = Object.entries(state).map(([name, value]) =>
     name === 'waiters' ? `waiters ${waiters(value)}` : `${name} ${plain(value)}`,
@@ -125,7 +125,7 @@ function variables(state: TraceFile['steps'][number]['state']): string {
   return `variables: ${words.join('; ')}`;
 }
 
-/** Callers on the list, in its order; with + whose wake-up was given. */
+/** The callers on a list, in order, followed by + if a wake-up was given. */
 function waiters(list: unknown): string {
   if (!Array.isArray(list) || list.length === 0) return 'none';
   return list

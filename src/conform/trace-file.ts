@@ -4,7 +4,7 @@ import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 
 export const TRACE_FORMAT = 'optee-cq-trace/1';
 
-/** The disciplines under the names that trace files use: those of Linux have names of the format's own. */
+/** The names of disciplines in trace files. Linux's disciplines have names of their own in this format. */
 export const TRACE_VARIANTS: Readonly<Record<string, DisciplineName>> = {
   prepatch: 'linux-6.7',
   v6: 'patch-v6',
@@ -13,13 +13,13 @@ export const TRACE_VARIANTS: Readonly<Record<string, DisciplineName>> = {
   'hand-off-a': 'hand-off-a',
   'hand-off-c': 'hand-off-c',
 };
-/** The names by which a file may call them: also those that the commands use. */
+/** All accepted names, including those of the commands. */
 const variants: Readonly<Record<string, DisciplineName>> = {
   ...TRACE_VARIANTS,
   ...Object.fromEntries(Object.values(TRACE_VARIANTS).map((name) => [name, name])),
 };
 
-/** The discipline that a trace is of, by the name that the commands use. */
+/** The discipline of a trace, under the name that the commands use. */
 export function disciplineOf(variant: string): DisciplineName {
   const discipline = variants[variant];
   if (discipline === undefined) throw new TraceFileError(`unknown variant ${variant}`);
@@ -88,13 +88,13 @@ const traceFile = z
     });
   });
 
-/** Values of values: a state has three. */
+/** Largest nesting depth of a value; states need three. */
 const deepestValue = 32;
-/** Problems that are told one by one, and the most characters of each. */
+/** Largest number of problems that are reported, and of characters of each. */
 const problemsTold = 20;
 const longestProblem = 500;
 
-/** Without recursion: the file may be as deep as it is long. */
+/** Not recursive, because the nesting may be as deep as the file is long. */
 function isDeeperThan(json: unknown, most: number): boolean {
   let level: unknown[] = [json];
   for (let depth = 0; level.length > 0; depth++) {
@@ -107,10 +107,10 @@ function isDeeperThan(json: unknown, most: number): boolean {
   return false;
 }
 
-/** A schedule of one discipline with every result and state: the format `optee-cq-trace/1`. */
+/** A schedule of one discipline with all results and states: format `optee-cq-trace/1`. */
 export type TraceFile = z.infer<typeof traceFile>;
 
-/** A trace file that is not JSON, or not of the format; the message names every field that is wrong. */
+/** The trace file is not valid JSON or does not match the format; the message names every invalid field. */
 export class TraceFileError extends Error {
   override readonly name = 'TraceFileError';
 }
@@ -121,7 +121,7 @@ export function parseTraceFile(text: string): TraceFile {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    // The message quotes the file, which may be anything.
+    // The message quotes the file, so remove non-printable characters.
     const why = error instanceof Error ? error.message.replaceAll(/[^\x20-\x7e]/g, '.') : error;
     throw new TraceFileError(`not JSON: ${why}`);
   }
@@ -139,7 +139,7 @@ export function parseTraceFile(text: string): TraceFile {
   throw new TraceFileError(`not a trace of format ${TRACE_FORMAT}: ${wrong.join('; ')}`);
 }
 
-/** The model that the trace describes. */
+/** The configuration of the model for the trace. */
 export function modelConfig({ variant, config }: TraceFile): ModelConfig {
   return {
     discipline: disciplineOf(variant),

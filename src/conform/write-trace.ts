@@ -5,8 +5,8 @@ import { finalState } from './replay-trace.js';
 import { TRACE_FORMAT, TRACE_VARIANTS } from './trace-file.js';
 
 /**
- * A schedule as the text of a trace file, one step a line.
- * @param schedule the callers that step, in order.
+ * Write a schedule as a trace file, one step per line.
+ * @param schedule the callers that make the steps, in order.
  */
 export function writeTrace(config: ModelConfig, schedule: readonly number[], note: string): string {
   const ended = runSchedule(config, schedule).model;
@@ -39,10 +39,10 @@ function operationInFile(operation: Operation): unknown {
   return operation.op === 'system_session' ? operation : { ...operation, forever: operation.forever ? 1 : 0 };
 }
 
-/** The same callers without repetition: a trace file has none, so that the rounds taken are written one after another. */
+/** The same callers without repetition: the format has none, so the executed rounds are written one after another. */
 function withoutRepeating(config: ModelConfig, callers: readonly Caller[], schedule: readonly number[]): ModelConfig {
   const rounds = (label: number) => {
-    // Every operation takes a step at least; one round more, so that the caller is never through.
+    // Each operation takes at least one step. One more round ensures that the caller does not finish.
     const steps = schedule.filter((actor) => actor === label).length;
     return steps + 1;
   };

@@ -1,7 +1,7 @@
 const PT_LOAD = 1;
 const PF_X = 1;
 
-/** The executable parts of a 64-bit ELF, at their virtual addresses. */
+/** The executable segments of a 64-bit ELF file, with their virtual addresses. */
 export function codeSegments(elf: Uint8Array): readonly { readonly start: number; readonly bytes: Uint8Array }[] {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.length);
   const table = Number(view.getBigUint64(32, true));
@@ -19,7 +19,7 @@ export function codeSegments(elf: Uint8Array): readonly { readonly start: number
   return segments;
 }
 
-/** The address that the beginning of an ELF is linked at: 0 for what may be loaded anywhere. */
+/** The link address of an ELF file's first segment; 0 for position-independent files. */
 export function imageBase(elf: Uint8Array): number {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.length);
   const table = Number(view.getBigUint64(32, true));

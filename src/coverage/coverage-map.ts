@@ -10,25 +10,26 @@ const blockSize = 32;
 const edgesAt = blocksAt + maxBlocks * blockSize;
 const countsAt = edgesAt + 2 * edgeCount;
 const size = countsAt + edgeCount;
-/** Words of the header. */
+/** Word indices in the header. */
 const [countWord, lostWord, takenWord, roundWord] = [2, 3, 4, 5];
 
-/** How many counters of edges there are. */
+/** Number of edge counters. */
 export const coverageEdges = edgeCount;
 
-/** A block of code as QEMU translated it: it runs from its first instruction to its last. */
+/** A block of code as translated by QEMU: it is executed from its first to its last instruction. */
 export interface CodeBlock {
-  /** Its virtual address, at the time. */
+  /** Its virtual address at the time of translation. */
   readonly address: bigint;
-  /** How many instructions, of four bytes each. */
+  /** Number of instructions, of four bytes each. */
   readonly instructions: number;
-  /** The first of them, up to four: what code it is, wherever it is loaded. */
+  /** Up to four of its first instructions, to identify the code independently of its address. */
   readonly code: Uint8Array;
 }
 
 /**
- * What of OP-TEE and its applications runs, in memory that a plugin of QEMU writes: which blocks, and from which to which. It is read
- * and cleared while they run, without a stop; between two calls that is what one call did.
+ * The executed code of OP-TEE and its applications, in shared memory that a QEMU plugin writes: counters of blocks and
+ * of edges between blocks. It can be read and cleared during execution; the difference between two reads around a call
+ * is the coverage of that call.
  */
 export class CoverageMap implements Disposable {
   private readonly file = MemoryFile.create('normalworld-coverage', size);
@@ -39,10 +40,10 @@ export class CoverageMap implements Disposable {
   private readonly words = new Uint32Array(this.file.view(0, hitsAt));
   private readonly known: CodeBlock[] = [];
 
-  /** @param plugin the built plugin, for the QEMU that is used: `coveragePlugin`. */
+  /** @param plugin path of the plugin built for the QEMU in use: see `coveragePlugin`. */
   constructor(readonly plugin: string) {}
 
-  /** To be inherited by QEMU. */
+  /** Descriptor of the memory, inherited by QEMU. */
   get fd(): number {
     return this.file.fd;
   }
@@ -52,12 +53,12 @@ export class CoverageMap implements Disposable {
     return this.words[0] === magic;
   }
 
-  /** Blocks for which there was no room: their coverage is missing. */
+  /** Number of blocks that did not fit; their coverage is missing. */
   get lostBlocks(): number {
     return this.words[lostWord] ?? 0;
   }
 
-  /** Every block so far, by its number. */
+  /** All blocks so far, by number. */
   get blocks(): readonly CodeBlock[] {
     const count = Math.min(this.words[countWord] ?? 0, maxBlocks);
     for (let number = this.known.length; number < count; number++) {
@@ -73,7 +74,7 @@ export class CoverageMap implements Disposable {
     return this.known;
   }
 
-  /** How often each block ran since the last time, by number: 255 is 255 or more. */
+  /** Number of executions of each block since the last call, by number; at most 255. */
   takeHits(): Uint8Array {
     const { length } = this.blocks;
     const taken = this.hits.slice(0, length);
@@ -81,15 +82,15 @@ export class CoverageMap implements Disposable {
     return taken;
   }
 
-  /** How many edges were taken since the last time: it grows while code runs that did not run before. */
+  /** Number of different edges since the last reset. It grows when code runs that did not run before. */
   get edgesTaken(): number {
     return Math.min(this.words[takenWord] ?? 0, edgeCount);
   }
 
   /**
-   * The edges that were taken since the last time, in that order, and how often; then they are cleared. It costs as much as were
-   * taken, so that it can be asked after each call.
-   * @param each gets the edge's number, below `coverageEdges`, and its count, 255 for 255 or more.
+   * Pass the edges executed since the last call to `each`, in order of first execution, and clear them. The cost is
+   * proportional to their number, so it can be called after each call.
+   * @param each called with the edge's number, below `coverageEdges`, and its count, at most 255.
    */
   drainEdges(each: (edge: number, count: number) => void): void {
     const { edgesTaken, edges, counts, words } = this;

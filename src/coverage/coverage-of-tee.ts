@@ -8,12 +8,12 @@ import { lcovText } from './lcov.js';
 import { type LineCounts, LineCoverage } from './line-coverage.js';
 import { LoadedImages } from './loaded-images.js';
 
-/** Extensions of what is written: applications, and OP-TEE itself. */
+/** Extensions of the output files, for applications and for OP-TEE itself. */
 export const coverageFiles = { applications: '.lcov', core: '.core-lcov' } as const;
 
 /**
- * Line coverage of the applications that a TEE loads, of which there are ELFs with symbols, and of OP-TEE itself where tee.elf is
- * there.
+ * Line coverage of the applications loaded by a TEE, if their ELF files with symbols exist, and of OP-TEE itself if
+ * tee.elf exists.
  */
 export class CoverageOfTee implements Disposable {
   private readonly images: LoadedImages;
@@ -26,17 +26,17 @@ export class CoverageOfTee implements Disposable {
     this.images = new LoadedImages(elves);
   }
 
-  /** @throws Error when the plugin is missing and cannot be built. */
+  /** @throws Error if the plugin is missing and cannot be built. */
   static async start(folder: string, elves: ElfFolders, qemu: string | undefined): Promise<CoverageOfTee> {
     return new CoverageOfTee(new CoverageMap(await coveragePlugin(qemu)), folder, elves);
   }
 
-  /** A line of the secure console. */
+  /** Process a line of the secure console. */
   read(text: string): void {
     this.images.read(text);
   }
 
-  /** Write what ran: files of their own, as several TEEs may write at once. */
+  /** Write the coverage to files with unique names, because several TEEs may write at the same time. */
   write(): void {
     const hits = this.map.takeHits();
     const { blocks } = this.map;

@@ -11,22 +11,22 @@ const run = promisify(execFile);
 const sourceFiles = ['Makefile', 'coverage.c', 'plugin.h', 'profile.c'] as const;
 const sources = fileURLToPath(new URL('../../firmware/coverage/', import.meta.url));
 
-/** Those that this package has: what code runs, and what it costs. */
+/** The plugins of this package: coverage of code, and profile of executed instructions. */
 export type QemuPluginName = 'coverage' | 'profile';
 
-/** The plugin that a `CoverageMap` is filled by. @throws Error saying what is missing for it. */
+/** The plugin for a `CoverageMap`. @throws Error saying what is missing to build it. */
 export const coveragePlugin = (qemu?: string): Promise<string> => qemuPlugin('coverage', qemu);
 
 /**
- * A plugin for a QEMU, built from C when it is not there.
- * @throws Error saying what is missing for it.
+ * The plugin for a QEMU, which is built from C if it does not exist.
+ * @throws Error saying what is missing to build it.
  */
 export async function qemuPlugin(name: QemuPluginName, qemu = 'qemu-system-aarch64'): Promise<string> {
   const { stdout } = await run(qemu, ['--version']);
   const [major = 0, minor = 0] = (/version (\d+)\.(\d+)/.exec(stdout) ?? []).slice(1).map(Number);
-  // The versions of its plugin interface that a QEMU takes: up to 8.2, 9.0 and 9.1, since 9.2.
+  // Versions of the plugin interface: 1 for QEMU up to 8.2, 2 for 9.0 and 9.1, 4 since 9.2.
   const version = major < 9 ? 1 : major === 9 && minor < 2 ? 2 : 4;
-  // A plugin that was built from other sources has another map.
+  // The file name contains a hash of the sources, because the layout of the map depends on them.
   const hash = createHash('sha256');
   for (const file of sourceFiles) hash.update(await readRegularFile(join(sources, file)));
   const folder = join(buildFolder(), hash.digest('hex').slice(0, 12));

@@ -7,11 +7,11 @@ interface Frame {
 }
 
 const [width, row, margin] = [1200, 17, 10];
-/** Narrower frames are not to be seen. */
+/** Narrower frames are left out. Pixels. */
 const narrowest = 0.3;
 const characterWidth = 6.6;
 
-/** A flame graph as SVG: who calls whom from the bottom up, as wide as what it cost. Each frame says what it is when it is pointed at. */
+/** A flame graph as SVG: callers below callees, with widths proportional to cost. Each frame has a tooltip. */
 export function flameGraph(stacks: FoldedStacks, title: string): string {
   const root: Frame = { name: 'all', count: 0, callees: new Map() };
   for (const [stack, count] of stacks) {
@@ -55,7 +55,7 @@ export function flameGraph(stacks: FoldedStacks, title: string): string {
   );
 }
 
-/** The same name has the same colour, in each graph. */
+/** A colour derived from the name, so that it is the same in each graph. */
 function colour(name: string): string {
   let hash = 0;
   for (const character of name) hash = (Math.imul(hash, 31) + (character.codePointAt(0) ?? 0)) >>> 0;

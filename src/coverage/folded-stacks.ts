@@ -1,7 +1,10 @@
-/** Instructions by the functions that led to them, the outermost first, separated by `;`: what flame graphs are made of. */
+/** Number of instructions by call stack, outermost function first, separated by `;`: the input of flame graphs. */
 export type FoldedStacks = Map<string, number>;
 
-/** The form of Brendan Gregg's stackcollapse, which speedscope and others read: a stack, a blank, a number a line. */
+/**
+ * The format of Brendan Gregg's stackcollapse, which speedscope and others read: one line per stack, with a space and a
+ * number.
+ */
 export function foldedText(stacks: FoldedStacks): string {
   return [...stacks]
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -9,7 +12,7 @@ export function foldedText(stacks: FoldedStacks): string {
     .join('');
 }
 
-/** Add what such a text says; lines of another form are passed over. */
+/** Add stacks from a text in this format; other lines are skipped. */
 export function addFolded(text: string, stacks: FoldedStacks): void {
   for (const line of text.split('\n')) {
     const [, stack, count] = /^(.+) (\d+)\r?$/.exec(line) ?? [];
@@ -19,17 +22,17 @@ export function addFolded(text: string, stacks: FoldedStacks): void {
 
 export interface FunctionCost {
   readonly name: string;
-  /** Instructions in itself, and with those that it called. */
+  /** Instructions of the function itself, and including its callees. */
   readonly self: number;
   readonly total: number;
 }
 
-/** What each function cost, the most expensive first. */
+/** The cost of each function, highest first. */
 export function functionCosts(stacks: FoldedStacks): FunctionCost[] {
   const costs = new Map<string, { self: number; total: number }>();
   for (const [stack, count] of stacks) {
     const frames = stack.split(';');
-    // Of a function that calls itself once.
+    // Count a recursive function once.
     for (const name of new Set(frames)) {
       const cost = costs.get(name) ?? { self: 0, total: 0 };
       costs.set(name, cost);

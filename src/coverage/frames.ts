@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 const programs = ['aarch64-linux-gnu-addr2line', 'addr2line'];
 
 /**
- * The functions at many addresses of an ELF at once, by address: the outermost first, more than one where calls were inlined. Those
- * that have no name are left out.
+ * The functions at addresses of an ELF file: outermost first; more than one if calls were inlined. Addresses without a
+ * name are left out.
  */
 export function functionsAt(elf: string, addresses: readonly number[]): ReadonlyMap<number, readonly string[]> {
   const found = new Map<number, string[]>();
@@ -21,7 +21,7 @@ export function functionsAt(elf: string, addresses: readonly number[]): Readonly
       throw error;
     }
     let names: string[] = [];
-    // The address, then a line with the function and one with its place for each, the innermost first.
+    // The output has the address, then two lines per function, name and place, innermost first.
     let isName = true;
     for (const line of said.split('\n')) {
       if (/^0x[0-9a-f]{16}$/.test(line)) {

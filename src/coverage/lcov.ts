@@ -1,6 +1,6 @@
 import type { LineCounts } from './line-coverage.js';
 
-/** Counts as lcov's tools and most services read them (geninfo(1)). */
+/** Coverage in lcov's format (geninfo(1)). */
 export function lcovText(counts: LineCounts): string {
   return [...counts]
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -18,7 +18,7 @@ export function lcovText(counts: LineCounts): string {
     .join('');
 }
 
-/** Add what a file of lcov's form says: several runs, or the coverage of something else. Lines alone are read. */
+/** Add counts from a file in lcov's format, of another run or of other code. Only lines are read. */
 export function addLcov(text: string, counts: LineCounts): void {
   let lines: Map<number, number> | undefined;
   for (const row of text.split('\n')) {

@@ -2,23 +2,23 @@ import type { CodeBlock } from './coverage-map.js';
 import { lineTable, type SourceLine } from './line-table.js';
 import type { LoadedImage } from './loaded-image.js';
 
-/** How often each line of each file ran. */
+/** Number of executions by file and line. */
 export type LineCounts = Map<string, Map<number, number>>;
 
-/** Sources of the kit that every application is linked with are nobody's to test. */
+/** Sources of the TA dev kit are linked into every application and are not under test. */
 const ofKit = /\/(?:ta_dev_kit|export-ta_arm\d\d)\//;
 
-/** What ran of an image. */
+/** Coverage of one image. */
 export class LineCoverage {
   private readonly lines: readonly SourceLine[];
-  /** Hits by offset of the block in the ELF, with its length in bytes. */
+  /** Executions of blocks by offset in the ELF file, with their length in bytes. */
   private readonly ranges = new Map<number, { length: number; hits: number }>();
 
   constructor(private readonly image: LoadedImage) {
     this.lines = lineTable(image.elf).filter(({ file }) => !ofKit.test(file));
   }
 
-  /** Take the hits of blocks that are of this image. */
+  /** Add the executions of blocks that belong to this image. */
   add(blocks: readonly CodeBlock[], hits: Uint8Array): void {
     hits.forEach((count, number) => {
       const block = blocks[number];
@@ -35,13 +35,13 @@ export class LineCoverage {
     });
   }
 
-  /** Add what was taken to the counts of lines; those that did not run have 0. */
+  /** Add the executions to the counts of lines. Lines that were not executed get 0. */
   count(counts: LineCounts): void {
     const ranges = [...this.ranges].sort(([a], [b]) => a - b);
     const longest = Math.max(0, ...ranges.map(([, { length }]) => length));
     for (const { file, line, address } of this.lines) {
       let hits = 0;
-      // Only those that begin at most the longest one's length before it can hold it.
+      // Only ranges that begin at most the longest range's length before an address can contain it.
       for (let at = firstFrom(ranges, address - longest); at < ranges.length; at++) {
         const [offset, range] = ranges[at] ?? [Number.POSITIVE_INFINITY, { length: 0, hits: 0 }];
         if (offset > address) break;
@@ -54,7 +54,7 @@ export class LineCoverage {
   }
 }
 
-/** The index of the first range that begins there or beyond. */
+/** The index of the first range that begins at or after an offset. */
 function firstFrom(ranges: readonly (readonly [number, unknown])[], offset: number): number {
   let [low, high] = [0, ranges.length];
   while (low < high) {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { isAbsolute, resolve } from 'node:path';
 
-/** A line of a source file, and where its code begins. */
+/** A line of a source file with an address of its code. */
 export interface SourceLine {
   readonly file: string;
   readonly line: number;
@@ -11,8 +11,8 @@ export interface SourceLine {
 const prefixes = ['aarch64-linux-gnu-', ''];
 
 /**
- * The lines that an ELF has code of.
- * @throws Error when binutils are missing.
+ * The source lines with code in an ELF file.
+ * @throws Error if binutils are missing.
  */
 export function lineTable(elf: string): readonly SourceLine[] {
   const said = binutil('objdump', ['--dwarf=decodedline', elf]);
@@ -24,7 +24,7 @@ export function lineTable(elf: string): readonly SourceLine[] {
     const row = /^(\S.*?)\s+(\d+)\s+(0x[0-9a-f]+)(?:\s+\d+)?\s+x\s*$/.exec(text);
     if (row !== null) rows.push({ unit, name: row[1] ?? '', line: Number(row[2]), address: Number(row[3]) });
   }
-  // The table has names without folders; an address of each has the whole path.
+  // The table has file names without folders, so look up the full path for one address of each file.
   const samples = new Map(rows.map((row) => [`${row.unit} ${row.name}`, row.address]));
   const paths = new Map<string, string>();
   const keys = [...samples.keys()];
@@ -40,7 +40,7 @@ export function lineTable(elf: string): readonly SourceLine[] {
   });
   return rows.flatMap(({ unit, name, line, address }) => {
     const file = paths.get(`${unit} ${name}`);
-    // Of two files that share an address, as inlining makes it, the sample may be the other's.
+    // If inlining made two files share an address, the path may be that of the other file.
     return file === undefined || !file.endsWith(`/${name}`) ? [] : [{ file, line, address }];
   });
 }

@@ -2,7 +2,7 @@ import { readRegularFileSync } from '../files/read-regular-file.js';
 import { codeSegments, imageBase } from './code-segments.js';
 import type { CodeBlock } from './coverage-map.js';
 
-/** An image that is told by where it was loaded, at another address each time, and by its code. */
+/** An image that is loaded at a different address each time. It is recognised by its load address and its code. */
 export class LoadedImage {
   private readonly loads = new Set<bigint>();
   private readonly segments: ReturnType<typeof codeSegments>;
@@ -18,7 +18,10 @@ export class LoadedImage {
     this.loads.add(address);
   }
 
-  /** Where in the ELF a block is, and of which load; undefined when it is none of its. Others are loaded at the same addresses at other times. */
+  /**
+   * The offset of a block in the ELF file, and the load address; undefined if the block is not part of this image.
+   * Other images may have used the same addresses at other times.
+   */
   find({ address, code }: CodeBlock): { readonly offset: number; readonly load: bigint } | undefined {
     for (const load of this.loads) {
       if (address < load) continue;

@@ -5,19 +5,19 @@ import { LoadedImage } from './loaded-image.js';
 
 const loaded = /^ELF \((?<uuid>[0-9a-f-]{36})\) at (?<address>0x[0-9a-f]+)/i;
 const core = /^Executing at offset 0x[0-9a-f]+ with virtual load address (?<address>0x[0-9a-f]+)/i;
-/** Where OP-TEE runs before its MMU is on: CFG_TZDRAM_START of its port for QEMU. */
+/** Load address of OP-TEE before its MMU is on: CFG_TZDRAM_START of the QEMU platform. */
 const coreStart = 0x0e10_0000n;
 
 /**
- * What a TEE has loaded of which there are ELFs with symbols, as the secure console says it: OP-TEE with log level 3, as
- * Debian's has. OP-TEE itself is `core`.
+ * The images that a TEE has loaded and for which ELF files with symbols exist, according to the secure console. OP-TEE
+ * needs log level 3, as in Debian's build. OP-TEE itself is `core`.
  */
 export class LoadedImages {
   private readonly images = new Map<string, LoadedImage>();
 
   constructor(private readonly elves: ElfFolders) {}
 
-  /** A line of the secure console. */
+  /** Process a line of the secure console. */
   read(text: string): void {
     const message = parseConsoleLine(text).parsed?.message ?? '';
     const { uuid, address = core.exec(message)?.groups?.address } = loaded.exec(message)?.groups ?? {};

@@ -2,17 +2,17 @@ import type { ElfFolders } from '../symbolize/elf-folder.js';
 import { CoverageOfTee } from './coverage-of-tee.js';
 import { ProfileOfTee } from './profile-of-tee.js';
 
-/** Where what is measured goes; what has no folder is not measured. */
+/** Output folders of measurements; without a folder, the measurement is off. */
 export interface MeasurementFolders {
   readonly coverage: string | undefined;
   readonly flameGraph: string | undefined;
 }
 
-/** What is measured of one TEE, by plugins of QEMU's. */
+/** The measurements of one TEE with QEMU plugins. */
 export class Measurements implements Disposable {
   private constructor(private readonly all: readonly (CoverageOfTee | ProfileOfTee)[]) {}
 
-  /** @throws Error when a plugin is missing and cannot be built. */
+  /** @throws Error if a plugin is missing and cannot be built. */
   static async start(
     folders: MeasurementFolders,
     elves: ElfFolders,
@@ -26,17 +26,17 @@ export class Measurements implements Disposable {
     ]);
   }
 
-  /** For QEMU. */
+  /** Plugins and descriptors for QEMU. */
   get plugins(): readonly { readonly plugin: string; readonly fd: number }[] {
     return this.all.map(({ map }) => map);
   }
 
-  /** A line of the secure console. */
+  /** Process a line of the secure console. */
   read(text: string): void {
     for (const each of this.all) each.read(text);
   }
 
-  /** Write what was measured, when secure world is gone. */
+  /** Write the results after secure world has ended. */
   finish(): void {
     try {
       for (const each of this.all) each.write();

@@ -6,13 +6,14 @@ import type { LineCounts } from './line-coverage.js';
 
 export interface CoverageSummary {
   readonly file: string;
-  /** Lines with code, and those of them that ran. */
+  /** Number of lines with code, and of those that were executed. */
   readonly lines: number;
   readonly hit: number;
 }
 
 /**
- * Merge the files of an extension that TEEs left in a folder, and others of lcov's form, into one, if there is any.
+ * Merge all files with an extension in a folder, and other files in lcov's format, into one; none is written if there
+ * are none.
  * @returns a summary of each source file.
  */
 export async function mergeCoverage(

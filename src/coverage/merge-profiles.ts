@@ -6,16 +6,16 @@ import { addFolded, type FoldedStacks, type FunctionCost, foldedText, functionCo
 import type { StackMark } from './profile-of-tee.js';
 
 export interface ProfileSummary {
-  /** The most expensive first. */
+  /** By cost, highest first. */
   readonly functions: readonly FunctionCost[];
-  /** Instructions in all, of what has names. */
+  /** Number of instructions in functions with names. */
   readonly total: number;
   readonly marks: readonly StackMark[];
-  /** What was written. */
+  /** Paths of the written files. */
   readonly files: readonly string[];
 }
 
-/** Merge what TEEs left in a folder into one profile, and draw it. */
+/** Merge the profiles in a folder into one, and write it as text and as a flame graph. */
 export async function mergeProfiles(folder: string, into: string, title: string): Promise<ProfileSummary> {
   const stacks: FoldedStacks = new Map();
   const marks = new Map<string, StackMark>();
@@ -37,8 +37,8 @@ export async function mergeProfiles(folder: string, into: string, title: string)
 }
 
 /**
- * What has names: from the first function on. OP-TEE's own work, its boot above all, would hide an application; it is there when
- * there is an ELF of it.
+ * The stacks from their first named function on. Otherwise OP-TEE's own work, above all its boot, would dominate the
+ * profile of an application; it is included if its ELF file exists.
  */
 function namedStacks(stacks: FoldedStacks): FoldedStacks {
   const named: FoldedStacks = new Map();

@@ -12,17 +12,20 @@ const highAt = lowAt + maxBlocks * 8;
 const treeAt = highAt + maxBlocks * 8;
 const size = treeAt + maxNodes * nodeSize;
 
-/** A block in the context of the calls that led to it. */
+/** A block in the context of a call stack. */
 export interface ProfileNode {
-  /** Of the block that called, by its number in `nodes`; undefined for none. */
+  /** The calling block, as an index in `nodes`; undefined if there is none. */
   readonly parent: number | undefined;
-  /** By its number in `blocks`. */
+  /** Index in `blocks`. */
   readonly block: number;
-  /** Instructions that were executed here since the start. */
+  /** Number of instructions executed here since the start. */
   readonly executed: number;
 }
 
-/** What OP-TEE and its applications execute, in memory that a plugin of QEMU writes: instructions by calls, and how deep stacks get. */
+/**
+ * The executed instructions of OP-TEE and its applications by call stack, and the stack depth, in shared memory that a
+ * QEMU plugin writes.
+ */
 export class ProfileMap implements Disposable {
   private readonly file = MemoryFile.create('normalworld-profile', size);
   private readonly header = new DataView(this.file.view(0, blocksAt));
@@ -31,10 +34,10 @@ export class ProfileMap implements Disposable {
   private readonly high = new DataView(this.file.view(highAt, maxBlocks * 8));
   private readonly tree = new DataView(this.file.view(treeAt, maxNodes * nodeSize));
 
-  /** @param plugin the built plugin, for the QEMU that is used: `qemuPlugin('profile')`. */
+  /** @param plugin path of the plugin built for the QEMU in use: `qemuPlugin('profile')`. */
   constructor(readonly plugin: string) {}
 
-  /** To be inherited by QEMU. */
+  /** Descriptor of the memory, inherited by QEMU. */
   get fd(): number {
     return this.file.fd;
   }
@@ -44,18 +47,18 @@ export class ProfileMap implements Disposable {
     return this.header.getUint32(0, true) === magic;
   }
 
-  /** Blocks and nodes for which there was no room: they are missing. */
+  /** Number of blocks and nodes that did not fit and are missing. */
   get lost(): number {
     return this.header.getUint32(12, true) + this.header.getUint32(20, true);
   }
 
-  /** Whether an address is of applications: OP-TEE gives them a GiB, another one at each boot. */
+  /** Whether an address is in the GiB of virtual memory of applications. OP-TEE chooses another one at each boot. */
   isOfApplications(address: bigint): boolean {
     const gib = this.header.getUint32(24, true);
     return gib !== 0 && address >> 30n === BigInt(gib);
   }
 
-  /** Every block so far, by its number. */
+  /** All blocks so far, by number. */
   blocks(): CodeBlock[] {
     return Array.from({ length: Math.min(this.header.getUint32(8, true), maxBlocks) }, (_, number) => {
       const at = number * blockSize;
@@ -69,13 +72,15 @@ export class ProfileMap implements Disposable {
     });
   }
 
-  /** The addresses that a block has stored to relative to the stack pointer; undefined when it has not. */
+  /**
+   * The lowest and highest address that a block has stored to relative to the stack pointer; undefined if it has not.
+   */
   stackOf(block: number): { readonly low: bigint; readonly high: bigint } | undefined {
     const low = this.low.getBigUint64(block * 8, true);
     return low === 0n ? undefined : { low, high: this.high.getBigUint64(block * 8, true) };
   }
 
-  /** Every block in each of its contexts, by number; the one of number 0 is none. */
+  /** All blocks in their contexts, by number; number 0 is unused. */
   nodes(): ProfileNode[] {
     return Array.from({ length: Math.min(this.header.getUint32(16, true), maxNodes) }, (_, number) => {
       const at = number * nodeSize;

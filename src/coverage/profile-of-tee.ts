@@ -10,13 +10,16 @@ import type { LoadedImage } from './loaded-image.js';
 import { LoadedImages } from './loaded-images.js';
 import { ProfileMap } from './profile-map.js';
 
-/** Where QEMU's flash ends, which the firmware runs in: it polls for calls, and is nobody's to measure. */
+/** End of QEMU's flash, in which the firmware runs. It polls for calls and is not measured. */
 const flashEnd = 0x0400_0000n;
 
-/** How deep an application's stack got. */
+/** Stack use of an application. */
 export interface StackMark {
   readonly uuid: string;
-  /** Bytes that were in use at most, of those that it has. Without the entry's own frame, some 100 bytes. */
+  /**
+   * Largest number of bytes in use, and the stack's size. The entry function's own frame (about 100 bytes) is not
+   * included.
+   */
   readonly used: number;
   readonly size: number;
 }
@@ -34,8 +37,8 @@ interface Place {
 }
 
 /**
- * What a TEE executes, in instructions by calls: of the applications of which there are ELFs with symbols, and of OP-TEE itself where
- * tee.elf is there, with functions; of others their names.
+ * The instructions that a TEE executes, by call stack: with functions for applications that have ELF files with
+ * symbols, and for OP-TEE itself if tee.elf exists; other applications appear by name.
  */
 export class ProfileOfTee implements Disposable {
   private readonly images: LoadedImages;
@@ -50,8 +53,8 @@ export class ProfileOfTee implements Disposable {
   }
 
   /**
-   * @param stackSizeOf bytes of stack that an application has, by its ELF.
-   * @throws Error when the plugin is missing and cannot be built.
+   * @param stackSizeOf returns an application's stack size in bytes, from its ELF file.
+   * @throws Error if the plugin is missing and cannot be built.
    */
   static async start(
     folder: string,
@@ -62,19 +65,19 @@ export class ProfileOfTee implements Disposable {
     return new ProfileOfTee(new ProfileMap(await qemuPlugin('profile', qemu)), folder, elves, stackSizeOf);
   }
 
-  /** A line of the secure console. */
+  /** Process a line of the secure console. */
   read(text: string): void {
     this.images.read(text);
   }
 
-  /** What has been executed so far. */
+  /** The profile so far. */
   profile(): TeeProfile {
     const blocks = this.map.blocks();
     const places = blocks.map((block) => this.placeOf(block));
     const names = this.functions(blocks, places);
     const nodes = this.map.nodes();
     const stacks: FoldedStacks = new Map();
-    // A node comes after the one that called: the stack of that one is known.
+    // A node comes after its caller, so the caller's stack is known.
     const frames: string[][] = [];
     nodes.forEach(({ parent, block, executed }, number) => {
       const address = blocks[block]?.address;
@@ -91,7 +94,7 @@ export class ProfileOfTee implements Disposable {
     return { stacks, marks: this.marks(places) };
   }
 
-  /** Write it: files of their own, as several TEEs may write at once. */
+  /** Write the profile to files with unique names, because several TEEs may write at the same time. */
   write(): void {
     const { stacks, marks } = this.profile();
     mkdirSync(this.folder, { recursive: true });
@@ -112,12 +115,12 @@ export class ProfileOfTee implements Disposable {
     return undefined;
   }
 
-  /** The functions that each block is in, the outermost first. */
+  /** The functions of each block, outermost first. */
   private functions(blocks: readonly CodeBlock[], places: readonly (Place | undefined)[]): (readonly string[])[] {
     const named: (readonly string[])[] = [];
     for (const [name, image] of this.images) {
       const own = places.flatMap((place, number) =>
-        // At its end: a call, where it is one.
+        // The address of the block's last instruction, which is the call if there is one.
         place?.image === image ? [{ number, at: place.offset + 4 * ((blocks[number]?.instructions ?? 1) - 1) }] : [],
       );
       const found = functionsAt(image.elf, [...new Set(own.map(({ at }) => at))]);
@@ -141,7 +144,7 @@ export class ProfileOfTee implements Disposable {
     });
     const marks = new Map<string, StackMark>();
     for (const { place, low, high } of loads.values()) {
-      // The highest word is stored with the one behind it; a stack is aligned to 16 bytes.
+      // The highest word may be stored as a pair with the next one. Stacks are aligned to 16 bytes.
       const used = Number(((high + 8n + 15n) & ~15n) - low);
       const size = this.stackSizeOf(place.image.elf);
       if (used > (marks.get(place.name)?.used ?? 0)) marks.set(place.name, { uuid: place.name, used, size });

@@ -1,4 +1,4 @@
-/** An archive lists a package and does not have its files: an incomplete mirror, or one that is being renewed. */
+/** An archive lists a package but does not have its files: the mirror is incomplete or being updated. */
 export class AbsentFilesError extends Error {
   constructor(
     what: string,
@@ -9,7 +9,7 @@ export class AbsentFilesError extends Error {
   }
 }
 
-/** The files that apt could not get because they are not there. */
+/** The files that apt could not download because they do not exist. */
 export function absentFiles(said: string): string[] {
   return [...said.matchAll(/^(?:apt-get: )?E: Failed to fetch (\S+)\s+404\b/gm)].flatMap(([, url]) => url ?? []);
 }

@@ -11,7 +11,7 @@ import { described, matching, newestOf } from './package-index.js';
 
 const run = promisify(execFile);
 
-/** apt with a suite of its own, on a state of its own in a temporary folder. It needs no rights. */
+/** A suite through apt, with its own state in a temporary folder. It needs no privileges. */
 export class AptArchive implements Archive {
   private constructor(
     private readonly state: string,
@@ -20,7 +20,7 @@ export class AptArchive implements Archive {
     private readonly architecture: string,
   ) {}
 
-  /** @throws Error with apt's own words. */
+  /** @throws Error with apt's message. */
   static async open(
     { uri, keyring }: SignedSource,
     suite: string,
@@ -43,12 +43,12 @@ export class AptArchive implements Archive {
       `Dir::Cache=${join(state, 'cache')}`,
       'Dir::Etc::sourcelist=/dev/null',
       `Dir::Etc::sourceparts=${parts}`,
-      // What a machine prefers of its own suites says nothing about this one.
+      // Ignore the machine's own preferences.
       'Dir::Etc::preferences=/dev/null',
       `Dir::Etc::preferencesparts=${join(state, 'empty.d')}`,
       `APT::Architecture=${architecture}`,
       `APT::Architectures::=${architecture}`,
-      // apt's own user could not write into our folder.
+      // apt's sandbox user could not write to our folder.
       'APT::Sandbox::User=root',
     ].flatMap((option) => ['-o', option]);
     const apt = new AptArchive(state, options, suite, architecture);
@@ -106,7 +106,7 @@ export class AptArchive implements Archive {
       maxBuffer: 1 << 26,
       env: { ...process.env, LC_ALL: 'C' },
     }).catch((error: Error & { readonly stderr?: string }) => {
-      // Its own words say more than how it was called.
+      // apt's own messages are more useful than the command line.
       const said = (error.stderr ?? '').split('\n').filter((line) => /^[EW]: /.test(line));
       throw said.length === 0 ? error : new Error(`${program}: ${said.join('\n')}`, { cause: error });
     });

@@ -1,24 +1,24 @@
-/** A package of an archive, of its newest version there. */
+/** The newest version of a package in an archive. */
 export interface ArchivePackage {
   readonly name: string;
   readonly version: string;
-  /** Of its file, in bytes. */
+  /** Size of its file, in bytes. */
   readonly size: number;
-  /** What it takes when it is unpacked, in bytes. */
+  /** Size after unpacking, in bytes. */
   readonly unpackedSize: number;
 }
 
-/** One suite of Debian's archive, whose signature was checked. What is downloaded has the hash that the suite says. */
+/** A suite of Debian's archive with a verified signature. Downloads are verified against the hashes of the suite. */
 export interface Archive extends AsyncDisposable {
-  /** @throws Error naming the packages that there are none of. */
+  /** @throws Error naming the packages that do not exist. */
   describe(names: readonly string[]): Promise<ArchivePackage[]>;
-  /** Names that match, in the order of their numbers. */
+  /** Names that match, sorted by the numbers in them. */
   search(pattern: RegExp): Promise<string[]>;
-  /** Download the files of packages into a folder. @returns their paths, in order. */
+  /** Download packages into a folder. @returns the paths, in order. */
   download(names: readonly string[], into: string): Promise<string[]>;
   /**
    * Download a source package into a folder.
-   * @returns the path of its description (.dsc). @throws AbsentFilesError when files of it are not there.
+   * @returns the path of its .dsc file. @throws AbsentFilesError if some of its files do not exist.
    */
   downloadSource(name: string, into: string): Promise<string>;
 }

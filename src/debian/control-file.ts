@@ -1,7 +1,7 @@
-/** Fields of a stanza by their name in lower case; a field of several lines has them with their line ends. */
+/** Fields of a stanza by lower-case name; multi-line fields include their line ends. */
 export type Stanza = ReadonlyMap<string, string>;
 
-/** The stanzas of a control file of Debian's (deb-control(5)): Packages, Sources, Release. */
+/** The stanzas of a Debian control file (deb-control(5)): Packages, Sources, Release. */
 export function* stanzas(text: string): Generator<Stanza> {
   let fields = new Map<string, string>();
   let name = '';
@@ -28,7 +28,7 @@ export interface ListedFile {
   readonly name: string;
 }
 
-/** The files that a field of checksums lists: `sha256 size name` a line. */
+/** The files in a checksum field: one `sha256 size name` per line. */
 export function listedFiles(field: string): ListedFile[] {
   return field.split('\n').flatMap((line) => {
     const [sha256, size, name] = line.trim().split(/\s+/);
@@ -37,7 +37,7 @@ export function listedFiles(field: string): ListedFile[] {
   });
 }
 
-/** Debian's order of versions (deb-version(7)): negative when a is older. */
+/** Compare versions as in deb-version(7); negative if a is older. */
 export function compareVersions(a: string, b: string): number {
   const [ea, ua, ra] = parts(a);
   const [eb, ub, rb] = parts(b);
@@ -74,7 +74,7 @@ function compareParts(a: string, b: string): number {
   return 0;
 }
 
-/** A tilde sorts before the end, letters before all else. */
+/** A tilde sorts before the end of the string, letters before other characters. */
 function weight(character: string | undefined): number {
   if (character === undefined) return 0;
   if (character === '~') return -1;

@@ -7,8 +7,9 @@ const globalMagic = '!<arch>\n';
 const headerSize = 60;
 
 /**
- * Unpack a Debian package (deb(5)) into a folder, which is made if it is not there. Nothing is installed and none of its scripts runs.
- * @throws Error when it is none, or tar cannot be run.
+ * Unpack a Debian package (deb(5)) into a folder, which is created if necessary. Nothing is installed, and no
+ * maintainer script is run.
+ * @throws Error if it is not a package, or tar cannot be run.
  */
 export async function unpackDeb(path: string, into: string): Promise<void> {
   const { name, content } = dataOf(await readRegularFile(path), path);
@@ -19,7 +20,7 @@ export async function unpackDeb(path: string, into: string): Promise<void> {
   await filter('tar', ['--extract', ...(option === undefined ? [] : [option]), '--no-same-owner', '-C', into], content);
 }
 
-/** Unpack what xz packed. */
+/** Decompress xz data. */
 export function unpackXz(packed: Uint8Array): Promise<Uint8Array> {
   return filter('xz', ['--decompress', '--stdout'], packed);
 }
@@ -33,7 +34,7 @@ function dataOf(deb: Uint8Array, path: string): { readonly name: string; readonl
     const start = at + headerSize;
     if (!Number.isInteger(size) || start + size > deb.length) break;
     if (name.startsWith('data.tar')) return { name, content: deb.subarray(start, start + size) };
-    // Members begin at even addresses.
+    // Members of an ar archive are aligned to even offsets.
     at = start + size + (size % 2);
   }
   throw new Error(`${path} is damaged: it has no data`);
@@ -41,7 +42,7 @@ function dataOf(deb: Uint8Array, path: string): { readonly name: string; readonl
 
 const needed: Readonly<Record<string, string>> = { xz: 'xz-utils', tar: 'tar (and xz-utils)' };
 
-/** What a program makes of what it is given. */
+/** Run a program with `input` on standard input. @returns its standard output. */
 function filter(program: string, args: readonly string[], input: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -53,7 +54,7 @@ function filter(program: string, args: readonly string[], input: Uint8Array): Pr
       if (code === 0) resolve(Buffer.concat(output));
       else reject(new Error(`${program} failed: ${Buffer.concat(errors).toString().trim()}`));
     });
-    // A program that ends early tells why itself.
+    // A program that ends early reports the error itself.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
   });

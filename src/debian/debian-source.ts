@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
 import { type DebianSource, sourceOfLists } from './source-list.js';
 
-/** Where a machine says what it knows of Debian's archive. */
+/** Folders with the machine's configuration of Debian's archive. */
 export interface MachineFolders {
   /** /etc */
   readonly etc: string;
@@ -12,17 +12,17 @@ export interface MachineFolders {
 }
 
 const machine: MachineFolders = { etc: '/etc', share: '/usr/share' };
-/** A source whose keys are in a file. */
+/** A source with a file of keys. */
 export interface SignedSource {
   readonly uri: string;
-  /** A file of public keys, in one of the forms that gpgv reads. */
+  /** A file of public keys in a format that gpgv reads. */
   readonly keyring: string;
 }
 
 /**
- * Where Debian's packages come from, and who signs them: NORMALWORLD_DEBIAN (an address), or on a Debian its own source, or the
- * address that other distributions' tools know Debian's archive by.
- * @throws Error saying what to install or to give.
+ * The archive for Debian packages and its keys: from NORMALWORLD_DEBIAN (a URL), from the machine's own sources on
+ * Debian, or the archive's URL in tools of other distributions.
+ * @throws Error saying what to install or to set.
  */
 export async function debianSource(
   environment: NodeJS.ProcessEnv = process.env,
@@ -44,7 +44,7 @@ export async function debianSource(
   return { uri: uri.replace(/\/+$/, ''), keyring: keyringOf(given ? undefined : listed, environment, share) };
 }
 
-/** Distributions that Debian's OP-TEE is not part of still know where Debian is: apt's Python library and debootstrap. */
+/** The archive's URL in tools of distributions that do not package OP-TEE: apt's Python library and debootstrap. */
 async function knownAddress(share: string): Promise<string | undefined> {
   const places: readonly (readonly [file: string, address: RegExp])[] = [
     ['python-apt/templates/Debian.info', /^BaseURI:\s*(https?:\/\/\S+)/m],

@@ -7,23 +7,23 @@ import type { Archive } from './archive.js';
 import { unpackDeb } from './deb-file.js';
 import { openArchive } from './open-archive.js';
 
-/** A package that was unpacked. */
+/** An unpacked package. */
 export interface UnpackedPackage {
   readonly name: string;
   readonly version: string;
 }
 
-/** A folder that is made of packages. */
+/** A folder that is created from packages. */
 export interface FetchedFolder {
   readonly path: string;
-  /** What it is, for people. */
+  /** A description for the user. */
   readonly what: string;
   readonly packages: readonly string[];
-  /** Files that it is of no use without, relative to it. */
+  /** Required files, relative to the folder. */
   readonly essential: readonly string[];
-  /** What is made of the packages changes with versions of this project: a folder of an older one is made anew. */
+  /** Version of the folder's layout. A folder with an older version is created again. */
   readonly form: number;
-  /** Make the folder of what was unpacked. */
+  /** Create the folder from the unpacked packages. */
   arrange(unpacked: string, made: string): Promise<void>;
 }
 
@@ -35,7 +35,10 @@ interface Manifest {
   readonly packages: readonly UnpackedPackage[];
 }
 
-/** What a folder was made of; undefined when it was not made here. Older versions of this project wrote the list alone. */
+/**
+ * The manifest of a folder; undefined if it was not created here. Older versions of this project wrote only the list of
+ * packages.
+ */
 async function manifestOf(path: string): Promise<Manifest | readonly UnpackedPackage[] | undefined> {
   try {
     return JSON.parse(await readRegularText(join(path, manifestName))) as Manifest | readonly UnpackedPackage[];
@@ -44,14 +47,14 @@ async function manifestOf(path: string): Promise<Manifest | readonly UnpackedPac
   }
 }
 
-/** What packages a folder was made of; empty when it was not made here. */
+/** The packages that a folder was created from; empty if it was not created here. */
 export async function fetchedPackages(path: string): Promise<readonly UnpackedPackage[]> {
   const manifest = await manifestOf(path);
   if (manifest === undefined) return [];
   return 'form' in manifest ? manifest.packages : manifest;
 }
 
-/** Whether the folder is there as it would be made now, from that suite. */
+/** Whether the folder exists in its current layout and from this suite. */
 export async function isFetched(folder: FetchedFolder, suite: string): Promise<boolean> {
   const manifest = await manifestOf(folder.path);
   if (manifest === undefined || !('form' in manifest)) return false;
@@ -64,16 +67,16 @@ export async function isFetched(folder: FetchedFolder, suite: string): Promise<b
 }
 
 export interface FetchHow {
-  /** Told each step, in words. */
+  /** Called with a description of each step. */
   say(step: string): void;
-  /** Make them although they are there, of the newest packages. */
+  /** Create the folders again from the newest packages, even if they exist. */
   readonly again?: boolean;
 }
 
 /**
- * Fill folders from arm64 packages of a suite. Each is there as a whole or not at all, and replaces an older one; those that are
- * there are left alone, and when all are, nothing is asked of the archive.
- * @returns whether any was made.
+ * Create folders from arm64 packages of a suite. Each folder is complete or absent, and replaces an older one. Existing
+ * folders are left as they are; if all exist, the archive is not accessed.
+ * @returns whether any folder was created.
  * @throws Error saying what is missing or wrong.
  */
 export async function fetchFolders(suite: string, folders: readonly FetchedFolder[], how: FetchHow): Promise<boolean> {
@@ -135,8 +138,8 @@ async function make(
 }
 
 /**
- * Download arm64 packages of a suite and unpack them all into one folder.
- * @param names packages; one that starts with `^` is a pattern: the newest that matches is taken.
+ * Download arm64 packages of a suite and unpack all of them into one folder.
+ * @param names packages; a name that starts with `^` is a regular expression, which selects the newest match.
  */
 export async function unpackPackages(
   suite: string,

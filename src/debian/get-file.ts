@@ -2,12 +2,12 @@ import { fileURLToPath } from 'node:url';
 import { startTimer } from '../clock/timer.js';
 import { readRegularFile } from '../files/read-regular-file.js';
 
-/** Nothing that is asked for here has more. */
+/** Largest download, in bytes. */
 const maxFileSize = 256 * 2 ** 20;
-/** How long an archive may send nothing. */
+/** Longest time without data, in milliseconds. */
 const silenceMs = 30_000;
 
-/** There is no such file. */
+/** The file does not exist. */
 export class AbsentError extends Error {
   constructor(readonly url: string) {
     super(`the archive has no ${url} (404)`);
@@ -15,8 +15,8 @@ export class AbsentError extends Error {
 }
 
 /**
- * The bytes at an address: http, https, or file.
- * @throws AbsentError, or Error saying why they could not be had.
+ * Download from a URL: http, https or file.
+ * @throws AbsentError, or Error with the reason.
  */
 export async function getFile(url: string): Promise<Uint8Array> {
   if (url.startsWith('file:')) {

@@ -13,8 +13,8 @@ import { described, matching, newestOf } from './package-index.js';
 import { type ReleaseFile, releaseFile } from './release-file.js';
 
 /**
- * A suite by Node's own means, for machines without apt, checked as apt checks it: gpgv says who signed the release, the
- * release has the hash of the index, and the index those of the files.
+ * A suite without apt, with the same checks: gpgv verifies the signature of the release file, which contains the hash
+ * of the index, which contains the hashes of the packages.
  */
 export class HttpArchive implements Archive {
   private constructor(
@@ -23,7 +23,7 @@ export class HttpArchive implements Archive {
     private readonly packages: ReadonlyMap<string, Stanza>,
   ) {}
 
-  /** @throws Error saying what could not be got, or what of it is not as it should be. */
+  /** @throws Error saying what could not be downloaded or verified. */
   static async open(
     { uri, keyring }: SignedSource,
     suite: string,
@@ -97,7 +97,7 @@ async function index(folder: string, release: ReleaseFile, name: string): Promis
   throw new Error(`the archive has no index ${name} (.xz or .gz) in ${folder}`);
 }
 
-/** @throws Error when it is not what the archive said, signed, that it is. */
+/** @throws Error if the content does not have the size and hash in the signed index. */
 function checked(bytes: Uint8Array, { name, size, sha256 }: ListedFile): Uint8Array {
   const hash = createHash('sha256').update(bytes).digest('hex');
   if (bytes.length === size && hash === sha256) return bytes;

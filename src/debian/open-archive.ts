@@ -8,9 +8,9 @@ import { HttpArchive } from './http-archive.js';
 const run = promisify(execFile);
 
 /**
- * Open a suite: by apt where there is one, which knows the machine's proxies, else by Node's own means with gpgv's. The
- * machine's own package state is not touched, and nothing is installed.
- * @throws Error saying what is missing for it, or what of it is not as it should be.
+ * Open a suite: with apt if it is installed, because it has the machine's proxy settings; else with Node and gpgv. The
+ * machine's package state is not changed, and nothing is installed.
+ * @throws Error saying what is missing, or what could not be verified.
  */
 export async function openArchive(
   suite: string,

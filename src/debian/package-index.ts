@@ -1,7 +1,7 @@
 import type { ArchivePackage } from './archive.js';
 import { compareVersions, type Stanza } from './control-file.js';
 
-/** Packages by name, of each the newest version. */
+/** Packages by name, each in its newest version. */
 export function newestOf(stanzas: Iterable<Stanza>): Map<string, Stanza> {
   const newest = new Map<string, Stanza>();
   for (const stanza of stanzas) {
@@ -12,7 +12,7 @@ export function newestOf(stanzas: Iterable<Stanza>): Map<string, Stanza> {
   return newest;
 }
 
-/** @throws Error naming those that were not found. */
+/** @throws Error naming the packages that were not found. */
 export function described(
   names: readonly string[],
   found: ReadonlyMap<string, Stanza>,
@@ -27,7 +27,7 @@ export function described(
       name,
       version: stanza?.get('version') ?? '',
       size: number('size'),
-      // Debian says it in KiB.
+      // Debian specifies Installed-Size in KiB.
       unpackedSize: number('installed-size') * 1024,
     };
   });

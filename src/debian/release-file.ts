@@ -5,17 +5,18 @@ import { join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
 import { type ListedFile, listedFiles, stanzas } from './control-file.js';
 
-/** What a suite says of itself, signed. */
+/** The verified content of a suite's release file. */
 export interface ReleaseFile {
-  /** The files of its indices, relative to its folder. */
+  /** The index files, relative to the suite's folder. */
   readonly files: readonly ListedFile[];
-  /** Whether indices are there under their hash as well, where no renewal of the archive can mix them up. */
+  /** Whether index files are also available under their hash, which is safe during an update of the archive. */
   readonly byHash: boolean;
 }
 
 /**
- * Read a suite's InRelease as apt does: the signature of one known key, none that is bad, the right suite, not overdue.
- * @throws Error saying which of it does not hold.
+ * Read a suite's InRelease with the checks of apt: a signature by a known key, no bad signature, the right suite, not
+ * expired.
+ * @throws Error saying which check failed.
  */
 export async function releaseFile(inRelease: Uint8Array, suite: string, keyring: string): Promise<ReleaseFile> {
   const text = await verified(inRelease, keyring);
@@ -31,7 +32,7 @@ export async function releaseFile(inRelease: Uint8Array, suite: string, keyring:
   return { files: listedFiles(field('sha256')), byHash: field('acquire-by-hash') === 'yes' };
 }
 
-/** The signed text, and only that. */
+/** The signed part of the text. */
 async function verified(inRelease: Uint8Array, keyring: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'normalworld-release-'));
   try {
@@ -39,7 +40,7 @@ async function verified(inRelease: Uint8Array, keyring: string): Promise<string>
     await writeFile(signed, inRelease);
     const { status, said } = await gpgv([...['--status-fd', '1', '--keyring', keyring, '--output', text, signed]]);
     const has = (word: string) => new RegExp(`^\\[GNUPG:\\] ${word} `, 'm').test(status);
-    // A suite is signed with several keys, of which an older machine may not know all.
+    // A suite has several signatures, and an older machine may not have all keys.
     if (!has('GOODSIG') || !has('VALIDSIG') || has('BADSIG'))
       throw new Error(
         `the archive's signature is invalid, or not made by one of the keys in ${keyring} ` +

@@ -2,21 +2,21 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
 
-/** A source of Debian packages, as a source list of apt has it. */
+/** A source of Debian packages in apt's configuration. */
 export interface DebianSource {
-  /** Where the archive is, without the suite. */
+  /** URL of the archive, without the suite. */
   readonly uris: string;
-  /** Files of keys, or a key itself, that its releases are signed with; undefined when the list does not say. */
+  /** Key files, or an embedded key, for its releases; undefined if not specified. */
   readonly signedBy: string | undefined;
 }
 
 /**
- * Suites that are whole distributions of Debian's. Updates, security and backports hold only some packages; what vendors
- * call their suites is none of these, except that some call theirs like Debian's.
+ * Names of suites that are complete Debian distributions. Updates, security and backports contain only some packages.
+ * Other vendors use other names, with exceptions.
  */
 const wholeSuite = /^(?:sid|unstable|testing|stable|oldstable|buster|bullseye|bookworm|trixie|forky|duke)$/;
 
-/** Every source of whole suites in a list in deb822 form (`/etc/apt/sources.list.d/*.sources`). */
+/** All sources of complete suites in a deb822 file (`/etc/apt/sources.list.d/*.sources`). */
 export function sourcesOfStanzas(text: string): DebianSource[] {
   const sources: DebianSource[] = [];
   for (const stanza of text.split(/\n\s*\n/)) {
@@ -45,7 +45,7 @@ export function sourcesOfStanzas(text: string): DebianSource[] {
   return sources;
 }
 
-/** The same of a list with a line a source (`/etc/apt/sources.list`). */
+/** The same for a file with one source per line (`/etc/apt/sources.list`). */
 export function sourcesOfLines(text: string): DebianSource[] {
   return text.split('\n').flatMap((line) => {
     const found = /^deb\s+(?:\[(?<options>[^\]]*)\]\s+)?(?<uri>\S+)\s+(?<suite>\S+)\s+(?<components>.*)$/.exec(
@@ -57,16 +57,16 @@ export function sourcesOfLines(text: string): DebianSource[] {
   });
 }
 
-/** How sure it is that a source is Debian's own archive or a mirror of it: others use the names of its suites, too. */
+/** A score for how likely a source is Debian's archive or a mirror, because other archives use the same suite names. */
 function likeness({ uris, signedBy }: DebianSource): number {
   if (signedBy !== undefined && /debian-archive[\w.-]*$/.test(signedBy.trim())) return 3;
   const isDebian = /\/debian\/?$/.test(uris);
   if (signedBy === undefined) return isDebian ? 2 : 1;
-  // With a key of its own: a mirror that signs, or somebody else's packages.
+  // With a key of its own, it may be a mirror or another vendor's archive.
   return isDebian ? 1 : 0;
 }
 
-/** Debian's own among the sources of a machine, other vendors' left out; undefined when there is none. */
+/** Debian's archive among the machine's sources; undefined if there is none. */
 export async function sourceOfLists(apt: string): Promise<DebianSource | undefined> {
   const folder = join(apt, 'sources.list.d');
   const names = (await readdir(folder).catch(() => [])).sort();

@@ -9,7 +9,8 @@ const run = promisify(execFile);
 
 /**
  * Download a source package of a suite and unpack it with its patches.
- * @returns the folder, which is in `into`. @throws AbsentFilesError, or Error with the words of apt or dpkg-source.
+ * @returns its folder, which is inside `into`. @throws AbsentFilesError, or Error with the message of apt or
+ * dpkg-source.
  */
 export async function unpackSource(suite: string, name: string, into: string): Promise<string> {
   await using archive = await openArchive(suite, 'arm64', 'deb-src');
@@ -17,7 +18,7 @@ export async function unpackSource(suite: string, name: string, into: string): P
   try {
     const description = await archive.downloadSource(name, files);
     const folder = join(into, name);
-    // The archive's own signature holds for the files; a maintainer's key need not be known here.
+    // The files were verified by the archive's signature, so the maintainer's key is not needed.
     await run('dpkg-source', ['--no-check', '--extract', description, folder], { maxBuffer: 1 << 26 }).catch(
       (error: NodeJS.ErrnoException) => {
         throw error.code === 'ENOENT'

@@ -15,7 +15,7 @@ export async function runExploreJob(job: JobOf<'explore'>, { claim }: Claims): P
   const struck = faults.length === 0 ? '' : ` --faults ${faults.join(',')} --max-faults ${maxFaults}`;
   const breaches = RUN_PROPERTY_NAMES.flatMap((property) => {
     const { verdict, decisions, shrunk } = properties[property];
-    // Another has it, and makes it short.
+    // Another job minimises this counterexample.
     if (verdict !== 'broken' || !shrunk) return [];
     const list = decisions.length === 0 ? '0' : decisions.join(',');
     const how = `normalworld explore ${scenario.name} --queue ${queue} --seed ${seed}${struck} --decisions ${list}`;

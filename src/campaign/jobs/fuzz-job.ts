@@ -7,13 +7,13 @@ import { jobImage } from '../job-image.js';
 import type { ResultOf } from '../job-result.js';
 import type { JobOf } from '../plan.js';
 
-/** What a job asks of whoever keeps count for all. */
+/** Decisions that need the state of all jobs. */
 export interface Claims {
-  /** Whether this one, and no other, makes that finding short. */
+  /** Whether this job must minimise the finding; at most one job gets true. */
   claim(what: string): Promise<boolean>;
 }
 
-/** @param known files of findings that others made: they are found already. */
+/** @param known files of findings of other jobs, which count as found. */
 export async function runFuzzJob(
   job: JobOf<'fuzz'>,
   folder: string,
@@ -33,7 +33,7 @@ export async function runFuzzJob(
     claim: (signature) => claim(`finding ${job.target} ${job.uuid ?? ''} ${signature}`),
   });
   const { executions, seconds, edges, corpus, deaths } = await fuzzer.run();
-  // Those that another has claimed have no file here.
+  // Findings that another job claimed have no file here.
   const findings = fuzzer.knownFindings
     .map((finding) => join(finding.folder, 'finding.json'))
     .filter((file) => existsSync(file))

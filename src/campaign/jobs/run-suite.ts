@@ -7,10 +7,10 @@ import { readRegularFileSync } from '../../files/read-regular-file.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const files = ['test/worlds/behaviour.test.ts', 'test/regression'];
-/** Of these files, what runs on the real OP-TEE. */
+/** The tests in these files that run on the real OP-TEE. */
 const onReal = /on real OP-TEE|regression group/;
 
-/** What Vitest's JSON reporter writes, as far as it is read here. */
+/** The part of the Vitest JSON report that is used here. */
 const report = z.object({
   testResults: z.array(
     z.object({
@@ -26,19 +26,19 @@ const report = z.object({
 
 export interface SuiteOutcome {
   readonly passed: number;
-  /** Tests that failed, and files that could not be loaded. */
+  /** Failed tests, and test files that could not be loaded. */
   readonly failures: readonly { readonly test: string; readonly says: string }[];
-  /** Full names of the tests that were skipped. */
+  /** Full names of skipped tests. */
   readonly skipped: readonly string[];
   readonly seconds: number;
 }
 
 /**
- * The behaviour suite and the port of OP-TEE's regression tests, on a real OP-TEE, by the Vitest of this clone.
- * @param environment names the OP-TEE, and whatever else differs from this process.
+ * Run the behaviour suite and the port of OP-TEE's regression tests on a real OP-TEE, with the Vitest of this clone.
+ * @param environment selects the OP-TEE, and overrides this process's environment.
  * @param folder for the report.
- * @param say is given what Vitest writes to stderr.
- * @throws Error when this is no clone, or Vitest does not run.
+ * @param say called with Vitest's output on stderr.
+ * @throws Error if this is not a clone, or Vitest does not run.
  */
 export async function runSuite(
   environment: NodeJS.ProcessEnv,

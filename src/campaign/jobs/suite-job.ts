@@ -9,9 +9,9 @@ import { runSuite } from './run-suite.js';
 const program = 'qemu-system-aarch64';
 
 /**
- * The behaviour suite and the port of OP-TEE's regression tests, on an OP-TEE, in a QEMU.
- * @param qemus programs of this machine; a job names one of them by its version.
- * @throws Error when this is no clone, or there is no such QEMU.
+ * Run the behaviour suite and the port of OP-TEE's regression tests on one OP-TEE with one version of QEMU.
+ * @param qemus QEMU programs on this machine; a job selects one by version.
+ * @throws Error if this is not a clone, or the QEMU version is not installed.
  */
 export async function runSuiteJob(
   { optee, qemu }: JobOf<'suite'>,
@@ -20,7 +20,7 @@ export async function runSuiteJob(
 ): Promise<ResultOf<'suite'>> {
   const { image } = await jobImage(optee === '' ? {} : { optee });
   const found = qemuOf(qemu, qemus);
-  // It is found by its name: that of the version that is wanted comes first.
+  // QEMU is found in PATH, so put the requested version there first.
   symlinkSync(found.path, join(folder, program));
   const environment = {
     NORMALWORLD_OPTEE: dirname(image),

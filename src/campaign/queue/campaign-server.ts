@@ -8,18 +8,18 @@ import { type JobResult, resultShape } from '../job-result.js';
 import { type CampaignPlan, jobId, jobShape } from '../plan.js';
 import { type RunJobOptions, runJob, type SharedState } from '../run-job.js';
 
-/** Everything of ours in the server begins with it. */
+/** Prefix of all our keys on the server. */
 const prefix = 'normalworld';
-/** A worker that does not renew its lock for so long is taken for dead, in milliseconds. */
+/** A worker that does not renew its lock for this long counts as dead. Milliseconds. */
 const lockMs = 10_000;
-/** How often others' locks are looked at, in milliseconds. */
+/** Interval of checking the locks of other workers, in milliseconds. */
 const stalledMs = 3000;
-/** A job may lose so many workers before it is taken for what killed them. */
+/** A job that has lost this many workers is assumed to have killed them, and fails. */
 const mostStalls = 20;
-/** Of a job that fails by itself. */
+/** Number of attempts for a job that fails with an error. */
 const attempts = 3;
 
-/** How long the server may take to answer at first, in milliseconds. */
+/** Longest time to wait for the server's first answer, in milliseconds. */
 const reachMs = 10_000;
 
 const versionShape = z.object({ version: z.string(), images: z.record(z.string(), z.string()) });
@@ -31,16 +31,16 @@ export interface CampaignStatus {
   readonly failed: number;
 }
 
-/** A campaign on a server: Valkey or Redis, by BullMQ. */
+/** A campaign on a Valkey or Redis server, with BullMQ. */
 export class CampaignServer implements AsyncDisposable {
   private readonly redis: Redis;
   private readonly connections: Redis[] = [];
-  /** What it said last. */
+  /** The last connection error. */
   private trouble = 'no answer';
 
   /**
-   * @param url `redis://` or, with TLS, `rediss://`, with user and password when there are any.
-   * @throws RangeError for what is no such URL.
+   * @param url `redis://` or, with TLS, `rediss://`, optionally with user and password.
+   * @throws RangeError if the URL is invalid.
    */
   constructor(
     private readonly url: string,
@@ -51,7 +51,7 @@ export class CampaignServer implements AsyncDisposable {
     this.redis = this.connect();
   }
 
-  /** @throws Error when the server is not reached within ten seconds, or does not let us in. */
+  /** @throws Error if the server does not answer within ten seconds, or refuses the login. */
   async reach(): Promise<void> {
     let cancel = () => {};
     const late = new Promise<never>((_, reject) => {
@@ -70,7 +70,7 @@ export class CampaignServer implements AsyncDisposable {
     }
   }
 
-  /** Put a plan's jobs into the queue; those that are there stay. @throws Error when the campaign is of another version. */
+  /** Add a plan's jobs to the queue; existing jobs are kept. @throws Error if the campaign has another version. */
   async start({ jobs }: CampaignPlan): Promise<number> {
     const here = await versionHere(imageNames(jobs));
     const text = JSON.stringify(here);
@@ -91,8 +91,8 @@ export class CampaignServer implements AsyncDisposable {
   }
 
   /**
-   * Take jobs until there are none left, or the signal says so.
-   * @throws Error naming the version when this machine is not of the campaign's.
+   * Process jobs until none is left or the signal aborts.
+   * @throws Error naming the difference if this machine's version is not the campaign's.
    */
   async work(
     atOnce: number,
@@ -104,7 +104,7 @@ export class CampaignServer implements AsyncDisposable {
     const worker = new Worker(
       this.name,
       async (job: Job) => {
-        // Data of a kind that is known, and nothing else, is acted upon.
+        // Accept only data of a known kind.
         const parsed = jobShape.safeParse(job.data);
         if (!parsed.success)
           throw new UnrecoverableError(
@@ -142,7 +142,7 @@ export class CampaignServer implements AsyncDisposable {
     }
   }
 
-  /** Of every job that is done, each counted once; and each finding once. */
+  /** The results of all completed jobs, each job and each finding once. */
   async results(): Promise<{
     readonly results: readonly JobResult[];
     readonly findings: readonly string[];
@@ -166,7 +166,7 @@ export class CampaignServer implements AsyncDisposable {
     for (const each of this.connections) each.disconnect();
   }
 
-  /** BullMQ leaves open what it was given. */
+  /** BullMQ does not close connections that it was given. */
   private connect(): Redis {
     const redis = new Redis(this.url, { maxRetriesPerRequest: null });
     redis.on('error', (error: Error) => {
@@ -187,7 +187,7 @@ export class CampaignServer implements AsyncDisposable {
 
   private queue(): Queue {
     const queue = new Queue(this.name, { connection: this.connect(), prefix });
-    // It connects again by itself; who asks it for something is told.
+    // The client reconnects by itself; requests report the error.
     queue.on('error', () => undefined);
     return queue;
   }
@@ -203,7 +203,7 @@ export class CampaignServer implements AsyncDisposable {
     return { waiting: waiting + delayed, active, completed, failed };
   }
 
-  /** Nothing waits, and nobody works: until then another's job may come back. */
+  /** Wait until no job is waiting or active: until then, a job of another worker may return to the queue. */
   private async untilEmpty(queue: Queue, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const { waiting, active } = await this.counts(queue);
@@ -237,7 +237,7 @@ export class CampaignServer implements AsyncDisposable {
   }
 }
 
-/** Without its password. */
+/** The URL without its password. */
 function hidden(url: string): string {
   return url.replace(/:[^:@/]*@/, ':***@');
 }

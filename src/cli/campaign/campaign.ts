@@ -87,7 +87,7 @@ export function addCampaignCommand(program: Command): void {
     );
 }
 
-/** What a command's help ends with. */
+/** The end of a command's help: exit codes and examples. */
 function ending(zero: string, one: string, examples: readonly string[]): string {
   return `
 Exit codes:
@@ -178,7 +178,7 @@ function report(
     for (const failure of testFailures) console.log(`failed test: ${failure}`);
     for (const failure of failures) console.log(`failed: ${failure}`);
   }
-  // What is broken in a table is what the table is for.
+  // In a table of queues, violated properties are the expected content and not a failure.
   if ([found, sum.breaches, sum.testFailures, failures].some(({ length }) => length > 0)) process.exitCode = 1;
 }
 
@@ -191,10 +191,10 @@ async function onServer<T>(flags: CampaignFlags, what: (of: CampaignServer) => P
   return await what(of);
 }
 
-/** Octets. */
+/** In octets. */
 const longestUrl = 65_536;
 
-/** A URL on the command line is seen by everybody on the machine: a file is not. */
+/** Command lines are visible to all users of the machine, so the URL can also be in a file. */
 async function serverUrl({ redis, redisFile }: CampaignFlags): Promise<string | undefined> {
   return redisFile === undefined ? redis : (await readWhole(redisFile, longestUrl)).toString('utf8').trim();
 }

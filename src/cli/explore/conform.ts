@@ -96,7 +96,7 @@ export function describeDifference({ at, field, expected, actual }: Difference):
   return `differs at ${where}, ${field}: expected ${show(expected)}, actual ${show(actual)}`;
 }
 
-/** Characters of a value that are shown. */
+/** Number of characters of a value that are printed. */
 const longestValue = 200;
 
 function show(value: unknown): string {

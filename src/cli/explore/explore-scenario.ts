@@ -28,7 +28,7 @@ export interface ScenarioFlags {
   readonly strategy: Strategy;
   readonly runs: number;
   readonly seed: number;
-  /** Keep a thread for relief calls, whatever the scenario says. */
+  /** Keep a thread for relief calls, even if the scenario does not say so. */
   readonly reserve?: boolean;
   readonly deviations?: number;
   readonly decisions?: readonly number[];
@@ -43,16 +43,16 @@ export interface ScenarioFlags {
   readonly json?: boolean;
   readonly progress?: boolean;
   readonly seeds?: readonly [number, number];
-  /** Where the run of `decisions` is recorded. */
+  /** Trace file for the run of `decisions`. */
   readonly trace?: string;
-  /** A folder for the counterexamples. */
+  /** Folder for traces of counterexamples. */
   readonly traces?: string;
   readonly expect?: Expectation;
 }
 
 const FAULT_NAMES = Object.keys(FAULT_KINDS) as readonly FaultKind[];
 
-/** The kinds of faults in a list separated by commas; `all` is every one. @throws RangeError that names what is none. */
+/** The fault kinds in a comma-separated list; `all` means all. @throws RangeError naming an unknown kind. */
 export function faultKinds(list: string): readonly FaultKind[] {
   if (list === 'all') return FAULT_NAMES;
   return list.split(',').map((name) => {
@@ -68,7 +68,7 @@ const faultSettings = ({ faults = [], maxFaults }: ScenarioFlags): FaultSettings
   most: maxFaults,
 });
 
-/** `normalworld explore SCENARIO`: many runs of the whole driver, each in another order. */
+/** `normalworld explore SCENARIO`: many runs of the whole driver with different orders of events. */
 export async function exploreScenarioFile(file: string, flags: ScenarioFlags, command: Command): Promise<void> {
   const read = await readScenarioOrSayWhy(file);
   if (read === undefined) return;
@@ -126,14 +126,14 @@ async function exploreSeed(
   }
 }
 
-/** What a verdict says nothing about. */
+/** What the verdict does not cover. */
 function* notTried({ seed, seeds, faults }: ScenarioFlags, { queues }: Scenario): Generator<string> {
   const times = seeds === undefined ? `seed ${seed}` : `seeds ${seeds[0]} to ${seeds[1]}`;
   const others = faults === undefined ? 'Faults (--faults), other seeds' : 'Other seeds';
   yield `These verdicts are for the times of ${times}. ${others} (--seeds)${queues.length > 1 ? ' and queues (--queue)' : ''} were not tried.`;
 }
 
-/** Makes the run of each counterexample again, and records it. */
+/** Repeat the run of each counterexample and record it. */
 async function recordCounterexamples(
   scenario: Scenario,
   { queue, seed, properties }: ScenarioExploration,
@@ -196,7 +196,7 @@ async function replayRun(
   ]);
 }
 
-/** How a decision differs from the usual; an event says so itself. */
+/** How a decision differs from the default; the name of an event says it already. */
 function which({ kind, index, of }: Decision): string {
   return kind === 'event' || index === 0 ? '' : `  (number ${index + 1} of ${of})`;
 }

@@ -1,16 +1,17 @@
-/** What is asked of an exploration's verdicts by `--expect`, and how the command ends. */
+/** The expected verdicts of `--expect`, and the exit code of an exploration. */
 
 export const EXPECTATIONS = ['holds', 'unbroken', 'broken'] as const;
 export type Expectation = (typeof EXPECTATIONS)[number];
 
-/** A verdict is not the one that was expected. */
+/** Exit code if a verdict is not as expected. */
 const unexpected = 1;
-/** Ended by SIGINT, as the shell has it: 128 and the signal's number. */
+/** Exit code after SIGINT, as in a shell: 128 plus the number of the signal. */
 const interruptedBySigint = 130;
 
 /**
- * Sets the exit code.
- * @param expected `holds`: every property was proved; `unbroken`: none is broken, as far as the search came; `broken`: one is.
+ * Set the exit code.
+ * @param expected `holds`: all properties were proved; `unbroken`: no violation was found, even if the search was not
+ * complete; `broken`: a violation was found.
  */
 export function endWith(verdicts: Iterable<string>, expected: Expectation | undefined, interrupted: boolean): void {
   if (expected !== undefined && !meets([...verdicts], expected)) process.exitCode = unexpected;

@@ -4,7 +4,7 @@ import { opteeNamed } from '../../optee-build/built-optee.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { addWhichOptee } from '../open/optee-options.js';
 
-/** Which OP-TEE is fuzzed, as the command line says it. */
+/** The OP-TEE to be fuzzed, from the command line. */
 export interface OpteeToFuzz {
   readonly optee?: string;
   readonly ta?: readonly string[];

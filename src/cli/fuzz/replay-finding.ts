@@ -5,8 +5,8 @@ import { replayFinding } from '../../fuzz/replay-finding.js';
 import { type OpteeToFuzz, opteeUnderTest, refuseOptee } from './optee-to-fuzz.js';
 
 /**
- * Execute a finding again, and say what came of it: exit code 1 when the finding did not come.
- * @throws FindingFileError naming what is wrong with the file; what opening the target fails with.
+ * Execute a finding again and print the result; exit code 1 if the finding did not occur again.
+ * @throws FindingFileError naming what is wrong in the file; what opening the target fails with.
  */
 export async function replayFindingFile(
   text: string,

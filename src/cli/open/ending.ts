@@ -2,17 +2,19 @@ import { constants } from 'node:os';
 import { startTimer } from '../../clock/timer.js';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** After so long without an end it is said what is waited for, in milliseconds. */
+/** If ending takes longer than this, it is printed what is waited for. Milliseconds. */
 const sayAfterMs = 1000;
-/** A supplicant has 10 s for the last requests of a client that died; what takes longer than this is not waited for. */
+/**
+ * Longest time to end. It is longer than the 10 s of a supplicant for the last requests of a dead client. Milliseconds.
+ */
 const giveUpAfterMs = 15_000;
 
 /**
- * The end of a command that others use: it comes when a signal asks for it, and is there in bounded time. What hangs is
- * told; a second signal waits for nothing. Secure world's QEMU and temporary folders go with the process in any case.
+ * Ends a command that others use when a signal arrives, in bounded time. It prints what the end waits for; a second
+ * signal ends the process at once. Secure world's QEMU and temporary folders are removed with the process in any case.
  */
 export class Ending implements Disposable {
-  /** A signal asked for the end. */
+  /** Resolves when a signal has requested the end. */
   readonly asked: Promise<void>;
   private ask: () => void = () => undefined;
   private state: 'opening' | 'running' | 'ending' = 'opening';
@@ -32,12 +34,12 @@ export class Ending implements Disposable {
     for (const signal of signals) process.on(signal, this.onSignal);
   }
 
-  /** From now on a signal asks; before, it ends the process. */
+  /** Handle signals from now on; before, a signal ends the process. */
   run(): void {
     this.state = 'running';
   }
 
-  /** What follows is the end. @param waitsFor what it waits for, in words. */
+  /** Begin the end. @param waitsFor describes what it waits for. */
   begin(waitsFor: () => readonly string[]): void {
     if (this.state === 'ending') return;
     this.state = 'ending';

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 
-/** Reads an option or argument that is a decimal integer from `low` to `high`. */
+/** A parser for an option or argument that is a decimal integer from `low` to `high`. */
 export function integerArgument(low: number, high: number): (text: string) => number {
   return (text) => {
     const value = Number(text);

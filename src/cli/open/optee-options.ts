@@ -11,14 +11,14 @@ import { tellFailure } from '../output/failure.js';
 import { refuseOthers } from './refuse-others.js';
 import { waitingCalls } from './waiting-calls.js';
 
-/** What the help of a command on real OP-TEE says of exit codes. */
+/** Exit codes of commands on the real OP-TEE, for their help. */
 export const opteeExitCodes = `
 Exit codes:
   0  done
   1  OP-TEE could not be booted, or refused the request
   2  bad usage`;
 
-/** What every command on real OP-TEE takes. */
+/** Options of all commands on the real OP-TEE. */
 export interface OpteeOptions {
   /** The TEE of this machine instead of one in QEMU. */
   readonly device?: string | true;
@@ -26,30 +26,30 @@ export interface OpteeOptions {
   readonly ta?: readonly string[];
   readonly storage?: string;
   readonly storageReadOnly?: boolean;
-  /** The file of the eMMC card; false: `--no-rpmb`. */
+  /** File of the eMMC card; false for `--no-rpmb`. */
   readonly rpmb?: string | false;
   readonly rpmbKey?: Uint8Array;
   readonly rpmbCid?: Uint8Array;
   readonly profiles?: string;
-  /** False: `--no-sockets`. */
+  /** False for `--no-sockets`. */
   readonly sockets?: boolean;
-  /** False: `--no-supplicant`, of those who offer the TEE to other programs. */
+  /** False for `--no-supplicant`, in commands that serve the TEE to other programs. */
   readonly supplicant?: boolean;
   readonly qemu?: string;
   readonly cpus?: string;
   readonly gdb?: number;
   readonly console?: boolean;
-  /** Milliseconds; Infinity for none. */
+  /** Milliseconds; Infinity for no limit. */
   readonly callLimit?: number;
   readonly json?: boolean;
 }
 
-/** How long a call of a command may take that makes it itself: nobody else would notice that it hangs. In milliseconds. */
+/** Default time limit of calls that a command makes itself, because no user would notice a hang. Milliseconds. */
 const ownCallLimitMs = 60_000;
-/** One world switch may take so much longer than a call: the call is told to be late first. In milliseconds. */
+/** A world switch may take this much longer than a call, so that the call's limit is reported first. Milliseconds. */
 const switchGraceMs = 5000;
 
-/** @param callLimitMs what it is when it is not given. */
+/** @param callLimitMs the default. */
 export function callLimitOption(callLimitMs: number): Option {
   const option = new Option(
     '--call-limit <time>',
@@ -65,12 +65,12 @@ function parseCallLimit(text: string): number {
   return ms;
 }
 
-/** The settings of `openTee` that bound its calls. */
+/** The settings of `openTee` that limit its calls. */
 export function limitsOf({ callLimit }: OpteeOptions): Pick<OpenTeeOptions, 'callLimitMs'> {
   return callLimit === undefined ? {} : { callLimitMs: callLimit };
 }
 
-/** Which OP-TEE is meant, and which trusted applications it is given. */
+/** Options that select the OP-TEE and its trusted applications. */
 export function addWhichOptee(command: Command): Command {
   return command
     .option(
@@ -84,7 +84,7 @@ export function addWhichOptee(command: Command): Command {
     );
 }
 
-/** @param callLimitMs how long a call may take when nobody says, in milliseconds. */
+/** @param callLimitMs the default time limit of a call, in milliseconds. */
 export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs): Command {
   return addWhichOptee(command)
     .option('--storage <folder>', 'folder that secure storage writes to (default: memory, lost afterwards)')
@@ -123,7 +123,7 @@ export function addOpteeOptions(command: Command, callLimitMs = ownCallLimitMs):
     .option('--console', "print OP-TEE's secure console to standard error");
 }
 
-/** Of commands that can talk to a board's TEE as well. */
+/** For commands that also work with a board's TEE. */
 export function addDeviceOption(command: Command): Command {
   return command.option(
     '--device [path]',
@@ -131,14 +131,10 @@ export function addDeviceOption(command: Command): Command {
   );
 }
 
-/** What is read with `--device`. */
+/** Options that apply with `--device`. */
 const ofDevice: readonly string[] = ['device', 'callLimit', 'json', 'repeat'];
 
-/**
- * The device that is meant; undefined for OP-TEE in QEMU.
- * @param read options that a command reads with a device, beside those of all.
- * @throws RangeError for an option that QEMU has.
- */
+/** The selected device; undefined for OP-TEE in QEMU. @throws RangeError for an option that only applies to QEMU. */
 export function deviceOf(options: OpteeOptions, read: readonly string[] = []): string | undefined {
   if (options.device === undefined) return undefined;
   refuseOthers(
@@ -149,7 +145,7 @@ export function deviceOf(options: OpteeOptions, read: readonly string[] = []): s
   return typeof options.device === 'string' ? options.device : '/dev/tee0';
 }
 
-/** Folders that trusted applications come from, in the order in which they are asked. */
+/** Folders with trusted applications, in search order. */
 export async function taFolders(options: OpteeOptions): Promise<readonly string[]> {
   if (options.device !== undefined) return options.ta ?? [];
   const { trustedApplications = opteeFolder().trustedApplications } = await opteeNamed(options.optee);
@@ -214,10 +210,7 @@ export function rpmbCid(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'hex'));
 }
 
-/**
- * Boot OP-TEE, or open the board's, run a command on it, end it. Failures are told in one paragraph.
- * @param read options that the command reads with a device, beside those of all.
- */
+/** Boot OP-TEE or open a board's, run a command on it, and close it. Errors are printed as one paragraph. */
 export async function onOptee(
   options: OpteeOptions,
   run: (tee: Tee) => Promise<void>,
@@ -230,7 +223,7 @@ export async function onOptee(
     await using tee =
       device === undefined ? await bootedTee(options) : await openTee({ world: 'linux', device, ...limitsOf(options) });
     await run(tee).catch((error: unknown) => {
-      // While it can still be seen where it hangs.
+      // Do this before the TEE is closed, while its state shows where the call hangs.
       if (isLate(error)) {
         if (device === undefined) for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
         console.error('normalworld: use --call-limit for a longer limit');

@@ -1,7 +1,7 @@
 /**
- * Refuse options that would not be read.
- * @param read their names, as commander has them.
- * @throws RangeError naming one that is given and not read.
+ * Refuse options that would be ignored.
+ * @param read names of the options that are used, in commander's spelling.
+ * @throws RangeError naming an option that is given and not used.
  */
 export function refuseOthers(options: object, read: ReadonlySet<string>, why: string): void {
   const other = Object.entries(options).find(([name, value]) => !read.has(name) && !isDefault(name, value))?.[0];
@@ -10,7 +10,7 @@ export function refuseOthers(options: object, read: ReadonlySet<string>, why: st
   throw new RangeError(`--${flag} ${why}`);
 }
 
-/** What --no-sockets and --no-supplicant switch off is on when nobody said anything. */
+/** Options that `--no-sockets` and `--no-supplicant` negate are true by default. */
 function isDefault(name: string, value: unknown): boolean {
   return (name === 'sockets' || name === 'supplicant') && value === true;
 }

@@ -1,6 +1,6 @@
 import type { Tee } from '../../client/tee.js';
 
-/** The calls that have not come back, and what each waits for, in words. */
+/** The calls that have not returned, and what each waits for, as text. */
 export function waitingCalls(tee: Tee): readonly string[] {
   const { calls, inside } = tee.waiting();
   return [

@@ -1,14 +1,14 @@
 import { none, type Parameter, temporary, value } from '../../client/parameters.js';
 import { readWhole } from '../../files/read-whole.js';
 
-/** More than the RAM that a TEE of ours shares, in octets. */
+/** In octets; larger than the shared memory of any TEE here. */
 const longestData = 2 ** 28;
 
-/** A parameter of an operation as the command line has it, and the file that its output goes to. */
+/** A parameter of an operation from the command line, and the file for its output. */
 export interface OperationArgument {
   readonly parameter: Parameter;
   readonly file: string | undefined;
-  /** The file that its data come from. */
+  /** The file with its data. */
   readonly input?: string;
 }
 
@@ -22,9 +22,7 @@ export const operationArgumentForms = `Parameters, at most four:
   memref.inout=DATA[,FILE]
 DATA is text:..., hex:... or @FILE.`;
 
-/**
- * @throws RangeError naming the argument and what is wrong with it; the system's error when a file cannot be read.
- */
+/** @throws RangeError naming the argument and what is wrong with it; the system's error if a file cannot be read. */
 export async function parseOperationArgument(text: string): Promise<OperationArgument> {
   const [, form = '', rest] = /^([^=]*)(?:=(.*))?$/s.exec(text) ?? [];
   const wrong = (why: string) => new RangeError(`parameter "${text}": ${why}`);
@@ -77,7 +75,7 @@ function twoIntegers(text: string, wrong: Wrong): [number, number] {
   return [integer(a, wrong), integer(b, wrong)];
 }
 
-/** The file stands behind the last comma. */
+/** The output file follows the last comma. */
 function withFile(text: string): [string, string | undefined] {
   const comma = text.lastIndexOf(',');
   return comma < 0 ? [text, undefined] : [text.slice(0, comma), text.slice(comma + 1)];

@@ -15,7 +15,7 @@ interface BuildCommandOptions extends BuildOptions {
   readonly again?: boolean;
 }
 
-/** How often the progress is printed where it cannot be overwritten, in milliseconds. */
+/** Interval of printing progress if the line cannot be overwritten, in milliseconds. */
 const progressIntervalMs = 15_000;
 
 /** `normalworld optee build`. */
@@ -95,7 +95,7 @@ function addVariable(text: string, others: readonly BuildVariable[]): readonly B
   }
 }
 
-/** What is going on, on standard error: overwritten on a terminal, now and then elsewhere. */
+/** Prints progress on standard error: overwritten on a terminal, at an interval elsewhere. */
 function progressLine() {
   const { stderr } = process;
   const started = performance.now();

@@ -85,7 +85,7 @@ Examples:
     });
 }
 
-/** Install a program that is missing, if we may. */
+/** Whether a program is installed. If it is missing, it is installed with apt-get if this user is root. */
 async function isThere(program: string, debianPackage: string): Promise<boolean> {
   if (await works(program)) return true;
   const hasApt = await works('apt-get');

@@ -4,7 +4,7 @@ import { SecureWorldCapability } from '../../protocol/optee-smc.js';
 import { addDeviceOption, addOpteeOptions, type OpteeOptions, onOptee, opteeExitCodes } from '../open/optee-options.js';
 import { printReport } from '../output/print-report.js';
 
-/** `normalworld optee info`: boot OP-TEE and say what it is. */
+/** `normalworld optee info`: boot OP-TEE and print its version and capabilities. */
 export function addInfoCommand(optee: Command): void {
   const command = optee
     .command('info')
@@ -61,7 +61,7 @@ function tellRows(rows: readonly (readonly [string, string])[]): void {
   printReport(rows.map(([name, text]) => `${name.padEnd(23)}  ${text}`));
 }
 
-/** What Linux tells of a TEE that its driver has. */
+/** Print what Linux shows about a TEE of its own driver. */
 function tellBoard({ device, revision, rpmbRouting }: Tee, { json }: OpteeOptions): void {
   const { registeredMemory, memrefNull } = device.version;
   if (json) {

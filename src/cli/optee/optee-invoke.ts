@@ -66,7 +66,7 @@ Examples:
     );
 }
 
-/** The application is loaded now, and gdb can be told where. */
+/** Wait for gdb: the application is loaded now, so its address is known. */
 async function attached(): Promise<void> {
   console.error(
     'the session is open. Elsewhere: gdb-multiarch -x normalworld.gdb; set breakpoints, continue; then press Enter here',
@@ -75,14 +75,14 @@ async function attached(): Promise<void> {
   process.stdin.pause();
 }
 
-/** What the command line asks for. */
+/** A parsed command line. */
 interface Invocation {
   readonly command: number;
   readonly times: number;
   readonly operation: readonly OperationArgument[];
 }
 
-/** @throws RangeError, or the system's error, for what cannot be asked. */
+/** @throws RangeError, or the system's error, if the command line is invalid. */
 async function parseInvocation(commandText: string, texts: readonly string[], repeat: string): Promise<Invocation> {
   if (texts.length > maxParameters) throw new RangeError(`${texts.length} parameters, at most ${maxParameters}`);
   const command = /^(0x[0-9a-f]+|\d+)$/i.test(commandText) ? Number(commandText) : Number.NaN;
@@ -97,8 +97,8 @@ async function parseInvocation(commandText: string, texts: readonly string[], re
 }
 
 /**
- * What came back in the parameters.
- * @param failed how the call ended, if not well.
+ * Print the outputs of the parameters.
+ * @param failed the error of the call, if it failed.
  */
 async function tell(
   operation: readonly OperationArgument[],
@@ -112,7 +112,7 @@ async function tell(
   for (const [index, output] of outputs.entries()) {
     const file = operation[index]?.file;
     const size = sizes[index];
-    // A size beyond the room is the one that would be needed, whatever the result.
+    // A size larger than the buffer is the required size, whatever the result.
     const needed = output instanceof Uint8Array && size !== undefined && size > output.length ? size : undefined;
     if (output instanceof Uint8Array && file !== undefined) writeOutput(file, inputs, [output]);
     told.push(

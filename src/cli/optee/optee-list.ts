@@ -4,7 +4,7 @@ import { fetchedPackages } from '../../debian/fetch-folders.js';
 import { buildSuites } from '../../optee-build/build-options.js';
 import { builtOptees, fetchedFolder, fetchedName } from '../../optee-build/built-optee.js';
 
-/** `normalworld optee list`: which OP-TEEs are there. */
+/** `normalworld optee list`: list the available OP-TEEs. */
 export function addListCommand(optee: Command): void {
   optee
     .command('list')

@@ -19,7 +19,7 @@ interface OpteeRunOptions {
   readonly json?: boolean;
 }
 
-/** `normalworld optee run`: a scenario of secure storage behind SCMI, on the real OP-TEE. */
+/** `normalworld optee run`: run a scenario of secure storage behind SCMI on the real OP-TEE. */
 export function addOpteeRunCommand(optee: Command): void {
   optee
     .command('run')

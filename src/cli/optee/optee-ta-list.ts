@@ -19,7 +19,7 @@ const needed = {
   rpmb: 'enumerated by OP-TEE, needs RPMB',
 } satisfies Record<TeeDeviceDescription['needs'], string>;
 
-/** `normalworld optee ta list`: what OP-TEE enumerates, and the images that the supplicant would load. */
+/** `normalworld optee ta list`: list the TAs that OP-TEE enumerates, and the images that the supplicant would load. */
 export function addTaCommand(optee: Command): void {
   const command = optee.command('ta').description('Trusted applications.').command('list');
   command
@@ -52,7 +52,7 @@ Examples:
     });
 }
 
-/** An image that the supplicant would load, by the UUID that it would be asked for. */
+/** An image that the supplicant would load, with the UUID in its file name. */
 interface Image {
   readonly uuid: string;
   readonly folder: string;
@@ -64,7 +64,7 @@ async function imagesIn(folder: string): Promise<Image[]> {
   try {
     names = await readdir(folder);
   } catch (error) {
-    // The supplicant passes it over as well, but whoever asks wants to know.
+    // The supplicant ignores this folder too, but here the user is told.
     console.error(`normalworld: ${folder}: ${error instanceof Error ? error.message : String(error)}`);
     return [];
   }

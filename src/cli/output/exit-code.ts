@@ -1,2 +1,2 @@
-/** Exit code: bad usage, a file that is not what it should be, or output that cannot be written. */
+/** Exit code for bad usage, an invalid file, or output that cannot be written. */
 export const badUsage = 2;

@@ -3,8 +3,8 @@ import { badUsage } from './exit-code.js';
 import { OutputError } from './write-output.js';
 
 /**
- * What went wrong, the cause first. When a block with `using` fails and what it leaves behind cannot be closed either, the
- * language throws a SuppressedError: the later error with the earlier one in it. The earlier one is why.
+ * The errors in an error, the cause first. If a block with `using` fails and disposing fails too, JavaScript throws a
+ * SuppressedError that contains both; the earlier error is the cause.
  */
 export function reasonsOf(error: unknown): readonly unknown[] {
   if (error instanceof Error && error.name === 'SuppressedError') {
@@ -15,9 +15,9 @@ export function reasonsOf(error: unknown): readonly unknown[] {
 }
 
 /**
- * Tell on standard error why a command failed, in one paragraph, and set its exit code: 2 for values that cannot be, else 1.
- * @param hint said behind a reason that is not of the TEE's own words.
- * @throws what is no Error.
+ * Print on standard error why a command failed, as one paragraph, and set the exit code: 2 for invalid values, else 1.
+ * @param hint printed after an error that is not a TEE error.
+ * @throws values that are not an Error.
  */
 export function tellFailure(failure: unknown, hint?: string): void {
   const reasons = reasonsOf(failure);
@@ -25,7 +25,7 @@ export function tellFailure(failure: unknown, hint?: string): void {
   if (!(reason instanceof Error)) throw reason;
   const known = reason instanceof TeecError || reason instanceof RangeError || reason.name === 'ConduitError';
   console.error(`normalworld: ${reason.message}${known || hint === undefined ? '' : ` (${hint})`}`);
-  // What failed on the way out for the same reason says nothing new.
+  // Errors with the same message are printed once.
   const told = new Set([reason.message]);
   const causes = new Set([reason.cause]);
   for (const later of reasons.slice(1)) {

@@ -1,27 +1,25 @@
 import { badUsage } from './exit-code.js';
 import { visibleText } from './visible-text.js';
 
-/** What a shell says of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE. */
+/** Exit code after SIGPIPE, as in a shell: 128 plus the number of the signal. */
 const brokenPipe = 141;
 
-/** Node's exit code for an error that nobody caught. */
+/** Node's exit code after an uncaught exception. */
 const uncaught = 1;
 
 let colours = false;
 
-/** Let colours pass to a terminal: for commands whose reports have some, and that clean what they quote. */
+/** Permit colours on a terminal, for commands with coloured reports that sanitise the texts that they quote. */
 export function letColoursPass(): void {
   colours = true;
 }
 
 /**
- * The one way from this program to its output. Whatever is printed may hold text from outside: titles and names of files, lines
- * of a console, messages of errors. What a terminal would take for an order is made visible.
- *
- * Output that cannot be written ends the program with an error, as it ends other tools: a full disk with a message and exit
- * code 2, a pipe that nobody reads silently with 141.
- *
- * Warnings of the process, and errors that nobody caught, Node prints past `process.stderr`: they come this way too.
+ * Sanitises all output of this program. Output may contain text from outside, such as file names, titles, console lines
+ * and error messages; terminal control sequences in it are made visible.
+ * | If output cannot be written, the program ends with an error as other tools do: with a message and exit code 2 if
+ * the disk is full, silently with 141 if the reader of a pipe has closed it.
+ * | Node prints warnings and uncaught errors without `process.stderr`; they are redirected here.
  */
 export function guardOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
@@ -45,7 +43,7 @@ export function guardOutput(): void {
   });
 }
 
-/** Only where Node would print them: whoever has switched warnings off has. */
+/** Only if Node would print them, that is, if warnings are not disabled. */
 function guardWarnings(): void {
   if (process.listenerCount('warning') === 0) return;
   process.removeAllListeners('warning');

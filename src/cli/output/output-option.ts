@@ -6,8 +6,8 @@ import { OutputError, refuseInputAsOutput, refuseSameOutput } from './write-outp
 export class OutputOption extends Option {}
 
 /**
- * Refuse, before anything is done, to write into a file that the command is told to read, or twice into the same: what
- * was in it would be lost. Whatever else of the command line is a file counts as read.
+ * Before anything is done, refuse to write to a file that is also read, or to one that is written twice, because its
+ * content would be lost. All other arguments that name a file count as read.
  */
 export function refuseInputsAsOutputs(command: Command): void {
   const outputs: { readonly flag: string; readonly path: string }[] = [];

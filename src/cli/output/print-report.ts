@@ -1,27 +1,30 @@
 import { env, stdout } from 'node:process';
 import { explained, wrapped } from '../../scenario/report/lines.js';
 
-/** Below this a line is not folded: there is no room for words. */
+/** Narrower lines are not wrapped. Columns. */
 const narrowest = 20;
 
-/** Columns of the output: COLUMNS where it is set, else what the terminal says; a pipe or a file takes lines as long as they are. */
+/**
+ * Width of the output in columns: COLUMNS if it is set, else the terminal's width. Output to a pipe or file is not
+ * wrapped.
+ */
 export function outputWidth(): number {
   const set = Number(env.COLUMNS);
   const columns = Number.isInteger(set) && set > 0 ? set : (stdout.columns ?? 0);
   return columns > 0 ? Math.max(columns, narrowest) : Number.POSITIVE_INFINITY;
 }
 
-/** Print a report for people, in lines that fit the output. */
+/** Print a report, wrapped to the width of the output. */
 export function printReport(text: string | Iterable<string>): void {
   const width = outputWidth();
   const lines = typeof text === 'string' ? text.split('\n') : text;
   for (const line of lines) for (const part of line.split('\n')) console.log(folded(part, width).join('\n'));
 }
 
-/** Lines that are copied into a shell as they are. */
+/** Lines with commands for the shell. */
 const command = /^\s*(?:again|look at it): /;
 
-/** A line in lines of that width. What stands in a column behind a label is continued below it; a command stays in one line. */
+/** Wrap a line. Text in a column after a label continues in that column; commands are not wrapped. */
 export function folded(line: string, width: number): string[] {
   if (line.length <= width || command.test(line)) return [line];
   const column = /^\s*\S.*?\s{2,}(?=\S)/.exec(line)?.[0].length ?? 0;
@@ -31,8 +34,8 @@ export function folded(line: string, width: number): string[] {
 }
 
 /**
- * A table whose last column is words. Where it is too wide, the words go on below themselves; where that leaves no room for
- * them, each row becomes a few lines that begin with its words.
+ * A table whose last column is text. If it is too wide, the text is wrapped in its column; if that leaves too little
+ * room, each row is printed as several lines that begin with the text.
  */
 export function reportTable(head: readonly string[], rows: readonly (readonly string[])[], width: number): string[] {
   if (rows.length === 0) return [];

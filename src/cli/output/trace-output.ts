@@ -1,7 +1,7 @@
 import { TraceFile } from '../../trace/node/trace-file.js';
 import { OutputError } from './write-output.js';
 
-/** A trace that a command records. @throws OutputError when it cannot be written. */
+/** Open the trace file that a command records. @throws OutputError if it cannot be written. */
 export function openTrace(path: string): TraceFile {
   try {
     return new TraceFile(path);
@@ -10,7 +10,7 @@ export function openTrace(path: string): TraceFile {
   }
 }
 
-/** Close what a command recorded. @throws OutputError when one of them could not be written to its end. */
+/** Close the trace files of a command. @throws OutputError if one of them is incomplete. */
 export function closeTraces(files: readonly TraceFile[]): void {
   for (const file of files) file.close();
   for (const { path, failure } of files)

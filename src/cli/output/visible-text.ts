@@ -1,22 +1,25 @@
-/** Orders of the program's own: erase this line and begin it anew, or the whole screen. A piece of output begins with them. */
+/**
+ * Control sequences of this program: erase the line and begin it again, or clear the screen. They are only accepted at
+ * the beginning of a write.
+ */
 const orders = ['\x1b[2K\r', '\r\x1b[K', '\x1b[H\x1b[2J'] as const;
 
 /** Colours and weights: Select Graphic Rendition. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const colour = /\x1b\[[0-9;]*m/y;
-/** Everything that a terminal may take for an order, but line feeds and tabs; the return ahead of a line feed says nothing. */
+/** Control characters except line feed and tab. A carriage return before a line feed is removed. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control = /\r(?=\n)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]/g;
 
-/** What of a text reaches the output. */
+/** What is not sanitised. */
 export interface Passes {
-  /** The output is a terminal: the program's own orders pass. */
+  /** The output is a terminal: the program's own control sequences are kept. */
   readonly terminal: boolean;
-  /** Colours pass: nothing from outside is in the text, or it is clean already. */
+  /** Colours are kept: the text contains nothing from outside, or is sanitised already. */
   readonly colours: boolean;
 }
 
-/** A text in which nothing is an order to a terminal but what may pass; the others can be read: `\x1b[2J`. */
+/** Make control characters visible (`\x1b[2J`), except those that are kept. */
 export function visibleText(text: string, { terminal, colours }: Passes): string {
   const order = terminal ? (orders.find((each) => text.startsWith(each)) ?? '') : '';
   const rest = text.slice(order.length);

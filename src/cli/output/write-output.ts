@@ -15,15 +15,15 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { badUsage } from './exit-code.js';
 
-/** A file cannot be written where it was asked for; the message names it. */
+/** An output file cannot be written; the message names it. */
 export class OutputError extends Error {
   override readonly name = 'OutputError';
 }
 
-/** Octets that are written at once. */
+/** Number of octets per write. */
 const pieceSize = 1 << 20;
 
-/** @throws OutputError when `path` is one of the files that are read, by whatever name. */
+/** @throws OutputError if `path` is one of the input files, also under another name. */
 export function refuseInputAsOutput(path: string, inputs: readonly string[]): void {
   const out = statOf(path);
   if (out === undefined) return;
@@ -34,7 +34,7 @@ export function refuseInputAsOutput(path: string, inputs: readonly string[]): vo
   }
 }
 
-/** @throws OutputError when two outputs are to go into one file, be it there or not. */
+/** @throws OutputError if two outputs have the same path, whether the file exists or not. */
 export function refuseSameOutput(path: string, flag: string, other: string, otherFlag: string): void {
   const [one, two] = [statOf(path), statOf(other)];
   const same =
@@ -45,9 +45,9 @@ export function refuseSameOutput(path: string, flag: string, other: string, othe
 }
 
 /**
- * Write a file whole or not at all: into a file beside it, which then takes its name. What is no file (a device, a pipe) is
- * written to as it is.
- * @param inputs the files that are read: none of them is written to.
+ * Write a file atomically: into a temporary file beside it, which is then renamed. Devices and pipes are written
+ * directly.
+ * @param inputs files that are read and must not be overwritten.
  * @throws OutputError
  */
 export function writeOutput(path: string, inputs: readonly string[], pieces: Iterable<string | Uint8Array>): void {
@@ -75,7 +75,7 @@ function replace(path: string, before: Stats | undefined, pieces: Iterable<strin
   }
 }
 
-/** Write into a file that is open, and close it. */
+/** Write to an open file and close it. */
 function writeAll(fd: number, pieces: Iterable<string | Uint8Array>): void {
   try {
     let chunks: Uint8Array[] = [];
@@ -99,7 +99,7 @@ function writeAll(fd: number, pieces: Iterable<string | Uint8Array>): void {
   }
 }
 
-/** Nothing where there is none, or none that can be: opening it says why. */
+/** Undefined if the path does not exist or cannot be inspected; opening it reports the error. */
 function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);
@@ -108,7 +108,7 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
-/** Make a folder for files that are written, with those above it. @throws OutputError */
+/** Create an output folder with its parents. @throws OutputError */
 export function makeOutputFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true });
@@ -117,7 +117,7 @@ export function makeOutputFolder(path: string): void {
   }
 }
 
-/** The same for a command: what is wrong goes to standard error and into the exit code. @returns whether it is written. */
+/** The same for a command: errors are printed and set the exit code. @returns whether the file was written. */
 export function writeOrSayWhy(out: string, inputs: readonly string[], pieces: Iterable<string | Uint8Array>): boolean {
   try {
     writeOutput(out, inputs, pieces);

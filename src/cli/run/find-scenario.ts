@@ -8,7 +8,7 @@ import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-f
 import type { Scenario } from '../../scenario/scenario.js';
 import { badUsage } from '../output/exit-code.js';
 
-/** The scenarios that come with the package. */
+/** The scenarios in the package. */
 const shippedFolder = fileURLToPath(new URL('../../../scenarios/', import.meta.url));
 
 export const shippedScenarios = (): readonly string[] =>
@@ -18,7 +18,7 @@ export const shippedScenarios = (): readonly string[] =>
         .sort()
     : [];
 
-/** A file as it is named, or one of the package's: `rpmb-scmi-deadlock`, `scenarios/rpmb-scmi-deadlock.yaml`. */
+/** A file with this path, or one of the package: `rpmb-scmi-deadlock`, `scenarios/rpmb-scmi-deadlock.yaml`. */
 export function scenarioPath(name: string): string {
   if (existsSync(name)) return name;
   const shipped = shippedScenarios();
@@ -29,7 +29,7 @@ export function scenarioPath(name: string): string {
   return found === undefined ? name : join(shippedFolder, found);
 }
 
-/** Read a scenario for a command, or say on standard error why it is none. */
+/** Read a scenario for a command; if it is invalid, print why on standard error. */
 export async function readScenarioOrSayWhy(name: string, set: ParameterValues = {}): Promise<Scenario | undefined> {
   const path = scenarioPath(name);
   try {

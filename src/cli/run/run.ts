@@ -19,7 +19,7 @@ import { readScenarioOrSayWhy, scenarioPath } from './find-scenario.js';
 import { addRunOptions, type RunOptions } from './run-options.js';
 import { commandLine, progressLine, quoted, terminalLayout } from './terminal.js';
 
-/** An outcome is not the one that was expected. */
+/** Exit code if an outcome is not as expected. */
 const unexpected = 1;
 
 export function addRunCommand(program: Command): void {
@@ -75,12 +75,12 @@ async function run(name: string, options: RunOptions): Promise<void> {
   }
 }
 
-/** An outcome under a discipline, of one run or of several. */
+/** The outcome of a discipline, in one or several runs. */
 interface Found {
   readonly queue: DisciplineName;
   readonly outcome: Outcome;
   readonly explanation: readonly string[];
-  /** With which seed first, and how many seeds, where several were run. */
+  /** With several seeds: the first seed with this outcome, and the number of seeds. */
   readonly of?: { readonly seed: number; readonly count: number };
   readonly seconds: number;
 }
@@ -151,7 +151,7 @@ async function sweep(scenario: Scenario, queues: readonly DisciplineName[], opti
 
 const seconds = (ms: number) => (ms / 1000).toFixed(2);
 
-/** What is not as expected, in a sentence. */
+/** A message for an outcome that is not as expected; empty if it is. */
 function failures({ queue, outcome, of }: Found, expectation: Expectation): string[] {
   const expected = unmet(expectation, queue, outcome);
   if (expected === undefined) return [];
@@ -159,7 +159,7 @@ function failures({ queue, outcome, of }: Found, expectation: Expectation): stri
   return [`${queue}: ${outcome}${how}; expected ${expected.join(' or ')}`];
 }
 
-/** A check for each discipline. */
+/** One test case for each discipline. */
 function testCases(found: readonly Found[], expectation: Expectation): TestCase[] {
   const queues = [...new Set(found.map(({ queue }) => queue))];
   return queues.map((queue) => {
@@ -172,7 +172,7 @@ function testCases(found: readonly Found[], expectation: Expectation): TestCase[
   });
 }
 
-/** Record into the file named, or, with several disciplines, into one for each beside it; or into a folder. */
+/** Record into the given file; with several disciplines into one file per discipline beside it, or into a folder. */
 function recordTo(
   path: string,
   scenario: string,
@@ -189,7 +189,7 @@ function recordTo(
   };
 }
 
-/** The page takes two traces at most: of several, the first and the last, as the report has them. */
+/** The command to view the traces. The page shows at most two: the first and the last of the report. */
 function whereToLook(paths: readonly string[]): string {
   const shown = [...new Set([paths[0] ?? '', paths.at(-1) ?? ''])];
   return [...paths.map((path) => `trace: ${quoted(path)}`), `view it: ${commandLine('view', ...shown)}`].join('\n');

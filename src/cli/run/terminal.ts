@@ -3,19 +3,19 @@ import type { Layout } from '../../scenario/report/text-report.js';
 
 const usual = 80;
 
-/** How a report may use the terminal: COLUMNS where it is set, else what the terminal says, else 80 columns. */
+/** The layout for reports: COLUMNS if it is set, else the terminal's width, else 80 columns. */
 export function terminalLayout(): Layout {
   const set = Number(env.COLUMNS);
   const columns = Number.isInteger(set) && set > 0 ? set : (stdout.columns ?? 0);
   return { width: columns > 0 ? columns : usual, colour: stdout.isTTY === true && !env.NO_COLOR };
 }
 
-/** How long a run may take before it says how far it is, in milliseconds. */
+/** Time after which progress of a run is shown, in milliseconds. */
 const patienceMs = 1000;
-/** How often it says so. */
+/** Interval of updating it, in milliseconds. */
 const refreshMs = 200;
 
-/** A line on the terminal that is overwritten while something goes on; nothing when standard error is no terminal. */
+/** A progress line that is overwritten on the terminal; not shown if standard error is not a terminal. */
 export function progressLine(): { readonly show: (text: () => string) => void; readonly clear: () => void } {
   if (stderr.isTTY !== true) return { show: () => {}, clear: () => {} };
   let next = performance.now() + patienceMs;
@@ -34,7 +34,7 @@ export function progressLine(): { readonly show: (text: () => string) => void; r
   };
 }
 
-/** A command as a shell reads it back; `normalworld` as it was called here. */
+/** A command line that a shell can read, with `normalworld` as it was called here. */
 export function commandLine(...words: readonly string[]): string {
   const program = env.npm_command === 'exec' ? ['npx', 'normalworld'] : ['normalworld'];
   return [...program, ...words].map(quoted).join(' ');

@@ -7,7 +7,7 @@ import { tellFailure } from '../output/failure.js';
 import { offer } from './offer.js';
 import { addServedOptions, type ServedOptions } from './served-options.js';
 
-/** `normalworld exec -- PROGRAM ...`: run a program that wants /dev/tee0. Its exit code is ours. */
+/** `normalworld exec -- PROGRAM ...`: run a program that needs /dev/tee0. Its exit code becomes ours. */
 export function addExecCommand(program: Command): void {
   const command = program
     .command('exec')

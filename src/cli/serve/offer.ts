@@ -5,9 +5,9 @@ import { waitingCalls } from '../open/waiting-calls.js';
 import { openServed, type ServedOptions } from './served-options.js';
 
 /**
- * Open the TEE, offer it to clients while something runs, and end it in bounded time.
- * @param run gets the path of the server's socket, and a promise of the moment when a signal asks for the end, or when
- *   secure world can no longer be reached.
+ * Open the TEE, serve it to clients while `run` runs, and end it in bounded time.
+ * @param run called with the path of the server's socket, and with a promise that resolves when a signal requests the
+ * end or secure world can no longer be reached.
  */
 export async function offer(
   options: ServedOptions,
@@ -20,7 +20,7 @@ export async function offer(
     ending.run();
     let closing = false;
     const lost = tee.ended?.then((error): 'lost' => {
-      // At once: clients are told COMMUNICATION, which does not say why.
+      // Print it at once, because clients only get COMMUNICATION, which does not say why.
       if (!closing)
         console.error(`normalworld: the TEE failed; its clients get TEEC_ERROR_COMMUNICATION: ${error.message}`);
       return 'lost';
@@ -35,7 +35,7 @@ export async function offer(
   });
 }
 
-/** What keeps a TEE from being closed, in words. */
+/** What the end of a TEE waits for, as text. */
 export function waitsFor(tee: Tee, server: TeeServer): readonly string[] {
   const all = waitingCalls(tee);
   if (all.length > 0) return all;

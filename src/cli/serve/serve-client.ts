@@ -19,9 +19,9 @@ export interface ServeOptions extends ServedOptions {
   readonly deviceCalls?: number;
 }
 
-/** Be the agent of one client: its words come on standard input, ours go to standard output, until the input ends. */
+/** Serve one client through standard input and output until the input ends. */
 export async function serveClient(options: ServeOptions): Promise<void> {
-  // Standard output is the client's: what others print would stand between our words.
+  // Standard output belongs to the protocol, so other output goes to standard error.
   globalThis.console = new Console(process.stderr, process.stderr);
   using ending = new Ending();
   const serve = async (tee: Tee) => {

@@ -6,7 +6,7 @@ import { offer } from './offer.js';
 import { type ServeOptions, serveClient } from './serve-client.js';
 import { addServedOptions } from './served-options.js';
 
-/** `normalworld serve`: offer a TEE to programs of this machine until a signal comes. */
+/** `normalworld serve`: serve a TEE to programs on this machine until a signal arrives. */
 export function addServeCommand(program: Command): void {
   const command = program
     .command('serve')

@@ -16,7 +16,7 @@ import {
 import { refuseOthers } from '../open/refuse-others.js';
 import { tellFailure } from '../output/failure.js';
 
-/** Which TEE `serve` and `exec` offer. */
+/** The TEE that `serve` and `exec` serve. */
 export interface ServedOptions extends OpteeOptions {
   readonly simulated?: readonly string[] | true;
 }
@@ -32,17 +32,17 @@ export function addServedOptions(command: Command): Command {
         '--no-supplicant',
         'leave /dev/teepriv0 to a separate supplicant program (default: the built-in supplicant uses it)',
       ),
-    // How long a client waits is its own affair, as on a board.
+    // Clients set their own time limits, as on a board.
     Number.POSITIVE_INFINITY,
   );
 }
 
-/** What the simulated world has a use for. */
+/** Options that apply to the simulated world. */
 const ofSimulated: ReadonlySet<string> = new Set([
   ...['simulated', 'storage', 'storageReadOnly', 'sockets', 'supplicant', 'callLimit', 'console', 'socket'],
 ]);
 
-/** Open the TEE, run something on it, close it. */
+/** Open the TEE, call `serve`, and close it. */
 export async function openServed(options: ServedOptions, serve: (tee: Tee) => Promise<void>): Promise<void> {
   const run = (tee: Tee) => {
     tellPanics(tee);
@@ -72,7 +72,7 @@ export async function openServed(options: ServedOptions, serve: (tee: Tee) => Pr
   }
 }
 
-/** Its client gets TARGET_DEAD, which does not say why. */
+/** Print panics, because the client only gets TARGET_DEAD, which does not say why. */
 function tellPanics(tee: Tee): void {
   tee.panics?.listen(({ uuid, code, why }) =>
     console.error(
@@ -85,7 +85,7 @@ async function applicationsOf(path: string): Promise<readonly TrustedApplication
   const module = await import(pathToFileURL(resolve(path)).href).then(
     (module) => module as { readonly default?: TrustedApplication | readonly TrustedApplication[] },
     (error: unknown) => {
-      // Where in the module it went wrong is what its author needs.
+      // The stack shows the author of the module where it failed.
       throw new Error(existsSync(path) && error instanceof Error ? `${path}: ${error.stack}` : `no module ${path}`);
     },
   );

@@ -27,12 +27,12 @@ interface SupplicantOptions {
   readonly verbose?: boolean;
 }
 
-/** Where tee-supplicant looks for trusted applications. */
+/** The folders in which tee-supplicant looks for trusted applications. */
 const usualTaFolders = ['/lib/optee_armtz', '/usr/lib/optee_armtz'] as const;
 
 const several = (value: string, others: readonly string[] = []) => [...others, value];
 
-/** `normalworld supplicant`: what tee-supplicant is, on Linux's own driver. */
+/** `normalworld supplicant`: replaces tee-supplicant on Linux's own driver. */
 export function addSupplicantCommand(program: Command): void {
   program
     .command('supplicant')

@@ -17,7 +17,7 @@ interface XtestOptions {
   readonly console?: boolean;
 }
 
-/** `normalworld xtest [cases]`: OP-TEE's own test suite, untouched, through our driver. */
+/** `normalworld xtest [cases]`: run OP-TEE's unmodified test suite through our driver. */
 export function addXtestCommand(program: Command): void {
   program
     .command('xtest')
@@ -65,7 +65,7 @@ Examples:
 }
 
 async function xtest(cases: readonly string[], options: XtestOptions): Promise<boolean> {
-  // Standard output is for the JSON object where one is wanted.
+  // With --json, standard output contains only the JSON object.
   const say = (line: string) => (options.json ? console.error(line) : console.log(line));
   const { ok, output, exitCode, milliseconds } = await runXtest({
     cases,

@@ -12,7 +12,7 @@ import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { tellFailure } from '../output/failure.js';
 import { printReport } from '../output/print-report.js';
 
-/** Longer than what any OP-TEE has room for, octets. */
+/** In octets; larger than any OP-TEE can load. */
 const longestImage = 2 ** 28;
 
 interface InspectOptions {
@@ -74,7 +74,7 @@ function uuidOf(file: string): string | undefined {
   }
 }
 
-/** The build's ELF with symbols knows what the signed one does not. */
+/** The heap size, from the unstripped ELF file of the build; the signed image does not contain it. */
 async function heapBeside(file: string): Promise<number | undefined> {
   const elf = await readRegularFile(file.replace(/\.ta$/, '.elf')).catch(() => undefined);
   return elf === undefined ? undefined : taElf(elf)?.heap;

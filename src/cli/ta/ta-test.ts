@@ -73,7 +73,7 @@ Examples:
     });
 }
 
-/** What is to be measured, and for Vitest's environment where it goes. */
+/** The environment for Vitest that selects measurements and their folders. */
 async function measuring(root: string, { coverage, flameGraph }: TaTestOptions): Promise<NodeJS.ProcessEnv> {
   if (coverage) await rm(coverageFolder(root), { recursive: true, force: true });
   if (flameGraph) await rm(profileFolder(root), { recursive: true, force: true });
@@ -148,7 +148,7 @@ Examples:
 async function watchProject(project: Project, options: TaBuildOptions): Promise<void> {
   const { root, applications } = project;
   const uuids = new Map<TaSources, string>();
-  /** @returns whether its tests are worth running. */
+  /** @returns whether its tests should run. */
   const build = async (sources: TaSources) => {
     try {
       const { uuid, changed } = await buildOne(sources, options);
@@ -180,7 +180,7 @@ async function watchProject(project: Project, options: TaBuildOptions): Promise<
       if (!(await build(sources))) continue;
       const named = await testsOf(root, sources, uuids.get(sources) ?? '');
       for (const test of named) wanted.add(test);
-      // Who names it in no way that is seen here may depend on it all the same.
+      // A test file that refers to no application in a recognised way may depend on any of them.
       all ||= named.length === 0;
     }
     for (const test of await testsWith(root, changes.files)) wanted.add(test);
@@ -194,18 +194,18 @@ async function watchProject(project: Project, options: TaBuildOptions): Promise<
   stop();
 }
 
-/** What the applications are built for is what the tests run them in. */
+/** Run the tests with the OP-TEE that the applications are built for. */
 async function useOptee(name: string | undefined): Promise<void> {
   if (name === undefined) return;
   const { folder } = await opteeNamed(name);
   if (folder === undefined)
     throw new RangeError(`--optee ${name}: tests find an OP-TEE by its folder; give a name from optee list`);
-  // Found before the other one takes the place of the fetched one.
+  // Find the kit before the selected OP-TEE replaces the fetched one.
   process.env.TA_DEV_KIT_DIR = await findKit(name);
   process.env.NORMALWORLD_OPTEE = folder;
 }
 
-/** @returns its exit code. */
+/** @returns the exit code. */
 function vitest(root: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
   const program = resolve(root, 'node_modules/vitest/vitest.mjs');
   if (!existsSync(program))

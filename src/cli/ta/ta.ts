@@ -4,7 +4,7 @@ import { addTaInspectCommand } from './ta-inspect.js';
 import { addTaNewCommand } from './ta-new.js';
 import { addTaTestCommand, addTaWatchCommand } from './ta-test.js';
 
-/** `normalworld ta ...`: the day of who develops a trusted application. */
+/** `normalworld ta ...`: commands for developers of trusted applications. */
 export function addTaCommands(program: Command): void {
   const ta = program
     .command('ta')

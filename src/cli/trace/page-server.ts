@@ -3,14 +3,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface PageServer extends Server {
-  /** Where the page is, when the server listens. */
+  /** URL of the page, once the server listens. */
   pageUrl(): string;
 }
 
 /**
- * Serves one page to whoever knows its address. A trace may hold what is nobody else's business: other users of the machine can
- * reach the port, and pages in the browser can have a name of theirs point to it. So the address holds a secret, the Host
- * header must be the one that was printed, and the page may load nothing and talk to nobody.
+ * Serves one page to clients that know its URL. A trace may be confidential, but other users of the machine can reach
+ * the port, and other web pages can use DNS rebinding to point a name to it. So the URL contains a secret, the Host
+ * header must be the printed one, and the page's content policy permits no other connections.
  */
 export function pageServer(page: string): PageServer {
   const path = `/${randomBytes(16).toString('hex')}/`;
@@ -32,7 +32,7 @@ export function pageServer(page: string): PageServer {
   return Object.assign(server, { pageUrl: () => `http://127.0.0.1:${port(server)}${path}` });
 }
 
-/** Only the page's own scripts run; it reads its traces from data URLs, and nothing else. */
+/** A content policy that permits only the page's own scripts, and data URLs for the traces. */
 function contentPolicy(page: string): string {
   const scripts = [...page.matchAll(/<script\b(?![^>]*application\/x-nwt)[^>]*>([\s\S]*?)<\/script>/g)];
   const hashes = scripts.map(([, script = '']) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`);

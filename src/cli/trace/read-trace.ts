@@ -5,7 +5,7 @@ import { TraceFormatError } from '../../trace/nwt/trace-reader.js';
 import type { TraceTable } from '../../trace/nwt/trace-table.js';
 import { badUsage } from '../output/exit-code.js';
 
-/** `run --trace out.nwt` under several disciplines writes out.<discipline>.nwt, and there is no out.nwt. */
+/** A hint: `run --trace out.nwt` with several disciplines writes out.<discipline>.nwt and no out.nwt. */
 function beside(path: string): string {
   const begin = `${basename(path, '.nwt')}.`;
   try {
@@ -17,12 +17,12 @@ function beside(path: string): string {
   }
 }
 
-/** What is run is not yet what can be looked at. */
+/** A hint for a scenario file: it must be run and recorded first. */
 function recordFirst(path: string): string {
   return /\.ya?ml$/.test(path) ? `; to record a scenario: normalworld run ${path} --trace out.nwt` : '';
 }
 
-/** Read a trace for a command: says on standard error what is damaged, or why it cannot be read at all. */
+/** Read a trace for a command; damage, or the reason why it cannot be read, is printed on standard error. */
 export async function readTraceOrSayWhy(path: string): Promise<TraceTable | undefined> {
   try {
     const table = await readTraceFile(path);

@@ -3,17 +3,17 @@ import type { Readable } from 'node:stream';
 import { TextDecoder } from 'node:util';
 import { createGunzip } from 'node:zlib';
 
-/** A record that is no text, or cannot be read; the message says what to do. */
+/** A record is not text, or cannot be read; the message says what to do. */
 export class RecordTextError extends Error {
   override readonly name = 'RecordTextError';
 }
 
-/** Longer lines are cut: none of the kernel's is. Characters. */
+/** Longer lines are truncated; lines of the kernel are shorter. Characters. */
 const longestLine = 4096;
-/** Characters of a record that are kept: what one import can hold. */
+/** Largest record that can be imported, in characters. */
 const longestText = 2 ** 29;
 
-/** Files that hold a record, but not as text: how they begin, and what makes text of them. */
+/** Binary record formats: their first octets, and the tool that converts them to text. */
 const binaries: readonly { readonly magic: readonly number[]; readonly what: string }[] = [
   {
     magic: [0x17, 0x08, 0x44, 0x74, 0x72, 0x61, 0x63, 0x69, 0x6e, 0x67],
@@ -37,7 +37,7 @@ const binaries: readonly { readonly magic: readonly number[]; readonly what: str
 ];
 
 /**
- * The lines of a text that somebody recorded: plain or gzip, UTF-8 or UTF-16.
+ * The lines of a recorded text: plain or gzip, UTF-8 or UTF-16.
  * @param path `-` is standard input.
  * @throws RecordTextError
  */
@@ -57,7 +57,7 @@ async function linesOf(path: string, input: Readable): Promise<string[]> {
   const chunks = input[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let head: Buffer = Buffer.alloc(0);
   let done = false;
-  // Pieces of a pipe may be short.
+  // Reads from a pipe may return few octets.
   while (head.length < 16 && !done) {
     const next = await chunks.next();
     done = next.done === true;
@@ -102,7 +102,7 @@ async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<
         `${path}: more than ${longestText} characters: grep -E 'optee_|EVENTS|INFO: task' ${path} | normalworld trace import -`,
       );
     const parts = text.split('\n');
-    // A line may be as long as the file is: its end is dropped as it comes.
+    // A line may be as long as the file, so truncate it while reading.
     parts[0] = (pending + (parts[0] ?? '')).slice(0, longestLine);
     pending = (parts.pop() ?? '').slice(0, longestLine);
     for (const part of parts) lines.push(part.slice(0, longestLine));
@@ -121,7 +121,7 @@ async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<
   return lines;
 }
 
-/** By its mark, or by the zeros that every second octet is in a text of the kernel's. */
+/** The encoding, by its byte order mark, or by the zero octets of UTF-16 text from the kernel. */
 function encodingOf(chunk: Buffer): string {
   const [first, second] = chunk;
   if (first === 0xff && second === 0xfe) return 'utf-16le';

@@ -3,16 +3,16 @@ import { folded, reportTable } from '../output/print-report.js';
 import type { TopSource } from './top-sources.js';
 import { ms } from './trace-report.js';
 
-/** A program of which nothing comes for so long is said to be quiet. */
+/** A program without new events for this long is reported as quiet. Milliseconds. */
 const quietNotedMs = 3000;
-/** Calls that are shown however low the terminal is. */
+/** Smallest number of calls shown, even on a low terminal. */
 const fewestCalls = 3;
 
-/** A source at the moment of a screen. */
+/** A source at the time of a screen. */
 export interface Shown {
   readonly source: TopSource;
   readonly now: number;
-  /** Calls that ended, a second. */
+  /** Ended calls per second. */
   readonly rate: number;
 }
 
@@ -20,7 +20,7 @@ interface ShownCall extends LiveCall {
   readonly forMs: number;
 }
 
-/** Those of all sources, the oldest first: each source has a clock of its own. */
+/** The calls of all sources, oldest first. Each source has a clock of its own. */
 function callsOf(shown: readonly Shown[]): ShownCall[] {
   const calls = shown.flatMap(({ source, now }) =>
     [...source.state.calls.values()].map((call) => ({ ...call, forMs: now - call.since })),
@@ -37,7 +37,7 @@ export function screenJson(shown: readonly Shown[]) {
   return {
     ...first?.source.state.subject,
     time: first?.source.state.time,
-    /** The same clock at this moment, and for how long nothing has been written. */
+    /** The current time of the same clock, and the time since the last event. */
     now: first?.now,
     quietMs: Math.round(first?.source.quietMs ?? 0),
     ended: sum(states.map(({ ended }) => ended)),
@@ -51,7 +51,7 @@ export function screenJson(shown: readonly Shown[]) {
   };
 }
 
-/** A screen. @param rows lines that there are for it. */
+/** A screen. @param rows number of available lines. */
 export function screenLines(shown: readonly Shown[], rows: number, width: number): string[] {
   const calls = callsOf(shown);
   const head = shown.flatMap((each) => headOf(each)).flatMap((line) => folded(line, width));
@@ -68,7 +68,7 @@ export function screenLines(shown: readonly Shown[], rows: number, width: number
         ]),
       width,
     );
-  // A call may take several lines: as many calls as there is room for, and a line for the others.
+  // A call may take several lines, so show as many calls as fit, and one line for the others.
   let count = Math.min(calls.length, Math.max(fewestCalls, rows));
   while (count > fewestCalls && head.length + table(count).length + (count < calls.length ? 1 : 0) > rows) count--;
   return [...head, ...table(count), ...(calls.length > count ? [`and ${calls.length - count} more`] : [])];

@@ -6,21 +6,21 @@ import { TraceReader } from '../../trace/nwt/trace-reader.js';
 /** Bytes read at once. */
 const pieceSize = 1 << 20;
 
-/** Where calls come from that `top` shows. */
+/** A source of calls for `top`. */
 export interface TopSource extends Disposable {
   readonly name: string;
   readonly state: LiveState;
-  /** Take what has come since. */
+  /** Read the new events. */
   read(): void;
-  /** For how long nothing has come. */
+  /** Time since the last event, in milliseconds. */
   readonly quietMs: number;
-  /** This moment on the clock of its events. */
+  /** The current time on the clock of its events. */
   readonly now: number;
-  /** What else is to be known of it. */
+  /** Further messages for the screen. */
   readonly notes: readonly string[];
 }
 
-/** What is added to a trace file. */
+/** Follows a growing trace file. */
 export class FileSource implements TopSource {
   readonly state = new LiveState();
   readonly notes = [];
@@ -42,12 +42,15 @@ export class FileSource implements TopSource {
     }
   }
 
-  /** By whom ever, also before this command began. */
+  /** Also counts the time before this command started. */
   get quietMs(): number {
     return Math.max(0, Date.now() - fstatSync(this.fd).mtimeMs);
   }
 
-  /** A program that hangs writes nothing, and its calls hang on. Virtual time stands still where nothing happens. */
+  /**
+   * The calls of a hanging program continue to hang, so the time advances without new events. A virtual clock only
+   * advances with events.
+   */
   get now(): number {
     const { subject, time } = this.state;
     return subject.clock === 'virtual' ? time : time + this.quietMs;
@@ -58,7 +61,7 @@ export class FileSource implements TopSource {
   }
 }
 
-/** The calls of all programs of this machine, as Linux's driver makes them. */
+/** The calls of all programs on this machine, from the tracepoints of Linux's driver. */
 export class KernelSource implements TopSource {
   readonly state = new LiveState();
   readonly name = 'this machine';
@@ -73,7 +76,7 @@ export class KernelSource implements TopSource {
     this.tracepoints.read();
   }
 
-  /** Where nobody calls, nothing comes. */
+  /** The kernel records nothing while no program makes calls, so silence has no meaning. */
   get quietMs(): number {
     return 0;
   }

@@ -17,11 +17,11 @@ interface TopOptions {
   readonly tracefs?: string;
 }
 
-/** Seconds between two screens at most: a day. */
+/** Longest interval between two screens, in seconds: a day. */
 const longestInterval = 86_400;
-/** How often what has come is taken, in milliseconds: the kernel's buffer is not large. */
+/** Interval of reading new events, in milliseconds; the kernel's buffer is small. */
 const readEveryMs = 100;
-/** Lines of a screen when the terminal does not say how high it is. */
+/** Lines of a screen if the terminal's height is unknown. */
 const defaultRows = 24;
 
 export function addTopCommand(program: Command): void {
@@ -69,7 +69,7 @@ async function top(file: string | undefined, options: TopOptions): Promise<void>
   const close = () => {
     for (const source of sources.splice(0)) source[Symbol.dispose]();
   };
-  // However it ends, the tracepoints are off again.
+  // Disable the tracepoints, however the command ends.
   process.once('exit', close);
   process.once('SIGINT', () => process.exit(0));
   for (const signal of ['SIGTERM', 'SIGHUP'] as const)
@@ -78,7 +78,7 @@ async function top(file: string | undefined, options: TopOptions): Promise<void>
     if (file !== undefined) sources.push(new FileSource(file));
     if (options.device !== undefined) sources.push(new KernelSource(options.tracefs));
     for (const source of sources) source.read();
-    // One screen shows the rate of the whole run, the others that since the last.
+    // With --once the rate is that of the whole run, otherwise that since the last screen.
     let before = sources.map(({ state, now }) => (once ? { ended: 0, now: state.begin } : { ended: state.ended, now }));
     for (let screen = 0; ; screen++) {
       if (screen > 0 || !once) await readFor(sources, Number(interval) * 1000);
@@ -120,7 +120,7 @@ async function readFor(sources: readonly TopSource[], ms: number): Promise<void>
 function show(shown: readonly Shown[]): void {
   const { stdout } = process;
   if (stdout.isTTY) stdout.write('\x1b[H\x1b[2J');
-  // A serial line or a container may have a terminal of no size.
+  // A serial line or a container may have a terminal of size 0.
   const rows = stdout.rows || defaultRows;
   console.log(screenLines(shown, rows - 1, outputWidth()).join('\n'));
 }

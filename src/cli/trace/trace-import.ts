@@ -107,10 +107,10 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   else printReport(`${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), true)}`);
 }
 
-/** Seeds that are tried for one under which the scenario does as the board did. */
+/** Number of seeds tried to find one that reproduces the board's outcome. */
 const seedsTried = 8;
 
-/** Write a scenario, and say whether it does as the board did: it is run. */
+/** Write a scenario, run it, and print whether it reproduces the board's outcome. */
 async function writeScenario(out: string, paths: readonly string[], made: RecordedScenario): Promise<boolean> {
   const scenario = parseScenario(made.text, out);
   const [queue] = scenario.queues;

@@ -6,7 +6,7 @@ import type { Spread, TraceStats } from '../../trace/timeline/stats.js';
 import type { HangReport, LongCall, Starved } from '../../trace/waits/hang-report.js';
 import { reportTable } from '../output/print-report.js';
 
-/** The figures of a trace, for people. */
+/** Statistics of a trace as text. */
 export function statsText(stats: TraceStats, width: number): string {
   const { subject } = stats;
   const about = [subject.world, subject.queue && `queue ${subject.queue}`, subject.startedAt]
@@ -29,7 +29,7 @@ export function statsText(stats: TraceStats, width: number): string {
   return lines.join('\n').trimEnd();
 }
 
-/** What whoever recorded it says became of it, as the page and `run` say it. */
+/** The verdict stored in a trace, in the words of the page and of `run`. */
 function verdictLines({ verdict, originMs = 0 }: TraceSubject): string[] {
   if (verdict === undefined) return [];
   const { outcome, hangsSinceMs, explanation } = verdict;
@@ -38,7 +38,7 @@ function verdictLines({ verdict, originMs = 0 }: TraceSubject): string[] {
   return ['', `${word}${since}`, ...explanation.map((line) => `  ${line}`), ''];
 }
 
-/** What the record of a board says became of it, for people. */
+/** The verdict on a board's record as text. */
 export function boardVerdictText(
   { outcome, explanation, hangsSinceMs, exhausted }: BoardVerdict,
   found: LinuxImport,
@@ -53,8 +53,10 @@ export function boardVerdictText(
   ].join('\n');
 }
 
-/** Who held threads and who went without, for people. */
-/** @param board the times are a board's clock: they are printed as the kernel prints them. */
+/**
+ * A report of the calls that hold threads and of those that wait, as text.
+ * @param board the times are of a board's clock, and are printed in the kernel's format.
+ */
 export function hangText(report: HangReport, width: number, board = false): string {
   // A section is indented by two.
   const room = width - 2;
@@ -72,7 +74,7 @@ export function hangText(report: HangReport, width: number, board = false): stri
   return lines.join('\n');
 }
 
-/** Of very many threads those that were used. */
+/** The use of threads; if there are very many, only of those that were used. */
 function threadUse({ threadUse: all }: TraceStats): string {
   const percent = (use: number) => `${Math.round(use * 100)} %`;
   if (all.length === 0) return 'none';
@@ -116,13 +118,13 @@ function starvedTable(starved: readonly Starved[], width: number): string[] {
   return reportTable(['asleep', 'longest', 'calls', 'ETHREAD_LIMIT', 'client'], rows, width);
 }
 
-/** Rows of a table that are printed; --json has them all. */
+/** Largest number of printed rows of a table; --json prints all. */
 const mostRows = 100;
 
 function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>, width: number): string[] {
   const all = Object.entries(spreads);
   if (all.length === 0) return [];
-  // Who waits longest first; a hostile trace has as many names as calls.
+  // Longest wait first; a hostile trace may have as many names as calls.
   const shown = all.sort(([, one], [, other]) => other.total - one.total).slice(0, mostRows);
   const rows = shown.map(([name, { count, median, p99, max, total }]) => [
     name,
@@ -136,7 +138,7 @@ function spreadTable(title: string, spreads: Readonly<Record<string, Spread>>, w
   ];
 }
 
-/** Columns of figures behind a name; a few lines for each name where they are too wide. */
+/** A table with a name and figures; if it is too wide, several lines per name. */
 function figuresTable(head: readonly string[], rows: readonly (readonly string[])[], width: number): string[] {
   const [title = '', ...names] = head;
   const longest = Math.max(title.length, ...rows.map(([name = '']) => name.length));
@@ -153,7 +155,7 @@ function figuresTable(head: readonly string[], rows: readonly (readonly string[]
   return [head, ...rows].map(line);
 }
 
-/** A time for people: `12.3 us`, `4.56 ms`, `7.89 s`. */
+/** A time as text: `12.3 us`, `4.56 ms`, `7.89 s`. */
 export function ms(value: number): string {
   const size = Math.abs(value);
   if (size >= 1000) return `${(value / 1000).toFixed(2)} s`;

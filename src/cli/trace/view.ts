@@ -21,7 +21,7 @@ interface ViewOptions {
   readonly open: boolean;
 }
 
-/** A page holds its traces as one text, which has a longest. Bytes. */
+/** Largest total size of the traces, in bytes: the page is one string, whose length is limited. */
 const largestTrace = 2 ** 30;
 
 export function addViewCommand(program: Command): void {
@@ -101,7 +101,7 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
   });
 }
 
-/** Read here too, so that damage is told on the terminal, where somebody looks now. */
+/** Read the trace here too, so that damage is reported on the terminal. */
 async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
   if ((await readTraceOrSayWhy(path)) === undefined) return undefined;
   try {
@@ -126,7 +126,7 @@ async function scheduleOrSayWhy(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** @throws what is no fault of the file. */
+/** @throws errors that are not caused by the file. */
 function whyNoSchedule(path: string, error: unknown): string {
   if (error instanceof TraceFileError || error instanceof TextFileError || error instanceof FileLengthError)
     return `${path}: ${error.message}`;
@@ -134,7 +134,7 @@ function whyNoSchedule(path: string, error: unknown): string {
   throw error;
 }
 
-/** Best effort: the address is on the terminal. */
+/** Open a browser, best effort; the URL is also printed. */
 function openBrowser(url: string): void {
   const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
   spawn(program, [url], { stdio: 'ignore', detached: true })
