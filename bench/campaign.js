@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
-/** Explores every configuration under every discipline, on all cores, each up to a bound of states. */
+/** Explores every configuration under every discipline on all cores, each with a limit on the number of states. */
 export async function campaign(configurations, disciplines, { maxStates = 20_000_000, progress }) {
   const tasks = disciplines.flatMap((discipline) =>
     configurations.map((configuration) => ({ discipline, configuration })),

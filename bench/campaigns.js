@@ -1,8 +1,8 @@
 /**
- * `npm run bench:campaigns -- [--json] [--jobs N] [--executions N]`: the same campaign of fuzzing jobs (target driver) with 1, 2 and 4
- * workers on this machine, over a server that is started for it: jobs and executions a second, and what passes through the server for
- * a job. It needs valkey-server or redis-server. From the octets for a job follows what many workers ask of one server
- * (docs/fuzzing.md).
+ * `npm run bench:campaigns -- [--json] [--jobs N] [--executions N]`: the same campaign of fuzzing jobs (target driver)
+ * with 1, 2 and 4 workers on this machine, through a server that is started for it. Measured are jobs and executions
+ * per second, and the octets per job that pass through the server. From the octets per job follows the load that many
+ * workers put on one server (docs/fuzzing.md). Needs valkey-server or redis-server.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

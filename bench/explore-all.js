@@ -1,7 +1,7 @@
 /**
- * Explores every configuration of src/explore/queue/model/configurations.ts under every discipline and prints, for each property,
- * in how many configurations of each group it is broken. `node bench/explore-all.js [--json] [--group NAME] [--max-states N]`:
- * one group alone, and at most so many states in each exploration (20 million when left out).
+ * Explores every configuration of src/explore/queue/model/configurations.ts under every discipline. For each property
+ * it prints in how many configurations of each group it is violated. `node bench/explore-all.js [--json] [--group NAME]
+ * [--max-states N]`: only one group; at most N states per exploration (20 million when left out).
  */
 import { parseArgs } from 'node:util';
 
@@ -35,7 +35,7 @@ const seconds = (performance.now() - start) / 1000;
 const states = results.reduce((sum, result) => sum + result.states, 0);
 const bounded = results.filter(({ bound }) => bound !== null);
 
-/** How many configurations of each group break the property. */
+/** Number of configurations of each group that violate the property. */
 const broken = (discipline, name) =>
   GROUPS.map(
     (group) =>

@@ -1,8 +1,8 @@
 /**
- * Breaks hand-off in one way at a time, under each of its policies, and shows that the explorer notices. A mutant is caught
- * when, in some configuration, a property is broken that the real one keeps.
+ * Applies one mutation at a time to hand-off, under each of its policies, and shows that the explorer detects it. A
+ * mutant is caught if, in some configuration, it violates a property that the original satisfies.
  *
- * `node bench/explore-mutants.js`; exits with 1 when a mutant lives under one of them.
+ * `node bench/explore-mutants.js`; exits with 1 if a mutant survives under one of the policies.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -16,22 +16,23 @@ const FILE = 'src/optee/call-queue/hand-off.ts';
 const SOURCE = new URL(`../${FILE}`, import.meta.url);
 const COMPILED = new URL('../dist/optee/call-queue/hand-off.js', import.meta.url);
 
-/** The disciplines that are hand-off, by policy. */
+/** The disciplines that use the hand-off queue, by policy. */
 export const POLICIES = { 'hand-off': 'one-in-all', 'hand-off-a': 'always-free', 'hand-off-c': 'one-a-session' };
 
-/** The class of hand-off with one place changed. */
+/** The hand-off class with one place changed. */
 export async function mutantClass(mutant) {
   const changed = compiled(mutate(readFileSync(fileURLToPath(SOURCE), 'utf8'), mutant, FILE))
-    // A module of its own, with its imports made absolute.
+    // Load it as a separate module, with absolute imports.
     .replaceAll(/from '(\.[^']+)'/g, (_, path) => `from '${new URL(path, COMPILED).href}'`);
   const module = await import(`data:text/javascript,${encodeURIComponent(changed)}`);
   return module.HandOffCallQueue;
 }
 
 /**
- * The first configuration and property by which a mutant is told from the real discipline; undefined when it lives.
+ * The first configuration and property that distinguish a mutant from the original discipline; undefined if it
+ * survives.
  * @param discipline one of `POLICIES`.
- * @param workloads as `mutantWorkloads` gives them for that discipline.
+ * @param workloads the result of `mutantWorkloads` for that discipline.
  */
 export async function caughtBy(HandOff, discipline, workloads) {
   for (const { configuration, broken } of workloads) {
@@ -47,10 +48,10 @@ export async function caughtBy(HandOff, discipline, workloads) {
   return undefined;
 }
 
-/** The configurations that mutants are tried on, the smallest first, with what the real discipline breaks in each. */
+/** The configurations for mutants, smallest first, each with the properties that the original discipline violates. */
 export async function mutantWorkloads(discipline) {
-  // A secure world without any thread, besides: a caller must not sleep where nobody can wake it. And three that are
-  // there of four, with more callers that come and go: old answers are told from new ones.
+  // In addition: a secure world without any thread, because a caller must not sleep if no other can wake it; and three
+  // real threads of four announced, with more callers, so that old answers are distinguished from new ones.
   const more = [
     { group: 'short', threads: 1, secureThreads: 0, reservations: 0, callers: 'N' },
     { group: 'short', threads: 4, secureThreads: 3, reservations: 0, callers: '4*N' },
@@ -70,7 +71,7 @@ export async function mutantWorkloads(discipline) {
   return explored.sort((one, other) => one.states - other.states);
 }
 
-/** Every mutant under every policy: how each was caught, or undefined. */
+/** All mutants under all policies, each with how it was caught, or undefined. */
 export async function* queueMutants(word = '') {
   const workloads = new Map();
   for (const discipline of Object.keys(POLICIES)) workloads.set(discipline, await mutantWorkloads(discipline));
@@ -83,7 +84,7 @@ export async function* queueMutants(word = '') {
   }
 }
 
-/** In words, with the command that shows it of a build with that change. */
+/** The command that reproduces the result with a build of the mutant. */
 export function commandOf(discipline, { threads, secureThreads, reservations, callers, reserve = false }) {
   return `explore --queue ${discipline} --threads ${threads} --secure-threads ${secureThreads} --reservations ${reservations} --callers '${callers}'${reserve ? ' --reserve' : ''}`;
 }

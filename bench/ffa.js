@@ -1,6 +1,6 @@
 /**
- * The same call over FF-A and over raw SMCs: client → driver → simulated trusted application → back. What is compared is
- * processor time: nothing here waits, and who else wants the machine should not count.
+ * The same call over FF-A and over raw SMCs: client → driver → simulated trusted application → back. CPU time is
+ * compared, because nothing waits, and other load on the machine must not count.
  */
 import { fileURLToPath } from 'node:url';
 import { openTee, value } from '../dist/index.js';
@@ -36,7 +36,7 @@ export async function benchFfa() {
   };
 }
 
-/** Of an odd number of values; the order of the array given stays. */
+/** The median of an odd number of values; the array is not changed. */
 function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }

@@ -1,7 +1,8 @@
 /**
- * `npm run bench:fuzz -- [--json] [--seconds N]`: what coverage costs, how the `ta` target compares with plain invokes, and how far a
- * guided run comes against blind changes of the same first inputs; and random calls on a pseudo-TA against the same through Linux's
- * /dev/tee0, where there is what that needs (bench/README.md). One run, one machine: the ratios are what counts.
+ * `npm run bench:fuzz -- [--json] [--seconds N]`: the cost of coverage; the `ta` target compared with plain invokes; a
+ * guided run compared with blind mutation of the same seeds; and random calls on a pseudo-TA compared with the same
+ * calls through Linux's /dev/tee0, if the tools for that are installed (bench/README.md). These are figures of one run
+ * on one machine, so only the ratios matter.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +29,7 @@ const optee = { image, taFolders: [trustedApplications] };
 const commandOfPta = { command: 1, parameters: [{ kind: 'value', direction: 'inout', a: 1, b: 0 }] };
 const commandOfTa = { command: 18, parameters: [{ kind: 'value', direction: 'output', a: 0, b: 0 }] };
 
-/** Executions a second of the same input, on a harness that is warm. */
+/** Executions per second of the same input on a warm instance. */
 async function rate(name, uuid, command, coverage) {
   const invoke = { steps: [{ kind: 'invoke', session: 0, ...command }] };
   return disposing(await targetNamed(name, uuid, { optee: { ...optee, coverage } }).open(), (harness) =>
@@ -39,7 +40,7 @@ async function rate(name, uuid, command, coverage) {
   );
 }
 
-/** As `await using`, which JavaScript of Node 20 has not. */
+/** Replaces `await using`, which Node 20 does not have. */
 async function disposing(disposable, work) {
   try {
     return await work(disposable);
@@ -77,10 +78,7 @@ async function edges(blind) {
   }
 }
 
-/**
- * The same calls as `random_calls` of bench/linux/client.c, each an execution with all that belongs to one.
- * @param {number} kinds of parameters: 4 are none and values, 7 memory as well.
- */
+/** The same calls as `random_calls` in bench/linux/client.c, each as a complete execution. */
 async function randomCalls(kinds) {
   let drawn = 1;
   const draw = (limit) => {
@@ -108,7 +106,7 @@ async function randomCalls(kinds) {
   );
 }
 
-/** Undefined where Linux cannot be booted; it is said why. */
+/** Undefined, with a message that says why, if Linux cannot be booted. */
 async function randomCallsOnLinux() {
   try {
     const words = [String(Math.ceil(seconds / 4)), 'random'];

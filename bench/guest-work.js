@@ -1,7 +1,7 @@
 /**
- * `node bench/guest-work.js [--json] [--calls N] [--qemu PROGRAM] [--optee NAME]`: what a call costs in the emulated machine: the
- * instructions that OP-TEE and its applications execute, and how often QEMU forgets its translations of addresses. Neither depends
- * on what else the machine does. Beside them the time, from a boot without the plugin that counts.
+ * `node bench/guest-work.js [--json] [--calls N] [--qemu PROGRAM] [--optee NAME]`: the cost of a call in the emulated
+ * machine: instructions executed by OP-TEE and its applications, and how often QEMU flushes its TLB. Both are
+ * independent of other load. The time is measured in a boot without the counting plugin.
  */
 import { parseArgs } from 'node:util';
 import { qemuPlugin } from '../dist/coverage/coverage-plugin.js';
@@ -14,7 +14,10 @@ const invokeTestsPta = 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b';
 const osTest = '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b';
 const sims = 'e6a33ed4-562b-463a-bb7e-ff5e15a493c8';
 
-/** The monitor and the normal world's poll for calls run in flash, as long as it takes. */
+/**
+ * The monitor, and the normal world's polling for calls, execute in flash. Their number of instructions depends on
+ * time, so they are not counted.
+ */
 const endOfFlash = 0x0800_0000n;
 
 const { values } = parseArgs({
@@ -47,7 +50,7 @@ const rows = Object.fromEntries(Object.keys(counted).map((what) => [what, { ...c
 if (values.json) console.log(JSON.stringify(rows));
 else console.table(rows);
 
-/** One boot: what `read` gives grows by, for the boot and for one of each call. */
+/** One boot: the increase of the counters that `read` returns, for the boot and for one call of each kind. */
 async function measure(options, read) {
   const rows = {};
   const begin = performance.now() * 1000;
@@ -66,7 +69,7 @@ async function measure(options, read) {
     );
   };
   const several = async (what, call) => {
-    // Code is translated at the first calls.
+    // QEMU translates code during the first calls.
     for (let time = 0; time < 50; time++) await call();
     await count(what, calls, call);
   };

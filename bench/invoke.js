@@ -1,12 +1,10 @@
-/**
- * The whole path: client → driver → message → SMC → simulated trusted application → back.
- */
+/** The whole path of an invoke: client → driver → message → SMC → simulated trusted application → back. */
 import { fileURLToPath } from 'node:url';
 import { openTee, trustedApplication, value } from '../dist/index.js';
 
 const uuid = 'c0ffee00-0000-4000-8000-000000000001';
 
-/** Adds one to a value. */
+/** A trusted application that adds one to a value. */
 export const incrementer = trustedApplication({
   uuid,
   kind: 'pseudo',
@@ -19,8 +17,8 @@ export const incrementer = trustedApplication({
 });
 
 /**
- * What an invoke cannot be without: the client's function waits for the driver's, which waits for the way through the queue and
- * secure world and back, and each is asynchronous, as any of them may have to wait.
+ * The minimum of asynchronous code in an invoke: the client's function awaits the driver's, which awaits the path
+ * through the queue and secure world and back. Each is asynchronous, because it may have to wait.
  */
 const bareAwaits = (() => {
   let entered = 0;
@@ -41,11 +39,11 @@ const rateRounds = 7;
 const callsPerRound = 100_000;
 
 /**
- * @param {{ calls?: number, progress?: boolean }} [options] `calls`: how many the memory is watched over.
+ * @param {{ calls?: number, progress?: boolean }} [options] `calls`: number of calls for the measurement of memory.
  * @returns {Promise<{ perSecond: number, bareAwaitsPerSecond: number, partOfBareAwaits: number, heapGrowthMiB: number,
- *   calls: number }>} the median rate of one caller that waits for each answer; that of the bare awaits of such a call, in
- *   rounds between, and the first in that; and how much larger the heap is after `calls` calls than after the first tenth of
- *   them.
+ * calls: number }>} the median rate of one caller that waits for each answer; the rate of the bare awaits of such a
+ * call, in alternating rounds; the ratio of the two; and the growth of the heap from the first tenth of `calls` calls
+ * to the end.
  */
 export async function benchInvoke({ calls = 10_000_000, progress = false } = {}) {
   const tee = await openTee({ trustedApplications: [incrementer] });
@@ -90,7 +88,7 @@ export async function benchInvoke({ calls = 10_000_000, progress = false } = {})
   };
 }
 
-/** Bytes of live objects: after a full collection, which needs `node --expose-gc`. */
+/** Size of live objects in bytes, after a full garbage collection, which needs `node --expose-gc`. */
 function heapUsed() {
   if (globalThis.gc === undefined) throw new Error('run this with node --expose-gc: memory growth is measured by it');
   globalThis.gc();

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- --json]`: what this machine makes of the queue, of a call from client to trusted application, of many
- * sessions, and of the explorer. Compare figures of one run; machines drift.
+ * `npm run bench [-- --json]`: the speed of the call queue, of a call from client to trusted application, of many
+ * sessions, and of the explorer on this machine. Compare only figures of one run, because the speed of machines drifts.
  */
 import { benchFfa } from './ffa.js';
 import { benchInvoke } from './invoke.js';

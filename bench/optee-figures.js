@@ -13,8 +13,8 @@ const user = { uuid: osTest, command: 18, parameters: () => [value.output()] };
 const wait = { uuid: osTest, command: 9, parameters: () => [value.input(10)] };
 
 /**
- * What bench/linux/client.c measures, through normalworld: one boot, each measurement for so many seconds.
- * @param folder of the OP-TEE.
+ * Measure through normalworld what bench/linux/client.c measures: one boot, each measurement for `seconds` seconds.
+ * @param folder the folder of OP-TEE.
  * @returns {Promise<Record<string, number>>}
  */
 export async function normalworldFigures(folder, seconds) {
@@ -51,7 +51,7 @@ export async function normalworldFigures(folder, seconds) {
   };
 }
 
-/** Each client has a context and a session of its own. The latency of each call, in milliseconds. */
+/** Each client has a context and a session of its own. @returns the latency of each call, in milliseconds. */
 async function runClients(tee, count, { uuid, command, parameters }, seconds) {
   const contexts = Array.from({ length: count }, () => tee.openContext());
   const sessions = [];

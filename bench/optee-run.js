@@ -1,8 +1,8 @@
 /**
- * One run of `bench/optee.js`, in a process of its own, as a user's is: what an earlier run left in the caches of Node.js
- * and of the processor is not there.
+ * One run of `bench/optee.js` in a process of its own, so that caches of Node.js and of the processor do not contain
+ * anything of an earlier run.
  *
- *     node bench/optee-run.js linux|linuxHandOff|normalworld|sid|ffa SECONDS [OPTEE.KO]
+ * node bench/optee-run.js linux|linuxHandOff|normalworld|sid|ffa SECONDS [OPTEE.KO]
  */
 import { linuxFigures, prepareFigures } from './linux/figures.js';
 import { normalworldFigures } from './optee-figures.js';

@@ -3,8 +3,8 @@ import { builtOptee, fetchedFolder } from '../dist/optee-build/built-optee.js';
 import { opteeFolder } from '../dist/worlds/qemu/optee-folder.js';
 
 /**
- * What normalworld is measured on: the OP-TEE that Linux has too; Debian's newer one; and that version again, reached by FF-A.
- * The last two are there when they were fetched and built.
+ * The OP-TEEs on which normalworld is measured: the one that Linux uses too; Debian's newer one; and the first version
+ * again over FF-A. The last two are optional and must be fetched and built.
  */
 export const ownSides = {
   normalworld: { folder: async () => opteeFolder(), how: 'normalworld optee fetch' },
@@ -15,7 +15,7 @@ export const ownSides = {
   },
 };
 
-/** The folder of a side's OP-TEE; undefined when it is not there. */
+/** The folder of a side's OP-TEE; undefined if it does not exist. */
 export async function opteeOf(side) {
   const folder = await ownSides[side].folder();
   return folder !== undefined && existsSync(folder.image) ? folder : undefined;

@@ -1,8 +1,8 @@
 /**
- * `npm run bench:optee [-- --json] [--runs N] [--seconds N] [--side NAME]...`: Linux's driver, the same with the hand-off queue
- * (`linuxHandOff`), and normalworld's, each booted anew in turn on the same OP-TEE, QEMU and machine, medians of the runs;
- * beside them normalworld on a newer OP-TEE, by SMCs (`sid`) and by FF-A (`ffa`), when those are there. Compare figures of one
- * run; machines drift.
+ * `npm run bench:optee [-- --json] [--runs N] [--seconds N] [--side NAME]...`: compares Linux's driver, Linux's driver
+ * with the hand-off queue (`linuxHandOff`), and normalworld's. Each is booted in turn on the same OP-TEE, QEMU and
+ * machine; the figures are medians of the runs. In addition it measures normalworld on a newer OP-TEE over SMCs (`sid`)
+ * and over FF-A (`ffa`), if they exist. Compare only figures of one run, because the speed of machines drifts.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,8 +1,8 @@
 /**
- * The call queue alone, without secure world: hand-off behind the least of an asynchronous wrapper, as the driver has
- * it, against the semaphores on npm; and its cost per call with many waiters against few.
+ * The call queue alone, without secure world: hand-off with the minimal asynchronous wrapper of the driver, compared
+ * with semaphores from npm; and its cost per call with many and with few waiters.
  *
- * Every contender runs in one process, in interleaved rounds, and the medians are compared.
+ * All contenders run in one process in interleaved rounds; medians are compared.
  */
 import { fileURLToPath } from 'node:url';
 import { Semaphore } from 'async-mutex';
@@ -16,10 +16,10 @@ const CLIENTS = 64;
 const CALLS_A_CLIENT = 500;
 const ROUNDS = 15;
 
-/** Runs every client's calls; each call gives up the processor once while it holds its thread. */
+/** Each runs all calls of all clients; each call yields once while it holds its thread. */
 const contenders = {
   'hand-off': async () => {
-    // What the driver does around its SMC, less the SMC.
+    // What the driver does around its SMC, without the SMC.
     const queue = createCallQueue('hand-off', THREADS);
     await clients(async (label) => {
       const waiter = new CallWaiter(label);
@@ -36,7 +36,7 @@ const contenders = {
       }
     });
   },
-  // The least that any queue of callers is: a promise for each that has to wait, and the await of its call.
+  // The minimum of any queue: a promise for each caller that has to wait, and the await of its call.
   'bare awaits': async () => {
     let free = THREADS;
     const waiting = Array.from({ length: CLIENTS });
@@ -89,8 +89,8 @@ async function clients(client) {
 }
 
 /**
- * Nanoseconds for one call (enter at the tail, a leave that hands the thread to the head, its resume) while so many
- * callers wait.
+ * Nanoseconds for one call (enter at the tail, a leave that hands the thread to the head, its resume) with this number
+ * of waiting callers.
  * @param {number} waiterCount
  */
 function costWithWaiters(waiterCount) {
@@ -118,14 +118,13 @@ function median(values) {
 
 /**
  * @returns {Promise<{
- *   ratioToAsyncSema: number,
- *   partOfBareAwaits: number,
- *   costRatio100kTo10: number,
- *   contention: { name: string, callsPerSecond: number, ratioToHandOff: number }[],
- *   waiting: { waiters: number, nanosecondsPerCall: number }[],
- * }>} `ratioToAsyncSema`: hand-off's rate in that of async-sema; `partOfBareAwaits`: in that
- *   of the awaits alone, without any queue's rules; `costRatio100kTo10`: cost per call with 100,000
- *   waiters in that with 10.
+ * ratioToAsyncSema: number,
+ * partOfBareAwaits: number,
+ * costRatio100kTo10: number,
+ * contention: { name: string, callsPerSecond: number, ratioToHandOff: number }[],
+ * waiting: { waiters: number, nanosecondsPerCall: number }[],
+ * }>} `ratioToAsyncSema`: hand-off's rate relative to async-sema; `partOfBareAwaits`: relative to the awaits alone,
+ * without the rules of a queue; `costRatio100kTo10`: cost per call with 100,000 waiters relative to 10.
  */
 export async function benchQueue() {
   /** @type {Record<string, number[]>} */

@@ -1,7 +1,7 @@
 /**
- * What a thread kept for relief calls (`reserve`) costs other calls, and what it gives a cancellation: in virtual time, so that
- * the figures are the same on every machine. Eight clients whose calls keep a thread for 1 to 3 ms; and a client that
- * cancels a call that waits, beside them.
+ * The cost for other calls of a thread kept for relief calls (`reserve`), and its benefit for a cancellation, in
+ * virtual time, so that the figures are the same on every machine. Eight clients make calls that hold a thread for 1 to
+ * 3 ms, and one client cancels a waiting call.
  */
 import { fileURLToPath } from 'node:url';
 import { openTee, trustedApplication, value } from '../dist/index.js';
@@ -11,7 +11,7 @@ const clients = 8;
 const callsAClient = 500;
 const cancellations = 50;
 
-/** Keeps its thread for value[0].a microseconds. */
+/** Holds its thread for value[0].a microseconds. */
 const bulk = trustedApplication({
   uuid: 'c0ffee00-0000-4000-8000-000000000003',
   kind: 'pseudo',
@@ -23,7 +23,7 @@ const bulk = trustedApplication({
   }),
 });
 
-/** Waits until it is cancelled, and looks every millisecond. */
+/** Waits until it is cancelled, and checks every millisecond. */
 const waiting = trustedApplication({
   uuid: 'c0ffee00-0000-4000-8000-000000000004',
   kind: 'user',
@@ -84,7 +84,8 @@ const round = (figure) => Math.round(figure * 100) / 100;
 
 /**
  * @returns {Promise<{ threads: number, without: number, with: number, ratio: number, cancelP99MsWithout: number,
- *   cancelP99MsWith: number }[]>} calls per second of all clients together, and how long a cancelled call takes to end.
+ * cancelP99MsWith: number }[]>} calls per second of all clients together, and the time from a cancellation to the end
+ * of its call.
  */
 export async function benchReserve() {
   const rows = [];

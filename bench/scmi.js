@@ -1,6 +1,7 @@
 /**
- * An SCMI clock request beside 64 bulk clients, under each discipline: how long it takes, in virtual time, so that the
- * figures are the same on every machine. Four threads; a bulk call keeps one for 1 to 3 ms, the SCMI service for 50 us.
+ * The latency of an SCMI clock request beside 64 clients with bulk calls, under each discipline, in virtual time, so
+ * that the figures are the same on every machine. There are four threads; a bulk call holds one for 1 to 3 ms, the SCMI
+ * service for 50 us.
  */
 import { fileURLToPath } from 'node:url';
 import { DISCIPLINES, openTee, trustedApplication, value } from '../dist/index.js';
@@ -12,7 +13,7 @@ const threads = 4;
 const requests = 1000;
 const pauseMs = 5;
 
-/** Keeps its thread for value[0].a microseconds. */
+/** Holds its thread for value[0].a microseconds. */
 const bulk = trustedApplication({
   uuid: 'c0ffee00-0000-4000-8000-000000000002',
   kind: 'pseudo',

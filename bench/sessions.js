@@ -1,6 +1,6 @@
 /**
- * Many sessions open at once: what it costs to find the one that a call belongs to. Ten sessions are used, spread over
- * all that are open, so that only their number differs and not how much of the processor's cache the calls touch.
+ * The cost of finding the session of a call when many sessions are open. Ten sessions are used, spread over all open
+ * ones, so that only the number of sessions differs and not the cache footprint of the calls.
  */
 import { fileURLToPath } from 'node:url';
 import { openTee, value } from '../dist/index.js';
@@ -13,7 +13,7 @@ const calls = 50_000;
 
 /**
  * @returns {Promise<{ lookupCostRatio10kTo10: number, lookup: { sessions: number, microsecondsPerInvoke: number }[] }>}
- *   the cost of an invoke with 10,000 sessions open in that with 10, medians of interleaved rounds.
+ * the cost of an invoke with 10,000 open sessions relative to 10; medians of interleaved rounds.
  */
 export async function benchSessions() {
   const worlds = [];

@@ -1,7 +1,7 @@
 /**
- * What a call costs that refers to 1 MiB of the client's memory: allocated memory is the very memory that secure world sees; registered
- * memory is compared with it before and after the call, and copied where it changed; a temporary buffer is copied. What is compared
- * is processor time.
+ * The cost of a call that refers to 1 MiB of the client's memory. Allocated memory is accessed by secure world
+ * directly; registered memory is compared before and after the call and copied where it changed; a temporary buffer is
+ * copied. CPU time is compared.
  */
 import { fileURLToPath } from 'node:url';
 import { memref, openTee, temporary, trustedApplication } from '../dist/index.js';
@@ -28,7 +28,10 @@ const application = trustedApplication({
   },
 });
 
-/** @returns {Promise<Record<string, { microseconds: number, toTwoCopies: number }>>} medians, and their ratio to two copies of 1 MiB. */
+/**
+ * @returns {Promise<Record<string, { microseconds: number, toTwoCopies: number }>>} medians, and their ratio to two
+ * copies of 1 MiB.
+ */
 export async function benchSharedMemory() {
   const tee = await openTee({ trustedApplications: [application] });
   const context = tee.openContext();

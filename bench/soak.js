@@ -1,7 +1,7 @@
 /**
- * `npm run soak:optee [-- --seconds N] [--clients N] [--seed N]`: clients that open, invoke, wait, cancel and close at
- * random on real OP-TEE, with digests checked against Node's own. Ends with exit code 1 at the first wrong answer, unexpected
- * error, or anything left over.
+ * `npm run soak:optee [-- --seconds N] [--clients N] [--seed N]`: clients open, invoke, wait, cancel and close at
+ * random on the real OP-TEE; digests are checked against Node's. Ends with exit code 1 at the first wrong answer,
+ * unexpected error or leak.
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -32,7 +32,7 @@ const check = (holds, what) => {
   if (!holds) throw new Error(what);
 };
 
-/** What a client does, picked at random; what stands twice is done twice as often. */
+/** Actions of a client, chosen at random; listed twice means twice as often. */
 const actions = [add, add, digest, digest, sleep, cancel, refuse];
 
 const tee = await openTee({ world: 'qemu', qemu: { callLimitMs: 60_000 } });
@@ -53,11 +53,11 @@ async function client() {
     const pta = await context.openSession(invokeTestsPta);
     const hash = await context.openSession(crypt);
     const waiter = await context.openSession(osTest);
-    // OP-TEE keeps a cancellation that comes too late for the session's next call.
+    // OP-TEE keeps a late cancellation for the session's next call, so use a session of its own.
     const cancelled = await context.openSession(osTest);
     for (let step = 0; step < 40 && performance.now() < end; step++)
       await actions[upTo(actions.length)](pta, hash, waiter, cancelled);
-    // Half of the time the context closes the sessions.
+    // In half of the cases, closing the context closes the sessions.
     if (random() < 0.5) for (const session of [pta, hash, waiter, cancelled]) await session.close();
     await context.close();
     count('contexts');

@@ -1,6 +1,6 @@
 /**
- * The explorer against SPIN on the same configurations of the upstream queue, one after the other: states per second
- * on one core without reduction (the counts must agree), and time to the verdict with everything each has.
+ * Compares the explorer with SPIN on the same configurations of the upstream queue: states per second on one core
+ * without reduction (the numbers of states must agree), and the time to the verdict with all features of both.
  *
  * Needs `spin` and `gcc`. `node bench/spin.js [small]`.
  */
@@ -14,23 +14,24 @@ import { parseCallers } from '../dist/explore/queue/model/callers-notation.js';
 
 const MODEL = fileURLToPath(new URL('./spin/linux-6.8.pml', import.meta.url));
 
-/** Callers of normal and of system calls, calls of each, threads announced and real. */
+/** Number of callers with normal and with system calls, calls of each, threads announced and real. */
 const CONFIGURATIONS = [
   { callers: 4, normal: 3, calls: 1, threads: 2, secure: 1 },
   { callers: 5, normal: 3, calls: 1, threads: 2, secure: 2 },
   { callers: 4, normal: 2, calls: 3, threads: 3, secure: 2 },
   { callers: 5, normal: 3, calls: 2, threads: 2, secure: 2 },
 ];
-/** For `npm run bench`: 851,599 states, so that neither side's start counts. */
+/** For `npm run bench`: 851,599 states, so that start-up times do not matter. */
 const MIDDLE = { callers: 4, normal: 2, calls: 2, threads: 3, secure: 2 };
 const ROUNDS = 3;
 
 /**
- * Builds SPIN's verifier and hands it over.
+ * Build SPIN's verifier and pass a function that runs it.
  * @template Result
  * @param {(typeof CONFIGURATIONS)[number]} configuration
- * @param {(verify: (slots: number) => { states: number, seconds: number, cpuSeconds: number, bytes: number }) => Result} use `slots`:
- *   the logarithm of the length of its hash table.
+ * @param {(verify: (slots: number) => { states: number, seconds: number, cpuSeconds: number, bytes: number }) =>
+ * Result} use
+ * `slots`: the logarithm of the size of its hash table.
  */
 async function withSpin({ callers, normal, calls, threads, secure }, use) {
   const folder = mkdtempSync(join(tmpdir(), 'spin-'));
@@ -48,7 +49,7 @@ async function withSpin({ callers, normal, calls, threads, secure }, use) {
       const seconds = (performance.now() - start) / 1000;
       const states = Number(/(\d+) states, stored/.exec(output)?.[1]);
       const mebibytes = Number(/([\d.]+)\s+actual memory usage for states/.exec(output)?.[1]);
-      // `times`: of the shell, then of what it ran; user, then system.
+      // Output of the shell's `times`: user and system time of the shell, then of its children.
       const spent = [...(output.trim().split('\n').at(-1) ?? '').matchAll(/(\d+)m([\d.]+)s/g)];
       const cpuSeconds = spent.reduce((sum, [, minutes, rest]) => sum + 60 * Number(minutes) + Number(rest), 0);
       return { states, seconds, cpuSeconds, bytes: mebibytes * 2 ** 20 };
@@ -71,10 +72,10 @@ function modelConfig({ callers, normal, calls, threads, secure }) {
 }
 
 /**
- * States a second of processor time on one core without reduction, in those of SPIN: in turn, the best round of each. Time
- * of the clock would say more of who else runs than of them.
+ * States per second of CPU time on one core without reduction, relative to SPIN, in alternating rounds; the best round
+ * of each counts. Wall-clock time would depend on other load.
  * @returns {Promise<{ states: number, ratioToSpin: number, statesPerSecond: number, bytesPerState: number,
- *   spinBytesPerState: number } | { ratioToSpin: null, missing: string }>}
+ * spinBytesPerState: number } | { ratioToSpin: null, missing: string }>}
  */
 export async function benchExplore() {
   for (const program of ['spin', 'gcc'])

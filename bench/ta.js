@@ -1,9 +1,9 @@
 /**
- * `npm run bench:ta [-- --json] [--edits N] [--keep]`: the day of who develops a trusted application, measured: from an empty
- * folder to a green test on the real OP-TEE, then from an edit to its verdict under `ta watch`. Packages are to be cached: what
- * npm and `optee fetch` download is not measured, so the first run may take longer.
+ * `npm run bench:ta [-- --json] [--edits N] [--keep]`: measures the development of a trusted application: the time from
+ * an empty folder to a passing test on the real OP-TEE, then from an edit to its verdict under `ta watch`. Downloads of
+ * npm and `optee fetch` are not to be measured, so packages should be cached; the first run may take longer.
  *
- * Exit codes: 0 both bars hold, 1 one does not.
+ * Exit codes: 0 both limits are met, 1 one is not.
  */
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 
-/** Of the issue: in seconds. */
+/** Limits in seconds. */
 const bars = { first: 60, edit: 3 };
 const { values } = parseArgs({
   options: {
@@ -75,7 +75,10 @@ function median(numbers) {
   return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }
 
-/** Of a process and those that it has waited for, proc(5): on a busy machine it says more than the clock. */
+/**
+ * CPU time of a process and of the children that it has waited for, proc(5); on a loaded machine it is more meaningful
+ * than wall-clock time.
+ */
 function processorSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -83,7 +86,7 @@ function processorSeconds(pid) {
   return ticks / 100;
 }
 
-/** From the moment that a source is written to the last word of the test run: edits that break a test, and mend it, in turn. */
+/** The time from writing a source file to the end of the test run, for edits that alternately break and fix a test. */
 async function watched() {
   const child = spawn(process.execPath, [command, 'ta', 'watch'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';

@@ -1,6 +1,6 @@
 /**
- * What the trace costs: the rate of invokes in the simulated world with nobody listening, recorded in memory, and
- * recorded into a file.
+ * The cost of tracing: the rate of invokes in the simulated world without listeners, with a recorder in memory, and
+ * with a recorder into a file.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,8 +17,8 @@ const pairs = 4000;
 const callsPerSlice = 500;
 
 /**
- * Short slices with and without the recorder take turns, in either order, and each is compared with the one beside it: a
- * machine that drifts, or has other work, does so for both, and what hits one slice alone is far from the median.
+ * Short slices with and without the recorder alternate in either order, and each is compared with its neighbour: drift
+ * and other load affect both, and disturbances of one slice are far from the median.
  */
 async function measure(recorder) {
   const trace = new Trace(machineClock);
@@ -55,8 +55,9 @@ async function measure(recorder) {
 }
 
 /**
- * @returns {Promise<{ memory: Cost, file: Cost }>} what each recorder costs, as
- *   `{ offPerSecond, onPerSecond, loss }`: medians; the loss is the part of the rate that is gone, 0..1. Each is measured in a thread of its own, as a program has one recorder.
+ * @returns {Promise<{ memory: Cost, file: Cost }>} the cost of each recorder as `{ offPerSecond, onPerSecond, loss }`:
+ * medians; loss is the lost part of the rate, 0..1. Each is measured in a thread of its own, because a program has one
+ * recorder.
  */
 export async function benchTrace() {
   const costs = {};

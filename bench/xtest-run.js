@@ -1,7 +1,7 @@
 /**
- * One run of `bench/xtest.js`, in a process of its own, as a user's is. Progress on standard error, the outcome as JSON.
+ * One run of `bench/xtest.js` in a process of its own. Progress is printed on standard error, the result as JSON.
  *
- *     node bench/xtest-run.js linux|linuxHandOff|normalworld [CASES]
+ * node bench/xtest-run.js linux|linuxHandOff|normalworld [CASES]
  */
 import koffi from 'koffi';
 import { runXtest } from '../dist/xtest/run-xtest.js';
@@ -39,7 +39,10 @@ function own() {
   return (userCPUTime + systemCPUTime) / 1000;
 }
 
-/** QEMU and the client, which have ended: getrusage(RUSAGE_CHILDREN); its first words are two `struct timeval`. */
+/**
+ * CPU time of QEMU and the client after they have ended: getrusage(RUSAGE_CHILDREN), whose first words are two `struct
+ * timeval`.
+ */
 function children() {
   const usage = new BigInt64Array(18);
   koffi.load(null).func('int getrusage(int who, _Out_ void *usage)')(-1, usage);

@@ -1,7 +1,7 @@
 /**
- * `npm run bench:xtest [-- --runs N] [--table FILE] [--hand-off] [CASES]`: OP-TEE's own test suite, Debian's untouched binary,
- * through normalworld and on Linux, one after the other, on the same OP-TEE, QEMU and machine; with --hand-off also on Linux
- * with the hand-off queue. Compare figures of one run.
+ * `npm run bench:xtest [-- --runs N] [--table FILE] [--hand-off] [CASES]`: runs OP-TEE's own test suite, Debian's
+ * unmodified binary, through normalworld and on Linux, on the same OP-TEE, QEMU and machine; with --hand-off also on
+ * Linux with the hand-off queue. Compare only figures of one run.
  */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -57,7 +57,7 @@ async function xtest(side) {
   return JSON.parse(json);
 }
 
-/** The whole first, then each case that all sides ran to its end; medians of the runs. */
+/** The total first, then each case that all sides completed; medians of the runs. */
 function comparison() {
   const of = (side, pick) => median(all[side].map(pick).filter((each) => each !== undefined));
   const row = (name, pick) => ({ name, ...Object.fromEntries(sides.map((side) => [side, of(side, pick)])) });

@@ -4,17 +4,17 @@ import { absurd, nonsense } from './draws.js';
 import { hostileRequest } from './faults/requests.js';
 
 /**
- * Clients that things befall. Each step may fail, but only as a call to a TEE fails; what succeeds must be right. `world` has the
- * TEE, its applications, its findings and whom to talk to.
+ * A client whose calls are disturbed by faults. Each step may fail, but only as a TEE call can fail; if it succeeds,
+ * its result must be right. `world` has the TEE, its applications, its findings and the addresses of servers.
  */
 export class Actor {
   constructor(world, draws, number) {
     this.world = world;
     this.draws = draws;
     this.number = number;
-    /** What stands in this actor's files; undefined where nobody can say. */
+    /** Content of this actor's files; undefined if it is unknown. */
     this.files = new Map();
-    /** Those with a write under way: what is written by two at once is anyone's. */
+    /** Files that are being written: concurrent writes have no defined result. */
     this.beingWritten = new Set();
   }
 
@@ -35,7 +35,7 @@ export class Actor {
       const acts = [];
       for (let step = 0; step < steps && !this.world.over(); step++) {
         const act = this.draws.of(this.acts)(context, session);
-        // One after the other, or side by side.
+        // Sequentially or concurrently.
         if (this.draws.chance(0.6)) await act;
         else acts.push(act);
       }
@@ -73,7 +73,7 @@ export class Actor {
 
   async put(session) {
     const { draws } = this;
-    // A name of this actor's; each file has one writer at a time, so that what it holds can be said.
+    // A file name of this actor. Each file has one writer at a time, so that its content is known.
     const name = this.number * 100 + draws.upTo(4);
     if (this.beingWritten.has(name)) return;
     this.beingWritten.add(name);
@@ -100,7 +100,7 @@ export class Actor {
       value.input(name, file.offset),
       temporary.output(room),
     ]);
-    // Meanwhile it may have been written anew.
+    // The file may have been rewritten meanwhile.
     if (this.files.get(name) !== file) return;
     if (result === undefined) {
       if (mustSucceed) this.world.findings.add(`file ${name} cannot be read any more: ${error?.message ?? error}`);
@@ -113,7 +113,7 @@ export class Actor {
     );
   }
 
-  /** With nothing failing any more, everything that was written is there. */
+  /** When faults have ended, all written data must be there. */
   async verifyAll(session) {
     for (const [name, file] of this.files) if (file !== undefined) await this.verify(session, name, file, true);
   }
@@ -153,10 +153,10 @@ export class Actor {
     clearTimeout(timer);
   }
 
-  /** A sleep has no end but that of its client: a cancellation is noticed when it is over. */
+  /** A sleep ends only with its client; a cancellation is noticed after it. */
   async waitForDeath() {
     const { tee, apps, findings, threads } = this.world;
-    // The cancellation that wakes it for good needs a thread of its own.
+    // The cancellation that ends it needs a free thread.
     if (this.world.sleepers + 1 >= threads) return;
     this.world.sleepers++;
     const context = tee().openContext({ label: `sleeper ${this.number}` });
@@ -169,14 +169,14 @@ export class Actor {
     this.world.sleepers--;
   }
 
-  /** What its application has open when a client dies is closed all the same. */
+  /** Files that an application has open when a client dies must be closed. */
   async dieWithFile() {
     const { tee, apps, findings } = this.world;
     const context = tee().openContext({ label: `holder ${this.number}` });
     const { result: session } = await findings.mayFail('open', () => context.openSession(apps.pseudo.uuid));
     const holding =
       session && this.call('file of a dead client', session, command.hold, [value.input(this.number * 100 + 50, 30)]);
-    // Before it has the file, or while.
+    // Before the file is open, or while it is.
     await new Promise((resolve) => setTimeout(resolve, this.draws.upTo(this.draws.of([15, 60]))));
     await context.kill();
     await holding;
@@ -206,7 +206,7 @@ export class Actor {
     await waiting;
   }
 
-  /** An instance that panics, or throws, takes its own session with it. */
+  /** An instance that panics or throws ends its own session. */
   async die(context) {
     const { apps, findings } = this.world;
     const { result: session } = await findings.mayFail('open', () => context.openSession(apps.user.uuid));

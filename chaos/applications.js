@@ -20,14 +20,14 @@ export const command = {
 
 export const pluginUuid = 'f07bfc66-958c-4a15-99c0-260e4e7375dd';
 
-/** The trusted applications of a simulated world, and where they take what cannot go through four parameters. */
+/** The trusted applications of a simulated world, and shared state for data that does not fit into four parameters. */
 export function applications() {
-  /** What the next invokes of `ask` are to ask the normal world, by number. */
+  /** The RPCs that the next invokes of `ask` make, by number. */
   const questions = new Map();
-  /** Who is in secure world at the same time. */
+  /** The calls that are in secure world at the same time. */
   const gate = { wanted: 0, inside: [] };
   const code = { invokeCommand: (call) => invoke(call, questions, gate) };
-  /** Each session sums up for itself: a session taken for another is seen at once. */
+  /** Each session has a sum of its own, so that confused sessions are detected. */
   const withSums = () => {
     const sums = new Map();
     return {
@@ -109,12 +109,12 @@ async function withFile(call, how, work) {
   try {
     await work(file);
   } finally {
-    // Whatever becomes of it: the supplicant has closed it, or has left.
+    // Whatever the result: the supplicant has closed it, or has detached.
     await call.files.close(file).catch(() => {});
   }
 }
 
-/** Opens a socket, sends, receives, closes: value 0 the port and protocol, memref 1 the bytes there and back. */
+/** Opens a socket, sends, receives, closes: value 0 is the port and protocol, memref 1 the data. */
 async function exchange(call) {
   const { a: port, b: protocol } = call.value(0);
   const data = call.memref(1);
@@ -152,14 +152,14 @@ async function exchange(call) {
   }
 }
 
-/** A request of any kind, of any numbers; what it opened is closed again. */
+/** Makes an RPC with any command and numbers; resources that it opened are released. */
 async function ask(call, questions) {
   const { a: number } = call.value(0);
   const { command: rpcCommand, params } = questions.get(number) ?? {};
   questions.delete(number);
   const memory = await call.allocateRpcMemory(4096);
   try {
-    // A name that is none of the other actors' files, wherever a name is taken from it.
+    // A file name that no other actor uses, in case the request contains a name.
     memory.mobj.write(new TextEncoder().encode(`hostile/${number}\0`));
     const asked = params.map((param) =>
       param.type === 'memref' && param.there ? { ...param, mobj: memory.mobj } : param,

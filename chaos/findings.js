@@ -1,16 +1,19 @@
 import { TeecError } from '../dist/index.js';
 
-/** What went wrong, which is to be nothing. */
+/** Detected errors; there must be none. */
 export class Findings {
   list = [];
   counts = new Map();
 
-  /** @param onFirst told of the first at once: a round may wait for long for what will not come any more. */
+  /**
+   * @param onFirst called at once for the first finding, because the round may then wait for a long time for events
+   * that do not come.
+   */
   constructor(onFirst = () => {}) {
     this.onFirst = onFirst;
   }
 
-  /** Say that something is not as it must be. */
+  /** Report a violated condition. */
   add(what) {
     if (this.list.length === 0) this.onFirst(what);
     if (this.list.length < 50) this.list.push(what);
@@ -26,8 +29,8 @@ export class Findings {
   }
 
   /**
-   * Something that may fail, but only as a call to a TEE fails.
-   * @returns its result; undefined when it failed.
+   * Run something that may fail, but only as a TEE call can fail.
+   * @returns its result; undefined if it failed.
    */
   async mayFail(what, work) {
     try {
@@ -43,8 +46,8 @@ export class Findings {
   }
 
   /**
-   * The same for what becomes so soon: what a client leaves behind that died is served to its end first. Once is enough: a request
-   * that the dead had made may still be waiting for its turn, and what is left over for good is there at all times.
+   * Check a condition that must become true soon: requests of a dead client are first served to their end. It only has
+   * to be true once, because a request of a dead client may still be pending, whereas a leak is always there.
    */
   async checkSoon(holds, what, ms = 10_000) {
     const end = performance.now() + ms;
@@ -56,7 +59,7 @@ export class Findings {
     return this.check(held, what);
   }
 
-  /** Something that must be over in time. */
+  /** Run something that must end in time. */
   async inTime(what, ms, work, more = () => '') {
     let timer;
     const late = new Promise((resolve) => {

@@ -2,14 +2,17 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Temporary files of everything that is started from here lie in one folder, so that what stays there is seen. */
+/** Put all temporary files of this process and its children into one folder, so that remaining files are detected. */
 export function privateTemporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-chaos-'));
   process.env.TMPDIR = folder;
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** What this process has open, what it started, and what lies about: the same after a round as before. */
+/**
+ * Open descriptors, child processes and temporary files of this process; they must be the same before and after a
+ * round.
+ */
 export function snapshot(folder) {
   return {
     descriptors: descriptors(),
@@ -22,7 +25,7 @@ export function snapshot(folder) {
   };
 }
 
-/** What there is more of than before, in words; empty when nothing. */
+/** The resources that were added, as text; empty if there are none. */
 export function leftOver(before, after) {
   return ['descriptors', 'children', 'resources', 'files'].flatMap((what) => {
     const more = without(after[what], before[what]);
@@ -30,7 +33,7 @@ export function leftOver(before, after) {
   });
 }
 
-/** The same, once what is just being closed is closed. */
+/** The same, after pending closes have completed. */
 export async function settled(before, folder, ms = 3000) {
   const end = performance.now() + ms;
   for (;;) {
@@ -49,17 +52,17 @@ function descriptors() {
   return readdirSync('/proc/self/fd')
     .flatMap((number) => {
       try {
-        // A socket's or pipe's own number says nothing.
+        // Numbers of sockets and pipes are not comparable.
         return [readlinkSync(`/proc/self/fd/${number}`).replace(/\[\d+\]/, '')];
       } catch {
-        // The one that the list itself was read by.
+        // The descriptor of this directory listing.
         return [];
       }
     })
     .sort();
 }
 
-/** Programs that were started and have not been waited for; compilers and the like of Node's are none. */
+/** Child processes that have not been waited for; helper processes of Node's tools do not count. */
 function children() {
   return readdirSync('/proc/self/task').flatMap((task) => {
     try {
@@ -82,7 +85,7 @@ function without(list, others) {
   });
 }
 
-/** Memory in use after a collection. */
+/** Memory in use after a garbage collection. */
 export async function collected() {
   for (let pass = 0; pass < 2; pass++) {
     globalThis.gc?.();
@@ -91,15 +94,17 @@ export async function collected() {
   return process.memoryUsage();
 }
 
-/** The most address space that this process ever had, in bytes: it tells of an allocation that was given back at once, too. */
+/**
+ * The largest address space that this process ever had, in bytes. It also shows allocations that were freed at once.
+ */
 export function peakAddressSpace() {
   const [, kibibytes] = /^VmPeak:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
   return Number(kibibytes) * 1024;
 }
 
 /**
- * Memory does not grow with the number of rounds: of what is in use after a collection, the least of the last quarter of the
- * rounds is held against the least of the second quarter, the first one being there to fill caches.
+ * Checks that memory does not grow with the number of rounds: the minimum of memory in use after a collection in the
+ * last quarter of the rounds is compared with that in the second quarter. The first quarter fills caches.
  */
 export class MemoryWatch {
   samples = [];
@@ -109,7 +114,10 @@ export class MemoryWatch {
     this.samples.push({ heap: heapUsed, external, rss });
   }
 
-  /** @param kind `heap`, or `external`: RAM of TEEs, for the most part. @returns bytes by which it grew; 0 when there is too little to say. */
+  /**
+   * @param kind `heap`, or `external`, which is mostly RAM of TEEs. @returns growth in bytes; 0 if there are too few
+   * rounds.
+   */
   growth(kind) {
     const quarter = Math.floor(this.samples.length / 4);
     if (quarter < 4) return 0;

@@ -1,6 +1,7 @@
 /**
- * `npm run chaos -- [--seconds N] [--seed N] [--world simulated|optee|both]`: everything goes wrong, at random from one seed, and
- * nothing may come of it but what docs/reliability.md promises. Exit code 1 with what was found, which the seed shows again.
+ * `npm run chaos -- [--seconds N] [--seed N] [--world simulated|optee|both]`: injects all kinds of faults at random
+ * from one seed, and checks the guarantees in docs/reliability.md. Exit code 1 with the findings, which the seed
+ * reproduces.
  */
 import { parseArgs } from 'node:util';
 import { run } from './run.js';
@@ -38,7 +39,7 @@ if (findings.list.length > 0) {
   console.error(
     `\n${findings.list.length} findings with seed ${seed}:\n${findings.list.map((each) => `- ${each}`).join('\n')}`,
   );
-  // A hang leaves things that keep the process.
+  // After a hang, open resources would keep the process alive.
   process.exit(1);
 }
 console.log('nothing was found');

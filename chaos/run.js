@@ -3,18 +3,23 @@ import { describe, Findings } from './findings.js';
 import { MemoryWatch, peakAddressSpace, privateTemporaryFolder, settled, snapshot } from './invariants.js';
 import { roundsHere } from './rounds/index.js';
 
-/** The most that memory in use may grow over a run, in bytes: what a collector's mood explains, and two TEEs' RAM. */
+/**
+ * Largest permitted growth of memory over a run, in bytes: variations of garbage collection, and the RAM of two TEEs.
+ */
 const maxGrowth = { heap: 24 * 1024 * 1024, external: 150 * 1024 * 1024 };
 
-/** The most that one round may have of memory at once, in bytes: some TEEs' RAM, and nothing as large as a number that somebody sent. */
+/**
+ * Largest permitted memory of a round, in bytes: the RAM of some TEEs, and no allocation of a size taken from a
+ * message.
+ */
 const maxAtOnce = 1024 * 1024 * 1024;
 
 /**
- * Rounds until the time is over, or until one finds something.
- * @param seed of the whole run: the same one gives the same rounds, each with the same faults as far as the machine's
- *   order of things allows.
- * @param log told of each round.
- * @param onFirst told of the first finding, at once.
+ * Run rounds until the time is over or one has a finding.
+ * @param seed of the whole run: the same seed gives the same rounds, with the same faults as far as the scheduling of
+ * the machine permits.
+ * @param log called for each round.
+ * @param onFirst called at once for the first finding.
  */
 export async function run(options) {
   const temporary = privateTemporaryFolder();
@@ -38,7 +43,7 @@ async function runIn(folder, { seed, seconds, worlds, log, onFirst }) {
   const taken = new Map();
   let before;
   for (let number = 1; performance.now() < end && findings.list.length === 0; number++) {
-    // The first round of each kind is to be there also in a short run.
+    // The first rounds are one of each kind, also in a short run.
     const round = rounds[number - 1] ?? draws.of(bag);
     const own = draws.fork();
     const begun = performance.now();
@@ -58,7 +63,7 @@ async function runIn(folder, { seed, seconds, worlds, log, onFirst }) {
     if (before !== undefined)
       for (const left of await settled(before, folder))
         findings.add(`left over by round ${number} (${round.name}): ${left}`);
-    // What Node opens once and keeps is there after the first round of each kind.
+    // Resources that Node opens once and keeps exist after the first round of each kind.
     if (number <= rounds.length) before = await quiet(folder);
     await memory.sample();
     log(`round ${number}: ${round.name}, ${((performance.now() - begun) / 1000).toFixed(1)} s`);
@@ -81,7 +86,7 @@ async function quiet(folder) {
   }
 }
 
-/** The process lives, and nobody has to be told of anything that nobody handled. */
+/** Check for unhandled errors of the process. */
 function watchProcess(findings) {
   const uncaught = (error) => findings.add(`uncaught: ${describe(error)}`);
   const unhandled = (error) => findings.add(`unhandled rejection: ${describe(error)}`);

@@ -1,4 +1,4 @@
-/** A client process of a served TEE: SOCKET UUID UUID SEED. Well-behaved and hostile by turns; exit code 1 for a wrong answer. */
+/** A client process of a served TEE, well-behaved or hostile: SOCKET UUID UUID SEED. Exit code 1 for a wrong result. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { uuidOctets } from '../dist/protocol/uuid.js';
@@ -19,7 +19,7 @@ async function open(bytes) {
   return socket;
 }
 
-/** So many bytes; fewer when the server closes the connection. */
+/** Read this many bytes; fewer if the server closes the connection. */
 async function read(socket, length) {
   let bytes = Buffer.alloc(0);
   while (bytes.length < length) {
@@ -83,7 +83,7 @@ for (let step = 0; step < 30; step++) {
   const session = draws.of(sessions);
   switch (draws.upTo(6)) {
     case 0: {
-      // Shared memory that is kept until this process ends, somehow.
+      // Shared memory that is kept until this process ends.
       const body = Buffer.alloc(16);
       body.writeBigUInt64LE(BigInt(draws.of([1, 4096, 4097, 1 << 20, ...absurd.filter((each) => each < 2 ** 53)])), 0);
       held.push(await open(request(Operation.shmAlloc, token, body)));

@@ -1,6 +1,6 @@
 /**
- * `npm run soak -- [--hours N] [--seed N] [--world simulated|optee|both]`: chaos for hours, with what it holds to and a table at the end.
- * With both worlds, each has half of the time. Exit code 1 when anything was found.
+ * `npm run soak -- [--hours N] [--seed N] [--world simulated|optee|both]`: chaos tests for hours, with the same checks,
+ * and a table at the end. With both worlds, each has half of the time. Exit code 1 if there was a finding.
  */
 import { parseArgs } from 'node:util';
 import { run } from './run.js';
@@ -31,7 +31,7 @@ for (const world of worlds) {
   const { findings, memory } = await run({
     ...{ seed, seconds, worlds: [world] },
     log: (line) => {
-      // A sign of life each minute.
+      // Print progress every minute.
       if (performance.now() - last < 60_000) return;
       last = performance.now();
       console.log(`${((last - begun) / 60_000).toFixed(0)} min: ${line}`);

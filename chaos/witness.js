@@ -3,8 +3,8 @@ import { memref, temporary, value } from '../dist/index.js';
 import { command } from './applications.js';
 
 /**
- * A client that does nothing wrong, and so must get the right answer to everything, whatever befalls the others.
- * Each of its sessions sums up for itself; buffers of all kinds come back with a mask over them.
+ * A well-behaved client, which must get the right answer to every request, whatever happens to other clients. Each of
+ * its sessions has a sum of its own; buffers of all kinds are returned with a mask applied.
  */
 export class Witness {
   sums = new Map();
@@ -23,7 +23,7 @@ export class Witness {
       this.registered = await this.context.registerSharedMemory(new Uint8Array(6000));
   }
 
-  /** Until it is stopped. */
+  /** Run until it is stopped. */
   async run() {
     while (!this.stopped) {
       await this.step();

@@ -1,6 +1,6 @@
 import { parseBuildVariable } from '../dist/optee-build/build-options.js';
 
-/** The options of a build, as `normalworld optee build` takes them. */
+/** Parse the options of a build in the syntax of `normalworld optee build`. */
 export function optionsOf(args) {
   const options = { suite: 'sid', reservedShm: true, dynamicShm: true, set: [] };
   for (let at = 0; at < args.length; at++) {

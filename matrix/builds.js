@@ -1,9 +1,9 @@
-/** The storage cases of xtest, and what they stand on. */
+/** The storage cases of xtest, and their prerequisites. */
 const storage = ['regression_1004', 'regression_60', 'regression_8002', 'pkcs11_1003', 'pkcs11_1004'];
 
 /**
- * The OP-TEEs that the matrix covers: Debian's packages, and builds of Debian's source package. `build` is what
- * `normalworld optee build` takes; `xtest` which cases are run, all when it is true.
+ * The OP-TEEs of the matrix: Debian's packages, and builds of Debian's source package. `build` has the arguments of
+ * `normalworld optee build`; `xtest` has the cases to run, or true for all.
  */
 export const builds = [
   { name: 'debian-trixie', what: "Debian's 4.5", fetch: 'trixie', xtest: true },

@@ -1,8 +1,8 @@
 /**
- * `npm run test:matrix [-- --json] [--build NAME]... [--make] [--only suite|xtest] [--results FILE] [--table FILE]`: every kind
- * of OP-TEE is booted, runs the behaviour suite and the port of its regression tests, and xtest where the table says so. What is
- * not there is skipped and says how to get it, or is made first (`--make`). `--results` keeps what was found in a file, beside
- * what it has of other builds. Exit code 1 when anything failed.
+ * `npm run test:matrix [-- --json] [--build NAME]... [--make] [--only suite|xtest] [--results FILE] [--table FILE]`:
+ * boots each kind of OP-TEE and runs the behaviour suite, the port of OP-TEE's regression tests, and the xtest cases in
+ * the table. Missing builds are skipped with a message that says how to get them, or are built first (`--make`).
+ * `--results` merges the results into a file. Exit code 1 if anything failed.
  */
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -43,7 +43,7 @@ if (values.results !== undefined && existsSync(values.results))
   for (const row of JSON.parse(await readFile(values.results, 'utf8'))) results.set(row.name, row);
 for (const build of builds.filter(({ name }) => names.includes(name))) {
   const row = await runBuild(build);
-  // What was not asked for this time may be known already.
+  // Keep earlier results of what was not run this time.
   results.set(build.name, values.only === undefined ? row : { ...results.get(build.name), ...row });
   if (values.results !== undefined) await writeFile(values.results, `${JSON.stringify(rows(), null, 2)}\n`);
 }

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { runSuite as runSuiteIn } from '../dist/campaign/jobs/run-suite.js';
 
 /**
- * The behaviour suite and the port of OP-TEE's regression tests on an OP-TEE: counts, what failed, and what was skipped
- * with its cause.
- * @param environment names the OP-TEE.
+ * Run the behaviour suite and the port of OP-TEE's regression tests on an OP-TEE: counts, failures, and skipped tests
+ * with reasons.
+ * @param environment selects the OP-TEE.
  */
 export async function runSuite(environment, say) {
   const folder = await mkdtemp(join(tmpdir(), 'normalworld-matrix-'));

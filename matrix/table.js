@@ -1,4 +1,4 @@
-/** The results as Markdown: a row a build, then what is an exception, each with its cause. */
+/** The results as Markdown: one row per build, then exceptions with their reasons. */
 export function table(rows) {
   const lines = [
     '| OP-TEE | name | boots in | suite, passed / failed | xtest, cases / failed (subtests) |',

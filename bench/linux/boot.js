@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
 /**
- * Boot Linux once, and give each line of its console; when the caller has enough, Linux ends.
- * @param {readonly string[]} args QEMU's, from `prepareLinux`.
- * @param {number} silenceLimitMs a run that says nothing for so long hangs, and is ended.
- * @throws Error when init says that something failed, or ends before the caller is done.
+ * Boot Linux once and yield each line of its console. Linux is ended when the caller stops iterating.
+ * @param {readonly string[]} args QEMU's arguments, from `prepareLinux`.
+ * @param {number} silenceLimitMs a run without output for this long counts as hung and is ended.
+ * @throws Error if init reports a failure, or ends before the caller has stopped.
  */
 export async function* linuxConsole(args, silenceLimitMs) {
   const qemu = spawn('qemu-system-aarch64', args, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -1,6 +1,6 @@
 /*
- * The Linux side of the comparison, and its init: loads the TEE driver, starts tee-supplicant, measures what
- * bench/optee-figures.js measures through normalworld, and prints "@key value" lines on the console.
+ * Linux's init for the comparison: it loads the TEE driver, starts tee-supplicant, measures what bench/optee-figures.js
+ * measures through normalworld, and prints "@key value" lines on the console.
  */
 #include <fcntl.h>
 #include <linux/tee.h>
@@ -44,7 +44,7 @@ static int open_context(void)
 	return fd;
 }
 
-/* The session, or -1 when the TEE refuses. */
+/* Returns the session, or -1 if the TEE refuses. */
 static int64_t open_session(int fd, const uint8_t *uuid)
 {
 	struct tee_ioctl_open_session_arg arg = { .clnt_login = TEE_IOCTL_LOGIN_PUBLIC };
@@ -76,7 +76,7 @@ static void invoke(int fd, uint32_t session, uint32_t command, uint64_t attr, ui
 		fail("invoke");
 }
 
-/* One client: a context and a session of its own, and what it does until the time is over. */
+/* A client with a context and a session of its own, and the call that it repeats until the time is over. */
 struct client {
 	const uint8_t *uuid;
 	uint32_t command;
@@ -163,8 +163,8 @@ static void open_and_close(void)
 }
 
 /*
- * Random calls on the pseudo-TA for tests, as bench/fuzz.js draws them: commands that come back soon, up to four parameters
- * of any types. What the TEE refuses is a call as well.
+ * Random calls on the test pseudo-TA, with the same distribution as bench/fuzz.js: commands that return soon, up to
+ * four parameters of any types. Calls that the TEE refuses count.
  */
 static uint32_t drawn = 1;
 
@@ -221,8 +221,8 @@ static void random_calls(int fd, const char *name, uint32_t kinds)
 }
 
 /*
- * The kernel's own trace of a short contention, which bench/linux/trace.js takes from the console: four clients that wait
- * in a TA, on two threads of OP-TEE, and one that opens a session with a TA that must be loaded.
+ * The kernel's own trace of a short contention, which bench/linux/trace.js reads from the console: four clients wait in
+ * a TA on the two threads of OP-TEE, and one opens a session with a TA that must be loaded.
  */
 #define WAITERS 4
 #define WAITS 3
@@ -304,7 +304,7 @@ int main(int count, char **arguments)
 	int fd;
 	int64_t session;
 
-	/* As init: the kernel's command line has the seconds that one measurement takes, or says that a trace is wanted. */
+	/* The kernel's command line contains the seconds per measurement, or the word that requests a trace. */
 	int tracing = count > 1 && strcmp(arguments[1], "trace") == 0;
 
 	if (count > 1 && !tracing)
@@ -320,7 +320,7 @@ int main(int count, char **arguments)
 			pause();
 	}
 	start_supplicant();
-	/* Until the supplicant is there, the TEE finds no TA. */
+	/* Before the supplicant runs, the TEE finds no TA. */
 	while ((session = open_session(fd, os_test)) < 0)
 		usleep(1000);
 	invoke(fd, session, 18, OUTPUT, 0);

@@ -5,10 +5,10 @@ import { prepareLinux } from './prepare.js';
 const silenceLimitMs = 120_000;
 
 /**
- * QEMU's arguments for a Linux that measures.
+ * QEMU's arguments for a Linux guest that measures.
  * @param {(text: string) => void} say
- * @param {number} seconds that each measurement takes.
- * @param {string} [optee] an optee.ko in the place of the kernel's own.
+ * @param {number} seconds duration of each measurement.
+ * @param {string} [optee] an optee.ko in place of the kernel's own.
  */
 export function prepareFigures(say, seconds, optee) {
   const guest = { init: 'client.c', words: [String(seconds)], files: new Map() };
@@ -17,7 +17,7 @@ export function prepareFigures(say, seconds, optee) {
 }
 
 /**
- * Boot Linux once and take what its client prints.
+ * Boot Linux once and read the figures that its client prints.
  * @param {string[]} args from `prepareFigures`.
  * @returns {Promise<Record<string, number>>} rates per second and latencies in milliseconds, by key.
  */
@@ -27,7 +27,7 @@ export async function linuxFigures(args) {
   for await (const line of linuxConsole(args, silenceLimitMs)) {
     const [, key, value] = /^@(\w+) ?(.*)$/.exec(line) ?? [];
     if (key === 'done') break;
-    // What happened rather than what was measured: the time is taken here.
+    // A key without a value is an event: record its time here.
     if (key !== undefined) figures[key] = value === '' ? performance.now() - start : Number(value);
   }
   return figures;

@@ -1,29 +1,32 @@
-/* What Linux's init programs begin with: client.c, xtest-init.c, and linux/findings/guest/init.c. */
+/* Common code of Linux's init programs: client.c, xtest-init.c, and linux/findings/guest/init.c. */
 #ifndef GUEST_H
 #define GUEST_H
 
-/* Ends the measurement: the host reads "@failed". */
+/* Ends the guest; the host reads "@failed". */
 void fail(const char *what) __attribute__((noreturn));
 
-/* File systems, the console as standard input and output, and the modules that OP-TEE's driver needs. */
+/*
+ * Mounts file systems, opens the console as standard input and output, and loads the modules that OP-TEE's driver
+ * needs.
+ */
 void start_guest_without_driver(void);
 
-/* OP-TEE's driver: the kernel's own, or the one that was put into the first file system. */
+/* Loads OP-TEE's driver: the kernel's own, or the one in the initramfs. */
 void load_driver(void);
 
-/* 0, or -1 with errno. */
+/* Returns 0, or -1 with errno. */
 int load_module(const char *path);
 
-/* All of it. */
+/* start_guest_without_driver() and load_driver(). */
 void start_guest(void);
 
-/* Returns before the supplicant has come up: until it has, the TEE finds no TA. */
+/* Does not wait until the supplicant is ready; before that, the TEE finds no TA. */
 void start_supplicant(void);
 
-/* It has come up when the supplicant's device is taken. */
+/* Waits until the supplicant has opened its device. */
 void wait_for_supplicant(void);
 
-/* The socket API's cases of xtest connect to servers of xtest's own. */
+/* For the socket API cases of xtest, which connect to local servers. */
 void bring_up_loopback(void);
 
 #endif

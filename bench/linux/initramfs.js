@@ -1,11 +1,14 @@
-/** A cpio archive in the "newc" form that Linux unpacks as its first file system (Documentation/driver-api/early-userspace/buffer-format.rst). */
+/**
+ * A cpio archive in the "newc" format, which Linux unpacks as its initramfs
+ * (Documentation/driver-api/early-userspace/buffer-format.rst).
+ */
 
 const header = (fields) => `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`;
 const folderMode = 0o040755;
 const fileMode = 0o100755;
 
 /**
- * @param {Map<string, Buffer>} files by absolute path; their folders are made.
+ * @param {Map<string, Buffer>} files by absolute path; parent folders are added.
  * @param {readonly string[]} emptyFolders further folders.
  * @returns {Buffer}
  */
@@ -31,7 +34,7 @@ function entry(name, inode, content, mode = content === undefined ? folderMode :
   return Buffer.concat([padded(Buffer.from(`${header(fields)}${name}\0`)), padded(data)]);
 }
 
-/** Header with name, and data, each end on a multiple of 4 bytes. */
+/** Headers with names, and data, are padded to a multiple of 4 bytes. */
 function padded(buffer) {
   return Buffer.concat([buffer, Buffer.alloc((4 - (buffer.length % 4)) % 4)]);
 }

@@ -1,6 +1,6 @@
 /*
- * The same with an OP-TEE that does not say how many threads it has, as older ones do not: Linux then lets everybody in and
- * learns from ETHREAD_LIMIT that none is free.
+ * The same with an OP-TEE that does not report its number of threads, like older versions. Linux then admits every call
+ * and relies on ETHREAD_LIMIT.
  */
 #define HIDE_THREAD_COUNT
 #include "linux.S"

@@ -1,6 +1,6 @@
 /*
- * Linux as the monitor's normal world, at NS-EL1: what a switch between it and OP-TEE changes, and PSCI, by which Linux
- * starts its other CPUs. Linux lies at LINUX, its device tree where QEMU put it.
+ * Linux as the monitor's normal world at NS-EL1: the registers that a world switch saves and restores, and PSCI, with
+ * which Linux starts its other CPUs. Linux is loaded at LINUX; its device tree is where QEMU put it.
  */
 #include "layout.h"
 #include "monitor.h"
@@ -15,7 +15,7 @@
 #define BANK_OPTEE		(CONTEXT_WORLD + 0x110)
 #define BANK_LINUX		(CONTEXT_WORLD + 0x1d0)
 #define BANK_SCTLR		0x10
-/* What CPU_ON said of this CPU: where it goes (0: it is off) and with what in x0; and whether it runs. */
+/* From CPU_ON: the entry point of this CPU (0: it is off) and its x0; and whether it runs. */
 #define ON_ENTRY		(CONTEXT_WORLD + 0x290)
 #define ON_CONTEXT		(CONTEXT_WORLD + 0x298)
 #define RUNS			(CONTEXT_WORLD + 0x2a0)
@@ -153,7 +153,7 @@ world_call_done:
 	mov	x2, x3
 	mov	x3, x4
 to_linux:
-	/* All but the results as they were: the caller keeps its registers and sees none of OP-TEE's. */
+	/* All registers except the results are restored, so that OP-TEE's values are not disclosed. */
 	switch_el1 BANK_OPTEE, BANK_LINUX
 	ldp	x30, x16, [sp, #CONTEXT_NS_X + 0xf0]
 	ldr	x17, [sp, #CONTEXT_NS_SPSR]
@@ -164,7 +164,7 @@ to_linux:
 	each_x_but_results ldp
 	eret
 
-	/* Linux is given OP-TEE's own SMCs alone. */
+	/* Linux may only use OP-TEE's own SMCs. */
 world_ffa_done:
 world_smc:
 	ubfx	x16, x0, #24, #6
@@ -180,7 +180,10 @@ world_smc:
 	lsl	x16, x16, #2			/* VECTOR_YIELDING or VECTOR_FAST */
 	b	enter_optee
 
-	/* PSCI 1.0 (Arm DEN 0022), as much of it as Linux needs. x16 and x17 are saved; the rest is the caller's. */
+	/*
+	 * PSCI 1.0 (Arm DEN 0022), the functions that Linux needs. x16 and x17 are saved; the other registers are the
+	 * caller's.
+	 */
 psci:
 	mov	w17, #PSCI_VERSION
 	cmp	w0, w17

@@ -11,18 +11,18 @@ const here = dirname(fileURLToPath(import.meta.url));
 const firmware = join(here, '../../firmware');
 const optee = opteeFolder();
 
-/** What the machine must have, and the package that has it. */
+/** Programs that the machine needs, and their packages. */
 const buildPrograms = [
   ['make', 'make'],
   ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'],
   ['fdtput', 'device-tree-compiler'],
   ['xz', 'xz-utils'],
 ];
-/** What the guest has, beside its init. The shell is for a test that starts a second process. */
+/** Packages in the guest. The shell is for a test that starts a second process. */
 const guestPackages = ['tee-supplicant', 'libteec2', 'libc6', 'dash'];
 const crossLibc = '/usr/aarch64-linux-gnu/lib/libc.a';
 
-/** linux.S: where Linux lies; and behind it room for its 40 MB. */
+/** LINUX in linux.S, with room for its 40 MB. */
 const kernelAddress = 0x4400_0000;
 const initrdAddress = 0x4800_0000;
 /** firmware/layout.h */
@@ -35,17 +35,17 @@ const machineOf = ({ memory = '512M' }) => [
 ];
 
 /**
- * What Linux boots into.
+ * The content of a Linux guest.
  * @typedef {object} Guest
- * @property {string} init a C file, by its path from this folder; built with guest.c.
- * @property {readonly string[]} words that init gets.
- * @property {ReadonlyMap<string, string>} files further files: by absolute path, where they are on this machine.
- * @property {readonly string[]} trustedApplications folders of them; the first that has a TA counts.
- * @property {string} [world] the monitor's normal world: an assembler file beside this one; linux.S unless given.
- * @property {string} [kernel] "6.12" unless given.
- * @property {string} [optee] a built optee.ko in the place of the kernel's own.
- * @property {string} [memory] of the machine; "512M" unless given.
- * @property {readonly string[]} [secureUart] QEMU's arguments for OP-TEE's console; nothing reads it unless given.
+ * @property {string} init a C file, relative to this folder; built with guest.c.
+ * @property {readonly string[]} words arguments of init.
+ * @property {ReadonlyMap<string, string>} files further files: path in the guest, path on this machine.
+ * @property {readonly string[]} trustedApplications folders with TAs; the first that has a TA is used.
+ * @property {string} [world] the monitor's normal world: an assembler file beside this one; linux.S by default.
+ * @property {string} [kernel] "6.12" by default.
+ * @property {string} [optee] a built optee.ko in place of the kernel's own.
+ * @property {string} [memory] size of RAM; "512M" by default.
+ * @property {readonly string[]} [secureUart] QEMU's arguments for OP-TEE's console; discarded by default.
  */
 
 const temporaryFolders = [];
@@ -54,8 +54,8 @@ process.on('exit', () => {
 });
 
 /**
- * Everything that Debian's Linux needs to boot on our monitor: packages (once), monitor, init, first file system, device
- * tree.
+ * Prepare everything that Debian's Linux needs to boot on our monitor: packages (once), monitor, init, initramfs,
+ * device tree.
  * @param {(text: string) => void} say
  * @param {Guest} guest
  * @returns {Promise<string[]>} QEMU's arguments; UART0 is standard output.
@@ -105,7 +105,7 @@ export async function prepareLinux(say, guest) {
   ];
 }
 
-/** QEMU's own tree, and what it leaves out when a firmware is given: PSCI, and what Linux is told. */
+/** QEMU's device tree, with the nodes that QEMU leaves out if a firmware is given: PSCI, and Linux's parameters. */
 function describeMachine(tree, initrdSize, words) {
   const put = (...args) => execFileSync('fdtput', args);
   put('-c', tree, '/psci');
@@ -117,7 +117,7 @@ function describeMachine(tree, initrdSize, words) {
   put('-t', 'x', tree, '/chosen', 'linux,initrd-end', (initrdAddress + initrdSize).toString(16));
 }
 
-/** The modules that a module needs, each behind those that it needs itself. */
+/** The modules that a module depends on, in load order. */
 function neededModules(kernel, module) {
   const all = readdirSync(kernel.modules, { recursive: true });
   const text = execFileSync('xz', ['--decompress', '--stdout', module], { maxBuffer: 1 << 26, encoding: 'latin1' });

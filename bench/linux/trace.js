@@ -1,7 +1,7 @@
 /**
- * `node bench/linux/trace.js [--untracked] > FILE`: boots Debian's Linux, lets four clients wait in a trusted application on
- * OP-TEE's two threads while a fifth opens a session, and prints what the kernel's tracepoints recorded of it, as its
- * `trace` file has it. With `--untracked` OP-TEE does not tell how many threads it has.
+ * `node bench/linux/trace.js [--untracked] > FILE`: boots Debian's Linux, where four clients wait in a trusted
+ * application on OP-TEE's two threads while a fifth opens a session, and prints what the kernel's tracepoints recorded,
+ * in the format of the `trace` file. With `--untracked`, OP-TEE does not report its number of threads.
  */
 import { parseArgs } from 'node:util';
 import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';

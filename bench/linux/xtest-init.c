@@ -1,6 +1,6 @@
 /*
- * Linux's init when it runs OP-TEE's test suite: starts tee-supplicant and xtest, with the cases that the kernel's command
- * line names, and prints "@begin" and "@exit CODE" on the console before and after it.
+ * Linux's init for OP-TEE's test suite: it starts tee-supplicant and xtest, with the cases in the kernel's command
+ * line, and prints "@begin" and "@exit CODE" on the console before and after.
  */
 #include <stdio.h>
 #include <sys/wait.h>
@@ -8,7 +8,7 @@
 
 #include "guest.h"
 
-/* The kernel gives no more. */
+/* The kernel passes no more arguments. */
 #define MAX_CASES 32
 
 int main(int count, char **arguments)
@@ -21,7 +21,7 @@ int main(int count, char **arguments)
 	bring_up_loopback();
 	start_supplicant();
 	wait_for_supplicant();
-	/* xtest -l 0, then what the command line has. */
+	/* xtest -l 0, followed by the arguments from the command line. */
 	for (int index = 1; index < count && index <= MAX_CASES; index++)
 		words[index + 2] = arguments[index];
 	printf("@begin\n");
@@ -30,7 +30,7 @@ int main(int count, char **arguments)
 		execv("/usr/bin/xtest", words);
 		fail("xtest");
 	}
-	/* Init is everybody's parent in the end. */
+	/* Init also reaps orphaned processes. */
 	while (wait(&status) != xtest)
 		;
 	printf("@exit %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

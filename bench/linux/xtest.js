@@ -6,19 +6,20 @@ import { XtestOutput } from '../../dist/xtest/xtest-output.js';
 import { linuxConsole } from './boot.js';
 import { prepareLinux } from './prepare.js';
 
-/** The longest cases, RSA key generation, are silent for minutes on a busy machine. */
+/** The longest cases, which generate RSA keys, print nothing for minutes on a loaded machine. */
 const silenceLimitMs = 1_200_000;
 
-/** Linux gives its init 32 words at most (CONFIG_INIT_ENV_ARG_LIMIT), and panics when it is asked for more. */
+/** Linux passes at most 32 arguments to init (CONFIG_INIT_ENV_ARG_LIMIT), and panics if there are more. */
 const maxWords = 30;
 
-/** What xtest and the libraries that it is linked with need, beyond the C library and libteec. */
+/** Libraries of xtest other than the C library and libteec. */
 const libraries = ['libckteec.so.0', 'libcrypto.so.3', 'libgcc_s.so.1', 'libm.so.6', 'libz.so.1', 'libzstd.so.1'];
 
 /**
- * OP-TEE's test suite on Linux, as `runXtest` runs it through normalworld: the same binary, TAs and level.
- * @param {{ cases: readonly string[], say: (text: string) => void, onCase: (ended: XtestCase) => void, optee?: string }} options
- *   `optee`: an optee.ko in the place of the kernel's own.
+ * Run OP-TEE's test suite on Linux as `runXtest` runs it through normalworld: the same binary, TAs and level.
+ * @param {{ cases: readonly string[], say: (text: string) => void, onCase: (ended: XtestCase) => void, optee?: string
+ * }} options
+ * `optee`: an optee.ko in place of the kernel's own.
  */
 export async function linuxXtest({ cases, say, onCase, optee }) {
   if (cases.length > maxWords) throw new RangeError(`${cases.length} words for cases; Linux takes ${maxWords}`);

@@ -1,6 +1,6 @@
 /**
- * Ways to break the driver, the TEE subsystem and the supplicant: what is broken, where, and the command that shows it. The
- * first five are those of which nothing was seen before.
+ * Mutations of the driver, the TEE subsystem and the supplicant: what is broken, where, and the command that detects
+ * it. The first five were not detected by any test before.
  */
 const meanwhile = (name, more = '') => `scenarios/explore/${name}-meanwhile.yaml --runs 600${more}`;
 const ONE_CALL = 'scenarios/explore/one-call.yaml --runs 3000 --go-on';
@@ -432,7 +432,7 @@ export const DRIVER_MUTANTS = [
     becomes: 'return;',
     explore: ONE_CALL,
   },
-  // Planted to see whether the set was of one mind.
+  // Added to check whether the set of mutants was too uniform.
   {
     what: 'a request is put into hands that have one already',
     file: 'src/optee/rpc/supplicant-queue.ts',
@@ -501,7 +501,7 @@ export const DRIVER_MUTANTS = [
     becomes: 'msg.session = 0;',
     test: 'test/client/death.test.ts',
   },
-  // Planted when more kinds of points were there: FF-A, the supplicant's queue, who owns a page.
+  // Added with further kinds of scheduling points: FF-A, the supplicant's queue, ownership of pages.
   {
     what: 'memory over FF-A is given back without having been reclaimed',
     file: 'src/optee/ffa/ffa-abi.ts',
@@ -694,7 +694,7 @@ export const DRIVER_MUTANTS = [
     becomes: '',
     test: 'test/optee/own-calls.test.ts',
   },
-  // A client that dies, and messages in more than one page.
+  // Clients that die, and messages in more than one page.
   {
     what: 'a client that died counts as gone while its opening of a session sleeps in the queue',
     file: 'src/optee/optee-driver.ts',
@@ -761,7 +761,7 @@ export const DRIVER_MUTANTS = [
     becomes: 'this.pages.push(page); if (this.pages.length > 1) void this.pages.shift()?.put();',
     explore: TWO_PAGES,
   },
-  // Who owns memory that is shared over FF-A.
+  // Ownership of memory shared over FF-A.
   {
     what: 'memory over FF-A is freed while a call that uses it is inside',
     file: 'src/tee/tee-device.ts',

@@ -1,15 +1,15 @@
 /**
- * Changes one place of a TypeScript source: the place is given by the function that it is in and by its code, and found in
- * the syntax tree, so that neither layout nor comments nor changes elsewhere matter.
+ * Changes one place of a TypeScript source. The place is identified by its function and its code in the syntax tree, so
+ * it does not depend on layout, comments or changes elsewhere.
  */
 import ts from 'typescript';
 
 /**
  * @typedef {object} Change
  * @property {string} in the function: `name`, or `Class.method`.
- * @property {string} find an expression, or one or more statements, that is there exactly once.
- * @property {string} becomes what stands there instead; may be empty for statements.
- * @property {Change[]} [also] what else changes with it.
+ * @property {string} find an expression, or one or more statements, that occurs exactly once.
+ * @property {string} becomes the replacement; may be empty for statements.
+ * @property {Change[]} [also] further changes of the same mutant.
  */
 
 /**
@@ -34,7 +34,7 @@ function mutated(source, { in: where, find, becomes }, file) {
   return source.slice(0, first.getStart(tree)) + becomes + source.slice(last.getEnd());
 }
 
-/** TypeScript as JavaScript, as the build makes it. */
+/** Compile TypeScript to JavaScript as the build does. */
 export function compiled(source) {
   const { outputText } = ts.transpileModule(source, {
     compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
@@ -66,7 +66,7 @@ function functionNamed(tree, where) {
   return found;
 }
 
-/** An expression, or a list of statements. */
+/** Parse an expression or a list of statements. */
 function patternOf(code) {
   const statements = /[;}]\s*$/.test(code);
   const tree = parsed(`async function* pattern(this: unknown) { ${statements ? code : `return (${code});`} }`);

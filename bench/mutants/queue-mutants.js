@@ -1,4 +1,4 @@
-/** Ways to break hand-off: what is broken, where, the code, and what it becomes. */
+/** Mutations of hand-off: what is broken, where, the code, and its replacement. */
 const within = (method, what, find, becomes) => ({
   what,
   in: `HandOffCallQueue.${method}`,

@@ -1,9 +1,11 @@
 /**
- * Breaks the driver, the queue, the TEE subsystem and the supplicant in one way at a time, and says which ways the explorer or a
- * named test notices. `npm run mutants [-- --json] [WORD]`: those whose description contains the word, or all.
+ * Applies one mutation at a time to the driver, the queue, the TEE subsystem and the supplicant, and prints which of
+ * them the explorer or a named test detects. `npm run mutants [-- --json] [WORD]`: those whose description contains the
+ * word, or all.
  *
- * A mutant of the driver is one module of a copy of the build; it is caught when the command named with it says `broken`, which
- * it must not say of the driver as it is, or fails. One of hand-off is caught under each of its three policies.
+ * A mutant of the driver is one changed module in a copy of the build. It is caught if its command reports `broken`,
+ * which it must not report for the original driver, or if the command fails. A mutant of hand-off must be caught under
+ * each of its three policies.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +21,7 @@ const json = process.argv.includes('--json');
 const [word = ''] = process.argv.slice(2).filter((each) => !each.startsWith('--'));
 const limitMs = 600_000;
 
-/** A copy of the build in which one module may be changed; it lies where the packages are found. */
+/** A copy of the build in which one module can be changed. It is located where Node finds the packages. */
 class Build {
   constructor() {
     mkdirSync(join(ROOT, 'node_modules/.cache'), { recursive: true });
@@ -28,7 +30,7 @@ class Build {
     cpSync(join(ROOT, 'package.json'), join(this.folder, 'package.json'));
   }
 
-  /** @returns what puts the module back. */
+  /** @returns a function that restores the module. */
   change(mutant) {
     const source = join(ROOT, mutant.file);
     const module = join(this.folder, 'dist', relative(join(ROOT, 'src'), source)).replace(/\.ts$/, '.js');
@@ -46,7 +48,7 @@ class Build {
   }
 }
 
-/** The test files on the sources, with the one module changed. */
+/** Run the test files on the sources, with one module changed. */
 function test(mutant) {
   const source = join(ROOT, mutant.file);
   const code = mutate(readFileSync(source, 'utf8'), mutant, mutant.file);
@@ -78,7 +80,7 @@ function run(program, args, env) {
   });
 }
 
-/** Test files that do not pass without a mutant, or are not there, prove nothing. */
+/** Test files that fail without a mutant, or that do not exist, prove nothing. */
 async function checkTests(files) {
   for (const file of files) {
     if (!existsSync(join(ROOT, file))) throw new Error(`there is no ${file}`);
@@ -87,14 +89,14 @@ async function checkTests(files) {
   }
 }
 
-/** How the command noticed it; undefined when it did not. */
+/** How the command detected the mutant; undefined if it did not. */
 function noticed({ code, out, err }) {
   if (code === 0) return undefined;
   try {
     const broken = Object.entries(JSON.parse(out).properties).filter(([, { verdict }]) => verdict === 'broken');
     if (broken.length > 0) return broken.map(([name]) => name).join(', ');
   } catch {
-    // It did not come so far.
+    // The command ended before its output.
   }
   const [what] = /^\w*(?:Error|Assertion).*$/m.exec(err) ?? ['did not end'];
   return `ends with: ${what}`;
@@ -131,7 +133,7 @@ const note = (what, caught, explained) => {
 const driver = DRIVER_MUTANTS.filter(({ what }) => what.includes(word));
 const builds = Array.from({ length: Math.min(availableParallelism(), driver.length) }, () => new Build());
 try {
-  // What the driver as it is breaks counts for nothing.
+  // Properties that the original driver violates do not count.
   const commands = [...new Set(driver.flatMap(({ explore = [] }) => explore))];
   await shared(commands, async (build, command) => {
     const by = noticed(await build.explore(command));
@@ -160,7 +162,7 @@ if (json) console.log(JSON.stringify({ caught, total, explained, mutants: result
 else say(`${caught} of ${total} mutants caught; ${explained} more are no faults`);
 if (caught < total) process.exitCode = 1;
 
-/** All of the work, each build one piece at a time. */
+/** Distribute the work over several builds; each handles one item at a time. */
 async function shared(work, make) {
   let next = 0;
   await Promise.all(

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** The tests, with one source file changed: see run.js. */
+/** Runs the tests with one source file replaced: see run.js. */
 const { MUTANT_FILE, MUTANT_SOURCE } = process.env;
 
 export default defineConfig({

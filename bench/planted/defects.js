@@ -1,7 +1,7 @@
 /**
- * What is planted: in a trusted application of ours, by the number that it is built with; and in the message handling of the
- * simulated secure world, as a change of one place of its source (`bench/mutants/mutate.js`). `kinds` are those of the findings that
- * may come of it.
+ * Planted defects: in a trusted application of ours, selected by number at build time; and in the message handling of
+ * the simulated secure world, as a change of one place of its source (`bench/mutants/mutate.js`). `kinds` are the kinds
+ * of findings that may result.
  */
 export const ledger = '6b1f3c52-0d8e-4a77-9e55-3f1d2c4b5a60';
 

@@ -1,9 +1,11 @@
 /**
- * `npm run fuzz:planted -- [--executions N] [--seed N] [--json] [NAME...]`: plants one defect after the other, and has the fuzzer look
- * for it, for so many executions at most. Prints the table of docs/fuzzing.md; exit code 1 when one was not found, 2 for bad usage.
+ * `npm run fuzz:planted -- [--executions N] [--seed N] [--json] [NAME...]`: plants one defect at a time and runs the
+ * fuzzer until it finds it, for at most N executions. Prints the table of docs/fuzzing.md; exit code 1 if a defect was
+ * not found, 2 for bad usage.
  *
- * A defect of a trusted application is built into it with the TA dev kit, and looked for on the real OP-TEE. One of the simulated
- * secure world is a change of one module of a copy of the build. Without any, nothing may be found: that is run first.
+ * A defect of a trusted application is built into it with the TA dev kit, and searched for on the real OP-TEE. A
+ * defect of the simulated secure world is a changed module in a copy of the build. A run without any defect comes first
+ * and must find nothing.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,12 +34,12 @@ if (!(Number(values.executions) > 0) || !/^\d+$/.test(values.seed) || unknown.le
 }
 const wanted = positionals.length === 0 ? defects : defects.filter(({ name }) => positionals.includes(name));
 
-// Where the packages are found.
+// Node finds the packages from here.
 mkdirSync(join(root, 'node_modules/.cache'), { recursive: true });
 const scratch = mkdtempSync(join(root, 'node_modules/.cache/planted-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
-/** Runs of the fuzzer: until a finding of one of these kinds, or the executions are made. */
+/** Run the fuzzer until there is a finding of one of these kinds, or the executions are used up. */
 async function fuzz(main, args, kinds, executions) {
   const folder = mkdtempSync(join(scratch, 'run-'));
   for (let done = 0; ; ) {
@@ -47,7 +49,7 @@ async function fuzz(main, args, kinds, executions) {
   }
 }
 
-/** Goes on where the folder's last one ended. */
+/** One run; it continues the last one in the folder. */
 async function oneRun(main, args, folder, executions) {
   const limits = ['--execs', String(executions), '--seed', values.seed, '--folder', folder];
   const child = spawn(process.execPath, [main, 'fuzz', ...args, ...limits, '--first', '--json'], {
@@ -100,7 +102,7 @@ const say = (text) => {
   if (!values.json) console.log(text);
 };
 const executions = Number(values.executions);
-// What is found without a defect says nothing of one.
+// Findings without a planted defect would invalidate the result.
 const clean = [
   ...(wanted.some(isTa)
     ? [['TA: no defect', await onOptee({ number: 0, kinds: [] }, Math.min(executions, 1000))]]

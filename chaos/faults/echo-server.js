@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** The other side of sockets: sends everything back, and breaks off at random. */
+/** The peer of sockets: echoes all data, and disconnects at random. */
 export async function echoServer(draws) {
   const open = new Set();
   const tcp = createServer((socket) => {

@@ -21,7 +21,7 @@ const others = [
 ];
 const directions = ['input', 'output', 'inout'];
 
-/** A request that a hostile secure world could make: of the right shape as often as not, of any numbers. */
+/** A request of a hostile secure world: its structure is often valid, its numbers are arbitrary. */
 export function hostileRequest(draws) {
   const command = draws.chance(0.8) ? draws.of(commands) : draws.of(others);
   const number = () => (draws.chance(0.5) ? draws.upTo(8) : draws.of(absurd.filter((each) => each < 2 ** 53)));
@@ -34,12 +34,12 @@ export function hostileRequest(draws) {
   });
   const memref = (direction = 'input') => {
     const there = draws.chance(0.7);
-    // The simulated world sends what it is given; memory that is there is referred to within its bounds, or far beyond.
+    // The simulated world sends what it gets. References to existing memory are within its bounds, or far outside.
     const size = there && draws.chance(0.8) ? draws.upTo(4096) : number();
     return { type: 'memref', direction, there, mobj: undefined, offset: 0, size };
   };
   const any = () => (draws.chance(0.5) ? value(draws.of(directions)) : memref(draws.of(directions)));
-  // The files of other actors are theirs: only handles that there are none of.
+  // Do not touch files of other actors: use handles that are not open.
   const notOpen = (first) => ({ ...first, b: 100_000 + draws.upTo(2 ** 20) });
   if (draws.chance(0.2) && command !== RpcCommand.fs)
     return { command, params: Array.from({ length: draws.upTo(5) }, any) };
@@ -70,7 +70,7 @@ export function hostileRequest(draws) {
       const first = { ...value('input', operation), b: 2 ** 20 + draws.upTo(4) };
       switch (operation) {
         case RpcSocket.open:
-          // Nobody listens at port 1 of this machine.
+          // No server listens on port 1 of this machine.
           return {
             command,
             params: [first, { ...value('input'), a: draws.of([0, 1, 65_536, 2 ** 32]) }, memref(), value('output')],

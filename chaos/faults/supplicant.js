@@ -3,7 +3,7 @@ import { nonsense } from '../draws.js';
 
 const system = (code) => Object.assign(new Error(`${code}: thrown by chaos`), { code, errno: -1 });
 
-/** What code behind a supplicant may throw. */
+/** Values that code behind a supplicant may throw. */
 const thrown = [
   ...['EIO', 'ENOSPC', 'EMFILE', 'EACCES', 'EROFS', 'ENOENT', 'ECONNRESET'].map(system),
   ...[new Error('a bug of chaos'), new TypeError('undefined is not a function'), new RangeError('out of range')],
@@ -13,9 +13,9 @@ const thrown = [
 ];
 
 /**
- * Stands before an object whose methods are to fail at times: by throwing, at once or later, or by answering nonsense.
- * @param share how often.
- * @param onFault told of each fault that strikes, by the method's name.
+ * A proxy for an object whose methods fail at times: they throw synchronously, reject later, or return invalid values.
+ * @param share probability of a fault.
+ * @param onFault called for each fault with the method's name.
  */
 export function failing(target, draws, { share, lies = true, onFault = () => {}, wrap = (_name, value) => value }) {
   return new Proxy(target, {
@@ -23,7 +23,7 @@ export function failing(target, draws, { share, lies = true, onFault = () => {},
       const method = object[name];
       if (typeof method !== 'function') return method;
       return (...args) => {
-        // Who has it in use, and what was given back, must stay true: a fault there is a leak of chaos's own.
+        // Claims and closes must stay consistent: a fault there would be a leak caused by the test itself.
         if (name !== 'claim' && name !== 'close' && draws.chance(share)) {
           onFault(String(name));
           const error = draws.of(thrown);
@@ -49,7 +49,7 @@ export function failing(target, draws, { share, lies = true, onFault = () => {},
 export function failingFiles(fileSystem, draws, options) {
   return failing(fileSystem, draws, {
     ...options,
-    // An answer that is none to what opens a file would leave that file open, of nobody's knowledge.
+    // An invalid result of an open would leave the file open without an owner.
     lies: false,
     wrap: (name, value) =>
       name === 'open' || name === 'create' ? failing(value, draws, { ...options, lies: false }) : value,
@@ -64,7 +64,7 @@ export function failingSockets(sockets, draws, options) {
   });
 }
 
-/** A plugin that does whatever it is not to do. */
+/** A plugin that misbehaves. */
 export function failingPlugin(uuid, draws) {
   return {
     uuid,

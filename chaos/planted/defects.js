@@ -11,7 +11,7 @@ import { DeviceFile } from '../../dist/serve/device-file.js';
 import { FolderFileSystem } from '../../dist/supplicant/node/folder-file-system.js';
 import { Supplicant } from '../../dist/supplicant/supplicant.js';
 
-/** True once in so many times that it is asked. */
+/** A function that returns true once in this many calls. */
 function onceIn(times) {
   let asked = 0;
   return () => ++asked % times === 0;
@@ -21,8 +21,9 @@ const never = [];
 const isFile = ({ command, params: [first] }, operation) => command === RpcCommand.fs && first?.a === operation;
 
 /**
- * Defects that chaos has to catch. Each takes the place of a method of the built product: `method(original)` gives the defective
- * one, which is called with its `this`. A method that is there no more is an error, so that none of them is forgotten.
+ * Defects that the chaos tests must catch. Each replaces a method of the built product: `method(original)` returns the
+ * defective method, which is called with its `this`. A method that no longer exists is an error, so that no defect
+ * becomes obsolete unnoticed.
  */
 export const defects = [
   {
@@ -154,7 +155,7 @@ export const defects = [
     method: 'allocateSharedMemory',
     by: (original) =>
       function (size) {
-        // What no array can be that large is refused as it should be.
+        // Sizes that no array can have are refused as they should be.
         if (size <= 2 ** 31) Buffer.alloc(size);
         return original.call(this, size);
       },

@@ -1,7 +1,7 @@
 /**
- * `npm run chaos:planted -- [--seconds N] [--seed N] [NAME ...]`: plants one defect after the other into the built product, in a process
- * of its own, and has chaos look for it, for so long at most. Prints the table of docs/reliability.md; exit code 1 when one was
- * not caught.
+ * `npm run chaos:planted -- [--seconds N] [--seed N] [NAME ...]`: plants one defect at a time into the built product,
+ * in a process of its own, and runs the chaos tests for at most N seconds each. Prints the table of
+ * docs/reliability.md; exit code 1 if a defect was not caught.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,7 +23,7 @@ if (!(Number(values.seconds) > 0) || !Number.isInteger(Number(values.seed)) || u
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const wanted = positionals.length === 0 ? defects : defects.filter(({ name }) => positionals.includes(name));
 
-/** One run of chaos; its findings, how long it took, and its exit code. */
+/** One run of the chaos tests: its findings, duration and exit code. */
 async function chaos(name) {
   const planted = name === undefined ? [] : ['--import', here('./plant.js')];
   const args = ['--seconds', values.seconds, '--seed', values.seed, '--world', 'simulated', '--quiet'];
@@ -37,7 +37,7 @@ async function chaos(name) {
     told += text;
   });
   const [code, signal] = await once(child, 'close');
-  // The round goes on to its end, and may wait there for long for what will not come any more.
+  // After a finding the round continues, and may wait for a long time for events that do not come.
   const [, seconds = (performance.now() - begun) / 1000, first = told.trim()] =
     /^first finding, after (\d+) s: (.*)$/m.exec(told) ?? [];
   return { code: code ?? signal, seconds: Number(seconds), first };
@@ -47,7 +47,7 @@ let missed = 0;
 console.log('| planted | caught after | by |\n| --- | --- | --- |');
 for (const { name, what } of wanted) {
   const { code, seconds, first } = await chaos(name);
-  // What ends the process is caught as well; what could not be planted is not.
+  // A crash of the process also counts as caught; a defect that could not be planted does not.
   const caught = code !== 0 && code !== 2 && code !== 3;
   if (!caught) missed++;
   const by = caught ? first.split('\n')[0].slice(0, 160).replaceAll('|', '\\|') : code === 0 ? '' : first;

@@ -1,4 +1,6 @@
-/** `node --import ./chaos/planted/plant.js`: plants the defect that PLANTED names into the process, before anything else runs in it. */
+/**
+ * `node --import ./chaos/planted/plant.js`: plants the defect named in PLANTED into the process before other code runs.
+ */
 import { defects } from './defects.js';
 
 const name = process.env.PLANTED;

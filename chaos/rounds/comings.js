@@ -4,14 +4,20 @@ import { absurd } from '../draws.js';
 import { collected } from '../invariants.js';
 import { limitMs } from './simulated.js';
 
-/** Clients that come and go in a round, the first few of which are there to fill caches. */
+/** Number of clients in a round; the first few fill caches. */
 const clients = 200;
 const warmUp = 20;
 
-/** What so many clients may leave behind, in bytes: less than 100 KiB of each, beside what a collector has not seen yet. */
+/**
+ * Memory that all these clients may leave behind, in bytes: less than 100 KiB each, including garbage that has not been
+ * collected.
+ */
 const mayBeKept = 16 * 1024 * 1024;
 
-/** A round in which nothing fails: many clients come one after the other, each for a call or two, and leave nothing of themselves. */
+/**
+ * A round without faults: many clients come one after the other, make a few calls each, and must leave no resources
+ * behind.
+ */
 export async function comingsRound({ draws, findings }) {
   const apps = applications();
   const tee = await openTee({ trustedApplications: apps.all, supplicant: { onError: () => {} } });
@@ -39,7 +45,7 @@ async function comeAndGo(tee, apps, draws, findings) {
   findings.check(sum.a === add, () => `the sum of a new session is ${sum.a}, and ${add} is right`);
   const memory = await context.allocateSharedMemory(1 + draws.upTo(70_000));
   await memory[Symbol.asyncDispose]();
-  // Sizes that nobody has memory for are refused, at once and without any.
+  // Absurd sizes must be refused at once, without an allocation.
   const { result } = await findings.mayFail('absurd memory', () =>
     context.allocateSharedMemory(draws.of(absurd.filter((each) => each > 2 ** 26))),
   );

@@ -4,7 +4,7 @@ import { opteeRound } from './optee.js';
 import { servedRound } from './served.js';
 import { simulatedRound } from './simulated.js';
 
-/** What a round may be, how often, and why it may be that it cannot be run here. */
+/** The kinds of rounds with their frequencies, and the reasons why some cannot run here. */
 export async function roundsHere(worlds) {
   const missing = worlds.includes('optee') ? await missingForQemu() : 'not wanted';
   const rounds = [];

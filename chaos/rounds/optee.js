@@ -21,12 +21,12 @@ const sockets = '873bcd08-c2c3-11e6-a937-d0bf9c45c61c';
 const reeStorage = 0x8000_0000;
 const limitMs = 60_000;
 
-/** A round on the real OP-TEE, which at times ends with the death of its QEMU. */
+/** A round on the real OP-TEE, which sometimes ends with the death of QEMU. */
 export async function opteeRound({ draws, findings }) {
   const tee = await openTee({
     world: 'qemu',
     supplicant: false,
-    // A machine that is busy boots it slowly.
+    // Booting is slow on a loaded machine.
     qemu: { callLimitMs: limitMs, bootLimitMs: 2 * limitMs },
   });
   const folder = mkdtempSync(join(tmpdir(), 'storage-'));
@@ -40,7 +40,8 @@ export async function opteeRound({ draws, findings }) {
   const calm = () => ({ taStores: images, fileSystem, onError: () => {} });
   const wild = () => ({
     taStores: images,
-    // OP-TEE 4.5.0 panics when a file of its storage fails or its supplicant leaves in the middle of it: its own fault.
+    // OP-TEE 4.5.0 panics if a file of its storage fails, or its supplicant exits, during an operation: a known defect
+    // of OP-TEE, so no such faults here.
     fileSystem,
     sockets: failingSockets(nodeSockets, own, faults(0.05)),
     plugins: [failingPlugin(pluginUuid, own)],
@@ -72,7 +73,7 @@ export async function opteeRound({ draws, findings }) {
     supplicant = startSupplicant(tee, calm());
     await check(pta, hash);
     await context.close();
-    // OP-TEE keeps the folder of its objects open while it uses one of them; clients there are none any more.
+    // OP-TEE keeps the directory file of its objects open while one of them is in use; no clients are left here.
     const open = openBelow(folder).filter((path) => !path.endsWith('/dirf.db'));
     findings.check(open.length === 1, () => `files of OP-TEE are open that nobody uses: ${open.join(', ')}`);
 
@@ -131,7 +132,7 @@ export async function opteeRound({ draws, findings }) {
     }
   }
 
-  /** Create an object, read it back. */
+  /** Create an object and read it back. */
   async function store(context, draws, number) {
     const { result: session } = await findings.mayFail('open storage', () => context.openSession(storage));
     if (session === undefined) return;

@@ -9,8 +9,8 @@ import { limitMs } from './simulated.js';
 const program = fileURLToPath(new URL('../served-client.js', import.meta.url));
 
 /**
- * A round on a served TEE: processes that talk to the server as the preload library does, some in its own words and some in none, and are
- * killed in the middle of it. What they had open goes with them; a client in the server's own process is served meanwhile.
+ * A round on a served TEE: processes talk to the server as the preload library does, or violate its protocol, and are
+ * killed at any time. Their open resources must be released; a client in the server's own process is served meanwhile.
  */
 export async function servedRound({ draws, findings }) {
   const apps = applications();
@@ -44,7 +44,7 @@ export async function servedRound({ draws, findings }) {
   }
 }
 
-/** One process, which ends by itself or is killed; if by itself, everything that it got was right. */
+/** One process, which ends by itself or is killed. If it ends by itself, all its results were right. */
 async function client(path, apps, draws, findings) {
   const child = spawn(
     process.execPath,

@@ -12,20 +12,20 @@ import { failing, failingFiles, failingPlugin, failingSockets } from '../faults/
 import { openBelow } from '../invariants.js';
 import { Witness } from '../witness.js';
 
-/** What a thread of secure world keeps for its next requests, once it had them: names and blocks of files, in bytes. */
+/** Memory that a thread of secure world caches after its first requests, for names and blocks of files. Bytes. */
 const keptByThreads = 128 * 1024;
 
-/** How long a thing may take that is over in milliseconds on a machine with nothing else to do. */
+/** Time limit for operations that take milliseconds on an idle machine. Milliseconds. */
 export const limitMs = 60_000;
 
-/** A round on the simulated world: open, let everything go wrong for a while, see that nothing did, close. */
+/** A round on the simulated world: open it, inject faults for a while, check that all guarantees hold, close it. */
 export async function simulatedRound({ draws, findings }) {
   const apps = applications();
   const folder = draws.chance(0.5) ? mkdtempSync(join(tmpdir(), 'storage-')) : undefined;
   const fileSystem = folder === undefined ? new MemoryFileSystem() : new FolderFileSystem(folder);
   const echo = await echoServer(draws.fork());
   const threads = 1 + draws.upTo(4);
-  // The queue is the default's: those of Linux lose wake-ups, which is a finding of its own (docs/findings.md).
+  // Use the default queue: Linux's queues lose wake-ups, which is a known finding (docs/findings.md).
   const tee = await openTee({
     trustedApplications: apps.all,
     simulated: {
@@ -41,7 +41,7 @@ export async function simulatedRound({ draws, findings }) {
   const world = {
     ...{ apps, findings, echo, tee: () => tee, over: () => over, nextQuestion: () => ++question, sleepers: 0, threads },
   };
-  /** Those that left without waiting for their services, which may still be at work. */
+  /** Supplicants that detached without waiting for their services, which may still be running. */
   const gone = [];
   let supplicant = startSupplicant(tee, settings.calm());
   try {
@@ -54,7 +54,7 @@ export async function simulatedRound({ draws, findings }) {
     supplicant = startSupplicant(tee, settings.wild());
     const actors = Array.from({ length: 2 + draws.upTo(4) }, (_, number) => new Actor(world, draws.fork(), number));
     const acting = Promise.all(actors.map((actor) => actor.run(6)));
-    // What the dead left behind goes with the supplicant that has it: in some rounds, that one stays.
+    // A dead client's resources in the supplicant are released when the supplicant exits; in some rounds it stays.
     const leaving = draws.chance(0.6) ? leaveAndComeBack(draws.fork()) : undefined;
     const ended = await findings.inTime('what the actors do', limitMs, acting, () => JSON.stringify(tee.waiting()));
     over = true;
@@ -62,7 +62,7 @@ export async function simulatedRound({ draws, findings }) {
     await findings.inTime('the last to die', limitMs, Promise.all(actors.map((actor) => actor.dieWithFile())));
     witness.stopped = true;
     if (!ended || !(await findings.inTime('the witness', limitMs, witnessing))) return;
-    // The lock is all that is open, while the supplicant is there that would close the rest with itself.
+    // With the supplicant gone, only the lock may remain open.
     if (folder !== undefined) {
       await findings.checkSoon(
         () => openBelow(folder).length === 1,
@@ -89,7 +89,7 @@ export async function simulatedRound({ draws, findings }) {
     await witness.close();
   } finally {
     over = true;
-    // What a service has in hand when its world goes stays where it is, and would be taken for lost.
+    // Memory that a service uses when its world ends stays allocated and would be reported as a leak.
     const services = Promise.all([supplicant, ...gone].map((each) => each[Symbol.asyncDispose]()));
     await findings.inTime('services of supplicants that left', limitMs, services);
     await findings.inTime('closing the TEE', limitMs, tee.close(), () => JSON.stringify(tee.waiting()));
@@ -116,7 +116,7 @@ export async function simulatedRound({ draws, findings }) {
   }
 }
 
-/** Calls at once, so that memory for messages is there that is not given back. */
+/** Make concurrent calls, so that the memory for messages, which is kept, is allocated. */
 async function warmUp(tee, apps) {
   const context = tee.openContext();
   const session = await context.openSession(apps.pseudo.uuid);
@@ -124,10 +124,10 @@ async function warmUp(tee, apps) {
   await context.close();
 }
 
-/** As many calls as there are threads are in secure world at the same time: none was lost. */
+/** Make as many concurrent calls as there are threads, to check that no thread was lost. */
 async function allThreads(context, apps, threads) {
   apps.gate.wanted = threads;
-  // A session has one call at a time in secure world.
+  // A session has at most one call in secure world at a time.
   const sessions = await Promise.all(Array.from({ length: threads }, () => context.openSession(apps.pseudo.uuid)));
   await Promise.all(sessions.map((session) => session.invoke(command.gate)));
 }

@@ -21,7 +21,8 @@ export interface TraceRecorder extends TraceSink {
 
 /**
  * The stream of events. Callers check `on` first, so that tracing costs nothing without listeners.
- * | The frequent events have methods of their own, which allocate no object; the others use `emit`. A call that does
+ *
+ * The frequent events have methods of their own, which allocate no object; the others use `emit`. A call that does
  * not wait costs two records and two clock readings: it enters secure world at the time of its beginning, and ends at
  * the time of its return.
  */

@@ -1,6 +1,6 @@
 /*
- * A ledger of a few records. DEFECT plants one mistake; with 0 there is none. Each is one that is made: a check that is
- * missing, a bound that is not the buffer's, a loop whose end is not reached.
+ * A ledger with a few records. DEFECT selects one planted defect; 0 means none. Each is a typical mistake: a missing
+ * check, a bound that does not belong to the buffer, a loop that does not end.
  */
 #include <string.h>
 #include <tee_internal_api.h>
@@ -28,7 +28,7 @@ static TEE_Result add(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 	return TEE_SUCCESS;
 }
 
-/* Record number value.a becomes the octets. */
+/* Stores the octets in record number value.a. */
 static TEE_Result put(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 {
 	uint32_t index = params[0].value.a;
@@ -47,7 +47,7 @@ static TEE_Result put(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 	return TEE_SUCCESS;
 }
 
-/* The octets of record number value.a. */
+/* Returns the octets of record number value.a. */
 static TEE_Result get(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 {
 	uint32_t index = params[0].value.a;
@@ -68,7 +68,7 @@ static TEE_Result get(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 	return TEE_SUCCESS;
 }
 
-/* How many decimal digits value.a has. */
+/* Counts the decimal digits of value.a. */
 static TEE_Result digits(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 {
 	volatile uint32_t left = params[0].value.a;
@@ -77,7 +77,7 @@ static TEE_Result digits(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 	if (!WANTED(VALUE_INOUT, NONE))
 		return TEE_ERROR_BAD_PARAMETERS;
 	while (DEFECT == ENDLESS ? left != 1 && left != 0 : left >= 10) {
-		/* Of what is below ten nothing is left to divide. */
+		/* With the defect, the loop does not end for values below ten. */
 		if (DEFECT != ENDLESS || left >= 10)
 			left /= 10;
 		count++;
@@ -86,7 +86,7 @@ static TEE_Result digits(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 	return TEE_SUCCESS;
 }
 
-/* Letters become capitals, on the way from input to output. */
+/* Copies the input to the output in upper case. */
 static TEE_Result upper(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 {
 	uint8_t *from = params[0].memref.buffer;
@@ -107,7 +107,7 @@ static TEE_Result upper(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 	return TEE_SUCCESS;
 }
 
-/* The sum of the octets. */
+/* Sums the octets. */
 static TEE_Result sum(uint32_t types, TEE_Param params[TEE_NUM_PARAMS])
 {
 	uint8_t *octets = params[0].memref.buffer;

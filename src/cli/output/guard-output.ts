@@ -17,9 +17,11 @@ export function letColoursPass(): void {
 /**
  * Sanitises all output of this program. Output may contain text from outside, such as file names, titles, console lines
  * and error messages; terminal control sequences in it are made visible.
- * | If output cannot be written, the program ends with an error as other tools do: with a message and exit code 2 if
+ *
+ * If output cannot be written, the program ends with an error as other tools do: with a message and exit code 2 if
  * the disk is full, silently with 141 if the reader of a pipe has closed it.
- * | Node prints warnings and uncaught errors without `process.stderr`; they are redirected here.
+ *
+ * Node prints warnings and uncaught errors without `process.stderr`; they are redirected here.
  */
 export function guardOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {

@@ -1,6 +1,7 @@
 /**
  * The call queue decides which calls may enter secure world when there are more calls than thread contexts.
- * | A discipline is a synchronous state machine: no promises, timers, input or output. Each method is one section that
+ *
+ * A discipline is a synchronous state machine: no promises, timers, input or output. Each method is one section that
  * Linux runs under `cq->mutex` (for hand-off, one step of ours). It is atomic with respect to all other callers. The
  * driver awaits between sections, and the explorer enumerates them: both use the same code.
  */

@@ -26,12 +26,14 @@ const MOST_IN_FLIGHT_KEPT = 8;
  * that frees it. A caller either holds a token or sleeps; the lists contain only sleepers; a woken caller already has a
  * token, and neither checks nor queues again. So a wake-up cannot go to a caller that is not asleep, and no call
  * overtakes another within a class.
- * | Calls have four classes, in this order: relief calls of system sessions, other relief calls, system calls, normal
+ *
+ * Calls have four classes, in this order: relief calls of system sessions, other relief calls, system calls, normal
  * calls. A relief call ends or wakes calls that are inside, or releases something that they may wait for (a
  * cancellation, a bottom half, the close of a session, the end of a registration), and waits for none of them itself.
  * If it waited behind them, both could wait for ever. Relief calls cannot starve other calls, because each follows from
  * a call that entered before it. One thread may be kept for relief calls; a running relief call uses it.
- * | All operations take constant time: no list is searched.
+ *
+ * All operations take constant time: no list is searched.
  */
 export class HandOffCallQueue implements StorableCallQueue {
   readonly thinksOnThreadLimit = true;

@@ -8,7 +8,8 @@ import type { WaiterList } from './waiter-list.js';
  * So the list contains both sleepers and callers inside secure world, and the search for a sleeper to wake only checks
  * whether a completion is outstanding. Sources: `optee_cq_wait_init`, `optee_cq_wait_for_completion`,
  * `optee_cq_complete_one` and `optee_cq_wait_final` in Linux's drivers/tee/optee/call.c.
- * | A variant defines the list of a waiter, which callers may claim a thread, and which waiter gets a completion.
+ *
+ * A variant defines the list of a waiter, which callers may claim a thread, and which waiter gets a completion.
  */
 export abstract class LinuxCallQueue implements StorableCallQueue {
   abstract readonly discipline: DisciplineName;

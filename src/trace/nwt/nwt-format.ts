@@ -1,6 +1,7 @@
 /**
  * The layout of `.nwt` files; see docs/trace-format.md. Everything is little-endian.
- * | A file is a header and chunks. Each chunk is self-contained (it defines the texts that it uses) and has a checksum.
+ *
+ * A file is a header and chunks. Each chunk is self-contained (it defines the texts that it uses) and has a checksum.
  * If a process dies, all chunks except possibly the last are complete, and damage affects only the damaged chunks.
  */
 
