@@ -1,12 +1,12 @@
 /*
- * The normal world's whole software: on each CPU it waits for a call in its slot of the mailbox, makes it, and puts the
- * results back.
+ * The normal world's software. On each CPU it waits for a call in the CPU's slot of the mailbox, makes it, and stores
+ * the results.
  *
- * It runs in EL3. OP-TEE cannot tell: it is entered by the monitor in any case. And nothing has to change hands: SCR_EL3.NS
- * stays clear, at whose change QEMU forgets all translations, which would cost more than most calls.
+ * It runs at EL3. OP-TEE cannot distinguish this, because the monitor enters it in any case. It also avoids changes of
+ * SCR_EL3.NS, at which QEMU flushes its TLB; that would cost more than most calls.
  *
- * All interrupts are FIQs to EL3 and stay masked. They end a WFI all the same, and are looked for while polling, before
- * a call, and when OP-TEE gave way to one.
+ * All interrupts are FIQs to EL3 and stay masked. A pending interrupt still ends WFI; pending interrupts are also
+ * checked while polling, before a call, and when OP-TEE returned because of one.
  */
 #include "layout.h"
 #include "monitor.h"
@@ -15,9 +15,9 @@
 #define ISR_FIQ				6		/* bit of ISR_EL1: an FIQ is pending */
 
 #define CONTEXT_SERVED		(CONTEXT_WORLD + 0)	/* number of the last call made */
-#define CONTEXT_DONATED		(CONTEXT_WORLD + 4)	/* SGIs that OP-TEE gave to the normal world, a bit each */
+#define CONTEXT_DONATED		(CONTEXT_WORLD + 4)	/* SGIs that OP-TEE assigned to the normal world, one bit each */
 
-/* Loaded anew whenever OP-TEE was in between. */
+/* Reloaded after each return from OP-TEE. */
 #define slot	x19
 #define mailbox	x20
 #define uart	x21
@@ -47,7 +47,7 @@
 	.endm
 
 world_may_start:
-	mov	x0, #1				/* all CPUs start by themselves */
+	mov	x0, #1				/* all CPUs start at reset */
 world_prepare:
 	ret
 
@@ -55,7 +55,7 @@ world_start:
 	load_registers
 	ldr	x0, =GIC_REDISTRIBUTOR + 0x10000
 	add	x0, x0, cpu, lsl #17
-	/* Of the monitor's secure SGIs OP-TEE makes those the normal world's by which it notifies: over FF-A, one. */
+	/* OP-TEE moves the SGIs with which it notifies from the monitor's secure ones to the normal world: over FF-A, one. */
 	ldr	w1, [x0, #0x80]			/* GICR_IGROUPR0 */
 	and	w1, w1, #0xff00
 	str	w1, [sp, #CONTEXT_DONATED]
@@ -63,7 +63,7 @@ world_start:
 	str	w1, [x0, #0x100]		/* GICR_ISENABLER0 */
 	cbnz	cpu, 1f
 
-	/* The first CPU has the shared interrupts: affinity 0 is where GICD_IROUTER points to at reset. */
+	/* The first CPU handles the shared interrupts, because GICD_IROUTER selects affinity 0 at reset. */
 	ldr	x0, =GIC_DISTRIBUTOR
 	mov	w1, #1 << (INTID_NOTIFICATION % 32)
 	str	w1, [x0, #0x100 + 4 * (INTID_NOTIFICATION / 32)]	/* GICD_ISENABLER */
@@ -86,7 +86,7 @@ world_start:
 1:	mov	w0, #CPU_AWAKE
 	add	x1, slot, #SLOT_STATE
 	stlr	w0, [x1]
-	b	ring				/* this CPU is there */
+	b	ring				/* announce this CPU */
 
 world_interrupt_done:
 	load_registers
@@ -103,15 +103,15 @@ poll:
 
 interrupted:
 	bl	take_interrupts
-	/* Still one: it is OP-TEE's. */
+	/* If an interrupt is still pending, it is OP-TEE's. */
 	mrs	x1, isr_el1
 	tbz	x1, #ISR_FIQ, poll
 	mov	x16, #VECTOR_FIQ
-	mov	x0, #0				/* where it interrupted the normal world: nowhere */
+	mov	x0, #0				/* interrupted address of the normal world: none */
 	b	enter_optee
 
 sleep:
-	/* Say so first, look once more, then sleep: the host rings the doorbell first, then looks who sleeps. */
+	/* Announce the sleep, check again, then sleep: the host rings the doorbell first and then checks which CPUs sleep. */
 	mov	w0, #CPU_SLEEPING
 	add	x1, slot, #SLOT_STATE
 	stlr	w0, [x1]
@@ -132,7 +132,7 @@ call:
 	ldp	w2, w3, [slot, #SLOT_ARGUMENTS + 8]
 	ldp	w4, w5, [slot, #SLOT_ARGUMENTS + 16]
 	ldp	w6, w7, [slot, #SLOT_ARGUMENTS + 24]
-	/* Only a trusted OS's own range and FF-A get to OP-TEE; it sees neither PSCI nor other services. */
+	/* Only the range of trusted operating systems and FF-A are passed to OP-TEE; PSCI and other services are not. */
 	ubfx	w16, w0, #24, #6
 	cmp	w16, #TRUSTED_OS_FIRST_OWNER
 	b.lo	2f
@@ -149,19 +149,22 @@ world_call_done:
 	stp	w3, w4, [slot, #SLOT_RESULTS + 8]
 	stp	wzr, wzr, [slot, #SLOT_RESULTS + 16]
 	stp	wzr, wzr, [slot, #SLOT_RESULTS + 24]
-	/* Serve the interrupt that OP-TEE gave way to before it is resumed, or it would only give way again. */
+	/* Handle the interrupt for which OP-TEE returned before it is resumed; otherwise it would return again at once. */
 	ldr	w2, =RETURN_FOREIGN_INTERRUPT
 	cmp	w1, w2
 	b.ne	done
 	bl	take_interrupts
 done:	add	x1, slot, #SLOT_DONE
 	stlr	served, [x1]
-	/* Done first, then look whether the host sleeps: it says so first, then looks what is done. */
+	/*
+	 * Store SLOT_DONE first, then check whether the host sleeps: the host announces its sleep first and then checks
+	 * SLOT_DONE.
+	 */
 	dmb	ish
 	ldr	w0, [mailbox, #MAILBOX_HOST_SLEEPS]
 	cbz	w0, poll
 ring:
-	str	w22, [uart]			/* UARTDR; which byte does not matter */
+	str	w22, [uart]			/* UARTDR; the value is ignored */
 	b	poll
 
 world_ffa_done:
@@ -170,7 +173,7 @@ world_ffa_done:
 	stp	w2, w3, [slot, #SLOT_RESULTS + 8]
 	stp	w4, w5, [slot, #SLOT_RESULTS + 16]
 	stp	w6, w7, [slot, #SLOT_RESULTS + 24]
-	/* The same: an answer that gives way to an interrupt has many forms, a pending interrupt has one. */
+	/* The same here. A return because of an interrupt has several encodings, so check for a pending interrupt instead. */
 	mrs	x1, isr_el1
 	tbz	x1, #ISR_FIQ, done
 	bl	take_interrupts
@@ -178,7 +181,8 @@ world_ffa_done:
 
 take_interrupts:				/* of the normal world; uses x0..x2 */
 	/*
-	 * None is acknowledged: EL3 would be given OP-TEE's as well. They go away with what caused them, and OP-TEE's stay.
+	 * No interrupt is acknowledged, because an acknowledge at EL3 could return OP-TEE's interrupts as well. Clearing the
+	 * cause ends an interrupt of the normal world; OP-TEE's stay pending.
 	 */
 	ldr	x0, =GIC_REDISTRIBUTOR + 0x10000
 	add	x0, x0, cpu, lsl #17
@@ -209,7 +213,7 @@ take_interrupts:				/* of the normal world; uses x0..x2 */
 	count_notification
 3:	ret
 
-	/* Nothing ever runs below EL3 with SCR_EL3.NS set. */
+	/* Never reached: nothing runs below EL3 with SCR_EL3.NS set. */
 world_smc:
 	mov	x0, #8
 	b	fatal_exception

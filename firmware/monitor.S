@@ -1,7 +1,7 @@
 /*
- * The EL3 monitor: boots OP-TEE at S-EL1 on every CPU, enters it, and takes it back.
+ * The EL3 monitor: boots OP-TEE at S-EL1 on every CPU, enters it, and handles its returns.
  *
- * OP-TEE's side of the conversation is that of TF-A's dispatcher for it: core/arch/arm/include/sm/optee_smc.h and
+ * The interface to OP-TEE is that of TF-A's dispatcher (opteed): core/arch/arm/include/sm/optee_smc.h and
  * teesmc_opteed.h of OP-TEE/optee_os.
  */
 #include "layout.h"
@@ -13,7 +13,10 @@
 #define OPTEED_ON_DONE		0x0001
 #define OPTEED_CALL_DONE	0x0005		/* x1..x4 are the caller's x0..x3 */
 #define OPTEED_FIQ_DONE		0x0006
-/* The monitor's own, in the same range: an exception at S-EL1 before OP-TEE has vectors there; x1 = number of the vector. */
+/*
+ * The monitor's own function in this range: an exception at S-EL1 before OP-TEE has installed vectors; x1 = number of
+ * the vector.
+ */
 #define EARLY_EXCEPTION		0x00ff
 #define EC_SMC64		0x17
 
@@ -22,7 +25,7 @@
 _start:
 	ldr	x0, =SCTLR_EL3_VALUE
 	msr	sctlr_el3, x0
-	msr	cptr_el3, xzr			/* let floating point through: OP-TEE saves it lazily */
+	msr	cptr_el3, xzr			/* do not trap floating point: OP-TEE saves it lazily */
 	adr	x0, vectors
 	msr	vbar_el3, x0
 	mov	x0, #SCR_SECURE			/* the ICC registers below are the secure ones */
@@ -37,11 +40,14 @@ _start:
 	add	x0, x0, x19, lsl #CONTEXT_SIZE_SHIFT
 	mov	sp, x0
 
-	/* This CPU's redistributor: awake; SGI 8..15 secure group 1, the rest of 0..31 the normal world's. */
+	/*
+	 * This CPU's redistributor: wake it; SGIs 8..15 are secure group 1, the other INTIDs of 0..31 belong to the normal
+	 * world.
+	 */
 	ldr	x0, =GIC_REDISTRIBUTOR
 	add	x0, x0, x19, lsl #17
 	ldr	w1, [x0, #0x14]			/* GICR_WAKER */
-	bic	w1, w1, #2			/* ProcessorSleep: no interrupt gets through while it is set */
+	bic	w1, w1, #2			/* ProcessorSleep: no interrupts are delivered while it is set */
 	str	w1, [x0, #0x14]
 	add	x0, x0, #0x10000
 	mov	w1, #0xffff00ff
@@ -50,7 +56,7 @@ _start:
 	str	w1, [x0, #0xd00]		/* GICR_IGRPMODR0: group 1 secure rather than group 0 */
 	str	w1, [x0, #0x100]		/* GICR_ISENABLER0 */
 
-	/* Its CPU interface: system registers at every level and in both worlds, every priority, every group. */
+	/* The CPU interface: system registers at every level and in both worlds, all priorities, all groups. */
 	mov	x0, #0xf
 	msr	s3_6_c12_c12_5, x0		/* ICC_SRE_EL3 */
 	isb
@@ -77,13 +83,15 @@ _start:
 	cbnz	x19, later_cpu
 
 first_cpu:
-	/* Distributor: affinity routing before anything else, all shared interrupts to the normal world, all groups on. */
+	/*
+	 * The distributor: enable affinity routing first; all shared interrupts belong to the normal world; enable all groups.
+	 */
 	ldr	x0, =GIC_DISTRIBUTOR
 	mov	w1, #0x30
 	str	w1, [x0]			/* GICD_CTLR: ARE_S, ARE_NS */
 	mov	w2, #-1
 	ldr	w3, =0xa0a0a0a0
-	mov	x4, #1				/* word 0 of each is the redistributors' */
+	mov	x4, #1				/* word 0 of each belongs to the redistributors */
 1:	add	x5, x0, x4, lsl #2
 	str	w2, [x5, #0x80]			/* GICD_IGROUPR<n> */
 	add	x4, x4, #1
@@ -97,7 +105,7 @@ first_cpu:
 	mov	w1, #0x37
 	str	w1, [x0]
 
-	/* OP-TEE from where the host puts it, which it may be about to; its size is a multiple of 16. */
+	/* Copy OP-TEE from where the host puts it. The host may not have finished yet. The size is a multiple of 16. */
 	ldr	x0, =OPTEE_STAGING
 	ldr	x1, =OPTEE
 	msr	elr_el3, x1
@@ -109,7 +117,7 @@ first_cpu:
 	subs	x2, x2, #16
 	b.hi	4b
 
-	/* Its pageable part, where the image does not reach: x20 = its address, 0 without one. */
+	/* Copy the pageable part to an address that the image does not reach: x20 = its address, 0 if there is none. */
 	mov	x20, #0
 	ldr	x3, =MAILBOX + MAILBOX_PAGEABLE_SIZE
 	ldr	w2, [x3]
@@ -123,9 +131,9 @@ first_cpu:
 	b.hi	5b
 6:
 	/*
-	 * The device tree: from it OP-TEE learns which RAM may be shared dynamically. Its header claims a mebibyte, most of it
-	 * room, all of which OP-TEE would copy byte by byte: have it say what is used. The strings come last, as in every tree
-	 * that libfdt made (fdt_pack()). Its numbers are big endian.
+	 * From the device tree OP-TEE learns which RAM may be shared dynamically. The tree's header claims 1 MiB, which OP-TEE
+	 * would copy byte by byte although most of it is unused, so set its size to the used part. The strings block is last,
+	 * as in every tree packed by libfdt (fdt_pack()). Numbers are big-endian.
 	 */
 	mov	x2, #DEVICE_TREE
 	ldr	w3, [x2, #0x0c]			/* off_dt_strings */
@@ -138,7 +146,7 @@ first_cpu:
 	b	cold_entry
 
 later_cpu:
-	/* Sleep until the first CPU has OP-TEE up, then enter it where it wants later CPUs. */
+	/* Sleep until OP-TEE has booted on the first CPU, then enter it at its entry point for secondary CPUs. */
 	wfi
 	mrs	x0, s3_0_c12_c12_0		/* ICC_IAR1_EL1 */
 	cmp	x0, #INTID_SPECIAL
@@ -154,7 +162,7 @@ later_cpu:
 	mov	x20, #0
 
 cold_entry:
-	/* Until it sets vectors of its own, an exception of what was loaded as OP-TEE is told, as it may be anything. */
+	/* Until OP-TEE has installed its own vectors, report exceptions, because the loaded image may be anything. */
 	adr	x0, early_vectors
 	msr	vbar_el1, x0
 	mov	x0, #SPSR_EL1H
@@ -180,7 +188,7 @@ enter_optee:
 	eret
 
 no_vectors:
-	/* It is reached by FF-A. */
+	/* OP-TEE uses FF-A. */
 	cmp	x16, #VECTOR_FIQ
 	b.eq	spmd_interrupt
 	mov	x1, #-1				/* SMCCC: unknown function */
@@ -213,13 +221,13 @@ from_below:
 	cmp	w16, #OPTEED_ENTRY_DONE
 	b.ne	unknown
 
-	ldr	x16, =VECTORS			/* told once, by the first CPU */
+	ldr	x16, =VECTORS			/* set once, by the first CPU */
 	str	x1, [x16]
 	add	x1, x1, #VECTOR_CPU_ON
 first_started:					/* x1 = where later CPUs enter */
 	ldr	x16, =LATER_ENTRY
 	str	x1, [x16]
-	dsb	ish				/* the entry before the interrupt that says it is there */
+	dsb	ish				/* the entry point must be visible before the interrupt */
 	ldr	x16, =(INTID_CPU_ON << 24) | ((1 << CPU_COUNT) - 2)
 	msr	s3_0_c12_c11_5, x16		/* ICC_SGI1R_EL1: all CPUs but the first */
 	isb
@@ -231,7 +239,7 @@ started:
 service:
 	is_ffa	w16, w17
 	b.lo	spmd_secure
-	/* OP-TEE asks for the SMCCC version while it boots, and stops when there is none. */
+	/* OP-TEE queries the SMCCC version at boot, and stops if there is no answer. */
 	mov	w16, #0x80000000
 	cmp	w0, w16
 	b.ne	unknown
@@ -244,14 +252,14 @@ answered:
 	eret
 
 trapped:
-	mov	x0, #8				/* the vector that leads to from_below */
+	mov	x0, #8				/* the vector of from_below */
 fatal_exception:
 	mrs	x3, esr_el3
 	mrs	x4, elr_el3
 	mrs	x5, far_el3
 	mrs	x6, spsr_el3
-tell_exception:					/* x0 = number of the vector, x3..x6 = the registers told with it */
-	/* Tell the host: what and where into this CPU's slot of the mailbox, and ring. Nobody comes back from it. */
+tell_exception:					/* x0 = number of the vector, x3..x6 = the registers to report */
+	/* Report the exception to the host: write it to this CPU's slot of the mailbox, and ring. The CPU then stops. */
 	mrs	x1, mpidr_el1
 	and	x1, x1, #0xff
 	ldr	x2, =MAILBOX + MAILBOX_SLOTS + SLOT_FATAL
@@ -260,9 +268,9 @@ tell_exception:					/* x0 = number of the vector, x3..x6 = the registers told wi
 	stp	x5, x6, [x2, #(SLOT_FATAL_SYNDROME - SLOT_FATAL + 16)]
 	str	w0, [x2, #4]
 	mov	w3, #1
-	stlr	w3, [x2]			/* last: it says that the rest is there */
+	stlr	w3, [x2]			/* last: it marks the rest as valid */
 	ldr	x2, =UART0
-	mov	w3, #0x301			/* it may come before the normal world has set it up */
+	mov	w3, #0x301			/* the normal world may not have set up the UART yet */
 	str	w3, [x2, #0x30]			/* UARTCR: on, transmit, receive */
 	str	w1, [x2]			/* UARTDR */
 	b	park
@@ -295,7 +303,7 @@ vectors:
 	.balign	0x80
 	b	from_below
 	fatal_vector 9
-	.balign	0x80				/* FIQ from a lower level: only with SCR_EL3.FIQ, which is the normal world's */
+	.balign	0x80				/* FIQ from a lower level: only with SCR_EL3.FIQ, in the normal world */
 	stp	x16, x17, [sp, #CONTEXT_SCRATCH]
 	b	world_secure_interrupt
 	fatal_vector 11
@@ -304,7 +312,7 @@ vectors:
 	fatal_vector 14
 	fatal_vector 15
 
-	/* For S-EL1, in the flash: the MMU is off. */
+	/* Vectors for S-EL1, in the flash, because the MMU is off. */
 	.macro	early_vector number
 	.balign	0x80
 	mov	x1, #\number

@@ -1,46 +1,46 @@
 /*
- * What the monitor and its normal world (mailbox.S; Linux, for comparison) know of each other.
+ * The interface between the monitor and its normal world (mailbox.S; Linux, for comparison).
  *
  * The normal world provides:
- *   world_prepare		once on each CPU after reset, before OP-TEE runs; x19 = number of the CPU, x30 = where back
- *   world_may_start		a later CPU asks whether it may enter OP-TEE: x0 = 0 if not yet; x30 = where back
- *   world_start		OP-TEE is up on this CPU: take over; x0 = number of the CPU
- *   world_call_done		OP-TEE is done with a call; x1..x4 = the caller's x0..x3
+ *   world_prepare		once on each CPU after reset, before OP-TEE runs; x19 = number of the CPU, x30 = return address
+ *   world_may_start		a secondary CPU asks whether it may enter OP-TEE: x0 = 0 if not yet; x30 = return address
+ *   world_start		OP-TEE has booted on this CPU: take over; x0 = number of the CPU
+ *   world_call_done		OP-TEE has completed a call; x1..x4 = the caller's x0..x3
  *   world_ffa_done		the answer to an FF-A call: x0..x7
- *   world_interrupt_done	OP-TEE is done with a secure interrupt
- *   world_smc			an SMC from below with SCR_EL3.NS set; x16, x17 are in CONTEXT_SCRATCH
+ *   world_interrupt_done	OP-TEE has handled a secure interrupt
+ *   world_smc			an SMC from a lower level with SCR_EL3.NS set; x16, x17 are in CONTEXT_SCRATCH
  *   world_secure_interrupt	a secure interrupt with SCR_EL3.NS set; likewise
  * The monitor provides:
- *   enter_optee		x16 = VECTOR_..., x0..x7 as OP-TEE shall see them
+ *   enter_optee		x16 = VECTOR_..., x0..x7 for OP-TEE
  *   spmd_call			an FF-A call: x0..x7
  *   fatal_exception		x0 = number of the vector
- * SP_EL3 points to the CPU's context at all times. No general register of EL3 survives OP-TEE.
+ * SP_EL3 always points to the CPU's context. OP-TEE overwrites all general-purpose registers.
  */
 
-/* Context of a CPU, at SECURE_RAM + cpu * CONTEXT_SIZE. QEMU gives the RAM zeroed. */
-#define CONTEXT_S_SPSR		0x000		/* PSTATE with which OP-TEE left: it expects it back */
-#define CONTEXT_S_ELR		0x008		/* over FF-A: where it goes on */
-#define CONTEXT_SCRATCH		0x010		/* x16, x17 of whoever called */
+/* Context of a CPU, at SECURE_RAM + cpu * CONTEXT_SIZE. QEMU initialises the RAM with zeros. */
+#define CONTEXT_S_SPSR		0x000		/* PSTATE of OP-TEE at its return, which is restored */
+#define CONTEXT_S_ELR		0x008		/* over FF-A: where OP-TEE continues */
+#define CONTEXT_SCRATCH		0x010		/* x16, x17 of the caller */
 #define CONTEXT_SPMD		0x020		/* one of SPMD_... */
 #define CONTEXT_SPMD_X8		0x028
-#define CONTEXT_WORLD		0x030		/* the normal world's own */
+#define CONTEXT_WORLD		0x030		/* for the normal world */
 #define CONTEXT_SIZE		0x400
 #define CONTEXT_SIZE_SHIFT	10
 
-/* What is the same for all CPUs, behind their contexts. */
+/* Data shared by all CPUs, behind their contexts. */
 #define VECTORS			(SECURE_RAM + CPU_COUNT * CONTEXT_SIZE)	/* OP-TEE's vector table; 0 over FF-A */
-#define LATER_ENTRY		(VECTORS + 0x08)	/* where CPUs but the first enter OP-TEE; 0 until it is up */
-#define SECONDARY_ENTRY		(VECTORS + 0x10)	/* FFA_SECONDARY_EP_REGISTER's */
-#define NORMAL_VERSION		(VECTORS + 0x18)	/* of FF-A that the normal world speaks */
+#define LATER_ENTRY		(VECTORS + 0x08)	/* entry point of secondary CPUs into OP-TEE; 0 until it has booted */
+#define SECONDARY_ENTRY		(VECTORS + 0x10)	/* from FFA_SECONDARY_EP_REGISTER */
+#define NORMAL_VERSION		(VECTORS + 0x18)	/* FF-A version of the normal world */
 
-/* What OP-TEE as a partition manager was entered for. */
+/* Why OP-TEE was entered as a partition manager. */
 #define SPMD_BOOT		0
 #define SPMD_IDLE		1		/* the normal world runs */
 #define SPMD_CALL		2
-#define SPMD_VERSION		3		/* the framework message that FFA_VERSION is between the worlds */
+#define SPMD_VERSION		3		/* the framework message for FFA_VERSION */
 #define SPMD_INTERRUPT		4
 
-/* Reported like the vector of an exception: OP-TEE as a partition manager did not come up; the syndrome is its error. */
+/* Reported like the vector of an exception: OP-TEE failed to boot as a partition manager; the syndrome is its error. */
 #define VECTOR_SPMC_FAILED	32
 
 /* Entries of OP-TEE's vector table: one branch instruction each (struct optee_vectors of TF-A's dispatcher). */
@@ -56,7 +56,7 @@
 
 #define TRUSTED_OS_FIRST_OWNER	50		/* SMCCC: owners 50..63 are trusted operating systems */
 
-	/* Flags "lo" when w0 is a function id of FF-A: a fast call, owner 4, numbers 0x60..0xef. Uses \a, \b. */
+	/* Sets flags "lo" if w0 is a function id of FF-A: a fast call, owner 4, numbers 0x60..0xef. Uses \a, \b. */
 	.macro	is_ffa a, b
 	bic	\a, w0, #0x40000000		/* SMC32 or SMC64 */
 	movz	\b, #0x8400, lsl #16

@@ -1,12 +1,12 @@
 /*
- * The secure partition manager dispatcher (SPMD): EL3 for an OP-TEE that is its own secure partition manager at S-EL1
- * (CFG_CORE_SEL1_SPMC). It answers what concerns the worlds themselves, refuses what the caller has no right to, and
- * carries everything else over.
+ * The secure partition manager dispatcher (SPMD) at EL3, for an OP-TEE that is its own secure partition manager at
+ * S-EL1 (CFG_CORE_SEL1_SPMC). It answers calls that concern the dispatcher, rejects calls that the caller may not make,
+ * and forwards all others to the other world.
  *
- * Source: FF-A specification 1.2 (Arm DEN 0077A); for what OP-TEE wants of it core/arch/arm/kernel/thread_spmc*.
+ * Sources: FF-A specification 1.2 (Arm DEN 0077A); for OP-TEE's requirements core/arch/arm/kernel/thread_spmc*.
  *
- * An image is of this kind when it says FFA_MSG_WAIT where others say that they are booted to TF-A's dispatcher for OP-TEE.
- * From then on it is never entered at a vector: each time it goes on behind its last SMC.
+ * An image is of this kind if it calls FFA_MSG_WAIT where others report their boot to TF-A's dispatcher for OP-TEE.
+ * From then on it is never entered at a vector; it always continues behind its last SMC.
  */
 #include "layout.h"
 #include "monitor.h"
@@ -27,7 +27,7 @@
 
 #define VERSION_1_2		0x10002
 
-/* Endpoints. Bit 15 marks those of the secure world. */
+/* Endpoint ids. Bit 15 marks endpoints in secure world. */
 #define NORMAL_WORLD		0
 #define SPMC			0x8000
 #define SPMD			0xffff
@@ -42,7 +42,7 @@
 	.section .monitor, "ax"
 	.global	spmd_call, spmd_interrupt, spmd_secure
 
-	/* From OP-TEE: go on behind its SMC; all of its registers but x0..x7 keep their values. */
+	/* From OP-TEE: continue behind its SMC; all its registers except x0..x7 keep their values. */
 	.macro	return_to_optee
 	b	answered
 	.endm
@@ -52,7 +52,7 @@
 	movk	\register, #(((\value) >> 16) & 0xffff), lsl #16
 	.endm
 
-	/* x3..x7 of an answer "must be zero". */
+	/* x3..x7 of an answer must be zero (MBZ). */
 	.macro	no_parameters
 	mov	x3, #0
 	mov	x4, #0
@@ -75,7 +75,7 @@
 	no_parameters
 	.endm
 
-	/* x16 = the entry for the function in w0, or to where there is none; uses x17. */
+	/* x16 = the table entry for the function in w0; branches to \otherwise if there is none. Uses x17. */
 	.macro	find_function otherwise
 	and	w16, w0, #0xff
 	sub	w16, w16, #FFA_FIRST
@@ -108,12 +108,12 @@
 
 handlers:
 
-/* ---- Calls of the normal world: x0..x7 are its registers, all others are free. ---- */
+/* ---- Calls of the normal world: x0..x7 are its registers, all others may be used. ---- */
 
 spmd_call:
 	ldr	x16, =VECTORS
 	ldr	x16, [x16]
-	cbnz	x16, unknown_function		/* this OP-TEE has TF-A's own dispatcher: there is no FF-A */
+	cbnz	x16, unknown_function		/* this OP-TEE uses TF-A's dispatcher, not FF-A */
 	find_function normal_unsupported
 	go_to_handler 2, normal_unsupported
 
@@ -138,7 +138,7 @@ normal_spm_id:
 	success	SPMC
 	b	world_ffa_done
 
-	/* The versions are agreed on between the normal world and OP-TEE; between the worlds that is a framework message. */
+	/* The normal world and OP-TEE negotiate the version; between the worlds that is a framework message. */
 normal_version:
 	tbnz	w1, #31, no_version
 	ldr	x16, =NORMAL_VERSION
@@ -161,7 +161,7 @@ version_answer:
 	no_parameters
 	b	world_ffa_done
 
-	/* FF-A 1.2's own: only when the normal world speaks 1.2. OP-TEE says itself what it does not know. */
+	/* Functions of FF-A 1.2, only if the normal world uses 1.2. OP-TEE itself rejects what it does not support. */
 normal_forward_1_2:
 	ldr	x16, =NORMAL_VERSION
 	ldr	w16, [x16]
@@ -172,7 +172,7 @@ normal_forward_1_2:
 	cmp	w16, #0x8d			/* FFA_MSG_SEND_DIRECT_REQ2 */
 	b.ne	normal_forward
 
-	/* Nobody in the normal world speaks for the secure one, and nobody speaks to the dispatcher. */
+	/* The sender must be in the normal world, and the receiver must not be the dispatcher. */
 normal_request:
 	tbnz	w1, #(16 + SECURE_BIT), normal_invalid
 	and	w16, w1, #0xffff
@@ -183,7 +183,7 @@ normal_forward:
 	mov	w16, #SPMD_CALL
 	b	enter
 
-/* ---- A secure interrupt came while the normal world ran. ---- */
+/* ---- A secure interrupt arrived while the normal world ran. ---- */
 
 spmd_interrupt:
 	mov32	w0, FFA_INTERRUPT
@@ -192,7 +192,7 @@ spmd_interrupt:
 	no_parameters
 	mov	w16, #SPMD_INTERRUPT
 
-	/* x0..x7 for OP-TEE, w16 = what it is entered for. It takes x8..x17 for arguments as well. */
+	/* Enter OP-TEE: x0..x7 are its arguments, w16 = why it is entered. OP-TEE also reads x8..x17 as arguments. */
 enter:
 	str	w16, [sp, #CONTEXT_SPMD]
 	ldr	x16, [sp, #CONTEXT_S_ELR]
@@ -213,7 +213,7 @@ enter:
 	mov	x17, #0
 	eret
 
-/* ---- SMCs of OP-TEE: x16, x17 are in CONTEXT_SCRATCH, and x8 is kept for it as long as it may go on at once. ---- */
+/* ---- SMCs of OP-TEE: x16, x17 are in CONTEXT_SCRATCH; x8 is preserved as long as OP-TEE may continue at once. ---- */
 
 spmd_secure:
 	str	x8, [sp, #CONTEXT_SPMD_X8]
@@ -245,10 +245,10 @@ secure_features:
 	mov32	w0, FFA_SUCCESS
 	b	to_optee
 
-	/* Where later CPUs shall enter it: an instruction of its own. */
+	/* OP-TEE registers the entry point for secondary CPUs; a separate instruction. */
 secure_entry:
 	ldr	w16, [sp, #CONTEXT_SPMD]
-	cbnz	w16, secure_denied		/* it has booted */
+	cbnz	w16, secure_denied		/* only during boot */
 	ldr	x16, =OPTEE
 	ldr	x17, =OPTEE_END
 	cmp	x1, x16
@@ -264,7 +264,7 @@ to_optee:
 	ldr	x8, [sp, #CONTEXT_SPMD_X8]
 	return_to_optee
 
-	/* Once at the end of its boot; later it is like any other answer. */
+	/* Once at the end of its boot; later this is an answer like any other. */
 secure_wait:
 	ldr	w16, [sp, #CONTEXT_SPMD]
 	cbnz	w16, secure_forward
@@ -275,10 +275,10 @@ secure_wait:
 	ldr	x16, =SECONDARY_ENTRY
 	ldr	x1, [x16]
 	cbnz	x1, first_started
-	ldr	x1, =OPTEE			/* none was told: where the first CPU entered */
+	ldr	x1, =OPTEE			/* none was registered: the entry of the first CPU */
 	b	first_started
 
-	/* At the end of its boot: it cannot go on. */
+	/* OP-TEE reports an error at the end of its boot: it cannot run. */
 secure_error:
 	ldr	w16, [sp, #CONTEXT_SPMD]
 	cbnz	w16, secure_forward
@@ -296,7 +296,7 @@ secure_resume:
 	save_optee SPMD_IDLE
 	b	world_interrupt_done
 
-	/* It is no partition of ours that could ask the dispatcher for something. */
+	/* OP-TEE is not a partition that could send requests to the dispatcher. */
 secure_request:
 	and	w16, w1, #0xffff
 	mov	w17, #SPMD
@@ -319,7 +319,7 @@ secure_response:
 	ccmp	w2, w17, #0, eq
 	b.ne	no_version
 	mov	w0, w3
-	/* The normal world speaks the older of what it asked for and what it was told. */
+	/* The version of the normal world is the older one of what it requested and what OP-TEE answered. */
 	ldr	x16, =NORMAL_VERSION
 	ldr	w17, [x16]
 	cmp	w0, w17
@@ -327,7 +327,7 @@ secure_response:
 	str	w17, [x16]
 	b	version_answer
 
-	/* What it says next is the answer to the call for which it was entered, and to nothing else. */
+	/* OP-TEE's next SMC is the answer to the call for which it was entered. */
 secure_forward:
 	ldr	w16, [sp, #CONTEXT_SPMD]
 	cmp	w16, #SPMD_VERSION
@@ -349,7 +349,7 @@ secure_forward:
 	.endm
 
 	.balign	8
-functions:				/* the normal world may call it; OP-TEE may */
+functions:				/* handlers for the normal world, and for OP-TEE */
 	function SMC32, normal_forward, secure_error			/* 60 FFA_ERROR */
 	function SMC32 | SMC64, normal_forward, secure_forward		/* 61 FFA_SUCCESS */
 	function SMC32, normal_unsupported, secure_forward		/* 62 FFA_INTERRUPT */

@@ -12,14 +12,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Connections for requests stay open for the next one. So many are kept. */
+/* Number of idle connections that are kept for later requests. */
 #define KEPT 16
-/* They keep away from the numbers that programs count on. */
+/* Descriptors of this library begin here, away from the low numbers that programs rely on. */
 #define HIGH_FD 400
 
 struct channel {
 	int fd;
-	/* Who closes descriptors wholesale closes ours too; then the number may be anybody's. */
+	/* A program that closes all descriptors closes ours too; the number may then belong to another file. */
 	dev_t device;
 	ino_t inode;
 };
@@ -47,7 +47,7 @@ int dup_high(int fd)
 {
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
 
-	/* Who may have few files has no high numbers. */
+	/* With a low limit of open files there are no high numbers. */
 	if (high < 0 && errno == EINVAL)
 		high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return high < 0 ? -errno : high;
@@ -59,7 +59,7 @@ static void close_channel(const struct channel *channel)
 		close_quietly(channel->fd);
 }
 
-/* The child has the parent's connections: two processes on one of them would get each other's answers. */
+/* A child must not share its parent's connections, because both would receive each other's answers. */
 static void before_fork(void)
 {
 	pthread_mutex_lock(&mutex);
@@ -122,7 +122,7 @@ static int send_request(int fd, uint32_t operation, const uint8_t *token, const 
 
 	if (token != NULL)
 		memcpy(head.token, token, WIRE_TOKEN_SIZE);
-	/* A request is small and the connection empty: it goes as a whole or not at all. */
+	/* A request is small and the socket buffer empty, so it is sent completely or not at all. */
 	do
 		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
@@ -184,7 +184,7 @@ bool file_greeting(int fd, struct wire_greeting *greeting, int *memory)
 	return false;
 }
 
-/* Hand a descriptor in at the door, and knock. */
+/* Send a descriptor to the door, then one byte on the device's connection. */
 static int hand_in(int device, int door, int fd)
 {
 	char byte = 0;
@@ -214,8 +214,8 @@ static int hand_in(int device, int door, int fd)
 }
 
 /*
- * A new connection of who has the device open. It takes neither the path of the server's socket nor the right to connect
- * there, both of which he may have lost since; and it says who he is now.
+ * Open a further connection for the owner of the open device. It needs neither the path of the server's socket nor the
+ * right to connect to it, which the process may have lost; and it has the current credentials.
  */
 static int connect_through(int device)
 {
@@ -240,7 +240,7 @@ static int connect_through(int device)
 	return status;
 }
 
-/* Ask for a file on a new connection, which becomes it. */
+/* Request a file on a new connection, which then represents the file. */
 static int become_file(int fd, uint32_t operation, const uint8_t *token, const void *body, size_t length,
 		       struct wire_greeting *greeting, int *sent)
 {
@@ -249,7 +249,7 @@ static int become_file(int fd, uint32_t operation, const uint8_t *token, const v
 	if (fd < 0)
 		return fd;
 	status = send_request(fd, operation, token, body, length);
-	/* The greeting comes in one piece. */
+	/* The greeting arrives in one piece. */
 	if (status == 0 && (peek(fd, greeting, sent, 0) != sizeof(*greeting) || greeting->magic != WIRE_MAGIC))
 		status = -ENODEV;
 	if (status == 0)
@@ -274,7 +274,7 @@ int file_open(int device, uint32_t operation, const uint8_t *token, const void *
 {
 	int fd = become_file(connect_through(device), operation, token, body, length, greeting, memory);
 
-	/* Without room for one more descriptor the memory's did not come. */
+	/* Without a free descriptor number, the memory's descriptor was not received. */
 	if (fd >= 0 && memory != NULL && *memory < 0) {
 		close_quietly(fd);
 		return -EMFILE;
@@ -348,12 +348,12 @@ int request(int device, uint32_t operation, const uint8_t *token, void *body, si
 		status = receive(channel.fd, body, reply.length);
 	if (status < 0) {
 		close_channel(&channel);
-		/* The server has gone: so has the device. */
+		/* The server has ended, and the device with it. */
 		return -ENODEV;
 	}
 	/*
-	 * A fresh one has said who its maker was; he may become somebody else, so it serves only once. One that there was
-	 * no place for at the server's serves never.
+	 * A new connection has the credentials of its creation. The process may change them, so the connection is used only
+	 * once. One that the server had no place for is not reused either.
 	 */
 	if (fresh || reply.status == -ENFILE || reply.status == -EMFILE)
 		close_channel(&channel);

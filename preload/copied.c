@@ -33,12 +33,15 @@ void copied_carry(const struct copied *part, const char *from, char *to, uint64_
 		char *common = part->common + (begin - part->begin);
 		char now[BLOCK];
 
-		/* A piece may lie on two pages. */
+		/* A piece may extend over two pages. */
 		if (!is_readable((uintptr_t)from + begin, length)) {
 			begin += length;
 			continue;
 		}
-		/* Others may write there at this moment: what is compared is what is carried. */
+		/*
+		 * Take a private copy first, because other threads may write at the same time: the bytes compared must be the bytes
+		 * copied.
+		 */
 		memcpy(now, from + begin, length);
 		if (memcmp(now, common, length) != 0 && is_writable((uintptr_t)to + begin, length))
 			for (size_t index = 0; index < length; index++)

@@ -34,7 +34,7 @@ int device_open(const char *path, int flags)
 	return device_file_open(path + sizeof("/dev/") - 1, (flags & O_CLOEXEC) != 0, &greeting);
 }
 
-/* Copies from and to where the client says, who may say anything: then it is EFAULT, as from the kernel. */
+/* Copies from and to addresses of the client; invalid ones give EFAULT, as from the kernel. */
 static bool from_client(void *into, const void *from, size_t size)
 {
 	if (!is_readable((uintptr_t)from, size))
@@ -61,7 +61,7 @@ static long version(int fd, const struct wire_greeting *file, void *argument)
 	return status;
 }
 
-/* CANCEL and CLOSE_SESSION: nothing comes back. */
+/* CANCEL and CLOSE_SESSION have no outputs. */
 static long one_way(int fd, const struct wire_greeting *file, uint32_t number, const void *argument, size_t size)
 {
 	char body[sizeof(struct tee_ioctl_cancel_arg)];
@@ -71,7 +71,7 @@ static long one_way(int fd, const struct wire_greeting *file, uint32_t number, c
 	return request(fd, number, file->token, body, size, false);
 }
 
-/* The params of an open-session or invoke argument; false when its numbers do not agree. */
+/* The params of an open-session or invoke argument; false if its sizes are inconsistent. */
 static bool find_params(uint32_t number, char *body, size_t length, struct tee_ioctl_param **params, uint32_t *count)
 {
 	size_t head;
@@ -97,7 +97,7 @@ static bool is_memref(const struct tee_ioctl_param *param)
 	       param->attr <= TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INOUT;
 }
 
-/* OPEN_SESSION and INVOKE: the argument is somewhere else, and names memory. */
+/* OPEN_SESSION and INVOKE: the argument is behind a pointer and refers to shared memory. */
 static long call(int fd, const struct wire_greeting *file, uint32_t number, const void *argument)
 {
 	_Alignas(8) char body[WIRE_MAX_BODY];
@@ -119,14 +119,14 @@ static long call(int fd, const struct wire_greeting *file, uint32_t number, cons
 	for (index = 0; index < count; index++)
 		if (is_memref(&before[index]))
 			registered_copy_in(file->token, before[index].c, before[index].a, before[index].b);
-	/* The identity of a session is that of who opens it, at this moment. */
+	/* A session gets the current credentials of the process that opens it. */
 	status = request(fd, number, file->token, body, buffer.buf_len, number == _IOC_NR(TEE_IOC_OPEN_SESSION));
 	for (index = 0; index < count; index++)
 		if (is_memref(&before[index]) && before[index].attr != TEE_IOCTL_PARAM_ATTR_TYPE_MEMREF_INPUT)
 			registered_copy_out(file->token, before[index].c, before[index].a, before[index].b);
 	if (status != 0 || to_client((void *)(uintptr_t)buffer.buf_ptr, body, buffer.buf_len))
 		return status;
-	/* Nobody learns of the session: it must not stay open. */
+	/* The caller does not get the session's number, so close the session. */
 	if (number == _IOC_NR(TEE_IOC_OPEN_SESSION) && ((struct tee_ioctl_open_session_arg *)body)->ret == 0) {
 		uint32_t session = ((struct tee_ioctl_open_session_arg *)body)->session;
 
@@ -166,10 +166,10 @@ static long shm_register(int fd, const struct wire_greeting *file, void *argumen
 		return -EFAULT;
 	if (data.flags != 0)
 		return -EINVAL;
-	/* What is no address of a program's, on either architecture. */
+	/* Not a user-space address on any supported architecture. */
 	if (data.addr + data.length < data.addr || (data.addr + data.length) >> 56 != 0)
 		return -EFAULT;
-	/* Before anything is done that grows with the length. */
+	/* Check before doing work that grows with the length. */
 	if (data.length == 0 || data.length > WIRE_MAX_MEMORY)
 		return -ENOMEM;
 	if (!is_writable(data.addr, 1) || !is_writable(data.addr + data.length - 1, 1))
@@ -177,7 +177,7 @@ static long shm_register(int fd, const struct wire_greeting *file, void *argumen
 	buffer = buffer_to_register(data.addr, data.length);
 	body = (struct wire_register){ data.addr, data.length, data.flags, data.id, buffer.way,
 				       (buffer.end - buffer.begin) / PAGE };
-	/* The TEE must have room for it before every page of it is touched. */
+	/* Let the TEE allocate its memory before each page is touched. */
 	shm = file_open(fd, _IOC_NR(TEE_IOC_SHM_REGISTER), file->token, &body, sizeof(body), &greeting, &memory);
 	if (shm < 0)
 		return shm;
@@ -195,7 +195,7 @@ static long shm_register(int fd, const struct wire_greeting *file, void *argumen
 	return status;
 }
 
-/* SUPPL_RECV, which waits for a request, and SUPPL_SEND: the argument is somewhere else. */
+/* SUPPL_RECV, which waits for a request, and SUPPL_SEND: the argument is behind a pointer. */
 static long supplicant(int fd, const struct wire_greeting *file, uint32_t number, const void *argument)
 {
 	_Alignas(8) char body[WIRE_MAX_BODY];
@@ -215,7 +215,7 @@ static long supplicant(int fd, const struct wire_greeting *file, uint32_t number
 	return status;
 }
 
-/* No file of the device's sends signals; only to switch them on is an error. */
+/* Device files do not send signals. Only enabling them is an error. */
 static long signals(const void *argument)
 {
 	int on;
@@ -253,7 +253,7 @@ long device_ioctl(int fd, const struct wire_greeting *file, unsigned long reques
 
 	if (request == FIOASYNC)
 		return signals(argument);
-	/* Shared memory has no ioctls. */
+	/* Shared memory files have no ioctls. */
 	if (file->kind != WIRE_DEVICE)
 		return -ENOTTY;
 	switch (request) {

@@ -1,7 +1,7 @@
 /*
- * The functions of the C library by which a client reaches the TEE. What does not concern the server's files goes on to
- * the next of that name. A file of the server's is a connection, so the kernel does what it does with every file: dup,
- * fork, exec, passing it on, poll, and closing it when its last owner goes, however he goes.
+ * The functions of the C library with which a client accesses the TEE. Calls that do not concern the server's files are
+ * passed to the next definition of the function. A file of the server is a connection, so the kernel itself handles
+ * dup, fork, exec, descriptor passing, poll, and closing when the last owner ends.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,7 +31,7 @@
 		next;                                                                                                 \
 	})
 
-/* A result with a negative errno in it, as the C library gives it. */
+/* Returns a result, or sets errno from a negative errno. */
 static long settle(long result)
 {
 	if (result >= 0)
@@ -41,8 +41,8 @@ static long settle(long result)
 }
 
 /*
- * Under a launcher the machine is another than ours: what the client starts there could not load us, and complains. The
- * launcher itself loads us again.
+ * Under a launcher, the client has another architecture. Programs that it starts could not load this library and would
+ * print an error; the launcher loads it again.
  */
 __attribute__((constructor)) static void leave_no_trace(void)
 {
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void leave_no_trace(void)
 		unsetenv("LD_PRELOAD");
 }
 
-/* This process has, or had, something of the server's: until then what it reads and writes is looked at no closer. */
+/* Whether this process has, or had, a file of the server. Until then, reads and writes need no check. */
 static bool is_client;
 
 static bool concerns_us(const char *path)
@@ -94,7 +94,7 @@ static mode_t mode_argument(int flags, va_list arguments)
 		return NEXT(name)(folder, path, flags, mode);                                                         \
 	}
 
-/* What the C library's checked headers (_FORTIFY_SOURCE) call instead. */
+/* The variants that headers with _FORTIFY_SOURCE call. */
 #define DEFINE_CHECKED_OPEN(name)                                                                                     \
 	int name(const char *path, int flags);                                                                        \
 	EXPORT int name(const char *path, int flags)                                                                  \
@@ -118,9 +118,7 @@ DEFINE_CHECKED_OPEN(__open64_2)
 DEFINE_CHECKED_OPENAT(__openat_2)
 DEFINE_CHECKED_OPENAT(__openat64_2)
 
-/*
- * A descriptor that a mapping keeps is not the program's: it does not know the number, but may close all there are.
- */
+/* A descriptor that a mapping keeps is not visible to the program, which may close it together with all others. */
 EXPORT int close(int fd)
 {
 	if (mapped_any() && mapped_keeps(fd)) {
@@ -132,7 +130,7 @@ EXPORT int close(int fd)
 	return NEXT(close)(fd);
 }
 
-/* What else closes descriptors. Returns false when the number cannot be had. */
+/* For other functions that close descriptors. Returns false if the number cannot be freed. */
 static bool about_to_become(int fd, int other)
 {
 	if (fd == other || other < 0 || fcntl(fd, F_GETFD) < 0)
@@ -154,7 +152,7 @@ EXPORT int dup3(int fd, int other, int flags)
 	return about_to_become(fd, other) ? NEXT(dup3)(fd, other, flags) : -1;
 }
 
-/* Around those that mappings keep. */
+/* Close a range except the descriptors that mappings keep. */
 static int close_pieces(unsigned int first, unsigned int last, int flags)
 {
 	for (;;) {
@@ -187,7 +185,7 @@ EXPORT void closefrom(int first)
 		NEXT(closefrom)(first);
 }
 
-/* A device of the kernel's can neither be read nor written. */
+/* Kernel TEE devices support neither read nor write. */
 static bool refuses_io(int fd)
 {
 	struct wire_greeting file;
@@ -233,7 +231,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(arguments, request);
 	argument = va_arg(arguments, void *);
 	va_end(arguments);
-	/* Where int was meant, the sign has been extended. */
+	/* Callers that pass an int sign-extend it. */
 	request = (unsigned int)request;
 	if ((_IOC_TYPE(request) == TEE_IOC_MAGIC || (is_client && !is_for_every_file(request))) &&
 	    file_greeting(fd, &file, NULL)) {
@@ -247,7 +245,7 @@ static void *map(void *address, size_t length, int protection, int flags, int fd
 {
 	if ((flags & MAP_FIXED) != 0 && mapped_any())
 		return (void *)mapped_mmap_over(address, length, protection, flags, fd, offset);
-	/* Not by NEXT: allocators map before anything can be looked up, and to look it up. */
+	/* Without NEXT, because allocators call mmap before symbols can be looked up, and during the look-up. */
 	return (void *)syscall(SYS_mmap, address, length, protection, flags, fd, offset);
 }
 

@@ -17,7 +17,7 @@ struct mapped {
 	int fd;
 };
 
-/* Held over the system call as well: the addresses that one call frees may be another's at once. */
+/* Also held during the system call, because another thread may reuse addresses as soon as they are freed. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mapped *all;
 
@@ -26,7 +26,7 @@ static void before_fork(void)
 	pthread_mutex_lock(&mutex);
 }
 
-/* The child has the same mappings, and the same descriptors. */
+/* The child has the same mappings and descriptors. */
 static void after_fork(void)
 {
 	pthread_mutex_unlock(&mutex);
@@ -37,7 +37,7 @@ __attribute__((constructor)) static void watch_forks(void)
 	pthread_atfork(before_fork, after_fork, after_fork);
 }
 
-/* With a negative errno. */
+/* Returns a negative errno on failure. */
 static long settled(long result)
 {
 	return result == -1 ? -errno : result;
@@ -64,8 +64,8 @@ static struct mapped *take_spare(struct mapped **spare, int fd)
 }
 
 /*
- * Nothing of ours is mapped there any more. A mapping that is cut in two needs a second entry, which the caller has
- * allocated; without one the whole of it stays kept, which costs memory and nothing else.
+ * Our mappings in the range were removed. A mapping that is split needs a second entry, which the caller has allocated;
+ * without one, the whole mapping stays registered, which only costs memory.
  */
 static void forget(uint64_t begin, uint64_t end, struct mapped **spare)
 {

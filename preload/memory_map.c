@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A name is at most a path long; what goes beyond is of no interest. */
+/* Longest part of a line that is kept; it only truncates names. */
 #define LINE 256
 
-/* No stdio on the file: it allocates, and we may be in a fork or in a signal handler that closes a file. */
+/* stdio is not used, because it allocates, and this code may run during fork or in a signal handler. */
 struct reader {
 	int fd;
 	char bytes[4096];

@@ -1,4 +1,4 @@
-/* What lies where in this process, as the kernel tells it (/proc/self/maps, proc_pid_maps(5)). */
+/* The memory map of this process (/proc/self/maps, proc_pid_maps(5)). */
 #ifndef MEMORY_MAP_H
 #define MEMORY_MAP_H
 
@@ -15,8 +15,8 @@ struct mapping {
 };
 
 /*
- * Calls @visit with each mapping that has something of [begin, end), in order, until that returns false.
- * Returns false when the kernel does not tell, or @visit did.
+ * Calls @visit in order for each mapping that overlaps [begin, end), until it returns false. Returns false if the map
+ * cannot be read, or if @visit returned false.
  */
 bool each_mapping(uint64_t begin, uint64_t end, bool (*visit)(const struct mapping *mapping, void *argument),
 		  void *argument);

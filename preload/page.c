@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 /*
- * Asks the kernel to write without changing anything: FUTEX_WAKE_OP ORs zero into the word, atomically, and says EFAULT
- * where it cannot. At worst somebody who waits for that word wakes for nothing, which every waiter expects.
+ * Tests for write access without changing the content: FUTEX_WAKE_OP atomically ORs zero into the word, and fails with
+ * EFAULT if it is not writable. At worst, a waiter on this word has a spurious wake-up, which waiters must expect.
  */
 static bool word_is_writable(uint64_t address)
 {
@@ -23,7 +23,7 @@ static bool word_is_writable(uint64_t address)
 	return writable;
 }
 
-/* Asks the kernel to compare the word and to wait no time at all if it is 0: EFAULT where it cannot be read. */
+/* Tests for read access: FUTEX_WAIT with a zero timeout fails with EFAULT if the word is not readable. */
 static bool word_is_readable(uint64_t address)
 {
 	static const struct timespec no_time;

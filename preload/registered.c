@@ -17,20 +17,20 @@ struct registered {
 	struct registered *next;
 	int fd;
 	int32_t id;
-	/* The open device that it is of. */
+	/* The open device that it belongs to. */
 	uint8_t token[WIRE_TOKEN_SIZE];
 	struct buffer buffer;
 	/* The buffer's pages as the TEE sees them. */
 	char *pages;
 	size_t pages_size;
 	struct remapped remapped;
-	/* Before and behind the pages that are remapped. */
+	/* The parts before and after the remapped pages. */
 	struct copied copied[2];
-	/* One call at a time carries. */
+	/* Serialises copying by several calls. */
 	pthread_mutex_t carrying;
-	/* While a fork is under way: what the child is going to have in the pages that its parent remapped. */
+	/* During a fork: the content for the child of the pages that the parent remapped. */
 	char *for_child;
-	/* The list's, and one of each copy under way. */
+	/* One for the list, and one for each copy in progress. */
 	int references;
 };
 
@@ -81,14 +81,14 @@ static void after_fork_in_parent(void)
 }
 
 /*
- * What its parent remapped are its parent's pages, and stay what the id means; the child gets a copy, as the kernel gives it
- * one of pages that a device uses. What is copied it has as its parent has it, windows and descriptors and all.
+ * The remapped pages belong to the parent and to the registration; the child gets a copy, as the kernel gives it a copy
+ * of pages that a device uses. Copied parts stay as in the parent, including windows and descriptors.
  */
 static void after_fork_in_child(void)
 {
 	struct registered **link = &all, *entry;
 
-	/* Nobody else is here, and what follows closes files. */
+	/* The child has only one thread, and what follows closes files. */
 	pthread_mutex_unlock(&mutex);
 	while ((entry = *link) != NULL) {
 		pthread_mutex_init(&entry->carrying, NULL);
@@ -96,7 +96,7 @@ static void after_fork_in_child(void)
 			link = &entry->next;
 			continue;
 		}
-		/* Without memory for a copy the pages as they are now must do. */
+		/* Without memory for a copy, use the current content of the pages. */
 		separate(&entry->remapped, entry->for_child == NULL ? entry->remapped.window : entry->for_child);
 		if (entry->for_child != NULL)
 			munmap(entry->for_child, remapped_size(entry));
@@ -130,7 +130,7 @@ static void destroy(struct registered *entry)
 	free(entry);
 }
 
-/* Where the TEE has what the client has at an address. */
+/* The TEE's address for a client's address. */
 static char *window_of(const struct registered *entry, uint64_t address)
 {
 	return entry->pages + (address - page_down(entry->buffer.address));
@@ -194,7 +194,7 @@ static void put(struct registered *entry)
 		destroy(entry);
 }
 
-/* Before its descriptor is closed: then the pages may become another's. */
+/* Must be called before its descriptor is closed, because the pages may then be reused. */
 static void take_back(const struct registered *entry)
 {
 	struct wire_greeting greeting;
@@ -202,7 +202,7 @@ static void take_back(const struct registered *entry)
 	int memory = -1;
 
 	if (file_greeting(entry->fd, &greeting, &memory) && !unmap(&entry->remapped, memory))
-		/* They must not: another descriptor of it stays open as long as this process lives. */
+		/* The pages must not be reused: keep another descriptor open as long as this process lives. */
 		dup_high(entry->fd);
 	if (memory >= 0)
 		close(memory);
@@ -227,7 +227,7 @@ void registered_close(unsigned int first, unsigned int last)
 {
 	struct registered *entry;
 
-	/* A glance without the lock: most programs close many files and register none. */
+	/* Check without the lock: most programs close many files and register none. */
 	while (__atomic_load_n(&all, __ATOMIC_RELAXED) != NULL && (entry = remove_first(first, last)) != NULL) {
 		if (is_remapped(entry))
 			take_back(entry);
@@ -235,7 +235,7 @@ void registered_close(unsigned int first, unsigned int last)
 	}
 }
 
-/* The entry of these bytes, held; NULL when there is none. */
+/* Find and reference the entry for these bytes; NULL if there is none. */
 static struct registered *get(const uint8_t *token, int32_t id, uint64_t offset, uint64_t size)
 {
 	struct registered *entry;

@@ -14,10 +14,10 @@
 #include "memory_map.h"
 #include "page.h"
 
-/* An older C library does not tell: then there may be other threads. */
+/* Missing in older C libraries; then other threads are assumed. */
 #pragma weak __libc_single_threaded
 
-/* What the user says of his program with NORMALWORLD_SHM. */
+/* The value of NORMALWORLD_SHM. */
 enum wish { NO_WISH, COPY, REMAP };
 
 static enum wish wish(void)
@@ -30,8 +30,8 @@ static enum wish wish(void)
 }
 
 /*
- * Between the copy of a page and its replacement nobody may write to it: what he writes would be lost. Nothing can hold a
- * writer up for so long (docs/serve.md), so there must be none: no other thread, or a user who vouches for them.
+ * A write to a page between copying and replacing it would be lost, and nothing can block writers in the meantime
+ * (docs/serve.md). So there must be none: either no other thread, or the user guarantees it.
  */
 static bool others_may_write(void)
 {
@@ -43,7 +43,7 @@ struct claim {
 	bool in_private_memory;
 };
 
-/* Pages that have nothing to them but what is in them. */
+/* Private anonymous pages without special properties. */
 static bool is_plain(const struct mapping *mapping, void *argument)
 {
 	struct claim *claim = argument;
@@ -61,7 +61,9 @@ static bool is_private_memory(uint64_t begin, uint64_t end)
 	return each_mapping(begin, end, is_plain, &claim) && claim.in_private_memory && claim.reached >= end;
 }
 
-/* Locked into RAM, which a mapping would lose: the kernel refuses this advice for such memory, and for huge pages. */
+/*
+ * Locked memory would lose its lock by a mapping. The kernel rejects this madvise for locked memory and for huge pages.
+ */
 static bool is_locked(uint64_t begin, uint64_t end)
 {
 	int before = errno;
@@ -101,7 +103,7 @@ int remap(struct remapped *pages, int memory)
 		return -errno;
 	pages->device = file.st_dev;
 	pages->inode = file.st_ino;
-	/* A handler could write, too. */
+	/* A signal handler could write, too. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	memcpy(pages->window, (const void *)(uintptr_t)pages->begin, pages->end - pages->begin);
@@ -113,15 +115,15 @@ int remap(struct remapped *pages, int memory)
 
 struct visit {
 	const struct remapped *pages;
-	/* The memory's file. */
+	/* The file of the shared memory. */
 	int memory;
-	/* What to fill pages with. */
+	/* The content for the pages. */
 	const char *content;
-	/* Every page that was still ours is now the process's own. */
+	/* All pages that were still ours are now private. */
 	bool done;
 };
 
-/* What of a mapping is still ours: the program may have put something else there. */
+/* The part of a mapping that is still ours: the program may have mapped something else there. */
 static bool still_ours(const struct mapping *mapping, const struct remapped *pages, uint64_t *begin, uint64_t *end)
 {
 	*begin = mapping->begin > pages->begin ? mapping->begin : pages->begin;
@@ -131,7 +133,7 @@ static bool still_ours(const struct mapping *mapping, const struct remapped *pag
 	       mapping->offset + (*begin - mapping->begin) == pages->offset + (*begin - pages->begin);
 }
 
-/* The program may have taken rights away meanwhile. */
+/* The program may have changed the protection meanwhile. */
 static void protect_as(const struct mapping *mapping, uint64_t begin, uint64_t end)
 {
 	int protection = (mapping->permissions[0] == 'r' ? PROT_READ : 0) |
@@ -141,7 +143,9 @@ static void protect_as(const struct mapping *mapping, uint64_t begin, uint64_t e
 		mprotect((void *)(uintptr_t)begin, end - begin, protection);
 }
 
-/* With nobody else writing: our caller has seen to it, or we are in a new child. Readers see no difference. */
+/*
+ * For use without concurrent writers: the caller has ensured that, or this is a new child. Readers see no difference.
+ */
 static bool replace(const struct mapping *mapping, void *argument)
 {
 	struct visit *visit = argument;
@@ -168,9 +172,8 @@ static bool replace(const struct mapping *mapping, void *argument)
 }
 
 /*
- * With others running. A private mapping of the same pages has the same in it from one moment to the next, and what is
- * written from then on goes to a page of the process's own: no write is lost. Then each page is written to, without a
- * change.
+ * For use with concurrent writers. First map the same pages privately: the content stays the same, and later writes go
+ * to private pages, so no write is lost. Then write to each page without changing it.
  */
 static bool replace_under_writers(const struct mapping *mapping, void *argument)
 {
@@ -197,7 +200,10 @@ bool unmap(const struct remapped *pages, int memory)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (!each_mapping(pages->begin, pages->end, alone ? replace : replace_under_writers, &visit))
 		visit.done = false;
-	/* Behind a private mapping is what shows when the program drops its pages (MADV_DONTNEED): zeros, as it expects. */
+	/*
+	 * If the program drops its pages later (MADV_DONTNEED), the file shows through the private mapping: it must contain
+	 * zeros, as for anonymous memory.
+	 */
 	if (!alone && visit.done)
 		memset(pages->window, 0, pages->end - pages->begin);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

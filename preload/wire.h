@@ -1,24 +1,22 @@
-/*
- * What a client and the server of `normalworld serve` say to each other: docs/serve.md. Little-endian, no padding.
- */
+/* The protocol between clients and the server of `normalworld serve`: docs/serve.md. Little-endian, no padding. */
 #ifndef WIRE_H
 #define WIRE_H
 
 #include <stdint.h>
 
 #define WIRE_MAGIC 0x3254574e /* "NWT2" */
-/* Stands in the library, for who is to load it: a library of another version is told before a client fails by it. */
+/* A string in the library, so that a library with another version is detected before it is loaded. */
 #define WIRE_MARK "normalworld wire NWT2"
 
-/* Operations are the numbers of the ioctls (uapi linux/tee.h), and this one. */
+/* Operations: the numbers of the ioctls (uapi linux/tee.h), and this one. */
 #define WIRE_OPEN 0x100
 
 #define WIRE_TOKEN_SIZE 16
 
-/* The longest argument, TEE_MAX_ARG_SIZE of Linux. */
+/* Largest argument: TEE_MAX_ARG_SIZE in Linux. */
 #define WIRE_MAX_BODY 4096
 
-/* The largest shared memory, in bytes: beyond it the server says ENOMEM, whatever lies there. */
+/* Largest shared memory, in bytes. For larger sizes the server returns ENOMEM, whatever the address. */
 #define WIRE_MAX_MEMORY 0x40000000ull
 
 struct wire_request {
@@ -37,10 +35,10 @@ struct wire_reply {
 };
 
 /*
- * The only thing the server sends on a connection that stands for a file. It is peeked at and never taken out, so that
- * whoever has the file, by dup, fork, exec or from another process, can ask it what it is. With a file of shared
- * memory comes the descriptor of the memory; with a device that of its door: who wants a further connection sends one of a
- * pair of sockets there (SCM_RIGHTS, with one byte), and then a byte on the device's own connection.
+ * The only message that the server sends on a connection that represents a file. Clients peek at it and never remove
+ * it, so that every owner of the file (by dup, fork, exec or descriptor passing) can read its properties. With shared
+ * memory, the descriptor of the memory is sent; with a device, that of its door: to open a further connection, a client
+ * sends one end of a socket pair there (SCM_RIGHTS, with one byte), and then a byte on the device's own connection.
  */
 struct wire_greeting {
 	uint32_t magic;
@@ -55,7 +53,7 @@ struct wire_greeting {
 
 enum wire_kind { WIRE_DEVICE = 1, WIRE_SHARED_MEMORY = 2, WIRE_REGISTERED_MEMORY = 3 };
 
-/* How a client shares a buffer of its own, which it says when it registers it. */
+/* How a client shares its buffer, as reported at registration. */
 enum wire_way {
 	WIRE_REMAPPED = 1, /* its whole pages are the TEE's; what lies before and behind them is copied */
 	WIRE_COPIED_NO_PAGES = 2, /* copied: there is no whole page in it */
@@ -64,7 +62,7 @@ enum wire_way {
 	WIRE_COPIED_MEMORY = 5, /* copied: not private memory, or locked, or remapped already */
 };
 
-/* The body of SHM_REGISTER: its argument (struct tee_ioctl_shm_register_data), and the way. */
+/* The body of SHM_REGISTER: its argument (struct tee_ioctl_shm_register_data), and the way of sharing. */
 struct wire_register {
 	uint64_t address;
 	uint64_t length;

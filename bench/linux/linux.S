@@ -138,7 +138,7 @@ world_start:
 
 world_secure_interrupt:
 	leave_linux
-	mrs	x0, elr_el3			/* OP-TEE wants to know what it interrupted */
+	mrs	x0, elr_el3			/* the interrupted address, for OP-TEE */
 	mov	x16, #VECTOR_FIQ
 	b	enter_optee
 
@@ -236,7 +236,7 @@ psci_cpu_on:
 	cbnz	x16, answered
 	str	x3, [x17, #ON_CONTEXT]
 	str	x2, [x17, #ON_ENTRY]
-	dsb	ish				/* what CPU_ON said before the interrupt that says so */
+	dsb	ish				/* the state set by CPU_ON must be visible before the interrupt */
 	and	x16, x1, #0xff
 	mov	x0, #1
 	lsl	x0, x0, x16

@@ -1,36 +1,36 @@
 /*
- * A plugin of QEMU's translator that marks which blocks of code run, in memory that another process has mapped as well. It is
- * what coverage of OP-TEE and of trusted applications is measured with, without compiling them for it.
+ * A QEMU TCG plugin that records which blocks of code are executed, in memory shared with another process. It measures
+ * coverage of OP-TEE and of trusted applications without instrumenting them.
  */
 #include "plugin.h"
 
 EXPORT int qemu_plugin_version = VERSION;
 
-/* The layout of the map: src/coverage/coverage-map.ts reads it. */
+/* Layout of the map, which src/coverage/coverage-map.ts reads. */
 #define MAGIC 0x3176636du
 #define EDGES (1u << 16)
-/* The firmware runs at the beginning of QEMU's flash: it polls for calls, and is nobody's to cover. */
+/* The firmware runs at the beginning of QEMU's flash. It polls for calls and is not measured. */
 #define FIRMWARE_END 0x10000u
 #define PAGE 4096
 
 struct map {
 	_Atomic uint32_t magic;
 	uint32_t version;
-	/* Blocks that are known. Those beyond are lost, and counted. */
+	/* Number of known blocks. Further blocks are lost, and counted. */
 	_Atomic uint32_t count;
 	_Atomic uint32_t lost;
-	/* How many edges were taken since the reader began a round. */
+	/* Number of edges executed since the reader cleared them; their numbers are in `touched`. */
 	_Atomic uint32_t taken;
-	/* Number of the round: the reader begins one by a new number, and `taken` at 0. */
+	/* Executions of each block, up to 255, since the reader cleared them. */
 	_Atomic uint32_t round;
 	uint32_t reserved[1018];
-	/* How often each ran, up to 255, since the reader cleared it. */
+	/*
+	 * Executions of edges between blocks, as in AFL: the index is the shifted number of one block, exclusive or the
+	 * other's.
+	 */
 	uint8_t hits[BLOCKS];
 	struct block blocks[BLOCKS];
-	/*
-	 * The edges in the order in which they were first taken in this round, and how often each, up to 255. They lie close
-	 * together: the reader runs on another processor, and each cache line that both touch costs more than the counting.
-	 */
+	/* Edges in the order of their first execution, so that a reader need not search the whole table. */
 	uint16_t edges[EDGES];
 	uint8_t counts[EDGES];
 };
@@ -72,7 +72,7 @@ static void took(uint32_t edge)
 	places[edge] = (uint64_t)round << 32 | at;
 }
 
-/* The block's number and its hash, in one word: blocks for which there was no room have edges all the same. */
+/* @data contains the block's number and hash, so that blocks that did not fit into the table still have edges. */
 static void executed(unsigned int cpu, void *data)
 {
 	uint32_t number = (uintptr_t)data >> 32;
@@ -88,7 +88,7 @@ static void executed(unsigned int cpu, void *data)
 
 static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 {
-	/* Of its place in its page and of its code: what is loaded elsewhere, by whole pages, has the same hash. */
+	/* The hash is of the block's offset in its page and of its code, so it does not depend on the load address. */
 	struct block block = block_of(tb, mixed(1, qemu_plugin_tb_vaddr(tb) % PAGE));
 	uint32_t number;
 

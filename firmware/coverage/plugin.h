@@ -1,7 +1,7 @@
 /*
- * What of QEMU's plugin interface is used, and what plugins make of it: blocks of code, each with a number, in a table that a
- * reader in another process has mapped. The declarations are ours, of the functions that are used: QEMU's header is not needed.
- * VERSION is that of the interface: 1 up to QEMU 8.2, 2 in 9.0 and 9.1, 4 since 9.2.
+ * The used part of QEMU's plugin interface, and common code of the plugins: a table of code blocks with numbers, in
+ * memory that a reader in another process has mapped. The functions are declared here, so QEMU's header is not needed.
+ * VERSION is the version of the interface: 1 up to QEMU 8.2, 2 in 9.0 and 9.1, 4 since 9.2.
  */
 #ifndef PLUGIN_H
 #define PLUGIN_H
@@ -29,7 +29,7 @@ void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, void (*call
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-/* 1 reads, 2 writes. */
+/* rw: 1 for reads, 2 for writes. */
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
 				      void (*callback)(unsigned int cpu, uint32_t info, uint64_t address, void *data),
 				      int registers, int accesses, void *data);
@@ -50,7 +50,10 @@ static inline uint32_t word_of(const struct qemu_plugin_insn *insn)
 	return word;
 }
 
-/* The memory that the option map=FILE names, of at least that many bytes; NULL, with the reason told, when it is not there. */
+/*
+ * Maps the file named by the option map=FILE, which must have at least @size bytes. Prints the reason and returns NULL
+ * on failure.
+ */
 static inline void *shared_map(int argc, char **argv, size_t size)
 {
 	struct stat status;
@@ -78,13 +81,13 @@ struct block {
 	uint64_t address;
 	uint32_t instructions;
 	uint32_t hash;
-	/* The first instructions: what code it is, wherever it was loaded. */
+	/* The first instructions, which identify the code independently of its address. */
 	uint32_t code[CODE];
 };
 
 #define SLOTS (2 * BLOCKS)
 
-/* A block is translated again and again: its number plus one by its hash. */
+/* Number plus one by hash, because a block is translated repeatedly. */
 static uint32_t slots[SLOTS];
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
@@ -94,7 +97,7 @@ static inline uint32_t mixed(uint32_t hash, uint32_t word)
 	return hash ^ (hash >> 15);
 }
 
-/* A block, with the hash of its code; `hash` is what the hash begins with. */
+/* A block with the hash of its code; @hash is the initial value. */
 static inline struct block block_of(const struct qemu_plugin_tb *tb, uint32_t hash)
 {
 	struct block block = { .address = qemu_plugin_tb_vaddr(tb), .instructions = qemu_plugin_tb_n_insns(tb) };
@@ -110,14 +113,17 @@ static inline struct block block_of(const struct qemu_plugin_tb *tb, uint32_t ha
 	return block;
 }
 
-/* A block's number, a new one for one that was not there; BLOCKS, and one more lost, when there is no room. */
+/*
+ * Returns the block's number, a new one for an unknown block. Returns BLOCKS, and counts a lost block, if the table is
+ * full.
+ */
 static inline uint32_t number_of(const struct block *block, struct block *table, _Atomic uint32_t *count,
 				 _Atomic uint32_t *lost)
 {
 	uint32_t number;
 	uint32_t slot;
 
-	/* CPUs translate at the same time. */
+	/* CPUs translate concurrently. */
 	while (atomic_flag_test_and_set(&busy))
 		;
 	for (slot = block->hash % SLOTS; slots[slot] != 0; slot = (slot + 1) % SLOTS) {
@@ -132,7 +138,7 @@ static inline uint32_t number_of(const struct block *block, struct block *table,
 	}
 	table[number] = *block;
 	slots[slot] = number + 1;
-	/* Now a reader may look at it. */
+	/* Publish the block to readers. */
 	atomic_store(count, number + 1);
 out:
 	atomic_flag_clear(&busy);

@@ -1,54 +1,57 @@
 /*
- * A plugin of QEMU's translator that counts the instructions that OP-TEE and trusted applications execute, by the calls that led
- * to them; and how deep the stacks of applications get. Both are exact, as far as the calls can be followed: who is called is seen
- * by the branch that ends a block, who returns by the address that is come back to.
+ * A QEMU TCG plugin that counts the instructions executed by OP-TEE and trusted applications, by call stack, and
+ * measures the stack depth of applications. Both are exact as far as calls can be followed: calls are recognised by the
+ * branch at the end of a block, returns by the address that execution continues at.
  */
 #include "plugin.h"
 
 EXPORT int qemu_plugin_version = VERSION;
 
-/* The layout of the map: src/coverage/profile-map.ts reads it. */
+/* Layout of the map, which src/coverage/profile-map.ts reads. */
 #define MAGIC 0x3166706eu
 #define NODES (1u << 19)
 #define NODE_SLOTS (2 * NODES)
 
-/* A block in the context of the blocks that called. */
+/* A block in the context of its calling blocks. */
 struct node {
-	/* Of the block that called; 0 for none. */
+	/* Node of the calling block; 0 for none. */
 	uint32_t parent;
 	uint32_t block;
-	/* Instructions that were executed here, since the start. */
+	/* Number of instructions executed here since the start. */
 	_Atomic uint64_t executed;
 };
 
 struct map {
 	_Atomic uint32_t magic;
 	uint32_t version;
-	/* Blocks and nodes that are known. Those beyond are lost, and counted. */
+	/* Number of known blocks and nodes. Further ones are lost, and counted. */
 	_Atomic uint32_t count;
 	_Atomic uint32_t lost;
-	/* The first node is none. */
+	/* Node 0 is unused. */
 	_Atomic uint32_t nodes;
 	_Atomic uint32_t lost_nodes;
-	/* The GiB of addresses that applications are in: OP-TEE chooses one that it has nothing in itself, at each boot. 0: not known yet. */
+	/*
+	 * The GiB of virtual addresses that contains applications. OP-TEE chooses an otherwise unused one at each boot. 0: not
+	 * known yet.
+	 */
 	_Atomic uint32_t applications;
 	uint32_t reserved[1017];
 	struct block blocks[BLOCKS];
-	/* The addresses that a block of an application has stored to relative to the stack pointer, from and up to; 0 for none. */
+	/* Lowest and highest address to which an application's block has stored relative to the stack pointer; 0 for none. */
 	_Atomic uint64_t stack_low[BLOCKS];
 	_Atomic uint64_t stack_high[BLOCKS];
 	struct node tree[NODES];
 };
 
-/* How a block ends. */
+/* The kind of branch at the end of a block. */
 enum end { GOES_ON, CALLS, RETURNS, LEAVES };
 
 #define DEPTH 128
-/* Threads of OP-TEE that are in the normal world. */
+/* Largest number of OP-TEE threads that are in the normal world. */
 #define PARKED 64
 
 struct frame {
-	/* Where it is come back to. */
+	/* The return address. */
 	uint64_t back;
 	uint32_t node;
 	bool by_application;
@@ -56,7 +59,7 @@ struct frame {
 
 struct stack {
 	uint32_t depth;
-	/* Where secure world goes on with it; 0 for a free place. */
+	/* The address at which the thread continues in secure world; 0 for an unused entry. */
 	uint64_t back;
 	uint64_t when;
 	struct frame frames[DEPTH];
@@ -93,13 +96,13 @@ static bool is_application(uint64_t address)
 	return gib != 0 && address >> 30 == gib;
 }
 
-/* It runs in QEMU's flash. */
+/* Whether code runs in QEMU's flash. */
 static bool is_firmware(uint64_t address)
 {
 	return address < 0x08000000;
 }
 
-/* Applications, their loader first, call OP-TEE so; OP-TEE itself never does. */
+/* Applications, including their loader, call OP-TEE with SVC; OP-TEE itself never does. */
 static bool is_svc(uint32_t word)
 {
 	return (word & 0xffe0001f) == 0xd4000001;
@@ -107,10 +110,10 @@ static bool is_svc(uint32_t word)
 
 static enum end end_of(uint32_t word)
 {
-	/* BL; BLR, BLRAA and their like; SVC */
+	/* BL; BLR, BLRAA and similar; SVC */
 	if ((word & 0xfc000000) == 0x94000000 || (word & 0xfefff000) == 0xd63f0000 || is_svc(word))
 		return CALLS;
-	/* RET, RETAA, RETAB; ERET and its like */
+	/* RET, RETAA, RETAB; ERET and similar */
 	if ((word & 0xfffff000) == 0xd65f0000 || (word & 0xfffff000) == 0xd69f0000)
 		return RETURNS;
 	/* SMC */
@@ -129,7 +132,7 @@ static uint32_t node_of(uint32_t parent, uint32_t block)
 			if (map->tree[number].parent == parent && map->tree[number].block == block)
 				return number;
 		lock(&growing);
-		/* Another CPU may have had the place meanwhile. */
+		/* Another CPU may have used the slot meanwhile. */
 		if (node_slots[slot] != 0) {
 			atomic_flag_clear(&growing);
 			continue;
@@ -149,7 +152,7 @@ static uint32_t node_of(uint32_t parent, uint32_t block)
 	}
 }
 
-/* The thread goes to the normal world: keep its calls until it is back. */
+/* A thread leaves to the normal world: keep its call stack until it returns. */
 static void park(struct cpu *cpu)
 {
 	struct stack *oldest = &parked[0];
@@ -172,7 +175,7 @@ static void park(struct cpu *cpu)
 	cpu->stack.depth = 0;
 }
 
-/* Calls as they were when an application, and no call of its, was interrupted. */
+/* The depth of the call stack when an application was interrupted outside of calls. */
 static uint32_t application_depth(const struct stack *stack)
 {
 	uint32_t depth = stack->depth;
@@ -182,7 +185,10 @@ static uint32_t application_depth(const struct stack *stack)
 	return depth;
 }
 
-/* The thread that goes on at that address, or, when it is an application's that was interrupted, the last one of those. */
+/*
+ * Continue the thread that resumes at this address; or, if it is an interrupted thread of an application, the last of
+ * those.
+ */
 static void unpark(struct cpu *cpu, uint64_t address)
 {
 	struct stack *found = NULL;
@@ -259,7 +265,7 @@ static void stored(unsigned int cpu, uint32_t info, uint64_t address, void *data
 
 	(void)cpu;
 	(void)info;
-	/* Of two CPUs one may win with the lesser mark: applications have their stack for themselves. */
+	/* With two CPUs the higher value may win, but each application has a stack of its own. */
 	if (map->stack_low[number] == 0 || address < map->stack_low[number])
 		map->stack_low[number] = address;
 	if (address > map->stack_high[number])
@@ -287,7 +293,7 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		uint32_t word = word_of(insn);
 
-		/* Loads and stores whose base is the stack pointer. */
+		/* Loads and stores relative to the stack pointer. */
 		if ((word & 0x0a000000) == 0x08000000 && ((word >> 5) & 31) == 31)
 			qemu_plugin_register_vcpu_mem_cb(insn, stored, 0, 2, (void *)(uintptr_t)number);
 	}

@@ -1,7 +1,7 @@
 /*
- * Linux's init when it is a board: starts a supplicant and runs a program of the first file system. Words on the kernel's
- * command line: "ours" or "tee-supplicant"; then "node FILE" or "xtest CASES". It prints "@begin" and "@exit CODE" on the
- * console before and after the program.
+ * Linux's init for a board in QEMU: it starts a supplicant and runs a program of the initramfs. Arguments on the
+ * kernel's command line: "ours" or "tee-supplicant"; then "node FILE" or "xtest CASES". It prints "@begin" and "@exit
+ * CODE" on the console before and after the program.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #include "guest.h"
 
-/* The kernel gives no more. */
+/* The kernel passes no more arguments. */
 #define MAX_WORDS 32
 
 static void start_our_supplicant(void)
@@ -59,7 +59,7 @@ int main(int count, char **arguments)
 		execv(strcmp(words[0], "xtest") == 0 ? "/usr/bin/xtest" : "/bin/node", words);
 		fail(words[0]);
 	}
-	/* Init is everybody's parent in the end. */
+	/* Init also reaps orphaned processes. */
 	while (wait(&status) != program)
 		;
 	printf("@exit %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

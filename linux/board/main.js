@@ -1,11 +1,12 @@
 /**
- * `npm run test:linux [-- --kernel 6.12]... [--part behaviour|xtest|throughput]... [--supplicant ours|tee-supplicant]... [--case NAME]...
- * [--table FILE] [--verbose]`: Debian's arm64 kernels on our monitor with the real OP-TEE. In the guest the behaviour suite runs
- * over /dev/tee0 by an arm64 Node, and the untouched xtest with our supplicant in the place of tee-supplicant. The part
- * throughput measures one caller's calls, of a C program and of ours.
+ * `npm run test:linux [-- --kernel 6.12]... [--part behaviour|xtest|throughput]... [--supplicant
+ * ours|tee-supplicant]... [--case NAME]...
+ * [--table FILE] [--verbose]`: boots Debian's arm64 kernels on our monitor with the real OP-TEE. In the guest, the
+ * behaviour suite runs over /dev/tee0 with an arm64 Node, and the unmodified xtest with our supplicant in place of
+ * tee-supplicant. The part throughput measures the call rate of one caller, in a C program and in ours.
  *
- * Exit codes: 0 every test passed, and with our supplicant as many cases as with Debian's, and
- * of a C program's calls at least half on a pseudo-TA, 0.8 on a user TA; 1 not so; 2 something is missing.
+ * Exit codes: 0 all tests passed, as many cases passed with our supplicant as with Debian's, and our call rate is at
+ * least 0.5 of a C program's on a pseudo-TA and 0.8 on a user TA; 1 otherwise; 2 something is missing.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -29,7 +30,7 @@ const usualCases = [
   '6003',
   '6010',
 ];
-/** Of a C program's calls a second, by the application that is called. */
+/** Smallest accepted call rate relative to a C program's, by application. */
 const leastShare = { 'pseudo-TA': 0.5, 'user TA': 0.8 };
 const { values } = parseArgs({
   options: {
@@ -92,7 +93,10 @@ function tell(row) {
   return row;
 }
 
-/** The behaviour suite without a failure; of xtest as many cases with ours as with Debian's, where both were run. */
+/**
+ * No failure in the behaviour suite; and as many passed cases of xtest with our supplicant as with Debian's, if both
+ * were run.
+ */
 function isGood(rows) {
   return rows.every(({ kernel, supplicant, part, passed, failed }) => {
     if (passed === 0) return false;

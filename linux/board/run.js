@@ -10,22 +10,22 @@ import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
 import { XtestOutput } from '../../dist/xtest/xtest-output.js';
 import { nodeFiles } from './programs.js';
 
-/** The longest cases of xtest are silent for minutes on a busy machine. */
+/** The longest cases of xtest print nothing for minutes on a loaded machine. */
 const silenceLimitMs = 1_200_000;
-/** What xtest is linked with, beyond the C library and libteec. */
+/** Libraries that xtest is linked with, other than the C library and libteec. */
 const xtestLibraries = ['libckteec.so.0', 'libcrypto.so.3', 'libz.so.1', 'libzstd.so.1'];
 
 /**
- * A Debian kernel with the real OP-TEE behind it, which runs one program.
+ * Boot a Debian kernel with the real OP-TEE and run one program.
  * @param {object} options
  * @param {string} options.kernel "6.12"
  * @param {'ours' | 'tee-supplicant'} options.supplicant
  * @param {readonly string[]} options.words `node FILE`, or `xtest CASES`.
  * @param {(text: string) => void} options.say
- * @param {(line: string) => void} options.onLine each line of the program.
+ * @param {(line: string) => void} options.onLine called with each line of the program.
  * @param {ReadonlyMap<string, string>} [options.files] further files of the guest.
  * @returns {Promise<number>} its exit code.
- * @throws Error when Linux does not come so far.
+ * @throws Error if Linux does not start the program.
  */
 async function onBoard({ kernel, supplicant, words, say, onLine, files = new Map() }) {
   const root = arm64Root();
@@ -57,7 +57,7 @@ function xtestFiles(root) {
 }
 
 /**
- * The behaviour suite over /dev/tee0, with Debian's tee-supplicant.
+ * Run the behaviour suite over /dev/tee0, with Debian's tee-supplicant.
  * @returns {Promise<{ passed: number, failed: number, exitCode: number, lines: string[] }>}
  */
 export async function behaviourOn({ kernel, supplicant, say, onLine }) {
@@ -75,7 +75,7 @@ export async function behaviourOn({ kernel, supplicant, say, onLine }) {
   return { passed: count('pass'), failed: count('fail'), exitCode, lines };
 }
 
-/** Cases of the untouched xtest. @returns {Promise<{ output: XtestOutput, exitCode: number }>} */
+/** Run cases of the unmodified xtest. @returns {Promise<{ output: XtestOutput, exitCode: number }>} */
 export async function xtestOn({ kernel, supplicant, cases, say, onLine }) {
   const output = new XtestOutput();
   const exitCode = await onBoard({
@@ -89,7 +89,7 @@ export async function xtestOn({ kernel, supplicant, cases, say, onLine }) {
 }
 
 /**
- * One caller's calls a second: a C program's and ours.
+ * The call rate of one caller, in a C program and in ours.
  * @returns {Promise<{ what: string, c: number, node: number }[]>} medians.
  */
 export async function throughputOn({ kernel, supplicant, say, onLine }) {

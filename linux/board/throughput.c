@@ -1,6 +1,6 @@
 /*
- * What a C program gets of the driver, for linux/board/throughput.mjs: one caller. "throughput UUID COMMAND ATTR SECONDS" prints
- * calls a second; each call has one value parameter.
+ * The call rate of a C program with one caller, for linux/board/throughput.mjs. "throughput UUID COMMAND ATTR SECONDS"
+ * prints calls per second; each call has one value parameter.
  */
 #include <fcntl.h>
 #include <linux/tee.h>

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A TEE client inside the kernel that takes its orders from a device file, for schedules of the call queue: system
- * sessions exist for kernel clients only.
+ * A TEE client inside the kernel that is controlled through a device file, for schedules of the call queue: only
+ * kernel clients can have system sessions.
  *
  * Each open file of /dev/tee_kernel_client is one client with one session. A write is one order, and returns when it
- * has been carried out: the calling thread is the caller.
+ * has been executed: the calling thread is the caller.
  *
  *	open UUID		open a session; UUID as 32 hexadecimal digits
  *	system			make it a system session
  *	invoke COMMAND A	with one value parameter, input, whose a is A
- *	update COMMAND A	with two, as the plugin test TA wants them: inout and input
- *	allocate BYTES		a kernel buffer, which is registered with OP-TEE; the previous one goes
- *	take-thread		enter OP-TEE behind the driver's back, and do not resume the call when it is interrupted
- *	return-thread		resume it after all: the thread taken last is free again
- *	delay COMM MS		a thread of this name is held for so long when its next sleep in wait_for_completion() ends,
+ *	update COMMAND A	with two, as the plugin test TA requires: inout and input
+ *	allocate BYTES		a kernel buffer, which is registered with OP-TEE; the previous one is freed
+ *	take-thread		enter OP-TEE bypassing the driver, and do not resume the call when it is interrupted
+ *	return-thread		resume it: the thread taken last is free again
+ *	delay COMM MS		delay a thread of this name for this time when its next wait_for_completion() ends,
  *				before it can go on: it keeps its CPU
  *
- * What fails is an errno; a result of the TEE is EPROTO, and in the kernel's log.
+ * Errors are errnos; an error result of the TEE is EPROTO, and is printed to the kernel's log.
  */
 #include <linux/arm-smccc.h>
 #include <linux/delay.h>
@@ -87,7 +87,7 @@ static int allocate(struct client *client, size_t size)
 	return 0;
 }
 
-/* What optee_msg.h, optee_smc.h and pta_invoke_tests.h of OP-TEE say of the two calls below. */
+/* Definitions for the two calls below, from optee_msg.h, optee_smc.h and pta_invoke_tests.h of OP-TEE. */
 #define SMC_CALL_WITH_ARG	0x32000004
 #define SMC_RETURN_FROM_RPC	0x32000003
 #define SMC_FOREIGN_INTERRUPT	0xffff0004
@@ -116,7 +116,10 @@ static const u8 invoke_tests_pta[] = {
 	0xd9, 0x6a, 0x5b, 0x40, 0xc3, 0xe5, 0x21, 0xe3, 0x87, 0x94, 0x10, 0x02, 0xa5, 0xd5, 0xc6, 0x1b
 };
 
-/* Counts, under a lock that readers share: long enough for an interrupt of the normal world to come meanwhile. */
+/*
+ * This command counts under a lock that readers share; it takes long enough for an interrupt of the normal world to
+ * arrive.
+ */
 #define READER_COUNTS	5000000
 
 static DEFINE_MUTEX(taken_lock);
@@ -129,14 +132,17 @@ static void enter(struct two_param_msg *msg)
 	arm_smccc_smc(SMC_CALL_WITH_ARG, upper_32_bits(address), lower_32_bits(address), 0, 0, 0, 0, 0, &taken);
 }
 
-/* Go on with the call that an interrupt took from OP-TEE, to its end. */
+/* Resume the call that was interrupted in OP-TEE until it is complete. */
 static void resume(void)
 {
 	while (taken.a0 == SMC_FOREIGN_INTERRUPT)
 		arm_smccc_smc(SMC_RETURN_FROM_RPC, taken.a1, taken.a2, taken.a3, 0, 0, 0, 0, &taken);
 }
 
-/* A call is interrupted inside OP-TEE, and not resumed: it holds a thread context, and no lock that another call needs. */
+/*
+ * Let a call be interrupted in OP-TEE and do not resume it: it holds a thread context, and no lock that other calls
+ * need.
+ */
 static int take_thread(void)
 {
 	struct two_param_msg *msg = (void *)get_zeroed_page(GFP_KERNEL);
@@ -160,7 +166,7 @@ static int take_thread(void)
 		msg->params[0].b = READER_COUNTS;
 		msg->params[1].attr = MSG_VALUE_OUTPUT;
 		enter(msg);
-		/* The page stays OP-TEE's for as long as the thread is taken, which may be for ever. */
+		/* OP-TEE owns the page as long as the thread is taken, possibly for ever. */
 		if (taken.a0 == SMC_FOREIGN_INTERRUPT)
 			error = 0;
 	}
@@ -233,7 +239,7 @@ static int client_open(struct inode *inode, struct file *file)
 
 	if (!client)
 		return -ENOMEM;
-	/* Without a driver there is no context yet: the file then takes threads only. */
+	/* Without a driver there is no context yet; the file can then only take threads. */
 	client->ctx = tee_client_open_context(NULL, is_optee, NULL, NULL);
 	file->private_data = client;
 	return 0;

@@ -4,11 +4,11 @@
  */
 /** @import { Finding, Outcome } from './findings.js' */
 
-/** OP-TEE's own tests: TEE_Wait, and a TA that waits for a plugin of the supplicant. */
+/** OP-TEE's test TAs: TEE_Wait, and a TA that waits for a plugin of the supplicant. */
 const osTest = '5b9e0e40263611e1ad9e0002a5d5c51b';
 const pluginTest = '380231acfb9947ada6899e017eb6e78a';
 const wait = (milliseconds) => `invoke 9 ${milliseconds}`;
-/** A call takes so long at the very most when nothing is in its way, on a slow machine. */
+/** Longest duration of a call that is not blocked, on a slow machine, in milliseconds. */
 const promptMs = 700;
 
 /** @type {readonly Finding[]} */

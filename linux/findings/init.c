@@ -1,23 +1,24 @@
 /*
- * Linux's init when it shows findings: carries out the schedule in /schedule, and prints what came of it.
+ * Linux's init for showing findings: executes the schedule in /schedule and prints the results.
  *
- *	caller NAME user|kernel UUID [cpu N] [fifo PRIORITY]	a client with a session, by /dev/tee0 or the kernel client
- *	system NAME			its session is a system session before anything begins
- *	without-driver			OP-TEE's driver is not loaded until `load` says so
- *	take-thread			before anything else: a thread context is lost
- *	at MS NAME ORDER		at this time, or when the caller is back: one of the orders of tee_kernel_client.c; of a
- *					user caller `invoke` alone; `cancel OTHER` cancels what a user caller is in;
- *					`repeat COUNT COMMAND A` invokes so often
+ *	caller NAME user|kernel UUID [cpu N] [fifo PRIORITY]	a client with a session, over /dev/tee0 or the kernel client
+ *	system NAME			its session becomes a system session before the schedule begins
+ *	without-driver			OP-TEE's driver is not loaded until `load`
+ *	take-thread			before everything else, a thread context is lost
+ *	at MS NAME ORDER		execute an order at this time, or when the caller has returned: one of the orders of
+ *					tee_kernel_client.c; a user caller only has `invoke`; `cancel OTHER` cancels the call
+ *					of a user caller; `repeat COUNT COMMAND A` invokes repeatedly
  *	at MS console | load | take-thread | return-thread | delay COMM MS
- *					somebody types on OP-TEE's console; OP-TEE's driver is loaded; tee_kernel_client.c
- *					carries out the others
- *	go-when-done NAME		a plugin that waits goes on when this caller's first order is done
- *	snapshot MS			when the trace ends, and the stacks of those that sleep are taken; at the end unless given
- *	end MS				when it is over, whoever is back or not
+ *					a key is typed on OP-TEE's console; OP-TEE's driver is loaded; tee_kernel_client.c
+ *					executes the others
+ *	go-when-done NAME		a waiting plugin continues when this caller's first order is complete
+ *	snapshot MS			when the trace ends and the stacks of sleeping tasks are taken; default: at the end
+ *	end MS				the end of the schedule, even if some callers have not returned
  *
- * All sessions are open, and everything is quiet, before time 0. Lines on the console: "@did LINE BEGIN END RESULT" for each
- * `at` (the number of its line, from 1, milliseconds, 0 or an errno), "@still LINE BEGIN" for what is not back at the
- * end, "@type" when somebody is to type, "@trace ..." for the kernel's tracepoints and what SysRq-w says, "@done".
+ * All sessions are open, and the system is idle, before time 0. Lines on the console: "@did LINE BEGIN END RESULT" for each
+ * `at` (its line number from 1, milliseconds, 0 or an errno), "@still LINE BEGIN" for orders that have not returned at the
+ * end, "@type" to request a key on OP-TEE's console, "@trace ..." for the kernel's tracepoints and the output of SysRq-w,
+ * "@done".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +43,7 @@
 #define SYSLOG_ACTION_READ_ALL	3
 #define MAX_ACTORS	16
 #define MAX_ACTIONS	32
-/* What a cancellation names: the calls of an actor have its number. */
+/* Cancellation id of an actor's calls. */
 #define CANCEL_ID(actor)	((uint32_t)((actor) - actors) + 1)
 
 struct action {
@@ -53,7 +54,7 @@ struct action {
 	enum { WAITING, BEGUN, DONE } state;
 };
 
-/* A caller, or one of the schedule's own actions (console, load), which is carried out by a thread too. */
+/* A caller, or an action of the schedule itself (console, load), which also has a thread. */
 struct actor {
 	char name[16], uuid[40];
 	int kernel, system, fd, cpu, priority;
@@ -94,7 +95,7 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* What the schedule does itself, and no caller. */
+/* Whether an order is executed by the schedule itself and not by a caller. */
 static int is_own_order(const char *word)
 {
 	static const char *const words[] = { "console", "load", "take-thread", "return-thread", "delay" };
@@ -177,7 +178,7 @@ static void read_schedule(void)
 	fclose(file);
 }
 
-/* 0, or the errno that the order ended with. */
+/* Returns 0, or the errno of the order. */
 static int order_kernel(int fd, const char *order)
 {
 	return write(fd, order, strlen(order)) < 0 ? errno : 0;
@@ -268,7 +269,7 @@ static void open_actor(struct actor *actor)
 	if (actor->fd < 0)
 		fail(actor->name);
 	snprintf(order, sizeof(order), "open %s", actor->uuid);
-	/* Until the supplicant is there, the TEE finds no TA. */
+	/* Before the supplicant runs, the TEE finds no TA. */
 	for (int tries = 0; tries < 2000; tries++, usleep(5000)) {
 		error = actor->kernel ? order_kernel(actor->fd, order) : open_user_session(actor);
 		if (error != EPROTO)
@@ -301,7 +302,9 @@ static void *run_actor(void *argument)
 	struct actor *actor = argument;
 
 	prctl(PR_SET_NAME, actor->name);
-	/* A caller that is held keeps its CPU, which is never the first: what the schedule does itself must not wait there. */
+	/*
+	 * A delayed caller keeps its CPU, which is never the first one; the schedule's own actions must not be blocked by it.
+	 */
 	if (actor->uuid[0] == 0)
 		actor->cpu = 0;
 	place(actor);
@@ -338,8 +341,8 @@ static long notifications(void)
 }
 
 /*
- * Debian's OP-TEE has a timer that asks for a bottom half each second: one more call, which is in the queue for a moment. The
- * schedule begins behind one, so that the next is a second away.
+ * Debian's OP-TEE has a timer that requests a bottom half every second, which is one more call in the queue for a
+ * moment. Begin the schedule directly after one, so that the next one is a second away.
  */
 static void wait_for_notification(void)
 {
@@ -355,7 +358,7 @@ static void set_trace(const char *value)
 	write_file("/tracing/events/optee/enable", value);
 }
 
-/* What a user with a board that hangs is told to record: the tracepoints, and SysRq-w. */
+/* The record that users of a hanging board are asked for: the tracepoints, and SysRq-w. */
 static void print_snapshot(void)
 {
 	static char log[1 << 18];

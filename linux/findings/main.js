@@ -1,11 +1,11 @@
 /**
- * `npm run linux:findings [-- --kernel 6.12]... [--finding ID]... [--queue stock|hand-off]... [--traces DIR] [--table FILE]
- * [--json]`: boots
- * Debian's arm64 kernels on our monitor with the real OP-TEE, and carries out the schedule of each finding, with the kernel's
- * own call queue and with the hand-off queue. One boot for each.
+ * `npm run linux:findings [-- --kernel 6.12]... [--finding ID]... [--queue stock|hand-off]... [--traces DIR] [--table
+ * FILE]
+ * [--json]`: boots Debian's arm64 kernels on our monitor with the real OP-TEE, and executes the schedule of each
+ * finding with the kernel's own call queue and with the hand-off queue, with one boot for each.
  *
- * Exit codes: 0 everything is as docs/findings.md says; 1 a kernel's own queue does not show a finding, or hand-off shows one
- * that it should have cured; 2 something is missing.
+ * Exit codes: 0 all results are as in docs/findings.md; 1 a kernel's own queue does not show a finding, or hand-off
+ * shows one that it should not; 2 something is missing.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -64,7 +64,7 @@ async function showFindings() {
   return kernels.every((kernel) => kernel.findings.every(({ shown, expected }) => shown === expected)) ? 0 : 1;
 }
 
-/** Findings and what each kernel showed of them, with either queue, in Markdown. */
+/** The findings and the results of each kernel with either queue, as Markdown. */
 function table(kernels) {
   const columns = kernels.flatMap(({ release, findings: of }) =>
     [false, true]

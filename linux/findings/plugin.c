@@ -1,6 +1,7 @@
 /*
- * A plugin of tee-supplicant that answers when /tmp/gate is there: what a call of a trusted application waits for. Its UUID
- * is that of OP-TEE's plugin test, whose TA calls it; the structure is tee-supplicant's (plugin.h of optee_client).
+ * A plugin of tee-supplicant that answers when /tmp/gate exists, so that a call of a trusted application waits for it.
+ * It has the UUID of OP-TEE's test plugin, whose TA calls it; the structure is tee-supplicant's (plugin.h of
+ * optee_client).
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -10,15 +10,15 @@ import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
 
 const silenceLimitMs = 180_000;
 const source = (name) => fileURLToPath(new URL(name, import.meta.url));
-/** The plugin of OP-TEE's own tests, whose place ours takes. */
+/** Path of OP-TEE's test plugin, which ours replaces. */
 const plugin = '/usr/lib/tee-supplicant/plugins/f07bfc66-958c-4a15-99c0-260e4e7375dd.plugin';
 
 /**
- * Boot Linux once and let init.c carry out a schedule.
+ * Boot Linux once and let init.c execute a schedule.
  * @param {{ kernel: string, client: string, optee?: string, schedule: string, say: (text: string) => void }} options
- *   `client` is tee_kernel_client.ko; `optee` an optee.ko in the place of the kernel's own.
+ * `client` is tee_kernel_client.ko; `optee` an optee.ko in place of the kernel's own.
  * @returns {Promise<Run & { trace: string[] }>}
- * @throws Error when Linux does not come to the schedule's end.
+ * @throws Error if Linux does not reach the end of the schedule.
  */
 export async function runSchedule({ kernel, client, optee, schedule, say }) {
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-finding-'));
@@ -36,7 +36,7 @@ export async function runSchedule({ kernel, client, optee, schedule, say }) {
         ['/tee_kernel_client.ko', client],
         [plugin, file('plugin')],
       ]),
-      // Only where it is asked for: an open line there brings notifications of its own.
+      // Only if the schedule uses the console, because an open line causes notifications of its own.
       ...(/^at \d+ console$/m.test(schedule) ? { secureUart: ['-serial', `unix:${secureConsole.path}`] } : {}),
     });
     const outcomes = new Map();
@@ -66,13 +66,15 @@ function outcomeOf(schedule, outcomes, name, which) {
   const numbers = lines.flatMap((line, index) => (new RegExp(`^at \\d+ ${name}\\b`).test(line) ? [index + 1] : []));
   const outcome = outcomes.get(numbers[which]);
   if (numbers[which] === undefined) throw new Error(`the schedule has no action ${which} of ${name}`);
-  // Its caller never came to it.
+  // Its caller never executed it.
   if (outcome === undefined) return { begin: undefined, end: undefined, result: 0 };
   if (outcome.result !== 0) throw new Error(`"${lines[numbers[which] - 1]}" ended with errno ${outcome.result}`);
   return outcome;
 }
 
-/** OP-TEE's console, a socket that QEMU connects to: types a key, and takes the time until OP-TEE says that it got it. */
+/**
+ * OP-TEE's console, a socket that QEMU connects to: sends a key, and measures the time until OP-TEE acknowledges it.
+ */
 class SecureConsole {
   answers = [];
   #socket;

@@ -2,29 +2,29 @@
 /*
  * The hand-off call queue.
  *
- * A call needs a token to make its SMC. It holds one, or it sleeps; the lists hold only sleepers. A token that
- * becomes free is handed to a sleeper in the same locked section. A call that wakes has its token already: it takes
- * no lock, does not look again and does not queue again. So
+ * A call needs a token to make its SMC. It either holds a token or sleeps; the lists contain only sleepers. A token
+ * that becomes free is given to a sleeper in the same locked section. A woken call already has its token: it takes no
+ * lock, does not check again and does not queue again. Therefore
  *
- *  - a wake-up cannot go to a call that is inside OP-TEE, and be lost;
- *  - nobody can take a thread between the wake-up of another and its second look;
- *  - within a class, calls enter in the order in which they came;
- *  - every operation costs the same whatever the number of waiters.
+ *  - a wake-up cannot be lost by going to a call that is inside OP-TEE;
+ *  - no call can take a thread between the wake-up of another call and its second check;
+ *  - within a class, calls enter in the order of their arrival;
+ *  - every operation takes constant time.
  *
- * With a system session, one thread is kept in reserve for calls of system sessions. A running call of a system
- * session is the use of that reserve: normal calls may then have the rest.
+ * If there is a system session, one thread is reserved for calls of system sessions. A running call of a system
+ * session uses it: normal calls may then use all others.
  *
- * A relief call ends or wakes calls that are inside OP-TEE, or gives back what they may wait for, and waits for none of
- * them: a cancellation, a bottom half, the end of a session or of a registration. Behind those calls it would wait for
- * ever. It goes before all others, and cannot starve them: each relief call is paid for by a call that went before it.
- * One thread may be kept for relief calls; one that runs is the use of it. What is kept for system sessions stays
- * theirs.
+ * A relief call ends or wakes calls that are inside OP-TEE, or releases something that they may wait for, and waits for
+ * none of them: a cancellation, a bottom half, the close of a session, the end of a registration. Behind those calls it
+ * could wait for ever. It goes before all other calls, and cannot starve them, because each relief call follows from a
+ * call that entered before it. One thread may be kept for relief calls; a running relief call uses it. The thread
+ * reserved for system sessions is not available to other relief calls.
  *
  * OP-TEE can have fewer threads than it announced (one is held by an earlier boot stage, or by a call that never
  * ends), and over FF-A it announces none. It then answers ETHREAD_LIMIT to a call that has a token. If no call has
- * returned since that call's SMC, all tokens but its own are the threads that there are, and the capacity is lowered
- * to that; if one has, they were fewer than the most there can be, and it is lowered by one. It is never lowered
- * below the truth, and a call is refused only so many times.
+ * returned since that call's SMC, the number of other tokens is the number of threads, and the capacity is lowered to
+ * it; otherwise there were fewer threads than the current maximum, and the capacity is lowered by one. It is never
+ * lowered below the true number, so the number of refusals of a call is bounded.
  */
 #include <linux/compiler.h>
 #include <linux/delay.h>
@@ -32,7 +32,7 @@
 
 #include "optee_private.h"
 
-/* A call that is refused while no other is inside can be woken by nobody: it tries again after this long. */
+/* If a call is refused while no other is inside, no call can wake it, so it tries again after this time. */
 #define OPTEE_CQ_RETRY_MS	10
 
 static int in_flight(const struct optee_call_queue *cq)
@@ -40,13 +40,13 @@ static int in_flight(const struct optee_call_queue *cq)
 	return cq->normal_in_flight + cq->sys_in_flight + cq->relief_in_flight;
 }
 
-/* Threads that only relief calls may have. With a single thread there is nothing to keep: no other call could run. */
+/* Threads that only relief calls may use. With a single thread none is kept, because no other call could run. */
 static int for_relief(const struct optee_call_queue *cq)
 {
 	return cq->keep_relief_thread && cq->capacity > 1 ? 1 : 0;
 }
 
-/* Threads that calls of no system session must leave free. One stays for them, or they could never run. */
+/* Threads that calls outside of system sessions must leave free. One thread always remains for those calls. */
 static int withheld(const struct optee_call_queue *cq)
 {
 	if (!cq->sys_sessions || cq->capacity - for_relief(cq) <= 1 || cq->sys_in_flight)
@@ -58,7 +58,7 @@ static bool has_room_for_relief(const struct optee_call_queue *cq, bool sys_thre
 {
 	int usable = cq->capacity;
 
-	/* What is kept for system sessions is no part of what is kept for relief calls. */
+	/* The thread reserved for system sessions is not the thread kept for relief calls. */
 	if (!sys_thread && cq->relief_in_flight >= for_relief(cq))
 		usable -= withheld(cq);
 	return in_flight(cq) < usable;
@@ -72,11 +72,11 @@ static bool has_room(const struct optee_call_queue *cq, bool sys_thread, bool re
 		return has_room_for_relief(cq, sys_thread);
 	if (!sys_thread)
 		usable -= withheld(cq);
-	/* Relief calls have the thread that is kept for them, and whatever more they took. */
+	/* Relief calls occupy the thread kept for them, or more if more of them are in flight. */
 	return cq->normal_in_flight + cq->sys_in_flight + max(cq->relief_in_flight, for_relief(cq)) < usable;
 }
 
-/* A relief call of a system session is no use of what is kept for those. */
+/* A relief call of a system session does not count as using the thread reserved for system sessions. */
 static int *tokens(struct optee_call_queue *cq, const struct optee_call_waiter *w)
 {
 	if (w->relief)
@@ -105,10 +105,10 @@ static struct list_head *sleepers(struct optee_call_queue *cq, const struct opte
 }
 
 /*
- * What has become free goes to the first class that has a sleeper and may have it. A return, or the end of a system
- * session, makes room for one call at most, and before it there was none for any call that sleeps.
+ * Give the freed thread to the first class with a sleeper that may use it. A return, or the end of a system session,
+ * makes room for at most one call, and before it there was no room for any sleeper.
  *
- * Return: the call that has the token now, which the caller of this completes after the section; NULL for none.
+ * Return: the call that got the token, which the caller must complete after the section; NULL for none.
  */
 static struct optee_call_waiter *hand_on(struct optee_call_queue *cq)
 {
@@ -128,7 +128,7 @@ static struct optee_call_waiter *hand_on(struct optee_call_queue *cq)
 	return NULL;
 }
 
-/* A call sleeps until it is completed, so that it is still there; and it does not wake to find the mutex held. */
+/* @w sleeps until it is completed, so it still exists here; and it does not wake up to a locked mutex. */
 static void unlock_and_wake(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
 	mutex_unlock(&cq->mutex);
@@ -136,18 +136,18 @@ static void unlock_and_wake(struct optee_call_queue *cq, struct optee_call_waite
 		complete(&w->c);
 }
 
-/* Sleep until another call hands this one a token. */
+/* Sleep until another call gives this one a token. */
 static void sleep_until_token(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
 	wait_for_completion(&w->c);
-	/* Noted again, directly before the SMC: fewer refusals will seem to be from before a return. */
+	/* Updated directly before the SMC, so that fewer refusals count as older than a return. */
 	w->exits_seen = READ_ONCE(cq->exits);
 }
 
 /**
  * optee_cq_init() - initialize a call queue
  * @cq:			the queue
- * @thread_count:	threads that OP-TEE announced, 0 when it announced nothing
+ * @thread_count:	number of threads that OP-TEE announced, 0 if it announced none
  */
 void optee_cq_init(struct optee_call_queue *cq, int thread_count)
 {
@@ -167,7 +167,7 @@ void optee_cq_init(struct optee_call_queue *cq, int thread_count)
 }
 
 /**
- * optee_cq_keep_relief_thread() - keep one thread for relief calls, as far as another stays for the rest
+ * optee_cq_keep_relief_thread() - keep one thread for relief calls, if another one remains
  * @cq:	the queue, before its first call
  */
 void optee_cq_keep_relief_thread(struct optee_call_queue *cq)
@@ -182,7 +182,7 @@ static void wait_for_entry(struct optee_call_queue *cq, struct optee_call_waiter
 	init_completion(&w->c);
 
 	mutex_lock(&cq->mutex);
-	/* Whenever somebody of this class sleeps there is no room for it: nobody is overtaken here. */
+	/* A class only has sleepers while it has no room, so this call overtakes nobody. */
 	if (has_room(cq, w->sys_thread, w->relief)) {
 		give_token(cq, w);
 	} else {
@@ -198,7 +198,7 @@ static void wait_for_entry(struct optee_call_queue *cq, struct optee_call_waiter
 /**
  * optee_cq_wait_init() - wait for the right to enter OP-TEE
  * @cq:		the queue
- * @w:		the call's place in it, until optee_cq_wait_final()
+ * @w:		the call, in the queue until optee_cq_wait_final()
  * @sys_thread:	the call belongs to a system session
  */
 void optee_cq_wait_init(struct optee_call_queue *cq, struct optee_call_waiter *w, bool sys_thread)
@@ -209,9 +209,9 @@ void optee_cq_wait_init(struct optee_call_queue *cq, struct optee_call_waiter *w
 }
 
 /**
- * optee_cq_wait_init_relief() - the same for a call that ends or wakes others, or gives back what they may wait for
+ * optee_cq_wait_init_relief() - the same for a call that ends or wakes others, or releases what they may wait for
  * @cq:		the queue
- * @w:		the call's place in it, until optee_cq_wait_final()
+ * @w:		the call, in the queue until optee_cq_wait_final()
  * @sys_thread:	the call belongs to a system session
  */
 void optee_cq_wait_init_relief(struct optee_call_queue *cq, struct optee_call_waiter *w, bool sys_thread)
@@ -222,9 +222,9 @@ void optee_cq_wait_init_relief(struct optee_call_queue *cq, struct optee_call_wa
 }
 
 /**
- * optee_cq_wait_for_completion() - OP-TEE answered ETHREAD_LIMIT: wait until it is worth to try again
+ * optee_cq_wait_for_completion() - OP-TEE answered ETHREAD_LIMIT: wait until the SMC can be repeated
  * @cq:	the queue
- * @w:	the call's place in it
+ * @w:	the call
  */
 void optee_cq_wait_for_completion(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
@@ -240,13 +240,13 @@ void optee_cq_wait_for_completion(struct optee_call_queue *cq, struct optee_call
 			learnt = (cq->capacity == OPTEE_CQ_UNKNOWN ? cq->most_in_flight : cq->capacity) - 1;
 		else
 			learnt = in_flight(cq) - 1;
-		/* Refused with nobody else about: OP-TEE lacks even one thread, which may pass. */
+		/* Refused without any other call: OP-TEE lacks even one thread, which may be temporary. */
 		if (learnt > 0)
 			cq->capacity = learnt;
 		if (in_flight(cq) > cq->capacity) {
 			/*
-			 * It was first of its class when it got its token: it goes back there, not behind those that
-			 * came later. All threads are spoken for, so that there is nothing to hand on.
+			 * The call was the first of its class when it got its token, so it returns there and not
+			 * behind later calls. All threads are in use, so there is none to give away.
 			 */
 			take_token(cq, w);
 			list_add(&w->list_node, sleepers(cq, w));
@@ -262,9 +262,9 @@ void optee_cq_wait_for_completion(struct optee_call_queue *cq, struct optee_call
 }
 
 /**
- * optee_cq_wait_final() - the call has returned from OP-TEE for good
+ * optee_cq_wait_final() - the call has returned from OP-TEE and is complete
  * @cq:	the queue
- * @w:	the call's place in it, which ends here
+ * @w:	the call, which leaves the queue
  */
 void optee_cq_wait_final(struct optee_call_queue *cq, struct optee_call_waiter *w)
 {
@@ -278,15 +278,15 @@ void optee_cq_wait_final(struct optee_call_queue *cq, struct optee_call_waiter *
  * optee_cq_incr_sys_thread_count() - a session becomes a system session
  * @cq:	the queue
  *
- * Return: false when no thread can be kept for it: OP-TEE has a single one, beside the one for relief calls, or has
- * not told how many.
+ * Return: false if no thread can be reserved: OP-TEE has only one in addition to the one for relief calls, or has not
+ * announced any.
  */
 bool optee_cq_incr_sys_thread_count(struct optee_call_queue *cq)
 {
 	bool granted;
 
 	mutex_lock(&cq->mutex);
-	/* One thread must stay for normal calls, beside the one for relief calls. */
+	/* One thread must remain for normal calls in addition to the one for relief calls. */
 	granted = cq->capacity - for_relief(cq) > 1 && cq->capacity != OPTEE_CQ_UNKNOWN;
 	if (granted)
 		cq->sys_sessions++;

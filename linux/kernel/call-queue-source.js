@@ -1,4 +1,4 @@
-/** Functions of drivers/tee/optee/call.c that are the queue. */
+/** The functions of drivers/tee/optee/call.c that implement the queue. */
 const queueFunctions = [
   'optee_cq_init',
   'optee_cq_wait_init',
@@ -11,11 +11,11 @@ const queueFunctions = [
 const queueStructures = ['optee_call_waiter', 'optee_call_queue'];
 
 /**
- * The sources of the kernel's driver with another call queue in the place of its own.
+ * The sources of the kernel's driver with its call queue replaced.
  * @param {ReadonlyMap<string, string>} driver the files of drivers/tee/optee, by name.
  * @param {ReadonlyMap<string, string>} queue `call_queue.c`, `call_queue.h`.
  * @returns {Map<string, string>}
- * @throws Error when the driver does not have the queue that is to be replaced.
+ * @throws Error if the driver does not contain the expected queue.
  */
 export function replaceCallQueue(driver, queue) {
   const source = (name) => {
@@ -37,7 +37,7 @@ export function replaceCallQueue(driver, queue) {
   return new Map([...driver, ...queue, ['call.c', calls], ['optee_private.h', header], ['Makefile', makefile]]);
 }
 
-/** The text without the one definition, at the left margin, that begins so; its comment stays. */
+/** Remove the top-level definition that begins with `start`; its comment stays. */
 function without(text, start, name) {
   const begin = text.search(start);
   const end = text.indexOf('\n}', begin);

@@ -13,14 +13,14 @@ const run = promisify(execFile);
 const handOff = fileURLToPath(new URL('../hand-off/', import.meta.url));
 const client = fileURLToPath(new URL('../client/', import.meta.url));
 
-/** What the kernel's own build asks of this machine: a program, and Debian's package that has it. */
+/** Programs that the kernel's build needs, and their Debian packages. */
 const programs = [
   ['aarch64-linux-gnu-gcc', 'gcc-aarch64-linux-gnu'],
   ['make', 'make'],
   ['flex', 'flex'],
   ['bison', 'bison'],
   ['bc', 'bc'],
-  // Without it the kernel's configuration loses BTF, and with it the layout of structures that modules share.
+  // Without pahole, the kernel's configuration loses BTF, which changes the layout of structures shared with modules.
   ['pahole', 'dwarves'],
   ['xz', 'xz-utils'],
 ];
@@ -30,8 +30,8 @@ const headers = [
 ];
 
 /**
- * What is left out of the kernel's source: the build of two small modules needs none of it, and it is most of the whole. The
- * TEE subsystem is taken afterwards.
+ * Parts of the kernel's source that are not unpacked: they are most of it, and the build of two small modules does not
+ * need them. The TEE subsystem is unpacked afterwards.
  */
 const leftOut = [
   '*/Documentation/*/*',
@@ -43,19 +43,19 @@ const leftOut = [
 ];
 
 /**
- * Our kernel modules, for one kernel.
+ * Our kernel modules for one kernel.
  * @typedef {object} Modules
- * @property {string} client linux/client: a TEE client inside the kernel that takes orders from a device file.
- * @property {string} optee the kernel's own driver, with the hand-off queue in the place of its queue.
+ * @property {string} client linux/client: a TEE client in the kernel that is controlled through a device file.
+ * @property {string} optee the kernel's own driver with the hand-off queue in place of its queue.
  */
 
 /**
- * Build the modules of linux/client and linux/hand-off for a kernel, once for each state of their sources. The kernel's
- * source, configuration and symbol versions come from Debian's packages.
+ * Build the modules of linux/client and linux/hand-off for a kernel, unless they were built from the same sources
+ * before. The kernel's source, configuration and symbol versions come from Debian's packages.
  * @param {Kernel} kernel
  * @param {(text: string) => void} say
  * @returns {Promise<Modules>}
- * @throws Error that names the packages that are missing, or with the last words of a build that failed.
+ * @throws Error naming missing packages, or with the last output of a failed build.
  */
 export async function buildModules(kernel, say) {
   await checkPrograms();
@@ -74,7 +74,7 @@ async function checkPrograms() {
   if (missing.length > 0) throw new Error(`missing: apt-get install ${missing.join(' ')}`);
 }
 
-/** The kernel's source, configured as Debian's kernel is and ready for modules outside of it. */
+/** The kernel's source with the configuration of Debian's kernel, prepared for external modules. */
 async function prepareTree(kernel, say) {
   const { suite, headers: pattern, source } = packagesOf(kernel.version);
   const [tree, unpacked] = ['tree', 'headers'].map((name) => join(kernel.folder, name));
@@ -129,7 +129,7 @@ async function make(kernel, tree, ...args) {
   }
 }
 
-/** The sources in a folder itself, by name. */
+/** The sources directly in a folder, by name. */
 function filesIn(folder) {
   const names = readdirSync(folder).filter(
     (name) => /^(Kbuild|Makefile|.*\.[ch])$/.test(name) && !name.endsWith('.mod.c'),

@@ -4,8 +4,8 @@ import { unpackPackages } from '../../dist/debian/fetch-folders.js';
 import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
 
 /**
- * Debian's arm64 kernels that can be booted here: the suite that has them, and patterns of the packages with the kernel, its
- * modules and what modules are built against. The newest package that matches is taken.
+ * Debian's arm64 kernels that can be booted here: the suite, and patterns of the packages with the kernel, its modules
+ * and the files for building modules. The newest matching package is used.
  */
 const kernels = {
   6.12: {
@@ -25,11 +25,11 @@ const kernels = {
 export const kernelVersions = Object.keys(kernels);
 
 /**
- * A kernel, unpacked.
+ * An unpacked kernel.
  * @typedef {object} Kernel
  * @property {string} version "6.12"
- * @property {string} release what `uname -r` says there: "6.12.117+deb13-arm64"
- * @property {string} folder where everything of this kernel lies
+ * @property {string} release the output of `uname -r`: "6.12.117+deb13-arm64"
+ * @property {string} folder the folder with everything of this kernel
  * @property {string} image the compressed or plain kernel image
  * @property {string} modules the folder `kernel` of its modules
  */
@@ -50,7 +50,7 @@ export async function unpackOnce(suite, patterns, folder, sayBefore) {
  * @param {string} version one of `kernelVersions`.
  * @param {(text: string) => void} say
  * @returns {Promise<Kernel>}
- * @throws Error when there is no such kernel, or with apt's words.
+ * @throws Error if there is no such kernel, or with apt's message.
  */
 export async function fetchKernel(version, say) {
   const { suite, image } = packagesOf(version);
@@ -64,12 +64,12 @@ export async function fetchKernel(version, say) {
   return { version, release, folder, image: found, modules: join(unpacked, 'usr/lib/modules', release, 'kernel') };
 }
 
-/** Where kernels, and what else Linux's side needs, are kept. */
+/** The folder for kernels and other files of Linux's side. */
 export function kernelsFolder() {
   return join(dirname(opteeFolder().path), 'linux');
 }
 
-/** @throws Error when there is no such kernel. */
+/** @throws Error if there is no such kernel. */
 export function packagesOf(version) {
   const found = kernels[version];
   if (found === undefined) throw new Error(`no kernel "${version}"; there are ${kernelVersions.join(' and ')}`);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Drives call_queue.c on the host, one step at a time: each caller is a coroutine that runs the queue's own functions and
- * gives the processor back where the kernel would put it to sleep.
+ * Runs call_queue.c on the host, one step at a time: each caller is a coroutine that calls the queue's functions and
+ * yields where the kernel would put it to sleep.
  *
- * Commands, one a line on standard input; an answer for each on standard output:
+ * Commands on standard input, one per line; each has an answer on standard output:
  *
  *	init THREADS KEEP	a new queue, KEEP 1: optee_cq_keep_relief_thread()
  *	enter CALLER SYSTEM RELIEF	optee_cq_wait_init() or optee_cq_wait_init_relief(), SYSTEM and RELIEF 0 or 1
  *	limit CALLER		optee_cq_wait_for_completion()
- *	resume CALLER		a caller that was completed goes on
+ *	resume CALLER		a caller that was completed continues
  *	leave CALLER		optee_cq_wait_final()
  *	reserve, release	optee_cq_incr_sys_thread_count(), optee_cq_decr_sys_thread_count()
  *
- * The answer: what became of it (call, sleep, pause, done, yes, no), then "seen EXITS" of the caller
- * where it may mean something, then CAPACITY NORMAL SYSTEM RELIEF SESSIONS EXITS MOST, then
- * the four lists, in the order in which they are served, as "| CALLER..." with a + behind a caller that is completed.
+ * The answer: the result (call, sleep, pause, done, yes, no), then "seen EXITS" of the caller if it is meaningful,
+ * then CAPACITY NORMAL SYSTEM RELIEF SESSIONS EXITS MOST, then the four lists in the order of service, as "| CALLER..."
+ * with a + behind a completed caller.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +75,7 @@ static void stand(const char *why)
 	running->stands = NULL;
 }
 
-/* Always gives way once, so that the driver decides when a completed caller goes on. */
+/* Always yields once, so that the test decides when a completed caller continues. */
 void wait_for_completion(struct completion *c)
 {
 	do
@@ -104,12 +104,12 @@ static void act(void)
 	self->stands = NULL;
 }
 
-/* Let a caller run until it sleeps or may make its SMC. */
+/* Run a caller until it sleeps or may make its SMC. */
 static const char *run(struct caller *caller)
 {
 	running = caller;
 	swapcontext(&driver, &caller->context);
-	/* A pause is only time: it is over when the caller makes its SMC again. */
+	/* A pause ends when the caller makes its SMC again. */
 	if (caller->stands && !strcmp(caller->stands, "pause")) {
 		swapcontext(&driver, &caller->context);
 		return caller->stands ? caller->stands : "pause";
@@ -191,7 +191,7 @@ int main(void)
 			callers[first].system = second;
 			callers[first].relief = third;
 			what = start(&callers[first], ENTER);
-			/* What a sleeper saw last means nothing before it has a token. */
+			/* The value that a sleeper saw is only meaningful once it has a token. */
 			answer(what, strcmp(what, "sleep") ? &callers[first] : NULL);
 		} else if (!strcmp(command, "limit")) {
 			answer(start(&callers[first], LIMIT), &callers[first]);

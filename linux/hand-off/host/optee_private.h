@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Stands for the driver's header of that name: what call_queue.c defines, and the driver calls. */
+/* Replaces the driver's header of that name: declares what call_queue.c defines and the driver calls. */
 #ifndef OPTEE_PRIVATE_H
 #define OPTEE_PRIVATE_H
 

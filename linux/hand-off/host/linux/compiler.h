@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One caller runs at a time here: a plain read and a plain write are whole. */
+/* Only one caller runs at a time here, so plain reads and writes are atomic. */
 #pragma once
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A completion counts, as the kernel's does; waiting gives the processor back to drive.c until it is told to go on. */
+/* A completion has a counter, as in the kernel. Waiting yields to drive.c until it continues the caller. */
 #pragma once
 #include <linux/types.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel's names for a ring of nodes with a head, as far as the call queue uses them. */
+/* The part of the kernel's list.h that the call queue uses. */
 #pragma once
 #include <linux/types.h>
 

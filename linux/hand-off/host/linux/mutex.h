@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One caller runs at a time here; that a section is entered twice, or left open when a caller sleeps, is a failure. */
+/* Only one caller runs at a time here. Locking twice, or sleeping with the mutex held, is an error. */
 #pragma once
 #include <linux/types.h>
 
