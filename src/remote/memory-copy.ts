@@ -54,7 +54,9 @@ export class MemoryCopy {
   take({ offset, bytes }: Change, read: number): void {
     const end = offset + bytes.length;
     if (end > this.shm.size)
-      throw new FrameError(`a change of ${bytes.length} bytes at offset ${offset} in shared memory of ${this.shm.size} bytes`);
+      throw new FrameError(
+        `a change of ${bytes.length} bytes at offset ${offset} in shared memory of ${this.shm.size} bytes`,
+      );
     this.told = this.told.filter(({ number }) => number > read);
     let at = offset;
     const later = this.told.filter((each) => each.begin < end && each.end > offset).sort((a, b) => a.begin - b.begin);

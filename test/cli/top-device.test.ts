@@ -148,7 +148,10 @@ describe('normalworld top --device', () => {
           encoding: 'utf8',
         },
       );
-      expect([status, stderr]).toEqual([1, expect.stringMatching(/not accessible to this user \(EACCES\): root is required/)]);
+      expect([status, stderr]).toEqual([
+        1,
+        expect.stringMatching(/not accessible to this user \(EACCES\): root is required/),
+      ]);
     },
   );
 

@@ -249,10 +249,18 @@ describe('a board that ssh does not reach', () => {
   };
 
   it.each([
-    ['whose host key is not known', 'ssh://unknown-key', /host key.*check it with: ssh unknown-key.*No ED25519 host key/s],
+    [
+      'whose host key is not known',
+      'ssh://unknown-key',
+      /host key.*check it with: ssh unknown-key.*No ED25519 host key/s,
+    ],
     ['which takes no key of ours', 'ssh://root@no-key', /ssh-copy-id root@no-key.*Permission denied/s],
     ['whose name nobody knows', 'ssh://nowhere', /exited with code 255.*Could not resolve hostname/s],
-    ['with another protocol', 'ssh://older', /normalworld 0\.0\.9 with protocol 0, this machine has protocol 1: install the same/],
+    [
+      'with another protocol',
+      'ssh://older',
+      /normalworld 0\.0\.9 with protocol 0, this machine has protocol 1: install the same/,
+    ],
     ['with a normalworld that has no agent', 'ssh://oldest', /older than this one.*install the same version/s],
     ['which says something else without end', 'ssh://babbling', /not from an agent: "y/],
   ])('says so of one %s', async (_name, device, words) => {

@@ -97,7 +97,11 @@ export class IoctlRun {
     for (const client of this.clients) client.die();
     await this.end(tee, server);
     if (!(await this.settles(() => openDescriptors() <= before)))
-      this.found('leak', 'File descriptors are open although the server has closed', String(openDescriptors() - before));
+      this.found(
+        'leak',
+        'File descriptors are open although the server has closed',
+        String(openDescriptors() - before),
+      );
     return this.verdicts;
   }
 
@@ -218,8 +222,7 @@ export class IoctlRun {
         return 'hung up';
       }
       const { status } = answer;
-      if (status !== 0 && !refusals.has(status))
-        this.found('protocol', `The status of ${kind} is not an errno`);
+      if (status !== 0 && !refusals.has(status)) this.found('protocol', `The status of ${kind} is not an errno`);
       if (status === 0 && answer.body.length !== body.length)
         this.found('protocol', `The answer to ${kind} has the wrong length`);
       else then(answer);
@@ -238,8 +241,7 @@ export class IoctlRun {
       if (file.status !== 0) return String(file.status);
       const given = new Uint8Array(this.memory.view(0, dram.size), file.offset, file.size);
       // New memory must be zero, so that it does not disclose the content of earlier allocations.
-      if (given.some((octet) => octet !== 0))
-        this.found('memory', 'New memory of a client is not zero');
+      if (given.some((octet) => octet !== 0)) this.found('memory', 'New memory of a client is not zero');
       given.fill(0x5a);
       return 'made';
     });
@@ -325,7 +327,8 @@ export class IoctlRun {
     if (this.worldEnded) return;
     await asked;
     const sum = answer?.status === 0 ? Number(answer.body.readBigUInt64LE(InvokeArg.head + 8)) : undefined;
-    if (sum !== 42) this.found('exception', `The well-behaved client gets ${sum ?? `status ${answer?.status}`} for 20 + 22`);
+    if (sum !== 42)
+      this.found('exception', `The well-behaved client gets ${sum ?? `status ${answer?.status}`} for 20 + 22`);
   }
 
   /** Close all clients, and check that files, sessions, threads and memory are released. */

@@ -110,7 +110,9 @@ export class ReliefChecks {
   atEnd(): void {
     for (const [session, call] of this.unrelieved)
       if (!this.relieved.has(session))
-        this.run.says(`call ${call} (cancel) entered as an ordinary call, although it is the first cancellation in its session`);
+        this.run.says(
+          `call ${call} (cancel) entered as an ordinary call, although it is the first cancellation in its session`,
+        );
   }
 
   private enters({ sortsOwnCalls }: WatchedQueue, label: number, relief: boolean): void {
