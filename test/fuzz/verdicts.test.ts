@@ -41,7 +41,7 @@ describe.skipIf(without !== undefined)(onRealOptee('what a defect of an applicat
       2,
       [invoke(1, [value('input', 1_000_000), memref('input', '00')])],
       'ta-abort',
-      /died of a data-abort/,
+      /stopped with a data-abort/,
     ],
     ['a panic', 3, [invoke(1, [value('input', 0), memref('input', '')])], 'ta-panic', /panicked with code 0xffff0007/],
     [
