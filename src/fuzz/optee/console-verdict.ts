@@ -89,7 +89,11 @@ function verdictOf(before: readonly string[], lines: readonly string[], elves: E
   if (abort !== undefined)
     return {
       kind: 'ta-abort',
-      ...{ signature: `${uuid ?? '?'} ${abort} ${places}`, what: `${whose} stopped with a ${abort}: ${message}`, console },
+      ...{
+        signature: `${uuid ?? '?'} ${abort} ${places}`,
+        what: `${whose} stopped with a ${abort}: ${message}`,
+        console,
+      },
     };
   return undefined;
 }
