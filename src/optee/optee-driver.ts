@@ -16,9 +16,7 @@ import type { Optee } from './optee.js';
 import type { OpteeAbi } from './optee-abi.js';
 import { beginInvoke, type ContextData, endInvoke, type OpteeSession, takesRelief } from './optee-session.js';
 
-/**
- * OPEN_SESSION has two meta parameters before the client's: the TA's UUID, and the client's UUID with the login class.
- */
+/** Meta parameters of OPEN_SESSION before the client's: the TA's UUID; the client's UUID and login class. */
 const openSessionMetaParams = 2;
 
 /** For calls without a session. */
@@ -71,8 +69,7 @@ export class OpteeDriver implements TeeDriver {
     const data = this.dataOf(context);
     data.closing = true;
     const sessions = [...data.sessions.values()];
-    // A session without pending calls is closed first and does not wait for other sessions, because another client may
-    // wait for its TA.
+    // Close idle sessions first, without waiting for others: another client may wait for their TA.
     const busy = sessions.filter((session) => session.calls > 0);
     const closings = busy.map(async (session) => {
       await new Promise<void>((resolve) => {
@@ -241,10 +238,7 @@ export class OpteeDriver implements TeeDriver {
     return shm;
   }
 
-  /**
-   * Release everything the driver holds, even if secure world is dead. @throws the first error, after everything was
-   * tried.
-   */
+  /** Release all that the driver holds, even if secure world is dead. @throws the first error, after trying all. */
   remove(): Promise<void> {
     return eachStep([
       () => this.notifications?.stop(),
@@ -341,10 +335,7 @@ export class OpteeDriver implements TeeDriver {
     return this.optee.newCall(context, purpose, session, system, relief, application);
   }
 
-  /**
-   * Whether a client's memory is registered for a system session: if the client has one. Linux registers all memory
-   * with normal calls.
-   */
+  /** Register a client's memory by a system call if it has a system session. Linux always uses normal calls. */
   private isForSystemSession({ systemSessions }: ContextData): boolean {
     return systemSessions > 0 && this.optee.callQueue.sortsOwnCalls;
   }
@@ -408,9 +399,7 @@ function deathOf(panic: TaPanicReport): string {
   return why === undefined ? what : `${what}: ${why}`;
 }
 
-/**
- * Memory of a client. If the context closed meanwhile, free it before the close completes, which waits for this call.
- */
+/** Memory of a client. If the context closed meanwhile, free it before the close completes. */
 async function ownedBy(data: ContextData, context: TeeContext, shm: TeeShm): Promise<TeeShm> {
   if (!data.closing) return shm;
   await shm.put();
