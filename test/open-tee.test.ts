@@ -7,7 +7,7 @@ import { opteeTestApplications } from './support/optee-test-applications.js';
 /** As callers without types give them. */
 const given = (options: unknown) => options as OpenTeeOptions;
 
-describe('what openTee is given', () => {
+describe('an argument of openTee', () => {
   it.each<[string, unknown, RegExp]>([
     ['a path in place of options', { qemu: '/usr/bin/qemu' }, /^qemu: options must be an object, not string/],
     ['a mistyped option', { quque: 'hand-off' }, /^openTee: there is no option "quque"; did you mean "queue"\?/],
@@ -122,7 +122,7 @@ describe('what openTee is given', () => {
     ],
     ['nobody who is told', { supplicant: { onError: 'stderr' } }, /onError must be a function, not "stderr"/],
     ['an identity that is none', { identity: { uid: -1, gid: 0, groups: [] } }, /uid is -1/],
-  ])('is refused by name when it is %s', async (_name, options, why) => {
+  ])('is refused and named if it is %s', async (_name, options, why) => {
     await expect(openTee(given(options))).rejects.toThrow(why);
   });
 
@@ -131,7 +131,7 @@ describe('what openTee is given', () => {
     await tee.close();
   });
 
-  it('is refused by name by the doors below as well', async () => {
+  it('is refused and named by the functions below as well', async () => {
     const tee = await openTee({ supplicant: false });
     expect(() => startSupplicant(tee, given({ taFolders: [] }) as object)).toThrow(
       'the supplicant: there is no option "taFolders"',

@@ -92,11 +92,11 @@ const misuses: Readonly<Record<string, () => unknown>> = {
 const exempt = new Set(['ConduitError', 'TeecError', 'TraceFormatError'].map((name) => `new ${name}(options)`));
 
 describe('every public function that takes options', () => {
-  it('is known here', () => {
+  it('is listed in this test', () => {
     expect(doorsWithOptions().filter((door) => !exempt.has(door))).toEqual(Object.keys(misuses).sort());
   });
 
-  it.each(Object.entries(misuses))('%s refuses by name one that nobody reads', async (_, misuse) => {
+  it.each(Object.entries(misuses))('%s refuses an unknown option and names it', async (_, misuse) => {
     // Not what it gives back: printing a TEE that should not be there takes all memory.
     const refusal = (async () => {
       await misuse();
@@ -146,7 +146,7 @@ describe('every public function that takes options', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it('refuses what is inside of an option as well', async () => {
+  it('refuses unknown nested options', async () => {
     expect(() => testing.composeFaults(unknown)).toThrow('composeFaults: there is no option "noSuchOption"');
     await expect(scmi.ScmiAgent.open(tee, { channels: unknown })).rejects.toThrow(
       'channels of the SCMI agent: there is no option "noSuchOption"; allowed: base, clock, reset, voltage',
@@ -154,7 +154,7 @@ describe('every public function that takes options', () => {
   });
 });
 
-it('a call queue that there is none of is refused by name, wherever it is asked for', async () => {
+it('every function refuses an unknown call queue and names it', async () => {
   const queue = 'linux-6.9' as api.DisciplineName;
   const refusal = /there is no call queue "linux-6.9"; allowed: linux-6.7/;
   expect(() => api.createCallQueue(queue, 2)).toThrow(refusal);

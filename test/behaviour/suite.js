@@ -61,7 +61,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
     };
 
     for (const index of [0, 1, 2, 3])
-      it(`adds a value that stands in parameter ${index}`, () =>
+      it(`adds a value in parameter ${index}`, () =>
         withSession(invokeTests, async (session) => {
           const parameters = [none, none, none, none].map((empty, at) =>
             at === index ? value.inout(0xffff_fff0, 0x20) : empty,
@@ -69,7 +69,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
           assert.deepEqual((await session.invoke(Pta.params, parameters))[index], { a: 0x10, b: 0x20 });
         }));
 
-    it('adds three values into a fourth, wherever it stands', () =>
+    it('adds three values into a fourth at any position', () =>
       withSession(invokeTests, async (session) => {
         const [first, second, third] = [value.input(1, 10), value.input(2, 20), value.input(3, 30)];
         const sums = { a: 6, b: 60 };
@@ -117,7 +117,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
         it(`sums a part of registered memory, at ${offset}, ${size} bytes, and touches nothing else`, () =>
           summed('registered', offset, size));
 
-    it('leaves the bytes of memory that was given back to whoever still looks there', async () => {
+    it('keeps the bytes of released memory readable for code that still has a view', async () => {
       const memory = await context.allocateSharedMemory(5000);
       const { bytes } = memory;
       await memory[Symbol.asyncDispose]();
@@ -140,7 +140,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
         );
       }));
 
-    it('says who refused wrong parameters and commands, and goes on', () =>
+    it('reports the origin when parameters or commands are refused, and continues', () =>
       withSession(invokeTests, async (session) => {
         await fails(session.invoke(Pta.params, [value.input(1)]), Code.badParameters, Origin.trustedApp);
         await fails(
@@ -153,10 +153,10 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
         assert.deepEqual(await session.invoke(Pta.params, [value.inout(1, 2)]), [{ a: 3, b: 2 }]);
       }));
 
-    it('finds no trusted application that is not there', () =>
+    it('gets ITEM_NOT_FOUND for a trusted application that does not exist', () =>
       fails(context.openSession('01234567-89ab-cdef-0123-456789abcdef'), Code.itemNotFound, Origin.tee));
 
-    it('tells a trusted application who its client is', async () => {
+    it("passes the client's identity to a trusted application", async () => {
       const { uid, gid } = world.identity;
       const logins = [
         [{ login: 'public' }, 0, '00000000000000000000000000000000'],
@@ -175,7 +175,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
         );
     });
 
-    it('keeps sessions apart, and gives each instance a life of its own', async () => {
+    it('separates sessions, and instances of a multi-instance application', async () => {
       const sessions = await Promise.all(Array.from({ length: 4 }, () => context.openSession(osTest)));
       assert.equal(new Set(sessions.map(({ id }) => id)).size, 4);
       const values = await Promise.all(sessions.map((session) => session.invoke(Ta.getGlobalVar, [value.output()])));
@@ -186,7 +186,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
       for (const session of sessions) await session.close();
     });
 
-    it('reports a trusted application that panicked, each time, and leaves the others alone', () =>
+    it('reports a trusted application that panicked, each time, without affecting other sessions', () =>
       withSession(osTest, async (other) => {
         await withSession(osTest, async (session) => {
           await fails(session.invoke(Ta.panic, [value.input(0)]), Code.targetDead, Origin.tee);
@@ -201,12 +201,12 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
       for (const session of sessions) await session.close();
     });
 
-    it('makes no call for a signal that is aborted already', () =>
+    it('makes no call if the signal is already aborted', () =>
       withSession(osTest, (session) =>
         fails(session.invoke(Ta.wait, [value.input(1)], { signal: AbortSignal.abort() }), Code.cancel, Origin.api),
       ));
 
-    it('closes a context with calls in flight: they end, then its sessions', async () => {
+    it('closes a context with calls in flight: its sessions close after the calls have returned', async () => {
       const other = tee.openContext();
       const session = await other.openSession(osTest);
       const waiting = session.invoke(Ta.wait, [value.input(5)]);
@@ -215,7 +215,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
       await fails(session.invoke(Ta.wait, [value.input(5)]), Code.badState, Origin.comms);
     });
 
-    it('goes on with the next client after one was killed in a wait', async () => {
+    it('serves the next client after one was killed in a wait', async () => {
       const dying = tee.openContext();
       const session = await dying.openSession(osTest);
       const begun = new AbortController();
@@ -236,7 +236,7 @@ export function behaviourSuite({ describe, it, before, after }, api, world) {
       await withSession(osTest, (next) => next.invoke(Ta.getGlobalVar, [value.output()]));
     });
 
-    it('lists the device that needs nothing', async () => {
+    it('lists the devices that need no supplicant', async () => {
       const devices = await tee.devices();
       assert.ok(devices.some(({ uuid, needs }) => uuid === invokeTests && needs === 'nothing'));
     });

@@ -73,14 +73,14 @@ describe('a plan', () => {
       `name: a\njobs: [${new Array(1000).fill('1').join(', ')}]`,
       /jobs\.0: .*; 970 further mistakes$/,
     ],
-  ])('with %s is refused, and the place named', async (_, text, says) => {
+  ])('with %s is refused, and the message names the place', async (_, text, says) => {
     const path = join(scratch, 'wrong-plan.yaml');
     writeFileSync(path, text);
     await expect(readPlan(path)).rejects.toThrow(says);
     await expect(readPlan(path)).rejects.toBeInstanceOf(RangeError);
   });
 
-  it('explores scenarios by seeds, and makes what is broken short once', { timeout: 240_000 }, () => {
+  it('explores scenarios by seeds, and minimises each counterexample once', { timeout: 240_000 }, () => {
     const path = join(scratch, 'explore.yaml');
     const scenario = resolve(import.meta.dirname, '../../scenarios/v6-permanent-hang.yaml');
     const job = `{ kind: explore, scenario: ${scenario}, queues: [patch-v6], strategy: priorities, runs: 3, seeds: 1..3 }`;
@@ -115,7 +115,7 @@ describe('a plan', () => {
     });
   });
 
-  it('says of a job what it failed with, and does the others', { timeout: 120_000 }, () => {
+  it('reports the error of a failed job, and runs the others', { timeout: 120_000 }, () => {
     const path = join(scratch, 'suite.yaml');
     const others = '{ kind: fuzz, target: driver, executions: 5 }';
     writeFileSync(path, `name: suite\njobs: [{ kind: suite, qemu: ['0.1'] }, ${others}]`);
@@ -126,7 +126,7 @@ describe('a plan', () => {
     });
   });
 
-  it('counts a breach that several found once, and a configuration by its group', () => {
+  it('counts a violation found by several jobs once, and a configuration by its group', () => {
     const breach = { property: 'finished', queue: 'patch-v6', how: 'a command' };
     const table = { kind: 'table', queue: 'linux-6.8', group: 'short', seconds: 1, bound: null } as const;
     expect(
@@ -145,7 +145,7 @@ describe('a plan', () => {
     });
   });
 
-  it('has jobs that are told apart by what is in them', async () => {
+  it('identifies jobs by their content', async () => {
     const { jobs } = await readPlan(planFile);
     expect(new Set(jobs.map(jobId)).size).toBe(5);
   });
@@ -194,7 +194,7 @@ describe.skipIf(program === undefined)(
       return await of.status();
     };
 
-    it('loses no job and counts none twice, when a worker is killed and when the server is started anew', {
+    it('loses no job and counts none twice when a worker is killed and when the server restarts', {
       timeout: 240_000,
     }, async () => {
       expect(normalworld('start', planFile, '--redis', url()).stdout).toContain('drive: 5 jobs wait');
@@ -225,7 +225,7 @@ describe.skipIf(program === undefined)(
       expect(JSON.parse(normalworld('results', '--redis', url(), '--name', 'drive', '--json').stdout)).toEqual(before);
     });
 
-    it('lets what one keeps be there for the others', { timeout: 60_000 }, async () => {
+    it('shares the corpus between jobs', { timeout: 60_000 }, async () => {
       const redis = new Redis(url());
       try {
         const entries = await redis.xlen('normalworld:campaign:drive:corpus:driver//');
@@ -237,7 +237,7 @@ describe.skipIf(program === undefined)(
       }
     });
 
-    it('takes a finding that is known for found, and no job makes short what another does', {
+    it('counts known findings as found, and minimises a finding in one job only', {
       timeout: 120_000,
     }, async () => {
       const redis = new Redis(url());
@@ -277,7 +277,7 @@ describe.skipIf(program === undefined)(
       }
     });
 
-    it('does not let in who has not the password, and does not show it', { timeout: 60_000 }, () => {
+    it('fails without the right password, and does not print it', { timeout: 60_000 }, () => {
       const { stderr, status: code } = normalworld(
         'status',
         '--redis',
@@ -290,7 +290,7 @@ describe.skipIf(program === undefined)(
       expect(code).toBe(1);
     });
 
-    it('refuses what is no server', { timeout: 60_000 }, () => {
+    it('reports an address without a server', { timeout: 60_000 }, () => {
       expect(normalworld('status', '--redis', 'http://127.0.0.1', '--name', 'drive').stderr).toContain(
         'is not a redis:// or rediss:// URL',
       );

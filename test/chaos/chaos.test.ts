@@ -8,7 +8,7 @@ const chaos = (...args: string[]) =>
   spawnSync(process.execPath, ['--expose-gc', program, '--quiet', ...args], { encoding: 'utf8', timeout: 280_000 });
 
 describe('chaos', () => {
-  it('of a bounded time finds nothing', { timeout: 300_000 }, () => {
+  it('finds nothing in a bounded time', { timeout: 300_000 }, () => {
     const seed = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
     const { status, stdout, stderr } = chaos('--seconds', process.env.CHAOS_SECONDS ?? '40', '--seed', String(seed));
     expect(status, `npm run chaos -- --seed ${seed}\n${stdout}\n${stderr}`).toBe(0);

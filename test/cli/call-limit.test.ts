@@ -28,7 +28,7 @@ describe('--call-limit', () => {
     expect([option?.long, option?.defaultValue]).toEqual(['--call-limit', ms]);
   });
 
-  it.each(['0', '0s', '30', '-1s', 'forever', '1us', '10 days', ''])('is not %j', (text) => {
+  it.each(['0', '0s', '30', '-1s', 'forever', '1us', '10 days', ''])('refuses %j', (text) => {
     const { status, stderr } = run('serve', '--simulated', '--call-limit', text);
     expect(stderr).toMatch(
       /^error: option '--call-limit <time>' argument '.*' is invalid\. Allowed are a time with its unit/,
@@ -36,7 +36,7 @@ describe('--call-limit', () => {
     expect(status).toBe(2);
   });
 
-  it('is for a TEE of our own', () => {
+  it('is refused for a board', () => {
     const { status, stderr } = run('exec', '--socket', 's', '--call-limit', '1s', '--', 'true');
     expect(stderr).toBe('normalworld: --call-limit is for a new TEE: --socket uses a running one\n');
     expect(status).toBe(2);

@@ -37,7 +37,7 @@ async function normalworld(...args: string[]): Promise<string> {
 const V6 = ['explore', '--queue', 'patch-v6', '--threads', '2', '--secure-threads', '2', '--reservations', '1'];
 
 describe('normalworld explore', () => {
-  it('gives one JSON object with a verdict on every property', async () => {
+  it('prints one JSON object with a verdict on every property', async () => {
     const report = JSON.parse(await normalworld(...V6, '--callers', 'N,S,S', '--json'));
     expect(report).toMatchObject({
       queue: 'patch-v6',
@@ -56,14 +56,14 @@ describe('normalworld explore', () => {
     expect(report.properties.unboundedOvertaking).toMatchObject({ verdict: 'holds', vacuous: 'no caller repeats' });
   });
 
-  it('shows each schedule as a table, in words', async () => {
+  it('prints each schedule as a table with descriptions', async () => {
     const text = await normalworld(...V6, '--callers', 'N,S,S');
     expect(text).toMatch(/lostWakeUp +broken in 13 steps/);
     expect(text).toMatch(/0 N +SMC: ETHREAD_LIMIT/);
     expect(text).toContain('leaves the queue: wakes no caller');
   });
 
-  it('writes each schedule as a file that replay runs again', async () => {
+  it('writes each schedule as a file that replay can run', async () => {
     await normalworld(...V6, '--callers', 'N,S,S', '--traces', folder);
     expect(readdirSync(folder)).toContain('patch-v6-lostWakeUp.json');
     const text = await normalworld('replay', join(folder, 'patch-v6-lostWakeUp.json'));
@@ -102,7 +102,7 @@ describe('normalworld explore', () => {
     ['broken', 'hand-off', 1],
     ['holds', 'patch-v6', 1],
     ['broken', 'patch-v6', undefined],
-  ])('asked to expect that it %s, ends with the exit code for it under %s', async (verdict, queue, code) => {
+  ])('with --expect %s, ends with the right exit code under %s', async (verdict, queue, code) => {
     process.exitCode = undefined;
     await normalworld('explore', '--queue', queue, '--reservations', '1', '--callers', 'N,S,S', '--expect', verdict);
     const ended = process.exitCode;
@@ -110,7 +110,7 @@ describe('normalworld explore', () => {
     expect(ended).toBe(code);
   });
 
-  it('does not take what a bound ended for proved', async () => {
+  it('does not report a bounded search as a proof', async () => {
     process.exitCode = undefined;
     const args = ['explore', '--callers', '3*N,2*S', '--max-states', '10', '--expect'];
     await normalworld(...args, 'holds');
@@ -125,7 +125,7 @@ describe('normalworld explore', () => {
     expect(text).toMatch(/lostWakeUp +broken/);
   });
 
-  it('says what nothing in the search could have broken', async () => {
+  it('reports properties that no state of the search could violate', async () => {
     expect(await normalworld('explore', '--callers', 'N')).toMatch(
       /lostWakeUp +holds, but not tried: no call ever sleeps/,
     );
@@ -138,7 +138,7 @@ describe('normalworld explore', () => {
   it.each([
     ['9999', 'decision 0 is 9999, but there are 2 choices, 0 to 1'],
     ['0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1', 'but the run has'],
-  ])('refuses decisions that are not of the run that they make: %s', async (list, message) => {
+  ])('refuses decisions that do not match the run: %s', async (list, message) => {
     const file = join(folder, 'one.yaml');
     writeFileSync(file, ONE);
     const error = vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
@@ -146,7 +146,7 @@ describe('normalworld explore', () => {
     error.mockRestore();
   });
 
-  it('records the run of some decisions, and every counterexample', async () => {
+  it('records the run of given decisions, and every counterexample', async () => {
     vi.spyOn(console, 'error').mockImplementation(() => {});
     const file = join(folder, 'one.yaml');
     writeFileSync(file, ONE);
@@ -158,7 +158,7 @@ describe('normalworld explore', () => {
     expect(readdirSync(folder)).toContain('linux-6.8-finished.nwt');
   });
 
-  it('explores with one seed after the other, and says which it tried', async () => {
+  it('explores with several seeds, and reports which were tried', async () => {
     const file = join(folder, 'one.yaml');
     writeFileSync(file, ONE);
     const text = await normalworld('explore', file, '--seeds', '3..4');
@@ -170,7 +170,7 @@ describe('normalworld explore', () => {
     );
   });
 
-  it('lets faults strike a scenario, and shows a run in which one did', async () => {
+  it('injects faults into a scenario, and shows a run with a fault', async () => {
     const file = join(folder, 'one.yaml');
     writeFileSync(
       file,
@@ -186,7 +186,7 @@ describe('normalworld explore', () => {
     expect(shown).toContain('This run breaks no property.');
   });
 
-  it('says of a file that cannot be replayed what is wrong with it', async () => {
+  it('says why a file cannot be replayed', async () => {
     await expect(normalworld('replay', join(folder, 'none.json'))).rejects.toThrow('ENOENT');
   });
 });

@@ -25,7 +25,7 @@ describe('a command that fails', () => {
     return [process.exitCode, ...lines];
   };
 
-  it('tells first why, and then what could not be closed on the way out, however deep', async () => {
+  it('prints the cause first, then errors of closing, at any depth', async () => {
     expect(await told(failsWithin(2))).toEqual([
       2,
       'normalworld: why it ended',
@@ -35,7 +35,7 @@ describe('a command that fails', () => {
     ]);
   });
 
-  it('says a reason once, also when closing fails for the same', async () => {
+  it('prints a reason once, also if closing fails for the same reason', async () => {
     const dead = async () => {
       await using _ = stuck('it is dead');
       throw new Error('calling: it is dead');

@@ -20,7 +20,7 @@ const commands = leaves(normalworldProgram()).map(({ words, command }) => ({ nam
 
 describe('the command', () => {
   it.each(commands.filter(({ name }) => !name.startsWith('completion ')))(
-    '$name tells its exit codes, with examples',
+    '$name documents its exit codes, with examples',
     ({ command, name }) => {
       let help = '';
       command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
@@ -31,7 +31,7 @@ describe('the command', () => {
   );
 
   // That main.ts makes exit code 2 of it is tested with whole processes in mistakes.test.ts.
-  it.each(commands)('$name says what is wrong when it is misused', async ({ words }) => {
+  it.each(commands)('$name reports wrong usage', async ({ words }) => {
     const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
       const misused = normalworldProgram().parseAsync([...words, '--no-such-option'], { from: 'user' });
@@ -42,7 +42,7 @@ describe('the command', () => {
     }
   });
 
-  it('has a page that says what it says itself (npm run docs writes it)', () => {
+  it('has an up-to-date page of all help texts (npm run docs writes it)', () => {
     const { status, stdout, stderr } = node('docs/cli-page.js');
     expect(status, stderr).toBe(0);
     expect(readFileSync(resolve(root, 'docs/cli.md'), 'utf8')).toBe(stdout);

@@ -28,7 +28,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-it.each(['conform', 'replay'])('%s tells of a hostile file a bounded number of problems', (command) => {
+it.each(['conform', 'replay'])('%s reports a bounded number of problems of a hostile file', (command) => {
   const head = '"format":"optee-cq-trace/1","variant":"v6","config":{"total_thread_count":1,"secure_threads":1,';
   const rest = '"initial_system_sessions":0,"callers":[]},"initial":';
   const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
@@ -55,7 +55,7 @@ it.each([
   ['campaign start /dev/zero --redis redis://127.0.0.1:1', 2],
   ['campaign status --redis-file /dev/zero --name x', 2],
   ['fuzz ta 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b --commands /dev/zero', 2],
-])('%s ends, though the file has no end', (command, code) => {
+])('%s ends although the file is endless', (command, code) => {
   const { status, stderr } = spawnSync(process.execPath, [main, ...command.split(' ')], {
     cwd: folder,
     encoding: 'utf8',
@@ -70,7 +70,7 @@ it.each([
   ['ta inspect .', 1],
   ['optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@.', 1],
   ['optee info --optee .', 1],
-])('%s names the folder that stands in place of a file', (command, code) => {
+])('%s reports a folder given in place of a file', (command, code) => {
   const { status, stderr } = spawnSync(process.execPath, [main, ...command.split(' ')], {
     cwd: folder,
     encoding: 'utf8',
@@ -148,7 +148,7 @@ it.each([
   ['replay driver.json --optee x', 2, /^normalworld: --optee is for OP-TEE in QEMU: the finding is of driver/],
   ['replay schedule.json --ta x', 2, /^normalworld: --ta is for OP-TEE in QEMU: schedule\.json is a schedule/],
   ['doctr', 2, /^error: unknown command 'doctr'\n\(Did you mean doctor\?\)\n$/],
-])('%s ends with %i and says what is wrong', (command, code, says) => {
+])('%s ends with exit code %i and says what is wrong', (command, code, says) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...command.split(' ')], {
     cwd: folder,
     encoding: 'utf8',

@@ -19,7 +19,7 @@ describe('a parameter on the command line', () => {
     expect((await parseOperationArgument(text)).parameter).toMatchObject(parameter);
   });
 
-  it('takes files for what goes in and what comes out', async () => {
+  it('reads inputs from files and writes outputs to files', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'normalworld-'));
     try {
       const file = join(folder, 'in');

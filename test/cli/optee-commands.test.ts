@@ -45,7 +45,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a command on OP-TEE'), { time
     expect(stderr).toMatch(/nowhere: ENOENT/);
   });
 
-  it('tells the size that an output would need', () => {
+  it('reports the size that an output needs', () => {
     const short = run('optee', 'invoke', devicePtaUuid, '0', 'memref.output=1');
     expect(short.stdout).toMatch(/^parameter 0: 1 bytes 00; (\d+) bytes are needed\n$/);
     expect(short.stderr).toMatch(/parameter 0 needs \d+ bytes, there is room for 1\): TEEC_ERROR_SHORT_BUFFER/);

@@ -77,7 +77,7 @@ function leaves(command: Command, words: readonly string[] = []): { name: string
   );
 }
 
-describe('what a terminal would take for an order', () => {
+describe('a terminal control sequence', () => {
   const name = join(folder, 'a\x1b[2Jb');
   const text = `  \x1b[31mevil-9 [000] .....  99.0: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)\n`;
 
@@ -90,7 +90,7 @@ describe('what a terminal would take for an order', () => {
     ['conform', join(folder, 'evil.json')],
     ['run', join(folder, 'evil.yaml')],
     ['no\x1b[2Jcommand'],
-  ])('does not reach it from outside: %s %s', (...args) => {
+  ])('from outside does not reach the terminal: %s %s', (...args) => {
     writeFileSync(join(folder, 'evil.txt'), text);
     writeFileSync(join(folder, 'evil.json'), JSON.stringify({ format: escapes, steps: escapes }));
     writeFileSync(join(folder, 'evil.yaml'), 'title: "\\e[2J\\e[31mred"\n');
@@ -100,11 +100,11 @@ describe('what a terminal would take for an order', () => {
     expect(stdout + stderr).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
   });
 
-  it('can be read instead', () => {
+  it('is made visible instead', () => {
     expect(run('trace', 'stats', trace).stdout).toContain('\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\x0d\\x1b[31mred');
   });
 
-  it('does not reach it by what Node prints past the streams', () => {
+  it('does not reach the terminal in messages that Node prints itself', () => {
     const guard = pathToFileURL(resolve(import.meta.dirname, '../../dist/cli/output/guard-output.js')).href;
     const warns = (name: string) => `process.emitWarning(${JSON.stringify(escapes)}, '${name}')`;
     const fails = `setImmediate(() => { throw new Error(${JSON.stringify(escapes)}) })`;
@@ -122,7 +122,7 @@ describe('what a terminal would take for an order', () => {
     expect(node({ ...process.env, NODE_NO_WARNINGS: '1' }).stderr).toMatch(/^Error: /);
   });
 
-  it("passes on a terminal only where it is the program's own", () => {
+  it("is only passed to a terminal if it is the program's own", () => {
     const strict = { terminal: true, colours: false };
     expect(visibleText('\x1b[31mred\x1b[0m', strict)).toBe('\\x1b[31mred\\x1b[0m');
     expect(visibleText('\x1b[31mred\x1b[0m\x1b[2J', { terminal: true, colours: true })).toBe(
@@ -175,7 +175,7 @@ describe('output that cannot be written', () => {
     'completion fish': { not: 'as for bash' },
   };
 
-  it('is tried of every command', () => {
+  it('is tested for every command', () => {
     expect(Object.keys(printing)).toEqual(leaves(normalworldProgram()).map(({ name }) => name));
   });
 
@@ -188,7 +188,7 @@ describe('output that cannot be written', () => {
     expect(status).toBe(2);
   });
 
-  it('is tried of every command that writes a file', () => {
+  it('is tested for every command that writes a file', () => {
     const writing = leaves(normalworldProgram()).flatMap(({ name, command }) =>
       command.options.filter((option) => option instanceof OutputOption).map(({ long }) => `${name} ${long}`),
     );
@@ -214,23 +214,23 @@ describe('output that cannot be written', () => {
     expect(status).toBe(2);
   });
 
-  it('is an error where there is no place for a file', () => {
+  it('is an error if no file can be created there', () => {
     const { status, stderr } = shell('$NW run $SCENARIO --queue hand-off --trace /dev/null/x > /dev/null');
     expect(stderr).toMatch(/^error: \/dev\/null\/x: ENOTDIR/m);
     expect(status).toBe(2);
   });
 
-  it('ends the program silently when nobody reads it any more, as it ends other tools', () => {
+  it('ends the program silently if the reader of a pipe has closed it', () => {
     const { stdout, stderr } = shell('$NW trace stats $TRACE | true; echo $PIPESTATUS');
     expect(stdout).toBe('141\n');
     expect(stderr).toBe('');
   });
 });
 
-describe('a file that is written', () => {
+describe('an output file', () => {
   const leftOver = () => readdirSync(folder).filter((name) => name.endsWith('.tmp'));
 
-  it('is never one that is read, by whatever name', () => {
+  it('is never an input file, under any name', () => {
     const same = join(folder, 'same.nwt');
     writeFileSync(same, readFileSync(trace));
     const before = readFileSync(same);
@@ -256,7 +256,7 @@ describe('a file that is written', () => {
     expect(leftOver()).toEqual([]);
   });
 
-  it('is never the scenario, the same as another output, or the data of a parameter', () => {
+  it('is never the scenario, another output, or the data of a parameter', () => {
     const mine = join(folder, 'mine.yaml');
     const text = readFileSync(scenario, 'utf8');
     writeFileSync(mine, text);
@@ -285,7 +285,7 @@ describe('a file that is written', () => {
     expect(readFileSync(mine, 'utf8')).toBe(text);
   });
 
-  it.each(leaves(normalworldProgram()))('is known as one before $name does anything', ({ command }) => {
+  it.each(leaves(normalworldProgram()))('is checked before $name does anything', ({ command }) => {
     // A card of RPMB is read, and written at the places that OP-TEE writes.
     const read = ['--xtest', '--rpmb', '--core-elf', '--key', '--commands', '--redis-file'];
     const written = command.options.filter(
@@ -294,7 +294,7 @@ describe('a file that is written', () => {
     expect(written.filter((option) => !(option instanceof OutputOption)).map(({ flags }) => flags)).toEqual([]);
   });
 
-  it('is whole or not there, keeps its mode, and is reached by a link', () => {
+  it('is complete or absent, keeps its mode, and may be a link', () => {
     const out = join(folder, 'out.pftrace');
     writeFileSync(out, 'old', { mode: 0o600 });
     symlinkSync(out, join(folder, 'link.pftrace'));
@@ -319,7 +319,7 @@ describe('the server of the page', () => {
         .end();
     });
 
-  it('gives it to who has its address, and to nobody else', async () => {
+  it('serves it only under its secret address', async () => {
     const child = spawn(process.execPath, [main, 'view', trace], { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = new Promise((done) => child.on('exit', done));
     const line = await new Promise<string>((done) => child.stdout.once('data', (data) => done(String(data))));

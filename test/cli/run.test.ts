@@ -74,7 +74,7 @@ describe('normalworld run', () => {
     for (const { p50, p99, max } of report.runs[0].clients) expect(0 < p50 && p50 <= p99 && p99 <= max).toBe(true);
   });
 
-  it('fails when an outcome is not the expected one, and only then', async () => {
+  it('fails if and only if an outcome is not as expected', async () => {
     expect(await run(deadlock, '--queue', 'hand-off', '--expect', 'finished')).toBe(0);
     expect(await run(deadlock, '--queue', 'linux-6.7', '--expect', 'deadlock')).toBe(0);
     expect(await run(deadlock, '--queue', 'hand-off', '--queue', 'linux-6.7', '--expect', 'finished')).toBe(1);
@@ -157,7 +157,7 @@ describe('normalworld run', () => {
     }
   });
 
-  it('takes what the file expects', async () => {
+  it('uses the expectation of the file', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'normalworld-'));
     const file = join(folder, 'expecting it.yaml');
     const text = (expectation: string) =>
@@ -197,12 +197,12 @@ describe('normalworld run', () => {
     expect(err.join('\n')).toMatch(/scenarios(.yaml)?(: there is no such file| is a folder)/);
   });
 
-  it('wants a scenario', async () => {
+  it('requires a scenario', async () => {
     expect(await run()).toBe(2);
     expect(err.join('')).toContain("missing required argument 'scenario'");
   });
 
-  it('says where a file is wrong, or that there is none', async () => {
+  it('says where a file is wrong, or that it does not exist', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'normalworld-'));
     try {
       const file = join(folder, 'bad.yaml');

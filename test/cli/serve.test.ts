@@ -118,14 +118,17 @@ describe('serve and exec', () => {
     rmSync(join(folder, 'tmp'), { recursive: true });
   });
 
-  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('end in good order by %s, and leave nothing', async (signal) => {
-    const { server, socket } = await serve('--simulated');
-    expect(existsSync(socket)).toBe(true);
-    server.child.kill(signal);
-    expect([await server.ended, server.stderr, leftBehind()]).toEqual([[0, null], '', []]);
-  });
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'end cleanly after %s, and leave nothing behind',
+    async (signal) => {
+      const { server, socket } = await serve('--simulated');
+      expect(existsSync(socket)).toBe(true);
+      server.child.kill(signal);
+      expect([await server.ended, server.stderr, leftBehind()]).toEqual([[0, null], '', []]);
+    },
+  );
 
-  it('replace the socket of a server that died, and not that of one that lives', async () => {
+  it('replace the socket of a dead server, but not of a running one', async () => {
     const path = join(folder, 'tee0');
     const first = await serve('--simulated', '--socket', 'tee0');
     expect(first.socket).toBe(path);
@@ -170,7 +173,7 @@ describe('serve and exec', () => {
       expect([await server.ended, server.stderr]).toEqual([[0, null], '']);
     });
 
-    it('keep places from a process that takes all it can get, for the others', async () => {
+    it('reserve places for other processes if one takes all it can get', async () => {
       // Two descriptors each: half of them, half of the rest, and so on.
       const hogs = [await greedy(), await greedy(), await greedy()];
       expect(hogs.map(({ files, status }) => [files, status])).toEqual([
@@ -183,7 +186,7 @@ describe('serve and exec', () => {
       await other.close();
     });
 
-    it('refuse with ENFILE whom there is no descriptor for, and take him when there is one again', async () => {
+    it('refuse a client with ENFILE if no descriptor is left, and accept it when one is free again', async () => {
       const hogs = [];
       // 22, 10, 6, 2 and 2 of them.
       while (hogs.length < 5) hogs.push(await greedy());
@@ -199,7 +202,7 @@ describe('serve and exec', () => {
     });
   });
 
-  it('touch nothing that is there and no socket', async () => {
+  it('do not touch an existing file that is not a socket', async () => {
     writeFileSync(join(folder, 'file'), 'mine');
     const server = start('serve', '--simulated', '--socket', 'file');
     expect(await server.ended).toEqual([1, null]);
@@ -207,7 +210,7 @@ describe('serve and exec', () => {
     expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('mine');
   });
 
-  it('start no client for a socket at which nobody listens', async () => {
+  it('start no client if no server listens on the socket', async () => {
     const client = start('exec', '--socket', 'nobody', '--', 'touch', join(folder, 'started'));
     expect(await client.ended).toEqual([1, null]);
     expect(client.stderr).toMatch(/no server at .*nobody: .*ENOENT/);
@@ -236,7 +239,9 @@ describe('serve and exec', () => {
     /** A client that says its number and is then inside a call that never ends. */
     const hangingClient = ['sh', '-c', 'echo pid $$; exec ./client hang'];
 
-    it('say what a dead client left in secure world, and end without it', { timeout: 60_000 }, async () => {
+    it('report what a dead client left in secure world, and end without waiting for it', {
+      timeout: 60_000,
+    }, async () => {
       const exec = start('exec', '--simulated', 'hanging.mjs', '--', ...hangingClient);
       await exec.says('stderr', /(called)/);
       process.kill(Number(await exec.says('stdout', /^pid (\d+)$/m)), 'SIGKILL');
@@ -259,7 +264,7 @@ describe('serve and exec', () => {
       expect(await client.ended).toEqual([1, null]);
     });
 
-    it('say what a trusted application threw', async () => {
+    it('print the error that a trusted application threw', async () => {
       const exec = start('exec', '--simulated', 'broken.mjs', '--', './client', 'hang');
       await exec.ended;
       expect(exec.stderr).toMatch(
@@ -269,13 +274,13 @@ describe('serve and exec', () => {
   });
 
   describe.skipIf(whyNot !== undefined)(onRealOptee('on OP-TEE'), () => {
-    it('end in good order when the terminal sends Ctrl-C to the whole group', { timeout: 60_000 }, async () => {
+    it('end cleanly when the terminal sends Ctrl-C to the process group', { timeout: 60_000 }, async () => {
       const { server } = await serve();
       process.kill(-(server.child.pid ?? 0), 'SIGINT');
       expect([await server.ended, server.stderr, leftBehind()]).toEqual([[0, null], '', []]);
     });
 
-    it('say why a trusted application is dead', { timeout: 60_000 }, async () => {
+    it('print why a trusted application panicked', { timeout: 60_000 }, async () => {
       const { server, socket } = await serve();
       const client = await WireClient.open(socket);
       const { session } = await client.openSession(osTest);
@@ -290,7 +295,7 @@ describe('serve and exec', () => {
       expect(await server.ended).toEqual([0, null]);
     });
 
-    it('say at once that QEMU has gone, and end', { timeout: 60_000 }, async () => {
+    it('report at once that QEMU has ended, and end', { timeout: 60_000 }, async () => {
       const { server } = await serve();
       const children = readFileSync(`/proc/${server.child.pid}/task/${server.child.pid}/children`, 'utf8');
       process.kill(Number(children.trim().split(' ')[0]), 'SIGKILL');

@@ -137,7 +137,7 @@ describe('normalworld top --device', () => {
   });
 
   it.skipIf(process.geteuid?.() !== 0 || spawnSync('setpriv', ['--version']).status !== 0)(
-    'says that this user may not',
+    'says that this user has no permission',
     () => {
       mkdirSync(join(tracefs, 'instances'), { mode: 0o700 });
       const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, main];

@@ -19,7 +19,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('normalworld trace', () => {
-  it('tells the figures of a recorded run, for people and for scripts', () => {
+  it('prints statistics of a recorded run, as text and as JSON', () => {
     expect(run('trace', 'stats', trace).stdout).toMatch(
       /ETHREAD_LIMIT 4[\s\S]*DEADLOCK[\s\S]*sleeps in the queue[\s\S]*Waited for a thread:[\s\S]*STILL ASLEEP at the end/,
     );
@@ -29,7 +29,7 @@ describe('normalworld trace', () => {
     expect(stats.deadlock[1]).toMatch(/^thread \d, storage \d #\d+: its RPMB_FRAMES RPC waits for scmi #/);
   });
 
-  it('tells what became of a recorded run, and when, as the run did', () => {
+  it('prints the same verdict and time as the run', () => {
     const said = run('run', scenario, '--queue', 'linux-6.7').stdout;
     const told = run('trace', 'stats', trace).stdout;
     const sentences = [...told.matchAll(/^ {2}(.*closed at.*|.*because no thread is free.*)$/gm)].map(
@@ -61,7 +61,7 @@ describe('normalworld trace', () => {
     expect(JSON.parse(run('trace', 'stats', out, '--json').stdout)).toMatchObject({ calls: 5, ethreadLimit: 2 });
   });
 
-  it('refuses what is no trace with exit code 2 and the reason', () => {
+  it('refuses a file that is not a trace, with exit code 2 and the reason', () => {
     const bad = join(folder, 'bad.nwt');
     writeFileSync(bad, 'this is a text, and longer than a header is');
     for (const args of [
@@ -88,7 +88,7 @@ describe('normalworld trace', () => {
       });
   });
 
-  it('names the files of the disciplines where one without a discipline is asked for', () => {
+  it('names the files of the disciplines if the file without a discipline is requested', () => {
     const asked = join(folder, 'several.nwt');
     const recorded = run('run', scenario, '--queue', 'linux-6.8', '--queue', 'hand-off', '--trace', asked);
     const [first, second] = ['linux-6.8', 'hand-off'].map((queue) => join(folder, `several.${queue}.nwt`));
@@ -99,7 +99,7 @@ describe('normalworld trace', () => {
     expect(run('trace', 'stats', asked).stderr).toContain(`; existing files: ${second}, ${first}`);
   });
 
-  it('says where a torn file ends, and reads the rest', () => {
+  it('says where a truncated file ends, and reads the rest', () => {
     const torn = join(folder, 'torn.nwt');
     writeFileSync(torn, readFileSync(trace).subarray(0, -100));
     const { status, stderr } = run('trace', 'stats', torn);
@@ -109,12 +109,12 @@ describe('normalworld trace', () => {
 });
 
 describe('normalworld top', () => {
-  it('shows who is where', () => {
+  it('shows the state of each call', () => {
     expect(run('top', trace, '--once').stdout).toMatch(/threads \[###\] 3 of 3, asleep in the queue 4/);
     expect(JSON.parse(run('top', trace, '--once', '--json').stdout)).toMatchObject({ asleep: 4, inSecureWorld: 3 });
   });
 
-  it('says how long nothing has been written, and for how long calls have been at it by now', () => {
+  it('shows the time without new events, and how long calls have been in their states', () => {
     const path = join(folder, 'hung.nwt');
     const recorder = new MemoryRecorder();
     recorder.describe({ clock: 'machine', threads: 1 });
@@ -132,7 +132,7 @@ describe('normalworld top', () => {
     expect(callsPerSecond).toBe(0);
   });
 
-  it.each(['0', '0.05', '3000000', 'x', 'Infinity'])('takes no interval of %s', (interval) => {
+  it.each(['0', '0.05', '3000000', 'x', 'Infinity'])('refuses the interval %s', (interval) => {
     expect(run('top', trace, '--interval', interval)).toMatchObject({
       status: 2,
       stderr: `error: --interval ${interval}: must be a number of seconds from 0.1 to 86400\n`,

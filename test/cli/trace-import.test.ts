@@ -93,17 +93,17 @@ describe('normalworld trace import', () => {
     ['torn.gz', gzipSync('x'.repeat(1000)).subarray(0, 20), 'unexpected end of file'],
     ['wrong.gz', Buffer.from([0x1f, 0x8b, 0, 1, 2, 3]), 'torn|incorrect|unknown'],
     ['empty', Buffer.alloc(0), 'no line of the tracepoints'],
-  ])('says of %s what to do', async (name, content, words) => {
+  ])('says what to do with %s', async (name, content, words) => {
     const { code, out: said, err: told } = await imported(written(name, content));
     expect({ code, said }).toEqual({ code: 2, said: '' });
     expect(told).toMatch(new RegExp(`^error: .*${name}: .*(?:${words})`));
   });
 
-  it('names the circle with the stacks of the same board', async () => {
+  it('names the cycle of a deadlock with stacks of the same board', async () => {
     expect((await imported(hang, stacks)).out).toMatch(/^DEADLOCK|^EXHAUSTED|^STUCK/);
   });
 
-  it('asks for stacks only where there are none, and names what keeps everybody waiting', async () => {
+  it('asks for stacks only if there are none, and names what all calls wait for', async () => {
     const without = (await imported(hang)).out;
     expect(without).toMatch(/If what the RPC of storage-402 #\d+ waits for needs that call, .* stacks of these tasks/);
     const told = (await imported(hang, stacks)).out;
@@ -111,7 +111,7 @@ describe('normalworld trace import', () => {
     expect(told).toMatch(/The stacks show no cycle\. All wait for storage-403 #\d+ to return from secure world/);
   });
 
-  it('writes a scenario that does the same here, and says so', async () => {
+  it('writes a scenario that reproduces the outcome, and says so', async () => {
     const circle = [
       '  storage-401 [000] .....  20.000000: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',
       '  storage-401 [000] .....  20.100000: optee_invoke_fn_end: param=1 ret (ffff0005, 0, 0, 0)',
@@ -137,7 +137,7 @@ describe('normalworld trace import', () => {
     }
   });
 
-  it('takes the number of threads from who knows it', async () => {
+  it('takes the number of threads from the user or the record', async () => {
     const { out: said } = await imported(hang, '--threads', '8');
     expect(said).toContain('8 threads of secure world (that secure world announced)');
     for (const threads of ['0', 'x', '1.5', '99999999'])

@@ -34,23 +34,23 @@ describe('a report', { timeout: 60_000 }, () => {
     `top ${trace} --once`,
     'doctor',
   ];
-  it.each(commands)('fits the terminal, however narrow: %s', (words) => {
+  it.each(commands)('fits a terminal of any width: %s', (words) => {
     const narrow = said(words, 40);
     for (const line of narrow.split('\n')) expect(line.length, line).toBeLessThanOrEqual(40);
     expect(narrow).not.toBe('');
   });
 
-  it('is as long as it is where it goes into a pipe', () => {
+  it('is not wrapped if the output is a pipe', () => {
     expect(said(`trace stats ${trace}`)).toMatch(/^.{100,}$/m);
   });
 
-  it('goes on below a label, and further in behind an indentation', () => {
+  it('continues in the column after a label, and below an indentation', () => {
     expect(folded('ok       qemu: as good as new', 24)).toEqual(['ok       qemu: as good', '         as new']);
     expect(folded('  thread 0: a call of somebody', 20)).toEqual(['  thread 0: a call', '    of somebody']);
     expect(folded('  again: normalworld run a-very-long-name.yaml', 20)).toHaveLength(1);
   });
 
-  it('makes a table of a few lines for each row where there is no room for columns', () => {
+  it('prints several lines per row if the columns do not fit', () => {
     const table = reportTable(['call', 'held', 'client'], [['1', '2.00 ms', 'storage 1: RPC FS']], 30);
     expect(table).toEqual(['storage 1: RPC FS', '    call 1, held 2.00 ms']);
     expect(reportTable(['call', 'client'], [['1', 'storage 1: RPC FS, for a long time']], 30)).toEqual([

@@ -96,7 +96,7 @@ describe('when secure world dies', () => {
     ['the end of a sleep', Command.suspend, /sleep of 4294967295 ms/],
     ['a supplicant to come', Command.ask, /a supplicant to start: PLUGIN/],
     ['a card that does not answer', Command.rpmb, /RPMB_FRAMES/],
-  ])('a call that waits for %s ends, and so do its client and the TEE', async (_, command, what) => {
+  ])('a call that waits for %s ends, and its client and the TEE close', async (_, command, what) => {
     for (const simulated of abis) {
       const { tee, context, session } = await open({ simulated });
       const other = await context.openSession(uuid);
@@ -110,7 +110,7 @@ describe('when secure world dies', () => {
     }
   });
 
-  it('a call that wants a thread, and one that comes later, end as well', async () => {
+  it('a call that waits for a thread, and a later call, end as well', async () => {
     const { tee, context, session } = await open({ simulated: { threads: 1 } });
     const other = await context.openSession(uuid);
     const called = [messageOf(session.invoke(Command.notification)), messageOf(other.invoke(Command.notification))];
@@ -127,7 +127,7 @@ describe('the end of a TEE whose secure world is dead', () => {
     { abi: 'smc' as const, rpcArg: false },
     { abi: 'smc' as const },
     { abi: 'ffa' as const },
-  ])('gives everything back, and says what went wrong: %j', { timeout: 15_000 }, async (simulated) => {
+  ])('releases all resources, and reports errors: %j', { timeout: 15_000 }, async (simulated) => {
     const { tee, context, session } = await open({ simulated });
     const other = tee.openContext({ label: 'other' });
     const others = await other.openSession(uuid);
@@ -145,7 +145,7 @@ describe('the end of a TEE whose secure world is dead', () => {
     expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
   });
 
-  it('leaves nothing to be had but errors of a TEE', async () => {
+  it('makes every later request fail with a TEE error', async () => {
     for (const simulated of abis) {
       const { tee, context, session } = await open({ simulated });
       const memory = await context.allocateSharedMemory(5000);
@@ -167,7 +167,7 @@ describe('the end of a TEE whose secure world is dead', () => {
 });
 
 describe("a client's death", () => {
-  it('ends its TEE_Wait at once, where the TA lets itself be cancelled', async () => {
+  it('ends its TEE_Wait at once if the TA has unmasked cancellation', async () => {
     for (const simulated of abis) {
       const { clock, tee, context, session } = await open({ simulated });
       const called = messageOf(session.invoke(Command.waitUnmasked));
@@ -179,7 +179,7 @@ describe("a client's death", () => {
     }
   });
 
-  it('ends the sleep of its call, whoever asked for it, and of no other', async () => {
+  it('ends the sleep of its own call, and of no other', async () => {
     const { clock, tee, context, session } = await open();
     const other = await tee.openContext({ label: 'other' }).openSession(uuid);
     const called = messageOf(session.invoke(Command.suspend));
@@ -195,8 +195,8 @@ describe("a client's death", () => {
   });
 });
 
-describe("a client's death that a call holds up", () => {
-  it('is given up after fifteen seconds, and finished when the call is back after all', async () => {
+describe('the death of a client with a call that does not return', () => {
+  it('is abandoned after fifteen seconds, and completed when the call returns', async () => {
     const { clock, tee, context, session } = await open();
     const called = messageOf(session.invoke(Command.notification));
     await waiting(tee, /notification 5/);
@@ -225,7 +225,7 @@ describe('closing the TEE', () => {
     ['waits for a notification that nobody sends', Command.notification, /notification 5/],
     ['never answers', Command.never, /secure world to finish it/],
     ['waits for a card that does not answer', Command.rpmb, /RPMB_FRAMES/],
-  ])('ends three seconds later under a TA that %s, and says so', async (_, command, what) => {
+  ])('ends three seconds later with a TA that %s, and reports it', async (_, command, what) => {
     for (const simulated of abis) {
       const { clock, tee, session } = await open({ simulated });
       const marks: string[] = [];
@@ -247,7 +247,7 @@ describe('closing the TEE', () => {
     }
   });
 
-  it('names the calls that have not even a thread', async () => {
+  it('names the calls that wait for a thread', async () => {
     const { tee, context, session } = await open({ simulated: { threads: 1 } });
     const other = await context.openSession(uuid);
     const called = [messageOf(session.invoke(Command.never)), messageOf(other.invoke(Command.wait))];
@@ -259,7 +259,7 @@ describe('closing the TEE', () => {
     for (const message of await Promise.all(called)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
   });
 
-  it('by force ends at once, whatever its calls do', async () => {
+  it('with graceMs 0 ends at once, whatever its calls do', async () => {
     for (const simulated of abis) {
       const { clock, tee, session } = await open({ simulated });
       const called = messageOf(session.invoke(Command.never));
@@ -271,7 +271,7 @@ describe('closing the TEE', () => {
     }
   });
 
-  it('in good order returns no call, and is done once', async () => {
+  it('without calls in flight reports none, and closes once', async () => {
     const { tee } = await open();
     const closed = tee.close();
     expect(await closed).toEqual([]);
@@ -279,7 +279,7 @@ describe('closing the TEE', () => {
     expect(tee.sharedMemoryInUse).toBe(0);
   });
 
-  it('refuses an option that is none, and a time that is none', async () => {
+  it('refuses an unknown option and an invalid time', async () => {
     const { tee } = await open();
     expect(() => tee.close({ grace: 5 } as never)).toThrow(/no option "grace"/);
     expect(() => tee.close({ graceMs: -1 })).toThrow(/graceMs is -1/);
@@ -290,7 +290,7 @@ describe('closing the TEE', () => {
   });
 });
 
-describe('a supplicant that leaves', () => {
+describe('a supplicant that detaches', () => {
   const busy = { services: new Map([[RpcCommand.plugin as number, () => new Promise<number>(() => {})]]) };
 
   /** Takes nothing: its requests wait. */
@@ -311,7 +311,7 @@ describe('a supplicant that leaves', () => {
     await tee.close();
   });
 
-  it('leaves them to the next where that is asked for', async () => {
+  it('keeps them for the next supplicant with supplicantRequests: wait', async () => {
     const { tee, session } = await open({ supplicantRequests: 'wait' });
     const leave = idle(tee);
     const called = messageOf(session.invoke(Command.ask));
@@ -322,7 +322,7 @@ describe('a supplicant that leaves', () => {
     await tee.close();
   });
 
-  it('fails what it had taken either way', async () => {
+  it('fails the requests that it had taken in both cases', async () => {
     for (const options of [{}, { supplicantRequests: 'wait' as const }]) {
       const { tee, session } = await open(options);
       const supplicant = startSupplicant(tee, busy);

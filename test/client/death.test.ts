@@ -50,7 +50,7 @@ const settled = (promise: Promise<unknown>) =>
   );
 
 describe('a client that dies with a call in flight', () => {
-  it('has it cancelled, where the TA lets itself be cancelled', async () => {
+  it('has it cancelled if the TA has unmasked cancellation', async () => {
     const client = tee.openContext();
     const session = await client.openSession(patient.uuid);
     const invoked = settled(session.invoke(1, [value.input(60_000)]));
@@ -62,7 +62,7 @@ describe('a client that dies with a call in flight', () => {
     expect(await invoked).toContain('TEEC_ERROR_CANCEL');
   });
 
-  it('keeps the TA until the call returns where it does not, and no longer: another client gets it then', async () => {
+  it('otherwise keeps the TA until the call returns; then another client gets it', async () => {
     const client = tee.openContext();
     const session = await client.openSession(patient.uuid);
     const invoked = settled(session.invoke(0, [value.input(1000)]));
@@ -76,7 +76,7 @@ describe('a client that dies with a call in flight', () => {
     await tee.openContext().openSession(patient.uuid);
   });
 
-  it('gives back its idle sessions at once, and each other one as its own calls return', async () => {
+  it('closes idle sessions at once, and each other one when its own calls have returned', async () => {
     const client = tee.openContext();
     const idle = await client.openSession(echo.uuid);
     const session = await client.openSession(patient.uuid);
@@ -103,7 +103,7 @@ describe('a client that dies with a call in flight', () => {
     await tee.openContext().openSession(patient.uuid);
   });
 
-  it('keeps no shared memory that it is given after its death', async () => {
+  it('releases shared memory that is allocated for it after its death', async () => {
     const client = tee.openContext();
     await client.openSession(echo.uuid);
     const before = tee.sharedMemoryInUse;
@@ -118,7 +118,7 @@ describe('a client that dies with a call in flight', () => {
     expect(tee.sharedMemoryInUse).toBe(before);
   });
 
-  it('hurries on a close that waits', async () => {
+  it('speeds up a pending close', async () => {
     const client = tee.openContext();
     const session = await client.openSession(patient.uuid);
     void settled(session.invoke(1, [value.input(60_000)]));
@@ -132,7 +132,7 @@ describe('a client that dies with a call in flight', () => {
     expect(world.sessionCount).toBe(0);
   });
 
-  it('may die at any moment of its close, and again afterwards', async () => {
+  it('may die at any time during its close, and after it', async () => {
     const client = tee.openContext();
     await client.openSession(echo.uuid);
     await client.allocateSharedMemory(4096);
@@ -145,7 +145,7 @@ describe('a client that dies with a call in flight', () => {
     await client.kill();
   });
 
-  it('gives back the reservation of its system session', async () => {
+  it('releases the reservation of its system session', async () => {
     const client = tee.openKernelContext();
     const session = await client.openSession(echo.uuid);
     expect(session.systemSession()).toBe(true);
@@ -155,7 +155,7 @@ describe('a client that dies with a call in flight', () => {
 });
 
 describe('closing the TEE', () => {
-  it('cancels what is in flight', async () => {
+  it('cancels the calls in flight', async () => {
     const session = await tee.openContext().openSession(patient.uuid);
     const invoked = settled(session.invoke(1, [value.input(60_000)]));
     await clock.advance(50);

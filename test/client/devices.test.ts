@@ -24,7 +24,7 @@ const hostile = (invokeCommand: (call: TaCall) => number) =>
   trustedApplication({ uuid: devicePtaUuid, kind: 'pseudo', create: () => ({ invokeCommand }) });
 
 describe('device enumeration', () => {
-  it('lists what needs nothing before a supplicant is there, and the rest afterwards', async () => {
+  it('lists devices that need no supplicant at first, and the others when a supplicant has attached', async () => {
     const tee = await openTee({
       supplicant: false,
       trustedApplications: [pta(1, 'always'), pta(2), pta(3, 'with-supplicant'), pta(4, 'always')],
@@ -40,13 +40,13 @@ describe('device enumeration', () => {
     expect(tee.sharedMemoryInUse).toBe(0);
   });
 
-  it('lists nothing where there is nothing', async () => {
+  it('lists nothing if there are no devices', async () => {
     const tee = await openTee();
     expect(await tee.devices()).toEqual([]);
     await tee.close();
   });
 
-  it('takes a list that grows while it is read', async () => {
+  it('handles a list that grows while it is read', async () => {
     let asked = 0;
     const tee = await openTee({
       trustedApplications: [
@@ -124,7 +124,7 @@ describe('a list of devices that is watched', () => {
   const applications = [pta(1, 'always'), pta(2), pta(3, 'with-supplicant'), pta(4, 'with-rpmb')];
   const card = () => new EmulatedEmmc({ hmac: hmacSha256 });
 
-  it('has what comes and goes with the supplicant and with a card', async () => {
+  it('follows devices that depend on the supplicant and on a card', async () => {
     await using tee = await openTee({ supplicant: false, trustedApplications: applications });
     const { said, options, reached } = heard();
     using watch = await tee.watchDevices(options);
@@ -151,14 +151,14 @@ describe('a list of devices that is watched', () => {
     expect(tee.rpmbRouting).toBe('user');
   });
 
-  it('has those that match, whatever the case of their UUIDs, and the first card of several is the first that came', async () => {
+  it('filters by UUID regardless of case, and uses the card that was inserted first', async () => {
     await using tee = await openTee({ trustedApplications: applications, rpmb: [card()] });
     const { said, options } = heard();
     using _ = await tee.watchDevices({ ...options, match: [uuid(4).toUpperCase(), uuid(9)] });
     expect(said).toEqual(['added 4 rpmb']);
   });
 
-  it('tells nobody any more when it is disposed of, or its TEE closed', async () => {
+  it('stops when it is disposed of or its TEE is closed', async () => {
     const tee = await openTee({ supplicant: false, trustedApplications: applications });
     const { said, options } = heard();
     const watch = await tee.watchDevices(options);
@@ -173,7 +173,7 @@ describe('a list of devices that is watched', () => {
     expect(others.said).toEqual(['added 1 nothing', 'added 3 supplicant']);
   });
 
-  it('stays as it was, and says so, when OP-TEE cannot be asked', async () => {
+  it('keeps its content, and reports the error, if OP-TEE cannot be queried', async () => {
     let broken = false;
     await using tee = await openTee({
       supplicant: false,

@@ -26,7 +26,7 @@ afterAll(() => tee.close());
 /** What the type system would not let through, as JavaScript can write it. */
 const untyped = (parameters: unknown) => parameters as Parameters;
 
-describe('a client that gives nonsense', () => {
+describe('a client with invalid arguments', () => {
   const foreign = () => tee.openContext().allocateSharedMemory(100);
   const disposed = async () => {
     const memory = await context.allocateSharedMemory(100);
@@ -55,7 +55,7 @@ describe('a client that gives nonsense', () => {
     ],
     ["another context's memory", async () => [memref.input(await foreign())], /does not belong to this context/],
     ['memory that it disposed of', async () => [memref.input(await disposed())], /has been disposed/],
-  ])('is told so for %s, and nothing is sent', async (_, parameters, message) => {
+  ])('gets an error for %s, and nothing is sent', async (_, parameters, message) => {
     const given = untyped(await parameters());
     let sent = 0;
     const stop = tee.trace.listen((event) => {
@@ -73,7 +73,7 @@ describe('a client that gives nonsense', () => {
     expect(await session.invoke(Command.add, [value.inout(1, 1)])).toEqual([{ a: 2, b: 1 }]);
   });
 
-  it.each([-1, 2 ** 32, 0.5, 'add' as never])('is told that %s is no command, and nothing is sent', async (command) => {
+  it.each([-1, 2 ** 32, 0.5, 'add' as never])('gets an error for command %s, and nothing is sent', async (command) => {
     let sent = 0;
     const stop = tee.trace.listen((event) => {
       if (event.type === 'world-enter') sent++;
@@ -95,7 +95,7 @@ describe('a client that gives nonsense', () => {
     await expect(given).rejects.toEqual(expect.objectContaining({ code }));
   });
 
-  it('is told when there is not that much memory', async () => {
+  it('gets OUT_OF_MEMORY if there is not enough memory', async () => {
     const before = tee.sharedMemoryInUse;
     await expect(context.allocateSharedMemory(500 * 2 ** 20)).rejects.toThrow(
       /allocating 524288000 bytes of dynamic shared memory, \d+ of \d+ bytes free: TEEC_ERROR_OUT_OF_MEMORY/,
@@ -103,7 +103,7 @@ describe('a client that gives nonsense', () => {
     expect(tee.sharedMemoryInUse).toBe(before);
   });
 
-  it('is told when a UUID is none', async () => {
+  it('gets an error for an invalid UUID', async () => {
     await expect(context.openSession('not-a-uuid')).rejects.toThrow(/not a UUID: "not-a-uuid"/);
   });
 

@@ -28,7 +28,7 @@ afterAll(() => tee.close());
 // biome-ignore lint/suspicious/noExplicitAny: that is what is tested.
 const js = (value: unknown) => value as any;
 
-describe('an option that nobody reads is refused by name', () => {
+describe('an unknown option is refused and named', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['openContext', () => tee.openContext(js({ lable: 'x' })), /there is no option "lable"; did you mean "label"\?/],
     ['openContext', () => tee.openContext(js({ uid: 1 })), /no option "uid"; allowed: label, identity/],
@@ -137,19 +137,19 @@ describe('an option that nobody reads is refused by name', () => {
   });
 
   it.each([{ cid: new Uint8Array(15) }, { sizeMultiplier: 0 }, { sizeMultiplier: 129 }, { reliableWriteSectors: 1.5 }])(
-    'and a card that cannot be: %o',
+    'and so is an invalid card: %o',
     (options) => {
       expect(() => new EmulatedEmmc({ hmac: hmacSha256, ...options })).toThrow(RangeError);
     },
   );
 });
 
-describe('an option that is known', () => {
-  it('may be undefined, and so may one that is not', () => {
+describe('a known option', () => {
+  it('may be undefined, and so may an unknown one', () => {
     expect(tee.openContext(js({ label: undefined, nothing: undefined })).allocateSharedMemory).toBeTypeOf('function');
   });
 
-  it('may be called as a property of every object is', () => {
+  it('may have the name of a property of Object.prototype', () => {
     const names = { a: true } as const;
     expect(optionMistake({ constructor: 1 }, names)).toMatch(/no option "constructor"/);
     expect(optionMistake(Object.create(null), names)).toBeUndefined();
@@ -164,7 +164,7 @@ describe('an option that is known', () => {
     ['thraeds', 'threads'],
     ['xthreads', 'threads'],
     ['thrxads', 'threads'],
-  ])('is guessed from %s where one letter is wrong', (wrong, right) => {
+  ])('is suggested for %s, which has one wrong letter', (wrong, right) => {
     const guess = optionMistake({ [wrong]: 1 }, { clock: true, threads: true } as const);
     expect(guess).toContain(`did you mean "${right}"?`);
   });

@@ -28,7 +28,7 @@ const failure = (promise: Promise<unknown>): Promise<TeecError> =>
   );
 
 it.each(['smc', 'ffa'] as const)(
-  'the call that suffers from a TA that panics is told its code, over %s',
+  'the call that fails because of a TA panic gets the panic code, over %s',
   async (abi) => {
     const tee = await openTee({ trustedApplications: [application('user')], simulated: { abi } });
     const session = await tee.openContext().openSession(uuid);
@@ -41,7 +41,7 @@ it.each(['smc', 'ffa'] as const)(
   },
 );
 
-it('the call that suffers from an error of a TA in TypeScript is told its name and message', async () => {
+it('the call that fails because of an exception in a TypeScript TA gets its name and message', async () => {
   const tee = await openTee({ trustedApplications: [application('user')] });
   const context = tee.openContext();
   const session = await context.openSession(uuid);
@@ -55,7 +55,7 @@ it('the call that suffers from an error of a TA in TypeScript is told its name a
   await tee.close();
 });
 
-it('an error of a pseudo-TA, which takes OP-TEE with it, is told as well', async () => {
+it('an exception in a pseudo-TA, which ends OP-TEE, is reported as well', async () => {
   const tee = await openTee({ trustedApplications: [application('pseudo')] });
   const session = await tee.openContext().openSession(uuid);
   const error = await failure(session.invoke(1));

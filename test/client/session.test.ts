@@ -42,7 +42,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(tee.sharedMemoryInUse).toBe(0);
     });
 
-    it('uses that form', async () => {
+    it('uses this way of passing messages', async () => {
       const session = await tee.openContext().openSession(pseudoTa.uuid);
       const functions = new Set<number>();
       tee.trace.listen((event) => {
@@ -87,7 +87,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(shared.bytes).toEqual(expected.reverse());
     });
 
-    it('finds nothing of the last owner in shared memory', async () => {
+    it('finds no data of the last owner in shared memory', async () => {
       await using last = tee.openContext();
       const dirty = [];
       for (let count = 0; count < 8; count++) dirty.push(await last.allocateSharedMemory(6000));
@@ -98,7 +98,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
         expect((await next.allocateSharedMemory(6000)).bytes).toEqual(new Uint8Array(6000));
     });
 
-    it('learns how large an output would have to be', async () => {
+    it('gets the required size of an output', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);
       const buffer = new Uint8Array(10);
@@ -110,7 +110,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(filled).toEqual(new Uint8Array(4).fill(0xa5));
     });
 
-    it('asks for a size with a null reference', async () => {
+    it('queries a size with a null reference', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);
       const error: TeecError = await session.invoke(Command.fill, [value.input(100), temporary.output(null)]).then(
@@ -120,7 +120,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(error).toEqual(code('ERROR_SHORT_BUFFER'));
     });
 
-    it('tells an empty buffer from a null reference', async () => {
+    it('distinguishes an empty buffer from a null reference', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);
       const [none] = await session.invoke(Command.isNull, [value.output(), temporary.input(null)]);
@@ -128,7 +128,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect([none.a, empty.a]).toEqual([1, 0]);
     });
 
-    it('does not find in temporary memory what another call left there', async () => {
+    it('finds no data of another call in temporary memory', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);
       await session.invoke(Command.reverse, [temporary.inout(bytes(100))]);
@@ -139,7 +139,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(output).toEqual(new Uint8Array(100).fill(0xa5, 0, 10));
     });
 
-    it('is told what a TA answers, with its origin', async () => {
+    it('gets the result of a TA, with its origin', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid);
       await expect(session.invoke(Command.fail, [value.input(TeeResult.ERROR_BUSY)])).rejects.toEqual(
@@ -150,14 +150,14 @@ for (const [form, simulated] of Object.entries(worlds)) {
       );
     });
 
-    it('is told that a TA does not exist', async () => {
+    it('gets ITEM_NOT_FOUND for a TA that does not exist', async () => {
       await using context = tee.openContext();
       await expect(context.openSession('00000000-0000-4000-8000-000000000000')).rejects.toEqual(
         code('ERROR_ITEM_NOT_FOUND', 'TEE'),
       );
     });
 
-    it('finds a TA dead after its panic, and others alive', async () => {
+    it('gets TARGET_DEAD from a TA after its panic, but not from others', async () => {
       await using context = tee.openContext();
       await using other = await context.openSession(pseudoTa.uuid);
       await using session = await context.openSession(userTa.uuid);
@@ -168,7 +168,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       expect(await again.invoke(Command.add, [value.inout(1, 1)])).toEqual([{ a: 2, b: 1 }]);
     });
 
-    it('is known to the TA by the login that it chose and the identity that it has', async () => {
+    it('is identified to the TA by its login method and its identity', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(userTa.uuid, { login: { login: 'user' } });
       const [login, uuid] = await session.invoke(Command.whoAmI, [value.output(), temporary.output(36)]);
@@ -205,7 +205,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
       await closing;
     });
 
-    it('has many calls at once, more than secure world has threads', async () => {
+    it('can have more concurrent calls than secure world has threads', async () => {
       await using context = tee.openContext();
       await using session = await context.openSession(pseudoTa.uuid);
       const calls = Array.from({ length: 100 }, (_, index) => session.invoke(Command.add, [value.inout(index, 1)]));
@@ -216,7 +216,7 @@ for (const [form, simulated] of Object.entries(worlds)) {
 }
 
 describe('a client that registers its own buffer', () => {
-  it('sees in it what the TA wrote, page by page wherever the pages are', async () => {
+  it('sees the writes of the TA in it, even in scattered pages', async () => {
     await using tee = await openTee({ trustedApplications: [userTa] });
     await using context = tee.openContext();
     await using session = await context.openSession(userTa.uuid);
@@ -229,7 +229,7 @@ describe('a client that registers its own buffer', () => {
     expect(Buffer.compare(buffer, expected)).toBe(0);
   });
 
-  it('is refused where secure world has only its reserved memory', async () => {
+  it('is refused if secure world only has reserved memory', async () => {
     await using tee = await openTee({ simulated: { dynamicShm: false } });
     await using context = tee.openContext();
     await expect(context.registerSharedMemory(new Uint8Array(10))).rejects.toEqual(code('ERROR_NOT_SUPPORTED'));
@@ -253,7 +253,7 @@ describe('cancellation', () => {
     expect(await session.invoke(Command.add, [value.inout(1, 1)])).toEqual([{ a: 2, b: 1 }]);
   });
 
-  it('keeps a call from being made when it comes first', async () => {
+  it('prevents the call if it comes before it', async () => {
     await using tee = await openTee({ trustedApplications: [pseudoTa] });
     await using context = tee.openContext();
     await using session = await context.openSession(pseudoTa.uuid);
@@ -262,7 +262,7 @@ describe('cancellation', () => {
     );
   });
 
-  it('leaves a call alone that does not listen', async () => {
+  it('does not affect a call that masks cancellation', async () => {
     const gate = new Gate();
     await using tee = await openTee({ trustedApplications: [pseudoTa], supplicant: { services: gate.services } });
     await using context = tee.openContext();

@@ -51,7 +51,7 @@ const failure = (promise: Promise<unknown>): Promise<TeecError> =>
   );
 
 describe('registered memory', () => {
-  it('keeps what two calls at a time write, each its own byte', async () => {
+  it('keeps the writes of two concurrent calls to different bytes', async () => {
     const both = meeting(2);
     const { tee, context, session } = await teeOf(async (call) => {
       await both();
@@ -66,7 +66,7 @@ describe('registered memory', () => {
     await closing(tee);
   });
 
-  it('keeps what the client writes during a call, beside what the TA writes', async () => {
+  it('keeps writes of the client and of the TA during a call', async () => {
     let entered = () => {};
     let goOn = () => {};
     const inside = new Promise<void>((resolve) => {
@@ -95,7 +95,7 @@ describe('registered memory', () => {
     await closing(tee);
   });
 
-  it('that is registered twice is one to the TA within a call, whichever is released first', async () => {
+  it('that is registered twice is shared by both references within a call, whichever is released first', async () => {
     const { tee, context, session } = await teeOf((call) => {
       call.memref(0).write(Uint8Array.of(41));
       return call.memref(1).read(0, 1)[0];
@@ -124,7 +124,7 @@ describe('registered memory', () => {
     await closing(tee);
   });
 
-  it('carries what an output call writes, also the value that was there before the client changed it', async () => {
+  it("copies back outputs, also if the TA writes the value that was there before the client's change", async () => {
     const { tee, context, session } = await teeOf((call) => {
       call.memref(0).write(new Uint8Array(10).fill(7));
       return undefined;
@@ -138,7 +138,7 @@ describe('registered memory', () => {
     await closing(tee);
   });
 
-  it('carries back what a TA wrote before its call failed, and beyond the size it told', async () => {
+  it('copies back what a TA wrote before its call failed, and beyond the returned size', async () => {
     const { tee, context, session } = await teeOf((call) => {
       call.memref(0).write(Uint8Array.of(1, 2, 3, 4));
       call.memref(0).size = 2;
@@ -153,7 +153,7 @@ describe('registered memory', () => {
     await closing(tee);
   });
 
-  it('agrees with shared memory after any writes of either side, at any place of its alignment', async () => {
+  it('agrees with shared memory after any writes of either side, at any alignment', async () => {
     const { tee, context, session } = await teeOf((call) => {
       const { a: at, b: length } = call.value(1);
       call.memref(0).write(new Uint8Array(length).fill(call.value(2).a), at);
@@ -186,7 +186,7 @@ describe('registered memory', () => {
 });
 
 describe('temporary memory', () => {
-  it('that a call gives twice is one to the TA, and loses neither write', async () => {
+  it('that a call passes twice is one buffer for the TA, and loses no write', async () => {
     const { tee, session } = await teeOf((call) => {
       call.memref(0).write(Uint8Array.of(41), 0);
       call.memref(1).write(Uint8Array.of(42), 1);
@@ -212,7 +212,7 @@ describe('temporary memory', () => {
     await closing(tee);
   });
 
-  it('of two calls at a time keeps what each writes into the same buffer', async () => {
+  it('of two concurrent calls keeps the writes of both to the same buffer', async () => {
     const both = meeting(2);
     const { tee, context, session } = await teeOf(async (call) => {
       await both();
@@ -302,7 +302,7 @@ describe('a size larger than the room', () => {
   };
 
   it.each(['temporary', 'registered', 'allocated'])(
-    'hands out what there was room for, and tells it: %s',
+    'returns the part that fits, and the required size: %s',
     async (kind) => {
       for (const result of [undefined, TeeResult.ERROR_SHORT_BUFFER, TeeResult.ERROR_GENERIC]) {
         const { tee, context, session } = await teeOf(claim(result));
@@ -330,7 +330,7 @@ describe('a size larger than the room', () => {
     },
   );
 
-  it('is told of outputs that fit as well', async () => {
+  it('is also reported together with outputs that fit', async () => {
     const { tee, session } = await teeOf((call) => {
       call.memref(1).size = 3;
     });
@@ -362,7 +362,7 @@ describe('sizes at the ends of the range', () => {
   });
 
   it.each([-1, 0.5, Number.NaN, 'x' as never, null as never])(
-    'are BAD_PARAMETERS for %s, which is no size',
+    'are BAD_PARAMETERS for the invalid size %s',
     async (size) => {
       const { tee, context } = await teeOf(() => undefined);
       expect((await failure(context.allocateSharedMemory(size))).code).toBe(TeeResult.ERROR_BAD_PARAMETERS);
@@ -382,7 +382,7 @@ describe('sizes at the ends of the range', () => {
   );
 });
 
-describe('a null reference to a TEE that knows none', () => {
+describe('a null reference to a TEE that does not support it', () => {
   it('is memory of no bytes, in a session that opens and in a command', async () => {
     const { tee, context, session } = await teeOf(
       (call) => {

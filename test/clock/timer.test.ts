@@ -13,7 +13,7 @@ afterEach(() => {
 const day = 86_400_000;
 
 test.each([2 ** 31 - 1, 2 ** 31, 2 ** 31 + 0.5, 30 * day, 2 ** 32 - 1, 5 * 2 ** 31])(
-  'a timer of %d ms goes off then, and once',
+  'a timer of %d ms fires at its time, and once',
   (ms) => {
     const callback = vi.fn();
     startTimer(ms, callback);
@@ -26,7 +26,7 @@ test.each([2 ** 31 - 1, 2 ** 31, 2 ** 31 + 0.5, 30 * day, 2 ** 32 - 1, 5 * 2 ** 
   },
 );
 
-test('a timer of Infinity never goes off, and none is set for it', () => {
+test('a timer of Infinity never fires, and no timer is set for it', () => {
   const callback = vi.fn();
   const cancel = startTimer(Number.POSITIVE_INFINITY, callback);
   expect(vi.getTimerCount()).toBe(0);
@@ -47,7 +47,7 @@ test('a long timer is cancelled in its first stretch and in a later one', () => 
   expect(callback).not.toHaveBeenCalled();
 });
 
-test.each([Number.NaN, -1, Number.NEGATIVE_INFINITY])('%d ms are no time, on either clock', (ms) => {
+test.each([Number.NaN, -1, Number.NEGATIVE_INFINITY])('%d ms is refused by both clocks', (ms) => {
   expect(() => startTimer(ms, () => undefined)).toThrow(RangeError);
   expect(() => machineClock.setTimer(ms, () => undefined)).toThrow(RangeError);
   expect(() => new VirtualClock().setTimer(ms, () => undefined)).toThrow(RangeError);
@@ -65,7 +65,7 @@ test('an interval longer than a timer can be calls back each time, until it is e
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a sleep of Infinity ends by its signal alone, on both clocks', async () => {
+test('a sleep of Infinity ends only by its signal, on both clocks', async () => {
   vi.useRealTimers();
   for (const clock of [machineClock, new VirtualClock()]) {
     const controller = new AbortController();
@@ -75,7 +75,7 @@ test('a sleep of Infinity ends by its signal alone, on both clocks', async () =>
   }
 });
 
-test('virtual time never comes to a timer of Infinity', async () => {
+test('virtual time never reaches a timer of Infinity', async () => {
   const clock = new VirtualClock();
   const callback = vi.fn();
   vi.useRealTimers();

@@ -18,7 +18,7 @@ test('time jumps from timer to timer, equal ones in the order in which they were
   expect(log).toEqual(['0 at once', '5 first', '5 second', '3600000 late']);
 });
 
-test('all that a timer sets off happens before the next one', async () => {
+test('everything that a timer triggers happens before the next timer', async () => {
   const clock = new VirtualClock();
   const log: string[] = [];
   clock.setTimer(1, async () => {
@@ -78,7 +78,7 @@ test('a seed gives the same order again, seeds give different ones', async () =>
   expect(new Set(orders).size).toBeGreaterThan(1);
 });
 
-test('a run stops when it is told to, with actors still held', async () => {
+test('a run stops on request, with actors still held', async () => {
   const clock = new VirtualClock();
   const schedule = new ControlledSchedule(() => 0);
   void schedule.point('actor', 'step');
@@ -86,7 +86,7 @@ test('a run stops when it is told to, with actors still held', async () => {
   expect(schedule.held).toMatchObject([{ actor: 'actor', step: 'step' }]);
 });
 
-test('all that is due at one moment happens before anyone held goes on', async () => {
+test('all timers of one time fire before a held actor continues', async () => {
   const clock = new VirtualClock();
   const log: string[] = [];
   const schedule = new ControlledSchedule((held) => {

@@ -41,7 +41,7 @@ describe('replaying a trace', () => {
     [['steps', 2, 'state', 'free_normal_thread_count'], 1, { at: 2, field: 'state.free_normal_thread_count' }],
     [['final', 'asleep'], 0, { at: 'final', field: 'final.asleep', expected: 0, actual: 2 }],
     [['variant'], 'v6', { at: 'initial' }],
-  ])('says where a trace with another %j differs', (path, value, difference) => {
+  ])('says where a trace with a changed %j differs', (path, value, difference) => {
     expect(replayTrace(parseTraceFile(changed(path, value)))).toMatchObject(difference);
   });
 });
@@ -92,7 +92,7 @@ describe('normalworld conform', () => {
     expect(exitCode).toBeUndefined();
   });
 
-  it('goes on after a file that differs or cannot be read, and fails in the end', async () => {
+  it('continues after a file that differs or cannot be read, and fails at the end', async () => {
     const corrupted = join(folder, 'corrupted.json');
     writeFileSync(corrupted, changed(['steps', 2, 'state', 'secure_free'], 7));
     const empty = join(folder, 'empty.json');
@@ -112,13 +112,13 @@ describe('normalworld conform', () => {
     expect(exitCode).toBe(2);
   });
 
-  it('ends with 1 where files differ, and all could be read', async () => {
+  it('ends with 1 if files differ and all could be read', async () => {
     const corrupted = join(folder, 'corrupted.json');
     writeFileSync(corrupted, changed(['steps', 2, 'state', 'secure_free'], 7));
     expect((await conform(corrupted, join(TRACES, 'v6-corner_008.json'))).exitCode).toBe(1);
   });
 
-  it('takes disciplines by the names of the commands too, and names them so', async () => {
+  it("also accepts the commands' names of disciplines, and prints these", async () => {
     const file = join(folder, 'named.json');
     const recorded = join(TRACES, 'v6-corner_008.json');
     const text = readFileSync(recorded, 'utf8');

@@ -8,7 +8,7 @@ import { CallState, Timeline, TraceTable } from '../../src/trace/index.js';
 const folder = join(import.meta.dirname, 'traces');
 
 it.each(readdirSync(folder).filter((name) => name.endsWith('.json')))(
-  'shows the schedule %s as it ends: who sleeps, who holds a thread',
+  'shows the end of the schedule %s: which calls sleep, and which hold a thread',
   (name) => {
     const file = parseTraceFile(readFileSync(join(folder, name), 'utf8'));
     const table = new TraceTable();

@@ -9,7 +9,7 @@ import { command, TaProject, whyNoKit } from '../ta/ta-project.js';
 import { onRealOptee } from '../worlds/qemu/real-optee.js';
 
 describe.skipIf(whyNoKit !== undefined)(onRealOptee('coverage of a trusted application'), () => {
-  it('counts the lines that ran, and with 0 those that did not', { timeout: 180_000 }, async () => {
+  it('counts executed lines, and lists the others with 0', { timeout: 180_000 }, async () => {
     using project = await TaProject.make();
     const testFile = join(project.folder, 'test/adder.test.ts');
     const run = (...more: string[]) =>
@@ -32,7 +32,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('coverage of a trusted appli
     expect(readFileSync(testFile, 'utf8')).toContain('reverses');
   });
 
-  it('of one call is read and cleared without a stop', { timeout: 120_000 }, async () => {
+  it('of one call can be read and cleared during execution', { timeout: 120_000 }, async () => {
     using project = await TaProject.make();
     await project.build();
     using map = new CoverageMap(await coveragePlugin());
@@ -75,8 +75,8 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('coverage of a trusted appli
   });
 });
 
-describe("files of lcov's form", () => {
-  it('add up', () => {
+describe("files in lcov's format", () => {
+  it('are merged', () => {
     const counts = new Map([['/a.c', new Map([[1, 2]])]]);
     addLcov('TN:\nSF:/a.c\nDA:1,3\nDA:2,0\nend_of_record\nSF:/b.ts\r\nFN:1,f\nDA:7,1\nend_of_record\n', counts);
     expect(lcovText(counts)).toBe(

@@ -76,7 +76,7 @@ for (const [way, open] of Object.entries(ways))
       await expect(open()).rejects.toThrow();
     });
 
-    it('refuses a release that another key signed, or none', async () => {
+    it('refuses a release with an unknown signature or without one', async () => {
       archive.publish('trixie', [small]);
       const other = new SignedArchive();
       others.push(other);
@@ -85,7 +85,7 @@ for (const [way, open] of Object.entries(ways))
       await expect(open()).rejects.toThrow();
     });
 
-    it('refuses a release that was changed behind its signature, or is of another suite, or overdue', async () => {
+    it('refuses a release that was changed after signing, belongs to another suite, or has expired', async () => {
       archive.publish('trixie', [small]);
       const signed = readFileSync(archive.path('dists/trixie/InRelease'), 'utf8');
       archive.put('dists/trixie/InRelease', signed.replace('Components: main', 'Components: Main'));
@@ -101,7 +101,7 @@ for (const [way, open] of Object.entries(ways))
       await expect(open()).rejects.toThrow('valid until');
     });
 
-    it('says what is not there', async () => {
+    it('reports packages that do not exist', async () => {
       await expect(open()).rejects.toThrow(/404|no longer has|does not have a Release file/);
     });
   });
@@ -123,7 +123,7 @@ describe.skipIf(!canSign)('folders made of packages', () => {
     },
   });
 
-  it('are made once, and again when they are not as they should be', async () => {
+  it('are created once, and again if they are incomplete', async () => {
     process.env.NORMALWORLD_DEBIAN = archive.uri;
     process.env.NORMALWORLD_DEBIAN_KEYRING = archive.keyring;
     archive.publish('trixie', [small]);

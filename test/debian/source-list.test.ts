@@ -21,7 +21,7 @@ describe("the machine's sources of Debian packages", () => {
     expect(sourcesOfStanzas('')).toEqual([]);
   });
 
-  it('keep a key that stands in the stanza itself', () => {
+  it('keep a key embedded in the stanza', () => {
     const stanza = 'Types: deb\nURIs: http://m.example\nSuites: sid\nComponents: main\nSigned-By:\n -----BEGIN\n abc\n';
     expect(sourcesOfStanzas(stanza)[0]?.signedBy).toBe('\n -----BEGIN\n abc');
   });
@@ -55,7 +55,7 @@ describe("Debian's archive, as a machine knows it", () => {
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  it('is its own source on a Debian, whatever vendors call their suites', async () => {
+  it("is the machine's own source on Debian, whatever other vendors call their suites", async () => {
     await put('etc/os-release', 'NAME=x\nID=debian\n');
     // The first of all, with a suite of Debian's name and a key of its own, as some vendors have it.
     await put(
@@ -70,12 +70,12 @@ describe("Debian's archive, as a machine knows it", () => {
     expect((await debianSource({}, folders)).uri).toBe('http://mirror.example/debian');
   });
 
-  it('is not a vendor that is alone there', async () => {
+  it("is not another vendor's archive, even if that is the only one", async () => {
     await put('etc/apt/sources.list.d/a.list', 'deb [signed-by=/k.gpg] https://apt.vendor.example bookworm main\n');
     expect(await sourceOfLists(join(root, 'etc/apt'))).toBeUndefined();
   });
 
-  it('is found through what apt of Ubuntu knows, not in the sources of Ubuntu', async () => {
+  it("is found through apt's data on Ubuntu, not in Ubuntu's sources", async () => {
     await put('etc/os-release', 'NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n');
     await put(
       'etc/apt/sources.list.d/ubuntu.sources',
@@ -89,7 +89,7 @@ describe("Debian's archive, as a machine knows it", () => {
     });
   });
 
-  it('is what the environment says, before all else', async () => {
+  it('is taken from the environment first', async () => {
     const given = {
       NORMALWORLD_DEBIAN: 'http://given.example/debian/',
       NORMALWORLD_DEBIAN_KEYRING: join(root, 'share/keyrings/debian-archive-keyring.gpg'),
@@ -108,7 +108,7 @@ describe("Debian's archive, as a machine knows it", () => {
 });
 
 describe('a package that an archive lists and does not have', () => {
-  it('is told by the files that are missing, and no other failure is taken for it', () => {
+  it('is recognised by its missing files, and not confused with other failures', () => {
     const said =
       'Command failed: apt-get source optee-os\n' +
       'E: Failed to fetch http://m.example/pool/optee-os_4.5.0-2.dsc  404  Not Found [IP: 192.0.2.1 80]\n' +

@@ -37,7 +37,7 @@ describe('an example to copy', () => {
     },
   );
 
-  it(onRealOptee('ta.test.js holds the same tests against both worlds'), () => {
+  it(onRealOptee('ta.test.js runs the same tests on both worlds'), () => {
     const tap = node(folder, '--test', '--test-reporter=tap', program('ta.test.js'));
     expect(tap).toMatch(/^ok 1 - in the simulated world$/m);
     expect(tap).toMatch(

@@ -40,7 +40,7 @@ describe('the package, packed and installed without a network', () => {
     expect(status, stderr).toBe(0);
   }, 10 * minutes);
 
-  it('has what its pages link to', () => {
+  it('contains everything its pages link to', () => {
     const pages = readdirSync(installed, { recursive: true, encoding: 'utf8' }).filter(
       (path) => path.endsWith('.md') && !path.includes('node_modules') && !path.startsWith('templates'),
     );
@@ -56,7 +56,7 @@ describe('the package, packed and installed without a network', () => {
     expect(broken).toEqual([]);
   });
 
-  it('has the command, with all that it speaks of', { timeout: 5 * minutes }, () => {
+  it('has a working command with all files that it mentions', { timeout: 5 * minutes }, () => {
     const command = join(project, 'node_modules/.bin/normalworld');
     expect(run(command, '--version').stdout.trim()).toBe(
       JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version,
@@ -70,7 +70,7 @@ describe('the package, packed and installed without a network', () => {
     if (spawnSync('cc', ['--version']).status === 0) expect(preload.stdout).toMatch(/libnormalworld\.so/);
   });
 
-  it('has examples that run as they stand', { timeout: 5 * minutes }, () => {
+  it('has examples that run unchanged', { timeout: 5 * minutes }, () => {
     mkdirSync(join(project, 'tried'));
     for (const example of ['key-store.js', 'scmi-agent.js']) {
       cpSync(join(installed, 'examples', example), join(project, 'tried', example));
@@ -79,7 +79,7 @@ describe('the package, packed and installed without a network', () => {
     }
   });
 
-  it('has types for the oldest TypeScript that it says', { timeout: 10 * minutes }, () => {
+  it('has types that the oldest supported TypeScript accepts', { timeout: 10 * minutes }, () => {
     const oldest = join(root, 'node_modules/typescript-min');
     const { version } = JSON.parse(readFileSync(join(oldest, 'package.json'), 'utf8')) as { readonly version: string };
     expect(version).toMatch(/^5\.6\./);

@@ -65,7 +65,7 @@ describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, ()
     });
   }
 
-  it('finds text of its pages by keys alone, and leads to the place', async () => {
+  it('finds text by keyboard only, and opens the place', async () => {
     await open('index.html');
     await page.keyboard.press('/');
     await page.keyboard.type('ETHREAD_LIMIT');
@@ -77,7 +77,7 @@ describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, ()
     expect(await page.locator('main, .container-main').first().innerText()).toContain('ETHREAD_LIMIT');
   });
 
-  it('has its title once, and one first heading a page', async () => {
+  it('has its title once, and one main heading per page', async () => {
     await open('index.html');
     expect(await page.locator('h1').allInnerTexts()).toEqual(['normalworld']);
     await open('documents/Scenarios.html');
@@ -85,7 +85,7 @@ describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, ()
     expect(await page.locator('nav.reading a').count()).toBeGreaterThan(0);
   });
 
-  it.each(['light', 'dark'] as const)('can be read in the %s, its search too', async (scheme) => {
+  it.each(['light', 'dark'] as const)('is readable in %s mode, including its search', async (scheme) => {
     await open('documents/Scenarios.html', 1280, scheme);
     const field = page.locator('#text-search input');
     const colours = await field.evaluate((input) => [
@@ -98,7 +98,7 @@ describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, ()
     expect(await serious()).toEqual([]);
   });
 
-  it('is no wider than a phone', async () => {
+  it('fits a phone', async () => {
     for (const path of ['index.html', 'documents/Scenarios.html']) {
       await open(path, 390);
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);

@@ -304,11 +304,11 @@ describe.each(all.filter(({ blocks }) => blocks.length > 0))('the code of $page'
 });
 
 describe('the documentation', () => {
-  it('leaves nothing out that is run elsewhere and shown nowhere', () => {
+  it('lists no block as run elsewhere that does not exist', () => {
     expect([...notRun]).toEqual([]);
   });
 
-  it('leads nowhere that is not there', () => {
+  it('has no broken link in code', () => {
     const dead = pages.flatMap((page) => {
       const text = readFileSync(join(root, page), 'utf8');
       return [...text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
@@ -319,7 +319,7 @@ describe('the documentation', () => {
     expect(dead).toEqual([]);
   });
 
-  it('has no page that no other leads to', () => {
+  it('has no page without a link to it', () => {
     const led = new Set(
       pages.flatMap((page) =>
         [...readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, target = '']) =>

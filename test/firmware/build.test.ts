@@ -11,7 +11,7 @@ const why =
   missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')}; apt-get install make gcc-aarch64-linux-gnu)`;
 
 describe.skipIf(missing.length > 0)(`the firmware${why}`, () => {
-  it('is, byte for byte, what its sources give', () => {
+  it('is byte for byte the result of building its sources', () => {
     const scratch = mkdtempSync(join(tmpdir(), 'normalworld-'));
     try {
       const image = join(scratch, 'image.bin');

@@ -69,7 +69,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  it('is there for an image that is a partition manager, and then nothing else is', async () => {
+  it('is used for an image that is a partition manager, and replaces the other dispatcher', async () => {
     expect(world.abi).toBe('ffa');
     expect((await world.conduit.smc(smcRegisters(OpteeSmc.getThreadCount))).a0).toBe(unknown);
     expect((await world.conduit.smc(smcRegisters(OpteeSmc.callWithArg, 1, 2))).a0).toBe(unknown);
@@ -77,7 +77,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     expect((await world.conduit.smc(smcRegisters(0x8400_00f0))).a0, 'behind the range of FF-A').toBe(unknown);
   });
 
-  it('tells both worlds who they are, and who manages them', async () => {
+  it('returns both worlds their ids and the id of the partition manager', async () => {
     expect(await world.conduit.smc(smcRegisters(Ffa.idGet))).toMatchObject({ a0: Ffa.success, a2: 0 });
     expect(await world.conduit.smc(smcRegisters(spmIdGet))).toMatchObject({ a0: Ffa.success, a2: spmc });
     expect(await relayed(world, Ffa.idGet)).toEqual({ w0: Ffa.success, w1: 0, w2: spmc, w3: 0 });
@@ -94,7 +94,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     expect(await relayed(world, Ffa.version, 0x1_0001)).toMatchObject({ w0: 0x1_0002 });
   });
 
-  it('knows no version when the partition manager does not answer as it should', async () => {
+  it('returns NOT_SUPPORTED for FFA_VERSION if the partition manager answers incorrectly', async () => {
     await using world = await start({ VERSION_RESPONSE: 5 });
     expect(await world.conduit.smc(smcRegisters(Ffa.version, 0x1_0001))).toMatchObject({
       a0: FfaError.notSupported,
@@ -119,7 +119,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     expect(await world.conduit.smc(smcRegisters(id, 1, 2, 3))).toEqual(smcRegisters(Ffa.error, 0, code));
   });
 
-  it('refuses a message in the name of the secure world, and one to itself', async () => {
+  it('refuses a message with a secure sender, and one to itself', async () => {
     const send = (from: number, to: number) =>
       world.conduit.smc(smcRegisters(Ffa.msgSendDirectReq, (from * 0x1_0000 + to) >>> 0, 0, Ffa.idGet));
     for (const from of [0x8000, 0x8001, 0xffff])
@@ -128,7 +128,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     expect((await send(0x7fff, partition)).a0).toBe(Ffa.msgSendDirectResp);
   });
 
-  it('has what is new in 1.2 only for a normal world that speaks it', async () => {
+  it('supports functions of FF-A 1.2 only if the normal world uses 1.2', async () => {
     await using world = await start();
     const request2 = async (from = 0) =>
       (await world.conduit.smc(smcRegisters(0xc400_008d, from * 0x1_0000 + partition, 0, Ffa.idGet))).a0;
@@ -154,7 +154,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     expect(await relayed(world, id)).toEqual({ w0: Ffa.error, w1: 0, w2: FfaError.notSupported, w3: 0 });
   });
 
-  it('has nothing to resume, to answer and to register for a partition manager that is up', async () => {
+  it('refuses to resume, answer or register for a partition manager that has booted', async () => {
     const denied = { w0: Ffa.error, w1: 0, w2: FfaError.denied, w3: 0 };
     expect(await relayed(world, normalWorldResume)).toEqual(denied);
     expect(await relayed(world, Ffa.msgSendDirectResp, 0x8000_ffff), 'an answer to nothing').toEqual(denied);
@@ -169,7 +169,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     ['FFA_MSG_WAIT', msgWait],
     ['FFA_SUCCESS', Ffa.success],
     ['FFA_ERROR', Ffa.error],
-  ])('carries %s of the partition manager over as the answer, all eight registers', async (_name, id) => {
+  ])('forwards %s of the partition manager as the answer, with all eight registers', async (_name, id) => {
     const answer = await world.conduit.smc(smcRegisters(Ffa.msgSendDirectReq, partition, 0, id, 4, 5, 6, 7));
     expect(answer).toEqual(smcRegisters(id, 4, 5, 6));
     // It goes on behind that SMC, and is through with the request.
@@ -177,7 +177,7 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     expect(next).toMatchObject({ a0: Ffa.msgSendDirectResp, a3: Ffa.run, a4: 11, a5: 12, a6: 13 });
   });
 
-  it('brings later CPUs in where the partition manager registered, each of them answers for itself', async () => {
+  it('enters secondary CPUs at the registered entry point, each with its own answer', async () => {
     await using world = await start({}, 4);
     // As many at once as there are CPUs, again and again.
     for (let round = 0; round < 20; round++) {
@@ -192,13 +192,13 @@ describe.skipIf(why !== '')(`the secure partition manager dispatcher${why}`, () 
     }
   });
 
-  it('says in words that the partition manager did not come up', async () => {
+  it('reports that the partition manager did not boot', async () => {
     await expect(start({ FIRST_WORD_LOW: Ffa.error & 0xffff })).rejects.toThrow(
       /^OP-TEE, its own FF-A partition manager, did not come up on CPU 0: FFA_NO_MEMORY at 0xe1000/,
     );
   });
 
-  it('is listed in the firmware with every function, none twice', () => {
+  it('lists every function in the firmware exactly once', () => {
     const lines = [
       ...readFileSync(new URL('../../firmware/spmd.S', import.meta.url), 'utf8').matchAll(
         /\/\* ([0-9a-f]{2}) ?[A-Z]*/g,

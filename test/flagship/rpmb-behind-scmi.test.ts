@@ -104,7 +104,7 @@ describe('secure storage on an eMMC whose clock is behind SCMI in OP-TEE', () =>
     { queue: 'linux-6.8', abi: 'ffa', route: 'kernel', threads: 3 },
     { queue: 'patch-v6', abi: 'ffa', route: 'supplicant', threads: 3 },
   ];
-  it.each(deadlocks)('stands still with $queue over $abi: no thread is kept for SCMI', async (board) => {
+  it.each(deadlocks)('deadlocks with $queue over $abi: no thread is reserved for SCMI', async (board) => {
     const { agent, tee, world, end, written } = await run(board);
     expect(agent.system).toBe(false);
     expect(end).toBe('quiet');

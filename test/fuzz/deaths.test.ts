@@ -11,20 +11,20 @@ const panicOf = (uuid: string) => [
 ];
 const storage = 'b689f2a7-8adf-477a-9f99-32e90c0ad0a2';
 
-describe('the death of an application', () => {
+describe('a panic of an application', () => {
   it('is a finding', () => {
     const [verdict] = consoleVerdicts(panicOf('6b1f3c52-0d8e-4a77-9e55-3f1d2c4b5a60'), elves);
     expect(verdict).toMatchObject({ kind: 'ta-panic' });
     expect(verdict !== undefined && isOnPurpose(verdict)).toBe(false);
   });
 
-  it.each([...diesOnPurpose])('is none of %s, %s', (uuid) => {
+  it.each([...diesOnPurpose])('is not a finding for %s, %s', (uuid) => {
     const [verdict] = consoleVerdicts(panicOf(uuid), elves);
     expect(verdict).toMatchObject({ kind: 'ta-panic' });
     expect(verdict !== undefined && isOnPurpose(verdict)).toBe(true);
   });
 
-  it('with which the core dies is a finding, whoever the application is', () => {
+  it('that also panics the core is a finding for any application', () => {
     const core = 'E/TC:0 0 Panic at core/kernel/tee_ta_manager.c:168 <tee_ta_set_busy>';
     const kinds = consoleVerdicts([core, ...panicOf(storage)], elves)
       .filter((verdict) => !isOnPurpose(verdict))

@@ -10,8 +10,8 @@ import { TeeResult } from '../../src/protocol/tee-result.js';
 
 afterEach(() => vi.restoreAllMocks());
 
-describe('the driver under a secure world that lies', () => {
-  it('comes through what it begins with, and says each time the same', async () => {
+describe('the driver under a secure world that violates the protocol', () => {
+  it('handles the seeds without a finding, and has the same coverage each time', async () => {
     const target = driverTarget();
     await using harness = await target.open();
     for (const input of target.seeds) {
@@ -30,7 +30,7 @@ describe('the driver under a secure world that lies', () => {
   it.each([
     ['the result of a call', { field: 'ret', parameter: 0 }, TeeResult.ERROR_GENERIC],
     ['an attribute of a parameter', { field: 'attr', parameter: 0 }, 0xff],
-  ])('takes another course when %s is a lie', async (_, what, value) => {
+  ])('behaves differently if %s is wrong', async (_, what, value) => {
     await using harness = await driverTarget().open();
     const course = async (steps: Step[]) => {
       const inout = { kind: 'value', direction: 'inout', a: 1, b: 2 };
@@ -56,12 +56,12 @@ describe('the driver under a secure world that lies', () => {
         { kind: 'ask', command: 0, parameters: [] },
       ],
     ],
-  ])('gives everything back after %s', async (_, steps) => {
+  ])('releases everything after %s', async (_, steps) => {
     await using harness = await driverTarget().open();
     expect(await harness.execute({ steps })).toEqual([]);
   });
 
-  it('is found out when it keeps what secure world frees', { timeout: 60_000 }, async () => {
+  it('is caught when it keeps memory that secure world frees', { timeout: 60_000 }, async () => {
     // The defect: an answer without the deed.
     vi.spyOn(RpcServer.prototype as unknown as { shmFree: () => Promise<number> }, 'shmFree').mockResolvedValue(
       TeeResult.SUCCESS,

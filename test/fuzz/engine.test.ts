@@ -82,7 +82,7 @@ const run = (target: Target, options: Partial<FuzzOptions> = {}) => {
 };
 
 describe('a guided run', () => {
-  it('finds what takes several right steps, makes it short, and writes a file that is executed again', async () => {
+  it('finds a defect behind several correct steps, minimises it, and writes a file that reproduces it', async () => {
     const { target } = lock([3, 1, 4]);
     const { folder, fuzzer, ended } = run(target, { executions: 15_000 });
     await ended;
@@ -101,7 +101,7 @@ describe('a guided run', () => {
     expect(await replayFinding(finding, lock([3, 1, 5]).target)).toMatchObject({ came: false });
   });
 
-  it('does the same again with the same seed, and something else with another', async () => {
+  it('is the same with the same seed, and different with another', async () => {
     const of = async (seed: number) => {
       const { folder, ended } = run(lock([7, 7, 7, 7, 7, 7]).target, { seed, executions: 1500 });
       const { executions, edges } = await ended;
@@ -113,14 +113,14 @@ describe('a guided run', () => {
     expect(other.position).not.toBe(one.position);
   });
 
-  it('comes further than blind changes of the same first inputs', async () => {
+  it('gets further than blind mutation of the same seeds', async () => {
     const keys = [3, 1, 4, 1];
     const guided = await run(lock(keys).target, { executions: 4000 }).ended;
     const blind = await run(lock(keys).target, { executions: 4000, blind: true }).ended;
     expect(guided.edges).toBeGreaterThan(blind.edges);
   });
 
-  it('goes on where it stopped, with what it had kept and found', async () => {
+  it('continues where it stopped, with its corpus and findings', async () => {
     const { target } = lock([3, 1, 4]);
     const first = run(target, { executions: 15_000 });
     const before = await first.ended;
@@ -131,7 +131,7 @@ describe('a guided run', () => {
     expect(after.findings).toBe(1);
   });
 
-  it('saves what it has when it is told to end', async () => {
+  it('saves its state when it is aborted', async () => {
     const interrupt = new AbortController();
     const { folder, ended } = run(lock([3, 1]).target, {
       executions: Number.POSITIVE_INFINITY,
@@ -143,7 +143,7 @@ describe('a guided run', () => {
     expect(readdirSync(join(folder, 'corpus')).length).toBeGreaterThan(0);
   });
 
-  it('takes what others put into its corpus, and passes over what is no input', async () => {
+  it('takes inputs that others add to its corpus, and skips other files', async () => {
     const { target } = lock([300_007, 1]);
     const first = run(target, { executions: 20 });
     await first.ended;
@@ -165,7 +165,7 @@ describe('a guided run', () => {
     expect(() => new Fuzzer(lock([1]).target, { folder, seed: 1 })).toThrow('belongs to a run of "smc", not of "lock"');
   });
 
-  it('finds what a state leads to that builds up, with what went before', async () => {
+  it('finds a defect that needs accumulated state, with the inputs before', async () => {
     let total = 0;
     const { target } = lock([]);
     const counting: Target = {
@@ -206,7 +206,7 @@ describe('inputs', () => {
     ['driver', driverGrammar],
     ['ioctl', ioctlGrammar],
     ['of this test', grammar],
-  ])(`%s: drawn and changed ones are of the grammar (NORMALWORLD_SEED=${seed})`, (_, of) => {
+  ])(`%s: generated and mutated ones match the grammar (NORMALWORLD_SEED=${seed})`, (_, of) => {
     const draws = new Draws(seed);
     let input: FuzzInput = { steps: [generateStep(of, draws)] };
     let other = input;
@@ -219,7 +219,7 @@ describe('inputs', () => {
     }
   });
 
-  it('that targets begin with are of their grammars', () => {
+  it('used as seeds match their grammars', () => {
     for (const input of messageSeeds) expect(grammarMistake(messageGrammar, input)).toBeUndefined();
     for (const input of ioctlSeeds) expect(grammarMistake(ioctlGrammar, input)).toBeUndefined();
     for (const input of driverSeeds) expect(grammarMistake(driverGrammar, input)).toBeUndefined();
@@ -239,7 +239,7 @@ describe('inputs', () => {
     ['octets that are none', [{ kind: 'say', words: 'abc' }], /^steps\[0\]\.words/],
     ['a field that is not there', [{ kind: 'wait', long: 1 }], /^steps\[0\]\.long/],
     ['too many steps', Array.from({ length: 9 }, () => ({ kind: 'wait' })), /^steps is not a list of up to 8$/],
-  ])('with %s are refused, and the place named', (_, steps, says) => {
+  ])('with %s are refused, and the message names the place', (_, steps, says) => {
     expect(grammarMistake(grammar, { steps } as FuzzInput)).toMatch(says);
   });
 });

@@ -22,8 +22,8 @@ const fuzz = async (executions: number, reproduced = 30) => {
   }
 };
 
-describe('the served device under clients that are hostile', () => {
-  it('comes through what it begins with, and says each time the same', { timeout: 60_000 }, async () => {
+describe('the served device under hostile clients', () => {
+  it('handles the seeds without a finding, and has the same coverage each time', { timeout: 60_000 }, async () => {
     const target = ioctlTarget();
     await using harness = await target.open();
     for (const input of target.seeds) {
@@ -39,14 +39,14 @@ describe('the served device under clients that are hostile', () => {
     }
   });
 
-  it('serves the others, and has everything back after each', { timeout: 120_000 }, async () => {
+  it('serves other clients, and releases everything after each input', { timeout: 120_000 }, async () => {
     const { found, corpus, edges } = await fuzz(300);
     expect(found).toEqual([]);
     expect(corpus).toBeGreaterThan(10);
     expect(edges).toBeGreaterThan(100);
   });
 
-  it('refuses whoever names what another client has', { timeout: 60_000 }, async () => {
+  it('refuses sessions and memory of another client', { timeout: 60_000 }, async () => {
     await using harness = await ioctlTarget().open();
     const parameters = [{ kind: 'memory', direction: 'inout', memory: 8, offset: 0, size: 64 }];
     const invoke = { kind: 'invoke', client: 0, session: 0, command: 2, cancel: 0, parameters, more: 0 };
@@ -57,7 +57,7 @@ describe('the served device under clients that are hostile', () => {
 
   it.each<[string, RegExp, number, () => void]>([
     [
-      'gives a client memory that another had, as it was',
+      "gives a client memory with another client's data",
       /^memory: New memory of a client is not zero$/,
       60,
       () => {
@@ -70,19 +70,19 @@ describe('the served device under clients that are hostile', () => {
       },
     ],
     [
-      'forgets memory whose client has gone',
+      'leaks memory of clients that exited',
       /^leak: Files are open although all clients have exited/,
       // The server waits a while for what does not come back, each time.
       2,
       () => void vi.spyOn(DeviceFile.prototype, 'free').mockResolvedValue(undefined),
     ],
     [
-      'throws what is no error of a TEE',
+      'throws an error that is not a TEE error',
       /^exception: TypeError: no such thing/,
       60,
       () => void vi.spyOn(TeeDevice.prototype, 'cancelRequest').mockRejectedValue(new TypeError('no such thing')),
     ],
-  ])('is found out when it %s', { timeout: 120_000 }, async (_, signature, executions, plant) => {
+  ])('is caught when it %s', { timeout: 120_000 }, async (_, signature, executions, plant) => {
     plant();
     expect((await fuzz(executions, executions / 2)).found).toContainEqual(expect.stringMatching(signature));
   });

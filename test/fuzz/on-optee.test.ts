@@ -17,7 +17,7 @@ const normalworld = (...args: string[]) =>
   spawnSync(process.execPath, [command, ...args], { cwd: scratch, encoding: 'utf8' });
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
-  it('executes inputs on a pseudo-TA, keeps what meets new code, and goes on another time', {
+  it('executes inputs on a pseudo-TA, keeps those that reach new code, and continues in a later run', {
     timeout: 240_000,
   }, () => {
     const args = ['fuzz', 'pta', 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b', '--execs', '30', '--folder', 'pta', '--json'];
@@ -29,7 +29,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
     expect(second.executions).toBeGreaterThanOrEqual(first.executions + 30);
   });
 
-  it('shows a finding again: OP-TEE 4.5 whose core panics when an application opens a session with itself', {
+  it('reproduces a finding: the core of OP-TEE 4.5 panics when an application opens a session to itself', {
     timeout: 240_000,
   }, () => {
     const octets = Buffer.from(teeUuid(sims)).toString('hex');
@@ -53,7 +53,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
   });
 
   it.each(['message', 'smc'] as const)(
-    'makes %ss by hand, and everything is given back',
+    'sends inputs of target %s, and everything is released',
     { timeout: 240_000 },
     async (name) => {
       const target = rawTarget(name, {

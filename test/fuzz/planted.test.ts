@@ -7,7 +7,7 @@ const planted = (...args: string[]) =>
   spawnSync(process.execPath, ['bench/planted/main.js', ...args], { cwd: root, encoding: 'utf8' });
 
 describe('a defect that is planted in the messages of the simulated secure world', () => {
-  it('is found, and without it nothing', { timeout: 240_000 }, () => {
+  it('is found, and nothing is found without it', { timeout: 240_000 }, () => {
     const names = ['thread', 'session', 'shared-memory', 'result'];
     const { stdout, stderr } = planted(...names, '--executions', '600', '--json');
     expect(stderr).toBe('');
@@ -19,7 +19,7 @@ describe('a defect that is planted in the messages of the simulated secure world
     ]);
   });
 
-  it('has to be one that there is', () => {
+  it('must exist', () => {
     const { status, stderr } = planted('nothing');
     expect(status).toBe(2);
     expect(stderr).toMatch(/^usage: npm run fuzz:planted .*, of types, index/);

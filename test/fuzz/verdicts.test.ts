@@ -34,7 +34,7 @@ const verdictsOf = (defect: number, steps: readonly Step[]): readonly { kind: st
   return JSON.parse(spawnSync(process.execPath, [command, ...replay], { encoding: 'utf8' }).stdout).verdicts;
 };
 
-describe.skipIf(without !== undefined)(onRealOptee('what a defect of an application is told as'), () => {
+describe.skipIf(without !== undefined)(onRealOptee('the verdict on a defect of an application'), () => {
   it.each<[string, number, readonly Step[], string, RegExp]>([
     [
       'an index that is not checked',

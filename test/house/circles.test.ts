@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { circles, importsBetweenFoldersIn } from './circles.js';
 
 describe('circles of imports', () => {
-  it('are found however long they are, each once, and a file that imports itself', () => {
+  it('are found at any length, each once, and also for a file that imports itself', () => {
     const imports = new Map([
       ['a', ['b']],
       ['b', ['c', 'x']],
@@ -14,7 +14,7 @@ describe('circles of imports', () => {
     expect(circles(imports)).toEqual([['a', 'b', 'c'], ['z']]);
   });
 
-  it('are none where two ways lead to one file', () => {
+  it('are not reported for two paths to the same file', () => {
     expect(
       circles(
         new Map([
@@ -27,7 +27,7 @@ describe('circles of imports', () => {
     ).toEqual([]);
   });
 
-  it('are found between folders whose files are in none', () => {
+  it('are found between folders even if no files form one', () => {
     const files = [
       { path: 'room/left/one.ts', imports: ['room/right/one.ts'] },
       { path: 'room/right/one.ts', imports: [] },

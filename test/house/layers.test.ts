@@ -38,7 +38,7 @@ const importsOf = (folder: string) =>
     .filter(({ path }) => path.startsWith(folder))
     .flatMap(({ path, imports }) => imports.map((each) => [path, each]));
 
-describe('the house', () => {
+describe('the source tree', () => {
   it('has a core that runs without Node', () => {
     const core = [
       'protocol/',
@@ -67,14 +67,14 @@ describe('the house', () => {
     expect(importsOf('worlds/').filter(([, target]) => upper.some((folder) => target?.startsWith(folder)))).toEqual([]);
   });
 
-  it('builds upwards: the ground floor knows nothing above it', () => {
+  it('has no imports from lower to higher layers', () => {
     expect(
       importsOf('protocol/').filter(([, target]) => target?.includes('/') && !target.startsWith('protocol/')),
     ).toEqual([]);
     expect(importsOf('tee/').filter(([, target]) => target?.startsWith('optee/'))).toEqual([]);
   });
 
-  it('has no file that nobody can reach', () => {
+  it('has no unreachable file', () => {
     const doors = [
       'index.ts',
       'testing.ts',
@@ -93,7 +93,7 @@ describe('the house', () => {
     expect(files.map(({ path }) => path).filter((path) => !imported.has(path) && !doors.includes(path))).toEqual([]);
   });
 
-  it('sets timers in one place, which knows how long they can be', () => {
+  it('sets timers only in the module that handles long timeouts', () => {
     const timers = /\b(setTimeout|setInterval)\b|timers\/promises|AbortSignal\.timeout/;
     expect(
       files.filter(({ path, text }) => path !== 'clock/timer.ts' && timers.test(text)).map(({ path }) => path),
@@ -110,17 +110,17 @@ describe('the house', () => {
   describe.each(['src', 'viewer/src', 'playground/src'])('in %s', (folder) => {
     const here = sources(resolve(import.meta.dirname, '../..', folder));
 
-    it('has no circle of files that import each other', () => {
+    it('has no import cycle between files', () => {
       const imports = new Map(here.map((file) => [file.path, file.imports]));
       expect(circles(imports)).toEqual([]);
     });
 
-    it('has no circle of folders side by side', () => {
+    it('has no import cycle between sibling folders', () => {
       expect(foldersOf(here).flatMap((parent) => circles(importsBetweenFoldersIn(parent, here)))).toEqual([]);
     });
   });
 
-  it('has no file too long to read', () => {
+  it('has no file above the length limit', () => {
     expect(files.filter(({ lines }) => lines > 420).map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
   });
 });

@@ -110,7 +110,7 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
 });
 
 describe.skipIf(!built)('world "linux" on a kernel with TEE_IOC_SHM_REGISTER_FD', () => {
-  it('shares what a descriptor stands for, which this process does not see', async () => {
+  it('shares the memory of a descriptor without mapping it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'normalworld-descriptor-'));
     const shim = join(folder, 'register-descriptor.so');
     execFileSync('cc', ['-shared', '-fPIC', '-O2', '-o', shim, path('register-descriptor.c'), '-ldl']);

@@ -63,7 +63,7 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
   };
   const isReady = 'the supplicant of /dev/teepriv0 is ready';
 
-  it('loads trusted applications, one after the other and side by side, and leaves when it is told', async () => {
+  it('loads trusted applications, sequentially and concurrently, and exits on request', async () => {
     await serve({ memoryFile: true, trustedApplications: [userTa, pseudoTa] });
     mkdirSync(join(scratch, 'ta'));
     writeFileSync(join(scratch, 'ta', `${userTa.uuid}.ta`), simulatedTaImage(userTa));
@@ -80,7 +80,7 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
     expect(await ended).toMatch(/^0: /);
   });
 
-  it('is one at a time, and its death ends what it was asked', async () => {
+  it('is exclusive, and its death fails its requests', async () => {
     await serve({ memoryFile: true, trustedApplications: [pseudoTa] });
     const plugin = join(scratch, 'plugin.mjs');
     writeFileSync(

@@ -48,7 +48,7 @@ const queue = new Map([
 describe("the kernel's driver with another call queue", () => {
   const files = replaceCallQueue(driver, queue);
 
-  it('has the functions of the queue once, and all others as they were', () => {
+  it('has the functions of the queue once, and all others unchanged', () => {
     expect(files.get('call.c')?.trim()).toBe(
       'int optee_other(void)\n{\n\treturn optee_cq_incr_sys_thread_count(0);\n}',
     );
@@ -56,7 +56,7 @@ describe("the kernel's driver with another call queue", () => {
     expect(files.get('Makefile')).toBe('optee-objs += core.o\noptee-objs += call.o\noptee-objs += call_queue.o\n');
   });
 
-  it('has its structures from the header, and declares what is no longer static', () => {
+  it('takes the structures from the header, and declares functions that are no longer static', () => {
     const header = files.get('optee_private.h') ?? '';
     expect(header).not.toContain('int old');
     expect(header).toContain('struct optee {\n\tstruct optee_call_queue call_queue;\n};');
@@ -68,7 +68,7 @@ describe("the kernel's driver with another call queue", () => {
   it.each([
     ['call.c', /^void optee_cq_wait_final/m, 'optee_cq_wait_final'],
     ['optee_private.h', /^struct optee_call_waiter \{/m, 'optee_call_waiter'],
-  ])('is refused when %s is not as expected, by the name that is missing', (file, pattern, name) => {
+  ])('is refused if %s is not as expected, naming the missing definition', (file, pattern, name) => {
     const other = new Map(driver).set(file, (driver.get(file) ?? '').replace(pattern, 'int something_else'));
     expect(() => replaceCallQueue(other, queue)).toThrow(name);
   });

@@ -178,7 +178,7 @@ describe.skipIf(compiler === undefined)('hand-off in C', () => {
     expect(firstDifference(program, recorded)).toBeUndefined();
   });
 
-  it('and on schedules that chance does not hit', () => {
+  it('and on schedules that random tests do not reach', () => {
     expect(firstDifference(program, rareSections())).toBeUndefined();
   });
 
@@ -186,12 +186,12 @@ describe.skipIf(compiler === undefined)('hand-off in C', () => {
     expect(firstDifference(program, randomSections(SEED))).toBeUndefined();
   });
 
-  it('refuses a system session while the capacity is unknown, and when there is one thread', () => {
+  it('refuses a system session while the capacity is unknown, and with a single thread', () => {
     const answers = drive(program, ['init 0', 'reserve', 'init 1', 'reserve', 'init 2', 'reserve']);
     expect(answers.map((answer) => answer.split(' ')[0])).toEqual(['done', 'no', 'done', 'no', 'done', 'yes']);
   });
 
-  it.each(MUTANTS)('differs when broken on purpose: %s', (what, text, becomes) => {
+  it.each(MUTANTS)('differs with the mutation: %s', (what, text, becomes) => {
     const mutant = build(what.replaceAll(/\W/g, '-'), (source) => {
       expect(source.split(text).length - 1, 'places of the text').toBe(1);
       return source.replace(text, () => becomes);

@@ -15,7 +15,7 @@ function verdictOn(name: string): string {
   return stdout;
 }
 
-it('sees in a record of Linux 6.12 that a call sleeps beside a free thread', () => {
+it('the import of a Linux 6.12 record shows a call that sleeps although a thread is free', () => {
   const verdict = verdictOn('2');
   expect(verdict).toMatch(/^STARVED/);
   expect(verdict).toMatch(/sleep in the queue although 1 of 2 threads are free/);
@@ -23,13 +23,13 @@ it('sees in a record of Linux 6.12 that a call sleeps beside a free thread', () 
   expect(verdict).toMatch(/thread 0: long-\d+ #\d+, in RPC CMD/);
 });
 
-it('sees that a system call does, while what is inside waits for an answer of tee-supplicant', () => {
+it('the import shows a system call that does, while the call inside waits for tee-supplicant', () => {
   const verdict = verdictOn('1-deadlock');
   expect(verdict).toMatch(/late-\d+ #\d+ sleeps in the queue/);
   expect(verdict).toMatch(/inside-\d+ #\d+, in RPC CMD .* it waits for an answer of tee-supplicant/);
 });
 
-it('sees that calls sleep while others complete, after a thread is lost', () => {
+it('the import shows calls that sleep while others complete, after a thread is lost', () => {
   const verdict = verdictOn('3');
   expect(verdict).toMatch(/second-\d+ #\d+ sleeps in the queue while others complete/);
   expect(verdict).toMatch(/refused once/);

@@ -39,7 +39,7 @@ describe('the options of a build of OP-TEE', () => {
     expect(buildName({ ...plain, set: set(...many) })).not.toBe(buildName({ ...plain, set: set(...many, 'CFG_Z=y') }));
   });
 
-  it('are what make is told, each variable once, and those that were set by hand win', () => {
+  it('become arguments of make, each variable once, and explicit settings take precedence', () => {
     expect(makeVariables(plain)).toContain('PLATFORM=vexpress-qemu_armv8a');
     expect(makeVariables({ ...plain, ffa: true, threads: 8 })).toEqual(
       expect.arrayContaining(['CFG_CORE_SEL1_SPMC=y', 'CFG_NUM_THREADS=8']),
@@ -70,7 +70,7 @@ describe('the options of a build of OP-TEE', () => {
     expect(() => parseBuildVariable(text)).toThrow(/is not a variable of OP-TEE's build/);
   });
 
-  it('take a variable without a value', () => {
+  it('accept a variable without a value', () => {
     expect(parseBuildVariable('CFG_X=')).toEqual({ name: 'CFG_X', value: '' });
     expect(parseBuildVariable('CFG_TA_KEY=a=b')).toEqual({ name: 'CFG_TA_KEY', value: 'a=b' });
   });

@@ -45,7 +45,7 @@ const normalworldWith = (environment: NodeJS.ProcessEnv, cache: string, ...args:
 const normalworld = (cache: string, ...args: string[]) => normalworldWith({}, cache, ...args);
 
 describe('an OP-TEE that was built', () => {
-  it('is built anew when its SCMI platform was another one', async () => {
+  it('is rebuilt if its SCMI platform has changed', async () => {
     const cache = await cacheWith('sid-scmi');
     // Without tools nothing can be built: it says so when it wants to build.
     const { status, stderr } = normalworldWith(
@@ -61,7 +61,7 @@ describe('an OP-TEE that was built', () => {
     expect(status).toBe(1);
   });
 
-  it('is listed, with its version, and meant by its name', async () => {
+  it('is listed with its version, and selected by its name', async () => {
     const cache = await cacheWith('sid-ffa');
     const folder = join(cache, 'normalworld/builds');
     expect((await builtOptees(folder)).map(({ name }) => name)).toEqual(['sid-ffa']);
@@ -74,13 +74,13 @@ describe('an OP-TEE that was built', () => {
     expect(first).toMatchObject({ name: 'sid-ffa', variables: ['CFG_A=y'] });
   });
 
-  it('is what a command with its name looks at', async () => {
+  it('is used by a command with its name', async () => {
     const cache = await cacheWith('sid-ffa');
     const { stdout } = normalworld(cache, 'doctor', '--optee', 'sid-ffa');
     expect(stdout).toContain(join(cache, 'normalworld/builds/sid-ffa'));
   });
 
-  it('has Debian’s own ones beside it, each under the name of its suite', async () => {
+  it("is listed with Debian's own ones, each under the name of its suite", async () => {
     const cache = await cacheWith('sid-ffa');
     for (const folder of ['optee', 'optee-sid']) {
       await mkdir(join(cache, 'normalworld', folder, 'ta'), { recursive: true });
@@ -94,7 +94,7 @@ describe('an OP-TEE that was built', () => {
     expect(stdout).toContain(join(cache, 'normalworld/optee-sid'));
   });
 
-  it('is not there when there is none: the list says how to get one', async () => {
+  it('is missing in an empty list, which says how to get one', async () => {
     const cache = await mkdtemp(join(scratch, 'cache-'));
     expect(normalworld(cache, 'optee', 'list').stdout).toMatch(/^none: get one with `normalworld optee fetch`/);
   });
@@ -114,7 +114,7 @@ describe('an OP-TEE that was built', () => {
 });
 
 describe('a folder to build in', () => {
-  it('is the same each time, another one while it is taken, and free again when its owner is gone', async () => {
+  it('is the same each time, another one while it is in use, and free again when its owner has ended', async () => {
     const parent = join(scratch, 'work');
     const first = await WorkFolder.take(parent);
     await writeFile(join(first.path, 'object.o'), '');
@@ -140,7 +140,7 @@ const missing = await findBuildTools().then(
 );
 
 describe.skipIf(missing !== undefined)(`a build${missing === undefined ? '' : ` (skipped: ${missing})`}`, () => {
-  it('that OP-TEE refuses ends with its own words, and leaves nothing behind', async () => {
+  it('that OP-TEE rejects ends with its error message, and leaves nothing behind', async () => {
     // OP-TEE's makefiles want no address space randomisation with the sanitizer.
     const options: BuildOptions = {
       suite: 'sid',

@@ -38,7 +38,7 @@ describe.skipIf(!hasCompiler)('libteec for programs of this machine', () => {
     expect(ran.status).toBe(3);
   });
 
-  it('is not built from a folder that has no source of it', async () => {
+  it('is not built from a folder without its source', async () => {
     await expect(buildHostClientLibrary(folderAt(join(root, 'optee')), root)).rejects.toThrow(/has no libteec\/src/);
   });
 });

@@ -42,7 +42,7 @@ const violations = (events: readonly TimedTraceEvent[]) =>
   events.flatMap((event) => (event.type === 'protocol-violation' ? [event.what] : []));
 
 describe('a notification by interrupt', () => {
-  it('ends the wait for its value, and nobody else’s', async () => {
+  it('ends the wait for its value, and no other', async () => {
     const { clock, world, tee } = await open();
     const five = waitFor(tee, 5);
     const six = waitFor(tee, 6);
@@ -56,7 +56,7 @@ describe('a notification by interrupt', () => {
     await tee.close();
   });
 
-  it('is kept for who comes later', async () => {
+  it('is kept for a later waiter', async () => {
     const { clock, world, tee } = await open();
     world.notify(7);
     await clock.run();
@@ -64,7 +64,7 @@ describe('a notification by interrupt', () => {
     await tee.close();
   });
 
-  it('has everything that is pending fetched by one interrupt', async () => {
+  it('is fetched with all other pending ones by one interrupt', async () => {
     const { clock, world, tee, events } = await open();
     for (const notification of [3, 1, 2, 3]) world.notify(notification);
     await clock.run();
@@ -72,7 +72,7 @@ describe('a notification by interrupt', () => {
     await tee.close();
   });
 
-  it('that does not come in time is a timeout, and comes to the next who waits', async () => {
+  it('that arrives after the timeout is kept for the next waiter', async () => {
     const { clock, world, tee } = await open();
     const early = expect(waitFor(tee, 9, 100)).rejects.toMatchObject({ code: TeeResult.ERROR_TIMEOUT });
     await clock.run();
@@ -94,7 +94,7 @@ async function turnsLater(turns: number, act: () => void): Promise<void> {
 describe('an interrupt at any moment', () => {
   const moments = Array.from({ length: 24 }, (_, turns) => turns);
 
-  it('of the fetching of notifications has its own fetched', async () => {
+  it('during fetching leads to another fetch', async () => {
     for (const turns of moments) {
       let fetches = 0;
       const { clock, world, tee, events } = await open({
@@ -115,7 +115,7 @@ describe('an interrupt at any moment', () => {
     }
   });
 
-  it('of a fetching that fails has its own fetched', async () => {
+  it('during a failing fetch leads to another fetch', async () => {
     for (const turns of moments) {
       let fetches = 0;
       const { clock, world, tee, events } = await open({
@@ -135,7 +135,7 @@ describe('an interrupt at any moment', () => {
     }
   });
 
-  it('of a bottom half has one more made', async () => {
+  it('during a bottom half leads to one more', async () => {
     for (const turns of moments) {
       const { clock, world, tee, events } = await open();
       const halves = () =>
@@ -177,7 +177,7 @@ describe('bottom half processing', () => {
   });
 
   it.each(['smc', 'ffa'] as const)(
-    'is finished, and its memory given back, when the TEE closes meanwhile, over %s',
+    'is completed, and its memory released, if the TEE closes meanwhile, over %s',
     async (abi) => {
       let end: () => void = () => {};
       let begin: () => void = () => {};
@@ -205,7 +205,7 @@ describe('bottom half processing', () => {
     },
   );
 
-  it.each(['smc', 'ffa'] as const)('has a thread to compute on and to wake others from, over %s', async (abi) => {
+  it.each(['smc', 'ffa'] as const)('can compute and wake others, over %s', async (abi) => {
     const clock = new VirtualClock();
     const world = new SimulatedWorld({
       clock,
@@ -229,7 +229,7 @@ describe('bottom half processing', () => {
     await tee.close();
   });
 
-  it('asked for any number of times while one runs is one more', async () => {
+  it('requested any number of times while one runs is executed once more', async () => {
     const ends: (() => void)[] = [];
     const { clock, world, tee } = await open({
       driver: { bottomHalf: () => new Promise((resolve) => ends.push(resolve)) },
@@ -260,7 +260,7 @@ describe('the end of the driver', () => {
 });
 
 describe('a secure world without notifications', () => {
-  it('is not asked for any', async () => {
+  it('is not queried', async () => {
     const asked: number[] = [];
     const world = new SimulatedWorld({
       asyncNotif: false,
@@ -292,7 +292,7 @@ describe('a hostile secure world', () => {
     ['undefined flags', OpteeSmcReturn.ok, 0, 0xffff_fffc, undefined],
   ];
 
-  it.each(answers)('that answers with %s is put up with', async (_, a0, a1, a2, expected) => {
+  it.each(answers)('that answers with %s is handled', async (_, a0, a1, a2, expected) => {
     let hostile = true;
     const { clock, world, tee, events } = await open({
       faults: {
@@ -309,7 +309,7 @@ describe('a hostile secure world', () => {
     await tee.close();
   });
 
-  it('whose bottom half fails loses that one only', async () => {
+  it('whose bottom half fails only loses that one', async () => {
     let refuse = true;
     const { clock, world, tee, events } = await open({
       faults: {

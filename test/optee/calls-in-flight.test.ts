@@ -41,7 +41,7 @@ async function open(abi: 'smc' | 'ffa', faults: Faults = {}, options: SimulatedW
 const abis = ['smc', 'ffa'] as const;
 
 it.each(abis)(
-  'memory that its owner releases during a call belongs to nobody else before the call is back, over %s',
+  'memory that its owner releases during a call is not reused before the call has returned, over %s',
   async (abi) => {
     const { tee, inside, goOn } = await open(abi);
     const context = tee.openContext();
@@ -60,7 +60,7 @@ it.each(abis)(
   },
 );
 
-it.each(abis)('a session that is being closed takes no more calls, over %s', async (abi) => {
+it.each(abis)('a session that is being closed refuses further calls, over %s', async (abi) => {
   const { tee, world, inside, goOn } = await open(abi);
   const session = await tee.openContext().openSession(uuid);
   const closed = session.close();
@@ -92,7 +92,7 @@ it.each(abis)('a session whose answer cannot be used is closed again, over %s', 
   await tee.close();
 });
 
-it.each(abis)('a call is of the class that its session had when it was made, over %s', async (abi) => {
+it.each(abis)('a call has the class of its session at the time of the call, over %s', async (abi) => {
   const { tee, goOn } = await open(abi, {}, { reservedShm: false });
   const session = await tee.openContext().openSession(uuid);
   const late = await tee.openKernelContext().openSession(uuid);

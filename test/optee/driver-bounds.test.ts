@@ -37,7 +37,7 @@ describe('messages of calls', () => {
   it.each([
     ['registered pages', {}],
     ['pages of RAM, one a message', { rpcArg: false }],
-  ])('lie in %s when reserved memory is used up, those of system calls as well', async (_, simulated) => {
+  ])('are in %s if reserved memory is used up, also for system calls', async (_, simulated) => {
     // Room for one page of messages.
     const reservedShm = { base: 0x4200_0000, size: 4096 };
     const { tee, session, goOn } = await open({ reservedShm, ...simulated });
@@ -68,7 +68,7 @@ describe('messages of calls', () => {
     expect(tee.sharedMemoryInUse).toBe(0);
   });
 
-  it('are answered by what was sent, whatever secure world makes of their count of parameters', async () => {
+  it('are read with the number of parameters that was sent, even if secure world changes it', async () => {
     for (const abi of ['smc', 'ffa'] as const) {
       let count: number | undefined;
       const faults: Faults = {
@@ -123,7 +123,7 @@ describe('a reference of secure world to no memory', () => {
 });
 
 describe('words of 64 bits', () => {
-  it('reach secure world as they are, and what comes back reaches the client so', async () => {
+  it('are passed to secure world and back unchanged', async () => {
     const words = [0xffff_ffff_ffff_ffffn, 0x8000_0000_0000_0001n, 0x0020_0000_0000_0001n];
     const octets = new Uint8Array(24);
     words.forEach((word, index) => {
@@ -167,14 +167,14 @@ describe('probing', () => {
     });
   };
 
-  it('does without reserved memory that is not cached where there is dynamic memory', async () => {
+  it('ignores reserved memory that is not cached if there is dynamic memory', async () => {
     const tee = await openWorld(uncached({}));
     expect(tee.info.reservedShm).toBeUndefined();
     await tee.close();
     await expect(openWorld(uncached({ dynamicShm: false }))).rejects.toThrow(/cache setting 0/);
   });
 
-  it('gives no cookie that a driver before it gave in the same world', async () => {
+  it('uses no cookie of an earlier driver in the same world', async () => {
     const ids: number[] = [];
     const world = new SimulatedWorld({});
     const shared = secureWorldBut(world, { [Symbol.asyncDispose]: async () => undefined });
@@ -190,7 +190,7 @@ describe('probing', () => {
 });
 
 describe('a message', () => {
-  it('has its words of 32 bits whatever stands above them', () => {
+  it('has its 32-bit words whatever the upper halves contain', () => {
     const message = new MsgArg(new Uint8Array(msgArgSize(1)));
     message.octets(0).fill(0xff);
     new DataView(message.octets(0).buffer).setUint32(32 + 8, 7, true);

@@ -62,7 +62,7 @@ async function open(options: { threads?: number; queue?: DisciplineName; faults?
 }
 
 describe('OP-TEE as an FF-A partition', () => {
-  it('serves sessions, values, and memory of every kind, and gets all of it back at the end', async () => {
+  it('supports sessions, values, and memory of every kind, and releases all of it at the end', async () => {
     const { tee, close } = await open();
     const client = tee.openContext();
     const session = await client.openSession(counterTa.uuid);
@@ -82,7 +82,7 @@ describe('OP-TEE as an FF-A partition', () => {
     await close();
   });
 
-  it('tells a null memory reference from the memory it would want', async () => {
+  it('distinguishes a null memory reference from shared memory', async () => {
     const { tee, close } = await open();
     const session = await tee.openContext().openSession(counterTa.uuid);
     await expect(
@@ -91,7 +91,7 @@ describe('OP-TEE as an FF-A partition', () => {
     await close();
   });
 
-  it('is given kernel memory by RPC, and is interrupted and resumed', async () => {
+  it('gets kernel memory by RPC, and is interrupted and resumed', async () => {
     const { clock, tee, events, close } = await open({ faults: { foreignInterruptPeriodMs: 30 } });
     const session = await tee.openContext().openSession(gate.uuid);
     await session.invoke(2);
@@ -115,17 +115,14 @@ describe('OP-TEE as an FF-A partition', () => {
 
 describe('system sessions over FF-A', () => {
   const capacities = [1, 2, 3, 7];
-  it.each(capacities)(
-    'the capacity of a world with %i threads is learnt before the first client comes',
-    async (threads) => {
-      const { tee, world, close } = await open({ threads });
-      expect(tee.queueState().counters.capacity).toBe(threads);
-      expect(world.threads.every(({ state }) => state === 'free')).toBe(true);
-      await close();
-    },
-  );
+  it.each(capacities)('the capacity of a world with %i threads is learnt before the first client', async (threads) => {
+    const { tee, world, close } = await open({ threads });
+    expect(tee.queueState().counters.capacity).toBe(threads);
+    expect(world.threads.every(({ state }) => state === 'free')).toBe(true);
+    await close();
+  });
 
-  it('one that is missing is not counted', async () => {
+  it('a missing thread is not counted', async () => {
     const { tee, close } = await open({ threads: 4, faults: { threadsMissing: 1 } });
     expect(tee.queueState().counters.capacity).toBe(3);
     await close();
@@ -149,7 +146,7 @@ describe('system sessions over FF-A', () => {
     return { ...opened, granted, ended: () => ended, waiting, sent };
   }
 
-  it('hold under hand-off: what the calls wait for gets through', async () => {
+  it('work under hand-off: the call that others wait for gets through', async () => {
     const { granted, ended, waiting, sent, close } = await dependency('hand-off');
     expect(granted).toBe(true);
     await sent;
@@ -249,7 +246,7 @@ describe('a hostile partition or partition manager', () => {
     await close();
   });
 
-  it('that is busy when a call resumes has broken the protocol: the call fails, the driver goes on', async () => {
+  it('that is busy when a call resumes violates the protocol: the call fails, the driver continues', async () => {
     let hostile = false;
     const { tee, world } = await open({
       faults: {
@@ -266,7 +263,7 @@ describe('a hostile partition or partition manager', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  it('that hands out a handle twice gets no second memory under it', async () => {
+  it('that returns a handle twice gets no second memory under it', async () => {
     let last: SmcRegisters | undefined;
     let hostile = false;
     const { tee, events } = await open({
@@ -288,7 +285,7 @@ describe('a hostile partition or partition manager', () => {
     await tee.close();
   });
 
-  it('may give a handle again once its memory was reclaimed', async () => {
+  it('may return a handle again after its memory was reclaimed', async () => {
     let first: SmcRegisters | undefined;
     let again = false;
     const { tee } = await open({
@@ -310,7 +307,7 @@ describe('a hostile partition or partition manager', () => {
     await tee.close().catch(() => undefined);
   });
 
-  it('gives back what it asked the supplicant for and never freed, when the TEE closes', async () => {
+  it('has its memory from the supplicant released when the TEE closes', async () => {
     const { tee, close } = await open({
       faults: { rpc: ({ message }) => (message?.cmd === RpcCommand.shmAlloc ? 'twice' : undefined) },
     });
@@ -319,7 +316,7 @@ describe('a hostile partition or partition manager', () => {
     await close();
   });
 
-  it('that does not let go of memory keeps it: it is used for nothing else', async () => {
+  it('that does not relinquish memory keeps it: it is not reused', async () => {
     let hostile = false;
     const { tee, events } = await open({
       faults: {

@@ -51,7 +51,7 @@ while (Atomics.load(stop, 0) === 0) {
 }
 `;
 
-it(`who flips words of shared memory gets TeecErrors, and takes nothing down (NORMALWORLD_SEED=${seed})`, {
+it(`changing words of shared memory causes TeecErrors, and no other failure (NORMALWORLD_SEED=${seed})`, {
   timeout: 60_000,
 }, async () => {
   const codes = new Map<string, number>();
@@ -101,7 +101,7 @@ it(`who flips words of shared memory gets TeecErrors, and takes nothing down (NO
 });
 
 it.each(['smc', 'ffa'] as const)(
-  'a message that another writes to while it is made is used as it was meant, over %s',
+  'a message that another thread changes while it is written is used as intended, over %s',
   async (abi) => {
     const seen: { message: MsgArg | undefined } = { message: undefined };
     const world = new SimulatedWorld({

@@ -46,7 +46,7 @@ async function hostile(faults: (armed: () => boolean) => Faults, simulated = {})
 
 const add = [value.inout(1, 1)] as const;
 
-describe('a secure world that answers a call with rubbish', () => {
+describe('a secure world that answers a call incorrectly', () => {
   it.each<[string, Partial<SmcRegisters>, RegExp]>([
     [
       'EBADADDR',
@@ -101,7 +101,7 @@ describe('a secure world that answers a call with rubbish', () => {
     );
   });
 
-  it('a memref size beyond its buffer hands out no foreign byte', async () => {
+  it('a memref size beyond its buffer discloses no other data', async () => {
     const { during, session } = await hostile((armed) => ({
       answer: (arg) => {
         if (armed() && arg.cmd === OpteeMsgCmd.invokeCommand) arg.setB(1, 2 ** 31);
@@ -115,7 +115,7 @@ describe('a secure world that answers a call with rubbish', () => {
     expect(buffer).toEqual(Uint8Array.from({ length: 16 }, (_, index) => (index < 4 ? 0xa5 : 0)));
   });
 
-  it('a session that is open already is refused, and the first keeps working', async () => {
+  it('the number of an open session is refused, and that session keeps working', async () => {
     let first = 0;
     const { during, context, session, violations } = await hostile((armed) => ({
       answer: (arg) => {
@@ -128,14 +128,14 @@ describe('a secure world that answers a call with rubbish', () => {
     expect(violations).toEqual([`secure world opened session ${first}, which is already open`]);
   });
 
-  it('a registration that it refuses gives its memory back', async () => {
+  it('the memory of a refused registration is released', async () => {
     const { during, context } = await hostile((armed) => ({ refuseMemory: () => armed() }));
     const error = await during(() => context.allocateSharedMemory(10_000));
     expect(error).toEqual(expect.objectContaining({ code: TeeResult.ERROR_COMMUNICATION }));
   });
 });
 
-describe('a secure world that makes a senseless request', () => {
+describe('a secure world that makes an invalid request', () => {
   /** Asks for one RPC, then returns. */
   async function senseless(registers: Partial<SmcRegisters>) {
     const answers: SmcRegisters[] = [];
@@ -169,7 +169,7 @@ describe('a secure world that makes a senseless request', () => {
       { a0: rpcReturn(5), a1: 1, a2: 0x7777 },
       /RPC message in memory 0x100007777/,
     ],
-  ])('%s is noted and the thread resumed', async (_, registers, violation) => {
+  ])('%s is reported, and the thread is resumed', async (_, registers, violation) => {
     const { during, session, violations, answers } = await senseless(registers);
     await during(() => session.invoke(Command.add, add));
     expect(answers[0]?.a0).toBe(OpteeSmc.returnFromRpc);
@@ -182,7 +182,7 @@ describe('a secure world that makes a senseless request', () => {
     expect(answers).toEqual([{ ...smcRegisters(OpteeSmc.returnFromRpc), a3: 5, a6: 6, a7: 7 }]);
   });
 
-  it('an ETHREAD_LIMIT to a resume ends the call: it is not made a second time', async () => {
+  it('ETHREAD_LIMIT in answer to a resume ends the call, which is not repeated', async () => {
     let made = 0;
     const { during, session } = await hostile((armed) => ({
       smc: (call) => {
@@ -227,7 +227,7 @@ describe('a secure world that makes a senseless request', () => {
   });
 });
 
-describe('a senseless RPC message', () => {
+describe('an invalid RPC message', () => {
   const { none, valueInput, valueOutput, tmemInput, rmemOutput } = OpteeMsgAttr;
   type Write = (message: MsgArg) => void;
   const params =
@@ -324,7 +324,7 @@ describe('a senseless RPC message', () => {
     ['a file operation that does not exist', params(RpcCommand.fs, [valueInput, 99]), TeeResult.ERROR_BAD_PARAMETERS],
     ['I2C, which is not there', params(RpcCommand.i2cTransfer), TeeResult.ERROR_NOT_SUPPORTED],
     ['a command that nobody serves', params(4711), TeeResult.ERROR_NOT_SUPPORTED],
-  ])('%s gets its answer, and the call goes on', async (_, write, result) => {
+  ])('%s is answered, and the call continues', async (_, write, result) => {
     let message: MsgArg | undefined;
     let answer: number | undefined;
     const { during, session } = await hostile((armed) => ({
@@ -346,7 +346,7 @@ describe('a senseless RPC message', () => {
 });
 
 describe('a secure world that dies', () => {
-  it('ends every call with COMMUNICATION, also those to come, and close still closes', async () => {
+  it('ends every call with COMMUNICATION, also later ones, and the TEE can be closed', async () => {
     let dead = false;
     const tee = await openTee({
       trustedApplications: [pseudoTa],

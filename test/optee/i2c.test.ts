@@ -76,14 +76,14 @@ async function asked(
 const bus = (adapter: I2cAdapter = new Chip()) => new Map([[2, adapter]]);
 
 describe('an I2C transfer that secure world asks for', () => {
-  it('is written to the chip, and told how much of it', async () => {
+  it('is written to the chip, and the length is returned', async () => {
     const chip = new Chip();
     expect(await asked(bus(chip), [RpcI2c.write, 2, 0x48])).toMatchObject({ result: TeeResult.SUCCESS, done: 4 });
     expect(chip.written).toEqual([1, 2, 3, 4]);
     expect(await asked(bus(chip), [RpcI2c.write, 2, 0x2aa], rpcI2cTenBit)).toMatchObject({ result: TeeResult.SUCCESS });
   });
 
-  it('is read into its memory, as far as the chip gave something', async () => {
+  it("is read into secure world's memory, as far as the chip returned data", async () => {
     expect(await asked(bus(), [RpcI2c.read, 2, 0x48])).toEqual({
       result: TeeResult.SUCCESS,
       octets: [0xaa, 0xbb, 3, 4],
@@ -104,7 +104,7 @@ describe('an I2C transfer that secure world asks for', () => {
     ['an adapter that reads more than was asked', bus(ofLength(5)), [0, 2, 1], 0, TeeResult.ERROR_COMMUNICATION],
     ['an adapter that reads less than nothing', bus(ofLength(-1)), [0, 2, 1], 0, TeeResult.ERROR_COMMUNICATION],
     ['an adapter that writes no number', bus(ofLength(Number.NaN)), [1, 2, 1], 0, TeeResult.ERROR_COMMUNICATION],
-  ])('is refused with %s, and the call goes on', async (_, i2c, where, flags, result) => {
+  ])('is refused with %s, and the call continues', async (_, i2c, where, flags, result) => {
     expect(await asked(i2c, where, flags)).toMatchObject({ result, octets: [1, 2, 3, 4], done: 0 });
   });
 

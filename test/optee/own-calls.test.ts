@@ -58,7 +58,7 @@ describe('under hand-off, a call of the driver itself', () => {
     ['hand-off', { relief_waiters: 1 }, { relief_waiters: 1, normal_waiters: 1 }],
     // The call that is inside is on the list as well; every cancellation is a call as any other there.
     ['linux-6.8', { waiters: 2 }, { waiters: 3 }],
-  ])('%s: a second cancellation of the same call is a call as any other', async (queue, first, second) => {
+  ])('%s: a second cancellation of the same call is an ordinary call', async (queue, first, second) => {
     const gate = new Gate();
     const clock = new VirtualClock();
     const tee = await openWorld(new SimulatedWorld({ threads: 1, trustedApplications: [pseudoTa], clock }), {
@@ -89,7 +89,7 @@ describe('under hand-off, a call of the driver itself', () => {
     await closed;
   });
 
-  it('and is a call as any other when the application has one inside, for which it may wait', async () => {
+  it('is an ordinary call when the application has a call inside, for which it may wait', async () => {
     const { tee, idle, end } = await allHeld(1);
     const closed = idle.close();
     await turn();
@@ -98,7 +98,7 @@ describe('under hand-off, a call of the driver itself', () => {
     await closed;
   });
 
-  it('is a relief call when it gives memory back', async () => {
+  it('is a relief call when it unregisters memory', async () => {
     const gate = new Gate();
     const tee = await openTee({
       trustedApplications: [pseudoTa],
@@ -170,7 +170,7 @@ describe('a thread kept for relief calls', () => {
     await Promise.all(held);
   });
 
-  it('is refused where the queue cannot keep one, and when it is no yes or no', async () => {
+  it('is refused if the queue does not support it or the value is not a boolean', async () => {
     await expect(openTee({ queue: 'linux-6.8', reserve: true })).rejects.toThrow(
       'reserve: linux-6.8 cannot keep a thread for relief calls; only hand-off, hand-off-a and hand-off-c can',
     );
@@ -180,7 +180,7 @@ describe('a thread kept for relief calls', () => {
     );
   });
 
-  it('leaves two threads no system session, and three one', async () => {
+  it('permits no system session with two threads, and one with three', async () => {
     for (const [threads, granted] of [
       [2, false],
       [3, true],

@@ -10,7 +10,7 @@ function answering(functionId: number, answer: SmcRegisters): SimulatedWorldOpti
 }
 
 describe('probing a secure world', () => {
-  it('finds out what real OP-TEE says of itself', async () => {
+  it('reads the properties of the real OP-TEE', async () => {
     await using tee = await openWorld(new SimulatedWorld());
     expect(tee.info).toEqual({
       apiRevision: { major: 2, minor: 0 },
@@ -23,7 +23,7 @@ describe('probing a secure world', () => {
     });
   });
 
-  it('takes a world that does not say how many threads it has', async () => {
+  it('accepts a world that does not report its number of threads', async () => {
     await using tee = await openWorld(new SimulatedWorld({ announcedThreads: false }));
     expect(tee.info.threadCount).toBe(0);
   });
@@ -57,12 +57,12 @@ describe('probing a secure world', () => {
     );
   });
 
-  it('refuses reserved memory that is not there', async () => {
+  it('refuses reserved memory that does not exist', async () => {
     const elsewhere = answering(OpteeSmc.getShmConfig, smcRegisters(0, 0x9000_0000, 0x20_0000, 1));
     await expect(openWorld(new SimulatedWorld({ ...elsewhere, dynamicShm: false }))).rejects.toThrow(/0x90000000/);
   });
 
-  it('does without reserved memory that is not there where there is dynamic memory', async () => {
+  it('ignores reserved memory that does not exist if there is dynamic memory', async () => {
     const elsewhere = answering(OpteeSmc.getShmConfig, smcRegisters(0, 0x9000_0000, 0x20_0000, 1));
     await using tee = await openWorld(new SimulatedWorld(elsewhere));
     expect(await tee.devices()).toEqual([]);

@@ -122,7 +122,7 @@ function expectTeecError(error: unknown): void {
 }
 
 describe('the driver under any order of events', () => {
-  it('answers every call, gives back every byte, every thread and every reservation', async () => {
+  it('answers every call, and releases all memory, threads and reservations', async () => {
     const seed = Number(process.env.PROPERTY_SEED ?? Date.now() % 0x8000_0000);
     console.log(`random runs: PROPERTY_SEED=${seed}`);
     await fc.assert(

@@ -58,7 +58,7 @@ describe('a system session', () => {
     },
   );
 
-  it('that did not ask for the reserve waits like any other', async () => {
+  it('without a reservation waits like any other session', async () => {
     const { tee, gate, system, hold } = await open('hand-off');
     const held = await hold(2);
     await gate.reached(2);
@@ -75,14 +75,14 @@ describe('a system session', () => {
     ['patch-v6', { threads: 1 }],
     ['hand-off', { threads: 1 }],
     ['linux-6.8', { announcedThreads: false }],
-  ])('under %s is told when no thread can be kept for it (%j)', async (queue, simulated) => {
+  ])('under %s is refused if no thread can be reserved (%j)', async (queue, simulated) => {
     const { tee, system } = await open(queue, simulated);
     expect(system.systemSession()).toBe(false);
     expect(await system.invoke(Command.add, add)).toEqual([{ a: 2, b: 1 }]);
     await tee.close();
   });
 
-  it('is counted once, however often it asks, and until it closes', async () => {
+  it('counts once, however often it is requested, until it closes', async () => {
     const { tee, gate, system, hold } = await open('hand-off');
     expect(system.systemSession()).toBe(true);
     expect(system.systemSession()).toBe(true);
@@ -106,7 +106,7 @@ describe('a system session', () => {
     await tee.close();
   });
 
-  it('does not leave its reservation behind when the message that closes it has no memory', async () => {
+  it('ends its reservation even if there is no memory for the closing message', async () => {
     // Ten messages fit the one page that the driver can have: as many calls as that use it up.
     const { tee, gate, system, context, hold } = await open('linux-6.8', {
       dynamicShm: false,
@@ -124,7 +124,7 @@ describe('a system session', () => {
     await tee.close();
   });
 
-  it('gets memory for its message though normal calls asleep in the queue have all there is', async () => {
+  it('gets memory for its message although normal calls asleep in the queue use all slots', async () => {
     const { tee, gate, system, hold } = await open('hand-off', { reservedShm: false });
     expect(system.systemSession()).toBe(true);
     const held = await hold(30);
@@ -139,7 +139,7 @@ describe('a system session', () => {
     await tee.close();
   });
 
-  it('cannot be had from user space', async () => {
+  it('is not available to user space', async () => {
     const { tee, context: user } = await open('hand-off');
     expect('systemSession' in (await user.openSession(pseudoTa.uuid))).toBe(false);
     const context = tee.device.openContext('user', false, { uid: 0, gid: 0, groups: [] });

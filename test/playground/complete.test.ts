@@ -40,12 +40,12 @@ describe('the completion of scenarios', () => {
     [`${file}services:\n  |`, ['rpmb', 'fs', 'socket', 'plugin'], ['title']],
     [`${file}  more:\n    count: 2\n    |`, ['repeat', 'application', 'priority'], ['title']],
     ['|', ['title', 'clients'], ['invoke']],
-  ])('in %j offers what may stand there', (text, there, not) => {
+  ])('in %j offers the valid completions', (text, there, not) => {
     expect(offered(text)).toEqual(expect.arrayContaining([...there]));
     for (const word of not) expect(offered(text)).not.toContain(word);
   });
 
-  it('says nothing in a text that is anything, and holds out with what is no YAML', () => {
+  it('offers nothing in free text, and handles invalid YAML', () => {
     expect(offered(file.replace('title: t', 'title: |'))).toEqual([]);
     for (const text of ['{{{{|', '- - - |', 'a: [b|', '"|', '\t|', '&a *a|', `${'['.repeat(200)}|`])
       expect(() => offered(text)).not.toThrow();
@@ -53,7 +53,7 @@ describe('the completion of scenarios', () => {
 });
 
 describe('the JSON schema of scenarios', () => {
-  it('is what the file beside the scenarios says', () => {
+  it('is the file beside the scenarios', () => {
     const file = resolve(import.meta.dirname, '../../scenarios/scenario.schema.json');
     // `npm run schema` writes it.
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(JSON.parse(JSON.stringify(schema)));

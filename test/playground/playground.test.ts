@@ -15,7 +15,7 @@ const missing = [executablePath, join(root, 'dist/viewer/index.html')].filter((p
 if (missing.length > 0) console.log(`the playground is not tested: ${missing.join(', ')} is not there`);
 
 describe('SHA-256 in the playground', () => {
-  it.each([0, 1, 55, 56, 63, 64, 65, 1000])('of %d octets is what Node says', (size) => {
+  it.each([0, 1, 55, 56, 63, 64, 65, 1000])('of %d octets agrees with Node', (size) => {
     const octets = randomBytes(size);
     expect(Buffer.from(sha256(octets)).toString('hex')).toBe(createHash('sha256').update(octets).digest('hex'));
     for (const key of [randomBytes(32), randomBytes(100)])
@@ -57,7 +57,7 @@ describe.skipIf(missing.length > 0)('the playground', () => {
     await page.keyboard.insertText(scenario);
   };
 
-  it('runs the scenario in its editor under the queues side by side, and shows them in the timeline', async () => {
+  it('runs the scenario in its editor under several queues, and shows the timeline', async () => {
     await open();
     await page.getByRole('button', { name: 'Run' }).click();
     await expect.poll(() => text('#results'), { timeout: 60_000 }).toMatch(/linux-6\.7 DEADLOCK since 20\.9 ms/);
@@ -68,7 +68,7 @@ describe.skipIf(missing.length > 0)('the playground', () => {
     expect(errors).toEqual([]);
   }, 120_000);
 
-  it('says what is wrong where it is, completes words, and takes the sliders', async () => {
+  it('shows errors at their place, completes words, and uses the sliders', async () => {
     await open();
     await type('title: t\napplications: { ta: { kind: user, commands: { go: [{ compute: 1 }] } } }\n');
     await page.locator('.cm-lintRange-error').first().waitFor();
@@ -129,7 +129,7 @@ describe.skipIf(missing.length > 0)('the playground', () => {
   it.each([
     [390, 844],
     [1280, 800],
-  ])('fits %d x %d, and has nothing that axe finds serious', async (width, height) => {
+  ])('fits %d x %d, without serious findings of axe', async (width, height) => {
     await open('', width, height);
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });

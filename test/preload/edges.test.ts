@@ -25,7 +25,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
   if (emulated && !isComplete(arm64Root())) lacking.push('libraries (npx normalworld optee fetch)');
   const why = lacking.length === 0 ? '' : ` (skipped: no ${lacking.join(', no ')})`;
 
-  describe.skipIf(lacking.length > 0)(`a client for ${architecture} at the edges${why}`, () => {
+  describe.skipIf(lacking.length > 0)(`edge cases of a client for ${architecture}${why}`, () => {
     let scratch: string;
     let program: string;
     let tee: Tee;
@@ -81,11 +81,11 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(await run([name])).toBe('0 ');
     });
 
-    it('gets ENOMEM for more memory than there can be, without a page of it touched', async () => {
+    it('gets ENOMEM for too much memory, without touching a page of it', async () => {
       expect(await run(['huge', emulated ? '32' : '40'])).toBe('0 ');
     });
 
-    it('has a library that says which protocol it speaks, so that another one is told before the client fails', () => {
+    it('has a library with its protocol version, so that a mismatch is reported before the client fails', () => {
       const library = preloadLibrary(architecture);
       expect(isOfThisVersion(library)).toBe(true);
       const other = join(scratch, 'other.so');
@@ -96,15 +96,15 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(isOfThisVersion(other)).toBe(false);
     });
 
-    it('was told a path that is good from every folder', async () => {
+    it('has an absolute path to the socket', async () => {
       expect(await run(['elsewhere'], relative(process.cwd(), server.path))).toBe('0 ');
     });
 
-    it.skipIf(!isRoot || emulated)('keeps its file in another root, as another user', async () => {
+    it.skipIf(!isRoot || emulated)('keeps its file after chroot and as another user', async () => {
       expect(await run(['elsewhere', String(otherUser)])).toBe('0 ');
     });
 
-    it.skipIf(!isRoot)('opens sessions as who it is at that moment', async () => {
+    it.skipIf(!isRoot)('opens sessions with its current credentials', async () => {
       const uuidOf = (uid: number) => clientLogin({ login: 'user' }, { uid, gid: 0, groups: [] }, false).uuid;
       expect(await run(['login', String(otherUser)])).toBe(`0 ${uuidOf(0)}\n${uuidOf(otherUser)}\n`);
     });

@@ -75,7 +75,7 @@ describe.skipIf(missing.length > 0)(`a client with the preload library${why}`, (
     await nothingOpen();
   });
 
-  it('leaves nothing when it is killed inside a call', async () => {
+  it('leaves nothing behind when it is killed during a call', async () => {
     const closed = new Promise<void>((resolve) => {
       tee.trace.listen((event) => {
         if (event.type === 'session-close') resolve();

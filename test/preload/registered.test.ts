@@ -109,7 +109,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       return `${code ?? signal} ${said}`;
     };
 
-    it('has its whole pages remapped and the rest copied, and touches nothing beside it', async () => {
+    it('has its whole pages remapped and the rest copied, without changing its surroundings', async () => {
       expect(await run('buffers')).toBe('0 ');
       expect(sharing).toEqual([
         '12288 bytes, remapped',
@@ -118,7 +118,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       ]);
     });
 
-    it('is copied when it is not private memory, or locked, or may be executed', async () => {
+    it('is copied if it is not private memory, or locked, or executable', async () => {
       expect(await run('others')).toBe('0 ');
       const copied = `12288 bytes, copied: ${notPlain}`;
       // qemu-user does not tell its program what it has locked or made executable.
@@ -126,7 +126,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(sharing).toEqual([copied, copied, unknown, unknown]);
     });
 
-    it('is copied when its user wishes it', async () => {
+    it("is copied on the user's request", async () => {
       expect(await run('buffers', { NORMALWORLD_SHM: 'copy' })).toBe('0 ');
       expect(sharing[0]).toBe('12288 bytes, copied, as NORMALWORLD_SHM asks');
     });
@@ -136,7 +136,7 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, the rest copied']);
     });
 
-    it('shows them also to threads that ran before, when its user vouches for them', async () => {
+    it('also shows them to existing threads, if the user permits it', async () => {
       expect(await run('meets-old-thread', { NORMALWORLD_SHM: 'remap' })).toBe('0 ');
       expect(sharing).toEqual(['8192 bytes, 4096 bytes remapped, the rest copied']);
     });
@@ -151,17 +151,17 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(new Set(sharing)).toEqual(new Set([`12288 bytes, copied: ${threads}`]));
     });
 
-    it('loses no write of other threads while it is given back', async () => {
+    it('loses no write of other threads while it is released', async () => {
       expect(await run('writers-at-release')).toBe('0 ');
       expect(sharing).toEqual(['2097152 bytes, remapped']);
     });
 
-    it('stays the parent’s in a fork, and the child has what was in it then', async () => {
+    it('stays with the parent after a fork, and the child gets a copy', async () => {
       expect(await run('forks')).toBe('0 ');
       expect(sharing).toEqual(['12288 bytes, remapped']);
     });
 
-    it('can be registered twice, or have a page in common with another', async () => {
+    it('can be registered twice, or share a page with another', async () => {
       expect(await run('neighbours')).toBe('0 ');
       const round = [
         '12288 bytes, remapped',
@@ -172,12 +172,12 @@ for (const architecture of new Set([hostArchitecture, 'aarch64'])) {
       expect(sharing).toEqual([...round, ...round, '12288 bytes, remapped']);
     });
 
-    it('is the client’s own again when its descriptor goes, by whatever function', async () => {
+    it('becomes private again when its descriptor is closed, by any function', async () => {
       expect(await run('endings')).toBe('0 ');
       expect(sharing).toEqual(Array.from({ length: 5 }, () => '12288 bytes, remapped'));
     });
 
-    it('leaves alone what the client has put in its place', async () => {
+    it('does not change what the client has mapped in its place', async () => {
       expect(await run('replaced')).toBe('0 ');
       expect(sharing).toEqual(['12288 bytes, remapped']);
     });

@@ -67,7 +67,7 @@ describe.skipIf(missing.length > 0)(`${clients} clients of which ${kills} die (N
     return operations;
   }
 
-  it('leave a simulated world as it was', { timeout: 60_000 + kills * 1000 }, async () => {
+  it('leave a simulated world unchanged', { timeout: 60_000 + kills * 1000 }, async () => {
     await using tee = await openTee({ memoryFile: true, trustedApplications: [userTa] });
     await using server = await TeeServer.listen(tee);
     expect(await stress(server, userTa.uuid)).toBeGreaterThan(kills);

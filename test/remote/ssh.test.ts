@@ -94,7 +94,7 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     expect(said).toMatch(/^# pass 35$/m);
   });
 
-  it('is what NORMALWORLD_TEE names', async () => {
+  it('can be selected with NORMALWORLD_TEE', async () => {
     await usual();
     process.env.NORMALWORLD_TEE = 'ssh://root@board:2222/dev/tee0';
     tee = await openTestTee({ simulated: { queue: 'linux-6.8' }, linux: { deviceCalls: 3 } });
@@ -107,14 +107,14 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     expect(args).toContain('BatchMode=yes');
   });
 
-  it('is found though its shell prints something first', async () => {
+  it('works although its shell prints something first', async () => {
     await usual();
     const context = (await connect('ssh://greeting')).openContext();
     await using session = await context.openSession(pseudoTa.uuid);
     expect(await session.invoke(Command.add, [value.inout(1, 2)])).toEqual([{ a: 3, b: 2 }]);
   });
 
-  it('is reached by the commands that take a device', async () => {
+  it('works with the commands that take a device', async () => {
     await usual();
     const child = spawn(
       process.execPath,
@@ -129,7 +129,7 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     expect([code, said]).toEqual([0, expect.stringContaining('42')]);
   });
 
-  it('carries memory there and back, large and small, and no more than a trusted application may see', async () => {
+  it('copies memory of any size in both directions, and only what a trusted application may access', async () => {
     await usual();
     const context = (await connect()).openContext();
     await using session = await context.openSession(userTa.uuid);
@@ -159,7 +159,7 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     await expect(context.allocateSharedMemory(2 ** 31)).rejects.toMatchObject({ code: TeeResult.ERROR_OUT_OF_MEMORY });
   });
 
-  it('loses no write of calls at the same time to one buffer', async () => {
+  it('loses no write of concurrent calls to one buffer', async () => {
     await usual();
     const context = (await connect()).openContext();
     const memory = await context.allocateSharedMemory(8 * 4096);
@@ -196,7 +196,7 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     expect(await session.invoke(Command.add, [value.inout(1, 2)])).toEqual([{ a: 3, b: 2 }]);
   });
 
-  it('says that the connection is lost in the middle of a call, and leaves nothing on the board', async () => {
+  it('reports that the connection was lost during a call, and leaves nothing on the board', async () => {
     await usual();
     const opened = await connect();
     const context = opened.openContext();
@@ -217,7 +217,7 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     while (server.openFiles > 0) await new Promise(setImmediate);
   });
 
-  it('leaves nothing on the board when its client is gone', async () => {
+  it('leaves nothing on the board when its client has ended', async () => {
     await usual();
     const opened = await connect();
     await opened.openContext().openSession(userTa.uuid);
@@ -230,12 +230,12 @@ describe.skipIf(!built)(`a board over ssh${built ? '' : ` (skipped: no ${library
     });
   });
 
-  it('tells of a device that the board has not', async () => {
+  it('reports a device that the board does not have', async () => {
     await usual();
     await expect(connect('ssh://board/dev/tee7')).rejects.toThrow(/board.*\/dev\/tee7.*ENOENT/s);
   });
 
-  it('tells that the board has no normalworld, and how to say where it is', async () => {
+  it('reports that the board has no normalworld, and how to set its command', async () => {
     await usual();
     process.env.NORMALWORLD_REMOTE = 'no-such-normalworld';
     await expect(connect()).rejects.toThrow(/no command "no-such-normalworld".*npm install.*NORMALWORLD_REMOTE/s);
@@ -263,7 +263,7 @@ describe('a board that ssh does not reach', () => {
     ],
     ['with a normalworld that has no agent', 'ssh://oldest', /older than this one.*install the same version/s],
     ['which says something else without end', 'ssh://babbling', /not from an agent: "y/],
-  ])('says so of one %s', async (_name, device, words) => {
+  ])('reports one %s', async (_name, device, words) => {
     await refused(device).toThrow(words);
     await refused(device).toMatchObject({ code: TeeResult.ERROR_COMMUNICATION });
   });
@@ -287,14 +287,14 @@ describe('a board that ssh does not reach', () => {
     await expect(tee.openContext().openSession(userTa.uuid)).rejects.toThrow(/violated the protocol/);
   });
 
-  it('is looked at by a doctor there, not by the one here', () => {
+  it('must be inspected by the doctor command on the board', () => {
     const { status, stderr } = spawnSync(process.execPath, [main, 'doctor', '--device', 'ssh://board'], {
       encoding: 'utf8',
     });
     expect([status, stderr]).toEqual([2, expect.stringMatching(/run it on the board/)]);
   });
 
-  it('says that there is no ssh', async () => {
+  it('reports that ssh is not installed', async () => {
     process.env.PATH = join(scratch, 'nothing');
     await refused('ssh://board').toThrow(/ssh is not installed: apt-get install/);
   });
@@ -315,7 +315,7 @@ describe('a board that ssh does not reach', () => {
     ["ssh://board/dev/tee0'; reboot", /not a valid device path/],
     ['ssh://board/dev/tee0 --x', /not a valid device path/],
     ['ssh://board\n/dev/tee0', /not a valid host name/],
-  ])('takes %j for no board, and starts nothing', async (text, words) => {
+  ])('refuses the address %j, and starts nothing', async (text, words) => {
     await refused(text).toThrow(words);
     await refused(text).toThrow(RangeError);
     expect(() => testWorld({ NORMALWORLD_TEE: text })).toThrow(words);
@@ -326,7 +326,7 @@ describe('a board that ssh does not reach', () => {
     ['ssh://board', 'board'],
     ['ssh://me@192.168.0.2/', 'me@192.168.0.2'],
     ['ssh://[fe80::1%eth0]:22/dev/tee1', 'fe80::1%eth0'],
-  ])('asks for %s', async (text, name) => {
+  ])('connects to %s', async (text, name) => {
     process.env.NORMALWORLD_REMOTE = 'no-such-normalworld';
     await refused(text).toThrow(name);
     const { args } = askedSsh();
@@ -344,7 +344,7 @@ describe('the agent by itself', () => {
     return { status, stdout, stderr };
   };
 
-  it('serves the simulated world too, and ends with its input', () => {
+  it('also serves the simulated world, and ends with its input', () => {
     const { status, stdout, stderr } = agent('--simulated');
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^normalworld-agent \{"protocol":1,/);
@@ -361,7 +361,7 @@ describe('the agent by itself', () => {
     expect([status, stdout]).toEqual([code, '']);
   });
 
-  it('hears no other words than those of the protocol', () => {
+  it('refuses input that violates the protocol', () => {
     const { status, stderr } = spawnSync(process.execPath, [main, 'serve', '--stdio', '--simulated'], {
       encoding: 'utf8',
       input: 'GET / HTTP/1.1\r\nHost: board\r\n\r\n',

@@ -53,7 +53,7 @@ function read(card: EmulatedEmmc, first: number, count: number): number[] {
 }
 
 describe('the file of an eMMC card', () => {
-  it('is the same card when it is opened again: key, counter, blocks, identification, sizes', () => {
+  it("keeps the card's state when it is opened again: key, counter, blocks, identification, sizes", () => {
     const made = { sizeMultiplier: 2, reliableWriteSectors: 3, cid: new Uint8Array(16).fill(9) };
     withCard((card) => {
       expect(card.hasKey).toBe(false);
@@ -71,7 +71,7 @@ describe('the file of an eMMC card', () => {
     withCard((card) => expect([card.writeCounter, read(card, 1023, 1)]).toEqual([2, [9]]), {});
   });
 
-  it('has the identification that it was made with, and is found by it among others', async () => {
+  it('keeps its identification, and is found by it among others', async () => {
     const cid = Uint8Array.from({ length: 16 }, (_, index) => index);
     await (await openTee({ emmc: { file: path, cid } })).close();
     await expect(openTee({ emmc: { file: path, cid: new Uint8Array(16) } })).rejects.toThrow(
@@ -86,7 +86,7 @@ describe('the file of an eMMC card', () => {
     }, {});
   });
 
-  it('is chosen by its identification on the command line', () => {
+  it('is selected by its identification on the command line', () => {
     const cid = '0f'.repeat(16);
     const run = (...args: string[]) =>
       spawnSync(process.execPath, [main, 'supplicant', '--device', '/dev/teepriv77', ...args], { encoding: 'utf8' });
@@ -110,7 +110,7 @@ describe('the file of an eMMC card', () => {
     expect(run('--rpmb', path, '--rpmb-cid', 'xy')).toMatchObject({ status: 2 });
   });
 
-  it('is had by one at a time', () => {
+  it('can be used by one TEE at a time', () => {
     withCard(() => expect(() => EmmcFile.open(path)).toThrow(/eMMC card .*card: another TEE of this process uses it/));
     withCard((card) => expect(card.hasKey).toBe(true));
   });
@@ -124,14 +124,14 @@ describe('the file of an eMMC card', () => {
       Buffer.from('normalworld eMMC\x01\0\0\0\xff\xff\xff\xff\x01'.padEnd(600, '\0'), 'latin1'),
       'has impossible sizes',
     ],
-  ])('is refused when it %s, and stays as it is', (_what, bytes, says) => {
+  ])('is refused if it %s, and is not changed', (_what, bytes, says) => {
     writeFileSync(path, bytes);
     expect(() => EmmcFile.open(path)).toThrow(says);
     expect(readFileSync(path)).toEqual(bytes);
     expect(() => EmmcFile.open(path)).toThrow(says);
   });
 
-  it('is refused for a card that it is not', () => {
+  it('is refused for a card with other properties', () => {
     withCard(() => {});
     expect(() => EmmcFile.open(path, { sizeMultiplier: 4 })).toThrow(/whose sizeMultiplier is 1, not 4/);
     expect(() => EmmcFile.open(path, { cid: new Uint8Array(16) })).toThrow(/whose cid is 65.*, not 00/);
@@ -139,12 +139,12 @@ describe('the file of an eMMC card', () => {
     expect(readdirSync(folder)).toEqual(['card']);
   });
 
-  it('keeps a key that it has, whatever key it is opened with', () => {
+  it('keeps its key, whatever key it is opened with', () => {
     withCard((card) => write(card, 0, [1]));
     withCard((card) => expect(write(card, 0, [2])).toBe(RpmbResult.ok), { key: new Uint8Array(32) });
   });
 
-  it('has a write as a whole or not at all, wherever it was cut off', () => {
+  it('contains a write completely or not at all, wherever it was interrupted', () => {
     const seed = Math.floor(Math.random() * 2 ** 32);
     const random = seededRandom(seed);
     withCard((card) => {
@@ -178,7 +178,7 @@ describe('the file of an eMMC card', () => {
     }
   });
 
-  it('survives the death of who writes it, at any moment', async () => {
+  it('survives the death of the writing process at any time', async () => {
     const writer = fileURLToPath(new URL('card-writer.js', import.meta.url));
     let least = 0;
     for (let round = 0; round < 4; round++) {
@@ -203,14 +203,14 @@ describe('the file of an eMMC card', () => {
     }
   });
 
-  it('reads blocks that the file does not reach as zeros', () => {
+  it('reads blocks beyond the end of the file as zeros', () => {
     withCard((card) => write(card, 500, [1]));
     truncateSync(path, 4096);
     // The last commit is put there again: nothing is lost.
     withCard((card) => expect([...read(card, 499, 2)]).toEqual([0, 1]));
   });
 
-  it('is a card of openTee, for as long as the TEE is open', async () => {
+  it('is used by openTee while the TEE is open', async () => {
     const ta = () => rpmbStorageTa({ hmac: hmacSha256, secret: new Uint8Array(32).fill(1), random: seededRandom(7) });
     for (const round of [1, 2]) {
       const tee = await openTee({ trustedApplications: [ta()], emmc: { file: path } });
@@ -226,7 +226,7 @@ describe('the file of an eMMC card', () => {
     }
   });
 
-  it('is not given beside devices of the caller', async () => {
+  it('cannot be combined with devices of the caller', async () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     await expect(openTee({ emmc: {}, rpmb: [card] })).rejects.toThrow('give only one of them');
     await expect(openTee({ emmc: { fil: path } as object })).rejects.toThrow(/emmc: .*fil/);
@@ -245,7 +245,7 @@ describe("a card's write counter", () => {
     },
   });
 
-  it('refuses a write with another counter than its own', () => {
+  it('refuses a write with a wrong counter', () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256, key });
     expect(write(card, 0, [1], 1)).toBe(RpmbResult.counterFailure);
     expect(write(card, 0, [1])).toBe(RpmbResult.ok);
@@ -253,7 +253,7 @@ describe("a card's write counter", () => {
     expect(card.writeCounter).toBe(1);
   });
 
-  it('ends: then nothing is written any more, and every answer says so', () => {
+  it('expires: then nothing is written, and every answer reports it', () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256, memory: memory(0xffff_fffe) });
     expect(write(card, 0, [1])).toBe(RpmbResult.counterExpired);
     expect(card.writeCounter).toBe(0xffff_ffff);

@@ -96,7 +96,7 @@ for (const { route, name, how } of builds) {
       return size;
     }
 
-    it('has its key in the card, and its objects after a restart of both', async () => {
+    it('programs its key into the card, and has its objects after a restart of both', async () => {
       await open(inFiles());
       await close(await create('kept', 1000));
       await close(await create('kept as well', 500, storage.ree));
@@ -108,7 +108,7 @@ for (const { route, name, how } of builds) {
       expect(card).toMatchObject({ hasKey: true, blockCount: 4096 });
     });
 
-    it('takes files that are not those of its card for an attack', async () => {
+    it('treats files that do not match its card as an attack', async () => {
       await open(inFiles());
       await close(await create('one', 10, storage.ree));
       await tee.close();
@@ -124,13 +124,13 @@ for (const { route, name, how } of builds) {
       await expect(tee.openContext().openSession(storageTa)).rejects.toMatchObject({ code });
     });
 
-    it('is not there without a card, and no application is loaded', async () => {
+    it('is not available without a card, and no application is loaded', async () => {
       await boot({ emmc: false });
       const code = TeeResult.ERROR_ITEM_NOT_FOUND;
       await expect(tee.openContext().openSession(storageTa)).rejects.toMatchObject({ code });
     });
 
-    it('says that the card is full, and goes on when there is room again', async () => {
+    it('reports that the card is full, and continues when there is room again', async () => {
       await open(withCard(new EmulatedEmmc({ hmac: hmacSha256, ...key })));
       const handles: number[] = [];
       let full: TeecError | undefined;
@@ -165,7 +165,7 @@ for (const { route, name, how } of builds) {
       ['a write that fails for good', RpmbRequest.write, 10, 'unreachable', TeeResult.ERROR_COMMUNICATION],
       ['a wrong counter', RpmbRequest.write, 1, flip(503), TeeResult.ERROR_COMMUNICATION],
       ['an answer to a write that is lost', RpmbRequest.write, 1, lostAnswer, TeeResult.ERROR_COMMUNICATION],
-    ])('meets %s as the simulation does', async (_what, type, times, fault, code) => {
+    ])('handles %s like the simulation', async (_what, type, times, fault, code) => {
       let left = 0;
       const card = new EmulatedEmmc({
         ...{ hmac: hmacSha256, ...key },
@@ -195,7 +195,7 @@ for (const { route, name, how } of builds) {
       ['in the card', storage.rpmb],
       ['in files whose digest is in the card', storage.ree],
     ])(
-      'has every object %s that was told, whenever it was killed',
+      'has every object %s whose creation was reported, whenever it was killed',
       async (_where, storageId) => {
         if (built === undefined) throw new Error('not built');
         const seed = Math.floor(Math.random() * 2 ** 32);

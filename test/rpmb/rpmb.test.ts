@@ -42,7 +42,7 @@ async function open(route: 'kernel' | 'supplicant', devices: readonly RpmbDevice
 const routes = ['kernel', 'supplicant'] as const;
 
 describe.each(routes)('RPMB routed by the %s', (route) => {
-  it('keeps blocks, a write each, and counts them', async () => {
+  it('stores blocks with one write each, and counts the writes', async () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     const { session, close } = await open(route, [card]);
     expect(card.hasKey).toBe(false);
@@ -53,7 +53,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     await close();
   });
 
-  it('finds its card again after a restart, with the counter where it was', async () => {
+  it('uses its card again after a restart, with the same counter', async () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     for (let boot = 0; boot < 3; boot++) {
       const { session, close } = await open(route, [card]);
@@ -79,7 +79,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     await close();
   });
 
-  it('does not use a card with another key, and does not program one where it may not', async () => {
+  it('does not use a card with another key, and programs no key if that is not permitted', async () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     const first = await open(route, [card]);
     await write(first.session, 0, bytes(256, 1));
@@ -131,7 +131,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     ['answers for another block', flip(505), TeeResult.ERROR_GENERIC],
     ['cuts its answer short', (answer) => answer.subarray(0, 100), TeeResult.ERROR_GENERIC],
     ['answers too much', () => new Uint8Array(4096), lost],
-  ])('tells of a card that %s for a read, and reads on afterwards', async (_what, fault, code) => {
+  ])('reports a card that %s for a read, and continues to read afterwards', async (_what, fault, code) => {
     const { card, strike } = struck(RpmbRequest.read, fault);
     const { session, close } = await open(route, [card]);
     await write(session, 4, bytes(256, 1));
@@ -150,7 +150,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     ['finds the MAC wrong', { result: RpmbResult.authenticationFailure }],
     ['changes its MAC', flip(200)],
   ];
-  it.each(writeFaults)('tries again when a card %s for a write', async (_what, fault) => {
+  it.each(writeFaults)('repeats a write if a card %s', async (_what, fault) => {
     const { card, strike } = struck(RpmbRequest.write, fault);
     const { session, close } = await open(route, [card]);
     strike(9);
@@ -165,7 +165,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     ['loses the answer', 1, lostAnswer],
     ['changes the counter', 1, flip(503)],
     ['answers something else', 1, flip(510)],
-  ])('gives a card up that %s for a write, until it starts anew', async (_what, times, fault) => {
+  ])('stops using a card that %s for a write, until it is restarted', async (_what, times, fault) => {
     const { card, strike } = struck(RpmbRequest.write, fault);
     const first = await open(route, [card]);
     await write(first.session, 4, bytes(256, 1));
@@ -180,7 +180,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
     await again.close();
   });
 
-  it('is not deceived by an answer that was right once', async () => {
+  it('detects a replayed answer', async () => {
     const answers: Uint8Array[] = [];
     let replay = false;
     const card = new EmulatedEmmc({
@@ -204,7 +204,7 @@ describe.each(routes)('RPMB routed by the %s', (route) => {
 });
 
 describe('probing', () => {
-  it('goes through the devices until one has the key', async () => {
+  it('goes through the devices until it finds its key', async () => {
     const [mine, other] = [1, 2].map(
       (name) => new EmulatedEmmc({ hmac: hmacSha256, cid: new Uint8Array(16).fill(name) }),
     );
@@ -218,7 +218,7 @@ describe('probing', () => {
     await close();
   });
 
-  it('without any device ends with ITEM_NOT_FOUND', async () => {
+  it('ends with ITEM_NOT_FOUND without a device', async () => {
     const { session, close } = await open('kernel', []);
     await expect(read(session, 0)).rejects.toMatchObject({ code: TeeResult.ERROR_ITEM_NOT_FOUND });
     await close();
@@ -298,14 +298,14 @@ describe('the emulated card', () => {
     return rpmbFrames(card.exchange(frame.bytes, rpmbFrameSize))[0];
   };
 
-  it('takes a key once', () => {
+  it('accepts a key only once', () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     expect(ask(card, RpmbRequest.readCounter)?.result).toBe(RpmbResult.keyNotProgrammed);
     expect(ask(card, RpmbRequest.programKey)?.result).toBe(RpmbResult.ok);
     expect(ask(card, RpmbRequest.programKey, (frame) => frame.mac.fill(1))?.result).toBe(RpmbResult.generalFailure);
   });
 
-  it('answers an unknown request with a failure, and no half frames at all', () => {
+  it('answers an unknown request with an error, and ignores incomplete frames', () => {
     const card = new EmulatedEmmc({ hmac: hmacSha256 });
     expect(ask(card, 99)?.result).toBe(RpmbResult.generalFailure);
     expect(() => card.exchange(new Uint8Array(100), 512)).toThrow(/whole frames/);
@@ -359,13 +359,13 @@ describe('the probe of the kernel', () => {
     },
   });
 
-  it('goes past a card whose identification has no room', async () => {
+  it('skips a card whose identification does not fit', async () => {
     expect(await answers([card(24), card(16)], ['reset', 'next', 'next', 'next'])).toEqual([
       ...[SUCCESS, ERROR_SHORT_BUFFER, SUCCESS, ERROR_ITEM_NOT_FOUND],
     ]);
   });
 
-  it('has no card behind the last, and begins anew', async () => {
+  it('returns no card after the last one, and starts again', async () => {
     expect(await answers([card(16)], ['reset', 'next', 'next', 'frames', 'next', 'frames'])).toEqual([
       ...[SUCCESS, SUCCESS, ERROR_ITEM_NOT_FOUND, ERROR_ITEM_NOT_FOUND, SUCCESS, ERROR_BAD_PARAMETERS],
     ]);

@@ -7,7 +7,7 @@ const flagship = readFileSync(new URL('../../scenarios/rpmb-scmi-deadlock.yaml',
 const workload = (text: string) => realWorkload(parseScenario(text, 'scenario.yaml'));
 
 describe('a scenario for the real OP-TEE', () => {
-  it('is what its file says, as far as OP-TEE has it', () => {
+  it('is the workload of the file, if OP-TEE supports it', () => {
     expect(workload(flagship)).toMatchObject({
       abi: 'smc',
       threads: 3,

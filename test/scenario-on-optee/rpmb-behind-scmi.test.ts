@@ -38,13 +38,13 @@ for (const [abi, name] of Object.entries(builds)) {
       });
     };
 
-    it('is written with a system session under hand-off', async () => {
+    it('succeeds with a system session under hand-off', async () => {
       const result = await run('hand-off', true);
       expect(result).toMatchObject({ abi, system: { asked: true, granted: true }, outcome: 'finished', written: 6 });
       expect(result.accesses).toBeGreaterThan(6);
     }, 130_000);
 
-    it('stands still without one: every thread is held, and SCMI sleeps in the queue', async () => {
+    it('deadlocks without one: every thread is held, and SCMI sleeps in the queue', async () => {
       const result = await run('hand-off', false);
       expect(result).toMatchObject({ system: { asked: false, granted: false }, outcome: 'deadlock' });
       expect(result.waits.filter((wait) => wait.includes('holds a thread of secure world'))).toHaveLength(4);
@@ -52,7 +52,7 @@ for (const [abi, name] of Object.entries(builds)) {
       expect(result.waits.at(-1)).toMatch(/calls? sleeps? in the queue for a thread/);
     }, 130_000);
 
-    it('stands still under Linux up to 6.7, which has no system sessions', async () => {
+    it('deadlocks under Linux up to 6.7, which has no system sessions', async () => {
       const result = await run('linux-6.7', true);
       expect(result).toMatchObject({ system: { asked: true, granted: false }, outcome: 'deadlock' });
     }, 130_000);

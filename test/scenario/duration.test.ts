@@ -32,7 +32,7 @@ describe('a time', () => {
       expect(parseDuration(text)).toBeUndefined();
   });
 
-  it('is drawn from both ends of its range and nothing beyond', () => {
+  it('is drawn from its whole range and not beyond', () => {
     expect([0, 0.5, 0.999_999_999].map((random) => drawTime({ min: 1, max: 3 }, () => random))).toEqual([1, 2, 3]);
   });
 

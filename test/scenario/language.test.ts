@@ -41,7 +41,7 @@ clients:
   display: { application: scmi, kernel: true, START steps: [{ hold: { lock: clk, steps: [{ invoke: on }] } }] }
 `;
 
-  it('close a circle of calls that no RPC of the TEE shows', async () => {
+  it('close a cycle of calls that no RPC of the TEE shows', async () => {
     const { outcome, words, hangsSince } = await runOf(ring.replace('START', 'start: 500us,'));
     expect(outcome).toBe('deadlock');
     expect(hangsSince).toBe(1);
@@ -50,7 +50,7 @@ clients:
     );
   });
 
-  it('are let go when their holder is through', async () => {
+  it('are released when their holder is done', async () => {
     expect((await runOf(ring.replace('START', 'start: 5ms,'))).outcome).toBe('finished');
   });
 
@@ -62,7 +62,7 @@ clients:
   b: { application: ta, steps: [{ hold: { lock: ${second}, steps: [{ wait: 1ms }, { hold: { lock: ${second === 'two' ? 'one' : 'two'}, steps: [{ invoke: go }] } }] } }] }
 `;
 
-  it('deadlock outside of OP-TEE where they are taken in different orders, and the report says so', async () => {
+  it('deadlock outside of OP-TEE if they are taken in different orders, and the report says so', async () => {
     const { outcome, words } = await runOf(crossed('two'));
     expect(outcome).toBe('deadlock');
     expect(words).toMatch(
@@ -72,7 +72,7 @@ clients:
     expect((await runOf(crossed('one'))).outcome).toBe('finished');
   });
 
-  it('may be taken again by their holder only where they are reentrant', async () => {
+  it('may be taken again by their holder only if they are reentrant', async () => {
     const again = (lock: string) => `
 locks: { clk: ${lock} }
 ${quick}
@@ -84,7 +84,7 @@ clients: { a: { application: ta, steps: [{ hold: { lock: clk, steps: [{ hold: { 
     expect(words).toContain('A waits for itself');
   });
 
-  it('stand before whoever waits for a holder that never comes back', async () => {
+  it('block calls if the holder never returns', async () => {
     const { outcome, words } = await runOf(`
 locks: { tpm: {} }
 applications: { ftpm: { kind: user, commands: { extend: [{ rpc: fs }] } } }
@@ -119,7 +119,7 @@ ${more}`;
     expect(alone.duration).toBeLessThan(30);
   });
 
-  it('lead through the task of a call that is served in the kernel: it may hold what the eMMC takes again', async () => {
+  it('belong to the task of a call that is served in the kernel: it may hold a lock that the eMMC takes again', async () => {
     const nested = (lock: string) => `
 locks: { clk: ${lock} }
 applications: { storage: { use: rpmb-storage }, scmi: { use: scmi, clocks: [c] } }
@@ -146,7 +146,7 @@ applications:
 clients: { one: { application: one, steps: [{ invoke: go }] }, two: { application: two, steps: [{ invoke: go }] } }
 `;
 
-  it('deadlock where mutexes are taken in different orders, whatever the queue', async () => {
+  it('deadlock if mutexes are taken in different orders, under any queue', async () => {
     for (const queue of ['linux-6.7', 'hand-off'] as const) {
       const { outcome, words } = await runOf(order(['b', 'a']), queue);
       expect(outcome).toBe('deadlock');
@@ -156,7 +156,7 @@ clients: { one: { application: one, steps: [{ invoke: go }] }, two: { applicatio
     expect((await runOf(order(['a', 'b']))).outcome).toBe('finished');
   });
 
-  it('come back with what the other answers, on the thread of the caller', async () => {
+  it('return the result of the other application, on the thread of the caller', async () => {
     const run = await runOf(`
 secureWorld: { threads: 2 }
 applications:
@@ -169,7 +169,7 @@ clients: { app: { application: outer, count: 2, repeat: 2, steps: [{ invoke: go 
     expect(run.of('app')).toMatchObject({ calls: 4, p50: 12, max: 12, failed: 0 });
   });
 
-  it('fail where the one that is called panics', async () => {
+  it('fail if the called application panics', async () => {
     const run = await runOf(`
 applications:
   outer: { kind: user, commands: { go: [{ invoke: { application: inner, command: work } }] } }
@@ -180,7 +180,7 @@ faults: { panics: [{ application: inner, command: work, nth: 1 }] }
     expect(run.words).toContain('1 call of app failed with TEEC_ERROR_TARGET_DEAD');
   });
 
-  it('one single-instance application waits for another, and the report says for which', async () => {
+  it('show in the report which single-instance application another waits for', async () => {
     const { outcome, words } = await runOf(`
 secureWorld: { threads: 4 }
 applications:
@@ -208,7 +208,7 @@ clients: { app: { applications: [a, b], repeat: 2, steps: [{ invoke: go }, { inv
     expect(run.duration).toBe(10);
   });
 
-  it('begin one after the other by a stagger, and wait until a time', async () => {
+  it('start with a stagger, and can wait until a time', async () => {
     const run = await runOf(`${quick}
 secureWorld: { threads: 8 }
 clients: { app: { application: ta, count: 4, start: 2ms, stagger: 10ms, steps: [{ until: 40ms }, { invoke: go }] } }
@@ -227,14 +227,14 @@ applications: { ta: { kind: user, cancellable: ${cancellable}, commands: { wait:
 clients: { app: { application: ta, timeout: 15ms, repeat: 2, steps: [{ invoke: wait }] } }
 `;
 
-  it('cancel what takes too long, and go on', async () => {
+  it('cancel calls that take too long, and continue', async () => {
     const run = await runOf(patience(2, true));
     expect(run.outcome).toBe('finished');
     expect(run.of('app')).toMatchObject({ calls: 2, max: 20, failed: 2 });
     expect(run.words).toContain('2 calls of app failed with TEEC_ERROR_CANCEL');
   });
 
-  it('cancel in vain what masks cancellation, and where no thread is left for it', async () => {
+  it('cannot cancel a call that masks cancellation, or if no thread is left for the cancellation', async () => {
     expect((await runOf(patience(2, false))).of('app')).toMatchObject({ calls: 2, max: 40, failed: 0 });
     const [once] = (await runOf(patience(1, true).replace('repeat: 2', 'repeat: 1'))).clients;
     expect(once).toMatchObject({ calls: 1, max: 40, failed: 0 });
@@ -250,13 +250,13 @@ services: { fs: { steps: [${step}] } }
 clients: { app: { application: ta, count: 4, steps: [{ invoke: go }] } }
 `;
 
-  it('serves as many requests side by side as it has threads', async () => {
+  it('serves as many concurrent requests as it has threads', async () => {
     expect((await runOf(asked('{}'))).duration).toBe(10);
     expect((await runOf(asked('{ threads: 2 }'))).duration).toBe(20);
     expect((await runOf(asked('{ threads: 1 }'))).duration).toBe(40);
   });
 
-  it('with one thread deadlocks with what it needs to answer', async () => {
+  it('with one thread deadlocks if it needs OP-TEE to answer', async () => {
     const { outcome, words } = await runOf(`
 secureWorld: { threads: 4 }
 supplicant: { threads: 1 }
@@ -274,7 +274,7 @@ clients:
     expect(words).toMatch(/waits for a thread of the supplicant, whose only one is at call \d+/);
   });
 
-  it('takes its time for images and memory', async () => {
+  it('needs time for images and memory', async () => {
     const load = (supplicant: string) => `
 supplicant: ${supplicant}
 applications: { ta: { kind: user, commands: { go: [{ compute: 1ms }] } } }
@@ -285,7 +285,7 @@ clients: { app: { application: ta, session: each-round, repeat: 2, steps: [{ inv
     expect((await runOf(load('{ allocate: 10ms }'))).duration).toBeGreaterThanOrEqual(22);
   });
 
-  it('leaves and returns as often as the file says', async () => {
+  it('detaches and attaches as often as the file says', async () => {
     const { words } = await runOf(`
 applications: { ta: { kind: user, commands: { go: [{ rpc: fs }] } } }
 services: { fs: { steps: [{ wait: 1ms }] } }
@@ -310,7 +310,7 @@ clients:
 faults: { suspend: [${suspend}] }
 `;
 
-  it('freezes user space until it resumes, and not the kernel', async () => {
+  it('freezes user space until it resumes, but not the kernel', async () => {
     const run = await runOf(suspended('{ at: 2ms, resumes: 100ms }'));
     expect(run.outcome).toBe('finished');
     expect(run.of('hwrng')?.max).toBe(1);
@@ -318,7 +318,7 @@ faults: { suspend: [${suspend}] }
     expect(run.words).toContain('The system suspended at 2 ms and resumed at 100 ms.');
   });
 
-  it('that does not resume leaves calls stuck in what they ask of the supplicant', async () => {
+  it('that does not resume leaves calls stuck in requests to the supplicant', async () => {
     const { outcome, words } = await runOf(suspended('{ at: 2ms }'));
     expect(outcome).toBe('stuck');
     expect(words).toContain('its FS RPC waits for the supplicant, which is frozen');
@@ -336,7 +336,7 @@ clients:
   two: { application: ta, priority: ${priorities[1]}, steps: [{ invoke: go }] }
 `;
 
-  it('are shared by what computes', async () => {
+  it('are shared by computing calls', async () => {
     expect((await runOf(busy('', [0, 0]))).duration).toBe(10);
     expect((await runOf(busy('cpus: 2', [0, 0]))).duration).toBe(10);
     const shared = await runOf(busy('cpus: 1', [0, 0]));
@@ -344,13 +344,13 @@ clients:
     expect(shared.of('one')?.max).toBeGreaterThan(18);
   });
 
-  it('go to the higher priority', async () => {
+  it('are given to the higher priority', async () => {
     const run = await runOf(busy('cpus: 1', [0, 50]));
     expect(run.of('two')?.max).toBeLessThanOrEqual(11);
     expect(run.of('one')?.max).toBe(20);
   });
 
-  it('are taken by what is busy in the normal world too: a thread is held while its call has no processor', async () => {
+  it('are also used by work in the normal world: a thread is held while its call has no processor', async () => {
     const run = await runOf(`
 cpus: 1
 secureWorld: { threads: 1 }
@@ -373,14 +373,14 @@ limit: 600s
 clients: { app: { application: ta, repeat: 2000, steps: [{ invoke: go }] } }
 `;
 
-  it('are a rare one among the usual', async () => {
+  it('can be rarely long and usually short', async () => {
     const { of } = await runOf(drawn('{ usually: 1ms..2ms, oneIn: 100, takes: 50ms }'));
     expect(of('app')?.max).toBe(50);
     expect(of('app')?.p50).toBeLessThanOrEqual(2);
     expect((await runOf(drawn('1ms..2ms'))).of('app')?.max).toBeLessThanOrEqual(2);
   });
 
-  it('are exponential around a mean, with a most', async () => {
+  it('can be exponential with a mean and a maximum', async () => {
     const { of, duration } = await runOf(drawn('{ mean: 2ms, most: 20ms }'));
     expect(duration / 2000).toBeGreaterThan(1.7);
     expect(duration / 2000).toBeLessThan(2.3);
@@ -391,7 +391,7 @@ clients: { app: { application: ta, repeat: 2000, steps: [{ invoke: go }] } }
 });
 
 describe('SCMI in a scenario', () => {
-  it('has every protocol that the agent has', async () => {
+  it('supports all protocols of the agent', async () => {
     const commands = [
       'c-on',
       'c-rate',
@@ -418,7 +418,7 @@ clients: { agent: { application: scmi, kernel: true, system: true, steps: [${com
   });
 });
 
-describe('what is wrong in such a file', () => {
+describe('a mistake in such a file', () => {
   const file = (part: string, by: string) =>
     problems(
       `locks: { clk: {}, mutex: { world: secure } }
@@ -431,7 +431,7 @@ clients:
 `.replace(part, by),
     );
 
-  it('is nothing in the file that the others are made of', () => expect(file('', '')).toBe(''));
+  it('does not occur in the file that the others are derived from', () => expect(file('', '')).toBe(''));
 
   it.each([
     [
@@ -500,11 +500,11 @@ clients:
       'faults.suspend[0]: it must resume after it suspended',
     ],
     ['clients:', 'emmc: { rpmb: kernel, claim: host }\nclients:', 'emmc.claim: there is no lock host'],
-  ])('with %j as %j is told where it is', (part, by, problem) => {
+  ])('with %j as %j is reported at its place', (part, by, problem) => {
     expect(file(part, by)).toContain(problem);
   });
 
-  it('locks held in each other deeper than anybody needs are refused, however deep', () => {
+  it('is too deep a nesting of locks, at any depth', () => {
     const deep = (levels: number) =>
       `${'{ hold: { lock: clk, steps: ['.repeat(levels)}{ invoke: go }${'] } }'.repeat(levels)}`;
     const clients = (levels: number) =>
@@ -527,7 +527,7 @@ clients:
   clock: { application: scmi, kernel: true, system: true, passive: true }
 `;
 
-  it('takes the time of its service, one transfer at a time', async () => {
+  it('needs the time of its service, one transfer at a time', async () => {
     const { outcome, duration } = await runOf(`
 secureWorld: { threads: 4 }
 applications: { se: { kind: user, commands: { sign: [{ rpc: i2c }] } } }
@@ -537,14 +537,14 @@ clients: { signer: { application: se, count: 3, steps: [{ invoke: sign }] } }
     expect([outcome, duration]).toEqual(['finished', 6]);
   });
 
-  it('deadlocks where its clock is behind OP-TEE, and the report says how', async () => {
+  it('deadlocks if its clock is behind OP-TEE, and the report explains it', async () => {
     const { outcome, words } = await runOf(chip(''));
     expect(outcome).toBe('deadlock');
     expect(words).toMatch(/its I2C_TRANSFER RPC: the I2C bus needs call \d+ \(clock, on\)/);
     expect((await runOf(chip('').replace('threads: 1', 'threads: 2'))).outcome).toBe('finished');
   });
 
-  it('is the kernel: it goes on without a supplicant, and while user space is frozen', async () => {
+  it('is in the kernel: it continues without a supplicant, and while user space is frozen', async () => {
     const { outcome } = await runOf(`
 secureWorld: { threads: 4 }
 applications: { se: { kind: pseudo, concurrent: true, commands: { sign: [{ rpc: i2c }] } } }
@@ -555,7 +555,7 @@ faults: { supplicant: absent, suspend: [{ at: 1ms }] }
     expect(outcome).toBe('finished');
   });
 
-  it('may take a lock that its caller holds again only where that is reentrant', async () => {
+  it('may take a lock that its caller holds only if the lock is reentrant', async () => {
     const held = (reentrant: boolean) => `
 secureWorld: { threads: 4 }
 locks: { clk: { reentrant: ${reentrant} } }
@@ -567,7 +567,7 @@ clients: { signer: { application: se, kernel: true, steps: [{ hold: { lock: clk,
     expect((await runOf(held(false))).outcome).toBe('deadlock');
   });
 
-  it('may never answer, and gives no answer that is late or wrong', async () => {
+  it('may fail to answer, but gives no late or wrong answer', async () => {
     const never = await runOf(`${chip('')}faults: { unanswered: [{ rpc: i2c, nth: 1 }] }`);
     expect([never.outcome, never.words]).toEqual(['stuck', expect.stringContaining('the I2C bus is never answered')]);
     expect(problems(`${chip('')}faults: { late: [{ rpc: i2c, nth: 1, by: 1ms }] }`)).toContain(

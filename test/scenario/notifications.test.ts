@@ -22,14 +22,14 @@ clients:
 `;
 
 describe('a notification in a scenario', () => {
-  it.each(['smc', 'ffa'] as const)('comes by the bottom half that an interrupt asks for, over %s', async (abi) => {
+  it.each(['smc', 'ffa'] as const)('arrives with the bottom half that an interrupt requests, over %s', async (abi) => {
     const { outcome, clients } = await run(bottomHalf(abi));
     expect(outcome).toBe('finished');
     // The interrupt's source makes no calls, and is no client to report on.
     expect(clients).toMatchObject([{ name: 'reader', calls: 1, failed: 0, max: 7 }]);
   });
 
-  it.each([1, 2, 3])('leaves nothing behind in whatever order, seed %d', async (seed) => {
+  it.each([1, 2, 3])('leaves nothing behind in any order, seed %d', async (seed) => {
     for (const abi of ['smc', 'ffa'] as const) {
       const { broken } = await judgeRun(
         parseScenario(bottomHalf(abi), 's'),
@@ -55,7 +55,7 @@ applications:
 clients:
 ${more}`;
 
-  it('comes straight from an interrupt handler', async () => {
+  it('arrives directly from an interrupt handler', async () => {
     const { clients } = await run(
       directly(`  irq: { start: 8ms, steps: [{ notify: 5 }] }
   one: { application: mailbox, steps: [{ invoke: take }] }`),
@@ -63,7 +63,7 @@ ${more}`;
     expect(clients).toMatchObject([{ calls: 1, failed: 0, max: 8 }]);
   });
 
-  it('comes from another call, whether that is before the wait or after', async () => {
+  it('arrives from another call, before or after the wait begins', async () => {
     const { outcome, clients } = await run(
       directly(`  early: { application: mailbox, steps: [{ invoke: put }] }
   taker: { application: mailbox, start: 10ms, repeat: 2, steps: [{ invoke: take }] }
@@ -73,7 +73,7 @@ ${more}`;
     expect(clients[1]).toMatchObject({ name: 'taker', calls: 2, failed: 0, p50: 0, max: 10 });
   });
 
-  it('is waited for as long as its timeout says', async () => {
+  it('is waited for until its timeout', async () => {
     const { outcome, explanation, clients } = await run(
       directly('  one: { application: mailbox, steps: [{ invoke: hurry }] }'),
     );
@@ -81,7 +81,7 @@ ${more}`;
     expect(clients).toMatchObject([{ max: 20 }]);
   });
 
-  it('has one who waits for it: a second is refused', async () => {
+  it('has one waiter: a second is refused', async () => {
     const { explanation } = await run(
       directly(`  irq: { start: 8ms, steps: [{ notify: 5 }] }
   one: { application: mailbox, count: 2, steps: [{ invoke: take }] }`),
@@ -89,7 +89,7 @@ ${more}`;
     expect(explanation).toEqual(['1 call of one failed with TEEC_ERROR_BAD_PARAMETERS.']);
   });
 
-  it('that nobody sends is named', async () => {
+  it('that no call sends is reported', async () => {
     const { outcome, explanation } = await run(directly('  one: { application: mailbox, steps: [{ invoke: take }] }'));
     expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
@@ -97,7 +97,7 @@ ${more}`;
     ]);
   });
 
-  it('that only a call which finds no thread would send is a deadlock', async () => {
+  it('that only a call without a thread would send is a deadlock', async () => {
     const { outcome, explanation } = await run(
       directly(`  taker: { application: mailbox, steps: [{ invoke: take }] }
   putter: { application: mailbox, start: 1ms, steps: [{ invoke: put }] }`).replace('threads: 3', 'threads: 1'),
@@ -111,7 +111,7 @@ ${more}`;
 });
 
 describe('a wait with a timeout', () => {
-  it('is no part of a deadlock: it ends of itself', async () => {
+  it('is not part of a deadlock, because it ends by itself', async () => {
     const text = `
 title: patience
 limit: 10ms

@@ -69,7 +69,7 @@ describe('the real chain in a scenario', () => {
     expect(text).toContain('no thread is kept for agent');
   });
 
-  it.each([1, 2, 3, 4, 5, 6])('has one who accesses the card, and others behind it, seed %d', async (seed) => {
+  it.each([1, 2, 3, 4, 5, 6])('accesses the card one call at a time, seed %d', async (seed) => {
     const { outcome, explanation } = await run(chain({ threads: 3 }), 'linux-6.7', seed);
     expect(outcome).toBe('deadlock');
     const threads = explanation.filter((sentence) => sentence.startsWith('  thread'));
@@ -79,7 +79,7 @@ describe('the real chain in a scenario', () => {
     expect(threads.filter((sentence) => sentence.endsWith(`behind call ${call} (NOTIFICATION RPC)`))).toHaveLength(2);
   });
 
-  it('is in the trace as well: whose RPC waits for which call of the agent', async () => {
+  it('is recorded in the trace: which RPC waits for which call of the agent', async () => {
     const recorder = new MemoryRecorder({ maxBytes: 1_000_000 });
     const { runs } = await runScenario(parseScenario(chain(), 'c'), {
       queues: ['linux-6.7'],
@@ -92,7 +92,7 @@ describe('the real chain in a scenario', () => {
     expect(waits.at(-1)).toMatchObject({ call: Number(holder), needs: Number(needed), through: 'agent' });
   });
 
-  it('is told from what else waits in an RPC', async () => {
+  it('is distinguished from other waits in an RPC', async () => {
     const text = chain({ threads: 3 })
       .replace('emmc:', '  box: { kind: pseudo, commands: { take: [{ await: 5 }] } }\nemmc:')
       .replace('clients:', 'clients:\n  taker: { application: box, steps: [{ invoke: take }] }')
@@ -107,13 +107,13 @@ describe('the real chain in a scenario', () => {
     ]);
   });
 
-  it('stands still with one thread, of which none can be kept', async () => {
+  it('deadlocks with one thread, because none can be reserved', async () => {
     const { outcome, explanation, systemSessions } = await run(chain({ threads: 1 }));
     expect([outcome, systemSessions]).toEqual(['deadlock', { asked: 2, granted: 0 }]);
     expect(explanation.join('\n')).toContain('2 of 2 system sessions refused');
   });
 
-  it.each([1, 2, 3])('leaves nothing behind in whatever order, seed %d', async (seed) => {
+  it.each([1, 2, 3])('leaves nothing behind in any order, seed %d', async (seed) => {
     for (const board of boards) {
       const { broken } = await judgeRun(
         parseScenario(chain(board), 'c'),
@@ -127,7 +127,7 @@ describe('the real chain in a scenario', () => {
 });
 
 describe('an eMMC', () => {
-  it('that needs nothing is on at all times', async () => {
+  it('without a clock is always on', async () => {
     const { outcome, duration } = await run(`
 title: always on
 applications: { vault: { use: rpmb-storage } }
@@ -141,7 +141,7 @@ clients:
 });
 
 describe('enumeration of devices in a scenario', () => {
-  it('lists the applications that are devices, those that need a supplicant apart', async () => {
+  it('lists the applications that are devices, and separately those that need a supplicant', async () => {
     const scenario = parseScenario(
       `
 title: devices
@@ -173,7 +173,7 @@ clients: { tee-bus: { application: bus, kernel: true, steps: [{ invoke: list }] 
 });
 
 describe('an SCMI agent in a scenario', () => {
-  it('can make calls of itself, one at a time in each channel', async () => {
+  it('can make calls on its own, one at a time per channel', async () => {
     const { clients } = await run(`
 title: governor
 secureWorld: { threads: 4 }
@@ -185,7 +185,7 @@ clients:
     expect(clients).toMatchObject([{ calls: 6, failed: 0, p50: 3, max: 3 }]);
   });
 
-  it('serves a service of the scenario as well', async () => {
+  it('can also be used by a service of the scenario', async () => {
     const { outcome, clients } = await run(`
 title: mixed
 applications:
@@ -202,7 +202,7 @@ clients:
 });
 
 describe('an application of the package', () => {
-  it.each(['storage', 'counter'] as const)('%s does all that clients can ask of it', async (use) => {
+  it.each(['storage', 'counter'] as const)('%s supports all its commands', async (use) => {
     const steps = shippedCommands[use].map((command) => `{ invoke: ${command} }`).join(', ');
     const { outcome, clients } = await run(`
 title: ${use}
@@ -215,7 +215,7 @@ clients:
     expect(clients[0]?.p50).toBeGreaterThanOrEqual(1);
   });
 
-  it('that gives back something else fails the call', async () => {
+  it('with a wrong result fails the call', async () => {
     const forger = trustedApplication({
       ...counterTa,
       create: () => ({

@@ -19,14 +19,14 @@ function twoInsideAndOneAsleep(): RunJournal {
   return journal;
 }
 
-describe('the journal of a run in which others go between two steps of a call', () => {
-  it('knows that a call has no thread once it is back, though it has not left the queue', () => {
+describe('the journal of a run with other calls between two steps of a call', () => {
+  it('records that a call has no thread after its return, although it has not left the queue', () => {
     const journal = twoInsideAndOneAsleep();
     journal.record({ type: 'world-exit', call: 1, a0: 0, time: 0 });
     expect(journal.calls.get(1)).toMatchObject({ thread: undefined, state: { at: 'door' } });
   });
 
-  it('takes a wake-up for swallowed when the call that gave it leaves, and for no other', () => {
+  it('counts a wake-up as lost when the call that gave it leaves, and only then', () => {
     const journal = twoInsideAndOneAsleep();
     // As when a reservation ends: it is of no call.
     journal.record({ type: 'queue-wake', call: 2, by: 0, asleep: false, time: 0 });
@@ -42,7 +42,7 @@ describe('the journal of a run in which others go between two steps of a call', 
 });
 
 describe('the journal of an invocation of several calls', () => {
-  it('knows the last of them as its call, unless its client has another invocation', async () => {
+  it('assigns the last of them to it, unless its client has another invocation', async () => {
     const journal = new RunJournal(
       () => 0,
       () => 0,

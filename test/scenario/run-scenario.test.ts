@@ -38,7 +38,7 @@ clients:
 ${more}`;
 
 describe('a run', () => {
-  it('is over when those who would end have no session, and says what they were told', async () => {
+  it('ends if all finite clients were refused a session, and reports the errors', async () => {
     const { outcome, duration, explanation } = await only(`
 title: nobody is left who ends
 applications:
@@ -58,16 +58,16 @@ faults: { supplicant: absent }
     expect(JSON.stringify(twice[0])).toBe(JSON.stringify(twice[1]));
   });
 
-  it('is another for another seed', async () => {
+  it('differs for another seed', async () => {
     const [one, other] = await Promise.all([5, 6].map((seed) => only(busy, { seed })));
     expect(one?.threads).not.toEqual(other?.threads);
   });
 
-  it.each([-1, 1.5, 2 ** 32, Number.NaN])('takes no seed %d', async (seed) => {
+  it.each([-1, 1.5, 2 ** 32, Number.NaN])('refuses seed %d', async (seed) => {
     await expect(run(busy, { seed })).rejects.toThrow(RangeError);
   });
 
-  it('takes the time that its steps take', async () => {
+  it('takes the sum of the times of its steps', async () => {
     const { outcome, duration, clients, threads } = await only(single());
     expect(outcome).toBe('finished');
     expect(duration).toBe(22);
@@ -90,7 +90,7 @@ faults: { supplicant: absent }
     expect(jsonReport(await run(single()))).toMatchObject({ seed: 1, runs: [{ threads: [share] }] });
   });
 
-  it('tells how far it is', async () => {
+  it('reports its progress', async () => {
     const told: number[] = [];
     await run(single(), {
       onProgress: ({ queue, run, runs, calls }) => {
@@ -101,14 +101,14 @@ faults: { supplicant: absent }
     expect(told.at(-1)).toBe(2);
   });
 
-  it('ends at its limit, with what is unanswered then', async () => {
+  it('ends at its limit, with the calls that are unanswered then', async () => {
     const { outcome, duration, clients, explanation } = await only(single('limit: 12ms'));
     expect([outcome, duration]).toEqual(['cut-off', 12]);
     expect(clients[0]).toMatchObject({ calls: 1, unanswered: 1 });
     expect(explanation).toEqual(['one had not finished at the limit of 12 ms: 1 of 2 calls answered, 1 waiting.']);
   });
 
-  it('ends when those that end are through, whoever goes on for ever', async () => {
+  it('ends when the finite clients are done, even if others continue', async () => {
     const text = single().replace(
       'clients:',
       'clients:\n  more: { application: ta, repeat: forever, every: 1ms, steps: [{ invoke: now }] }',
@@ -118,20 +118,20 @@ faults: { supplicant: absent }
     expect(clients.find(({ name }) => name === 'one')).toMatchObject({ calls: 2, unanswered: 0 });
   });
 
-  it('goes on to its limit when nobody ends', async () => {
+  it('continues to its limit if no client is finite', async () => {
     const { outcome, duration, clients } = await only(
       single('limit: 1s').replace('repeat: 2', 'repeat: forever, every: 100ms'),
     );
     expect([outcome, duration, clients[0]?.calls]).toEqual(['finished', 1000, 10]);
   });
 
-  it('is starved when a call comes after its deadline', async () => {
+  it('is starved if a call misses its deadline', async () => {
     const { outcome, clients, explanation } = await only(single().replace('repeat: 2,', 'repeat: 2, deadline: 10ms,'));
     expect([outcome, clients[0]?.late]).toEqual(['starved', 2]);
     expect(explanation[0]).toBe('2 of 2 calls of one took longer than their deadline of 10 ms.');
   });
 
-  it('is starved when one sleeps beside a free thread, though others go on', async () => {
+  it('is starved if a call sleeps although a thread is free, even if others continue', async () => {
     const text = `
 title: swallowed
 limit: 2s
@@ -173,7 +173,7 @@ clients:
     ]);
   });
 
-  it('keeps a reservation that is refused from passing unseen', async () => {
+  it('reports a refused reservation', async () => {
     const { outcome, explanation, systemSessions } = await only(`
 title: one thread
 secureWorld: { threads: 1 }
@@ -191,7 +191,7 @@ clients:
     expect(explanation.at(-1)).toContain('1 of 1 system sessions refused');
   });
 
-  it('sees a deadlock among some while others go on', async () => {
+  it('detects a deadlock of some calls while others continue', async () => {
     const { outcome, duration } = await only(`
 title: beside
 limit: 1s
@@ -230,7 +230,7 @@ describe('faults', () => {
     expect(clients[0]?.calls).toBeGreaterThanOrEqual(61);
   });
 
-  it('a pseudo-TA that panics takes secure world with it', async () => {
+  it('a pseudo-TA that panics ends secure world', async () => {
     const { outcome, explanation, clients } = await only(`
 title: panic
 applications:
@@ -264,14 +264,14 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
     expect(clients[0]).toMatchObject({ calls: 2, failed: 0, p50: 11, max: 111 });
   });
 
-  it('a corrupted answer is an error to the one call that asked', async () => {
+  it('a corrupted answer is an error of the call that made the request', async () => {
     const { outcome, clients, explanation } = await only(`${busy}faults: { corrupted: [{ rpc: fs, nth: 3 }] }`);
     expect(outcome).toBe('finished');
     expect(explanation).toEqual(['1 call of one failed with 0x5eed0bad.']);
     expect(clients[0]).toMatchObject({ failed: 1, unanswered: 0 });
   });
 
-  it('a supplicant that leaves for good is named by those who wait for it', async () => {
+  it('a supplicant that never returns is named as what calls wait for', async () => {
     const { outcome, explanation } = await only(single('faults: { supplicant: { leaves: 12ms } }'));
     expect(outcome).toBe('stuck');
     expect(explanation).toEqual([
@@ -280,7 +280,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
     ]);
   });
 
-  it('a client that dies makes no more calls, and is not waited for', async () => {
+  it('a client that dies makes no more calls, and the run does not wait for it', async () => {
     const { outcome, duration, explanation, clients } = await only(
       `${busy}faults: { deaths: [{ client: one, number: 3, at: 500us }] }`,
     );
@@ -291,30 +291,30 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
     expect(duration).toBeLessThan(100);
   });
 
-  it('threads that go lost are learnt by hand-off: everybody comes through by the one that is left', async () => {
+  it('lost threads are learnt by hand-off: all clients finish with the remaining one', async () => {
     const three = busy.replace('applications:', 'secureWorld: { threads: 3 }\napplications:');
     const { outcome, explanation, clients } = await only(`${three}faults: { lostThreads: [100us, 200us] }`);
     expect([outcome, explanation]).toEqual(['finished', ['Secure world lost 2 threads.']]);
     expect(clients[0]).toMatchObject({ calls: 80, failed: 0 });
   });
 
-  it('interrupts take computing threads out', async () => {
+  it('interrupts preempt computing threads', async () => {
     const { threads, clients } = await only(single('faults: { interrupts: 1ms }'));
     expect(clients[0]).toMatchObject({ calls: 2, max: 11 });
     expect(threads[0]?.length).toBeGreaterThan(9);
   });
 
-  it('a secure world that announces more threads than it has costs time, not calls', async () => {
+  it('a secure world that announces too many threads costs time, but fails no call', async () => {
     const short = busy.replace('applications:', 'secureWorld: { threads: 1, announced: 3 }\napplications:');
     expect(await only(short)).toMatchObject({ outcome: 'finished', clients: [{ calls: 80, unanswered: 0 }] });
   });
 
-  it('a secure world that announces nothing has its capacity learned', async () => {
+  it('the capacity of a secure world that announces no threads is learnt', async () => {
     const silent = busy.replace('applications:', 'secureWorld: { announced: 0 }\napplications:');
     expect(await only(silent)).toMatchObject({ outcome: 'finished', clients: [{ calls: 80, unanswered: 0 }] });
   });
 
-  it('a client with a session for each round goes on after a round that failed', async () => {
+  it('a client with a session per round continues after a failed round', async () => {
     const tool = single('faults: { corrupted: [{ rpc: fs, nth: 1 }] }').replace(
       'application: ta, repeat: 2',
       'application: ta, session: each-round, sharedMemory: 8192, repeat: 3',
@@ -325,7 +325,7 @@ faults: { panics: [{ application: pta, command: go, nth: 4 }] }
     expect(duration).toBe(32);
   });
 
-  it('a session that is refused leaves the other clients alone', async () => {
+  it('a refused session does not affect other clients', async () => {
     const { outcome, explanation, clients } = await only(
       busy.replace('kind: user', 'kind: user, singleInstance: true'),
     );

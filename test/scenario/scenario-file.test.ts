@@ -36,7 +36,7 @@ function problems(text: string): string[] {
 }
 
 describe('a scenario file', () => {
-  it('has everything filled in that it leaves out', () => {
+  it('has defaults for everything that it leaves out', () => {
     const scenario = parseScenario(good, 'f.yaml');
     expect(scenario).toMatchObject({
       about: '',
@@ -351,7 +351,7 @@ describe('a scenario file', () => {
       'repeat: forever, steps: [{ invoke: write }]',
       'clients.one.repeat: these steps may repeat for ever without taking time',
     ],
-  ])('that uses pieces as they are, with %j as %j, says what is wrong with them', (part, by, ...expected) => {
+  ])('that uses simulated components, with %j as %j, reports what is wrong with them', (part, by, ...expected) => {
     expect(problems(pieces)).toEqual([]);
     expect(pieces).toContain(part);
     const found = problems(pieces.replace(part, by));
@@ -359,7 +359,7 @@ describe('a scenario file', () => {
     for (const line of found) expect(line).toMatch(/^f\.yaml:\d+:\d+: /);
   });
 
-  it('has all its problems told at once, in the order of the file', () => {
+  it('gets all its problems reported at once, in the order of the file', () => {
     const found = problems(
       good.replace('kind: user', 'kind: x').replace('1ms..2ms', '1').replace('wait: 1s', 'wait: 1h'),
     );
@@ -370,11 +370,11 @@ describe('a scenario file', () => {
     ]);
   });
 
-  it.each(['', 'hello', '[]', '3', 'null'])('is a mapping, not %j', (text) => {
+  it.each(['', 'hello', '[]', '3', 'null'])('must be a mapping, not %j', (text) => {
     expect(problems(text)).toEqual([expect.stringContaining('expected a scenario: a mapping with title, about,')]);
   });
 
-  it('is refused when it expands without end, or is too long', () => {
+  it('is refused if it expands without limit, or is too long', () => {
     const bomb = ['a: &a [x, x, x, x, x, x, x, x, x, x]'];
     for (let level = 0; level < 8; level++) {
       const [name, before] = [level + 1, level].map((index) => String.fromCharCode(97 + index));
@@ -402,11 +402,11 @@ describe('a scenario file', () => {
       'clients.one: count times callers are 11000 here',
     ],
     ['title: good', 'title: "\\e[2J"', 'title: expected a string without control characters'],
-  ])('with %j as %j lets no time stand still, and asks for no run without end', (part, by, expected) => {
+  ])('with %j as %j is refused, because a run must make progress and end', (part, by, expected) => {
     expect(problems(good.replace(part, by))).toContainEqual(expect.stringContaining(expected));
   });
 
-  it('is refused in bounded words and time, however much is wrong with it', () => {
+  it('is refused with a message of bounded length and in bounded time', () => {
     const names = Array.from({ length: 40_000 }, (_, index) => `  a${index}: 1\n`).join('');
     expect(problems(good.replace('applications:', `applications:\n${names}`))[0]).toContain(
       'at most 1000 names are allowed',
@@ -427,13 +427,13 @@ describe('a scenario file', () => {
     ['commands that there are not', '{ wait: 1s }', many(20_000, '{ invoke: no }')],
     ['places that are not YAML', '{ wait: 1s }', ','.repeat(200_000)],
     ['escapes that there are not', 'title: good', `title: "${'\\q'.repeat(300_000)}"`],
-  ])('tells the first of many %s, and how many there are', (_, part, by) => {
+  ])('reports the first of many %s, and their number', (_, part, by) => {
     const found = problems(good.replace(part, by));
     expect(found).toHaveLength(31);
     expect(found.at(-1)).toMatch(/^f\.yaml: \d+ more problems$/);
   });
 
-  it('reads no more values than it can tell of, wherever they come from', () => {
+  it('limits the number of values, wherever they come from', () => {
     const refused = ['f.yaml:1:1: the file has more than 50000 values, those that aliases stand for included'];
     expect(problems(good.replace('{ wait: 1s }', many(50_000, '1')))).toEqual(refused);
     const aliases = `title: good\nx-many: &many [${many(1000, '1')}]\nx-more: [${many(50, '*many')}]`;
@@ -443,7 +443,7 @@ describe('a scenario file', () => {
     expect(problems(anchors.slice(1).join('\n'))[0]).toContain('title: is missing');
   });
 
-  it('has messages that do not grow with the file', () => {
+  it('has messages of bounded length', () => {
     const commands = Array.from({ length: 999 }, (_, index) => `a-long-name-${index}: []`).join(', ');
     const [found = ''] = problems(
       good.replace('go: [', `${commands}, go: [`).replace('{ wait: 1s }', '{ invoke: no }'),
@@ -490,7 +490,7 @@ clients:
     ]);
   });
 
-  it('tells all that is wrong at once: shapes and references', () => {
+  it('reports all mistakes at once: structure and references', () => {
     const text = `${valid}faults: { late: [{ rpc: fs, nth: 0, by: 1ms }], deaths: [{ client: nobody, at: 1ms }] }\n`;
     expect(problems(text)).toEqual([
       expect.stringContaining('f:4:29: faults.late[0].nth: expected a whole number from 1'),
@@ -498,13 +498,16 @@ clients:
     ]);
   });
 
-  it.each(['constructor', 'toString', 'hasOwnProperty'])('does not find %s where nobody wrote it', (name) => {
-    const [problem, ...others] = problems(valid.replace('application: ta,', `application: ${name.toLowerCase()},`));
-    expect(problem).toContain(`there is no application ${name.toLowerCase()}; applications are ta`);
-    expect(others).toEqual([]);
-  });
+  it.each(['constructor', 'toString', 'hasOwnProperty'])(
+    'does not find a field %s that the file does not contain',
+    (name) => {
+      const [problem, ...others] = problems(valid.replace('application: ta,', `application: ${name.toLowerCase()},`));
+      expect(problem).toContain(`there is no application ${name.toLowerCase()}; applications are ta`);
+      expect(others).toEqual([]);
+    },
+  );
 
-  it('names a reversed range, a second document, and too many callers', () => {
+  it('reports a reversed range, a second document, and too many callers', () => {
     expect(problems(valid.replace('1ms', '3ms..1ms'))[0]).toContain('the range is reversed');
     expect(problems(`${valid}---\n${valid}`)).toEqual(['f:4:1: a file has one scenario: remove this ---']);
     expect(problems(valid.replace('steps:', 'count: 1000, callers: 1000, steps:'))[0]).toBe(
@@ -512,14 +515,14 @@ clients:
     );
   });
 
-  it('caps what it tells', () => {
+  it('limits the number of reported problems', () => {
     const many = Array.from({ length: 400 }, (_, index) => `field-${index}: ${'x'.repeat(100)}`).join('\n');
     const told = problems(`${valid}${many}\n`);
     expect(told).toHaveLength(31);
     expect(told.at(-1)).toBe('f: 370 more problems');
   });
 
-  it('tells of a parameter that is not there, and where', () => {
+  it('reports an unknown parameter, and where it is used', () => {
     expect(problems(valid.replace('1ms', ['"$', '{time}"'].join('')))).toEqual([
       expect.stringContaining(
         'f:2:54: applications.ta.commands.go[0].compute: there is no parameter time; parameters are none',

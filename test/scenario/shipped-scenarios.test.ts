@@ -40,7 +40,7 @@ describe('the scenarios of the package', () => {
       // The seed that is used when none is given, and two others: what they show is not a matter of luck.
       [1, 2, 4_294_967_295].map((seed) => ({ name, seed, expected })),
     ),
-  )('$name shows what it says, seed $seed', async ({ name, seed, expected }) => {
+  )('$name has the outcome that it describes, seed $seed', async ({ name, seed, expected }) => {
     const { runs } = await runScenario(shipped(name), { seed });
     expect(runs.map(({ queue }) => queue)).toEqual(['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off']);
     expect(runs.map(({ outcome }) => outcome)).toEqual(expected);
@@ -51,7 +51,7 @@ describe('the scenarios that need a thread for relief calls', () => {
   it.each([
     ['bottom-half-deadlock.yaml', 'deadlock'],
     ['cancel-without-thread.yaml', 'starved'],
-  ])('%s ends as under Linux when hand-off keeps none: %s', async (name, outcome) => {
+  ])('%s ends as under Linux if hand-off keeps no thread: %s', async (name, outcome) => {
     const { runs } = await runScenario({ ...shipped(name), reserve: false }, { queues: ['hand-off'] });
     expect(runs.map((run) => run.outcome)).toEqual([outcome]);
   });
@@ -62,23 +62,26 @@ describe('the scenarios of reports', () => {
 
   it('are a dozen at least', () => expect(reports.length).toBeGreaterThanOrEqual(12));
 
-  it.each(reports)('%s names its source, expects what comes of it, and is the same with other seeds', async (name) => {
-    const text = readFileSync(resolve(folder, name), 'utf8');
-    expect(text).toMatch(/^# Source: https:\/\//);
-    const scenario = shipped(name);
-    expect(scenario.expect.every ?? [...scenario.expect.byQueue.keys()]).not.toEqual([]);
-    for (const seed of [1, 2, 4_294_967_295]) {
-      const { runs } = await runScenario(scenario, { seed });
-      for (const run of runs) expect(unmet(scenario.expect, run.queue, run.outcome), `seed ${seed}`).toBeUndefined();
-    }
-  });
+  it.each(reports)(
+    '%s names its source, expects its outcome, and has the same outcome with other seeds',
+    async (name) => {
+      const text = readFileSync(resolve(folder, name), 'utf8');
+      expect(text).toMatch(/^# Source: https:\/\//);
+      const scenario = shipped(name);
+      expect(scenario.expect.every ?? [...scenario.expect.byQueue.keys()]).not.toEqual([]);
+      for (const seed of [1, 2, 4_294_967_295]) {
+        const { runs } = await runScenario(scenario, { seed });
+        for (const run of runs) expect(unmet(scenario.expect, run.queue, run.outcome), `seed ${seed}`).toBeUndefined();
+      }
+    },
+  );
 
   it.each([
     ['cancel-with-one-thread', { threads: '2' }],
     ['two-commands-of-one-instance', { single: 'false' }],
     ['secure-lock-order', { first: 'files', second: 'keys' }],
     ['many-threads-open-sessions', { threads: '12' }],
-  ])('%s is well with what its text says: %j', async (name, set) => {
+  ])('%s finishes with the remedy in its text: %j', async (name, set) => {
     const path = `reports/${name}.yaml`;
     const scenario = parseScenario(readFileSync(resolve(folder, path), 'utf8'), path, set);
     const { runs } = await runScenario(scenario);
@@ -90,7 +93,7 @@ describe('the explanations', () => {
   const explained = async (name: string, queue: 'linux-6.7' | 'patch-v6' | 'linux-6.8' | 'hand-off') =>
     (await runScenario(shipped(name), { queues: [queue] })).runs[0]?.explanation.join('\n') ?? '';
 
-  it('name the circle: which calls hold which threads, what their RPCs wait for, and who sleeps why', async () => {
+  it('name the cycle: which calls hold which threads, what their RPCs wait for, and why others sleep', async () => {
     const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.7');
     const message = '\\(scmi, (?:vmmc|emmc-clock)-(?:on|off) by PROCESS_MSG_CHANNEL\\)';
     const needed = new RegExp(`^Call (\\d+) ${message} sleeps because no thread is free, and .* all 3 threads`).exec(
@@ -107,19 +110,19 @@ describe('the explanations', () => {
     expect(text).toContain('no system sessions: no thread is kept for scmi.');
   });
 
-  it('name what carries the chain over FF-A: the supplicant, and SCMI in shared memory', async () => {
+  it('name the components of the chain over FF-A: the supplicant, and SCMI in shared memory', async () => {
     const text = await explained('ffa-scmi-deadlock.yaml', 'linux-6.8');
     expect(text).toMatch(/its RPMB RPC: the eMMC needs call \d+ \(scmi, .* by PROCESS_SMT_CHANNEL_MESSAGE\)/);
     expect(text).toContain('2 of 2 system sessions refused');
   });
 
-  it('say how a reservation kept others from the deadlock', async () => {
+  it('say how a reservation prevented the deadlock', async () => {
     const text = await explained('rpmb-scmi-deadlock.yaml', 'linux-6.8');
     expect(text).toContain('2 of 2 system sessions granted: one thread is kept for their calls.');
     expect(text).toMatch(/\d+ of those calls used the reserved thread because all others were taken/);
   });
 
-  it('say that nobody asked for a system session', async () => {
+  it('say that no client requested a system session', async () => {
     const text = await explained('rpmb-scmi-no-system-session.yaml', 'linux-6.8');
     expect(text).toContain('scmi did not request a system session');
     expect(text).toContain('Tried: with `system: true` for scmi the same run finishes.');
@@ -127,7 +130,7 @@ describe('the explanations', () => {
   });
 
   it.each(['linux-6.7', 'patch-v6', 'linux-6.8'] as const)(
-    'name the bottom half that finds no thread, under %s',
+    'name the bottom half that gets no thread, under %s',
     async (queue) => {
       const text = await explained('bottom-half-deadlock.yaml', queue);
       const [, bottomHalf] = /^Call (\d+) \(kernel, bottom-half\) sleeps because no thread is free/.exec(text) ?? [];
@@ -135,7 +138,7 @@ describe('the explanations', () => {
     },
   );
 
-  it('name a swallowed wake-up', async () => {
+  it('name a lost wake-up', async () => {
     const text = await explained('thread-starvation.yaml', 'linux-6.8');
     expect(text).toMatch(
       /Call \d+ \(watchdog, feed\) took [23][.\d]* s: it slept .* while it could have used a free thread/,
@@ -145,7 +148,7 @@ describe('the explanations', () => {
     );
   });
 
-  it('name the claim that lets nobody be woken', async () => {
+  it('name the claim that prevents every wake-up', async () => {
     const text = await explained('v6-permanent-hang.yaml', 'patch-v6');
     expect(text).toMatch(/Call \d+ \(hello, say\) sleeps for ever although threads 0 and 1 are free/);
     expect(text).toContain('(free_normal_thread_count 0, res_sys_thread_count 1)');
@@ -157,7 +160,7 @@ describe('the explanations', () => {
     );
   });
 
-  it('count who overtook', async () => {
+  it('count overtaking calls', async () => {
     expect(await explained('exhaustion-64-clients.yaml', 'linux-6.8')).toMatch(/\d{3,} later calls entered/);
   });
 });
@@ -170,7 +173,7 @@ describe('the scenarios of faults', () => {
     return first;
   };
 
-  it('let only those fail whose request the supplicant had in its hands, and the kernel, which does not wait', async () => {
+  it('fail only calls whose request the supplicant had taken, and those of the kernel, which does not wait', async () => {
     const { explanation, clients, duration } = await run('supplicant-life.yaml');
     expect(explanation).toContain('The supplicant exited at 40 ms and restarted at 140 ms.');
     expect(explanation.filter((sentence) => sentence.includes('failed'))).toEqual([
@@ -182,7 +185,7 @@ describe('the scenarios of faults', () => {
     expect(duration).toBeLessThan(400);
   });
 
-  it('give a TA back with the dead client that it worked for: when it returns, or its request is withdrawn', async () => {
+  it('release the TA of a dead client when it returns or its request is withdrawn', async () => {
     const { explanation, clients } = await run('client-death.yaml');
     expect(explanation).toContain('signer died at 100 ms; its resources were released 200 ms later.');
     // The tool that waits for the same lock may have it first, for its millisecond.
@@ -200,7 +203,7 @@ describe('the scenarios of faults', () => {
 
 describe('latency', () => {
   it.each([1, 2, 3])(
-    'of a sample stays within two periods under hand-off, and not under Linux, seed %d',
+    'of a sample is at most two periods under hand-off, but not under Linux, seed %d',
     async (seed) => {
       const queues = ['linux-6.7', 'linux-6.8', 'hand-off'] as const;
       const { runs } = await runScenario(shipped('async-notifications.yaml'), { queues, seed });
@@ -210,7 +213,7 @@ describe('latency', () => {
     },
   );
 
-  it('of the slowest call stays near the median under hand-off, and far from it under Linux', async () => {
+  it('of the slowest call is near the median under hand-off, but not under Linux', async () => {
     const { runs } = await runScenario(shipped('exhaustion-64-clients.yaml'), { queues: ['linux-6.8', 'hand-off'] });
     const [linux, handOff] = runs.map(({ clients }) => clients[0]);
     expect(linux?.calls).toBe(6400);

@@ -58,12 +58,12 @@ const result: ScenarioResult = {
 };
 
 describe('the report for a terminal', () => {
-  it.each([40, 41, 60, 80, 100, 200])('keeps to %d columns', (width) => {
+  it.each([40, 41, 60, 80, 100, 200])('fits %d columns', (width) => {
     for (const line of textReport(result, { width, colour: false }).split('\n'))
       expect(line.length).toBeLessThanOrEqual(width);
   });
 
-  it('keeps the line ends of a text that has some, and what is indented', () => {
+  it('keeps the line ends and the indentation of a text', () => {
     const about = 'It hangs.\n  thread 0: a call that waits for what is behind the one that sleeps\n';
     expect(
       textReport({ ...result, about }, { width: 50, colour: false })
@@ -72,7 +72,7 @@ describe('the report for a terminal', () => {
     ).toEqual(['It hangs.', '  thread 0: a call that waits for what is behind', '    the one that sleeps']);
   });
 
-  it('gives remarks a line of their own where a name is long', () => {
+  it('puts remarks on a separate line if a name is long', () => {
     const client = {
       ...run.clients[0],
       name: 'n'.repeat(32),
@@ -87,12 +87,12 @@ describe('the report for a terminal', () => {
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
   });
 
-  it('has escape sequences only where colour is wanted', () => {
+  it('has escape sequences only if colour is requested', () => {
     expect(textReport(result, { width: 80, colour: false })).not.toContain('\x1b');
     expect(textReport(result, { width: 80, colour: true })).toContain('\x1b[31;1mDEADLOCK\x1b[0m');
   });
 
-  it('shows each thread over time, what waits for ever a little beyond the end', () => {
+  it('shows each thread over time, and calls that wait for ever until after the end', () => {
     const lines = textReport(result, { width: 72, colour: false }).split('\n');
     const [thread] = lines.filter((line) => line.startsWith('  thread 0  '));
     // 60 columns for 12 ms.
@@ -101,12 +101,12 @@ describe('the report for a terminal', () => {
     expect(lines).toContain(`            0${'10 ms, then for ever'.padStart(59)}`);
   });
 
-  it('ends a run that is through at its end', () => {
+  it('ends the picture of a finished run at its end', () => {
     const lines = textReport({ ...result, runs: result.runs.slice(1) }, { width: 72, colour: false }).split('\n');
     expect(lines).toContain(`  thread 0  ${'·'.repeat(18)}${'█'.repeat(18)}${'░'.repeat(24)}`);
   });
 
-  it('marks what is free but for a moment', () => {
+  it('marks threads that are mostly free', () => {
     const changes = [
       { time: 0, use: 'free' },
       { time: 5, use: 'secure' },
@@ -126,7 +126,7 @@ describe('the report for a terminal', () => {
     expect(lines).toContain('  scmi          0  -       -        -');
   });
 
-  it('leads with a line for each discipline, and says what is the same only once', () => {
+  it('begins with a line per discipline, and merges identical results', () => {
     const twice = { ...result, runs: [...result.runs, { ...run, queue: 'linux-6.8' as const }] };
     const lines = textReport(twice, { width: 80, colour: false }).split('\n');
     expect(lines.filter((line) => /^(linux|hand)/.test(line))).toEqual([
@@ -137,7 +137,7 @@ describe('the report for a terminal', () => {
     expect(lines).toContain('── linux-6.8: DEADLOCK, as linux-6.7');
   });
 
-  it('marks in the picture from when on nobody comes back', () => {
+  it('marks in the picture the time from which no call returns', () => {
     const lines = textReport(result, { width: 72, colour: false }).split('\n');
     expect(lines).toContain(`            ${' '.repeat(30)}^ closed at 6 ms`);
     const late = textReport(
@@ -147,13 +147,13 @@ describe('the report for a terminal', () => {
     expect(late.split('\n')).toContain(`            ${' '.repeat(36)}since 9.9 ms ^`);
   });
 
-  it('says in flight of what may still be answered', () => {
+  it('reports calls as in flight that may still be answered', () => {
     const client = { ...run.clients[0], unanswered: 5, inFlight: 3 } as ClientResult;
     const text = textReport({ ...result, runs: [{ ...run, clients: [client] }] }, { width: 80, colour: false });
     expect(text).toContain('2 unanswered, 3 in flight, 2 late');
   });
 
-  it('folds threads that do the same', () => {
+  it('merges threads that do the same', () => {
     const free = [{ time: 0, use: 'free' as const }];
     const runs = [{ ...run, threads: [...run.threads, free, free, free] }];
     const text = textReport({ ...result, runs }, { width: 72, colour: false });

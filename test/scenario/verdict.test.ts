@@ -43,7 +43,7 @@ clients:
 `;
 
 describe('a deadlock', () => {
-  it('is told from when its circle closed, not from when the last call joined', async () => {
+  it('is reported from when its cycle closed, not from when the last call joined', async () => {
     const late = '  late: { application: ftpm, count: 3, start: 100ms, steps: [{ invoke: submit }] }';
     const { run, result, timeline } = await recorded(lock(late));
     expect(run.outcome).toBe('deadlock');
@@ -59,7 +59,7 @@ describe('a deadlock', () => {
     expect(table.time(at[0] ?? 0) - originMs).toBeCloseTo(run.hangsSince ?? 0, 6);
   });
 
-  it('counts those who wait behind the circle apart from it', async () => {
+  it('counts calls that wait behind the cycle separately', async () => {
     const { run } = await recorded(
       lock('  shell: { application: ftpm, count: 2, start: 5ms, steps: [{ invoke: submit }] }'),
     );
@@ -69,14 +69,14 @@ describe('a deadlock', () => {
     );
   });
 
-  it.each(['', 'system: true,'])('of a lock promises nothing of queues or system sessions (%s)', async (system) => {
+  it.each(['', 'system: true,'])('of a lock suggests no queue or system session (%s)', async (system) => {
     const { run } = await recorded(lock('', system));
     const text = run.explanation.join('\n');
     expect(text).toContain('neither another queue nor a system session helps');
     expect(text).not.toMatch(/did not request|no thread is kept|Tried/);
   });
 
-  it('because no thread is free names who could ask for a session, and has tried whether it helps', async () => {
+  it('because no thread is free names the client that could request a system session, and whether that was tried and helps', async () => {
     const { run } = await recorded(exhausted(''));
     expect(run.outcome).toBe('deadlock');
     expect(run.withoutSession).toEqual(['scmi']);
@@ -85,7 +85,7 @@ describe('a deadlock', () => {
     expect((await recorded(exhausted('system: true,'))).run.outcome).toBe('finished');
   });
 
-  it('names a thread kept for relief calls where that has been tried and helps, and nowhere else', async () => {
+  it('suggests a thread kept for relief calls only if that was tried and helps', async () => {
     const readers = (threads: number, reserve = false) => `
 title: readers
 reserve: ${reserve}
@@ -112,13 +112,13 @@ clients:
     expect((await recorded(lock(), 'hand-off')).run.explanation.join()).not.toContain('Tried');
   });
 
-  it('says it when a session would not help', async () => {
+  it('says if a system session would not help', async () => {
     // One thread cannot be kept from itself.
     const { run } = await recorded(exhausted('').replace('threads: 2', 'threads: 1'));
     expect(run.explanation.at(-1)).toBe('Tried: `system: true` for scmi does not help: the run still deadlocks.');
   });
 
-  it('never tells of calls behind nobody', async () => {
+  it('never reports calls behind an empty cycle', async () => {
     const many = '  shell: { application: ftpm, count: 20, start: 5ms, steps: [{ invoke: submit }] }';
     const { run } = await recorded(lock(many).replace('threads: 8', 'threads: 4'));
     expect(run.explanation.join('\n')).not.toMatch(/behind calls \./);
@@ -141,7 +141,7 @@ clients:
   a: { application: ta, repeat: 100, steps: [{ invoke: go }] }
 ${more}`;
 
-  it('is cut-off where only the time was over: nobody waits for ever', async () => {
+  it('is cut-off if only the time was over and no call waits for ever', async () => {
     const { run, result } = await recorded(slow(''));
     expect([run.outcome, run.hangsSince]).toEqual(['cut-off', null]);
     expect(run.clients).toMatchObject([{ unanswered: 1, inFlight: 1 }]);
@@ -152,27 +152,27 @@ ${more}`;
     expect(text).toContain('1 in flight');
   });
 
-  it('is stuck where an RPC is never answered, from then on', async () => {
+  it('is stuck if an RPC is never answered, from that time', async () => {
     const { run } = await recorded(slow('faults: { unanswered: [{ rpc: fs, nth: 3 }] }'));
     expect([run.outcome, run.hangsSince]).toEqual(['stuck', 5]);
     expect(run.clients).toMatchObject([{ unanswered: 1, inFlight: 0 }]);
   });
 
-  it('is not stuck while the supplicant is to come back after the limit', async () => {
+  it('is not stuck if the supplicant returns after the limit', async () => {
     const { run } = await recorded(slow('faults: { supplicant: { leaves: 2.5ms, returns: 50ms } }'));
     expect(run.outcome).toBe('cut-off');
     const { run: gone } = await recorded(slow('faults: { supplicant: { leaves: 2.5ms } }'));
     expect(gone.outcome).toBe('stuck');
   });
 
-  it('is starved where a call is late, whatever else was cut off', async () => {
+  it('is starved if a call is late, even if others were cut off', async () => {
     const { run } = await recorded(slow('').replace('repeat: 100', 'deadline: 1ms, repeat: 100'));
     expect(run.outcome).toBe('starved');
   });
 });
 
 describe('system sessions', () => {
-  it('that were refused are told whatever the outcome', async () => {
+  it('that were refused are reported with any outcome', async () => {
     const { run } = await recorded(
       `
 title: refused
@@ -191,7 +191,7 @@ clients:
 });
 
 describe('report and trace', () => {
-  it('give one answer to what a call waits for inside OP-TEE, and count time from the same moment', async () => {
+  it('agree on what a call waits for inside OP-TEE, and on the origin of times', async () => {
     const { run, timeline } = await recorded(lock());
     const [, waiter, holder] =
       /call (\d+) [^:]*: asleep in OP-TEE behind call (\d+)/.exec(run.explanation.join('\n')) ?? [];

@@ -43,14 +43,14 @@ for (const { abi, name, how } of builds) {
       const channels = { base: first, clock: first, voltage: first + 1, reset: first };
       const open = () => ScmiAgent.open(tee, { transport, channels });
 
-      it('says who it is and what it serves', async () => {
+      it('reports its identity and its protocols', async () => {
         await using agent = await open();
         expect(agent.system).toBe(true);
         expect(await agent.base.vendor()).toBe('normalworld');
         expect([...(await agent.base.protocols())].sort((a, b) => a - b)).toEqual([0x14, 0x16, 0x17]);
       });
 
-      it('switches clocks and sets their rates, but to those that they have', async () => {
+      it('switches clocks and sets supported rates only', async () => {
         await using agent = await open();
         const { clocks } = agent;
         expect(await clocks.count()).toBe(2);

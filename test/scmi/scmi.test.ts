@@ -39,7 +39,7 @@ async function open(transport: (world: SimulatedWorld) => ScmiTransport = () => 
 }
 
 describe.each(ways)('an SCMI agent over %s', (_, transport) => {
-  it('learns what the platform is', async () => {
+  it('reads the properties of the platform', async () => {
     const { agent, close } = await open(transport);
     expect(await agent.base.vendor()).toBe('acme');
     expect(await agent.base.protocols()).toEqual([ScmiProtocol.clock, ScmiProtocol.reset, ScmiProtocol.voltage]);
@@ -91,7 +91,7 @@ describe.each(ways)('an SCMI agent over %s', (_, transport) => {
     await close();
   });
 
-  it('is told by the platform what cannot be', async () => {
+  it("gets the platform's errors for invalid requests", async () => {
     const { agent, close } = await open(transport);
     const { clocks, voltages, resets } = agent;
     await expect(clocks.enable(7)).rejects.toMatchObject({ name: 'ScmiError', status: ScmiStatus.invalidParameters });
@@ -122,7 +122,7 @@ describe('channels', () => {
     await close();
   });
 
-  it('get through from their first message on, while normal calls fill every other thread', async () => {
+  it('work from their first message on while normal calls hold every other thread', async () => {
     const stuck = trustedApplication({
       uuid: '55555555-0000-4000-8000-000000000001',
       kind: 'pseudo',
@@ -146,14 +146,14 @@ describe('channels', () => {
     }
   });
 
-  it('work where no thread can be kept, and say so', async () => {
+  it('work if no thread can be reserved, and report it', async () => {
     const { agent, close } = await open(undefined, 1);
     expect(agent.system).toBe(false);
     await agent.clocks.enable(0);
     await close();
   });
 
-  it('that are not there leave nothing behind', async () => {
+  it('that do not exist leave nothing behind', async () => {
     const { tee, close } = await open();
     await expect(ScmiAgent.open(tee, { channels: { clock: 9 } })).rejects.toMatchObject({
       code: TeeResult.ERROR_BAD_PARAMETERS,
@@ -162,7 +162,7 @@ describe('channels', () => {
     await close();
   });
 
-  it('need a service that has the transport', async () => {
+  it('need a service with the transport', async () => {
     const tee = await openTee({ trustedApplications: [scmiPta(board(), { capabilities: ScmiPtaCapability.msg })] });
     await expect(ScmiAgent.open(tee, { transport: 'smt' })).rejects.toMatchObject({ status: ScmiStatus.notSupported });
     await tee.close();
@@ -172,7 +172,7 @@ describe('channels', () => {
   });
 });
 
-describe('a platform that is not to be trusted', () => {
+describe('an untrusted platform', () => {
   const words = (...values: readonly number[]) => {
     const view = new DataView(new ArrayBuffer(values.length * 4));
     values.forEach((word, index) => {
@@ -265,7 +265,7 @@ describe('the SCMI service', () => {
     ['shorter than a header', new Uint8Array(3)],
     ['of odd length', new Uint8Array(5)],
     ['that is no command', new Uint8Array(Uint32Array.of(clock(0) | (3 << 8)).buffer)],
-  ])('does not take a message %s', async (_, message) => {
+  ])('refuses a message %s', async (_, message) => {
     const { tee, close } = await open();
     const { session, handle } = await channel(tee);
     await expect(
@@ -295,7 +295,7 @@ describe('the SCMI service', () => {
     await close();
   });
 
-  it('knows its handles, and no others', async () => {
+  it('accepts its own handles only', async () => {
     const { tee, close } = await open();
     const { session, handle } = await channel(tee);
     for (const wrong of [0, handle + 3, 0xffff_ffff])

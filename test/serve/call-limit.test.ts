@@ -33,7 +33,7 @@ describe('a served TEE whose calls have a limit', () => {
     expect(tee.sharedMemoryInUse).toBe(0);
   });
 
-  it('tells the client of a call that hangs TIMEOUT, and serves on', async () => {
+  it('returns TIMEOUT to the client of a hanging call, and continues to serve', async () => {
     const { session } = await client.openSession(userTa.uuid);
     expect(await client.invoke(session, Command.ask)).toMatchObject(timeout);
     const other = await WireClient.open(server.path);
@@ -41,7 +41,7 @@ describe('a served TEE whose calls have a limit', () => {
     await other.close();
   });
 
-  it('holds up nobody by a client that went while its call hangs', async () => {
+  it('is not blocked by a client that exited while its call hangs', async () => {
     const { session } = await client.openSession(userTa.uuid);
     expect(await client.invoke(session, Command.ask)).toMatchObject(timeout);
     await client.close();
@@ -51,7 +51,7 @@ describe('a served TEE whose calls have a limit', () => {
   });
 });
 
-describe('a session that opens after its client was told TIMEOUT', () => {
+describe('a session that opens after its client got TIMEOUT', () => {
   it('is closed', async () => {
     const door = new Door();
     const images = { load: () => door.pass() };

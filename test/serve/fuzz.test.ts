@@ -27,7 +27,9 @@ describe(`a served TEE under ${requests} hostile requests (NORMALWORLD_SEED=${se
     expect(tee.sharedMemoryInUse).toBe(0);
   });
 
-  it('answers or hangs up, and lets nobody reach what is not his', { timeout: 60_000 + requests }, async () => {
+  it('answers or closes the connection, and gives no client access to resources of others', {
+    timeout: 60_000 + requests,
+  }, async () => {
     const random = seededRandom(seed);
     const victim = await WireClient.open(server.path);
     const page = await victim.shmAlloc(4096);

@@ -73,7 +73,7 @@ describe('a served TEE', () => {
     expect((await WireClient.open(server.path, 'teepriv0')).file.status).toBe(errno.EBUSY);
   });
 
-  it('says what it is: OP-TEE of TrustZone, GlobalPlatform, registered memory, null references', async () => {
+  it('reports its version: OP-TEE of TrustZone, GlobalPlatform, registered memory, null references', async () => {
     const { status, body } = await (await openClient()).ioctl(Operation.version, Buffer.alloc(12));
     expect([status, body.readUInt32LE(0), body.readUInt32LE(4), body.readUInt32LE(8)]).toEqual([0, 1, 1, 1 | 4 | 8]);
   });
@@ -91,7 +91,7 @@ describe('a served TEE', () => {
     expect(await client.closeSession(session)).toBe(errno.EINVAL);
   });
 
-  it('tells a result and its origin where the kernel does, and an errno where the kernel does', async () => {
+  it('returns a result with its origin, or an errno, as the kernel does', async () => {
     const client = await openClient();
     expect(await client.openSession('00000000-1111-4222-8333-444444444444')).toMatchObject({
       status: 0,
@@ -111,7 +111,7 @@ describe('a served TEE', () => {
     expect((await client.ioctl(77, Buffer.alloc(8))).status).toBe(errno.EINVAL);
   });
 
-  it('refuses arguments whose sizes do not agree', async () => {
+  it('refuses arguments with inconsistent sizes', async () => {
     const client = await openClient();
     const wrong = Buffer.concat([invokeArg(1, 1), params([[0, 0, 0, 0]])]);
     expect((await client.ioctl(Operation.invoke, wrong)).status).toBe(errno.EINVAL);
@@ -120,7 +120,7 @@ describe('a served TEE', () => {
     expect((await client.ioctl(Operation.version, Buffer.alloc(0))).status).toBe(errno.EINVAL);
   });
 
-  it('takes who a client is from the socket, whatever he says', async () => {
+  it("takes the client's identity from the socket, whatever the client claims", async () => {
     const client = await openClient();
     const identity = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, groups: [] };
     const told = async (login: number, clientUuid = Buffer.alloc(16)) => {
@@ -151,7 +151,7 @@ describe('a served TEE', () => {
     expect(await told(0xc000_0000)).toBe(errno.EINVAL);
   });
 
-  it('gives memory in whole pages, under ids that only their owner can use', async () => {
+  it('allocates memory in whole pages, with ids that only their owner can use', async () => {
     const client = await openClient();
     const stranger = await openClient();
     const page = await client.shmAlloc(100);
@@ -177,7 +177,7 @@ describe('a served TEE', () => {
     expect((await client.invoke(session, Command.reverse, [mine])).status).toBe(errno.EINVAL);
   });
 
-  it('gives no two files the same id, and takes none from another', async () => {
+  it('assigns unique ids, and accepts none of another file', async () => {
     const [one, two] = [await openClient(), await openClient()];
     const pages = [await one.shmAlloc(4096), await two.shmAlloc(4096), await one.shmRegister(4096n, 10n)];
     expect(new Set(pages.map(({ id }) => id)).size).toBe(3);
@@ -187,7 +187,7 @@ describe('a served TEE', () => {
     for (const page of pages) await page.connection.end();
   });
 
-  it('loses nothing by what is written into a file', async () => {
+  it('ignores data written to a file', async () => {
     const client = await openClient();
     const page = await client.shmAlloc(4096);
     for (const { connection } of [client.file, page]) connection.send(Buffer.alloc(5000, 0x4e));
@@ -196,7 +196,7 @@ describe('a served TEE', () => {
     await page.connection.end();
   });
 
-  it('has a registered buffer where the client has it in its pages, and of exactly its size', async () => {
+  it("places a registered buffer at the client's offset in its pages, with exactly its size", async () => {
     const client = await openClient();
     const marks: string[] = [];
     tee.trace.listen((event) => {
@@ -222,7 +222,7 @@ describe('a served TEE', () => {
     await buffer.connection.end();
   });
 
-  it('refuses a buffer of no bytes, of too many, with flags, or shared in no known way', async () => {
+  it('refuses a buffer of 0 bytes, too large, with flags, or with an unknown way of sharing', async () => {
     const client = await openClient();
     const statusOf = async (...args: Parameters<typeof client.shmRegister>) =>
       (await client.shmRegister(...args)).status;
@@ -234,7 +234,7 @@ describe('a served TEE', () => {
     expect(await statusOf(4096n, 4096n, 1, 2)).toBe(errno.EINVAL);
   });
 
-  it('refuses memory of no bytes, of too many, and flags', async () => {
+  it('refuses memory of 0 bytes, too large, or with flags', async () => {
     const client = await openClient();
     expect((await client.shmAlloc(0)).status).toBe(errno.ENOMEM);
     expect((await client.shmAlloc(4096, 1)).status).toBe(errno.EINVAL);
@@ -242,7 +242,7 @@ describe('a served TEE', () => {
     expect((await client.shmAlloc(0x3fff_ffff)).status).toBe(errno.ENOMEM);
   });
 
-  it('gives nobody what another has written', async () => {
+  it('discloses no data of another client', async () => {
     const client = await openClient();
     const { session } = await client.openSession(userTa.uuid);
     const before = await client.shmAlloc(4096);
@@ -262,7 +262,7 @@ describe('a served TEE', () => {
     expect(await bytes(await openClient())).toEqual(Buffer.alloc(4096));
   });
 
-  it('keeps what is open of a client until the last of it is closed', async () => {
+  it("keeps a client's resources until the last descriptor is closed", async () => {
     const client = await WireClient.open(server.path);
     const page = await client.shmAlloc(4096);
     const closed: string[] = [];
@@ -299,7 +299,7 @@ describe('a served TEE', () => {
     await ended;
   });
 
-  it('lets a call end whose file is closed meanwhile', async () => {
+  it('completes a call whose file is closed meanwhile', async () => {
     const client = await WireClient.open(server.path);
     const { session } = await client.openSession(userTa.uuid);
     const call = await WireConnection.open(server.path);
@@ -311,7 +311,7 @@ describe('a served TEE', () => {
     await call.end();
   });
 
-  it('cancels a request by the name that the client gave it', async () => {
+  it("cancels a request by the client's cancellation id", async () => {
     const client = await openClient();
     const { session } = await client.openSession(userTa.uuid);
     const call = await WireConnection.open(server.path);
@@ -326,7 +326,7 @@ describe('a served TEE', () => {
     await call.end();
   });
 
-  it('ends a connection that breaks the protocol, and no other', async () => {
+  it('closes a connection that violates the protocol, and no other', async () => {
     const client = await openClient();
     const good = request(Operation.version, client.token, Buffer.alloc(12));
     const broken: Buffer[] = [
@@ -354,7 +354,7 @@ describe('a served TEE', () => {
 });
 
 describe('a server', () => {
-  it('does not keep a place for half a request', async () => {
+  it('closes a connection with an incomplete request', async () => {
     await using tee = await openTee({ memoryFile: true });
     await using server = await TeeServer.listen(tee, { requestLimitMs: 1 });
     for (const bytes of [Buffer.alloc(0), request(Operation.openDevice, '', Buffer.from('tee0')).subarray(0, 33)]) {

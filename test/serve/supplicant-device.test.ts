@@ -66,13 +66,13 @@ describe('/dev/teepriv0 of a server whose TEE has no supplicant', () => {
     }
   });
 
-  it('says that it is privileged, and has none of a client’s ioctls', async () => {
+  it('reports that it is privileged, and supports no client ioctls', async () => {
     const { body } = await supplicant.ioctl(Operation.version, Buffer.alloc(12));
     expect(body.readUInt32LE(8)).toBe(1 | 2 | 8);
     expect((await supplicant.openSession(pseudoTa.uuid)).status).toBe(errno.EINVAL);
   });
 
-  it('gives requests to threads side by side, and takes answers in any order', async () => {
+  it('gives requests to concurrent threads, and accepts answers in any order', async () => {
     const clients = [await client(), await client()];
     const calls = clients.map(({ ask }) => ask());
     const requests = [await receive(), await receive()];
@@ -88,7 +88,7 @@ describe('/dev/teepriv0 of a server whose TEE has no supplicant', () => {
     for (const { opened } of clients) await opened.close();
   });
 
-  it('refuses answers to what was not asked, and what is no way to ask', async () => {
+  it('refuses answers to unknown requests, and invalid arguments', async () => {
     const { opened, ask } = await client();
     expect(await answer(99n)).toBe(errno.ENOENT);
     expect(await send(0, [none])).toBe(errno.EINVAL);
@@ -105,7 +105,7 @@ describe('/dev/teepriv0 of a server whose TEE has no supplicant', () => {
     await opened.close();
   });
 
-  it('serves one request after the other to a supplicant that names none', async () => {
+  it('gives one request at a time to a supplicant that uses no ids', async () => {
     const { opened, ask } = await client();
     const call = ask();
     const { command, count } = await receive([none, none]);
@@ -116,7 +116,7 @@ describe('/dev/teepriv0 of a server whose TEE has no supplicant', () => {
     await opened.close();
   });
 
-  it('lets calls go on with COMMUNICATION when the supplicant dies with their requests', async () => {
+  it('ends requests with COMMUNICATION when their supplicant dies', async () => {
     const { opened, ask } = await client();
     const call = ask();
     await receive();

@@ -240,7 +240,7 @@ const doors: readonly Door[] = [
 const isFailure = ({ result }: Answer) => Number.isInteger(result) && result > 0 && result <= 0xffff_ffff;
 
 describe.each(doors)('$name', (door) => {
-  it('that throws anything fails its request, which OP-TEE understands, and nothing else', async () => {
+  it('that throws anything fails only its request, with a result that OP-TEE understands', async () => {
     let mischief: Mischief = () => undefined;
     await using tee = await AskingTee.open(door.settings(() => mischief()));
     for (const [what, does] of faults) {
@@ -261,7 +261,7 @@ describe.each(doors)('$name', (door) => {
 });
 
 describe.each(doors.filter(({ answers }) => answers))('$name', (door) => {
-  it('that answers what is no answer fails its request, and nothing else', async () => {
+  it('that returns an invalid answer fails only its request', async () => {
     let mischief: Mischief = () => undefined;
     await using tee = await AskingTee.open(door.settings(() => mischief()));
     for (const [what, does] of answers) {
@@ -277,7 +277,7 @@ describe.each(doors.filter(({ answers }) => answers))('$name', (door) => {
 });
 
 describe('a card that cannot be reached', () => {
-  it('is GENERIC, as tee-supplicant says, whatever it throws or answers', async () => {
+  it('gives GENERIC, as with tee-supplicant, whatever it throws or returns', async () => {
     let mischief: Mischief = () => undefined;
     await using tee = await AskingTee.open({ rpmb: [{ ...card, exchange: () => mischief() as Uint8Array }] });
     for (const [what, does] of [...faults, ...answers]) {
@@ -288,7 +288,7 @@ describe('a card that cannot be reached', () => {
   });
 });
 
-describe('who is told of failures', () => {
+describe('the handler of failures', () => {
   it('may throw, and the next request is served', async () => {
     const warned = once(process, 'warning') as Promise<Error[]>;
     await using tee = await AskingTee.open({
@@ -300,7 +300,7 @@ describe('who is told of failures', () => {
     expect((await tee.ask(RpcCommand.getTime, [output])).result).toBe(TeeResult.SUCCESS);
   });
 
-  it('is the process, by a warning, when nobody else wants to be', async () => {
+  it('is a process warning by default', async () => {
     const warned = once(process, 'warning') as Promise<Error[]>;
     await using plain = await AskingTee.open({
       services: new Map([[77, raise(new TypeError('of its author'))]]),

@@ -62,7 +62,7 @@ describe('a storage folder that cannot be used', () => {
     ['can be named in /proc and not be made', () => '/proc/self/x'],
     ['has a name that is too long', () => join(folder, 'x'.repeat(300))],
   ];
-  it.each(unusable)('because it %s is told when the TEE opens', async (_, path) => {
+  it.each(unusable)('because it %s is reported when the TEE opens', async (_, path) => {
     const root = path();
     const opening = openTee({ storageFolder: root });
     await expect(opening).rejects.toThrow(TeecError);
@@ -76,7 +76,7 @@ describe('a storage folder that cannot be used', () => {
     );
   });
 
-  it('and is first used by a request is STORAGE_NOT_AVAILABLE', async () => {
+  it('and is first used by a request gives STORAGE_NOT_AVAILABLE', async () => {
     await expect(new FolderFileSystem('/dev/null/x').open('a')).rejects.toEqual(
       code(TeeResult.ERROR_STORAGE_NOT_AVAILABLE),
     );
@@ -99,7 +99,7 @@ describe('a storage folder', () => {
     await (await openTee({ storageFolder: storage() })).close();
   });
 
-  it('belongs to one process at a time, whose number is told, until it ends, by kill -9 too', async () => {
+  it('belongs to one process at a time, whose pid is reported, until it ends, also by kill -9', async () => {
     const program = `
       import { openTee } from ${JSON.stringify(resolve(import.meta.dirname, '../../dist/index.js'))};
       await openTee({ storageFolder: ${JSON.stringify(storage())} });
@@ -118,7 +118,7 @@ describe('a storage folder', () => {
     await (await openTee({ storageFolder: storage() })).close();
   });
 
-  it('goes from a supplicant that left to the next one of its TEE', async () => {
+  it('passes from a detached supplicant to the next one of its TEE', async () => {
     const files = new FolderFileSystem(storage());
     await using tee = await openTee({ supplicant: false });
     await using other = await openTee({ supplicant: false });
@@ -132,7 +132,7 @@ describe('a storage folder', () => {
     await startSupplicant(other, { fileSystem: new FolderFileSystem(storage()) })[Symbol.asyncDispose]();
   });
 
-  it('that is only read is shared with others who read, is not written, and is not made', async () => {
+  it('that is only read is shared with other readers, and is neither written nor created', async () => {
     await expect(openTee({ storageFolder: storage(), storageReadOnly: true })).rejects.toEqual(
       code(TeeResult.ERROR_STORAGE_NOT_AVAILABLE),
     );
@@ -196,12 +196,12 @@ describe('files in a folder', () => {
     chmodSync(storage(), 0o755);
   });
 
-  it('that may not be read are not taken for missing: OP-TEE would make new ones in their place', async () => {
+  it('that cannot be read are not reported as missing, because OP-TEE would create new ones', async () => {
     writeFileSync(join(storage(), 'a'), 'kept', { mode: 0 });
     await asUser(() => expect(files.open('a')).rejects.toEqual(code(TeeResult.ERROR_STORAGE_NOT_AVAILABLE)));
   });
 
-  it('are regular files, or not there', async () => {
+  it('are regular files, or are reported as missing', async () => {
     mkdirSync(join(storage(), 'folder'));
     execFileSync('mkfifo', [join(storage(), 'fifo')]);
     await expect(files.open('folder')).rejects.toEqual(code(TeeResult.ERROR_ITEM_NOT_FOUND));
@@ -225,7 +225,7 @@ describe('files in a folder', () => {
     expect(await files.list('within')).toEqual(['a']);
   });
 
-  it('are renamed by one of two who do it at a time, and none is lost', async () => {
+  it('are renamed by one of two concurrent requests, and none is lost', async () => {
     for (let round = 0; round < 40; round++) {
       await Promise.all([create('a'), create('b')]);
       const other = new FolderFileSystem(storage());
@@ -239,7 +239,7 @@ describe('files in a folder', () => {
     }
   });
 
-  it('are made while the last other one of their folder goes', async () => {
+  it('are created while the last other one of their folder is removed', async () => {
     await create('d/0');
     for (let round = 0; round < 40; round++) {
       await Promise.all([files.remove(`d/${round}`), create(`d/${round + 1}`)]);
@@ -292,7 +292,7 @@ describe('files in a folder', () => {
     await expect(files.create(`${'x'.repeat(256)}/y`)).rejects.toEqual(code(TeeResult.ERROR_BAD_PARAMETERS));
   });
 
-  it('are not missed when the folder of the first went', async () => {
+  it('are found although the folder of the first was removed', async () => {
     await create('a');
     rmSync(storage(), { recursive: true });
     await expect(files.open('a')).rejects.toEqual(code(TeeResult.ERROR_ITEM_NOT_FOUND));
@@ -305,7 +305,7 @@ describe.each([
   ['in a folder', async () => AskingTee.open({}, { storageFolder: storage() })],
 ] as const)('files %s', (_, open) => {
   const beyond = [2 ** 34 + 1, 2 ** 40, 2 ** 52, 2 ** 53, 2 ** 60, 2 ** 63, 2 ** 64 - 2 ** 11];
-  it('are neither written nor cut where no file reaches', async () => {
+  it('are neither written nor truncated beyond the largest file size', async () => {
     await using tee = await open();
     const created = await tee.ask(RpcCommand.fs, [input(RpcFs.create), text('a'), output]);
     const handle = created.params[2]?.type === 'value' ? created.params[2].a : -1;
@@ -328,7 +328,7 @@ describe.each([
     if (existsSync(storage())) expect(statSync(join(storage(), 'a')).blocks).toBeLessThan(1000);
   });
 
-  it('are not read into memory that there is none of', async () => {
+  it('are not read into more memory than there is', async () => {
     await using tee = await open();
     const created = await tee.ask(RpcCommand.fs, [input(RpcFs.create), text('a'), output]);
     const handle = created.params[2]?.type === 'value' ? created.params[2].a : -1;

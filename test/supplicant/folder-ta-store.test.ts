@@ -55,7 +55,7 @@ describe('a folder of images', () => {
     return tee;
   };
 
-  it.each(unreadable)('with %s in place of one is passed over, and the reason told', async (_, make) => {
+  it.each(unreadable)('with %s in place of one is skipped, and the reason is reported', async (_, make) => {
     make(path('first', `${ta.uuid}.ta`));
     writeFileSync(path('second', `${ta.uuid}.ta`), image);
     const store = new FolderTaStore(path('first'));
@@ -76,7 +76,7 @@ describe('a folder of images', () => {
     await expect(tee.openContext().openSession(ta.uuid)).rejects.toBeInstanceOf(TeecError);
   });
 
-  it('that is a file is passed over as well', async () => {
+  it('that is a file is skipped as well', async () => {
     writeFileSync(path('file'), '');
     await using tee = await open(path('file'), path('nowhere'));
     await expect(tee.openContext().openSession(ta.uuid)).rejects.toMatchObject({
@@ -84,7 +84,7 @@ describe('a folder of images', () => {
     });
   });
 
-  it('has images under the name of before 2017, too, after the name of today', async () => {
+  it('may have images with names from before 2017, which are tried after current names', async () => {
     writeFileSync(path('first', legacy), 'old');
     const store = new FolderTaStore(path('first'));
     expect(Buffer.from((await store.load(ta.uuid)) ?? []).toString()).toBe('old');
@@ -95,7 +95,7 @@ describe('a folder of images', () => {
 });
 
 describe('images in memory', () => {
-  it('are found however their UUID was written, and nonsense is none', async () => {
+  it('are found by any spelling of their UUID, but not by an invalid one', async () => {
     const store = new MemoryTaStore();
     store.set(` ${ta.uuid.toUpperCase()}\n`, image);
     expect(store.load(ta.uuid)).toBe(image);
@@ -121,7 +121,7 @@ describe('a store that judges its images', () => {
 
 describe('plugins', () => {
   const plugin = (uuid: string) => ({ uuid, invoke: () => ({ result: 0 }) });
-  it('are refused whose UUID is none, or that of another', async () => {
+  it('are refused with an invalid UUID, or one that is in use', async () => {
     await expect(openTee({ supplicant: { plugins: [plugin('nonsense')] } })).rejects.toThrow(/not a UUID: "nonsense"/);
     const [one, two] = ['f07bfc66-958c-4a15-99c0-260e4e7375dd', 'F07BFC66-958C-4A15-99C0-260E4E7375DD'];
     await expect(openTee({ supplicant: { plugins: [plugin(one), plugin(two)] } })).rejects.toThrow(

@@ -112,7 +112,7 @@ for (const [where, make] of Object.entries(fileSystems)) {
       fs = new FsClient(fsService(make()));
     });
 
-    it('keep what is written, wherever it is written', async () => {
+    it('store data at any offset', async () => {
       const handle = await fs.create('dirf.db');
       await fs.write(handle, 0, 'hello');
       await fs.write(handle, 8, 'world');
@@ -123,7 +123,7 @@ for (const [where, make] of Object.entries(fileSystems)) {
       expect(await fs.read(again, 13, 10)).toBe('');
     });
 
-    it('shrink and grow by truncation', async () => {
+    it('are shortened and extended by truncation', async () => {
       const handle = await fs.create('a');
       await fs.write(handle, 0, 'hello');
       await fs.truncate(handle, 2);
@@ -132,13 +132,13 @@ for (const [where, make] of Object.entries(fileSystems)) {
       expect(await fs.read(handle, 0, 10)).toBe('he\0\0');
     });
 
-    it('are emptied when created again', async () => {
+    it('are empty after being created again', async () => {
       await fs.write(await fs.create('a'), 0, 'hello');
       await fs.create('a');
       expect(await fs.read(await fs.open('a'), 0, 10)).toBe('');
     });
 
-    it('are listed, and a folder without any is not found', async () => {
+    it('are listed, and an empty folder is not found', async () => {
       await fs.create('ta/one');
       await fs.create('ta/two');
       expect(await fs.list('ta')).toEqual(['one', 'two']);
@@ -147,7 +147,7 @@ for (const [where, make] of Object.entries(fileSystems)) {
       await expect(fs.list('ta')).rejects.toEqual(code('ERROR_ITEM_NOT_FOUND'));
     });
 
-    it('are renamed, over another only when asked to', async () => {
+    it('are renamed, and replace another only on request', async () => {
       await fs.write(await fs.create('a'), 0, 'A');
       await fs.create('b');
       await expect(fs.rename('a', 'b', false)).rejects.toEqual(code('ERROR_ACCESS_CONFLICT'));
@@ -169,7 +169,7 @@ for (const [where, make] of Object.entries(fileSystems)) {
       ['removing', (client: FsClient) => client.remove('..')],
       ['renaming to', (client: FsClient) => client.create('a').then(() => client.rename('a', '../secret', true))],
       ['listing', (client: FsClient) => client.list('../')],
-    ])('cannot be outside: %s a name with ".." is refused', async (_, attempt) => {
+    ])('cannot be outside of the folder: %s a name with ".." is refused', async (_, attempt) => {
       await expect(attempt(fs)).rejects.toEqual(code('ERROR_BAD_PARAMETERS'));
     });
 

@@ -32,8 +32,8 @@ const openFiles = () =>
 const createFile = (tee: AskingTee, name: string) => tee.ask(RpcCommand.fs, [input(RpcFs.create), text(name), output]);
 const numberIn = (param: unknown) => (param as { readonly a: number }).a;
 
-describe('a supplicant that leaves', () => {
-  it('closes the files of secure world, and is forgotten', async () => {
+describe('a supplicant that detaches', () => {
+  it('closes the files of secure world, and is released', async () => {
     await using tee = await AskingTee.open({}, { storageFolder: join(folder, 'first') });
     await tee.tee.close();
     await using next = await AskingTee.open({ fileSystem: new FolderFileSystem(folder) });
@@ -60,7 +60,7 @@ describe('a supplicant that leaves', () => {
     server.close();
   });
 
-  it('leaves nothing behind that another can be reached by: its numbers are not given again', async () => {
+  it('does not have its handle numbers reused by another', async () => {
     const numbers: number[] = [];
     let todo: (call: Parameters<typeof ask>[0]) => Promise<void> = async () => {};
     const application = trustedApplication({
@@ -94,7 +94,7 @@ describe('a supplicant that leaves', () => {
     expect(results).toEqual([TeeResult.ERROR_BAD_PARAMETERS, TeeResult.ERROR_BAD_PARAMETERS]);
   });
 
-  it('does not wait for a service that never ends when the TEE closes', async () => {
+  it('does not wait for a service that does not end when the TEE closes', async () => {
     let asked = () => {};
     const begun = new Promise<void>((resolve) => {
       asked = resolve;
@@ -109,7 +109,7 @@ describe('a supplicant that leaves', () => {
     await tee.tee.close();
   });
 
-  it('waits for what it has open no longer than five seconds, and says so', async () => {
+  it('waits at most five seconds for its open resources, and reports it', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const never = () => new Promise<never>(() => {});
@@ -139,7 +139,7 @@ describe('a client that dies', () => {
     return { client, invoked };
   };
 
-  it('in the middle of a call leaves no file open that its application closes on the way out', async () => {
+  it('during a call leaves no file open that its application closes at its end', async () => {
     let opened: () => void = () => {};
     let release: () => void = () => {};
     const application = trustedApplication({
@@ -186,7 +186,7 @@ describe('a client that dies', () => {
     expect(before).toBe(1);
   });
 
-  it('while its file or socket is being opened leaves neither open', async () => {
+  it('while a file or socket is being opened leaves neither open', async () => {
     const ended: string[] = [];
     const opening: ((thing: unknown) => void)[] = [];
     const later = <T>(thing: T) =>

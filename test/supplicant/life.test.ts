@@ -50,8 +50,8 @@ afterEach(async () => {
   expect(tee.sharedMemoryInUse).toBe(0);
 });
 
-describe('a supplicant that is not there', () => {
-  it('is waited for, and whoever asks learns who waits for what', async () => {
+describe('a missing supplicant', () => {
+  it('is waited for, and waiting() lists what each call waits for', async () => {
     await open();
     const opening = tee.openContext({ label: 'shop' }).openSession(storing.uuid);
     await clock.run();
@@ -64,14 +64,14 @@ describe('a supplicant that is not there', () => {
     expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
   });
 
-  it('is not waited for by a kernel client, which is told why', async () => {
+  it('is not waited for by a kernel client, which gets the reason', async () => {
     await open();
     const message = await messageOf(tee.openKernelContext().openSession(storing.uuid));
     expect(message).toContain('LOAD_TA: there is no supplicant, and a kernel client does not wait for one');
     expect(message).toContain('TEEC_ERROR_COMMUNICATION');
   });
 
-  it('does not hold up a client that died, nor the end of the TEE', async () => {
+  it('does not block the end of a dead client or of the TEE', async () => {
     await open();
     const client = tee.openContext();
     const opening = messageOf(client.openSession(storing.uuid));
@@ -84,8 +84,8 @@ describe('a supplicant that is not there', () => {
   });
 });
 
-describe('a supplicant that leaves', () => {
-  it('leaves COMMUNICATION behind, with the reason, and the next one serves again', async () => {
+describe('a supplicant that detaches', () => {
+  it('gives COMMUNICATION with the reason, and the next one serves again', async () => {
     await open();
     let answer: (result: number) => void = () => {};
     const slow = startSupplicant(
@@ -116,7 +116,7 @@ describe('a supplicant that leaves', () => {
     expect(tee.sharedMemoryInUse).toBe(before);
   });
 
-  it('keeps for the next one what it had not taken, where that is asked for', async () => {
+  it('keeps the requests that it had not taken for the next one, on request', async () => {
     await open({ supplicantRequests: 'wait' });
     tee.supplicantDevice.queue.attach();
     const opening = tee.openContext().openSession(storing.uuid);
@@ -129,7 +129,7 @@ describe('a supplicant that leaves', () => {
 });
 
 describe('two supplicants', () => {
-  it('cannot have the place at once: the second is told BUSY and the first goes on', async () => {
+  it('cannot attach at the same time: the second gets BUSY and the first continues', async () => {
     await open();
     const first = startSupplicant(tee, { taStores: [images] });
     expect(() => startSupplicant(tee)).toThrow(/TEEC_ERROR_BUSY/);
@@ -141,7 +141,7 @@ describe('two supplicants', () => {
 });
 
 describe('a supplicant that misbehaves', () => {
-  it('cannot answer a request twice, nor one that there never was', async () => {
+  it('cannot answer a request twice, nor one that never existed', async () => {
     await open();
     const { queue } = tee.supplicantDevice;
     queue.attach();
@@ -154,7 +154,7 @@ describe('a supplicant that misbehaves', () => {
     expect(await opening).toContain('ITEM_NOT_FOUND');
   });
 
-  it('and never answers is named by waiting(), and given up when the client dies', async () => {
+  it('and never answers is named by waiting(), and abandoned when the client dies', async () => {
     await open();
     let end: (result: number) => void = () => {};
     startSupplicant(
@@ -198,7 +198,7 @@ describe('a supplicant that misbehaves', () => {
     expect(await opening).toContain('the supplicant has no memory of');
   });
 
-  it('and never answers SHM_FREE keeps no client that dies', async () => {
+  it('and never answers SHM_FREE does not block a dead client', async () => {
     await open();
     const { queue, allocate } = tee.supplicantDevice;
     queue.attach();
@@ -307,7 +307,7 @@ describe('a supplicant that misbehaves', () => {
     expect(tee.sharedMemoryInUse).toBe(before);
   });
 
-  it('by a raw answer that is no result gets told, and the call gets COMMUNICATION', async () => {
+  it('with an invalid result gets an error, and the call gets COMMUNICATION', async () => {
     await open();
     const { queue } = tee.supplicantDevice;
     queue.attach();

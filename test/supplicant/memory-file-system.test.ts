@@ -6,7 +6,7 @@ const noSpace = expect.objectContaining({ code: TeeResult.ERROR_STORAGE_NO_SPACE
 const page = (of: number) => new Uint8Array(4096).fill(of);
 
 describe('files in memory', () => {
-  it('have the room they are given, all together, and a write that does not fit changes nothing', () => {
+  it('share a limited size, and a write that does not fit changes nothing', () => {
     const files = new MemoryFileSystem({ capacity: 3 * 4096 });
     const a = files.create('a');
     a.write(0, page(1));
@@ -23,7 +23,7 @@ describe('files in memory', () => {
     expect(back).toEqual(page(9));
   });
 
-  it('give their room back when they are cut, emptied, written over by a rename, or gone and closed', () => {
+  it('release their memory when they are truncated, emptied, replaced by a rename, or removed and closed', () => {
     const files = new MemoryFileSystem({ capacity: 4096 });
     const fits = (name: string) => {
       const file = files.create(name);
@@ -45,7 +45,7 @@ describe('files in memory', () => {
     fits('d').close();
   });
 
-  it('read as zeros where they were never written, after they were cut and grew again, too', () => {
+  it('read as zeros where they were never written, also after truncation and extension', () => {
     const file = new MemoryFileSystem().create('a');
     file.write(5000, Uint8Array.of(1, 2, 3));
     const all = new Uint8Array(6000).fill(0xff);

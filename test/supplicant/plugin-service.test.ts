@@ -21,14 +21,14 @@ describe('a plugin of the supplicant', () => {
     return { result, length: third.b, bytes: [...bytesOf(buffer)] };
   };
 
-  it('is found by its UUID, or not', async () => {
+  it('is found by its UUID', async () => {
     expect(await invoke(0, 0, new Uint8Array(4))).toMatchObject({ result: TeeResult.SUCCESS, length: 0 });
     expect(await invoke(0, 0, new Uint8Array(4), [1, 2, 3, 4])).toMatchObject({
       result: TeeResult.ERROR_ITEM_NOT_FOUND,
     });
   });
 
-  it('writes to the beginning of the buffer, and tells how much', async () => {
+  it('writes to the beginning of the buffer, and returns the size', async () => {
     const numbers = new Uint8Array(new Uint32Array([40, 2]).buffer);
     expect(await invoke(1, '+'.charCodeAt(0), numbers)).toEqual({
       result: TeeResult.SUCCESS,
@@ -39,7 +39,7 @@ describe('a plugin of the supplicant', () => {
     expect(await invoke(2, 0, Uint8Array.of(200, 100, 1))).toMatchObject({ length: 1, bytes: [45, 100, 1] });
   });
 
-  it('says what it cannot do, and touches nothing', async () => {
+  it('reports an error, and changes nothing', async () => {
     expect(await invoke(3, 0, new Uint8Array(17))).toMatchObject({ result: TeeResult.ERROR_GENERIC, length: 0 });
     expect(await invoke(9, 0, Uint8Array.of(7))).toEqual({
       result: TeeResult.ERROR_NOT_SUPPORTED,
@@ -48,7 +48,7 @@ describe('a plugin of the supplicant', () => {
     });
   });
 
-  it('gets no more room than its caller has', async () => {
+  it("gets a buffer no larger than its caller's", async () => {
     await expect(invoke(1, 0, new Uint8Array(2))).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
   });
 
@@ -65,11 +65,11 @@ describe('a plugin of the supplicant', () => {
     ['without data', [words, rest, sub]],
     ['with data that may not be written', [words, rest, sub, memory.memref('input', new Uint8Array(4))]],
   ];
-  it.each(malformed)('is not troubled with a request %s', async (_, params) => {
+  it.each(malformed)('is not called for a request %s', async (_, params) => {
     await expect(pluginService([testPlugin])(params)).rejects.toMatchObject({ code: TeeResult.ERROR_BAD_PARAMETERS });
   });
 
-  it('knows one operation', async () => {
+  it('supports one operation', async () => {
     const result = pluginService([testPlugin])([valueParam('input', 1, uuid[0], uuid[1]), rest, sub, data]);
     expect(await result).toBe(TeeResult.ERROR_NOT_SUPPORTED);
   });

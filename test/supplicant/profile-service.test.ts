@@ -25,7 +25,7 @@ const add = async (tee: AskingTee, command: number, number: number, text: string
 };
 
 describe('profiles of trusted applications', () => {
-  it('go to files that are named as by tee-supplicant, each to its own', async () => {
+  it('are written to separate files, named as by tee-supplicant', async () => {
     await using tee = await AskingTee.open({ profiles: new ProfileFolder(profiles()) });
     expect(await add(tee, RpcCommand.gprof, 0, 'one')).toEqual([TeeResult.SUCCESS, 1]);
     expect(await add(tee, RpcCommand.gprof, 0, 'two')).toEqual([TeeResult.SUCCESS, 2]);
@@ -42,7 +42,7 @@ describe('profiles of trusted applications', () => {
     expect(statSync(join(profiles(), `gmon-${name}.out`)).mode & 0o777).toBe(0o600);
   });
 
-  it('have a hundred files at most, and a file that is not there gets no more', async () => {
+  it('have at most a hundred files', async () => {
     await using tee = await AskingTee.open({ profiles: new ProfileFolder(profiles()) });
     for (let file = 1; file <= 100; file++) expect(await add(tee, RpcCommand.gprof, 0, '')).toEqual([0, file]);
     expect((await add(tee, RpcCommand.gprof, 0, ''))[0]).toBe(TeeResult.ERROR_GENERIC);
@@ -50,7 +50,7 @@ describe('profiles of trusted applications', () => {
     expect((await add(tee, RpcCommand.ftrace, 3, ''))[0]).toBe(TeeResult.ERROR_BAD_PARAMETERS);
   });
 
-  it('of wrong parameters are refused', async () => {
+  it('with wrong parameters are refused', async () => {
     await using tee = await AskingTee.open({ profiles: new ProfileFolder(profiles()) });
     const data = octets('input', 4);
     for (const asked of [
@@ -64,14 +64,14 @@ describe('profiles of trusted applications', () => {
     expect(existsSync(profiles())).toBe(false);
   });
 
-  it('fail alone where their folder cannot be made', async () => {
+  it('fail without affecting other requests if their folder cannot be created', async () => {
     writeFileSync(join(folder, 'file'), '');
     await using tee = await AskingTee.open({ profiles: new ProfileFolder(join(folder, 'file')) });
     expect((await add(tee, RpcCommand.gprof, 0, 'x'))[0]).toBe(TeeResult.ERROR_GENERIC);
     expect(tee.reported[0]?.message).toContain('ENOTDIR');
   });
 
-  it('are not wanted unless somebody says where to', async () => {
+  it('are refused unless a folder is given', async () => {
     await using tee = await AskingTee.open({});
     expect((await add(tee, RpcCommand.gprof, 0, 'x'))[0]).toBe(TeeResult.ERROR_NOT_SUPPORTED);
   });

@@ -88,7 +88,7 @@ describe('sockets of trusted applications', () => {
       return { handle, peer: (await connection)[0] };
     };
 
-    it('carries bytes both ways, as many as there is room for', async () => {
+    it('transfers bytes in both directions, as many as fit', async () => {
       const sockets = client();
       const { handle, peer } = await connected(sockets);
       expect(await sockets.send(handle, 'hello')).toBe(5);
@@ -101,7 +101,7 @@ describe('sockets of trusted applications', () => {
       await expect(sockets.send(handle, 'x')).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
     });
 
-    it('waits no longer than it was told to', async () => {
+    it('waits no longer than its timeout', async () => {
       const sockets = client();
       const { handle } = await connected(sockets);
       await expect(sockets.receive(handle, 10, 0)).rejects.toEqual(failure(SocketResult.ERROR_TIMEOUT));
@@ -110,7 +110,7 @@ describe('sockets of trusted applications', () => {
       await sockets.closeAll();
     });
 
-    it('finds the end of what the other side sends', async () => {
+    it("reports the end of the peer's data", async () => {
       const sockets = client();
       const { handle, peer } = await connected(sockets);
       peer.end('last');
@@ -119,7 +119,7 @@ describe('sockets of trusted applications', () => {
       await sockets.close(handle);
     });
 
-    it('sets its buffers, and knows no other command', async () => {
+    it('sets its buffer sizes, and supports no other command', async () => {
       const sockets = client();
       const { handle } = await connected(sockets);
       await sockets.ioctl(handle, 0x65f0_0000, word(4096));
@@ -128,7 +128,7 @@ describe('sockets of trusted applications', () => {
       await sockets.close(handle);
     });
 
-    it('keeps the sockets of one instance from another', async () => {
+    it('separates the sockets of instances', async () => {
       const sockets = client();
       const { handle } = await connected(sockets);
       await expect(sockets.send(handle, 'x', 0, 8)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
@@ -138,7 +138,7 @@ describe('sockets of trusted applications', () => {
       await expect(sockets.send(handle, 'x')).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
     });
 
-    it('lets nobody wait on a socket that is closed', async () => {
+    it('wakes waiters of a socket that is closed', async () => {
       const sockets = client();
       const { handle } = await connected(sockets);
       const waiting = sockets.receive(handle, 10);
@@ -146,7 +146,7 @@ describe('sockets of trusted applications', () => {
       await expect(waiting).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
     });
 
-    it('says what is wrong with an address', async () => {
+    it('reports what is wrong with an address', async () => {
       const sockets = client();
       server.close();
       await once(server, 'close');
@@ -174,7 +174,7 @@ describe('sockets of trusted applications', () => {
       return peer.address().port;
     };
 
-    it('carries datagrams, and tells how long one was that did not fit', async () => {
+    it('transfers datagrams, and returns the length of one that did not fit', async () => {
       const sockets = client();
       const handle = await sockets.open(udp, await echo());
       expect(await sockets.send(handle, 'abc')).toBe(3);
@@ -185,7 +185,7 @@ describe('sockets of trusted applications', () => {
       await sockets.close(handle);
     });
 
-    it('turns to another port and another address', async () => {
+    it('changes to another port and another address', async () => {
       const sockets = client();
       const handle = await sockets.open(udp, await echo());
       const port = await echo();
@@ -200,7 +200,7 @@ describe('sockets of trusted applications', () => {
     });
   });
 
-  describe('to hosts that are none', () => {
+  describe('to invalid hosts', () => {
     const hosts: readonly [string, string, number][] = [
       ['no name', '', 0],
       ['an IPv4 address where IPv6 is asked for', '127.0.0.1', 2],
@@ -217,7 +217,7 @@ describe('sockets of trusted applications', () => {
       );
     });
 
-    it('and to ports that are none is an error, not an exception', async () => {
+    it('and to invalid ports is an error, not an exception', async () => {
       await expect(client().open(udp, 0)).rejects.toEqual(failure(TeeResult.ERROR_BAD_PARAMETERS));
       await expect(client().open(tcp, 0)).rejects.toEqual(failure(TeeResult.ERROR_COMMUNICATION));
       for (const port of [0x1_0000, 2 ** 32, 2 ** 53])
@@ -226,7 +226,7 @@ describe('sockets of trusted applications', () => {
     });
   });
 
-  describe('over UDP that turn elsewhere and cannot', () => {
+  describe('over UDP whose change of address fails', () => {
     const changeAddress = 0x6600_0001;
     const changePort = 0x6600_0002;
     const address = (host: string) => new TextEncoder().encode(`${host}\0`);
@@ -254,7 +254,7 @@ describe('sockets of trusted applications', () => {
       peer.close();
     });
 
-    it.each(changes)('to %s keep their peer', async (_, command, bytes) => {
+    it.each(changes)('to %s keeps their peer', async (_, command, bytes) => {
       const sockets = client();
       const handle = await sockets.open(udp, peer.address().port);
       for (let round = 0; round < 2; round++) {
@@ -266,7 +266,7 @@ describe('sockets of trusted applications', () => {
       await sockets.closeAll();
     });
 
-    it('do so one change after the other', async () => {
+    it('change one at a time', async () => {
       const sockets = client();
       const handle = await sockets.open(udp, peer.address().port);
       const ends = await Promise.allSettled([
@@ -282,7 +282,7 @@ describe('sockets of trusted applications', () => {
       await sockets.close(handle);
     });
 
-    it('and are closed meanwhile say so', async () => {
+    it('and that are closed meanwhile report it', async () => {
       const sockets = client();
       const handle = await sockets.open(udp, peer.address().port);
       const changing = sockets.ioctl(handle, changePort, port(9));
@@ -292,7 +292,7 @@ describe('sockets of trusted applications', () => {
       for (const end of ends) if (end.status === 'rejected') expect(end.reason).toBeInstanceOf(TeecError);
     });
 
-    it('send no datagram that is too long, and go on', async () => {
+    it('refuse a datagram that is too long, and continue', async () => {
       const sockets = client();
       const handle = await sockets.open(udp, peer.address().port);
       await expect(sockets.send(handle, 'x'.repeat(70_000))).rejects.toBeInstanceOf(TeecError);
@@ -302,7 +302,7 @@ describe('sockets of trusted applications', () => {
     });
   });
 
-  it('of TCP whose peer breaks the connection off fail their next requests, and nothing else', async () => {
+  it('of TCP whose peer resets the connection only fail their next requests', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const sockets = client();
@@ -320,7 +320,7 @@ describe('sockets of trusted applications', () => {
     server.close();
   });
 
-  it('are none when they are switched off', async () => {
+  it('are not available if they are disabled', async () => {
     await using tee = await asking.AskingTee.open({ sockets: false });
     const asked = [asking.input(RpcSocket.open, 1), asking.input(80, tcp, 0), asking.text('127.0.0.1'), asking.output];
     expect((await tee.ask(RpcCommand.socket, asked)).result).toBe(TeeResult.ERROR_NOT_SUPPORTED);

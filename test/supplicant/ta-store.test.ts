@@ -38,7 +38,7 @@ function storeOf(images: Map<string, string>) {
 }
 
 describe('LOAD_TA', () => {
-  it('gives what is in the store now', async () => {
+  it('returns the current content of the store', async () => {
     const images = new Map([[one, 'first']]);
     const { size, image } = storeOf(images);
     expect(await size(one)).toBe(5);
@@ -49,7 +49,7 @@ describe('LOAD_TA', () => {
     expect(await image(one, 6)).toBe('third');
   });
 
-  it('keeps two applications apart that are loaded at once', async () => {
+  it('separates two applications that are loaded concurrently', async () => {
     const { size, image } = storeOf(
       new Map([
         [one, 'one'],
@@ -60,7 +60,7 @@ describe('LOAD_TA', () => {
     expect([await image(one, 3), await image(other, 5)]).toEqual(['one', 'other']);
   });
 
-  it('tells the size when there is no room, and ITEM_NOT_FOUND when there is no image', async () => {
+  it('returns the size if the buffer is too small, and ITEM_NOT_FOUND if there is no image', async () => {
     const { size, image } = storeOf(new Map([[one, 'signed']]));
     expect(await image(one, 5)).toEqual([TeeResult.ERROR_SHORT_BUFFER, 6]);
     expect(await size(other)).toBe(TeeResult.ERROR_ITEM_NOT_FOUND);

@@ -34,7 +34,7 @@ static void __attribute__((noinline)) die(uint32_t code)
 }
 `;
 
-describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted application'), () => {
+describe.skipIf(whyNoKit !== undefined)(onRealOptee('the panic or abort of a trusted application'), () => {
   let project: TaProject;
   let tee: Tee;
   const lines: ConsoleLine[] = [];
@@ -72,7 +72,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted appl
     );
   };
 
-  it('by a panic has code, functions and lines in the error, inlined ones too', async () => {
+  it('is an error with code, functions and lines for a panic, including inlined functions', async () => {
     const error = await death(7);
     expect(error.codeName).toBe('TEEC_ERROR_TARGET_DEAD');
     expect(error.panic).toMatchObject({ uuid: project.uuid, kind: 'panic', code: 0x4711 });
@@ -87,7 +87,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted appl
     expect(error.message).toMatch(/give_up at \S*mortal_ta\.c:\d+, inlined into die at \S*mortal_ta\.c:\d+/);
   });
 
-  it('by an abort has address, registers, functions and lines', async () => {
+  it('is an error with address, registers, functions and lines for an abort', async () => {
     const error = await death(8);
     expect(error.panic).toMatchObject({ kind: 'abort', address: 0x123450n });
     expect(error.panic?.registers).toMatchObject({ x0: 0x123450n, esr: expect.any(BigInt) });
@@ -97,14 +97,14 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted appl
     expect(error.message).toMatch(/read_from at \S*mortal_ta\.c:\d+/);
   });
 
-  it('by an overflow of its stack is told as that', async () => {
+  it('is reported as a stack overflow if it is one', async () => {
     const error = await death(9);
     expect(error.panic).toMatchObject({ kind: 'abort' });
     expect(error.message).toMatch(/its stack of 4096 bytes has overflown \(TA_STACK_SIZE/);
     expect(error.message).toMatch(/overflow at \S*mortal_ta\.c:\d+/);
   });
 
-  it('has been told on the console when the call is back', async () => {
+  it('has been printed on the console when the call returns', async () => {
     log.take();
     await death(7);
     const said = lines.map(({ text }) => text).join('\n');
@@ -115,7 +115,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the death of a trusted appl
     expect(log.take()).toEqual([]);
   });
 
-  it('is named by optee symbolize in any console text', async () => {
+  it('is recognised by optee symbolize in any console text', async () => {
     await death(8);
     for (const prefix of ['', 'Oct 12 10:00:01 board secure: ']) {
       const text = lines.map((line) => `${prefix}${line.text}`).join('\r\n');

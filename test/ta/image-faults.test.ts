@@ -115,7 +115,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
       rmSync(join(folder, `${named}.ta`));
     });
 
-  it('does not keep the next one from being loaded, which is taken at once', async () => {
+  it('does not prevent the next one from being loaded', async () => {
     writeFileSync(join(folder, `${sims}.ta`), good);
     const session = await tee.openContext().openSession(sims);
     await session.close();
@@ -129,7 +129,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
 });
 
 describe('inspecting an image', () => {
-  it('takes any bytes', () => {
+  it('accepts any bytes', () => {
     let seed = 12345;
     const random = () => {
       seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;

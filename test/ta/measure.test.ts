@@ -30,8 +30,8 @@ static uint32_t __attribute__((noinline)) spin(uint32_t times)
 }
 `;
 
-describe.skipIf(whyNoKit !== undefined)(onRealOptee('what a trusted application costs'), () => {
-  it('is told in instructions by its calls, and in bytes of its stack', { timeout: 300_000 }, async () => {
+describe.skipIf(whyNoKit !== undefined)(onRealOptee('the cost of a trusted application'), () => {
+  it('is measured in instructions by call stack, and in bytes of stack', { timeout: 300_000 }, async () => {
     using project = await TaProject.make();
     project.edit('TEE_Result TA_CreateEntryPoint', `${deep}\nTEE_Result TA_CreateEntryPoint`);
     project.edit(
@@ -79,7 +79,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('what a trusted application 
     expect(more).toBeLessThan(4 * 400);
   });
 
-  it('is drawn by ta test', { timeout: 300_000 }, async () => {
+  it('is drawn as a flame graph by ta test', { timeout: 300_000 }, async () => {
     using project = await TaProject.make();
     const { stdout, status } = spawnSync(process.execPath, [command, 'ta', 'test', '--flame-graph', '--coverage'], {
       ...{ cwd: project.folder, encoding: 'utf8' },
@@ -92,7 +92,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('what a trusted application 
     expect(readFileSync(join(project.folder, 'build/profile/profile.folded'), 'utf8')).toMatch(/;reverse \d+$/m);
   });
 
-  it('in heap is told of OP-TEE, and of applications not without the build that does', {
+  it('in heap is measured for OP-TEE, and for applications only with a profiling build', {
     timeout: 120_000,
   }, async () => {
     const tee = await openTee({ world: 'qemu' });
@@ -142,7 +142,7 @@ describe('the statistics of heaps', () => {
       }),
     });
 
-  it.each(Object.entries(layouts))('are read of as many pools and applications as there are, of %s', async (_, at) => {
+  it.each(Object.entries(layouts))('are read for all pools and applications, of %s', async (_, at) => {
     const one = joined([
       // A TEE_UUID, that it panicked, and its sessions.
       Uint8Array.of(0x40, 0x0e, 0x9e, 0x5b, 0x36, 0x26, 0xe1, 0x11, 0xad, 0x9e, 0, 2, 0xa5, 0xd5, 0xc5, 0x1b),
@@ -173,13 +173,13 @@ describe('the statistics of heaps', () => {
     await tee.close();
   });
 
-  it('are refused in a layout that nothing is known of', async () => {
+  it('are refused in an unknown layout', async () => {
     const tee = await openTee({ trustedApplications: [pta([pool(48, 'Heap', 1, 2, 3)])] });
     await expect(heapStatistics(tee)).rejects.toThrow(/72 bytes.*56 or 64/);
     await tee.close();
   });
 
-  it('are an error where there is no such PTA', async () => {
+  it('are an error if the PTA does not exist', async () => {
     const tee = await openTee();
     await expect(heapStatistics(tee)).rejects.toMatchObject({ code: TeeResult.ERROR_ITEM_NOT_FOUND });
     await tee.close();
@@ -204,14 +204,14 @@ describe('folded stacks', () => {
     ]);
   });
 
-  it('say what each function cost, itself and with what it called', () => {
+  it('give the cost of each function, with and without callees', () => {
     expect(functionCosts(stacks)).toEqual([
       { name: 'b', self: 15, total: 15 },
       { name: 'a', self: 1, total: 16 },
     ]);
   });
 
-  it('are drawn, whatever names are called', () => {
+  it('are drawn with any names', () => {
     const drawn = flameGraph(new Map([['operator<<;"x" & y', 3]]), '<title>');
     expect(drawn).not.toMatch(/operator<|"x" &/);
     expect(drawn).toContain('operator&#60;&#60;: 3 instructions, 100.0 %');

@@ -60,7 +60,7 @@ function shell(program: string, args: readonly string[], cwd: string, env: NodeJ
 
 describe.skipIf(whyNoKit !== undefined)(onRealOptee('a newcomer'), () => {
   it.skipIf(!canUnshare)(
-    'walks the first page on an Ubuntu, without root and with nothing in his home',
+    'can follow the first page on Ubuntu, without root and with an empty home folder',
     { timeout: 20 * minutes },
     async () => {
       const page = readFileSync(join(repository, 'docs/guides/first-ta.md'), 'utf8');
@@ -84,7 +84,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a newcomer'), () => {
     readonly run?: string;
   }
 
-  it.skipIf(!isRoot)('has files for GitHub whose steps succeed as they stand', { timeout: 20 * minutes }, async () => {
+  it.skipIf(!isRoot)('has files for GitHub whose steps succeed unchanged', { timeout: 20 * minutes }, async () => {
     const folder = join(home, 'work');
     await projectIn(folder);
     // What the step of the cache brings back.
@@ -102,7 +102,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a newcomer'), () => {
     }
   });
 
-  it.skipIf(!isRoot)('has a file for GitLab whose steps succeed as they stand', { timeout: 20 * minutes }, async () => {
+  it.skipIf(!isRoot)('has a file for GitLab whose steps succeed unchanged', { timeout: 20 * minutes }, async () => {
     const folder = join(home, 'work');
     await projectIn(folder);
     mkdirSync(join(folder, '.cache'));

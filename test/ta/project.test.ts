@@ -11,7 +11,7 @@ const run = (folder: string, ...args: string[]) =>
   spawnSync(process.execPath, [command, ...args], { cwd: folder, encoding: 'utf8' });
 
 describe('a new project of a trusted application', () => {
-  it('is refused for a name that cannot be, and in a folder that holds something', async () => {
+  it('is refused for an invalid name, and in a folder that is not empty', async () => {
     using project = await TaProject.make();
     for (const name of ['', 'Adder', '../x', 'a b', '1st', 'a'.repeat(65)]) {
       const { status, stderr } = run(project.parent, 'ta', 'new', name);
@@ -21,7 +21,7 @@ describe('a new project of a trusted application', () => {
     expect(run(project.parent, 'ta', 'new', 'adder', '--normalworld', '*').stderr).toContain('is not empty');
   });
 
-  it('has a header that C and TypeScript read alike', async () => {
+  it('has a header for C and TypeScript', async () => {
     using project = await TaProject.make();
     const { uuid, numbers } = taHeader(join(project.folder, 'ta/include/adder_ta.h'));
     expect(uuid).toBe(project.uuid);
@@ -31,7 +31,7 @@ describe('a new project of a trusted application', () => {
     expect(() => taHeader(join(project.folder, 'none.h'))).toThrow('has no UUID');
   });
 
-  it('has nothing to build where there is none', async () => {
+  it('reports that there is nothing to build', async () => {
     using project = await TaProject.make();
     const { status, stderr } = run(join(project.folder, 'test'), 'ta', 'build');
     expect(status).toBe(1);
@@ -75,7 +75,7 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
     ).toBe(0);
   });
 
-  it('whose code is wrong says where', { timeout: 300_000 }, async () => {
+  it('with an error in its code reports where', { timeout: 300_000 }, async () => {
     using broken = await TaProject.make('broken');
     broken.edit('uint32_t sum = 0;', 'uint32_t sum = 0');
     const { status, stderr } = run(broken.folder, 'ta', 'build');

@@ -5,7 +5,7 @@ import { RangeAllocator } from '../../src/tee/range-allocator.js';
 const page = 4096;
 
 describe('allocation of physical memory', () => {
-  it('never hands out the same byte twice, stays in its ranges, and gets everything back', () => {
+  it('never allocates a byte twice, stays in its ranges, and gets everything back', () => {
     const ranges = [
       { base: 0x1000, size: 16 * page },
       { base: 0x40000, size: 9 * page },
@@ -49,12 +49,12 @@ describe('allocation of physical memory', () => {
     );
   });
 
-  it('refuses to take back what it did not give', () => {
+  it('refuses to free what it did not allocate', () => {
     const allocator = new RangeAllocator([{ base: 0, size: page }], page);
     expect(() => allocator.release(0)).toThrow(/not allocated/);
   });
 
-  it('says so when there is no room', () => {
+  it('reports that there is no room', () => {
     const allocator = new RangeAllocator([{ base: 0, size: 2 * page }], page);
     expect(allocator.allocate(3 * page)).toBeUndefined();
     expect(allocator.allocateScattered(3)).toBeUndefined();

@@ -62,7 +62,7 @@ const rpc = (call: number, thread: number): TraceEvent => ({ type: 'world-exit',
 
 describe('numbers of a trace file', () => {
   it.each([1024, 50_000_000, 0x7fff_fff0, 0xffff_fffe])(
-    'name no thread %i: it is told with its place, and the call stays where it is',
+    'cannot name thread %i: it is reported with its place, and the call keeps its thread',
     (thread) => {
       const table = traceOf((recorder) => {
         for (const event of [begin(1), enter(1), rpc(1, thread)]) encodeEvent(recorder, 1, event);
@@ -76,7 +76,7 @@ describe('numbers of a trace file', () => {
     },
   );
 
-  it('take the highest thread that there can be', () => {
+  it('can name the highest possible thread', () => {
     const table = traceOf((recorder) => {
       for (const event of [begin(1), enter(1), rpc(1, 1023)]) encodeEvent(recorder, 1, event);
     });
@@ -85,7 +85,7 @@ describe('numbers of a trace file', () => {
   });
 
   it.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1e300, -5e12])(
-    'hold no time of %d ms: it becomes that of the record before',
+    'cannot have a time of %d ms: it is replaced by that of the previous record',
     (time) => {
       const table = traceOf((recorder) => {
         encodeEvent(recorder, 7, begin(1));
@@ -101,7 +101,7 @@ describe('numbers of a trace file', () => {
     },
   );
 
-  it('hold no time that goes back', () => {
+  it('cannot have a time that goes back', () => {
     const table = traceOf((recorder) => {
       [9, 5, 10].forEach((time, index) => {
         encodeEvent(recorder, time, { type: 'mark', text: `${index}` });
@@ -111,14 +111,14 @@ describe('numbers of a trace file', () => {
     expect([...table.events()].map((event) => event.time)).toEqual([9, 9, 10]);
   });
 
-  it.each([-1, 1.5, 1e9, 1e10, 1025])('announce no %d threads', (threads) => {
+  it.each([-1, 1.5, 1e9, 1e10, 1025])('cannot announce %d threads', (threads) => {
     const table = traceOf((recorder) => encodeEvent(recorder, 0, begin(1)), { threads });
     expect(table.damage[0]?.what).toBe('threads of the trace: expected a whole number from 0 to 1024');
     expect(table.subject.threads).toBeUndefined();
     readByAll(table);
   });
 
-  it('say of what else the trace is only what can be', () => {
+  it('are only used for valid properties of the trace', () => {
     const table = traceOf(() => undefined, {
       title: 'x'.repeat(5000),
       queue: 7,
@@ -135,7 +135,7 @@ describe('numbers of a trace file', () => {
     ]);
   });
 
-  it('are told a hundred times, and counted', () => {
+  it('are reported a hundred times at most, and counted', () => {
     const table = traceOf((recorder) => {
       for (let index = 0; index < 500; index++) encodeEvent(recorder, Number.NaN, { type: 'mark', text: '' });
     });
@@ -143,7 +143,7 @@ describe('numbers of a trace file', () => {
     expect(table.damage.at(-1)?.what).toBe('400 more places are damaged');
   });
 
-  it('cannot break a reader, whatever they are', () => {
+  it('cannot make a reader fail', () => {
     const u32 = fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 0xffff_ffff }));
     const time = fc.oneof(fc.double(), fc.integer({ min: -5, max: 20 }));
     const record = fc.tuple(fc.oneof(fc.integer({ min: 1, max: 18 }), u32), fc.boolean(), time, u32, u32, u32, u32);
@@ -160,7 +160,7 @@ describe('numbers of a trace file', () => {
   });
 });
 
-describe('time and memory grow as the file does', () => {
+describe('time and memory are proportional to the file', () => {
   /** Ends within the time that a test has only if nothing is gone through for each of them again. */
   const many = (count: number, events: (call: number) => readonly TraceEvent[]) =>
     readByAll(
@@ -210,7 +210,7 @@ describe('time and memory grow as the file does', () => {
     expect(traceStats(timeline).asleepByClient.client?.count).toBe(1);
   }, 60_000);
 
-  it('with chunks whose checksums are all wrong, one within the other', () => {
+  it('with nested chunks whose checksums are all wrong', () => {
     const bytes = new Uint8Array(24 << 20);
     bytes.set(fileHeader());
     const view = new DataView(bytes.buffer);
@@ -254,7 +254,7 @@ describe('time and memory grow as the file does', () => {
 });
 
 describe('a recorder', () => {
-  it('keeps out what a hostile secure world names as its thread, and says so', async () => {
+  it('rejects an invalid thread from a hostile secure world, and reports it', async () => {
     const waits = trustedApplication({
       uuid: '66666666-7777-4888-8999-aaaaaaaaaaaa',
       kind: 'pseudo',
@@ -322,7 +322,7 @@ describe('threads that are inferred', () => {
     expect([...exportChrome(timeline)].join('')).toContain('"thread":"inferred"');
   });
 
-  it('are none where all are taken', () => {
+  it('are none if all are in use', () => {
     const timeline = readByAll(
       traceOf(
         (recorder) => {

@@ -70,7 +70,7 @@ const many: TraceEvent[] = Array.from({ length: 10_000 }, (_, index) =>
 );
 
 describe('a .nwt file', () => {
-  it('is recorded of a world over FF-A as of any other, with its notifications', async () => {
+  it('can be recorded of a world over FF-A, with its notifications', async () => {
     const path = join(folder, 'ffa.nwt');
     let bottomHalves = 0;
     const world = new SimulatedWorld({ abi: 'ffa', notificationDriver: { bottomHalf: () => void bottomHalves++ } });
@@ -82,7 +82,7 @@ describe('a .nwt file', () => {
     expect(events).toContainEqual(expect.objectContaining({ type: 'call-begin', purpose: 'bottom-half' }));
   });
 
-  it('gives back every event as it was', () => {
+  it('contains every event unchanged', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 60 }), (events) => {
         const table = readTrace(bytesOf(events));
@@ -92,14 +92,14 @@ describe('a .nwt file', () => {
     );
   });
 
-  it('keeps the newest events when memory is short', () => {
+  it('keeps the newest events if memory is limited', () => {
     const table = readTrace(bytesOf(many, 200_000));
     expect(table.length).toBeLessThan(many.length);
     expect(table.eventsAt(table.length - 1)).toMatchObject([{ type: 'mark', text: 'step 9999' }]);
     expect(table.damage).toEqual([]);
   });
 
-  it('cuts a text that is too long, and keeps what follows', () => {
+  it('truncates a text that is too long, and keeps what follows', () => {
     const table = readTrace(
       bytesOf([
         { type: 'mark', text: 'x'.repeat(100_000) },
@@ -109,7 +109,7 @@ describe('a .nwt file', () => {
     expect([...table.events()]).toMatchObject([{ text: 'x'.repeat(4096) }, { text: 'after' }]);
   });
 
-  it('reads up to the torn end of a file, and says where that is', () => {
+  it('is read up to its truncated end, which is reported', () => {
     const bytes = bytesOf(many);
     const table = readTrace(bytes.subarray(0, bytes.length - 40));
     expect(table.length).toBeGreaterThan(5000);
@@ -118,7 +118,7 @@ describe('a .nwt file', () => {
     expect(damage?.offset).toBeGreaterThan(100_000);
   });
 
-  it('leaves out a damaged chunk and goes on behind it', () => {
+  it('is read without a damaged chunk', () => {
     const bytes = bytesOf(many);
     bytes[70_000] = (bytes[70_000] ?? 0) ^ 1;
     const table = readTrace(bytes);
@@ -130,7 +130,7 @@ describe('a .nwt file', () => {
     expect(table.eventsAt(table.length - 1)).toMatchObject([{ text: 'step 9999' }]);
   });
 
-  it('survives any damage', () => {
+  it('can be read with any damage', () => {
     const bytes = bytesOf(many.slice(0, 300));
     fc.assert(
       fc.property(fc.nat(bytes.length - 1), fc.nat(255), fc.nat(bytes.length), (at, value, end) => {
@@ -154,7 +154,7 @@ describe('a .nwt file', () => {
     expect(table.length).toBe(many.length);
   });
 
-  it('is refused with the reason when it is something else', () => {
+  it('is refused with the reason if it is another kind of file', () => {
     expect(() => readTrace(new Uint8Array(10))).toThrow('10 bytes, the header of a .nwt file has 32');
     expect(() => readTrace(new TextEncoder().encode('{"format":"optee-cq-trace/1","steps":[]}'))).toThrow(
       'not a trace',

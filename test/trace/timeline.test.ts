@@ -43,7 +43,7 @@ describe('a timeline', () => {
     ]);
   });
 
-  it('knows who notified whom', async () => {
+  it('has the sender and the receiver of each notification', async () => {
     const timeline = new Timeline(await takingTurns());
     expect(timeline.notifications).toHaveLength(1);
     const [{ by, call, sentRecord, answeredRecord } = { by: -1, call: -1, sentRecord: 1, answeredRecord: 0 }] =
@@ -52,7 +52,7 @@ describe('a timeline', () => {
     expect(answeredRecord).toBeGreaterThan(sentRecord);
   });
 
-  it('counts what is wrong with a run', async () => {
+  it('counts unused wake-ups, overtaking and errors', async () => {
     const linux = traceStats(new Timeline(await contended('linux-6.8')));
     expect(linux).toMatchObject({ unusedWakeUps: 1, unfinished: 0, threads: 2, ethreadLimit: 0 });
     expect(linux.asleepByClient.c?.max).toBeCloseTo(30, 3);
@@ -63,7 +63,7 @@ describe('a timeline', () => {
 });
 
 describe('an export', () => {
-  it('is JSON that Chrome reads: slices, flows with both ends, marks', async () => {
+  it('is JSON for Chrome: slices, flows with both ends, marks', async () => {
     const text = [...exportChrome(new Timeline(await contended('hand-off')))].join('');
     const { traceEvents } = JSON.parse(text) as { traceEvents: Record<string, unknown>[] };
     const names = traceEvents.filter(({ ph }) => ph === 'M').map(({ args }) => (args as { name?: string }).name);
@@ -84,7 +84,7 @@ describe('an export', () => {
     expect(traceEvents.filter(({ ph }) => ph === 'i')).toMatchObject([{ name: 'mark: over' }]);
   });
 
-  it('has a flow from a notification to what the call does that waited for it', async () => {
+  it('has a flow from a notification to the call that waited for it', async () => {
     const text = [...exportChrome(new Timeline(await takingTurns()))].join('');
     const { traceEvents } = JSON.parse(text) as { traceEvents: Record<string, unknown>[] };
     expectOrder(traceEvents);
@@ -100,7 +100,7 @@ describe('an export', () => {
     );
   });
 
-  it('has flows that begin before they end, also of what happens at one time', async () => {
+  it('has flows that begin before they end, also with equal times', async () => {
     for (const queue of ['linux-6.8', 'hand-off'] as const) {
       const { traceEvents } = JSON.parse([...exportChrome(new Timeline(await contended(queue)))].join('')) as {
         traceEvents: Record<string, unknown>[];
@@ -109,7 +109,7 @@ describe('an export', () => {
     }
   });
 
-  it('is protobuf that Perfetto reads: every slice ends, every flow ends', async () => {
+  it('is protobuf for Perfetto: every slice ends, every flow ends', async () => {
     const pieces = [...exportPerfetto(new Timeline(await contended('hand-off')))];
     const packets = fields(concat(pieces)).map(({ number, value }) => {
       expect(number).toBe(1);

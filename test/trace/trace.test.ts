@@ -7,7 +7,7 @@ import { traceChannel } from '../../src/trace/node/index.js';
 import { eventsOf, recorded, sleeper, sleeperUuid } from './record.js';
 
 describe('the trace of a run', () => {
-  it('has a call from begin to end, with what it was for', async () => {
+  it('has a call from begin to end, with its purpose', async () => {
     const table = await recorded({}, async (tee) => {
       const session = await tee.openContext({ label: 'alice' }).openSession(sleeperUuid);
       await session.invoke(5);
@@ -26,7 +26,7 @@ describe('the trace of a run', () => {
     expect(table.subject).toMatchObject({ world: 'simulated', queue: 'hand-off', threads: 2, clock: 'virtual' });
   });
 
-  it('says who woke whom', async () => {
+  it('says which call woke which', async () => {
     const table = await recorded({ simulated: { threads: 1 } }, async (tee) => {
       const context = tee.openContext();
       const first = await context.openSession(sleeperUuid);
@@ -67,7 +67,7 @@ describe('the trace of a run', () => {
     ]);
   });
 
-  it('makes nothing while nobody listens', async () => {
+  it('creates nothing without listeners', async () => {
     const trace = new Trace(machineClock);
     const seen: string[] = [];
     const stop = trace.listen((event) => seen.push(event.type));
@@ -77,7 +77,7 @@ describe('the trace of a run', () => {
     expect(seen).toEqual([]);
   });
 
-  it('is published to who subscribed to the channel', async () => {
+  it('is published to subscribers of the channel', async () => {
     const types: unknown[] = [];
     const listener = (event: unknown) => types.push((event as { type: string }).type);
     channel(traceChannel).subscribe(listener);

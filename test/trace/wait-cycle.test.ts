@@ -6,7 +6,7 @@ const found = (waits: Record<string, string>) =>
     [...knot].sort().join(''),
   );
 
-describe('the knots among those who wait', () => {
+describe('the knots of a wait graph', () => {
   it.each([
     [{}, []],
     [{ a: 'b' }, []],

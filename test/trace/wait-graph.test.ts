@@ -43,8 +43,8 @@ const leaves = (call: number, thread: number): TraceEvent => ({ type: 'world-exi
 const sleeps = (call: number): TraceEvent => ({ type: 'queue-sleep', call, limit: false });
 const last = (timeline: Timeline) => waitGraph(timeline, timeline.table.length - 1);
 
-describe('who waits for whom', () => {
-  it('is a cycle from the call that sleeps, over a thread and its RPC, back to it', async () => {
+describe('the wait graph', () => {
+  it('has a cycle from the sleeping call, over a thread and its RPC, back to it', async () => {
     const timeline = await traceOf('rpmb-scmi-deadlock.yaml', 'linux-6.7');
     const { cycle, stuck, waits } = last(timeline);
     expect(cycle.map((call) => timeline.clientOf(call))).toEqual(['scmi', expect.stringMatching(/^storage \d$/)]);
@@ -60,14 +60,14 @@ describe('who waits for whom', () => {
     ]);
   });
 
-  it('is no cycle at any place of a run that goes well', async () => {
+  it('has no cycle at any place of a run that finishes', async () => {
     const timeline = await traceOf('rpmb-scmi-deadlock.yaml', 'hand-off');
     for (let record = 0; record < timeline.table.length; record += 13)
       expect(waitGraph(timeline, record).stuck.size).toBe(0);
     expect(hangReport(timeline).deadlock).toEqual([]);
   });
 
-  it('ends where it is not known what an RPC waits for', () => {
+  it('ends at an RPC whose reason is unknown', () => {
     const timeline = timelineOf(1, [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), sleeps(2)]);
     const { waits, stuck } = last(timeline);
     expect([...waits.values()].map(({ kind, on }) => [kind, on])).toEqual([
@@ -77,7 +77,7 @@ describe('who waits for whom', () => {
     expect(stuck.size).toBe(0);
   });
 
-  it('closes when somebody says so, and opens when he takes it back', () => {
+  it('gets a cycle with an rpc-wait event, and loses it when the wait ends', () => {
     const events: TraceEvent[] = [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), sleeps(2)];
     const wait: TraceEvent = { type: 'rpc-wait', call: 1, needs: 2, through: 'b' };
     expect(last(timelineOf(1, [...events, wait])).cycle).toEqual([1, 0]);
@@ -85,7 +85,7 @@ describe('who waits for whom', () => {
     expect(last(timelineOf(1, [...events, wait, over])).stuck.size).toBe(0);
   });
 
-  it('tells a thread that is kept for system sessions from a wake-up that was forgotten', () => {
+  it('distinguishes a thread reserved for system sessions from a lost wake-up', () => {
     const granted: TraceEvent = { type: 'system-session', session: 9, granted: true };
     const one: TraceEvent[] = [begins(1, 'a'), enters(1), begins(2, 'b'), sleeps(2)];
     const kinds = (timeline: Timeline) => [...last(timeline).waits.values()].map(({ kind }) => kind);
@@ -96,7 +96,7 @@ describe('who waits for whom', () => {
     ]);
   });
 
-  it('counts nobody as inside whom secure world is about to refuse', () => {
+  it('does not count a call as inside that secure world is about to refuse', () => {
     const wait: TraceEvent = { type: 'rpc-wait', call: 1, needs: 2, through: 'b' };
     const cycle: TraceEvent[] = [begins(1, 'a'), enters(1), leaves(1, 0), begins(2, 'b'), sleeps(2), wait];
     const timeline = timelineOf(1, [...cycle, begins(3, 'c'), enters(3), { type: 'world-exit', call: 3, a0: 1 }]);

@@ -19,14 +19,14 @@ describe('the ruler of the timeline', () => {
     [0.5, 1e-6],
     [12_000.1, 0.001],
     [3, 100],
-  ])('has no two ticks that say the same, from %d ms at %d ms a pixel', (start, step) => {
+  ])('has unique labels, from %d ms at %d ms per pixel', (start, step) => {
     const { ticks } = ruler(start, step);
     expect(ticks.length).toBeGreaterThan(3);
     expect(new Set(ticks.map(({ label }) => label)).size).toBe(ticks.length);
     for (const { label } of ticks) expect(label.length).toBeLessThanOrEqual(12);
   });
 
-  it("counts by the board's own clock where the trace is of one", () => {
+  it("uses the board's clock in a trace of a board", () => {
     const { ticks, from } = ruler(0, 0.00001, 12_000.1);
     expect(from).toMatch(/^12\.0001\d* s$/);
     expect(ticks[1]?.label).toMatch(/^\+[\d.]+ µs$/);

@@ -85,7 +85,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
   }
   const panel = () => page.locator('#panel').innerText();
 
-  it('draws lanes in their colours, and says what is going on at the end', async () => {
+  it('draws lanes in their colours, and shows the state at the end', async () => {
     const errors = await open(await contended('hand-off'));
     // In virtual time much takes none: in the order of events all of it is to be seen.
     await page.keyboard.press('o');
@@ -95,7 +95,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(errors).toEqual([]);
   });
 
-  it('steps through the events by keys and tells each', async () => {
+  it('steps through the events by keys and describes each', async () => {
     await open(await contended('hand-off'));
     await page.locator('#stage').focus();
     const said = new Set<string>();
@@ -109,7 +109,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await expect.poll(panel).toMatch(/bob|alice|carol/);
   });
 
-  it('chooses a call by keys, shows what it went through, and zooms to it', async () => {
+  it('chooses a call by keys, shows its history, and zooms to it', async () => {
     await open(await contended('hand-off'));
     await page.locator('#stage').focus();
     await page.keyboard.press('0');
@@ -124,7 +124,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(before.equals(await page.locator('#canvas').screenshot())).toBe(false);
   });
 
-  it('finds calls, and shows them as a table', async () => {
+  it('searches calls, and shows them as a table', async () => {
     await open(await contended('linux-6.8'));
     await page.keyboard.press('/');
     await page.keyboard.type('carol');
@@ -139,7 +139,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await expect.poll(panel).toContain('Call #');
   });
 
-  it('sorts the table by the longest, by keys, and back', async () => {
+  it('sorts the table by duration, by keys, and back', async () => {
     await open(await contended('linux-6.8'));
     await page.keyboard.press('t');
     const takes = () =>
@@ -158,7 +158,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(await takes()).toEqual(before);
   });
 
-  it('draws the cycle of a deadlock at the cursor, and says it', async () => {
+  it('draws the cycle of a deadlock at the cursor, and describes it', async () => {
     const recorder = new MemoryRecorder();
     const scenario = readFileSync(join(import.meta.dirname, '../../scenarios/rpmb-scmi-deadlock.yaml'), 'utf8');
     await runScenario(parseScenario(scenario, 'deadlock.yaml'), { queues: ['linux-6.7'], record: () => recorder });
@@ -177,7 +177,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(errors).toEqual([]);
   });
 
-  it('leads from a notification to the call that waited for it', async () => {
+  it('links a notification to the call that waited for it', async () => {
     const table = await recorded({}, async (tee) => {
       const sessions: Session[] = [];
       for (const label of ['alice', 'bob']) sessions.push(await tee.openContext({ label }).openSession(lonelyUuid));
@@ -200,7 +200,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(await coloursOf(page)).toContain('rpc');
   });
 
-  it('shows two runs one above the other, and a wake-up for nobody in one of them only', async () => {
+  it('shows two runs one above the other, and an unused wake-up in one of them only', async () => {
     const errors = await open(await contended('linux-6.8'), await contended('hand-off'));
     expect(await page.locator('#panel h2').allInnerTexts()).toEqual(['linux-6.8', 'hand-off']);
     expect(await panel()).toMatch(/Unused wake-ups so far\s+1[\s\S]*Unused wake-ups so far\s+0/);
@@ -223,7 +223,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     return recorder.toBytes();
   };
 
-  it("says since when a board hangs in the board's own time", async () => {
+  it("shows in the board's own time since when it hangs", async () => {
     const record = join(import.meta.dirname, '../../linux/findings/records/linux-6.12-stock-2.txt.gz');
     const main = join(import.meta.dirname, '../../dist/cli/main.js');
     const out = join(folder, 'board.nwt');
@@ -233,7 +233,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(verdict).toMatch(/^STARVED, since 14\.0 s$/);
   });
 
-  it('says the verdict on top, and why, and opens where the circle closed', async () => {
+  it('shows the verdict with its reason on top, and opens where the cycle closed', async () => {
     await open(await scenarioTrace('rpmb-scmi-deadlock', 'linux-6.7'));
     expect(await page.locator('#verdicts').innerText()).toMatch(/^DEADLOCK, closed at [\d.]+ ms$/);
     expect(await panel()).toMatch(/Why: DEADLOCK[\s\S]*sleeps because no thread is free[\s\S]*no system sessions/);
@@ -243,7 +243,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(await coloursOf(page)).toContain('deadlock');
   });
 
-  it('names commands and applications, lists the longest waits, and leads to each', async () => {
+  it('names commands and applications, lists the longest waits, and jumps to each', async () => {
     await open(await scenarioTrace('thread-starvation', 'linux-6.8'));
     expect(await page.locator('#verdicts').innerText()).toBe('STARVED');
     expect(await page.locator('#legend').innerText()).toContain('late');
@@ -253,7 +253,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await expect.poll(panel).toMatch(/Call #\d+ of watchdog\s+feed of /);
   });
 
-  it('steps by keys on a fresh page, whatever the pointer rests on', async () => {
+  it('steps by keys on a new page, wherever the pointer is', async () => {
     await open(await contended('hand-off'));
     await page.mouse.move(600, 400);
     const places: string[] = [];
@@ -279,7 +279,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(chosen.size).toBe(3);
   });
 
-  it('keeps the focus when it shows the table and goes back', async () => {
+  it('keeps the focus when it switches to the table and back', async () => {
     await open(await contended('hand-off'));
     await page.keyboard.press('t');
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('table');
@@ -302,7 +302,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await expect.poll(panel).not.toContain('Between cursor and mark');
   });
 
-  it('has an address for what is on the screen', async () => {
+  it('has a URL for the current view', async () => {
     await open(await contended('hand-off'));
     await page.keyboard.press('+');
     await page.keyboard.press('+');
@@ -333,7 +333,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     [390, 844],
     [1280, 800],
     [1920, 1080],
-  ])('is usable at %d x %d, and has nothing that axe finds serious', async (width, height) => {
+  ])('is usable at %d x %d, without serious findings of axe', async (width, height) => {
     await open(
       await scenarioTrace('rpmb-scmi-deadlock', 'linux-6.7'),
       await scenarioTrace('rpmb-scmi-deadlock', 'hand-off'),
@@ -361,7 +361,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     }
   });
 
-  it('moves a million events without stutter', async () => {
+  it('moves a million events smoothly', async () => {
     const errors = await open(million());
     const frames = await page.evaluate(async () => {
       const stage = document.querySelector<HTMLElement>('#canvas');
@@ -388,7 +388,7 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(errors).toEqual([]);
   });
 
-  it('asks for a file when there is no trace in it, and takes one', async () => {
+  it('asks for a file if it contains no trace, and opens it', async () => {
     await open();
     const chosen = join(folder, 'chosen.nwt');
     writeFileSync(chosen, 'no trace at all, but long enough to be one');

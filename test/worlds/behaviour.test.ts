@@ -99,7 +99,7 @@ for (const [name, world] of Object.entries(worlds)) {
       await expect(waiting).rejects.toEqual(error('ERROR_CANCEL', 'TRUSTED_APP'));
     });
 
-    it('lets a call wait while all threads are held, and in when one comes free', async () => {
+    it('lets a call wait while all threads are held, and enter when one becomes free', async () => {
       await using session = await context.openSession(invokeTests);
       door.shut();
       const opening = [context.openSession(osTest)];
@@ -125,7 +125,7 @@ for (const [name, world] of Object.entries(worlds)) {
       for (const opened of await Promise.all(opening)) await opened.close();
     });
 
-    it('lets a system session in while normal calls hold all other threads', async () => {
+    it('lets a system session enter while normal calls hold all other threads', async () => {
       await using kernel = tee.openKernelContext();
       await using system = await kernel.openSession(invokeTests);
       expect(system.systemSession()).toBe(true);
@@ -155,7 +155,7 @@ for (const [name, world] of Object.entries(worlds)) {
       expect(await next.invoke(OsTestCommand.getGlobalVar, [value.output()])).toHaveLength(1);
     });
 
-    it('has no SCMI service: an agent is told so', async () => {
+    it('has no SCMI service, which an agent reports', async () => {
       await expect(ScmiAgent.open(tee)).rejects.toEqual(error('ERROR_ITEM_NOT_FOUND', 'TEE'));
     });
   });

@@ -16,7 +16,7 @@ const worlds: Record<string, { readonly options: OpenTeeOptions; readonly whyNot
 
 for (const [name, world] of Object.entries(worlds)) {
   const why = world.whyNot === undefined ? '' : ` (skipped: ${world.whyNot})`;
-  describe.skipIf(world.whyNot !== undefined)(`the time that a call may take, on ${name}${why}`, () => {
+  describe.skipIf(world.whyNot !== undefined)(`the time limit of a call, on ${name}${why}`, () => {
     let tee: Tee;
     let context: Context;
     let door: Door;
@@ -44,14 +44,14 @@ for (const [name, world] of Object.entries(worlds)) {
     beforeEach(() => open());
     afterEach(() => tee.close({ graceMs: 0 }));
 
-    it('is over although each world switch comes back in time', async () => {
+    it('expires even if each world switch returns in time', async () => {
       const session = await context.openSession(osTest);
       const late = session.invoke(OsTestCommand.wait, [value.input(anHourMs)], { limitMs: 300 });
       await expect(late).rejects.toEqual(timeout);
       await expect(late).rejects.toThrow(/invoking command \d+ of .*: it did not return within 300 ms/);
     });
 
-    it('leaves the others alone, and does not hold up the end of its client', async () => {
+    it('does not affect other calls or the end of its client', async () => {
       const session = await context.openSession(osTest);
       await expect(session.invoke(OsTestCommand.wait, [value.input(anHourMs)], { limitMs: 100 })).rejects.toEqual(
         timeout,
@@ -67,7 +67,7 @@ for (const [name, world] of Object.entries(worlds)) {
       await tee.close();
     });
 
-    it('may be over while the application is loaded', async () => {
+    it('may expire while the application is loaded', async () => {
       door.shut();
       await expect(context.openSession(osTest, { limitMs: 200 })).rejects.toEqual(timeout);
       door.open();
@@ -76,7 +76,7 @@ for (const [name, world] of Object.entries(worlds)) {
       await context.close();
     });
 
-    it('gives back what an overdue call used when it is back', async () => {
+    it('releases the resources of an overdue call when it returns', async () => {
       const warm = tee.openContext();
       await (await warm.openSession(osTest)).invoke(OsTestCommand.wait, [value.input(1)]);
       await warm.close();
@@ -94,7 +94,7 @@ for (const [name, world] of Object.entries(worlds)) {
       expect(tee.sharedMemoryInUse).toBe(before);
     });
 
-    it('is that of the TEE when the call does not say', async () => {
+    it("is the TEE's default if the call has none", async () => {
       await tee.close();
       await open({ callLimitMs: 2000 });
       const session = await context.openSession(osTest);
@@ -104,7 +104,7 @@ for (const [name, world] of Object.entries(worlds)) {
       await expect(late).rejects.toThrow('it did not return within 2000 ms');
     });
 
-    it('is counted however long it is', async () => {
+    it('may be arbitrarily long', async () => {
       const session = await context.openSession(osTest, { limitMs: 2 ** 40 });
       for (const limitMs of [2 ** 31, 2 ** 32, Number.MAX_VALUE])
         await session.invoke(OsTestCommand.wait, [value.input(5)], { limitMs });
@@ -123,7 +123,7 @@ for (const [name, world] of Object.entries(worlds)) {
 }
 
 describe.skipIf(whyNot !== undefined)('the end of a TEE whose QEMU does not answer', () => {
-  it('comes in bounded time, and says which calls did not come back', async () => {
+  it('comes in bounded time, and reports which calls did not return', async () => {
     const world = await QemuWorld.start({ optee: folder.image });
     const tee = await openTee({ world, taFolders: [folder.trustedApplications] });
     const session = await tee.openContext().openSession(osTest);

@@ -53,7 +53,7 @@ for (const [name, world] of Object.entries(worlds)) {
       expect(tee.sharedMemoryInUse, 'shared memory that nobody gave back').toBe(0);
     });
 
-    it('that is not there is waited for and named; when it comes, the session opens', async () => {
+    it('that is missing is waited for and named; when it attaches, the session opens', async () => {
       const asked = askedForSupplicant();
       const opening = tee.openContext({ label: 'early' }).openSession(osTest);
       await asked;
@@ -65,13 +65,13 @@ for (const [name, world] of Object.entries(worlds)) {
       expect(tee.waiting().calls).toEqual([]);
     });
 
-    it('that is not there is not waited for by the kernel, which finds its devices without', async () => {
+    it('that is missing is not waited for by the kernel, which enumerates devices without it', async () => {
       const message = await messageOf(tee.openKernelContext().openSession(osTest));
       expect(message).toContain('there is no supplicant, and a kernel client does not wait for one');
       expect(await tee.devices()).toEqual([{ uuid: invokeTests, needs: 'nothing' }]);
     });
 
-    it('that is not there does not hold up a client that dies', async () => {
+    it('that is missing does not block a client that dies', async () => {
       const asked = askedForSupplicant();
       const client = tee.openContext();
       const opening = messageOf(client.openSession(osTest));
@@ -81,7 +81,7 @@ for (const [name, world] of Object.entries(worlds)) {
       expect(tee.waiting().calls).toEqual([]);
     });
 
-    it('that leaves in the middle of a request leaves an error with the reason; the next one serves again', async () => {
+    it('that detaches during a request gives an error with the reason; the next one serves again', async () => {
       door.shut();
       const first = startSupplicant(tee, settings());
       const opening = messageOf(tee.openContext().openSession(osTest));
@@ -94,13 +94,13 @@ for (const [name, world] of Object.entries(worlds)) {
       await (await tee.openContext().openSession(osTest)).close();
     });
 
-    it('that is the second is told BUSY, and the first goes on', async () => {
+    it('that is the second gets BUSY, and the first continues', async () => {
       startSupplicant(tee, settings());
       expect(() => startSupplicant(tee)).toThrow(/TEEC_ERROR_BUSY/);
       await (await tee.openContext().openSession(osTest)).close();
     });
 
-    it('that never answers is named, and given up when the client dies: another is served', async () => {
+    it('that never answers is named, and abandoned when the client dies: another client is served', async () => {
       door.shut();
       startSupplicant(tee, settings());
       const client = tee.openContext({ label: 'patient' });
@@ -143,7 +143,7 @@ for (const [name, world] of Object.entries(worlds)) {
         },
       ],
     ];
-    it.each(rubbish)('that answers with %s gets the call refused, and the next one is served', async (_, loadTa) => {
+    it.each(rubbish)('that answers with %s fails the call, and the next one is served', async (_, loadTa) => {
       const services = new Map([[RpcCommand.loadTa as number, loadTa]]);
       const bad = startSupplicant(tee, { ...settings(), services });
       await expect(tee.openContext().openSession(osTest)).rejects.toMatchObject({ name: 'TeecError' });

@@ -23,7 +23,7 @@ pkcs11_1028 FAILED first error at ./host/xtest/pkcs11_1000.c:8975
 2 test cases of which 1 failed`;
 
 describe('what xtest prints', () => {
-  it('becomes cases with times and the first error, and counts', () => {
+  it('is parsed into cases with times and the first error, and counts', () => {
     const output = new XtestOutput();
     text.split('\n').forEach((line, index) => {
       output.line(line, index * 10);
@@ -42,7 +42,7 @@ describe('what xtest prints', () => {
     expect(output.unfinished).toBeUndefined();
   });
 
-  it('says in which case it stopped', () => {
+  it('shows in which case it stopped', () => {
     const output = new XtestOutput();
     output.line('* regression_1008 TEE internal client API', 0);
     expect(output.unfinished).toBe('regression_1008');

@@ -29,9 +29,9 @@ async function broken(name: string, kinds: readonly FaultKind[] = [], maxRuns = 
   };
 }
 
-describe('where sessions, memory and interrupts come and go in the middle of calls', () => {
+describe('sessions, memory and interrupts that change during calls', () => {
   it.each(['memory-freed-meanwhile.yaml', 'interrupt-while-fetching.yaml', 'one-call.yaml'])(
-    '%s keeps every promise in every order',
+    '%s violates no property in any order',
     async (name) => {
       expect(await broken(name)).toMatchObject({ verdicts: [], what: [], complete: true });
     },
@@ -42,7 +42,7 @@ describe('where sessions, memory and interrupts come and go in the middle of cal
     'system-session-meanwhile.yaml',
     'asked-twice.yaml',
     'bottom-half-twice.yaml',
-  ])('%s keeps every promise in many orders', async (name) => {
+  ])('%s violates no property in many orders', async (name) => {
     expect(await broken(name, [], 100)).toMatchObject({ verdicts: [], what: [], runs: 100 });
   });
 
@@ -53,7 +53,7 @@ describe('where sessions, memory and interrupts come and go in the middle of cal
     ['interrupt-while-fetching.yaml', ['panic', 'corrupt']],
     ['memory-freed-meanwhile.yaml', ['panic', 'corrupt', 'client-death']],
     ['system-session-meanwhile.yaml', ['hang']],
-  ])('%s keeps them when %j strike', async (name, kinds) => {
+  ])('%s violates none with the faults %j', async (name, kinds) => {
     expect(await broken(name, kinds, 150)).toMatchObject({ verdicts: [], what: [] });
   });
 });

@@ -46,7 +46,7 @@ const run = (queue: DisciplineName, strategy: Strategy, maxRuns: number) =>
 const held = (...actors: string[]) => actors.map((actor) => ({ actor, step: 'smc' }));
 
 describe('a run as its decisions', () => {
-  it('counts only points at which more than one could go, and follows a list', () => {
+  it('counts only points with more than one runnable actor, and follows a list', () => {
     const recorder = followed([1, 7]);
     expect(recorder.pick(held('a'))).toBe(0);
     expect(recorder.pick(held('a', 'b'))).toBe(1);
@@ -59,7 +59,7 @@ describe('a run as its decisions', () => {
     ]);
   });
 
-  it('counts what could happen as a decision too, of which the first is the usual course', () => {
+  it('also counts events as decisions, of which the first is that none happens', () => {
     const recorder = followed([0, 2]);
     expect(recorder.choose('call 1', ['nothing', 'its answer is lost'])).toBe(0);
     expect(recorder.pick(held('a', 'b', 'c'))).toBe(2);
@@ -72,7 +72,7 @@ describe('a run as its decisions', () => {
     ]);
   });
 
-  it('lets about as many things happen by lot as are asked for, anywhere in the run', () => {
+  it('injects about the requested number of random events, anywhere in the run', () => {
     const at = new Set<number>();
     for (let seed = 0; seed < 200; seed++) {
       const recorder = randomWalk(seed, { decisions: 20, events: 20 });
@@ -81,13 +81,13 @@ describe('a run as its decisions', () => {
     expect(at.size).toBe(20);
   });
 
-  it('lets the same actor go as long as its priority lasts', () => {
+  it('continues the same actor as long as its priority is highest', () => {
     const recorder = priorityWalk(1, 1, { decisions: 100, events: 1 });
     const first = recorder.pick(held('a', 'b', 'c'));
     for (let i = 0; i < 10; i++) expect(recorder.pick(held('a', 'b', 'c'))).toBe(first);
   });
 
-  it('is the same for the same seed, and another for another', () => {
+  it('is the same for the same seed, and different for another', () => {
     const made = (seed: number) => {
       const recorder = randomWalk(seed, { decisions: 100, events: 10 });
       return Array.from({ length: 40 }, () => recorder.pick(held('a', 'b', 'c')));
@@ -99,7 +99,7 @@ describe('a run as its decisions', () => {
 
 describe('exploring the whole driver on a scenario', () => {
   it.each(['deviations', 'random', 'priorities'] as const)(
-    'finds the hang of version 6 by %s, and runs it again',
+    'finds the hang of version 6 with %s, and reproduces it',
     async (by) => {
       const { properties } = await run('patch-v6', by, 50);
       const { verdict, what, decisions } = properties.finished;
@@ -110,7 +110,7 @@ describe('exploring the whole driver on a scenario', () => {
     },
   );
 
-  it('tries every order under hand-off, and finds nothing', { timeout: 120_000 }, async () => {
+  it('explores all orders under hand-off, and finds no violation', { timeout: 120_000 }, async () => {
     const { complete, runs, properties } = await exploreScenario(TWO, {
       queue: 'hand-off',
       strategy: 'deviations',
@@ -122,7 +122,7 @@ describe('exploring the whole driver on a scenario', () => {
     for (const name of RUN_PROPERTY_NAMES) expect({ name, ...properties[name] }).toMatchObject({ verdict: 'holds' });
   });
 
-  it('says bounded when runs are left', async () => {
+  it('reports `bounded` if runs are left', async () => {
     const { complete, runs, properties } = await run('hand-off', 'deviations', 3);
     expect({ complete, runs, verdict: properties.finished.verdict }).toEqual({
       complete: false,
@@ -132,7 +132,7 @@ describe('exploring the whole driver on a scenario', () => {
   });
 });
 
-describe('schedules that the exploration of the queue alone knows', () => {
+describe('schedules found by the exploration of the queue alone', () => {
   it.each([
     {
       scenario: 'system-needs-system.yaml',
@@ -142,7 +142,7 @@ describe('schedules that the exploration of the queue alone knows', () => {
     },
     { scenario: 'one-thread-short.yaml', knows: '18 steps', strategy: 'deviations', what: 'sleeps for ever' },
   ] as const)(
-    '$scenario reaches with the whole driver what takes $knows there, by $strategy',
+    '$scenario reproduces $knows with the whole driver, with $strategy',
     async ({ scenario, strategy, what: seen }) => {
       const { properties } = await exploreScenario(shipped(scenario), {
         queue: 'linux-6.8',
@@ -182,7 +182,7 @@ describe('the checks of a run', () => {
   const suspended = { type: 'world-exit', a0: 0xffff_0004, time: 0 } as const;
   const end = { type: 'call-end', smcReturn: 0, time: 0 } as const;
 
-  it('notice a call that ends twice, and one that never does', () => {
+  it('detect a call that ends twice, and one that never ends', () => {
     const checks = new RunChecks(() => undefined);
     checks.listen({ ...begin, call: 1 });
     checks.listen({ ...end, call: 1 });
@@ -195,7 +195,7 @@ describe('the checks of a run', () => {
     expect(others.broken.get('callsAnsweredOnce')).toEqual(['calls 2 never ended']);
   });
 
-  it('notice a thread that two calls are suspended in', () => {
+  it('detect two calls suspended in one thread', () => {
     const checks = new RunChecks(() => undefined);
     for (const call of [1, 2]) {
       checks.listen({ ...begin, call });
@@ -204,7 +204,7 @@ describe('the checks of a run', () => {
     expect(checks.broken.get('rpcsToTheirThread')).toEqual(['call 2 was suspended in thread 0, which call 1 uses']);
   });
 
-  it('do not take a thread for taken whose call is back, though it has not left the queue', () => {
+  it('do not count a thread as used when its call has returned but not left the queue', () => {
     const checks = new RunChecks(() => undefined);
     for (const call of [1, 2]) {
       checks.listen({ ...begin, call });
@@ -214,7 +214,7 @@ describe('the checks of a run', () => {
     expect(checks.broken.size).toBe(0);
   });
 
-  it('notice a count below zero, and one that is not given back', () => {
+  it('detect a negative counter, and one that does not return to its initial value', () => {
     const state = {
       discipline: 'patch-v6',
       lists: {},
@@ -232,7 +232,7 @@ describe('the checks of a run', () => {
 });
 
 describe('stopping at the first broken property', () => {
-  it('leaves the run as it was found, which breaks the property when it is made again', async () => {
+  it('keeps the run as it was found, which violates the property again when repeated', async () => {
     const by = { queue: 'patch-v6', strategy: 'random', seed: 1, maxRuns: 50 } as const;
     const whole = await exploreScenario(TWO_AND_ONE, { ...by, goOn: true });
     const first = await exploreScenario(TWO_AND_ONE, { ...by, goOn: true, first: true });

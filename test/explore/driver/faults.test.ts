@@ -51,7 +51,7 @@ function onRefusedAnswer(instead: (queue: SupplicantQueue) => boolean): void {
 }
 
 describe('a fault as a choice', () => {
-  it.each(KINDS)('%s strikes, and hand-off keeps every promise', { timeout: 180_000 }, async (kind) => {
+  it.each(KINDS)('%s occurs, and hand-off violates no property', { timeout: 180_000 }, async (kind) => {
     let runs = 0;
     for await (const { broken, decisions } of everyStrike(kind)) {
       const struck = decisions.filter(({ kind, index }) => kind === 'event' && index > 0).map(({ step }) => step);
@@ -62,7 +62,7 @@ describe('a fault as a choice', () => {
     expect(runs).toBeGreaterThan(kind === 'hang' ? 2 : 3);
   });
 
-  it('counts nothing as left behind that a dead supplicant keeps until it is through', async () => {
+  it('does not report resources as leaked that a dead supplicant still uses', async () => {
     // The memory for the lock's image, and the second of two file requests: the first is being served.
     const strikes = [
       { words: /answer to SHM_ALLOC has a corrupted value/, nth: 3 },
@@ -80,7 +80,7 @@ describe('a fault as a choice', () => {
     expect([strikes, [...broken]]).toEqual([[], []]);
   });
 
-  it('is no decision when no fault may strike, and none more than may', async () => {
+  it('is not a decision if no fault is permitted, or after the permitted number', async () => {
     const plain = await judgeRun(SMALL, 'hand-off', 1, followed([]));
     expect(plain.decisions.filter(({ kind }) => kind === 'event')).toEqual([]);
     const late = await judgeRun(SMALL, 'hand-off', 1, followed([]), { kinds: ['late'], most: 1 });
@@ -111,7 +111,7 @@ clients:
   'tight.yaml',
 );
 
-describe('a thread context that goes lost', () => {
+describe('a lost thread context', () => {
   const verdict = async (queue: DisciplineName) => {
     const { properties } = await exploreScenario(TIGHT, {
       queue,
@@ -124,17 +124,17 @@ describe('a thread context that goes lost', () => {
     return properties.finished;
   };
 
-  it('hangs normal calls under version 6, by that fault alone', { timeout: 60_000 }, async () => {
+  it('hangs normal calls under version 6 without any other fault', { timeout: 60_000 }, async () => {
     const { what, deviations } = await verdict('patch-v6');
     expect(what.join(' ')).toContain('sleeps for ever although thread');
     expect(deviations).toMatchObject([{ kind: 'event', step: 'a free thread context is lost' }]);
   });
 
-  it('costs nobody a call under hand-off', { timeout: 60_000 }, async () => {
+  it('fails no call under hand-off', { timeout: 60_000 }, async () => {
     expect(await verdict('hand-off')).toMatchObject({ verdict: 'bounded', what: [] });
   });
 
-  it('may leave calls in a deadlock that need each other and fill what is left, and only those', async () => {
+  it('may deadlock calls that need each other and fill the remaining threads, and only those', async () => {
     const circle = parseScenario(
       `
 title: a file needs a clock
@@ -155,7 +155,7 @@ faults: { lostThreads: [500us] }
   });
 });
 
-describe('a driver that is broken on purpose', () => {
+describe('a driver with a planted defect', () => {
   /** Each with the fault that shows it, and the property that it breaks. */
   const mutants: readonly (readonly [string, FaultKind, RunProperty, () => void])[] = [
     [
@@ -241,12 +241,12 @@ describe('a driver that is broken on purpose', () => {
     ],
   ];
 
-  it.each(mutants)('%s is noticed under %s: %s', { timeout: 180_000 }, async (_, kind, property, breakIt) => {
+  it.each(mutants)('%s is detected under %s: %s', { timeout: 180_000 }, async (_, kind, property, breakIt) => {
     breakIt();
     expect(await isBroken(kind, property)).toBe(true);
   });
 
-  it('is caught by decisions that show it again', { timeout: 180_000 }, async () => {
+  it('is caught, and the decisions reproduce it', { timeout: 180_000 }, async () => {
     vi.spyOn(SupplicantQueue.prototype, 'withdraw').mockReturnValue();
     const { properties } = await exploreScenario(SMALL, {
       queue: 'hand-off',

@@ -64,7 +64,7 @@ function watched(abi: 'smc' | 'ffa') {
 }
 
 describe('memory over FF-A', () => {
-  it('is shared, used, forgotten and reclaimed, and may be shared again', () => {
+  it('is shared, used, relinquished and reclaimed, and may be shared again', () => {
     const { said, seen, share, message, calls, back, forget, reclaim } = watched('ffa');
     share(base);
     share(base + pageSize);
@@ -90,7 +90,7 @@ describe('memory over FF-A', () => {
     ]);
   });
 
-  it('is reclaimed when secure world has forgotten it, and once', () => {
+  it('is reclaimed after secure world has relinquished it, and only once', () => {
     const { said, share, forget, reclaim } = watched('ffa');
     share(base);
     reclaim(7);
@@ -106,7 +106,7 @@ describe('memory over FF-A', () => {
     ]);
   });
 
-  it('is not forgotten while a call has it, as a parameter or for its message', () => {
+  it('is not relinquished while a call uses it, as a parameter or for its message', () => {
     const { said, share, message, calls, forget } = watched('ffa');
     share(base);
     share(base + pageSize);
@@ -120,7 +120,7 @@ describe('memory over FF-A', () => {
     ]);
   });
 
-  it('has the message of one call, and none where another call has a parameter', () => {
+  it('holds the message of one call at a place, and none where another call has a parameter', () => {
     const { said, share, message, calls } = watched('ffa');
     share(base);
     share(base + pageSize);
@@ -140,7 +140,7 @@ describe('memory over FF-A', () => {
 });
 
 describe('messages in registered memory', () => {
-  it('lie in memory that secure world knows', () => {
+  it('are in memory that is registered with secure world', () => {
     const { said, enters, smc } = watched('smc');
     enters(1);
     smc(OpteeSmc.callWithRegdArg, 0, 5, 0);

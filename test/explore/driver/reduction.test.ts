@@ -74,7 +74,7 @@ const MUTANTS: Readonly<Record<string, CreateCallQueue>> = {
     })(threads, 'one-in-all'),
 };
 
-describe('ending a run where another was in the same state', () => {
+describe('ending a run in a state that another run has visited', () => {
   it.each(
     Object.entries({ TWO_SYSTEM, FULL, LATE }).flatMap(([name, what]) =>
       (['linux-6.7', 'patch-v6', 'linux-6.8', 'hand-off', 'hand-off-a', 'hand-off-c'] as const).map((queue) => ({
@@ -83,7 +83,7 @@ describe('ending a run where another was in the same state', () => {
         queue,
       })),
     ),
-  )('leaves every verdict as it is: $name under $queue', async ({ what, queue }) => {
+  )('changes no verdict: $name under $queue', async ({ what, queue }) => {
     const reduced = await explored(what, queue, true);
     const all = await explored(what, queue, false);
     expect([reduced.complete, all.complete]).toEqual([true, true]);
@@ -95,7 +95,7 @@ describe('ending a run where another was in the same state', () => {
     expect(reduced.runs).toBeLessThanOrEqual(all.runs);
   });
 
-  it.each(Object.entries(MUTANTS))('leaves every verdict as it is: %s', async (_, createQueue) => {
+  it.each(Object.entries(MUTANTS))('changes no verdict: %s', async (_, createQueue) => {
     const one = scenario('{ threads: 1 }', client('n', 'callers: 2, steps: [{ invoke: clock }]'));
     const verdicts = async (reduce: boolean) => {
       const runs = [await explored(one, 'hand-off', reduce, 2000, createQueue)];
@@ -110,7 +110,7 @@ describe('ending a run where another was in the same state', () => {
     expect(reduced).toEqual(await verdicts(false));
   });
 
-  it('leaves every verdict as it is: a client may die at any point', async () => {
+  it('changes no verdict: a client may die at any point', async () => {
     const one = scenario('{ threads: 2 }', '  n: { application: scmi, steps: [{ invoke: clock }] }');
     const judged = (reduce: boolean) =>
       exploreScenario(one, {
@@ -157,7 +157,7 @@ describe('ending a run where another was in the same state', () => {
   );
 
   it.each(Object.entries({ ASKS, FREES }))(
-    'leaves every verdict as it is where parts are told apart: %s',
+    'changes no verdict if parts of the state are distinguished: %s',
     { timeout: 120_000 },
     async (_, what) => {
       expect(reductionFor(what)).toBe('parts');
@@ -173,14 +173,14 @@ describe('ending a run where another was in the same state', () => {
     },
   );
 
-  it('finds a reservation that never ends where parts are told apart', async () => {
+  it('finds a reservation that never ends if parts of the state are distinguished', async () => {
     const createQueue = MUTANTS['a reservation that never ends'];
     const { properties } = await explored(CLOSES, 'hand-off', true, 2000, createQueue);
     expect(properties.systemSessions.verdict).toBe('broken');
   });
 
   it.each(['asked-twice.yaml', 'system-session-meanwhile.yaml', 'several-pending.yaml'])(
-    'tries every order of %s',
+    'explores all orders of %s',
     { timeout: 120_000 },
     async (name) => {
       const { complete, properties } = await explored(shipped(name), 'hand-off', true);
@@ -190,7 +190,7 @@ describe('ending a run where another was in the same state', () => {
     },
   );
 
-  it('makes far fewer runs', async () => {
+  it('reduces the number of runs', async () => {
     const reduced = await explored(shipped('two-callers.yaml'), 'hand-off', true);
     // All are 2,710, as the exploration without reduction counts them.
     expect({ runs: reduced.runs, complete: reduced.complete }).toEqual({ runs: 74, complete: true });
@@ -198,7 +198,7 @@ describe('ending a run where another was in the same state', () => {
     expect(all.complete).toBe(false);
   });
 
-  it('tries every order of a system call that needs another, and hand-off holds', {
+  it('explores all orders of a system call that needs another, and hand-off violates no property', {
     timeout: 120_000,
   }, async () => {
     const { complete, properties } = await exploreScenario(shipped('system-needs-system.yaml'), {
@@ -267,7 +267,7 @@ describe('two runs in the same state', () => {
       queue: 'linux-6.8',
       reduction: 'parts',
     },
-  ])('go on in the same ways: $name, $queue', { timeout: 120_000 }, async ({ what, queue, reduction }) => {
+  ])('have the same continuations: $name, $queue', { timeout: 120_000 }, async ({ what, queue, reduction }) => {
     console.log(`two runs in the same state: REDUCTION_SEED=${SEED}`);
     const go = async (recorder = followed([]), from = 0) => {
       const watch = new StateWatch(recorder, reduction, from, new Set());
@@ -302,8 +302,8 @@ describe('two runs in the same state', () => {
   });
 });
 
-describe('how much history a state leaves out', () => {
-  it('is less where more has a memory than is known', () => {
+describe('the history that a state leaves out', () => {
+  it('is smaller if more components have a memory than is known', () => {
     expect(reductionFor(TWO_SYSTEM)).toBe('steps');
     const { faults } = TWO_SYSTEM;
     const panics = [{ application: 'scmi', command: 'clock', nth: 1 }];

@@ -49,7 +49,7 @@ const nothingKept: CreateCallQueue = (_, threads) => new HandOffCallQueue(thread
 
 describe('relief calls with the whole driver', () => {
   it.each(['cancel-beside-waiter', 'bottom-half-beside-waiter', 'bottom-half-with-reserve'])(
-    '%s: everybody comes through under hand-off, and no relief call waits behind others',
+    '%s: all clients finish under hand-off, and no relief call waits behind others',
     async (name) => {
       expect(await broken(name)).toEqual({});
     },
@@ -60,22 +60,22 @@ describe('relief calls with the whole driver', () => {
     ['cancel-beside-waiter', 'linux-6.8'],
     ['bottom-half-beside-waiter', 'linux-6.7'],
     ['bottom-half-beside-waiter', 'linux-6.8'],
-  ])('%s: %s lets one wait, and with it its caller', async (name, queue) => {
+  ])('%s: %s lets a relief call wait, and with it the call that needs it', async (name, queue) => {
     expect(Object.keys(await broken(name, { queue, maxRuns: 5 })).sort()).toEqual(['finished', 'reliefGoesFirst']);
   });
 
-  it('is a deadlock of what is there, and no fault of the order, where readers hold every thread', async () => {
+  it('is a deadlock by lack of threads, not by the order of calls, if readers hold every thread', async () => {
     expect(Object.keys(await broken('bottom-half-with-reserve', { queue: 'linux-6.8' }))).toEqual(['finished']);
   });
 
-  it('says who was given the thread that a relief call waited for', async () => {
+  it('names the call that got the thread for which a relief call waited', async () => {
     const { reliefGoesFirst } = await broken('bottom-half-beside-waiter', { createQueue: unsorted, maxRuns: 5 });
     expect(reliefGoesFirst).toEqual([
       expect.stringMatching(/^call \d+ \(invoke\) was given a thread that call \d+ \(bottom-half\) waited for$/),
     ]);
   });
 
-  it('says who was given the thread that is kept for them', async () => {
+  it('names the call that got the thread kept for relief calls', async () => {
     const { reliefGoesFirst } = await broken('bottom-half-with-reserve', { createQueue: nothingKept, maxRuns: 5 });
     expect(reliefGoesFirst).toEqual([
       expect.stringMatching(/^call \d+ \(invoke\) was given the thread that is kept for relief calls$/),
@@ -83,18 +83,18 @@ describe('relief calls with the whole driver', () => {
   });
 });
 
-describe('a thread kept for relief calls as a cure', () => {
+describe('a thread kept for relief calls as a remedy', () => {
   const withoutReserve = (file: string) => file.replace('reserve: true', '');
   const tried = (what: readonly string[] | undefined) => what?.filter((line) => line.startsWith('Tried')) ?? [];
 
-  it('is named where everybody comes through with it', async () => {
+  it('is suggested if all clients finish with it', async () => {
     const { finished } = await broken('bottom-half-with-reserve', { change: withoutReserve, maxRuns: 30 });
     expect(tried(finished)).toEqual([
       'Tried: with `reserve: true`, a thread kept for relief calls, all clients finish in 30 runs.',
     ]);
   });
 
-  it('is not named where it does not help, nor where the queue keeps none', async () => {
+  it('is not suggested if it does not help or the queue does not support it', async () => {
     // With one thread there is none to keep.
     const one = (file: string) => withoutReserve(file).replace('threads: 2', 'threads: 1');
     const alone = await broken('bottom-half-with-reserve', { change: one, maxRuns: 10 });
@@ -108,7 +108,7 @@ describe('a thread kept for relief calls as a cure', () => {
 
 describe('a client that dies', () => {
   it.each(['dies-while-opening', 'dies-with-two-calls', 'dies-with-two-sessions'])(
-    '%s: is gone when its calls are back and its sessions closed',
+    '%s: counts as exited when its calls have returned and its sessions are closed',
     async (name) => {
       expect(await broken(name, { kinds: ['client-death'], maxRuns: 120 })).toEqual({});
     },
@@ -128,7 +128,7 @@ describe('a client that dies', () => {
     return { checks, said };
   }
 
-  it('is not gone while its opening sleeps, nor with a session open', () => {
+  it('does not count as exited while its open-session call sleeps or a session is open', () => {
     const { checks, said } = watched();
     checks.listen({ ...begin, call: 1, purpose: 'open-session', session: 0 });
     checks.gone('a');
@@ -141,7 +141,7 @@ describe('a client that dies', () => {
     ]);
   });
 
-  it('does not use a session that was opened when it had died', () => {
+  it('does not use a session that was opened after its death', () => {
     const { checks, said } = watched();
     checks.listen({ ...open, session: 7 });
     checks.listen({ ...begin, call: 2, purpose: 'invoke', session: 7 });
@@ -151,13 +151,13 @@ describe('a client that dies', () => {
 
 describe('messages in more than one page', () => {
   it.each<DisciplineName>(['hand-off', 'linux-6.8'])(
-    '%s: a system call gets the place for its message though normal calls have all there are',
+    '%s: a system call gets memory for its message although normal calls use all existing slots',
     async (queue) => {
       expect(await broken('messages-in-two-pages', { queue, maxRuns: 15 })).toEqual({});
     },
   );
 
-  it('does not fit into one', async () => {
+  it('needs more than one page', async () => {
     const pages: string[] = [];
     const run = new ScenarioRun(parseScenario(text('messages-in-two-pages'), 'messages'), 'hand-off', 1, () => 0);
     run.trace.listen((event) => {

@@ -15,7 +15,7 @@ function explore(workers: number, ...args: string[]): Record<string, unknown> {
 it.each([
   { file: 'system-needs-system.yaml', args: ['--queue', 'hand-off', '--runs', '5000'], broken: false },
   { file: 'one-thread-short.yaml', args: ['--queue', 'linux-6.8', '--strategy', 'random'], broken: true },
-])('two workers find what one finds: $file $args', { timeout: 240_000 }, ({ file, args, broken }) => {
+])('two workers find the same as one: $file $args', { timeout: 240_000 }, ({ file, args, broken }) => {
   const one = explore(1, scenario(file), ...args);
   const two = explore(2, scenario(file), ...args);
   expect(two).toEqual({ ...one, seconds: two.seconds });
@@ -23,7 +23,7 @@ it.each([
   expect(one.properties).toMatchObject({ finished: { verdict: broken ? 'broken' : 'holds' } });
 });
 
-it('an interrupted exploration says what it knows so far', { timeout: 120_000 }, async () => {
+it('an interrupted exploration reports its results so far', { timeout: 120_000 }, async () => {
   const args = [MAIN, 'explore', scenario('one-thread-short.yaml'), '--queue', 'hand-off', '--runs', '100000'];
   const child = spawn(process.execPath, [...args, '--json', '--progress', '--no-reduction', '--workers', '2']);
   let said = '';
@@ -42,7 +42,7 @@ it('an interrupted exploration says what it knows so far', { timeout: 120_000 },
   });
 });
 
-it('stops at a bound of memory or of time', { timeout: 120_000 }, () => {
+it('an exploration stops at a limit of memory or of time', { timeout: 120_000 }, () => {
   const file = scenario('one-thread-short.yaml');
   const bounded = (...args: string[]) =>
     explore(1, file, '--queue', 'hand-off', '--no-reduction', '--runs', '100000', ...args);

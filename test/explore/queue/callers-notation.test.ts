@@ -29,7 +29,7 @@ describe('the notation of callers', () => {
     },
   );
 
-  it('reads the calls that the driver makes of its own accord', () => {
+  it("reads the driver's own calls", () => {
     const rest = { op: 'call', rpc: 0, needs: -1, forever: false };
     expect(parseCallers('X1+B+U+R').callers).toEqual([
       [
@@ -41,7 +41,7 @@ describe('the notation of callers', () => {
     ]);
   });
 
-  it('multiplies', () => {
+  it('repeats callers', () => {
     expect(parseCallers('3*N,S').callers).toHaveLength(4);
   });
 

@@ -32,7 +32,7 @@ function broken({ properties }: Exploration): Partial<Record<PropertyName, numbe
   return Object.fromEntries(names.map((name) => [name, properties[name].steps]));
 }
 
-describe('the shortest schedules of the known defects are found without being told', () => {
+describe('the shortest schedules of the known defects are found without hints', () => {
   it.each<[string, DisciplineName, Setting, PropertyName, number]>([
     ['a swallowed wake-up', 'linux-6.7', [0, 2, 0, '3*N'], 'normalSleepsBesideFreeThread', 11],
     ['a swallowed wake-up', 'patch-v6', [2, 2, 0, '3*N'], 'normalSleepsBesideFreeThread', 10],
@@ -65,7 +65,7 @@ describe('a schedule that breaks a property', () => {
     ['linux-6.7', [0, 2, 0, '2*N>2,2*N'], 'dependencyDeadlock'],
     ['linux-6.8', [2, 2, 1, 'N*,N*,S*'], 'unboundedOvertaking'],
     ['hand-off', [3, 3, 2, '2*N>3,S>3,S1'], 'capacityDeadlock'],
-  ])('of %s runs again from its trace file', async (discipline, setting, name) => {
+  ])('of %s is reproduced from its trace file', async (discipline, setting, name) => {
     const config = configuration(discipline, setting);
     const { schedule } = (await explore(config)).properties[name];
     const actors = schedule.map(({ actor }) => actor);
@@ -74,7 +74,7 @@ describe('a schedule that breaks a property', () => {
     expect(trace.steps.map(({ op }) => op)).toEqual(schedule.map(({ op }) => op));
   });
 
-  it('of unbounded overtaking ends in the state that it repeats from, with the overtaken caller never inside', async () => {
+  it('of unbounded overtaking is a loop in which the overtaken caller never enters', async () => {
     const { schedule, repeatsFrom } = (await run('linux-6.8', [1, 1, 0, 'N*,N*'])).properties.unboundedOvertaking;
     const before = schedule[(repeatsFrom ?? 0) - 1];
     expect(schedule.at(-1)?.state).toEqual(before?.state);
@@ -87,7 +87,7 @@ describe('hand-off', () => {
   // Those of the whole table that take no longer than a moment; `npm run explore:all` does the rest.
   const small = configurations().filter(({ callers }) => (callers.match(/[NS]/g) ?? []).length <= 3);
 
-  it.each(HAND_OFF)(`%s keeps every promise in ${small.length} configurations`, async (discipline) => {
+  it.each(HAND_OFF)(`%s violates no property in ${small.length} configurations`, async (discipline) => {
     for (const each of small) {
       const { bound, properties } = await explore(underDiscipline(each, discipline));
       expect(bound).toBeNull();
@@ -99,7 +99,7 @@ describe('hand-off', () => {
     }
   });
 
-  it('never deadlocks through a system call that the reserve is for, in any discipline of it', async () => {
+  it('never deadlocks on a system call for which a thread is reserved, under any policy', async () => {
     for (const discipline of HAND_OFF) {
       for (const callers of ['2*N>2,S', '3*N>3,S', '2*N>2,S,N']) {
         expect(broken(await run(discipline, [2, 2, 1, callers]))).toEqual({});
@@ -161,23 +161,20 @@ describe('hand-off', () => {
 });
 
 describe('the search', () => {
-  it.each([...LINUX, ...HAND_OFF])(
-    '%s: folding callers that do the same changes no verdict and no length',
-    async (name) => {
-      for (const setting of [
-        [2, 2, 1, '2*N,2*S'],
-        [2, 1, 1, '3*N,S'],
-        [0, 2, 0, '2*N>2,2*N'],
-        [3, 3, 2, '2*N>3,S>3,S1'],
-        [2, 2, 0, '2*N,M+S+C'],
-      ] as const) {
-        const folded = await run(name, setting);
-        const whole = await explore(configuration(name, setting), { symmetric: false });
-        expect(folded.states).toBeLessThan(whole.states);
-        expect(broken(folded)).toEqual(broken(whole));
-      }
-    },
-  );
+  it.each([...LINUX, ...HAND_OFF])('%s: merging identical callers changes no verdict and no length', async (name) => {
+    for (const setting of [
+      [2, 2, 1, '2*N,2*S'],
+      [2, 1, 1, '3*N,S'],
+      [0, 2, 0, '2*N>2,2*N'],
+      [3, 3, 2, '2*N>3,S>3,S1'],
+      [2, 2, 0, '2*N,M+S+C'],
+    ] as const) {
+      const folded = await run(name, setting);
+      const whole = await explore(configuration(name, setting), { symmetric: false });
+      expect(folded.states).toBeLessThan(whole.states);
+      expect(broken(folded)).toEqual(broken(whole));
+    }
+  });
 
   it('finds as many states as SPIN does in the same model of Linux 6.8', async () => {
     const states = async (setting: Setting) =>
@@ -186,30 +183,27 @@ describe('the search', () => {
     expect(await states([2, 2, 1, '3*N,2*S'])).toBe(48_796);
   });
 
-  it.each(LINUX)(
-    '%s: a wake-up in the middle of another caller leaving adds states, and breaks nothing more',
-    async (name) => {
-      for (const setting of [
-        [2, 2, 1, '2*N,2*S'],
-        [2, 1, 1, '2*N,S+S'],
-        [0, 2, 0, '4*N'],
-      ] as const) {
-        const config = configuration(name, setting);
-        const [coarse, fine] = [await explore(config), await explore({ ...config, fine: true })];
-        expect(fine.states).toBeGreaterThan(coarse.states);
-        // A schedule in which a caller passes its own completion on is one step longer.
-        expect(Object.keys(broken(fine))).toEqual(Object.keys(broken(coarse)));
-      }
-    },
-  );
+  it.each(LINUX)('%s: a wake-up while another caller is leaving adds states, but no violations', async (name) => {
+    for (const setting of [
+      [2, 2, 1, '2*N,2*S'],
+      [2, 1, 1, '2*N,S+S'],
+      [0, 2, 0, '4*N'],
+    ] as const) {
+      const config = configuration(name, setting);
+      const [coarse, fine] = [await explore(config), await explore({ ...config, fine: true })];
+      expect(fine.states).toBeGreaterThan(coarse.states);
+      // A schedule in which a caller passes its own completion on is one step longer.
+      expect(Object.keys(broken(fine))).toEqual(Object.keys(broken(coarse)));
+    }
+  });
 
-  it('says bounded, not holds, where a bound ended it', async () => {
+  it('reports `bounded` and not `holds` if a limit ended it', async () => {
     const bounded = await explore(configuration('linux-6.8', [2, 1, 1, '3*N+N,S+S']), { maxStates: 10 });
     expect(bounded.bound).toBe('states');
     expect(new Set(Object.values(bounded.properties).map(({ verdict }) => verdict))).not.toContain('holds');
   });
 
-  it('stops when told to, and gives what is known so far', async () => {
+  it('stops on request, and returns its results so far', async () => {
     const interrupt = new AbortController();
     interrupt.abort();
     const { bound, states } = await explore(configuration('linux-6.8', [2, 2, 1, '3*N+N,2*S+S']), {
@@ -219,7 +213,7 @@ describe('the search', () => {
     expect(states).toBeGreaterThan(0);
   });
 
-  it('says of a queue that loses count that it does, also when callers repeat', async () => {
+  it('reports a queue that loses count, also with repeating callers', async () => {
     class LosesCount extends HandOffCallQueue {
       override release(): void {}
       override leave(waiter: CallWaiter): void {
@@ -233,7 +227,7 @@ describe('the search', () => {
     expect(properties.conservation.verdict).toBe('broken');
   });
 
-  it('keeps more of a state when a discipline looks at more, and then sees what comes of it', async () => {
+  it('stores more of a state if a discipline reads more of it', async () => {
     class OneExitIsNone extends HandOffCallQueue {
       override threadLimit(waiter: CallWaiter) {
         if (this.exits - waiter.exitsSeen === 1) waiter.exitsSeen = this.exits;
@@ -247,7 +241,7 @@ describe('the search', () => {
     expect(found.properties.counterOutOfRange.schedule).toHaveLength(steps ?? 0);
   });
 
-  it('refuses what does not fit its states', async () => {
+  it('refuses configurations that do not fit its state encoding', async () => {
     await expect(run('hand-off', [9, 9, 0, 'N'])).rejects.toThrow('more than 8 threads');
     await expect(run('hand-off', [2, 2, 0, '13*N'])).rejects.toThrow('13 callers');
   });

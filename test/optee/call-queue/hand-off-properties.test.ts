@@ -118,7 +118,7 @@ function holds(property: string, look: (model: QueueModel, before: Snapshot) => 
   }, 120_000);
 }
 
-describe('hand-off, under any interleaving of any workload, with an honest secure world or a short one', () => {
+describe('hand-off, under random interleavings of random workloads, with all announced threads or fewer', () => {
   holds(
     'loses no wake-up: every call returns, and no thread or token is kept',
     () => {},

@@ -21,7 +21,7 @@ function at(waiters: readonly CallWaiter[], index: number): CallWaiter {
 }
 
 describe('hand-off', () => {
-  it('hands a freed thread to the caller that has slept longest, who then needs no second look', () => {
+  it('gives a freed thread to the caller that has slept longest, which need not check again', () => {
     const queue = createCallQueue('hand-off', 1);
     const waiters = waitersOf(queue, 'NNN');
     const woken: number[] = [];
@@ -32,7 +32,7 @@ describe('hand-off', () => {
     expect(queue.state().counters).toMatchObject({ capacity: 1, free: 0, normal_in_flight: 1, exits: 1 });
   });
 
-  it('lets nobody overtake: a newcomer sleeps while an earlier caller of its class does', () => {
+  it('lets no caller overtake: a newcomer sleeps while an earlier caller of its class does', () => {
     const queue = createCallQueue('hand-off', 1);
     const waiters = waitersOf(queue, 'NN');
     queue.leave(at(waiters, 0));
@@ -47,7 +47,7 @@ describe('hand-off', () => {
     expect(waiters.map(({ phase }) => phase)).toEqual(['outside', 'asleep-claim', 'entered']);
   });
 
-  it('keeps a thread free of normal calls while a system session exists, and gives it back when it closes', () => {
+  it('reserves a thread while a system session exists, and releases it when it closes', () => {
     const queue = createCallQueue('hand-off', 2);
     expect(queue.reserve()).toBe(true);
     const entered = enterAll(queue, 'NNS');
@@ -77,7 +77,7 @@ describe('hand-off', () => {
     expect(createCallQueue('hand-off', 0).reserve()).toBe(false);
   });
 
-  it('learns from ETHREAD_LIMIT that secure world is short, and puts the caller back at the head', () => {
+  it('learns from ETHREAD_LIMIT that secure world has fewer threads, and puts the caller back at the head', () => {
     const queue = createCallQueue('hand-off', 3);
     const waiters = waitersOf(queue, 'NNNN');
     expect(queue.threadLimit(at(waiters, 2))).toBe('sleep');
@@ -103,7 +103,7 @@ describe('hand-off', () => {
     expect(queue.state().counters.capacity).toBe(2);
   });
 
-  it('lets a caller be told ETHREAD_LIMIT only so often, however many calls return in between', () => {
+  it('bounds the number of ETHREAD_LIMIT answers to a caller, however many calls return in between', () => {
     const queue = createCallQueue('hand-off', 0);
     const waiters = waitersOf(queue, 'NNNN');
     const unlucky = at(waiters, 3);
@@ -120,7 +120,7 @@ describe('hand-off', () => {
     expect(queue.state().counters.capacity).toBe(3);
   });
 
-  it('pauses rather than sleeps when nobody is inside who could wake the caller', () => {
+  it('pauses instead of sleeping if no call is inside that could wake the caller', () => {
     const queue = createCallQueue('hand-off', 2);
     const waiters = waitersOf(queue, 'N');
     expect(queue.threadLimit(at(waiters, 0))).toBe('pause');
@@ -148,7 +148,7 @@ describe('relief calls under hand-off', () => {
   const entered = (waiters: readonly CallWaiter[]) =>
     waiters.filter(({ phase }) => phase === 'entered').map(({ label }) => label);
 
-  it('go before all that came earlier, those of system sessions first', () => {
+  it('go before all earlier calls, those of system sessions first', () => {
     const queue = createCallQueue('hand-off', 1);
     const waiters = enter(queue, ['N', 'N', 'S', 'relief', 'S relief']);
     const order: number[] = [];
@@ -157,7 +157,7 @@ describe('relief calls under hand-off', () => {
     expect(order).toEqual([0, 4, 3, 2, 1]);
   });
 
-  it('have a thread kept for them when asked for, and use it one at a time', () => {
+  it('have a thread kept for them on request, and use it one at a time', () => {
     const queue = createCallQueue('hand-off', 3, true);
     const waiters = enter(queue, ['N', 'N', 'N', 'S', 'relief', 'relief']);
     expect(entered(waiters)).toEqual([0, 1, 4]);
@@ -168,7 +168,7 @@ describe('relief calls under hand-off', () => {
     expect(queue.state().counters).toMatchObject({ free: 1, normal_in_flight: 2, relief_in_flight: 0 });
   });
 
-  it('leave what is kept for system calls alone, unless they are of a system session', () => {
+  it('do not use the thread reserved for system calls, unless they belong to a system session', () => {
     const queue = createCallQueue('hand-off', 2);
     queue.reserve();
     expect(entered(enter(queue, ['N', 'relief', 'S']))).toEqual([0, 2]);
@@ -177,19 +177,19 @@ describe('relief calls under hand-off', () => {
     expect(entered(enter(other, ['N', 'S relief', 'relief']))).toEqual([0, 1]);
   });
 
-  it('and system calls need three threads to have one each', () => {
+  it('and system calls need three threads to have one reserved for each', () => {
     expect(createCallQueue('hand-off', 2, true).reserve()).toBe(false);
     const queue = createCallQueue('hand-off', 3, true);
     expect(queue.reserve()).toBe(true);
     expect(entered(enter(queue, ['N', 'N', 'relief', 'S']))).toEqual([0, 2, 3]);
   });
 
-  it('have none kept where there is one thread, or none is known', () => {
+  it('have none kept with a single thread or an unknown capacity', () => {
     expect(entered(enter(createCallQueue('hand-off', 1, true), ['N']))).toEqual([0]);
     expect(entered(enter(createCallQueue('hand-off', 0, true), ['N', 'N']))).toEqual([0, 1]);
   });
 
-  it.each(['linux-6.7', 'patch-v6', 'linux-6.8'] as const)('are calls as any other to %s', (discipline) => {
+  it.each(['linux-6.7', 'patch-v6', 'linux-6.8'] as const)('are ordinary calls for %s', (discipline) => {
     const [plain, told] = [createCallQueue(discipline, 2), createCallQueue(discipline, 2, true)];
     const kinds = ['N', 'relief', 'S relief', 'N'];
     const one = enter(
@@ -218,7 +218,7 @@ describe('a queue used against its rules', () => {
     expect(() => queue.resume(waiter)).toThrow('resume: caller 0');
   });
 
-  it('is not made with a thread count that no secure world has', () => {
+  it('is not created with an invalid thread count', () => {
     expect(() => createCallQueue('hand-off', -1)).toThrow(RangeError);
     expect(() => createCallQueue('hand-off', 1.5)).toThrow('thread count 1.5');
   });

@@ -71,7 +71,7 @@ class Run {
 
 const HAND_OFF = ['hand-off', 'hand-off-a', 'hand-off-c'] as const;
 
-describe('1. a wake-up swallowed by a caller that is inside secure world (optee_os issue 4438)', () => {
+describe('1. a wake-up given to a caller that is inside secure world (optee_os issue 4438)', () => {
   const run = (discipline: DisciplineName) =>
     new Run(discipline, { announced: 2, real: 2 }, [normalCall], [endless], [normalCall])
       .until(0, 'in_secure')
@@ -80,18 +80,21 @@ describe('1. a wake-up swallowed by a caller that is inside secure world (optee_
       .until(0, 'done')
       .toTheEnd();
 
-  it.each(['linux-6.7', 'patch-v6', 'linux-6.8'] as const)('%s leaves a caller asleep beside a free thread', (name) => {
-    const { asleep, model } = run(name);
-    expect(asleep).toEqual([2]);
-    expect(model.secureFree).toBe(1);
-  });
+  it.each(['linux-6.7', 'patch-v6', 'linux-6.8'] as const)(
+    '%s leaves a caller asleep although a thread is free',
+    (name) => {
+      const { asleep, model } = run(name);
+      expect(asleep).toEqual([2]);
+      expect(model.secureFree).toBe(1);
+    },
+  );
 
   it.each(HAND_OFF)('%s gives it the thread', (name) => {
     expect(run(name).done).toEqual([0, 2]);
   });
 });
 
-describe('2. a normal call that sleeps for ever, with an honest secure world and one reservation', () => {
+describe('2. a normal call that sleeps for ever, with all announced threads and one reservation', () => {
   const run = (discipline: DisciplineName) =>
     new Run(discipline, { announced: 2, real: 2, systemSessions: 1 }, [normalCall], [systemCall], [systemCall])
       .until(0, 'ready')
@@ -106,7 +109,7 @@ describe('2. a normal call that sleeps for ever, with an honest secure world and
     expect({ asleep, done, free: model.secureFree }).toEqual({ asleep: [0], done: [1, 2], free: 2 });
   });
 
-  it.each(HAND_OFF)('%s finishes all', (name) => {
+  it.each(HAND_OFF)('all calls finish with %s', (name) => {
     expect(run(name).done).toEqual([0, 1, 2]);
   });
 });
@@ -153,17 +156,17 @@ describe('4. two normal calls that sleep for ever when secure world is one threa
     return twice.toTheEnd();
   };
 
-  it('linux-6.8 gives the last completion to a caller that is about to throw it away', () => {
+  it('linux-6.8 gives the last completion to a caller that is about to discard it', () => {
     const { asleep, done, model } = run('linux-6.8');
     expect({ asleep, done, free: model.secureFree }).toEqual({ asleep: [0, 1], done: [2], free: 1 });
   });
 
-  it.each(HAND_OFF)('%s finishes all', (name) => {
+  it.each(HAND_OFF)('all calls finish with %s', (name) => {
     expect(run(name).done).toEqual([0, 1, 2]);
   });
 });
 
-describe('5. a newcomer that claims between the wake-up of another and its second look', () => {
+describe('5. a newcomer that claims a thread between the wake-up of another caller and its second check', () => {
   const rounds = 4;
   /** How often caller 0 gets the thread while caller 1, who came before its second call, waits. */
   const overtaken = (discipline: DisciplineName) => {
@@ -209,21 +212,18 @@ describe('6. a system call that needs another system call, when the reservation 
       .until(3, 'in_secure')
       .toTheEnd();
 
-  it.each(['linux-6.8', 'hand-off', 'hand-off-a'] as const)('%s has no thread left for the second', (name) => {
+  it.each(['linux-6.8', 'hand-off', 'hand-off-a'] as const)('with %s no thread is left for the second', (name) => {
     const { asleep, done } = run(name);
     expect({ asleep, done }).toEqual({ asleep: [3], done: [] });
   });
 
-  it.each(['patch-v6', 'hand-off-c'] as const)('%s, which reserves one for each, finishes all', (name) => {
+  it.each(['patch-v6', 'hand-off-c'] as const)('with %s, which reserves one for each, all calls finish', (name) => {
     expect(run(name).done).toEqual([0, 1, 2, 3]);
   });
 });
 
 describe('7. a secure world with a single thread', () => {
-  it.each(Object.keys(DISCIPLINES) as DisciplineName[])(
-    '%s refuses to reserve it, so that the caller knows',
-    (name) => {
-      expect(createCallQueue(name, 1).reserve()).toBe(false);
-    },
-  );
+  it.each(Object.keys(DISCIPLINES) as DisciplineName[])('%s refuses the reservation', (name) => {
+    expect(createCallQueue(name, 1).reserve()).toBe(false);
+  });
 });

@@ -25,7 +25,7 @@ const inOrder = (lines: readonly string[]) =>
   );
 
 describe('the verdict on a board', () => {
-  it('is starved where a call sleeps and others come through', () => {
+  it('is starved if a call sleeps and others get through', () => {
     const verdict = verdictOf(inOrder([...calls('bulk-1', 10, 40), ...refused('watchdog-9', 10.05)]), 1);
     expect(verdict).toMatchObject({ outcome: 'starved', exhausted: false });
     expect(verdict.hangsSinceMs).toBeCloseTo(10_051, 3);
@@ -35,7 +35,7 @@ describe('the verdict on a board', () => {
     expect(verdict.explanation.join('\n')).toContain('most of them of bulk-1 (39)');
   });
 
-  it('is starved where a call came through at last, behind many that came later', () => {
+  it('is starved if a call got through after many later ones', () => {
     const late = [begin('watchdog-9', 13.951, 'w'), end('watchdog-9', 13.96, 'w', '0')];
     const verdict = verdictOf(inOrder([...calls('bulk-1', 10, 40), ...refused('watchdog-9', 10.05), ...late]), 1);
     expect(verdict.outcome).toBe('starved');
@@ -45,7 +45,7 @@ describe('the verdict on a board', () => {
     );
   });
 
-  it('is starved where a call sleeps beside a thread that is free', () => {
+  it('is starved if a call sleeps although a thread is free', () => {
     const verdict = verdictOf(
       inOrder([...calls('bulk-1', 10, 1), ...refused('watchdog-9', 10.05), '  x-1 [000] ..... 12.0: irq_entry: a']),
       1,
@@ -54,7 +54,7 @@ describe('the verdict on a board', () => {
     expect(verdict.explanation[0]).toContain('1 call sleeps in the queue although 1 of 1 threads are free');
   });
 
-  it('is finished where all came back, with the longest sleep', () => {
+  it('is finished if all calls returned, with the longest sleep', () => {
     const late = [begin('watchdog-9', 10.1, 'w'), end('watchdog-9', 10.11, 'w', '0')];
     const verdict = verdictOf(inOrder([...calls('bulk-1', 10, 1), ...refused('watchdog-9', 10.05), ...late]), 1);
     expect(verdict).toMatchObject({
@@ -66,7 +66,7 @@ describe('the verdict on a board', () => {
     });
   });
 
-  it('is exhausted where every thread is held and a call sleeps', () => {
+  it('is exhausted if every thread is held and a call sleeps', () => {
     const verdict = verdictOf(
       inOrder([begin('one-1', 10, 'a'), end('one-1', 10.1, 'a', 'ffff0005'), ...refused('two-2', 10.2)]),
       1,
@@ -74,7 +74,7 @@ describe('the verdict on a board', () => {
     expect(verdict).toMatchObject({ outcome: 'stuck', exhausted: true, hangsSinceMs: 10_000 });
   });
 
-  it('is stuck where a call does not come back and nobody waits', () => {
+  it('is stuck if a call does not return and no call waits', () => {
     const verdict = verdictOf(
       inOrder([begin('one-1', 10, 'a'), end('one-1', 10.1, 'a', 'ffff0005'), ...calls('two-2', 11, 1)]),
       4,
@@ -83,7 +83,7 @@ describe('the verdict on a board', () => {
     expect(verdict.explanation[1]).toMatch(/thread 0: one-1 #1, in RPC CMD since 10\.100000 s/);
   });
 
-  it('is cut off where the record ends with calls on their way', () => {
+  it('is cut off if the record ends with calls in flight', () => {
     expect(verdictOf([begin('one-1', 10, 'a'), end('one-1', 10.1, 'a', 'ffff0005')]).outcome).toBe('cut-off');
   });
 });

@@ -49,7 +49,7 @@ function outcomeOf(lines: readonly string[]) {
 }
 
 describe("an import of Linux's tracepoints", () => {
-  it('says who holds the threads, in what, and who goes without', () => {
+  it('reports which calls hold threads, in what state, and which have none', () => {
     const { found, report } = imported(hang);
     expect(found).toMatchObject({ lines: 15, refusedCount: 0 });
     expect(report).toMatchObject({ threads: 2, ethreadLimit: 2 });
@@ -66,7 +66,7 @@ describe("an import of Linux's tracepoints", () => {
     ]);
   });
 
-  it('reads what trace-cmd report prints', () => {
+  it('reads the output of trace-cmd report', () => {
     const { found, table } = imported([
       'cpus=4',
       '           xtest-512   [003]   57.123456: optee_invoke_fn_begin: param=0xffff80008 (32000012, 0, 4200000, 0, 0, 0, 0, 0)',
@@ -120,7 +120,7 @@ describe("an import of Linux's tracepoints", () => {
     },
   );
 
-  it('says where the kernel lost events', () => {
+  it('reports where the kernel lost events', () => {
     const { found } = imported([
       hang[9] ?? '',
       'CPU:1 [LOST 12 EVENTS]',
@@ -134,7 +134,7 @@ describe("an import of Linux's tracepoints", () => {
     ]);
   });
 
-  it('names the lines that it cannot use, and goes on', () => {
+  it('reports the lines that it cannot use, and continues', () => {
     const { found, report } = imported([
       hang[9] ?? '',
       'optee_invoke_fn_begin: nonsense',
@@ -155,7 +155,7 @@ describe("an import of Linux's tracepoints", () => {
     expect(report.unfinished).toHaveLength(1);
   });
 
-  it('opens calls where the record begins that had begun before it', () => {
+  it('creates calls that began before the record', () => {
     const { found, timeline } = imported([
       '  early-9 [000] .....  99.0: optee_invoke_fn_begin: param=0 (32000003, 0, 0, 1, 0, 0, 0, 0)',
       '  other-8 [001] .....  99.1: optee_invoke_fn_end: param=7 ret (ffff0005, 0, 0, 0)',
@@ -171,13 +171,13 @@ describe("an import of Linux's tracepoints", () => {
     expect([0, 1].map((call) => timeline.callThread.at(call))).toEqual([0, 1]);
   });
 
-  it('tells calls of one task apart, each within an RPC of the one before', () => {
+  it('distinguishes the calls of one task, each within an RPC of the one before', () => {
     const { found, report } = imported(nested);
     expect(found).toMatchObject({ lines: 18, refusedCount: 0, calls: 6, beganBefore: 0, missing: 0 });
     expect(report).toMatchObject({ unfinished: [], ethreadLimit: 0 });
   });
 
-  it('sees a deadlock of calls within the RPCs of their own tasks', () => {
+  it('detects a deadlock of calls within the RPCs of their own tasks', () => {
     const one = (task: string, thread: number, param: number) => [
       `  ${task} [000] .....  20.0: optee_invoke_fn_begin: param=${param} (32000013, 0, 0, 0, 0, 0, 0, 0)`,
       `  ${task} [000] .....  20.1: optee_invoke_fn_end: param=${param} ret (ffff0005, 0, 0, ${thread})`,
@@ -198,7 +198,7 @@ describe("an import of Linux's tracepoints", () => {
     );
   });
 
-  it('takes registers of 64 bits apart, and names what is no success', () => {
+  it('splits 64-bit registers, and names error results', () => {
     const line = (ret: string) => [
       '  probe-88 [002] .....    12.000100: optee_invoke_fn_begin: param=00000000c0ffee01 (32000013, 0, 0, 0, 0, 0, 0, 0)',
       `  probe-88 [002] .....    12.000120: optee_invoke_fn_end: param=00000000c0ffee01 ret (${ret}, 0, 0, 0)`,
@@ -217,7 +217,7 @@ describe("an import of Linux's tracepoints", () => {
       expect(imported(line(a0 ?? '')).report.unfinished).toMatchObject([{ sitsIn: `RPC ${rpc}` }]);
   });
 
-  it('keeps a call whole whose task changes its name', () => {
+  it('does not split a call whose task changes its name', () => {
     const { found, report } = imported([
       '           <...>-301     [000] .....   12.000100: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',
       '       keystored-301     [000] .....   12.001100: optee_invoke_fn_end: param=1 ret (0, 0, 0, 0)',
@@ -228,7 +228,7 @@ describe("an import of Linux's tracepoints", () => {
     expect(report.unfinished.map(({ client }) => client)).toEqual(['<...>-302']);
   });
 
-  it('says of calls whose lines are missing that they are, and loses none', () => {
+  it('reports calls with missing lines, and loses none', () => {
     const without = nested.filter((_, index) => index !== 5 && index !== 8);
     const { found, report } = imported(without);
     expect(found.missing).toBeGreaterThan(0);
@@ -237,7 +237,7 @@ describe("an import of Linux's tracepoints", () => {
     expect(report.unfinished.length).toBeLessThanOrEqual(1);
   });
 
-  it('says that a call holds a thread which no line of the record shows', () => {
+  it('infers a call that holds a thread which no line shows', () => {
     const { verdict } = imported([
       '  one-1 [000] .....  20.0: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',
       '  one-1 [000] .....  20.1: optee_invoke_fn_end: param=1 ret (ffff0005, 0, 0, 1)',
@@ -314,7 +314,7 @@ describe('the forms in which the tracepoints are printed', () => {
     }),
   };
 
-  it.each(Object.keys(forms))('are read as %s prints them', (form) => {
+  it.each(Object.keys(forms))('are read in the format of %s', (form) => {
     const text = forms[form] ?? [];
     expect(outcomeOf(text)).toEqual(want);
   });
@@ -336,13 +336,13 @@ describe('the forms in which the tracepoints are printed', () => {
     'a word': () => 'board> ',
     colours: () => '\x1b[32m',
   };
-  it.each(Object.keys(prefixes))('are read behind %s', (prefix) => {
+  it.each(Object.keys(prefixes))('are read after %s', (prefix) => {
     const put = prefixes[prefix] ?? (() => '');
     for (const form of ['the latency format', 'trace-cmd report', 'perf script'])
       expect(outcomeOf((forms[form] ?? []).map((line, index) => `${put(index)}${line}\r`))).toEqual(want);
   });
 
-  it('are read in any order of lines, from any prefix, and with rubbish between them, and none is lost silently', () => {
+  it('are read in any order of lines, with any prefix and other lines between them, and none is lost silently', () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     const line = fc.constantFrom(...Object.keys(forms).filter((name) => !/counter|mail|latency/.test(name)));
     const prefix = fc.constantFrom(...Object.values(prefixes));
@@ -368,7 +368,7 @@ describe('the forms in which the tracepoints are printed', () => {
     );
   });
 
-  it('take time that grows as they do: lines of blanks, lines without end', () => {
+  it('are read in linear time: blank lines, very long lines', () => {
     const blanks = ' '.repeat(200_000);
     expect(
       imported([`${blanks}optee_invoke_fn_begin: param=1 (0)`, `${blanks}${'optee_invoke_fn_'.repeat(10_000)}`]).found,

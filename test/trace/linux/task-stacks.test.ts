@@ -97,7 +97,7 @@ const forms: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('stacks of tasks', () => {
-  it.each(Object.keys(forms))('tell who waits for whom, as %s prints them', (form) => {
+  it.each(Object.keys(forms))('show which task waits for which, in the format of %s', (form) => {
     const { found, verdict } = verdictOf([...held, ...(forms[form] ?? [])]);
     expect(found).toMatchObject({ stacks: 2, refusedCount: 0 });
     // Nothing says what call 1 waits for: it may yet come back, and so may the call that sleeps.
@@ -109,7 +109,7 @@ describe('stacks of tasks', () => {
     expect(words).toMatch(/-88 #3 sleeps in the queue since .* and has not entered/);
   });
 
-  it.each(Object.keys(forms))('close the circle where both holders wait for the sleeper, as %s prints them', (form) => {
+  it.each(Object.keys(forms))('close the cycle if both holders wait for the sleeper, in the format of %s', (form) => {
     // The same stack for the other storage task.
     const other = (forms[form] ?? []).map((line) => line.replaceAll('402', '401'));
     const [first = 0] = [other.findIndex((line) => line.includes('401'))];
@@ -120,7 +120,7 @@ describe('stacks of tasks', () => {
     );
   });
 
-  it('take the owner of a lock from the kernel where it names one', () => {
+  it('use the owner of a lock that the kernel names', () => {
     const stack = (comm: string, pid: number, ...functions: string[]) => [
       `INFO: task ${comm}:${pid} blocked for more than 120 seconds.`,
       ...(pid === 88 ? [] : [`INFO: task ${comm}:${pid} is blocked on a mutex likely owned by task kworker/1:2:88.`]),
@@ -140,7 +140,7 @@ describe('stacks of tasks', () => {
     expect(verdict.explanation.join('\n')).toContain('(a lock in vendor_power_on, which kworker/1:2-88 holds)');
   });
 
-  it('say that tee-supplicant is not there, or idle, where an RPC waits for it', () => {
+  it('show that tee-supplicant is missing or idle if an RPC waits for it', () => {
     const waits = printk([
       'task:storage state:D stack:0 pid:402 tgid:402 ppid:2 flags:0x0',
       'Call trace:',
@@ -160,13 +160,13 @@ describe('stacks of tasks', () => {
     );
   });
 
-  it('that are older than what their task did since tell nothing', () => {
+  it('that are older than the last line of their task are ignored', () => {
     const old = (forms['the hung-task detector'] ?? []).map((line) => line.replace('[  142.', '[   19.'));
     const { verdict } = verdictOf([...held, ...old]);
     expect(verdict.explanation.join('\n')).not.toContain('prepare lock');
   });
 
-  it('alone, without a tracepoint, tell who sleeps in the queue', () => {
+  it('without tracepoints show which tasks sleep in the queue', () => {
     const { found, verdict } = verdictOf(forms['SysRq-w before 5.12'] ?? []);
     expect(found).toMatchObject({ lines: 0, stacks: 2, calls: 1 });
     expect(verdict.explanation.join('\n')).toContain('kworker/1:2-88 #1 sleeps in the queue');

@@ -74,7 +74,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the conduit to real OP-TEE'),
     expect(await call(OpteeSmc.getShmConfig)).toMatchObject({ a0: 0, a1: 0x4200_0000, a2: 0x20_0000, a3: 1 });
   });
 
-  it('keeps every SMC from OP-TEE that is not for a trusted OS', async () => {
+  it('does not pass SMCs to OP-TEE that are not for a trusted OS', async () => {
     for (const psciVersion of [0x8400_0000, 0xc400_0000]) {
       expect(await call(psciVersion)).toMatchObject({ a0: 0xffff_ffff });
     }
@@ -108,7 +108,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the conduit to real OP-TEE'),
     for (const { msg } of messages.slice(0, 2)) expect(msg.ret).toBe(TeeResult.ERROR_OUT_OF_MEMORY);
   });
 
-  it('refuses the resume of a thread that does not wait', async () => {
+  it('refuses to resume a thread that is not suspended', async () => {
     expect(await smc(smcRegisters(OpteeSmc.returnFromRpc, 0, 0, 1))).toMatchObject({ a0: OpteeSmcReturn.eresume });
     expect(await smc(smcRegisters(OpteeSmc.returnFromRpc, 0, 0, 99))).toMatchObject({ a0: OpteeSmcReturn.eresume });
   });

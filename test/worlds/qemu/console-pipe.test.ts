@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { ConsolePipe } from '../../../src/worlds/qemu/console-pipe.js';
 
-it('keeps what is written until somebody reads it, however it was cut', () => {
+it('a console pipe keeps written data until it is read, in pieces of any size', () => {
   using pipe = new ConsolePipe();
   expect(pipe.read()).toBe('');
   const text = 'Grüße aus der sicheren Welt\n'.repeat(5000);

@@ -27,7 +27,7 @@ function behindDoor(door: Door): ReeFileSystem {
  * a TA is the call that needs storage: OP-TEE looks for it in secure storage first.
  */
 describe.skipIf(whyNot !== undefined)(onRealOptee("the storage deadlock, on real OP-TEE's two threads"), () => {
-  it('happens without a system session: the queue shows who waits for whom', async () => {
+  it('happens without a system session: the queue shows what each call waits for', async () => {
     const door = new Door();
     await using tee = await openTee({ world: 'qemu', supplicant: { fileSystem: behindDoor(door) } });
     const clock = await tee.openKernelContext({ label: 'clock' }).openSession(invokeTests);

@@ -39,7 +39,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     return path;
   }
 
-  it('tells a fatal exception of the firmware in words', async () => {
+  it('describes a fatal exception of the firmware', async () => {
     await using world = await startWorld({ firmware: await patched(ownerCheck, 0) });
     const failed = world.conduit.smc(threadCount);
     await expect(failed).rejects.toThrow(
@@ -49,7 +49,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     await expect(world.conduit.smc(threadCount), 'every later call').rejects.toThrow(/EL3 firmware/);
   });
 
-  it('says that QEMU died, with the tail of the secure console', async () => {
+  it('reports that QEMU died, with the tail of the secure console', async () => {
     await using world = await startWorld();
     expect(await world.conduit.smc(threadCount)).toMatchObject({ a0: 0 });
     process.kill(world.pid ?? 0, 'SIGKILL');
@@ -64,14 +64,14 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     expect(String(failure)).toMatch(/QEMU was ended by SIGKILL.*secure console ends with:.*Primary CPU switching/s);
   });
 
-  it('says why QEMU did not start', async () => {
+  it('reports why QEMU did not start', async () => {
     await expect(startWorld({ qemu: '/does/not/exist' })).rejects.toThrow(
       /QEMU exited with code 127: .*does\/not\/exist/,
     );
     await expect(startWorld({ firmware: '/no/firmware' })).rejects.toThrow(/QEMU exited with code 1: .*no\/firmware/);
   });
 
-  it('ends a boot that does not come to its end', async () => {
+  it('ends a boot that does not complete', async () => {
     const endless = join(scratch, 'endless.bin');
     // It goes on: add x0, x0, #1; b to it.
     await writeFile(endless, program(0x9100_0400, 0x17ff_ffff));
@@ -84,13 +84,13 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     ['runs in a circle', branchToItself],
     // wfi; b to it
     ['sleeps', 0xd503_207f, 0x17ff_ffff],
-  ])('tells of a boot that %s that it makes no progress, and where', async (_name, ...instructions) => {
+  ])('reports that a boot that %s makes no progress, and where', async (_name, ...instructions) => {
     const optee = join(scratch, 'still.bin');
     await writeFile(optee, program(...(instructions as number[])));
     await expect(startWorld({ optee })).rejects.toThrow(/^OP-TEE did not boot, it makes no progress at 0xe10000[04]: /);
   });
 
-  it('tells of an image whose end is missing that it stands still', async () => {
+  it('reports that a truncated image makes no progress', async () => {
     const optee = join(scratch, 'cut.bin');
     await writeFile(optee, (await readFile(folder.image)).subarray(0, 100_000));
     await expect(startWorld({ optee })).rejects.toThrow(/it makes no progress at 0x.*\n.*may be truncated/);
@@ -101,7 +101,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     // ldr x0, [x1] with x1 = 0x2_0000_0000, where nothing is.
     ['code that touches what is not there', () => program(0xd2c0_0041, 0xf940_0020), /at ELR 0xe100004, .*data abort/],
     ['code that jumps to nowhere', () => program(0xd2c0_0041, 0xd61f_0020), /instruction abort.*FAR 0x200000000/],
-  ])('tells at once that an image of %s traps before it has vectors', async (name, image, why) => {
+  ])('reports at once that an image of %s traps before it has vectors', async (name, image, why) => {
     const optee = join(scratch, `${name}.bin`);
     await writeFile(optee, image());
     const failed = startWorld({ optee });
@@ -117,13 +117,13 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     );
   });
 
-  it('ends with a fast call that does not return, whatever calls may take', async () => {
+  it('ends with a fast call that does not return, whatever the time limit of calls', async () => {
     const firmware = await patched(ownerCheck, branchToItself);
     const failed = openTee({ world: 'qemu', qemu: { firmware, bootLimitMs: 2000 } });
     await expect(failed).rejects.toThrow('SMC CALLS_UID on CPU 0 did not return from secure world within 2000 ms');
   });
 
-  it('says that OP-TEE panicked, with all that it said of it', async () => {
+  it('reports that OP-TEE panicked, with its whole message', async () => {
     const optee = join(scratch, 'panicking.bin');
     await writeFile(
       optee,
@@ -132,7 +132,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     await expect(startWorld({ optee })).rejects.toThrow(/^OP-TEE panicked\n.*Panic 'no memory'.*Call stack:\n.* 0x1$/s);
   });
 
-  it('refuses what cannot be', async () => {
+  it('refuses invalid options', async () => {
     await expect(startWorld({ cpus: 5 })).rejects.toThrow('cpus is 5; allowed: integers 1..4');
     await expect(startWorld({ memoryMiB: 1 })).rejects.toThrow('memoryMiB is 1; allowed: integers 64..3072');
     const empty = join(scratch, 'empty.bin');
@@ -140,7 +140,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     await expect(startWorld({ optee: empty })).rejects.toThrow('the OP-TEE image is empty');
   });
 
-  it('says that OP-TEE panicked, with the tail of its console', async () => {
+  it('reports that OP-TEE panicked, with the tail of its console', async () => {
     // A single-instance TA that opens a session with itself: OP-TEE 4.5.0 fails an assertion about who is busy.
     const tee = await openTee({ world: await startWorld(), taFolders: [folder.trustedApplications] });
     const session = await tee.openContext().openSession(sims);
@@ -155,7 +155,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
     await expect(tee.close()).rejects.toEqual(expect.objectContaining({ code: TeeResult.ERROR_COMMUNICATION }));
   });
 
-  it('rejects the calls that are inside when it is closed', async () => {
+  it('rejects the calls in secure world when it is closed', async () => {
     const world = await startWorld();
     const calls = Array.from({ length: 10 }, () => (async () => world.conduit.smc(threadCount))());
     const settled = Promise.allSettled(calls);

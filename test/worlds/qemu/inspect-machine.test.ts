@@ -7,7 +7,7 @@ import { type Finding, type InspectOptions, inspectMachine } from '../../../src/
 import { folderAt, opteeFolder } from '../../../src/worlds/qemu/optee-folder.js';
 import { opteeLikeImage } from '../../support/optee-like-image.js';
 
-describe('what the machine has of what real OP-TEE needs', () => {
+describe("the machine's prerequisites for the real OP-TEE", () => {
   let scratch: string;
   beforeEach(async () => {
     scratch = await mkdtemp(join(tmpdir(), 'normalworld-'));
@@ -19,7 +19,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     return findings.find((finding) => finding.what === what);
   }
 
-  it('names what is missing and how to get it', async () => {
+  it('report what is missing and how to get it', async () => {
     expect(await found('OP-TEE OS')).toMatchObject({
       state: 'missing',
       detail: expect.stringMatching(/tee-pager_v2.bin: npx normalworld optee fetch, or give .* of your own/),
@@ -31,7 +31,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     });
   });
 
-  it('is the reason to skip a test where something is missing, and none where nothing is', async () => {
+  it('give the reason to skip a test if something is missing, and none otherwise', async () => {
     const optee = join(scratch, 'own.bin');
     expect(await missingForQemu({ optee, qemu: '/no/such/qemu' })).toMatch(
       /^\/no\/such\/qemu: apt-get install .*; OP-TEE OS: no .*own\.bin: npx normalworld optee fetch/,
@@ -42,7 +42,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     expect(await missingForQemu({ optee, qemu })).toBeUndefined();
   });
 
-  it('finds a fetched OP-TEE, and says what packages it is from', async () => {
+  it('include a fetched OP-TEE with its packages', async () => {
     await mkdir(join(scratch, 'ta'));
     await writeFile(join(scratch, 'ta', 'x.ta'), '');
     await writeFile(join(scratch, 'tee-pager_v2.bin'), opteeLikeImage());
@@ -54,7 +54,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     expect(await found('trusted applications')).toMatchObject({ state: 'present', detail: `1 in ${scratch}/ta` });
   });
 
-  it("judges the user's own image and folder", async () => {
+  it("include the user's own image and folder", async () => {
     const image = join(scratch, 'own.bin');
     await writeFile(image, opteeLikeImage());
     expect(await found('OP-TEE OS', { image })).toEqual({
@@ -85,7 +85,7 @@ describe('what the machine has of what real OP-TEE needs', () => {
     });
   });
 
-  it('looks where the environment says', () => {
+  it('are searched in the places that the environment names', () => {
     expect(opteeFolder({ NORMALWORLD_OPTEE: '/own' }).image).toBe('/own/tee-pager_v2.bin');
     expect(opteeFolder({ XDG_CACHE_HOME: '/cache' }).path).toBe('/cache/normalworld/optee');
     expect(opteeFolder({}).path).toMatch(/\/\.cache\/normalworld\/optee$/);

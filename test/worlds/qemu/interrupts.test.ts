@@ -11,7 +11,7 @@ const crypt = 'cb3e5ba0-adf1-11e0-998b-0002a5d5c51b';
 const sha256 = 2;
 
 describe.skipIf(whyNot !== undefined)(onRealOptee('interrupts'), () => {
-  it('of the normal world take a call out of secure world, and it goes on as if nothing had been', async () => {
+  it('of the normal world interrupt a call in secure world, which continues afterwards', async () => {
     const world = await startWorld();
     await using tee = await openTee({ world, taFolders: [folder.trustedApplications] });
     await using session = await tee.openContext().openSession(crypt);
@@ -37,7 +37,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('interrupts'), () => {
     expect(taken).toBeGreaterThan(0);
   });
 
-  it("of OP-TEE's own reach it while nobody calls, and it notifies the normal world of what is left to do", async () => {
+  it('of OP-TEE reach it while no call is inside, and it notifies the normal world of pending work', async () => {
     // OP-TEE's test watchdog fires each second; half of its work is left to a call (CFG_NOTIF_TEST_WD).
     await using tee = await openTee({ world: 'qemu' });
     await happened(tee, ({ type }) => type === 'notification');

@@ -47,7 +47,7 @@ async function stageReached(child: ChildProcess, stage: string): Promise<void> {
   throw new Error(`the program ended before it was ${stage}`);
 }
 
-describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), () => {
+describe.skipIf(whyNot !== undefined)(onRealOptee('the start and end of a QEMU world'), () => {
   let scratch: string;
   /** A name of our own, by which the processes of this test are told from others'. */
   let firmware: string;
@@ -61,14 +61,14 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     await rm(scratch, { recursive: true });
   });
 
-  it('begins with the fetched OP-TEE where the image is an undefined variable', async () => {
+  it('uses the fetched OP-TEE if the image is undefined', async () => {
     const image = { optee: process.env.NORMALWORLD_NO_SUCH_VARIABLE } as object;
     await using tee = await openTee({ world: 'qemu', qemu: image });
     expect(tee.revision).toMatch(/^\d/);
   });
 
   it.each(['spawning', 'booting', 'idle', 'calling'])(
-    'leaves nothing when its process is killed while %s',
+    'leaves nothing behind when its process is killed while %s',
     async (stage) => {
       const child = spawn(process.execPath, [program, firmware], { stdio: ['ignore', 'pipe', 'inherit'] });
       if (stage === 'spawning') await until(() => processesWith(firmware, child.pid).length > 0);
@@ -80,7 +80,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     },
   );
 
-  it('leaves nothing after 50 starts and stops in a row', async () => {
+  it('leaves nothing behind after 50 starts and stops', async () => {
     const files = readdirSync('/dev/shm');
     for (let run = 0; run < 50; run++) {
       await using world = await startWorld({ firmware, cpus: 1 + (run % 4) });
@@ -90,7 +90,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     expect(readdirSync('/dev/shm').filter((name) => !files.includes(name) && name.includes('normalworld'))).toEqual([]);
   });
 
-  it('waits for an OP-TEE that is still on its way when QEMU is up', async () => {
+  it('waits for an OP-TEE image that is still being loaded when QEMU has started', async () => {
     const late = join(scratch, 'late.bin');
     spawnSync('mkfifo', [late]);
     const started = startWorld({ firmware, optee: late });
@@ -101,7 +101,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     expect(await world.conduit.smc(smcRegisters(OpteeSmc.getThreadCount))).toMatchObject({ a0: 0, a1: 2 });
   });
 
-  it('leaves nothing of a script in place of QEMU when it closes', async () => {
+  it('ends a script in place of QEMU when it closes', async () => {
     const script = join(scratch, 'wrapper.sh');
     await writeFile(script, '#!/bin/sh\nqemu-system-aarch64 "$@"\nexit $?\n', { mode: 0o755 });
     const world = await startWorld({ firmware, qemu: script });
@@ -111,7 +111,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     await until(() => processesWith(firmware).length === 0);
   });
 
-  it('leaves nothing of a script that ends in exec when its process is killed', async () => {
+  it('ends a script that calls exec when its process is killed', async () => {
     const script = join(scratch, 'exec.sh');
     await writeFile(script, '#!/bin/sh\nexec qemu-system-aarch64 "$@"\n', { mode: 0o755 });
     const child = spawn(process.execPath, [program, firmware, script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -122,12 +122,12 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('the life of a QEMU world'), (
     await until(() => processesWith(firmware).length === 0);
   });
 
-  it('leaves nothing when OP-TEE cannot be had, which QEMU waits for by then', async () => {
+  it('leaves nothing behind if the image cannot be loaded while QEMU waits for it', async () => {
     await expect(startWorld({ firmware, optee: '/no/optee' })).rejects.toThrow('no OP-TEE image: ENOENT');
     expect(processesWith(firmware)).toEqual([]);
   });
 
-  it('gives the memory back, and a window into it stays harmless', async () => {
+  it('releases its memory, and existing views of it stay valid', async () => {
     const world = await startWorld({ firmware });
     const window = world.memory.window(world.normalWorldRam[0]?.base ?? 0, 4096);
     window.fill(0x5a);

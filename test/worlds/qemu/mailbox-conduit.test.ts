@@ -71,7 +71,7 @@ function oneCpu() {
 }
 
 describe('the conduit through the mailbox', () => {
-  it('lets the event loop turn between calls that are all done at once', async () => {
+  it('yields to the event loop between calls that complete at once', async () => {
     const { quick } = oneCpu();
     let turned = false;
     setImmediate(() => {
@@ -82,7 +82,7 @@ describe('the conduit through the mailbox', () => {
     expect(turned).toBe(true);
   });
 
-  it('gives up to spin for calls that outlast it, until one does not', async () => {
+  it('stops spinning for long calls, until one is short again', async () => {
     const { quick, slow } = oneCpu();
     const several = async () => {
       const blocked = [];
@@ -98,7 +98,7 @@ describe('the conduit through the mailbox', () => {
     expect(await slow(), 'after a short one').toBeGreaterThanOrEqual(spinMicroseconds);
   });
 
-  it('spins for those too that waited for the CPU, and does without a bell for each', async () => {
+  it('also spins for calls that waited for the CPU, without a doorbell for each', async () => {
     const { conduit, firmware } = oneCpu();
     firmware.looks = Number.POSITIVE_INFINITY;
     const answers = [1, 2, 3].map(async () => conduit.smc(call));

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { MemoryFile } from '../../../src/worlds/qemu/memory-file.js';
 
-it('keeps its size, whoever has it open', () => {
+it('a memory file keeps its size, even if others have it open', () => {
   using file = MemoryFile.create('test', 8192);
   const bytes = new Uint8Array(file.view(0, 8192)).fill(7);
   expect(() => ftruncateSync(file.fd, 0)).toThrow('EPERM');
@@ -14,7 +14,7 @@ it('keeps its size, whoever has it open', () => {
   expect(bytes.every((byte) => byte === 7)).toBe(true);
 });
 
-it('has zeros where somebody punched a hole, and is still all there', () => {
+it('a memory file with a punched hole has zeros there, and its full size', () => {
   using file = MemoryFile.create('test', 8192);
   const bytes = new Uint8Array(file.view(0, 8192)).fill(7);
   const path = `/proc/${process.pid}/fd/${file.fd}`;
@@ -24,7 +24,7 @@ it('has zeros where somebody punched a hole, and is still all there', () => {
   bytes.fill(1);
 });
 
-it('is closed without a warning in a worker', async () => {
+it('a memory file is closed without a warning in a worker', async () => {
   const built = new URL('../../../dist/worlds/qemu/memory-file.js', import.meta.url).href;
   const code = `import('${built}').then(({ MemoryFile }) => MemoryFile.create('test', 4096)[Symbol.dispose]())`;
   const worker = new Worker(code, { eval: true, stderr: true });

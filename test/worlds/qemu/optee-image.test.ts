@@ -26,7 +26,7 @@ function bytes(...start: readonly number[]): Uint8Array {
 const text = (start: string) => new TextEncoder().encode(start.padEnd(100_000, ' a word\n'));
 
 describe("OP-TEE's image", () => {
-  it('is the file itself, or what stands behind its header', () => {
+  it('is the file itself, or the data behind its header', () => {
     const raw = image();
     expect(opteeImage(raw)).toEqual({ image: raw, pageable: new Uint8Array(0) });
     expect(opteeImage(withHeader()).image).toEqual(raw);
@@ -34,7 +34,7 @@ describe("OP-TEE's image", () => {
     expect(doubtsAbout(opteeImage(image({ older: true })).image)).toEqual([]);
   });
 
-  it('may lack what only pads its end', () => {
+  it('may lack padding at its end', () => {
     const raw = image();
     expect(opteeImage(raw.subarray(0, -4)).image).toHaveLength(raw.length - 4);
   });
@@ -109,7 +109,7 @@ describe("OP-TEE's image", () => {
     expect(() => opteeImage(file)).toThrow(why);
   });
 
-  it('has the pageable part that is beside it, or behind it in tee.bin', () => {
+  it('has the pageable part from a file beside it, or from tee.bin', () => {
     const pageable = new Uint8Array(8192).fill(7);
     const paged = image({ hashes: 320 });
     expect(opteeImage(paged, pageable)).toEqual({ image: paged, pageable });
@@ -133,7 +133,7 @@ describe("OP-TEE's image", () => {
     expect(() => opteeImage(image({ hashes: 320 }), new Uint8Array(size))).toThrow('pageable part');
   });
 
-  it('is doubted when it begins as no OP-TEE does, or lacks its end', () => {
+  it('is reported as suspicious if its beginning is unusual or its end is missing', () => {
     const other = bytes(1, 2, 3, 4);
     expect(doubtsAbout(opteeImage(other).image)).toEqual([expect.stringContaining('first instruction is 0x04030201')]);
     const cut = image().subarray(0, 0x1_8000);

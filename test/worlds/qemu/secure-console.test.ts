@@ -75,7 +75,7 @@ describe('the secure console', () => {
     "[000012345678] E/TC:1 1 Panic 'x' at core/arch/arm/kernel/example.c:7 <example>",
     'PANIC: example core/arch/arm/mm/example.c:654',
     '\x1b[1;31mE/TC:0 0 Panic\x1b[0m',
-  ])("knows the core's panic in %j", (text) => {
+  ])("recognises the core's panic in %j", (text) => {
     expect(isCorePanic(parseConsoleLine(text))).toBe(true);
   });
 
@@ -86,11 +86,11 @@ describe('the secure console', () => {
     },
   );
 
-  it('takes what would be a command out of a line for a terminal', () => {
+  it('removes control sequences from a line for a terminal', () => {
     expect(printableLine('a\x1b[2Jb\x1b]0;title\x07c\x07\r')).toBe('abc');
   });
 
-  it('reads the death of an application with all that is said of it', () => {
+  it('reads the panic of an application with all its details', () => {
     const deaths = new TaDeaths();
     const read = (...lines: string[]) => {
       for (const line of lines) deaths.read(parseConsoleLine(line));
@@ -111,7 +111,7 @@ describe('the secure console', () => {
     expect(deaths.take()).toMatchObject({ code: 0xdead_beef });
   });
 
-  it("tells the core's panic from a trusted application's", () => {
+  it("distinguishes the core's panic from a trusted application's", () => {
     const panics = (text: string) => isCorePanic(parseConsoleLine(text));
     expect(panics('E/TC:0 0 Panic at core/kernel/x.c:12 <f>')).toBe(true);
     expect(panics("E/TC:0   Panic 'out of memory' at core/kernel/x.c:12 <f>")).toBe(true);
@@ -119,7 +119,7 @@ describe('the secure console', () => {
     expect(panics('E/TA:  Panic at core/kernel/x.c:12')).toBe(false);
   });
 
-  it('puts lines together from the pieces in which they come, and keeps the last ones', () => {
+  it('assembles lines from pieces, and keeps the last ones', () => {
     const lines: string[] = [];
     const console = new SecureConsole(({ text }) => lines.push(text));
     for (const piece of ['I/TC: a', 'b\r', '\nI/TC: c\nI/T', 'C: d']) console.write(piece);
@@ -129,7 +129,7 @@ describe('the secure console', () => {
     expect(console.tail.split('\n')).toHaveLength(30);
   });
 
-  it('does not keep a line without end', () => {
+  it('does not keep an endless line', () => {
     const lines: string[] = [];
     const console = new SecureConsole(({ text }) => lines.push(text));
     for (let piece = 0; piece < 100; piece++) console.write('x'.repeat(100));

@@ -83,7 +83,7 @@ describe('a user TA', () => {
     await normal.open(counterTa.uuid);
   });
 
-  test('that the simulation has no code for does not open, and the log says why', async () => {
+  test('without code in the simulation does not open, and the log says why', async () => {
     const { normal, supplicant, events } = board();
     supplicant.files.set(`${counterTa.uuid}.ta`, image());
     expect(await openFailing(normal, counterTa.uuid)).toMatchObject({ ret: TeeResult.ERROR_NOT_SUPPORTED });
@@ -95,7 +95,7 @@ describe('a user TA', () => {
 });
 
 describe('instances', () => {
-  test('of a multi-instance TA are one a session', async () => {
+  test('of a multi-instance TA: one per session', async () => {
     const { ta, created } = waiting({});
     const { normal } = board({ trustedApplications: [ta] });
     const sessions = [await normal.open(ta.uuid), await normal.open(ta.uuid)];
@@ -103,7 +103,7 @@ describe('instances', () => {
     expect(created).toEqual([1, 1]);
   });
 
-  test('of a single-instance TA are one for all sessions, made anew after the last', async () => {
+  test('of a single-instance TA: one for all sessions, created again after the last', async () => {
     const { ta, created } = waiting({ singleInstance: true, multiSession: true });
     const { normal, supplicant } = board({ trustedApplications: [ta] });
     const sessions = [await normal.open(ta.uuid), await normal.open(ta.uuid)];
@@ -125,7 +125,7 @@ describe('instances', () => {
     expect(created).toEqual([3]);
   });
 
-  test('for one session are BUSY for a second', async () => {
+  test('with a single session are BUSY for a second one', async () => {
     const { ta } = waiting({ singleInstance: true });
     const { normal } = board({ trustedApplications: [ta] });
     const session = await normal.open(ta.uuid);
@@ -138,7 +138,7 @@ describe('instances', () => {
     await normal.open(ta.uuid);
   });
 
-  test('are opened while another thread still loads them: the second waits for the first', async () => {
+  test('opened while another thread loads the TA wait for that', async () => {
     const { ta, created } = waiting({ singleInstance: true, multiSession: true });
     const { normal, supplicant, finish } = board({ trustedApplications: [ta] });
     const sessions = await finish(Promise.all([normal.open(ta.uuid), normal.open(ta.uuid)]));
@@ -149,7 +149,7 @@ describe('instances', () => {
   });
 });
 
-describe('who executes', () => {
+describe('concurrent execution', () => {
   const run = async (first: UserTa | undefined, second: UserTa | undefined) => {
     const tas = [first, second].filter((ta) => ta !== undefined);
     const { normal, clock, finish, supplicant } = board({ trustedApplications: [...tas, workloadPta] });
@@ -193,7 +193,7 @@ describe('who executes', () => {
     expect(clock.now()).toBe(20);
   });
 
-  test('a spurious wake-up changes nothing', async () => {
+  test('with a spurious wake-up nothing changes', async () => {
     const { normal, clock, finish, supplicant } = board({ trustedApplications: [workloadPta] });
     const session = await normal.open(workloadPta.uuid);
     const calls = [10, 10].map((ms) => normal.invoke(session, WorkloadCommand.wait, [input(ms)]));
@@ -203,7 +203,7 @@ describe('who executes', () => {
     expect(supplicant.asked.filter((asked) => asked === 'NOTIFICATION WAIT 65')).toHaveLength(2);
   });
 
-  test('with a mutex held by one, the others wait for it in the normal world', async () => {
+  test('with a mutex: the others wait for it in the normal world', async () => {
     const { normal, clock, finish, supplicant } = board({ trustedApplications: [workloadPta], threads: 3 });
     const sessions = [
       await normal.open(workloadPta.uuid),
@@ -236,7 +236,7 @@ describe('a panic', () => {
     expect(world.sessionCount).toBe(0);
   });
 
-  test('wakes who waits for the instance, with TARGET_DEAD', async () => {
+  test('wakes calls that wait for the instance, with TARGET_DEAD', async () => {
     const { normal, finish } = board({ trustedApplications: [dying] });
     const sessions = [await normal.open(dying.uuid), await normal.open(dying.uuid)];
     const calls = await finish(Promise.all(sessions.map((session) => normal.invoke(session, 0))));
@@ -290,7 +290,7 @@ describe('a panic', () => {
     expect(await finish(normal.invoke(session, 0, [memref]))).toMatchObject({ ret: TeeResult.ERROR_TARGET_DEAD });
   });
 
-  test('at the end of an instance harms nobody else', async () => {
+  test('at the end of an instance affects no other session', async () => {
     const ta = trustedApplication({
       uuid: '00000000-0000-0000-0000-0000000000e4',
       kind: 'user',
@@ -326,7 +326,7 @@ describe('a panic', () => {
   });
 });
 
-describe('what an application returns', () => {
+describe('the result of an application', () => {
   const ta = trustedApplication({
     uuid: '00000000-0000-0000-0000-0000000000f1',
     kind: 'pseudo',
@@ -413,7 +413,7 @@ describe('cancellation', () => {
 });
 
 describe('the services of a call', () => {
-  test('time comes from the normal world, or from the own counter', async () => {
+  test("time is from the normal world, or from secure world's counter", async () => {
     const times: number[] = [];
     const ta = trustedApplication({
       uuid: '00000000-0000-0000-0000-0000000000f3',
@@ -431,7 +431,7 @@ describe('the services of a call', () => {
     expect(times).toEqual([1500, clock.wallClock()]);
   });
 
-  test('a wait of part of a millisecond is one of a whole', async () => {
+  test('waits are rounded up to a millisecond', async () => {
     const ta = trustedApplication({
       uuid: '00000000-0000-0000-0000-0000000000f4',
       kind: 'pseudo',

@@ -36,12 +36,12 @@ describe('probe', () => {
     expect(fast(OpteeSmc.getShmConfig)).toMatchObject({ a0: 0, a1: 0x4200_0000, a2: 0x20_0000, a3: 1 });
   });
 
-  test('the thread count is what was asked for, or what it was told to announce', () => {
+  test('the thread count is the configured or the announced number', () => {
     expect(fast(OpteeSmc.getThreadCount)).toMatchObject({ a0: 0, a1: 2 });
     expect(fast(OpteeSmc.getThreadCount, { threads: 3, announcedThreads: 4 })).toMatchObject({ a0: 0, a1: 4 });
   });
 
-  test('RAM of the normal world leaves the reserved memory out', () => {
+  test('RAM of the normal world does not include the reserved memory', () => {
     const mebibyte = 0x10_0000;
     expect(new SimulatedWorld().normalWorldRam).toEqual([
       { base: 0x4000_0000, size: 32 * mebibyte },
@@ -95,6 +95,6 @@ test.each([
   [{ reservedShm: { base: 0x4200_0000, size: 0 } }],
   [{ reservedShm: { base: 0x4200_0000, size: 0x1_0001 } }],
   [{ reservedShm: { base: 0x3fff_f000, size: 0x2000 } }],
-])('a board that cannot be is refused: %j', (options) => {
+])('an invalid board is refused: %j', (options) => {
   expect(() => new SimulatedWorld(options)).toThrow(RangeError);
 });

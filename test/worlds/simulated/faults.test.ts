@@ -19,7 +19,7 @@ import { value } from './normal-world.js';
 const input = (a: number) => value(a, 0, OpteeMsgAttr.valueInput);
 const made = (faults: Faults) => board({ trustedApplications: [workloadPta, counterTa], faults });
 
-test('threads that are missing from the start are never free, and the count announced does not tell', async () => {
+test('missing threads are never free, although they are announced', async () => {
   const { world, normal } = made({ threadsMissing: 1 });
   expect(world.threads.map(({ state }) => state)).toEqual(['active', 'free']);
   expect(world.smc(smcRegisters(OpteeSmc.getThreadCount))).toMatchObject({ a1: 2 });
@@ -31,7 +31,7 @@ test('threads that are missing from the start are never free, and the count anno
   expect(await world.smc(smcRegisters(OpteeSmc.returnFromRpc, 0, 0, 0))).toMatchObject({ a0: OpteeSmcReturn.eresume });
 });
 
-test('an SMC is answered with registers of our own', () => {
+test('an SMC is answered with given registers', () => {
   const hostile = smcRegisters(rpcReturn(77), 1, 2, 3);
   const { world } = made({ smc: ({ a0 }) => (a0 === OpteeSmc.callWithArg ? hostile : undefined) });
   expect(world.smc(smcRegisters(OpteeSmc.callWithArg))).toBe(hostile);
@@ -63,7 +63,7 @@ test('a message is corrupted on the way in and on the way out', async () => {
 });
 
 describe('an RPC', () => {
-  test('that is lost keeps the SMC inside and the thread suspended', async () => {
+  test('that is lost keeps the SMC pending and the thread suspended', async () => {
     const { world, normal, clock } = made({ rpc: ({ func }) => (func === OpteeSmcRpc.cmd ? 'lost' : undefined) });
     const session = await normal.open(workloadPta.uuid);
     let returned = false;
@@ -77,7 +77,7 @@ describe('an RPC', () => {
     });
   });
 
-  test('that is asked for twice comes a second time with the same content', async () => {
+  test('that is repeated has the same content', async () => {
     const { normal, finish, supplicant, clock } = made({
       rpc: ({ message }) => (message?.cmd === RpcCommand.suspend ? 'twice' : undefined),
     });
@@ -86,7 +86,7 @@ describe('an RPC', () => {
     expect([supplicant.asked, clock.now()]).toEqual([['SUSPEND', 'SUSPEND'], 20]);
   });
 
-  test('that frees twice is what a normal world must survive', async () => {
+  test('can free memory twice', async () => {
     const { normal, finish } = made({ rpc: ({ func }) => (func === OpteeSmcRpc.free ? 'twice' : undefined) });
     const session = await normal.open(workloadPta.uuid);
     await expect(finish(normal.invoke(session, WorkloadCommand.wait, [input(1)]))).rejects.toThrow('freed twice');
@@ -119,7 +119,7 @@ test('memory is refused', async () => {
   expect(world.sharedMemoryCount).toBe(1);
 });
 
-test('an application panics or fails where it is told to', async () => {
+test('an application panics or fails on request', async () => {
   const { normal } = made({
     trustedApplication: ({ uuid, entry, command }) => {
       if (uuid !== counterTa.uuid || entry !== 'invoke') return undefined;
@@ -134,7 +134,7 @@ test('an application panics or fails where it is told to', async () => {
   expect((await normal.invoke(session, CounterCommand.echo)).ret).toBe(TeeResult.ERROR_TARGET_DEAD);
 });
 
-test('faults are composed: the first that answers decides, and missing threads add up', async () => {
+test('faults are combined: the first that answers decides, and missing threads are added', async () => {
   const one: Faults = { threadsMissing: 1, smc: ({ a0 }) => (a0 === 1 ? smcRegisters(11) : undefined) };
   const two: Faults = { threadsMissing: 1, smc: ({ a0 }) => (a0 <= 2 ? smcRegisters(22) : undefined) };
   const { world } = made(composeFaults(one, two));
@@ -142,7 +142,7 @@ test('faults are composed: the first that answers decides, and missing threads a
   expect(world.threads.every(({ state }) => state === 'active')).toBe(true);
 });
 
-test('a free thread is lost for ever, one that is taken is not', async () => {
+test('only a free thread can be lost', async () => {
   const { world, normal, clock } = made({});
   const session = await normal.open(workloadPta.uuid);
   const { address } = normal.invokeMessage(session, WorkloadCommand.compute, [input(10)]);
@@ -155,7 +155,7 @@ test('a free thread is lost for ever, one that is taken is not', async () => {
   expect(world.smc(smcRegisters(OpteeSmc.callWithArg, 0, address))).toMatchObject({ a0: OpteeSmcReturn.ethreadLimit });
 });
 
-test('a thread that is resumed a second time has gone on, and is not disturbed', async () => {
+test('resuming a thread a second time does not affect it', async () => {
   const resumed: number[] = [];
   const { world, normal } = made({
     resumedTwice: (thread) => {

@@ -77,7 +77,7 @@ describe('OPEN_SESSION', () => {
   });
 });
 
-describe('a session that was never given', () => {
+describe('a session that does not exist', () => {
   test('is not invoked, cancelled or closed', async () => {
     const { normal } = board(applications);
     await normal.open(mirror.uuid);
@@ -90,7 +90,7 @@ describe('a session that was never given', () => {
     expect(await normal.close(7)).toMatchObject({ ret: TeeResult.ERROR_ITEM_NOT_FOUND, retOrigin: TeeOrigin.TEE });
   });
 
-  test('nor is one that was closed', async () => {
+  test('is not one that was closed', async () => {
     const { normal } = board(applications);
     const session = await normal.open(mirror.uuid);
     await normal.close(session);
@@ -141,20 +141,20 @@ describe('parameters of an invoke', () => {
     expect([...world.memory.window(buffer + 7, 6)]).toEqual([0, 1, 1, 1, 1, 0]);
   });
 
-  test('a null memref reaches the application as one', async () => {
+  test('a null memref is passed to the application as one', async () => {
     const { normal } = board(applications);
     const session = await normal.open(mirror.uuid);
     const message = await normal.invoke(session, 0, [{ attr: OpteeMsgAttr.tmemOutput, a: 0, b: 500 }]);
     expect([message.ret, message.b(0)]).toEqual([TeeResult.SUCCESS, 77]);
   });
 
-  test('a null memref is refused where it is switched off', async () => {
+  test('a null memref is refused if it is disabled', async () => {
     const { normal } = board({ ...applications, memrefNull: false });
     const session = await normal.open(mirror.uuid);
     expect(await normal.invoke(session, 0, [{ attr: OpteeMsgAttr.tmemOutput }])).toMatchObject(badParameters);
   });
 
-  test('a page list of its own is a memref, and is forgotten after the call', async () => {
+  test('a temporary page list is a memref, and is released after the call', async () => {
     const { normal, world } = board(applications);
     const session = await normal.open(mirror.uuid);
     const list = normal.allocate();
@@ -200,7 +200,7 @@ describe('parameters of an invoke', () => {
     expect((await normal.invoke(session, 0, [value(1, 2)])).a(0)).toBe(2);
   });
 
-  test('registered memory needs dynamic shared memory', async () => {
+  test('registered memory requires dynamic shared memory', async () => {
     const { normal } = board({ ...applications, dynamicShm: false });
     const session = await normal.open(mirror.uuid);
     expect(await normal.invoke(session, 0, [{ attr: rmemInput, c: 1 }])).toMatchObject(badParameters);
@@ -210,7 +210,7 @@ describe('parameters of an invoke', () => {
 });
 
 describe('REGISTER_SHM', () => {
-  test('takes more pages than one page of the list holds', async () => {
+  test('accepts more pages than fit on one page of the list', async () => {
     const { normal, world } = board(applications);
     const count = 600;
     const pages = Array.from({ length: count }, (_, index) => 0x4300_0000 - (index + 1) * 4096);
@@ -260,7 +260,7 @@ describe('REGISTER_SHM', () => {
     expect(world.sharedMemoryCount).toBe(0);
   });
 
-  test('a list that links to itself ends', async () => {
+  test('a list that links to itself is refused', async () => {
     const { normal, world } = board(applications);
     const list = normal.allocate();
     const words = new BigUint64Array(512).fill(0x4100_0000n);

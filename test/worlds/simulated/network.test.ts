@@ -102,7 +102,7 @@ describe.each(['smc', 'ffa'] as const)('a trusted application of the simulated w
   });
   const text = new TextEncoder().encode('over the wire');
 
-  it('reaches a TCP server of this machine, and hears its answer', async () => {
+  it('reaches a TCP server on this machine, and gets its answer', async () => {
     const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
@@ -123,7 +123,7 @@ describe.each(['smc', 'ffa'] as const)('a trusted application of the simulated w
     server.close();
   });
 
-  it('is told that nobody listens, and goes on', async () => {
+  it('gets an error if no server listens, and continues', async () => {
     const session = await tee.openContext().openSession(networker.uuid);
     const free = createServer().listen(0, '127.0.0.1');
     await once(free, 'listening');

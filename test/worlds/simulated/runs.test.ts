@@ -114,7 +114,7 @@ const clientArbitrary = fc.oneof(
   fc.record({ application: fc.constant('counter' as const), command: fc.constant(0), ms: fc.constant(1) }),
 );
 
-test('whatever the order, no thread is lost, every call ends, and everything is given back', async () => {
+test('in any order, no thread is lost, every call ends, and everything is released', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer(),

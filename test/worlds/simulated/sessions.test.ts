@@ -31,7 +31,7 @@ test('a session opens, is invoked with a value, and closes', async () => {
   expect(world.sessionCount).toBe(0);
 });
 
-test('an invoke that nothing suspends is answered without a promise', async () => {
+test('an invoke that is not suspended is answered without a promise', async () => {
   const world = new SimulatedWorld({ trustedApplications: [adder] });
   const normal = new NormalWorld(world);
   const session = await normal.open(adder.uuid);

@@ -57,7 +57,7 @@ describe('the partition manager', () => {
     expect(await smc([Ffa.partitionInfoGet, ...words])).toMatchObject({ a0: Ffa.error, a2: FfaError.busy });
   });
 
-  it('is of FF-A 1.2, whatever is asked for', async () => {
+  it('has FF-A version 1.2, whatever is requested', async () => {
     for (const asked of [0x1_0000, 0x1_0001, 0x1_0002, 0x2_0000])
       expect((await smc([Ffa.version, asked])).a0).toBe(0x1_0002);
     expect((await smc([Ffa.version, 0x8001_0001])).a0).toBe(FfaError.notSupported);
@@ -68,7 +68,7 @@ describe('the partition manager', () => {
     ['shares, of descriptors in memory of the caller as well', Ffa.memShare, 1],
     ['the interrupt of notifications', 2, 8],
     ['managed exits', 3, 0],
-  ])('tells of a feature: %s', async (_what, id, says) => {
+  ])('reports a feature: %s', async (_what, id, says) => {
     expect(await smc([Ffa.features, id])).toMatchObject({ a0: Ffa.success, a2: says });
   });
 
@@ -93,7 +93,7 @@ describe('the partition manager', () => {
     expect((await share([page(64)])).a0).toBe(Ffa.success);
   });
 
-  it('gives shared memory back to its owner once OP-TEE has no more use for it, and only once', async () => {
+  it('lets the owner reclaim memory after OP-TEE has relinquished it, and only once', async () => {
     await map();
     const shared = await share([page()]);
     expect(shared.a0).toBe(Ffa.success);
@@ -109,7 +109,7 @@ describe('the partition manager', () => {
     expect(world.ffaShareCount).toBe(0);
   });
 
-  it('takes a descriptor in pieces', async () => {
+  it('accepts a descriptor in pieces', async () => {
     await map();
     const ranges = Array.from({ length: 300 }, (_, index) => page(2 * index));
     const bytes = writeMemoryTransaction({ sender: 0, receiver: optee, ranges });
@@ -122,7 +122,7 @@ describe('the partition manager', () => {
     expect(world.ffaShareCount).toBe(1);
   });
 
-  it('answers yielding calls beyond its threads with BUSY, and keeps the rest of OP-TEE at hand', async () => {
+  it('answers yielding calls beyond its threads with BUSY, and still serves fast calls', async () => {
     world = new SimulatedWorld({ abi: 'ffa', threads: 1, faults: { threadsMissing: 1 } });
     await map();
     const shared = await share([page()]);
@@ -226,7 +226,7 @@ describe('the partition manager', () => {
     expect(await share([page(0), page(1)])).toMatchObject({ a0: Ffa.error, a2: FfaError.denied });
   });
 
-  it('refuses to resume what does not wait', async () => {
+  it('refuses to resume a thread that is not suspended', async () => {
     expect((await direct(OpteeFfa.yieldingCallResume, 0, 0, 0, 0)).a3).toBe(TeeResult.ERROR_BAD_PARAMETERS);
     expect((await direct(OpteeFfa.yieldingCallResume, 0, 0, 0, 99)).a3).toBe(TeeResult.ERROR_BAD_PARAMETERS);
   });

@@ -40,7 +40,7 @@ describe('thread contexts', () => {
     expect(third.rpc.a2).not.toBe(third.address);
   });
 
-  test('fast calls still work with every thread taken', async () => {
+  test('fast calls work while every thread is in use', async () => {
     const { world, park } = await parked({ threads: 1 });
     park();
     expect(world.smc(smcRegisters(OpteeSmc.getThreadCount))).toMatchObject({ a0: 0, a1: 1 });
@@ -55,7 +55,7 @@ describe('thread contexts', () => {
     expect(park().rpc.a0).toBe(rpcReturn(OpteeSmcRpc.cmd));
   });
 
-  test('says what every thread does and waits for', async () => {
+  test('reports what every thread does and waits for', async () => {
     const { world, park } = await parked();
     park();
     expect(world.threads).toEqual([
@@ -149,7 +149,7 @@ describe('a bad call', () => {
 });
 
 describe('memory for RPC messages', () => {
-  test('CALL_WITH_ARG has it allocated and frees it at the end of the call', async () => {
+  test('is allocated and freed at the end of the call for CALL_WITH_ARG', async () => {
     const { world, normal, finish, supplicant } = board(applications);
     const session = await normal.open(workloadPta.uuid);
     const { address } = normal.invokeMessage(session, wait, [input(10)]);
@@ -160,7 +160,7 @@ describe('memory for RPC messages', () => {
     expect(supplicant.asked).toEqual(['SUSPEND']);
   });
 
-  test('CALL_WITH_RPC_ARG and CALL_WITH_REGD_ARG bring it with them', async () => {
+  test('is part of the message for CALL_WITH_RPC_ARG and CALL_WITH_REGD_ARG', async () => {
     const { world, normal, finish, supplicant } = board(applications);
     const session = await normal.open(workloadPta.uuid);
     const { address } = normal.invokeMessage(session, wait, [input(10)]);
@@ -182,7 +182,7 @@ describe('memory for RPC messages', () => {
     ['none', 0, 0],
     ['outside memory', 0x9000_0000, 7],
     ['not aligned', 0x4210_0004, 7],
-  ])('when the normal world gives %s the RPC fails, and the cookie is given back', async (_, address, cookie) => {
+  ])('is refused if the normal world gives %s: the RPC fails, and the cookie is freed', async (_, address, cookie) => {
     const { world, normal } = board(applications);
     const session = await normal.open(workloadPta.uuid);
     const call = normal.invokeMessage(session, 99, [input(0)]);
@@ -202,7 +202,7 @@ describe('memory for RPC messages', () => {
     expect(freed).toBe(cookie === 0 ? 0 : 3);
   });
 
-  test('the cache keeps it between calls and gives every cookie back when it is disabled', async () => {
+  test('is kept by the cache between calls, and freed when the cache is disabled', async () => {
     const { world, normal, finish } = board(applications);
     expect(world.smc(smcRegisters(OpteeSmc.enableShmCache))).toMatchObject({ a0: 0 });
     const session = await normal.open(workloadPta.uuid);
@@ -213,7 +213,7 @@ describe('memory for RPC messages', () => {
     expect(world.sharedMemoryCount).toBe(0);
   });
 
-  test('the cache is not switched while a thread is in use', async () => {
+  test('has a cache that is not switched while a thread is in use', async () => {
     const { world, park } = await parked();
     park();
     expect(world.smc(smcRegisters(OpteeSmc.enableShmCache))).toMatchObject({ a0: OpteeSmcReturn.ebusy });
@@ -221,7 +221,7 @@ describe('memory for RPC messages', () => {
   });
 });
 
-describe('shared memory that an application asks for', () => {
+describe('shared memory that an application requests', () => {
   const asking = trustedApplication({
     uuid: '00000000-0000-0000-0000-0000000000a5',
     kind: 'pseudo',
@@ -273,7 +273,7 @@ describe('shared memory that an application asks for', () => {
     expect(world.threads.every(({ state }) => state === 'free')).toBe(true);
   });
 
-  test('is used and given back when it is right', async () => {
+  test('is used and freed if it is valid', async () => {
     const { normal, world } = board({ trustedApplications: [asking] });
     const session = await normal.open(asking.uuid);
     expect((await normal.invoke(session, 0)).ret).toBe(TeeResult.SUCCESS);
@@ -282,14 +282,14 @@ describe('shared memory that an application asks for', () => {
 });
 
 describe('an application that computes', () => {
-  test('keeps its thread for that long', async () => {
+  test('holds its thread for that time', async () => {
     const { normal, clock, finish } = board(applications);
     const session = await normal.open(workloadPta.uuid);
     await finish(normal.invoke(session, compute, [input(25)]));
     expect(clock.now()).toBe(25);
   });
 
-  test('leaves with FOREIGN_INTR when it is interrupted, and goes on with what remains', async () => {
+  test('returns FOREIGN_INTR when it is interrupted, and continues afterwards', async () => {
     const { world, normal, clock, finish } = board(applications);
     const session = await normal.open(workloadPta.uuid);
     const { address, message } = normal.invokeMessage(session, compute, [input(10)]);
@@ -302,7 +302,7 @@ describe('an application that computes', () => {
     expect([message.ret, clock.now()]).toEqual([TeeResult.SUCCESS, 10]);
   });
 
-  test('is interrupted again and again with a period', async () => {
+  test('is interrupted periodically', async () => {
     const { normal, world, finish } = board({ ...applications, faults: { foreignInterruptPeriodMs: 3 } });
     const session = await normal.open(workloadPta.uuid);
     const { address } = normal.invokeMessage(session, compute, [input(10)]);
@@ -319,7 +319,7 @@ describe('an application that computes', () => {
   });
 });
 
-test('a closed world rejects every call, also those that are inside', async () => {
+test('a closed world rejects every call, also pending ones', async () => {
   const { world, normal } = board(applications);
   const session = await normal.open(workloadPta.uuid);
   const { address } = normal.invokeMessage(session, compute, [input(10)]);
