@@ -1,15 +1,15 @@
 import { show } from './show.js';
 
 /**
- * The names of all options that a type has. It is written out where the options are read, and does not compile when a
- * name is missing or one too many, so that what is refused is what nobody would read.
+ * The names of all options of a type. The object is written out where the options are read. It does not compile with a
+ * missing or an additional name, so exactly the options that are not read are refused.
  */
 export type OptionNames<Options extends object> = Readonly<Record<keyof Options, true>>;
 
 /**
- * What is wrong with an object of options: it is none, or it has an option that nobody reads, by its name. An unknown
- * option with the value undefined is as good as none.
- * @returns a sentence for the caller; undefined when nothing is wrong.
+ * Check an object of options: it must be an object, without unknown options. An unknown option with the value undefined
+ * is ignored.
+ * @returns a sentence that names the mistake; undefined if there is none.
  */
 export function optionMistake<Options extends object>(given: unknown, names: OptionNames<Options>): string | undefined {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
@@ -23,7 +23,7 @@ export function optionMistake<Options extends object>(given: unknown, names: Opt
   return undefined;
 }
 
-/** @throws TypeError that says what is wrong with the options, and whose they are. */
+/** @throws TypeError naming the mistake, and the function or class that the options belong to. */
 export function requireKnownOptions<Options extends object>(
   whose: string,
   given: unknown,
@@ -34,8 +34,8 @@ export function requireKnownOptions<Options extends object>(
 }
 
 /**
- * An option is an object of the caller's own, which will be called by these methods.
- * @throws TypeError that says whose option it is, and which method is missing.
+ * Check an option that is an object of the caller with these methods.
+ * @throws TypeError naming the option and the missing method.
  */
 export function requireMethods(whose: string, name: string, given: unknown, methods: readonly string[]): void {
   const isObject = typeof given === 'object' && given !== null;

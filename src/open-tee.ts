@@ -294,7 +294,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
     throw new TypeError(`openTee: gdbScript must be the path of a file, not ${JSON.stringify(gdbScript)}`);
   requireBooleans('openTee', { memoryFile, storageReadOnly });
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
-  // Each for one world: for another they would be taken for nothing.
+  // Options of one kind of world. For another kind they would have no effect, so they are refused.
   const elsewhere: Partial<Record<keyof OpenTeeOptions, 'simulated' | 'qemu' | 'linux'>> = {
     ...{ device: 'linux', deviceCalls: 'linux', sysfs: 'linux' },
     ...{ qemu: 'qemu', taElfFolders: 'qemu', coverageFolder: 'qemu', flameGraphFolder: 'qemu', gdbScript: 'qemu' },

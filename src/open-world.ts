@@ -72,7 +72,7 @@ export const openWorldNames: OptionNames<OpenWorldOptions> = {
   ...{ schedule: true, trace: true, supplicantRequests: true, reserve: true },
 };
 
-/** @throws TypeError or RangeError naming a value that cannot be. */
+/** @throws TypeError or RangeError naming an option with an invalid value. */
 export function checkWorldOptions(whose: string, options: Omit<OpenWorldOptions, 'trace'>): void {
   const { supplicant, identity, callLimitMs, reserve = false, queue = 'hand-off', clock, schedule } = options;
   const { supplicantRequests, createQueue, rpmb, i2c } = options;

@@ -85,7 +85,7 @@ export function checkSupplicantSettings(settings: SupplicantSettings): void {
     if (each !== undefined) requireFunction(whose, name, each);
 }
 
-/** What supplicants of a TEE have given numbers to. */
+/** The handles that the supplicants of a TEE have assigned. */
 const numbersOf = new WeakMap<Tee, HandleNumbers>();
 
 /**

@@ -178,7 +178,7 @@ export class FaultChoices implements RunFaults {
     switch (cmd) {
       case OpteeMsgCmd.invokeCommand:
         add('its result is corrupted', result, { fails: true });
-        // A success has no origin.
+        // The driver does not check the origin of a success.
         add('the origin of its result is corrupted', origin, { fails: !good });
         break;
       case OpteeMsgCmd.openSession:
