@@ -45,25 +45,28 @@ export function requireMethods(whose: string, name: string, given: unknown, meth
   throw new TypeError(`${whose}: ${name} ${what}`);
 }
 
-/** What will be called is a function. @throws TypeError that says whose it is. */
+/** Check an option that must be a function. @throws TypeError naming the option. */
 export function requireFunction(whose: string, name: string, given: unknown): void {
   if (typeof given !== 'function') throw new TypeError(`${whose}: ${name} must be a function, not ${show(given)}`);
 }
 
-/** An option is an amount of something: bytes, milliseconds. @throws RangeError naming it. */
+/** Check an option that is an amount, such as bytes or milliseconds. @throws RangeError naming it. */
 export function requireAmount(whose: string, name: string, given: unknown): void {
   if (!(typeof given === 'number' && given >= 0))
     throw new RangeError(`${whose}: ${name} is ${show(given)}; allowed: numbers from 0, and Infinity`);
 }
 
-/** Each of these options is there or not, and true or false. @throws TypeError naming one that is something else. */
+/** Check optional booleans. @throws TypeError naming one that is something else. */
 export function requireBooleans(whose: string, options: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && typeof value !== 'boolean')
       throw new TypeError(`${whose}: ${name} is ${show(value)}; allowed: true and false`);
 }
 
-/** One is the other but for its case, or for one letter that is missing, too many, another, or swapped with its neighbour. */
+/**
+ * Whether two names differ only in case, or in one letter that is missing, additional, different, or swapped with its
+ * neighbour.
+ */
 function areClose(one: string, other: string): boolean {
   const [a, b] = [one.toLowerCase(), other.toLowerCase()];
   if (a === b) return true;

@@ -315,7 +315,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   else checkSupplicantFolders(options);
 }
 
-/** What `openTee` says itself of the simulated world. */
+/** Options of the simulated world that are options of `openTee` itself. */
 const saidOutside: ReadonlySet<string> = new Set(['trustedApplications', 'clock', 'schedule', 'trace']);
 
 function checkSimulated(simulated: unknown): void {
@@ -326,7 +326,7 @@ function checkSimulated(simulated: unknown): void {
       throw new TypeError(`openTee: ${name} is an option of openTee itself, not of simulated`);
 }
 
-/** Folders of a supplicant that there is none of, or that has something in their place. */
+/** Refuse folders for a supplicant if there is no supplicant, or if its settings replace them. */
 function checkSupplicantFolders(options: OpenTeeOptions): void {
   const { supplicant, storageFolder, storageReadOnly, profileFolder, gdbScript, qemu } = options;
   if (storageReadOnly === true && storageFolder === undefined)
@@ -344,7 +344,7 @@ function checkSupplicantFolders(options: OpenTeeOptions): void {
   }
 }
 
-/** What a TEE behind Linux's own driver has a use for. */
+/** The options that apply to a TEE behind the kernel's driver. */
 const ofLinux: OptionNames<LinuxTeeOptions & Pick<OpenTeeOptions, 'world' | 'trace' | 'callLimitMs'>> = {
   ...{ world: true, device: true, deviceCalls: true, sysfs: true, trace: true, callLimitMs: true },
 };

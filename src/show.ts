@@ -1,4 +1,4 @@
-/** A value of any kind, for people; never throws. */
+/** A text for a value of any type; never throws. */
 export function show(value: unknown): string {
   try {
     if (value instanceof Error) return value.name === 'Error' ? value.message : `${value.name}: ${value.message}`;

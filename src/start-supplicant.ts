@@ -58,7 +58,7 @@ const settingNames: OptionNames<SupplicantSettings> = {
   onError: true,
 };
 
-/** @throws TypeError naming a setting that is none, or cannot be what it is. */
+/** @throws TypeError naming a setting that is unknown or invalid. */
 export function checkSupplicantSettings(settings: SupplicantSettings): void {
   const whose = 'the supplicant';
   requireKnownOptions(whose, settings, settingNames);

@@ -1,6 +1,6 @@
 import { show } from './show.js';
 
-/** A warning of the process, where there is one; of the console elsewhere. */
+/** Emit a warning of the process (`process.emitWarning`); in a browser, a warning on the console. */
 export function warn(message: string): void {
   const { process } = globalThis as { readonly process?: { emitWarning?(message: string, type: string): void } };
   if (process?.emitWarning === undefined) console.warn(message);
@@ -8,9 +8,9 @@ export function warn(message: string): void {
 }
 
 /**
- * Somebody who is told of what happens must not break it by throwing. The first error is a warning.
- * @param whose of what, for the warning.
- * @throws TypeError for a listener that is no function.
+ * Wrap a listener, so that an error in it does not break the code that emits events. The first error becomes a warning.
+ * @param whose the name of the listener, for the warning.
+ * @throws TypeError if the listener is not a function.
  */
 export function unbreakable<Told extends readonly unknown[]>(
   whose: string,

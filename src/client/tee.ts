@@ -189,7 +189,8 @@ export class Tee implements AsyncDisposable {
 
   /**
    * Add an RPMB card. The driver routes RPMB frames to it, after the cards that were added before.
-   * @returns removes the card. @throws TeecError NOT_SUPPORTED in world `linux`; TypeError if it is no RPMB device.
+   * @returns removes the card.
+   * @throws TeecError NOT_SUPPORTED in world `linux`; TypeError if it is not an RPMB device.
    */
   addRpmb(device: RpmbDevice): () => void {
     requireMethods('addRpmb', 'the device', device, ['exchange']);

@@ -44,7 +44,7 @@ export class TemporaryBlock {
     return this.memory === other.memory && this.touches(other.start, other.end);
   }
 
-  /** Whether bytes of its memory, counted from the beginning of that, are its. */
+  /** Whether the block contains bytes of this range of its ArrayBuffer. */
   touches(start: number, end: number): boolean {
     return this.start < end && start < this.end;
   }

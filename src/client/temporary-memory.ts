@@ -8,10 +8,14 @@ const keptSize = 64 * 1024;
 /** How many buffers are kept. */
 const keptCount = 16;
 
-/** What calls under way bring back, by the memory that it is part of: of all clients, which may share a buffer. */
+/**
+ * Blocks of calls in progress that will be copied back, by ArrayBuffer, for all clients: clients may share a buffer.
+ */
 const underWay = new Map<ArrayBufferLike, TemporaryBlock[]>();
 
-/** Bytes of a buffer are about to become others: calls under way that bring it back must not undo that. */
+/**
+ * Bytes of a buffer are about to change. Calls in progress that will be copied back into it must not undo the change.
+ */
 export function beforeWriting(bytes: Uint8Array, offset: number, size: number): void {
   const start = bytes.byteOffset + offset;
   for (const block of underWay.get(bytes.buffer) ?? []) if (block.touches(start, start + size)) block.contest();

@@ -1,13 +1,13 @@
-// Read once: in Node the global is a getter, which costs more than the time of day.
+// Read once: in Node the global is a getter, and calling it costs more than `performance.now()`.
 const { performance } = globalThis;
 
 /** Polls between two reads of the clock. */
 const pollsPerLook = 64;
 
 /**
- * Poll for a bounded time: the first of two stages of a wait, because a sleep and a wake-up cost more than a short wait.
- * The caller sleeps if that was not long enough. It blocks the event loop.
- * @returns whether it was done in that time.
+ * Poll for a bounded time. This is the first of two stages of a wait, because a sleep and a wake-up cost more than a
+ * short wait; if it is not sufficient, the caller sleeps. It blocks the event loop.
+ * @returns whether `isDone` returned true within the time.
  */
 export function spinUntil(isDone: () => boolean, milliseconds: number): boolean {
   if (milliseconds === 0) return false;
@@ -19,15 +19,15 @@ export function spinUntil(isDone: () => boolean, milliseconds: number): boolean 
 }
 
 /**
- * Spins that follow each other, whose owner lets the event loop turn in between. A turn is due when the spins since the
- * last one took as long as a single spin may, or 20 times as long as a turn takes, up to `mostMs`.
+ * Consecutive spins, between which the owner lets the event loop turn. A turn is due when the spins since the last one
+ * have taken as long as one spin may take, or 20 times as long as a turn takes, at most `mostMs`.
  */
 export class BoundedSpin {
-  /** How long was spun since the event loop last turned for sure, in milliseconds. */
+  /** Milliseconds spent spinning since the last known turn of the event loop. */
   private spunMs = 0;
   private turnAfterMs: number;
 
-  /** @param longestMs of one spin; 0: never. */
+  /** @param longestMs the maximum duration of one spin in milliseconds; 0: never spin. */
   constructor(
     private readonly longestMs: number,
     private readonly mostMs = longestMs,
@@ -35,7 +35,7 @@ export class BoundedSpin {
     this.turnAfterMs = longestMs;
   }
 
-  /** Whether it was done while it was spun for. */
+  /** Whether `isDone` returned true during the spin. */
   until(isDone: () => boolean): boolean {
     const began = performance.now();
     const done = spinUntil(isDone, this.longestMs);
@@ -43,12 +43,15 @@ export class BoundedSpin {
     return done;
   }
 
-  /** Whether the event loop has to turn before more is spun. */
+  /** Whether the event loop must turn before the next spin. */
   get mustTurn(): boolean {
     return this.spunMs >= this.turnAfterMs;
   }
 
-  /** The event loop has turned, or will before the next spin. @param tookMs how long that took, where it is known. */
+  /**
+   * The event loop has turned, or will turn before the next spin. @param tookMs the duration of the turn, if it is
+   * known.
+   */
   turned(tookMs?: number): void {
     this.spunMs = 0;
     if (tookMs !== undefined) this.turnAfterMs = Math.min(Math.max(turnShare * tookMs, this.longestMs), this.mostMs);

@@ -1,18 +1,18 @@
-/** A line of a text, or a piece of a line that is too long to be held. */
+/** A line of a text, or a piece of a line that is too long to be kept in memory. */
 export interface LinePiece {
   readonly text: string;
-  /** Whether the line begins with it. */
+  /** Whether it is the beginning of a line. */
   readonly begins: boolean;
-  /** What ends the line: `\n`, `\r\n`; empty when it goes on, or the text ends without one. */
+  /** The line end: `\n` or `\r\n`; empty if the line continues, or the text ends without one. */
   readonly ending: string;
 }
 
-/** Longer than a line that people or kernels write. Characters. */
+/** The maximum length of a piece in characters; longer than any normal line. */
 const longestPiece = 65_536;
 
 /**
- * The lines of a stream of UTF-8, as they come; together they are the whole text. A line of any length costs the memory of
- * one piece.
+ * The lines of a UTF-8 stream, as they arrive; together they are the whole text. A line of any length needs only the
+ * memory of one piece.
  */
 export async function* linePieces(input: AsyncIterable<Uint8Array>, longest = longestPiece): AsyncGenerator<LinePiece> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

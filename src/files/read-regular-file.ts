@@ -3,14 +3,14 @@ import { open } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { namingFile } from './name-file-in-errors.js';
 
-/** What is read at most unless a caller says otherwise: 256 MiB, more than an OP-TEE with its symbols has. Octets. */
+/** The default limit in octets: 256 MiB, more than an OP-TEE with its symbols. */
 const longestFile = 2 ** 28;
 const smallestPiece = 65_536;
 
-/** A path names something else than a file of a sensible length. The message names the path. */
+/** The path does not name a regular file within the limit. The message names the path. */
 export class RegularFileError extends Error {
   override readonly name = 'RegularFileError';
-  /** As the system would say it. */
+  /** The error code in the operating system's notation. */
   readonly code: 'EISDIR' | 'EINVAL' | 'EFBIG';
 
   constructor(path: string | URL, code: 'EISDIR' | 'EINVAL' | 'EFBIG', fault: string) {
@@ -20,10 +20,10 @@ export class RegularFileError extends Error {
 }
 
 /**
- * The whole of a regular file, for paths that a program made up itself or found in a folder: what stands there may be a FIFO,
- * which is not waited for, or a device without end, which is not read.
- * @param most octets.
- * @throws RegularFileError; the system's error when it cannot be opened or read. Each names the path.
+ * Read a whole regular file, for paths that were generated or found in a folder. A FIFO is not waited for, and an
+ * endless device is not read.
+ * @param most the limit in octets.
+ * @throws RegularFileError, or the operating system's error if the file cannot be opened or read. Each names the path.
  */
 export async function readRegularFile(path: string | URL, most = longestFile): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -41,12 +41,12 @@ export async function readRegularFile(path: string | URL, most = longestFile): P
   }
 }
 
-/** The same, of a text in UTF-8. */
+/** The same for a UTF-8 text. */
 export async function readRegularText(path: string | URL, most = longestFile): Promise<string> {
   return (await readRegularFile(path, most)).toString();
 }
 
-/** The same as readRegularFile, before anything else of this process goes on. */
+/** The same as `readRegularFile`, synchronously. */
 export function readRegularFileSync(path: string | URL, most = longestFile): Buffer {
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -73,7 +73,7 @@ function pieceSizeOf(path: string | URL, status: Stats, most: number): number {
 const tooLong = (path: string | URL, most: number) =>
   new RegularFileError(path, 'EFBIG', `it has more than ${most} bytes`);
 
-/** A file in /proc or /sys has length 0 until it is read; a file that is written meanwhile grows. */
+/** A file in /proc or /sys has length 0; a file that is being written can grow during the read. */
 class Pieces {
   private readonly pieces: Buffer[] = [];
   private length = 0;
@@ -83,7 +83,7 @@ class Pieces {
     private readonly most: number,
   ) {}
 
-  /** @returns false when that was the end. */
+  /** @returns false at the end of the file. */
   take(piece: Buffer): boolean {
     if (piece.length === 0) return false;
     this.length += piece.length;

@@ -11,7 +11,7 @@ export const exchangeMax = 64 * 1024;
  * Send frames of secure world to a card, and copy the card's answer. Used by every route.
  * @param answer the destination in secure world's memory; its size does not change.
  * @param unreachable the result if the card does not answer, or answers with an invalid size.
- * @param remark is told why.
+ * @param remark called with the reason for a failure.
  * @returns BAD_PARAMETERS if a size is not a whole number of frames, is zero, or exceeds the maximum.
  */
 export async function exchangeFrames(

@@ -23,7 +23,7 @@ export interface RpmbDevice {
   exchange(frames: Uint8Array, answerSize: number): Uint8Array | Promise<Uint8Array>;
 }
 
-/** @throws TypeError naming an option that is no array of devices. */
+/** @throws TypeError naming an option that is not an array of RPMB devices. */
 export function checkRpmbDevices(whose: string, name: string, devices: readonly RpmbDevice[]): void {
   if (!Array.isArray(devices))
     throw new TypeError(`${whose}: ${name} must be an array of RPMB devices, not ${typeof devices}`);

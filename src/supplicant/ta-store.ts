@@ -78,7 +78,7 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
   });
 }
 
-/** Who judges an image does not keep it from being loaded, not by throwing either. */
+/** An error in the check of an image does not prevent it from being loaded. */
 async function remarkDoubts(store: TaStore, uuid: Uuid, image: Uint8Array, serving?: Serving): Promise<void> {
   try {
     const doubts = await store.doubts?.(uuid, image);

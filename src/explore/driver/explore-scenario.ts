@@ -129,7 +129,10 @@ export type Bound = 'runs' | 'time' | 'memory' | 'interrupted';
 
 const strategies: ReadonlySet<string> = new Set<Strategy>(['deviations', 'random', 'priorities']);
 
-/** @throws TypeError, RangeError naming what would make a search of no end, or of another kind. */
+/**
+ * @throws TypeError or RangeError naming an option that would make the search endless, or that belongs to another
+ *   strategy.
+ */
 function checkBounds({ strategy, seed, maxRuns, maxSeconds, maxMiB, maxDeviations, workers }: ExploreScenarioOptions) {
   if (!strategies.has(strategy))
     throw new TypeError(`exploreScenario: strategy is ${show(strategy)}; allowed: ${[...strategies].join(', ')}`);

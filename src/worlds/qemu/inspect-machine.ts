@@ -8,7 +8,7 @@ import { readOpteeImage } from './read-optee-image.js';
 
 const run = promisify(execFile);
 
-/** How long a program may take to say its version, in milliseconds. */
+/** Limit in milliseconds for a program to print its version. */
 const versionLimitMs = 10_000;
 
 /** The state of one requirement of the QEMU world. */

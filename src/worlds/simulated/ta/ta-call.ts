@@ -16,7 +16,7 @@ import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import { TaPanic, TeeError } from './tee-error.js';
 
-/** The most milliseconds that one SUSPEND can ask for. */
+/** The maximum duration of one SUSPEND in milliseconds. */
 const longestSleep = 0xffff_ffff;
 
 /** The state of a session that an entry uses. */
@@ -269,7 +269,7 @@ async function later<T>(routine: Routine<T>): Promise<T> {
   return start(routine);
 }
 
-/** The ABI has 32 bits for it, and would cut off the rest. */
+/** The ABI has 32 bits for the value, and would truncate a larger one. */
 function requireWord(what: string, value: number): void {
   if (!(Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff))
     throw new RangeError(`${what} of ${String(value)}; allowed: integers from 0 to 4294967295`);
