@@ -8,6 +8,7 @@ import { configurations, underDiscipline } from '../../../src/explore/queue/mode
 import { PROPERTY_NAMES, type PropertyName } from '../../../src/explore/queue/properties/properties.js';
 import type { CallWaiter, DisciplineName } from '../../../src/optee/call-queue/call-queue.js';
 import { HandOffCallQueue } from '../../../src/optee/call-queue/hand-off.js';
+import { Linux68CallQueue } from '../../../src/optee/call-queue/linux-6.8.js';
 
 const LINUX = ['linux-6.7', 'patch-v6', 'linux-6.8'] as const;
 const HAND_OFF = ['hand-off', 'hand-off-a', 'hand-off-c'] as const;
@@ -225,6 +226,36 @@ describe('the search', () => {
       createQueue: () => new LosesCount(2, 'one-in-all'),
     });
     expect(properties.conservation.verdict).toBe('broken');
+  });
+
+  it.each([...LINUX, ...HAND_OFF])(
+    '%s: repeating an operation gives as many states and the same verdicts as operations with the same effect',
+    async (name) => {
+      for (const symmetric of [true, false]) {
+        // Session 1 is not a system session, so S1 has the effect of N.
+        const same = await explore(configuration(name, [2, 1, 1, '2*N+N+N,S+S']), { symmetric });
+        const alike = await explore(configuration(name, [2, 1, 1, '2*N+S1+N,S+S']), { symmetric });
+        const { states, transitions, depth } = same;
+        expect({ states, transitions, depth }).toEqual({
+          states: alike.states,
+          transitions: alike.transitions,
+          depth: alike.depth,
+        });
+        expect(broken(same)).toEqual(broken(alike));
+      }
+    },
+  );
+
+  it('refuses a queue whose steps depend on data that is not stored', async () => {
+    class Remembers extends Linux68CallQueue {
+      private entered = 0;
+      override enter(waiter: CallWaiter, system: boolean) {
+        return super.enter(waiter, system && this.entered++ % 2 === 0);
+      }
+    }
+    await expect(
+      explore(configuration('linux-6.8', [2, 2, 1, 'N+N,S+S']), { createQueue: () => new Remembers(2) }),
+    ).rejects.toThrow('the queue keeps what is not stored');
   });
 
   it('stores more of a state if a discipline reads more of it', async () => {

@@ -249,10 +249,17 @@ export class QueueModel {
       return;
     }
     this.outcome.rc = 0;
-    caller.system = session >= 0 && this.sessionIsSystem[session] === true && this.isOfSession(operation);
+    caller.system = this.isSystemCall(operation);
     caller.rpcLeft = operation.rpc;
     caller.stage = 'begun';
     if (operation.op === 'close' && session >= 0) this.sessionIsClosed[session] = true;
+  }
+
+  /** Whether a call of this operation that begins now is a system call. */
+  isSystemCall(operation: Operation): boolean {
+    if (operation.op === 'system_session') return false;
+    const { session } = operation;
+    return session >= 0 && this.sessionIsSystem[session] === true && this.isOfSession(operation);
   }
 
   /** Linux registers memory by a call without a session, whatever the memory is for. */

@@ -22,4 +22,6 @@ export interface LevelDone {
   readonly looksFurther: boolean;
   /** A record that was taken but not used. */
   readonly spare: number | null;
+  /** Memory for the worker's known steps in bytes. */
+  readonly bytesKnown: number;
 }

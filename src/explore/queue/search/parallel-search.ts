@@ -30,6 +30,7 @@ export class ParallelSearch {
   occasions = 0;
   looksFurther = false;
   readonly breaches: Map<PropertyName, Breach>;
+  private bytesKnown = 0;
   private shared: SharedStates;
   private capacity = FIRST_CAPACITY;
   private endOfLevel: number;
@@ -63,7 +64,7 @@ export class ParallelSearch {
   }
 
   get bytes(): number {
-    return this.shared.records.byteLength + this.shared.table.byteLength;
+    return this.shared.records.byteLength + this.shared.table.byteLength + this.bytesKnown;
   }
 
   /** The number of states that can be added before the memory is doubled. */
@@ -112,6 +113,7 @@ export class ParallelSearch {
       this.count = closeGap(this.shared, gap, this.count);
     }
     Atomics.store(control, TAKEN, this.count);
+    this.bytesKnown = done.reduce((sum, { bytesKnown }) => sum + bytesKnown, 0);
     for (const { transitions, breaches, occasions, looksFurther } of done) {
       this.transitions += transitions;
       this.occasions |= occasions;

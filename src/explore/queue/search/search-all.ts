@@ -58,7 +58,7 @@ export async function searchAll({ model, codec, form }: Subject, options: Explor
     const { transitions, breaches } = expander;
     const { frontier, depth } = search;
     bound = watch.look(
-      { states: store.count, frontier, depth, transitions, breaches, bytes: store.bytes },
+      { states: store.count, frontier, depth, transitions, breaches, bytes: search.bytes },
       store.room < grain,
     );
     if (workers > 1 && !repeating && search.atEndOfLevel && frontier >= PARALLEL_FRONTIER && bound === null) break;
@@ -71,7 +71,7 @@ export async function searchAll({ model, codec, form }: Subject, options: Explor
       states: store.count,
       transitions,
       depth: search.depth,
-      bytes: store.bytes,
+      bytes: search.bytes,
       bound: search.complete ? null : bound,
       breaches,
       occasions,

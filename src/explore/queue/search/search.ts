@@ -2,6 +2,7 @@ import type { QueueModel } from '../model/queue-model.js';
 import type { StateCodec } from '../states/state-codec.js';
 import type { StateStore } from '../states/state-store.js';
 import { Expander } from './expander.js';
+import { KnownSteps } from './known-steps.js';
 
 /**
  * Breadth-first search on one processor. Every state is expanded once, in the order in which states were found, so the
@@ -14,19 +15,26 @@ export class Search {
   /** The number of steps from the start to the next state. */
   depth = 0;
   private endOfLevel = 1;
+  private readonly known: KnownSteps;
 
   constructor(
     model: QueueModel,
     codec: StateCodec,
     private readonly store: StateStore,
   ) {
-    this.expander = new Expander(model, codec, store);
+    this.known = new KnownSteps(codec);
+    this.expander = new Expander(model, codec, store, this.known);
     this.expander.begin();
   }
 
   /** Whether every found state has been expanded. */
   get complete(): boolean {
     return this.next === this.store.count;
+  }
+
+  /** Memory for the states and the known steps, in bytes. */
+  get bytes(): number {
+    return this.store.bytes + this.known.bytes;
   }
 
   /** The number of found states that are not expanded yet. */
@@ -47,5 +55,6 @@ export class Search {
     }
     const end = Math.min(this.next + states, this.endOfLevel);
     while (this.next < end) this.expander.expand(this.next++, this.depth);
+    this.expander.flush();
   }
 }

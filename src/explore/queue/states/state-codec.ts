@@ -4,11 +4,10 @@ import { COUNTER_COUNT } from '../../../optee/call-queue/storable.js';
 import type { Caller, Stage } from '../model/caller.js';
 import { type QueueModel, SESSION_COUNT } from '../model/queue-model.js';
 import { DONE, PHASE_OF, PLACE_BITS, placeOf, STAGE_OF } from './caller-place.js';
+import { bitsFor, Packing } from './packing.js';
+import { interchangeable, repeatsOneOperation, sortCodes } from './symmetry.js';
 
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
-const COMPLETED = 1 << PLACE_BITS;
-const SYSTEM = 1 << (PLACE_BITS + 1);
-const BEHIND_SHIFT = PLACE_BITS + 2;
 
 const COUNTER_BITS = 5;
 /** Added to a counter, so that values from -8 to 23 can be stored. */
@@ -44,8 +43,9 @@ export interface Probe {
 }
 
 /**
- * A state as a few 32-bit words, packed bit by bit: a code for each caller (its place, its place in its list, its
- * remaining work), then counters and sessions.
+ * A state as a few 32-bit words: a code for each caller (its remaining work, its place, its place in its list), then
+ * counters and sessions. Two fields are omitted if they are redundant: whether a call is a system call, if no session
+ * changes, and the number of returned calls, if the discipline does not count them.
  *
  * Of the number of calls that have returned since a caller could enter, a state stores what `behindKept` says. If a
  * discipline depended on more, two different states would be taken for one; `Probe` detects this.
@@ -61,23 +61,31 @@ export class StateCodec {
   /** For each caller, the interchangeable caller before it; -1: none. */
   readonly twinBefore: Int32Array;
 
+  /** For each caller, whether it has several operations, all equal. */
+  readonly repetitive: readonly boolean[];
+  /** All bits of a state except the index of the operation of repetitive callers. */
+  readonly likeMask: Uint32Array;
+
   /** Whether a caller makes a session a system session, or closes it. */
   private readonly sessionsChange: boolean;
   private readonly groups: readonly (readonly number[])[];
   private readonly behindKept: BehindKept;
-  private readonly behindMask: number;
-  private readonly indexShift: number;
-  private readonly rpcShift: number;
-  private readonly positionShift: number;
+  /** The lowest bits of a code: the index of the caller's operation. */
   private readonly indexMask: number;
+  private readonly placeShift: number;
+  private readonly completedBit: number;
+  /** 0 if it is determined by the operation. */
+  private readonly systemBit: number;
+  private readonly behindShift: number;
+  private readonly behindMask: number;
+  private readonly rpcShift: number;
   private readonly rpcMask: number;
-  private readonly codeBits: number;
-  private readonly codeMask: number;
-  /** Bits for the counters and sessions. */
-  private readonly globalBits: number;
-  private readonly globalMask: number;
+  private readonly positionShift: number;
+  private readonly packing: Packing;
+  /** For each caller, which of its operations are system calls, if no session changes. */
+  private readonly systemAt: readonly (readonly boolean[])[];
   private readonly counters = new Int32Array(COUNTER_COUNT);
-  /** The codes of the last saved state, by caller, and as written: sorted for interchangeable callers. */
+  /** The codes of the last saved state, by caller, and of the last sorted one. */
   private readonly saved: Int32Array;
   private readonly written: Int32Array;
   /** Counters and sessions, and the free threads of secure world, of the last loaded state. */
@@ -100,25 +108,39 @@ export class StateCodec {
     }
     this.sessionsChange = callers.some(({ operations }) => operations.some(({ op }) => op !== 'call'));
     const rpcs = callers.flatMap(({ operations }) => operations.map((each) => ('rpc' in each ? each.rpc : 0)));
-    const indexBits = bitsFor(Math.max(...callers.map(({ operations }) => operations.length)));
+    // A caller that is done has no operation.
+    const indexBits = bitsFor(Math.max(1, ...callers.map(({ operations }) => operations.length)) - 1);
     const rpcBits = bitsFor(Math.max(0, ...rpcs));
-    const behindBits = bitsFor(behindKept.most);
-    this.behindMask = (1 << behindBits) - 1;
-    this.indexShift = BEHIND_SHIFT + behindBits;
-    this.rpcShift = this.indexShift + indexBits;
-    this.positionShift = this.rpcShift + rpcBits;
-    this.codeBits = this.positionShift + bitsFor(callers.length);
-    if (this.codeBits > 31) throw new RangeError('callers with so many operations and RPCs cannot be explored');
+    const behindBits = model.queue.countsExits ? bitsFor(behindKept.most) : 0;
     this.indexMask = (1 << indexBits) - 1;
+    this.placeShift = indexBits;
+    this.completedBit = 1 << (this.placeShift + PLACE_BITS);
+    this.systemBit = this.sessionsChange ? this.completedBit << 1 : 0;
+    this.behindShift = this.placeShift + PLACE_BITS + (this.sessionsChange ? 2 : 1);
+    this.behindMask = (1 << behindBits) - 1;
+    this.rpcShift = this.behindShift + behindBits;
     this.rpcMask = (1 << rpcBits) - 1;
-    this.codeMask = 2 ** this.codeBits - 1;
-    this.globalBits = this.sessionsChange ? SESSION_SHIFT + 2 * SESSION_COUNT : model.queue.counterCount * COUNTER_BITS;
-    this.globalMask = 2 ** this.globalBits - 1;
-    this.words = Math.ceil((callers.length * this.codeBits + this.globalBits) / 32);
+    this.positionShift = this.rpcShift + rpcBits;
+    const codeBits = this.positionShift + bitsFor(callers.length);
+    if (codeBits > 31) throw new RangeError('callers with so many operations and RPCs cannot be explored');
+    const globalBits = this.sessionsChange
+      ? SESSION_SHIFT + 2 * SESSION_COUNT
+      : model.queue.counterCount * COUNTER_BITS;
+    this.packing = new Packing(callers.length, codeBits, globalBits);
+    this.words = this.packing.words;
+    this.systemAt = callers.map(({ operations }) => operations.map((operation) => model.isSystemCall(operation)));
+    this.repetitive = callers.map(repeatsOneOperation);
+    this.likeMask = new Uint32Array(this.words);
+    this.packing.pack(
+      Int32Array.from(this.repetitive, (repetitive) => (repetitive ? ~this.indexMask : -1) & (2 ** codeBits - 1)),
+      2 ** globalBits - 1,
+      this.likeMask,
+      0,
+    );
     this.codes = new Int32Array(callers.length);
     this.saved = new Int32Array(callers.length);
     this.groups = symmetric ? interchangeable(callers).filter((group) => group.length > 1) : [];
-    this.written = this.groups.length > 0 ? new Int32Array(callers.length) : this.saved;
+    this.written = new Int32Array(callers.length);
     this.twinBefore = new Int32Array(callers.length).fill(-1);
     for (const group of this.groups) {
       group.forEach((label, at) => {
@@ -136,15 +158,19 @@ export class StateCodec {
       const caller = callers[i];
       if (caller !== undefined) saved[i] = this.code(caller);
     }
-    this.write(words, at);
+    this.savePositions();
+    this.write(words, at, true);
   }
 
-  /** The same as `save` for a state that is one step of this caller away from the last loaded one. */
-  saveStep(words: Uint32Array, at: number, stepped: number): void {
-    const { saved, codes, model, behindMask, positionShift } = this;
+  /**
+   * Write the model's state, which is one step of this caller away from the last loaded one.
+   * @param canonical in its canonical form; else without sorting.
+   */
+  saveStep(words: Uint32Array, at: number, stepped: number, canonical: boolean): void {
+    const { saved, codes, model, behindShift, behindMask, placeShift, completedBit, positionShift } = this;
     const { callers, queue } = model;
     const { countsExits } = queue;
-    const kept = ~(behindMask << BEHIND_SHIFT) & ((1 << positionShift) - 1);
+    const kept = ~(behindMask << behindShift) & ((1 << positionShift) - 1);
     for (let i = 0; i < callers.length; i++) {
       const caller = callers[i];
       if (caller === undefined) break;
@@ -153,8 +179,8 @@ export class StateCodec {
       // The queue may have changed another caller's phase, its completion and its position in a list.
       if (
         i === stepped ||
-        waiter.phase !== PHASE_OF[before & PLACE_MASK] ||
-        waiter.completed !== ((before & COMPLETED) !== 0)
+        waiter.phase !== PHASE_OF[(before >>> placeShift) & PLACE_MASK] ||
+        waiter.completed !== ((before & completedBit) !== 0)
       )
         saved[i] = this.code(caller);
       else {
@@ -162,12 +188,49 @@ export class StateCodec {
         saved[i] = countsExits && this.keepsBehind(caller.stage) ? code | this.behindOf(caller) : code;
       }
     }
-    this.write(words, at);
+    this.savePositions();
+    this.write(words, at, canonical);
   }
 
-  /** Write the saved codes with the positions of waiters, the counters and the sessions. */
-  private write(words: Uint32Array, at: number): void {
-    const { model, saved, written, codeBits, globalBits, positionShift } = this;
+  /** Write the saved codes, the counters and the sessions. */
+  private write(words: Uint32Array, at: number, canonical: boolean): void {
+    const { saved, written, groups } = this;
+    let codes = saved;
+    if (canonical && groups.length > 0) {
+      for (let i = 0; i < saved.length; i++) written[i] = saved[i] ?? 0;
+      for (const group of groups) sortCodes(written, group);
+      codes = written;
+    }
+    this.packing.pack(codes, this.globals(), words, at);
+  }
+
+  /** Bring a state into its canonical form. */
+  sort(words: Uint32Array, at: number): void {
+    const { packing, groups, written } = this;
+    if (groups.length === 0) return;
+    const globals = packing.unpack(words, at, written);
+    let moved = false;
+    for (const group of groups) if (sortCodes(written, group)) moved = true;
+    if (moved) packing.pack(written, globals, words, at);
+  }
+
+  /** Write the last loaded state, with this caller at another of its operations. */
+  writeAtOperation(words: Uint32Array, at: number, caller: number, index: number): void {
+    const { codes, packing, indexMask } = this;
+    const code = codes[caller] ?? 0;
+    codes[caller] = (code & ~indexMask) | index;
+    packing.pack(codes, this.loadedGlobals, words, at);
+    codes[caller] = code;
+  }
+
+  /** The index of a caller's operation. */
+  operationOf(words: Uint32Array, at: number, caller: number): number {
+    return this.packing.low(words, at, caller, this.indexMask);
+  }
+
+  /** Add the positions of the waiters to the saved codes. */
+  private savePositions(): void {
+    const { model, saved, positionShift } = this;
     const { queue } = model;
     const lists = queue.waiterLists;
     for (let l = 0; l < lists.length; l++) {
@@ -179,32 +242,6 @@ export class StateCodec {
         saved[waiter.label] = (saved[waiter.label] ?? 0) | (position++ << positionShift);
       }
     }
-    if (written !== saved) {
-      for (let i = 0; i < saved.length; i++) written[i] = saved[i] ?? 0;
-      for (const group of this.groups) sortCodes(written, group);
-    }
-
-    const globals = this.globals();
-    let word = 0;
-    let filled = 0;
-    let to = at;
-    for (let i = 0; i < written.length; i++) {
-      const code = written[i] ?? 0;
-      word |= code << filled;
-      filled += codeBits;
-      if (filled < 32) continue;
-      words[to++] = word;
-      filled -= 32;
-      word = filled === 0 ? 0 : code >>> (codeBits - filled);
-    }
-    word |= globals << filled;
-    filled += globalBits;
-    if (filled >= 32) {
-      words[to++] = word;
-      filled -= 32;
-      word = filled === 0 ? 0 : globals >>> (globalBits - filled);
-    }
-    if (filled > 0) words[to] = word;
   }
 
   /** Counters and sessions in one word. */
@@ -227,26 +264,14 @@ export class StateCodec {
     return globals;
   }
 
+  /** Read the codes of a state without changing the model. */
+  readCodes(words: Uint32Array, at: number): void {
+    this.packing.unpack(words, at, this.codes);
+  }
+
   /** Set the model to the state at `words` from `at`. */
   load(words: Uint32Array, at: number, probe?: Probe): void {
-    const { codes, codeBits, codeMask, globalBits, globalMask } = this;
-    let from = at;
-    let word = words[from++] ?? 0;
-    let taken = 0;
-    for (let i = 0; i < codes.length; i++) {
-      let code = word >>> taken;
-      taken += codeBits;
-      if (taken >= 32) {
-        taken -= 32;
-        word = words[from++] ?? 0;
-        if (taken > 0) code |= word << (codeBits - taken);
-      }
-      codes[i] = code & codeMask;
-    }
-    let globals = word >>> taken;
-    taken += globalBits;
-    if (taken > 32) globals |= (words[from] ?? 0) << (globalBits - taken + 32);
-    this.restore(globals & globalMask, probe);
+    this.restore(this.packing.unpack(words, at, this.codes), probe);
   }
 
   /** Set the model back to the last loaded state, after one step of this caller that `saveStep` saved. */
@@ -308,15 +333,15 @@ export class StateCodec {
 
   private restoreCaller(caller: Caller, code: number, probe: Probe | undefined): void {
     const { waiter } = caller;
-    const place = code & PLACE_MASK;
+    const place = (code >>> this.placeShift) & PLACE_MASK;
     caller.stage = STAGE_OF[place] ?? 'done';
+    caller.index = code & this.indexMask;
     waiter.phase = PHASE_OF[place] ?? 'outside';
-    waiter.completed = (code & COMPLETED) !== 0;
-    caller.system = (code & SYSTEM) !== 0;
+    waiter.completed = (code & this.completedBit) !== 0;
+    caller.system = this.sessionsChange ? (code & this.systemBit) !== 0 : this.systemBySession(caller);
     waiter.system = caller.system;
-    const behind = (code >>> BEHIND_SHIFT) & this.behindMask;
+    const behind = (code >>> this.behindShift) & this.behindMask;
     waiter.exitsSeen = this.model.queue.exits - (probe === undefined ? behind : this.probed(caller, behind, probe));
-    caller.index = (code >>> this.indexShift) & this.indexMask;
     caller.rpcLeft = (code >>> this.rpcShift) & this.rpcMask;
     waiter.relief = caller.relief && this.model.queue.sortsOwnCalls;
   }
@@ -354,23 +379,28 @@ export class StateCodec {
     const { stage, waiter, index, rpcLeft } = caller;
     switch (stage) {
       case 'idle':
-        return (index << this.indexShift) | (this.behindKept.everywhere ? this.behindOf(caller) : 0);
+        return index | (this.behindKept.everywhere ? this.behindOf(caller) : 0);
       case 'done':
-        return DONE;
+        return DONE << this.placeShift;
       default: {
-        let code = placeOf(stage, waiter.phase) | (index << this.indexShift) | (rpcLeft << this.rpcShift);
-        if (waiter.completed) code |= COMPLETED;
-        if (caller.system) code |= SYSTEM;
+        let code = index | (placeOf(stage, waiter.phase) << this.placeShift) | (rpcLeft << this.rpcShift);
+        if (waiter.completed) code |= this.completedBit;
+        if (caller.system) code |= this.systemBit;
         return this.keepsBehind(stage) ? code | this.behindOf(caller) : code;
       }
     }
+  }
+
+  /** Whether the present call is a system call, if no session changes. */
+  private systemBySession({ label, stage, index }: Caller): boolean {
+    return stage !== 'idle' && stage !== 'done' && this.systemAt[label]?.[index] === true;
   }
 
   private behindOf({ label, waiter }: Caller): number {
     const behind = this.model.queue.exits - waiter.exitsSeen;
     if (behind === 0) return 0;
     if (behind < 0) throw new CallQueueAssertion(`caller ${label} has seen calls return that did not`);
-    return Math.min(behind, this.behindKept.most) << BEHIND_SHIFT;
+    return Math.min(behind, this.behindKept.most) << this.behindShift;
   }
 
   private keepsBehind(stage: Stage): boolean {
@@ -386,33 +416,3 @@ export class StateCodec {
 
 /** A counter of the discipline has left the range of a state; such values are impossible in a correct discipline. */
 export class CounterOverflow extends Error {}
-
-/** Bits for a number from 0 to `most`. */
-function bitsFor(most: number): number {
-  return most === 0 ? 0 : 32 - Math.clz32(most);
-}
-
-/** Groups of callers with equal operations on which no other caller depends. */
-function interchangeable(callers: readonly Caller[]): number[][] {
-  const needed = new Set(
-    callers.flatMap(({ operations }) => operations.map((each) => ('needs' in each ? each.needs : -1))),
-  );
-  const groups = new Map<string, number[]>();
-  for (const { label, operations, repeats } of callers) {
-    const key = needed.has(label) ? `caller ${label}` : JSON.stringify([operations, repeats]);
-    groups.set(key, [...(groups.get(key) ?? []), label]);
-  }
-  return [...groups.values()];
-}
-
-/** Sort the codes of a group of callers. */
-function sortCodes(codes: Int32Array, group: readonly number[]): void {
-  for (let i = 1; i < group.length; i++) {
-    const code = codes[group[i] ?? 0] ?? 0;
-    let j = i - 1;
-    for (; j >= 0 && (codes[group[j] ?? 0] ?? 0) > code; j--) {
-      codes[group[j + 1] ?? 0] = codes[group[j] ?? 0] ?? 0;
-    }
-    codes[group[j + 1] ?? 0] = code;
-  }
-}
