@@ -9,10 +9,10 @@ const program = fileURLToPath(new URL('threads.js', import.meta.url));
 describe.each([
   ['sleep at once', 0],
   ['spin before they sleep', 500],
-  ['hardly ever sleep', 20_000],
+  ['hardly ever sleep', 5_000],
 ])('threads for calls that block, which %s', (_how, spinMicroseconds) => {
   it.each([
-    ['let timers go off while calls follow each other', 'turns'],
+    ['let the event loop turn while calls follow each other', 'turns'],
     ['lose no call, whatever the thread is about to do', 'meets'],
     ['lose none of many calls at a time', 'crowds'],
     ['refuse what no thread has taken when they end', 'ends'],
