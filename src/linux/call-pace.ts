@@ -5,9 +5,9 @@ import { BoundedSpin } from '../clock/bounded-spin.js';
 const { performance } = globalThis;
 
 /** How long a caller spins for an answer before it sleeps. With one processor that would only delay the answer. */
-export const usualSpinMicroseconds = availableParallelism() > 1 ? 500 : 0;
+export const usualSpinMicroseconds = availableParallelism() > 1 ? 1000 : 0;
 /** How much longer a thread spins for its next call: it blocks nobody, and its caller may wake up slowly. */
-const followFactor = 4;
+const followFactor = 2;
 /** The longest that spins block the event loop, where turning it is expensive. */
 const mostSpunMs = 4;
 

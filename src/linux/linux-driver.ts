@@ -14,7 +14,7 @@ import { SlotOperation } from './call-slot.js';
 import type { StartedCall } from './call-threads.js';
 import type { DeviceDoor } from './device-door.js';
 import { errnoError } from './errno-error.js';
-import { invokeArgument, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
+import { InvokeArguments, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
 
 /**
  * First pause before a cancellation is repeated, in milliseconds. Each further pause is twice as long, up to the last.
@@ -47,6 +47,7 @@ export class LinuxDriver implements TeeDriver {
   readonly registerBuffer?: NonNullable<TeeDriver['registerBuffer']>;
   private readonly files = new Map<TeeContext, OpenFile>();
   private readonly inFlight = new Map<number, Omit<UnfinishedCall, 'waitsFor' | 'call'>>();
+  private readonly invokeArguments = new InvokeArguments();
   private lastCall = 0;
 
   constructor(
@@ -126,7 +127,7 @@ export class LinuxDriver implements TeeDriver {
       const { fd } = file;
       const doing = `opening a session with ${request.uuid}`;
       await this.traced(context, 'open-session', 0, async () => {
-        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.openSession, arg };
+        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.openSession, arg: arg.bytes };
         this.door.carryIn?.(params);
         const { result, errno } = await this.door.calls.run(call);
         if (result === -1) throw errnoError(errno, doing);
@@ -150,18 +151,20 @@ export class LinuxDriver implements TeeDriver {
     try {
       const session = this.findSession(file, request.session, 'invoking a command');
       const cancelId = request.cancelId === 0 ? context.newCancelId() : request.cancelId;
-      const arg = invokeArgument(request.command, session.id, cancelId, params);
+      const arg = this.invokeArguments.take(request.command, session.id, cancelId, params);
       const traced = this.beginTraced(context, 'invoke', session.id);
       try {
         this.door.carryIn?.(params);
         const { fd } = file;
-        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg };
+        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg: arg.bytes };
         const started = this.door.calls.start(call);
         session.commands.set(cancelId, started);
         const outcome = await started.outcome;
         if (outcome === undefined) return { result: TeeResult.ERROR_CANCEL, origin: TeeOrigin.COMMS };
         if (outcome.result === -1) throw errnoError(outcome.errno, 'invoking a command');
-        return invokeReply(arg, params);
+        const reply = invokeReply(arg, params);
+        this.invokeArguments.giveBack(arg);
+        return reply;
       } finally {
         this.endTraced(traced);
         session.commands.delete(cancelId);

@@ -8,100 +8,137 @@ import { InvokeArg, OpenSessionArg, ParamAttr, paramCountAt, paramDirections, pa
 
 /** `memrefNullId` as a number: all bits are set. */
 const memrefNull = -1;
+/** Words of 64 bits are written in two halves, because a BigInt is allocated for each use. */
+const half = 2 ** 32;
 
-/** The argument of an INVOKE. */
-export function invokeArgument(
-  command: number,
-  session: number,
-  cancelId: number,
-  params: readonly TeeParam[],
-): Buffer {
-  const bytes = argument(InvokeArg.head, params);
-  bytes.writeUInt32LE(command, InvokeArg.command);
-  bytes.writeUInt32LE(session, InvokeArg.session);
-  bytes.writeUInt32LE(cancelId, InvokeArg.cancelId);
-  return bytes;
+/** The argument of a request, as words of 32 bits. The ABI and the machines that it runs on are little-endian. */
+export class RequestArgument {
+  readonly bytes: Uint8Array;
+  private readonly words: Uint32Array;
+
+  constructor(
+    private readonly head: number,
+    readonly count: number,
+  ) {
+    this.words = new Uint32Array((head + count * paramSize) / 4);
+    this.bytes = new Uint8Array(this.words.buffer);
+    this.set(paramCountAt(head), count);
+  }
+
+  /** @param at offset in bytes. */
+  get(at: number): number {
+    return this.words[at >> 2] ?? 0;
+  }
+
+  set(at: number, word: number): void {
+    this.words[at >> 2] = word;
+  }
+
+  setParams(params: readonly TeeParam[]): void {
+    for (let index = 0; index < params.length; index++) {
+      const param = params[index];
+      if (param !== undefined) this.setParam(this.head + index * paramSize, param);
+    }
+  }
+
+  /** Update the outputs of parameters in place. */
+  updateParams(params: readonly TeeParam[]): void {
+    for (let index = 0; index < params.length; index++) {
+      const param = params[index];
+      if (param === undefined || param.type === 'none' || param.direction === 'input') continue;
+      const at = this.head + index * paramSize;
+      if (param.type === 'memref') param.size = this.getWide(at + 16);
+      else {
+        param.a = this.getWide(at + 8);
+        param.b = this.getWide(at + 16);
+        param.c = this.getWide(at + 24);
+      }
+    }
+  }
+
+  private setParam(at: number, param: TeeParam): void {
+    if (param.type === 'none') {
+      this.words.fill(0, at >> 2, (at + paramSize) >> 2);
+      return;
+    }
+    const direction = paramDirections.indexOf(param.direction);
+    if (param.type === 'value') {
+      this.setWide(at, ParamAttr.valueInput + direction);
+      this.setWide(at + 8, param.a);
+      this.setWide(at + 16, param.b);
+      this.setWide(at + 24, param.c);
+      if (param.octets !== undefined) this.bytes.set(param.octets, at + 8);
+      return;
+    }
+    this.setWide(at, ParamAttr.memrefInput + direction);
+    this.setWide(at + 8, param.shm === null ? 0 : param.offset);
+    this.setWide(at + 16, param.size);
+    this.setWide(at + 24, param.shm === null ? memrefNull : param.shm.secureWorldId);
+  }
+
+  /** @param word an integer of at most 53 bits; a negative one as its complement to 2^64. */
+  private setWide(at: number, word: number): void {
+    this.set(at, word);
+    this.set(at + 4, Math.floor(word / half));
+  }
+
+  private getWide(at: number): number {
+    return this.get(at) + this.get(at + 4) * half;
+  }
+}
+
+/** The arguments of TEE_IOC_INVOKE. They are reused after their call, because calls can follow each other fast. */
+export class InvokeArguments {
+  /** Unused ones, by the number of parameters. */
+  private readonly spare: RequestArgument[][] = [];
+
+  take(command: number, session: number, cancelId: number, params: readonly TeeParam[]): RequestArgument {
+    const arg = this.spare[params.length]?.pop() ?? new RequestArgument(InvokeArg.head, params.length);
+    arg.set(InvokeArg.command, command);
+    arg.set(InvokeArg.session, session);
+    arg.set(InvokeArg.cancelId, cancelId);
+    arg.set(InvokeArg.result, 0);
+    arg.set(InvokeArg.origin, 0);
+    arg.setParams(params);
+    return arg;
+  }
+
+  /** Its call is over. */
+  giveBack(arg: RequestArgument): void {
+    this.spare[arg.count] ??= [];
+    this.spare[arg.count]?.push(arg);
+  }
 }
 
 /** The result of an invoke; outputs of parameters are updated in place. */
-export function invokeReply(bytes: Buffer, params: readonly TeeParam[]): TeeReply {
-  update(bytes, InvokeArg.head, params);
-  return { result: bytes.readUInt32LE(InvokeArg.result), origin: bytes.readUInt32LE(InvokeArg.origin) as TeeOrigin };
+export function invokeReply(arg: RequestArgument, params: readonly TeeParam[]): TeeReply {
+  arg.updateParams(params);
+  return { result: arg.get(InvokeArg.result), origin: arg.get(InvokeArg.origin) as TeeOrigin };
 }
 
 /** The argument of TEE_IOC_OPEN_SESSION. The kernel computes the client's UUID; a group login passes the group. */
 export function openSessionArgument(
   { uuid, client, login, cancelId }: OpenSessionRequest,
   params: readonly TeeParam[],
-): Buffer {
-  const bytes = argument(OpenSessionArg.head, params);
-  bytes.set(uuidOctets(uuid), OpenSessionArg.uuid);
-  bytes.writeUInt32LE(login.login === 'group' ? login.gid : 0, OpenSessionArg.clientUuid);
-  bytes.writeUInt32LE(client.loginClass, OpenSessionArg.clientLogin);
-  bytes.writeUInt32LE(cancelId, OpenSessionArg.cancelId);
-  return bytes;
+): RequestArgument {
+  const arg = new RequestArgument(OpenSessionArg.head, params.length);
+  arg.bytes.set(uuidOctets(uuid), OpenSessionArg.uuid);
+  arg.set(OpenSessionArg.clientUuid, login.login === 'group' ? login.gid : 0);
+  arg.set(OpenSessionArg.clientLogin, client.loginClass);
+  arg.set(OpenSessionArg.cancelId, cancelId);
+  arg.setParams(params);
+  return arg;
 }
 
 /** The result of an open-session; outputs of parameters are updated in place. */
-export function openSessionReply(bytes: Buffer, params: readonly TeeParam[]): TeeReply & { readonly session: number } {
-  update(bytes, OpenSessionArg.head, params);
+export function openSessionReply(
+  arg: RequestArgument,
+  params: readonly TeeParam[],
+): TeeReply & { readonly session: number } {
+  arg.updateParams(params);
   return {
-    session: bytes.readUInt32LE(OpenSessionArg.session),
-    result: bytes.readUInt32LE(OpenSessionArg.result),
-    origin: bytes.readUInt32LE(OpenSessionArg.origin) as TeeOrigin,
+    session: arg.get(OpenSessionArg.session),
+    result: arg.get(OpenSessionArg.result),
+    origin: arg.get(OpenSessionArg.origin) as TeeOrigin,
   };
-}
-
-function argument(head: number, params: readonly TeeParam[]): Buffer {
-  const bytes = Buffer.alloc(head + params.length * paramSize);
-  bytes.writeUInt32LE(params.length, paramCountAt(head));
-  for (let index = 0; index < params.length; index++) {
-    const param = params[index];
-    if (param !== undefined) writeParam(bytes, head + index * paramSize, param);
-  }
-  return bytes;
-}
-
-function writeParam(bytes: Buffer, at: number, param: TeeParam): void {
-  if (param.type === 'none') return;
-  const direction = paramDirections.indexOf(param.direction);
-  if (param.type === 'value') {
-    bytes.writeUInt32LE(ParamAttr.valueInput + direction, at);
-    writeWord(bytes, at + 8, param.a);
-    writeWord(bytes, at + 16, param.b);
-    writeWord(bytes, at + 24, param.c);
-    if (param.octets !== undefined) bytes.set(param.octets, at + 8);
-    return;
-  }
-  bytes.writeUInt32LE(ParamAttr.memrefInput + direction, at);
-  writeWord(bytes, at + 8, param.shm === null ? 0 : param.offset);
-  writeWord(bytes, at + 16, param.size);
-  writeWord(bytes, at + 24, param.shm === null ? memrefNull : param.shm.secureWorldId);
-}
-
-function update(bytes: Buffer, head: number, params: readonly TeeParam[]): void {
-  for (let index = 0; index < params.length; index++) {
-    const param = params[index];
-    if (param === undefined || param.type === 'none' || param.direction === 'input') continue;
-    const at = head + index * paramSize;
-    if (param.type === 'memref') param.size = readWord(bytes, at + 16);
-    else {
-      param.a = readWord(bytes, at + 8);
-      param.b = readWord(bytes, at + 16);
-      param.c = readWord(bytes, at + 24);
-    }
-  }
-}
-
-/** Words of 64 bits in two halves: numbers of 64 bits (BigInt) would be allocated for each. */
-const half = 2 ** 32;
-
-/** @param word an integer of at most 53 bits; a negative one as its complement to 2^64. */
-function writeWord(bytes: Buffer, at: number, word: number): void {
-  bytes.writeUInt32LE(word >>> 0, at);
-  bytes.writeUInt32LE(Math.floor(word / half) >>> 0, at + 4);
-}
-
-function readWord(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * half;
 }

@@ -22,7 +22,7 @@ const cases = {
       turned = true;
     });
     let calls = 0;
-    while (!turned && ++calls < 100_000) await threads.run(refused);
+    while (!turned && ++calls < 20_000) await threads.run(refused);
     assert.ok(turned);
   },
   /** A thread, and who waits for it, find each other whether they spin or sleep, or are about to. */
