@@ -238,7 +238,7 @@ const cases = {
       named(() => tee.waiting(), /waiting/);
       named(() => tee.supplicantDevice, /supplicantDevice/);
       named(() => tee.openKernelContext(), /context of the kernel/);
-      named(() => tee.addRpmb({}), /addRpmb/);
+      named(() => tee.addRpmb({ exchange: () => undefined }), /addRpmb/);
       named(() => tee.openContext({ identity: { uid: 1, gid: 1, groups: [] } }), /identity/);
       assert.equal(tee.memoryFile, undefined);
       const events = [];
