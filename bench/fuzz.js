@@ -25,7 +25,7 @@ const pta = 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b';
 const ta = '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b';
 const { image, trustedApplications } = opteeFolder();
 const optee = { image, taFolders: [trustedApplications] };
-/** A command that does little and prints nothing: of the pseudo-TA for tests, of the TA `os_test`, as in `bench:optee`. */
+/** A short command without output, of the test pseudo-TA and of the TA `os_test`, as in `bench:optee`. */
 const commandOfPta = { command: 1, parameters: [{ kind: 'value', direction: 'inout', a: 1, b: 0 }] };
 const commandOfTa = { command: 18, parameters: [{ kind: 'value', direction: 'output', a: 0, b: 0 }] };
 
@@ -78,7 +78,10 @@ async function edges(blind) {
   }
 }
 
-/** The same calls as `random_calls` in bench/linux/client.c, each as a complete execution. */
+/**
+ * The same calls as `random_calls` in bench/linux/client.c, each as a complete execution.
+ * @param {number} kinds number of parameter kinds: 4 are none and values, 7 also memory references.
+ */
 async function randomCalls(kinds) {
   let drawn = 1;
   const draw = (limit) => {

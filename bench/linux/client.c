@@ -176,7 +176,7 @@ static uint32_t draw(uint32_t limit)
 	return drawn % limit;
 }
 
-/* Parameters of so many kinds: 4 are none and values, 7 memory as well. */
+/* Number of parameter kinds: 4 are none and values, 7 also memory references. */
 static void random_calls(int fd, const char *name, uint32_t kinds)
 {
 	struct tee_ioctl_shm_alloc_data memory = { .size = 4096 };

@@ -19,18 +19,19 @@ struct map {
 	/* Number of known blocks. Further blocks are lost, and counted. */
 	_Atomic uint32_t count;
 	_Atomic uint32_t lost;
-	/* Number of edges executed since the reader cleared them; their numbers are in `touched`. */
+	/* Number of edges executed since the reader began a round. */
 	_Atomic uint32_t taken;
-	/* Executions of each block, up to 255, since the reader cleared them. */
+	/* Number of the round: the reader begins one with a new number, and with `taken` = 0. */
 	_Atomic uint32_t round;
 	uint32_t reserved[1018];
-	/*
-	 * Executions of edges between blocks, as in AFL: the index is the shifted number of one block, exclusive or the
-	 * other's.
-	 */
+	/* Executions of each block, up to 255, since the reader cleared them. */
 	uint8_t hits[BLOCKS];
 	struct block blocks[BLOCKS];
-	/* Edges in the order of their first execution, so that a reader need not search the whole table. */
+	/*
+	 * The edges in the order of their first execution in this round, and the number of their executions, up to 255.
+	 * They are contiguous, because the reader runs on another processor: each cache line that both access costs more
+	 * than the counting.
+	 */
 	uint16_t edges[EDGES];
 	uint8_t counts[EDGES];
 };
@@ -42,8 +43,8 @@ _Static_assert(sizeof(uintptr_t) == 8, "a block's number and hash go into one po
 static struct map *map;
 static uint32_t previous[CPUS];
 /*
- * By the edge (from which block to which, as AFL has it: the one's number shifted, exclusive or the other's): the round in which
- * it was last taken, in the upper half, and its place in `edges` then.
+ * By edge (as in AFL: the shifted number of one block, exclusive or the other's): the round in which it was last
+ * executed, in the upper half, and its index in `edges` in that round.
  */
 static uint64_t places[EDGES];
 
@@ -64,7 +65,7 @@ static void took(uint32_t edge)
 		return;
 	}
 	at = atomic_fetch_add_explicit(&map->taken, 1, memory_order_relaxed);
-	/* CPUs that take an edge for the first time at once have a place for it each. */
+	/* CPUs that execute an edge for the first time concurrently use one entry each. */
 	if (at >= EDGES)
 		return;
 	map->edges[at] = edge;

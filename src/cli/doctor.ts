@@ -57,7 +57,7 @@ Examples:
     .action((options: DoctorOptions) => examine(options).catch((error: unknown) => tellFailure(error)));
 }
 
-/** @throws RangeError for options that do not go together. */
+/** @throws RangeError for options that exclude each other. */
 async function examine(options: DoctorOptions): Promise<void> {
   if (options.device !== undefined) {
     refuseOthers(options, new Set(['device', 'json']), 'is for OP-TEE in QEMU: --device checks a board');

@@ -1,18 +1,18 @@
-/** A line of a text, or a piece of a line that is too long to be kept in memory. */
+/** A line of a text, or a piece of a very long line. */
 export interface LinePiece {
   readonly text: string;
-  /** Whether it is the beginning of a line. */
+  /** Whether it is the beginning of the line. */
   readonly begins: boolean;
   /** The line end: `\n` or `\r\n`; empty if the line continues, or the text ends without one. */
   readonly ending: string;
 }
 
-/** The maximum length of a piece in characters; longer than any normal line. */
+/** Largest piece of a line in characters; lines of people and kernels are shorter. */
 const longestPiece = 65_536;
 
 /**
- * The lines of a UTF-8 stream, as they arrive; together they are the whole text. A line of any length needs only the
- * memory of one piece.
+ * The lines of a UTF-8 stream as they arrive; together they are the whole text. Memory use is limited to one piece, even
+ * for lines of any length.
  */
 export async function* linePieces(input: AsyncIterable<Uint8Array>, longest = longestPiece): AsyncGenerator<LinePiece> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

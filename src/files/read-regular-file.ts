@@ -3,14 +3,14 @@ import { open } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { namingFile } from './name-file-in-errors.js';
 
-/** The default limit in octets: 256 MiB, more than an OP-TEE with its symbols. */
+/** Default size limit in octets: 256 MiB, larger than an OP-TEE with its symbols. */
 const longestFile = 2 ** 28;
 const smallestPiece = 65_536;
 
-/** The path does not name a regular file within the limit. The message names the path. */
+/** The path is not a regular file, or the file is too long. The message names the path. */
 export class RegularFileError extends Error {
   override readonly name = 'RegularFileError';
-  /** The error code in the operating system's notation. */
+  /** The corresponding error code of the system. */
   readonly code: 'EISDIR' | 'EINVAL' | 'EFBIG';
 
   constructor(path: string | URL, code: 'EISDIR' | 'EINVAL' | 'EFBIG', fault: string) {
@@ -20,10 +20,10 @@ export class RegularFileError extends Error {
 }
 
 /**
- * Read a whole regular file, for paths that were generated or found in a folder. A FIFO is not waited for, and an
- * endless device is not read.
- * @param most the limit in octets.
- * @throws RegularFileError, or the operating system's error if the file cannot be opened or read. Each names the path.
+ * Read a whole regular file, for paths that a program has constructed or found in a folder. Such a path may be a FIFO, on
+ * which a read would block, or an endless device; both are refused.
+ * @param most size limit in octets.
+ * @throws RegularFileError; the system's error if it cannot be opened or read. Each names the path.
  */
 export async function readRegularFile(path: string | URL, most = longestFile): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -41,12 +41,12 @@ export async function readRegularFile(path: string | URL, most = longestFile): P
   }
 }
 
-/** The same for a UTF-8 text. */
+/** The same for a text in UTF-8. */
 export async function readRegularText(path: string | URL, most = longestFile): Promise<string> {
   return (await readRegularFile(path, most)).toString();
 }
 
-/** The same as `readRegularFile`, synchronously. */
+/** The synchronous variant of readRegularFile. */
 export function readRegularFileSync(path: string | URL, most = longestFile): Buffer {
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {

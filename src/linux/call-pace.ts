@@ -4,27 +4,27 @@ import { BoundedSpin } from '../clock/bounded-spin.js';
 // Read once: in Node the global is a getter.
 const { performance } = globalThis;
 
-/** How long a caller spins for an answer before it sleeps. With one processor that would only delay the answer. */
+/** How long a caller busy-waits for an answer before it sleeps. With one processor that would only delay the answer. */
 export const usualSpinMicroseconds = availableParallelism() > 1 ? 1000 : 0;
-/** How much longer a thread spins for its next call: it blocks nobody, and its caller may wake up slowly. */
+/** A thread busy-waits this much longer for its next call: it blocks no other call, and its caller may wake up slowly. */
 const followFactor = 2;
-/** The longest that spins block the event loop, where turning it is expensive. */
+/** Longest time that busy-waiting blocks the event loop if turning it is expensive. Milliseconds. */
 const mostSpunMs = 4;
 
-/** After so many spins in a row that were in vain, only every so many-th is still made. */
+/** After this many consecutive unsuccessful busy-waits, only one in this many is still made. */
 const vainSpins = 16;
 
 /**
- * How fast calls follow each other, and how long they take: it decides which side spins. A caller spins when the last call
- * was short, a thread when the last call came soon; neither when many spins before were in vain, as on a busy machine.
+ * Decides by the rate and duration of calls which side busy-waits. A caller does if the last call was short, a thread if
+ * the last call followed soon; neither does after many unsuccessful busy-waits, as on a loaded machine.
  */
 export class CallPace {
   readonly spin: BoundedSpin;
   private readonly spinMs: number;
-  /** How long the last call was in the kernel, and when it was answered, in milliseconds. */
+  /** Duration of the last call in the kernel, and the time of its answer, in milliseconds. */
   private tookMs = 0;
   private answeredAt = Number.NEGATIVE_INFINITY;
-  /** Spins in a row that were in vain, of callers and of threads. */
+  /** Number of consecutive unsuccessful busy-waits, of callers and of threads. */
   private vain = 0;
   private vainFollowing = 0;
   private following = false;
@@ -37,7 +37,7 @@ export class CallPace {
   /**
    * A call begins.
    * @param sleeps the thread that makes it sleeps.
-   * @returns how long this thread may spin for the call after it, in microseconds.
+   * @returns how long this thread may busy-wait for the next call, in microseconds.
    */
   asked(sleeps: boolean): number {
     if (this.spinMs === 0) return 0;
@@ -49,7 +49,7 @@ export class CallPace {
     return this.following ? followFactor * this.spinMs * 1000 : 0;
   }
 
-  /** Whether the call was done while it was spun for. */
+  /** Busy-wait for the call. @returns whether it completed meanwhile. */
   spinFor(isDone: () => boolean): boolean {
     if (this.spinMs === 0 || this.tookMs > this.spinMs || this.spin.mustTurn) return false;
     const done = isWorthwhile(this.vain) && this.spin.until(isDone);
@@ -57,7 +57,7 @@ export class CallPace {
     return done;
   }
 
-  /** @param tookMs in the kernel. */
+  /** @param tookMs duration in the kernel. */
   answered(tookMs: number): void {
     this.tookMs = tookMs;
     this.answeredAt = performance.now();

@@ -25,20 +25,20 @@ export type SlotOperation = (typeof SlotOperation)[keyof typeof SlotOperation];
 export const slotIdle = 0;
 export const slotAsked = 1;
 
-/** Words of 32 bits. */
+/** Indices of the 32-bit words. */
 export const SlotWord = {
-  /** Whether something is asked for: `slotAsked`. */
+  /** `slotAsked` if there is a request. */
   asked: 0,
-  /** How often something was answered. */
+  /** Number of answers. */
   answered: 1,
   operation: 2,
   descriptor: 3,
   errno: 4,
-  /** 1 while the thread sleeps, or is about to: it must be woken for a request. */
+  /** 1 while the thread sleeps or is about to sleep: it must be woken for a request. */
   threadSleeps: 5,
-  /** 1 while who asks sleeps, or is about to: it must be woken for an answer. */
+  /** 1 while the caller sleeps or is about to sleep: it must be woken for an answer. */
   askerSleeps: 6,
-  /** How long the thread may spin for the request after this one, in microseconds; 0: not at all. */
+  /** How long the thread may busy-wait for the next request, in microseconds. */
   followMicroseconds: 7,
 } as const;
 /**

@@ -37,7 +37,7 @@ function make(operation: SlotOperation): Outcome {
 
 const isAsked = () => Atomics.load(words, SlotWord.asked) === slotAsked;
 
-/** Who asks looks whether this thread sleeps after it has asked: so one of the two sees what the other wrote. */
+/** The caller checks whether this thread sleeps after it has written the request, so one of the two sees the other's write. */
 function sleep(): void {
   Atomics.store(words, SlotWord.threadSleeps, 1);
   while (!isAsked()) Atomics.wait(words, SlotWord.asked, slotIdle);

@@ -14,12 +14,12 @@ export interface StartedCall {
 }
 
 /**
- * Threads of our own for calls that block, as many as there are such calls at a time and no more than `limit`; what is too
- * much waits for its turn, in order. They are not those of Node's pool, which files and names share. Urgent calls
- * (cancellations) have a thread of their own beside them: they are there to let others come back.
+ * Threads for blocking calls, created on demand up to `limit`. Further calls wait in order. Node's own thread pool is
+ * not used, because file and DNS operations share it. Urgent calls (cancellations) have an additional thread, because
+ * they make other calls return.
  *
- * A call's outcome is awaited in two stages, and so is a thread's next call: a single call is spun for, a bounded time,
- * because two wake-ups cost more than a short call. Everything else sleeps.
+ * The result of a single call is first busy-waited for during a limited time, and so is a thread's next call, because
+ * two wake-ups cost more than a short call. In all other cases both sides sleep.
  */
 export class CallThreads implements ThreadOwner {
   readonly pace: CallPace;
@@ -31,7 +31,10 @@ export class CallThreads implements ThreadOwner {
   private inside = 0;
   private isEnded = false;
 
-  /** @param limit largest number of threads, from 1, without the urgent one. */
+  /**
+   * @param limit largest number of threads, from 1, without the urgent one.
+   * @param spinMicroseconds longest busy-wait for a result; 0: neither side busy-waits.
+   */
   constructor(
     private readonly limit: number,
     spinMicroseconds = usualSpinMicroseconds,
@@ -151,7 +154,7 @@ class PendingCall implements StartedCall, Awaiting {
   resolve: (outcome: Outcome | undefined) => void = nothing;
   reject: (error: unknown) => void = nothing;
 
-  /** @param waiting those that wait for a thread; it goes behind them. */
+  /** @param waiting the queue of calls that wait for a thread. */
   constructor(
     readonly call: BlockingCall,
     private readonly waiting: PendingCall[],

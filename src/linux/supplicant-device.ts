@@ -35,7 +35,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
   private detached = false;
   /** The driver accepts registered memory. */
   private takesOurs = false;
-  /** One thread waits for requests, the other allocates and frees memory. */
+  /** One thread waits for requests, without a time limit; the other allocates and frees memory. */
   private readonly threads = new CallThreads(2, 0);
   private readonly memory = new DeviceMemory(this.threads);
   private readonly allocated = new Map<number, TeeShm>();
@@ -149,7 +149,7 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
   }
 }
 
-/** What a service has left in a parameter that no message can have. */
+/** A value that a service has written into a parameter and that a message cannot hold. */
 function mistakeIn(param: TeeParam, index: number): string | undefined {
   if (param.type === 'none') return undefined;
   const words = param.type === 'value' ? [param.a, param.b, param.c] : [param.size];
@@ -157,7 +157,7 @@ function mistakeIn(param: TeeParam, index: number): string | undefined {
   return `parameter ${index} has ${words.join(', ')}, which are not valid numbers of a message`;
 }
 
-/** The same kind of parameter, with nothing in it. */
+/** A parameter of the same kind without content. */
 function empty(param: TeeParam): TeeParam {
   switch (param.type) {
     case 'none':
@@ -171,7 +171,7 @@ function empty(param: TeeParam): TeeParam {
   }
 }
 
-/** Whom the kernel asks for is not told; what went wrong is said at once. */
+/** The call that made a request is not known on this side. Problems are reported at once. */
 class AskingCall implements Call {
   readonly context = new TeeContext('a client of the kernel', false, { uid: 0, gid: 0, groups: [] });
   readonly purpose = 'unknown';

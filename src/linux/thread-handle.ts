@@ -9,20 +9,20 @@ export interface BlockingCall {
   readonly fd: number;
   /** The ioctl's request number, or an address. */
   readonly request?: number;
-  /** Bytes, for what has no argument. */
+  /** Length in bytes, for operations without an argument. */
   readonly size?: number;
-  /** At most `maxArgSize` bytes; what came back in it stands there afterwards. */
+  /** At most `maxArgSize` bytes. Outputs are written back to it. */
   readonly arg?: Uint8Array;
 }
 
-/** Who waits for the outcome of a call. */
+/** A call with the functions that settle its promise. */
 export interface Awaiting {
   readonly call: BlockingCall;
   resolve(outcome: Outcome): void;
   reject(error: unknown): void;
 }
 
-/** `Atomics.waitAsync`, which Node has since 16 and TypeScript's library of our target has not. */
+/** `Atomics.waitAsync`: Node has it since version 16, but TypeScript's library for our target does not. */
 const { waitAsync } = Atomics as unknown as {
   waitAsync(
     words: Int32Array,
@@ -31,32 +31,32 @@ const { waitAsync } = Atomics as unknown as {
   ): { readonly async: boolean; readonly value: Promise<unknown> | string };
 };
 
-/** Node's own default is a few hundred megabytes for each; these do next to nothing. */
+/** Node's default heap limit is several hundred megabytes per thread, far more than these threads need. */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 };
 
 const now = Promise.resolve();
 // Read once: in Node the global is a getter.
 const { performance } = globalThis;
 
-/** What a thread needs of those that it is one of. */
+/** The set of threads that a thread belongs to. */
 export interface ThreadOwner {
   readonly pace: CallPace;
-  /** Whether a single call is there: others would wait for their answers while it is spun for. */
+  /** Whether there is only one call: busy-waiting for it would delay the answers of others. */
   readonly isAlone: boolean;
-  /** It is back from its call, or has ended in it. */
+  /** The thread's call has returned, or the thread has ended during it. */
   back(thread: ThreadHandle): void;
   ended(thread: ThreadHandle): void;
 }
 
-/** One thread of calls, as who gives it calls sees it. */
+/** The caller's side of a thread for blocking calls. */
 export class ThreadHandle {
   alive = true;
   private readonly slot = new CallSlot(new SharedArrayBuffer(slotSize));
   private readonly worker: Worker;
   private awaiting: Awaiting | undefined;
-  /** How often it had answered before this call. */
+  /** Number of answers before this call. */
   private before = 0;
-  /** It takes some time until it runs at all. */
+  /** False until the thread has started, which takes some time. */
   private runs = false;
   private failure: Error | undefined;
   private ending = false;
@@ -74,24 +74,24 @@ export class ThreadHandle {
       this.alive = false;
       this.failure ??= new Error(`a thread for calls of a TEE ended with ${code}`);
       owner.ended(this);
-      // Whoever waits for its answer.
+      // Wake the caller that waits for an answer.
       Atomics.add(this.slot.words, SlotWord.answered, 1);
       Atomics.notify(this.slot.words, SlotWord.answered);
     });
     this.worker.unref();
   }
 
-  /** It has a call whose outcome has not been handed out. */
+  /** It has a call whose result has not been delivered. */
   get busy(): boolean {
     return this.awaiting !== undefined;
   }
 
-  /** It has not come back from its call. */
+  /** Its call has not returned. */
   get inside(): boolean {
     return this.busy && !this.isDone();
   }
 
-  /** Give it a call, when it has none. The caller waits for the outcome when it has done what it does now. */
+  /** Start a call; there must be none. The wait for the result begins in a microtask. */
   make(awaiting: Awaiting): void {
     const { operation, fd, request = 0, size, arg } = awaiting.call;
     const { words, numbers } = this.slot;
@@ -114,7 +114,7 @@ export class ThreadHandle {
     void this.worker.terminate();
   }
 
-  /** Nobody waits for it; the process neither. */
+  /** End after the current call. Neither a caller nor the process waits for it. */
   endWhenBack(): void {
     this.ending = true;
     this.worker.unref();
@@ -125,7 +125,7 @@ export class ThreadHandle {
   private readonly wait = () => {
     const { pace, isAlone } = this.owner;
     if (!(this.runs && isAlone && pace.spinFor(this.isDone))) this.sleep();
-    // Calls that are all done within a spin would keep the event loop from turning for as long as they follow each other.
+    // Consecutive calls that all return within the busy-wait would block the event loop.
     else if (pace.spin.mustTurn) this.turn();
     else this.answer();
   };
@@ -138,7 +138,7 @@ export class ThreadHandle {
     });
   }
 
-  /** The thread looks whether somebody sleeps after it has answered: so one of the two sees what the other wrote. */
+  /** The thread checks whether the caller sleeps after it has written the answer, so one of the two sees the other's write. */
   private sleep(): void {
     const { words } = this.slot;
     Atomics.store(words, SlotWord.askerSleeps, 1);

@@ -11,12 +11,12 @@ import type { Optee } from './optee.js';
 import { toldOf } from './unreachable.js';
 
 /**
- * RPCs of one call after which others get a turn, however promptly each was answered: limits, signals and the end of the
- * client, which one that asks for ever would starve in a world inside this process.
+ * Number of RPCs of one call after which the event loop gets a turn, even if each was answered at once. Otherwise, in a
+ * world in this process, endless RPCs would block time limits, signals and the end of the client.
  */
 const rpcsPerTurn = 1000;
 
-/** The world switches of one yielding call, as an ABI makes them. */
+/** The world switches of one yielding call, by ABI. */
 export interface WorldSwitches {
   /** The SMC function of the next switch, or its equivalent. */
   readonly functionId: number;

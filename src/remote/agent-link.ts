@@ -11,10 +11,10 @@ const keptSaid = 4096;
 /** Time for the agent to exit before it is killed, in milliseconds. */
 const endMs = 5000;
 
-/** How long an agent may take to say hello, in milliseconds: a slow board starts Node in some seconds. */
+/** Time limit for the agent's first line, in milliseconds: a slow board needs some seconds to start Node. */
 const helloMs = 60_000;
 
-/** How long the last words of a program that has ended are waited for, in milliseconds. */
+/** Time to wait for the remaining output of a program that has ended, in milliseconds. */
 const lastWordsMs = 500;
 
 /** How to start an agent. Its standard streams are the connection. */

@@ -142,7 +142,7 @@ describe('every public function that takes options', () => {
     await expect(refusal).rejects.toThrow(says);
   });
 
-  it('has done nothing by then', () => {
+  it('has had no effect when it refuses an option', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 

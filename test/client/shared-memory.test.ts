@@ -282,7 +282,7 @@ describe('temporary memory', () => {
     },
   );
 
-  it('is not taken for a call that is refused for another of its parameters', async () => {
+  it('is not allocated for a call that is refused because of another parameter', async () => {
     const { tee, session } = await teeOf(() => undefined);
     await session.invoke(1, [temporary.input(new Uint8Array(100_000))]);
     const before = tee.sharedMemoryInUse;

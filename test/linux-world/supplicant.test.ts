@@ -135,7 +135,7 @@ describe.skipIf(!built)(`normalworld supplicant on a device of ours${built ? '' 
     expect(said).toMatch(/parameter 0 has NaN, 0, 0.*parameter 0 has 0\.5, 0, 0.*parameter 0 has -1, 0, 0/s);
   });
 
-  it('refuses what cannot be', async () => {
+  it('refuses invalid arguments', async () => {
     await serve({ memoryFile: true, trustedApplications: [pseudoTa] });
     expect((await start('--device', '/dev/tee0')).ready).toMatch(/^1: .*device for clients/);
     expect((await start('--storage-read-only')).ready).toMatch(/^2: /);

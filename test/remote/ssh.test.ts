@@ -282,7 +282,7 @@ describe('a board that ssh does not reach', () => {
     }
   });
 
-  it('ends the connection to one that breaks the protocol', async () => {
+  it('closes the connection to one that violates the protocol', async () => {
     await using tee = await openTee({ world: 'linux', device: 'ssh://lying' });
     await expect(tee.openContext().openSession(userTa.uuid)).rejects.toThrow(/violated the protocol/);
   });

@@ -287,7 +287,7 @@ describe('files in a folder', () => {
     await file.close();
   });
 
-  it('are named as no file can be by nobody', async () => {
+  it('cannot have an invalid name', async () => {
     await expect(files.open('x'.repeat(256))).rejects.toEqual(code(TeeResult.ERROR_BAD_PARAMETERS));
     await expect(files.create(`${'x'.repeat(256)}/y`)).rejects.toEqual(code(TeeResult.ERROR_BAD_PARAMETERS));
   });

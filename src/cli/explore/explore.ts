@@ -43,10 +43,10 @@ interface ExploreFlags {
   readonly expect?: Expectation;
 }
 
-/** Worker threads: more than any machine has processors. */
+/** Largest number of worker threads; larger than the number of processors of any machine. */
 const mostWorkers = 1024;
 
-/** Options that only the search around a queue has, and those that only that of the whole driver has. */
+/** Options that apply only to the exploration of a queue, and only to that of the whole driver. */
 const QUEUE_OPTIONS = ['callers', 'threads', 'secureThreads', 'reservations', 'fine', 'symmetry', 'maxStates'];
 const SCENARIO_OPTIONS = [
   ...[
@@ -175,13 +175,13 @@ export function addExploreCommand(program: Command): void {
     });
 }
 
-/** Options that the run of --decisions has no use for: it is one run, and all of it is decided. */
+/** Options that do not apply with --decisions, which makes a single run with given decisions. */
 const OF_A_SEARCH = [
   ...['strategy', 'runs', 'seeds', 'deviations', 'reduction', 'goOn', 'first', 'maxSeconds', 'maxMemory', 'workers'],
   ...['traces', 'progress'],
 ];
 
-/** An option that would be ignored beside another is refused. */
+/** Refuse options that another option would make ineffective. */
 function refuseUnread(command: Command): void {
   const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
   const flagOf = (name: string | undefined) =>
@@ -194,7 +194,7 @@ function refuseUnread(command: Command): void {
     command.error(`error: --deviations is for the strategy deviations, not for ${String(strategy)}`);
 }
 
-/** An option that would be ignored is refused. */
+/** Refuse options that do not apply. */
 function refuseForeign(command: Command, names: readonly string[], scenario: boolean): void {
   const given = names.find((name) => command.getOptionValueSource(name) === 'cli');
   const flag = command.options.find((option) => option.attributeName() === given)?.long;

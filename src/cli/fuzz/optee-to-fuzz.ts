@@ -16,7 +16,7 @@ export function opteeToFuzz(command: Command): Command {
 }
 
 /**
- * @param why nothing of it is used.
+ * @param why the reason why no OP-TEE is used.
  * @throws RangeError naming an option that would be ignored.
  */
 export function refuseOptee({ optee, ta, qemu }: OpteeToFuzz, why: string): void {
@@ -24,7 +24,7 @@ export function refuseOptee({ optee, ta, qemu }: OpteeToFuzz, why: string): void
     if (value !== undefined) throw new RangeError(`${flag} is for OP-TEE in QEMU: ${why}`);
 }
 
-/** @throws RangeError for an OP-TEE that there is none of. */
+/** @throws RangeError if that OP-TEE does not exist. */
 export async function opteeUnderTest({ optee, ta = [], qemu }: OpteeToFuzz): Promise<OpteeUnderTest> {
   const found = optee === undefined ? undefined : await opteeNamed(optee);
   const folder = opteeFolder();

@@ -153,7 +153,7 @@ export async function taFolders(options: OpteeOptions): Promise<readonly string[
 }
 
 /**
- * Refuse options that would be ignored beside these.
+ * Refuse options that these options would make ineffective.
  * @throws RangeError naming one.
  */
 export function checkSupplicantOptions(options: OpteeOptions): void {

@@ -29,8 +29,8 @@ export interface OpteeUnderTest {
   /** Longest time without progress of a call, in milliseconds of QEMU's CPU time; 5000 when left out. */
   readonly hangMs?: number;
   /**
-   * How long to busy-wait for a result, in microseconds. With 0, the caller can do something while the call is in
-   * secure world.
+   * How long to busy-wait for a result, in microseconds; 2000 when left out, because coverage makes calls slower. With
+   * 0, the caller can do something while the call is in secure world.
    */
   readonly spinMicroseconds?: number;
   /** Wraps the secure world that the driver gets. */

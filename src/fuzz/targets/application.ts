@@ -18,7 +18,10 @@ import {
 import { GivenMemory } from './given-memory.js';
 import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
-/** Executions after which the client is replaced by a new one, and leaks are checked in between. */
+/**
+ * Executions after which the client is replaced by a new one, and leaks are checked in between. A trusted application
+ * is then loaded again, which costs as much as hundreds of its calls.
+ */
 const renewAfter = { pseudo: 256, loaded: 4096 };
 
 /** Targets that need an application. */

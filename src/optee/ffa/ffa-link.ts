@@ -26,10 +26,10 @@ const mailboxPages = 16;
 /** Size of the normal-world memory for the mailboxes, in bytes. */
 export const mailboxMemorySize = 2 * mailboxPages * pageSize;
 
-/** Interrupts of one message after which the event loop gets a turn: a world inside this process could keep it for ever. */
+/** Number of interrupts of one message after which the event loop gets a turn: a world in this process could block it. */
 const runsPerTurn = 1000;
 
-/** What the driver cannot do without. */
+/** Features that the driver needs. */
 const requiredFeatures = [Ffa.rxtxMap, Ffa.partitionInfoGet, Ffa.msgSendDirectReq, Ffa.memShare, Ffa.memReclaim];
 
 /**

@@ -484,7 +484,7 @@ describe('the services of a call', () => {
     expect(supplicant.asked).toEqual([]);
   });
 
-  test('random numbers are those of the generator the world was given', async () => {
+  test('random numbers are from the generator of the world', async () => {
     const drawn: number[][] = [];
     const ta = trustedApplication({
       uuid: '00000000-0000-0000-0000-0000000000f5',
