@@ -21,7 +21,8 @@ export async function readUpTo(path: string, most: number): Promise<Buffer> {
   const file = await open(path);
   try {
     const stats = await file.stat();
-    if (!stats.isFile()) return Buffer.concat(await pieces(file, most));
+    // A file of /proc or /sys has length 0 however much it holds, and some have no end.
+    if (!stats.isFile() || stats.size === 0) return Buffer.concat(await pieces(file, most));
     if (stats.size > most) throw new FileLengthError(most);
     return await file.readFile();
   } finally {

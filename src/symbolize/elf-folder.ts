@@ -39,8 +39,17 @@ export class ElfFolders {
     const lines = byAddr2line(elf, at);
     if (lines.length > 0) return lines;
     // Without addr2line, find at least the function.
-    const name = functionAt(readRegularFileSync(elf), at);
+    const name = functionIn(elf, at);
     return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
+  }
+}
+
+/** Undefined if the file cannot be read as well: whoever reports a death still reports the rest of it. */
+function functionIn(elf: string, at: number): string | undefined {
+  try {
+    return functionAt(readRegularFileSync(elf), at);
+  } catch {
+    return undefined;
   }
 }
 
