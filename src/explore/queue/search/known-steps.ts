@@ -21,8 +21,8 @@ export const BROKEN = 1;
 export const COMPARED = 2;
 const KEY = 3;
 
-/** The maximum number of cells: 32 MiB. */
-const MOST_CELLS = 1 << 23;
+/** The maximum number of cells: 128 MiB. */
+const MOST_CELLS = 1 << 25;
 
 /**
  * The steps from states that the discipline cannot distinguish: they differ only in how often callers still repeat the same
@@ -143,7 +143,7 @@ export class KnownSteps {
 
   private growTable(): void {
     const before = this.table;
-    this.table = new Uint32Array(before.length * 4);
+    this.table = new Uint32Array(before.length * 2);
     for (const entry of before)
       if (entry !== 0) this.enter(hashWords(this.cells, entry - 1 + KEY, this.words), entry - 1);
   }
