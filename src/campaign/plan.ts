@@ -10,6 +10,7 @@ import { targetNames } from '../fuzz/open-target.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
 import { parseScenario } from '../scenario/file/scenario-file.js';
+import { show } from '../show.js';
 
 /** Largest plan file, in octets. */
 const longestPlan = 2 ** 20;
@@ -108,14 +109,13 @@ export interface CampaignPlan {
   readonly jobs: readonly CampaignJob[];
 }
 
-/** @throws RangeError naming file and place; the system's error if the plan, or a scenario in it, cannot be read. */
+/** @throws RangeError naming file and place; also if the plan, or a scenario in it, cannot be read. */
 export async function readPlan(path: string): Promise<CampaignPlan> {
   let value: unknown;
   try {
     value = parse((await readWhole(path, longestPlan)).toString('utf8'));
   } catch (error) {
-    if (error instanceof Error && ('syscall' in error || error.message.startsWith(path))) throw error;
-    throw new RangeError(`${path}: ${(error as Error).message}`);
+    throw unusable(path, error);
   }
   const parsed = shape.safeParse(value);
   if (!parsed.success) {
@@ -132,6 +132,12 @@ export async function readPlan(path: string): Promise<CampaignPlan> {
   return { name: parsed.data.name, jobs };
 }
 
+/** The error of a file that cannot be used, with its path in front if it is not there. */
+function unusable(path: string, error: unknown): RangeError {
+  const text = show(error);
+  return new RangeError(text.startsWith(path) ? text : `${path}: ${text}`, { cause: error });
+}
+
 async function jobsOf(planned: PlannedJobs, path: string): Promise<readonly CampaignJob[]> {
   switch (planned.kind) {
     case 'fuzz': {
@@ -140,7 +146,9 @@ async function jobsOf(planned: PlannedJobs, path: string): Promise<readonly Camp
     }
     case 'explore': {
       const { seeds: range, scenario: name, queues, ...job } = planned;
-      const text = await readText(resolve(dirname(path), name));
+      const text = await readText(resolve(dirname(path), name)).catch((error: unknown) => {
+        throw unusable(`${path}: scenario ${name}`, error);
+      });
       const scenario = { name, text };
       const { queues: own } = scenarioOf(scenario, path);
       return (queues ?? own).flatMap((queue) => each(range, (seed) => ({ ...job, scenario, queue, seed })));

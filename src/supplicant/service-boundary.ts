@@ -90,8 +90,6 @@ function errnoResult(command: number, errno: string): number {
       return TeeResult.ERROR_STORAGE_NO_SPACE;
     case 'ENAMETOOLONG':
       return TeeResult.ERROR_BAD_PARAMETERS;
-    case 'ELOOP':
-      return TeeResult.ERROR_GENERIC;
     default:
       return TeeResult.ERROR_STORAGE_NOT_AVAILABLE;
   }

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -67,6 +69,8 @@ it.each([
 it.each([
   ['view .', 2],
   ['top . --once', 2],
+  ['campaign start .', 2],
+  ['campaign status --redis-file . --name x', 2],
   ['ta inspect .', 1],
   ['optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@.', 1],
   ['optee info --optee .', 1],
@@ -77,6 +81,24 @@ it.each([
   });
   expect(stderr).toMatch(/(^|: )\.: it is a folder, not a file/);
   expect(status).toBe(code);
+});
+
+it.each(['plan', 'redis-file'])('campaign start refuses a %s that cannot be read as an invalid file', async (what) => {
+  const path = join(folder, 'socket');
+  const scenario = join(folder, 'no-scenario.yaml');
+  writeFileSync(scenario, 'name: x\njobs: [{ kind: explore, scenario: nowhere.yaml, runs: 1 }]\n');
+  await using server = createServer().listen(path);
+  await once(server, 'listening');
+  const run = (...words: string[]) =>
+    spawnSync(process.execPath, [main, 'campaign', ...words], { cwd: folder, encoding: 'utf8' });
+  const runs =
+    what === 'plan'
+      ? [run('start', path), run('start', 'nowhere.yaml'), run('start', scenario)]
+      : [run('start', scenario, '--redis-file', path), run('status', '--redis-file', 'nowhere.yaml', '--name', 'x')];
+  for (const { status, stderr } of runs) {
+    expect(stderr).toMatch(/^normalworld: .*(socket|nowhere\.yaml).*\n$/);
+    expect(status).toBe(2);
+  }
 });
 
 it('doctor says that a program does not end, and waits no longer for it', () => {

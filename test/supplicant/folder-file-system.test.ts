@@ -70,6 +70,16 @@ describe('a storage folder that cannot be used', () => {
     await expect(opening).rejects.toThrow(`storage folder ${root} cannot be used: `);
   });
 
+  it('because it is a link to nowhere is reported with the link and its target', async () => {
+    for (const root of [storage(), join(storage(), 'below')]) {
+      rmSync(storage(), { force: true });
+      symlinkSync(join(folder, 'nowhere'), storage());
+      await expect(openTee({ storageFolder: root })).rejects.toThrow(
+        `${storage()} is a symbolic link to ${join(folder, 'nowhere')}, which does not exist`,
+      );
+    }
+  });
+
   it('because it has no name is refused as an option', async () => {
     await expect(openTee({ storageFolder: '' })).rejects.toThrow(
       'openTee: storageFolder must have paths of folders, not an empty one',
@@ -218,7 +228,7 @@ describe('files in a folder', () => {
     writeFileSync(join(folder, 'other/secret'), '');
     for (const [name, target] of Object.entries({ link: join(folder, 'other'), up: '..', root: '/' })) {
       symlinkSync(target, join(storage(), name));
-      await expect(files.list(name)).rejects.toEqual(code(TeeResult.ERROR_BAD_PARAMETERS));
+      await expect(files.list(name)).rejects.toEqual(code(TeeResult.ERROR_STORAGE_NOT_AVAILABLE));
     }
     await create('inside/a');
     symlinkSync('inside', join(storage(), 'within'));

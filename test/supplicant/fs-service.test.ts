@@ -201,12 +201,17 @@ describe('files of secure world in a folder', () => {
     symlinkSync(join(folder, 'other'), join(folder, 'tee/folder'));
     symlinkSync(join(folder, 'other/secret'), join(folder, 'tee/file'));
     const fs = new FsClient(fsService(new FolderFileSystem(join(folder, 'tee'))));
-    await expect(fs.open('folder/secret')).rejects.toEqual(code('ERROR_BAD_PARAMETERS'));
-    await expect(fs.create('folder/new')).rejects.toEqual(code('ERROR_BAD_PARAMETERS'));
-    await expect(fs.create('folder/sub/new')).rejects.toEqual(code('ERROR_BAD_PARAMETERS'));
+    const outside = join(folder, 'other');
+    for (const attempt of [() => fs.open('folder/secret'), () => fs.create('folder/new')]) {
+      await expect(attempt()).rejects.toEqual(code('ERROR_STORAGE_NOT_AVAILABLE'));
+      await expect(attempt()).rejects.toThrow(`a symbolic link leads to ${outside}, outside storage folder`);
+    }
+    await expect(fs.create('folder/sub/new')).rejects.toEqual(code('ERROR_STORAGE_NOT_AVAILABLE'));
     expect(readdirSync(join(folder, 'other'))).toEqual(['secret']);
-    await expect(fs.open('file')).rejects.toEqual(code('ERROR_GENERIC'));
-    await expect(fs.create('file')).rejects.toEqual(code('ERROR_GENERIC'));
+    for (const attempt of [() => fs.open('file'), () => fs.create('file')]) {
+      await expect(attempt()).rejects.toEqual(code('ERROR_STORAGE_NOT_AVAILABLE'));
+      await expect(attempt()).rejects.toThrow(`ELOOP: too many symbolic links encountered, open '${folder}/tee/file'`);
+    }
     expect(readFileSync(join(folder, 'other/secret'), 'utf8')).toBe('secret');
   });
 });

@@ -39,6 +39,7 @@ export function addCampaignCommand(program: Command): void {
         'nothing was found, or with --redis: the jobs are queued',
         'something was found, a job failed, or the server cannot be reached',
         ['start plan.yaml --jobs 2', 'start plan.yaml --redis-file url'],
+        'bad usage, or a file that cannot be read or is not a plan',
       ),
     )
     .action((path: string, flags: CampaignFlags) => tell(() => startPlan(path, flags)));
@@ -88,12 +89,17 @@ export function addCampaignCommand(program: Command): void {
 }
 
 /** The end of a command's help: exit codes and examples. */
-function ending(zero: string, one: string, examples: readonly string[]): string {
+function ending(
+  zero: string,
+  one: string,
+  examples: readonly string[],
+  two = 'bad usage, or a file that cannot be read',
+): string {
   return `
 Exit codes:
   0  ${zero}
   1  ${one}
-  2  bad usage
+  2  ${two}
 
 Examples:
 ${examples.map((example) => `  $ normalworld campaign ${example}`).join('\n')}`;
@@ -196,7 +202,11 @@ const longestUrl = 65_536;
 
 /** Command lines are visible to all users of the machine, so the URL can also be in a file. */
 async function serverUrl({ redis, redisFile }: CampaignFlags): Promise<string | undefined> {
-  return redisFile === undefined ? redis : (await readWhole(redisFile, longestUrl)).toString('utf8').trim();
+  if (redisFile === undefined) return redis;
+  const text = await readWhole(redisFile, longestUrl).catch((error: Error) => {
+    throw new RangeError(error.message, { cause: error });
+  });
+  return text.toString('utf8').trim();
 }
 
 function untilInterrupted(): AbortSignal {

@@ -155,7 +155,11 @@ export class FolderFileSystem implements ReeFileSystem {
   private mustBeInside(path: string, name: string): void {
     const top = this.top();
     if (path !== top && !path.startsWith(top.endsWith(sep) ? top : top + sep))
-      throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `file name "${name}" leads outside the file system`);
+      // It is the folder that is wrong, not the request; libutee panics an application for BAD_PARAMETERS.
+      throw commsError(
+        TeeResult.ERROR_STORAGE_NOT_AVAILABLE,
+        `file ${name}: a symbolic link leads to ${path}, outside storage folder ${top}`,
+      );
   }
 
   /** @throws TeecError STORAGE_NOT_AVAILABLE */
@@ -197,6 +201,9 @@ async function named<T>(name: string, operation: () => Promise<T>): Promise<T> {
     const { code } = failureOf(error, RpcCommand.fs);
     // A missing or an existing file is a normal answer, not a failure of the machine.
     const answer = code === TeeResult.ERROR_ITEM_NOT_FOUND || code === TeeResult.ERROR_ACCESS_CONFLICT;
-    throw commsError(code, `file ${name}: ${errnoOf(error) ?? show(error)}`, answer ? {} : { cause: error });
+    // The text of a failure of the machine has the path.
+    throw answer
+      ? commsError(code, `file ${name}: ${errnoOf(error) ?? show(error)}`)
+      : commsError(code, `file ${name}: ${show(error)}`, { cause: error });
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, readlinkSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../service-boundary.js';
 import { folderToDiskNow } from './durability.js';
@@ -30,5 +30,12 @@ function isFolder(path: string): boolean {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status !== undefined && !status.isDirectory())
     throw Object.assign(new Error(`ENOTDIR: ${path} is not a folder`), { code: 'ENOTDIR' });
+  if (status === undefined && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
+    throw Object.assign(
+      new Error(`ENOENT: ${path} is a symbolic link to ${readlinkSync(path)}, which does not exist`),
+      {
+        code: 'ENOENT',
+      },
+    );
   return status !== undefined;
 }
