@@ -97,17 +97,17 @@ function option(fd: number, name: number, size: number): Buffer {
 }
 
 /**
- * Send the first bytes on a connection together with a descriptor.
+ * Send the first bytes on a connection together with descriptors.
  * @param bytes few enough to be sent at once, because nothing was sent before.
  * @throws ErrnoError EPIPE if the peer has closed; ETOOMANYREFS if too many descriptors are in flight.
  */
-export function sendWithFile(socket: Socket, bytes: Buffer, file: number): void {
-  const control = Buffer.alloc(controlSize);
-  // struct cmsghdr: length, level and type, followed by the descriptor.
-  control.writeBigUInt64LE(20n, 0);
+export function sendWithFile(socket: Socket, bytes: Buffer, ...files: readonly number[]): void {
+  const control = Buffer.alloc(controlSpace(files.length));
+  // struct cmsghdr: length, level and type, followed by the descriptors.
+  control.writeBigUInt64LE(BigInt(headerSize + 4 * files.length), 0);
   control.writeInt32LE(SOL_SOCKET, 8);
   control.writeInt32LE(SCM_RIGHTS, 12);
-  control.writeInt32LE(file, 16);
+  for (const [index, file] of files.entries()) control.writeInt32LE(file, headerSize + 4 * index);
   const message = messageOf(bytes, control);
   const sent = Number(calls().sendmsg(socketDescriptor(socket), message, MSG_DONTWAIT_NOSIGNAL));
   if (sent !== bytes.length) throw new ErrnoError(koffi.errno(), 'sending an open file');
@@ -122,15 +122,22 @@ export function socketPair(): [number, number] {
 }
 
 /**
- * Receive the next descriptor from a socket; each byte can carry one.
- * @returns the descriptor; -1 for a byte without one; undefined if there is no byte.
+ * Receive the next descriptor from a socket; each byte can carry one. If a byte carries more, all of them are closed. The
+ * kernel closes those for which there is no room.
+ * @returns the descriptor; -1 for a byte without exactly one; undefined if there is no byte.
  */
 export function receiveFile(fd: number): number | undefined {
-  const control = Buffer.alloc(controlSize);
+  const control = Buffer.alloc(controlSpace(1));
   const got = Number(calls().recvmsg(fd, messageOf(Buffer.alloc(1), control), MSG_DONTWAIT_CMSG_CLOEXEC));
   if (got <= 0) return undefined;
-  const isFile = control.readBigUInt64LE(0) === 20n && control.readInt32LE(12) === SCM_RIGHTS;
-  return isFile ? control.readInt32LE(16) : -1;
+  if (control.readInt32LE(12) !== SCM_RIGHTS) return -1;
+  // The space for one descriptor is rounded up to a multiple of eight octets, so two can arrive.
+  const count = (Number(control.readBigUInt64LE(0)) - headerSize) / 4;
+  const files = Array.from({ length: count }, (_, index) => control.readInt32LE(headerSize + 4 * index));
+  const [first] = files;
+  if (files.length === 1 && first !== undefined) return first;
+  for (const file of files) closeDescriptor(file);
+  return -1;
 }
 
 /** Whether a received descriptor is a connected Unix stream socket. */
@@ -154,8 +161,11 @@ export function closeDescriptor(fd: number): void {
   calls().close(fd);
 }
 
-/** Size of struct cmsghdr with one descriptor: CMSG_SPACE(sizeof(int)). */
-const controlSize = 24;
+/** Size of struct cmsghdr. */
+const headerSize = 16;
+
+/** CMSG_SPACE of so many descriptors. */
+const controlSpace = (files: number) => headerSize + Math.ceil((4 * files) / 8) * 8;
 
 function messageOf(bytes: Buffer, control: Buffer) {
   return {

@@ -1,6 +1,15 @@
 import { inspect } from 'node:util';
-import { expect, it } from 'vitest';
-import { openTee, type TeecError, TeeResult, trustedApplication, value } from '../../src/index.js';
+import { describe, expect, it } from 'vitest';
+import {
+  openTee,
+  type TaCall,
+  type TeecError,
+  TeeError,
+  TeeResult,
+  temporary,
+  trustedApplication,
+  value,
+} from '../../src/index.js';
 
 const uuid = '3b6e2f60-6c0b-4a8e-9d1c-2f1f6a3f8a11';
 
@@ -67,4 +76,100 @@ it('an exception in a pseudo-TA, which ends OP-TEE, is reported as well', async 
     '[cause]: TypeError: a bug',
   ]);
   await tee.close().catch(() => undefined);
+});
+
+describe('what an application in TypeScript does wrong', () => {
+  const other = '3b6e2f60-6c0b-4a8e-9d1c-2f1f6a3f8a12';
+  const evil = {
+    throwingMessage: () => Object.defineProperty(new Error(), 'message', { get: () => raise(1) }),
+    proxy: () =>
+      new Proxy(new Error('p'), {
+        get: () => raise(new Error('a trap')),
+        getPrototypeOf: () => raise(new Error('a trap')),
+      }),
+    withoutText: () => ({ toString: null }),
+  };
+  const raise = (thrown: unknown): never => {
+    throw thrown;
+  };
+  const wrongs: Readonly<Record<string, (call: TaCall) => unknown>> = {
+    'returns true': () => true,
+    'returns an object': () => ({}),
+    'returns a text': () => 'x',
+    'returns a bigint': () => 5n,
+    'returns a symbol': () => Symbol('x'),
+    'returns NaN': () => Number.NaN,
+    'returns -1': () => -1,
+    'returns 2^53': () => 2 ** 53,
+    'returns a promise of true': async () => true,
+    'returns what cannot be awaited': () => Object.defineProperty({}, 'then', { get: () => raise('no') }),
+    'returns what rejects with something without a text': () => Promise.reject(evil.withoutText()),
+    'throws an error whose message throws': () => raise(evil.throwingMessage()),
+    'throws a Proxy whose traps throw': () => raise(evil.proxy()),
+    'throws what has no text': () => raise(evil.withoutText()),
+    'throws a result that is none': () => raise(new TeeError(-5)),
+    'sets a value to NaN': (call) => set(call, Number.NaN),
+    'sets a value to 2^40': (call) => set(call, 2 ** 40),
+    'sets a value to a text': (call) => set(call, 'z'),
+    'sets a value to a bigint': (call) => set(call, 5n),
+    'sets a value to a bigint, and answers with an error': (call) => {
+      set(call, 5n);
+      throw new TeeError(TeeResult.ERROR_BAD_PARAMETERS);
+    },
+    'sets a size to -1': (call) => {
+      (call.parameters[1] as { size: number }).size = -1;
+    },
+  };
+  const set = (call: TaCall, a: unknown) => {
+    (call.parameters[0] as { a: unknown }).a = a;
+  };
+
+  it.each(Object.keys(wrongs))('is its panic, and no other application notices: it %s', async (wrong) => {
+    const tee = await openTee({
+      trustedApplications: [
+        trustedApplication({
+          uuid,
+          kind: 'user',
+          create: () => ({ invokeCommand: wrongs[wrong] as (call: TaCall) => undefined }),
+        }),
+        trustedApplication({
+          uuid: other,
+          kind: 'user',
+          create: () => ({
+            invokeCommand(call) {
+              call.value(0).a += 1;
+            },
+          }),
+        }),
+      ],
+    });
+    const context = tee.openContext();
+    const innocent = await context.openSession(other);
+    const session = await context.openSession(uuid);
+    const error = await failure(session.invoke(1, [value.inout(1), temporary.inout(new Uint8Array(16))]));
+    expect(error.code).toBe(TeeResult.ERROR_TARGET_DEAD);
+    expect(await innocent.invoke(1, [value.inout(41)])).toEqual([{ a: 42, b: 0 }]);
+    await tee.close();
+  });
+
+  it('is named in the error: the value that it returned or set', async () => {
+    const tee = await openTee({
+      trustedApplications: [
+        trustedApplication({
+          uuid,
+          kind: 'user',
+          create: () => ({
+            invokeCommand: (call) =>
+              call.command === 1 ? (true as unknown as undefined) : (set(call, 2 ** 40) as undefined),
+          }),
+        }),
+      ],
+    });
+    const context = tee.openContext();
+    const returned = await failure((await context.openSession(uuid)).invoke(1));
+    expect(returned.message).toContain('the application returned true; allowed: nothing, and a TEE_Result');
+    const setting = await failure((await context.openSession(uuid)).invoke(2, [value.output()]));
+    expect(setting.message).toContain('parameter 0: a is 1099511627776; allowed: integers of 32 bits');
+    await tee.close();
+  });
 });

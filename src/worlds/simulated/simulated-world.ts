@@ -17,6 +17,7 @@ import type {
   SecureWorld,
   TaPanicReport,
 } from '../../protocol/secure-world.js';
+import { show } from '../../show.js';
 import { unbreakable } from '../../warn.js';
 import { deviceEnumerationPta } from './applications/device-enumeration.js';
 import type { SecureWorldEvent } from './core/core.js';
@@ -362,14 +363,14 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return schedule.point(`secure thread ${thread.id}`, 'resume').then(go);
   }
 
-  private tellPanic({ uuid, code, cause }: Extract<SecureWorldEvent, { type: 'panic' }>): void {
-    // A TaPanic has only a code; any other error is a bug of an application in TypeScript.
-    const why = cause instanceof Error && cause.name !== 'TaPanic' ? { why: `${cause.name}: ${cause.message}` } : {};
+  private tellPanic({ uuid, code, text, isException }: Extract<SecureWorldEvent, { type: 'panic' }>): void {
+    const why = isException && text !== undefined ? { why: text } : {};
     for (const handler of this.panicHandlers) handler({ uuid, code, ...why });
   }
 
   private die(cause: unknown): ConduitError {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const isText = cause instanceof CorePanic || typeof cause === 'string';
+    const why = isText ? (typeof cause === 'string' ? cause : cause.message) : show(cause);
     // The message contains the cause of a panic.
     const thrown = cause instanceof CorePanic ? cause.cause : cause;
     const brief = 'the simulated secure world is dead';

@@ -18,8 +18,7 @@ export function tracedWorld(
       if (event.type === 'log') trace.emit({ type: 'secure-console', line: event.text });
       else {
         // A bug of an application in TypeScript: the thrown error says more than the code.
-        if (event.cause instanceof Error)
-          trace.emit({ type: 'secure-console', line: `${event.uuid}: ${event.cause.name}: ${event.cause.message}` });
+        if (event.text !== undefined) trace.emit({ type: 'secure-console', line: `${event.uuid}: ${event.text}` });
         trace.emit({ type: 'ta-panic', uuid: event.uuid, code: event.code });
       }
     },

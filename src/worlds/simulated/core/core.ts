@@ -22,7 +22,15 @@ import { AsyncNotif, asyncNotifMax, type NotificationDriver } from './notif.js';
 export type SecureWorldEvent =
   /** OP-TEE's log: why a request was refused. */
   | { readonly type: 'log'; readonly text: string }
-  | { readonly type: 'panic'; readonly uuid: string; readonly code: number; readonly cause: unknown };
+  | {
+      readonly type: 'panic';
+      readonly uuid: string;
+      readonly code: number;
+      /** Name and message of the error that ended it; undefined if what was thrown is no error. */
+      readonly text: string | undefined;
+      /** It is an exception of an application in TypeScript, not TEE_Panic, which has only a code. */
+      readonly isException: boolean;
+    };
 
 /** CFG_NUM_THREADS thread contexts and their shared state: the global state of OP-TEE's core. */
 export class Core {

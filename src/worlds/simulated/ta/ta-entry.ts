@@ -1,4 +1,5 @@
 import { TeeOrigin, TeeResult } from '../../../protocol/tee-result.js';
+import { show } from '../../../show.js';
 import type { Core } from '../core/core.js';
 import type { TaEntry } from '../core/faults.js';
 import type { Routine } from '../threads/routine.js';
@@ -42,9 +43,9 @@ export function* enterTa(
       const call = new TaCall(core, thread, session, command, parameters, application.uuid);
       let unfinished: Promise<void> | undefined;
       try {
-        const returned = callEntryPoint(instance, entry, call);
-        if (typeof returned === 'number') result = returned;
-        else if (returned !== undefined) result = (yield* until(returned)) ?? TeeResult.SUCCESS;
+        const returned: unknown = callEntryPoint(instance, entry, call);
+        // Promise.resolve() takes any thenable, also one whose `then` throws.
+        result = resultOf(isObject(returned) ? yield* until(Promise.resolve(returned)) : returned);
       } finally {
         // The operation must end before the thread context can be given to another call.
         unfinished = call.end();
@@ -53,19 +54,81 @@ export function* enterTa(
       if (unfinished !== undefined) throw new Error('an application returned before it was done');
     }
   } catch (error) {
-    if (error instanceof CorePanic) throw error;
-    if (error instanceof TeeError) result = error.code;
+    if (isA(CorePanic, error)) throw error;
+    if (isA(TeeError, error) && isWord(error.code)) result = error.code;
     else {
       panic(core, instance, error);
       result = TeeResult.ERROR_TARGET_DEAD;
     }
+  }
+  const wrong = clearWrongOutputs(parameters);
+  if (wrong !== undefined && !instance.panicked) {
+    panic(core, instance, wrong);
+    result = TeeResult.ERROR_TARGET_DEAD;
   }
   if (application.kind === 'user') {
     // The next operation of the session must not inherit a cancellation.
     session.cancelled = false;
     session.cancellationMasked = true;
   }
-  return result >>> 0;
+  return result;
+}
+
+/** An application in JavaScript can return anything. */
+function resultOf(returned: unknown): number {
+  if (returned === undefined) return TeeResult.SUCCESS;
+  if (isWord(returned)) return returned;
+  throw new TypeError(
+    `the application returned ${show(returned)}; allowed: nothing, and a TEE_Result, an integer from 0 to 4294967295`,
+  );
+}
+
+/**
+ * An application in JavaScript can also set anything in its parameters. What cannot go into the message becomes 0.
+ * @returns the first such value, as an error.
+ */
+function clearWrongOutputs(parameters: readonly TaParameter[]): RangeError | undefined {
+  let wrong: RangeError | undefined;
+  for (const [index, parameter] of parameters.entries()) {
+    if (parameter === undefined || parameter.direction === 'input') continue;
+    if (parameter.type === 'memref') {
+      if (Number.isSafeInteger(parameter.size) && parameter.size >= 0) continue;
+      wrong ??= new RangeError(`parameter ${index}: its size is ${show(parameter.size)}; allowed: integers from 0`);
+      parameter.size = 0;
+      continue;
+    }
+    for (const name of ['a', 'b'] as const) {
+      const value = parameter[name];
+      if (isInt32(value) || isWord(value)) continue;
+      wrong ??= new RangeError(
+        `parameter ${index}: ${name} is ${show(value)}; allowed: integers of 32 bits, signed or unsigned`,
+      );
+      parameter[name] = 0;
+    }
+  }
+  return wrong;
+}
+
+function isWord(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+}
+
+/** What the operators of JavaScript on 32 bits give. */
+function isInt32(value: unknown): boolean {
+  return typeof value === 'number' && (value | 0) === value;
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+/** `instanceof` of a value from an application: a Proxy can throw at it. */
+function isA<Kind>(kind: abstract new (...given: never[]) => Kind, value: unknown): value is Kind {
+  try {
+    return value instanceof kind;
+  } catch {
+    return false;
+  }
 }
 
 function callEntryPoint(instance: TaInstance, entry: TaEntry['entry'], call: TaCall): TaResult {
@@ -89,13 +152,26 @@ export function destroyInstance(core: Core, instance: TaInstance): void {
   }
 }
 
+/** `TypeError: its message`; its properties may be getters that throw. */
+function textOf(error: Error): string {
+  try {
+    return `${error.name}: ${error.message}`;
+  } catch {
+    return show(error);
+  }
+}
+
 /** Panic the instance: the application threw something that is not a result. */
 function panic(core: Core, instance: TaInstance, cause: unknown): void {
   const { uuid, kind } = instance.application;
-  if (kind === 'pseudo') {
-    const why = cause instanceof Error ? `: ${cause.name}: ${cause.message}` : '';
-    throw new CorePanic(`${instance.name} panicked, and with it OP-TEE${why}`, { cause });
-  }
+  const isPanic = isA(TaPanic, cause);
+  const error = isA(Error, cause) ? cause : undefined;
+  const text = error === undefined ? undefined : textOf(error);
+  if (kind === 'pseudo')
+    throw new CorePanic(`${instance.name} panicked, and with it OP-TEE${text === undefined ? '' : `: ${text}`}`, {
+      cause: error,
+    });
   instance.panicked = true;
-  core.trace?.({ type: 'panic', uuid, code: cause instanceof TaPanic ? cause.code : TeeResult.ERROR_GENERIC, cause });
+  const code = isPanic && isWord(cause.code) ? cause.code : TeeResult.ERROR_GENERIC;
+  core.trace?.({ type: 'panic', uuid, code, text, isException: text !== undefined && !isPanic });
 }
