@@ -109,7 +109,8 @@ describe('what an application in TypeScript does wrong', () => {
     'throws what has no text': () => raise(evil.withoutText()),
     'throws a result that is none': () => raise(new TeeError(-5)),
     'sets a value to NaN': (call) => set(call, Number.NaN),
-    'sets a value to 2^40': (call) => set(call, 2 ** 40),
+    'sets a value to a fraction': (call) => set(call, 0.5),
+    'sets a value to 2^60': (call) => set(call, 2 ** 60),
     'sets a value to a text': (call) => set(call, 'z'),
     'sets a value to a bigint': (call) => set(call, 5n),
     'sets a value to a bigint, and answers with an error': (call) => {
@@ -160,7 +161,7 @@ describe('what an application in TypeScript does wrong', () => {
           kind: 'user',
           create: () => ({
             invokeCommand: (call) =>
-              call.command === 1 ? (true as unknown as undefined) : (set(call, 2 ** 40) as undefined),
+              call.command === 1 ? (true as unknown as undefined) : (set(call, 0.5) as undefined),
           }),
         }),
       ],
@@ -169,7 +170,7 @@ describe('what an application in TypeScript does wrong', () => {
     const returned = await failure((await context.openSession(uuid)).invoke(1));
     expect(returned.message).toContain('the application returned true; allowed: nothing, and a TEE_Result');
     const setting = await failure((await context.openSession(uuid)).invoke(2, [value.output()]));
-    expect(setting.message).toContain('parameter 0: a is 1099511627776; allowed: integers of 32 bits');
+    expect(setting.message).toContain('parameter 0: a is 0.5; allowed: integers');
     await tee.close();
   });
 });

@@ -99,9 +99,10 @@ function clearWrongOutputs(parameters: readonly TaParameter[]): RangeError | und
     }
     for (const name of ['a', 'b'] as const) {
       const value = parameter[name];
-      if (isInt32(value) || isWord(value)) continue;
+      // Arithmetic goes round at 2^32, as in C.
+      if (Number.isSafeInteger(value)) continue;
       wrong ??= new RangeError(
-        `parameter ${index}: ${name} is ${show(value)}; allowed: integers of 32 bits, signed or unsigned`,
+        `parameter ${index}: ${name} is ${show(value)}; allowed: integers, of which 32 bits are returned`,
       );
       parameter[name] = 0;
     }
@@ -111,11 +112,6 @@ function clearWrongOutputs(parameters: readonly TaParameter[]): RangeError | und
 
 function isWord(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
-}
-
-/** What the operators of JavaScript on 32 bits give. */
-function isInt32(value: unknown): boolean {
-  return typeof value === 'number' && (value | 0) === value;
 }
 
 function isObject(value: unknown): value is object {
