@@ -362,7 +362,9 @@ export class OpteeDriver implements TeeDriver {
     const result = msg.ret;
     const origin = msg.retOrigin;
     const panic = result === TeeResult.ERROR_TARGET_DEAD ? this.optee.panics.get(uuid) : undefined;
-    if (panic !== undefined) call.trouble ??= deathOf(panic);
+    // A service of the call may have failed before: often that is why.
+    if (panic !== undefined)
+      call.trouble = [call.trouble, deathOf(panic)].filter((each) => each !== undefined).join('; ');
     const { trouble } = call;
     if (
       origin === TeeOrigin.TRUSTED_APP ||

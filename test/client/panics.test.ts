@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   openTee,
+  type ReeFileSystem,
   type TaCall,
   type TeecError,
   TeeError,
@@ -76,6 +77,33 @@ it('an exception in a pseudo-TA, which ends OP-TEE, is reported as well', async 
     '[cause]: TypeError: a bug',
   ]);
   await tee.close().catch(() => undefined);
+});
+
+it('a panic because a service failed is reported with both: what failed, and the panic code', async () => {
+  const open = () => {
+    throw new Error('the disk is gone');
+  };
+  const fileSystem: ReeFileSystem = { open, create: open, remove: open, rename: open, list: open };
+  const tee = await openTee({
+    supplicant: { fileSystem },
+    trustedApplications: [
+      trustedApplication({
+        uuid,
+        kind: 'user',
+        create: () => ({
+          invokeCommand: (call) =>
+            call.files.open('object').then(
+              () => undefined,
+              () => call.panic(0xdead),
+            ),
+        }),
+      }),
+    ],
+  });
+  const error = await failure((await tee.openContext().openSession(uuid)).invoke(1));
+  expect(error.message).toContain('the disk is gone');
+  expect(error.message).toContain('the application panicked with code 0xdead');
+  await tee.close();
 });
 
 describe('what an application in TypeScript does wrong', () => {
