@@ -41,8 +41,13 @@ export function requireMethods(whose: string, name: string, given: unknown, meth
   const isObject = typeof given === 'object' && given !== null;
   const missing = methods.filter((method) => !isObject || typeof Reflect.get(given, method) !== 'function');
   if (missing.length === 0) return;
-  const what = isObject ? `has no method ${missing.join(', ')}` : `must be an object, not ${String(given)}`;
+  const what = isObject ? `has no method ${missing.join(', ')}` : `must be an object, not ${show(given)}`;
   throw new TypeError(`${whose}: ${name} ${what}`);
+}
+
+/** A path that the system can be given: not empty, and without NUL. */
+export function isPath(given: unknown): given is string {
+  return typeof given === 'string' && given !== '' && !given.includes('\0');
 }
 
 /** Check an option that must be a function. @throws TypeError naming the option. */

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { Measurements } from './coverage/measurements.js';
-import { type OptionNames, requireBooleans, requireKnownOptions, requireMethods } from './known-options.js';
+import { isPath, type OptionNames, requireBooleans, requireKnownOptions, requireMethods } from './known-options.js';
 import {
   checkLinuxTeeOptions,
   type LinuxTeeOptions,
@@ -15,6 +15,7 @@ import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
 import { openRemoteDevice } from './remote/open-remote-device.js';
 import { isSshBoard } from './remote/ssh-board.js';
 import { type EmmcCard, type OpenEmmcOptions, openEmmc } from './rpmb/node/open-emmc.js';
+import { show } from './show.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
@@ -273,11 +274,13 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   requireKnownOptions('openTee', options, names);
   const { world = 'simulated', trace, taFolders, taElfFolders, storageFolder, trustedApplications } = options;
   if (world !== 'simulated' && world !== 'qemu' && world !== 'linux' && (typeof world !== 'object' || world === null))
-    throw new TypeError(
-      `openTee: world is ${JSON.stringify(world)}; allowed: "simulated", "qemu", "linux", or a SecureWorld`,
-    );
+    throw new TypeError(`openTee: world is ${show(world)}; allowed: "simulated", "qemu", "linux", or a SecureWorld`);
+  if (typeof world === 'object' && typeof world[Symbol.asyncDispose] !== 'function')
+    throw new TypeError(`openTee: world is ${show(world)}, which is not a SecureWorld`);
   if (trace !== undefined && typeof trace !== 'string' && !(trace instanceof Trace))
     throw new TypeError(`openTee: trace must be a Trace or the path of a file, not ${typeof trace}`);
+  if (typeof trace === 'string' && !isPath(trace))
+    throw new TypeError(`openTee: trace must be the path of a file, not ${show(trace)}`);
   for (const [name, list] of Object.entries({ taFolders, taElfFolders, trustedApplications }))
     if (list !== undefined && !Array.isArray(list))
       throw new TypeError(`openTee: ${name} must be an array, not ${typeof list}`);
@@ -290,8 +293,9 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   const { profileFolder, coverageFolder, flameGraphFolder, gdbScript, memoryFile, storageReadOnly } = options;
   for (const [name, path] of Object.entries({ storageFolder, profileFolder, coverageFolder, flameGraphFolder }))
     if (path !== undefined) requirePath(name, path);
-  if (gdbScript !== undefined && (typeof gdbScript !== 'string' || gdbScript === ''))
-    throw new TypeError(`openTee: gdbScript must be the path of a file, not ${JSON.stringify(gdbScript)}`);
+  if (gdbScript !== undefined && !isPath(gdbScript))
+    throw new TypeError(`openTee: gdbScript must be the path of a file, not ${show(gdbScript)}`);
+  checkLinuxTeeOptions(options);
   requireBooleans('openTee', { memoryFile, storageReadOnly });
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
   // Options of one kind of world. For another kind they would have no effect, so they are refused.
@@ -319,8 +323,10 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
 const saidOutside: ReadonlySet<string> = new Set(['trustedApplications', 'clock', 'schedule', 'trace']);
 
 function checkSimulated(simulated: unknown): void {
-  if (typeof simulated !== 'object' || simulated === null)
-    throw new TypeError(`openTee: simulated must be an object, not ${String(simulated)}`);
+  if (typeof simulated !== 'object' || simulated === null || Array.isArray(simulated))
+    throw new TypeError(
+      `openTee: simulated must be an object, not ${Array.isArray(simulated) ? 'an array' : show(simulated)}`,
+    );
   for (const [name, value] of Object.entries(simulated))
     if (value !== undefined && saidOutside.has(name))
       throw new TypeError(`openTee: ${name} is an option of openTee itself, not of simulated`);
@@ -350,7 +356,6 @@ const ofLinux: OptionNames<LinuxTeeOptions & Pick<OpenTeeOptions, 'world' | 'tra
 };
 
 function refuseForLinux(options: OpenTeeOptions): void {
-  checkLinuxTeeOptions(options);
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && !Object.hasOwn(ofLinux, name))
       throw new TypeError(
@@ -376,8 +381,8 @@ async function openLinux(options: OpenTeeOptions): Promise<Tee> {
 }
 
 function requirePath(name: string, path: unknown): void {
-  if (typeof path !== 'string' || path === '')
+  if (!isPath(path))
     throw new TypeError(
-      `openTee: ${name} must have paths of folders, not ${path === '' ? 'an empty one' : typeof path}`,
+      `openTee: ${name} must have paths of folders, not ${path === '' ? 'an empty one' : typeof path === 'string' ? 'one with NUL' : typeof path}`,
     );
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import { show } from '../show.js';
 import { badParameters, TeecError } from '../tee/teec-error.js';
 
 /** The default time limit of calls, and the clock that measures it. */
@@ -44,7 +45,7 @@ function orAfter({ clock }: CallLimits, ending: Promise<void>, ms: number, error
 /** @throws TeecError BAD_PARAMETERS for a value that is not a number of at least 0. */
 export function checkLimit(doing: string, limitMs: unknown): void {
   if (!(typeof limitMs === 'number' && limitMs >= 0))
-    throw badParameters(`${doing}: limitMs is ${String(limitMs)}; allowed: milliseconds from 0, and Infinity`);
+    throw badParameters(`${doing}: limitMs is ${show(limitMs)}; allowed: milliseconds from 0, and Infinity`);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { show } from '../show.js';
 import type { ParamDirection, TeeParam } from '../tee/tee-param.js';
 import { noneParam } from '../tee/tee-param.js';
 import type { TeeShm } from '../tee/tee-shm.js';
@@ -208,17 +209,17 @@ function roomOf(parameter: Parameter | undefined): number {
 
 function checkDirection(direction: ParamDirection, index: number): void {
   if (direction !== 'input' && direction !== 'output' && direction !== 'inout')
-    throw badParameters(`parameter ${index}: direction ${String(direction)}; allowed: input, output and inout`);
+    throw badParameters(`parameter ${index}: direction ${show(direction)}; allowed: input, output and inout`);
 }
 
 function checkUint32(word: number, index: number, name: string): void {
   if (!(Number.isInteger(word) && word >= 0 && word <= 0xffff_ffff))
-    throw badParameters(`parameter ${index}: value ${name} is ${String(word)}; allowed: integers from 0 to 4294967295`);
+    throw badParameters(`parameter ${index}: value ${name} is ${show(word)}; allowed: integers from 0 to 4294967295`);
 }
 
 function checkPart(offset: number, size: number, available: number, index: number): void {
   if (!(Number.isInteger(offset) && Number.isInteger(size) && offset >= 0 && size >= 0 && offset + size <= available))
     throw badParameters(
-      `parameter ${index}: offset ${String(offset)}, ${String(size)} bytes, is outside its ${available} bytes`,
+      `parameter ${index}: offset ${show(offset)}, ${show(size)} bytes, is outside its ${available} bytes`,
     );
 }

@@ -1,5 +1,6 @@
 import type { OptionNames } from '../known-options.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
+import { show } from '../show.js';
 import { maxSharedMemorySize } from '../tee/tee-device.js';
 import type { ParamDirection } from '../tee/tee-param.js';
 import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
@@ -104,7 +105,7 @@ export const temporary = {
 
 /** @throws TeecError BAD_PARAMETERS if it is not a size, OUT_OF_MEMORY if it cannot be allocated. */
 function outputOf(size: number): Uint8Array {
-  const doing = `an output of ${String(size)} bytes`;
+  const doing = `an output of ${show(size)} bytes`;
   if (size <= maxSharedMemorySize || Number.isNaN(size)) {
     if (!(Number.isInteger(size) && size >= 0)) throw badParameters(doing);
     try {
@@ -130,6 +131,9 @@ function shared<Direction extends ParamDirection>(direction: Direction) {
     if (!(memory instanceof SharedMemory))
       throw badParameters(`memref.${direction} needs shared memory from allocateSharedMemory or registerSharedMemory`);
     if (part !== whole) checkOptions(`memref.${direction}`, part, partNames);
+    for (const [name, given] of Object.entries(part))
+      if (given !== undefined && typeof given !== 'number')
+        throw badParameters(`memref.${direction}: ${name} is ${show(given)}; allowed: integers from 0`);
     const offset = part.offset ?? 0;
     return { kind: 'shared-memref', direction, memory, offset, size: part.size ?? memory.size - offset };
   };

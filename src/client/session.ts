@@ -1,6 +1,7 @@
 import type { OptionNames } from '../known-options.js';
 import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
+import { show } from '../show.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
 import type { TeeReply } from '../tee/tee-driver.js';
@@ -58,9 +59,9 @@ export class Session implements AsyncDisposable {
   ): Promise<ParameterOutputs<P>>;
   invoke(command: number): Promise<readonly []>;
   async invoke(command: number, parameters: Parameters = [], options = noOptions): Promise<unknown> {
-    const doing = () => `invoking command ${command} of ${this.uuid}`;
+    const doing = () => `invoking command ${show(command)} of ${this.uuid}`;
     if (!(Number.isInteger(command) && command >= 0 && command <= 0xffff_ffff))
-      throw badParameters(`command ${command} of ${this.uuid}; allowed: integers from 0 to 4294967295`);
+      throw badParameters(`command ${show(command)} of ${this.uuid}; allowed: integers from 0 to 4294967295`);
     if (options !== noOptions) checkInvokeOptions(doing(), options);
     const { signal, limitMs = this.limits.callLimitMs } = options;
     if (signal?.aborted) throw new TeecError(TeeResult.ERROR_CANCEL, TeeOrigin.API, doing());

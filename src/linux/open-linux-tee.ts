@@ -3,6 +3,8 @@ import type { DevicesOfDriver, DriverOfTee, RpmbRouting } from '../client/driver
 import { Tee } from '../client/tee.js';
 import { machineClock } from '../clock/clock.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
+import { isPath } from '../known-options.js';
+import { show } from '../show.js';
 import type { ClientIdentity } from '../tee/login.js';
 import type { Trace } from '../trace/trace.js';
 import { busDevices } from './bus-devices.js';
@@ -27,12 +29,12 @@ export const usualCalls = 32;
 
 /** @throws TypeError, RangeError naming the invalid option. */
 export function checkLinuxTeeOptions({ device, deviceCalls, sysfs }: LinuxTeeOptions): void {
-  if (sysfs !== undefined && (typeof sysfs !== 'string' || sysfs === ''))
-    throw new TypeError(`openTee: sysfs is the path of a folder, not ${JSON.stringify(sysfs)}`);
-  if (device !== undefined && (typeof device !== 'string' || device === ''))
-    throw new TypeError(`openTee: device must be the path of a TEE device, not ${JSON.stringify(device)}`);
+  if (sysfs !== undefined && !isPath(sysfs))
+    throw new TypeError(`openTee: sysfs is the path of a folder, not ${show(sysfs)}`);
+  if (device !== undefined && !isPath(device))
+    throw new TypeError(`openTee: device must be the path of a TEE device, not ${show(device)}`);
   if (deviceCalls !== undefined && !(Number.isInteger(deviceCalls) && deviceCalls >= 1 && deviceCalls <= mostCalls))
-    throw new RangeError(`openTee: deviceCalls is ${String(deviceCalls)}; allowed: integers from 1 to ${mostCalls}`);
+    throw new RangeError(`openTee: deviceCalls is ${show(deviceCalls)}; allowed: integers from 1 to ${mostCalls}`);
 }
 
 /** An open TEE device with its properties. */

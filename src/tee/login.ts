@@ -1,3 +1,4 @@
+import { show } from '../show.js';
 import type { OptionNames } from '../known-options.js';
 import { LoginClass } from '../protocol/optee-msg.js';
 import { TeeResult } from '../protocol/tee-result.js';
@@ -72,7 +73,7 @@ function checkLogin(login: Login): void {
   const kinds = Object.keys(logins);
   if (typeof login !== 'object' || login === null || typeof kind !== 'string' || !kinds.includes(kind))
     throw badParameters(
-      `login ${typeof kind === 'string' ? JSON.stringify(kind) : String(kind)}; allowed: ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
+      `login ${typeof kind === 'string' ? JSON.stringify(kind) : show(kind)}; allowed: ${kinds.map((name) => `{ login: '${name}'${name === 'group' ? ', gid' : ''} }`).join(', ')}`,
     );
   checkOptions<Login>(`login '${kind}'`, login, logins[login.login] as OptionNames<Login>);
   if (login.login === 'group') checkId('group login: gid', login.gid);
@@ -91,5 +92,5 @@ export function checkIdentity(identity: ClientIdentity): void {
 
 function checkId(what: string, id: number): void {
   if (!(Number.isInteger(id) && id >= 0 && id <= 0xffff_ffff))
-    throw badParameters(`${what} is ${String(id)}; allowed: integers from 0 to 4294967295`);
+    throw badParameters(`${what} is ${show(id)}; allowed: integers from 0 to 4294967295`);
 }

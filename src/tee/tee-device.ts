@@ -6,6 +6,7 @@ import { TeeContext } from './tee-context.js';
 import type { InvokeRequest, TeeDriver, TeeReply, TeeVersion } from './tee-driver.js';
 import type { TeeMemrefParam, TeeParam } from './tee-param.js';
 import type { TeeShm } from './tee-shm.js';
+import { show } from '../show.js';
 import { badParameters, commsError } from './teec-error.js';
 
 /** The maximum number of parameters of an open session (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
@@ -116,7 +117,7 @@ export class TeeDevice {
    */
   async registerDescriptor(context: TeeContext, descriptor: number): Promise<TeeShm> {
     if (!(Number.isInteger(descriptor) && descriptor >= 0))
-      throw badParameters(`registering the memory of descriptor ${String(descriptor)}; allowed: integers from 0`);
+      throw badParameters(`registering the memory of descriptor ${show(descriptor)}; allowed: integers from 0`);
     if (this.driver.registerDescriptor === undefined)
       throw commsError(
         TeeResult.ERROR_NOT_SUPPORTED,
@@ -188,11 +189,11 @@ async function putAll(memory: readonly TeeShm[]): Promise<void> {
  * @throws TeecError BAD_PARAMETERS if it is not a size, OUT_OF_MEMORY if it exceeds `maxSharedMemorySize`.
  */
 function checkSize(size: number): void {
-  if (size > maxSharedMemorySize)
+  if (typeof size === 'number' && size > maxSharedMemorySize)
     throw commsError(
       TeeResult.ERROR_OUT_OF_MEMORY,
       `shared memory of ${size} bytes, at most ${maxSharedMemorySize} are allowed`,
     );
   if (!(Number.isInteger(size) && size >= 1))
-    throw badParameters(`shared memory of ${String(size)} bytes; allowed: integers from 1 to ${maxSharedMemorySize}`);
+    throw badParameters(`shared memory of ${show(size)} bytes; allowed: integers from 1 to ${maxSharedMemorySize}`);
 }

@@ -88,6 +88,11 @@ const misuses: Readonly<Record<string, () => unknown>> = {
   'trustedApplication(definition)': () => api.trustedApplication({ ...userTa, ...unknown }),
 };
 
+type Misuse = [string, () => unknown, string];
+/** Values that many ways of printing throw for. */
+const odd = (door: string, misuse: (value: never) => unknown, says: string): Misuse[] =>
+  [5n, Symbol('s'), Object.create(null)].map((value) => [door, () => misuse(value as never), says]);
+
 /** Errors are made by us: their options are those of the language's. */
 const exempt = new Set(['ConduitError', 'TeecError', 'TraceFormatError'].map((name) => `new ${name}(options)`));
 
@@ -127,6 +132,21 @@ describe('every public function that takes options', () => {
     ['Trace', () => tee.trace.listen('x' as never), 'a listener of the trace must be a function, not "x"'],
     ['Trace', () => tee.trace.attach({} as never), 'Trace.attach: sink has no method record'],
     ['panics', () => tee.panics?.listen(1 as never), 'a listener to panics must be a function, not 1'],
+    ...odd('openTee', (world) => api.openTee({ world }), 'openTee: world is '),
+    ...odd('openTee', (simulated) => api.openTee({ simulated: [simulated] as never }), 'simulated must be an object'),
+    ...['', 'a\0b'].map(
+      (trace): Misuse => ['openTee', () => api.openTee({ trace }), 'openTee: trace must be the path'],
+    ),
+    ...(['device', 'deviceCalls', 'sysfs'] as const).map(
+      (name): Misuse => ['openTee', () => api.openTee({ [name]: [] as never }), `openTee: ${name} `],
+    ),
+    ...(['coverageFolder', 'flameGraphFolder', 'gdbScript'] as const).map(
+      (name): Misuse => ['openTee', () => api.openTee({ world: 'qemu', [name]: 'a\0b' }), `openTee: ${name} must `],
+    ),
+    ...odd('invoke', (command) => session.invoke(command), 'command '),
+    ...odd('allocateSharedMemory', (size) => context.allocateSharedMemory(size), 'shared memory of '),
+    ...odd('memref', async (offset) => api.memref.inout(await memory(), { offset }), 'memref.inout: offset is '),
+    ...odd('addRpmb', (device) => tee.addRpmb(device), 'addRpmb: the device '),
     ['addRpmb', () => tee.addRpmb({} as never), 'addRpmb: the device has no method exchange'],
     ['openLinuxSupplicant', () => api.openLinuxSupplicant({ device: '' }), 'device must be the path of a device'],
     ['openLinuxSupplicant', () => api.openLinuxSupplicant({ onTrouble: 1 as never }), 'onTrouble must be a function'],
