@@ -1,8 +1,8 @@
-import { show } from '../show.js';
 import type { OptionNames } from '../known-options.js';
 import { LoginClass } from '../protocol/optee-msg.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { nilUuid, type Uuid, uuidVersion5 } from '../protocol/uuid.js';
+import { show } from '../show.js';
 import { badParameters, checkOptions, commsError } from './teec-error.js';
 
 /** The identity of a client as the kernel knows it: numeric user, group, and supplementary groups. */

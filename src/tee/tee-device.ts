@@ -1,12 +1,12 @@
 import { TeeResult } from '../protocol/tee-result.js';
 import type { Uuid } from '../protocol/uuid.js';
+import { show } from '../show.js';
 import { eachStep } from './each-step.js';
 import { type ClientIdentity, clientLogin, type Login } from './login.js';
 import { TeeContext } from './tee-context.js';
 import type { InvokeRequest, TeeDriver, TeeReply, TeeVersion } from './tee-driver.js';
 import type { TeeMemrefParam, TeeParam } from './tee-param.js';
 import type { TeeShm } from './tee-shm.js';
-import { show } from '../show.js';
 import { badParameters, commsError } from './teec-error.js';
 
 /** The maximum number of parameters of an open session (TEEC_CONFIG_PAYLOAD_REF_COUNT, TEE Client API section 4.2). */
