@@ -25,6 +25,7 @@ import { ElfFolders } from './symbolize/elf-folder.js';
 import { explainedWorld } from './symbolize/explained-world.js';
 import { GdbScript } from './symbolize/gdb-script.js';
 import { imageJudge } from './ta/image-judge.js';
+import { signedImage } from './ta/signed-image.js';
 import { stackSizeOf } from './ta/ta-elf.js';
 import { publishTrace } from './trace/node/publish-trace.js';
 import { TraceFile } from './trace/node/trace-file.js';
@@ -76,8 +77,8 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   /** Options of OP-TEE in QEMU. The default image is the fetched one (`normalworld optee fetch`). */
   readonly qemu?: Partial<QemuWorldOptions>;
   /**
-   * Folders with images of trusted applications, `<uuid>.ta`, searched in order. For `qemu` the fetched test TAs are
-   * the default.
+   * Folders with images of trusted applications, `<uuid>.ta`, searched in order. A folder may be created later. For
+   * `qemu` the fetched test TAs are the default. The simulated world does not run applications in C.
    */
   readonly taFolders?: readonly string[];
   /**
@@ -138,7 +139,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   const trace = options.trace instanceof Trace ? options.trace : new Trace(options.clock ?? machineClock);
   publishTrace(trace);
   const taFolders = options.taFolders ?? (world === 'qemu' ? [opteeFolder().trustedApplications] : []);
-  const judge = world === 'qemu' ? imageJudge(options.qemu?.optee ?? opteeFolder().image) : undefined;
+  const judge = judgeOf(options);
   const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder, judge));
   const images = new MemoryTaStore();
   for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
@@ -185,6 +186,18 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
             taStores: [...(supplicant?.taStores ?? []), ...taStores, images],
           },
   });
+}
+
+/** Predicts why the world will refuse an image of `taFolders`. Nothing is known of a world of the caller. */
+function judgeOf({ world = 'simulated', qemu }: OpenTeeOptions): TaStore['doubts'] {
+  if (world === 'qemu') return imageJudge(qemu?.optee ?? opteeFolder().image);
+  return world === 'simulated' ? async (_uuid, image) => notForSimulation(image) : undefined;
+}
+
+/** The simulated world runs applications in TypeScript. */
+function notForSimulation(image: Uint8Array): string | undefined {
+  if (signedImage(image).kind === 'unknown') return undefined;
+  return 'the image is of an application in C, which runs in world "qemu" or "linux"; the world is "simulated"';
 }
 
 async function secureWorld(

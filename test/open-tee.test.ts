@@ -51,10 +51,10 @@ describe('an argument of openTee', () => {
     [
       'a negative time',
       { world: 'qemu', qemu: { bootLimitMs: -1 } },
-      /^bootLimitMs is -1; allowed: milliseconds from 0/,
+      /^qemu: bootLimitMs is -1; allowed: milliseconds from 0/,
     ],
-    ['a number that is text', { world: 'qemu', qemu: { cpus: '2' } }, /^cpus is 2; allowed: integers 1\.\.4/],
-    ['a spin without end', { world: 'qemu', qemu: { spinMicroseconds: Number.NaN } }, /^spinMicroseconds is NaN/],
+    ['a number that is text', { world: 'qemu', qemu: { cpus: '2' } }, /^qemu: cpus is "2"; allowed: integers 1\.\.4/],
+    ['a spin without end', { world: 'qemu', qemu: { spinMicroseconds: Number.NaN } }, /^qemu: spinMicroseconds is NaN/],
     [
       'a listener that is none',
       { world: 'qemu', qemu: { onConsoleLine: true } },

@@ -16,6 +16,8 @@ export interface TaStore {
   load(uuid: Uuid): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   /** Why secure world will refuse an image of this store, as text; undefined if no reason is known. */
   doubts?(uuid: Uuid, image: Uint8Array): Promise<string | undefined>;
+  /** Where the store looks for images, and what is there, as text for the error if no store has the image. */
+  searched?(): Promise<string>;
 }
 
 /** Images in memory. */
@@ -69,13 +71,26 @@ export function loadTaService(stores: readonly TaStore[]): SupplicantService {
       if (imageParam.shm !== null || image.length === 0) await remarkDoubts(store, uuid, image, serving);
       return TeeResult.SUCCESS;
     }
-    if (failures.length === 0) return TeeResult.ERROR_ITEM_NOT_FOUND;
+    if (failures.length === 0) {
+      await remarkSearched(stores, uuid, serving);
+      return TeeResult.ERROR_ITEM_NOT_FOUND;
+    }
     throw commsError(
       TeeResult.ERROR_ITEM_NOT_FOUND,
       `loading ${uuid}: ${failures.map(({ message }) => message).join('; ')}`,
       { cause: failures.length === 1 ? (failures[0]?.cause ?? failures[0]) : new AggregateError(failures) },
     );
   });
+}
+
+async function remarkSearched(stores: readonly TaStore[], uuid: Uuid, serving?: Serving): Promise<void> {
+  try {
+    const places: string[] = [];
+    for (const store of stores) if (store.searched !== undefined) places.push(await store.searched());
+    if (places.length > 0) serving?.remark(`there is no ${uuid}.ta in the folders searched: ${places.join(', ')}`);
+  } catch (error) {
+    serving?.report(error);
+  }
 }
 
 /** An error in the check of an image does not prevent it from being loaded. */

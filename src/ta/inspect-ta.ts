@@ -24,7 +24,7 @@ export interface TaReport {
   readonly version?: number | undefined;
   readonly hash?: string;
   readonly algorithm?: string;
-  /** The name of the known key that signed it. */
+  /** The name of the known key that signed it. A truncated or altered image is not compared with keys. */
   readonly signer?: string | undefined;
   readonly bits?: 32 | 64;
   /** Stack size in bytes. */
@@ -51,6 +51,7 @@ export interface TaFault {
     | 'truncated'
     | 'altered'
     | 'renamed'
+    | 'misnamed'
     | 'wrong-key'
     | '32-bit'
     | 'too-large'
@@ -109,7 +110,7 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
       fault(
         'wrong-key',
         'TEEC_ERROR_SECURITY',
-        `the image is signed with ${signer === undefined ? 'another key' : `the key ${signer.name}`} than this OP-TEE accepts: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or use an OP-TEE that was built with its key`,
+        `the image is signed with ${signer === undefined ? 'another key than this OP-TEE accepts' : `the key ${signer.name}, which this OP-TEE does not accept`}: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or use an OP-TEE that was built with its key`,
       );
   }
   // An encrypted image or a subkey has no readable ELF.

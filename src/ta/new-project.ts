@@ -31,7 +31,7 @@ const namePattern = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 export async function newTaProject(name: string, folder: string, normalworld?: string): Promise<string> {
   if (!namePattern.test(name) || name.length > 64)
     throw new RangeError(
-      `"${name}" cannot be the name of a trusted application: lower case letters, digits, and - between them`,
+      `"${name}" cannot be the name of a trusted application: a name begins with a lower-case letter, has lower-case letters, digits and single hyphens between them, and at most 64 characters`,
     );
   const there = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];

@@ -13,10 +13,11 @@ export interface SigningKey {
 
 /** @throws Error naming the file if it does not hold an RSA key. */
 export async function signingKey(path: string): Promise<SigningKey> {
+  const file = await readRegularFile(path);
   try {
-    return { name: path, key: createPublicKey(await readRegularFile(path)) };
+    return { name: path, key: createPublicKey(file) };
   } catch (error) {
-    throw new Error(`${path} is not a key in PEM form: ${(error as Error).message}`, { cause: error });
+    throw new RangeError(`${path} is not a key in PEM form: ${(error as Error).message}`, { cause: error });
   }
 }
 

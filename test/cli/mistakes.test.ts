@@ -72,6 +72,7 @@ it.each([
   ['campaign start .', 2],
   ['campaign status --redis-file . --name x', 2],
   ['ta inspect .', 1],
+  ['ta inspect .', 2],
   ['optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@.', 1],
   ['optee info --optee .', 1],
 ])('%s reports a folder given in place of a file', (command, code) => {
@@ -119,6 +120,12 @@ it.each([
     2,
     /'--seed <n>' argument '4294967296' is invalid\. Allowed are integers 0 to 4294967295\.\n$/,
   ],
+  [
+    'ta build --set CFG_FOO',
+    2,
+    /^error: option '--set <variable>' argument 'CFG_FOO' is invalid\. .*expected NAME=value\n$/,
+  ],
+  ['ta inspect missing.ta', 2, /^normalworld: ENOENT: .*missing\.ta'\n$/],
   ['optee build --jobs 0', 2, /argument '0' is invalid\. Allowed are integers 1 to 1024\.\n$/],
   ['optee run x.yaml --limit 3.5', 2, /argument '3\.5' is invalid\. Allowed are integers 1 to 3600\.\n$/],
   ['replay bytes.json', 2, /^bytes\.json: line 1 is not UTF-8\n$/],

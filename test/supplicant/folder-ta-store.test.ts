@@ -79,9 +79,24 @@ describe('a folder of images', () => {
   it('that is a file is skipped as well', async () => {
     writeFileSync(path('file'), '');
     await using tee = await open(path('file'), path('nowhere'));
-    await expect(tee.openContext().openSession(ta.uuid)).rejects.toMatchObject({
-      code: TeeResult.ERROR_ITEM_NOT_FOUND,
-    });
+    const opening = tee.openContext().openSession(ta.uuid);
+    await expect(opening).rejects.toMatchObject({ code: TeeResult.ERROR_ITEM_NOT_FOUND });
+    await expect(opening).rejects.toThrow(`${path('file')} is not a folder`);
+  });
+
+  it('without the image is listed in the error, with what is there', async () => {
+    writeFileSync(path('first', legacy), image);
+    await using tee = await open(path('first'), path('nowhere'));
+    const opening = tee.openContext().openSession('ffd2bded-ab7d-4988-95ee-e4962fff7154');
+    await expect(opening).rejects.toThrow(`${path('first')} (1 image), ${path('nowhere')} (does not exist)`);
+  });
+
+  it('with an application in C gives the simulated world none to run, and the error says so', async () => {
+    writeFileSync(path('first', `${ta.uuid}.ta`), Uint8Array.of(0x7f, 0x45, 0x4c, 0x46, 2, 1));
+    await using tee = await open(path('first'));
+    await expect(tee.openContext().openSession(ta.uuid)).rejects.toThrow(
+      /application in C, which runs in world "qemu" or "linux"/,
+    );
   });
 
   it('may have images with names from before 2017, which are tried after current names', async () => {

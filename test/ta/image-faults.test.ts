@@ -143,4 +143,30 @@ describe('inspecting an image', () => {
       expect(inspectTa(bytes, { named: sims, keys: [], accepted: undefined }).faults.length).toBeGreaterThan(0);
     }
   });
+
+  it('names a key that signed it but is not accepted', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
+    const header = Buffer.alloc(20);
+    header.writeUInt32LE(0x4f54_5348, 0);
+    header.writeUInt32LE(1, 4);
+    header.writeUInt32LE(0x7041_4930, 12);
+    header.writeUInt16LE(32, 16);
+    header.writeUInt16LE(256, 18);
+    const versioned = Buffer.alloc(20);
+    const signature = sign('sha256', Buffer.concat([header, versioned]), {
+      key: privateKey,
+      padding: constants.RSA_PKCS1_PSS_PADDING,
+      saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+    });
+    const hash = createHash('sha256').update(header).update(versioned).digest();
+    const report = inspectTa(Buffer.concat([header, hash, signature, versioned]), {
+      named: undefined,
+      keys: [{ name: 'wrong.pem', key: publicKey }],
+      accepted: [{ name: 'kit.pem', key: other }],
+    });
+    expect(report.faults.map(({ detail }) => detail).join()).toContain(
+      'signed with the key wrong.pem, which this OP-TEE does not accept: sign it with kit.pem',
+    );
+  });
 });

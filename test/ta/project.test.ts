@@ -13,10 +13,11 @@ const run = (folder: string, ...args: string[]) =>
 describe('a new project of a trusted application', () => {
   it('is refused for an invalid name, and in a folder that is not empty', async () => {
     using project = await TaProject.make();
-    for (const name of ['', 'Adder', '../x', 'a b', '1st', 'a'.repeat(65)]) {
+    for (const name of ['', 'Adder', '../x', 'a b', '1st', 'a--b', 'a-', 'a'.repeat(65)]) {
       const { status, stderr } = run(project.parent, 'ta', 'new', name);
       expect(status).toBe(2);
       expect(stderr).toContain('cannot be the name');
+      expect(stderr).toContain('begins with a lower-case letter, has lower-case letters, digits and single hyphens');
     }
     expect(run(project.parent, 'ta', 'new', 'adder', '--normalworld', '*').stderr).toContain('is not empty');
   });
@@ -73,6 +74,18 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('a trusted application in C'
         cwd: ours?.directory,
       }).status,
     ).toBe(0);
+  });
+
+  it('is not built with a key that cannot be read', async () => {
+    using keyless = await TaProject.make('keyless');
+    for (const [key, says] of [
+      ['package.json', /^normalworld: package\.json is not a key in PEM form: .*\n$/],
+      ['nokey.pem', /^normalworld: ENOENT: .*nokey\.pem'\n$/],
+    ] as const) {
+      const { status, stderr } = run(keyless.folder, 'ta', 'build', '--key', key);
+      expect(stderr).toMatch(says);
+      expect(status).not.toBe(0);
+    }
   });
 
   it('with an error in its code reports where', { timeout: 300_000 }, async () => {

@@ -1,9 +1,10 @@
 import { join, relative, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { readRegularFile } from '../../files/read-regular-file.js';
 import { type BuiltTa, buildTa } from '../../ta/build-ta.js';
 import { findKit } from '../../ta/find-kit.js';
 import { parseMakeVariable } from '../../ta/make-variable.js';
+import { signingKey } from '../../ta/signing-keys.js';
 import { isKeptAlive, taElf } from '../../ta/ta-elf.js';
 import { findTaSources, projectRoot, type TaSources } from '../../ta/ta-sources.js';
 import { tellFailure } from '../output/failure.js';
@@ -19,12 +20,16 @@ export function addTaBuildOptions(command: Command): Command {
   return command
     .option('--optee <name>', 'build with the kit of this OP-TEE (optee list) instead of the fetched one')
     .option('--key <file>', "the private key for signing, PEM (default: the kit's, which Debian's OP-TEE accepts)")
-    .option(
-      '--set <variable>',
-      'a make variable, such as CFG_TEE_TA_LOG_LEVEL=4; may be repeated',
-      (text: string, others: readonly string[] = []) => [...others, parseMakeVariable(text)],
-    )
+    .option('--set <variable>', 'a make variable, such as CFG_TEE_TA_LOG_LEVEL=4; may be repeated', makeVariables)
     .option('--into <folder>', 'folder to build in (default: build, next to package.json)');
+}
+
+function makeVariables(text: string, others: readonly string[] = []): readonly string[] {
+  try {
+    return [...others, parseMakeVariable(text)];
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 /** `normalworld ta build`. */
@@ -36,13 +41,14 @@ export function addTaBuildCommand(ta: Command): void {
       "Builds the trusted applications in a folder with the TA dev kit's makefiles, and signs them. build/ta then has " +
         '<uuid>.ta and, for the debugger, <uuid>.elf; build/compile_commands.json is for clangd.',
     )
-    .argument('[folder]', 'folder with the sources, or a parent folder', '.');
+    .argument('[folder]', 'folder with the sources, whose Makefile includes ta_dev_kit.mk, or a parent folder', '.');
   addTaBuildOptions(command)
     .addHelpText(
       'after',
       `
-A trusted application is a folder whose Makefile includes ta_dev_kit.mk. TA_DEV_KIT_DIR in the environment names another
-kit, CROSS_COMPILE another compiler.
+Environment:
+  TA_DEV_KIT_DIR  another TA dev kit
+  CROSS_COMPILE   another compiler
 
 Exit codes:
   0  done
@@ -63,6 +69,7 @@ Examples:
 }
 
 export async function buildOne(sources: TaSources, options: TaBuildOptions): Promise<BuiltTa> {
+  if (options.key !== undefined) await signingKey(options.key);
   const started = performance.now();
   const built = await buildTa(sources, {
     kit: await findKit(options.optee),

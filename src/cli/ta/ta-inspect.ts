@@ -4,11 +4,13 @@ import { readRegularFile } from '../../files/read-regular-file.js';
 import { readWhole } from '../../files/read-whole.js';
 import { opteeNamed } from '../../optee-build/built-optee.js';
 import { parseUuid } from '../../protocol/uuid.js';
+import { imageUuid } from '../../supplicant/node/folder-ta-store.js';
 import { knownKeys } from '../../ta/image-judge.js';
-import { inspectTa, type TaReport } from '../../ta/inspect-ta.js';
+import { inspectTa, type TaFault, type TaReport } from '../../ta/inspect-ta.js';
 import { signingKey } from '../../ta/signing-keys.js';
 import { taElf } from '../../ta/ta-elf.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
+import { badUsage } from '../output/exit-code.js';
 import { tellFailure } from '../output/failure.js';
 import { printReport } from '../output/print-report.js';
 
@@ -39,7 +41,7 @@ export function addTaInspectCommand(ta: Command): void {
 Exit codes:
   0  OP-TEE will load all of them, according to the files
   1  OP-TEE will refuse at least one
-  2  bad usage
+  2  bad usage, or a file that cannot be read; the other files are reported
 
 Examples:
   $ normalworld ta inspect build/ta/*.ta
@@ -50,16 +52,24 @@ Examples:
         const image = options.optee === undefined ? opteeFolder().image : (await opteeNamed(options.optee)).image;
         const keys = await knownKeys(image, options.key === undefined ? [] : [await signingKey(options.key)]);
         const reports: (TaReport & { readonly file: string })[] = [];
+        const unread: Error[] = [];
         for (const file of files) {
-          const report = inspectTa(await readWhole(file, longestImage), {
-            named: uuidOf(file),
-            ...keys,
+          const image = await readWhole(file, longestImage).catch((error: Error) => error);
+          if (image instanceof Error) {
+            unread.push(image);
+            continue;
+          }
+          const report = inspectTa(image, { named: uuidOf(file), ...keys });
+          reports.push({
+            ...{ file, ...report, heap: report.heap ?? (await heapBeside(file)) },
+            faults: [...report.faults, ...faultsOfName(file)],
           });
-          reports.push({ file, ...report, heap: report.heap ?? (await heapBeside(file)) });
         }
         if (options.json) console.log(JSON.stringify(reports, null, 2));
-        else printReport(reports.map((report) => text(report)).join('\n\n'));
+        else if (reports.length > 0) printReport(reports.map((report) => text(report)).join('\n\n'));
         if (reports.some(({ faults }) => faults.length > 0)) process.exitCode = 1;
+        for (const { message } of unread) console.error(`normalworld: ${message}`);
+        if (unread.length > 0) process.exitCode = badUsage;
       } catch (failure) {
         tellFailure(failure);
       }
@@ -74,10 +84,25 @@ function uuidOf(file: string): string | undefined {
   }
 }
 
+/** A name that secure world never requests. */
+function faultsOfName(file: string): readonly TaFault[] {
+  const name = basename(file);
+  if (!name.endsWith('.ta') || imageUuid(name) !== undefined) return [];
+  const detail = `the file is named ${name}, but only <uuid>.ta, in lower case, is searched for`;
+  return [{ what: 'misnamed', answer: 'TEEC_ERROR_ITEM_NOT_FOUND', detail }];
+}
+
 /** The heap size, from the unstripped ELF file of the build; the signed image does not contain it. */
 async function heapBeside(file: string): Promise<number | undefined> {
   const elf = await readRegularFile(file.replace(/\.ta$/, '.elf')).catch(() => undefined);
   return elf === undefined ? undefined : taElf(elf)?.heap;
+}
+
+function signerOf(signer: string | undefined, faults: readonly TaFault[]): string {
+  if (signer !== undefined) return signer;
+  // A signature is verified over the content.
+  const isDamaged = faults.some(({ what }) => what === 'truncated' || what === 'altered');
+  return isDamaged ? 'not checked' : 'an unknown key';
 }
 
 function text({ file, ...report }: TaReport & { readonly file: string }): string {
@@ -87,7 +112,7 @@ function text({ file, ...report }: TaReport & { readonly file: string }): string
     ['kind', kind === 'subkey' ? 'signed through a subkey' : kind],
     ['UUID', uuid],
     ['version', version?.toString()],
-    ['signed by', algorithm === undefined ? undefined : `${signer ?? 'an unknown key'}, ${algorithm}`],
+    ['signed by', algorithm === undefined ? undefined : `${signerOf(signer, faults)}, ${algorithm}`],
     ['hash', hash],
     ['code', bits === undefined ? undefined : `${bits}-bit`],
     ['stack', stack === undefined ? undefined : `${stack} bytes`],

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularFile } from '../../files/read-regular-file.js';
 import type { Uuid } from '../../protocol/uuid.js';
@@ -28,6 +29,17 @@ export class FolderTaStore implements TaStore {
     return this.judge?.(uuid, image);
   }
 
+  /** A folder may be created later, by the first build. */
+  async searched(): Promise<string> {
+    try {
+      const images = (await readdir(this.folder)).filter((name) => imageUuid(name) !== undefined).length;
+      return `${this.folder} (${images === 1 ? '1 image' : `${images} images`})`;
+    } catch (error) {
+      const code = errnoOf(error);
+      return `${this.folder} (${code === 'ENOENT' ? 'does not exist' : `cannot be read: ${code}`})`;
+    }
+  }
+
   /** @throws Error naming the file if it exists but cannot be read or is not a regular file. */
   async load(uuid: Uuid): Promise<Uint8Array | undefined> {
     return (await this.read(`${uuid}.ta`)) ?? (await this.read(`${uuid.replace(/-(?=[^-]*$)/, '')}.ta`));
@@ -38,6 +50,7 @@ export class FolderTaStore implements TaStore {
       return await readRegularFile(join(this.folder, name), maxImageSize);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
+      if (errnoOf(error) === 'ENOTDIR') throw new Error(`${this.folder} is not a folder`, { cause: error });
       throw error;
     }
   }

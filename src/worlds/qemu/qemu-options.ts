@@ -1,4 +1,5 @@
 import { type OptionNames, requireKnownOptions } from '../../known-options.js';
+import { show } from '../../show.js';
 import type { ConsoleLine } from './console-line.js';
 import { maxCpus } from './mailbox.js';
 
@@ -82,13 +83,13 @@ export function checkQemuOptions(options: Partial<QemuWorldOptions>): void {
   inRange('memoryMiB', memoryMiB, 64, 3072);
   for (const [name, ms] of Object.entries({ callLimitMs, bootLimitMs }))
     if (ms !== undefined && !(typeof ms === 'number' && ms >= 0))
-      throw new RangeError(`${name} is ${String(ms)}; allowed: milliseconds from 0, and Infinity`);
+      throw new RangeError(`qemu: ${name} is ${show(ms)}; allowed: milliseconds from 0, and Infinity`);
   // At most one second, because spinning blocks the event loop.
   if (spinMicroseconds !== undefined && !(spinMicroseconds >= 0 && spinMicroseconds <= 1_000_000))
-    throw new RangeError(`spinMicroseconds is ${spinMicroseconds}; allowed: 0..1000000`);
+    throw new RangeError(`qemu: spinMicroseconds is ${show(spinMicroseconds)}; allowed: 0..1000000`);
 }
 
 function inRange(name: string, value: number | undefined, low: number, high: number): void {
   if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high))
-    throw new RangeError(`${name} is ${value}; allowed: integers ${low}..${high}`);
+    throw new RangeError(`qemu: ${name} is ${show(value)}; allowed: integers ${low}..${high}`);
 }
