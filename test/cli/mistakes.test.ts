@@ -71,7 +71,6 @@ it.each([
   ['top . --once', 2],
   ['campaign start .', 2],
   ['campaign status --redis-file . --name x', 2],
-  ['ta inspect .', 1],
   ['ta inspect .', 2],
   ['optee invoke 5b9e0e40-2636-11e1-ad9e-0002a5d5c51b 0 memref.input=@.', 1],
   ['optee info --optee .', 1],
