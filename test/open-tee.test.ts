@@ -105,7 +105,7 @@ describe('an argument of openTee', () => {
     ['a card that is none', { rpmb: [{}] }, /^openTee: rpmb\[0\] has no method exchange/],
     ['buses that are none', { i2c: {} }, /^openTee: i2c has no method get/],
     ['a number of stores', { supplicant: { taStores: 5 } }, /^the supplicant: taStores must be an array, not number/],
-    ['a path for a store', { supplicant: { taStores: ['ta'] } }, /taStores\[0\] must be an object, not ta/],
+    ['a path for a store', { supplicant: { taStores: ['ta'] } }, /taStores\[0\] must be an object, not "ta"/],
     [
       'a file system without files',
       { supplicant: { fileSystem: {} } },
@@ -113,7 +113,7 @@ describe('an argument of openTee', () => {
     ],
     ['a network that is on', { supplicant: { sockets: true } }, /sockets must be an object, not true/],
     ['a plugin that does nothing', { supplicant: { plugins: [{}] } }, /plugins\[0\] has no method invoke/],
-    ['a folder for profiles', { supplicant: { profiles: 'x' } }, /profiles must be an object, not x/],
+    ['a folder for profiles', { supplicant: { profiles: 'x' } }, /profiles must be an object, not "x"/],
     ['services that are no map', { supplicant: { services: {} } }, /services must be a Map/],
     [
       'a service that is none',
