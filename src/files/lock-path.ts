@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import koffi from 'koffi';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
+import { RegularFileError } from './read-regular-file.js';
 
 // fcntl.h
 const LOCK_SH = 1;
@@ -26,7 +27,13 @@ export function lockPath(
   path: string,
   how: 'exclusive' | 'shared' = 'exclusive',
 ): () => void {
-  const descriptor = openSync(path, constants.O_RDONLY | (kind === 'folder' ? constants.O_DIRECTORY : 0));
+  // O_NONBLOCK: opening a FIFO would otherwise wait for a writer.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const descriptor = openSync(path, flags | (kind === 'folder' ? constants.O_DIRECTORY : 0));
+  if (kind === 'file' && !fstatSync(descriptor).isFile()) {
+    closeSync(descriptor);
+    throw new RegularFileError(path, 'EINVAL', 'it is not a regular file');
+  }
   flock ??= loadFlock();
   if (flock(descriptor, (how === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return () => closeSync(descriptor);
   const errno = koffi.errno();

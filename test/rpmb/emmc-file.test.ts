@@ -1,5 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -113,6 +122,14 @@ describe('the file of an eMMC card', () => {
   it('can be used by one TEE at a time', () => {
     withCard(() => expect(() => EmmcFile.open(path)).toThrow(/eMMC card .*card: another TEE of this process uses it/));
     withCard((card) => expect(card.hasKey).toBe(true));
+  });
+
+  it('does not wait at a FIFO, and reads no device', () => {
+    execFileSync('mkfifo', [path]);
+    expect(() => EmmcFile.open(path, { key })).toThrow(`${path}: it is not a regular file`);
+    rmSync(path);
+    symlinkSync('/dev/zero', path);
+    expect(() => EmmcFile.open(path, { key })).toThrow(`${path}: it is not a regular file`);
   });
 
   it.each([
