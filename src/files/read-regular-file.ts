@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 
 import { open } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { namingFile } from './name-file-in-errors.js';
+import { Pieces } from './pieces.js';
 
 /** Default size limit in octets: 256 MiB, larger than an OP-TEE with its symbols. */
 const longestFile = 2 ** 28;
@@ -29,7 +30,7 @@ export async function readRegularFile(path: string | URL, most = longestFile): P
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const size = pieceSizeOf(path, await file.stat(), most);
-    const pieces = new Pieces(path, most);
+    const pieces = new Pieces(most, () => tooLong(path, most));
     for (;;) {
       const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(size), 0, size, null);
       if (!pieces.take(buffer.subarray(0, bytesRead))) return pieces.whole();
@@ -51,7 +52,7 @@ export function readRegularFileSync(path: string | URL, most = longestFile): Buf
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const size = pieceSizeOf(path, fstatSync(file), most);
-    const pieces = new Pieces(path, most);
+    const pieces = new Pieces(most, () => tooLong(path, most));
     for (;;) {
       const buffer = Buffer.allocUnsafe(size);
       if (!pieces.take(buffer.subarray(0, readSync(file, buffer)))) return pieces.whole();
@@ -72,29 +73,5 @@ function pieceSizeOf(path: string | URL, status: Stats, most: number): number {
 
 const tooLong = (path: string | URL, most: number) =>
   new RegularFileError(path, 'EFBIG', `it has more than ${most} bytes`);
-
-/** A file in /proc or /sys has length 0; a file that is being written can grow during the read. */
-class Pieces {
-  private readonly pieces: Buffer[] = [];
-  private length = 0;
-
-  constructor(
-    private readonly path: string | URL,
-    private readonly most: number,
-  ) {}
-
-  /** @returns false at the end of the file. */
-  take(piece: Buffer): boolean {
-    if (piece.length === 0) return false;
-    this.length += piece.length;
-    if (this.length > this.most) throw tooLong(this.path, this.most);
-    this.pieces.push(piece);
-    return true;
-  }
-
-  whole(): Buffer {
-    return this.pieces.length === 1 ? (this.pieces[0] as Buffer) : Buffer.concat(this.pieces, this.length);
-  }
-}
 
 const nameOf = (path: string | URL) => (path instanceof URL ? fileURLToPath(path) : path);

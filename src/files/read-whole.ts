@@ -1,5 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { nameFileInErrors } from './name-file-in-errors.js';
+import { Pieces } from './pieces.js';
 
 const pieceSize = 65_536;
 
@@ -21,10 +22,13 @@ export async function readUpTo(path: string, most: number): Promise<Buffer> {
   const file = await open(path);
   try {
     const stats = await file.stat();
-    // A file of /proc or /sys has length 0 however much it holds, and some have no end.
-    if (!stats.isFile() || stats.size === 0) return Buffer.concat(await pieces(file, most));
-    if (stats.size > most) throw new FileLengthError(most);
-    return await file.readFile();
+    const tooLong = () => new FileLengthError(most);
+    if (stats.isFile() && stats.size > most) throw tooLong();
+    const pieces = new Pieces(most, tooLong);
+    for (;;) {
+      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(pieceSize), 0, pieceSize, null);
+      if (!pieces.take(buffer.subarray(0, bytesRead))) return pieces.whole();
+    }
   } finally {
     await file.close();
   }
@@ -38,15 +42,4 @@ export function readWhole(path: string, most: number): Promise<Buffer> {
   return nameFileInErrors(path, () => readUpTo(path, most)).catch((error: unknown) => {
     throw error instanceof FileLengthError ? new RangeError(`${path}: ${error.message}`) : error;
   });
-}
-
-async function pieces(file: FileHandle, most: number): Promise<readonly Buffer[]> {
-  const all: Buffer[] = [];
-  for (let total = 0; ; ) {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(pieceSize), 0, pieceSize, null);
-    if (bytesRead === 0) return all;
-    total += bytesRead;
-    if (total > most) throw new FileLengthError(most);
-    all.push(buffer.subarray(0, bytesRead));
-  }
 }

@@ -4,6 +4,7 @@ import type { SupplicantRequest } from '../optee/rpc/supplicant-queue.js';
 import { rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { pageSize } from '../protocol/physical-memory.js';
 import { TeeResult } from '../protocol/tee-result.js';
+import { isUint32 } from '../protocol/uint32.js';
 import type { SupplicantDevice } from '../supplicant/supplicant.js';
 import { TeeContext } from '../tee/tee-context.js';
 import type { TeeParam } from '../tee/tee-param.js';
@@ -131,8 +132,9 @@ export class LinuxSupplicantDevice implements SupplicantDevice {
 
   /** @returns false if the request was cancelled. */
   private answer(id: number, result: number, params: readonly TeeParam[]): boolean {
-    const isResult = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
-    const wrong = isResult ? params.map(mistakeIn).find((mistake) => mistake !== undefined) : `the result is ${result}`;
+    const wrong = isUint32(result)
+      ? params.map(mistakeIn).find((mistake) => mistake !== undefined)
+      : `the result is ${result}`;
     if (wrong !== undefined) this.onTrouble(`answering supplicant request ${id}: ${wrong}`);
     const bytes =
       wrong === undefined

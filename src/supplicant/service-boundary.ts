@@ -1,5 +1,6 @@
 import { RpcCommand, rpcCommandName } from '../protocol/optee-rpc-command.js';
 import { TeeResult } from '../protocol/tee-result.js';
+import { isUint32 } from '../protocol/uint32.js';
 import { show } from '../show.js';
 import { commsError, TeecError } from '../tee/teec-error.js';
 import type { SupplicantService } from './supplicant-service.js';
@@ -13,7 +14,7 @@ export function guarded(command: number, service: SupplicantService): Supplicant
   const serve: SupplicantService = async (params, serving) => {
     try {
       const result: unknown = await service(params, serving);
-      if (!isResult(result))
+      if (!isUint32(result))
         throw new TypeError(
           `the service for ${rpcCommandName(command)} answered ${show(result)}, which is not a TEE result`,
         );
@@ -33,17 +34,13 @@ export function guarded(command: number, service: SupplicantService): Supplicant
  * @returns an error with a `cause` if the machine or a service failed, so that the failure can be reported.
  */
 export function failureOf(error: unknown, command: number): TeecError {
-  if (error instanceof TeecError && isResult(error.code) && error.code !== TeeResult.SUCCESS) return error;
+  if (error instanceof TeecError && isUint32(error.code) && error.code !== TeeResult.SUCCESS) return error;
   const name = rpcCommandName(command);
   const errno = errnoOf(error);
   const cause = error ?? new Error(`${show(error)} was thrown`);
   return errno === undefined
     ? commsError(bugResult(command), `the service for ${name} failed: ${show(error)}`, { cause })
     : commsError(errnoResult(command, errno), `serving ${name}: ${show(error)}`, { cause });
-}
-
-export function isResult(result: unknown): result is number {
-  return typeof result === 'number' && Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
 }
 
 /** `ENOSPC`, `EMFILE`, …; undefined if it is not an error of the operating system. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock/clock.js';
 import { RpcCommand, RpcFs, RpcSocket, rpcCommandName } from '../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../protocol/tee-result.js';
+import { isUint32 } from '../../protocol/uint32.js';
 import type { TeeContext } from '../../tee/tee-context.js';
 import type { TeeParam } from '../../tee/tee-param.js';
 import type { TeeShm } from '../../tee/tee-shm.js';
@@ -159,7 +160,7 @@ export class SupplicantQueue {
       throw commsError(TeeResult.ERROR_ITEM_NOT_FOUND, `answering supplicant request ${id}: no such request is open`);
     this.taken.delete(id);
     putAll(request.memory);
-    const valid = Number.isInteger(result) && result >= 0 && result <= 0xffff_ffff;
+    const valid = isUint32(result);
     request.finish(valid ? result : TeeResult.ERROR_COMMUNICATION);
     if (valid) return true;
     request.call.trouble ??= `${rpcCommandName(request.command)}: the supplicant answered ${result}, which is not a result`;

@@ -369,10 +369,11 @@ export class SimulatedWorld implements SecureWorld, Conduit {
   }
 
   private die(cause: unknown): ConduitError {
-    const isText = cause instanceof CorePanic || typeof cause === 'string';
-    const why = isText ? (typeof cause === 'string' ? cause : cause.message) : show(cause);
     // The message contains the cause of a panic.
-    const thrown = cause instanceof CorePanic ? cause.cause : cause;
+    const [why, thrown] =
+      cause instanceof CorePanic
+        ? [cause.message, cause.cause]
+        : [typeof cause === 'string' ? cause : show(cause), cause];
     const brief = 'the simulated secure world is dead';
     this.death ??= new ConduitError(`${brief}: ${why}`, {
       brief,

@@ -1,4 +1,5 @@
 import { TeeOrigin, TeeResult } from '../../../protocol/tee-result.js';
+import { isUint32 } from '../../../protocol/uint32.js';
 import { show } from '../../../show.js';
 import type { Core } from '../core/core.js';
 import type { TaEntry } from '../core/faults.js';
@@ -55,7 +56,7 @@ export function* enterTa(
     }
   } catch (error) {
     if (isA(CorePanic, error)) throw error;
-    if (isA(TeeError, error) && isWord(error.code)) result = error.code;
+    if (isA(TeeError, error) && isUint32(error.code)) result = error.code;
     else {
       panic(core, instance, error);
       result = TeeResult.ERROR_TARGET_DEAD;
@@ -77,7 +78,7 @@ export function* enterTa(
 /** An application in JavaScript can return anything. */
 function resultOf(returned: unknown): number {
   if (returned === undefined) return TeeResult.SUCCESS;
-  if (isWord(returned)) return returned;
+  if (isUint32(returned)) return returned;
   throw new TypeError(
     `the application returned ${show(returned)}; allowed: nothing, and a TEE_Result, an integer from 0 to 4294967295`,
   );
@@ -89,29 +90,25 @@ function resultOf(returned: unknown): number {
  */
 function clearWrongOutputs(parameters: readonly TaParameter[]): RangeError | undefined {
   let wrong: RangeError | undefined;
-  for (const [index, parameter] of parameters.entries()) {
+  const clear = (index: number, what: string, value: unknown, allowed: string) => {
+    wrong ??= new RangeError(`parameter ${index}: ${what} is ${show(value)}; allowed: ${allowed}`);
+    return 0;
+  };
+  for (let index = 0; index < parameters.length; index++) {
+    const parameter = parameters[index];
     if (parameter === undefined || parameter.direction === 'input') continue;
     if (parameter.type === 'memref') {
-      if (Number.isSafeInteger(parameter.size) && parameter.size >= 0) continue;
-      wrong ??= new RangeError(`parameter ${index}: its size is ${show(parameter.size)}; allowed: integers from 0`);
-      parameter.size = 0;
+      const { size } = parameter;
+      if (!(Number.isSafeInteger(size) && size >= 0))
+        parameter.size = clear(index, 'its size', size, 'integers from 0');
       continue;
     }
-    for (const name of ['a', 'b'] as const) {
-      const value = parameter[name];
-      // Arithmetic goes round at 2^32, as in C.
-      if (Number.isSafeInteger(value)) continue;
-      wrong ??= new RangeError(
-        `parameter ${index}: ${name} is ${show(value)}; allowed: integers, of which 32 bits are returned`,
-      );
-      parameter[name] = 0;
-    }
+    const { a, b } = parameter;
+    // Arithmetic goes round at 2^32, as in C.
+    if (!Number.isSafeInteger(a)) parameter.a = clear(index, 'a', a, 'integers, of which 32 bits are returned');
+    if (!Number.isSafeInteger(b)) parameter.b = clear(index, 'b', b, 'integers, of which 32 bits are returned');
   }
   return wrong;
-}
-
-function isWord(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
 }
 
 function isObject(value: unknown): value is object {
@@ -168,6 +165,6 @@ function panic(core: Core, instance: TaInstance, cause: unknown): void {
       cause: error,
     });
   instance.panicked = true;
-  const code = isPanic && isWord(cause.code) ? cause.code : TeeResult.ERROR_GENERIC;
+  const code = isPanic && isUint32(cause.code) ? cause.code : TeeResult.ERROR_GENERIC;
   core.trace?.({ type: 'panic', uuid, code, text, isException: text !== undefined && !isPanic });
 }
