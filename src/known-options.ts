@@ -14,7 +14,9 @@ export type OptionNames<Options extends object> = Readonly<Record<keyof Options,
 export function optionMistake<Options extends object>(given: unknown, names: OptionNames<Options>): string | undefined {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     return `options must be an object, not ${given === null ? 'null' : Array.isArray(given) ? 'an array' : typeof given}`;
-  for (const [name, value] of Object.entries(given)) {
+  const entries = attempt(() => Object.entries(given));
+  if (entries.value === undefined) return `options cannot be read: ${show(entries.error)}`;
+  for (const [name, value] of entries.value) {
     if (value === undefined || Object.hasOwn(names, name)) continue;
     const known = Object.keys(names);
     const meant = known.find((other) => areClose(name, other));
@@ -39,10 +41,21 @@ export function requireKnownOptions<Options extends object>(
  */
 export function requireMethods(whose: string, name: string, given: unknown, methods: readonly string[]): void {
   const isObject = typeof given === 'object' && given !== null;
-  const missing = methods.filter((method) => !isObject || typeof Reflect.get(given, method) !== 'function');
+  const missing = methods.filter(
+    (method) => !isObject || attempt(() => typeof Reflect.get(given, method) === 'function').value !== true,
+  );
   if (missing.length === 0) return;
   const what = isObject ? `has no method ${missing.join(', ')}` : `must be an object, not ${show(given)}`;
   throw new TypeError(`${whose}: ${name} ${what}`);
+}
+
+/** Call a function that runs code of the caller, such as a getter or the trap of a Proxy. */
+function attempt<T>(read: () => T): { value: T; error?: never } | { value?: never; error: unknown } {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { error };
+  }
 }
 
 /** A path that the system can be given: not empty, and without NUL. */

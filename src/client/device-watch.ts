@@ -5,6 +5,7 @@ import type { Trace } from '../trace/trace.js';
 import { unbreakable } from '../warn.js';
 import type { TeeDeviceDescription } from './devices.js';
 import type { DevicesOfDriver } from './driver-of-tee.js';
+import { show } from '../show.js';
 
 /** Options of `Tee.watchDevices`. */
 export interface WatchDevicesOptions {
@@ -99,7 +100,7 @@ export class DeviceWatch implements Disposable {
       .catch((error: unknown) => {
         // The TEE is closing.
         if (this.over) return;
-        this.trace.mark(`devices: ${error instanceof Error ? error.message : String(error)}`);
+        this.trace.mark(`devices: ${show(error)}`);
         this.tell(error);
       })
       .finally(() => this.done());
@@ -139,6 +140,6 @@ function uuidOf(text: string): string {
   try {
     return parseUuid(text);
   } catch (error) {
-    throw badParameters(`watching devices: ${error instanceof Error ? error.message : String(error)}`);
+    throw badParameters(`watching devices: ${show(error)}`);
   }
 }

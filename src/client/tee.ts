@@ -20,6 +20,7 @@ import { Context, KernelContext } from './context.js';
 import { DeviceWatch, type WatchDevicesOptions, watched } from './device-watch.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
+import { show } from '../show.js';
 
 /** Options of `Tee.openContext`. */
 export interface ContextOptions {
@@ -285,10 +286,10 @@ export class Tee implements AsyncDisposable {
     checkOptions('closing the TEE', options, closeNames);
     const { force, graceMs = force ? 0 : defaultGraceMs } = options;
     if (force !== undefined && typeof force !== 'boolean')
-      throw badParameters(`closing the TEE: force is ${String(force)}; allowed: true and false`);
-    if (force && graceMs !== 0) throw badParameters(`closing the TEE: force contradicts graceMs ${String(graceMs)} ms`);
+      throw badParameters(`closing the TEE: force is ${show(force)}; allowed: true and false`);
+    if (force && graceMs !== 0) throw badParameters(`closing the TEE: force contradicts graceMs ${show(graceMs)} ms`);
     if (!(typeof graceMs === 'number' && graceMs >= 0))
-      throw badParameters(`closing the TEE: graceMs is ${String(graceMs)}; allowed: milliseconds from 0, and Infinity`);
+      throw badParameters(`closing the TEE: graceMs is ${show(graceMs)}; allowed: milliseconds from 0, and Infinity`);
     this.closed ??= this.closeAll(graceMs);
     return this.closed;
   }

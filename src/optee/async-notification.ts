@@ -3,6 +3,7 @@ import { asyncNotifDoBottomHalf } from '../protocol/optee-smc.js';
 import type { InterruptSource } from '../protocol/secure-world.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { Optee } from './optee.js';
+import { show } from '../show.js';
 
 /** Access to secure world's pending notifications, by ABI. */
 export interface NotificationSource {
@@ -62,7 +63,7 @@ export class AsyncNotifications {
       // The interrupt may arrive again before the fetching is known to be complete.
       if (schedule.fine) await schedule.point('notifications', 'end fetching');
     } catch (error) {
-      this.optee.violation(0, `no notifications could be fetched: ${String(error)}`);
+      this.optee.violation(0, `no notifications could be fetched: ${show(error)}`);
       return;
     }
     for (const value of values) {
@@ -77,7 +78,7 @@ export class AsyncNotifications {
     try {
       await this.call('bottom-half', OpteeMsgCmd.doBottomHalf);
     } catch (error) {
-      this.optee.violation(0, `bottom half processing failed: ${String(error)}`);
+      this.optee.violation(0, `bottom half processing failed: ${show(error)}`);
     }
   }
 }

@@ -60,8 +60,8 @@ describe('an unknown option is refused and named', () => {
       /no option "paramters"; did you mean "parameters"/,
     ],
     ['openSession', () => context.openSession(userTa.uuid, js(null)), /options must be an object, not null/],
-    ['openSession', () => context.openSession(js(42)), /not a UUID: "42"/],
-    ['openSession', () => context.openSession(js(undefined)), /not a UUID: "undefined"/],
+    ['openSession', () => context.openSession(js(42)), /not a UUID: 42/],
+    ['openSession', () => context.openSession(js(undefined)), /not a UUID: undefined/],
     [
       'login',
       () => context.openSession(userTa.uuid, js({ login: { login: 'application' } })),
@@ -142,6 +142,36 @@ describe('an unknown option is refused and named', () => {
       expect(() => new EmulatedEmmc({ hmac: hmacSha256, ...options })).toThrow(RangeError);
     },
   );
+});
+
+describe('an object that throws when it is read', () => {
+  const refuse = () => {
+    throw new Error('not for you');
+  };
+  const hostile = new Proxy({}, { get: refuse, ownKeys: refuse, getOwnPropertyDescriptor: refuse, has: refuse });
+
+  it.each<[string, () => unknown]>([
+    ['openContext', () => tee.openContext(js(hostile))],
+    ['openSession', () => context.openSession(userTa.uuid, js(hostile))],
+    ['invoke', () => session.invoke(Command.add, [], js(hostile))],
+    ['openTee', () => openTee(js(hostile))],
+    ['simulated world', () => new SimulatedWorld(js(hostile))],
+    ['eMMC', () => new EmulatedEmmc(js(hostile))],
+  ])('is refused as options of %s with the reason', async (_, misuse) => {
+    await expect((async () => misuse())()).rejects.toThrow(/options cannot be read: not for you/);
+    expect(await session.invoke(Command.add, [])).toBeDefined();
+  });
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['a UUID', () => context.openSession(js(hostile)), /not a UUID: an object/],
+    ['a clock', () => openTee(js({ clock: hostile })), /clock has no method/],
+    ['a number of threads', () => new SimulatedWorld(js({ threads: hostile })), /threads is an object/],
+    ['an ABI', () => new SimulatedWorld(js({ abi: hostile })), /no ABI an object/],
+    ['a queue', () => openTee(js({ queue: hostile })), /no call queue an object/],
+    ['an RPMB', () => openTee(js({ rpmb: [hostile] })), /rpmb/],
+  ])('is refused as %s', async (_, misuse, message) => {
+    await expect((async () => misuse())()).rejects.toThrow(message);
+  });
 });
 
 describe('a known option', () => {

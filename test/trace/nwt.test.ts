@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
@@ -175,6 +175,26 @@ describe('recording into a file', () => {
     expect(table.subject.cutAtBytes).toBe(150_000);
     expect(readFileSync(path).length).toBeLessThan(151_000);
     expect(table.damage).toEqual([]);
+  });
+
+  it('does not wait at a FIFO for a reader that does not come', async () => {
+    const fifo = join(folder, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    expect(() => new TraceFile(fifo)).toThrow(/ENXIO.*fifo/);
+    await expect(openTee({ trace: fifo })).rejects.toThrow(/ENXIO.*fifo/);
+  });
+
+  it('gives the reader of a FIFO all of it', async () => {
+    const fifo = join(folder, 'read-fifo');
+    execFileSync('mkfifo', [fifo]);
+    const reader = openSync(fifo, 'r+');
+    const recorder = new TraceFile(fifo);
+    recorder.describe({ world: 'simulated' });
+    recorder.close();
+    const bytes = Buffer.alloc(4096);
+    const length = readSync(reader, bytes);
+    closeSync(reader);
+    expect(readTrace(bytes.subarray(0, length)).subject).toMatchObject({ world: 'simulated' });
   });
 
   it('loses nothing when the process exits without closing it', async () => {

@@ -4,6 +4,7 @@ import { Linux67CallQueue } from './linux-6.7.js';
 import { Linux68CallQueue } from './linux-6.8.js';
 import { PatchV6CallQueue } from './patch-v6.js';
 import type { StorableCallQueue } from './storable.js';
+import { show } from '../../show.js';
 
 /** All disciplines, oldest first, with descriptions. */
 export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {
@@ -56,7 +57,7 @@ export const createCallQueue: CreateCallQueue = (discipline, threadCount, reserv
       return new HandOffCallQueue(threadCount, 'one-a-session', reserve);
     default:
       throw new RangeError(
-        `there is no call queue "${String(discipline satisfies never)}"; allowed: ${Object.keys(DISCIPLINES).join(', ')}`,
+        `there is no call queue ${show(discipline satisfies never)}; allowed: ${Object.keys(DISCIPLINES).join(', ')}`,
       );
   }
 };

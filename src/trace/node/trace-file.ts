@@ -1,7 +1,8 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { startInterval } from '../../clock/timer.js';
 import { nameFileInErrors } from '../../files/name-file-in-errors.js';
+import { openForWriting } from '../../files/open-for-writing.js';
 import { type OptionNames, requireAmount, requireKnownOptions } from '../../known-options.js';
 import type { TraceSubject } from '../event.js';
 import { ChunkWriter, subjectChunk } from '../nwt/chunk-writer.js';
@@ -50,7 +51,7 @@ export class TraceFile extends ChunkWriter implements Disposable {
     requireAmount('TraceFile', 'maxBytes', maxBytes);
     requireAmount('TraceFile', 'flushIntervalMs', flushIntervalMs);
     this.maxBytes = maxBytes;
-    this.fd = openSync(path, 'w');
+    this.fd = openForWriting(path);
     this.append(fileHeader());
     this.endFlushing = startInterval(flushIntervalMs, () => this.flush(), { background: true });
     process.on('exit', this.onExit);

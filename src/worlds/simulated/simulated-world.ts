@@ -167,15 +167,15 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     this.abi = options.abi ?? 'smc';
     const ffa = this.abi === 'ffa';
     const reservedShm = ffa || options.reservedShm === false ? undefined : (options.reservedShm ?? defaultReservedShm);
-    if (this.abi !== 'smc' && !ffa) throw new RangeError(`there is no ABI "${String(this.abi)}"; allowed: smc and ffa`);
+    if (this.abi !== 'smc' && !ffa) throw new RangeError(`there is no ABI ${show(this.abi)}; allowed: smc and ffa`);
     if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads))
-      throw new RangeError(`threads is ${String(threads)}, allowed are integers 1..${mostThreads}`);
+      throw new RangeError(`threads is ${show(threads)}, allowed are integers 1..${mostThreads}`);
     const announced = options.announcedThreads === false ? undefined : (options.announcedThreads ?? threads);
     if (announced !== undefined && !(Number.isInteger(announced) && announced >= 0 && announced <= 0xffff_ffff))
-      throw new RangeError(`announcedThreads is ${String(announced)}, allowed are integers 0..4294967295, and false`);
+      throw new RangeError(`announcedThreads is ${show(announced)}, allowed are integers 0..4294967295, and false`);
     for (const range of reservedShm === undefined ? [dram] : [dram, reservedShm])
       if (typeof range?.base !== 'number' || typeof range.size !== 'number')
-        throw new RangeError(`memory is ${String(range)}, allowed are { base, size } in bytes`);
+        throw new RangeError(`memory is ${show(range)}, allowed are { base, size } in bytes`);
       else if (range.base % pageSize !== 0 || range.size % pageSize !== 0 || !contains(dram, range))
         throw new RangeError(
           `memory 0x${range.base.toString(16)}, 0x${range.size.toString(16)} bytes: not in pages of DRAM`,

@@ -15,6 +15,7 @@ import { innerSessionsOf } from './inner-sessions.js';
 import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import { TaPanic, TeeError } from './tee-error.js';
+import { show } from '../../../show.js';
 
 /** The maximum duration of one SUSPEND in milliseconds. */
 const longestSleep = 0xffff_ffff;
@@ -272,5 +273,5 @@ async function later<T>(routine: Routine<T>): Promise<T> {
 /** The ABI has 32 bits for the value, and would truncate a larger one. */
 function requireWord(what: string, value: number): void {
   if (!(Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff))
-    throw new RangeError(`${what} of ${String(value)}; allowed: integers from 0 to 4294967295`);
+    throw new RangeError(`${what} of ${show(value)}; allowed: integers from 0 to 4294967295`);
 }
