@@ -1,11 +1,11 @@
 import type { OptionNames } from '../known-options.js';
 import { parseUuid } from '../protocol/uuid.js';
+import { show } from '../show.js';
 import { badParameters, checkOptions } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
 import { unbreakable } from '../warn.js';
 import type { TeeDeviceDescription } from './devices.js';
 import type { DevicesOfDriver } from './driver-of-tee.js';
-import { show } from '../show.js';
 
 /** Options of `Tee.watchDevices`. */
 export interface WatchDevicesOptions {

@@ -9,6 +9,7 @@ import type { PhysicalMemory } from '../protocol/physical-memory.js';
 import type { PanicSource, PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import type { RpmbDevice } from '../rpmb/rpmb-device.js';
+import { show } from '../show.js';
 import { eachStep } from '../tee/each-step.js';
 import { type ClientIdentity, checkIdentity } from '../tee/login.js';
 import { TeeDevice } from '../tee/tee-device.js';
@@ -20,7 +21,6 @@ import { Context, KernelContext } from './context.js';
 import { DeviceWatch, type WatchDevicesOptions, watched } from './device-watch.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
-import { show } from '../show.js';
 
 /** Options of `Tee.openContext`. */
 export interface ContextOptions {

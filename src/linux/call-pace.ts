@@ -5,7 +5,7 @@ import { BoundedSpin } from '../clock/bounded-spin.js';
 const { performance } = globalThis;
 
 /** How long a caller busy-waits for an answer before it sleeps. With one processor that would only delay the answer. */
-export const usualSpinMicroseconds = availableParallelism() > 1 ? 1000 : 0;
+export const usualSpinMicroseconds = availableParallelism() > 1 ? 2000 : 0;
 /** A thread busy-waits this much longer for its next call: it blocks no other call, and its caller may wake up slowly. */
 const followFactor = 2;
 /** Longest time that busy-waiting blocks the event loop if turning it is expensive. Milliseconds. */

@@ -1,9 +1,9 @@
 import { OpteeMsgCmd } from '../protocol/optee-msg.js';
 import { asyncNotifDoBottomHalf } from '../protocol/optee-smc.js';
 import type { InterruptSource } from '../protocol/secure-world.js';
+import { show } from '../show.js';
 import type { CallPurpose } from '../trace/trace.js';
 import type { Optee } from './optee.js';
-import { show } from '../show.js';
 
 /** Access to secure world's pending notifications, by ABI. */
 export interface NotificationSource {

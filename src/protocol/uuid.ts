@@ -17,8 +17,7 @@ const form = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
  */
 export function parseUuid(text: string): Uuid {
   const uuid = typeof text === 'string' ? text.trim().toLowerCase() : '';
-  if (!form.test(uuid))
-    throw new TypeError(`not a UUID: ${show(text)} (wanted xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx)`);
+  if (!form.test(uuid)) throw new TypeError(`not a UUID: ${show(text)} (wanted xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx)`);
   return uuid;
 }
 

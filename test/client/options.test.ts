@@ -8,6 +8,7 @@ import {
   TeecError,
   TeeResult,
   trustedApplication,
+  value,
 } from '../../src/index.js';
 import { optionMistake } from '../../src/known-options.js';
 import { EmulatedEmmc, hmacSha256 } from '../../src/rpmb/index.js';
@@ -159,7 +160,7 @@ describe('an object that throws when it is read', () => {
     ['eMMC', () => new EmulatedEmmc(js(hostile))],
   ])('is refused as options of %s with the reason', async (_, misuse) => {
     await expect((async () => misuse())()).rejects.toThrow(/options cannot be read: not for you/);
-    expect(await session.invoke(Command.add, [])).toBeDefined();
+    expect(await session.invoke(Command.add, [value.inout(40, 2)])).toEqual([{ a: 42, b: 2 }]);
   });
 
   it.each<[string, () => unknown, RegExp]>([

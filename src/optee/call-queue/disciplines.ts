@@ -1,10 +1,10 @@
+import { show } from '../../show.js';
 import type { DisciplineName } from './call-queue.js';
 import { HandOffCallQueue } from './hand-off.js';
 import { Linux67CallQueue } from './linux-6.7.js';
 import { Linux68CallQueue } from './linux-6.8.js';
 import { PatchV6CallQueue } from './patch-v6.js';
 import type { StorableCallQueue } from './storable.js';
-import { show } from '../../show.js';
 
 /** All disciplines, oldest first, with descriptions. */
 export const DISCIPLINES: Readonly<Record<DisciplineName, string>> = {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { startTimer } from '../../clock/timer.js';
+import { endWithParent } from './end-with-parent.js';
 import type { MappedPlugin } from './qemu-options.js';
 
 export interface QemuOptions {
@@ -31,11 +32,7 @@ const maxErrorOutput = 4096;
 /** Milliseconds for which the streams of an ended process stay open if its child processes still hold them. */
 const lingerMs = 500;
 
-/**
- * A QEMU that cannot outlive this process: the kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG,
- * set by setpriv), also if that is killed. The parent may end before the signal is set, so a shell compares its
- * parent's id before it executes QEMU.
- */
+/** A QEMU that cannot outlive this process. */
 export class QemuProcess {
   /** UART0, the bell in both directions. */
   readonly bell: Duplex;
@@ -69,11 +66,7 @@ export class QemuProcess {
 
   static start(options: QemuOptions): QemuProcess {
     const child = spawn(
-      'setpriv',
-      [
-        ...['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"'],
-        ...[String(process.pid), options.program, ...commandLine(options)],
-      ],
+      ...endWithParent(options.program, commandLine(options)),
       // In its own session, so that Ctrl-C in a terminal does not end QEMU before this process closes it. The parent's
       // death signal does not depend on the session.
       {

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTee } from '../../../src/index.js';
 import { smcRegisters } from '../../../src/protocol/conduit.js';
 import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
+import { until } from '../../support/until.js';
 import { folder, onRealOptee, startWorld, whyNot } from './real-optee.js';
 
 const program = fileURLToPath(new URL('start-world.js', import.meta.url));
@@ -33,11 +34,6 @@ function processorTime(pid: string): number {
     .replace(/^.*\) /, '')
     .split(' ');
   return Number(fields[11]) + Number(fields[12]);
-}
-
-/** Look again and again, letting the event loop turn, until it is so; the test's own limit ends what never is. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise(setImmediate);
 }
 
 /** Resolves when the program says that it has reached the stage. */

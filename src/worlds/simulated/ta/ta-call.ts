@@ -2,6 +2,7 @@ import type { RpcShmType } from '../../../protocol/optee-rpc-command.js';
 import { RpcCommand, RpcNotification } from '../../../protocol/optee-rpc-command.js';
 import { TeeResult } from '../../../protocol/tee-result.js';
 import type { Uuid } from '../../../protocol/uuid.js';
+import { show } from '../../../show.js';
 import type { Core } from '../core/core.js';
 import type { Direction, RpcMemory, RpcParameter } from '../rpc/thread-rpc.js';
 import { allocateRpcMemory, freeRpcMemory, notificationRpc, rpcCommand, rpcValue } from '../rpc/thread-rpc.js';
@@ -15,7 +16,6 @@ import { innerSessionsOf } from './inner-sessions.js';
 import type { TaParameter } from './ta-parameters.js';
 import { MemrefParameter, ValueParameter } from './ta-parameters.js';
 import { TaPanic, TeeError } from './tee-error.js';
-import { show } from '../../../show.js';
 
 /** The maximum duration of one SUSPEND in milliseconds. */
 const longestSleep = 0xffff_ffff;
