@@ -57,7 +57,10 @@ const trace = await benchTrace();
 table(trace);
 
 say('Every state of a call queue on one core, against SPIN');
-const explore = await benchExplore();
-table([explore]);
+const [explore, exploreSmall] = [await benchExplore('large'), await benchExplore('small')];
+table([explore, exploreSmall]);
 
-if (json) console.log(JSON.stringify({ explore, queue, invoke, sessions, trace, ffa, scmi, reserve, sharedMemory }));
+if (json)
+  console.log(
+    JSON.stringify({ explore, exploreSmall, queue, invoke, sessions, trace, ffa, scmi, reserve, sharedMemory }),
+  );
