@@ -163,6 +163,14 @@ export const DRIVER_MUTANTS = [
     becomes: '',
     explore: `${ONE_CALL} --faults drop`,
   },
+  {
+    what: 'an open of a dead client sleeps on in the normal world',
+    file: 'src/optee/optee-driver.ts',
+    in: 'OpteeDriver.abandon',
+    find: 'this.optee.interrupt(context);',
+    becomes: '',
+    test: 'test/client/death.test.ts',
+  },
   // Messages.
   {
     what: 'a message slot is given back before the call',

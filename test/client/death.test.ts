@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/clock/virtual-clock.js';
 import { openTee, type Tee, trustedApplication, value } from '../../src/index.js';
+import { RpcCommand } from '../../src/protocol/optee-rpc-command.js';
 import { MemoryTaStore } from '../../src/supplicant/ta-store.js';
 import { SimulatedWorld, simulatedTaImage } from '../../src/testing.js';
 
@@ -89,6 +90,20 @@ describe('a client that dies with a call in flight', () => {
     await expect(idle.invoke(0)).rejects.toThrow(/being closed/);
     await clock.run();
     expect(world.sessionCount).toBe(0);
+  });
+
+  it('ends the sleep of an open in the normal world, after which its TA may sleep again', async () => {
+    const sleeps: number[] = [];
+    tee.trace.listen((event) => {
+      if (event.type === 'rpc-end' && event.command === RpcCommand.suspend) sleeps.push(event.time);
+    });
+    const client = tee.openContext();
+    const opening = settled(client.openSession(patient.uuid, { parameters: [value.input(1000)] }));
+    await clock.advance(50);
+    const killed = client.kill();
+    await clock.run();
+    await Promise.all([killed, opening]);
+    expect(sleeps).toEqual([50, 1000]);
   });
 
   it('does not keep a session that opens after its death', async () => {
