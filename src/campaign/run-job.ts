@@ -1,10 +1,10 @@
-import { fork } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startInterval } from '../clock/timer.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
+import { startModule } from '../processes/start-process.js';
 import { type JobResult, resultShape } from './job-result.js';
 import { type CampaignJob, corpusOf, jobId } from './plan.js';
 
@@ -71,7 +71,7 @@ function inProcess(
   { signal, qemus = [] }: RunJobOptions,
 ): Promise<JobResult> {
   return new Promise((resolve, reject) => {
-    const child = fork(program, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = startModule(program, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     const end = () => child.kill('SIGKILL');
     signal?.addEventListener('abort', end, { once: true });
     let answer: { readonly result?: unknown; readonly error?: string } | undefined;

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { readRegularFile } from '../files/read-regular-file.js';
+import { startProcess } from '../processes/start-process.js';
 
 /** ar(5) */
 const globalMagic = '!<arch>\n';
@@ -45,11 +45,15 @@ const needed: Readonly<Record<string, string>> = { xz: 'xz-utils', tar: 'tar (an
 /** Run a program with `input` on standard input. @returns its standard output. */
 function filter(program: string, args: readonly string[], input: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = startProcess(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     const [output, errors]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
-    child.once('error', () => reject(new Error(`${program} is missing: install ${needed[program] ?? program}`)));
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'ENOENT' ? new Error(`${program} is missing: install ${needed[program] ?? program}`) : error,
+      ),
+    );
     child.once('close', (code) => {
       if (code === 0) resolve(Buffer.concat(output));
       else reject(new Error(`${program} failed: ${Buffer.concat(errors).toString().trim()}`));

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -10,6 +9,7 @@ import { AbsentFilesError } from '../debian/absent-files.js';
 import { fetchFolders } from '../debian/fetch-folders.js';
 import { unpackSource } from '../debian/source-package.js';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
+import { startProcess } from '../processes/start-process.js';
 import { fetchedArm64Root } from '../serve/arm64-root.js';
 import { cacheFolder, fetchedOptee, folderAt } from '../worlds/qemu/optee-folder.js';
 import { type BuildOptions, buildName, buildSuites, makeVariables } from './build-options.js';
@@ -176,7 +176,7 @@ interface Make {
 
 async function make(what: Make, progress: BuildProgress): Promise<void> {
   const { source, objects, variables, tools, jobs, scmi, kit, log } = what;
-  const child = spawn(
+  const child = startProcess(
     'nice',
     [
       ...['-n', '10', 'make', `-j${jobs}`, `O=${objects}`],

@@ -1,6 +1,7 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { startTimer } from '../clock/timer.js';
+import { startProcess } from '../processes/start-process.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError, type TeecError } from '../tee/teec-error.js';
 import { AgentOperation, type Change, changesIn, FrameReader, frame, memoryFrames } from './frames.js';
@@ -68,7 +69,7 @@ export class AgentLink {
       this.lose = resolve;
     });
     // Start a new session, so that Ctrl-C in the terminal reaches the client only, which then closes the agent.
-    const child = spawn(command.program, command.args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+    const child = startProcess(command.program, command.args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
     this.child = child;
     child.stdin.on('error', () => undefined);
     child.stdout.on('data', (bytes: Buffer) => this.receive(bytes));

@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
+import { startProcess } from '../processes/start-process.js';
 import type { ClientCommand } from './client-command.js';
 
 /**
@@ -10,7 +11,7 @@ export function runClient(
   { program, args, env }: ClientCommand,
   stdout?: (child: ChildProcess) => void,
 ): Promise<number> {
-  const child = spawn(program, args, {
+  const child = startProcess(program, args, {
     env,
     stdio: ['inherit', stdout === undefined ? 'inherit' : 'pipe', 'inherit'],
   });

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
+import { systemError } from '../processes/system-error.js';
 import { socketDescriptor } from '../supplicant/node/socket-descriptor.js';
 import type { ClientIdentity } from '../tee/login.js';
 import { ErrnoError } from './errno.js';
@@ -92,7 +93,7 @@ const optionRoom = Buffer.alloc(4 * maxGroups);
 function option(fd: number, name: number, size: number): Buffer {
   const length = [size];
   if (calls().getsockopt(fd, SOL_SOCKET, name, optionRoom, length) !== 0)
-    throw new Error(`getsockopt(${name}) failed: errno ${koffi.errno()}`);
+    throw systemError(`getsockopt ${name}`, koffi.errno());
   return Buffer.from(optionRoom.subarray(0, length[0] ?? 0));
 }
 

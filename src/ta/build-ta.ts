@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
+import { startProcess } from '../processes/start-process.js';
 import type { TaSources } from './ta-sources.js';
 import { findTaTools } from './ta-tools.js';
 
@@ -91,7 +91,7 @@ function make(sources: TaSources, args: readonly string[], say: ((line: string) 
   return new Promise<string[]>((resolve, reject) => {
     // Variables of an outer make do not apply to this one.
     const { MAKEFLAGS: _flags, MFLAGS: _mflags, MAKELEVEL: _level, ...env } = process.env;
-    const child = spawn('make', ['-C', sources.folder, '--no-print-directory', '-j4', ...args], {
+    const child = startProcess('make', ['-C', sources.folder, '--no-print-directory', '-j4', ...args], {
       env: { ...env, LC_ALL: 'C.UTF-8' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

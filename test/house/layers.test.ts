@@ -107,6 +107,13 @@ describe('the source tree', () => {
     ).toEqual([]);
   });
 
+  it('starts processes in one room, which knows that there may be no free descriptors', () => {
+    const starting = /\bimport \{[^}]*\b(spawn|fork)\b[^}]*\} from 'node:child_process'/;
+    expect(
+      files.filter(({ path, text }) => !path.startsWith('processes/') && starting.test(text)).map(({ path }) => path),
+    ).toEqual([]);
+  });
+
   describe.each(['src', 'viewer/src', 'playground/src'])('in %s', (folder) => {
     const here = sources(resolve(import.meta.dirname, '../..', folder));
 

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
+import { startProcess } from '../../processes/start-process.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const files = ['test/worlds/behaviour.test.ts', 'test/regression'];
@@ -50,7 +50,7 @@ export async function runSuite(
   const output = join(folder, 'suite.json');
   const started = performance.now();
   await new Promise<void>((done, reject) => {
-    const child = spawn(
+    const child = startProcess(
       'npx',
       [
         ...['vitest', 'run', ...files, '--maxWorkers=1', '-t', onReal.source],

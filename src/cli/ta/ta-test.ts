@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
@@ -7,6 +6,7 @@ import { coverageFiles } from '../../coverage/coverage-of-tee.js';
 import { mergeCoverage } from '../../coverage/merge-coverage.js';
 import { mergeProfiles } from '../../coverage/merge-profiles.js';
 import { opteeNamed } from '../../optee-build/built-optee.js';
+import { startProcess } from '../../processes/start-process.js';
 import { findKit } from '../../ta/find-kit.js';
 import { ProjectTests } from '../../ta/project-tests.js';
 import { findTaSources, projectRoot, type TaSources } from '../../ta/ta-sources.js';
@@ -211,7 +211,7 @@ function vitest(root: string, args: readonly string[], env: NodeJS.ProcessEnv = 
   if (!existsSync(program))
     return Promise.reject(new Error(`no Vitest in ${root}/node_modules: npm install --save-dev vitest`));
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], {
+    const child = startProcess(process.execPath, [program, ...args], {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit'],

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { recordSchedule } from '../../conform/schedule-trace.js';
@@ -7,6 +6,7 @@ import { namingFile } from '../../files/name-file-in-errors.js';
 import { RegularFileError, readRegularFile } from '../../files/read-regular-file.js';
 import { readText, TextFileError } from '../../files/read-text.js';
 import { FileLengthError } from '../../files/read-whole.js';
+import { startProcess } from '../../processes/start-process.js';
 import { viewerPage } from '../../trace/node/viewer-page.js';
 import { MemoryRecorder } from '../../trace/nwt/memory-recorder.js';
 import { badUsage } from '../output/exit-code.js';
@@ -137,7 +137,11 @@ function whyNoSchedule(path: string, error: unknown): string {
 /** Open a browser, best effort; the URL is also printed. */
 function openBrowser(url: string): void {
   const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
-  spawn(program, [url], { stdio: 'ignore', detached: true })
-    .on('error', () => undefined)
-    .unref();
+  try {
+    startProcess(program, [url], { stdio: 'ignore', detached: true })
+      .on('error', () => undefined)
+      .unref();
+  } catch {
+    // Too many open files.
+  }
 }

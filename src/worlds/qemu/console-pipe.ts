@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs';
 import koffi from 'koffi';
+import { systemError } from '../../processes/system-error.js';
 
 // Linux's values (uapi asm-generic/fcntl.h, linux/fcntl.h).
 const O_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
@@ -38,7 +39,7 @@ export class ConsolePipe implements Disposable {
   constructor() {
     calls ??= loadCalls();
     const ends = [-1, -1];
-    if (calls.pipe2(ends, O_NONBLOCK_CLOEXEC) < 0) throw new Error(`pipe2 failed: errno ${koffi.errno()}`);
+    if (calls.pipe2(ends, O_NONBLOCK_CLOEXEC) < 0) throw systemError('pipe2', koffi.errno());
     [this.outlet, this.fd] = ends as [number, number];
     // The kernel refuses this to a user with many pipes; the pipe then has 64 KiB.
     calls.fcntl(this.fd, F_SETPIPE_SZ, capacity);

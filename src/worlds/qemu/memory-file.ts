@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import { systemError } from '../../processes/system-error.js';
 
 // Linux's values (uapi linux/memfd.h, asm-generic/mman-common.h).
 const MFD_CLOEXEC_ALLOW_SEALING = 0x1 | 0x2;
@@ -45,11 +46,11 @@ export class MemoryFile implements Disposable {
   static create(name: string, size: number): MemoryFile {
     calls ??= loadCalls();
     const fd: number = calls.memfdCreate(name, MFD_CLOEXEC_ALLOW_SEALING);
-    if (fd < 0) throw new Error(`memfd_create failed: errno ${koffi.errno()}`);
+    if (fd < 0) throw systemError('memfd_create', koffi.errno());
     try {
-      if (calls.ftruncate(fd, size) !== 0) throw new Error(`ftruncate to ${size} bytes failed: errno ${koffi.errno()}`);
+      if (calls.ftruncate(fd, size) !== 0) throw systemError(`ftruncate to ${size} bytes`, koffi.errno());
       if (calls.fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL_SHRINK_GROW) !== 0)
-        throw new Error(`sealing the memory file failed: errno ${koffi.errno()}`);
+        throw systemError('fcntl F_ADD_SEALS', koffi.errno());
       return new MemoryFile(fd, size, map(0n, size, MAP_SHARED, fd));
     } catch (error) {
       calls.close(fd);
@@ -78,6 +79,6 @@ export class MemoryFile implements Disposable {
 function map(address: bigint, size: number, flags: number, fd: number): bigint {
   calls ??= loadCalls();
   const mapped: bigint = BigInt.asIntN(64, calls.mmap(address, size, PROT_READ_WRITE, flags, fd, 0));
-  if (mapped === -1n) throw new Error(`mmap of ${size} bytes failed: errno ${koffi.errno()}`);
+  if (mapped === -1n) throw systemError(`mmap of ${size} bytes`, koffi.errno());
   return mapped;
 }

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { startTimer } from '../../clock/timer.js';
+import { startProcess } from '../../processes/start-process.js';
 import { endWithParent } from './end-with-parent.js';
 import type { MappedPlugin } from './qemu-options.js';
 
@@ -65,7 +66,7 @@ export class QemuProcess {
   }
 
   static start(options: QemuOptions): QemuProcess {
-    const child = spawn(
+    const child = startProcess(
       ...endWithParent(options.program, commandLine(options)),
       // In its own session, so that Ctrl-C in a terminal does not end QEMU before this process closes it. The parent's
       // death signal does not depend on the session.

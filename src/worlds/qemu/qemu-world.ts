@@ -158,10 +158,11 @@ export class QemuWorld implements SecureWorld {
     const memorySize = (options.memoryMiB ?? defaultMemoryMiB) * mebibyte;
     const firmware = options.firmware ?? shippedFirmware;
     const file = MemoryFile.create('normalworld', memorySize);
-    const consolePipe = new ConsolePipe();
+    let consolePipe: ConsolePipe | undefined;
     let world: QemuWorld;
     let mailbox: Mailbox;
     try {
+      consolePipe = new ConsolePipe();
       mailbox = new Mailbox(file.view(mailboxAddress - ramAddress, mailboxSize));
       mailbox.polls = maySpin ? polls : 0;
       const process = QemuProcess.start({
@@ -173,7 +174,7 @@ export class QemuWorld implements SecureWorld {
       world = new QemuWorld(file, process, mailbox, consolePipe, options);
     } catch (error) {
       file[Symbol.dispose]();
-      consolePipe[Symbol.dispose]();
+      consolePipe?.[Symbol.dispose]();
       throw error;
     }
     const bootLimitMs = bootLimitOf(options);

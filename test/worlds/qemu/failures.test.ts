@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTee, TeeResult, temporary } from '../../../src/index.js';
@@ -69,6 +71,27 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('a QEMU world that fails'), ()
       /QEMU exited with code 127: .*does\/not\/exist/,
     );
     await expect(startWorld({ firmware: '/no/firmware' })).rejects.toThrow(/QEMU exited with code 1: .*no\/firmware/);
+  });
+
+  it('reports that there are too few free descriptors, however few, and leaks none', { timeout: 120_000 }, () => {
+    const script = fileURLToPath(new URL('open-with-few-descriptors.js', import.meta.url));
+    const limited = ['-c', 'ulimit -n 512; exec "$0" "$@"', process.execPath, script];
+    const { status, stdout, stderr } = spawnSync('sh', limited, { encoding: 'utf8' });
+    expect(`${status} ${stderr}`).toBe('0 ');
+    const outcomes = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(outcomes.filter(({ leaked }) => leaked !== 0)).toEqual([]);
+    expect(outcomes.pop()).toMatchObject({ opened: true });
+    expect(outcomes.length).toBeGreaterThan(5);
+    for (const outcome of outcomes)
+      expect(outcome).toMatchObject({
+        code: 'EMFILE',
+        message: expect.stringMatching(
+          /^(memfd_create|pipe2|setpriv could not be started): EMFILE, too many open files$/,
+        ),
+      });
   });
 
   it('ends a boot that does not complete', async () => {
