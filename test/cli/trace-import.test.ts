@@ -67,6 +67,17 @@ describe('normalworld trace import', () => {
     ['UTF-8 with a mark', `\ufeff${text}`],
     ['lines that end as in Windows', text.replaceAll('\n', '\r\n')],
     ['no line feed at its end', text.trimEnd()],
+    [
+      'lines that end in CR LF, LF, CR or CR CR LF',
+      text
+        .split('\n')
+        .map((line, at) => line + ['\r\n', '\n', '\r', '\r\r\n'][at % 4])
+        .join(''),
+    ],
+    [
+      'some NUL octets, as a serial line adds',
+      text.replaceAll('optee_invoke_fn_end', '\0\0optee_invoke_fn_end').replace('param', 'par\0am'),
+    ],
     ['Latin-1 in a name of a task', Buffer.from(text.replaceAll('storage', 'stör'), 'latin1')],
   ])('reads a text as %s', async (_, content) => {
     const plain = await imported(hang, '--json');
@@ -90,13 +101,50 @@ describe('normalworld trace import', () => {
     ['board.zip', Buffer.from('PK\x03\x04'), 'it is an archive: unzip it'],
     ['vmlinux', Buffer.from('\x7fELF'), 'it is a program'],
     ['octets', Buffer.from([1, 2, 0, 3, 0, 0, 0, 9, 1]), 'it is not text: use the output of trace-cmd report'],
-    ['torn.gz', gzipSync('x'.repeat(1000)).subarray(0, 20), 'unexpected end of file'],
+    ['torn.gz', gzipSync('x'.repeat(1000)).subarray(0, 11), 'unexpected end of file'],
     ['wrong.gz', Buffer.from([0x1f, 0x8b, 0, 1, 2, 3]), 'torn|incorrect|unknown'],
     ['empty', Buffer.alloc(0), 'no line of the tracepoints'],
   ])('says what to do with %s', async (name, content, words) => {
     const { code, out: said, err: told } = await imported(written(name, content));
     expect({ code, said }).toEqual({ code: 2, said: '' });
     expect(told).toMatch(new RegExp(`^error: .*${name}: .*(?:${words})`));
+  });
+
+  it('reads what is left of a torn gzip file, and says so', async () => {
+    const lines = Array.from({ length: 200 }, (_, at) =>
+      text.replaceAll('a1b2', at.toString(16).padStart(4, '0')),
+    ).join('\n');
+    const packed = gzipSync(lines);
+    const {
+      code,
+      err: told,
+      out: said,
+    } = await imported(written('torn.gz', packed.subarray(0, packed.length / 2)), '--json');
+    expect(code).toBe(0);
+    expect(told).toMatch(/torn\.gz: the compressed data ends too early: .*missing/);
+    expect(JSON.parse(said).lines).toBeGreaterThan(100);
+  });
+
+  it('says how to record if a text has nothing of it', async () => {
+    const { code, err: told } = await imported(written('boot.txt', '[    1.2] optee: initialized driver\n'));
+    expect(code).toBe(2);
+    expect(told).toMatch(/boot\.txt: .*no line of the tracepoints.*\n.*trace import --help/);
+  });
+
+  it('tells the cycle of a deadlock once', async () => {
+    const { out: said } = await imported(
+      written(
+        'circle.txt',
+        [
+          '  storage-401 [000] .....  20.000000: optee_invoke_fn_begin: param=1 (32000013, 0, 0, 0, 0, 0, 0, 0)',
+          '  storage-401 [000] .....  20.100000: optee_invoke_fn_end: param=1 ret (ffff0005, 0, 0, 0)',
+          '  storage-401 [000] .....  20.200000: optee_invoke_fn_begin: param=2 (32000013, 0, 0, 0, 0, 0, 0, 0)',
+          '  storage-401 [000] .....  20.200100: optee_invoke_fn_end: param=2 ret (1, 0, 0, 0)',
+        ].join('\n'),
+      ),
+    );
+    expect(said.match(/DEADLOCK/g)).toHaveLength(1);
+    expect(said.match(/sleeps in the queue: it waits for/g)).toHaveLength(1);
   });
 
   it('names the cycle of a deadlock with stacks of the same board', async () => {

@@ -36,12 +36,19 @@ const binaries: readonly { readonly magic: readonly number[]; readonly what: str
   { magic: [0x7f, 0x45, 0x4c, 0x46], what: 'it is a program' },
 ];
 
+/** The lines of a recorded text. */
+export interface RecordLines {
+  readonly lines: readonly string[];
+  /** How the file ends too early, if it does. */
+  readonly torn: string | undefined;
+}
+
 /**
- * The lines of a recorded text: plain or gzip, UTF-8 or UTF-16.
+ * The lines of a recorded text: plain or gzip, UTF-8 or UTF-16. Of a torn gzip file, the lines before its end.
  * @param path `-` is standard input.
  * @throws RecordTextError
  */
-export async function readRecordLines(path: string): Promise<string[]> {
+export async function readRecordLines(path: string): Promise<RecordLines> {
   try {
     if (path !== '-' && statSync(path).isDirectory())
       throw new RecordTextError(`${path}: it is a folder; name the file in it`);
@@ -53,7 +60,7 @@ export async function readRecordLines(path: string): Promise<string[]> {
   }
 }
 
-async function linesOf(path: string, input: Readable): Promise<string[]> {
+async function linesOf(path: string, input: Readable): Promise<RecordLines> {
   const chunks = input[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let head: Buffer = Buffer.alloc(0);
   let done = false;
@@ -90,7 +97,7 @@ async function* unpacked(packed: AsyncGenerator<Buffer>): AsyncGenerator<Buffer>
   yield* gunzip as AsyncIterable<Buffer>;
 }
 
-async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<string[]> {
+async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<RecordLines> {
   const lines: string[] = [];
   let decoder: TextDecoder | undefined;
   let pending = '';
@@ -101,16 +108,17 @@ async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<
       throw new RecordTextError(
         `${path}: more than ${longestText} characters: grep -E 'optee_|EVENTS|INFO: task' ${path} | normalworld trace import -`,
       );
-    const parts = text.split('\n');
+    const parts = text.replaceAll('\0', '').split(/\r?\n|\r/);
     // A line may be as long as the file, so truncate it while reading.
     parts[0] = (pending + (parts[0] ?? '')).slice(0, longestLine);
     pending = (parts.pop() ?? '').slice(0, longestLine);
     for (const part of parts) lines.push(part.slice(0, longestLine));
   };
-  for await (const chunk of chunks) {
+  let torn: string | undefined;
+  for await (const chunk of untilTorn(chunks, (why) => (torn = why))) {
     if (decoder === undefined) {
       decoder = new TextDecoder(encodingOf(chunk));
-      if (decoder.encoding === 'utf-8' && chunk.subarray(0, 4096).includes(0))
+      if (decoder.encoding === 'utf-8' && isBinary(chunk.subarray(0, 4096)))
         throw new RecordTextError(
           `${path}: it is not text: use the output of trace-cmd report, perf script or the kernel's trace file`,
         );
@@ -118,7 +126,29 @@ async function textLines(path: string, chunks: AsyncGenerator<Buffer>): Promise<
     take(decoder.decode(chunk, { stream: true }));
   }
   if (pending !== '') lines.push(pending);
-  return lines;
+  return { lines, torn };
+}
+
+/** The chunks of a file that may end too early. If nothing comes before that, it throws. */
+async function* untilTorn(chunks: AsyncGenerator<Buffer>, tell: (why: string) => void): AsyncGenerator<Buffer> {
+  let some = false;
+  try {
+    for await (const chunk of chunks) {
+      some ||= chunk.length > 0;
+      yield chunk;
+    }
+  } catch (error) {
+    if (!some || !(error instanceof Error && 'code' in error && error.code === 'Z_BUF_ERROR')) throw error;
+    tell('the compressed data ends too early');
+  }
+}
+
+/** Largest share of zero octets in a text: a serial line adds some when it is switched on or off. */
+const fewZeros = 0.05;
+
+function isBinary(head: Buffer): boolean {
+  const zeros = head.reduce((count, octet) => (octet === 0 ? count + 1 : count), 0);
+  return zeros > head.length * fewZeros;
 }
 
 /** The encoding, by its byte order mark, or by the zero octets of UTF-16 text from the kernel. */

@@ -74,7 +74,11 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   const lines: string[] = [];
   try {
     for (const path of [out, scenario]) if (path !== undefined) refuseInputAsOutput(path, paths);
-    for (const path of paths) for (const line of await readRecordLines(path)) lines.push(line);
+    for (const path of paths) {
+      const text = await readRecordLines(path);
+      for (const line of text.lines) lines.push(line);
+      if (text.torn !== undefined) console.error(`${path}: ${text.torn}: what follows is missing`);
+    }
   } catch (error) {
     if (!(error instanceof RecordTextError) && !(error instanceof OutputError)) throw error;
     console.error(`error: ${error.message}`);
@@ -88,7 +92,8 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   if (found.lines === 0 && found.stacks === 0) {
     console.error(
       found.refusedCount === 0
-        ? `error: ${name}: it has no line of the tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, and no stack of a task`
+        ? `error: ${name}: it has no line of the tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, and no stack of a task\n` +
+            'How to record them: normalworld trace import --help'
         : `error: ${name}: none of its lines can be used`,
     );
     process.exitCode = badUsage;
@@ -104,7 +109,7 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   if (scenario !== undefined && !(await writeScenario(scenario, paths, recordedScenario(timeline, verdict, name))))
     return;
   if (json) console.log(JSON.stringify({ verdict, ...report, ...found }, null, 2));
-  else printReport(`${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), true)}`);
+  else printReport(`${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), true, verdict)}`);
 }
 
 /** Number of seeds tried to find one that reproduces the board's outcome. */

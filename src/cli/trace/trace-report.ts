@@ -3,6 +3,7 @@ import type { TraceSubject } from '../../trace/event.js';
 import { atTime, type BoardVerdict } from '../../trace/linux/board-verdict.js';
 import type { LinuxImport } from '../../trace/linux/import-linux.js';
 import type { Spread, TraceStats } from '../../trace/timeline/stats.js';
+import type { TraceVerdict } from '../../trace/verdict.js';
 import type { HangReport, LongCall, Starved } from '../../trace/waits/hang-report.js';
 import { reportTable } from '../output/print-report.js';
 
@@ -56,13 +57,16 @@ export function boardVerdictText(
 /**
  * A report of the calls that hold threads and of those that wait, as text.
  * @param board the times are of a board's clock, and are printed in the kernel's format.
+ * @param verdict the verdict printed before it, which explains a deadlock already.
  */
-export function hangText(report: HangReport, width: number, board = false): string {
+export function hangText(report: HangReport, width: number, board: boolean, verdict?: TraceVerdict): string {
   // A section is indented by two.
   const room = width - 2;
   const lines = [
     `${threadsText(report)}, ETHREAD_LIMIT ${report.ethreadLimit} times`,
-    ...section('DEADLOCK: these calls wait for each other, for ever', report.deadlock),
+    ...(verdict?.outcome === 'deadlock'
+      ? []
+      : section('DEADLOCK: these calls wait for each other, for ever', report.deadlock)),
     ...section(
       'Error results',
       Object.entries(report.errors).map(([error, count]) => `${error}: ${count}`),

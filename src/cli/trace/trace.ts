@@ -38,7 +38,10 @@ export function addTraceCommand(program: Command): void {
       const report = hangReport(timeline);
       const width = outputWidth();
       if (json) console.log(JSON.stringify({ ...stats, deadlock: report.deadlock }, null, 2));
-      else printReport(`${statsText(stats, width)}\n\n${hangText(report, width, table.subject.clock === 'linux')}`);
+      else {
+        const { clock, verdict } = table.subject;
+        printReport(`${statsText(stats, width)}\n\n${hangText(report, width, clock === 'linux', verdict)}`);
+      }
     });
   trace
     .command('export')

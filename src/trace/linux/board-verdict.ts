@@ -24,7 +24,10 @@ const mostTold = 16;
 /** A time in the kernel's format: `100.007100 s`. */
 export const atTime = (ms: number) => `${(ms / 1000).toFixed(6)} s`;
 
-const forTime = (ms: number) => (ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(1)} ms`);
+function forTime(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return ms >= 1 ? `${ms.toFixed(1)} ms` : `${Math.round(ms * 1000)} us`;
+}
 
 /** The verdict on a record up to its end. */
 export function boardVerdict(timeline: Timeline): BoardVerdict {
@@ -186,9 +189,8 @@ function whatEndsIt(
 /** Tracing ends with the last event; later events are unknown. */
 function endsThere(ms: number): readonly string[] {
   if (ms >= hangsFor) return [];
-  return [
-    `The record ends ${forTime(ms)} after that: if it was read later and nothing more happened, this is where it hangs.`,
-  ];
+  const end = ms === 0 ? 'with that line' : `${forTime(ms)} after that`;
+  return [`The record ends ${end}: if it was read later and nothing more happened, this is where it hangs.`];
 }
 
 // Not Math.max(...): there may be more values than a function accepts as arguments.

@@ -180,6 +180,10 @@ function readLines(lines: Iterable<string>): RecordText {
   if (sorted) notes.push('its lines were not in order of time, and were sorted');
   const counts = record.some(({ isCount }) => isCount);
   if (counts) notes.push('its clock does not count time (trace_clock): one microsecond here is one count');
+  if (stacks.orphans > 0)
+    notes.push(
+      `${stacks.orphans} lines of stacks belong to no task: a line such as \`task:... pid:...\` must come before them, or \`/proc/PID/stack:\` in each, as of \`grep . /proc/*/stack\``,
+    );
   const last = ordered.at(-1)?.time ?? 0;
   const comparable = !counts && !relative;
   const end = Math.max(last, comparable ? Math.max(otherTime, stacks.lastTime ?? last) : last);

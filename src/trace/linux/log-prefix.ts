@@ -8,7 +8,7 @@ const prefixes: readonly RegExp[] = [
   // `<4>` in the kernel log, `<6>` in pstore.
   /^\s*<\d{1,3}>/,
   // `[  240.110000]` from the kernel, followed by `[  T301]` with CONFIG_PRINTK_CALLER.
-  /^\s*\[\s*(?<seconds>\d{1,10})\.(?<fraction>\d{1,9})\](?:\s*\[\s*[TC]\d+\s*\])?:?/,
+  /^\s*\[\s*(?<seconds>\d{1,10})\.(?<fraction>\d{1,9})\](?:\s*\[\s*(?:T(?<caller>\d{1,10})|C\d+)\s*\])?:?/,
   // `[Mon Oct 12 10:00:01 2026]`, `[2026-10-12 10:00:01.123]`, `[57.900001 0.000012]`: dmesg -T, terminal programs,
   // grabserial.
   /^\s*\[[^\]]{0,40}\d[:.]\d[^\]]{0,40}\]/,
@@ -32,19 +32,23 @@ export interface Unprefixed {
   readonly text: string;
   /** The kernel's time stamp among the prefixes, in milliseconds. */
   readonly time: number | undefined;
+  /** The number of the task that printed the line, if the kernel says so. */
+  readonly caller: number | undefined;
 }
 
 /** A line without its prefixes. */
 export function withoutPrefix(line: string): Unprefixed {
   let at = 0;
   let time: number | undefined;
+  let task: number | undefined;
   for (let count = 0; count < mostPrefixes; count++) {
     const head = line.slice(at, at + longestPrefix);
     const match = prefixes.map((prefix) => prefix.exec(head)).find((found) => found !== null && found[0] !== '');
     if (match === undefined || match === null) break;
-    const { seconds, fraction } = match.groups ?? {};
+    const { seconds, fraction, caller } = match.groups ?? {};
+    if (caller !== undefined) task = Number(caller);
     if (seconds !== undefined) time = Number(seconds) * 1000 + Number(`0.${fraction}`) * 1000;
     at += match[0].length;
   }
-  return { text: line.slice(at), time };
+  return { text: line.slice(at), time, caller: task };
 }

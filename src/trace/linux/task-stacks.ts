@@ -39,8 +39,10 @@ const frames: readonly RegExp[] = [
   /^\s*(?:\[<[0-9a-fx]{1,18}>\]\s+)?(?<function>[A-Za-z_][\w.]{0,80})\+0x[0-9a-f]+\/0x[0-9a-f]+/,
   // Arm, 32 bits: ` schedule from schedule_timeout+0xa4/0x130`
   /^\s*(?:\[<[0-9a-f]{1,16}>\]\s+)?\(?(?<function>[A-Za-z_][\w.]{0,80})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from /,
-  // crash: ` #4 [ffff80001234] optee_cq_wait_init at ffff...`
-  /^\s*#\d+ \[[0-9a-f]{1,16}\] (?<function>[A-Za-z_][\w.]{0,80}) at /,
+  // crash: ` #4 [ffff80001234] optee_cq_wait_init at ffff...`; with `-s`, `optee_cq_wait_init+152 at`
+  /^\s*#\d+ \[[0-9a-f]{1,16}\] (?<function>[A-Za-z_][\w.]{0,80})(?:\+\d{1,8})? at /,
+  // decode_stacktrace.sh: ` optee_cq_wait_init (drivers/tee/optee/call.c:98)`
+  /^\s*(?:\[<[0-9a-f]{1,16}>\]\s+)?(?<function>[A-Za-z_][\w.]{0,80}) \([^\s()]{1,200}\.[chS]:\d{1,6}\b/,
 ];
 /** `grep . /proc/*\/stack`: each line begins with the file's name. */
 const named = /^\s*\/proc\/(?:\d+\/task\/)?(?<pid>\d{1,10})\/stack:(?<frame>.*)$/;
@@ -56,6 +58,8 @@ export class TaskStacks {
   readonly stacks = new Map<number, TaskStack>();
   /** The last time in the text, in milliseconds. */
   lastTime: number | undefined;
+  /** Number of frames before which no line names a task. */
+  orphans = 0;
   private current: Draft | undefined;
   private readonly hung = new Map<number, number>();
   private readonly owners = new Map<number, number>();
@@ -83,14 +87,18 @@ export class TaskStacks {
       this.begin(Number(pid), comm, time);
       return true;
     }
-    if (this.current === undefined) return false;
     for (const frame of frames) {
       const name = frame.exec(text)?.groups?.function;
       if (name === undefined) continue;
+      if (this.current === undefined) {
+        this.orphans++;
+        return true;
+      }
       // Remove suffixes that compilers add to function names.
       this.current.frames.push(name.replace(/\.(?:isra|constprop|part|cold|llvm)\b.*$/, ''));
       return true;
     }
+    if (this.current === undefined) return false;
     if (between.test(text)) return true;
     this.end();
     return false;

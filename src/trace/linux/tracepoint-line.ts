@@ -1,5 +1,5 @@
 import { largestTimeMs } from '../event.js';
-import { withoutPrefix } from './log-prefix.js';
+import { type Unprefixed, withoutPrefix } from './log-prefix.js';
 
 /** A line of one of the two tracepoints. */
 export interface TracepointLine {
@@ -40,14 +40,28 @@ export function parseTracepoint(line: string): TracepointLine | string {
   if (typeof registers === 'string') return registers;
   const left = line
     .slice(Math.max(0, at - reach), at)
-    .replace(/optee[:/]\s*$/, '')
+    .replace(/(?:(?<=:)\s+\d{1,20}\s+)?optee[:/]\s*$/, '')
     .replace(/\(\+?[\d.]+\)\s*$/, '');
   const stamp = parseTime(left);
+  const printed = stamp === undefined ? withoutPrefix(left) : undefined;
+  if (printed?.time !== undefined) return fromPrintk(printed, printed.time, { which, ...registers });
   if (stamp === undefined) return 'there is no time before the tracepoint';
   if (!(stamp.time <= largestTimeMs)) return 'its time is invalid';
   const task = parseTask(left.slice(0, stamp.at));
   if (task === undefined) return 'there is no task with its number (task-123, or task 123) before the time';
   return { which, time: stamp.time, isCount: stamp.isCount, ...task, ...registers };
+}
+
+/** With `tp_printk`, the kernel log has the time, and its caller's number with CONFIG_PRINTK_CALLER. */
+function fromPrintk(
+  { text, caller }: Unprefixed,
+  time: number,
+  rest: Pick<TracepointLine, 'which' | 'param' | 'registers'>,
+): TracepointLine | string {
+  if (text.trim() !== '') return 'there is no time before the tracepoint';
+  if (caller === undefined)
+    return "there is no task: a kernel with tp_printk prints it only with CONFIG_PRINTK_CALLER; use the kernel's trace file";
+  return { ...rest, time, isCount: false, comm: '', pid: caller };
 }
 
 function parseRegisters(

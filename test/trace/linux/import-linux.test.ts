@@ -269,6 +269,10 @@ describe('the forms in which the tracepoints are printed', () => {
       ({ comm, pid, cpu, time, rest }) =>
         `${comm.padStart(16)} 1/${pid} [${cpu}] ${time.padStart(12)}:   optee:${rest}`,
     ),
+    'perf script with periods': parts.map(
+      ({ comm, pid, cpu, time, rest }) =>
+        `${comm.padStart(16)} ${pid.padStart(5)} [${cpu}] ${time.padStart(12)}:          1 optee:${rest}`,
+    ),
     'trace-cmd report': parts.map(
       ({ comm, pid, cpu, time, rest }) => `${comm.padStart(16)}-${pid.padEnd(5)} [${cpu}] ${time}: ${rest}`,
     ),
@@ -340,6 +344,18 @@ describe('the forms in which the tracepoints are printed', () => {
     const put = prefixes[prefix] ?? (() => '');
     for (const form of ['the latency format', 'trace-cmd report', 'perf script'])
       expect(outcomeOf((forms[form] ?? []).map((line, index) => `${put(index)}${line}\r`))).toEqual(want);
+  });
+
+  it('are read from the console with tp_printk, which names the task by its number', () => {
+    const text = parts.map(({ pid, time, rest }) => `<6>[${time.padStart(12)}][${`T${pid}`.padStart(6)}] ${rest}`);
+    const { outcome, calls } = outcomeOf(text);
+    expect({ outcome, calls }).toEqual({ outcome: want.outcome, calls: want.calls });
+  });
+
+  it('are refused from the console with tp_printk if the kernel does not print the task', () => {
+    const { found } = imported(parts.map(({ time, rest }) => `[${time.padStart(12)}] ${rest}`));
+    expect(found.lines).toBe(0);
+    expect(found.refused[0]?.why).toMatch(/no task.*CONFIG_PRINTK_CALLER/);
   });
 
   it('are read in any order of lines, with any prefix and other lines between them, and none is lost silently', () => {

@@ -90,6 +90,18 @@ const forms: Readonly<Record<string, readonly string[]>> = {
     `/proc/${pids[task]}:`,
     ...functions.map((name) => `[<0>] ${sized(name)}`),
   ]),
+  'decode_stacktrace.sh': printk(
+    each((task, functions) => [
+      `task:${comms[task]}     state:D stack:0     pid:${pids[task]}    tgid:${pids[task]}    ppid:2      flags:0x00000008`,
+      'Call trace:',
+      '__switch_to (arch/arm64/kernel/process.c:553 (discriminator 1)) (T)',
+      ...functions.map((name) => ` ${name} (drivers/tee/optee/call.c:98) optee`),
+    ]),
+  ),
+  'crash of a dump, with offsets and modules': each((task, functions) => [
+    `PID: ${pids[task]}      TASK: ffff000004b0d400  CPU: 1    COMMAND: "${comms[task]}"`,
+    ...functions.map((name, at) => ` #${at} [ffff80000a4bb9a0] ${name}+${at * 4} at ffff8000080166d4 [optee]`),
+  ]),
   'crash of a dump': each((task, functions) => [
     `PID: ${pids[task]}      TASK: ffff000004b0d400  CPU: 1    COMMAND: "${comms[task]}"`,
     ...functions.map((name, at) => ` #${at} [ffff80000a4bb9a0] ${name} at ffff8000080166d4`),
@@ -118,6 +130,12 @@ describe('stacks of tasks', () => {
     expect(verdict.explanation.join('\n')).toMatch(
       /-88 #3 sleeps in the queue: it waits for one of threads 0, 1[\s\S]*thread \d, storage-40\d #\d: its CMD RPC waits for .*-88 #3/,
     );
+  });
+
+  it('without a line that names the task are counted, with what to do', () => {
+    const { found } = verdictOf([...held, 'storage 402', ...frames.storage.map((name) => `[<0>] ${sized(name)}`)]);
+    expect(found.stacks).toBe(0);
+    expect(found.notes.join('\n')).toMatch(/^5 lines of stacks belong to no task: .*grep \. \/proc/m);
   });
 
   it('use the owner of a lock that the kernel names', () => {
