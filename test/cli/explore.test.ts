@@ -131,6 +131,26 @@ describe('normalworld explore', () => {
     );
   });
 
+  it('reports properties that no run of the whole driver could violate', async () => {
+    const file = join(folder, 'stuck.yaml');
+    writeFileSync(
+      file,
+      'title: stuck\napplications: { ta: { kind: user, commands: { go: [{ rpc: fs }] } } }\n' +
+        'services: { fs: { steps: [{ invoke: { client: two, command: go } }] } }\n' +
+        'clients: { one: { application: ta, steps: [{ invoke: go }] }, two: { application: ta, kernel: true, passive: true } }\n',
+    );
+    const stuck = await normalworld('explore', file);
+    expect(stuck).toMatch(/finished +broken in first-come, first-served order$/m);
+    expect(stuck).toMatch(/usableAgain +\w+, but not tried: in no run did all clients finish/);
+    expect(stuck).toMatch(/resourcesReleased +\w+, but not tried: in no run did all clients finish/);
+    writeFileSync(file, ONE);
+    const fine = await normalworld('explore', file);
+    expect(fine).toMatch(/usableAgain +holds$/m);
+    expect(fine).toMatch(/exitedAfterCalls +holds, but not tried: no client dies/);
+    const deaths = await normalworld('explore', file, '--faults', 'client-death', '--deviations', '1');
+    expect(deaths).toMatch(/exitedAfterCalls +(?:holds|bounded)$/m);
+  });
+
   const ONE =
     'title: one\napplications: { ta: { kind: user, commands: { go: [{ compute: 1ms }] } } }\n' +
     'clients: { one: { application: ta, count: 2, steps: [{ invoke: go }] } }\n';
@@ -179,7 +199,7 @@ describe('normalworld explore', () => {
     );
     const explored = await normalworld('explore', file, '--faults', 'drop,client-death', '--deviations', '1');
     expect(explored).toContain('Faults: drop, client-death; at most 1 in a run.');
-    expect(explored).toMatch(/unhurt +bounded/);
+    expect(explored).toMatch(/failuresExplained +bounded/);
     expect(explored).not.toContain('broken');
     const shown = await normalworld('explore', file, '--faults', 'drop', '--decisions', '0,0,1');
     expect(shown).toMatch(/call 1: the answer to \w+ is dropped/);

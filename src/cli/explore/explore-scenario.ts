@@ -217,6 +217,12 @@ function showProgress(progress: ScenarioProgress, { maxSeconds = Number.POSITIVE
   process.stderr.write(process.stderr.isTTY ? `\x1b[2K\r${parts.join(', ')}` : `${parts.join(', ')}\n`);
 }
 
+/** How the order of a counterexample differs from the default one. */
+function fromOrder(deviations: number): string {
+  if (deviations === 0) return ' in first-come, first-served order';
+  return ` by ${deviations} ${deviations === 1 ? 'deviation' : 'deviations'} from first-come, first-served order`;
+}
+
 function* textReport(
   file: string,
   scenario: Scenario,
@@ -225,13 +231,14 @@ function* textReport(
 ): Generator<string> {
   const { queue, strategy, seed, runs, states, seconds, bound, complete, properties } = exploration;
   const met = states > 0 ? `, ${states} states` : '';
-  yield `${scenario.title}: ${queue}, ${runs} runs (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
+  yield `${scenario.title}: ${queue}, ${runs} ${runs === 1 ? 'run' : 'runs'} (${strategy}, seed ${seed})${met} in ${seconds.toFixed(1)} s`;
   if (faults.length > 0) yield `Faults: ${faults.join(', ')}; at most ${maxFaults} in a run.`;
   if (complete) yield `Every order of the times of seed ${seed} was tried.`;
   if (bound !== null) yield `stopped early (${bound}): properties that are not broken are not proved`;
   for (const name of RUN_PROPERTY_NAMES) {
-    const { verdict, deviations } = properties[name];
-    const how = verdict === 'broken' ? ` by ${deviations.length} deviations from first-come, first-served order` : '';
+    const { verdict, deviations, vacuous } = properties[name];
+    const how =
+      verdict === 'broken' ? fromOrder(deviations.length) : vacuous === undefined ? '' : `, but not tried: ${vacuous}`;
     yield `  ${name.padEnd(20)}${verdict}${how}`;
   }
   for (const name of RUN_PROPERTY_NAMES) {

@@ -7,6 +7,7 @@ import { reserveMayHelp } from '../../scenario/tried-cures.js';
 import { show } from '../../show.js';
 import { type Decision, followed } from './decisions.js';
 import type { FaultSettings } from './fault-choices.js';
+import { notTriedBecause, type Occasions } from './properties/not-tried.js';
 import { RUN_PROPERTY_NAMES, type RunProperty } from './properties/run-checks.js';
 import { type JudgedRun, judgeRun, noFaults } from './runs/judge-run.js';
 import { RunMaker, type RunSettings } from './runs/run-maker.js';
@@ -96,6 +97,8 @@ export interface ScenarioProgress {
 /** The result for one property. */
 export interface RunPropertyResult {
   readonly verdict: 'holds' | 'broken' | 'bounded';
+  /** The reason why no run could have broken the property, if none could. */
+  readonly vacuous?: string;
   /** What was observed, as sentences. */
   readonly what: readonly string[];
   /** The run as a list for `followed`, without trailing zeros. */
@@ -186,6 +189,7 @@ export async function exploreScenario(
   let runs = 0;
   let reported = 0;
   let bound: Bound | null = null;
+  let occasions: Occasions = { reliefSlept: false, clientDied: false, reachedEnd: false };
   try {
     for (;;) {
       if (source.exhausted) break;
@@ -209,6 +213,11 @@ export async function exploreScenario(
       if (next === undefined) break;
       const judged = await next.run;
       runs++;
+      occasions = {
+        reliefSlept: occasions.reliefSlept || judged.reliefSlept,
+        clientDied: occasions.clientDied || judged.clientDied,
+        reachedEnd: occasions.reachedEnd || judged.reachedEnd,
+      };
       const learnt = source.learn(next.task, judged);
       pool?.learn(learnt);
       for (const name of judged.broken.keys())
@@ -239,7 +248,7 @@ export async function exploreScenario(
     const decisions = found.get(name);
     properties[name] =
       decisions === undefined
-        ? { verdict: complete ? 'holds' : 'bounded', what: [], decisions: [], shrunk: false, deviations: [] }
+        ? unbroken(complete, notTriedBecause(name, occasions))
         : await shrunk(scenario, options, name, decisions);
   }
   return {
@@ -253,6 +262,18 @@ export async function exploreScenario(
     bound,
     complete,
     properties: properties as Record<RunProperty, RunPropertyResult>,
+  };
+}
+
+function unbroken(complete: boolean, vacuous: string | undefined): RunPropertyResult {
+  const verdict = complete ? 'holds' : 'bounded';
+  return {
+    verdict,
+    ...(vacuous === undefined ? {} : { vacuous }),
+    what: [],
+    decisions: [],
+    shrunk: false,
+    deviations: [],
   };
 }
 

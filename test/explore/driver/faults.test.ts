@@ -161,7 +161,7 @@ describe('a driver with a planted defect', () => {
     [
       'forgets the shared memory of a dead client',
       'client-death',
-      'everythingReturned',
+      'resourcesReleased',
       () => {
         const kill = TeeDevice.prototype.killContext;
         vi.spyOn(TeeDevice.prototype, 'killContext').mockImplementation(function (this: TeeDevice, context) {
@@ -199,7 +199,7 @@ describe('a driver with a planted defect', () => {
     [
       'fails the requests that a dead supplicant had not taken',
       'supplicant',
-      'unhurt',
+      'failuresExplained',
       () => {
         const request = SupplicantQueue.prototype.request;
         vi.spyOn(SupplicantQueue.prototype, 'request').mockImplementation(function (this: SupplicantQueue, ...args) {
@@ -210,7 +210,7 @@ describe('a driver with a planted defect', () => {
     [
       'gives a second answer to whoever waits',
       'duplicate',
-      'unhurt',
+      'failuresExplained',
       () => {
         onRefusedAnswer((queue) => {
           const taken: Map<number, unknown> = Reflect.get(queue, 'taken');
@@ -230,7 +230,7 @@ describe('a driver with a planted defect', () => {
     [
       'whose supplicant keeps the memory of secure world when it dies',
       'supplicant',
-      'everythingReturned',
+      'resourcesReleased',
       () => {
         const dispose = Supplicant.prototype[Symbol.dispose];
         vi.spyOn(Supplicant.prototype, Symbol.dispose).mockImplementation(function (this: Supplicant) {

@@ -136,8 +136,8 @@ describe('a client that dies', () => {
     checks.listen({ type: 'call-end', call: 1, smcReturn: 0, ...time });
     checks.gone('a');
     expect(said).toEqual([
-      'openedForTheDead: a counts as exited although its call 1 (open-session) has not returned',
-      'openedForTheDead: a counts as exited although its session 7 is open',
+      'exitedAfterCalls: a counts as exited although its call 1 (open-session) has not returned',
+      'exitedAfterCalls: a counts as exited although its session 7 is open',
     ]);
   });
 
@@ -145,7 +145,7 @@ describe('a client that dies', () => {
     const { checks, said } = watched();
     checks.listen({ ...open, session: 7 });
     checks.listen({ ...begin, call: 2, purpose: 'invoke', session: 7 });
-    expect(said).toEqual(['openedForTheDead: call 2 uses session 7, which was opened after its client a had died']);
+    expect(said).toEqual(['exitedAfterCalls: call 2 uses session 7, which was opened after its client a had died']);
   });
 });
 

@@ -6,7 +6,7 @@ export interface DeathSurroundings {
   readonly died: (label: string) => boolean;
   /** Whether a client with this label closes sessions itself; a close is then not attributed to its death. */
   readonly closesItself: (label: string) => boolean;
-  readonly says: (property: 'openedForTheDead' | 'closedAfterCalls', what: string) => void;
+  readonly says: (property: 'exitedAfterCalls' | 'closedAfterCalls', what: string) => void;
 }
 
 interface OpenSession {
@@ -51,7 +51,7 @@ export class DeathChecks {
         if (purpose === 'close-session') this.closes(label, session);
         if (purpose === 'invoke' && this.sessions.get(session)?.late === true)
           this.run.says(
-            'openedForTheDead',
+            'exitedAfterCalls',
             `call ${call} uses session ${session}, which was opened after its client ${label} had died`,
           );
         this.calls.set(call, { label, purpose, session });
@@ -70,12 +70,12 @@ export class DeathChecks {
     for (const [call, its] of this.calls)
       if (its.label === label)
         this.run.says(
-          'openedForTheDead',
+          'exitedAfterCalls',
           `${label} counts as exited although its call ${call} (${its.purpose}) has not returned`,
         );
     for (const [session, its] of this.sessions)
       if (its.label === label)
-        this.run.says('openedForTheDead', `${label} counts as exited although its session ${session} is open`);
+        this.run.says('exitedAfterCalls', `${label} counts as exited although its session ${session} is open`);
   };
 
   /** Only time can advance now. */

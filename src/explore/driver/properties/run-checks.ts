@@ -6,9 +6,9 @@ export const RUN_PROPERTIES = {
   finished: 'a client did not finish',
   callsAnsweredOnce: 'a call ended twice, or had not ended at the end of the run',
   rpcsToTheirThread: 'a call was resumed in, or suspended with, the thread of another',
-  everythingReturned: 'sessions or shared memory remained after all clients had exited, or after a client died',
+  resourcesReleased: 'sessions or shared memory remained after all clients had exited, or after a client died',
   usableAgain: 'a new client could not use an application after all clients had exited',
-  unhurt: 'a call failed although no fault affected it',
+  failuresExplained: 'a call failed although no fault affected it',
   answersChecked: 'an answer that violates the protocol, or reports a failure, was accepted as a success',
   memoryHeld: 'memory was released, changed or used for another call while secure world used it for a call',
   dataArrived: 'data written by a call did not arrive in the memory of its client',
@@ -18,7 +18,7 @@ export const RUN_PROPERTIES = {
     'the class of a call differs from its session at the start of the call, or a reservation did not end with its session',
   reliefGoesFirst:
     'a relief call waited behind a call that it would end or wake, or while a thread that it may use was free',
-  openedForTheDead:
+  exitedAfterCalls:
     'a client that died counted as exited before its calls had returned, or a session that was opened for it stayed open',
   closedAfterCalls:
     'a session of a client that died was closed before its calls had returned, or stayed open after they had returned',

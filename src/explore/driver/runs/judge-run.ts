@@ -26,6 +26,10 @@ export interface JudgedRun {
   readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
   /** Whether a relief call slept in the queue. */
   readonly reliefSlept: boolean;
+  /** Whether a client died. */
+  readonly clientDied: boolean;
+  /** Whether all clients finished, so that what remains after them was checked. */
+  readonly reachedEnd: boolean;
 }
 
 /** Without faults, the order is the only choice. */
@@ -100,25 +104,31 @@ export async function judgeRun(
   run.fine = fine || resourcesChange(scenario);
   const listeners = [checks.listen, sessions.listen, memory.listen, relief.listen, deaths.listen];
   for (const listener of listeners) run.trace.watch(listener);
+  let reachedEnd = false;
   try {
-    await judge(run, scenario, checks, () => choices?.end(), watch && { watch, queue: () => watched });
+    reachedEnd = await judge(run, scenario, checks, () => choices?.end(), watch && { watch, queue: () => watched });
     relief.atEnd();
   } catch (error) {
     // The rest of this run is covered by another run.
     if (!(error instanceof AlreadyExplored)) throw error;
   }
   const { reliefSlept } = run;
-  return { decisions: recorder.made, states: watch?.states ?? [], broken: checks.broken, reliefSlept };
+  const clientDied = run.clients.deaths.length > 0;
+  const { broken } = checks;
+  return { decisions: recorder.made, states: watch?.states ?? [], broken, reliefSlept, clientDied, reachedEnd };
 }
 
-/** @throws AlreadyExplored */
+/**
+ * @returns whether all clients finished.
+ * @throws AlreadyExplored
+ */
 async function judge(
   run: ScenarioRun,
   scenario: Scenario,
   checks: RunChecks,
   endFaults: () => void,
   states: { readonly watch: StateWatch; readonly queue: () => WatchedQueue | undefined } | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const opened = (await runToEnd(run, run.open())) === 'stopped';
   if (opened) {
     states?.watch.begin(run, states.queue());
@@ -138,7 +148,7 @@ async function judge(
   checks.break('memoryHeld', ...run.journal.memoryGone);
   checks.break('dataArrived', ...run.journal.notArrived);
   checks.break('answersChecked', ...acceptedInvalidAnswers(run, scenario));
-  checks.break('unhurt', ...unexplainedFailures(run, scenario));
+  checks.break('failuresExplained', ...unexplainedFailures(run, scenario));
   if (through) {
     states?.watch.beginClosing();
     await judgeEnd(run, scenario, checks);
@@ -147,6 +157,7 @@ async function judge(
     checks.break('finished', outcome, ...explanation);
   }
   checks.break('callsAnsweredOnce', ...incidents.wrongAnswers);
+  return through;
 }
 
 /** Run until the work is done, or nothing can proceed even after clients with unanswered requests were killed. */
@@ -163,7 +174,7 @@ async function runToEnd(run: ScenarioRun, work: Promise<void>): Promise<RunEnd> 
 async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks): Promise<void> {
   if (!(await run.releaseDeadClients())) {
     const kept = run.clients.deaths.filter(({ released }) => released === undefined).map(({ label }) => label);
-    checks.break('everythingReturned', `${kept.join(', ')} died, and their resources are not released`);
+    checks.break('resourcesReleased', `${kept.join(', ')} died, and their resources are not released`);
     return;
   }
   if (knowsItsSessions(scenario) && !run.incidents.panicked && run.incidents.hung.size === 0) {
@@ -174,7 +185,7 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
   }
   const { reportedRefused, panicked, hung } = run.incidents;
   if (!(await run.leave())) {
-    checks.break('everythingReturned', 'a client cannot exit');
+    checks.break('resourcesReleased', 'a client cannot exit');
     return;
   }
   // A client that hangs in secure world keeps its thread, its session and a reservation as long as that world runs.
@@ -190,7 +201,7 @@ async function judgeEnd(run: ScenarioRun, scenario: Scenario, checks: RunChecks)
   const sharedMemoryBytes = panicked || reportedRefused.release > 0 ? 0 : left.sharedMemoryBytes;
   if (sessions > 0 || sharedMemoryObjects > 0 || sharedMemoryBytes > 0)
     checks.break(
-      'everythingReturned',
+      'resourcesReleased',
       `${sessions} sessions, ${sharedMemoryObjects} objects and ${sharedMemoryBytes} bytes of shared memory`,
     );
   checks.atEnd();
