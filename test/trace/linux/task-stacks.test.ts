@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { boardVerdict, importLinuxTrace, Timeline, TraceTable } from '../../../src/trace/index.js';
+import { boardVerdict, importLinuxTrace, Timeline, TraceTable, waitGraph } from '../../../src/trace/index.js';
 
 function verdictOf(lines: readonly string[]) {
   const table = new TraceTable();
@@ -130,6 +130,19 @@ describe('stacks of tasks', () => {
     expect(verdict.explanation.join('\n')).toMatch(
       /-88 #3 sleeps in the queue: it waits for one of threads 0, 1[\s\S]*thread \d, storage-40\d #\d: its CMD RPC waits for .*-88 #3/,
     );
+  });
+
+  it('close the cycle at the time of the verdict, not at that of the stacks', () => {
+    const other = (forms['the hung-task detector'] ?? []).map((line) => line.replaceAll('402', '401'));
+    const table = new TraceTable();
+    importLinuxTrace([...held, ...(forms['the hung-task detector'] ?? []), ...other], table);
+    const timeline = new Timeline(table);
+    const { hangsSinceMs = Number.NaN } = boardVerdict(timeline);
+    const times = Array.from({ length: table.length }, (_, at) => table.time(at));
+    expect(times).toEqual([...times].sort((one, later) => one - later));
+    const at = times.findLastIndex((time) => time <= hangsSinceMs);
+    expect(waitGraph(timeline, at).cycle).toHaveLength(2);
+    expect(at).toBeLessThan(table.length - 1);
   });
 
   it('without a line that names the task are counted, with what to do', () => {

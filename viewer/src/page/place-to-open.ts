@@ -53,7 +53,10 @@ function hangOf(run: Run): Place | undefined {
   const end = run.extent('time');
   // Begin with the first call of the cycle, so that the events that led to the deadlock are visible.
   const begun = Math.min(...involved.map((call) => run.callStart(call, 'time')));
-  const span = Math.max(cursor - begun, Math.min(end - cursor, end / 20), end / 1000);
+  const formed = cursor - begun;
+  const around = Math.min(end - cursor, end / 20);
+  // A board may hang for minutes after a deadlock that formed within milliseconds.
+  const span = formed > 0 ? Math.max(formed, Math.min(around, formed * 3)) : Math.max(around, end / 1000);
   return {
     from: Math.max(0, begun - span * before),
     to: Math.min(end * 1.02, cursor + span * after),

@@ -157,13 +157,15 @@ export class Run {
 
   /** `DEADLOCK, closed at 20.9 ms`. */
   get verdictWords(): string {
-    const { verdict } = this.table.subject;
+    const { verdict, clock } = this.table.subject;
     if (verdict === undefined) return '';
     const { outcome, hangsSinceMs } = verdict;
     const word = outcome.replace('-', ' ').toUpperCase();
     if (hangsSinceMs === undefined) return word;
-    const at = hangsSinceMs - this.base;
-    return `${word}, ${outcome === 'deadlock' ? 'closed at' : 'since'} ${duration(Math.max(0, at + this.shift))}`;
+    const at = Math.max(0, hangsSinceMs - this.base + this.shift);
+    // The kernel's format, so that it can be found in the kernel's log.
+    const time = clock === 'linux' ? `${(at / 1000).toFixed(6)} s` : duration(at);
+    return `${word}, ${outcome === 'deadlock' ? 'closed at' : 'since'} ${time}`;
   }
 
   get title(): string {
