@@ -26,7 +26,7 @@ export const DRIVER_MUTANTS = [
     explore: meanwhile('memory-freed'),
   },
   {
-    what: 'a session leaves the list only after its close has come back',
+    what: 'a session is removed from the list only after its close has returned',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.closeFoundSession',
     find: 'const { callQueue, schedule, trace } = this.optee;',
@@ -76,7 +76,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/explore/asked-twice.yaml --runs 300',
   },
   {
-    what: 'a session that asks twice is counted twice',
+    what: 'a session that requests to be a system session twice is counted twice',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.systemSession',
     find: '!session.system && this.optee.callQueue.reserve()',
@@ -84,7 +84,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/explore/asked-twice.yaml --runs 300',
   },
   {
-    what: 'a system session is granted and not noted',
+    what: 'a granted system session is not recorded',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.invoke',
     find: "this.newCall(context, 'invoke', session.id, entry, session.uuid)",
@@ -108,7 +108,7 @@ export const DRIVER_MUTANTS = [
     explore: TWO,
   },
   {
-    what: 'a session is closed by another number',
+    what: 'a close names another session',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.closeFoundSession',
     find: 'msg.session = session.id;',
@@ -124,7 +124,7 @@ export const DRIVER_MUTANTS = [
     explore: meanwhile('memory-freed'),
   },
   {
-    what: 'a context that closes does not wait for its calls',
+    what: 'a closing context does not wait for its calls',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.release',
     find: 'data.callsInFlight > 0',
@@ -164,7 +164,7 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults drop`,
   },
   {
-    what: 'an open of a dead client sleeps on in the normal world',
+    what: 'an open of a dead client continues to sleep in the normal world',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.abandon',
     find: 'this.optee.interrupt(context);',
@@ -173,7 +173,7 @@ export const DRIVER_MUTANTS = [
   },
   // Messages.
   {
-    what: 'a message slot is given back before the call',
+    what: 'a message slot is freed before the call has returned',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.invoke',
     find: 'const msg = this.begin(slot, params.length);',
@@ -181,7 +181,7 @@ export const DRIVER_MUTANTS = [
     explore: TWO,
   },
   {
-    what: 'a message slot is not given back',
+    what: 'a message slot is not freed',
     file: 'src/optee/arg-cache.ts',
     in: 'ArgCache.release',
     find: 'this.free.push(slot);',
@@ -189,7 +189,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/optee/random-runs.test.ts',
   },
   {
-    what: 'two messages lie at one place',
+    what: 'two messages are at the same address',
     file: 'src/optee/arg-cache.ts',
     in: 'ArgCache.grow',
     find: 'index * this.slotSize',
@@ -222,7 +222,7 @@ export const DRIVER_MUTANTS = [
     explore: meanwhile('memory-freed'),
   },
   {
-    what: 'memory of a closed context is not given back',
+    what: 'memory of a closed context is not released',
     file: 'src/tee/tee-device.ts',
     in: 'TeeDevice.closeContext',
     find: '[() => this.driver.release(context), ...shm.map((each) => () => each.put())]',
@@ -230,7 +230,7 @@ export const DRIVER_MUTANTS = [
     explore: ONE_CALL,
   },
   {
-    what: 'memory is given back while others hold it',
+    what: 'memory is released while others hold it',
     file: 'src/tee/tee-shm.ts',
     in: 'TeeShm.put',
     find: 'if (this.references === 0) return this.onRelease(this);',
@@ -254,7 +254,7 @@ export const DRIVER_MUTANTS = [
     explore: ONE_CALL,
   },
   {
-    what: 'the memory of a registration message is not given back',
+    what: 'the memory of a registration message is not released',
     file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.privateCall',
     find: 'shm.put();',
@@ -262,7 +262,7 @@ export const DRIVER_MUTANTS = [
     explore: ONE_CALL,
   },
   {
-    what: 'a refused registration is not noticed',
+    what: 'a refused registration is accepted as a success',
     file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.privateCall',
     find: 'ret !== TeeResult.SUCCESS',
@@ -278,7 +278,7 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults corrupt`,
   },
   {
-    what: 'sizes that come back are not taken over',
+    what: 'returned sizes are not copied to the client',
     file: 'src/optee/msg-param.ts',
     in: 'updateFromMsgParam',
     find: 'param.size = msg.b(index);',
@@ -287,7 +287,7 @@ export const DRIVER_MUTANTS = [
   },
   // RPC.
   {
-    what: 'the answer to an RPC is given to secure world as success',
+    what: 'the answer to an RPC is always reported to secure world as a success',
     file: 'src/optee/rpc/rpc.ts',
     in: 'RpcServer.command',
     find: 'result = await this.serve(state, request, paramCount, live, inService);',
@@ -303,7 +303,7 @@ export const DRIVER_MUTANTS = [
     explore: FAULTS,
   },
   {
-    what: 'memory that secure world frees by RPC stays',
+    what: 'memory that secure world frees by RPC is not released',
     file: 'src/optee/rpc/rpc.ts',
     in: 'RpcServer.free',
     find: 'shm.put();',
@@ -311,7 +311,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/optee/hostile-secure-world.test.ts',
   },
   {
-    what: 'a call that ended does not tell the queue',
+    what: 'a call that ended does not leave the queue',
     file: 'src/optee/yielding-call.ts',
     in: 'yieldingCall',
     find: 'callQueue.leave(waiter);',
@@ -319,7 +319,7 @@ export const DRIVER_MUTANTS = [
     explore: TWO,
   },
   {
-    what: 'the token is kept when secure world died',
+    what: 'the token is kept after secure world has panicked',
     file: 'src/optee/yielding-call.ts',
     in: 'yieldingCall',
     find: 'callQueue.leave(waiter);',
@@ -336,7 +336,7 @@ export const DRIVER_MUTANTS = [
     explore: INTERRUPT,
   },
   {
-    what: 'a notification that was waited for is not taken from the posted ones',
+    what: 'a notification that was waited for remains posted',
     file: 'src/optee/notification.ts',
     in: 'Notifications.wait',
     find: 'this.posted.delete(value)',
@@ -352,7 +352,7 @@ export const DRIVER_MUTANTS = [
     explore: SEVERAL,
   },
   {
-    what: 'a bottom half that is asked for while one runs is forgotten',
+    what: 'a bottom half requested while one runs is forgotten',
     file: 'src/optee/async-notification.ts',
     in: 'Repeated.request',
     find: 'this.wanted = true;',
@@ -377,7 +377,7 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults duplicate`,
   },
   {
-    what: 'what a supplicant had taken that left is not answered',
+    what: 'requests taken by a supplicant that exited are not answered',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.detach',
     find: "for (const request of this.taken.values()) this.abandon(request, 'the supplicant exited while it served this');",
@@ -385,7 +385,7 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults supplicant`,
   },
   {
-    what: 'what nobody has taken is answered for a supplicant that left',
+    what: 'requests that no supplicant has taken are answered when a supplicant exits',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.detach',
     find: 'if (refusal !== undefined) this.withdrawWaiting(request, refusal);',
@@ -393,7 +393,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/supplicant/life.test.ts',
   },
   {
-    what: 'a request is lost when no supplicant waits for one',
+    what: 'a request is lost if no supplicant waits for one',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.request',
     find: 'this.waiting.push(request);',
@@ -401,7 +401,7 @@ export const DRIVER_MUTANTS = [
     explore: `${FAULTS} --faults supplicant`,
   },
   {
-    what: "memory of a request is given back before the supplicant's answer",
+    what: "memory of a request is released before the supplicant's answer",
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.abandon',
     find: 'this.abandoned.set(request.id, request);',
@@ -417,7 +417,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/supplicant/life.test.ts',
   },
   {
-    what: 'what the supplicant allocated stays when it goes',
+    what: 'memory that the supplicant allocated is not released when it exits',
     file: 'src/supplicant/supplicant.ts',
     in: 'Supplicant.freeWhenIdle',
     find: 'for (const shm of this.memory.values()) Promise.resolve(shm.put()).catch(() => undefined);',
@@ -425,7 +425,7 @@ export const DRIVER_MUTANTS = [
     explore: `${FAULTS} --faults supplicant`,
   },
   {
-    what: 'memory that secure world frees stays with the supplicant',
+    what: 'memory that secure world frees remains allocated in the supplicant',
     file: 'src/supplicant/supplicant.ts',
     in: 'Supplicant.shmFree',
     find: 'await shm.put();',
@@ -433,7 +433,7 @@ export const DRIVER_MUTANTS = [
     explore: ONE_CALL,
   },
   {
-    what: 'the supplicant serves one request and is through',
+    what: 'the supplicant serves only one request',
     file: 'src/supplicant/supplicant.ts',
     in: 'Supplicant.run',
     find: 'if (this.left) return;',
@@ -442,7 +442,7 @@ export const DRIVER_MUTANTS = [
   },
   // Added to check whether the set of mutants was too uniform.
   {
-    what: 'a request is put into hands that have one already',
+    what: 'a supplicant thread that serves a request gets another one',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.request',
     find: 'this.receiver = undefined;',
@@ -450,7 +450,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/small-for-faults.yaml --runs 200 --go-on',
   },
   {
-    what: 'memory of a request stays when it is answered',
+    what: 'memory of a request is not released when it is answered',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.send',
     find: 'putAll(request.memory);',
@@ -458,7 +458,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/small-for-faults.yaml --runs 200 --go-on',
   },
   {
-    what: 'a session opened beside a system session takes itself for one',
+    what: 'a session opened while a system session exists counts as a system session',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.addSession',
     find: 'data.sessions.set(id, { id, uuid, system: false, calls: 0, uncancelled: 0, idle: undefined });',
@@ -467,7 +467,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/explore/asked-twice.yaml --runs 300',
   },
   {
-    what: 'a notification drives out those that nobody has waited for yet',
+    what: 'a notification discards those that no call has waited for yet',
     file: 'src/optee/notification.ts',
     in: 'Notifications.send',
     find: 'this.posted.add(value)',
@@ -475,7 +475,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/explore/several-pending.yaml --runs 300',
   },
   {
-    what: 'what the supplicant allocated is given back twice when it goes',
+    what: 'memory that the supplicant allocated is released twice when it exits',
     file: 'src/supplicant/supplicant.ts',
     in: 'Supplicant.freeWhenIdle',
     find: 'for (const shm of this.memory.values()) Promise.resolve(shm.put()).catch(() => undefined);',
@@ -484,7 +484,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/small-for-faults.yaml --runs 200 --go-on --faults supplicant',
   },
   {
-    what: 'every page of a list is the first',
+    what: 'every entry of a page list is the first page',
     file: 'src/optee/page-list.ts',
     in: 'writePageList',
     find: 'view.setBigUint64(listPage * pageSize + (index % entriesPerPage) * 8, BigInt(page), true);',
@@ -511,7 +511,7 @@ export const DRIVER_MUTANTS = [
   },
   // Added with further kinds of scheduling points: FF-A, the supplicant's queue, ownership of pages.
   {
-    what: 'memory over FF-A is given back without having been reclaimed',
+    what: 'memory over FF-A is released without being reclaimed',
     file: 'src/optee/ffa/ffa-abi.ts',
     in: 'FfaAbi.takeBack',
     find: 'await this.link.reclaim(handle);',
@@ -527,7 +527,7 @@ export const DRIVER_MUTANTS = [
     explore: `${OVER_FFA} --runs 100`,
   },
   {
-    what: 'memory over FF-A is known still when it was taken back',
+    what: 'memory over FF-A is still registered after it was reclaimed',
     file: 'src/optee/ffa/ffa-abi.ts',
     in: 'FfaAbi.takeBack',
     find: 'this.shared.delete(handle);',
@@ -535,7 +535,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/optee/ffa.test.ts',
   },
   {
-    what: 'the list of the pages that answer SHM_ALLOC stays',
+    what: 'the page list of the answer to SHM_ALLOC is not released',
     file: 'src/optee/smc/smc-call.ts',
     in: 'SmcCall.end',
     find: 'this.state.pageList?.put();',
@@ -543,7 +543,7 @@ export const DRIVER_MUTANTS = [
     explore: ONE_CALL,
   },
   {
-    what: 'memory is given back before secure world has forgotten it',
+    what: 'memory is released before secure world has unregistered it',
     file: 'src/optee/shm-pool.ts',
     in: 'ShmPool.create',
     find: 'await unregister(shm); giveBack(shm);',
@@ -551,7 +551,7 @@ export const DRIVER_MUTANTS = [
     explore: `${FREED_AND_TAKEN} --runs 300`,
   },
   {
-    what: 'a registration ends under the cookie of the one before',
+    what: 'the end of a registration names the cookie of the previous one',
     file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.registered',
     find: 'await this.unregister(context, shm, entry.system)',
@@ -567,7 +567,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/explore/asked-twice.yaml',
   },
   {
-    what: 'memory that secure world gave back can be given back again',
+    what: 'memory that secure world freed can be freed again',
     file: 'src/optee/rpc/rpc.ts',
     in: 'RpcServer.shmFree',
     find: 'this.held.delete(cookie);',
@@ -575,7 +575,7 @@ export const DRIVER_MUTANTS = [
     explore: `${ONE_CALL} --faults duplicate`,
   },
   {
-    what: 'a supplicant that leaves is never told that it has left',
+    what: 'a supplicant that detaches while it waits for a request is not informed',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.detach',
     find: 'receiver?.(undefined);',
@@ -583,7 +583,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/supplicant/life.test.ts',
   },
   {
-    what: 'the last request that waits is served first',
+    what: 'the newest waiting request is served first',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.receive',
     find: 'this.waiting.shift()',
@@ -591,7 +591,7 @@ export const DRIVER_MUTANTS = [
     explained: 'requests of different calls have no order, and a call has one at a time',
   },
   {
-    what: 'a request that waits is given to the supplicant and stays',
+    what: 'a waiting request is given to the supplicant and stays in the queue',
     file: 'src/optee/rpc/supplicant-queue.ts',
     in: 'SupplicantQueue.receive',
     find: 'this.waiting.shift()',
@@ -615,7 +615,7 @@ export const DRIVER_MUTANTS = [
     explore: `${FAULTS} --faults client-death`,
   },
   {
-    what: 'the TEE goes while a bottom half runs',
+    what: 'the TEE closes while a bottom half runs',
     file: 'src/optee/async-notification.ts',
     in: 'AsyncNotifications.stop',
     find: 'await this.bottomHalf.done;',
@@ -623,7 +623,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/optee/async-notification.test.ts',
   },
   {
-    what: 'a context that closes gives its memory back before its sessions',
+    what: 'a closing context releases its memory before its sessions',
     file: 'src/tee/tee-device.ts',
     in: 'TeeDevice.closeContext',
     find: '[() => this.driver.release(context), ...shm.map((each) => () => each.put())]',
@@ -631,7 +631,7 @@ export const DRIVER_MUTANTS = [
     explained: 'calls in flight hold what they use themselves: nobody is left who could use the rest',
   },
   {
-    what: 'the end of a session goes before others though its application has a call inside',
+    what: 'the close of a session is a relief call although its application has a call inside',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.closeFoundSession',
     find: "'if-idle'",
@@ -639,7 +639,7 @@ export const DRIVER_MUTANTS = [
     explore: meanwhile('session-closed'),
   },
   {
-    what: 'any call inside makes the end of a session one as any other',
+    what: 'any call inside makes the close of a session an ordinary call',
     file: 'src/optee/optee.ts',
     in: 'Optee.isRelief',
     find: 'call.application === application',
@@ -647,7 +647,7 @@ export const DRIVER_MUTANTS = [
     explore: DIES('with-two-sessions'),
   },
   {
-    what: 'the end of a registration is a call as any other',
+    what: 'the end of a registration is an ordinary call',
     file: 'src/optee/smc/smc-abi.ts',
     in: 'SmcAbi.ofUnregistration',
     find: 'return { system: system && this.optee.callQueue.sortsOwnCalls, relief: true };',
@@ -663,7 +663,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/optee/own-calls.test.ts',
   },
   {
-    what: 'a client counts as one with a system session after that has closed',
+    what: 'a client counts as having a system session after that session has closed',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.closeFoundSession',
     find: 'data.systemSessions--;',
@@ -671,7 +671,7 @@ export const DRIVER_MUTANTS = [
     test: 'test/optee/own-calls.test.ts',
   },
   {
-    what: 'a cancellation is a call as any other',
+    what: 'a cancellation is an ordinary call',
     file: 'src/optee/optee-session.ts',
     in: 'takesRelief',
     find: 'return true;',
@@ -679,7 +679,7 @@ export const DRIVER_MUTANTS = [
     explore: `${CANCEL_BESIDE_WAITER} --runs 100`,
   },
   {
-    what: 'a bottom half is a call as any other',
+    what: 'a bottom half is an ordinary call',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.takeNotifications',
     find: "purpose === 'bottom-half'",
@@ -687,7 +687,7 @@ export const DRIVER_MUTANTS = [
     explore: 'scenarios/bottom-half-deadlock.yaml --runs 3',
   },
   {
-    what: 'a bottom half goes before others and is counted as a normal call',
+    what: 'a bottom half is a relief call but is counted as a normal call',
     file: 'src/optee/yielding-call.ts',
     in: 'yieldingCall',
     find: 'call.relief !== false && optee.isRelief(call)',
@@ -704,7 +704,7 @@ export const DRIVER_MUTANTS = [
   },
   // Clients that die, and messages in more than one page.
   {
-    what: 'a client that died counts as gone while its opening of a session sleeps in the queue',
+    what: 'a dead client counts as exited while its open sleeps in the queue',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.openSession',
     find: 'const data = this.beginCall(context);',
@@ -713,7 +713,7 @@ export const DRIVER_MUTANTS = [
     explore: DIES('while-opening'),
   },
   {
-    what: 'a session of a client that died is closed beside its calls',
+    what: 'a session of a dead client is closed while its calls are inside',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.release',
     find: 'const busy = sessions.filter((session) => session.calls > 0);',
@@ -721,7 +721,7 @@ export const DRIVER_MUTANTS = [
     explore: DIES('with-two-calls'),
   },
   {
-    what: 'a session of a client that died is closed when its first call is back',
+    what: 'a session of a dead client is closed when the first of its calls has returned',
     file: 'src/optee/optee-session.ts',
     in: 'endInvoke',
     find: 'session.calls === 0',
@@ -729,7 +729,7 @@ export const DRIVER_MUTANTS = [
     explore: DIES('with-two-calls'),
   },
   {
-    what: 'sessions of a client that died wait for calls of its others',
+    what: 'a session of a dead client is closed only after calls on its other sessions',
     file: 'src/optee/optee-driver.ts',
     in: 'OpteeDriver.release',
     find: 'closings.push(this.closeAll(context, data, (session) => !busy.includes(session)));',
@@ -753,7 +753,7 @@ export const DRIVER_MUTANTS = [
     explore: TWO_PAGES,
   },
   {
-    what: 'a place of a later page for messages is there twice',
+    what: 'a slot of a later message page exists twice',
     file: 'src/optee/arg-cache.ts',
     in: 'ArgCache.grow',
     find: 'this.free.push(new MessageSlot(page, offset, bytes, this.rpcParamCount));',
@@ -762,7 +762,7 @@ export const DRIVER_MUTANTS = [
     explore: TWO_PAGES,
   },
   {
-    what: 'a page for messages is given back while messages lie in it',
+    what: 'a message page is released while messages are in it',
     file: 'src/optee/arg-cache.ts',
     in: 'ArgCache.grow',
     find: 'this.pages.push(page);',
@@ -779,7 +779,7 @@ export const DRIVER_MUTANTS = [
     explore: FREED_OVER_FFA,
   },
   {
-    what: 'memory over FF-A is reclaimed before secure world has forgotten it',
+    what: 'memory over FF-A is reclaimed before secure world has relinquished it',
     file: 'src/optee/ffa/ffa-abi.ts',
     in: 'FfaAbi.takeBack',
     find: 'const { a3 } = await this.link.direct(OpteeFfa.unregisterShm, lower32(handle), upper32(handle));',
@@ -788,7 +788,7 @@ export const DRIVER_MUTANTS = [
     explore: FREED_OVER_FFA,
   },
   {
-    what: 'of memory over FF-A the page beside it is shared as well',
+    what: 'the adjacent page of memory is shared over FF-A as well',
     file: 'src/optee/ffa/ffa-abi.ts',
     in: 'FfaAbi.share',
     find: 'shm.pages ?? []',

@@ -24,7 +24,7 @@ interface OpenCall {
 
 /**
  * Checks what happens to a client that dies with calls in flight: asleep in the queue, in secure world, or in between.
- * An opening that is still asleep must return before the client counts as gone, and its session must then be closed. A
+ * An opening that is still asleep must return before the client counts as exited, and its session must then be closed. A
  * session must be closed after its own calls have returned: not before, because its application would execute a call
  * beside the close; and not later, because another client may want the application.
  */
@@ -65,7 +65,7 @@ export class DeathChecks {
     }
   };
 
-  /** A dead client counts as gone. */
+  /** A dead client counts as exited. */
   readonly gone = (label: string): void => {
     for (const [call, its] of this.calls)
       if (its.label === label)
