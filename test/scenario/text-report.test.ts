@@ -106,6 +106,18 @@ describe('the report for a terminal', () => {
     expect(lines).toContain(`  thread 0  ${'·'.repeat(18)}${'█'.repeat(18)}${'░'.repeat(24)}`);
   });
 
+  it('ends the picture of a run at its limit, and does not say that it lasts for ever', () => {
+    for (const [outcome, end] of [
+      ['cut-off', '10 ms (limit)'],
+      ['starved', '10 ms'],
+    ] as const) {
+      const only = { ...run, outcome, hangsSince: null };
+      const text = textReport({ ...result, runs: [only] }, { width: 72, colour: false });
+      expect(text.split('\n')).toContain(`            0${end.padStart(59)}`);
+      expect(text).not.toContain('for ever');
+    }
+  });
+
   it('marks threads that are mostly free', () => {
     const changes = [
       { time: 0, use: 'free' },

@@ -207,6 +207,27 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(errors).toEqual([]);
   });
 
+  it('draws an unused wake-up in red only if another call slept', async () => {
+    for (const sleeps of [false, true]) {
+      const recorder = new MemoryRecorder();
+      recorder.describe({ world: 'simulated', queue: 'linux-6.8', threads: 2 });
+      const put = (time: number, event: Parameters<typeof encodeEvent>[2]) => encodeEvent(recorder, time, event);
+      ['a', 'b', 'c'].forEach((context, index) => {
+        const call = index + 1;
+        put(call, { type: 'call-begin', call, context, purpose: 'invoke', session: 1, system: false });
+        if (call === 3 && sleeps) put(call, { type: 'queue-sleep', call, limit: false });
+        else put(call, { type: 'world-enter', call, function: 0x3200_0013 });
+      });
+      put(5, { type: 'queue-wake', call: 2, by: 1, asleep: false });
+      put(5, { type: 'call-end', call: 1, smcReturn: 0 });
+      put(9, { type: 'call-end', call: 2, smcReturn: 0 });
+      put(9, { type: 'call-end', call: 3, smcReturn: 0 });
+      await open(recorder.toBytes());
+      expect(await panel()).toMatch(/Unused wake-ups so far\s+1/);
+      expect((await coloursOf(page)).includes('bad')).toBe(sleeps);
+    }
+  });
+
   it('follows the colour scheme', async () => {
     await open(await contended('hand-off'));
     const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
@@ -431,7 +452,7 @@ function coloursOf(page: Page): Promise<string[]> {
     if (canvas === null || context === null || context === undefined) return [];
     const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
     const style = getComputedStyle(document.documentElement);
-    return ['secure', 'rpc', 'queue', 'deadlock', 'notification'].filter((name) => {
+    return ['secure', 'rpc', 'queue', 'deadlock', 'notification', 'bad'].filter((name) => {
       const hex = style.getPropertyValue(`--${name}`).trim();
       const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
       for (let at = 0; at < data.length; at += 4)
