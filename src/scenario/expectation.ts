@@ -1,5 +1,6 @@
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../optee/call-queue/disciplines.js';
+import { queueOfKernel } from './kernel-queue.js';
 import { OUTCOMES, type Outcome } from './scenario-result.js';
 
 /** The expected outcomes: by discipline, and `every` for the disciplines that are not named. */
@@ -11,10 +12,11 @@ export interface Expectation {
 
 export const expectationForm =
   `an outcome (${OUTCOMES.join(', ')}; several separated by |), or one for each discipline: ` +
-  'linux-6.7=deadlock,hand-off=finished';
+  'linux-6.7=deadlock,hand-off=finished; a kernel version stands for its discipline: 6.6=deadlock';
 
 /**
- * Parse `finished`, `deadlock|stuck`, or `linux-6.7=deadlock,hand-off=finished`. @throws RangeError naming the error.
+ * Parse `finished`, `deadlock|stuck`, or `linux-6.7=deadlock,hand-off=finished`, also `6.6=deadlock`. @throws RangeError
+ * naming the error.
  */
 export function parseExpectation(text: string): Expectation {
   const byQueue = new Map<DisciplineName, readonly Outcome[]>();
@@ -26,9 +28,7 @@ export function parseExpectation(text: string): Expectation {
       every = outcomesOf(part);
       continue;
     }
-    const name = part.slice(0, equals).trim();
-    if (!isDiscipline(name))
-      throw new RangeError(`"${name}" is not a discipline; disciplines are ${Object.keys(DISCIPLINES).join(', ')}`);
+    const name = disciplineOf(part.slice(0, equals).trim());
     if (byQueue.has(name)) throw new RangeError(`${name} is named twice`);
     byQueue.set(name, outcomesOf(part.slice(equals + 1)));
   }
@@ -43,6 +43,15 @@ export function unmet(
 ): readonly Outcome[] | undefined {
   const expected = expectation.byQueue.get(queue) ?? expectation.every;
   return expected === undefined || expected.includes(outcome) ? undefined : expected;
+}
+
+/** @throws RangeError if it is neither a discipline nor a kernel version. */
+function disciplineOf(name: string): DisciplineName {
+  if (isDiscipline(name)) return name;
+  if (/^v?\d/.test(name)) return queueOfKernel(name);
+  throw new RangeError(
+    `"${name}" is not a discipline; disciplines are ${Object.keys(DISCIPLINES).join(', ')}; a kernel version is allowed, too`,
+  );
 }
 
 const isDiscipline = (name: string): name is DisciplineName => Object.hasOwn(DISCIPLINES, name);

@@ -157,6 +157,13 @@ describe('normalworld run', () => {
     }
   });
 
+  it('takes an expectation for a kernel, and refuses one for a discipline that does not run', async () => {
+    expect(await run(deadlock, '--kernel', '6.6', '--expect', '6.6.30-yocto=deadlock')).toBe(0);
+    expect(await run(deadlock, '--kernel', '6.6', '--expect', '6.1=finished')).toBe(1);
+    expect(await run(deadlock, '--kernel', '6.6', '--expect', 'linux-6.8=deadlock')).toBe(2);
+    expect(err.join('\n')).toContain('--expect names linux-6.8, but only linux-6.7 will run');
+  });
+
   it('uses the expectation of the file', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'normalworld-'));
     const file = join(folder, 'expecting it.yaml');

@@ -187,7 +187,7 @@ describe('normalworld trace import', () => {
 
   it('takes the number of threads from the user or the record', async () => {
     const { out: said } = await imported(hang, '--threads', '8');
-    expect(said).toContain('8 threads of secure world (that secure world announced)');
+    expect(said).toContain('8 threads of secure world (announced by secure world)');
     for (const threads of ['0', 'x', '1.5', '99999999'])
       expect(await imported(hang, '--threads', threads)).toMatchObject({ code: 2, out: '' });
   });

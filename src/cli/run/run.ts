@@ -57,6 +57,12 @@ async function run(name: string, options: RunOptions): Promise<void> {
   if (scenario === undefined) return;
   const named = [...new Set([...(options.queue ?? []), ...(options.kernel ?? [])])];
   const queues = named.length > 0 ? named : scenario.queues;
+  const unused = [...(options.expect?.byQueue.keys() ?? [])].filter((queue) => !queues.includes(queue));
+  if (unused.length > 0) {
+    console.error(`error: --expect names ${unused.join(', ')}, but only ${queues.join(', ')} will run`);
+    process.exitCode = badUsage;
+    return;
+  }
   try {
     const found =
       options.seeds === undefined

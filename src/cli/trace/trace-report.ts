@@ -88,7 +88,7 @@ function threadUse({ threadUse: all }: TraceStats): string {
 }
 
 const threadsFrom = {
-  announced: 'that secure world announced',
+  announced: 'announced by secure world',
   recorded: 'seen in its RPCs',
   inferred: 'inferred from the number of calls inside at the same time',
 } as const;
