@@ -1,8 +1,14 @@
-import type { JudgedRun } from '../runs/judge-run.js';
 import type { RunProperty } from './run-checks.js';
 
-/** What happened in at least one run of an exploration. */
-export type Occasions = Pick<JudgedRun, 'reliefSlept' | 'clientDied' | 'reachedEnd'>;
+/** What happened in a run, or in at least one run of an exploration. */
+export interface Occasions {
+  /** A relief call slept in the queue. */
+  readonly reliefSlept: boolean;
+  /** A client died. */
+  readonly clientDied: boolean;
+  /** All clients finished, so that what remains after them was checked. */
+  readonly reachedEnd: boolean;
+}
 
 /** The reason why no run of an exploration could have violated the property; undefined if one could have. */
 export function notTriedBecause(

@@ -11,6 +11,7 @@ import { FaultChoices, type FaultSettings } from '../fault-choices.js';
 import { acceptedInvalidAnswers } from '../properties/accepted-invalid-answers.js';
 import { DeathChecks } from '../properties/death-checks.js';
 import { MemoryWatch } from '../properties/memory-watch.js';
+import type { Occasions } from '../properties/not-tried.js';
 import { ReliefChecks } from '../properties/relief-checks.js';
 import { RunChecks, type RunProperty } from '../properties/run-checks.js';
 import { SessionChecks } from '../properties/session-checks.js';
@@ -19,17 +20,11 @@ import { AlreadyExplored, type StateWatch } from '../states/state-watch.js';
 import { WatchedQueue } from '../states/watched-queue.js';
 
 /** The result of one run. */
-export interface JudgedRun {
+export interface JudgedRun extends Occasions {
   readonly decisions: readonly Decision[];
   /** By decision: the state in which it was made, as far as states were recorded. */
   readonly states: readonly (string | undefined)[];
   readonly broken: ReadonlyMap<RunProperty, readonly string[]>;
-  /** Whether a relief call slept in the queue. */
-  readonly reliefSlept: boolean;
-  /** Whether a client died. */
-  readonly clientDied: boolean;
-  /** Whether all clients finished, so that what remains after them was checked. */
-  readonly reachedEnd: boolean;
 }
 
 /** Without faults, the order is the only choice. */
