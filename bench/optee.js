@@ -1,7 +1,7 @@
 /**
  * `npm run bench:optee [-- --json] [--runs N] [--seconds N] [--side NAME]...`: compares Linux's driver, Linux's driver
  * with the hand-off queue (`linuxHandOff`), and normalworld's. Each is booted in turn on the same OP-TEE, QEMU and
- * machine; the figures are medians of the runs. In addition it measures normalworld on a newer OP-TEE over SMCs (`sid`)
+ * machine; the figures are medians of the runs, with the range of the middle half of them. In addition it measures normalworld on a newer OP-TEE over SMCs (`sid`)
  * and over FF-A (`ffa`), if they exist. Compare only figures of one run, because the speed of machines drifts.
  */
 import { execFile } from 'node:child_process';
@@ -43,14 +43,16 @@ for (let run = 1; run <= runs; run++)
     all[side].push(await figures(side));
   }
 
-const results = Object.fromEntries(sides.map((side) => [side, medians(all[side])]));
+const summary = (share) => Object.fromEntries(sides.map((side) => [side, quantiles(all[side], share)]));
+const results = summary(0.5);
+const [low, high] = [summary(0.25), summary(0.75)];
 if (values.json) {
-  console.log(JSON.stringify({ runs, ...results }));
+  console.log(JSON.stringify({ runs, ...results, lowQuartile: low, highQuartile: high }));
 } else {
   const { linux, normalworld } = results;
   const times = (key) => (key.endsWith('Ms') ? linux[key] / normalworld[key] : normalworld[key] / linux[key]);
   const row = (key) => ({
-    ...Object.fromEntries(sides.map((side) => [side, round(results[side][key])])),
+    ...Object.fromEntries(sides.map((side) => [side, `${round(results[side][key])} ${range(side, key)}`])),
     ...(linux === undefined || normalworld === undefined ? {} : { 'normalworld, times better': round(times(key)) }),
   });
   console.table(Object.fromEntries(Object.keys(results[sides[0]]).map((key) => [key, row(key)])));
@@ -63,13 +65,18 @@ async function figures(side) {
   return JSON.parse(stdout);
 }
 
-function medians(figures) {
+/** @param {number} share 0.5: the medians of the figures. */
+function quantiles(figures, share) {
   return Object.fromEntries(
     Object.keys(figures[0]).map((key) => {
       const sorted = figures.map((each) => each[key]).sort((a, b) => a - b);
-      return [key, sorted[Math.floor(sorted.length / 2)]];
+      return [key, sorted[Math.floor(sorted.length * share)]];
     }),
   );
+}
+
+function range(side, key) {
+  return `(${round(low[side][key])} to ${round(high[side][key])})`;
 }
 
 function round(number) {
