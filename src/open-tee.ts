@@ -3,17 +3,10 @@ import type { Tee } from './client/tee.js';
 import { machineClock } from './clock/clock.js';
 import { Measurements } from './coverage/measurements.js';
 import { isPath, type OptionNames, requireBooleans, requireKnownOptions, requireMethods } from './known-options.js';
-import {
-  checkLinuxTeeOptions,
-  type LinuxTeeOptions,
-  linuxTee,
-  openDeviceHere,
-  usualCalls,
-} from './linux/open-linux-tee.js';
+import { checkLinuxTeeOptions } from './linux/open-linux-tee.js';
+import { openLinux, refuseForLinux } from './open-linux.js';
 import { checkWorldOptions, type OpenWorldOptions, openWorld, openWorldNames } from './open-world.js';
 import { type SecureWorld, secureWorldBut } from './protocol/secure-world.js';
-import { openRemoteDevice } from './remote/open-remote-device.js';
-import { isSshBoard } from './remote/ssh-board.js';
 import { type EmmcCard, type OpenEmmcOptions, openEmmc } from './rpmb/node/open-emmc.js';
 import { show } from './show.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
@@ -65,6 +58,12 @@ export interface OpenTeeOptions extends Omit<OpenWorldOptions, 'trace'> {
   readonly deviceCalls?: number;
   /** For `linux`: the mount point of sysfs. Default: `/sys`. */
   readonly sysfs?: string;
+  /**
+   * For `linux`: record the kernel's tracepoints of OP-TEE in the trace too: each entry to secure world and each return,
+   * of all programs of this machine. Needs root. True, or the mount point of tracefs. Events arrive up to 50 ms later.
+   * Default: false.
+   */
+  readonly tracepoints?: boolean | string;
   /** Trusted applications of the simulated world. User TAs are loaded through the supplicant, like real ones. */
   readonly trustedApplications?: readonly TrustedApplication[];
   /** Options of the simulated world. */
@@ -122,7 +121,7 @@ const names: OptionNames<OpenTeeOptions> = {
   ...openWorldNames,
   ...{ world: true, trustedApplications: true, simulated: true, memoryFile: true, qemu: true, taFolders: true },
   ...{ taElfFolders: true, gdbScript: true, coverageFolder: true, flameGraphFolder: true },
-  ...{ device: true, deviceCalls: true, sysfs: true },
+  ...{ device: true, deviceCalls: true, tracepoints: true, sysfs: true },
   ...{ storageFolder: true, storageReadOnly: true, profileFolder: true, emmc: true },
 };
 
@@ -313,7 +312,7 @@ function checkOpenTeeOptions(options: OpenTeeOptions): void {
   if (options.qemu !== undefined) checkQemuOptions(options.qemu);
   // Options of one kind of world. For another kind they would have no effect, so they are refused.
   const elsewhere: Partial<Record<keyof OpenTeeOptions, 'simulated' | 'qemu' | 'linux'>> = {
-    ...{ device: 'linux', deviceCalls: 'linux', sysfs: 'linux' },
+    ...{ device: 'linux', deviceCalls: 'linux', sysfs: 'linux', tracepoints: 'linux' },
     ...{ qemu: 'qemu', taElfFolders: 'qemu', coverageFolder: 'qemu', flameGraphFolder: 'qemu', gdbScript: 'qemu' },
     ...{ simulated: 'simulated', memoryFile: 'simulated', trustedApplications: 'simulated' },
   };
@@ -360,36 +359,6 @@ function checkSupplicantFolders(options: OpenTeeOptions): void {
     if (supplicant === false) throw new TypeError(`openTee: ${name} is for a supplicant, and supplicant is false`);
     if (supplicant?.[instead] !== undefined)
       throw new TypeError(`openTee: ${name} and supplicant.${instead} say the same: give only one of them`);
-  }
-}
-
-/** The options that apply to a TEE behind the kernel's driver. */
-const ofLinux: OptionNames<LinuxTeeOptions & Pick<OpenTeeOptions, 'world' | 'trace' | 'callLimitMs'>> = {
-  ...{ world: true, device: true, deviceCalls: true, sysfs: true, trace: true, callLimitMs: true },
-};
-
-function refuseForLinux(options: OpenTeeOptions): void {
-  for (const [name, value] of Object.entries(options))
-    if (value !== undefined && !Object.hasOwn(ofLinux, name))
-      throw new TypeError(
-        `openTee: ${name} is not for world "linux": there the driver is the kernel's, the supplicant is a separate program (normalworld supplicant), and the client is this process`,
-      );
-}
-
-async function openLinux(options: OpenTeeOptions): Promise<Tee> {
-  const trace = options.trace instanceof Trace ? options.trace : new Trace(machineClock);
-  publishTrace(trace);
-  const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
-  if (file !== undefined) trace.attach(file);
-  try {
-    const { device = '/dev/tee0', deviceCalls = usualCalls, callLimitMs = Number.POSITIVE_INFINITY, sysfs } = options;
-    const opened = isSshBoard(device)
-      ? await openRemoteDevice(device, deviceCalls, trace)
-      : openDeviceHere({ device, deviceCalls, ...(sysfs === undefined ? {} : { sysfs }) });
-    return linuxTee(opened, trace, callLimitMs, () => file?.close());
-  } catch (error) {
-    file?.close();
-    throw error;
   }
 }
 

@@ -293,9 +293,14 @@ export class LinuxDriver implements TeeDriver {
     }
   }
 
+  /** A number for a call in the trace. */
+  newCallNumber(): number {
+    return ++this.lastCall;
+  }
+
   /** @returns the call's number, for `endTraced`. */
   private beginTraced({ label }: TeeContext, purpose: CallPurpose, session: number): number {
-    const call = ++this.lastCall;
+    const call = this.newCallNumber();
     this.inFlight.set(call, { context: label, purpose, session });
     const { trace } = this;
     if (trace.on) trace.emit({ type: 'call-begin', call, context: label, purpose, session, system: false });

@@ -11,6 +11,7 @@ import { busDevices } from './bus-devices.js';
 import type { DeviceDoor } from './device-door.js';
 import { kernelDoor } from './kernel-door.js';
 import { LinuxDriver } from './linux-driver.js';
+import { TracepointsInTrace } from './tracepoints-in-trace.js';
 
 export interface LinuxTeeOptions {
   /** `/dev/tee0` when left out; `ssh://[user@]board[:port][/dev/tee0]` for a board reachable over ssh. */
@@ -22,13 +23,20 @@ export interface LinuxTeeOptions {
   readonly deviceCalls?: number;
   /** Mount point of sysfs; `/sys` when left out. */
   readonly sysfs?: string;
+  /**
+   * Record the kernel's tracepoints of OP-TEE in the trace too: each entry to secure world and each return, of all
+   * programs of this machine. Needs root. True, or the mount point of tracefs.
+   */
+  readonly tracepoints?: boolean | string;
 }
 
 export const mostCalls = 512;
 export const usualCalls = 32;
 
 /** @throws TypeError, RangeError naming the invalid option. */
-export function checkLinuxTeeOptions({ device, deviceCalls, sysfs }: LinuxTeeOptions): void {
+export function checkLinuxTeeOptions({ device, deviceCalls, sysfs, tracepoints }: LinuxTeeOptions): void {
+  if (tracepoints !== undefined && typeof tracepoints !== 'boolean' && !isPath(tracepoints))
+    throw new TypeError(`openTee: tracepoints is true, or the path of tracefs, not ${show(tracepoints)}`);
   if (sysfs !== undefined && !isPath(sysfs))
     throw new TypeError(`openTee: sysfs is the path of a folder, not ${show(sysfs)}`);
   if (device !== undefined && !isPath(device))
@@ -53,15 +61,22 @@ export interface OpenedDevice {
 
 /**
  * The TEE behind the kernel's own driver.
+ * @param tracepoints record them as well.
  * @param onClose called when it is closed, possibly more than once.
+ * @throws TracepointsError if tracepoints are wanted and cannot be used.
  */
 export function linuxTee(
   { door, revision, rpmbRouting, devices, identity, ended, close }: OpenedDevice,
   trace: Trace,
   callLimitMs: number,
+  tracepoints: boolean | string,
   onClose: () => void = () => undefined,
 ): Tee {
   const driver = new LinuxDriver(door, trace);
+  const kernels =
+    tracepoints === false
+      ? undefined
+      : new TracepointsInTrace(trace, () => driver.newCallNumber(), tracepoints === true ? undefined : tracepoints);
   trace.describe({ world: 'linux', threads: 0 });
   const under: DriverOfTee = {
     driver,
@@ -80,6 +95,7 @@ export function linuxTee(
     [Symbol.asyncDispose]: async () => {
       await driver.remove();
       await close?.();
+      kernels?.[Symbol.dispose]();
       onClose();
     },
   };

@@ -30,8 +30,11 @@ export class Trace {
   /** True if there are listeners. */
   on = false;
   private sinks: readonly TraceSink[] = [];
-  /** The only sink, or one that forwards to all. */
+  /** Receives the events: `out`, or where they are diverted to. */
   private sink: TraceSink = nobody;
+  /** The only sink, or one that forwards to all. */
+  private out: TraceSink = nobody;
+  private diversion: TraceSink | undefined;
   private subject: TraceSubject = {};
 
   constructor(private readonly clock: Clock) {}
@@ -119,6 +122,23 @@ export class Trace {
     return this.add(isRecorder(sink) ? sink : guarded(sink));
   }
 
+  /** The time of an event that happens now, in milliseconds. */
+  get time(): number {
+    return this.clock.now();
+  }
+
+  /**
+   * Give the events to a sink instead, which passes them on when they are in order with others: to what this returns.
+   * Undefined ends it.
+   */
+  divert(into: TraceSink | undefined): TraceSink {
+    this.diversion = into;
+    this.setSinks(this.sinks);
+    return {
+      record: (kind, time, call, a, b, c, text) => this.out.record(kind, time, call, a, b, c, text),
+    };
+  }
+
   private add(sink: TraceSink | TraceRecorder): () => void {
     this.setSinks([...this.sinks, sink]);
     const { clock } = this;
@@ -136,7 +156,8 @@ export class Trace {
   private setSinks(sinks: readonly TraceSink[]): void {
     this.sinks = sinks;
     const [first, second] = sinks;
-    this.sink = first === undefined ? nobody : second === undefined ? first : all(sinks);
+    this.out = first === undefined ? nobody : second === undefined ? first : all(sinks);
+    this.sink = this.diversion ?? this.out;
     this.on = first !== undefined;
   }
 

@@ -137,7 +137,7 @@ describe('every public function that takes options', () => {
     ...['', 'a\0b'].map(
       (trace): Misuse => ['openTee', () => api.openTee({ trace }), 'openTee: trace must be the path'],
     ),
-    ...(['device', 'deviceCalls', 'sysfs'] as const).map(
+    ...(['device', 'deviceCalls', 'sysfs', 'tracepoints'] as const).map(
       (name): Misuse => ['openTee', () => api.openTee({ [name]: [] as never }), `openTee: ${name} `],
     ),
     ...(['coverageFolder', 'flameGraphFolder', 'gdbScript'] as const).map(

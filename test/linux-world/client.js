@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -228,6 +228,58 @@ const cases = {
     await close();
     rmSync(folder, { recursive: true });
   },
+  /** The kernel's tracepoints are events between this process's own, in order of time. A folder is in the place of tracefs. */
+  async tracepoints() {
+    const tracefs = mkdtempSync(join(tmpdir(), 'normalworld-tracefs-'));
+    const instance = join(tracefs, 'instances/normalworld');
+    const enable = ['begin', 'end'].map((which) => join(instance, 'events/optee', `optee_invoke_fn_${which}`));
+    for (const folder of enable) {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'enable'), '0');
+    }
+    writeFileSync(join(instance, 'trace_clock'), '[local] mono');
+    assert.equal(spawnSync('mkfifo', [join(instance, 'trace_pipe')]).status, 0);
+    const pipe = openSync(join(instance, 'trace_pipe'), 'r+');
+    const events = [];
+    await on({ tracepoints: tracefs }, async (tee) => {
+      assert.deepEqual(
+        enable.map((folder) => readFileSync(join(folder, 'enable'), 'latin1')),
+        ['1', '1'],
+      );
+      tee.trace.listen((event) => events.push(event));
+      const session = await tee.openContext().openSession(pseudoTa);
+      const kernelSays = (what) => {
+        const seconds = (Number(process.hrtime.bigint()) / 1e9).toFixed(9);
+        writeSync(pipe, `  xtest-301 [001] .....  ${seconds}: optee_invoke_fn_${what}\n`);
+      };
+      await session.invoke(Command.add, [value.inout(1, 2)]);
+      kernelSays('begin: param=0000000012345678 (32000013, 1, 2, 0, 0, 0, 0, 0)');
+      await session.invoke(Command.add, [value.inout(1, 2)]);
+      kernelSays('end: param=0000000012345678 ret (0, 0, 0, 0)');
+    });
+    closeSync(pipe);
+    assert.deepEqual(
+      enable.map((folder) => readFileSync(join(folder, 'enable'), 'latin1')),
+      ['0', '0'],
+    );
+    const times = events.map(({ time }) => time);
+    assert.deepEqual(
+      times,
+      times.toSorted((one, other) => one - other),
+    );
+    const kernels = events.find(({ context }) => context === 'xtest-301').call;
+    const seen = events
+      .filter(({ type }) => type.startsWith('call-'))
+      .map(({ type, call }) => [type, call === kernels]);
+    const own = (type) => [type, false];
+    assert.deepEqual(seen.slice(0, 9), [
+      ...[own('call-begin'), own('call-end'), own('call-begin'), own('call-end'), ['call-begin', true]],
+      ...[own('call-begin'), own('call-end'), ['call-end', true], own('call-begin')],
+    ]);
+    assert.equal(events.filter(({ type, call }) => type === 'call-begin' && call === kernels).length, 1);
+    rmSync(tracefs, { recursive: true });
+  },
+
   async inside() {
     await on({}, async (tee) => {
       const named = (what, pattern) =>

@@ -85,6 +85,7 @@ describe.skipIf(!built)(`world "linux" on a device of ours${built ? '' : ` (skip
     ['ends the process though a call hangs', 'exits'],
     ['shares memory in place, and gives it back', 'memory'],
     ['has the devices of the bus as they come and go, and what sysfs tells', 'bus'],
+    ["has the kernel's tracepoints in its trace", 'tracepoints'],
     ['says by name what is inside the kernel, and traces what it asks', 'inside'],
   ])('%s', async (_name, which) => {
     const gate = new Gate();
@@ -146,6 +147,9 @@ describe('world "linux" without a device', () => {
     [{ world: 'linux', deviceCalls: 0 }, /deviceCalls/],
     [{ world: 'linux', device: '' }, /device/],
     [{ world: 'linux', sysfs: '' }, /sysfs/],
+    [{ world: 'linux', tracepoints: '' }, /tracepoints/],
+    [{ world: 'linux', device: 'ssh://board', tracepoints: true }, /tracepoints are those of this machine/],
+    [{ tracepoints: true }, /tracepoints is for world "linux"/],
     [{ device: '/dev/tee0' }, /device is for world "linux"/],
   ] as const)('refuses %j', async (options, words) => {
     await expect(openTee(options as OpenTeeOptions)).rejects.toThrow(words);
