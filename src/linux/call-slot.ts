@@ -40,12 +40,14 @@ export const SlotWord = {
   askerSleeps: 6,
   /** How long the thread may busy-wait for the next request, in microseconds. */
   followMicroseconds: 7,
+  /** The kernel's id of the thread; 0 until it has started. */
+  threadId: 8,
 } as const;
 /**
  * Numbers behind them: the ioctl's request number or an address, a length, the result, how long the call took (in
  * milliseconds). An address of user space fits into the 53 bits of a number.
  */
-const numbersAt = 32;
+const numbersAt = 40;
 export const SlotNumber = { request: 0, size: 1, result: 2, took: 3 } as const;
 export const bufDataAt = numbersAt + 4 * 8;
 export const argAt = bufDataAt + bufDataSize;

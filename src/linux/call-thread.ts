@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { spinUntil } from '../clock/bounded-spin.js';
 import { argAt, bufDataAt, CallSlot, SlotNumber, SlotOperation, SlotWord, slotAsked, slotIdle } from './call-slot.js';
-import { addressOf, closeFile, ioctl, mapNothing, mapShared, type Outcome } from './system-calls.js';
+import { addressOf, closeFile, ioctl, mapNothing, mapShared, type Outcome, threadId } from './system-calls.js';
 
 /** A thread that makes blocking calls, one at a time. */
 const slot = new CallSlot(workerData as SharedArrayBuffer);
@@ -11,6 +11,7 @@ const argAddress = start + argAt;
 const bufDataAddress = start + bufDataAt;
 const bufData = new DataView(slot.memory, bufDataAt);
 bufData.setBigUint64(0, BigInt(argAddress), true);
+words[SlotWord.threadId] = threadId();
 
 function make(operation: SlotOperation): Outcome {
   const fd = words[SlotWord.descriptor] ?? -1;

@@ -15,6 +15,7 @@ import type { StartedCall } from './call-threads.js';
 import type { DeviceDoor } from './device-door.js';
 import { errnoError } from './errno-error.js';
 import { InvokeArguments, invokeReply, openSessionArgument, openSessionReply } from './request-argument.js';
+import type { BlockingCall, CallingThread } from './thread-handle.js';
 
 /**
  * First pause before a cancellation is repeated, in milliseconds. Each further pause is twice as long, up to the last.
@@ -49,6 +50,8 @@ export class LinuxDriver implements TeeDriver {
   private readonly inFlight = new Map<number, Omit<UnfinishedCall, 'waitsFor' | 'call'>>();
   private readonly invokeArguments = new InvokeArguments();
   private lastCall = 0;
+  /** Called when a thread takes a call, with the number of the call in the trace. */
+  onTaken: ((call: number, thread: CallingThread) => void) | undefined;
 
   constructor(
     private readonly door: DeviceDoor,
@@ -126,8 +129,9 @@ export class LinuxDriver implements TeeDriver {
       const arg = openSessionArgument(request, params);
       const { fd } = file;
       const doing = `opening a session with ${request.uuid}`;
-      await this.traced(context, 'open-session', 0, async () => {
-        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.openSession, arg: arg.bytes };
+      await this.traced(context, 'open-session', 0, async (taken) => {
+        const request = TeeIoctlRequest.openSession;
+        const call = { operation: SlotOperation.ioctlBuffer, fd, request, arg: arg.bytes, taken };
         this.door.carryIn?.(params);
         const { result, errno } = await this.door.calls.run(call);
         if (result === -1) throw errnoError(errno, doing);
@@ -156,7 +160,14 @@ export class LinuxDriver implements TeeDriver {
       try {
         this.door.carryIn?.(params);
         const { fd } = file;
-        const call = { operation: SlotOperation.ioctlBuffer, fd, request: TeeIoctlRequest.invoke, arg: arg.bytes };
+        const taken = this.takenBy(traced);
+        const call = {
+          operation: SlotOperation.ioctlBuffer,
+          fd,
+          request: TeeIoctlRequest.invoke,
+          arg: arg.bytes,
+          taken,
+        };
         const started = this.door.calls.start(call);
         session.commands.set(cancelId, started);
         const outcome = await started.outcome;
@@ -220,9 +231,9 @@ export class LinuxDriver implements TeeDriver {
     file.sessions.delete(session.id);
     const arg = Buffer.alloc(closeSessionArgSize);
     arg.writeUInt32LE(session.id, 0);
-    await this.traced(context, 'close-session', session.id, async () => {
+    await this.traced(context, 'close-session', session.id, async (taken) => {
       const { fd } = file;
-      const call = { operation: SlotOperation.ioctl, fd, request: TeeIoctlRequest.closeSession, arg };
+      const call = { operation: SlotOperation.ioctl, fd, request: TeeIoctlRequest.closeSession, arg, taken };
       const { result, errno } = await this.door.calls.run(call);
       if (result === -1) throw errnoError(errno, `closing session ${session.id}`);
     }).finally(() => {
@@ -268,8 +279,8 @@ export class LinuxDriver implements TeeDriver {
     arg.writeUInt32LE(session.id, CancelArg.session);
     file.calls++;
     try {
-      await this.traced(context, 'cancel', session.id, async () => {
-        const call = { operation: SlotOperation.ioctl, fd: file.fd, request: TeeIoctlRequest.cancel, arg };
+      await this.traced(context, 'cancel', session.id, async (taken) => {
+        const call = { operation: SlotOperation.ioctl, fd: file.fd, request: TeeIoctlRequest.cancel, arg, taken };
         const { result, errno } = await this.door.calls.runUrgent(call);
         if (result === -1) throw errnoError(errno, `cancelling a request of session ${session.id}`);
       });
@@ -283,14 +294,19 @@ export class LinuxDriver implements TeeDriver {
     context: TeeContext,
     purpose: CallPurpose,
     session: number,
-    make: () => Promise<T>,
+    make: (taken: BlockingCall['taken']) => Promise<T>,
   ): Promise<T> {
     const call = this.beginTraced(context, purpose, session);
     try {
-      return await make();
+      return await make(this.takenBy(call));
     } finally {
       this.endTraced(call);
     }
+  }
+
+  private takenBy(call: number): BlockingCall['taken'] {
+    const { onTaken } = this;
+    return onTaken === undefined ? undefined : (thread) => onTaken(call, thread);
   }
 
   /** A number for a call in the trace. */

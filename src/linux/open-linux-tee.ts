@@ -76,7 +76,7 @@ export function linuxTee(
   const kernels =
     tracepoints === false
       ? undefined
-      : new TracepointsInTrace(trace, () => driver.newCallNumber(), tracepoints === true ? undefined : tracepoints);
+      : new TracepointsInTrace(trace, driver, tracepoints === true ? undefined : tracepoints);
   trace.describe({ world: 'linux', threads: 0 });
   const under: DriverOfTee = {
     driver,

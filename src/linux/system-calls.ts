@@ -21,6 +21,7 @@ const load = () => {
       offset: number,
     ) => number | bigint,
     munmap: libc.func('int munmap(uint64_t address, size_t length)') as (address: bigint, length: number) => number,
+    gettid: libc.func('int gettid()') as () => number,
     exit: libc.func('void _exit(int status)') as (status: number) => void,
   };
 };
@@ -56,6 +57,8 @@ export const mapShared = (fd: number, length: number): Outcome =>
 export const mapNothing = (address: number, length: number): Outcome =>
   outcome(Number(calls().mmap(BigInt(address), length, PROT_READ_WRITE, MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0)));
 export const unmap = (address: number, length: number): Outcome => outcome(calls().munmap(BigInt(address), length));
+/** The kernel's id of the calling thread. */
+export const threadId = (): number => calls().gettid();
 /** End the process at once, whatever its threads are doing. */
 export const exitNow = (status: number): void => calls().exit(status);
 

@@ -13,6 +13,14 @@ export interface BlockingCall {
   readonly size?: number;
   /** At most `maxArgSize` bytes. Outputs are written back to it. */
   readonly arg?: Uint8Array;
+  /** Called when a thread takes the call. */
+  readonly taken?: ((thread: CallingThread) => void) | undefined;
+}
+
+/** A thread that makes a call. */
+export interface CallingThread {
+  /** The kernel's id; 0 until the thread has started. */
+  readonly threadId: number;
 }
 
 /** A call with the functions that settle its promise. */
@@ -49,7 +57,7 @@ export interface ThreadOwner {
 }
 
 /** The caller's side of a thread for blocking calls. */
-export class ThreadHandle {
+export class ThreadHandle implements CallingThread {
   alive = true;
   private readonly slot = new CallSlot(new SharedArrayBuffer(slotSize));
   private readonly worker: Worker;
@@ -81,6 +89,10 @@ export class ThreadHandle {
     this.worker.unref();
   }
 
+  get threadId(): number {
+    return this.slot.words[SlotWord.threadId] ?? 0;
+  }
+
   /** It has a call whose result has not been delivered. */
   get busy(): boolean {
     return this.awaiting !== undefined;
@@ -93,7 +105,8 @@ export class ThreadHandle {
 
   /** Start a call; there must be none. The wait for the result begins in a microtask. */
   make(awaiting: Awaiting): void {
-    const { operation, fd, request = 0, size, arg } = awaiting.call;
+    const { operation, fd, request = 0, size, arg, taken } = awaiting.call;
+    taken?.(this);
     const { words, numbers } = this.slot;
     words[SlotWord.operation] = operation;
     words[SlotWord.descriptor] = fd;

@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -241,6 +251,7 @@ const cases = {
     assert.equal(spawnSync('mkfifo', [join(instance, 'trace_pipe')]).status, 0);
     const pipe = openSync(join(instance, 'trace_pipe'), 'r+');
     const events = [];
+    let threads = [];
     await on({ tracepoints: tracefs }, async (tee) => {
       assert.deepEqual(
         enable.map((folder) => readFileSync(join(folder, 'enable'), 'latin1')),
@@ -248,14 +259,25 @@ const cases = {
       );
       tee.trace.listen((event) => events.push(event));
       const session = await tee.openContext().openSession(pseudoTa);
-      const kernelSays = (what) => {
+      const kernelSays = (what, task = 'xtest-301') => {
         const seconds = (Number(process.hrtime.bigint()) / 1e9).toFixed(9);
-        writeSync(pipe, `  xtest-301 [001] .....  ${seconds}: optee_invoke_fn_${what}\n`);
+        writeSync(pipe, `  ${task} [001] .....  ${seconds}: optee_invoke_fn_${what}\n`);
       };
       await session.invoke(Command.add, [value.inout(1, 2)]);
       kernelSays('begin: param=0000000012345678 (32000013, 1, 2, 0, 0, 0, 0, 0)');
       await session.invoke(Command.add, [value.inout(1, 2)]);
       kernelSays('end: param=0000000012345678 ret (0, 0, 0, 0)');
+      // Entries of every thread of this process: one of them has the call inside.
+      const waiter = await tee.openContext().openSession(userTa);
+      const waits = waiter.invoke(Command.wait, [value.input(200)]);
+      // A thread has the call when the event loop has turned.
+      await new Promise(setImmediate);
+      threads = readdirSync('/proc/self/task');
+      for (const task of threads) {
+        kernelSays(`begin: param=${task.padStart(16, '0')} (32000013, 1, 2, 0, 0, 0, 0, 0)`, `node-${task}`);
+        kernelSays(`end: param=${task.padStart(16, '0')} ret (ffff0005, 0, 0, 3)`, `node-${task}`);
+      }
+      await waits;
     });
     closeSync(pipe);
     assert.deepEqual(
@@ -276,7 +298,16 @@ const cases = {
       ...[own('call-begin'), own('call-end'), own('call-begin'), own('call-end'), ['call-begin', true]],
       ...[own('call-begin'), own('call-end'), ['call-end', true], own('call-begin')],
     ]);
-    assert.equal(events.filter(({ type, call }) => type === 'call-begin' && call === kernels).length, 1);
+    const foreign = events.filter(({ context }) => /^node-\d+$/.test(context));
+    assert.equal(foreign.length, threads.length - 1);
+    const waits = events.findLast(({ type, purpose }) => type === 'call-begin' && purpose === 'invoke').call;
+    assert.deepEqual(
+      events.filter(({ call }) => call === waits).map(({ type, thread }) => [type, thread]),
+      [['call-begin'], ['world-enter'], ['world-exit', 3], ['rpc-begin'], ['call-end']].map(([type, thread]) => [
+        type,
+        thread,
+      ]),
+    );
     rmSync(tracefs, { recursive: true });
   },
 
