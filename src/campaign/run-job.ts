@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startInterval } from '../clock/timer.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { startModule } from '../processes/start-process.js';
 import { type JobResult, resultShape } from './job-result.js';
 import { type CampaignJob, corpusOf, jobId } from './plan.js';
@@ -122,8 +123,7 @@ class Exchange {
       this.known.add(name);
       const path = join(this.folder, name);
       if (existsSync(path)) continue;
-      writeFileSync(`${path}.tmp`, text);
-      renameSync(`${path}.tmp`, path);
+      writeWholeSync(path, text);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWholeSync } from '../files/write-whole.js';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
 import { CoverageMap } from './coverage-map.js';
 import { coveragePlugin } from './coverage-plugin.js';
@@ -48,8 +49,8 @@ export class CoverageOfTee implements Disposable {
     }
     mkdirSync(this.folder, { recursive: true });
     const path = join(this.folder, `${process.pid}-${randomUUID()}`);
-    writeFileSync(`${path}${coverageFiles.applications}`, lcovText(applications ?? new Map()));
-    if (core !== undefined && core.size > 0) writeFileSync(`${path}${coverageFiles.core}`, lcovText(core));
+    writeWholeSync(`${path}${coverageFiles.applications}`, lcovText(applications ?? new Map()));
+    if (core !== undefined && core.size > 0) writeWholeSync(`${path}${coverageFiles.core}`, lcovText(core));
   }
 
   [Symbol.dispose](): void {

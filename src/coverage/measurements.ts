@@ -36,13 +36,17 @@ export class Measurements implements Disposable {
     for (const each of this.all) each.read(text);
   }
 
-  /** Write the results after secure world has ended. */
+  /** Write the results after secure world has ended. @throws the first failure, after all have been tried. */
   finish(): void {
-    try {
-      for (const each of this.all) each.write();
-    } finally {
-      this[Symbol.dispose]();
-    }
+    const failures: unknown[] = [];
+    for (const each of this.all)
+      try {
+        each.write();
+      } catch (error) {
+        failures.push(error);
+      }
+    this[Symbol.dispose]();
+    if (failures.length > 0) throw failures[0];
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { addLcov, lcovText } from './lcov.js';
 import type { LineCounts } from './line-coverage.js';
 
@@ -28,7 +29,7 @@ export async function mergeCoverage(
     addLcov(await readRegularText(path).catch(() => ''), counts);
   if (counts.size === 0) return [];
   await mkdir(dirname(into), { recursive: true });
-  await writeFile(into, lcovText(counts));
+  writeWholeSync(into, lcovText(counts));
   return [...counts]
     .map(([file, lines]) => ({ file, lines: lines.size, hit: [...lines.values()].filter((hits) => hits > 0).length }))
     .sort((a, b) => (a.file < b.file ? -1 : 1));

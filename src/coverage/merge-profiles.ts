@@ -1,6 +1,7 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { flameGraph } from './flame-graph.js';
 import { addFolded, type FoldedStacks, type FunctionCost, foldedText, functionCosts } from './folded-stacks.js';
 import type { StackMark } from './profile-of-tee.js';
@@ -29,8 +30,8 @@ export async function mergeProfiles(folder: string, into: string, title: string)
   const named = namedStacks(stacks);
   await mkdir(into, { recursive: true });
   const files = [join(into, 'profile.folded'), join(into, 'flame-graph.svg')] as const;
-  await writeFile(files[0], foldedText(stacks));
-  await writeFile(files[1], flameGraph(named, title));
+  writeWholeSync(files[0], foldedText(stacks));
+  writeWholeSync(files[1], flameGraph(named, title));
   let total = 0;
   for (const count of named.values()) total += count;
   return { functions: functionCosts(named), total, marks: [...marks.values()], files };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWholeSync } from '../files/write-whole.js';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
 import type { CodeBlock } from './coverage-map.js';
 import { qemuPlugin } from './coverage-plugin.js';
@@ -99,8 +100,8 @@ export class ProfileOfTee implements Disposable {
     const { stacks, marks } = this.profile();
     mkdirSync(this.folder, { recursive: true });
     const path = join(this.folder, `${process.pid}-${randomUUID()}`);
-    writeFileSync(`${path}.folded`, foldedText(stacks));
-    writeFileSync(`${path}.stacks.json`, `${JSON.stringify(marks)}\n`);
+    writeWholeSync(`${path}.folded`, foldedText(stacks));
+    writeWholeSync(`${path}.stacks.json`, `${JSON.stringify(marks)}\n`);
   }
 
   [Symbol.dispose](): void {

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { writeWholeSync } from '../files/write-whole.js';
 import { AbsentFilesError, absentFiles } from './absent-files.js';
 import type { Archive, ArchivePackage } from './archive.js';
 import { stanzas } from './control-file.js';
@@ -31,8 +32,8 @@ export class AptArchive implements Archive {
     const parts = join(state, 'sources.d');
     for (const folder of ['lists/partial', 'cache/archives/partial', 'sources.d', 'empty.d'])
       await mkdir(join(state, folder), { recursive: true });
-    await writeFile(join(state, 'status'), '');
-    await writeFile(
+    writeWholeSync(join(state, 'status'), '');
+    writeWholeSync(
       join(parts, 'normalworld.sources'),
       `Types: ${kind}\nURIs: ${uri}\nSuites: ${suite}\nComponents: main\nSigned-By: ${keyring}\n`,
     );

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import type { Archive } from './archive.js';
 import { unpackDeb } from './deb-file.js';
 import { openArchive } from './open-archive.js';
@@ -129,7 +130,7 @@ async function make(
     await folder.arrange(unpacked, made);
     const packages = versions.map(({ name, version }) => ({ name, version }));
     const manifest: Manifest = { form: folder.form, suite, packages };
-    await writeFile(join(made, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+    writeWholeSync(join(made, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
     await rm(folder.path, { recursive: true, force: true });
     await rename(made, folder.path);
   } finally {

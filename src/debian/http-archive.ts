@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { writeWholeSync } from '../files/write-whole.js';
 import { AbsentFilesError } from './absent-files.js';
 import type { Archive, ArchivePackage } from './archive.js';
 import { type ListedFile, listedFiles, type Stanza, stanzas } from './control-file.js';
@@ -80,7 +80,7 @@ export class HttpArchive implements Archive {
 
   private async store(file: ListedFile, path: string, into: string): Promise<string> {
     const target = join(into, basename(path));
-    await writeFile(target, checked(await getFile(`${this.uri}/${path}`), file));
+    writeWholeSync(target, checked(await getFile(`${this.uri}/${path}`), file));
     return target;
   }
 }

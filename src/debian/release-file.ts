@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { type ListedFile, listedFiles, stanzas } from './control-file.js';
 
 /** The verified content of a suite's release file. */
@@ -37,7 +38,7 @@ async function verified(inRelease: Uint8Array, keyring: string): Promise<string>
   const folder = await mkdtemp(join(tmpdir(), 'normalworld-release-'));
   try {
     const [signed, text] = [join(folder, 'InRelease'), join(folder, 'Release')];
-    await writeFile(signed, inRelease);
+    writeWholeSync(signed, inRelease);
     const { status, said } = await gpgv([...['--status-fd', '1', '--keyring', keyring, '--output', text, signed]]);
     const has = (word: string) => new RegExp(`^\\[GNUPG:\\] ${word} `, 'm').test(status);
     // A suite has several signatures, and an older machine may not have all keys.

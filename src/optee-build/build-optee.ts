@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ import { AbsentFilesError } from '../debian/absent-files.js';
 import { fetchFolders } from '../debian/fetch-folders.js';
 import { unpackSource } from '../debian/source-package.js';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { startProcess } from '../processes/start-process.js';
 import { fetchedArm64Root } from '../serve/arm64-root.js';
 import { cacheFolder, fetchedOptee, folderAt } from '../worlds/qemu/optee-folder.js';
@@ -102,7 +103,7 @@ export async function buildOptee(
     const built = new Date().toISOString();
     const { suite } = options;
     const record: BuildRecord = { name, suite, version: source.version, variables, ...platform, built, seconds };
-    await writeFile(join(made.path, recordName), `${JSON.stringify(record, null, 2)}\n`);
+    writeWholeSync(join(made.path, recordName), `${JSON.stringify(record, null, 2)}\n`);
     const path = join(parent, name);
     await rm(path, { recursive: true, force: true });
     await rename(made.path, path);
@@ -199,6 +200,10 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
     },
   );
   const file = createWriteStream(log);
+  let incomplete = '';
+  file.on('error', ({ message }) => {
+    incomplete = ` (incomplete: ${message})`;
+  });
   const tail: string[] = [];
   let files = 0;
   for (const stream of [child.stdout, child.stderr])
@@ -213,5 +218,6 @@ async function make(what: Make, progress: BuildProgress): Promise<void> {
     child.once('close', resolve);
   });
   await new Promise((resolve) => file.end(resolve));
-  if (code !== 0) throw new Error(`OP-TEE could not be built; the full output is in ${log}:\n${tail.join('\n')}`);
+  if (code !== 0)
+    throw new Error(`OP-TEE could not be built; the full output is in ${log}${incomplete}:\n${tail.join('\n')}`);
 }

@@ -1,9 +1,10 @@
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nameFileInErrors } from '../files/name-file-in-errors.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { cacheFolder } from '../worlds/qemu/optee-folder.js';
 import { arm64Root } from './arm64-root.js';
 import { TemporaryFolder } from './temporary-folder.js';
@@ -95,7 +96,12 @@ function throughLauncher(words: readonly string[], args: readonly string[], env:
   const folder = new TemporaryFolder('normalworld-client-');
   const launcher = join(folder.path, basename(words.at(-1) ?? ''));
   const quoted = words.map((word) => (word === '$0' ? '"$0"' : `'${word.replaceAll("'", "'\\''")}'`));
-  writeFileSync(launcher, `#!/bin/sh\nexec ${quoted.join(' ')} "$@"\n`, { mode: 0o700 });
+  try {
+    writeWholeSync(launcher, `#!/bin/sh\nexec ${quoted.join(' ')} "$@"\n`, { mode: 0o700 });
+  } catch (error) {
+    folder[Symbol.dispose]();
+    throw error;
+  }
   return { program: launcher, args, env, [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 

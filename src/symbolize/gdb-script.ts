@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { writeWholeSync } from '../files/write-whole.js';
+import { warn } from '../warn.js';
 import { parseConsoleLine } from '../worlds/qemu/console-line.js';
 import type { ElfFolders } from './elf-folder.js';
 
@@ -12,7 +13,9 @@ const core = /^Executing at offset 0x[0-9a-f]+ with virtual load address (?<addr
  */
 export class GdbScript {
   private readonly places = new Map<string, string>();
+  private isTold = false;
 
+  /** @throws the system's error, with the path in its message, if the script cannot be written. */
   constructor(
     private readonly path: string,
     private readonly port: number,
@@ -29,7 +32,13 @@ export class GdbScript {
     const address = found?.address ?? core.exec(message)?.groups?.address;
     if (image === undefined || address === undefined) return;
     this.places.set(image, address);
-    this.write();
+    try {
+      this.write();
+    } catch (error) {
+      // The console goes on without the script.
+      if (!this.isTold) warn(`the gdb script is out of date: ${(error as Error).message}`);
+      this.isTold = true;
+    }
   }
 
   private write(): void {
@@ -39,7 +48,7 @@ export class GdbScript {
         ? `# ${image} is at ${address}; its ELF with symbols was not found`
         : `add-symbol-file ${elf} -o ${address}`;
     });
-    writeFileSync(
+    writeWholeSync(
       this.path,
       [
         '# Written by normalworld at each load of an application: gdb-multiarch -x THIS, or source THIS in gdb.',

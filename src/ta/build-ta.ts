@@ -1,6 +1,7 @@
-import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import { startProcess } from '../processes/start-process.js';
 import type { TaSources } from './ta-sources.js';
@@ -74,7 +75,7 @@ async function forgetOtherSettings(objects: string, settings: string): Promise<v
   if ((await readRegularText(file).catch(() => '')) === settings) return;
   await rm(objects, { recursive: true, force: true });
   await mkdir(objects, { recursive: true });
-  await writeFile(file, settings);
+  writeWholeSync(file, settings);
 }
 
 /** Replace a file atomically, so that a TEE that loads it at the same time gets the old or the new image. */
@@ -142,7 +143,7 @@ async function mergeCompileCommands(into: string, directory: string, lines: read
     found++;
   }
   if (found === 0 && before > 0) return;
-  await writeFile(path, `${JSON.stringify([...known.values()], null, 2)}\n`);
+  writeWholeSync(path, `${JSON.stringify([...known.values()], null, 2)}\n`);
 }
 
 /** Split a command line into words like a shell, without expansion of variables and substitutions. */

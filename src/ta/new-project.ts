@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { readRegularText } from '../files/read-regular-file.js';
+import { writeWholeSync } from '../files/write-whole.js';
 
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
 const template = join(packageRoot, 'templates/ta');
@@ -38,7 +39,21 @@ export async function newTaProject(name: string, folder: string, normalworld?: s
     throw new RangeError(`${folder} cannot be created: ${error.message}`);
   });
   if (there.some((entry) => entry !== '.git')) throw new RangeError(`${folder} is not empty`);
-  await mkdir(folder, { recursive: true });
+  const made = await mkdir(folder, { recursive: true });
+  try {
+    return await fill(name, folder, normalworld);
+  } catch (error) {
+    // Nothing that a second attempt would find in its way.
+    if (made !== undefined) await rm(made, { recursive: true, force: true });
+    else
+      for (const entry of await readdir(folder))
+        if (entry !== '.git') await rm(join(folder, entry), { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** @returns the application's UUID. */
+async function fill(name: string, folder: string, normalworld: string | undefined): Promise<string> {
   const uuid = randomUUID();
   const values: Readonly<Record<string, string>> = {
     NAME: name,
@@ -54,7 +69,7 @@ export async function newTaProject(name: string, folder: string, normalworld?: s
     const target = join(folder, otherNames[path] ?? path.replace('TEMPLATE', name));
     await mkdir(dirname(target), { recursive: true });
     const text = await readRegularText(join(template, path));
-    await writeFile(
+    writeWholeSync(
       target,
       text.replaceAll(/__([A-Z]+)__/g, (all, key: string) => values[key] ?? all),
     );
@@ -74,7 +89,7 @@ async function packInto(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const { stdout } = await promisify(execFile)(
     'npm',
-    ['pack', '--ignore-scripts', '--silent', '--json', '--pack-destination', folder],
+    ['pack', '--ignore-scripts', '--loglevel=error', '--json', '--pack-destination', folder],
     { cwd: packageRoot, maxBuffer: 1 << 26 },
   );
   const [packed] = JSON.parse(stdout) as readonly { readonly filename: string }[];

@@ -107,6 +107,17 @@ describe('the source tree', () => {
     ).toEqual([]);
   });
 
+  it('writes whole files in one room, which names them in errors and leaves no half of one', () => {
+    const writing = /\bimport \{[^}]*\bwriteFile(Sync)?\b[^}]*\} from 'node:fs(\/promises)?'/;
+    // A lock that is created, and a file of the kernel that must exist.
+    const others = ['optee-build/work-folder.ts', 'linux/kernel-tracepoints.ts'];
+    expect(
+      files
+        .filter(({ path, text }) => !path.startsWith('files/') && !others.includes(path) && writing.test(text))
+        .map(({ path }) => path),
+    ).toEqual([]);
+  });
+
   it('starts processes in one room, which knows that there may be no free descriptors', () => {
     const starting = /\bimport \{[^}]*\b(spawn|fork)\b[^}]*\} from 'node:child_process'/;
     expect(

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
+import { writeWholeSync } from '../../files/write-whole.js';
 import { Fuzzer } from '../../fuzz/engine/fuzzer.js';
 import { targetNamed } from '../../fuzz/open-target.js';
 import { jobImage } from '../job-image.js';
@@ -24,7 +25,7 @@ export async function runFuzzJob(
   for (const [index, text] of known.entries()) {
     const place = join(folder, 'findings', `known-${index}`);
     mkdirSync(place, { recursive: true });
-    writeFileSync(join(place, 'finding.json'), text);
+    writeWholeSync(join(place, 'finding.json'), text);
   }
   const target = targetNamed(job.target, job.uuid, { optee: { image, taFolders: [trustedApplications] } });
   const { seed, executions: most } = job;

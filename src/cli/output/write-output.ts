@@ -1,27 +1,12 @@
-import {
-  chmodSync,
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  type Stats,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { fstatSync, mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { statOf, writeWholeSync } from '../../files/write-whole.js';
 import { badUsage } from './exit-code.js';
 
 /** An output file cannot be written; the message names it. */
 export class OutputError extends Error {
   override readonly name = 'OutputError';
 }
-
-/** Number of octets per write. */
-const pieceSize = 1 << 20;
 
 /** @throws OutputError if `path` is one of the input files, also under another name. */
 export function refuseInputAsOutput(path: string, inputs: readonly string[]): void {
@@ -45,66 +30,18 @@ export function refuseSameOutput(path: string, flag: string, other: string, othe
 }
 
 /**
- * Write a file atomically: into a temporary file beside it, which is then renamed. Devices and pipes are written
- * directly.
+ * Write a file atomically and durably (writeWholeSync).
  * @param inputs files that are read and must not be overwritten.
  * @throws OutputError
  */
 export function writeOutput(path: string, inputs: readonly string[], pieces: Iterable<string | Uint8Array>): void {
   refuseInputAsOutput(path, inputs);
-  const before = statOf(path);
   try {
-    if (before !== undefined && !before.isFile()) writeAll(openSync(path, 'w'), pieces);
-    else replace(before === undefined ? path : realpathSync(path), before, pieces);
+    writeWholeSync(path, pieces, { durable: true });
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error;
-    throw new OutputError(`${path}: ${error.message}`, { cause: error });
-  }
-}
-
-function replace(path: string, before: Stats | undefined, pieces: Iterable<string | Uint8Array>): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  const fd = openSync(temporary, 'wx');
-  try {
-    writeAll(fd, pieces);
-    if (before !== undefined) chmodSync(temporary, before.mode & 0o7777);
-    renameSync(temporary, path);
-  } catch (error) {
-    unlinkSync(temporary);
-    throw error;
-  }
-}
-
-/** Write to an open file and close it. */
-function writeAll(fd: number, pieces: Iterable<string | Uint8Array>): void {
-  try {
-    let chunks: Uint8Array[] = [];
-    let size = 0;
-    const flush = () => {
-      const bytes = Buffer.concat(chunks);
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-      chunks = [];
-      size = 0;
-    };
-    for (const piece of pieces) {
-      const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
-      chunks.push(bytes);
-      size += bytes.length;
-      if (size >= pieceSize) flush();
-    }
-    flush();
-    if (fstatSync(fd).isFile()) fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Undefined if the path does not exist or cannot be inspected; opening it reports the error. */
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
+    const { message } = error;
+    throw new OutputError(message.startsWith(`${path}: `) ? message : `${path}: ${message}`, { cause: error });
   }
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
+import { writeWholeSync } from '../../files/write-whole.js';
 import type { Draws } from '../input/draws.js';
 import { type FuzzInput, type Grammar, grammarMistake } from '../input/grammar.js';
 
@@ -56,8 +57,7 @@ export class Corpus {
     if (!isNew) return false;
     const path = join(this.folder, `${name}.json`);
     // Write atomically, because other processes read the folder.
-    writeFileSync(`${path}.tmp`, text);
-    renameSync(`${path}.tmp`, path);
+    writeWholeSync(path, text);
     return true;
   }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
+import { writeWholeSync } from '../../files/write-whole.js';
 import type { Step } from '../input/grammar.js';
 import { type FindingFile, findingText, parseFinding } from './finding-file.js';
 import type { Reproduction } from './reproduce.js';
@@ -68,13 +69,13 @@ export class Findings {
       ...{ on, kind: verdict.kind, signature: verdict.signature, came, before, steps: input.steps },
     };
     mkdirSync(known.folder, { recursive: true });
-    if (verdict.console !== undefined) writeFileSync(join(known.folder, 'console.txt'), `${verdict.console}\n`);
-    writeFileSync(
+    if (verdict.console !== undefined) writeWholeSync(join(known.folder, 'console.txt'), `${verdict.console}\n`);
+    writeWholeSync(
       join(known.folder, 'report.md'),
       report(file, verdict, (step) => target.describe(step)),
     );
     // Written last: a folder with this file is complete.
-    writeFileSync(join(known.folder, fileName), findingText(file));
+    writeWholeSync(join(known.folder, fileName), findingText(file));
     return known;
   }
 }

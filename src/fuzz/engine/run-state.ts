@@ -1,7 +1,7 @@
-import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
+import { writeWholeSync } from '../../files/write-whole.js';
 
 const shape = z.object({
   target: z.string(),
@@ -38,8 +38,7 @@ export function readRunState(folder: string, target: string): RunState | undefin
 
 export function writeRunState(folder: string, state: RunState): void {
   const path = join(folder, name);
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(state)}\n`);
-  renameSync(`${path}.tmp`, path);
+  writeWholeSync(path, `${JSON.stringify(state)}\n`);
 }
 
 function safeJson(text: string): unknown {
