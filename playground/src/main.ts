@@ -5,6 +5,7 @@ import type { ScenarioResult } from '../../src/scenario/scenario-result.js';
 import { element } from '../../viewer/src/panel/element.js';
 import { duration } from '../../viewer/src/run/short-time.js';
 import { scenarioEditor, setText } from './editor.js';
+import { explanation } from './explanation.js';
 import { packed, type State, unpacked } from './link.js';
 import type { Answer, NamedTrace, Task } from './messages.js';
 import { Stepper } from './stepper.js';
@@ -162,19 +163,16 @@ async function timeline(traces: readonly NamedTrace[]): Promise<void> {
 }
 
 function showResult({ runs }: ScenarioResult): void {
-  const rows = runs.map(({ queue, outcome, duration: took, hangsSince, explanation }) => {
-    const since = hangsSince === null ? `after ${duration(took)}` : `since ${duration(hangsSince)}`;
+  const rows = runs.map(({ queue, outcome, duration: took, hangsSince, explanation: sentences }) => {
+    const since =
+      hangsSince === null
+        ? `after ${duration(took)}`
+        : `${outcome === 'deadlock' ? 'closed at' : 'since'} ${duration(hangsSince)}`;
     return element(
       'details',
       { class: `outcome ${outcome}`, ...(outcome === 'finished' ? {} : { open: '' }) },
       element('summary', {}, element('b', {}, queue), ` ${outcome.replace('-', ' ').toUpperCase()} `, since),
-      element(
-        'ul',
-        {},
-        ...explanation.map((sentence) =>
-          element('li', sentence.startsWith(' ') ? { class: 'further' } : {}, sentence.trim()),
-        ),
-      ),
+      explanation(sentences),
     );
   });
   byId('results').replaceChildren(...rows);

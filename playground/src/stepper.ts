@@ -1,5 +1,6 @@
 import { element } from '../../viewer/src/panel/element.js';
 import { duration } from '../../viewer/src/run/short-time.js';
+import { explanation } from './explanation.js';
 import type { Counterexample, Step } from './messages.js';
 
 /**
@@ -52,14 +53,14 @@ export class Stepper {
     slider.addEventListener('input', () => this.go(Number(slider.value)));
     root.replaceChildren(
       element('h2', {}, `Counterexample: ${found.property}`),
-      element('ul', { class: 'what' }, ...found.what.map((words) => element('li', {}, words.trim()))),
+      explanation(found.what, { class: 'what' }),
       element(
         'div',
         { class: 'steps' },
         button('step-first', 'First', 0),
         button('step-back', 'Back', Math.max(0, this.at - 1)),
         slider,
-        button('step-on', 'On', Math.min(last, this.at + 1)),
+        button('step-on', 'Next', Math.min(last, this.at + 1)),
         button('step-last', 'Last', last),
       ),
       element(

@@ -52,6 +52,7 @@ function stepAt(timeline: Timeline, place: number, origin: number, queue: QueueS
   const events = table.eventsAt(place);
   const open = timeline.stateAfter(place);
   const name = (call: number) => `${timeline.clientOf(call)} #${timeline.callNumber.at(call)}`;
+  const numbered = new Map(open.map(({ call }) => [timeline.callNumber.at(call), name(call)]));
   const held = open.filter((segment) => holdsThread(timeline, segment));
   const threads = Array.from({ length: timeline.threads }, (_, thread) => {
     const holder = held.find(({ call }) => timeline.callThread.at(call) === thread);
@@ -77,7 +78,8 @@ function stepAt(timeline: Timeline, place: number, origin: number, queue: QueueS
     lists: Object.entries(queue?.lists ?? {}).map(([list, waiters]) => ({
       name: list,
       waiters: waiters.map(
-        ({ label, system, completed }) => `${label}${system ? ' system' : ''}${completed ? ' +' : ''}`,
+        ({ label, system, completed }) =>
+          `${numbered.get(label) ?? label}${system ? ' system' : ''}${completed ? ' +' : ''}`,
       ),
     })),
     counters: Object.entries(queue?.counters ?? {}).map(([counter, value]) => ({ name: counter, value })),

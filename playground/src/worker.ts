@@ -83,7 +83,7 @@ async function explore(task: Task): Promise<void> {
   const found = await exploreScenario(scenario, options);
   const broken = RUN_PROPERTY_NAMES.filter((name) => found.properties[name].verdict === 'broken');
   const words = [
-    `${found.runs} runs under ${queue} with the times of seed ${task.seed}: ` +
+    `${found.runs} ${found.runs === 1 ? 'run' : 'runs'} under ${queue} with the times of seed ${task.seed}: ` +
       (broken.length > 0
         ? `${broken.length} ${broken.length === 1 ? 'property is' : 'properties are'} broken.`
         : found.complete

@@ -60,7 +60,7 @@ describe.skipIf(missing.length > 0)('the playground', () => {
   it('runs the scenario in its editor under several queues, and shows the timeline', async () => {
     await open();
     await page.getByRole('button', { name: 'Run' }).click();
-    await expect.poll(() => text('#results'), { timeout: 60_000 }).toMatch(/linux-6\.7 DEADLOCK since 20\.9 ms/);
+    await expect.poll(() => text('#results'), { timeout: 60_000 }).toMatch(/linux-6\.7 DEADLOCK closed at 20\.9 ms/);
     expect(await text('#results')).toContain('hand-off FINISHED');
     const timeline = page.frameLocator('#timeline');
     await timeline.locator('html[data-ready]').waitFor({ state: 'attached', timeout: 30_000 });
@@ -90,6 +90,13 @@ describe.skipIf(missing.length > 0)('the playground', () => {
     expect(await timeline.locator('#panel').innerText()).toMatch(/4 free/);
   }, 120_000);
 
+  it('indents the sentences of a counterexample as those of a run', async () => {
+    await open();
+    await page.getByRole('button', { name: 'Explore' }).click();
+    await page.locator('#step-words').waitFor({ timeout: 90_000 });
+    expect(await page.locator('#stepper .what li.further').first().innerText()).toMatch(/^thread 0: call \d+ /);
+  });
+
   it('leads from the editor to a counterexample, stepped forwards and backwards, and a link to it', async () => {
     await open();
     await type(readFileSync(join(root, 'scenarios/explore/one-thread-short.yaml'), 'utf8'));
@@ -101,18 +108,20 @@ describe.skipIf(missing.length > 0)('the playground', () => {
     const words = await text('#step-words');
     const [, last = ''] = /Step (\d+) of \1,/.exec(words) ?? [];
     expect(Number(last)).toBeGreaterThan(10);
-    expect(await text('.picture')).toMatch(/Asleep in the queue[\s\S]*hello[\s\S]*free_thread_count/);
+    expect(await text('.picture')).toMatch(
+      /Asleep in the queue[\s\S]*hello[\s\S]*List waiters\s+[a-z]+( \d+)? #\d+[\s\S]*free_thread_count/,
+    );
     await page.getByRole('button', { name: 'Back' }).click();
     await page.keyboard.press('ArrowLeft');
     expect(await text('#step-words')).toContain(`Step ${Number(last) - 2} of ${last}`);
-    await page.getByRole('button', { name: 'On' }).click();
+    await page.getByRole('button', { name: 'Next' }).click();
     const there = await text('#step-words');
     expect(there).toContain(`Step ${Number(last) - 1} of ${last}`);
     await page.getByRole('button', { name: 'First' }).click();
     const seen = new Set<string>();
     for (let step = 1; step < Number(last); step++) {
       seen.add((await text('#step-words')).replace(/^.*?: /, ''));
-      await page.getByRole('button', { name: 'On' }).click();
+      await page.getByRole('button', { name: 'Next' }).click();
     }
     expect([...seen].join('\n')).toMatch(/is refused: ETHREAD_LIMIT[\s\S]*goes to sleep after ETHREAD_LIMIT/);
     await page.getByRole('button', { name: 'Back' }).click();

@@ -271,7 +271,10 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     await open(readFileSync(out));
     expect(await page.locator('#verdicts').innerText()).toMatch(/^DEADLOCK, closed at 100\.003000 s$/);
     expect(await panel()).toMatch(/DEADLOCK: none of these calls can continue/i);
+    expect(await panel()).toMatch(/call 1: its RPC waits for call 2 \(a-401 itself, within the RPC\)/);
     expect(await coloursOf(page)).toEqual(expect.arrayContaining(['secure', 'rpc', 'queue', 'deadlock']));
+    await page.getByRole('button', { name: 'Table' }).click();
+    expect(await page.locator('#table tbody').innerText()).not.toContain('unknown');
   });
 
   it('shows the verdict with its reason on top, and opens where the cycle closed', async () => {

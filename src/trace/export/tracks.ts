@@ -252,7 +252,10 @@ function append(lists: Map<number, number[]>, at: number, value: number): void {
 /** `invoke, session 3`. */
 export function callName(timeline: Timeline, call: number): string {
   const session = timeline.callSession.at(call);
-  return session === 0 ? timeline.purposeOf(call) : `${timeline.purposeOf(call)}, session ${session}`;
+  const known = timeline.purposeOf(call);
+  // A board's record does not show the purpose of a call.
+  const asked = known === 'unknown' ? 'call' : known;
+  return session === 0 ? asked : `${asked}, session ${session}`;
 }
 
 function callDetails(timeline: Timeline, call: number): Record<string, string | number> {

@@ -2,6 +2,7 @@ import { rpcCommandName } from '../../../src/protocol/optee-rpc-command.js';
 import { OpteeSmcReturn, smcName } from '../../../src/protocol/optee-smc.js';
 import { teeResultName } from '../../../src/protocol/tee-result.js';
 import {
+  type CallPurpose,
   CallState,
   rpcCommandNotRecorded,
   rpcName,
@@ -25,22 +26,26 @@ export function doing(segment: Segment): string {
 
 /** The name of the call's command (`write`), or its purpose if the trace has no name. */
 export function askedFor({ timeline, names }: Run, call: number): string {
-  return names.of(call)?.command ?? timeline.purposeOf(call);
+  return names.of(call)?.command ?? purposeName(timeline.purposeOf(call));
 }
+
+/** A board's record does not show the purpose of a call. */
+const purposeName = (known: CallPurpose) => (known === 'unknown' ? 'call' : known);
 
 /** `write of secure-storage`, `invoke, session 3`. */
 export function purpose({ timeline, names }: Run, call: number): string {
   const session = timeline.callSession.at(call);
   const name = names.of(call);
   if (name !== undefined) return `${name.command} of ${name.application}`;
-  return session === 0 ? timeline.purposeOf(call) : `${timeline.purposeOf(call)}, session ${session}`;
+  const asked = purposeName(timeline.purposeOf(call));
+  return session === 0 ? asked : `${asked}, session ${session}`;
 }
 
 /** An event in one line of text. */
 export function sentence(event: TimedTraceEvent): string {
   switch (event.type) {
     case 'call-begin':
-      return `call ${event.call} of ${event.context} begins: ${event.purpose}${event.system ? ', system session' : ''}`;
+      return `call ${event.call} of ${event.context} begins${event.purpose === 'unknown' ? '' : `: ${event.purpose}`}${event.system ? ', system session' : ''}`;
     case 'call-end':
       return `call ${event.call} ends`;
     case 'queue-sleep':
@@ -62,7 +67,7 @@ export function sentence(event: TimedTraceEvent): string {
       return `call ${event.call}: RPC answered, ${teeResultName(event.result)}`;
     case 'rpc-wait':
       if (event.through === '' && event.needs === 0) return `call ${event.call}: its RPC no longer waits`;
-      return `call ${event.call}: its RPC waits ${event.through === '' ? '' : `through ${event.through} `}${event.needs === 0 ? '' : `for call ${event.needs}`}`;
+      return `call ${event.call}: its RPC waits for ${waitedFor(event)}`;
     case 'session-open':
       return `session ${event.session} of ${event.context} opened with ${event.uuid}`;
     case 'session-close':
@@ -86,4 +91,10 @@ export function sentence(event: TimedTraceEvent): string {
     default:
       return event satisfies never;
   }
+}
+
+/** `call 3`, `call 3 (the clocks' prepare lock)`, or only what the RPC waits for. */
+function waitedFor({ needs, through }: { readonly needs: number; readonly through: string }): string {
+  if (needs === 0) return through;
+  return through === '' ? `call ${needs}` : `call ${needs} (${through})`;
 }
