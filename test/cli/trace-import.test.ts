@@ -185,6 +185,24 @@ describe('normalworld trace import', () => {
     }
   });
 
+  it('distinguishes tasks of the kernel from programs, and says which RPCs it chose', async () => {
+    const lines = ['keystored-301', 'kworker/1:2-88', 'kswapd0-61'].flatMap((task, at) => [
+      `  ${task} [000] .....  2${at}.000000: optee_invoke_fn_begin: param=${at} (32000013, 0, 0, 0, 0, 0, 0, 0)`,
+      `  ${task} [000] .....  2${at}.000100: optee_invoke_fn_end: param=${at} ret (ffff0005, 0, 0, 0)`,
+      `  ${task} [000] .....  2${at}.000200: optee_invoke_fn_begin: param=${at} (32000003, 0, 0, 0, 0, 0, 0, 0)`,
+      `  ${task} [000] .....  2${at}.000300: optee_invoke_fn_end: param=${at} ret (0, 0, 0, 0)`,
+    ]);
+    const file = join(folder, 'tasks.yaml');
+    await imported(written('tasks.txt', lines.join('\n')), '--scenario', file);
+    const { clients, about } = parseScenario(readFileSync(file, 'utf8'), file);
+    expect([...clients].map(([name, { kernel }]) => [name, kernel])).toEqual([
+      ['keystored-301', false],
+      ['kworker-1-2-88', true],
+      ['kswapd0-61', true],
+    ]);
+    expect(about).toMatch(/The record does not show the commands of RPCs: fs stands for one that was answered/);
+  });
+
   it('takes the number of threads from the user or the record', async () => {
     const { out: said } = await imported(hang, '--threads', '8');
     expect(said).toContain('8 threads of secure world (announced by secure world)');

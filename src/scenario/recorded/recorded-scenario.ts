@@ -34,8 +34,15 @@ interface Task {
   readonly open: number[];
 }
 
+const rpcsOfRecord =
+  'The record does not show the commands of RPCs: fs stands for one that was answered, rpmb and socket for one that waits for another call, plugin for one that is never answered.';
+
 /** Services for RPCs that wait for another call, by the client that makes that call. */
 const needServices = ['rpmb', 'socket'] as const;
+
+/** Names of the kernel's own tasks. A user's daemon may also begin with k and end with d (`keystored`). */
+const kernelTask =
+  /^(?:kworker\/|irq\/|ksoftirqd\/|kswapd\d|kcompactd\d|khugepaged-|khungtaskd-|kthreadd-|kdevtmpfs-|kauditd-|jbd2\/|mmcqd\/|swapper\/|hwrng-|watchdogd-)/;
 
 class ScenarioWriter {
   private readonly tasks = new Map<string, Task>();
@@ -87,6 +94,7 @@ class ScenarioWriter {
       'about: |',
       `  Made by \`normalworld trace import\` from a record of Linux's tracepoints. The board's verdict: ${outcome}.`,
       ...told,
+      ...(services.length > 0 ? [`  ${rpcsOfRecord}`] : []),
       ...(left > 0 ? [`  ${left} more tasks of the record are omitted.`] : []),
       '',
       // If ETHREAD_LIMIT occurs, the kernel does not track the number of threads.
@@ -110,7 +118,7 @@ class ScenarioWriter {
     if (task === undefined) {
       task = {
         name: this.nameFor(client),
-        kernel: /^(?:kworker|irq\/|k[a-z]+d\b)/.test(client),
+        kernel: kernelTask.test(client),
         finished: [],
         open: [],
       };
