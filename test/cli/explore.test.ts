@@ -93,6 +93,8 @@ describe('normalworld explore', () => {
       '"lightning" is not a fault; faults are drop, late, duplicate, corrupt, panic, hang, con',
     ],
     [[], 'give the operations of the callers (--callers), or a scenario'],
+    [['--callers', 'N', '--kernel', '4.9'], 'Linux 4.9 has no driver for OP-TEE'],
+    [['--callers', 'N', '--kernel', '6.6', '--queue', 'hand-off'], 'cannot be used with'],
   ])('refuses %j', async (args, message) => {
     await expect(normalworld('explore', ...args)).rejects.toThrow(message);
   });
@@ -176,6 +178,13 @@ describe('normalworld explore', () => {
     const short = 'scenarios/explore/one-thread-short.yaml';
     await normalworld('explore', short, '--queue', 'linux-6.8', '--workers', '1', '--traces', folder);
     expect(readdirSync(folder)).toContain('linux-6.8-finished.nwt');
+  });
+
+  it('explores the queue that a kernel has', async () => {
+    const file = join(folder, 'one.yaml');
+    writeFileSync(file, ONE);
+    expect(await normalworld('explore', file, '--kernel', '6.6.30-yocto')).toMatch(/^one: linux-6\.7, /);
+    expect(await normalworld('explore', '--callers', 'N', '--kernel', '6.12')).toMatch(/^linux-6\.8: /);
   });
 
   it('explores with several seeds, and reports which were tried', async () => {

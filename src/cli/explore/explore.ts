@@ -16,6 +16,7 @@ import type { Progress } from '../../explore/queue/search/explore-options.js';
 import { MAX_THREADS } from '../../explore/queue/states/state-codec.js';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { DISCIPLINES, keepsReserve, noReserve } from '../../optee/call-queue/disciplines.js';
+import { queueOfKernel } from '../../scenario/kernel-queue.js';
 import { seedLimit } from '../../scenario/run-scenario.js';
 import { integerArgument } from '../open/integer-argument.js';
 import { OutputOption } from '../output/output-option.js';
@@ -26,6 +27,8 @@ import { EXPECTATIONS, type Expectation, endWith } from './explore-verdict.js';
 
 interface ExploreFlags {
   readonly queue: DisciplineName;
+  /** The queue of the kernel. */
+  readonly kernel?: DisciplineName;
   readonly threads: number;
   readonly secureThreads?: number;
   readonly reservations: number;
@@ -108,6 +111,11 @@ export function addExploreCommand(program: Command): void {
     )
     .argument('[scenario]', 'scenario file: explore the whole driver on it')
     .addOption(new Option('--queue <name>', 'the discipline').choices(Object.keys(DISCIPLINES)).default('hand-off'))
+    .addOption(
+      new Option('-k, --kernel <version>', 'the queue of this kernel, such as 6.1 or 6.12.8')
+        .argParser(kernelQueue)
+        .conflicts('queue'),
+    )
     .option('--threads <n>', 'threads that secure world announces; 0: no announced number', threads, 2)
     .option('--secure-threads <n>', 'threads that it really has (default: as announced)', threads)
     .option('--reservations <n>', 'sessions 0 to n-1 are system sessions from the start', reservations, 0)
@@ -160,7 +168,8 @@ export function addExploreCommand(program: Command): void {
     .option('--decisions <list>', 'scenario: make only this run, with the list of a counterexample', decisions)
     .addOption(new OutputOption('--trace <file.nwt>', 'scenario: record the run of --decisions'))
     .addHelpText('after', CALLERS_HELP)
-    .action(async (scenario: string | undefined, flags: ExploreFlags & ScenarioFlags, command: Command) => {
+    .action(async (scenario: string | undefined, given: ExploreFlags & ScenarioFlags, command: Command) => {
+      const flags = { ...given, queue: given.kernel ?? given.queue };
       refuseForeign(command, scenario === undefined ? SCENARIO_OPTIONS : QUEUE_OPTIONS, scenario !== undefined);
       refuseUnread(command);
       if (flags.reserve && !keepsReserve(flags.queue)) command.error(`error: --reserve: ${noReserve(flags.queue)}`);
@@ -173,6 +182,15 @@ export function addExploreCommand(program: Command): void {
       const verdicts = PROPERTY_NAMES.map((name) => exploration.properties[name].verdict);
       endWith(verdicts, flags.expect, exploration.bound === 'interrupted');
     });
+}
+
+function kernelQueue(version: string): DisciplineName {
+  try {
+    return queueOfKernel(version);
+  } catch (error) {
+    if (error instanceof RangeError) throw new InvalidArgumentError(`${error.message}.`);
+    throw error;
+  }
 }
 
 /** Options that do not apply with --decisions, which makes a single run with given decisions. */
