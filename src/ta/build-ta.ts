@@ -1,9 +1,10 @@
-import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import { startProcess } from '../processes/start-process.js';
+import { forgetOtherUuids, imageFolder, imagesIn, objectFolder, prepareObjects } from './object-folders.js';
 import type { TaSources } from './ta-sources.js';
 import { findTaTools } from './ta-tools.js';
 
@@ -35,8 +36,6 @@ export interface BuiltTa {
   readonly changed: boolean;
 }
 
-export const imageFolder = (into: string) => join(into, 'ta');
-
 /**
  * Build a trusted application with the kit's makefiles, and sign it.
  * @throws Error with the output of the compiler or of make.
@@ -45,12 +44,14 @@ export async function buildTa(sources: TaSources, options: BuildTaOptions): Prom
   requireKnownOptions('buildTa', options, names);
   const { kit, into, key, variables = [], say } = options;
   const tools = await findTaTools();
-  const objects = join(into, 'objects', sources.name);
-  await mkdir(objects, { recursive: true });
-  await forgetOtherSettings(objects, JSON.stringify([kit, key, variables]));
+  const objects = objectFolder(into, sources);
+  await prepareObjects(objects, { sources: sources.folder, kit, key, variables });
+  const teller = join(objects, 'tell-uuid.mk');
+  writeWholeSync(teller, `$(info ${uuidMark}$(BINARY))\n`);
   const lines = await make(
     sources,
     [
+      ...['-f', 'Makefile', '-f', teller],
       ...[`TA_DEV_KIT_DIR=${kit}`, `O=${objects}`, `CROSS_COMPILE=${tools.crossCompile}`, `PYTHON3=${tools.python}`],
       ...(key === undefined ? [] : [`TA_SIGN_KEY=${key}`]),
       ...['V=1', ...variables],
@@ -58,10 +59,11 @@ export async function buildTa(sources: TaSources, options: BuildTaOptions): Prom
     say,
   );
   await mergeCompileCommands(into, sources.folder, lines);
-  const image = (await readdir(objects)).find((name) => /^[0-9a-f-]{36}\.ta$/.test(name));
-  if (image === undefined)
+  const uuid = await builtUuid(objects, lines);
+  if (uuid === undefined)
     throw new Error(`make in ${sources.folder} left no <uuid>.ta in ${objects}: is BINARY in its Makefile a UUID?`);
-  const uuid = image.slice(0, -'.ta'.length);
+  await forgetOtherUuids(into, objects, uuid);
+  const image = `${uuid}.ta`;
   const folder = imageFolder(into);
   await mkdir(folder, { recursive: true });
   const changed = await replace(join(objects, image), join(folder, image));
@@ -69,13 +71,15 @@ export async function buildTa(sources: TaSources, options: BuildTaOptions): Prom
   return { name: sources.name, uuid, image: join(folder, image), elf: join(folder, `${uuid}.elf`), changed };
 }
 
-/** make tracks files, not variables: if the variables differ from those of the last build, everything is rebuilt. */
-async function forgetOtherSettings(objects: string, settings: string): Promise<void> {
-  const file = join(objects, '.settings');
-  if ((await readRegularText(file).catch(() => '')) === settings) return;
-  await rm(objects, { recursive: true, force: true });
-  await mkdir(objects, { recursive: true });
-  writeWholeSync(file, settings);
+/** Before the value of BINARY, in the output of make. */
+const uuidMark = 'normalworld: BINARY is ';
+
+/** The UUID that the makefile names. Images with other UUIDs may be left from before it was changed. */
+async function builtUuid(objects: string, lines: readonly string[]): Promise<string | undefined> {
+  const images = await imagesIn(objects);
+  const named = lines.findLast((line) => line.startsWith(uuidMark))?.slice(uuidMark.length);
+  // A makefile may give BINARY to another make.
+  return named === undefined || named === '' ? images[0] : images.find((uuid) => uuid === named);
 }
 
 /** Replace a file atomically, so that a TEE that loads it at the same time gets the old or the new image. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { readRegularText } from '../files/read-regular-file.js';
 
 /** The sources of one trusted application: a folder whose Makefile includes the makefile of the TA dev kit. */
@@ -21,7 +21,15 @@ export async function findTaSources(folder: string): Promise<TaSources[]> {
     throw new Error(
       `no trusted application in ${resolve(folder)}: expected a Makefile that includes ta_dev_kit.mk. normalworld ta new NAME creates one`,
     );
-  return found;
+  return withOwnNames(resolve(folder), found);
+}
+
+/** Applications in folders of the same name are called by their paths: the name selects the folder of the objects. */
+function withOwnNames(root: string, all: readonly TaSources[]): TaSources[] {
+  return all.map(({ name, folder }) => {
+    const isShared = all.some((other) => other.name === name && other.folder !== folder);
+    return { name: isShared ? relative(root, folder) : name, folder };
+  });
 }
 
 async function below(folder: string, levels: number): Promise<TaSources[]> {

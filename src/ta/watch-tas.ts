@@ -20,11 +20,12 @@ const quietMs = 40;
 
 /**
  * Report the changes in a project in batches; a batch is reported after `changed` has resolved for the previous one.
+ * @param applications those that exist now: folders may be added and removed.
  * @returns resolves when watching has begun, with a function that ends it.
  */
 export async function watchChanges(
   root: string,
-  applications: readonly TaSources[],
+  applications: () => Promise<readonly TaSources[]>,
   changed: (changes: Changes) => Promise<void>,
 ): Promise<() => void> {
   const pending = new Set<string>();
@@ -37,7 +38,7 @@ export async function watchChanges(
     const paths = [...pending];
     pending.clear();
     try {
-      await changed(sorted(root, applications, paths));
+      await changed(sorted(root, await applications(), paths));
     } finally {
       busy = false;
       void tell();
@@ -68,10 +69,14 @@ function sorted(root: string, applications: readonly TaSources[], paths: readonl
  * The test files that name an application (its header, its UUID, its folder), directly or in a file that they import.
  */
 export async function testsOf(root: string, application: TaSources, uuid: string): Promise<string[]> {
-  const headers = (await readdir(application.folder, { recursive: true }))
+  const headers = (await readdir(application.folder, { recursive: true }).catch(() => []))
     .filter((path) => path.endsWith('.h') && !path.endsWith('user_ta_header_defines.h'))
     .map((path) => path.slice(path.lastIndexOf('/') + 1));
-  const words = [uuid, ...headers, `${relative(root, application.folder)}/`];
+  return testsNaming(root, [uuid, ...headers, `${relative(root, application.folder)}/`]);
+}
+
+/** The test files with one of these words, directly or in a file that they import. */
+export async function testsNaming(root: string, words: readonly string[]): Promise<string[]> {
   const texts = await scripts(root);
   const naming = [...texts].filter(([, text]) => words.some((word) => text.includes(word))).map(([file]) => file);
   return dependents(texts, naming);

@@ -14,6 +14,21 @@ export function letColoursPass(): void {
   colours = true;
 }
 
+let unguarded = 0;
+
+/**
+ * Output as it is while `work` runs: that of a test runner, which draws on the terminal, and which runs with the same
+ * trust as a process of its own.
+ */
+export async function letAllPass<T>(work: () => Promise<T>): Promise<T> {
+  unguarded++;
+  try {
+    return await work();
+  } finally {
+    unguarded--;
+  }
+}
+
 /**
  * Sanitises all output of this program. Output may contain text from outside, such as file names, titles, console lines
  * and error messages; terminal control sequences in it are made visible.
@@ -28,7 +43,8 @@ export function guardOutput(): void {
     const write = stream.write.bind(stream) as (chunk: string | Uint8Array, ...rest: unknown[]) => boolean;
     const guarded = (chunk: string | Uint8Array, ...rest: unknown[]) => {
       const terminal = stream.isTTY === true;
-      const text = typeof chunk === 'string' ? visibleText(chunk, { terminal, colours: colours && terminal }) : chunk;
+      const isGuarded = typeof chunk === 'string' && unguarded === 0;
+      const text = isGuarded ? visibleText(chunk, { terminal, colours: colours && terminal }) : chunk;
       return write(text, ...rest);
     };
     stream.write = guarded as typeof stream.write;

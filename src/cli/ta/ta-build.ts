@@ -4,6 +4,7 @@ import { readRegularFile } from '../../files/read-regular-file.js';
 import { type BuiltTa, buildTa } from '../../ta/build-ta.js';
 import { findKit } from '../../ta/find-kit.js';
 import { parseMakeVariable } from '../../ta/make-variable.js';
+import { forgetRemovedTas } from '../../ta/object-folders.js';
 import { signingKey } from '../../ta/signing-keys.js';
 import { isKeptAlive, taElf } from '../../ta/ta-elf.js';
 import { findTaSources, projectRoot, type TaSources } from '../../ta/ta-sources.js';
@@ -61,11 +62,22 @@ Examples:
     )
     .action(async (folder: string, options: TaBuildOptions) => {
       try {
-        for (const sources of await findTaSources(folder)) await buildOne(sources, options);
+        const applications = await findTaSources(folder);
+        await forgetRemoved(projectRoot(resolve(folder)), options);
+        for (const sources of applications) await buildOne(sources, options);
       } catch (failure) {
         tellFailure(failure);
       }
     });
+}
+
+const intoFolder = (root: string, { into }: TaBuildOptions) => resolve(into ?? join(root, 'build'));
+
+/** Remove what was built from sources that no longer exist. @returns the UUIDs. */
+export async function forgetRemoved(root: string, options: TaBuildOptions): Promise<readonly string[]> {
+  const removed = await forgetRemovedTas(intoFolder(root, options));
+  for (const { name, uuid } of removed) console.log(`${name}: its sources no longer exist; ${uuid}.ta is removed too`);
+  return removed.map(({ uuid }) => uuid);
 }
 
 export async function buildOne(sources: TaSources, options: TaBuildOptions): Promise<BuiltTa> {
@@ -73,7 +85,7 @@ export async function buildOne(sources: TaSources, options: TaBuildOptions): Pro
   const started = performance.now();
   const built = await buildTa(sources, {
     kit: await findKit(options.optee),
-    into: resolve(options.into ?? join(projectRoot(sources.folder), 'build')),
+    into: intoFolder(projectRoot(sources.folder), options),
     key: options.key === undefined ? undefined : resolve(options.key),
     variables: options.set ?? [],
     say: (line) => console.error(line),

@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { addTaBuildCommand } from './ta-build.js';
 import { addTaInspectCommand } from './ta-inspect.js';
 import { addTaNewCommand } from './ta-new.js';
-import { addTaTestCommand, addTaWatchCommand } from './ta-test.js';
+import { addTaTestCommand } from './ta-test.js';
+import { addTaWatchCommand } from './ta-watch.js';
 
 /** `normalworld ta ...`: commands for developers of trusted applications. */
 export function addTaCommands(program: Command): void {
