@@ -10,6 +10,19 @@ export interface CallLimits {
   readonly callLimitMs: number;
   /** The number of calls that exceeded their limit and are still in secure world. */
   overdue: number;
+  /** The calls that have not returned, and what each waits for. */
+  readonly waiting: () => readonly string[];
+}
+
+/** The longest list of waiting calls in an error. */
+const mostListed = 4;
+
+/** For the message of an error: the calls that the late one may wait for, itself included. */
+function whoWaits({ waiting }: CallLimits): string {
+  const calls = waiting();
+  if (calls.length === 0) return '';
+  const more = calls.length > mostListed ? [`and ${calls.length - mostListed} more`] : [];
+  return ` (${[...calls.slice(0, mostListed), ...more].join('; ')})`;
 }
 
 /**
@@ -26,8 +39,11 @@ const overdueGraceMs = 500;
  * @throws TeecError TIMEOUT from COMMS after the limit; the work continues in the background.
  */
 export function endWithin(limits: CallLimits, ending: Promise<void>, who: string): Promise<void> {
-  const late = `${who}: its calls did not return within ${endLimitMs} ms`;
-  return orAfter(limits, ending, endLimitMs, new TeecError(TeeResult.ERROR_TIMEOUT, TeeOrigin.COMMS, late));
+  const late = () => {
+    const what = `${who}: its calls did not return within ${endLimitMs} ms${whoWaits(limits)}`;
+    return new TeecError(TeeResult.ERROR_TIMEOUT, TeeOrigin.COMMS, what);
+  };
+  return orAfter(limits, ending, endLimitMs, late);
 }
 
 /** An end that waits for calls. With overdue calls it waits only `overdueGraceMs`. */
@@ -35,9 +51,14 @@ export function endBesides(limits: CallLimits, ending: Promise<void>): Promise<v
   return limits.overdue === 0 ? ending : orAfter(limits, ending, overdueGraceMs, undefined);
 }
 
-function orAfter({ clock }: CallLimits, ending: Promise<void>, ms: number, error: Error | undefined): Promise<void> {
+function orAfter(
+  { clock }: CallLimits,
+  ending: Promise<void>,
+  ms: number,
+  error: (() => Error) | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const unlimit = clock.setTimer(ms, () => (error === undefined ? resolve() : reject(error)));
+    const unlimit = clock.setTimer(ms, () => (error === undefined ? resolve() : reject(error())));
     ending.then(resolve, reject).finally(unlimit);
   });
 }
@@ -78,8 +99,8 @@ export class LimitedCall {
           limits.overdue--;
         };
         this.settled = pending.then(back, back);
+        const late = `${this.doing()}: it did not return within ${limitMs} ms${whoWaits(limits)}`;
         cancel();
-        const late = `${this.doing()}: it did not return within ${limitMs} ms`;
         reject(new TeecError(TeeResult.ERROR_TIMEOUT, TeeOrigin.COMMS, late));
       });
       pending.then(resolve, reject).finally(unlimit);

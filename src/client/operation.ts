@@ -87,6 +87,11 @@ export class Operation {
     return this.params.map((param) => (param.type === 'memref' ? param.size : undefined));
   }
 
+  /** The memory of all parameters, in bytes. */
+  memorySize(): number {
+    return this.parameters.reduce((sum, parameter) => sum + roomOf(parameter), 0);
+  }
+
   /** A text naming the memory reference whose returned size exceeds its buffer; undefined if there is none. */
   excess(): string | undefined {
     for (let index = 0; index < this.params.length; index++) {

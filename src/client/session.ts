@@ -26,6 +26,8 @@ export interface InvokeOptions {
 }
 
 const invokeNames: OptionNames<InvokeOptions> = { signal: true, limitMs: true };
+/** From this size on, the memory of the parameters may be why memory is used up. */
+const largeMemory = 2 ** 20;
 const noOptions: InvokeOptions = {};
 
 /** TEEC_Session: a client's session with one trusted application. */
@@ -144,9 +146,14 @@ function checkInvokeOptions(doing: string, options: InvokeOptions): void {
  * The text of an error: the operation, what went wrong on the way, and which buffer was too small. The result code
  * alone says less.
  */
-export function withTrouble(doing: string, { trouble }: TeeReply, operation: Operation): string {
+export function withTrouble(doing: string, { trouble, result }: TeeReply, operation: Operation): string {
   const excess = operation.excess();
-  const more = [trouble, excess].filter((each) => each !== undefined);
+  const size = operation.memorySize();
+  // The trusted OS maps the memory of all parameters into the application.
+  const isLarge = result === TeeResult.ERROR_OUT_OF_MEMORY && size >= largeMemory;
+  const more = [trouble, excess, isLarge ? `its parameters have ${size} bytes of memory` : undefined].filter(
+    (each) => each !== undefined,
+  );
   return more.length === 0 ? doing : `${doing} (${more.join('; ')})`;
 }
 

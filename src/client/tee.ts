@@ -21,6 +21,7 @@ import { Context, KernelContext } from './context.js';
 import { DeviceWatch, type WatchDevicesOptions, watched } from './device-watch.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
+import { waitingCalls } from './waiting-calls.js';
 
 /** Options of `Tee.openContext`. */
 export interface ContextOptions {
@@ -349,7 +350,8 @@ export class Tee implements AsyncDisposable {
 
   /** Limits of one context; overdue calls are counted per context. */
   private limits(): CallLimits {
-    return { clock: this.under.clock, callLimitMs: this.callLimitMs, overdue: 0 };
+    const waiting = () => (this.under.inside === undefined ? [] : waitingCalls(this.waiting()));
+    return { clock: this.under.clock, callLimitMs: this.callLimitMs, overdue: 0, waiting };
   }
 
   /** @throws TeecError NOT_SUPPORTED naming the member that needs our own driver. */

@@ -52,7 +52,9 @@ describe('--call-limit', () => {
       const { status, stderr, signal } = run('optee', 'invoke', osTest, String(OsTestCommand.wait), hour, ...limit);
       expect(signal).toBeNull();
       expect(stderr).toMatch(/^normalworld: client 1: its invoke (waits for .*TEE_Wait|waits for|is in secure world)/);
-      expect(stderr).toMatch(/invoking command \d+ of .*: it did not return within 8000 ms: TEEC_ERROR_TIMEOUT/);
+      expect(stderr).toMatch(
+        /invoking command \d+ of .*: it did not return within 8000 ms \(.*: its invoke .*\): TEEC_ERROR_TIMEOUT/,
+      );
       expect(stderr).toMatch(/use --call-limit for a longer limit/);
       expect(status).toBe(1);
     },

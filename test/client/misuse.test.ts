@@ -6,9 +6,11 @@ import {
   type Parameters,
   type Session,
   type Tee,
+  TeeError,
   TeeOrigin,
   TeeResult,
   temporary,
+  trustedApplication,
   value,
 } from '../../src/index.js';
 import { Command, userTa } from '../support/applications.js';
@@ -101,6 +103,27 @@ describe('a client with invalid arguments', () => {
       /allocating 524288000 bytes of dynamic shared memory, \d+ of \d+ bytes free: TEEC_ERROR_OUT_OF_MEMORY/,
     );
     expect(tee.sharedMemoryInUse).toBe(before);
+  });
+
+  it('learns how much memory a call had for which there was not enough', async () => {
+    const full = trustedApplication({
+      uuid: '7b6a0e3c-6d1f-4a86-9f1d-0d7a5d1f0b11',
+      kind: 'user',
+      create: () => ({
+        invokeCommand: () => {
+          throw new TeeError(TeeResult.ERROR_OUT_OF_MEMORY);
+        },
+      }),
+    });
+    await using world = await openTee({ trustedApplications: [full] });
+    const session = await world.openContext().openSession(full.uuid);
+    await expect(session.invoke(1, [temporary.inout(new Uint8Array(2 ** 21)), value.inout(1, 2)])).rejects.toThrow(
+      `invoking command 1 of ${full.uuid} (its parameters have 2097152 bytes of memory): TEEC_ERROR_OUT_OF_MEMORY`,
+    );
+    // The application's own heap, most likely.
+    await expect(session.invoke(1, [temporary.inout(new Uint8Array(16))])).rejects.toThrow(
+      `invoking command 1 of ${full.uuid}: TEEC_ERROR_OUT_OF_MEMORY`,
+    );
   });
 
   it('gets an error for an invalid UUID', async () => {

@@ -196,6 +196,23 @@ describe('a hostile partition or partition manager', () => {
     await expect(openTee({ world })).rejects.toThrow(message);
   });
 
+  it('that refuses memory is reported with the size', async () => {
+    let full = false;
+    const world = new SimulatedWorld({
+      abi: 'ffa',
+      faults: {
+        smc: ({ a0 }) => (full && a0 === Ffa.memShare ? smcRegisters(Ffa.error, 0, FfaError.noMemory) : undefined),
+      },
+    });
+    const tee = await openTee({ world });
+    full = true;
+    await expect(tee.openContext().allocateSharedMemory(3 * 2 ** 20)).rejects.toThrow(
+      'sharing 3145728 bytes of memory: FFA_NO_MEMORY: TEEC_ERROR_OUT_OF_MEMORY',
+    );
+    full = false;
+    await tee.close();
+  });
+
   const services: readonly [string, number, (call: SmcRegisters) => SmcRegisters, RegExp][] = [
     [
       'API version 9',

@@ -101,6 +101,18 @@ describe('a secure world that answers a call incorrectly', () => {
     );
   });
 
+  it('a refusal of shared memory is reported with its size', async () => {
+    const { during, context } = await hostile((armed) => ({
+      answer: (arg) => {
+        if (armed() && arg.cmd === OpteeMsgCmd.registerShm) arg.ret = TeeResult.ERROR_BAD_PARAMETERS;
+      },
+    }));
+    const error = await during(() => context.allocateSharedMemory(3 * 2 ** 20));
+    expect(String(error)).toMatch(
+      /registering 3145728 bytes of shared memory: secure world answered ERROR_BAD_PARAMETERS: /,
+    );
+  });
+
   it('a memref size beyond its buffer discloses no other data', async () => {
     const { during, session } = await hostile((armed) => ({
       answer: (arg) => {

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Tee } from '../../client/tee.js';
+import { waitingCalls } from '../../client/waiting-calls.js';
 import { type OpenTeeOptions, openTee } from '../../open-tee.js';
 import { opteeNamed } from '../../optee-build/built-optee.js';
 import { rpmbTestKey } from '../../protocol/rpmb.js';
@@ -9,7 +10,6 @@ import { TeecError } from '../../tee/teec-error.js';
 import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { tellFailure } from '../output/failure.js';
 import { refuseOthers } from './refuse-others.js';
-import { waitingCalls } from './waiting-calls.js';
 
 /** Exit codes of commands on the real OP-TEE, for their help. */
 export const opteeExitCodes = `
@@ -225,7 +225,7 @@ export async function onOptee(
     await run(tee).catch((error: unknown) => {
       // Do this before the TEE is closed, while its state shows where the call hangs.
       if (isLate(error)) {
-        if (device === undefined) for (const each of waitingCalls(tee)) console.error(`normalworld: ${each}`);
+        if (device === undefined) for (const each of waitingCalls(tee.waiting())) console.error(`normalworld: ${each}`);
         console.error('normalworld: use --call-limit for a longer limit');
       }
       throw error;

@@ -1,7 +1,7 @@
 import type { Tee } from '../../client/tee.js';
+import { waitingCalls } from '../../client/waiting-calls.js';
 import { type ServeOptions, TeeServer } from '../../serve/tee-server.js';
 import { Ending } from '../open/ending.js';
-import { waitingCalls } from '../open/waiting-calls.js';
 import { openServed, type ServedOptions } from './served-options.js';
 
 /**
@@ -37,7 +37,7 @@ export async function offer(
 
 /** What the end of a TEE waits for, as text. */
 export function waitsFor(tee: Tee, server: TeeServer): readonly string[] {
-  const all = waitingCalls(tee);
+  const all = waitingCalls(tee.waiting());
   if (all.length > 0) return all;
   return server.clients.length === 0 ? ['the TEE to close'] : server.clients;
 }

@@ -97,7 +97,7 @@ export class FfaAbi implements OpteeAbi, RpcMemory {
       this.shared.set(handle, shm);
       return shm;
     } catch (error) {
-      const told = toldOf(error, this.optee, 'sharing memory');
+      const told = toldOf(error, this.optee, `sharing ${shm.size} bytes of memory`);
       await shm.put();
       throw told;
     }

@@ -99,7 +99,8 @@ export class FfaLink {
       receiver: this.partition,
       ranges: rangesOfPages(pages),
     });
-    const shared = this.mailboxFree.then(() => this.sendDescriptor(descriptor));
+    const doing = `sharing ${pages.length * pageSize} bytes of memory`;
+    const shared = this.mailboxFree.then(() => this.sendDescriptor(descriptor, doing));
     this.mailboxFree = shared.catch(() => undefined);
     return shared;
   }
@@ -146,23 +147,26 @@ export class FfaLink {
     throw commsError(TeeResult.ERROR_COMMUNICATION, `a message to OP-TEE: ${said(answer)}`);
   }
 
-  /** A descriptor that is larger than the mailbox is sent in several pieces. */
-  private async sendDescriptor(descriptor: Uint8Array): Promise<number> {
+  /**
+   * A descriptor that is larger than the mailbox is sent in several pieces.
+   * @param doing for the error.
+   */
+  private async sendDescriptor(descriptor: Uint8Array, doing: string): Promise<number> {
     let sent = this.fill(descriptor, 0);
     let answer = await this.conduit.smc(smcRegisters(Ffa.memShare, descriptor.length, sent));
     while (answer.a0 === Ffa.memFragRx) {
       if (answer.a3 !== sent || sent === descriptor.length)
         throw commsError(
           TeeResult.ERROR_COMMUNICATION,
-          `sharing memory: asked for the descriptor from ${answer.a3} where ${sent} of ${descriptor.length} bytes were sent`,
+          `${doing}: asked for the descriptor from ${answer.a3} where ${sent} of ${descriptor.length} bytes were sent`,
         );
       const length = this.fill(descriptor, sent);
       answer = await this.conduit.smc(smcRegisters(Ffa.memFragTx, answer.a1, answer.a2, length, answer.a4));
       sent += length;
     }
     if (answer.a0 === Ffa.error && answer.a2 === FfaError.noMemory)
-      throw commsError(TeeResult.ERROR_OUT_OF_MEMORY, 'sharing memory: FFA_NO_MEMORY');
-    if (answer.a0 !== Ffa.success) throw commsError(TeeResult.ERROR_COMMUNICATION, `sharing memory: ${said(answer)}`);
+      throw commsError(TeeResult.ERROR_OUT_OF_MEMORY, `${doing}: FFA_NO_MEMORY`);
+    if (answer.a0 !== Ffa.success) throw commsError(TeeResult.ERROR_COMMUNICATION, `${doing}: ${said(answer)}`);
     return fromRegisterPair(answer.a3, answer.a2);
   }
 

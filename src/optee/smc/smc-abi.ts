@@ -181,7 +181,8 @@ export class SmcAbi implements OpteeAbi {
       list = pool.allocate(pageListSize(pages.length));
       writePageList(list.bytes, list.address, pages);
       const { address } = list;
-      await this.privateCall(context, 'register-shm', entry, (msg) => {
+      const doing = `registering ${shm.size} bytes of shared memory`;
+      await this.privateCall(context, 'register-shm', doing, entry, (msg) => {
         msg.cmd = OpteeMsgCmd.registerShm;
         // The header specifies TMEM_INPUT; OP-TEE has always required TMEM_OUTPUT.
         msg.setParam(0, OpteeMsgAttr.tmemOutput | attrNoncontig, address, shm.size, shm.id);
@@ -206,7 +207,8 @@ export class SmcAbi implements OpteeAbi {
     // A dead secure world does not write to memory.
     if (this.optee.ended) return;
     try {
-      await this.privateCall(context, 'unregister-shm', this.ofUnregistration(system), (msg) => {
+      const doing = `unregistering ${shm.size} bytes of shared memory`;
+      await this.privateCall(context, 'unregister-shm', doing, this.ofUnregistration(system), (msg) => {
         msg.cmd = OpteeMsgCmd.unregisterShm;
         msg.setParam(0, OpteeMsgAttr.rmemInput, 0, 0, shm.id);
       });
@@ -226,11 +228,13 @@ export class SmcAbi implements OpteeAbi {
 
   /**
    * A call with its message in memory of its own, for calls that the message cache itself needs.
+   * @param doing for the error.
    * @throws TeecError if secure world refuses.
    */
   private async privateCall(
     context: TeeContext,
     purpose: 'register-shm' | 'unregister-shm',
+    doing: string,
     { system, relief }: Entry,
     write: (msg: MsgArg) => void,
   ): Promise<void> {
@@ -245,7 +249,7 @@ export class SmcAbi implements OpteeAbi {
       await this.call(this.optee.newCall(context, purpose, 0, system, relief), slot);
       const { ret } = slot.msg;
       if (ret !== TeeResult.SUCCESS)
-        throw commsError(TeeResult.ERROR_COMMUNICATION, `${purpose}: secure world answered ${teeResultName(ret)}`);
+        throw commsError(TeeResult.ERROR_COMMUNICATION, `${doing}: secure world answered ${teeResultName(ret)}`);
     } finally {
       shm.put();
     }
