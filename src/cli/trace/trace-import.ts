@@ -31,7 +31,7 @@ export function addImportCommand(trace: Command): void {
       "Reads records of Linux's tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, as printed by the kernel's trace file, " +
         'trace-cmd report, perf script, SysRq-z or ftrace_dump_on_oops, with any prefix of a serial line or a logger, ' +
         'plain or gzip; and stacks of tasks (hung-task reports, SysRq-w, /proc/PID/stack) in the same ' +
-        'file or another. Gives a verdict: deadlocked, exhausted, starved or finished, with the calls involved and the time since. --out writes a ' +
+        'file or another, or alone. Gives a verdict: deadlocked, exhausted, starved or finished, with the calls involved and the time since. --out writes a ' +
         'trace for `view` and `export`, --scenario a scenario that reproduces it.',
     )
     .argument('<file...>', 'texts with the tracepoints, and with stacks; - for standard input')
@@ -57,6 +57,7 @@ On the board:
 
 Examples:
   $ normalworld trace import hang.txt stacks.txt
+  $ normalworld trace import stacks.txt
   $ normalworld trace import hang.txt stacks.txt --scenario hang.yaml && normalworld run hang.yaml
   $ trace-cmd report | normalworld trace import - --out hang.nwt && normalworld view hang.nwt`,
     )

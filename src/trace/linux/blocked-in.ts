@@ -130,6 +130,14 @@ export function blockedIn({ frames }: Pick<TaskStack, 'frames'>): Blockage {
   return blockage(mutex ? 'resource' : 'other', mutex ? `a lock in ${place}` : place, mutex ? `lock ${place}` : '');
 }
 
+/** Functions in which the driver handles an RPC, over SMC and over FF-A. */
+const rpcHandler = /^(?:optee_handle_(?:ffa_)?rpc|handle_(?:ffa_)?rpc_func_cmd\w*|optee_rpc_cmd|optee_supp_thrd_req)$/;
+
+/** Whether the task is in an RPC of a call that it made, so that the call holds a thread of secure world. */
+export function isInRpc({ frames }: Pick<TaskStack, 'frames'>): boolean {
+  return frames.some((frame) => rpcHandler.test(frame));
+}
+
 /** Whether the task holds the resource, and does not only wait for it. */
 export function hasResource({ frames }: Pick<TaskStack, 'frames'>, resource: string): boolean {
   const known = resources.find(({ name }) => name === resource);

@@ -108,6 +108,16 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
       );
     }
     const from = since(sleepers);
+    if (threads === 0)
+      return verdict(
+        'stuck',
+        [
+          `${sleepers.length} ${sleepers.length === 1 ? 'call sleeps' : 'calls sleep'} in the queue:`,
+          ...sleeperLines,
+          'Neither tracepoints nor stacks show which calls hold the threads.',
+        ],
+        from,
+      );
     return verdict(
       'starved',
       [

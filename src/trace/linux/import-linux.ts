@@ -3,7 +3,7 @@ import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
 import { show } from '../../show.js';
 import { maxThreads } from '../event.js';
 import type { TraceRecorder } from '../trace.js';
-import { blockedIn } from './blocked-in.js';
+import { blockedIn, isInRpc } from './blocked-in.js';
 import { withoutPrefix } from './log-prefix.js';
 import { type RecordedWait, RecordWithWaits } from './record-with-waits.js';
 import { RecordedCalls } from './recorded-calls.js';
@@ -58,8 +58,8 @@ const eventTime = /\[\d{1,5}\]\s+(?:\S{1,10}\s+)?(\d{1,12}\.\d{1,9}):\s+\w/;
  * kernel or tool prints, and stacks of tasks in the same text. The tracepoints are in drivers/tee/optee/optee_trace.h.
  * They record each entry of a yielding call to secure world and each return, with the registers. They do not record the
  * wait before a call's first entry (Linux 6.8 and later sleep there), the command of an RPC, the session, or which call
- * woke another. Stacks show which tasks sleep in the queue, and what an RPC is blocked in; if that leads to another
- * call, an `rpc-wait` event says so from the time at which both calls are in their last states.
+ * woke another. Stacks show which tasks sleep in the queue or are in an RPC, and what they are blocked in; if that leads
+ * to another call, an `rpc-wait` event says so from the time at which both calls are in their last states.
  */
 export function importLinuxTrace(
   lines: Iterable<string>,
@@ -82,7 +82,7 @@ export function importLinuxTrace(
   const waits = new RecordWithWaits(into, waitsOf(known, text, held.length));
   const made = makeCalls(text, waits, held);
   waits.end();
-  if (record.length > 0 && text.end > (record.at(-1)?.time ?? 0))
+  if (made.calls > 0 && text.end > (record.at(-1)?.time ?? Number.NEGATIVE_INFINITY))
     made.put(text.end, { type: 'mark', text: 'the record ends' });
   const { beganBefore, missing } = made.gaps;
   return {
@@ -256,12 +256,13 @@ function makeCalls(text: RecordText, into: TraceRecorder, unseenThreads: readonl
   const calls = new RecordedCalls(into, record[0]?.time ?? end, text.nameOf, (line) => continued.has(line));
   for (const thread of unseenThreads) calls.holdUnseen(thread);
   for (const line of begunBefore(text)) calls.beganBefore(line);
-  const sleepers = sleepersOf(text);
-  let asleep = 0;
+  const unseen = callsOfStacks(text);
+  let begun = 0;
   const sleepUntil = (time: number) => {
-    for (let next = sleepers[asleep]; next !== undefined && next.since <= time; next = sleepers[asleep]) {
-      calls.sleepBeforeEntry(next.since, next.pid);
-      asleep++;
+    for (let next = unseen[begun]; next !== undefined && next.since <= time; next = unseen[begun]) {
+      if (next.state === 'rpc') calls.inRpcUnseen(next.since, next.pid);
+      else calls.sleepBeforeEntry(next.since, next.pid);
+      begun++;
     }
   };
   for (let from = 0; from < record.length; ) {
@@ -328,21 +329,33 @@ function begunBefore({ record, lost }: RecordText): readonly TracepointLine[] {
   return found.reverse();
 }
 
+/** A call that only the stack of its task shows. */
+interface CallOfStack {
+  readonly pid: number;
+  readonly since: number;
+  readonly state: 'queue' | 'rpc';
+}
+
 /**
- * Tasks that sleep in the queue without having been refused, which only their stacks show. The longest sleepers come
- * first.
+ * Calls that only the stacks of their tasks show, in order of time: those that sleep in the queue without having been
+ * refused, and those in an RPC of tasks that have no line in the record.
  */
-function sleepersOf({ record, stacks, end }: RecordText): readonly { readonly pid: number; readonly since: number }[] {
+function callsOfStacks({ record, stacks, end }: RecordText): readonly CallOfStack[] {
   const last = new Map(record.map((line) => [line.pid, line]));
   const begin = record[0]?.time ?? 0;
-  const sleepers: { readonly pid: number; readonly since: number }[] = [];
+  const calls: CallOfStack[] = [];
   for (const stack of stacks.stacks.values()) {
-    if (blockedIn(stack).kind !== 'queue') continue;
     const line = last.get(stack.pid);
+    const inRpc = line === undefined && isInRpc(stack);
+    const asleep = blockedIn(stack).kind === 'queue';
+    if (!inRpc && !asleep) continue;
     if (line?.which === 'end' && line.registers[0] === OpteeSmcReturn.ethreadLimit) continue;
     const { time = end, blockedMs = 0 } = stack;
     const earliest = Math.max(begin, line?.time ?? begin);
-    sleepers.push({ pid: stack.pid, since: Math.min(end, Math.max(earliest, time - blockedMs)) });
+    const since = Math.min(end, Math.max(earliest, time - blockedMs));
+    // A task may sleep in the queue within an RPC of its own.
+    if (inRpc) calls.push({ pid: stack.pid, since, state: 'rpc' });
+    if (asleep) calls.push({ pid: stack.pid, since, state: 'queue' });
   }
-  return sleepers.sort((one, other) => one.since - other.since);
+  return calls.sort((one, other) => one.since - other.since);
 }

@@ -83,6 +83,14 @@ export class RecordedCalls {
     this.put(time, { type: 'queue-sleep', call: call.number, limit: false });
   }
 
+  /** A call in an RPC of which no line is in the record; only the stack of its task shows it. */
+  inRpcUnseen(time: number, pid: number): void {
+    const call = this.start(time, pid, 'in an RPC');
+    this.enter(time, call, OpteeSmc.callWithArg);
+    this.leaveForRpc(time, call, rpcReturn(OpteeSmcRpc.cmd), threadNotRecorded);
+    call.since = time;
+  }
+
   /** A thread that no line names, although a higher number is in use: a call that began before the record holds it. */
   holdUnseen(thread: number): void {
     const call = this.start(this.begin, -1 - thread, '', 'not in the record');

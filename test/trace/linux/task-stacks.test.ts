@@ -197,6 +197,48 @@ describe('stacks of tasks', () => {
     expect(verdict.explanation.join('\n')).not.toContain('prepare lock');
   });
 
+  const hung = (name: string, pid: number, functions: readonly string[]) =>
+    printk([
+      `INFO: task ${name}:${pid} blocked for more than 120 seconds.`,
+      `task:${name}     state:D stack:0     pid:${pid}    tgid:${pid}    ppid:2      flags:0x00000008`,
+      'Call trace:',
+      ...functions.map((each) => ` ${sized(each)}`),
+    ]);
+  const rpcs = {
+    SMC: ['optee_rpc_cmd', 'optee_handle_rpc', 'optee_smc_do_call_with_arg'],
+    'FF-A': ['optee_rpc_cmd', 'handle_ffa_rpc_func_cmd', 'optee_ffa_yielding_call', 'optee_ffa_do_call_with_arg'],
+  };
+
+  it.each(['SMC', 'FF-A'] as const)('show a deadlock without tracepoints, over %s', (abi) => {
+    const { found, verdict } = verdictOf([
+      ...hung('kworker/1:2', 88, frames.kworker),
+      ...hung('storage', 401, [...frames.storage, ...rpcs[abi]]),
+      ...hung('storage', 402, ['__mmc_claim_host', 'mmc_get_card', 'mmc_blk_rpmb_ioctl', ...rpcs[abi]]),
+    ]);
+    expect(found).toMatchObject({ lines: 0, stacks: 3, calls: 3 });
+    expect(verdict).toMatchObject({ outcome: 'deadlock', exhausted: true });
+    const words = verdict.explanation.join('\n');
+    expect(words).toMatch(
+      /kworker\/1:2-88 #\d sleeps in the queue: it waits for one of threads 0, 1, and none is free/,
+    );
+    expect(words).toMatch(/storage-401 #\d: its CMD RPC waits for kworker\/1:2-88 #\d \(the clocks' prepare lock/);
+    expect(words).toMatch(/for 120\.\d s when the record ends/);
+  });
+
+  it('show a task that sleeps in the queue within its own RPC', () => {
+    const { verdict } = verdictOf(hung('storage', 401, [...frames.kworker, ...rpcs.SMC]));
+    expect(verdict).toMatchObject({ outcome: 'deadlock' });
+    expect(verdict.explanation.join('\n')).toMatch(/storage-401 #1: its CMD RPC waits for storage-401 #2/);
+  });
+
+  it('that show nobody who holds a thread do not let a wake-up seem lost', () => {
+    const { verdict } = verdictOf(hung('kworker/1:2', 88, frames.kworker));
+    expect(verdict.outcome).toBe('stuck');
+    expect(verdict.explanation.join('\n')).toContain(
+      'Neither tracepoints nor stacks show which calls hold the threads',
+    );
+  });
+
   it('without tracepoints show which tasks sleep in the queue', () => {
     const { found, verdict } = verdictOf(forms['SysRq-w before 5.12'] ?? []);
     expect(found).toMatchObject({ lines: 0, stacks: 2, calls: 1 });
