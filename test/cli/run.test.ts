@@ -218,7 +218,10 @@ describe('normalworld run', () => {
       expect(err.join('\n')).toContain(`${file}:3:1: seed: no such field; a scenario has title, about,`);
       err = [];
       expect(await run(join(folder, 'none.yaml'))).toBe(2);
-      expect(err.join('\n')).toContain('ENOENT');
+      expect(err.join('\n')).toMatch(/ENOENT.*the package has .*rpmb-scmi-deadlock/);
+      err = [];
+      expect(await run('rpmb-scmi-deadlok')).toBe(2);
+      expect(err.join('\n')).toMatch(/ENOENT.*did you mean rpmb-scmi-deadlock\?$/);
       expect(out).toEqual([]);
     } finally {
       rmSync(folder, { recursive: true });

@@ -306,7 +306,7 @@ function* textReport({ config, properties, ...exploration }: Exploration, width:
   const shownAs = new Map<string, string>();
   const { totalThreadCount, secureThreads, initialSystemSessions } = config;
   const announced = totalThreadCount === 0 ? 'no thread count announced' : `${totalThreadCount} threads announced`;
-  yield `${config.discipline}: ${announced}, ${secureThreads} available, ${initialSystemSessions} system sessions, callers ${callersText(config)}`;
+  yield `${config.discipline}: ${announced}, ${secureThreads} available, ${initialSystemSessions} system ${initialSystemSessions === 1 ? 'session' : 'sessions'}, callers ${callersText(config)}`;
   const { states, transitions, depth, seconds, bound } = exploration;
   const folded = exploration.symmetric ? ' (equal callers are interchangeable)' : '';
   yield `${states} states${folded}, ${transitions} steps between them, ${depth} deep, ${seconds.toFixed(2)} s`;

@@ -7,6 +7,7 @@ import type { ParameterValues } from '../../scenario/file/parameters.js';
 import { parseScenario, ScenarioFileError } from '../../scenario/file/scenario-file.js';
 import type { Scenario } from '../../scenario/scenario.js';
 import { badUsage } from '../output/exit-code.js';
+import { nearNames } from './near-names.js';
 
 /** The scenarios in the package. */
 const shippedFolder = fileURLToPath(new URL('../../../scenarios/', import.meta.url));
@@ -47,7 +48,10 @@ function whyNot(error: unknown, path: string): string {
   if (error instanceof TextFileError || error instanceof FileLengthError) return `${path}: ${error.message}`;
   if ('code' in error && error.code === 'ENOENT') {
     const names = shippedScenarios().map((name) => name.replace(/\.yaml$/, ''));
-    return `${path}: there is no such file (ENOENT); the package has ${names.join(', ')}`;
+    const short = names.map((name) => basename(name));
+    const near = nearNames(basename(path).replace(/\.ya?ml$/, ''), short);
+    const meant = near.length > 0 ? `did you mean ${near.join(' or ')}?` : `the package has ${names.join(', ')}`;
+    return `${path}: there is no such file (ENOENT); ${meant}`;
   }
   if ('code' in error) return `${path}: ${error.message}`;
   if (error.message.startsWith(path)) return error.message;
