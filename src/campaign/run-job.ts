@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startInterval } from '../clock/timer.js';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularFileSync } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { startModule } from '../processes/start-process.js';
@@ -108,7 +109,7 @@ class Exchange {
     private readonly corpus: string,
     private readonly shared: SharedState,
   ) {
-    mkdirSync(folder, { recursive: true });
+    makeFolderSync(folder);
   }
 
   async now(): Promise<void> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
 import { CoverageMap } from './coverage-map.js';
@@ -47,7 +47,7 @@ export class CoverageOfTee implements Disposable {
       coverage.add(blocks, hits);
       coverage.count((name === 'core' ? core : applications) ?? new Map());
     }
-    mkdirSync(this.folder, { recursive: true });
+    makeFolderSync(this.folder);
     const path = join(this.folder, `${process.pid}-${randomUUID()}`);
     writeWholeSync(`${path}${coverageFiles.applications}`, lcovText(applications ?? new Map()));
     if (core !== undefined && core.size > 0) writeWholeSync(`${path}${coverageFiles.core}`, lcovText(core));

@@ -1,5 +1,6 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { addLcov, lcovText } from './lcov.js';
@@ -28,7 +29,7 @@ export async function mergeCoverage(
   for (const path of [...parts.map((name) => join(folder, name)), ...others])
     addLcov(await readRegularText(path).catch(() => ''), counts);
   if (counts.size === 0) return [];
-  await mkdir(dirname(into), { recursive: true });
+  makeFolderSync(dirname(into));
   writeWholeSync(into, lcovText(counts));
   return [...counts]
     .map(([file, lines]) => ({ file, lines: lines.size, hit: [...lines.values()].filter((hits) => hits > 0).length }))

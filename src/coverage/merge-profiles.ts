@@ -1,5 +1,6 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { flameGraph } from './flame-graph.js';
@@ -28,7 +29,7 @@ export async function mergeProfiles(folder: string, into: string, title: string)
         if (mark.used > (marks.get(mark.uuid)?.used ?? 0)) marks.set(mark.uuid, mark);
   }
   const named = namedStacks(stacks);
-  await mkdir(into, { recursive: true });
+  makeFolderSync(into);
   const files = [join(into, 'profile.folded'), join(into, 'flame-graph.svg')] as const;
   writeWholeSync(files[0], foldedText(stacks));
   writeWholeSync(files[1], flameGraph(named, title));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import type { ElfFolders } from '../symbolize/elf-folder.js';
 import type { CodeBlock } from './coverage-map.js';
@@ -98,7 +98,7 @@ export class ProfileOfTee implements Disposable {
   /** Write the profile to files with unique names, because several TEEs may write at the same time. */
   write(): void {
     const { stacks, marks } = this.profile();
-    mkdirSync(this.folder, { recursive: true });
+    makeFolderSync(this.folder);
     const path = join(this.folder, `${process.pid}-${randomUUID()}`);
     writeWholeSync(`${path}.folded`, foldedText(stacks));
     writeWholeSync(`${path}.stacks.json`, `${JSON.stringify(marks)}\n`);

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { makeFolderSync } from '../files/make-folder.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { AbsentFilesError, absentFiles } from './absent-files.js';
 import type { Archive, ArchivePackage } from './archive.js';
@@ -31,7 +32,7 @@ export class AptArchive implements Archive {
     const state = await mkdtemp(join(tmpdir(), 'normalworld-apt-'));
     const parts = join(state, 'sources.d');
     for (const folder of ['lists/partial', 'cache/archives/partial', 'sources.d', 'empty.d'])
-      await mkdir(join(state, folder), { recursive: true });
+      makeFolderSync(join(state, folder));
     writeWholeSync(join(state, 'status'), '');
     writeWholeSync(
       join(parts, 'normalworld.sources'),

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularFile } from '../files/read-regular-file.js';
 import { startProcess } from '../processes/start-process.js';
 
@@ -16,7 +16,7 @@ export async function unpackDeb(path: string, into: string): Promise<void> {
   const packing = { 'data.tar.xz': '--xz', 'data.tar.gz': '--gzip', 'data.tar.zst': '--zstd', 'data.tar': undefined };
   if (!Object.hasOwn(packing, name)) throw new Error(`${path}: the compression of ${name} is unknown`);
   const option = packing[name as keyof typeof packing];
-  await mkdir(into, { recursive: true });
+  makeFolderSync(into);
   await filter('tar', ['--extract', ...(option === undefined ? [] : [option]), '--no-same-owner', '-C', into], content);
 }
 

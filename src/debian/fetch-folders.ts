@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import type { Archive } from './archive.js';
@@ -120,7 +121,7 @@ async function make(
   versions: readonly UnpackedPackage[],
 ): Promise<void> {
   const parent = dirname(folder.path);
-  await mkdir(parent, { recursive: true });
+  makeFolderSync(parent);
   const work = await mkdtemp(join(parent, '.fetch-'));
   try {
     const [unpacked, made] = [join(work, 'unpacked'), join(work, 'made')];

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { AbsentFilesError } from '../debian/absent-files.js';
 import { fetchFolders } from '../debian/fetch-folders.js';
 import { unpackSource } from '../debian/source-package.js';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { startProcess } from '../processes/start-process.js';
@@ -92,7 +93,7 @@ export async function buildOptee(
   );
 
   const parent = buildsFolder();
-  await mkdir(parent, { recursive: true });
+  makeFolderSync(parent);
   const made = folderAt(await mkdtemp(join(parent, '.build-')));
   try {
     for (const image of images) await cp(join(objects, 'core', image), join(made.path, image));
@@ -133,7 +134,7 @@ async function sourceFolder(suite: string, again: boolean, progress: BuildProgre
   const parent = join(cacheFolder(), 'source');
   const path = join(parent, `${sourcePackage}-${suite}`);
   if (again || !existsSync(path)) {
-    await mkdir(parent, { recursive: true });
+    makeFolderSync(parent);
     progress.say(`downloading the source package ${sourcePackage} of Debian ${suite}`);
     const scratch = await mkdtemp(join(parent, '.source-'));
     try {

@@ -1,5 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 
 /**
@@ -13,7 +14,7 @@ export class WorkFolder implements AsyncDisposable {
   ) {}
 
   static async take(parent: string): Promise<WorkFolder> {
-    await mkdir(parent, { recursive: true });
+    makeFolderSync(parent);
     for (let number = 0; ; number++) {
       const path = join(parent, `work-${number}`);
       const lock = `${path}.lock`;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AbsentFilesError } from '../debian/absent-files.js';
 import { unpackSource } from '../debian/source-package.js';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 import type { OpteeFolder } from '../worlds/qemu/optee-folder.js';
 
@@ -49,7 +50,7 @@ export async function buildHostClientLibrary(optee: OpteeFolder, from: string | 
     await mkdir(made);
     await build(source, made);
     await rm(libraryOf(optee), { recursive: true, force: true });
-    await mkdir(optee.client, { recursive: true });
+    makeFolderSync(optee.client);
     await moved(made, libraryOf(optee));
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -1,5 +1,6 @@
-import { cp, mkdir, rename } from 'node:fs/promises';
+import { cp, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
@@ -65,7 +66,7 @@ export async function buildTa(sources: TaSources, options: BuildTaOptions): Prom
   await forgetOtherUuids(into, objects, uuid);
   const image = `${uuid}.ta`;
   const folder = imageFolder(into);
-  await mkdir(folder, { recursive: true });
+  makeFolderSync(folder);
   const changed = await replace(join(objects, image), join(folder, image));
   await replace(join(objects, `${uuid}.elf`), join(folder, `${uuid}.elf`));
   return { name: sources.name, uuid, image: join(folder, image), elf: join(folder, `${uuid}.elf`), changed };

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 
@@ -39,7 +40,7 @@ export async function newTaProject(name: string, folder: string, normalworld?: s
     throw new RangeError(`${folder} cannot be created: ${error.message}`);
   });
   if (there.some((entry) => entry !== '.git')) throw new RangeError(`${folder} is not empty`);
-  const made = await mkdir(folder, { recursive: true });
+  const made = makeFolderSync(folder);
   try {
     return await fill(name, folder, normalworld);
   } catch (error) {
@@ -67,7 +68,7 @@ async function fill(name: string, folder: string, normalworld: string | undefine
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name).slice(template.length + 1);
     const target = join(folder, otherNames[path] ?? path.replace('TEMPLATE', name));
-    await mkdir(dirname(target), { recursive: true });
+    makeFolderSync(dirname(target));
     const text = await readRegularText(join(template, path));
     writeWholeSync(
       target,
@@ -86,7 +87,7 @@ function uuidFields(uuid: string): string {
 
 /** Put a tarball of this package into the project, so that every clone uses the version it was created with. */
 async function packInto(folder: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
+  makeFolderSync(folder);
   const { stdout } = await promisify(execFile)(
     'npm',
     ['pack', '--ignore-scripts', '--loglevel=error', '--json', '--pack-destination', folder],

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolderSync } from '../files/make-folder.js';
 import { readRegularText } from '../files/read-regular-file.js';
 import { writeWholeSync } from '../files/write-whole.js';
 import type { TaSources } from './ta-sources.js';
@@ -25,7 +26,7 @@ export async function prepareObjects(folder: string, settings: ObjectSettings): 
   const text = JSON.stringify(settings);
   if ((await readRegularText(file).catch(() => '')) === text) return;
   await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
+  makeFolderSync(folder);
   writeWholeSync(file, text);
 }
 

@@ -118,6 +118,12 @@ describe('the source tree', () => {
     ).toEqual([]);
   });
 
+  it('creates folders with their parents in one room, because Node may try for ever', () => {
+    expect(
+      files.filter(({ text }) => /\bmkdir(Sync)?\([^;]*recursive: true/.test(text)).map(({ path }) => path),
+    ).toEqual([]);
+  });
+
   it('starts processes in one room, which knows that there may be no free descriptors', () => {
     const starting = /\bimport \{[^}]*\b(spawn|fork)\b[^}]*\} from 'node:child_process'/;
     expect(

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolderSync } from '../../files/make-folder.js';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { writeWholeSync } from '../../files/write-whole.js';
 import { Fuzzer } from '../../fuzz/engine/fuzzer.js';
@@ -24,7 +25,7 @@ export async function runFuzzJob(
   const { image, trustedApplications } = await jobImage(job);
   for (const [index, text] of known.entries()) {
     const place = join(folder, 'findings', `known-${index}`);
-    mkdirSync(place, { recursive: true });
+    makeFolderSync(place);
     writeWholeSync(join(place, 'finding.json'), text);
   }
   const target = targetNamed(job.target, job.uuid, { optee: { image, taFolders: [trustedApplications] } });

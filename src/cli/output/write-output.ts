@@ -1,5 +1,6 @@
-import { fstatSync, mkdirSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { makeFolderSync } from '../../files/make-folder.js';
 import { statOf, writeWholeSync } from '../../files/write-whole.js';
 import { badUsage } from './exit-code.js';
 
@@ -48,7 +49,7 @@ export function writeOutput(path: string, inputs: readonly string[], pieces: Ite
 /** Create an output folder with its parents. @throws OutputError */
 export function makeOutputFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolderSync(path);
   } catch (error) {
     throw new OutputError(`${path}: ${(error as Error).message}`, { cause: error });
   }

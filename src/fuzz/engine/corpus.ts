@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolderSync } from '../../files/make-folder.js';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { writeWholeSync } from '../../files/write-whole.js';
 import type { Draws } from '../input/draws.js';
@@ -19,7 +20,7 @@ export class Corpus {
 
   /** @throws the system's error if the folder cannot be created. */
   static open(folder: string): Corpus {
-    mkdirSync(folder, { recursive: true });
+    makeFolderSync(folder);
     return new Corpus(folder);
   }
 

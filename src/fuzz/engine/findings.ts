@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolderSync } from '../../files/make-folder.js';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { writeWholeSync } from '../../files/write-whole.js';
 import type { Step } from '../input/grammar.js';
@@ -31,7 +32,7 @@ export class Findings {
 
   /** Open a folder, with the findings of earlier runs. @throws the system's error if the folder cannot be created. */
   static open(folder: string): Findings {
-    mkdirSync(folder, { recursive: true });
+    makeFolderSync(folder);
     const findings = new Findings(folder);
     for (const name of readdirSync(folder)) {
       try {
@@ -68,7 +69,7 @@ export class Findings {
       target: { name: target.name, ...(target.uuid === undefined ? {} : { uuid: target.uuid }) },
       ...{ on, kind: verdict.kind, signature: verdict.signature, came, before, steps: input.steps },
     };
-    mkdirSync(known.folder, { recursive: true });
+    makeFolderSync(known.folder);
     if (verdict.console !== undefined) writeWholeSync(join(known.folder, 'console.txt'), `${verdict.console}\n`);
     writeWholeSync(
       join(known.folder, 'report.md'),

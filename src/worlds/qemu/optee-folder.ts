@@ -1,7 +1,8 @@
-import { cp, mkdir, readdir } from 'node:fs/promises';
+import { cp, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { FetchedFolder } from '../../debian/fetch-folders.js';
+import { makeFolderSync } from '../../files/make-folder.js';
 
 /** The Debian suite of the fetched OP-TEE. It has OP-TEE OS 4.5.0 for QEMU. */
 export const opteeSuite = 'trixie';
@@ -57,7 +58,7 @@ const triplet = 'aarch64-linux-gnu';
 
 async function arrange(unpacked: string, made: string): Promise<void> {
   const folder = folderAt(made);
-  await mkdir(folder.trustedApplications, { recursive: true });
+  makeFolderSync(folder.trustedApplications);
   await cp(join(unpacked, `usr/lib/optee/${platform}/tee-pager_v2.bin`), folder.image);
   const development = join(unpacked, `usr/lib/optee-os-dev/${platform}`);
   await cp(join(development, 'host_include/conf.mk'), folder.configuration);
