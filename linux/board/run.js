@@ -89,15 +89,15 @@ export async function xtestOn({ kernel, supplicant, cases, say, onLine }) {
 }
 
 /**
- * The call rate of one caller, in a C program and in ours.
- * @returns {Promise<{ what: string, c: number, node: number }[]>} medians.
+ * The call rate of one caller, in a C program, in one whose second thread makes the calls, and in ours.
+ * @returns {Promise<{ what: string, c: number, thread: number, node: number }[]>} medians.
  */
 export async function throughputOn({ kernel, supplicant, say, onLine }) {
   const here = (name) => fileURLToPath(new URL(name, import.meta.url));
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-throughput-'));
   try {
     const program = join(folder, 'throughput');
-    execFileSync('aarch64-linux-gnu-gcc', ['-O2', '-static', '-o', program, here('throughput.c')]);
+    execFileSync('aarch64-linux-gnu-gcc', ['-O2', '-static', '-pthread', '-o', program, here('throughput.c')]);
     const measured = [];
     const exitCode = await onBoard({
       ...{ kernel, supplicant, say, words: ['node', '/app/throughput.mjs'] },
@@ -112,7 +112,9 @@ export async function throughputOn({ kernel, supplicant, say, onLine }) {
       },
     });
     if (exitCode !== 0) throw new Error(`the measurement ended with ${exitCode}; --verbose shows what it says`);
-    return measured.map(({ what, c, node }) => ({ what, c: median(c), node: median(node) }));
+    return measured.map(({ what, c, thread, node }) => ({
+      ...{ what, c: median(c), thread: median(thread), node: median(node) },
+    }));
   } finally {
     rmSync(folder, { recursive: true });
   }

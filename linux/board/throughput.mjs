@@ -1,12 +1,13 @@
 /**
- * One caller's calls a second over /dev/tee0, in a guest: a C program's and ours, in turns. It prints one line of JSON for each
- * application: `@throughput {"what": ..., "c": [...], "node": [...]}`.
+ * One caller's calls a second over /dev/tee0, in a guest: a C program's, those of a C program whose second thread makes
+ * the calls, and ours, in turns. It prints one line of JSON for each application: `@throughput {"what": ..., "c": [...],
+ * "thread": [...], "node": [...]}`.
  */
 import { execFileSync } from 'node:child_process';
 import { openTee, value } from './dist/index.js';
 
 const rounds = 5;
-const seconds = 4;
+const seconds = 3;
 /** An emulated machine takes long to compile what is called often, so calls are made until they become no faster. */
 const warmUpRounds = { fewest: 4, most: 20, withoutGain: 3, seconds: 2 };
 const inout = 3;
@@ -33,14 +34,18 @@ for (const { what, uuid, command, attr, parameters } of measured) {
     return (calls * 1000) / (performance.now() - begin);
   };
   await warmUp(ours);
-  const [c, node] = [[], []];
+  const [c, thread, node] = [[], [], []];
   for (let round = 0; round < rounds; round++) {
     const words = [uuid.replaceAll('-', ''), `${command}`, `${attr}`, `${seconds}`];
-    c.push(Number(execFileSync('/bin/throughput', words, { encoding: 'utf8' })));
+    for (const [rates, more] of [
+      [c, []],
+      [thread, ['thread']],
+    ])
+      rates.push(Number(execFileSync('/bin/throughput', [...words, ...more], { encoding: 'utf8' })));
     node.push(await ours(seconds));
   }
   await session.close();
-  console.log(`@throughput ${JSON.stringify({ what, c, node })}`);
+  console.log(`@throughput ${JSON.stringify({ what, c, thread, node })}`);
 }
 await tee.close();
 
