@@ -5,8 +5,14 @@ import { join } from 'node:path';
 /** Put all temporary files of this process and its children into one folder, so that remaining files are detected. */
 export function privateTemporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-chaos-'));
+  const { TMPDIR: before } = process.env;
   process.env.TMPDIR = folder;
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const remove = () => {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { folder, remove };
 }
 
 /**
