@@ -17,7 +17,7 @@ const nodeLibraries = new Map([
   ['libpthread.so.0', 'libc6'],
 ]);
 /** Our dependencies that the guest's programs import. */
-const dependencies = ['koffi', 'commander', 'uuid', 'yaml', 'zod'];
+export const dependencies = ['koffi', 'commander', 'uuid', 'yaml', 'zod'];
 
 /** Download and unpack an npm package, once. @returns its folder. */
 function npmPackage(name, say) {

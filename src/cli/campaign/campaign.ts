@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type JobResult, ofKind, sumOf } from '../../campaign/job-result.js';
 import { runHere } from '../../campaign/local-campaign.js';
 import { readPlan } from '../../campaign/plan.js';
-import { CampaignServer } from '../../campaign/queue/campaign-server.js';
+import type { CampaignServer } from '../../campaign/queue/campaign-server.js';
 import { readWhole } from '../../files/read-whole.js';
 import { parseFinding } from '../../fuzz/engine/finding-file.js';
 import { tellFailure } from '../output/failure.js';
@@ -109,7 +109,7 @@ async function startPlan(path: string, flags: CampaignFlags): Promise<void> {
   const plan = await readPlan(path);
   const url = await serverUrl(flags);
   if (url !== undefined) {
-    await using of = new CampaignServer(url, plan.name);
+    await using of = await openServer(url, plan.name);
     await of.reach();
     const waiting = await of.start(plan);
     console.log(flags.json ? JSON.stringify({ name: plan.name, waiting }) : `${plan.name}: ${waiting} jobs wait`);
@@ -188,11 +188,17 @@ function report(
   if ([found, sum.breaches, sum.testFailures, failures].some(({ length }) => length > 0)) process.exitCode = 1;
 }
 
+/** Other commands do not load the client libraries of the server. */
+async function openServer(url: string, name: string): Promise<CampaignServer> {
+  const { CampaignServer } = await import('../../campaign/queue/campaign-server.js');
+  return new CampaignServer(url, name);
+}
+
 async function onServer<T>(flags: CampaignFlags, what: (of: CampaignServer) => Promise<T>): Promise<T> {
   const url = await serverUrl(flags);
   if (url === undefined || flags.name === undefined)
     throw new RangeError('give --redis URL and --name NAME of the campaign');
-  await using of = new CampaignServer(url, flags.name);
+  await using of = await openServer(url, flags.name);
   await of.reach();
   return await what(of);
 }
