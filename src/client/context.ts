@@ -164,7 +164,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
   kill(): Promise<void> {
     this.device.killContext(this.teeContext);
     if (this.limits.overdue > 0) return this.close();
-    return endWithin(this.limits, this.closing(), `client ${this.teeContext.label}`);
+    return endWithin(this.limits, this.closing(), `closing ${this.teeContext.label}`);
   }
 
   private closing(): Promise<void> {

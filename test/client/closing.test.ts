@@ -209,7 +209,7 @@ describe('the death of a client with a call that does not return', () => {
     await clock.advance(1);
     await killed;
     expect(said).toBe(
-      'client shop: its calls did not return within 15000 ms (shop: its invoke waits for notification 5): ' +
+      'closing shop: its calls did not return within 15000 ms (shop: its invoke waits for notification 5): ' +
         'TEEC_ERROR_TIMEOUT (0xffff3001, origin COMMS)',
     );
     // The others go on meanwhile.

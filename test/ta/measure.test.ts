@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { flameGraph } from '../../src/coverage/flame-graph.js';
@@ -81,12 +81,22 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the cost of a trusted appli
 
   it('is drawn as a flame graph by ta test', { timeout: 300_000 }, async () => {
     using project = await TaProject.make();
+    // Of Vitest, say: code of libraries is not the project's.
+    mkdirSync(join(project.folder, 'coverage'));
+    const lines = (hits: number) => `DA:1,${hits}\nDA:2,1\nend_of_record\n`;
+    writeFileSync(
+      join(project.folder, 'coverage/lcov.info'),
+      `TN:\nSF:/elsewhere/one.c\n${lines(0)}SF:/elsewhere/two.c\n${lines(1)}`,
+    );
     const { stdout, status } = spawnSync(process.execPath, [command, 'ta', 'test', '--flame-graph', '--coverage'], {
       ...{ cwd: project.folder, encoding: 'utf8' },
     });
     expect(status, stdout).toBe(0);
     expect(stdout).toMatch(new RegExp(`stack: \\d+ of 4096 bytes {2}${project.uuid}`));
     expect(stdout).toMatch(/\d+ of \d+ lines {2}ta\/adder_ta\.c/);
+    expect(stdout).toContain(' 75.0 %  3 of 4 lines  in 2 files outside the project\n');
+    expect(stdout).not.toContain('elsewhere');
+    expect(readFileSync(join(project.folder, 'build/coverage/lcov.info'), 'utf8')).toContain('SF:/elsewhere/two.c');
     const drawn = readFileSync(join(project.folder, 'build/profile/flame-graph.svg'), 'utf8');
     expect(drawn).toMatch(/<title>TA_InvokeCommandEntryPoint: [\d,]+ instructions, [1-9]/);
     expect(readFileSync(join(project.folder, 'build/profile/profile.folded'), 'utf8')).toMatch(/;reverse \d+$/m);

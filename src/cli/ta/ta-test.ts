@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { basename, join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { coverageFiles } from '../../coverage/coverage-of-tee.js';
-import { mergeCoverage } from '../../coverage/merge-coverage.js';
+import { type CoverageSummary, mergeCoverage } from '../../coverage/merge-coverage.js';
 import { mergeProfiles } from '../../coverage/merge-profiles.js';
 import { startProcess } from '../../processes/start-process.js';
 import { tellFailure } from '../output/failure.js';
@@ -77,17 +77,21 @@ async function tellCoverage(root: string): Promise<void> {
   const [folder, parts] = [coverageFolder(root), join(coverageFolder(root), 'parts')];
   const into = join(folder, 'lcov.info');
   const summaries = await mergeCoverage(parts, coverageFiles.applications, [join(root, 'coverage/lcov.info')], into);
-  for (const { file, lines, hit } of summaries) console.log(`${coverageText(hit, lines)}  ${relative(root, file)}`);
+  const isOwn = ({ file }: CoverageSummary) => file.startsWith(root + sep);
+  for (const each of summaries.filter(isOwn)) console.log(`${coverageText([each])}  ${relative(root, each.file)}`);
+  // Sources of libraries, if their ELF was built with line information: a kit of `optee build` has such.
+  const others = summaries.filter((each) => !isOwn(each));
+  if (others.length > 0) console.log(`${coverageText(others)}  in ${others.length} files outside the project`);
   console.log(summaries.length === 0 ? 'coverage: no code with an ELF ran' : `coverage: ${relative('.', into)}`);
   const core = join(folder, 'core.info');
   const ofCore = await mergeCoverage(parts, coverageFiles.core, [], core);
   if (ofCore.length === 0) return;
-  const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
-  const text = coverageText(sum(ofCore.map(({ hit }) => hit)), sum(ofCore.map(({ lines }) => lines)));
-  console.log(`${text}  of OP-TEE itself: ${relative('.', core)}`);
+  console.log(`${coverageText(ofCore)}  of OP-TEE itself: ${relative('.', core)}`);
 }
 
-function coverageText(hit: number, lines: number): string {
+function coverageText(summaries: readonly CoverageSummary[]): string {
+  const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+  const [hit, lines] = [sum(summaries.map(({ hit }) => hit)), sum(summaries.map(({ lines }) => lines))];
   return `${((100 * hit) / lines).toFixed(1).padStart(5)} %  ${hit} of ${lines} lines`;
 }
 
