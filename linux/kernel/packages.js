@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { unpackPackages } from '../../dist/debian/fetch-folders.js';
-import { opteeFolder } from '../../dist/worlds/qemu/optee-folder.js';
+import { cacheFolder } from '../../dist/worlds/qemu/optee-folder.js';
 
 /**
  * Debian's arm64 kernels that can be booted here: the suite, and patterns of the packages with the kernel, its modules
@@ -66,7 +66,7 @@ export async function fetchKernel(version, say) {
 
 /** The folder for kernels and other files of Linux's side. */
 export function kernelsFolder() {
-  return join(dirname(opteeFolder().path), 'linux');
+  return join(cacheFolder(), 'linux');
 }
 
 /** @throws Error if there is no such kernel. */
