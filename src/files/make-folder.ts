@@ -16,7 +16,8 @@ export interface MakeFolderOptions {
  */
 export function makeFolderSync(path: string, { mode = 0o777, made }: MakeFolderOptions = {}): string | undefined {
   const missing: string[] = [];
-  for (let folder = resolve(path); !isFolder(folder); folder = dirname(folder)) {
+  const wanted = resolve(path);
+  for (let folder = wanted; !isFolder(folder, folder === wanted ? 'EEXIST' : 'ENOTDIR'); folder = dirname(folder)) {
     missing.unshift(folder);
     if (dirname(folder) === folder) break;
   }
@@ -25,18 +26,22 @@ export function makeFolderSync(path: string, { mode = 0o777, made }: MakeFolderO
       mkdirSync(folder, { mode });
     } catch (error) {
       // Another process created it first.
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isFolder(folder)) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isFolder(folder, 'EEXIST')) throw error;
     }
     made?.(folder);
   }
   return missing[0];
 }
 
-/** @throws the system's error if the path cannot be examined. */
-function isFolder(path: string): boolean {
+/**
+ * @param code of the error if the path is something else, as mkdir(2) has it: EEXIST for the folder itself, ENOTDIR for a
+ * parent.
+ * @throws the system's error if the path cannot be examined.
+ */
+function isFolder(path: string, code: 'EEXIST' | 'ENOTDIR'): boolean {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status !== undefined && !status.isDirectory())
-    throw Object.assign(new Error(`ENOTDIR: ${path} is not a folder`), { code: 'ENOTDIR', syscall: 'mkdir' });
+    throw Object.assign(new Error(`${code}: ${path} is not a folder`), { code, syscall: 'mkdir' });
   if (status === undefined && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
     throw Object.assign(
       new Error(`ENOENT: ${path} is a symbolic link to ${readlinkSync(path)}, which does not exist`),

@@ -24,6 +24,7 @@ it('a folder that cannot be created is an error that names the place', () => {
   writeFileSync(join(scratch, 'file'), '');
   symlinkSync('absent', join(scratch, 'link'));
   expect(() => makeFolderSync(join(scratch, 'file', 'b'))).toThrow(/^ENOTDIR: .*file/);
+  expect(() => makeFolderSync(join(scratch, 'file'))).toThrow(/^EEXIST: .*file is not a folder/);
   expect(() => makeFolderSync(join(scratch, 'link', 'b'))).toThrow(`${join(scratch, 'link')} is a symbolic link`);
   expect(() => makeFolderSync('/proc/absent/b')).toThrow("ENOENT: no such file or directory, mkdir '/proc/absent'");
 });
