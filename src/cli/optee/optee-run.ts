@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { DisciplineName } from '../../optee/call-queue/call-queue.js';
 import { DISCIPLINES } from '../../optee/call-queue/disciplines.js';
@@ -9,6 +10,9 @@ import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { integerArgument } from '../open/integer-argument.js';
 import { badUsage } from '../output/exit-code.js';
 import { readScenarioOrSayWhy } from '../run/find-scenario.js';
+
+/** Each run is a QEMU with one CPU that mostly waits, so two fit on a machine with two processors. */
+const sideBySide = Math.min(2, availableParallelism());
 
 interface OpteeRunOptions {
   readonly queue?: readonly DisciplineName[];
@@ -101,19 +105,43 @@ async function runAll(workload: RealWorkload, options: OpteeRunOptions): Promise
       },
     });
   const { image, trustedApplications } = await opteeNamed(name);
-  const runs: RealRun[] = [];
   if (!options.json) console.log(workload.title);
-  for (const queue of options.queue ?? workload.queues)
-    for (const system of [true, false]) {
-      const run = await runOnOptee(workload, {
-        ...{ queue, system, optee: image, seed: options.seed, limitMs: options.limit * 1000 },
-        taFolder: trustedApplications ?? opteeFolder().trustedApplications,
-      });
-      runs.push(run);
-      if (!options.json) console.log(report(run).join('\n'));
-    }
+  const wanted = (options.queue ?? workload.queues).flatMap((queue) =>
+    [true, false].map(
+      (system) => () =>
+        runOnOptee(workload, {
+          ...{ queue, system, optee: image, seed: options.seed, limitMs: options.limit * 1000 },
+          taFolder: trustedApplications ?? opteeFolder().trustedApplications,
+        }),
+    ),
+  );
+  const runs: RealRun[] = [];
+  for await (const run of inOrder(wanted, sideBySide)) {
+    runs.push(run);
+    if (!options.json) console.log(report(run).join('\n'));
+  }
   if (options.json) console.log(JSON.stringify({ title: workload.title, optee: name, runs }, null, 2));
   if (runs.some(({ outcome }) => outcome === 'too slow')) process.exitCode = 1;
+}
+
+/**
+ * Make runs, a few at a time, and yield their results in order. After an error no further run begins, and those that have
+ * begun are waited for.
+ */
+async function* inOrder<T>(runs: readonly (() => Promise<T>)[], atOnce: number): AsyncGenerator<T> {
+  const begun: Promise<T>[] = [];
+  try {
+    for (const run of runs) {
+      begun.push(run());
+      // An error is thrown when its turn comes.
+      void begun.at(-1)?.catch(() => undefined);
+      const first = begun.length === atOnce ? begun.shift() : undefined;
+      if (first !== undefined) yield await first;
+    }
+    for (let next = begun.shift(); next !== undefined; next = begun.shift()) yield await next;
+  } finally {
+    await Promise.allSettled(begun);
+  }
 }
 
 function report({ queue, abi, system, outcome, waits, written, accesses, milliseconds }: RealRun): string[] {
