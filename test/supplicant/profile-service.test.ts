@@ -68,7 +68,7 @@ describe('profiles of trusted applications', () => {
     writeFileSync(join(folder, 'file'), '');
     await using tee = await AskingTee.open({ profiles: new ProfileFolder(join(folder, 'file')) });
     expect((await add(tee, RpcCommand.gprof, 0, 'x'))[0]).toBe(TeeResult.ERROR_GENERIC);
-    expect(tee.reported[0]?.message).toContain('ENOTDIR');
+    expect(tee.reported[0]?.message).toContain('EEXIST');
   });
 
   it('are refused unless a folder is given', async () => {
