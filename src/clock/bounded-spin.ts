@@ -1,7 +1,7 @@
 // Read once: in Node the global is a getter, and calling it costs more than `performance.now()`.
 const { performance } = globalThis;
 
-/** Polls between two reads of the clock, which is slow in a virtual machine: about 2 us in all, or 50 us if emulated. */
+/** Polls between two reads of the clock. Reading it is slow in an emulated machine. */
 const pollsPerLook = 512;
 
 /**

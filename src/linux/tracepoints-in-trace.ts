@@ -1,4 +1,5 @@
 import { startInterval } from '../clock/timer.js';
+import { show } from '../show.js';
 import { EventKind, kindMask, type TraceSink } from '../trace/event-codec.js';
 import type { Trace, TraceRecorder } from '../trace/trace.js';
 import { KernelTracepoints } from './kernel-tracepoints.js';
@@ -55,10 +56,12 @@ export class TracepointsInTrace implements Disposable {
       record: (kind, time, call, a, b, c, text) => {
         const which = kind & kindMask;
         if (which === EventKind.callBegin) this.begin(time - ahead, call, text);
-        const { number, own } = this.calls.get(call) ?? { number: call, own: false };
+        const known = this.calls.get(call);
+        if (known === undefined) return;
         if (which === EventKind.callEnd) this.calls.delete(call);
-        const isKnown = own && (which === EventKind.callBegin || which === EventKind.callEnd);
-        if (!isKnown) this.kernels.push([kind, time - ahead, number, a, b, c, text]);
+        // A call of this process has a beginning and an end of its own.
+        const isTwice = known.own && (which === EventKind.callBegin || which === EventKind.callEnd);
+        if (!isTwice) this.kernels.push([kind, time - ahead, known.number, a, b, c, text]);
       },
       describe: () => undefined,
     };
@@ -87,31 +90,33 @@ export class TracepointsInTrace implements Disposable {
     this.ended = true;
     this.stop();
     this.read();
+    this.flush();
     this.tracepoints[Symbol.dispose]();
     this.driver.onTaken = undefined;
     this.trace.divert(undefined);
   }
 
   private read(): void {
-    let failure: unknown;
     try {
       this.tracepoints.read();
     } catch (error) {
-      failure = error;
+      this.trace.mark(`no more of the kernel's tracepoints: ${show(error)}`);
+      this[Symbol.dispose]();
+      return;
     }
+    const lost = this.tracepoints.lost - this.lost;
+    this.lost += lost;
+    if (lost > 0) this.trace.mark(`the kernel lost events ${lost} times: its trace buffer was full`);
+    this.flush();
+  }
+
+  /** Pass on all events so far, in order. */
+  private flush(): void {
     const entries = [...this.own, ...this.kernels].sort(([, one], [, other]) => one - other);
     this.own = [];
     this.kernels = [];
     this.forgetTaken();
     for (const entry of entries) this.out.record(...entry);
-    if (this.tracepoints.lost > this.lost)
-      this.trace.mark(`the kernel lost events ${this.tracepoints.lost - this.lost} times: its trace buffer was full`);
-    this.lost = this.tracepoints.lost;
-    if (failure === undefined || this.ended) return;
-    this.trace.mark(
-      `no more of the kernel's tracepoints: ${failure instanceof Error ? failure.message : 'not readable'}`,
-    );
-    this[Symbol.dispose]();
   }
 
   /** A call begins in the kernel: one of this process, or else a new one. */

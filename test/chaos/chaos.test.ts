@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -16,6 +18,19 @@ describe('chaos', () => {
     expect(stdout).toMatch(/\d+ {2}rounds: simulated/);
     expect(stdout).toMatch(/\d+ {2}rounds: served/);
     expect(stdout).toMatch(/\d+ {2}faults: /);
+  });
+
+  it('can be run again in one process, although its folder of temporary files is gone', async () => {
+    const { privateTemporaryFolder } = (await import(resolve(program, '../invariants.js'))) as {
+      privateTemporaryFolder(): { readonly folder: string; remove(): void };
+    };
+    const before = tmpdir();
+    for (let run = 0; run < 2; run++) {
+      const { folder, remove } = privateTemporaryFolder();
+      expect([tmpdir(), existsSync(folder)]).toEqual([folder, true]);
+      remove();
+      expect([tmpdir(), existsSync(folder)]).toEqual([before, false]);
+    }
   });
 
   it.each([

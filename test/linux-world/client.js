@@ -278,8 +278,14 @@ const cases = {
         kernelSays(`end: param=${task.padStart(16, '0')} ret (ffff0005, 0, 0, 3)`, `node-${task}`);
       }
       await waits;
+      writeSync(pipe, 'CPU:1 [LOST 12 EVENTS]\n');
     });
+    await assert.rejects(open({ tracepoints: join(tracefs, 'nothing') }), /there is no tracefs at .*nothing/);
     closeSync(pipe);
+    assert.deepEqual(
+      events.filter(({ type }) => type === 'mark').map(({ text }) => text),
+      ['the kernel lost events 1 times: its trace buffer was full'],
+    );
     assert.deepEqual(
       enable.map((folder) => readFileSync(join(folder, 'enable'), 'latin1')),
       ['0', '0'],

@@ -10,6 +10,7 @@ import { opteeFolder } from '../../worlds/qemu/optee-folder.js';
 import { integerArgument } from '../open/integer-argument.js';
 import { badUsage } from '../output/exit-code.js';
 import { readScenarioOrSayWhy } from '../run/find-scenario.js';
+import { inOrder } from './in-order.js';
 
 /** Each run is a QEMU with one CPU that mostly waits, so two fit on a machine with two processors. */
 const sideBySide = Math.min(2, availableParallelism());
@@ -122,26 +123,6 @@ async function runAll(workload: RealWorkload, options: OpteeRunOptions): Promise
   }
   if (options.json) console.log(JSON.stringify({ title: workload.title, optee: name, runs }, null, 2));
   if (runs.some(({ outcome }) => outcome === 'too slow')) process.exitCode = 1;
-}
-
-/**
- * Make runs, a few at a time, and yield their results in order. After an error no further run begins, and those that have
- * begun are waited for.
- */
-async function* inOrder<T>(runs: readonly (() => Promise<T>)[], atOnce: number): AsyncGenerator<T> {
-  const begun: Promise<T>[] = [];
-  try {
-    for (const run of runs) {
-      begun.push(run());
-      // An error is thrown when its turn comes.
-      void begun.at(-1)?.catch(() => undefined);
-      const first = begun.length === atOnce ? begun.shift() : undefined;
-      if (first !== undefined) yield await first;
-    }
-    for (let next = begun.shift(); next !== undefined; next = begun.shift()) yield await next;
-  } finally {
-    await Promise.allSettled(begun);
-  }
 }
 
 function report({ queue, abi, system, outcome, waits, written, accesses, milliseconds }: RealRun): string[] {
