@@ -274,7 +274,7 @@ export const QUEUE_MUTANTS = [
     '[this.reliefWaiters, this.systemWaiters, this.systemReliefWaiters, this.normalWaiters]',
   ),
   within('dispatch', 'relief calls are never woken', 'this.waiterLists', '[this.systemWaiters, this.normalWaiters]'),
-  within('dispatch', 'a woken caller stays in its list', 'list.remove(first);', ''),
+  within('dispatch', 'a woken caller stays in its list', 'list?.remove(first);', ''),
   within(
     'dispatch',
     'a call is woken although no thread is free',

@@ -272,6 +272,7 @@ export class HandOffCallQueue implements StorableCallQueue {
 
   /** Threads that calls outside of system sessions must leave free. */
   private withheld(): number {
+    if (this.reservations === 0) return 0;
     const reserved = this.reservedThreads();
     return this.policy === 'always-free' ? reserved : Math.max(0, reserved - this.systemInFlight);
   }
@@ -281,10 +282,13 @@ export class HandOffCallQueue implements StorableCallQueue {
    * reservation makes room for at most one caller, and there was no room for any sleeper before.
    */
   private dispatch(by?: CallWaiter): void {
-    for (const list of this.waiterLists) {
-      const first = list.head;
+    const lists = this.waiterLists;
+    // By index, because an iterator takes a fifth of the time of a return.
+    for (let index = 0; index < lists.length; index++) {
+      const list = lists[index];
+      const first = list?.head;
       if (first === undefined || !this.allows(first)) continue;
-      list.remove(first);
+      list?.remove(first);
       this.wakeWithToken(first, by);
       break;
     }
