@@ -9,7 +9,11 @@ In a clone: \`npx normalworld\`. Exit codes of every command: 0 success, 1 failu
 file. Reports are coloured only on a terminal, and not if \`NO_COLOR\` is set. This page has the output of \`--help\`; \`npm run
 docs\` writes it.
 `);
-console.log(leaves(normalworldProgram()).map(section).join('\n\n'));
+console.log(
+  leaves(await normalworldProgram())
+    .map(section)
+    .join('\n\n'),
+);
 
 /** The commands that do something, with their full names. A group that has help of its own is one. */
 function leaves(command, path = command.name()) {

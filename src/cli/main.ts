@@ -7,7 +7,7 @@ import { normalworldProgram } from './program.js';
 
 guardOutput();
 try {
-  await normalworldProgram().parseAsync();
+  await (await normalworldProgram(process.argv[2])).parseAsync();
 } catch (error) {
   if (error instanceof OutputError) console.error(`error: ${error.message}`);
   else if (!(error instanceof CommanderError)) throw error;

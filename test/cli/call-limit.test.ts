@@ -6,6 +6,7 @@ import { normalworldProgram } from '../../src/cli/program.js';
 import { OsTestCommand, osTest } from '../support/optee-test-applications.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 
+const program = await normalworldProgram();
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
 const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 50_000 });
 
@@ -13,7 +14,7 @@ describe('--call-limit', () => {
   const command = (...words: string[]) =>
     words.reduce(
       (found: Command | undefined, word) => found?.commands.find((inner) => inner.name() === word),
-      normalworldProgram() as Command | undefined,
+      program as Command | undefined,
     );
 
   it.each([

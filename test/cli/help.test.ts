@@ -16,7 +16,11 @@ function leaves(command: Command, words: readonly string[] = []): { words: reado
   });
 }
 
-const commands = leaves(normalworldProgram()).map(({ words, command }) => ({ name: words.join(' '), words, command }));
+const commands = leaves(await normalworldProgram()).map(({ words, command }) => ({
+  name: words.join(' '),
+  words,
+  command,
+}));
 
 describe('the command', () => {
   it.each(commands.filter(({ name }) => !name.startsWith('completion ')))(
@@ -34,7 +38,7 @@ describe('the command', () => {
   it.each(commands)('$name reports wrong usage', async ({ words }) => {
     const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
-      const misused = normalworldProgram().parseAsync([...words, '--no-such-option'], { from: 'user' });
+      const misused = (await normalworldProgram()).parseAsync([...words, '--no-such-option'], { from: 'user' });
       await expect(misused).rejects.toThrow(CommanderError);
       expect(String(said.mock.calls[0]?.[0])).toMatch(/^error: (unknown option '--no-such-option'|required option)/);
     } finally {

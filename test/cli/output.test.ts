@@ -22,6 +22,7 @@ import { visibleText } from '../../src/cli/output/visible-text.js';
 import { normalworldProgram } from '../../src/cli/program.js';
 import { encodeEvent, MemoryRecorder, type TraceEvent } from '../../src/trace/index.js';
 
+const program = await normalworldProgram();
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
 const scenario = resolve(import.meta.dirname, '../../scenarios/one-thread-short.yaml');
 const board = resolve(import.meta.dirname, '../trace/linux-hang.txt');
@@ -176,7 +177,7 @@ describe('output that cannot be written', () => {
   };
 
   it('is tested for every command', () => {
-    expect(Object.keys(printing)).toEqual(leaves(normalworldProgram()).map(({ name }) => name));
+    expect(Object.keys(printing)).toEqual(leaves(program).map(({ name }) => name));
   });
 
   it.each([
@@ -189,7 +190,7 @@ describe('output that cannot be written', () => {
   });
 
   it('is tested for every command that writes a file', () => {
-    const writing = leaves(normalworldProgram()).flatMap(({ name, command }) =>
+    const writing = leaves(program).flatMap(({ name, command }) =>
       command.options.filter((option) => option instanceof OutputOption).map(({ long }) => `${name} ${long}`),
     );
     expect(writing).toEqual([
@@ -285,7 +286,7 @@ describe('an output file', () => {
     expect(readFileSync(mine, 'utf8')).toBe(text);
   });
 
-  it.each(leaves(normalworldProgram()))('is checked before $name does anything', ({ command }) => {
+  it.each(leaves(program))('is checked before $name does anything', ({ command }) => {
     // A card of RPMB is read, and written at the places that OP-TEE writes.
     const read = ['--xtest', '--rpmb', '--core-elf', '--key', '--commands', '--redis-file'];
     const written = command.options.filter(

@@ -28,7 +28,7 @@ afterEach(() => {
 
 /** The exit code of `normalworld run` with these arguments. */
 async function run(...args: string[]): Promise<number> {
-  const program = normalworldProgram();
+  const program = await normalworldProgram();
   process.exitCode = undefined;
   try {
     await program.parseAsync(['run', ...args], { from: 'user' });

@@ -35,7 +35,7 @@ async function imported(...args: string[]): Promise<{ code: number; out: string;
   err = [];
   process.exitCode = undefined;
   try {
-    await normalworldProgram().parseAsync(['trace', 'import', ...args], { from: 'user' });
+    await (await normalworldProgram()).parseAsync(['trace', 'import', ...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     process.exitCode = 2;

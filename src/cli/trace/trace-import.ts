@@ -1,7 +1,4 @@
 import type { Command } from 'commander';
-import { parseScenario } from '../../scenario/file/scenario-file.js';
-import { type RecordedScenario, recordedScenario } from '../../scenario/recorded/recorded-scenario.js';
-import { runScenario } from '../../scenario/run-scenario.js';
 import { maxThreads } from '../../trace/event.js';
 import { boardVerdict } from '../../trace/linux/board-verdict.js';
 import { importLinuxTrace, type LinuxImport } from '../../trace/linux/import-linux.js';
@@ -107,36 +104,13 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   const { exhausted: _, ...told } = verdict;
   recorder.describe({ ...table.subject, verdict: told });
   if (out !== undefined && !writeOrSayWhy(out, paths, [recorder.toBytes()])) return;
-  if (scenario !== undefined && !(await writeScenario(scenario, paths, recordedScenario(timeline, verdict, name))))
-    return;
+  if (scenario !== undefined) {
+    // Loaded only if asked for: it loads everything that runs a scenario.
+    const { writeRecordedScenario } = await import('./write-recorded-scenario.js');
+    if (!(await writeRecordedScenario(scenario, paths, timeline, verdict))) return;
+  }
   if (json) console.log(JSON.stringify({ verdict, ...report, ...found }, null, 2));
   else printReport(`${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), true, verdict)}`);
-}
-
-/** Number of seeds tried to find one that reproduces the board's outcome. */
-const seedsTried = 8;
-
-/** Write a scenario, run it, and print whether it reproduces the board's outcome. */
-async function writeScenario(out: string, paths: readonly string[], made: RecordedScenario): Promise<boolean> {
-  const scenario = parseScenario(made.text, out);
-  const [queue] = scenario.queues;
-  const outcomes: string[] = [];
-  for (let seed = 1; seed <= seedsTried; seed++) {
-    const { runs } = await runScenario(scenario, { seed });
-    outcomes.push(runs[0]?.outcome ?? '');
-    if (runs[0]?.outcome !== made.outcome) continue;
-    const text = made.text.replace(/^limit: /m, `expect: { ${queue}: ${made.outcome} }\nlimit: `);
-    if (!writeOrSayWhy(out, paths, [seed === 1 ? text : made.text])) return false;
-    console.error(
-      `${out}: under ${queue} it has the outcome of the board: ${made.outcome}${seed === 1 ? '' : ` with --seed ${seed}`}`,
-    );
-    return true;
-  }
-  if (!writeOrSayWhy(out, paths, [made.text])) return false;
-  console.error(
-    `${out}: under ${queue} its outcome is ${[...new Set(outcomes)].join(', ')}, not ${made.outcome}: it depends on details of times and order that the record does not show; adjust the scenario by hand`,
-  );
-  return true;
 }
 
 function sayWhatWasRefused(name: string, { refused, refusedCount }: LinuxImport): void {
