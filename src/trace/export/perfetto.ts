@@ -1,6 +1,6 @@
 import type { Timeline } from '../timeline/timeline.js';
 import { ProtobufWriter } from './protobuf-writer.js';
-import { type Slice, type TrackItem, tracks } from './tracks.js';
+import { type SliceDetails, type TrackWriter, writeTracks } from './tracks.js';
 
 // Field numbers: perfetto_trace.proto of google/perfetto.
 const packetField = 1;
@@ -28,17 +28,17 @@ const pieceSize = 1 << 18;
 /** Export a timeline as a Perfetto trace (protobuf), which https://ui.perfetto.dev opens. Yields consecutive pieces. */
 export function* exportPerfetto(timeline: Timeline): Generator<Uint8Array> {
   const writer = new PacketWriter(timeline.begin);
-  for (const item of tracks(timeline)) {
-    writer.write(item);
-    if (writer.length >= pieceSize) yield writer.take();
-  }
+  for (const _ of writeTracks(timeline, writer)) if (writer.length >= pieceSize) yield writer.take();
   yield writer.take();
 }
 
 /** Writes a packet for each item of a trace. */
-class PacketWriter {
+class PacketWriter implements TrackWriter {
   private readonly out = new ProtobufWriter();
   private first = true;
+  /** The open packet, and the event in it. */
+  private openPacket = 0;
+  private openEvent = 0;
 
   /** @param origin the beginning of the trace, which becomes time 0, because Perfetto's times are not negative. */
   constructor(private readonly origin: number) {}
@@ -51,40 +51,41 @@ class PacketWriter {
     return this.out.take();
   }
 
-  write(item: TrackItem): void {
-    switch (item.kind) {
-      case 'group':
-        this.descriptor(item.id, item.name, undefined, false);
-        break;
-      case 'track':
-        this.descriptor(item.id, item.name, item.group, false);
-        break;
-      case 'counter':
-        this.descriptor(item.id, item.name, item.group, true);
-        break;
-      case 'slice':
-        this.slice(item);
-        break;
-      case 'instant': {
-        const packet = this.event(item.time, EventType.instant, item.track);
-        this.out.string(TrackEvent.name, item.name);
-        this.close(packet);
-        break;
-      }
-      case 'count': {
-        const packet = this.event(item.time, EventType.counter, item.counter);
-        this.out.varint(TrackEvent.counterValue, item.value);
-        this.close(packet);
-        break;
-      }
-      default:
-        item satisfies never;
-    }
+  group(id: number, name: string): void {
+    this.descriptor(id, name, undefined, false);
   }
 
-  private slice({ start, end, track, name, details, flowsOut, flowsIn, inner }: Slice): void {
+  track(id: number, group: number, name: string): void {
+    this.descriptor(id, name, group, false);
+  }
+
+  counter(id: number, group: number, name: string): void {
+    this.descriptor(id, name, group, true);
+  }
+
+  instant(track: number, time: number, name: string): void {
+    this.begin(time, EventType.instant, track);
+    this.out.string(TrackEvent.name, name);
+    this.end();
+  }
+
+  count(counter: number, time: number, value: number): void {
+    this.begin(time, EventType.counter, counter);
+    this.out.varint(TrackEvent.counterValue, value);
+    this.end();
+  }
+
+  beginSlice(
+    track: number,
+    start: number,
+    _end: number,
+    name: string,
+    details: SliceDetails,
+    flowsOut: readonly number[],
+    flowsIn: readonly number[],
+  ): void {
     const { out } = this;
-    const begin = this.event(start, EventType.sliceBegin, track);
+    this.begin(start, EventType.sliceBegin, track);
     out.string(TrackEvent.name, name);
     for (const key in details) {
       const value = details[key];
@@ -96,9 +97,12 @@ class PacketWriter {
     }
     for (const flow of flowsOut) out.fixed64(TrackEvent.flowIds, flow);
     for (const flow of flowsIn) out.fixed64(TrackEvent.terminatingFlowIds, flow);
-    this.close(begin);
-    for (const each of inner) this.slice(each);
-    this.close(this.event(end, EventType.sliceEnd, track));
+    this.end();
+  }
+
+  endSlice(track: number, end: number): void {
+    this.begin(end, EventType.sliceEnd, track);
+    this.end();
   }
 
   private descriptor(id: number, name: string, parent: number | undefined, counter: boolean): void {
@@ -120,19 +124,18 @@ class PacketWriter {
     out.end(packet);
   }
 
-  private event(time: number, type: number, track: number): { readonly packet: number; readonly event: number } {
+  private begin(time: number, type: number, track: number): void {
     const { out } = this;
-    const packet = this.packet();
+    this.openPacket = this.packet();
     out.varint(Packet.timestamp, Math.round((time - this.origin) * 1e6));
-    const event = out.begin(Packet.trackEvent);
+    this.openEvent = out.begin(Packet.trackEvent);
     out.varint(TrackEvent.type, type);
     out.varint(TrackEvent.trackUuid, track);
-    return { packet, event };
   }
 
-  private close({ packet, event }: { readonly packet: number; readonly event: number }): void {
-    this.out.end(event);
-    this.out.end(packet);
+  private end(): void {
+    this.out.end(this.openEvent);
+    this.out.end(this.openPacket);
   }
 
   private packet(): number {

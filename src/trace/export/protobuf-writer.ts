@@ -1,10 +1,12 @@
 /** Initial size of the buffer, in octets. */
 const firstSize = 1 << 16;
 /**
- * The length of a nested message precedes it, but is known only at its end: a varint of four octets, padded, is
- * reserved.
+ * The length of a nested message precedes it, but is known only at its end: one octet is reserved. A message of more
+ * than 127 octets is moved to make room.
  */
-const lengthSize = 4;
+const lengthSize = 1;
+/** Shorter texts are copied octet by octet, which is faster. */
+const longText = 64;
 /** Number of cached encoded texts: a trace has few different texts, each many times. */
 const textsKept = 4096;
 
@@ -44,11 +46,14 @@ export class ProtobufWriter {
 
   string(field: number, value: string): void {
     const text = this.textBytes(value);
-    this.room(20 + text.length);
+    const { length } = text;
+    this.room(20 + length);
     this.raw(field * 8 + 2);
-    this.raw(text.length);
-    this.bytes.set(text, this.at);
-    this.at += text.length;
+    this.raw(length);
+    const { bytes, at } = this;
+    if (length < longText) for (let index = 0; index < length; index++) bytes[at + index] = text[index] ?? 0;
+    else bytes.set(text, at);
+    this.at = at + length;
   }
 
   /** Begin a nested message. @returns the argument for `end`. */
@@ -60,11 +65,17 @@ export class ProtobufWriter {
   }
 
   end(start: number): void {
-    let size = this.at - start;
-    for (let octet = 0; octet < lengthSize; octet++) {
-      this.bytes[start - lengthSize + octet] = octet < lengthSize - 1 ? (size & 0x7f) | 0x80 : size & 0x7f;
-      size >>>= 7;
+    const size = this.at - start;
+    if (size < 0x80) {
+      this.bytes[start - lengthSize] = size;
+      return;
     }
+    const more = size < 0x4000 ? 1 : size < 0x20_0000 ? 2 : size < 0x1000_0000 ? 3 : 4;
+    this.room(more);
+    this.bytes.copyWithin(start + more, start, this.at);
+    this.at = start - lengthSize;
+    this.raw(size);
+    this.at += size;
   }
 
   /** Return the written octets and start anew. */
@@ -84,16 +95,21 @@ export class ProtobufWriter {
   }
 
   private raw(value: number): void {
+    const { bytes } = this;
+    let { at } = this;
     let rest = value;
-    while (rest >= 0x8000_0000) {
-      this.bytes[this.at++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
+    if (rest >= 0x8000_0000) {
+      // The lower 28 bits are four octets; the bitwise operators take only 32 bits.
+      const low = rest % 0x1000_0000;
+      for (let shift = 0; shift < 28; shift += 7) bytes[at++] = ((low >>> shift) & 0x7f) | 0x80;
+      rest = (rest - low) / 0x1000_0000;
     }
     while (rest >= 0x80) {
-      this.bytes[this.at++] = (rest & 0x7f) | 0x80;
+      bytes[at++] = (rest & 0x7f) | 0x80;
       rest >>>= 7;
     }
-    this.bytes[this.at++] = rest;
+    bytes[at++] = rest;
+    this.at = at;
   }
 
   private room(size: number): void {
