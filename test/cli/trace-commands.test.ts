@@ -114,6 +114,23 @@ describe('normalworld top', () => {
     expect(JSON.parse(run('top', trace, '--once', '--json').stdout)).toMatchObject({ asleep: 4, inSecureWorld: 3 });
   });
 
+  it('gives the same rate as the statistics of the trace', () => {
+    const path = join(folder, 'rate.nwt');
+    const recorder = new MemoryRecorder();
+    recorder.describe({ clock: 'machine', threads: 1 });
+    for (let call = 1; call <= 20; call++) {
+      recorder.record(1, 1000 + call * 100, call, 1, 1, 3, 'client');
+      if (call < 20) recorder.record(2, 1010 + call * 100, call, 0, 0, 0, '');
+    }
+    writeFileSync(path, recorder.toBytes());
+    const { callsPerSecond, unfinished } = JSON.parse(run('trace', 'stats', path, '--json').stdout);
+    expect(unfinished).toBe(1);
+    expect(callsPerSecond).toBeCloseTo(10);
+    expect(JSON.parse(run('top', path, '--once', '--json').stdout).callsPerSecond).toBe(10);
+    expect(run('top', path, '--once').stdout).toContain('\n10 calls/s on average, ended 19,');
+    expect(run('trace', 'stats', path).stdout).toContain('20 calls, 1 unfinished; 10 calls/s on average');
+  });
+
   it('shows the time without new events, and how long calls have been in their states', () => {
     const path = join(folder, 'hung.nwt');
     const recorder = new MemoryRecorder();
@@ -125,11 +142,14 @@ describe('normalworld top', () => {
     expect(run('top', path, '--once').stdout).toMatch(
       /^no new events for \d\d\.\d\d s: the program has ended[\s\S]*^ +1 +\d\d\.\d\d s +- +client: in secure world/m,
     );
-    const { now, quietMs, calls, callsPerSecond } = JSON.parse(run('top', path, '--once', '--json').stdout);
+    const { now, quietMs, calls, callsPerSecond, recentCallsPerSecond } = JSON.parse(
+      run('top', path, '--once', '--json').stdout,
+    );
     expect(quietMs).toBeGreaterThanOrEqual(90_000);
     expect(calls[0].forMs).toBeGreaterThanOrEqual(90_000);
     expect(now).toBeGreaterThanOrEqual(90_100);
     expect(callsPerSecond).toBe(0);
+    expect(recentCallsPerSecond).toBeNull();
   });
 
   it.each(['0', '0.05', '3000000', 'x', 'Infinity'])('refuses the interval %s', (interval) => {

@@ -1,4 +1,5 @@
 import type { LiveCall } from '../../trace/live-state.js';
+import { callsPerSecond } from '../../trace/timeline/calls-per-second.js';
 import { folded, reportTable } from '../output/print-report.js';
 import type { TopSource } from './top-sources.js';
 import { ms } from './trace-report.js';
@@ -12,8 +13,8 @@ const fewestCalls = 3;
 export interface Shown {
   readonly source: TopSource;
   readonly now: number;
-  /** Ended calls per second. */
-  readonly rate: number;
+  /** Ended calls per second since the last screen; not with --once. */
+  readonly recent?: number;
 }
 
 interface ShownCall extends LiveCall {
@@ -28,6 +29,9 @@ function callsOf(shown: readonly Shown[]): ShownCall[] {
   return shown.length === 1 ? calls : calls.sort((one, other) => other.forMs - one.forMs);
 }
 
+/** As in `trace stats`, from the first to the last event. */
+const average = ({ source: { state } }: Shown) => callsPerSecond(state.ended, state.time - state.begin);
+
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 
 export function screenJson(shown: readonly Shown[]) {
@@ -41,7 +45,11 @@ export function screenJson(shown: readonly Shown[]) {
     now: first?.now,
     quietMs: Math.round(first?.source.quietMs ?? 0),
     ended: sum(states.map(({ ended }) => ended)),
-    callsPerSecond: Math.round(sum(shown.map(({ rate }) => rate))),
+    callsPerSecond: Math.round(sum(shown.map(average))),
+    /** Since the last update; null with --once. */
+    recentCallsPerSecond: shown.some(({ recent }) => recent === undefined)
+      ? null
+      : Math.round(sum(shown.map(({ recent = 0 }) => recent))),
     inSecureWorld: calls.filter(({ inside }) => inside).length,
     asleep: calls.filter(({ asleep }) => asleep).length,
     ethreadLimit: sum(states.map(({ threadLimits }) => threadLimits)),
@@ -74,7 +82,8 @@ export function screenLines(shown: readonly Shown[], rows: number, width: number
   return [...head, ...table(count), ...(calls.length > count ? [`and ${calls.length - count} more`] : [])];
 }
 
-function headOf({ source, now, rate }: Shown): string[] {
+function headOf(each: Shown): string[] {
+  const { source, now, recent } = each;
   const { state, quietMs, name, notes } = source;
   const { subject } = state;
   const calls = [...state.calls.values()];
@@ -84,7 +93,7 @@ function headOf({ source, now, rate }: Shown): string[] {
   const bar = threads === 0 ? `${inside}` : `[${'#'.repeat(inside).padEnd(threads, '.')}] ${inside} of ${threads}`;
   return [
     `${name}: ${[subject.title, subject.world, subject.queue].filter(Boolean).join(', ')}`,
-    `${Math.round(rate)} calls/s, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
+    `${recent === undefined ? '' : `${Math.round(recent)} calls/s now, `}${Math.round(average(each))} calls/s on average, ended ${state.ended}, RPCs ${state.rpcs}, in ${ms(now - state.begin || 0)}`,
     `threads ${bar}, asleep in the queue ${asleep}, ETHREAD_LIMIT ${state.threadLimits}`,
     ...(quietMs < quietNotedMs ? [] : [`no new events for ${ms(quietMs)}: the program has ended or hangs`]),
     ...(state.lastNote === '' ? [] : [`console: ${state.lastNote}`]),

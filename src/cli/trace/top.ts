@@ -4,6 +4,7 @@ import { machineClock, sleep } from '../../clock/clock.js';
 import { namingFile } from '../../files/name-file-in-errors.js';
 import { TracepointsError } from '../../linux/kernel-tracepoints.js';
 import { TraceFormatError } from '../../trace/nwt/trace-reader.js';
+import { callsPerSecond } from '../../trace/timeline/calls-per-second.js';
 import { badUsage } from '../output/exit-code.js';
 import { outputWidth } from '../output/print-report.js';
 import { type Shown, screenJson, screenLines } from './top-screen.js';
@@ -30,7 +31,7 @@ export function addTopCommand(program: Command): void {
     .summary('follow a program that records a trace, or a board: threads, queue, rates')
     .description(
       'Follows the trace that a running program writes (the `trace` option of `openTee`, or `run --trace`) and shows, ' +
-        'live: calls per second, threads in use, calls that sleep in the queue and for how long, the RPC of each call. ' +
+        'live: calls per second since the last update and on average, threads in use, calls that sleep in the queue and for how long, the RPC of each call. ' +
         "With --device, it shows the calls of all programs on this machine, from the tracepoints of Linux's driver, which it " +
         "enables while it runs. With both, it shows the program's calls and the kernel's. Ctrl-C ends it.",
     )
@@ -78,14 +79,14 @@ async function top(file: string | undefined, options: TopOptions): Promise<void>
     if (file !== undefined) sources.push(new FileSource(file));
     if (options.device !== undefined) sources.push(new KernelSource(options.tracefs));
     for (const source of sources) source.read();
-    // With --once the rate is that of the whole run, otherwise that since the last screen.
-    let before = sources.map(({ state, now }) => (once ? { ended: 0, now: state.begin } : { ended: state.ended, now }));
+    let before = sources.map(({ state, now }) => ({ ended: state.ended, now }));
     for (let screen = 0; ; screen++) {
       if (screen > 0 || !once) await readFor(sources, Number(interval) * 1000);
       const shown = sources.map((source, index): Shown => {
         const { state, now } = source;
         const last = before[index] ?? { ended: 0, now };
-        return { source, now, rate: now > last.now ? ((state.ended - last.ended) * 1000) / (now - last.now) : 0 };
+        if (screen === 0 && once) return { source, now };
+        return { source, now, recent: callsPerSecond(state.ended - last.ended, now - last.now) };
       });
       before = shown.map(({ source, now }) => ({ ended: source.state.ended, now }));
       if (json) console.log(JSON.stringify(screenJson(shown)));

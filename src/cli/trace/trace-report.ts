@@ -17,8 +17,8 @@ export function statsText(stats: TraceStats, width: number): string {
     ...(subject.title === undefined ? [] : [subject.title]),
     ...(about === '' ? [] : [about]),
     ...verdictLines(subject),
-    `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${Math.round(stats.callsPerSecond)} per second, ` +
-      `${stats.unfinished} unfinished`,
+    `${stats.events} events in ${ms(stats.durationMs)}; ${stats.calls} calls, ${stats.unfinished} unfinished; ` +
+      `${Math.round(stats.callsPerSecond)} calls/s on average`,
     `threads of secure world in use: ${threadUse(stats)}`,
     `ETHREAD_LIMIT ${stats.ethreadLimit}, wake-ups for calls that were not asleep ${stats.unusedWakeUps}, ` +
       `calls overtaken in the queue ${stats.overtaken.calls} (at most ${stats.overtaken.most} times)`,

@@ -1,10 +1,12 @@
 import { callPurposes, type TraceSubject } from '../event.js';
 import { kindMask, kindNames } from '../event-codec.js';
 import { rpcName } from '../rpc-name.js';
+import { callsPerSecond } from './calls-per-second.js';
+import { nearestRank } from './nearest-rank.js';
 import { overtaken } from './overtaken.js';
 import { CallState, type Timeline } from './timeline.js';
 
-/** Distribution of a quantity, in milliseconds. */
+/** Distribution of a quantity, in milliseconds. Percentiles by nearest rank. */
 export interface Spread {
   readonly count: number;
   readonly total: number;
@@ -20,6 +22,7 @@ export interface TraceStats {
   readonly calls: number;
   /** Number of calls that had not ended at the end of the trace. */
   readonly unfinished: number;
+  /** Calls that ended, per second from the first to the last event. */
   readonly callsPerSecond: number;
   readonly threads: number;
   /** For each thread, the part of the time in which it was held, 0..1. */
@@ -82,7 +85,7 @@ export function traceStats(timeline: Timeline): TraceStats {
     durationMs,
     calls: timeline.callCount,
     unfinished,
-    callsPerSecond: durationMs === 0 ? 0 : (timeline.callCount * 1000) / durationMs,
+    callsPerSecond: callsPerSecond(timeline.callCount - unfinished, durationMs),
     threads: timeline.threads,
     threadUse: held.map((ms) => (durationMs === 0 ? 0 : ms / durationMs)),
     ethreadLimit: timeline.threadLimits.length,
@@ -102,12 +105,12 @@ function spreads(lists: Map<string, number[]>, order?: readonly string[]): Recor
 
 function spread(values: number[]): Spread {
   const sorted = Float64Array.from(values).sort();
-  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  const at = (percent: number) => nearestRank(sorted, percent) ?? 0;
   return {
     count: sorted.length,
     total: sorted.reduce((sum, value) => sum + value, 0),
-    median: at(0.5),
-    p99: at(0.99),
-    max: sorted[sorted.length - 1] ?? 0,
+    median: at(50),
+    p99: at(99),
+    max: at(100),
   };
 }

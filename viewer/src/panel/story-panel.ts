@@ -1,4 +1,5 @@
 import { CallState } from '../../../src/trace/index.js';
+import { callsPerSecond } from '../../../src/trace/timeline/calls-per-second.js';
 import type { Axis, Run } from '../run/run.js';
 import { askedFor } from '../run/words.js';
 import { element } from './element.js';
@@ -103,6 +104,9 @@ export function selectionPanel(run: Run, from: number, to: number, axis: Axis, s
   const rows: readonly (readonly [string, string])[] = [
     ['From cursor to mark', run.spanWords(to - from, axis, step)],
     ['Calls begun, ended', `${begun}, ${ended}`],
+    ...(axis === 'time'
+      ? [['Calls ended a second', String(Math.round(callsPerSecond(ended, to - from)))] as const]
+      : []),
     ['Threads in use', `${Math.round((100 * held) / Math.max(1e-9, (to - from) * timeline.threads))} %`],
     ['Asleep in the queue, all calls', run.spanWords(asleep, axis, step)],
     ['Longest of these', run.spanWords(longest, axis, step)],
