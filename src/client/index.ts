@@ -1,6 +1,6 @@
 /** The TEE Client API: the interface for programs that use trusted applications. */
 
-export type { UnfinishedCall } from '../optee/unfinished-calls.js';
+export type { CallsInProgress, UnfinishedCall, WaitingCall } from '../optee/unfinished-calls.js';
 export type { ClientIdentity, Login } from '../tee/login.js';
 export { TeecError } from '../tee/teec-error.js';
 export { Context, KernelContext, type OpenSessionOptions, type UserLogin } from './context.js';
@@ -22,4 +22,4 @@ export {
 } from './parameters.js';
 export { type InvokeOptions, KernelSession, Session } from './session.js';
 export { SharedMemory } from './shared-memory.js';
-export { type CloseOptions, type ContextOptions, Tee, type WaitingCall } from './tee.js';
+export { type CloseOptions, type ContextOptions, Tee } from './tee.js';

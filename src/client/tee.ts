@@ -1,10 +1,9 @@
 import { type Clock, machineClock } from '../clock/clock.js';
 import { type OptionNames, requireMethods } from '../known-options.js';
 import type { DisciplineName, QueueState } from '../optee/call-queue/call-queue.js';
-import { waitsFor } from '../optee/rpc/rpc-in-service.js';
 import type { SupplicantQueue } from '../optee/rpc/supplicant-queue.js';
 import type { SecureWorldInfo } from '../optee/smc/smc-probe.js';
-import { type UnfinishedCall, unfinishedCalls } from '../optee/unfinished-calls.js';
+import { type CallsInProgress, callsInProgress, type UnfinishedCall } from '../optee/unfinished-calls.js';
 import type { PhysicalMemory } from '../protocol/physical-memory.js';
 import type { PanicSource, PhysicalMemoryFile } from '../protocol/secure-world.js';
 import { TeeResult } from '../protocol/tee-result.js';
@@ -21,7 +20,7 @@ import { Context, KernelContext } from './context.js';
 import { DeviceWatch, type WatchDevicesOptions, watched } from './device-watch.js';
 import { enumerateDevices, type TeeDeviceDescription } from './devices.js';
 import type { DriverInside, DriverOfTee, RpmbRouting } from './driver-of-tee.js';
-import { waitingCalls } from './waiting-calls.js';
+import { waitingCallsOf } from './waiting-calls.js';
 
 /** Options of `Tee.openContext`. */
 export interface ContextOptions {
@@ -49,12 +48,6 @@ const closeNames: OptionNames<CloseOptions> = { graceMs: true, force: true };
 const defaultGraceMs = 3000;
 /** Limit in milliseconds for the remaining work after secure world has ended; none of it waits for secure world. */
 const remainsMs = 1000;
-
-/** A call that secure world has suspended in an RPC until the normal world answers. */
-export interface WaitingCall extends UnfinishedCall {
-  /** The start of the wait, in milliseconds of the TEE's clock. */
-  readonly since: number;
-}
 
 /** A component that serves a TEE and ends with it. */
 export interface Attendant extends Disposable {
@@ -130,31 +123,17 @@ export class Tee implements AsyncDisposable {
     return this.inside('sharedMemoryPlaces').driver.optee.sharedMemoryPlaces;
   }
 
-  /** What the calls in secure world wait for in the normal world, besides other calls: for the diagnosis of a hang. */
-  waiting(): {
-    /** By call, the oldest first. Calls that wait for a thread of secure world are in `queueState()`. */
-    readonly calls: readonly WaitingCall[];
+  /** What each call waits for: for the diagnosis of a hang. */
+  waiting(): CallsInProgress & {
     /** Requests that no supplicant has received. */
     readonly supplicantRequests: readonly string[];
     readonly notifications: readonly number[];
-    /** Calls that execute or wait inside secure world; the normal world cannot know what they wait for. */
-    readonly inside: readonly UnfinishedCall[];
   } {
     const { optee } = this.inside('waiting').driver;
-    const { supplicant, notifications, rpcs } = optee;
-    const calls = [...rpcs].map((rpc) => ({
-      call: rpc.call.id,
-      context: rpc.call.context.label,
-      purpose: rpc.call.purpose,
-      session: rpc.call.session,
-      waitsFor: waitsFor(rpc, supplicant.present),
-      since: rpc.since,
-    }));
     return {
-      calls,
-      supplicantRequests: supplicant.waitingCommands,
-      notifications: notifications.waitingFor,
-      inside: unfinishedCalls(optee, 'inside'),
+      ...callsInProgress(optee),
+      supplicantRequests: optee.supplicant.waitingCommands,
+      notifications: optee.notifications.waitingFor,
     };
   }
 
@@ -260,7 +239,7 @@ export class Tee implements AsyncDisposable {
     const { identity = this.identity } = options;
     checkIdentity(identity);
     const label = labelOf(options) ?? `client ${++this.contextCount}`;
-    const context = new Context(this.device, label, identity, this.limits(), () => this.contexts.delete(context));
+    const context = new Context(this.device, label, identity, this.limits(label), () => this.contexts.delete(context));
     this.contexts.add(context);
     return context;
   }
@@ -270,7 +249,7 @@ export class Tee implements AsyncDisposable {
     checkOptions('opening a kernel context', options, kernelContextNames);
     this.inside('a context of the kernel');
     const label = labelOf(options) ?? `kernel client ${++this.contextCount}`;
-    const context = new KernelContext(this.device, label, this.limits(), () => this.contexts.delete(context));
+    const context = new KernelContext(this.device, label, this.limits(label), () => this.contexts.delete(context));
     this.contexts.add(context);
     return context;
   }
@@ -349,8 +328,8 @@ export class Tee implements AsyncDisposable {
   }
 
   /** Limits of one context; overdue calls are counted per context. */
-  private limits(): CallLimits {
-    const waiting = () => (this.under.inside === undefined ? [] : waitingCalls(this.waiting()));
+  private limits(label: string): CallLimits {
+    const waiting = () => (this.under.inside === undefined ? [] : waitingCallsOf(label, this.waiting()));
     return { clock: this.under.clock, callLimitMs: this.callLimitMs, overdue: 0, waiting };
   }
 

@@ -182,6 +182,7 @@ class AskingCall implements Call {
   readonly relief = false;
   readonly application = undefined;
   readonly inside = true;
+  readonly switches = undefined;
   next: Call | undefined;
   previous: Call | undefined;
   private said: string | undefined;

@@ -74,6 +74,7 @@ export class Optee {
       relief,
       application,
       inside: false,
+      switches: undefined,
       trouble: undefined,
       next: undefined,
       previous: undefined,

@@ -4,7 +4,7 @@ import { isRpcReturn, OpteeSmcReturn, smcName } from '../protocol/optee-smc.js';
 import { TeeResult } from '../protocol/tee-result.js';
 import { commsError } from '../tee/teec-error.js';
 import type { Trace } from '../trace/trace.js';
-import type { Call } from './call.js';
+import type { Call, CallSwitches } from './call.js';
 import { CallWaiter } from './call-queue/call-queue.js';
 import { waitTurn } from './call-queue/wait-turn.js';
 import type { Optee } from './optee.js';
@@ -17,7 +17,7 @@ import { toldOf } from './unreachable.js';
 const rpcsPerTurn = 1000;
 
 /** The world switches of one yielding call, by ABI. */
-export interface WorldSwitches {
+export interface WorldSwitches extends CallSwitches {
   /** The SMC function of the next switch, or its equivalent. */
   readonly functionId: number;
   /** Enter secure world, for the first time or to resume. */
@@ -58,6 +58,7 @@ export async function yieldingCall(optee: Optee, call: Call, switches: WorldSwit
   if (hold === undefined && trace.on) begin(trace, call, entersAtOnce ? switches.functionId : 0);
   if (step !== 'call') await waitTurn(callQueue, waiter, step, clock, schedule, trace);
   call.inside = true;
+  call.switches = switches;
   let smcReturn: number = OpteeSmcReturn.unknownFunction;
   let refusal = '';
   let reached = false;

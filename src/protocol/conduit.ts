@@ -26,6 +26,8 @@ export function smcRegisters(a0: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0,
  */
 export interface Conduit {
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
+  /** Whether an SMC has not begun yet, because no processor is free. Absent if each begins at once. */
+  waitsForProcessor?(registers: SmcRegisters): boolean;
 }
 
 /** Secure world cannot be reached any more: it died, panicked, or did not return in time. */

@@ -1,9 +1,10 @@
 import { temporary, value } from '../client/parameters.js';
-import type { Tee, WaitingCall } from '../client/tee.js';
+import type { Tee } from '../client/tee.js';
 import { machineClock, sleep } from '../clock/clock.js';
 import { type Random, seededRandom } from '../clock/random.js';
 import { openTee } from '../open-tee.js';
 import type { DisciplineName } from '../optee/call-queue/call-queue.js';
+import type { WaitingCall } from '../optee/unfinished-calls.js';
 import { drawTime } from '../scenario/duration.js';
 import { ScmiAgent } from '../scmi/index.js';
 import { QemuWorld } from '../worlds/qemu/qemu-world.js';

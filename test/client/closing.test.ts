@@ -104,7 +104,7 @@ describe('when secure world dies', () => {
       await waiting(tee, what);
       expect(await messageOf(other.invoke(Command.panic))).toContain('the simulated secure world is dead');
       expect(await called).toMatch(/the simulated secure world is dead.*TEEC_ERROR_COMMUNICATION/);
-      expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
+      expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [], queued: [] });
       await messageOf(context.kill());
       await messageOf(tee.close());
     }
@@ -142,7 +142,7 @@ describe('the end of a TEE whose secure world is dead', () => {
     for (const message of await Promise.all(calls)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
     expect(await messageOf(tee.close())).toMatch(/the simulated secure world is dead.*TEEC_ERROR_COMMUNICATION/);
     expect(tee.sharedMemoryInUse).toBe(0);
-    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
+    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [], queued: [] });
   });
 
   it('makes every later request fail with a TEE error', async () => {
@@ -209,7 +209,7 @@ describe('the death of a client with a call that does not return', () => {
     await clock.advance(1);
     await killed;
     expect(said).toBe(
-      'closing shop: its calls did not return within 15000 ms (shop: its invoke waits for notification 5): ' +
+      `closing shop: its calls did not return within 15000 ms (shop: its invoke of ${uuid} waits for notification 5): ` +
         'TEEC_ERROR_TIMEOUT (0xffff3001, origin COMMS)',
     );
     // The others go on meanwhile.
@@ -255,7 +255,10 @@ describe('closing the TEE', () => {
     await waiting(tee, /to finish it/);
     const unfinished = await tee.close({ graceMs: 0 });
     expect(unfinished.map(({ waitsFor }) => waitsFor)).toEqual(
-      expect.arrayContaining(['secure world to finish it', 'a thread of secure world']),
+      expect.arrayContaining([
+        'secure world to finish it',
+        `a thread of secure world (in use by: shop's invoke of ${uuid})`,
+      ]),
     );
     for (const message of await Promise.all(called)) expect(message).toContain('TEEC_ERROR_COMMUNICATION');
   });

@@ -61,7 +61,7 @@ describe('a missing supplicant', () => {
     });
     startSupplicant(tee, { taStores: [images] });
     await opening;
-    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [] });
+    expect(tee.waiting()).toEqual({ calls: [], supplicantRequests: [], notifications: [], inside: [], queued: [] });
   });
 
   it('is not waited for by a kernel client, which gets the reason', async () => {

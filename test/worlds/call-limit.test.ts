@@ -49,7 +49,7 @@ for (const [name, world] of Object.entries(worlds)) {
       const late = session.invoke(OsTestCommand.wait, [value.input(anHourMs)], { limitMs: 300 });
       await expect(late).rejects.toEqual(timeout);
       await expect(late).rejects.toThrow(
-        /invoking command \d+ of .*: it did not return within 300 ms \(.*: its invoke (?:waits for the end of a sleep of \d+ ms|is in secure world)\)/,
+        /invoking command \d+ of .*: it did not return within 300 ms \(.*: its invoke of \S+ (?:waits for the end of a sleep of \d+ ms|is in secure world)\)/,
       );
     });
 
@@ -124,16 +124,52 @@ for (const [name, world] of Object.entries(worlds)) {
   });
 }
 
+describe.each(['smc', 'ffa'] as const)('a call that waits for a thread, over %s', (abi) => {
+  it('is listed, with the calls that have the threads, and so is its client when it is late', async () => {
+    await using tee = await openTee({
+      trustedApplications: opteeTestApplications,
+      simulated: { abi, threads: 2 },
+    });
+    const holders = await Promise.all(
+      ['first', 'second'].map((label) => tee.openContext({ label }).openSession(osTest)),
+    );
+    const third = await tee.openContext({ label: 'third' }).openSession(osTest);
+    for (const session of holders) session.invoke(OsTestCommand.wait, [value.input(anHourMs)]).catch(() => undefined);
+    const late = third.invoke(OsTestCommand.wait, [value.input(1)], { limitMs: 50 });
+    const invoke = `invoke of ${osTest}`;
+    const taken = `a thread of secure world (in use by: first's ${invoke}, second's ${invoke})`;
+    expect(tee.waiting()).toMatchObject({
+      calls: [
+        { context: 'first', application: osTest },
+        { context: 'second', application: osTest },
+      ],
+      inside: [],
+      queued: [{ context: 'third', purpose: 'invoke', application: osTest, waitsFor: taken }],
+    });
+    await expect(late).rejects.toThrow(`within 50 ms (third: its ${invoke} waits for ${taken}; first: its ${invoke} `);
+    await tee.close({ force: true });
+  });
+});
+
 describe.skipIf(whyNot !== undefined)('the end of a TEE whose QEMU does not answer', () => {
   it('comes in bounded time, and reports which calls did not return', async () => {
-    const world = await QemuWorld.start({ optee: folder.image });
+    const world = await QemuWorld.start({ optee: folder.image, cpus: 1 });
     const tee = await openTee({ world, taFolders: [folder.trustedApplications] });
-    const session = await tee.openContext().openSession(osTest);
+    const session = await tee.openContext({ label: 'first' }).openSession(osTest);
+    const another = await tee.openContext({ label: 'second' }).openSession(osTest);
     process.kill(world.pid ?? 0, 'SIGSTOP');
     const stuck = expect(session.invoke(OsTestCommand.wait, [value.input(1)])).rejects.toEqual(
       expect.objectContaining({ code: TeeResult.ERROR_COMMUNICATION }),
     );
+    const late = another.invoke(OsTestCommand.wait, [value.input(1)]);
+    late.catch(() => undefined);
+    expect(tee.waiting()).toMatchObject({
+      inside: [{ context: 'first' }],
+      queued: [{ context: 'second', waitsFor: `a processor (in use by: first's invoke of ${osTest})` }],
+    });
     expect(await tee.close({ graceMs: 200 })).not.toEqual([]);
     await stuck;
+    // Whoever closes it knows why, and needs no console.
+    await expect(late).rejects.toThrow(/^invoke: the world was closed: TEEC_ERROR_COMMUNICATION/);
   });
 });

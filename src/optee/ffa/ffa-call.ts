@@ -8,10 +8,11 @@ import type { Optee } from '../optee.js';
 import type { RpcServer } from '../rpc/rpc.js';
 import type { RpcState } from '../rpc/rpc-state.js';
 import type { WorldSwitches } from '../yielding-call.js';
-import type { FfaLink } from './ffa-link.js';
+import type { FfaLink, FfaSender } from './ffa-link.js';
 
 /** The world switches of a call with direct messages: OPTEE_FFA_YIELDING_CALL_WITH_ARG and _RESUME of optee_ffa.h. */
-export class FfaCall implements WorldSwitches {
+export class FfaCall implements WorldSwitches, FfaSender {
+  smc: SmcRegisters | undefined;
   private resuming = false;
   private resumeInfo = 0;
 
@@ -28,9 +29,13 @@ export class FfaCall implements WorldSwitches {
   }
 
   enter(): SmcRegisters | Promise<SmcRegisters> {
-    if (this.resuming) return this.link.direct(OpteeFfa.yieldingCallResume, 0, 0, 0, this.resumeInfo);
+    if (this.resuming) return this.link.directFor(this, OpteeFfa.yieldingCallResume, 0, 0, 0, this.resumeInfo);
     const handle = this.slot.shm.secureWorldId;
-    return this.link.direct(OpteeFfa.yieldingCallWithArg, lower32(handle), upper32(handle), this.slot.offset);
+    return this.link.directFor(this, OpteeFfa.yieldingCallWithArg, lower32(handle), upper32(handle), this.slot.offset);
+  }
+
+  waitsForProcessor(): boolean {
+    return this.smc !== undefined && this.link.waitsForProcessor(this.smc);
   }
 
   smcReturn({ a3, a4 }: SmcRegisters): number {

@@ -32,6 +32,12 @@ const runsPerTurn = 1000;
 /** Features that the driver needs. */
 const requiredFeatures = [Ffa.rxtxMap, Ffa.partitionInfoGet, Ffa.msgSendDirectReq, Ffa.memShare, Ffa.memReclaim];
 
+/** Who sends a message. */
+export interface FfaSender {
+  /** Its SMC that is under way: the message itself, or the resumption of an interrupted partition. */
+  smc: SmcRegisters | undefined;
+}
+
 /**
  * A connection to OP-TEE's partition through the secure partition manager: the part of Linux's arm_ffa driver that
  * OP-TEE needs.
@@ -86,10 +92,28 @@ export class FfaLink {
    * @throws TeecError COMMUNICATION if the message was not answered.
    */
   direct(a3: number, a4 = 0, a5 = 0, a6 = 0, a7 = 0): SmcRegisters | Promise<SmcRegisters> {
+    return this.directFor(undefined, a3, a4, a5, a6, a7);
+  }
+
+  /** The same, and the sender knows the SMC that is under way. */
+  directFor(
+    sender: FfaSender | undefined,
+    a3: number,
+    a4 = 0,
+    a5 = 0,
+    a6 = 0,
+    a7 = 0,
+  ): SmcRegisters | Promise<SmcRegisters> {
     const request = smcRegisters(Ffa.msgSendDirectReq, this.endpoints, 0, a3, a4, a5, a6, a7);
+    if (sender !== undefined) sender.smc = request;
     const answer = this.conduit.smc(request);
-    if (answer instanceof Promise || answer.a0 !== Ffa.msgSendDirectResp) return this.awaitResponse(answer);
+    if (answer instanceof Promise || answer.a0 !== Ffa.msgSendDirectResp) return this.awaitResponse(answer, sender);
     return answer;
+  }
+
+  /** Whether an SMC has not begun yet, because no processor is free. */
+  waitsForProcessor(registers: SmcRegisters): boolean {
+    return this.conduit.waitsForProcessor?.(registers) ?? false;
   }
 
   /** Share memory with OP-TEE. @returns its handle. @throws TeecError OUT_OF_MEMORY, COMMUNICATION */
@@ -137,11 +161,16 @@ export class FfaLink {
     await this.conduit.smc(smcRegisters(Ffa.rxtxUnmap));
   }
 
-  private async awaitResponse(first: SmcRegisters | Promise<SmcRegisters>): Promise<SmcRegisters> {
+  private async awaitResponse(
+    first: SmcRegisters | Promise<SmcRegisters>,
+    sender: FfaSender | undefined,
+  ): Promise<SmcRegisters> {
     let answer = await first;
     for (let runs = 1; answer.a0 === Ffa.interrupt; runs++) {
       if (runs % runsPerTurn === 0) await new Promise<void>((resolve) => startTimer(0, resolve));
-      answer = await this.conduit.smc(smcRegisters(Ffa.run, answer.a1));
+      const resume = smcRegisters(Ffa.run, answer.a1);
+      if (sender !== undefined) sender.smc = resume;
+      answer = await this.conduit.smc(resume);
     }
     if (answer.a0 === Ffa.msgSendDirectResp) return answer;
     throw commsError(TeeResult.ERROR_COMMUNICATION, `a message to OP-TEE: ${said(answer)}`);

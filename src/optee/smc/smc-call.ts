@@ -37,6 +37,10 @@ export class SmcCall implements WorldSwitches {
     return this.conduit.smc(this.registers);
   }
 
+  waitsForProcessor(): boolean {
+    return this.conduit.waitsForProcessor?.(this.registers) ?? false;
+  }
+
   smcReturn({ a0 }: SmcRegisters): number {
     // Resuming needs no free thread. Starting over would make the call twice.
     return a0 === OpteeSmcReturn.ethreadLimit && this.registers !== this.first ? OpteeSmcReturn.eresume : a0;

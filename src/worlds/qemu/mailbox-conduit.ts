@@ -96,6 +96,10 @@ export class MailboxConduit implements Conduit {
     return new Promise((resolve, reject) => this.sleepFor(cpu, number, registers, resolve, reject));
   }
 
+  waitsForProcessor(registers: SmcRegisters): boolean {
+    return this.waiting.some((waiter) => waiter.registers === registers);
+  }
+
   /** A byte arrived from UART0: the mailbox has changed. */
   onBell(): void {
     for (let cpu = 0; cpu < this.options.cpus; cpu++) {

@@ -287,7 +287,7 @@ export class QemuWorld implements SecureWorld {
     this.console.write(this.consolePipe.read());
     const { tail } = this.console;
     const doubts = this.isBooting && !this.disposed ? this.doubts.map((doubt) => `\nThe image: ${doubt}`) : [];
-    const said = tail === '' ? '' : `\nThe secure console ends with:\n${tail}`;
+    const said = tail === '' || this.disposed ? '' : `\nThe secure console ends with:\n${tail}`;
     const error = new ConduitError(`${reason}${doubts.join('')}${said}`, { brief: reason });
     this.tellEnd(error);
     this.mailboxConduit.fail(error);
