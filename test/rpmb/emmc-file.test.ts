@@ -195,6 +195,36 @@ describe('the file of an eMMC card', () => {
     }
   });
 
+  it('is refused if neither of its last two commits is complete: its key and counter are lost', () => {
+    withCard((card) => {
+      for (let round = 0; round < 3; round++) write(card, 0, [round]);
+    });
+    const whole = readFileSync(path);
+    // In the keys of both records, which are at 512 and 1536.
+    const places = [512 + 60, 1536 + 60];
+    const damaged = (which: readonly number[]) => {
+      const bytes = Buffer.from(whole);
+      for (const place of which) bytes.writeUInt8(bytes.readUInt8(place) ^ 1, place);
+      writeFileSync(path, bytes);
+    };
+    // One may be torn by a killed process.
+    damaged(places.slice(0, 1));
+    withCard((card) => expect([card.hasKey, card.writeCounter > 1]).toEqual([true, true]));
+    damaged(places);
+    expect(() => EmmcFile.open(path)).toThrow(/damaged file of an eMMC card: neither of its last two commits/);
+  });
+
+  it('keeps a write whose blocks find no room on the disk, and reports the next one', () => {
+    // The header and both records fit, block 500 does not.
+    const filler = fileURLToPath(new URL('full-disk-writer.js', import.meta.url));
+    withCard((card) => write(card, 0, [1]));
+    const limited = spawnSync('bash', ['-c', `ulimit -f 8; exec '${process.execPath}' "$@"`, 'bash', filler, path], {
+      encoding: 'utf8',
+    });
+    expect(limited).toMatchObject({ status: 0, stdout: '0 2 9; EFBIG 2 9\n' });
+    withCard((card) => expect([card.writeCounter, read(card, 500, 1)]).toEqual([2, [9]]));
+  });
+
   it('survives the death of the writing process at any time', async () => {
     const writer = fileURLToPath(new URL('card-writer.js', import.meta.url));
     let least = 0;

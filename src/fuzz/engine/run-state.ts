@@ -5,12 +5,12 @@ import { writeWholeSync } from '../../files/write-whole.js';
 
 const shape = z.object({
   target: z.string(),
-  seed: z.number(),
+  seed: z.int(),
   /** State of the random generator. */
-  position: z.number(),
-  executions: z.number(),
+  position: z.int(),
+  executions: z.int().nonnegative(),
   /** Fuzzing time of all runs in the folder. */
-  seconds: z.number(),
+  seconds: z.number().nonnegative(),
 });
 
 /** The state of a run, from which the next run continues. */

@@ -123,6 +123,8 @@ class CardFile implements EmmcMemory, Disposable {
   private readonly unlock: () => void;
   private readonly recordSize: number;
   private last: Commit = { number: 0, counter: 0, key: undefined, first: 0, blocks: new Uint8Array(0) };
+  /** The blocks of the last commit are only in its record, because the file system refused to write them to their place. */
+  private isPending = false;
 
   constructor(private readonly path: string) {
     this.unlock = lockPath('file', 'eMMC card', path);
@@ -136,10 +138,12 @@ class CardFile implements EmmcMemory, Disposable {
       this.shape = this.readShape();
       const largestWrite = 2 * this.shape.reliableWriteSectors * rpmbBlockSize;
       this.recordSize = Math.ceil((recordHeaderSize + largestWrite) / headerSize) * headerSize;
-      for (const place of [0, 1]) {
-        const commit = this.readRecord(place);
-        if (commit !== undefined && commit.number > this.last.number) this.last = commit;
-      }
+      const records = [this.readRecord(0), this.readRecord(1)];
+      // The first commit is in record 1, and is complete before the next one begins in record 0.
+      if (records[0] === 'torn' && typeof records[1] === 'string')
+        throw new RangeError(`${path} is a damaged file of an eMMC card: neither of its last two commits is complete`);
+      for (const commit of records)
+        if (typeof commit !== 'string' && commit.number > this.last.number) this.last = commit;
       this.put(this.last);
     } catch (error) {
       this[Symbol.dispose]();
@@ -161,7 +165,11 @@ class CardFile implements EmmcMemory, Disposable {
 
   read(block: number): Uint8Array {
     const data = new Uint8Array(rpmbBlockSize);
-    readSync(this.descriptor, data, 0, data.length, this.placeOf(block));
+    const { first, blocks } = this.last;
+    const offset = (block - first) * rpmbBlockSize;
+    if (this.isPending && offset >= 0 && offset < blocks.length)
+      data.set(blocks.subarray(offset, offset + rpmbBlockSize));
+    else readSync(this.descriptor, data, 0, data.length, this.placeOf(block));
     return data;
   }
 
@@ -177,6 +185,8 @@ class CardFile implements EmmcMemory, Disposable {
 
   private commit(commit: Commit): void {
     const { number, counter, key, first, blocks } = commit;
+    // The commit after the next one overwrites the record of the last one.
+    if (this.isPending) this.put(this.last);
     const record = new Uint8Array(recordHeaderSize + blocks.length);
     const view = new DataView(record.buffer);
     view.setUint32(recordOffsets.number, number, true);
@@ -188,14 +198,20 @@ class CardFile implements EmmcMemory, Disposable {
     record.set(blocks, recordHeaderSize);
     record.set(digestOf(record));
     this.writeAt(record, this.placeOfRecord(number % 2));
-    // The commit is durable here, even if the process is killed later.
+    // The commit is durable here, even if the process is killed later, or its blocks cannot be written to their place.
     this.last = commit;
-    this.put(commit);
+    try {
+      this.put(commit);
+    } catch {
+      // Opening the file or the next commit tries again, and reports the error.
+    }
   }
 
   /** Write the blocks of a commit to their place. */
   private put({ first, blocks }: Commit): void {
+    this.isPending = true;
     if (blocks.length > 0) this.writeAt(blocks, this.placeOf(first));
+    this.isPending = false;
   }
 
   private readShape(): CardShape {
@@ -218,15 +234,15 @@ class CardFile implements EmmcMemory, Disposable {
     };
   }
 
-  /** Undefined if there is no complete record. */
-  private readRecord(place: number): Commit | undefined {
+  private readRecord(place: number): Commit | 'none' | 'torn' {
     const record = new Uint8Array(this.recordSize);
     const length = readSync(this.descriptor, record, 0, record.length, this.placeOfRecord(place));
+    if (record.every((octet) => octet === 0)) return 'none';
     const view = new DataView(record.buffer);
     const size = recordHeaderSize + view.getUint32(recordOffsets.count, true) * rpmbBlockSize;
-    if (size > length) return undefined;
+    if (size > length) return 'torn';
     const whole = record.subarray(0, size);
-    if (Buffer.compare(whole.subarray(0, digestSize), digestOf(whole)) !== 0) return undefined;
+    if (Buffer.compare(whole.subarray(0, digestSize), digestOf(whole)) !== 0) return 'torn';
     return {
       number: view.getUint32(recordOffsets.number, true),
       counter: view.getUint32(recordOffsets.counter, true),
