@@ -136,26 +136,33 @@ export class VirtualClock implements Clock {
 }
 
 /**
+ * Node's own turn, taken here once: test frameworks replace it by one that stands still. Undefined in browsers.
+ */
+const immediate: ((callback: () => void) => unknown) | undefined =
+  typeof setImmediate === 'function' ? setImmediate : undefined;
+
+/**
  * Turns of the event loop. When the next turn comes, every promise that could settle has settled. A message port gives
- * a turn without the delay of a timer, in Node and in browsers.
+ * a turn without the delay of a timer in browsers; in Node, opening one takes longer than a call.
  */
 class Turns {
-  private readonly channel = new MessageChannel();
+  private readonly channel = immediate === undefined ? new MessageChannel() : undefined;
   private arrived: () => void = () => {};
 
   constructor() {
-    this.channel.port1.addEventListener('message', () => this.arrived());
-    this.channel.port1.start();
+    this.channel?.port1.addEventListener('message', () => this.arrived());
+    this.channel?.port1.start();
   }
 
   next(): Promise<void> {
     return new Promise((resolve) => {
       this.arrived = resolve;
-      this.channel.port2.postMessage(undefined);
+      if (immediate !== undefined) immediate(resolve);
+      else this.channel?.port2.postMessage(undefined);
     });
   }
 
   close(): void {
-    this.channel.port1.close();
+    this.channel?.port1.close();
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { driverTarget } from '../../src/fuzz/driver/driver-target.js';
 import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
-import type { Step } from '../../src/fuzz/input/grammar.js';
+import type { FuzzInput, Step } from '../../src/fuzz/input/grammar.js';
 import { RpcServer } from '../../src/optee/rpc/rpc.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 
@@ -46,6 +46,58 @@ describe('the driver under a secure world that violates the protocol', () => {
     expect(await course([{ ...lie, value }])).not.toEqual(honest);
     // For a parameter that the message has no room for there is nothing to change.
     expect(await course([{ ...lie, field: 'attr', parameter: 5, value }])).toEqual(honest);
+  });
+
+  it('covers the same with an input after others as without them', async () => {
+    const target = driverTarget();
+    const shared = { kind: 'shared', direction: 'inout', memory: 0, offset: 0, size: 64 };
+    const input = {
+      steps: [
+        { kind: 'allocate', size: 4096 },
+        { kind: 'open', application: 1, parameters: [] },
+        { kind: 'invoke', session: 2, command: 2, parameters: [shared] },
+      ],
+    };
+    const coverage = async (before: readonly FuzzInput[]) => {
+      await using harness = await target.open();
+      for (const each of before) expect(await harness.execute(each)).toEqual([]);
+      harness.drain(() => undefined);
+      expect(await harness.execute(input)).toEqual([]);
+      const features: [number, number][] = [];
+      harness.drain((feature, count) => void features.push([feature, count]));
+      return features;
+    };
+    const alone = await coverage([]);
+    expect(alone.length).toBeGreaterThan(10);
+    expect(await coverage(target.seeds)).toEqual(alone);
+    expect(await coverage(Array.from({ length: 250 }, () => input))).toEqual(alone);
+  });
+
+  it.each([
+    [
+      'registers that secure world returns',
+      0,
+      (value: number) => ({ kind: 'lie-return', after: 0, registers: [value] }),
+    ],
+    [
+      'results of calls',
+      TeeResult.ERROR_BUSY,
+      (value: number) => ({ kind: 'lie-answer', after: 0, field: 'ret', parameter: 0, value }),
+    ],
+    ['commands of RPCs', 0, (value: number) => ({ kind: 'ask', command: value, parameters: [] })],
+  ])('counts no coverage for another value without a meaning, in %s', async (_, known, lie) => {
+    await using harness = await driverTarget().open();
+    const course = async (value: number) => {
+      expect(
+        await harness.execute({ steps: [lie(value), { kind: 'invoke', session: 0, command: 1, parameters: [] }] }),
+      ).toEqual([]);
+      const features: number[] = [];
+      harness.drain((feature) => void features.push(feature));
+      return features.sort((one, other) => one - other);
+    };
+    const first = await course(0x1234_5678);
+    expect(first).not.toEqual(await course(known));
+    expect(await course(0x2345_6789)).toEqual(first);
   });
 
   it.each([

@@ -1,0 +1,218 @@
+import type { KernelContext } from '../../client/context.js';
+import { value } from '../../client/parameters.js';
+import type { KernelSession } from '../../client/session.js';
+import type { SharedMemory } from '../../client/shared-memory.js';
+import type { Tee } from '../../client/tee.js';
+import { VirtualClock } from '../../clock/virtual-clock.js';
+import { openWorld } from '../../open-world.js';
+import { MemoryTaStore } from '../../supplicant/ta-store.js';
+import { TeecError } from '../../tee/teec-error.js';
+import { Trace } from '../../trace/trace.js';
+import { simulatedTaImage } from '../../worlds/simulated/index.js';
+import { type DramFile, SimulatedWorld } from '../../worlds/simulated/simulated-world.js';
+import { thrown } from '../engine/own-exceptions.js';
+import { type Verdict, withoutNumbers } from '../engine/verdict.js';
+import { askedApplications } from './asked-applications.js';
+import { Lies } from './lies.js';
+import type { StateFeatures } from './state-features.js';
+
+/** Microtask turns to wait for a call before virtual time advances. */
+export const turns = 60;
+/** The content of another client's memory. It must not appear in any output. */
+export const secret = Buffer.from(Array.from({ length: 16 }, (_, index) => 0xa0 ^ (index * 37)));
+/** Longest time of an operation, in milliseconds of virtual time. */
+const patienceMs = 100_000;
+const mebibyte = 2 ** 20;
+const dram = { base: 0x4000_0000, size: mebibyte };
+const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
+
+const images = new MemoryTaStore();
+for (const application of askedApplications) images.set(application.uuid, simulatedTaImage(application));
+
+/** RAM that is reused by consecutive TEEs: allocating it takes longer than executing an input. */
+export class ReusedRam {
+  private readonly buffer = new ArrayBuffer(dram.size);
+
+  take(): DramFile {
+    new Uint8Array(this.buffer).fill(0);
+    return { fd: -1, view: () => this.buffer, [Symbol.dispose]: () => undefined };
+  }
+}
+
+interface Client {
+  readonly context: KernelContext;
+  /** One with each of `askedApplications`. */
+  readonly sessions: readonly KernelSession[];
+}
+
+/** What the driver and secure world hold. */
+interface Held {
+  readonly sharedMemory: number;
+  readonly registered: number;
+  readonly sessions: number;
+  readonly timers: number;
+}
+
+/** A TEE over a simulated secure world with faults, with one client that executes an input. */
+export class DriverTee {
+  client: Client;
+  /** Operations of clients that have not ended. */
+  readonly pending = new Set<Promise<void>>();
+  private readonly verdicts: Verdict[] = [];
+  /** Set when a pseudo-TA has panicked, which ends OP-TEE. */
+  private isDead = false;
+  private held: Held | undefined;
+
+  private constructor(
+    private readonly features: StateFeatures,
+    readonly clock: VirtualClock,
+    readonly world: SimulatedWorld,
+    readonly lies: Lies,
+    private readonly tee: Tee,
+    private readonly kept: SharedMemory | undefined,
+  ) {
+    this.client = this.clientWithout();
+    void world.ended.then(() => {
+      this.isDead = true;
+    });
+  }
+
+  /** Undefined if it does not open. */
+  static async open(features: StateFeatures, ram: ReusedRam): Promise<DriverTee | undefined> {
+    const clock = new VirtualClock();
+    const trace = new Trace(clock);
+    const lies = new Lies();
+    const world = new SimulatedWorld({
+      ...{ clock, dram, reservedShm, faults: lies.faults, dramFile: () => ram.take() },
+      trustedApplications: askedApplications,
+    });
+    const tee = await soon(clock, openWorld(world, { trace, clock, supplicant: { taStores: [images] } }));
+    if (tee === undefined) return undefined;
+    features.listen(trace);
+    features.pause();
+    const kept = await soon(clock, tee.openContext({ label: 'other' }).allocateSharedMemory(4096));
+    kept?.bytes.set(secret);
+    const opened = new DriverTee(features, clock, world, lies, tee, kept);
+    await opened.prepare();
+    features.resume();
+    opened.held = opened.holds();
+    return opened;
+  }
+
+  /** Whether the memory of another client is as it was. */
+  get isSecretKept(): boolean {
+    const bytes = this.kept?.bytes;
+    return bytes === undefined || secret.every((octet, index) => bytes[index] === octet);
+  }
+
+  /** The client has died: the next one has no sessions. */
+  replaceClient(): void {
+    this.client = this.clientWithout();
+  }
+
+  /**
+   * After an input, end its client and prepare that of the next input. This one is well-behaved, and must be served,
+   * unless a fault has made secure world lose threads.
+   * @returns whether nothing is left of the input, so that this TEE can execute another one.
+   */
+  async renew(): Promise<boolean> {
+    if (this.lies.tookThread || this.isDead || this.pending.size > 0) return false;
+    const { context } = this.client;
+    this.features.pause();
+    await this.prepare();
+    this.features.resume();
+    if (this.verdicts.length > 0) return false;
+    if ((await this.soon(context.kill().then(() => true))) !== true) return false;
+    const { held } = this;
+    const now = this.holds();
+    return (
+      held !== undefined &&
+      (Object.keys(held) as (keyof Held)[]).every((what) => now[what] === held[what]) &&
+      this.world.threads.every(({ state }) => state === 'free')
+    );
+  }
+
+  /** Check that every call ends, and that all resources are released. */
+  async close(): Promise<readonly Verdict[]> {
+    const closing = this.tee.close().then(
+      () => 'closed',
+      (error: unknown) => {
+        if (!(error instanceof TeecError)) this.verdicts.push(thrown('The driver, as it closed', error));
+        return 'closed';
+      },
+    );
+    const closed = await this.soon(closing);
+    if (closed === undefined) return [...this.verdicts, hang('The TEE does not close')];
+    await this.soon(Promise.all(this.pending));
+    if (this.pending.size > 0) this.verdicts.push(hang('A call has not returned after the TEE has closed'));
+    const inUse = this.tee.sharedMemoryInUse;
+    if (inUse !== 0) this.found('leak', 'Shared memory is still allocated after the TEE has closed', `${inUse} bytes`);
+    const { normal_in_flight: inFlight } = this.tee.queueState().counters;
+    if (inFlight !== 0) this.found('leak', 'The queue still counts calls after the TEE has closed', String(inFlight));
+    return this.verdicts;
+  }
+
+  private clientWithout(): Client {
+    return { context: this.tee.openKernelContext({ label: 'client' }), sessions: [] };
+  }
+
+  /** Open a client with a session to each application, and check that it is served. */
+  private async prepare(): Promise<void> {
+    const { context } = this.clientWithout();
+    const sessions: KernelSession[] = [];
+    for (const { uuid } of askedApplications) {
+      const session = await this.soon(context.openSession(uuid));
+      if (session !== undefined) sessions.push(session);
+    }
+    this.client = { context, sessions };
+    const sum = await this.soon(sessions[1]?.invoke(1, [value.inout(20, 22)]).then(([added]) => added));
+    if (sum === undefined || sessions.length < askedApplications.length)
+      this.found('exception', 'After the faults, a well-behaved client is not served');
+    else if (sum.a !== 42) this.found('exception', `After the faults, a client gets ${sum.a} for 20 + 22`);
+  }
+
+  private holds(): Held {
+    return {
+      sharedMemory: this.tee.sharedMemoryInUse,
+      registered: this.world.sharedMemoryCount,
+      sessions: this.world.sessionCount,
+      timers: this.clock.pending.length,
+    };
+  }
+
+  private soon<T>(work: Promise<T> | undefined): Promise<T | undefined> {
+    return soon(this.clock, work);
+  }
+
+  private found(kind: Verdict['kind'], what: string, more = ''): void {
+    this.verdicts.push({
+      kind,
+      signature: `${kind}: ${withoutNumbers(what)}`,
+      what: more === '' ? what : `${what}: ${more}`,
+    });
+  }
+}
+
+/** The result of an operation that settles within 100 s of virtual time; undefined if it does not, or if it fails. */
+async function soon<T>(clock: VirtualClock, work: Promise<T> | undefined): Promise<T | undefined> {
+  if (work === undefined) return undefined;
+  let result: T | undefined;
+  let settled = false;
+  const done = work.then(
+    (value) => {
+      result = value;
+      settled = true;
+    },
+    () => {
+      settled = true;
+    },
+  );
+  for (let turn = 0; turn < turns && !settled; turn++) await undefined;
+  if (!settled) await clock.run({ limitMs: clock.now() + patienceMs, until: () => settled });
+  if (settled) await done;
+  return result;
+}
+
+function hang(what: string): Verdict {
+  return { kind: 'hang', signature: `hang: ${what}`, what };
+}
