@@ -106,7 +106,7 @@ export class VirtualClock implements Clock {
         if (next === undefined) return 'quiet';
         if (next.at > limitMs) return 'limit';
         this.timers.shift();
-        this.time = next.at;
+        this.time = Math.max(this.time, next.at);
         this.watch?.fires(next.name);
         next.callback();
       }
@@ -119,7 +119,13 @@ export class VirtualClock implements Clock {
   async advance(ms: number, schedule?: ControlledSchedule): Promise<void> {
     const end = this.time + ms;
     await this.run({ limitMs: end, ...(schedule === undefined ? {} : { schedule }) });
-    this.time = end;
+    this.time = Math.max(this.time, end);
+  }
+
+  /** Let time pass as in work that takes it. Timers that become due fire in the next run, or as this one continues. */
+  elapse(ms: number): void {
+    requireAmount('VirtualClock.elapse', 'ms', ms);
+    this.time += ms;
   }
 
   /** The index behind all timers whose time is `at` or earlier. */

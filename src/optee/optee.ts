@@ -100,6 +100,7 @@ export class Optee {
     this.notifications.end();
     this.supplicant.close('secure world is dead');
     for (const rpc of [...this.rpcs]) rpc.end?.();
+    this.pool.end();
   }
 
   /** A client died: end the sleeps of its calls in the normal world. */

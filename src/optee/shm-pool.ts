@@ -20,6 +20,8 @@ const nextCookies = new WeakMap<PhysicalMemory, number>();
 export class ShmPool {
   private readonly allocator: RangeAllocator;
   private readonly byCookie = new Map<number, TeeShm>();
+  /** Gives back memory that secure world may still write, because it refused to unregister it. */
+  private readonly withheld: (() => void)[] = [];
 
   /** @param dynamic whether the ranges are normal RAM and not secure world's reserved memory. */
   constructor(
@@ -69,6 +71,11 @@ export class ShmPool {
     return this.create('registered', size, pages, unregister);
   }
 
+  /** Secure world is dead: memory that it refused to give back can be reused. */
+  end(): void {
+    for (const giveBack of this.withheld.splice(0)) giveBack();
+  }
+
   private contiguous(size: number): number[] {
     const base = this.allocator.allocate(size);
     if (base === undefined) throw this.outOfMemory(size);
@@ -100,7 +107,12 @@ export class ShmPool {
       unregister === undefined
         ? giveBack
         : async (shm: TeeShm) => {
-            await unregister(shm);
+            try {
+              await unregister(shm);
+            } catch (error) {
+              this.withheld.push(() => giveBack(shm));
+              throw error;
+            }
             giveBack(shm);
           };
     const shm = new TeeShm(this.newCookie(), kind, size, base, pages, contiguous, this.memory, onRelease);

@@ -30,6 +30,20 @@ test('everything that a timer triggers happens before the next timer', async () 
   expect(log).toEqual(['a hundred promises later', 'next timer']);
 });
 
+test('work that takes time makes timers due, and time never goes back', async () => {
+  const clock = new VirtualClock();
+  const log: number[] = [];
+  clock.setTimer(10, () => log.push(clock.now()));
+  clock.setTimer(0, () => clock.elapse(25));
+  clock.setTimer(40, () => log.push(clock.now()));
+  await clock.advance(20);
+  expect(log).toEqual([25]);
+  expect(clock.now()).toBe(25);
+  await clock.run();
+  expect(log).toEqual([25, 40]);
+  expect(() => clock.elapse(-1)).toThrow(RangeError);
+});
+
 test('a run ends at its limit, and goes on from there', async () => {
   const clock = new VirtualClock();
   let rang = false;

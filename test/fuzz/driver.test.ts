@@ -6,6 +6,7 @@ import { driverTarget } from '../../src/fuzz/driver/driver-target.js';
 import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
 import type { FuzzInput, Step } from '../../src/fuzz/input/grammar.js';
 import { RpcServer } from '../../src/optee/rpc/rpc.js';
+import { rpcReturn } from '../../src/protocol/optee-smc.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 
 afterEach(() => vi.restoreAllMocks());
@@ -106,6 +107,22 @@ describe('the driver under a secure world that violates the protocol', () => {
       [
         { kind: 'lie-return', after: 0, registers: [0] },
         { kind: 'ask', command: 0, parameters: [] },
+      ],
+    ],
+    [
+      'memory that secure world refuses to give back',
+      [
+        { kind: 'register', size: 100 },
+        { kind: 'lie-answer', after: 0, field: 'ret', parameter: 0, value: 5 },
+        { kind: 'free', memory: 0 },
+      ],
+    ],
+    [
+      'a call that keeps another from sleeping, so that secure world asks again and again',
+      [
+        { kind: 'invoke', session: 1, command: 4, parameters: [] },
+        { kind: 'lie-return', after: 0, registers: [rpcReturn(0), 0xffff_0003] },
+        { kind: 'register', size: 100 },
       ],
     ],
   ])('releases everything after %s', async (_, steps) => {

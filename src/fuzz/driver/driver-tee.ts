@@ -81,7 +81,7 @@ export class DriverTee {
   static async open(features: StateFeatures, ram: ReusedRam): Promise<DriverTee | undefined> {
     const clock = new VirtualClock();
     const trace = new Trace(clock);
-    const lies = new Lies();
+    const lies = new Lies(() => clock.elapse(1));
     const world = new SimulatedWorld({
       ...{ clock, dram, reservedShm, faults: lies.faults, dramFile: () => ram.take() },
       trustedApplications: askedApplications,

@@ -10,6 +10,9 @@ interface Armed {
   left: number;
 }
 
+/** RPCs of an input that take no time. Each further one takes a millisecond: endless RPCs reach the limits of time. */
+const quickRpcs = 1000;
+
 /** The faults of secure world that an input requests. Each occurs once, in the order of the input. */
 export class Lies {
   private armed: Armed[] = [];
@@ -17,6 +20,10 @@ export class Lies {
   private asked: Step | undefined;
   /** Set when a fault made secure world and driver disagree about which thread is in use. */
   tookThread = false;
+  private rpcs = 0;
+
+  /** @param onSlowRpc called for each RPC that takes a millisecond. */
+  constructor(private readonly onSlowRpc: () => void) {}
 
   readonly faults: Faults = {
     smc: (call) => {
@@ -38,6 +45,7 @@ export class Lies {
       if (lie !== undefined) changeMessage(message, lie);
     },
     rpc: ({ message }) => {
+      if (++this.rpcs > quickRpcs) this.onSlowRpc();
       if (message !== undefined && this.asked !== undefined) ask(message, this.asked);
       this.asked = undefined;
       const lie = message === undefined ? undefined : this.due('lie-rpc');
@@ -62,6 +70,7 @@ export class Lies {
   }
 
   disarm(): void {
+    this.rpcs = 0;
     this.armed = [];
     this.asked = undefined;
   }

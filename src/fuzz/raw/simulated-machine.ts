@@ -2,15 +2,16 @@ import type { Tee } from '../../client/tee.js';
 import { VirtualClock } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
 import { ConduitError, type SmcRegisters } from '../../protocol/conduit.js';
-import { MsgArg, msgArgSize } from '../../protocol/optee-msg.js';
+import { MsgArg, msgArgSize, OpteeMsgCmd } from '../../protocol/optee-msg.js';
 import { fromRegisterPair, OpteeSmc } from '../../protocol/optee-smc.js';
 import { type SecureWorld, secureWorldBut } from '../../protocol/secure-world.js';
-import { TeeResult } from '../../protocol/tee-result.js';
+import { TeeOrigin, TeeResult } from '../../protocol/tee-result.js';
 import { Trace } from '../../trace/trace.js';
 import { trustedApplication } from '../../worlds/simulated/index.js';
 import { SimulatedWorld } from '../../worlds/simulated/simulated-world.js';
 import { tracedWorld } from '../../worlds/simulated/traced-world.js';
 import { StateFeatures } from '../driver/state-features.js';
+import { classOfCode, classOfResult, classOfReturn } from '../driver/value-class.js';
 import type { Machine } from '../engine/machine.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 
@@ -155,9 +156,8 @@ export class SimulatedMachine implements Machine {
   /** Record the outcome of a call: its registers and its message. */
   private note(call: SmcRegisters, { a0 }: SmcRegisters): void {
     const isMessage = call.a0 === OpteeSmc.callWithArg || call.a0 === OpteeSmc.callWithRpcArg;
-    this.features.note(
-      `${(call.a0 & 0xffff).toString(16)}x ${a0.toString(16)}x ${isMessage ? this.messageOf(call) : ''}`,
-    );
+    const codes = [classOfCode(call.a0, functions), classOfReturn(a0)];
+    this.features.note(`${words(codes)} ${isMessage ? this.messageOf(call) : ''}`);
   }
 
   private messageOf({ a1, a2 }: SmcRegisters): string {
@@ -165,11 +165,21 @@ export class SimulatedMachine implements Machine {
       const { cmd, ret, retOrigin, paramCount } = new MsgArg(
         this.simulated.memory.window(fromRegisterPair(a1, a2), msgArgSize(0)),
       );
-      return [cmd, ret, retOrigin, Math.min(paramCount, 9)].map((each) => `${each.toString(16)}x`).join(' ');
+      const origin = classOfCode(retOrigin, origins);
+      return words([classOfCode(cmd, commands), classOfResult(ret), origin, Math.min(paramCount, 9)]);
     } catch {
       return 'nowhere';
     }
   }
+}
+
+const functions = new Set<number>(Object.values(OpteeSmc));
+const commands = new Set<number>(Object.values(OpteeMsgCmd));
+const origins = new Set<number>(Object.values(TeeOrigin));
+
+/** Codes as words: numbers alone are no features. */
+function words(codes: readonly number[]): string {
+  return codes.map((each) => `${each.toString(16)}x`).join(' ');
 }
 
 function leak(what: string, sentence: string): Verdict {
