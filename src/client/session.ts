@@ -151,10 +151,12 @@ export function withTrouble(doing: string, { trouble, result }: TeeReply, operat
   const size = operation.memorySize();
   // The trusted OS maps the memory of all parameters into the application.
   const isLarge = result === TeeResult.ERROR_OUT_OF_MEMORY && size >= largeMemory;
-  const more = [trouble, excess, isLarge ? `its parameters have ${size} bytes of memory` : undefined].filter(
+  // A call stack has lines of its own.
+  const [what, ...details] = trouble?.split('\n') ?? [undefined];
+  const more = [what, excess, isLarge ? `its parameters have ${size} bytes of memory` : undefined].filter(
     (each) => each !== undefined,
   );
-  return more.length === 0 ? doing : `${doing} (${more.join('; ')})`;
+  return [more.length === 0 ? doing : `${doing} (${more.join('; ')})`, ...details].join('\n');
 }
 
 /** A session of a client inside the kernel. */

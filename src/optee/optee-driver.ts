@@ -1,5 +1,6 @@
 import { attrMeta, type MsgArg, OpteeMsgAttr, OpteeMsgCmd } from '../protocol/optee-msg.js';
-import type { InterruptSource, TaPanicReport } from '../protocol/secure-world.js';
+import { panicText } from '../protocol/panic-text.js';
+import type { InterruptSource } from '../protocol/secure-world.js';
 import { TeeOrigin, TeeResult, teeOriginName } from '../protocol/tee-result.js';
 import { type Uuid, uuidOctets } from '../protocol/uuid.js';
 import { eachStep } from '../tee/each-step.js';
@@ -364,7 +365,7 @@ export class OpteeDriver implements TeeDriver {
     const panic = result === TeeResult.ERROR_TARGET_DEAD ? this.optee.panics.get(uuid) : undefined;
     // A service of the call may have failed before: often that is why.
     if (panic !== undefined)
-      call.trouble = [call.trouble, deathOf(panic)].filter((each) => each !== undefined).join('; ');
+      call.trouble = [call.trouble, panicText(panic)].filter((each) => each !== undefined).join('; ');
     const { trouble } = call;
     if (
       origin === TeeOrigin.TRUSTED_APP ||
@@ -389,16 +390,6 @@ export class OpteeDriver implements TeeDriver {
       throw commsError(TeeResult.ERROR_BAD_PARAMETERS, `${doing}: session ${id} is not open in this context`);
     return session;
   }
-}
-
-/** Why an application panicked, as reported by secure world. */
-function deathOf(panic: TaPanicReport): string {
-  const { code, why, kind, address } = panic;
-  const what =
-    kind === 'abort'
-      ? `the application aborted${address === undefined ? '' : ` at address 0x${address.toString(16)}`}`
-      : `the application panicked with code 0x${code.toString(16)}`;
-  return why === undefined ? what : `${what}: ${why}`;
 }
 
 /** Memory of a client. If the context closed meanwhile, free it before the close completes. */

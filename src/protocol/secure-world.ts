@@ -62,8 +62,8 @@ export interface TaPanicReport {
   readonly uuid: Uuid;
   /** The code passed to TEE_Panic, or the code with which OP-TEE panicked the application. */
   readonly code: number;
-  /** More about the cause, if known: `TypeError: a bug`. */
-  readonly why?: string;
+  /** More about the cause, if known: `TypeError: a bug`, `its stack of 4096 bytes has overflown`. */
+  readonly why?: string | undefined;
   /** `panic`: the application called TEE_Panic; `abort`: OP-TEE ended it because of a fault. */
   readonly kind?: 'panic' | 'abort';
   /** The address whose access caused an abort. */
@@ -72,6 +72,8 @@ export interface TaPanicReport {
   readonly registers?: Readonly<Record<string, bigint>>;
   /** Innermost first. */
   readonly callStack?: readonly TaCallStackEntry[];
+  /** The lines of the secure console about it, if there is one: the dump of registers, memory and call stack. */
+  readonly console?: readonly string[];
 }
 
 /** An entry of the call stack of an application that died. */

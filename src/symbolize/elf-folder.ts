@@ -77,10 +77,3 @@ function byAddr2line(elf: string, offset: number): SourceFrame[] {
   }
   return [];
 }
-
-/** `add at adder_ta.c:12, inlined into invoke at adder_ta.c:60` */
-export function framesText(frames: readonly SourceFrame[]): string {
-  return frames
-    .map(({ function: name, file, line }) => (file === undefined ? name : `${name} at ${file}:${line}`))
-    .join(', inlined into ');
-}

@@ -1,6 +1,6 @@
 import { type SecureWorld, secureWorldBut, type TaPanicReport } from '../protocol/secure-world.js';
 import { DumpReader } from './dump-reader.js';
-import { type ElfFolders, framesText } from './elf-folder.js';
+import type { ElfFolders } from './elf-folder.js';
 
 /** Wraps a world so that the dumps of application panics are parsed and call stacks have functions and lines. */
 export function explainedWorld(world: SecureWorld, elves: ElfFolders): SecureWorld {
@@ -21,8 +21,9 @@ function explained(panic: TaPanicReport, elves: ElfFolders): TaPanicReport {
   return {
     uuid: panic.uuid,
     code: panic.code,
+    console: panic.console ?? [],
     get why() {
-      return explanation().why ?? '';
+      return explanation().why;
     },
     get kind() {
       return explanation().kind ?? 'panic';
@@ -41,25 +42,20 @@ function explained(panic: TaPanicReport, elves: ElfFolders): TaPanicReport {
 
 function explain(panic: TaPanicReport, elves: ElfFolders): TaPanicReport {
   const reader = new DumpReader();
-  for (const line of (panic.why ?? '').split('\n')) reader.read(line);
+  for (const line of panic.console ?? []) reader.read(line);
   const { dump } = reader;
   if (dump === undefined) return panic;
   const callStack = dump.callStack.map((place) => ({ ...place, frames: elves.framesAt(place) }));
-  const named = callStack.filter(({ frames }) => frames.length > 0);
-  const where =
-    named.length === 0
-      ? ''
-      : `call stack:\n${callStack.map(({ address, frames }) => `  0x${address.toString(16)} ${framesText(frames)}`.trimEnd()).join('\n')}\n`;
   const overflow =
     dump.overflown === undefined
-      ? ''
-      : `its stack of ${dump.overflown} bytes has overflown (TA_STACK_SIZE in user_ta_header_defines.h)\n`;
+      ? {}
+      : { why: `its stack of ${dump.overflown} bytes has overflown (TA_STACK_SIZE in user_ta_header_defines.h)` };
   return {
     ...panic,
     kind: dump.kind === 'abort' ? 'abort' : 'panic',
     ...(dump.address === undefined ? {} : { address: dump.address }),
     registers: Object.fromEntries(dump.registers),
     callStack,
-    why: `${overflow}${where}${panic.why ?? ''}`,
+    ...overflow,
   };
 }

@@ -15,7 +15,7 @@ export class TeecError extends Error {
   /** The size, in bytes, of each parameter that is a memory reference. With SHORT_BUFFER: the size needed. */
   readonly sizes: readonly (number | undefined)[] | undefined;
   /**
-   * With TARGET_DEAD: how the application died, if its world reports it. Not printed, since the message contains it.
+   * With TARGET_DEAD: how the application died, if its world reports it. Not printed, since the message has most of it.
    */
   declare readonly panic: TaPanicReport | undefined;
 
@@ -36,7 +36,10 @@ export class TeecError extends Error {
   ) {
     const known = teeResultName(code);
     const codeName = known.startsWith('0x') ? known : `TEEC_${known}`;
-    super(`${doing}: ${codeName} (0x${code.toString(16).padStart(8, '0')}, origin ${teeOriginName(origin)})`, options);
+    // The result comes before details that have lines of their own, such as a call stack.
+    const [what = '', ...details] = doing.split('\n');
+    const result = `${codeName} (0x${code.toString(16).padStart(8, '0')}, origin ${teeOriginName(origin)})`;
+    super([`${what}: ${result}`, ...details].join('\n').trimEnd(), options);
     this.codeName = codeName;
     this.outputs = options.outputs;
     this.sizes = options.sizes;

@@ -268,7 +268,7 @@ describe('serve and exec', () => {
       const exec = start('exec', '--simulated', 'broken.mjs', '--', './client', 'hang');
       await exec.ended;
       expect(exec.stderr).toMatch(
-        /^normalworld: trusted application 11111111-2222-4333-8444-555555555555 panicked with 0x\w+: TypeError: a bug of mine$/m,
+        /^normalworld: 11111111-2222-4333-8444-555555555555: the application panicked with code 0x\w+: TypeError: a bug of mine$/m,
       );
     });
   });
@@ -288,7 +288,7 @@ describe('serve and exec', () => {
       expect(result).toBe(TeeResult.ERROR_TARGET_DEAD);
       await server.says(
         'stderr',
-        new RegExp(`^(normalworld: trusted application ${osTest} panicked with 0x\\w+)`, 'm'),
+        new RegExp(`^(normalworld: ${osTest}: the application panicked with code 0x\\w+)`, 'm'),
       );
       await client.close();
       server.child.kill('SIGTERM');

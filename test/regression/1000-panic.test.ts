@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { memref, type Session, TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
+import { memref, type Session, type TeecError, TeeOrigin, TeeResult, temporary, value } from '../../src/index.js';
 import { OsTestCommand, osTest } from '../support/optee-test-applications.js';
 import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 import { realTee } from './real-tee.js';
@@ -19,10 +19,16 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('regression group 1000: panics
     await using session = await real.context.openSession(osTest);
     const panicked = session.invoke(command);
     await expect(panicked).rejects.toEqual(dead);
-    // With the code, and what the console said of it: it has arrived when the call is back.
+    // With the code and the call stack. The console's report has arrived when the call is back.
     await expect(panicked).rejects.toThrow(
-      /the application panicked with code 0x[0-9a-f]+: the secure console says\n.*TA panicked with code.*\n(.*\n)*.*Status of TA/,
+      / \(the application panicked with code 0x[0-9a-f]+\): TEEC_ERROR_TARGET_DEAD \(0xffff3024, origin TEE\)\ncall stack \(functions and lines: from <uuid>\.elf beside <uuid>\.ta\):(\n {2}0x[0-9a-f]+ [0-9a-f-]{36}\+0x[0-9a-f]+)+$/,
     );
+    const panic = await panicked.then(
+      () => undefined,
+      (error: TeecError) => error.panic,
+    );
+    expect(panic?.console?.[0]).toContain('TA panicked with code');
+    expect(panic?.console).toContainEqual(expect.stringContaining('Status of TA'));
     await expect(session.invoke(OsTestCommand.init)).rejects.toEqual(dead);
     await isAlive(other);
   });

@@ -84,7 +84,18 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('the panic or abort of a tru
       file: expect.stringMatching(/mortal_ta\.c$/),
       line: expect.any(Number),
     });
-    expect(error.message).toMatch(/give_up at \S*mortal_ta\.c:\d+, inlined into die at \S*mortal_ta\.c:\d+/);
+    const [first, ...stack] = error.message.split('\n');
+    expect(first).toMatch(
+      / \(the application panicked with code 0x4711\): TEEC_ERROR_TARGET_DEAD \(0xffff3024, origin \w+\)$/,
+    );
+    expect(stack[0]).toBe('call stack:');
+    expect(stack[1]).toMatch(
+      /^ {2}0x[0-9a-f]+ give_up at \S*mortal_ta\.c:\d+, inlined into die at \S*mortal_ta\.c:\d+$/,
+    );
+    // The dump of the console is not repeated, but kept.
+    expect(error.message).not.toMatch(/region|E\/LD|E\/TC/);
+    expect(stack).toHaveLength(1 + (error.panic?.callStack?.length ?? 0));
+    expect(error.panic?.console).toContainEqual(expect.stringMatching(/region +0: va/));
   });
 
   it('is an error with address, registers, functions and lines for an abort', async () => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { linePieces } from '../../files/line-pieces.js';
+import { framesText } from '../../protocol/panic-text.js';
 import { DumpReader } from '../../symbolize/dump-reader.js';
-import { ElfFolders, framesText } from '../../symbolize/elf-folder.js';
+import { ElfFolders } from '../../symbolize/elf-folder.js';
 import { tellFailure } from '../output/failure.js';
 
 interface SymbolizeOptions {

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import type { Tee } from '../../client/tee.js';
 import { openTee } from '../../open-tee.js';
+import { panicText } from '../../protocol/panic-text.js';
 import type { TrustedApplication } from '../../worlds/simulated/index.js';
 import {
   addOpteeOptions,
@@ -74,11 +75,7 @@ export async function openServed(options: ServedOptions, serve: (tee: Tee) => Pr
 
 /** Print panics, because the client only gets TARGET_DEAD, which does not say why. */
 function tellPanics(tee: Tee): void {
-  tee.panics?.listen(({ uuid, code, why }) =>
-    console.error(
-      `normalworld: trusted application ${uuid} panicked with 0x${code.toString(16)}${why === undefined ? '' : `: ${why}`}`,
-    ),
-  );
+  tee.panics?.listen((panic) => console.error(`normalworld: ${panic.uuid}: ${panicText(panic)}`));
 }
 
 async function applicationsOf(path: string): Promise<readonly TrustedApplication[]> {

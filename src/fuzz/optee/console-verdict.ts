@@ -1,5 +1,6 @@
+import { framesText } from '../../protocol/panic-text.js';
 import { DumpReader } from '../../symbolize/dump-reader.js';
-import { type ElfFolders, framesText } from '../../symbolize/elf-folder.js';
+import type { ElfFolders } from '../../symbolize/elf-folder.js';
 import { parseConsoleLine } from '../../worlds/qemu/console-line.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
 

@@ -53,7 +53,7 @@ export class TaDeaths {
     const { code, uuid, lines } = this;
     if (uuid === undefined || !this.isNew) return undefined;
     this.isNew = false;
-    return { uuid, code, why: `the secure console says\n${lines.join('\n')}\n` };
+    return { uuid, code, console: [...lines] };
   }
 
   private add(text: string): void {

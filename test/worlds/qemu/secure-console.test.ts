@@ -101,7 +101,12 @@ describe('the secure console', () => {
     expect(deaths.take()).toEqual({
       uuid: '5b9e0e40-2636-11e1-ad9e-0002a5d5c51b',
       code: 0xffff_0006,
-      why: expect.stringMatching(/^the secure console says\nE.*0xffff0006\n(.*\n)+E\/LD: {3}0x40012345\n$/),
+      console: [
+        'E/TC:? 0 TA panicked with code 0xffff0006',
+        'E/LD:  Status of TA 5B9E0E40-2636-11e1-ad9e-0002a5d5c51b',
+        'E/LD:  Call stack:',
+        'E/LD:   0x40012345',
+      ],
     });
     expect(deaths.take()).toBeUndefined();
     read(
