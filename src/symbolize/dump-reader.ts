@@ -8,8 +8,8 @@ export interface CodePlace {
   /** Offset from the image's load address. */
   readonly offset: number | undefined;
   /**
-   * True for a return address: the call instruction is before it. For an abort, the first address is the faulting
-   * instruction itself.
+   * True for a return address: the call instruction is before it. The first address of an abort is the faulting
+   * instruction itself, and OP-TEE's unwinder for arm64 prints the calls themselves (return addresses minus 4).
    */
   readonly returns: boolean;
 }
@@ -25,6 +25,7 @@ export interface Dump {
   readonly address: bigint | undefined;
   /** By name: `x0`, `elr`, `esr`. */
   readonly registers: ReadonlyMap<string, bigint>;
+  /** Innermost first. If an abort's report has no call stack (CFG_UNWIND=n): the faulting instruction. */
   readonly callStack: readonly CodePlace[];
   /** For an abort just below the application's stack (a stack overflow): the stack's size in bytes. */
   readonly overflown: number | undefined;
@@ -52,11 +53,16 @@ const abort = new RegExp(
   'i',
 );
 const corePanic = /^Panic( '.*')?( at .*)?\s*$/;
-const status = /Status of TA (?<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/i;
+/** OP-TEE 2 printed UUIDs without the last hyphen. */
+const uuidForm = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-?[0-9a-f]{12}';
+const status = new RegExp(`Status of TA (?<uuid>${uuidForm})`, 'i');
+/** Up to OP-TEE 3.7, which has no list of images; in OP-TEE 2 without the architecture. */
+const loadAddress = new RegExp(`^[ -]*(?:arch: \\w+ +)?load addr(?:ess)? ?: (?<address>${hexadecimal})`);
+const architecture = /^ *arch: (?<name>arm|aarch64)\b/;
 const region = new RegExp(
   `^ *region +\\d+: va (?<start>${hexadecimal}) pa ${hexadecimal} size (?<size>${hexadecimal}) flags \\S+(?:.*?\\[(?<image>\\d+)\\])?(?<stack> \\(stack\\))?`,
 );
-const loaded = new RegExp(`^ *\\[(?<number>\\d+)\\] (?<uuid>[0-9a-f-]{36}) @ (?<address>${hexadecimal})`, 'i');
+const loaded = new RegExp(`^ *\\[(?<number>\\d+)\\] (?<uuid>${uuidForm}) @ (?<address>${hexadecimal})`, 'i');
 const loadedEarly = new RegExp(`^ELF \\((?<uuid>[0-9a-f-]{36})\\) at (?<address>${hexadecimal})`, 'i');
 const coreLoaded = new RegExp(`^ ?TEE load address @ (?<address>${hexadecimal})`);
 const stackBegins = /^ *Call stack:/;
@@ -79,6 +85,11 @@ export class DumpReader {
   private images = new Map<number, Loaded>();
   private core: Loaded | undefined;
   private inStack = false;
+  /** The lines of the stack have OP-TEE's form. */
+  private isStackParsed = false;
+  /** It is code for 32-bit Arm; undefined if the dump does not say. */
+  private is32Bit: boolean | undefined;
+  private withoutStack: Dump | undefined;
 
   /** @returns the code address if the line is an entry of a call stack. */
   read(text: string): CodePlace | undefined {
@@ -86,12 +97,21 @@ export class DumpReader {
     const line = parsed?.message ?? text.replace(/^.*?\b[EIDFM]\/\w+:\s*/, '');
     if (this.inStack) {
       const entry = stackEntry.exec(line)?.groups?.address;
+      // Lines of others in between: of the normal world on the same UART, of another processor.
+      const isForeign = parsed === undefined ? this.isStackParsed : parsed.level !== 'error';
+      if (isForeign) return undefined;
       if (entry !== undefined) {
-        const place = this.placeOf(BigInt(entry), this.callStack.length > 0 || this.kind === 'panic');
+        const place = this.stackPlace(entry);
         this.callStack.push(place);
         return place;
       }
       this.inStack = false;
+    }
+    if (stackBegins.test(line)) {
+      this.inStack = true;
+      this.isStackParsed = parsed !== undefined;
+      this.callStack = [];
+      return undefined;
     }
     this.readFacts(line, parsed?.module === 'TC' || parsed === undefined);
     return undefined;
@@ -99,9 +119,37 @@ export class DumpReader {
 
   /** The data read since the last dump began; undefined if none began. */
   get dump(): Dump | undefined {
-    const { kind, uuid, code, address, registers, callStack } = this;
+    const { kind, uuid, code, address, registers } = this;
     if (kind === undefined) return undefined;
-    return { kind, uuid, code, address, registers, callStack, overflown: this.overflown() };
+    return { kind, uuid, code, address, registers, callStack: this.stackOrFault(), overflown: this.overflown() };
+  }
+
+  /** The previous dump, if another has begun since the last call and it had no call stack. */
+  takeWithoutStack(): Dump | undefined {
+    const dump = this.withoutStack;
+    this.withoutStack = undefined;
+    return dump;
+  }
+
+  /** The text has ended. */
+  end(): void {
+    if (this.kind !== undefined && this.callStack.length === 0) this.withoutStack = this.dump;
+  }
+
+  private stackOrFault(): readonly CodePlace[] {
+    const pc = this.registers.get('elr') ?? this.registers.get('pc');
+    return this.callStack.length > 0 || this.kind === 'panic' || pc === undefined
+      ? this.callStack
+      : [this.placeOf(pc, false)];
+  }
+
+  private stackPlace(entry: string): CodePlace {
+    // The core prints all digits of an address.
+    const is32Bit = this.is32Bit ?? entry.length <= '0x12345678'.length;
+    // A return address in Thumb code has bit 0 set.
+    const address = is32Bit ? BigInt(entry) & ~1n : BigInt(entry);
+    const isFirst = this.callStack.length === 0;
+    return this.placeOf(address, isFirst ? this.kind === 'panic' : is32Bit);
   }
 
   private overflown(): number | undefined {
@@ -127,12 +175,11 @@ export class DumpReader {
       if (who !== undefined && who.toLowerCase() !== 'user') this.kind = 'core-panic';
       return;
     }
-    if (stackBegins.test(line)) {
-      this.inStack = true;
-      this.callStack = [];
-      return;
-    }
-    this.uuid = status.exec(line)?.groups?.uuid?.toLowerCase() ?? this.uuid;
+    this.uuid = uuidOf(status.exec(line)) ?? this.uuid;
+    const arch = architecture.exec(line)?.groups?.name;
+    if (arch !== undefined) this.is32Bit = arch === 'arm';
+    const at = loadAddress.exec(line)?.groups?.address;
+    if (at !== undefined && this.uuid !== undefined) this.images.set(-1, { image: this.uuid, address: hex(at) });
     const area = region.exec(line)?.groups;
     if (area !== undefined) {
       const start = hex(area.start);
@@ -144,9 +191,10 @@ export class DumpReader {
       });
       return;
     }
-    const image = loaded.exec(line)?.groups;
-    if (image !== undefined) {
-      this.images.set(Number(image.number), { image: (image.uuid ?? '').toLowerCase(), address: hex(image.address) });
+    const image = loaded.exec(line);
+    if (image !== null) {
+      const { number, address } = image.groups ?? {};
+      this.images.set(Number(number), { image: uuidOf(image) ?? '', address: hex(address) });
       return;
     }
     const early = loadedEarly.exec(line)?.groups;
@@ -154,14 +202,19 @@ export class DumpReader {
     const core = coreLoaded.exec(line)?.groups;
     if (core !== undefined) this.core = { image: 'core', address: hex(core.address) };
     if (this.kind === undefined || this.regions.length > 0) return;
-    for (const [, name = '', value] of line.matchAll(register)) this.registers.set(name.toLowerCase(), hex(value));
+    for (const [, name = '', value] of line.matchAll(register)) {
+      this.registers.set(name.toLowerCase(), hex(value));
+      if (/^[xr]\d/i.test(name)) this.is32Bit = /^r/i.test(name);
+    }
   }
 
   /** Load addresses printed while images were loaded; some builds print nothing else. */
   private readonly early = new Map<string, bigint>();
 
   private begin(kind: Dump['kind']): void {
+    this.end();
     this.kind = kind;
+    this.is32Bit = undefined;
     this.uuid = undefined;
     this.registers = new Map();
     this.callStack = [];
@@ -174,17 +227,17 @@ export class DumpReader {
     const found = number === undefined ? this.nearest(address) : this.images.get(number);
     return {
       address,
-      image: found?.image,
+      image: found?.image ?? (this.kind === 'core-panic' && this.core === undefined ? 'core' : undefined),
       offset: found === undefined ? undefined : Number(address - found.address),
       returns,
     };
   }
 
   /**
-   * If the regions do not contain the address: the image loaded closest below it, within the largest size of an image.
+   * If the regions do not say whose they are: the image loaded closest below it, within the largest size of an image.
    */
   private nearest(address: bigint): Loaded | undefined {
-    if (this.regions.length > 0) return undefined;
+    if (this.regions.some(({ image }) => image !== undefined)) return undefined;
     const candidates = [
       ...this.images.values(),
       ...[...this.early].map(([image, at]) => ({ image, address: at })),
@@ -194,6 +247,11 @@ export class DumpReader {
       .filter((each) => each.address <= address && address - each.address < 16n * 1024n * 1024n)
       .sort((a, b) => (a.address > b.address ? -1 : 1))[0];
   }
+}
+
+function uuidOf(found: RegExpExecArray | null): string | undefined {
+  const digits = found?.groups?.uuid?.toLowerCase().replaceAll('-', '');
+  return digits?.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 function hex(text: string | undefined): bigint {

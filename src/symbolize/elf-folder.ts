@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { CodePlace } from './dump-reader.js';
-import { functionAt } from './function-symbols.js';
+import { functionAt, linkAddress } from './function-symbols.js';
 
 /** A function in a call stack, with its source location. */
 export interface SourceFrame {
@@ -13,10 +13,13 @@ export interface SourceFrame {
   readonly line: number | undefined;
 }
 
-const programs = ['aarch64-linux-gnu-addr2line', 'addr2line'];
+/** The last is for any architecture if binutils-multiarch is installed. */
+const programs = ['aarch64-linux-gnu-addr2line', 'arm-linux-gnueabihf-addr2line', 'addr2line'];
 
 /** Unstripped ELF files of secure-world code: `<uuid>.elf`, in the same folders as the `.ta` files. */
 export class ElfFolders {
+  private readonly linkAddresses = new Map<string, number>();
+
   /** @param core the ELF file of OP-TEE itself (tee.elf). */
   constructor(
     private readonly folders: readonly string[],
@@ -29,25 +32,36 @@ export class ElfFolders {
     return this.folders.map((folder) => join(folder, `${image}.elf`)).find((file) => existsSync(file));
   }
 
+  private linkAddressOf(elf: string): number {
+    let address = this.linkAddresses.get(elf);
+    if (address === undefined) {
+      address = contentOf(elf, linkAddress) ?? 0;
+      this.linkAddresses.set(elf, address);
+    }
+    return address;
+  }
+
   /**
    * The functions at a code address, innermost first; more than one if calls were inlined. Empty if nothing is known.
    */
-  framesAt({ image, offset, returns }: CodePlace): readonly SourceFrame[] {
-    const elf = image === undefined || offset === undefined ? undefined : this.elfOf(image);
-    if (elf === undefined || offset === undefined) return [];
-    const at = returns ? offset - 1 : offset;
+  framesAt({ image, address, offset, returns }: CodePlace): readonly SourceFrame[] {
+    const elf = image === undefined ? undefined : this.elfOf(image);
+    if (elf === undefined) return [];
+    // The core is not linked for address 0, and not every build says where it was loaded: then it is where it was linked.
+    const place = offset === undefined ? Number(address) : offset + this.linkAddressOf(elf);
+    const at = returns ? place - 1 : place;
     const lines = byAddr2line(elf, at);
     if (lines.length > 0) return lines;
     // Without addr2line, find at least the function.
-    const name = functionIn(elf, at);
+    const name = contentOf(elf, (bytes) => functionAt(bytes, at));
     return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
   }
 }
 
 /** Undefined if the file cannot be read as well: whoever reports a death still reports the rest of it. */
-function functionIn(elf: string, at: number): string | undefined {
+function contentOf<Found>(elf: string, read: (bytes: Uint8Array) => Found | undefined): Found | undefined {
   try {
-    return functionAt(readRegularFileSync(elf), at);
+    return read(readRegularFileSync(elf));
   } catch {
     return undefined;
   }

@@ -45,13 +45,28 @@ Examples:
         const elves = new ElfFolders(options.taElf ?? ['build/ta'], options.coreElf);
         const reader = new DumpReader();
         let entries = 0;
+        const write = async (text: string) => {
+          if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+        };
+        // Where an abort happened that was reported without a call stack.
+        const tellFault = async () => {
+          for (const place of reader.takeWithoutStack()?.callStack ?? []) {
+            const frames = elves.framesAt(place);
+            entries++;
+            if (frames.length > 0)
+              await write(`normalworld: pc 0x${place.address.toString(16)} ${framesText(frames)}\n`);
+          }
+        };
         for await (const { text, begins, ending } of linePieces(process.stdin)) {
           const place = begins ? reader.read(text) : undefined;
+          await tellFault();
           if (place !== undefined) entries++;
           const frames = place === undefined ? [] : elves.framesAt(place);
           const named = frames.length === 0 ? text : `${text.trimEnd()} ${framesText(frames)}`;
-          if (!process.stdout.write(named + ending)) await once(process.stdout, 'drain');
+          await write(named + ending);
         }
+        reader.end();
+        await tellFault();
         if (entries > 0) return;
         console.error('normalworld: the input has no call stack');
         process.exitCode = 1;

@@ -34,11 +34,11 @@ export class TaDeaths {
       this.uuid = undefined;
       return;
     }
+    // Lines of other threads in between, or the next output of a build without dumps.
+    if (parsed !== undefined && parsed.level !== 'error') return;
     const message = parsed?.message ?? text;
     if (this.state === 'stack' && !stackEntry.test(message)) this.state = 'over';
     if ((this.state !== 'dump' && this.state !== 'stack') || this.lines.length >= maxLines) return;
-    // Lines of other threads in between, or the next output of a build without dumps.
-    if (parsed !== undefined && parsed.level !== 'error') return;
     this.add(text);
     if (stackBegins.test(message)) this.state = 'stack';
     // Builds without dumps do not print the UUID.
