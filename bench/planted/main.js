@@ -1,11 +1,11 @@
 /**
- * `npm run fuzz:planted -- [--executions N] [--seed N] [--json] [NAME...]`: plants one defect at a time and runs the
+ * `npm run fuzz:planted -- [--executions N] [--seed N] [--undescribed] [--json] [NAME...]`: plants one defect at a time and runs the
  * fuzzer until it finds it, for at most N executions. Prints the table of docs/fuzzing.md; exit code 1 if a defect was
  * not found, 2 for bad usage.
  *
  * A defect of a trusted application is built into it with the TA dev kit, and searched for on the real OP-TEE. A
  * defect of the simulated secure world is a changed module in a copy of the build. A run without any defect comes first
- * and must find nothing.
+ * and must find nothing. With --undescribed, the fuzzer is not told the commands of the trusted application.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,13 +23,16 @@ const { values, positionals } = parseArgs({
   options: {
     executions: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
+    undescribed: { type: 'boolean' },
     json: { type: 'boolean' },
   },
 });
 const unknown = positionals.filter((name) => !defects.some((each) => each.name === name));
 if (!(Number(values.executions) > 0) || !/^\d+$/.test(values.seed) || unknown.length > 0) {
   const names = defects.map(({ name }) => name).join(', ');
-  console.error(`usage: npm run fuzz:planted -- [--executions N] [--seed N] [--json] [NAME...], of ${names}`);
+  console.error(
+    `usage: npm run fuzz:planted -- [--executions N] [--seed N] [--undescribed] [--json] [NAME...], of ${names}`,
+  );
   process.exit(2);
 }
 const wanted = positionals.length === 0 ? defects : defects.filter(({ name }) => positionals.includes(name));
@@ -78,7 +81,8 @@ async function onOptee({ number, kinds }, executions) {
   const kit = await findKit(undefined);
   const sources = { name: 'ledger', folder: fileURLToPath(new URL('ledger', import.meta.url)) };
   await buildTa(sources, { kit, into, variables: [`DEFECT=${number}`] });
-  const args = ['ta', ledger, '--ta', join(into, 'ta'), '--commands', join(sources.folder, 'commands.yaml')];
+  const described = values.undescribed ? [] : ['--commands', join(sources.folder, 'commands.yaml')];
+  const args = ['ta', ledger, '--ta', join(into, 'ta'), ...described];
   return fuzz(mainOf(join(root, 'dist')), args, kinds, executions);
 }
 

@@ -10,6 +10,7 @@ import { type ApplicationTargetName, applicationTarget } from './targets/applica
 import type { KnownCommand } from './targets/application-grammar.js';
 import { changedFiles } from './targets/changed-files.js';
 import { changedImage } from './targets/changed-image.js';
+import { knownImage } from './targets/known-image.js';
 import { lyingRpc } from './targets/lying-rpc.js';
 import type { SurroundingsKind } from './targets/surroundings.js';
 
@@ -76,7 +77,12 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
       const others = applicationsIn(optee.taFolders).filter((each) => each !== application);
       return applicationTarget(
         name,
-        { uuid: application, others, commands },
+        {
+          uuid: application,
+          others,
+          commands,
+          image: name === 'ta' ? knownImage(application, optee.taFolders) : undefined,
+        },
         optee,
         surroundingsOf(name, application, optee),
       );

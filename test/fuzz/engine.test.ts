@@ -101,6 +101,24 @@ describe('a guided run', () => {
     expect(await replayFinding(finding, lock([3, 1, 5]).target)).toMatchObject({ came: false });
   });
 
+  it('executes steps that take long less often', async () => {
+    const waits = async (costs: Readonly<Record<string, number>>) => {
+      const { target } = lock([3, 1, 4, 1, 5]);
+      let count = 0;
+      const open = async () => {
+        const harness = await target.open();
+        const execute = (input: FuzzInput) => {
+          count += input.steps.filter(({ kind }) => kind === 'wait').length;
+          return harness.execute(input);
+        };
+        return { ...harness, isDead: false, execute };
+      };
+      await run({ ...target, grammar: { ...grammar, costs }, open }, { executions: 3000 }).ended;
+      return count;
+    };
+    expect(await waits({ wait: 300 })).toBeLessThan((await waits({})) / 2);
+  });
+
   it('is the same with the same seed, and different with another', async () => {
     const of = async (seed: number) => {
       const { folder, ended } = run(lock([7, 7, 7, 7, 7, 7]).target, { seed, executions: 1500 });

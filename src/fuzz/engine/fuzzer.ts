@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { startTimer } from '../../clock/timer.js';
 import { Draws } from '../input/draws.js';
 import { generateStep } from '../input/generate.js';
-import type { FuzzInput } from '../input/grammar.js';
+import { costOf, type FuzzInput } from '../input/grammar.js';
 import { mutate } from '../input/mutate.js';
 import { neighbours } from '../input/neighbours.js';
 import { Corpus } from './corpus.js';
@@ -48,8 +48,11 @@ const saveMs = 1000;
 /** In-process targets block the event loop; it gets a turn after this many milliseconds. */
 const turnMs = 50;
 
-/** The largest number of planned inputs, and the probability of executing one of them next while there are some. */
-const mostPlanned = 600;
+/**
+ * The largest number of kept inputs whose neighbours are planned, and the probability of executing one of these next
+ * while there are some.
+ */
+const mostPlanned = 200;
 const plannedShare = 0.6;
 
 const defaultReproduce: ReproduceLimits = { executions: 2000, ms: 60_000 };
@@ -62,8 +65,11 @@ export class Fuzzer {
   private readonly features = new FeatureMap();
   private readonly history: FuzzInput[] = [];
   private readonly seedsToRun: FuzzInput[];
-  /** Inputs near those that reached new code: one changed value often reaches the next. */
-  private planned: FuzzInput[] = [];
+  /**
+   * Inputs near those that reached new code: one changed value often reaches the next. A list for each kept input, so
+   * that the latest does not displace the others.
+   */
+  private readonly planned: FuzzInput[][] = [];
   private harness: Harness | undefined;
   private readonly executionsBefore: number;
   private readonly secondsBefore: number;
@@ -146,15 +152,25 @@ export class Fuzzer {
     const seed = this.seedsToRun.shift();
     if (seed !== undefined) return seed;
     const { draws, target } = this;
-    if (this.planned.length > 0 && draws.chance(plannedShare)) {
-      const [planned] = this.planned.splice(draws.below(this.planned.length), 1);
-      if (planned !== undefined) return planned;
-    }
-    const from = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws);
+    const planned = this.planned.length > 0 && draws.chance(plannedShare) ? this.takePlanned() : undefined;
+    if (planned !== undefined) return planned;
+    const from = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws, target.grammar);
     if (from === undefined || (!this.options.blind && draws.chance(0.05)))
       return { steps: Array.from({ length: 1 + draws.below(3) }, () => generateStep(target.grammar, draws)) };
-    const other = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws);
+    const other = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws, target.grammar);
     return mutate(target.grammar, from, other ?? from, draws);
+  }
+
+  /** A neighbour of one of two kept inputs that are drawn: of that which takes less time. */
+  private takePlanned(): FuzzInput | undefined {
+    const { draws, planned, target } = this;
+    const [one, other] = [0, 0].map(() => draws.below(planned.length)) as [number, number];
+    const cost = (at: number) => costOf(target.grammar, planned[at]?.[0] ?? { steps: [] });
+    const at = cost(other) < cost(one) ? other : one;
+    const near = planned[at] ?? [];
+    const [taken] = near.splice(draws.below(near.length), 1);
+    if (near.length === 0) planned.splice(at, 1);
+    return taken;
   }
 
   private async one(input: FuzzInput): Promise<void> {
@@ -186,8 +202,8 @@ export class Fuzzer {
     if (came.length === 0) return;
     const shorter = await this.shortened(input, came);
     if (edges > 0) {
-      const near = [...neighbours(this.target.grammar, shorter, this.draws)];
-      this.planned = [...near, ...this.planned].slice(0, mostPlanned);
+      this.planned.push([...neighbours(this.target.grammar, shorter, this.draws)]);
+      if (this.planned.length > mostPlanned) this.planned.shift();
     }
     if (this.corpus.keep(shorter)) this.options.onKept?.(shorter);
   }

@@ -20,6 +20,7 @@ export function generate(field: Field, draws: Draws): FuzzValue {
     case 'octets':
       return generateOctets(field, draws);
     case 'list':
+      if (field.usual !== undefined && field.usual.length > 0 && draws.chance(0.5)) return draws.of(field.usual);
       return Array.from({ length: draws.below(field.max + 1) }, () => generate(field.of, draws));
     case 'record':
       return generateRecord(field, draws);

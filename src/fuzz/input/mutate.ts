@@ -119,6 +119,7 @@ function changedValue(field: Field, value: FuzzValue, draws: Draws): FuzzValue {
         : changedOctets(value, draws).slice(0, 2 * field.maxLength);
     case 'list': {
       if (!Array.isArray(value)) return generate(field, draws);
+      if (field.usual !== undefined && field.usual.length > 0 && draws.chance(0.3)) return draws.of(field.usual);
       const list = value as readonly FuzzValue[];
       const at = draws.below(list.length + 1);
       if (list.length < field.max && draws.chance(0.5)) return list.toSpliced(at, 0, generate(field.of, draws));

@@ -29,7 +29,8 @@ function* alternatives(field: Field, draws: Draws): Generator<FuzzValue> {
       for (const [kind, fields] of Object.entries(field.of)) yield recordOfKind(kind, fields, draws);
       return;
     case 'list':
-      // The length of lists is changed by random mutation.
+      // The length of other lists is changed by random mutation.
+      yield* field.usual ?? [];
       return;
     default:
       field satisfies never;

@@ -9,6 +9,8 @@ import {
   recordOf,
   type Step,
 } from '../input/grammar.js';
+import type { KnownImage } from './known-image.js';
+import { parametersOfTypes } from './parameter-types.js';
 import type { SurroundingsKind } from './surroundings.js';
 
 /** The largest size of a memory reference, in octets. */
@@ -23,6 +25,8 @@ export interface KnownApplication {
   /** Other applications that exist; their UUIDs are used as data. */
   readonly others: readonly Uuid[];
   readonly commands: readonly KnownCommand[];
+  /** Undefined for a pseudo-TA, and for an image that cannot be read. */
+  readonly image?: KnownImage | undefined;
 }
 
 export interface KnownCommand {
@@ -41,31 +45,45 @@ const word = 2 ** 32 - 1;
 const direction: Field = { type: 'choice', of: ['input', 'output', 'inout'] };
 const number: IntegerField = { type: 'integer', max: word, usual: [0, 1, 2, 3, 4, 8, 16, 32, 64, 4096, 2 ** 31, word] };
 
+/** The largest number of constants of an image that are used for one purpose. */
+const mostConstants = 32;
+const unknownCommands = Array.from({ length: 24 }, (_, command) => command);
+/** TEE_ERROR_CORRUPT_OBJECT: the codes of errors begin here. */
+const firstResult = 0xf010_0001;
+/** A session that loads an instance takes as long as hundreds of commands. */
+const loading = 300;
+
 /** Sessions, and commands with up to four parameters of any types. */
 export function applicationGrammar(
-  { uuid, others, commands }: KnownApplication,
+  { uuid, others, commands, image }: KnownApplication,
   surroundings?: Pick<SurroundingsKind, 'steps' | 'weights'>,
 ): Grammar {
   const known = others.slice(0, mostOthers).flatMap(bothForms);
-  const zeros = lengths.map((length) => '00'.repeat(length));
+  const { equal, compared } = constantsOf(image);
+  // A limit and the first value beyond it.
+  const limits = compared.slice(0, mostConstants).flatMap((limit) => [limit, Math.min(limit + 1, word)]);
+  const sizes = new Set([...lengths, ...equal.slice(0, mostConstants).filter((size) => size <= mostOctets)]);
+  const zeros = [...sizes].map((length) => '00'.repeat(length));
   const own = bothForms(uuid);
   // The application's own UUID is as likely as all others together: it may make the application open a session to
   // itself.
   const often = Array.from({ length: Math.ceil(known.length / own.length) + 1 }, () => own).flat();
   const octets: OctetsField = { type: 'octets', maxLength: mostOctets, usual: [...often, ...known, ...zeros] };
+  const amount: IntegerField = { ...number, usual: [...new Set([...number.usual, ...limits])] };
   const parameter: Field = {
     type: 'record',
     of: {
       none: {},
-      value: { direction, a: number, b: number },
+      value: { direction, a: amount, b: amount },
       memref: { direction, octets },
       'null-memref': { direction },
     },
     weights: { none: 2, value: 2, memref: 3 },
   };
-  const parameters: Field = { type: 'list', of: parameter, max: 4 };
-  const usual =
-    commands.length > 0 ? commands.map((each) => each.number) : Array.from({ length: 24 }, (_, command) => command);
+  const parameters: Field = { type: 'list', of: parameter, max: 4, usual: usualParameters(image) };
+  const further = equal.filter((constant) => constant >= unknownCommands.length).slice(0, mostConstants);
+  const usual = commands.length > 0 ? commands.map((each) => each.number) : [...unknownCommands, ...further];
+  const loads = image?.loadsOften === true;
   const session: IntegerField = { type: 'integer', max: mostSessions - 1, usual: [0, 0, 1] };
   return {
     maxSteps: 12,
@@ -78,14 +96,37 @@ export function applicationGrammar(
         renew: {},
         ...surroundings?.steps,
       },
-      // Reloading an application costs as much as hundreds of calls.
-      weights: { invoke: 24, open: 2, renew: 0.1, ...surroundings?.weights },
+      weights: { invoke: 24, open: loads ? 0.2 : 2, renew: 0.1, ...surroundings?.weights },
     },
+    ...(loads ? { costs: { open: loading, renew: loading } } : {}),
   };
 }
 
-/** One input for each known command, and a few unknown commands. */
-export function applicationSeeds({ commands }: KnownApplication): readonly { readonly steps: readonly Step[] }[] {
+/** Without results of the APIs, which code compares with more often than with anything else. */
+function constantsOf(image: KnownImage | undefined): KnownImage['constants'] {
+  const isOther = (constant: number) => constant < firstResult;
+  const { equal = [], compared = [] } = image?.constants ?? {};
+  return { equal: equal.filter(isOther), compared: compared.filter(isOther) };
+}
+
+/** Parameters of the types that the application compares with. */
+function usualParameters(image: KnownImage | undefined): readonly (readonly FuzzValue[])[] {
+  return constantsOf(image)
+    .equal.flatMap((types) => {
+      const parameters = parametersOfTypes(types);
+      return parameters === undefined ? [] : [parameters];
+    })
+    .slice(0, mostConstants);
+}
+
+/**
+ * One input for each known command, and a few unknown commands. Without known commands, each likely one with parameters
+ * of each type that the application compares with.
+ */
+export function applicationSeeds({
+  commands,
+  image,
+}: KnownApplication): readonly { readonly steps: readonly Step[] }[] {
   const invoke = (command: number, parameters: readonly FuzzValue[]): Step => ({
     kind: 'invoke',
     session: 0,
@@ -93,6 +134,12 @@ export function applicationSeeds({ commands }: KnownApplication): readonly { rea
     parameters,
   });
   const known = commands.map((each) => ({ steps: [invoke(each.number, each.parameters.map(seedOf))] }));
+  const likely =
+    commands.length > 0
+      ? []
+      : unknownCommands.flatMap((command) =>
+          usualParameters(image).map((parameters) => ({ steps: [invoke(command, parameters)] })),
+        );
   return [
     ...known,
     { steps: [invoke(0, [])] },
@@ -104,10 +151,11 @@ export function applicationSeeds({ commands }: KnownApplication): readonly { rea
         { ...invoke(3, [{ kind: 'value', direction: 'output', a: 0, b: 0 }]), session: 1 },
       ],
     },
+    ...likely,
   ];
 }
 
-const lengths = [1, 4, 8, 12, 16, 32, 64, 256];
+const lengths = [0, 1, 4, 8, 12, 16, 32, 64, 256];
 
 function seedOf(parameter: KnownParameter): FuzzValue {
   switch (parameter.kind) {
