@@ -1,9 +1,10 @@
 import type { OptionNames } from '../known-options.js';
-import { TeeResult } from '../protocol/tee-result.js';
+import { TeeOrigin, TeeResult } from '../protocol/tee-result.js';
 import { parseUuid } from '../protocol/uuid.js';
 import type { ClientIdentity, Login } from '../tee/login.js';
 import type { TeeContext } from '../tee/tee-context.js';
 import type { TeeDevice } from '../tee/tee-device.js';
+import type { TeeReply } from '../tee/tee-driver.js';
 import { badParameters, checkOptions, TeecError } from '../tee/teec-error.js';
 import { type CallLimits, checkLimit, endBesides, endWithin, LimitedCall } from './call-limit.js';
 import { Operation } from './operation.js';
@@ -90,7 +91,7 @@ abstract class AnyContext<S extends Session, L extends Login> implements AsyncDi
       });
       const outputs = operation.outputs();
       if (reply.result !== TeeResult.SUCCESS)
-        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), reply, operation), {
+        throw new TeecError(reply.result, reply.origin, withTrouble(doing(), withRollback(reply), operation), {
           outputs,
           sizes: operation.sizes(),
           panic: reply.panic,
@@ -199,4 +200,15 @@ function uuidParameter(text: string): string {
   } catch (error) {
     throw badParameters(error instanceof Error ? error.message : String(error));
   }
+}
+
+/**
+ * OP-TEE's own answer about the version of an image. It keeps the highest one in its storage, so nothing that can be
+ * seen in the image tells it.
+ */
+function withRollback<Reply extends TeeReply>(reply: Reply): Reply {
+  if (reply.result !== TeeResult.ERROR_ACCESS_CONFLICT || reply.origin !== TeeOrigin.TEE) return reply;
+  const why =
+    'this OP-TEE has loaded a higher version of the application before (CFG_TA_VERSION), which its storage remembers';
+  return { ...reply, trouble: [reply.trouble, why].filter((each) => each !== undefined).join('; ') };
 }

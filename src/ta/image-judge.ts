@@ -1,7 +1,7 @@
 import { readWhole } from '../files/read-whole.js';
 import { opteeFolder } from '../worlds/qemu/optee-folder.js';
 import { inspectTa } from './inspect-ta.js';
-import { acceptedKeys, kitKeys, modulusOf, type SigningKey } from './signing-keys.js';
+import { acceptedKeys, kitEncryptionKeys, kitKeys, modulusOf, type SigningKey } from './signing-keys.js';
 
 /** In octets; larger than any OP-TEE. */
 const longestImage = 2 ** 28;
@@ -10,6 +10,8 @@ const longestImage = 2 ** 28;
 export interface KnownKeys {
   readonly keys: readonly SigningKey[];
   readonly accepted: readonly SigningKey[] | undefined;
+  /** Keys with which applications may be encrypted. */
+  readonly encryptionKeys?: readonly Uint8Array[];
 }
 
 /**
@@ -21,7 +23,8 @@ export async function knownKeys(optee: string, more: readonly SigningKey[] = [])
   const own = await kitKeys(optee).catch(() => []);
   const keys = withoutRepeats([...more, ...own, ...fetched]);
   const core = await readWhole(optee, longestImage).catch(() => undefined);
-  return { keys, accepted: core === undefined ? undefined : acceptedKeys(core, keys) };
+  const encryptionKeys = await kitEncryptionKeys(optee).catch(() => []);
+  return { keys, accepted: core === undefined ? undefined : acceptedKeys(core, keys), encryptionKeys };
 }
 
 /** Several kits may have the same key; it keeps the name of the first. */

@@ -13,7 +13,8 @@ export {
   heapStatistics,
 } from './heap-statistics.js';
 export { type KnownKeys, knownKeys } from './image-judge.js';
-export { type InspectTaOptions, inspectTa, type TaFault, type TaReport } from './inspect-ta.js';
+export { type InspectTaOptions, inspectTa } from './inspect-ta.js';
 export { type SigningKey, signingKey } from './signing-keys.js';
 export { type TaHeader, taHeader } from './ta-header.js';
+export type { TaFault, TaReport } from './ta-report.js';
 export { findTaSources, type TaSources } from './ta-sources.js';

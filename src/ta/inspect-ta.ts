@@ -1,8 +1,10 @@
 import { type OptionNames, requireKnownOptions } from '../known-options.js';
 import type { Uuid } from '../protocol/uuid.js';
-import { signedImage } from './signed-image.js';
+import { aboutElf } from './inspect-elf.js';
+import { type SignedImage, signedImage } from './signed-image.js';
 import { isSignedBy, type SigningKey } from './signing-keys.js';
-import { taElf, taFlagNames } from './ta-elf.js';
+import { subkeyIn, uuidBelow } from './subkey.js';
+import type { AddFault, TaFault, TaReport } from './ta-report.js';
 
 /** Options of `inspectTa`. */
 export interface InspectTaOptions {
@@ -12,63 +14,22 @@ export interface InspectTaOptions {
   readonly keys: readonly SigningKey[];
   /** Those of them that the OP-TEE accepts; undefined if there is no OP-TEE to compare with. */
   readonly accepted: readonly SigningKey[] | undefined;
+  /** The AES keys with which the OP-TEE decrypts applications, as far as they are known here. */
+  readonly encryptionKeys?: readonly Uint8Array[];
 }
 
-const names: OptionNames<InspectTaOptions> = { named: true, keys: true, accepted: true };
+const names: OptionNames<InspectTaOptions> = { named: true, keys: true, accepted: true, encryptionKeys: true };
 
-/** The properties of a TA image, and the reasons for which OP-TEE would refuse it. */
-export interface TaReport {
-  readonly kind: 'application' | 'encrypted' | 'subkey' | 'legacy' | 'unsigned' | 'unknown';
-  readonly uuid?: Uuid | undefined;
-  /** The TA version in the signed header. */
-  readonly version?: number | undefined;
-  readonly hash?: string;
-  readonly algorithm?: string;
-  /** The name of the known key that signed it. A truncated or altered image is not compared with keys. */
-  readonly signer?: string | undefined;
-  readonly bits?: 32 | 64;
-  /** Stack size in bytes. */
-  readonly stack?: number | undefined;
-  /** Heap size in bytes; undefined if symbols are stripped. */
-  readonly heap?: number | undefined;
-  /** Size of the writable memory in bytes. */
-  readonly writable?: number;
-  /** Names of the TA_FLAG_* bits that are set. */
-  readonly flags?: readonly string[];
-  readonly flagBits?: number;
-  /** The libraries that it is linked with (DT_NEEDED). */
-  readonly needed?: readonly string[];
-  /** The faults, the most important first; empty if OP-TEE would load it, as far as can be determined. */
-  readonly faults: readonly TaFault[];
-}
-
-/** A reason for which OP-TEE would refuse an image. */
-export interface TaFault {
-  readonly what:
-    | 'empty'
-    | 'foreign'
-    | 'unsigned'
-    | 'truncated'
-    | 'altered'
-    | 'renamed'
-    | 'misnamed'
-    | 'wrong-key'
-    | '32-bit'
-    | 'too-large'
-    | 'elf';
-  /** A description with the remedy. */
-  readonly detail: string;
-  /** The result of opening a session. */
-  readonly answer: string;
-}
-
-/** Examine the image of a trusted application with OP-TEE's checks. The key is checked only if it is known. */
+/**
+ * Examine the image of a trusted application with OP-TEE's checks. Signature and encryption are checked only with keys
+ * that are known.
+ */
 export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport {
   requireKnownOptions('inspectTa', options, names);
-  const { named, keys, accepted } = options;
+  const { named, encryptionKeys } = options;
   const faults: TaFault[] = [];
-  const fault = (what: TaFault['what'], answer: string, detail: string) => faults.push({ what, answer, detail });
-  const image = signedImage(file);
+  const fault: AddFault = (what, answer, detail) => faults.push({ what, answer, detail });
+  const image = signedImage(file, encryptionKeys);
   if (image.kind === 'unknown') {
     const what = file.length === 0 ? 'empty' : 'foreign';
     // OP-TEE allocates this many bytes before it checks them.
@@ -81,98 +42,93 @@ export function inspectTa(file: Uint8Array, options: InspectTaOptions): TaReport
       'TEEC_ERROR_SECURITY',
       'the image is an ELF without a signature (<uuid>.elf or .stripped.elf of the build): use the <uuid>.ta that sign_encrypt.py creates from it',
     );
-    return { kind: 'unsigned', ...aboutElf(image.content, undefined, fault), faults };
+    return { kind: 'unsigned', ...aboutElf(image.content, fault), faults };
   }
   const { kind, uuid, version, algorithm, hash } = image;
-  const signer = keys.find((key) => isSignedBy(image, key));
-  if (image.missing > 0)
-    fault(
-      'truncated',
-      'TEEC_ERROR_SECURITY',
-      `the image is truncated: ${image.missing} bytes are missing at its end, according to its header`,
-    );
-  else if (!image.hashHolds)
-    fault(
-      'altered',
-      'TEEC_ERROR_SECURITY',
-      `the image was altered after it was signed: its content does not match the signed hash`,
-    );
+  const signer = options.keys.find((key) => isSignedBy(image, key));
+  checkSize(image, fault);
   if (uuid !== undefined && named !== undefined && uuid !== named)
     fault(
       'renamed',
       'TEEC_ERROR_SECURITY',
       `the signed header of the image has UUID ${uuid}, but the file is named ${named}: the file was renamed, or BINARY in the Makefile was not changed`,
     );
-  const known = accepted ?? [];
-  if (accepted !== undefined && known.length > 0 && image.missing === 0 && image.hashHolds && kind !== 'subkey') {
-    const isAccepted = known.some((key) => key === signer || isSignedBy(image, key));
-    if (!isAccepted)
-      fault(
-        'wrong-key',
-        'TEEC_ERROR_SECURITY',
-        `the image is signed with ${signer === undefined ? 'another key than this OP-TEE accepts' : `the key ${signer.name}, which this OP-TEE does not accept`}: sign it with ${known.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or use an OP-TEE that was built with its key`,
-      );
-  }
-  // An encrypted image or a subkey has no readable ELF.
-  const elf =
-    kind === 'application' && image.missing === 0 ? aboutElf(image.content, uuid, fault) : ({} as Partial<TaReport>);
-  return {
-    kind,
-    uuid,
-    version,
-    algorithm,
+  checkSigner(image, signer, options, fault);
+  const about = {
+    ...{ kind, uuid, version, algorithm, signer: signer?.name },
     hash: Buffer.from(hash).toString('hex'),
-    signer: signer?.name,
-    ...elf,
-    faults,
   };
+  if (kind === 'subkey')
+    return faults.length > 0 ? { ...about, faults } : { ...inspectBelow(image, options), kind, signer: signer?.name };
+  const isReadable = image.missing === 0 && (kind === 'application' || image.hashHolds !== undefined);
+  return { ...about, ...(isReadable ? aboutElf(image.content, fault) : {}), faults };
 }
 
-/** The secure RAM of OP-TEE's port for QEMU, for the core and applications: CFG_TZDRAM_SIZE. */
-const secureRam = 15 * 1024 * 1024;
+function checkSize({ missing, excess, hashHolds, kind }: SignedImage, fault: AddFault): void {
+  if (missing > 0)
+    fault(
+      'truncated',
+      'TEEC_ERROR_SECURITY',
+      `the image is truncated: ${missing} bytes are missing at its end, according to its header`,
+    );
+  else if (hashHolds === false && kind !== 'encrypted')
+    fault(
+      'altered',
+      'TEEC_ERROR_SECURITY',
+      'the image was altered after it was signed: its content does not match the signed hash',
+    );
+  else if (hashHolds === false)
+    fault(
+      'altered',
+      'TEEC_ERROR_SECURITY',
+      'the image was altered after it was signed: its decrypted content does not match the signed hash',
+    );
+  if (excess > 0)
+    fault('too-long', 'TEEC_ERROR_SECURITY', `${excess} bytes follow the end of the image, according to its header`);
+}
 
-const mebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+function checkSigner(
+  image: SignedImage,
+  signer: SigningKey | undefined,
+  { accepted = [], encryptionKeys = [] }: InspectTaOptions,
+  fault: AddFault,
+): void {
+  if (image.missing > 0) return;
+  if (image.hashHolds === undefined && encryptionKeys.length > 0)
+    fault(
+      'encryption-key',
+      'TEEC_ERROR_BAD_FORMAT',
+      "the image is encrypted with another key than this OP-TEE's (TA_ENC_KEY of its TA dev kit), or its header is damaged",
+    );
+  if (image.hashHolds !== true || accepted.length === 0) return;
+  if (accepted.some((key) => key === signer || isSignedBy(image, key))) return;
+  fault(
+    'wrong-key',
+    'TEEC_ERROR_SECURITY',
+    `the image is signed with ${signer === undefined ? 'another key than this OP-TEE accepts' : `the key ${signer.name}, which this OP-TEE does not accept`}: sign it with ${accepted.map(({ name }) => name).join(' or ')} (TA_SIGN_KEY), or use an OP-TEE that was built with its key`,
+  );
+}
 
-function aboutElf(
-  content: Uint8Array,
-  uuid: Uuid | undefined,
-  fault: (what: TaFault['what'], answer: string, detail: string) => void,
-): Partial<TaReport> {
-  const elf = taElf(content);
-  if (elf === undefined) {
-    fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'the signed content is not an ELF, or it is truncated');
-    return {};
-  }
-  const { bits, machine, head, heap, writable, needed } = elf;
-  if (bits === 32)
-    fault(
-      '32-bit',
-      'TEEC_ERROR_BAD_FORMAT',
-      `the application is 32-bit (${machine}): this OP-TEE must support it (CFG_USER_TA_TARGETS with ta_arm32), Debian's does not; or build it with ta_arm64`,
-    );
-  else if (machine !== 'AArch64')
-    fault('elf', 'TEEC_ERROR_BAD_FORMAT', `the application is for ${machine}, not for AArch64`);
-  else if (head === undefined && elf.entry !== 0)
-    fault('elf', 'TEEC_ERROR_BAD_FORMAT', 'the ELF has no .ta_head: it was not linked by the TA dev kit');
-  const memory = content.length + writable + (head?.stack ?? 0);
-  if (memory > secureRam)
-    fault(
-      'too-large',
-      'TEEC_ERROR_OUT_OF_MEMORY',
-      `the application needs ${mebibytes(memory)} of secure RAM, ${mebibytes(head?.stack ?? 0)} of them its stack and ${mebibytes(heap ?? writable)} its heap; OP-TEE has less than ${mebibytes(secureRam)} on this machine: lower TA_STACK_SIZE and TA_DATA_SIZE`,
-    );
-  if (head !== undefined && uuid !== undefined && head.uuid !== uuid)
-    fault(
-      'renamed',
-      'TEEC_ERROR_BAD_FORMAT',
-      `the application's UUID is ${head.uuid} (TA_UUID), but its signature has ${uuid} (BINARY of its Makefile): they must be the same`,
-    );
+/** The image that a subkey signs. */
+function inspectBelow(image: SignedImage, options: InspectTaOptions): TaReport {
+  const subkey = subkeyIn(image.content);
+  const { rest } = image;
+  const nameSize = subkey?.nameSize ?? 0;
+  const fault = (what: TaFault['what'], detail: string): TaReport => ({
+    kind: 'subkey',
+    faults: [{ what, answer: 'TEEC_ERROR_SECURITY', detail }],
+  });
+  if (subkey === undefined) return fault('altered', 'the subkey of the image is not an RSA key');
+  if (rest.length <= nameSize) return fault('truncated', 'the image is truncated: nothing follows its subkey');
+  const report = inspectTa(rest.subarray(nameSize), {
+    ...options,
+    keys: [subkey.key, ...options.keys],
+    accepted: [subkey.key],
+  });
+  const expected = uuidBelow(subkey, rest.subarray(0, nameSize));
+  if (report.faults.length > 0 || report.kind === 'subkey' || report.uuid === expected) return report;
   return {
-    bits,
-    stack: head?.stack,
-    heap,
-    writable,
-    needed,
-    ...(head === undefined ? {} : { flags: taFlagNames(head.flags), flagBits: head.flags }),
+    ...report,
+    ...fault('renamed', `the subkey signs UUID ${expected}, but the application's is ${report.uuid}`),
   };
 }

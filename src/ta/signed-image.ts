@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createDecipheriv, createHash } from 'node:crypto';
 import { type Uuid, uuidFromOctets } from '../protocol/uuid.js';
 
 // core/include/signed_hdr.h of OP-TEE/optee_os: struct shdr, and the parts after it for each type of image.
@@ -24,13 +24,15 @@ export interface SignedImage {
   readonly signature: Uint8Array;
   /** The input of the hash: header, UUID and version, content. */
   readonly hashed: readonly Uint8Array[];
-  /** Whether the hash matches. */
-  readonly hashHolds: boolean;
+  /** Whether the hash matches; undefined if the content is encrypted with an unknown key: the hash is of the plaintext. */
+  readonly hashHolds: boolean | undefined;
   /** From the signed part; undefined for the legacy form, which has none, and for a subkey. */
   readonly uuid: Uuid | undefined;
   readonly version: number | undefined;
-  /** The ELF, or its ciphertext if the image is encrypted. */
+  /** The ELF; its ciphertext if the image is encrypted with an unknown key; of a subkey, the description of the key. */
   readonly content: Uint8Array;
+  /** What follows the content: of a subkey, the name and the image that the subkey signs. */
+  readonly rest: Uint8Array;
   /** Bytes missing at the end, according to the header. */
   readonly missing: number;
   /** Bytes after the end. */
@@ -42,8 +44,11 @@ export type ImageParts =
   | { readonly kind: 'unsigned'; readonly content: Uint8Array }
   | { readonly kind: 'unknown'; readonly why: string };
 
-/** Parse an image; never throws, whatever the bytes. */
-export function signedImage(file: Uint8Array): ImageParts {
+/**
+ * Parse an image; never throws, whatever the bytes.
+ * @param encryptionKeys keys with which an encrypted image may be decrypted, AES.
+ */
+export function signedImage(file: Uint8Array, encryptionKeys: readonly Uint8Array[] = []): ImageParts {
   if (file.length === 0) return { kind: 'unknown', why: 'is empty' };
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   if (file.length >= 4 && view.getUint32(0) === 0x7f45_4c46) return { kind: 'unsigned', content: file };
@@ -70,10 +75,12 @@ export function signedImage(file: Uint8Array): ImageParts {
   const versioned = kind === 'application' || kind === 'encrypted' ? take(versionedSize) : new Uint8Array(0);
   const cipher = kind === 'encrypted' ? cipherHeader(file, at) : new Uint8Array(0);
   at += cipher.length;
-  const content = take(contentSize);
-  const hashed = [header, versioned, cipher, content];
-  const digest = createHash('sha256');
-  for (const part of hashed) digest.update(part);
+  const stored = take(contentSize);
+  const parts = (content: Uint8Array) => [header, versioned, cipher, content];
+  const holds = (content: Uint8Array) => sha256(parts(content)).equals(hash);
+  const plain = kind === 'encrypted' ? decrypted(stored, cipher, encryptionKeys, holds) : stored;
+  const content = plain ?? stored;
+  const hashed = parts(content);
   const isWhole = versioned.length === versionedSize;
   return {
     kind,
@@ -82,14 +89,46 @@ export function signedImage(file: Uint8Array): ImageParts {
     hash,
     signature,
     hashed,
-    hashHolds: digest.digest().equals(hash),
+    hashHolds: plain === undefined ? undefined : holds(content),
     uuid: isWhole ? uuidFromOctets(versioned.subarray(0, 16)) : undefined,
     version: isWhole ? new DataView(versioned.buffer, versioned.byteOffset).getUint32(16, true) : undefined,
     content,
+    rest: file.subarray(at),
     missing: Math.max(0, at - file.length),
     // A subkey is followed by the image that it signs.
     excess: kind === 'subkey' ? 0 : Math.max(0, file.length - at),
   };
+}
+
+function sha256(parts: readonly Uint8Array[]): Buffer {
+  const digest = createHash('sha256');
+  for (const part of parts) digest.update(part);
+  return digest.digest();
+}
+
+/**
+ * The plaintext, by the key that gives the signed hash; else by one that gives at least the beginning of an ELF. The tag
+ * of AES-GCM is not needed for that.
+ */
+function decrypted(
+  content: Uint8Array,
+  cipher: Uint8Array,
+  keys: readonly Uint8Array[],
+  holds: (plain: Uint8Array) => boolean,
+): Uint8Array | undefined {
+  const fixed = 12;
+  if (cipher.length < fixed) return undefined;
+  const view = new DataView(cipher.buffer, cipher.byteOffset, cipher.length);
+  const nonce = cipher.subarray(fixed, fixed + view.getUint16(8, true));
+  const plains = keys.flatMap((key) => {
+    try {
+      return [createDecipheriv(`aes-${(key.length * 8) as 128 | 192 | 256}-gcm`, key, nonce).update(content)];
+    } catch {
+      // The nonce or the key has a size that AES-GCM does not have.
+      return [];
+    }
+  });
+  return plains.find(holds) ?? plains.find((plain) => plain.length >= 4 && plain.readUInt32BE(0) === 0x7f45_4c46);
 }
 
 /** struct shdr_encrypted_ta: algorithm, flags, sizes of initialisation vector and tag; then vector and tag. */

@@ -1,7 +1,7 @@
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readRegularFile } from '../files/read-regular-file.js';
+import { readRegularFile, readRegularText } from '../files/read-regular-file.js';
 import { pss, type SignedImage } from './signed-image.js';
 
 /** A key with which images may be signed. */
@@ -46,6 +46,14 @@ export function modulusOf({ key }: SigningKey): Buffer {
 export async function kitKeys(opteeImage: string): Promise<SigningKey[]> {
   const file = join(dirname(opteeImage), 'ta_dev_kit/keys/default_ta.pem');
   return existsSync(file) ? [await signingKey(file)] : [];
+}
+
+/** The default key of the dev kit beside an OP-TEE for the encryption of applications: TA_ENC_KEY of its makefiles. */
+export async function kitEncryptionKeys(opteeImage: string): Promise<Uint8Array[]> {
+  const file = join(dirname(opteeImage), 'ta_dev_kit/mk/link.mk');
+  const text = existsSync(file) ? await readRegularText(file) : '';
+  const key = /^TA_ENC_KEY\s*\??=\s*'?((?:[0-9a-f]{2})+)'?\s*$/im.exec(text)?.[1];
+  return key === undefined ? [] : [Buffer.from(key, 'hex')];
 }
 
 /** The keys whose modulus is in a core's image: the core accepts images signed with them. */

@@ -43,6 +43,12 @@ export function taFlagNames(flags: number): string[] {
   return flagNames.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }
 
+/** The bits of TA_FLAGS that no known OP-TEE has. Bits 0 and 1 were of OP-TEE 2. */
+export function unknownTaFlags(flags: number): number {
+  const known = flagNames.reduce((all, [bit]) => all | bit, 3);
+  return (flags & ~known) >>> 0;
+}
+
 /** Whether an instance stays loaded without sessions. A changed image is not loaded while it exists. */
 export function isKeptAlive(flags: number): boolean {
   const kept = (1 << 2) | (1 << 4);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { constants, createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -49,6 +50,62 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
     change(image);
     return image;
   };
+  /** By OP-TEE's own script, from the same ELF. */
+  const script = (...args: readonly string[]) => {
+    const { kit } = opteeFolder();
+    execFileSync('python3', [join(kit, 'scripts/sign_encrypt.py'), ...args], { stdio: 'pipe' });
+  };
+  const signedByScript = (key: string, ...more: readonly string[]): Buffer => {
+    const work = mkdtempSync(join(tmpdir(), 'normalworld-signed-'));
+    try {
+      const [elf, out] = [join(work, 'in.elf'), join(work, 'out.ta')];
+      writeFileSync(elf, good.subarray(elfAt));
+      script('sign-enc', '--key', key, '--uuid', sims, '--in', elf, '--out', out, ...more);
+      return readFileSync(out);
+    } finally {
+      rmSync(work, { recursive: true });
+    }
+  };
+  const kitKeyFile = () => join(opteeFolder().kit, 'keys/default_ta.pem');
+  const encrypted = (key: string) => signedByScript(kitKeyFile(), '--enc-key', key);
+  const kitEncryptionKey = () =>
+    /^TA_ENC_KEY\s*\?=\s*'(\w+)'/m.exec(readFileSync(join(opteeFolder().kit, 'mk/link.mk'), 'utf8'))?.[1] ?? '';
+  /** Signed with a key that is itself signed with `root`. */
+  const bySubkey = (root: string, signedWith: 'subkey' | 'another key' = 'subkey'): Buffer => {
+    const work = mkdtempSync(join(tmpdir(), 'normalworld-subkey-'));
+    try {
+      const [pem, other, rootFile, subkey] = ['sub.pem', 'other.pem', 'root.pem', 'sub.bin'].map((name) =>
+        join(work, name),
+      );
+      for (const file of [pem, other, rootFile]) writeFileSync(file ?? '', newKey());
+      if (root === 'kit') writeFileSync(rootFile ?? '', readFileSync(kitKeyFile()));
+      const named = ['--uuid', sims, '--name-size', '0', '--max-depth', '0'];
+      script('sign-subkey', ...named, '--key', rootFile ?? '', '--in', pem ?? '', '--out', subkey ?? '');
+      const image = signedByScript(pem ?? '', '--subkey', subkey ?? '');
+      if (signedWith === 'subkey') return image;
+      // The script refuses that: put the signature of another key in its place.
+      const at = image.length - (good.length - elfAt) - 20 - 256;
+      signedByScript(other ?? '').copy(image, at, 52, 52 + 256);
+      return image;
+    } finally {
+      rmSync(work, { recursive: true });
+    }
+  };
+  const newKey = () =>
+    generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+  /** Signed anew with a changed ELF. */
+  const withElf = (change: (elf: Buffer, head: number) => void) =>
+    signed(
+      changed((image) => {
+        const elf = image.subarray(elfAt);
+        change(elf, elf.indexOf(Buffer.from('d43ea3e62b563a46bb7eff5e15a493c8', 'hex')));
+      }),
+      kitKey,
+    );
+  const flipped = (image: Buffer, at: number) => {
+    image.writeUInt8(image.readUInt8(at) ^ 1, at);
+    return image;
+  };
   const cases: Readonly<
     Record<string, { readonly image: () => Buffer; readonly says: RegExp; readonly named?: string }>
   > = {
@@ -82,6 +139,52 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
         ),
       says: /needs 6\d\.\d MiB of secure RAM, 64\.0 MiB of them its stack/,
     },
+    'followed by other bytes': {
+      image: () => Buffer.concat([good, Buffer.alloc(3)]),
+      says: /3 bytes follow the end of the image/,
+    },
+    'encrypted with another key': {
+      image: () => encrypted('ff'.repeat(32)),
+      says: /encrypted with another key than this OP-TEE's \(TA_ENC_KEY/,
+    },
+    'encrypted and altered': {
+      image: () => {
+        const image = encrypted(kitEncryptionKey());
+        return flipped(image, image.length - 50);
+      },
+      says: /its decrypted content does not match the signed hash/,
+    },
+    'encrypted and truncated': {
+      image: () => encrypted(kitEncryptionKey()).subarray(0, -100),
+      says: /truncated: 100 bytes are missing/,
+    },
+    'signed through the subkey of another key': {
+      image: () => bySubkey('another'),
+      says: /signed with another key than this OP-TEE accepts/,
+    },
+    'signed with another key than its subkey': {
+      image: () => bySubkey('kit', 'another key'),
+      says: /signed with another key than this OP-TEE accepts: sign it with its subkey/,
+    },
+    'signed through a subkey, and altered': {
+      image: () => {
+        const image = bySubkey('kit');
+        return flipped(image, image.length - 50);
+      },
+      says: /altered after it was signed/,
+    },
+    'truncated behind its subkey': {
+      image: () => bySubkey('kit').subarray(0, -100),
+      says: /truncated: 100 bytes are missing/,
+    },
+    'a big-endian one': { image: () => withElf((elf) => elf.writeUInt8(2, 5)), says: /big-endian/ },
+    'not position-independent': { image: () => withElf((elf) => elf.writeUInt16LE(2, 16)), says: /ET_DYN/ },
+    'without program headers': { image: () => withElf((elf) => elf.writeUInt16LE(0, 56)), says: /nothing to load/ },
+    'without a stack': { image: () => withElf((elf, head) => elf.writeUInt32LE(0, head + 16)), says: /has no stack/ },
+    'of unknown flags': {
+      image: () => withElf((elf, head) => elf.writeUInt32LE(1 << 20, head + 20)),
+      says: /unknown flags, 0x100000/,
+    },
     'a 32-bit one': {
       image: () =>
         signed(
@@ -114,6 +217,32 @@ describe.skipIf(whyNoKit !== undefined)(onRealOptee('an image that OP-TEE does n
       expect(report.faults[0]?.answer).toBe(error.codeName);
       rmSync(join(folder, `${named}.ta`));
     });
+
+  it.each([
+    ['encrypted with the key of the kit', () => encrypted(kitEncryptionKey()), 'encrypted'],
+    ['signed through a subkey', () => bySubkey('kit'), 'subkey'],
+    [
+      'of another UUID in its code than in its header',
+      () => withElf((elf, head) => void flipped(elf, head)),
+      'application',
+    ],
+  ] as const)('is not one that is %s: it is loaded', async (_, image, kind) => {
+    const bytes = image();
+    expect(inspectTa(bytes, { named: sims, ...keys })).toMatchObject({ kind, bits: 64, faults: [] });
+    writeFileSync(join(folder, `${sims}.ta`), bytes);
+    const session = await tee.openContext().openSession(sims);
+    await session.close();
+  });
+
+  it('because a higher version was loaded before is told as that', async () => {
+    await using fresh = await openTee({ world: 'qemu', taFolders: [folder] });
+    writeFileSync(join(folder, `${sims}.ta`), signedByScript(kitKeyFile(), '--ta-version', '2'));
+    await (await fresh.openContext().openSession(sims)).close();
+    writeFileSync(join(folder, `${sims}.ta`), signedByScript(kitKeyFile(), '--ta-version', '1'));
+    await expect(fresh.openContext().openSession(sims)).rejects.toThrow(
+      /has loaded a higher version of the application before \(CFG_TA_VERSION\).*TEEC_ERROR_ACCESS_CONFLICT/,
+    );
+  });
 
   it('does not prevent the next one from being loaded', async () => {
     writeFileSync(join(folder, `${sims}.ta`), good);
