@@ -1,6 +1,6 @@
 /** The verdict on a recorded run, by the program that ran it. */
 export interface TraceVerdict {
-  /** `finished`, `deadlock`, `stuck`, `starved`, `cut-off`. */
+  /** `finished`, `deadlock`, `stuck`, `starved`, `cut-off`; `no-calls` of a board. */
   readonly outcome: string;
   /** Since when calls have been waiting that never return, in milliseconds of the trace's clock. */
   readonly hangsSinceMs?: number;

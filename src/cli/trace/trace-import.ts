@@ -11,7 +11,7 @@ import { OutputOption } from '../output/output-option.js';
 import { outputWidth, printReport } from '../output/print-report.js';
 import { OutputError, refuseInputAsOutput, writeOrSayWhy } from '../output/write-output.js';
 import { RecordTextError, readRecordLines } from './record-text.js';
-import { boardVerdictText, hangText } from './trace-report.js';
+import { boardVerdictText, clockOf, hangText } from './trace-report.js';
 
 interface ImportOptions {
   readonly out?: string;
@@ -26,8 +26,8 @@ export function addImportCommand(trace: Command): void {
     .summary("read Linux's OP-TEE tracepoints from a real board, and explain the hang")
     .description(
       "Reads records of Linux's tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, as printed by the kernel's trace file, " +
-        'trace-cmd report, perf script, SysRq-z or ftrace_dump_on_oops, with any prefix of a serial line or a logger, ' +
-        'plain or gzip; and stacks of tasks (hung-task reports, SysRq-w, /proc/PID/stack) in the same ' +
+        'trace-cmd report, perf script, perf trace, SysRq-z or ftrace_dump_on_oops, with any prefix of a serial line or a logger, ' +
+        'plain or gzip; and stacks of tasks (hung-task reports, SysRq-w, /proc/PID/stack, crash, gdb, ps) in the same ' +
         'file or another, or alone. Gives a verdict: deadlocked, exhausted, starved or finished, with the calls involved and the time since. --out writes a ' +
         'trace for `view` and `export`, --scenario a scenario that reproduces it.',
     )
@@ -88,6 +88,7 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   const name = paths.join(', ');
   sayWhatWasRefused(name, found);
   if (found.lines === 0 && found.stacks === 0) {
+    for (const note of found.notes) console.error(`${name}: ${note}`);
     console.error(
       found.refusedCount === 0
         ? `error: ${name}: it has no line of the tracepoints optee_invoke_fn_begin and optee_invoke_fn_end, and no stack of a task\n` +
@@ -100,6 +101,11 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
   const table = readTrace(recorder.toBytes());
   const timeline = new Timeline(table);
   const verdict = boardVerdict(timeline);
+  if (scenario !== undefined && timeline.callCount === 0) {
+    console.error(`error: ${name}: no call of OP-TEE is in it, so there is nothing to reproduce: --scenario`);
+    process.exitCode = badUsage;
+    return;
+  }
   const report = hangReport(timeline);
   const { exhausted: _, ...told } = verdict;
   recorder.describe({ ...table.subject, verdict: told });
@@ -110,7 +116,10 @@ async function importCommand(paths: string[], options: ImportOptions): Promise<v
     if (!(await writeRecordedScenario(scenario, paths, timeline, verdict))) return;
   }
   if (json) console.log(JSON.stringify({ verdict, ...report, ...found }, null, 2));
-  else printReport(`${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), true, verdict)}`);
+  else
+    printReport(
+      `${boardVerdictText(verdict, found)}\n\n${hangText(report, outputWidth(), clockOf(timeline), verdict)}`,
+    );
 }
 
 function sayWhatWasRefused(name: string, { refused, refusedCount }: LinuxImport): void {

@@ -1,8 +1,10 @@
 import { explained } from '../../scenario/report/lines.js';
+import { counted } from '../../trace/counted.js';
 import type { TraceSubject } from '../../trace/event.js';
 import { atTime, type BoardVerdict } from '../../trace/linux/board-verdict.js';
 import type { LinuxImport } from '../../trace/linux/import-linux.js';
 import type { Spread, TraceStats } from '../../trace/timeline/stats.js';
+import type { Timeline } from '../../trace/timeline/timeline.js';
 import type { TraceVerdict } from '../../trace/verdict.js';
 import type { HangReport, LongCall, Starved } from '../../trace/waits/hang-report.js';
 import { reportTable } from '../output/print-report.js';
@@ -44,26 +46,35 @@ export function boardVerdictText(
   { outcome, explanation, hangsSinceMs, exhausted }: BoardVerdict,
   found: LinuxImport,
 ): string {
-  const word = outcome === 'stuck' && exhausted ? 'EXHAUSTED' : outcome.toUpperCase();
+  const word =
+    outcome === 'stuck' && exhausted ? 'EXHAUSTED' : outcome === 'no-calls' ? 'NO CALLS' : outcome.toUpperCase();
   return [
     `${word}${hangsSinceMs === undefined ? '' : ` since ${atTime(hangsSinceMs)}`}`,
     ...explanation.map((line) => `  ${line}`),
     '',
-    `${found.calls} calls in ${found.lines} lines; ${found.stacks} stacks of tasks`,
+    `${counted(found.calls, 'call')} in ${counted(found.lines, 'line')} of tracepoints; stacks of ${counted(found.stacks, 'task')}`,
     ...found.notes.map((note) => `note: ${note}`),
   ].join('\n');
 }
 
+export type ReportClock = 'run' | 'kernel' | 'none';
+
+/** The clock of a trace's times. Stacks without times, taken at one moment, have none. */
+export function clockOf({ table, begin, end }: Timeline): ReportClock {
+  if (table.subject.clock !== 'linux') return 'run';
+  return begin === end ? 'none' : 'kernel';
+}
+
 /**
  * A report of the calls that hold threads and of those that wait, as text.
- * @param board the times are of a board's clock, and are printed in the kernel's format.
+ * @param clock `kernel`: times are printed in the kernel's format; `none`: there are none, only states.
  * @param verdict the verdict printed before it, which explains a deadlock already.
  */
-export function hangText(report: HangReport, width: number, board: boolean, verdict?: TraceVerdict): string {
+export function hangText(report: HangReport, width: number, clock: ReportClock, verdict?: TraceVerdict): string {
   // A section is indented by two.
   const room = width - 2;
   const lines = [
-    `${threadsText(report)}, ETHREAD_LIMIT ${report.ethreadLimit} times`,
+    `${threadsText(report)}, ETHREAD_LIMIT ${counted(report.ethreadLimit, 'time')}`,
     ...(verdict?.outcome === 'deadlock'
       ? []
       : section('DEADLOCK: these calls wait for each other, for ever', report.deadlock)),
@@ -71,9 +82,9 @@ export function hangText(report: HangReport, width: number, board: boolean, verd
       'Error results',
       Object.entries(report.errors).map(([error, count]) => `${error}: ${count}`),
     ),
-    ...section('Held a thread the longest', callTable(report.holders, room, board)),
-    ...section('Waited for a thread', starvedTable(report.starved, room)),
-    ...section('Unfinished at the end', callTable(report.unfinished, room, board, true)),
+    ...section('Held a thread the longest', callTable(report.holders, room, clock)),
+    ...section('Waited for a thread', clock === 'none' ? [] : starvedTable(report.starved, room)),
+    ...section('Unfinished at the end', callTable(report.unfinished, room, clock, true)),
   ];
   return lines.join('\n');
 }
@@ -101,11 +112,11 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `${title}:`, ...lines.map((line) => `  ${line}`)];
 }
 
-function callTable(calls: readonly LongCall[], width: number, board: boolean, open = false): string[] {
+function callTable(calls: readonly LongCall[], width: number, clock: ReportClock, open = false): string[] {
   const rows = calls.map(({ call, client, thread, beginMs, heldMs, rpcMs, sitsIn }) => [
     String(call),
-    board ? atTime(beginMs) : ms(beginMs),
-    ...(thread < 0 ? ['-', '-', '-'] : [String(thread), ms(heldMs), ms(rpcMs)]),
+    clock === 'none' ? '-' : clock === 'kernel' ? atTime(beginMs) : ms(beginMs),
+    ...(thread < 0 ? ['-', '-', '-'] : [String(thread), ...[heldMs, rpcMs].map(clock === 'none' ? () => '-' : ms)]),
     open ? `${client}: ${sitsIn}` : client,
   ]);
   return reportTable(['call', 'from', 'thread', 'held', 'in RPCs', open ? 'client: now' : 'client'], rows, width);

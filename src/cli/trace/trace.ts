@@ -9,7 +9,7 @@ import { outputWidth, printReport } from '../output/print-report.js';
 import { writeOrSayWhy } from '../output/write-output.js';
 import { readTraceOrSayWhy } from './read-trace.js';
 import { addImportCommand } from './trace-import.js';
-import { hangText, statsText } from './trace-report.js';
+import { clockOf, hangText, statsText } from './trace-report.js';
 
 const exitCodes = `
 Exit codes:
@@ -39,8 +39,8 @@ export function addTraceCommand(program: Command): void {
       const width = outputWidth();
       if (json) console.log(JSON.stringify({ ...stats, deadlock: report.deadlock }, null, 2));
       else {
-        const { clock, verdict } = table.subject;
-        printReport(`${statsText(stats, width)}\n\n${hangText(report, width, clock === 'linux', verdict)}`);
+        const { verdict } = table.subject;
+        printReport(`${statsText(stats, width)}\n\n${hangText(report, width, clockOf(timeline), verdict)}`);
       }
     });
   trace

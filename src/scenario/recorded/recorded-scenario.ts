@@ -108,7 +108,7 @@ class ScenarioWriter {
       ...this.clients,
       '',
     ];
-    return { text: lines.join('\n'), outcome };
+    return { text: lines.join('\n'), outcome: outcome === 'no-calls' ? 'finished' : outcome };
   }
 
   private collect(call: number): void {

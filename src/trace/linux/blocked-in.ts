@@ -138,6 +138,15 @@ export function isInRpc({ frames }: Pick<TaskStack, 'frames'>): boolean {
   return frames.some((frame) => rpcHandler.test(frame));
 }
 
+/** Functions that enter secure world, and the functions of the driver that call them. */
+const entry = /^_{0,4}arm_(?:smccc|ffa)_\w*(?:smc|hvc)\w*$/;
+const entering = /^(?:optee_smccc_smc|optee_smccc_hvc|optee_(?:smc_)?do_call_with_arg|optee_ffa_yielding_call)$/;
+
+/** Whether the task is in secure world for a call of OP-TEE. */
+export function isInSecureWorld({ frames }: Pick<TaskStack, 'frames'>): boolean {
+  return entry.test(frames[0] ?? '') && frames.some((frame) => entering.test(frame));
+}
+
 /** Whether the task holds the resource, and does not only wait for it. */
 export function hasResource({ frames }: Pick<TaskStack, 'frames'>, resource: string): boolean {
   const known = resources.find(({ name }) => name === resource);

@@ -1,3 +1,4 @@
+import { counted } from '../counted.js';
 import { rpcName } from '../rpc-name.js';
 import { CallState, type Segment, type Timeline } from '../timeline/timeline.js';
 import type { TraceVerdict } from '../verdict.js';
@@ -9,7 +10,7 @@ import { deadlockWords } from '../waits/wait-words.js';
  * call sleeps.
  */
 export interface BoardVerdict extends TraceVerdict {
-  readonly outcome: 'deadlock' | 'stuck' | 'starved' | 'finished' | 'cut-off';
+  readonly outcome: 'deadlock' | 'stuck' | 'starved' | 'finished' | 'cut-off' | 'no-calls';
   readonly exhausted: boolean;
 }
 
@@ -35,6 +36,9 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
   const open = timeline.stateAfter(last);
   const graph = waitGraph(timeline, last, open);
   const { end, threads } = timeline;
+  // Stacks may have no times. Then all that is known is the state at one moment.
+  const timeless = timeline.begin === end;
+  const sinceFor = (start: number) => (timeless ? '' : ` since ${atTime(start)}, for ${forTime(end - start)}`);
   const name = (call: number) => `${timeline.clientOf(call)} #${timeline.callNumber.at(call)}`;
   const holders = open.filter((segment) => holdsThread(timeline, segment));
   const sleepers = open.filter(({ state }) => state === CallState.queue);
@@ -45,29 +49,36 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
     const place = thread < 0 ? 'a thread' : `thread ${thread}`;
     const doing = state === CallState.secure ? 'in secure world' : `in RPC ${rpcName(command, rpcFunction)}`;
     const through = wait?.kind === 'rpc' && wait.through !== '' ? `; it waits for ${wait.through}` : '';
-    return `  ${place}: ${name(call)}, ${doing} since ${atTime(start)}, for ${forTime(end - start)}${through}`;
+    return `  ${place}: ${name(call)}, ${doing}${sinceFor(start)}${through}`;
   });
   const sleeperLines = sleepers
     .slice(0, mostTold)
-    .map(
-      ({ call, start }) =>
-        `  ${name(call)} sleeps in the queue since ${atTime(start)}, for ${forTime(end - start)}${refusals(timeline, call)}`,
-    );
+    .map(({ call, start }) => `  ${name(call)} sleeps in the queue${sinceFor(start)}${refusals(timeline, call)}`);
   const since = (parts: readonly { readonly start: number }[]) => latest(parts.map(({ start }) => start));
   const verdict = (
     outcome: BoardVerdict['outcome'],
     explanation: readonly string[],
     hangsSinceMs?: number,
     exhausted = false,
-  ): BoardVerdict => ({ outcome, explanation, exhausted, ...(hangsSinceMs === undefined ? {} : { hangsSinceMs }) });
+  ): BoardVerdict => ({
+    outcome,
+    explanation,
+    exhausted,
+    ...(hangsSinceMs === undefined || timeless ? {} : { hangsSinceMs }),
+  });
 
+  if (timeline.callCount === 0)
+    return verdict('no-calls', [
+      'No call of OP-TEE is in the record, and no task with a stack in it is in one.',
+      'If something hangs, either OP-TEE is not the reason, or the stacks of the tasks that call it are missing: `echo w > /proc/sysrq-trigger` prints those that are blocked.',
+    ]);
   if (graph.cycle.length > 0) {
     const parts = graph.cycle.flatMap((call) => graph.waits.get(call)?.segment ?? []);
     const closed = since(parts);
     return verdict(
       'deadlock',
       [
-        `${graph.cycle.length} calls wait for each other since ${atTime(closed)}, for ${forTime(end - closed)} when the record ends:`,
+        `${graph.cycle.length} calls wait for each other${timeless ? '' : `${sinceFor(closed)} when the record ends`}:`,
         ...deadlockWords(timeline, graph).map((sentence) => `  ${sentence}`),
       ],
       closed,
@@ -97,10 +108,10 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
       return verdict(
         'stuck',
         [
-          `${holders.length} of ${threads} threads are held since ${atTime(from)}, for ${forTime(end - from)}:`,
+          `${holders.length} of ${threads} threads are held${sinceFor(from)}:`,
           ...holderLines,
           ...sleeperLines,
-          ...endsThere(end - earliest(sleepers.map(({ start }) => start))),
+          ...(timeless ? [] : endsThere(end - earliest(sleepers.map(({ start }) => start)))),
           whatEndsIt(holders, sleepers, graph, name),
         ],
         from,
@@ -124,7 +135,7 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
         `${sleepers.length} ${sleepers.length === 1 ? 'call sleeps' : 'calls sleep'} in the queue although ${threads - holders.length} of ${threads} threads are free, as far as the record shows: a wake-up went to another call`,
         ...sleeperLines,
         ...holderLines,
-        ...endsThere(end - from),
+        ...(timeless ? [] : endsThere(end - from)),
       ],
       from,
     );
@@ -151,9 +162,14 @@ export function boardVerdict(timeline: Timeline): BoardVerdict {
         ...(holderLines.length > 0 ? ['These hold the threads when the record ends:', ...holderLines] : []),
       ]);
   }
+  if (open.length > 0 && timeless)
+    return verdict('cut-off', [
+      `${counted(open.length, 'call')} in progress when the stacks were taken. They have no times, so it is not known for how long:`,
+      ...holderLines,
+    ]);
   if (open.length > 0)
     return verdict('cut-off', [
-      `The record ends with ${open.length} ${open.length === 1 ? 'call' : 'calls'} in progress, the longest for ${forTime(longest)}:`,
+      `The record ends with ${counted(open.length, 'call')} in progress, the longest for ${forTime(longest)}:`,
       ...holderLines,
       ...endsThere(longest),
     ]);

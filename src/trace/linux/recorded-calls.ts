@@ -91,6 +91,11 @@ export class RecordedCalls {
     call.since = time;
   }
 
+  /** A call in secure world of which no line is in the record; only the stack of its task shows it. */
+  insideUnseen(time: number, pid: number): void {
+    this.enter(time, this.start(time, pid, 'in secure world'), OpteeSmc.callWithArg);
+  }
+
   /** A thread that no line names, although a higher number is in use: a call that began before the record holds it. */
   holdUnseen(thread: number): void {
     const call = this.start(this.begin, -1 - thread, '', 'not in the record');

@@ -147,7 +147,10 @@ describe("an import of Linux's tracepoints", () => {
     expect(found.refused).toEqual([
       { line: 2, why: 'its parameter or its registers are cut off' },
       { line: 3, why: 'expected 8 registers in hexadecimal' },
-      { line: 4, why: 'there is no task with its number (task-123, or task 123) before the time' },
+      {
+        line: 4,
+        why: 'there is no task with its number (task-123, or task 123) before the time; `perf script -F` needs comm,tid',
+      },
       { line: 5, why: 'there is no time before the tracepoint' },
       { line: 7, why: 'it names the tracepoint, but does not have its format' },
     ]);
@@ -259,7 +262,20 @@ describe('the forms in which the tracepoints are printed', () => {
     const [, comm = '', pid = '', cpu = '', time = '', rest = ''] = match ?? [];
     return { comm, pid, cpu, time, rest };
   });
+  const ms = (time: string) => ((Number(time) - 20) * 1e3).toFixed(3);
   const us = (time: string) => String(Math.round(Number(time) * 1e6));
+  /** As trace-cmd prints the fields of an event whose format it does not use. */
+  const octets = (fields: (param: string, array: string) => string) =>
+    parts.map(({ comm, pid, cpu, time, rest }) => {
+      const [, which = '', param = '', list = ''] =
+        /^optee_invoke_fn_(\w+): param=(\S+) (?:ret )?\((.*)\)$/.exec(rest) ?? [];
+      const each = list.split(', ').flatMap((word) => {
+        const hex = word.padStart(which === 'end' ? 16 : 8, '0');
+        return hex.match(/../g)?.reverse() ?? [];
+      });
+      const array = `${which === 'end' ? 'rets' : 'args'}=ARRAY[${each.join(', ')}]`;
+      return `${comm.padStart(16)}-${pid} [${cpu}] ${time}: optee_invoke_fn_${which}: ${fields(`param=0x${param}`, array)}`;
+    });
   const forms: Record<string, readonly string[]> = {
     'perf script': parts.map(
       ({ comm, pid, cpu, time, rest }) =>
@@ -303,15 +319,16 @@ describe('the forms in which the tracepoints are printed', () => {
       ({ comm, pid, cpu, time, rest }) =>
         `${comm.padStart(16)}-${pid.padEnd(7)} [${cpu}] ..... ${us(time).padStart(10)}: ${rest}`,
     ),
-    'octets of trace-cmd': parts.map(({ comm, pid, cpu, time, rest }) => {
-      const [, which = '', param = '', list = ''] =
-        /^optee_invoke_fn_(\w+): param=(\S+) (?:ret )?\((.*)\)$/.exec(rest) ?? [];
-      const octets = list.split(', ').flatMap((word) => {
-        const hex = word.padStart(which === 'end' ? 16 : 8, '0');
-        return hex.match(/../g)?.reverse() ?? [];
-      });
-      return `${comm.padStart(16)}-${pid} [${cpu}] ${time}: optee_invoke_fn_${which}: [FAILED TO PARSE] param=0x${param} ${which === 'end' ? 'rets' : 'args'}=ARRAY[${octets.join(', ')}]`;
-    }),
+    'perf trace': parts.map(
+      ({ comm, pid, time, rest }) =>
+        `${ms(time).padStart(10)} ${comm}/${pid} optee:${rest.replace(/^(\w+): (.*)$/, '$1($2)')}`,
+    ),
+    'perf trace of before 5.0': parts.map(
+      ({ comm, pid, time, rest }) =>
+        `${ms(time).padStart(10)} (         ): ${comm}/${pid} optee:${rest.replace(': ', ':')})`,
+    ),
+    'the octets of trace-cmd with -R': octets((param, array) => `common_type=1301 common_pid=301 ${param} ${array}`),
+    'octets of trace-cmd': octets((param, array) => `[FAILED TO PARSE] ${param} ${array}`),
     'lines that a mail has broken': nested.flatMap((line) => {
       const at = line.indexOf(', 0, 0') + 1;
       return [line.slice(0, at), line.slice(at)];
@@ -358,9 +375,32 @@ describe('the forms in which the tracepoints are printed', () => {
     expect(found.refused[0]?.why).toMatch(/no task.*CONFIG_PRINTK_CALLER/);
   });
 
+  it.each([
+    ['     0.000 keystored/301 optee:optee_invoke_fn_begin(param: 0xffff8000834bbb18)', /perf record.*perf script/],
+    [' keystored 301 [000] 57.1: optee:optee_invoke_fn_begin: ', /built without libtraceevent/],
+    ['     0.000 optee:optee_invoke_fn_end(param=1 ret (0, 0, 0, 0))', /no task: .*perf trace -a/],
+    ['57.1: optee:optee_invoke_fn_end: param=1 ret (0, 0, 0, 0)', /perf script -F.* needs comm,tid/],
+    [
+      '  t-1 [000] 57.1: optee_invoke_fn_begin: param=0xff args=ARRAY[04, 00, 00, 32, 00, 00]',
+      /has 6 octets, not 32 or 64: .*trace-cmd report.* without -R/,
+    ],
+  ])('are refused with what to do: %s', (line, why) => {
+    const { found } = imported([line]);
+    expect(found).toMatchObject({ lines: 0, refusedCount: 1 });
+    expect(found.refused[0]?.why).toMatch(why);
+  });
+
+  it.each([
+    ['journald', (message: string) => JSON.stringify({ _HOSTNAME: 'board', MESSAGE: message })],
+    ['journald, as octets', (message: string) => JSON.stringify({ MESSAGE: [...Buffer.from(message)] })],
+    ['Docker', (message: string) => JSON.stringify({ log: `${message}\n`, stream: 'stdout' })],
+  ])('are read from the JSON of %s', (_, put) => {
+    expect(outcomeOf((forms['the latency format'] ?? []).map(put))).toEqual(want);
+  });
+
   it('are read in any order of lines, with any prefix and other lines between them, and none is lost silently', () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const line = fc.constantFrom(...Object.keys(forms).filter((name) => !/counter|mail|latency/.test(name)));
+    const line = fc.constantFrom(...Object.keys(forms).filter((name) => !/counter|mail|latency|perf trace/.test(name)));
     const prefix = fc.constantFrom(...Object.values(prefixes));
     const rubbish = fc.array(
       fc.oneof(fc.string(), fc.constantFrom('optee_invoke_fn_', 'CPU:0 [LOST 3 EVENTS]', '# tracer: nop')),

@@ -102,6 +102,41 @@ const forms: Readonly<Record<string, readonly string[]>> = {
     `PID: ${pids[task]}      TASK: ffff000004b0d400  CPU: 1    COMMAND: "${comms[task]}"`,
     ...functions.map((name, at) => ` #${at} [ffff80000a4bb9a0] ${name}+${at * 4} at ffff8000080166d4 [optee]`),
   ]),
+  'crash of a dump, with the registers of an interrupted CPU': each((task, functions) => [
+    `PID: ${pids[task]}      TASK: ffff000004b0d400  CPU: 1    COMMAND: "${comms[task]}"`,
+    ' #0 [ffff800008003e00] crash_save_cpu at ffff800008128a24',
+    ' #1 [ffff800008003fc0] optee_cq_wait_for_completion at ffff80000801ff40',
+    '     PC: ffff800008f3c0c4  [cpu_do_idle+12]',
+    '     LR: ffff800008f3c0bc  [cpu_do_idle+4]',
+    '     SP: ffff80000a5bbb40  PSTATE: 60400005',
+    '    X29: ffff80000a5bbb40  X28: 0000000000000000  X27: 0000000000000000',
+    '--- <IRQ stack> ---',
+    ...functions.map((name, at) => ` #${at + 2} [ffff80000a4bb9a0] ${name} at ffff8000080166d4`),
+  ]),
+  'gdb, of all threads': each((task, functions) => [
+    '',
+    `Thread ${pids[task] + 1} (Thread ${pids[task]}):`,
+    ...functions.map(
+      (name, at) =>
+        `#${at}  ${at === 0 ? '' : '0xffff80007a4e11c0 in '}${name} (cq=0xffff000003c0, w=<optimized out>)${at === 1 ? '\n    at' : ' at'} drivers/tee/optee/call.c:98`,
+    ),
+    'Backtrace stopped: previous frame identical to this frame (corrupt stack?)',
+  ]).flatMap((line) => line.split('\n')),
+  'gdb with names': each((task, functions) => [
+    `Thread ${pids[task] + 1} (Thread ${pids[task]} "${comms[task]}"):`,
+    ...functions.map((name, at) => `#${at}  0xffff80007a4e11c0 in ${name} () from optee.ko`),
+  ]),
+  'kgdb, by thread, in full': each((task, functions) => [
+    `(gdb) thread ${pids[task] + 1}`,
+    `[Switching to thread ${pids[task] + 1} (Thread ${pids[task]})]`,
+    '#0  optee_supp_thrd_req (prev=0xffff000003d08000) at arch/arm64/kernel/process.c:555',
+    '555\t}',
+    '(gdb) bt full',
+    ...functions.flatMap((name, at) => [
+      `#${at}  0xffff80007a4e11c0 in ${name} (ctx=0xffff000004) at drivers/tee/optee/smc_abi.c:962`,
+      at === 0 ? 'No locals.' : '        rc = 0',
+    ]),
+  ]),
   'crash of a dump': each((task, functions) => [
     `PID: ${pids[task]}      TASK: ffff000004b0d400  CPU: 1    COMMAND: "${comms[task]}"`,
     ...functions.map((name, at) => ` #${at} [ffff80000a4bb9a0] ${name} at ffff8000080166d4`),
@@ -151,6 +186,86 @@ describe('stacks of tasks', () => {
     expect(found.notes.join('\n')).toMatch(/^5 lines of stacks belong to no task: .*grep \. \/proc/m);
   });
 
+  const hung = (name: string, pid: number, functions: readonly string[]) =>
+    printk([
+      `INFO: task ${name}:${pid} blocked for more than 120 seconds.`,
+      `task:${name}     state:D stack:0     pid:${pid}    tgid:${pid}    ppid:2      flags:0x00000008`,
+      'Call trace:',
+      ...functions.map((each) => ` ${sized(each)}`),
+    ]);
+  it('may be the channels of `ps`, in which tasks wait', () => {
+    const { found, verdict } = verdictOf([
+      ...held,
+      '    PID WCHAN                            COMMAND',
+      '      1 do_epoll_wait                    systemd',
+      '     88 optee_cq_wait_for_completion     kworker/1:2-events',
+      '    401 optee_supp_thrd_req              storage',
+      '    402 clk_prepare_lock                 [storage]',
+      '    412 -                                cat',
+    ]);
+    expect(found).toMatchObject({ stacks: 4, refusedCount: 0, notes: [] });
+    expect(verdict).toMatchObject({ outcome: 'stuck', exhausted: true });
+    const words = verdict.explanation.join('\n');
+    expect(words).toContain('kworker/1:2-events-88 #3 sleeps in the queue');
+    expect(words).toMatch(/storage-401 #1, .*; it waits for an answer of tee-supplicant/);
+    expect(words).toMatch(/storage-402 #2, .*; it waits for the clocks' prepare lock/);
+  });
+
+  it('of ps may be by thread, with columns in another order', () => {
+    const { verdict } = verdictOf([
+      'COMMAND             TID     PID WCHAN',
+      'storage            1402    1400 optee_supp_thrd_req',
+      'storage            1403    1400 optee_cq_wait_for_completion',
+    ]);
+    const words = verdict.explanation.join('\n');
+    // ps prints no times.
+    expect(verdict.hangsSinceMs).toBeUndefined();
+    expect(words).not.toMatch(/since|for \d/);
+    expect(words).toContain('storage-1402 #1, in RPC');
+    expect(words).toContain('storage-1403 #2 sleeps in the queue');
+  });
+
+  it.each([
+    ['cut off', ['    PID WCHAN  COMMAND', '     88 optee_ kworker/1:2', '    402 clk_pr storage']],
+    [
+      'cut off',
+      [
+        'F S   UID     PID    PPID  C PRI  NI ADDR SZ WCHAN  TTY          TIME CMD',
+        '1 D     0      88       2  0  60 -20 -     0 optee_ ?        00:00:00 kworker/1:2',
+      ],
+    ],
+    [
+      'empty',
+      ['    PID WCHAN                    COMMAND', '     88 -                        kworker/1:2', '402 0 storage'],
+    ],
+  ])('of ps that are %s are reported, with what to do', (what, lines) => {
+    const { found } = verdictOf([...held, ...lines]);
+    expect(found.stacks).toBe(0);
+    expect(found.notes.join('\n')).toMatch(
+      new RegExp(`^the WCHAN column of ps is ${what}: .*ps -eo pid,wchan:40,comm`, 'm'),
+    );
+  });
+
+  it('show a call in secure world, also on a CPU that a dump interrupted', () => {
+    const { found, verdict } = verdictOf([
+      'PID: 301      TASK: ffff000003d18000  CPU: 2    COMMAND: "keystored"',
+      ' #0 [ffff800008003e00] crash_save_cpu at ffff800008128a24',
+      '     PC: ffff800008f3c0c4  [__arm_smccc_smc+20]',
+      '--- <IRQ stack> ---',
+      ' #5 [ffff80000a6bbb50] __arm_smccc_smc at ffff800008f3c0c4',
+      ' #6 [ffff80000a6bbb50] optee_smccc_smc at ffff800008f3c0c4 [optee]',
+      ' #7 [ffff80000a6bbb50] optee_smc_do_call_with_arg at ffff800008f3c0c4 [optee]',
+    ]);
+    expect(found).toMatchObject({ stacks: 1, calls: 1 });
+    expect(verdict.explanation.join('\n')).toContain('keystored-301 #1, in secure world');
+  });
+
+  it('of tasks that make no call are not a record in which all is well', () => {
+    const { verdict } = verdictOf(hung('khugepaged', 40, ['msleep', 'khugepaged']));
+    expect(verdict.outcome).toBe('no-calls');
+    expect(verdict.explanation.join('\n')).toMatch(/^No call of OP-TEE is in the record/);
+  });
+
   it('use the owner of a lock that the kernel names', () => {
     const stack = (comm: string, pid: number, ...functions: string[]) => [
       `INFO: task ${comm}:${pid} blocked for more than 120 seconds.`,
@@ -197,13 +312,6 @@ describe('stacks of tasks', () => {
     expect(verdict.explanation.join('\n')).not.toContain('prepare lock');
   });
 
-  const hung = (name: string, pid: number, functions: readonly string[]) =>
-    printk([
-      `INFO: task ${name}:${pid} blocked for more than 120 seconds.`,
-      `task:${name}     state:D stack:0     pid:${pid}    tgid:${pid}    ppid:2      flags:0x00000008`,
-      'Call trace:',
-      ...functions.map((each) => ` ${sized(each)}`),
-    ]);
   const rpcs = {
     SMC: ['optee_rpc_cmd', 'optee_handle_rpc', 'optee_smc_do_call_with_arg'],
     'FF-A': ['optee_rpc_cmd', 'handle_ffa_rpc_func_cmd', 'optee_ffa_yielding_call', 'optee_ffa_do_call_with_arg'],
