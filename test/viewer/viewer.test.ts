@@ -50,10 +50,10 @@ function million(): Uint8Array {
     put(1, { type: 'queue-sleep', call, limit: false });
     put(1, { type: 'queue-wake', call, by: 0, asleep: true });
     put(1, { type: 'world-enter', call, function: 0x3200_0013 });
-    put(1, { type: 'world-exit', call, a0: 0xffff_0005, thread: call % 4 });
-    put(1, { type: 'rpc-begin', call, command: 2 });
-    put(1, { type: 'world-enter', call, function: 0x3200_0003 });
-    put(1, { type: 'call-end', call, smcReturn: 0 });
+    put(1.5, { type: 'world-exit', call, a0: 0xffff_0005, thread: call % 4 });
+    put(1.5, { type: 'rpc-begin', call, command: 2 });
+    put(2, { type: 'world-enter', call, function: 0x3200_0003 });
+    put(2.4, { type: 'call-end', call, smcReturn: 0 });
   }
   return recorder.toBytes();
 }
@@ -403,6 +403,19 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
       });
       expect(found).toEqual([]);
     }
+  });
+
+  it('shows calls that are narrower than a pixel in their colours, and dims those that do not match', async () => {
+    const errors = await open(million());
+    await page.keyboard.press('0');
+    expect(await coloursOf(page)).toEqual(expect.arrayContaining(['secure', 'rpc']));
+    await page.fill('#search', 'client 3');
+    await expect.poll(() => page.locator('#match-count').innerText()).toMatch(/15625 matches/);
+    expect(await coloursOf(page)).toEqual(expect.arrayContaining(['secure', 'rpc']));
+    await page.fill('#search', 'nobody of this name');
+    await expect.poll(() => page.locator('#match-count').innerText()).toBe('0 matches');
+    expect(await coloursOf(page)).not.toContain('secure');
+    expect(errors).toEqual([]);
   });
 
   it('moves a million events smoothly', async () => {

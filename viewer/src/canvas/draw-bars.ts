@@ -3,6 +3,7 @@ import { lowerBound } from '../run/bounds.js';
 import type { Lane } from '../run/run.js';
 import { askedFor, doing } from '../run/words.js';
 import type { Colours } from './colours.js';
+import { type PixelColumns, pixelOf } from './pixel-columns.js';
 import type { Scene } from './scene.js';
 
 /**
@@ -10,6 +11,8 @@ import type { Scene } from './scene.js';
  */
 const thinnest = 1;
 const inset = 3;
+/** Opacity of bars that do not match the search. */
+const dimmed = 0.16;
 /** Bars narrower than this have no text. Pixels. */
 const leastText = 30;
 
@@ -20,6 +23,9 @@ export interface Pen {
   readonly font: string;
   /** A pattern of thin lines that marks RPCs, so that they can be recognised without their colour. */
   readonly hatch: CanvasPattern | undefined;
+  /** For bars that are narrower than a pixel, and for such waits in the driver. */
+  readonly columns: PixelColumns;
+  readonly doorColumns: PixelColumns;
 }
 
 interface Bar {
@@ -37,26 +43,35 @@ export function drawBars(pen: Pen, lane: Lane, y: number, height: number, scene:
   const marked = scene.matches.get(run)?.marked;
   const tall = height - 2 * inset;
   const labels: Bar[] = [];
+  const { columns, doorColumns } = pen;
+  columns.begin(viewport.width);
+  doorColumns.begin(viewport.width);
+  const pixels = pixelsOf(colours);
   let at = run.firstEndingAfter(lane, viewport.start, axis);
   while (at < segments.length) {
     let segment = segments[at] ?? 0;
-    let left = viewport.x(run.start(segment, axis));
+    const left = viewport.x(run.start(segment, axis));
     if (left > viewport.width) break;
-    let right = viewport.x(run.end(segment, axis));
-    const isThin = right - left < thinnest;
-    if (isThin) {
+    const right = viewport.x(run.end(segment, axis));
+    if (right - left < thinnest) {
       // Several bars fall into this pixel; the one at its middle is drawn.
       const column = Math.floor(left);
-      const middle = segments[run.firstEndingAfter(lane, viewport.position(column + 0.5), axis, at)];
-      if (middle !== undefined && viewport.x(run.start(middle, axis)) < column + 1) segment = middle;
-      left = Math.max(left, column);
-      right = column + 1;
-      at = Math.max(at + 1, run.firstEndingAfter(lane, viewport.position(column + 1), axis, at));
-    } else at++;
+      const middle = run.firstEndingAfter(lane, viewport.position(column + 0.5), axis, at);
+      const other = segments[middle];
+      if (other !== undefined && viewport.x(run.start(other, axis)) < column + 1) segment = other;
+      at = Math.max(at + 1, run.firstEndingAfter(lane, viewport.position(column + 1), axis, Math.max(at, middle - 1)));
+      const state = timeline.segmentState.at(segment);
+      if (!shown.has(state)) continue;
+      const dim = marked !== undefined && marked[timeline.segmentCall.at(segment)] === 0;
+      const into = state === CallState.door ? doorColumns : columns;
+      into.set(column, pixels[dim ? 'dim' : 'full'][state] ?? 0);
+      continue;
+    }
+    at++;
     const state = timeline.segmentState.at(segment);
     const call = timeline.segmentCall.at(segment);
     if (!shown.has(state)) continue;
-    context.globalAlpha = marked !== undefined && marked[call] === 0 ? 0.16 : 1;
+    context.globalAlpha = marked !== undefined && marked[call] === 0 ? dimmed : 1;
     context.fillStyle = colours.states[state] ?? colours.muted;
     if (state === CallState.door) {
       context.fillRect(left, y + height / 2 - 1.5, right - left, 3);
@@ -76,11 +91,14 @@ export function drawBars(pen: Pen, lane: Lane, y: number, height: number, scene:
       if (right - left > leastText)
         labels.push({ segment, left: Math.max(left, 0), right: Math.min(right, viewport.width) });
     }
-    if (timeline.callSystem.at(call) === 1 && !isThin) {
+    if (timeline.callSystem.at(call) === 1) {
       context.fillStyle = colours.text;
       context.fillRect(from, y + inset + tall - 2, until - from - 0.5, 2);
     }
   }
+  context.globalAlpha = 1;
+  columns.draw(context, y + inset, tall);
+  doorColumns.draw(context, y + height / 2 - 1.5, 3);
   for (const label of labels) drawLabel(pen, lane, label, y + height / 2 + 0.5, marked);
   context.globalAlpha = 1;
   if (lane.kind === 'client') {
@@ -88,6 +106,19 @@ export function drawBars(pen: Pen, lane: Lane, y: number, height: number, scene:
     drawLate(pen, lane, y, height, scene);
   }
   drawOutline(pen, lane, y, height, scene);
+}
+
+const pixelsByColours = new WeakMap<Colours, Record<'full' | 'dim', Record<number, number>>>();
+
+/** The colours of the states, as pixels. */
+function pixelsOf(colours: Colours): Record<'full' | 'dim', Record<number, number>> {
+  const known = pixelsByColours.get(colours);
+  if (known !== undefined) return known;
+  const all = (alpha: number) =>
+    Object.fromEntries(Object.entries(colours.states).map(([state, colour]) => [state, pixelOf(colour, alpha)]));
+  const made = { full: all(1), dim: all(dimmed) };
+  pixelsByColours.set(colours, made);
+  return made;
 }
 
 function drawLabel(
@@ -108,7 +139,7 @@ function drawLabel(
   const room = right - left - 10;
   const shown = fitting(context, text, room);
   if (shown === '') return;
-  context.globalAlpha = marked !== undefined && marked[call] === 0 ? 0.16 : 1;
+  context.globalAlpha = marked !== undefined && marked[call] === 0 ? dimmed : 1;
   if (state === CallState.rpc) {
     // Clear the hatching behind the text.
     context.fillStyle = colours.states[state] ?? colours.muted;

@@ -1,6 +1,7 @@
 import { CallState } from '../../../src/trace/index.js';
 import type { Axis, Run } from '../run/run.js';
 import type { Colours } from './colours.js';
+import { type CanvasSize, fitCanvas } from './lane-painter.js';
 import type { Viewport } from './viewport.js';
 
 /** Number of columns of the overview. */
@@ -19,6 +20,9 @@ interface Summary {
 /** An overview of the whole trace in a strip, with the visible part marked. Dragging moves the view. */
 export class Overview {
   private readonly summaries = new Map<string, Summary>();
+  /** The strip without the mark of the visible part, and what it depends on. */
+  private readonly strip = document.createElement('canvas');
+  private drawn: readonly unknown[] = [];
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -43,13 +47,36 @@ export class Overview {
 
   draw(colours: Colours, viewport: Viewport, axis: Axis): void {
     this.axis = axis;
-    const { canvas, runs, extent } = this;
+    const { canvas, extent } = this;
     const context = canvas.getContext('2d');
     if (context === null) return;
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = canvas;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
+    const size = { width, height, ratio };
+    fitCanvas(canvas, size);
+    const depends = [colours, axis, width, height, ratio];
+    if (depends.some((each, index) => each !== this.drawn[index])) this.drawStrip(colours, axis, size);
+    this.drawn = depends;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.strip, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const left = Math.max(0, (viewport.start / extent) * width);
+    const right = Math.min(width, (viewport.end / extent) * width);
+    context.fillStyle = colours.background;
+    context.globalAlpha = 0.6;
+    context.fillRect(0, 0, left, height);
+    context.fillRect(right, 0, width - right, height);
+    context.globalAlpha = 1;
+    context.strokeStyle = colours.accent;
+    context.lineWidth = 1.5;
+    context.strokeRect(left + 0.75, 0.75, Math.max(3, right - left - 1.5), height - 1.5);
+  }
+
+  private drawStrip(colours: Colours, axis: Axis, { width, height, ratio }: CanvasSize): void {
+    const { strip, runs, extent } = this;
+    const context = strip.getContext('2d');
+    if (context === null) return;
+    fitCanvas(strip, { width, height, ratio });
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = colours.surface;
     context.fillRect(0, 0, width, height);
@@ -76,16 +103,6 @@ export class Overview {
         );
       }
     });
-    const left = Math.max(0, (viewport.start / extent) * width);
-    const right = Math.min(width, (viewport.end / extent) * width);
-    context.fillStyle = colours.background;
-    context.globalAlpha = 0.6;
-    context.fillRect(0, 0, left, height);
-    context.fillRect(right, 0, width - right, height);
-    context.globalAlpha = 1;
-    context.strokeStyle = colours.accent;
-    context.lineWidth = 1.5;
-    context.strokeRect(left + 0.75, 0.75, Math.max(3, right - left - 1.5), height - 1.5);
   }
 
   private summaryOf(run: Run, index: number, axis: Axis, extent: number): Summary {

@@ -1,4 +1,4 @@
-import { deadlockWords, waitGraph } from '../../../src/trace/index.js';
+import { deadlockWords, type Segment, type WaitGraph, waitGraph } from '../../../src/trace/index.js';
 import { readColours } from '../canvas/colours.js';
 import { Overview } from '../canvas/overview.js';
 import { Painter } from '../canvas/painter.js';
@@ -19,6 +19,15 @@ import { placeToOpen } from './place-to-open.js';
 
 /** The highest zoom, by axis: milliseconds or events per pixel. */
 const closest = { time: 1e-6, order: 1 / 120 } as const;
+
+/** The state of a run at a position. */
+interface RunState {
+  readonly run: Run;
+  readonly open: readonly Segment[];
+  readonly graph: WaitGraph;
+}
+
+const noSections: readonly HTMLElement[] = [];
 
 /** The page: turns input into a scene and draws it. */
 export class TimelinePage {
@@ -41,6 +50,8 @@ export class TimelinePage {
   private readonly found: MatchWalk;
   private readonly shown = new Set<number>(legend);
   private frame = 0;
+  private states: readonly RunState[] = [];
+  private panelContent: readonly unknown[] = [];
   private colours = readColours();
   private measured: { readonly key: string; readonly sections: readonly HTMLElement[] } = { key: '', sections: [] };
 
@@ -339,25 +350,47 @@ export class TimelinePage {
       const { scroll, placed } = this.lanes;
       const { matches } = this.found;
       const position = hover ?? cursor ?? 0;
-      const states = runs.map((run) => {
-        const record = run.recordAt(position, axis);
-        const open = run.timeline.stateAfter(record);
-        return { run, open, graph: waitGraph(run.timeline, record, open) };
-      });
+      const states = this.statesAt(position);
       const waits = new Map(states.map(({ run, graph }) => [run, graph]));
       const scene = { runs, axis, viewport, gutter, scroll, cursor, mark, hover, chosen, lane, matches, shown, waits };
       this.painter.draw(scene, placed);
       this.overview.draw(this.colours, viewport, axis);
-      const sections = states.map(({ run, open, graph }) => statePanel(run, open, graph, viewport.step));
-      if (chosen !== undefined) sections.unshift(callPanel(chosen.run, chosen.call, waits.get(chosen.run)));
-      else for (const run of runs) sections.push(this.waitLists.get(run) ?? element('section', { hidden: '' }));
-      this.byId('panel').replaceChildren(...this.measurements(), ...sections);
+      this.fillPanel(states, waits);
     });
+  }
+
+  /** The state of each run at a position. It is computed anew only if another event is there. */
+  private statesAt(position: number): readonly RunState[] {
+    const { runs, axis } = this;
+    const records = runs.map((run) => run.recordAt(position, axis));
+    if (records.some((record, index) => this.states[index]?.graph.record !== record) || this.states.length === 0)
+      this.states = runs.map((run, index) => {
+        const record = records[index] ?? -1;
+        const open = run.timeline.stateAfter(record);
+        return { run, open, graph: waitGraph(run.timeline, record, open) };
+      });
+    return this.states;
+  }
+
+  /** Show the state, the chosen call, and the measurements. Nothing is done if they are shown already. */
+  private fillPanel(states: readonly RunState[], waits: ReadonlyMap<Run, WaitGraph>): void {
+    const { runs, chosen, viewport } = this;
+    const measurements = this.measurements();
+    const { step } = viewport;
+    // Times are shown with as many digits as the zoom makes visible.
+    const precision = Math.ceil(-Math.log10(step) - 1e-9);
+    const content = [states, chosen?.run, chosen?.call, measurements, precision];
+    if (content.every((each, index) => each === this.panelContent[index])) return;
+    this.panelContent = content;
+    const sections = states.map(({ run, open, graph }) => statePanel(run, open, graph, step));
+    if (chosen !== undefined) sections.unshift(callPanel(chosen.run, chosen.call, waits.get(chosen.run)));
+    else for (const run of runs) sections.push(this.waitLists.get(run) ?? element('section', { hidden: '' }));
+    this.byId('panel').replaceChildren(...measurements, ...sections);
   }
 
   private measurements(): readonly HTMLElement[] {
     const { cursor, mark, axis, viewport, runs } = this;
-    if (cursor === undefined || mark === undefined) return [];
+    if (cursor === undefined || mark === undefined) return noSections;
     const [from, to] = [Math.min(cursor, mark), Math.max(cursor, mark)];
     const key = `${from} ${to} ${axis}`;
     if (this.measured.key !== key)

@@ -219,6 +219,14 @@ export class Run {
   firstEndingAfter(lane: Lane, position: number, axis: Axis, from = 0): number {
     let low = from;
     let high = lane.segments.length;
+    // It is often near: search the next 1, 2, 4, 8 segments before all.
+    for (let reach = 1; low + reach <= high; reach *= 2) {
+      if (this.end(lane.segments[low + reach - 1] ?? 0, axis) > position) {
+        high = low + reach - 1;
+        break;
+      }
+      low += reach;
+    }
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.end(lane.segments[middle] ?? 0, axis) <= position) low = middle + 1;
