@@ -12,6 +12,7 @@ import { show } from './show.js';
 import { FolderFileSystem } from './supplicant/node/folder-file-system.js';
 import { FolderTaStore } from './supplicant/node/folder-ta-store.js';
 import { nodeSockets } from './supplicant/node/node-sockets.js';
+import { warnOfOldInstances } from './supplicant/node/old-instances.js';
 import { ProfileFolder } from './supplicant/node/profile-folder.js';
 import { MemoryTaStore, type TaStore } from './supplicant/ta-store.js';
 import { ElfFolders } from './symbolize/elf-folder.js';
@@ -139,7 +140,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   publishTrace(trace);
   const taFolders = options.taFolders ?? (world === 'qemu' ? [opteeFolder().trustedApplications] : []);
   const judge = judgeOf(options);
-  const taStores: TaStore[] = taFolders.map((folder) => new FolderTaStore(folder, judge));
+  const taStores = taFolders.map((folder) => new FolderTaStore(folder, judge));
   const images = new MemoryTaStore();
   for (const ta of trustedApplications) if (ta.kind === 'user') images.set(ta.uuid, simulatedTaImage(ta));
   const file = typeof options.trace === 'string' ? new TraceFile(options.trace) : undefined;
@@ -161,7 +162,7 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
   // A debugger stops the CPUs.
   const isDebugged = options.qemu?.gdb !== undefined;
   const callLimitMs = isDebugged ? Number.POSITIVE_INFINITY : (options.callLimitMs ?? options.qemu?.callLimitMs);
-  return openWorld(closingAfter(opened, close), {
+  const tee = await openWorld(closingAfter(opened, close), {
     ...(Object.fromEntries(common) as OpenWorldOptions),
     ...(card === undefined ? {} : { rpmb: [card] }),
     ...(callLimitMs === undefined ? {} : { callLimitMs }),
@@ -185,6 +186,8 @@ export async function openTee(options: OpenTeeOptions = {}): Promise<Tee> {
             taStores: [...(supplicant?.taStores ?? []), ...taStores, images],
           },
   });
+  tee.device.onSession = warnOfOldInstances(taStores);
+  return tee;
 }
 
 /** Predicts why the world will refuse an image of `taFolders`. Nothing is known of a world of the caller. */

@@ -22,6 +22,9 @@ export const maxSharedMemorySize = 0x4000_0000;
  * computes the client's identity.
  */
 export class TeeDevice {
+  /** Called when a session has opened. */
+  onSession: ((application: Uuid) => void) | undefined;
+
   constructor(private readonly driver: TeeDriver) {}
 
   get version(): TeeVersion {
@@ -60,7 +63,9 @@ export class TeeDevice {
     const client = clientLogin(login, identity, context.kernel);
     const memory = this.hold(context, params, maxOpenSessionParams);
     try {
-      return await this.driver.openSession(context, { uuid, client, login, cancelId }, params);
+      const reply = await this.driver.openSession(context, { uuid, client, login, cancelId }, params);
+      if (reply.result === TeeResult.SUCCESS) this.onSession?.(uuid);
+      return reply;
     } finally {
       await putAll(memory);
     }

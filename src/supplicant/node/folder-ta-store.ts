@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRegularFile } from '../../files/read-regular-file.js';
 import type { Uuid } from '../../protocol/uuid.js';
@@ -19,6 +20,9 @@ export function imageUuid(name: string): Uuid | undefined {
  * the hyphen before the last twelve digits, is also found (optee_client, teec_ta_load.c).
  */
 export class FolderTaStore implements TaStore {
+  /** The image of each application that was loaded last. */
+  private readonly loaded = new Map<Uuid, { readonly path: string; readonly state: string; readonly digest: string }>();
+
   /** @param judge predicts why secure world will refuse an image. */
   constructor(
     private readonly folder: string,
@@ -42,16 +46,41 @@ export class FolderTaStore implements TaStore {
 
   /** @throws Error naming the file if it exists but cannot be read or is not a regular file. */
   async load(uuid: Uuid): Promise<Uint8Array | undefined> {
-    return (await this.read(`${uuid}.ta`)) ?? (await this.read(`${uuid.replace(/-(?=[^-]*$)/, '')}.ta`));
+    return (await this.read(uuid, `${uuid}.ta`)) ?? (await this.read(uuid, `${uuid.replace(/-(?=[^-]*$)/, '')}.ta`));
   }
 
-  private async read(name: string): Promise<Uint8Array | undefined> {
+  /** The image, if it is another one now than that which was loaded last. */
+  async changeSinceLoad(uuid: Uuid): Promise<{ readonly path: string; readonly digest: string } | undefined> {
+    const loaded = this.loaded.get(uuid);
+    if (loaded === undefined) return undefined;
+    const { path } = loaded;
+    const state = await stateOf(path);
+    if (state === loaded.state || loaded !== this.loaded.get(uuid)) return undefined;
+    const digest = digestOf(await readRegularFile(path, maxImageSize));
+    return digest === loaded.digest || loaded !== this.loaded.get(uuid) ? undefined : { path, digest };
+  }
+
+  private async read(uuid: Uuid, name: string): Promise<Uint8Array | undefined> {
+    const path = join(this.folder, name);
     try {
-      return await readRegularFile(join(this.folder, name), maxImageSize);
+      // In this order: a change in between counts as one.
+      const state = await stateOf(path);
+      const image = await readRegularFile(path, maxImageSize);
+      this.loaded.set(uuid, { path, state, digest: digestOf(image) });
+      return image;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       if (errnoOf(error) === 'ENOTDIR') throw new Error(`${this.folder} is not a folder`, { cause: error });
       throw error;
     }
   }
+}
+
+async function stateOf(path: string): Promise<string> {
+  const { ino, size, mtimeMs } = await stat(path);
+  return `${ino} ${size} ${mtimeMs}`;
+}
+
+function digestOf(image: Uint8Array): string {
+  return createHash('sha256').update(image).digest('hex');
 }
