@@ -287,6 +287,26 @@ describe.skipIf(missing.length > 0)('the timeline page', () => {
     expect(await coloursOf(page)).toContain('deadlock');
   });
 
+  it('goes from one of two runs to the other by key and by button, also below the screen', async () => {
+    const traces = await Promise.all(
+      (['linux-6.8', 'hand-off'] as const).map((queue) => scenarioTrace('exhaustion-64-clients', queue)),
+    );
+    const errors = await open(...traces);
+    const firstRun = () => page.locator('#panel h2').first().innerText();
+    const titles = () => page.locator('#panel h2').allInnerTexts();
+    expect(await firstRun()).toBe('linux-6.8');
+    await page.getByRole('button', { name: /^hand-off FINISHED/ }).click();
+    await expect.poll(firstRun).toBe('hand-off');
+    // The pointer is over a lane of the run that is shown.
+    await page.mouse.move(600, 400);
+    await expect.poll(titles).toEqual(['hand-off', 'linux-6.8']);
+    expect(await page.locator('#status').innerText()).toContain('hand-off');
+    await page.keyboard.press('r');
+    await expect.poll(firstRun).toBe('linux-6.8');
+    expect(await page.locator('#status').innerText()).toContain('linux-6.8');
+    expect(errors).toEqual([]);
+  });
+
   it('names commands and applications, lists the longest waits, and jumps to each', async () => {
     await open(await scenarioTrace('thread-starvation', 'linux-6.8'));
     expect(await page.locator('#verdicts').innerText()).toBe('STARVED');

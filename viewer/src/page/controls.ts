@@ -130,6 +130,7 @@ export class Controls {
       ']': () => page.moveCursor(1),
       m: () => page.setMark(),
       o: () => page.setAxis(page.axis === 'time' ? 'order' : 'time'),
+      r: () => page.showRun(),
       t: () => page.showTable(!page.tableShown),
       '/': () => page.byId('search').focus(),
       '?': () => (page.byId('help') as HTMLDialogElement).showModal(),

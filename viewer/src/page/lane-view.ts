@@ -39,6 +39,11 @@ export class LaneView {
     else if (top + height > this.scroll + this.room) this.scroll = top + height - this.room;
   }
 
+  /** Scroll so that a lane is at the top, or as far as possible. */
+  scrollTo({ top }: PlacedLane): void {
+    this.scrollBy(top - this.scroll);
+  }
+
   placeOf(lane: Lane | undefined): PlacedLane | undefined {
     return this.placed.find((each) => each.lane === lane);
   }

@@ -1,14 +1,12 @@
-import { deadlockWords, type Segment, type WaitGraph, waitGraph } from '../../../src/trace/index.js';
+import { deadlockWords, waitGraph } from '../../../src/trace/index.js';
 import { readColours } from '../canvas/colours.js';
 import { Overview } from '../canvas/overview.js';
 import { Painter } from '../canvas/painter.js';
 import { gutterOf, type Hit } from '../canvas/scene.js';
 import { Viewport } from '../canvas/viewport.js';
 import { CallTable } from '../panel/call-table.js';
-import { element } from '../panel/element.js';
 import { legend, makeLegend } from '../panel/legend.js';
-import { callPanel, statePanel } from '../panel/panel.js';
-import { longestWaitsPanel, selectionPanel, verdictChips } from '../panel/story-panel.js';
+import { verdictChips } from '../panel/story-panel.js';
 import { tooltipLines } from '../panel/tooltip.js';
 import type { Axis, Lane, Run } from '../run/run.js';
 import { doing, purpose, sentence } from '../run/words.js';
@@ -16,18 +14,10 @@ import { LaneView } from './lane-view.js';
 import { MatchWalk } from './match-walk.js';
 import { momentOf, readMoment } from './moment-link.js';
 import { placeToOpen } from './place-to-open.js';
+import { SidePanel } from './side-panel.js';
 
 /** The highest zoom, by axis: milliseconds or events per pixel. */
 const closest = { time: 1e-6, order: 1 / 120 } as const;
-
-/** The state of a run at a position. */
-interface RunState {
-  readonly run: Run;
-  readonly open: readonly Segment[];
-  readonly graph: WaitGraph;
-}
-
-const noSections: readonly HTMLElement[] = [];
 
 /** The page: turns input into a scene and draws it. */
 export class TimelinePage {
@@ -45,15 +35,12 @@ export class TimelinePage {
   private readonly painter: Painter;
   private readonly overview: Overview;
   private readonly table: CallTable;
-  private readonly waitLists: ReadonlyMap<Run, HTMLElement | undefined>;
+  private readonly side: SidePanel;
   private chosen: { run: Run; call: number } | undefined;
   private readonly found: MatchWalk;
   private readonly shown = new Set<number>(legend);
   private frame = 0;
-  private states: readonly RunState[] = [];
-  private panelContent: readonly unknown[] = [];
   private colours = readColours();
-  private measured: { readonly key: string; readonly sections: readonly HTMLElement[] } = { key: '', sections: [] };
 
   constructor(
     private readonly runs: readonly Run[],
@@ -74,7 +61,7 @@ export class TimelinePage {
       this.zoomToChosen();
     };
     this.table = new CallTable(byId('table'), show);
-    this.waitLists = new Map(runs.map((run) => [run, longestWaitsPanel(run, (call) => show(run, call))]));
+    this.side = new SidePanel(byId('panel'), runs, show);
   }
 
   start(): void {
@@ -83,12 +70,13 @@ export class TimelinePage {
     this.byId('title').textContent = title;
     this.byId('title').title = title;
     document.title = `${title} · normalworld`;
-    this.byId('verdicts').replaceChildren(...verdictChips(this.runs));
+    this.byId('verdicts').replaceChildren(...verdictChips(this.runs, (run) => this.showRun(run)));
     makeLegend(this.byId('legend'), this.runs, (state, visible) => {
       if (visible) this.shown.add(state);
       else this.shown.delete(state);
       this.draw();
     });
+    this.byId('panel').classList.toggle('several', this.runs.length > 1);
     this.resize();
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
@@ -174,6 +162,26 @@ export class TimelinePage {
     this.draw();
   }
 
+  /** Show the lanes of a run, and its state first in the panel. Without a run: of the next one. */
+  showRun(run = this.nextRun): void {
+    const [first] = run?.lanes ?? [];
+    const placed = this.lanes.placeOf(first);
+    if (run === undefined || placed === undefined) return;
+    this.lanes.scrollTo(placed);
+    this.lane = run.lanes.find(({ kind }) => kind === 'thread') ?? first;
+    this.say(run.title);
+    this.draw();
+  }
+
+  private get nextRun(): Run | undefined {
+    const { runs, currentRun } = this;
+    return currentRun === undefined ? undefined : runs[(runs.indexOf(currentRun) + 1) % runs.length];
+  }
+
+  private get currentRun(): Run | undefined {
+    return this.lane?.run ?? this.runs[0];
+  }
+
   moveLane(by: number): void {
     const next = this.lanes.further(this.lane, by);
     if (next === undefined) return;
@@ -206,7 +214,7 @@ export class TimelinePage {
 
   /** Move the cursor by one event of the current lane's run. */
   moveCursor(by: number): void {
-    const run = this.lane?.run ?? this.runs[0];
+    const run = this.currentRun;
     if (run === undefined) return;
     const record = Math.min(Math.max(run.recordAt(this.cursor ?? 0, this.axis) + by, 0), run.table.length - 1);
     // Several events may have the same time. Only the axis of events can show a step between them.
@@ -350,51 +358,13 @@ export class TimelinePage {
       const { scroll, placed } = this.lanes;
       const { matches } = this.found;
       const position = hover ?? cursor ?? 0;
-      const states = this.statesAt(position);
+      const states = this.side.statesAt(position, axis);
       const waits = new Map(states.map(({ run, graph }) => [run, graph]));
       const scene = { runs, axis, viewport, gutter, scroll, cursor, mark, hover, chosen, lane, matches, shown, waits };
       this.painter.draw(scene, placed);
       this.overview.draw(this.colours, viewport, axis);
-      this.fillPanel(states, waits);
+      const { currentRun } = this;
+      this.side.show({ axis, chosen, cursor, mark, current: currentRun, step: viewport.step }, states);
     });
-  }
-
-  /** The state of each run at a position. It is computed anew only if another event is there. */
-  private statesAt(position: number): readonly RunState[] {
-    const { runs, axis } = this;
-    const records = runs.map((run) => run.recordAt(position, axis));
-    if (records.some((record, index) => this.states[index]?.graph.record !== record) || this.states.length === 0)
-      this.states = runs.map((run, index) => {
-        const record = records[index] ?? -1;
-        const open = run.timeline.stateAfter(record);
-        return { run, open, graph: waitGraph(run.timeline, record, open) };
-      });
-    return this.states;
-  }
-
-  /** Show the state, the chosen call, and the measurements. Nothing is done if they are shown already. */
-  private fillPanel(states: readonly RunState[], waits: ReadonlyMap<Run, WaitGraph>): void {
-    const { runs, chosen, viewport } = this;
-    const measurements = this.measurements();
-    const { step } = viewport;
-    // Times are shown with as many digits as the zoom makes visible.
-    const precision = Math.ceil(-Math.log10(step) - 1e-9);
-    const content = [states, chosen?.run, chosen?.call, measurements, precision];
-    if (content.every((each, index) => each === this.panelContent[index])) return;
-    this.panelContent = content;
-    const sections = states.map(({ run, open, graph }) => statePanel(run, open, graph, step));
-    if (chosen !== undefined) sections.unshift(callPanel(chosen.run, chosen.call, waits.get(chosen.run)));
-    else for (const run of runs) sections.push(this.waitLists.get(run) ?? element('section', { hidden: '' }));
-    this.byId('panel').replaceChildren(...measurements, ...sections);
-  }
-
-  private measurements(): readonly HTMLElement[] {
-    const { cursor, mark, axis, viewport, runs } = this;
-    if (cursor === undefined || mark === undefined) return noSections;
-    const [from, to] = [Math.min(cursor, mark), Math.max(cursor, mark)];
-    const key = `${from} ${to} ${axis}`;
-    if (this.measured.key !== key)
-      this.measured = { key, sections: runs.map((run) => selectionPanel(run, from, to, axis, viewport.step)) };
-    return this.measured.sections;
   }
 }

@@ -17,7 +17,8 @@ import { verdictPanel } from './story-panel.js';
 export function statePanel(run: Run, open: readonly Segment[], graph: WaitGraph, step: number): HTMLElement {
   const { timeline, table } = run;
   const { record } = graph;
-  const section = element('section', {}, element('h2', {}, run.table.subject.queue ?? run.name), ...verdictPanel(run));
+  const name = run.table.subject.queue ?? run.name;
+  const section = element('section', { class: 'state' }, element('h2', {}, name), ...verdictPanel(run));
   if (record < 0) {
     section.append(element('p', { class: 'event' }, 'Nothing has happened yet.'));
     return section;

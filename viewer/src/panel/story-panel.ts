@@ -20,14 +20,18 @@ export function verdictPanel(run: Run): HTMLElement[] {
   return [details];
 }
 
-/** The verdict on each run, for the head of the page. */
-export function verdictChips(runs: readonly Run[]): HTMLElement[] {
+/** The verdict on each run, for the head of the page. With several runs, each is a button that leads to its run. */
+export function verdictChips(runs: readonly Run[], show: (run: Run) => void): HTMLElement[] {
   return runs.flatMap((run) => {
     const words = run.verdictWords;
-    if (words === '') return [];
+    const verdict = words === '' ? [] : [element('strong', {}, words)];
     const outcome = run.table.subject.verdict?.outcome ?? '';
-    const name = runs.length > 1 ? `${run.table.subject.queue ?? run.name}: ` : '';
-    return [element('p', { class: `verdict ${outcome}` }, name, element('strong', {}, words))];
+    if (runs.length === 1) return words === '' ? [] : [element('p', { class: `verdict ${outcome}` }, ...verdict)];
+    const name = run.table.subject.queue ?? run.name;
+    const title = `show ${name}`;
+    const button = element('button', { type: 'button', class: `verdict ${outcome}`, title }, `${name} `, ...verdict);
+    button.addEventListener('click', () => show(run));
+    return [button];
   });
 }
 
