@@ -43,6 +43,8 @@ export async function normalworldProgram(first?: string): Promise<Command> {
     .description('The OP-TEE driver of Linux in TypeScript')
     .version(packageVersion, '-V, --version', 'the version of this package')
     .exitOverride()
+    // `--version` behind a command is an option of that command.
+    .enablePositionalOptions()
     .hook('preAction', (_program, command) => {
       if (coloured.has(command.name())) letColoursPass();
       refuseInputsAsOutputs(command);

@@ -9,6 +9,14 @@ import { onRealOptee, whyNot } from '../worlds/qemu/real-optee.js';
 const main = resolve(import.meta.dirname, '../../dist/cli/main.js');
 const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 50_000 });
 
+it('takes --version behind a command as an option of the command', () => {
+  const { status, stdout, stderr } = run('optee', 'fetch', '--version', '4.10', '--suite', 'sid');
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/^normalworld: --version and --suite both choose the OP-TEE/);
+  expect(status).toBe(2);
+  expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
 describe.skipIf(whyNot !== undefined)(onRealOptee('a command on OP-TEE'), { timeout: 60_000 }, () => {
   let folder: string;
   beforeAll(() => {
