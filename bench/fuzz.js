@@ -67,10 +67,9 @@ async function plainInvokes() {
   });
 }
 
-async function edges(blind) {
+async function edges(target, blind) {
   const folder = mkdtempSync(join(tmpdir(), 'normalworld-bench-fuzz-'));
   try {
-    const target = targetNamed('pta', pta, { optee });
     const fuzzer = new Fuzzer(target, { folder, seed: 1, ms: seconds * 1000, blind });
     return (await fuzzer.run()).edges;
   } finally {
@@ -125,13 +124,16 @@ const withCoverage = await rate('pta', pta, commandOfPta, true);
 const without = await rate('pta', pta, commandOfPta, false);
 const taRate = await rate('ta', ta, commandOfTa, true);
 const plain = await plainInvokes();
-const guided = await edges(false);
-const blind = await edges(true);
+const pseudo = targetNamed('pta', pta, { optee });
+const driver = targetNamed('driver', undefined, { optee });
+const guided = [await edges(pseudo, false), await edges(driver, false)];
+const blind = [await edges(pseudo, true), await edges(driver, true)];
 const throughLinux = await randomCallsOnLinux();
 const rows = [
   ['pta, executions a second, with coverage against without', withCoverage, without, 0.5],
   ['ta, executions a second, against plain invokes of a user TA', taRate, plain, 0.7],
-  [`pta, edges after ${seconds} s, guided against blind`, guided, blind, 1.5],
+  [`pta, edges after ${seconds} s, guided against blind`, guided[0], blind[0], 1.5],
+  [`driver, edges after ${seconds} s, guided against blind`, guided[1], blind[1], 1.5],
   ...(throughLinux === undefined
     ? []
     : [

@@ -320,11 +320,18 @@ export class Tee implements AsyncDisposable {
     // the driver waits for its end.
     const isHeld = this.under.unfinished().some(({ purpose }) => purpose !== 'bottom-half');
     await eachStep([
-      () => (isHeld ? undefined : this.under.driver.remove()),
+      () => (isHeld ? this.removeAfterWorld() : this.under.driver.remove()),
       () => {
         if (failed !== undefined) throw failed.reason;
       },
     ]);
+  }
+
+  /** End secure world first: it cannot use the driver's memory then, nor hold the calls that have not returned. */
+  private async removeAfterWorld(): Promise<void> {
+    this.under.end();
+    await this.under[Symbol.asyncDispose]();
+    await this.under.driver.remove();
   }
 
   /** Limits of one context; overdue calls are counted per context. */

@@ -6,7 +6,7 @@ import { driverTarget } from '../../src/fuzz/driver/driver-target.js';
 import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
 import type { FuzzInput, Step } from '../../src/fuzz/input/grammar.js';
 import { RpcServer } from '../../src/optee/rpc/rpc.js';
-import { rpcReturn } from '../../src/protocol/optee-smc.js';
+import { OpteeSmcReturn, rpcReturn } from '../../src/protocol/optee-smc.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 
 afterEach(() => vi.restoreAllMocks());
@@ -114,6 +114,14 @@ describe('the driver under a secure world that violates the protocol', () => {
       [
         { kind: 'register', size: 100 },
         { kind: 'lie-answer', after: 0, field: 'ret', parameter: 0, value: 5 },
+        { kind: 'free', memory: 0 },
+      ],
+    ],
+    [
+      'memory that is being freed while the TEE closes',
+      [
+        { kind: 'allocate', size: 100 },
+        { kind: 'lie-return', after: 0, registers: [OpteeSmcReturn.ethreadLimit] },
         { kind: 'free', memory: 0 },
       ],
     ],
