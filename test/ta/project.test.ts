@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shellWords } from '../../src/ta/build-ta.js';
 import { taHeader } from '../../src/ta/index.js';
 import { onRealOptee } from '../worlds/qemu/real-optee.js';
-import { command, TaProject, whyNoKit } from './ta-project.js';
+import { command, repository, TaProject, whyNoKit } from './ta-project.js';
 
 const run = (folder: string, ...args: string[]) =>
   spawnSync(process.execPath, [command, ...args], { cwd: folder, encoding: 'utf8' });
@@ -30,6 +30,20 @@ describe('a new project of a trusted application', () => {
     expect(() => numbers.TA_ADDER_CMD_SUBTRACT).toThrow('defines no number TA_ADDER_CMD_SUBTRACT');
     writeFileSync(join(project.folder, 'none.h'), '#define A 1\n');
     expect(() => taHeader(join(project.folder, 'none.h'))).toThrow('has no UUID');
+  });
+
+  it('says for each install script whether npm may run it', async () => {
+    using project = await TaProject.make();
+    const { allowScripts } = JSON.parse(readFileSync(join(project.folder, 'package.json'), 'utf8')) as {
+      readonly allowScripts: Readonly<Record<string, boolean>>;
+    };
+    const { packages } = JSON.parse(readFileSync(join(repository, 'package-lock.json'), 'utf8')) as {
+      readonly packages: Readonly<Record<string, { readonly hasInstallScript?: boolean; readonly dev?: boolean }>>;
+    };
+    const scripted = Object.entries(packages).filter(([, { hasInstallScript, dev }]) => hasInstallScript && !dev);
+    const names = scripted.map(([path]) => path.replace(/^.*node_modules\//, '')).filter((name) => name !== '');
+    expect(Object.keys(allowScripts)).toEqual(expect.arrayContaining(names));
+    expect(names).toContain('koffi');
   });
 
   it('reports that there is nothing to build', async () => {
