@@ -37,9 +37,9 @@ const headers: readonly RegExp[] = [
   /^\s*PID:\s*(?<pid>\d{1,10})\s+TASK:.*COMMAND:\s*"(?<comm>[^"]{0,32})"/,
 ];
 const frames: readonly RegExp[] = [
-  // ` optee_cq_wait_init+0x98/0x140 [optee]`, optionally after `[<0>]` or an address. Frames that the kernel is not
+  // ` optee_cq_wait_init+0x98/0x140 [optee]`, also without the size, optionally after `[<0>]` or an address. Frames that the kernel is not
   // sure of begin with `? `.
-  /^\s*(?:\[<[0-9a-fx]{1,18}>\]\s+)?(?<function>[A-Za-z_][\w.]{0,80})\+0x[0-9a-f]+\/0x[0-9a-f]+/,
+  /^\s*(?:\[<[0-9a-fx]{1,18}>\]\s+)?(?<function>[A-Za-z_][\w.]{0,80})\+0x[0-9a-f]+(?:\/0x[0-9a-f]+)?(?=\s|$)/,
   // Arm, 32 bits: ` schedule from schedule_timeout+0xa4/0x130`
   /^\s*(?:\[<[0-9a-f]{1,16}>\]\s+)?\(?(?<function>[A-Za-z_][\w.]{0,80})(?:\+0x[0-9a-f]+\/0x[0-9a-f]+)?\)? from /,
   // crash: ` #4 [ffff80001234] optee_cq_wait_init at ffff...`; with `-s`, `optee_cq_wait_init+152 at`

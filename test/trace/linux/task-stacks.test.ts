@@ -49,6 +49,13 @@ const forms: Readonly<Record<string, readonly string[]>> = {
       ...functions.map((name) => ` ${sized(name)} [optee]`),
     ]),
   ),
+  'SysRq-w without the sizes of functions': printk(
+    each((task, functions) => [
+      `task:${comms[task]}     state:D stack:0     pid:${pids[task]}    tgid:${pids[task]}    ppid:2      flags:0x00000008`,
+      'Call trace:',
+      ...functions.map((name) => ` ${name}+0x98`),
+    ]),
+  ),
   'SysRq-w before 5.12': printk(
     each((task, functions) => [
       `${comms[task]}     D    0    ${pids[task]}      2 0x00000028`,
