@@ -14,6 +14,9 @@ interface Columns {
   readonly commIsLast: boolean;
 }
 
+/** `grep . /proc/*\/wchan`: `/proc/88/wchan:optee_cq_wait_for_completion` */
+const procLine = /^\s*\/proc\/(?:\d{1,10}\/task\/)?(?<pid>\d{1,10})\/wchan:(?<channel>\w{1,80})\s*$/;
+
 /** Names of the column with a task's number; that of a thread is preferred. */
 const pidNames: readonly string[] = ['TID', 'LWP', 'SPID', 'PID'];
 const commNames: readonly string[] = ['COMMAND', 'COMM', 'CMD'];
@@ -21,7 +24,7 @@ const commNames: readonly string[] = ['COMMAND', 'COMM', 'CMD'];
 const defaultWidth = 6;
 
 /**
- * Reads a table of `ps` with the column WCHAN: the function of the kernel in which each task waits. Lines of the table
+ * Reads lines of `/proc/PID/wchan`, and a table of `ps` with the column WCHAN: the function of the kernel in which each task waits. Lines of the table
  * follow its head.
  */
 export class WaitChannels {
@@ -35,6 +38,10 @@ export class WaitChannels {
 
   /** @returns the task of a line, or whether the line belongs to a table. */
   read(line: string): WaitingTask | boolean {
+    const proc = line.includes('/wchan:') ? procLine.exec(line)?.groups : undefined;
+    if (proc?.pid !== undefined && proc.channel !== undefined)
+      return /^\d/.test(proc.channel) || { pid: Number(proc.pid), comm: '', channel: proc.channel };
+    if (this.columns === undefined && !line.includes('WCHAN')) return false;
     const words = line.trim().split(/\s+/);
     if (words.includes('WCHAN')) {
       const find = (names: readonly string[]) => words.findIndex((word) => names.includes(word));

@@ -218,6 +218,18 @@ describe('stacks of tasks', () => {
     expect(words).toMatch(/storage-402 #2, .*; it waits for the clocks' prepare lock/);
   });
 
+  it('may be the channels in /proc', () => {
+    const { found, verdict } = verdictOf([
+      '/proc/1/wchan:0',
+      '/proc/401/wchan:optee_supp_thrd_req',
+      '/proc/400/task/402/wchan:optee_cq_wait_for_completion',
+    ]);
+    expect(found).toMatchObject({ stacks: 2, refusedCount: 0 });
+    const words = verdict.explanation.join('\n');
+    expect(words).toMatch(/-401 #\d, in RPC CMD/);
+    expect(words).toMatch(/-402 #\d sleeps in the queue/);
+  });
+
   it('of ps may be by thread, with columns in another order', () => {
     const { verdict } = verdictOf([
       'COMMAND             TID     PID WCHAN',
