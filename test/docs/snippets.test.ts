@@ -236,11 +236,19 @@ function shell(script: string, cwd: string) {
   });
 }
 
+/** A server may have ended by itself, with its TEE. */
+function end(pid: number): void {
+  try {
+    process.kill(pid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 afterAll(() => {
   for (const { folder } of all) {
     const servers = join(folder, 'servers');
-    if (existsSync(servers))
-      for (const pid of readFileSync(servers, 'utf8').trim().split('\n')) process.kill(Number(pid));
+    if (existsSync(servers)) for (const pid of readFileSync(servers, 'utf8').trim().split('\n')) end(Number(pid));
   }
   rmSync(folder, { recursive: true });
 });
