@@ -7,7 +7,7 @@ import { RegularFileError, readRegularFile } from '../../files/read-regular-file
 import { readText, TextFileError } from '../../files/read-text.js';
 import { FileLengthError } from '../../files/read-whole.js';
 import { startProcess } from '../../processes/start-process.js';
-import { viewerPage } from '../../trace/node/viewer-page.js';
+import { profilePage, viewerPage } from '../../trace/node/viewer-page.js';
 import { MemoryRecorder } from '../../trace/nwt/memory-recorder.js';
 import { badUsage } from '../output/exit-code.js';
 import { OutputOption } from '../output/output-option.js';
@@ -27,12 +27,15 @@ const largestTrace = 2 ** 30;
 export function addViewCommand(program: Command): void {
   program
     .command('view')
-    .summary('view a trace, or two, one above the other')
+    .summary('view a trace, or two, one above the other, or a profile')
     .description(
       'Shows traces in a page: threads, clients and queue as lanes, calls as bars, wake-ups as arrows. Serves it on ' +
-        '127.0.0.1 until Ctrl-C, or writes it to a single HTML file.',
+        '127.0.0.1 until Ctrl-C, or writes it to a single HTML file. A profile (.folded) is shown as a flame graph.',
     )
-    .argument('<file...>', 'one trace (.nwt) or schedule of `explore --traces` (.json), or two to compare')
+    .argument(
+      '<file...>',
+      'one trace (.nwt) or schedule of `explore --traces` (.json), or two to compare; or a profile (.folded)',
+    )
     .addOption(new OutputOption('-o, --out <file.html>', 'write the page instead of serving it'))
     .option('-p, --port <number>', 'port on 127.0.0.1; 0: any free port', '0')
     .option('--no-open', 'do not open a browser')
@@ -48,7 +51,8 @@ Examples:
   $ normalworld view out.linux-6.7.nwt out.hand-off.nwt
   $ normalworld view out.linux-6.7.nwt --out deadlock.html
   $ normalworld explore --queue linux-6.8 --secure-threads 1 --reservations 1 --callers '2*N,S+S' --traces found
-  $ normalworld view found/linux-6.8-lostWakeUp.json`,
+  $ normalworld view found/linux-6.8-lostWakeUp.json
+  $ normalworld view build/profile/profile.folded`,
     )
     .action(view);
 }
@@ -60,24 +64,8 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
     process.exitCode = badUsage;
     return;
   }
-  const traces = [];
-  for (const path of paths) {
-    const bytes = await (path.endsWith('.json') ? scheduleOrSayWhy(path) : traceOrSayWhy(path));
-    if (bytes === undefined) return;
-    traces.push({ name: basename(path), bytes });
-  }
-  let page: string;
-  try {
-    page = viewerPage(traces);
-  } catch (error) {
-    if (
-      !(error instanceof RangeError) &&
-      !(error instanceof Error && 'code' in error && error.code === 'ERR_STRING_TOO_LONG')
-    )
-      throw error;
-    console.error(
-      `error: ${paths.join(', ')}: too large for one page; use \`trace export\` and a viewer for large traces`,
-    );
+  const page = await (paths.some(isProfile) ? profileOrSayWhy(paths) : timelineOrSayWhy(paths));
+  if (page === undefined) {
     process.exitCode = badUsage;
     return;
   }
@@ -101,6 +89,47 @@ async function view(paths: string[], { out, port, open }: ViewOptions): Promise<
   });
 }
 
+/** The page of the traces; undefined, with the reason on stderr, if there can be none. */
+async function timelineOrSayWhy(paths: readonly string[]): Promise<string | undefined> {
+  const traces = [];
+  for (const path of paths) {
+    const bytes = await (path.endsWith('.json') ? scheduleOrSayWhy(path) : traceOrSayWhy(path));
+    if (bytes === undefined) return undefined;
+    traces.push({ name: basename(path), bytes });
+  }
+  try {
+    return viewerPage(traces);
+  } catch (error) {
+    if (
+      !(error instanceof RangeError) &&
+      !(error instanceof Error && 'code' in error && error.code === 'ERR_STRING_TOO_LONG')
+    )
+      throw error;
+    console.error(
+      `error: ${paths.join(', ')}: too large for one page; use \`trace export\` and a viewer for large traces`,
+    );
+    return undefined;
+  }
+}
+
+const isProfile = (path: string) => path.endsWith('.folded');
+
+/** The page of a profile; undefined, with the reason on stderr, if there can be none. */
+async function profileOrSayWhy([path = '', ...more]: readonly string[]): Promise<string | undefined> {
+  if (more.length > 0) {
+    console.error('error: a profile is shown alone');
+    return undefined;
+  }
+  try {
+    const folded = await readText(path);
+    if (folded.split('\n').some((line) => /^.+ \d+\r?$/.test(line))) return profilePage(basename(path), folded);
+    console.error(`${path}: no call stacks, which are lines like \`main;copy 12\``);
+  } catch (error) {
+    console.error(whyNotRead(path, error));
+  }
+  return undefined;
+}
+
 /** Read the trace here too, so that damage is reported on the terminal. */
 async function traceOrSayWhy(path: string): Promise<Uint8Array | undefined> {
   if ((await readTraceOrSayWhy(path)) === undefined) return undefined;
@@ -120,14 +149,14 @@ async function scheduleOrSayWhy(path: string): Promise<Uint8Array | undefined> {
     recordSchedule(parseTraceFile(await readText(path)), recorder);
     return recorder.toBytes();
   } catch (error) {
-    console.error(whyNoSchedule(path, error));
+    console.error(whyNotRead(path, error));
     process.exitCode = badUsage;
     return undefined;
   }
 }
 
 /** @throws errors that are not caused by the file. */
-function whyNoSchedule(path: string, error: unknown): string {
+function whyNotRead(path: string, error: unknown): string {
   if (error instanceof TraceFileError || error instanceof TextFileError || error instanceof FileLengthError)
     return `${path}: ${error.message}`;
   if (error instanceof Error && 'syscall' in error) return (namingFile(path, error) as Error).message;

@@ -7,19 +7,33 @@ export interface NamedTrace {
   readonly bytes: Uint8Array;
 }
 
-/** The place for the traces in the page. */
-const place = '<!-- traces -->';
-
 /** The timeline page with embedded traces, as one self-contained HTML file. */
 export function viewerPage(traces: readonly NamedTrace[]): string {
-  const page = readRegularFileSync(new URL('../../viewer/index.html', import.meta.url)).toString();
-  const scripts = traces.map(
-    ({ name, bytes }) =>
-      `<script type="application/x-nwt" data-name="${escapeAttribute(name)}">${gzipSync(bytes).toString('base64')}</script>`,
+  return pageWith(
+    'index.html',
+    '<!-- traces -->',
+    traces.map(({ name, bytes }) => dataElement('application/x-nwt', name, gzipSync(bytes))),
   );
-  if (!page.includes(place)) throw new Error('the timeline page was built without a place for traces');
+}
+
+/**
+ * The page of a profile, a flame graph, as one self-contained HTML file.
+ * @param folded call stacks with their costs, in the folded format.
+ */
+export function profilePage(name: string, folded: string): string {
+  return pageWith('flame.html', '<!-- profile -->', [dataElement('text/x-folded', name, Buffer.from(folded))]);
+}
+
+function pageWith(file: string, place: string, elements: readonly string[]): string {
+  const page = readRegularFileSync(new URL(`../../viewer/${file}`, import.meta.url)).toString();
+  if (!page.includes(place)) throw new Error(`the page ${file} was built without a place for data`);
   // A function is used because `$` is special in a replacement string.
-  return page.replace(place, () => scripts.join('\n'));
+  return page.replace(place, () => elements.join('\n'));
+}
+
+/** Base64 cannot end the element. */
+function dataElement(type: string, name: string, data: Buffer): string {
+  return `<script type="${type}" data-name="${escapeAttribute(name)}">${data.toString('base64')}</script>`;
 }
 
 function escapeAttribute(text: string): string {
