@@ -101,6 +101,7 @@ const elsewhere = new Map([
   ].map((build) => [build, 'minutes; test/optee-build starts one that is refused at once'] as const),
   ['normalworld xtest', 'minutes; test/xtest runs parts'],
   ['normalworld xtest 1004 pkcs11', 'minutes; test/xtest runs parts'],
+  ['normalworld view build/profile/profile.folded', 'test/viewer/profile-page.test.ts'],
 ]);
 const notRun = new Set(elsewhere.keys());
 
