@@ -46,7 +46,11 @@ export class AsyncNotifications {
   async stop(): Promise<void> {
     if (this.silence === undefined) return;
     try {
-      await this.call('stop-notifications', OpteeMsgCmd.stopAsyncNotif);
+      // A dead secure world sends none.
+      if (!this.optee.ended) await this.call('stop-notifications', OpteeMsgCmd.stopAsyncNotif);
+    } catch (error) {
+      // It may have died during this call.
+      if (!this.optee.ended) throw error;
     } finally {
       this.silence();
       this.silence = undefined;

@@ -246,7 +246,9 @@ describe('serve and exec', () => {
       await exec.says('stderr', /(called)/);
       process.kill(Number(await exec.says('stdout', /^pid (\d+)$/m)), 'SIGKILL');
       expect(await exec.ended).toEqual([137, null]);
-      expect(exec.stderr).toMatch(/still waiting for client 1 \(process \d+\): its invoke is in secure world/);
+      expect(exec.stderr).toMatch(
+        /still waiting for client 1 \(process \d+\): its invoke of 1{8}-\S+ is in secure world/,
+      );
       expect(leftBehind()).toEqual([]);
     });
 

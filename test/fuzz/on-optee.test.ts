@@ -22,7 +22,9 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
   }, () => {
     const args = ['fuzz', 'pta', 'd96a5b40-c3e5-21e3-8794-1002a5d5c61b', '--execs', '30', '--folder', 'pta', '--json'];
     const first = JSON.parse(normalworld(...args).stdout);
-    expect(first).toMatchObject({ target: 'pta', deaths: 0 });
+    // It may already have found what kills OP-TEE (docs/findings.md); then OP-TEE is booted again.
+    expect(first.target).toBe('pta');
+    expect(first.executions).toBeGreaterThanOrEqual(30);
     expect(first.edges).toBeGreaterThan(200);
     expect(readdirSync(join(scratch, 'pta/corpus')).length).toBe(first.corpus);
     const second = JSON.parse(normalworld(...args).stdout);
