@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { recordSchedule } from '../../conform/schedule-trace.js';
 import { parseTraceFile, TraceFileError } from '../../conform/trace-file.js';
+import { addFolded, type FoldedStacks } from '../../coverage/folded-stacks.js';
 import { namingFile } from '../../files/name-file-in-errors.js';
 import { RegularFileError, readRegularFile } from '../../files/read-regular-file.js';
 import { readText, TextFileError } from '../../files/read-text.js';
@@ -122,7 +123,9 @@ async function profileOrSayWhy([path = '', ...more]: readonly string[]): Promise
   }
   try {
     const folded = await readText(path);
-    if (folded.split('\n').some((line) => /^.+ \d+\r?$/.test(line))) return profilePage(basename(path), folded);
+    const stacks: FoldedStacks = new Map();
+    addFolded(folded, stacks);
+    if (stacks.size > 0) return profilePage(basename(path), folded);
     console.error(`${path}: no call stacks, which are lines like \`main;copy 12\``);
   } catch (error) {
     console.error(whyNotRead(path, error));

@@ -1,3 +1,5 @@
+import type { FoldedStacks } from '../../../src/coverage/folded-stacks.js';
+
 /** A function in one call stack. Costs are numbers of instructions. */
 export interface Frame {
   readonly name: string;
@@ -10,13 +12,10 @@ export interface Frame {
   readonly callees: Map<string, Frame>;
 }
 
-/** The stacks of a text in the folded format, as a tree. Lines that are no stacks are skipped. */
-export function frameTree(folded: string): Frame {
+/** Call stacks as a tree. */
+export function frameTree(stacks: FoldedStacks): Frame {
   const root = frame('all', undefined, 0);
-  for (const line of folded.split('\n')) {
-    const [, stack, count] = /^(.+) (\d+)\r?$/.exec(line) ?? [];
-    if (stack === undefined) continue;
-    const cost = Number(count);
+  for (const [stack, cost] of stacks) {
     root.total += cost;
     let at = root;
     for (const name of stack.split(';')) {
@@ -40,30 +39,6 @@ export function* framesOf(root: Frame): Generator<Frame> {
     yield next;
     for (const callee of [...next.callees.values()].sort((a, b) => b.total - a.total).reverse()) waiting.push(callee);
   }
-}
-
-export interface FunctionCost {
-  readonly name: string;
-  readonly self: number;
-  readonly total: number;
-}
-
-/** The cost of each function in a tree, highest own cost first. A recursive function counts once in a stack. */
-export function costsByFunction(root: Frame): FunctionCost[] {
-  const costs = new Map<string, { self: number; total: number }>();
-  for (const each of framesOf(root)) {
-    if (each === root) continue;
-    const cost = costs.get(each.name) ?? { self: 0, total: 0 };
-    costs.set(each.name, cost);
-    cost.self += each.self;
-    if (!isRecursive(each)) cost.total += each.total;
-  }
-  return [...costs].map(([name, cost]) => ({ name, ...cost })).sort((a, b) => b.self - a.self || b.total - a.total);
-}
-
-function isRecursive({ name, caller }: Frame): boolean {
-  for (let at = caller; at !== undefined; at = at.caller) if (at.name === name) return true;
-  return false;
 }
 
 function frame(name: string, caller: Frame | undefined, depth: number): Frame {

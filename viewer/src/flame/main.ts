@@ -1,4 +1,5 @@
-import { costsByFunction, type Frame, framesOf, frameTree } from './frame-tree.js';
+import { addFolded, type FoldedStacks, functionCosts } from '../../../src/coverage/folded-stacks.js';
+import { type Frame, framesOf, frameTree } from './frame-tree.js';
 
 /** Pixels. */
 const rowHeight = 20;
@@ -18,7 +19,9 @@ const search = element<HTMLInputElement>('search');
 
 const profile = document.querySelector('script[type="text/x-folded"]');
 const name = profile?.getAttribute('data-name') ?? 'profile';
-const root = frameTree(atobText(profile?.textContent ?? ''));
+const stacks: FoldedStacks = new Map();
+addFolded(atobText(profile?.textContent ?? ''), stacks);
+const root = frameTree(stacks);
 /** The frame that has the whole width. */
 let zoomed = root;
 
@@ -123,7 +126,7 @@ function fillTable(): void {
     return made;
   };
   element('functions').replaceChildren(
-    ...costsByFunction(root)
+    ...functionCosts(stacks)
       .slice(0, mostFunctions)
       .map(({ name, self, total }) => {
         const row = document.createElement('tr');
