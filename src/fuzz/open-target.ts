@@ -92,11 +92,13 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
       if (simulated)
         return rawTarget(name, {
           boot: () => SimulatedMachine.boot(),
+          isTimed: false,
           applications: simulatedApplications,
           secureAddress: secureRam,
         });
       return rawTarget(name, {
         boot: () => OpteeMachine.boot({ ...optee, ...(name === 'message' ? { spinMicroseconds: 0 } : {}) }),
+        isTimed: true,
         applications: pseudoApplications,
         secureAddress: secureRam,
       });

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { driverGrammar, driverSeeds } from '../../src/fuzz/driver/driver-grammar.js';
 import { parseFinding } from '../../src/fuzz/engine/finding-file.js';
 import { Fuzzer, type FuzzOptions } from '../../src/fuzz/engine/fuzzer.js';
@@ -38,6 +38,7 @@ function lock(keys: readonly number[], words = 'c0ffee') {
   const lockTarget: Target = {
     name: 'lock',
     grammar,
+    isTimed: false,
     seeds: [{ steps: [{ kind: 'wait' }] }],
     describe: ({ kind }) => kind,
     open: async () => {
@@ -101,22 +102,59 @@ describe('a guided run', () => {
     expect(await replayFinding(finding, lock([3, 1, 5]).target)).toMatchObject({ came: false });
   });
 
-  it('executes steps that take long less often', async () => {
-    const waits = async (costs: Readonly<Record<string, number>>) => {
-      const { target } = lock([3, 1, 4, 1, 5]);
-      let count = 0;
-      const open = async () => {
-        const harness = await target.open();
-        const execute = (input: FuzzInput) => {
-          count += input.steps.filter(({ kind }) => kind === 'wait').length;
-          return harness.execute(input);
+  it.each([{ isTimed: true }, { isTimed: false }])(
+    'executes steps that take long less often, unless the same seed is to give the same run ($isTimed)',
+    async ({ isTimed }) => {
+      vi.useFakeTimers({ toFake: ['performance'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const waits = async (ms: number) => {
+        const { target } = lock([3, 1, 4, 1, 5]);
+        let count = 0;
+        const open = async () => {
+          const harness = await target.open();
+          const execute = (input: FuzzInput) => {
+            for (const { kind } of input.steps) {
+              if (kind === 'wait') count++;
+              vi.advanceTimersByTime(kind === 'wait' ? ms : 1);
+            }
+            return harness.execute(input);
+          };
+          return { ...harness, isDead: false, execute };
         };
-        return { ...harness, isDead: false, execute };
+        await run({ ...target, isTimed, open }, { executions: 3000 }).ended;
+        return count;
       };
-      await run({ ...target, grammar: { ...grammar, costs }, open }, { executions: 3000 }).ended;
-      return count;
+      const [long, usual] = [await waits(300), await waits(1)];
+      if (isTimed) expect(long).toBeLessThan(usual / 4);
+      else expect(long).toBe(usual);
+    },
+  );
+
+  it('executes inputs that end the machine less often', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const deaths = async (restartMs: number) => {
+      const { target } = lock([3]);
+      const open = async () => {
+        vi.advanceTimersByTime(restartMs);
+        const { [Symbol.asyncDispose]: dispose, drain } = await target.open();
+        let isDead = false;
+        return {
+          ...{ about: 'a lock', drain, [Symbol.asyncDispose]: dispose },
+          get isDead() {
+            return isDead;
+          },
+          async execute({ steps }: FuzzInput): Promise<readonly Verdict[]> {
+            vi.advanceTimersByTime(1);
+            isDead = steps.some(({ kind }) => kind === 'say');
+            return isDead ? [{ kind: 'core-panic', signature: 'said', what: 'It was said' }] : [];
+          },
+        };
+      };
+      const { ended } = run({ ...target, isTimed: true, open }, { executions: 2000, claim: async () => false });
+      return (await ended).deaths;
     };
-    expect(await waits({ wait: 300 })).toBeLessThan((await waits({})) / 2);
+    expect(await deaths(1000)).toBeLessThan((await deaths(0)) / 4);
   });
 
   it('is the same with the same seed, and different with another', async () => {

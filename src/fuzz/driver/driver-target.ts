@@ -18,6 +18,7 @@ export function driverTarget(): Target {
   return {
     name: 'driver',
     grammar: driverGrammar,
+    isTimed: false,
     seeds: driverSeeds,
     describe: stepInWords,
     open: async () => new DriverHarness(),

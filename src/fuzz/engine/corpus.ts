@@ -5,7 +5,7 @@ import { makeFolderSync } from '../../files/make-folder.js';
 import { readRegularFileSync } from '../../files/read-regular-file.js';
 import { writeWholeSync } from '../../files/write-whole.js';
 import type { Draws } from '../input/draws.js';
-import { costOf, type FuzzInput, type Grammar, grammarMistake } from '../input/grammar.js';
+import { type FuzzInput, type Grammar, grammarMistake } from '../input/grammar.js';
 
 /** The number of newest inputs. One of these is drawn with the same probability as one of all others. */
 const recent = 16;
@@ -62,13 +62,16 @@ export class Corpus {
     return true;
   }
 
-  /** Draw an input, with a preference for those that take less time; undefined if the corpus is empty. */
-  draw(draws: Draws, grammar: Grammar): FuzzInput | undefined {
+  /**
+   * Draw an input, with a preference for those that take less time; undefined if the corpus is empty.
+   * @param timeOf how long an input takes, in any unit.
+   */
+  draw(draws: Draws, timeOf: (input: FuzzInput) => number): FuzzInput | undefined {
     const { length } = this.inputs;
     if (length === 0) return undefined;
     const from = draws.chance(0.5) ? Math.max(0, length - recent) : 0;
     const [one, other] = [0, 0].map(() => this.inputs[from + draws.below(length - from)]);
-    return one !== undefined && other !== undefined && costOf(grammar, other) < costOf(grammar, one) ? other : one;
+    return one !== undefined && other !== undefined && timeOf(other) < timeOf(one) ? other : one;
   }
 }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { startTimer } from '../../clock/timer.js';
 import { Draws } from '../input/draws.js';
 import { generateStep } from '../input/generate.js';
-import { costOf, type FuzzInput } from '../input/grammar.js';
+import type { FuzzInput } from '../input/grammar.js';
 import { mutate } from '../input/mutate.js';
 import { neighbours } from '../input/neighbours.js';
 import { Corpus } from './corpus.js';
@@ -11,6 +11,7 @@ import { Findings, type KnownFinding } from './findings.js';
 import type { FuzzProgress } from './progress.js';
 import { type ReproduceLimits, Reproducer } from './reproduce.js';
 import { readRunState, writeRunState } from './run-state.js';
+import { StepTimes } from './step-times.js';
 import type { Harness, Target } from './target.js';
 import type { Verdict } from './verdict.js';
 
@@ -45,6 +46,8 @@ export interface FuzzOptions {
 const historyLength = 256;
 /** How often the folder is searched for new inputs and the state is saved, in milliseconds. */
 const saveMs = 1000;
+/** How many inputs are drawn, if each takes too long, before one of them is executed. */
+const mostDrawn = 16;
 /** In-process targets block the event loop; it gets a turn after this many milliseconds. */
 const turnMs = 50;
 
@@ -63,6 +66,7 @@ export class Fuzzer {
   private readonly corpus: Corpus;
   private readonly findings: Findings;
   private readonly features = new FeatureMap();
+  private readonly times = new StepTimes();
   private readonly history: FuzzInput[] = [];
   private readonly seedsToRun: FuzzInput[];
   /**
@@ -74,6 +78,8 @@ export class Fuzzer {
   private readonly executionsBefore: number;
   private readonly secondsBefore: number;
   private executions = 0;
+  /** The last input, until it is known how long it took, with the restart that it caused. */
+  private last: { readonly input: FuzzInput; readonly ms: number } | undefined;
   private deaths = 0;
   private readonly begun = performance.now();
   private lastNewEdge = performance.now();
@@ -151,32 +157,60 @@ export class Fuzzer {
   private nextInput(): FuzzInput {
     const seed = this.seedsToRun.shift();
     if (seed !== undefined) return seed;
+    let drawn = this.drawInput();
+    for (let time = 1; time < mostDrawn && !this.times.admits(drawn, this.draws); time++) drawn = this.drawInput();
+    return drawn;
+  }
+
+  private drawInput(): FuzzInput {
     const { draws, target } = this;
     const planned = this.planned.length > 0 && draws.chance(plannedShare) ? this.takePlanned() : undefined;
     if (planned !== undefined) return planned;
-    const from = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws, target.grammar);
+    const from = this.drawKept();
     if (from === undefined || (!this.options.blind && draws.chance(0.05)))
       return { steps: Array.from({ length: 1 + draws.below(3) }, () => generateStep(target.grammar, draws)) };
-    const other = this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws, target.grammar);
-    return mutate(target.grammar, from, other ?? from, draws);
+    return mutate(target.grammar, from, this.drawKept() ?? from, draws);
+  }
+
+  private drawKept(): FuzzInput | undefined {
+    const { draws, target, times } = this;
+    return this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws, (input) => times.expected(input));
   }
 
   /** A neighbour of one of two kept inputs that are drawn: of that which takes less time. */
   private takePlanned(): FuzzInput | undefined {
-    const { draws, planned, target } = this;
+    const { draws, planned, times } = this;
     const [one, other] = [0, 0].map(() => draws.below(planned.length)) as [number, number];
-    const cost = (at: number) => costOf(target.grammar, planned[at]?.[0] ?? { steps: [] });
-    const at = cost(other) < cost(one) ? other : one;
+    const timeOf = (at: number) => times.expected(planned[at]?.[0] ?? { steps: [] });
+    const at = timeOf(other) < timeOf(one) ? other : one;
     const near = planned[at] ?? [];
     const [taken] = near.splice(draws.below(near.length), 1);
     if (near.length === 0) planned.splice(at, 1);
     return taken;
   }
 
+  /** Execute an input, and learn how long it takes. */
+  private async execute(harness: Harness, input: FuzzInput): Promise<readonly Verdict[]> {
+    this.executions++;
+    const begun = performance.now();
+    const verdicts = await harness.execute(input);
+    this.last = { input, ms: performance.now() - begun };
+    const isDeadly = harness.isDead && verdicts.length > 0;
+    if (!isDeadly) this.learnLast(0);
+    return verdicts;
+  }
+
+  /** @param restartMs how long the restart took that the last input caused. */
+  private learnLast(restartMs: number): void {
+    // A blind run has no feedback, not that of the clock either.
+    if (this.last !== undefined && this.target.isTimed && !this.options.blind)
+      this.times.learn(this.last.input, this.last.ms + restartMs);
+    this.last = undefined;
+  }
+
   private async one(input: FuzzInput): Promise<void> {
     const harness = await this.living();
-    this.executions++;
-    const verdicts = await harness.execute(input);
+    const verdicts = await this.execute(harness, input);
     const novelty = this.features.add((each) => harness.drain(each));
     if (novelty.edges > 0) this.lastNewEdge = performance.now();
     if (verdicts.length > 0) await this.foundAll(input, verdicts);
@@ -212,8 +246,7 @@ export class Fuzzer {
   private async meetsAgain(input: FuzzInput, features: readonly number[]): Promise<readonly number[]> {
     const { harness } = this;
     if (harness === undefined || harness.isDead) return [];
-    this.executions++;
-    const verdicts = await harness.execute(input);
+    const verdicts = await this.execute(harness, input);
     const met = new Set<number>();
     this.features.add((each) =>
       harness.drain((feature, count) => {
@@ -271,7 +304,9 @@ export class Fuzzer {
       this.harness = undefined;
     }
     this.history.length = 0;
+    const begun = performance.now();
     this.harness = await this.target.open();
+    this.learnLast(performance.now() - begun);
     return this.harness;
   }
 

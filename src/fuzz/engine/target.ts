@@ -8,6 +8,11 @@ export interface Target {
   /** The UUID of the application under test, for targets with one. */
   readonly uuid?: string;
   readonly grammar: Grammar;
+  /**
+   * Whether inputs run on a machine whose executions are never exactly repeatable, so that their measured durations may
+   * decide which are executed. False if the same seed is to give the same run.
+   */
+  readonly isTimed: boolean;
   /** The initial inputs; most are valid. */
   readonly seeds: readonly FuzzInput[];
   /** Start a fresh instance. @throws Error if it cannot be started. */

@@ -54,13 +54,6 @@ export type Field = IntegerField | ChoiceField | OctetsField | ListField | Recor
 export interface Grammar {
   readonly steps: RecordField;
   readonly maxSteps: number;
-  /** By kind of step: how long it takes, as a multiple of the others. 1 when left out. */
-  readonly costs?: Readonly<Record<string, number>>;
-}
-
-/** How long an input takes, in steps of the usual duration. */
-export function costOf({ costs = {} }: Grammar, { steps }: FuzzInput): number {
-  return steps.reduce((sum, { kind }) => sum + (costs[kind] ?? 1), 0);
 }
 
 /** The first violation of the grammar in an input, with its place; undefined if the input is valid. */

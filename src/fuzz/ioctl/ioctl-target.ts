@@ -15,6 +15,7 @@ export function ioctlTarget(): Target {
   return {
     name: 'ioctl',
     grammar: ioctlGrammar,
+    isTimed: false,
     seeds: ioctlSeeds,
     describe: stepInWords,
     open: async () => new IoctlHarness(),

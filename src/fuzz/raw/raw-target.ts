@@ -24,6 +24,7 @@ import { listOf, RawMessages } from './raw-message.js';
 
 export interface RawOptions {
   readonly boot: () => Promise<Machine>;
+  readonly isTimed: boolean;
   /** The applications that messages refer to. */
   readonly applications: readonly Uuid[];
   /** An address in secure world's own memory, which it must refuse. */
@@ -48,6 +49,7 @@ export function rawTarget(name: 'smc' | 'message', options: RawOptions): Target 
   return {
     name,
     grammar: isSmc ? smcGrammar : messageGrammar,
+    isTimed: options.isTimed,
     seeds: isSmc ? smcSeeds : messageSeeds,
     describe: stepInWords,
     open: async () => new RawHarness(await options.boot(), options),

@@ -50,8 +50,6 @@ const mostConstants = 32;
 const unknownCommands = Array.from({ length: 24 }, (_, command) => command);
 /** TEE_ERROR_CORRUPT_OBJECT: the codes of errors begin here. */
 const firstResult = 0xf010_0001;
-/** A session that loads an instance takes as long as hundreds of commands. */
-const loading = 300;
 
 /** Sessions, and commands with up to four parameters of any types. */
 export function applicationGrammar(
@@ -98,7 +96,6 @@ export function applicationGrammar(
       },
       weights: { invoke: 24, open: loads ? 0.2 : 2, renew: 0.1, ...surroundings?.weights },
     },
-    ...(loads ? { costs: { open: loading, renew: loading } } : {}),
   };
 }
 

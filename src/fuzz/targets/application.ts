@@ -38,6 +38,7 @@ export function applicationTarget(
     name,
     uuid: known.uuid,
     grammar: applicationGrammar(known, kind),
+    isTimed: true,
     seeds: [...(kind?.seeds ?? []), ...applicationSeeds(known)],
     describe: applicationStepInWords,
     open: async () => {

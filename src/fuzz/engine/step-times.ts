@@ -1,0 +1,66 @@
+import type { Draws } from '../input/draws.js';
+import type { FuzzInput, Step } from '../input/grammar.js';
+
+/** An input is executed without restriction up to this multiple of the usual duration. */
+const patience = 4;
+/** The last executions of a class of steps that its average reflects. */
+const memory = 64;
+/** Classes of steps that are told apart. Steps of further classes count as the average of all. */
+const mostClasses = 4096;
+
+interface Average {
+  times: number;
+  ms: number;
+}
+
+/**
+ * How long the steps of each class take, measured, so that no class takes much more of a run's time than others: a
+ * command that runs for 100 ms is executed as seldom as it must be for the same time as thousands of short ones. A class
+ * is the kind of a step with the numbers of its command and function.
+ */
+export class StepTimes {
+  private readonly classes = new Map<string, Average>();
+  private readonly all: Average = { times: 0, ms: 1 };
+  /** The average of the logarithm of durations: a few long inputs do not change what is usual. */
+  private readonly usual: Average = { times: 0, ms: 0 };
+
+  /** The expected duration of an input in milliseconds. */
+  expected({ steps }: FuzzInput): number {
+    return steps.reduce((sum, step) => sum + this.ofStep(step), 0);
+  }
+
+  /** @param ms the measured duration of an input, with the restart that it caused. */
+  learn(input: FuzzInput, ms: number): void {
+    const expected = this.expected(input);
+    for (const step of input.steps) {
+      const share = (ms * this.ofStep(step)) / expected;
+      const name = classOf(step);
+      const known = this.classes.get(name) ?? { times: 0, ms: share };
+      if (known.times === 0 && this.classes.size < mostClasses) this.classes.set(name, known);
+      add(known, share);
+      add(this.all, share);
+    }
+    add(this.usual, Math.log(Math.max(ms, 0.001)));
+  }
+
+  /** Whether an input is executed now: with the probability that gives it the time of a usual one. */
+  admits(input: FuzzInput, draws: Draws): boolean {
+    if (this.usual.times === 0) return true;
+    const longest = patience * Math.exp(this.usual.ms);
+    const expected = this.expected(input);
+    return expected <= longest || draws.chance(longest / expected);
+  }
+
+  private ofStep(step: Step): number {
+    return Math.max((this.classes.get(classOf(step)) ?? this.all).ms, 0.0001);
+  }
+}
+
+function classOf({ kind, command, function: number }: Step): string {
+  return [kind, command, number].filter((part) => typeof part !== 'object').join(' ');
+}
+
+function add(average: Average, value: number): void {
+  average.times = Math.min(average.times + 1, memory);
+  average.ms += (value - average.ms) / average.times;
+}
