@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readRegularFileSync } from '../files/read-regular-file.js';
 import type { CodePlace } from './dump-reader.js';
@@ -15,6 +15,13 @@ export interface SourceFrame {
 
 /** The last is for any architecture if binutils-multiarch is installed. */
 const programs = ['aarch64-linux-gnu-addr2line', 'arm-linux-gnueabihf-addr2line', 'addr2line'];
+
+/**
+ * What is known of addresses in ELF files: reading a large file's line information takes about 100 ms, and a fuzzer meets
+ * the same death again and again.
+ */
+const known = new Map<string, readonly SourceFrame[]>();
+const mostKnown = 4096;
 
 /** Unstripped ELF files of secure-world code: `<uuid>.elf`, in the same folders as the `.ta` files. */
 export class ElfFolders {
@@ -49,13 +56,28 @@ export class ElfFolders {
     if (elf === undefined) return [];
     // The core is not linked for address 0, and not every build says where it was loaded: then it is where it was linked.
     const place = offset === undefined ? Number(address) : offset + this.linkAddressOf(elf);
-    const at = returns ? place - 1 : place;
-    const lines = byAddr2line(elf, at);
-    if (lines.length > 0) return lines;
-    // Without addr2line, find at least the function.
-    const name = contentOf(elf, (bytes) => functionAt(bytes, at));
-    return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
+    return framesIn(elf, returns ? place - 1 : place);
   }
+}
+
+function framesIn(elf: string, at: number): readonly SourceFrame[] {
+  // A file that was built anew is another one.
+  const { ino, mtimeMs, size } = statSync(elf, { throwIfNoEntry: false }) ?? {};
+  const name = [elf, ino, mtimeMs, size, at].join(' ');
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const frames = findFrames(elf, at);
+  if (known.size >= mostKnown) known.clear();
+  known.set(name, frames);
+  return frames;
+}
+
+function findFrames(elf: string, at: number): readonly SourceFrame[] {
+  const lines = byAddr2line(elf, at);
+  if (lines.length > 0) return lines;
+  // Without addr2line, find at least the function.
+  const name = contentOf(elf, (bytes) => functionAt(bytes, at));
+  return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
 }
 
 /** Undefined if the file cannot be read as well: whoever reports a death still reports the rest of it. */

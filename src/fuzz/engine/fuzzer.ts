@@ -156,7 +156,10 @@ export class Fuzzer {
 
   private nextInput(): FuzzInput {
     const seed = this.seedsToRun.shift();
-    if (seed !== undefined) return seed;
+    if (seed !== undefined) {
+      if (this.times.admits(seed, this.draws)) return seed;
+      this.seedsToRun.push(seed);
+    }
     let drawn = this.drawInput();
     for (let time = 1; time < mostDrawn && !this.times.admits(drawn, this.draws); time++) drawn = this.drawInput();
     return drawn;

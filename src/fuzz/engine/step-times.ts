@@ -1,5 +1,5 @@
 import type { Draws } from '../input/draws.js';
-import type { FuzzInput, Step } from '../input/grammar.js';
+import { type FuzzInput, recordOf, type Step } from '../input/grammar.js';
 
 /** An input is executed without restriction up to this multiple of the usual duration. */
 const patience = 4;
@@ -16,7 +16,8 @@ interface Average {
 /**
  * How long the steps of each class take, measured, so that no class takes much more of a run's time than others: a
  * command that runs for 100 ms is executed as seldom as it must be for the same time as thousands of short ones. A class
- * is the kind of a step with the numbers of its command and function.
+ * is the kind of a step with the numbers of its command and function, and with the kinds of its parameters, because
+ * these often decide whether an input ends the machine.
  */
 export class StepTimes {
   private readonly classes = new Map<string, Average>();
@@ -34,10 +35,11 @@ export class StepTimes {
     const expected = this.expected(input);
     for (const step of input.steps) {
       const share = (ms * this.ofStep(step)) / expected;
-      const name = classOf(step);
-      const known = this.classes.get(name) ?? { times: 0, ms: share };
-      if (known.times === 0 && this.classes.size < mostClasses) this.classes.set(name, known);
-      add(known, share);
+      for (const name of new Set(classesOf(step))) {
+        const average = this.classes.get(name) ?? { times: 0, ms: share };
+        if (average.times === 0 && this.classes.size < mostClasses) this.classes.set(name, average);
+        add(average, share);
+      }
       add(this.all, share);
     }
     add(this.usual, Math.log(Math.max(ms, 0.001)));
@@ -52,12 +54,20 @@ export class StepTimes {
   }
 
   private ofStep(step: Step): number {
-    return Math.max((this.classes.get(classOf(step)) ?? this.all).ms, 0.0001);
+    const [narrow, wide] = classesOf(step);
+    return Math.max((this.classes.get(narrow) ?? this.classes.get(wide) ?? this.all).ms, 0.0001);
   }
 }
 
-function classOf({ kind, command, function: number }: Step): string {
-  return [kind, command, number].filter((part) => typeof part !== 'object').join(' ');
+/** The class of a step, and the wider one that counts while nothing is known of the class. */
+function classesOf({ kind, command, function: number, parameters }: Step): [narrow: string, wide: string] {
+  const wide = [kind, command, number].filter((part) => typeof part !== 'object').join(' ');
+  if (!Array.isArray(parameters)) return [wide, wide];
+  const kinds = parameters.map((each) => {
+    const { kind: kindOfParameter, direction } = recordOf(each) ?? {};
+    return `${kindOfParameter}.${direction}`;
+  });
+  return [`${wide}: ${kinds.join(' ')}`, wide];
 }
 
 function add(average: Average, value: number): void {

@@ -60,6 +60,7 @@ class ApplicationHarness implements Harness {
   private context: Context | undefined;
   private memory: GivenMemory | undefined;
   private first: Session | undefined;
+  private firstDied = false;
   private readonly others: Session[] = [];
   private executions = 0;
 
@@ -118,6 +119,7 @@ class ApplicationHarness implements Harness {
       if (this.machine.isDead) break;
       await session.close().catch((error: unknown) => verdicts.push(...this.judge(error)));
     }
+    await this.loadAgain(verdicts);
     if (++this.executions % this.renewAfter === 0 && !this.machine.isDead) {
       await this.context?.close().catch(() => undefined);
       this.forget();
@@ -161,10 +163,20 @@ class ApplicationHarness implements Harness {
     }
   }
 
+  /** Open the session that stays open, if the application died with it: its loading is part of what the input costs. */
+  private async loadAgain(verdicts: Verdict[]): Promise<void> {
+    if (!this.firstDied || this.machine.isDead) return;
+    this.firstDied = false;
+    await this.sessionAt(0).catch((error: unknown) => verdicts.push(...this.judge(error)));
+  }
+
   /** The TA instance is dead, so drop its session. */
   private async bury(session: Session): Promise<void> {
     await session.close().catch(() => undefined);
-    if (session === this.first) this.first = undefined;
+    if (session === this.first) {
+      this.first = undefined;
+      this.firstDied = true;
+    }
     const index = this.others.indexOf(session);
     if (index >= 0) this.others.splice(index, 1);
   }
@@ -188,6 +200,7 @@ class ApplicationHarness implements Harness {
     this.context = undefined;
     this.memory = undefined;
     this.first = undefined;
+    this.firstDied = false;
     this.others.length = 0;
   }
 
