@@ -10,9 +10,15 @@ import { type FuzzInput, type Grammar, grammarMistake } from '../input/grammar.j
 /** The number of newest inputs. One of these is drawn with the same probability as one of all others. */
 const recent = 16;
 
+/** An input that found new coverage, with the duration of its execution in milliseconds. */
+export interface KeptInput {
+  readonly input: FuzzInput;
+  readonly ms: number;
+}
+
 /** Inputs that found new coverage, in a folder: one file for each, named by the hash of its content. */
 export class Corpus {
-  private readonly inputs: FuzzInput[] = [];
+  private readonly inputs: KeptInput[] = [];
   private readonly names = new Set<string>();
   private octets = 0;
 
@@ -48,12 +54,12 @@ export class Corpus {
   }
 
   /** Store an input. @returns false if it is stored already. */
-  keep(input: FuzzInput): boolean {
+  keep({ input, ms }: KeptInput): boolean {
     const text = inputText(input);
     const name = inputName(text);
     const isNew = !this.names.has(name);
     this.names.add(name);
-    this.inputs.push(input);
+    this.inputs.push({ input, ms });
     this.octets += text.length;
     if (!isNew) return false;
     const path = join(this.folder, `${name}.json`);
@@ -62,16 +68,13 @@ export class Corpus {
     return true;
   }
 
-  /**
-   * Draw an input, with a preference for those that take less time; undefined if the corpus is empty.
-   * @param timeOf how long an input takes, in any unit.
-   */
-  draw(draws: Draws, timeOf: (input: FuzzInput) => number): FuzzInput | undefined {
+  /** Draw an input, with a preference for those that take less time; undefined if the corpus is empty. */
+  draw(draws: Draws): KeptInput | undefined {
     const { length } = this.inputs;
     if (length === 0) return undefined;
     const from = draws.chance(0.5) ? Math.max(0, length - recent) : 0;
     const [one, other] = [0, 0].map(() => this.inputs[from + draws.below(length - from)]);
-    return one !== undefined && other !== undefined && timeOf(other) < timeOf(one) ? other : one;
+    return one !== undefined && other !== undefined && other.ms < one.ms ? other : one;
   }
 }
 

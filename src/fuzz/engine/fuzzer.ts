@@ -5,7 +5,7 @@ import { generateStep } from '../input/generate.js';
 import type { FuzzInput } from '../input/grammar.js';
 import { mutate } from '../input/mutate.js';
 import { neighbours } from '../input/neighbours.js';
-import { Corpus } from './corpus.js';
+import { Corpus, type KeptInput } from './corpus.js';
 import { FeatureMap, metAs, type Novelty } from './feature-map.js';
 import { Findings, type KnownFinding } from './findings.js';
 import type { FuzzProgress } from './progress.js';
@@ -73,11 +73,12 @@ export class Fuzzer {
    * Inputs near those that reached new code: one changed value often reaches the next. A list for each kept input, so
    * that the latest does not displace the others.
    */
-  private readonly planned: FuzzInput[][] = [];
+  private readonly planned: { readonly near: FuzzInput[]; readonly ms: number }[] = [];
   private harness: Harness | undefined;
   private readonly executionsBefore: number;
   private readonly secondsBefore: number;
   private executions = 0;
+  private lastMs = 0;
   /** The last input, until it is known how long it took, with the restart that it caused. */
   private last: { readonly input: FuzzInput; readonly ms: number } | undefined;
   private deaths = 0;
@@ -155,41 +156,48 @@ export class Fuzzer {
   }
 
   private nextInput(): FuzzInput {
+    const { draws, times } = this;
     const seed = this.seedsToRun.shift();
     if (seed !== undefined) {
-      if (this.times.admits(seed, this.draws)) return seed;
+      if (times.admits(times.expected(seed), draws)) return seed;
       this.seedsToRun.push(seed);
     }
-    let drawn = this.drawInput();
-    for (let time = 1; time < mostDrawn && !this.times.admits(drawn, this.draws); time++) drawn = this.drawInput();
-    return drawn;
+    for (let time = 1; ; time++) {
+      const { input, ms } = this.drawInput();
+      // A part of what the input took from which it comes: the kinds of its steps do not say everything.
+      if (time === mostDrawn || times.admits(Math.max(times.expected(input), ms / 2), draws)) return input;
+    }
   }
 
-  private drawInput(): FuzzInput {
+  /** An input, and how long that took from which it comes. */
+  private drawInput(): KeptInput {
     const { draws, target } = this;
     const planned = this.planned.length > 0 && draws.chance(plannedShare) ? this.takePlanned() : undefined;
     if (planned !== undefined) return planned;
     const from = this.drawKept();
     if (from === undefined || (!this.options.blind && draws.chance(0.05)))
-      return { steps: Array.from({ length: 1 + draws.below(3) }, () => generateStep(target.grammar, draws)) };
-    return mutate(target.grammar, from, this.drawKept() ?? from, draws);
+      return {
+        input: { steps: Array.from({ length: 1 + draws.below(3) }, () => generateStep(target.grammar, draws)) },
+        ms: 0,
+      };
+    const other = this.drawKept() ?? from;
+    return { input: mutate(target.grammar, from.input, other.input, draws), ms: from.ms };
   }
 
-  private drawKept(): FuzzInput | undefined {
-    const { draws, target, times } = this;
-    return this.options.blind ? draws.of(target.seeds) : this.corpus.draw(draws, (input) => times.expected(input));
+  private drawKept(): KeptInput | undefined {
+    const { draws, target } = this;
+    return this.options.blind ? { input: draws.of(target.seeds), ms: 0 } : this.corpus.draw(draws);
   }
 
   /** A neighbour of one of two kept inputs that are drawn: of that which takes less time. */
-  private takePlanned(): FuzzInput | undefined {
-    const { draws, planned, times } = this;
+  private takePlanned(): KeptInput | undefined {
+    const { draws, planned } = this;
     const [one, other] = [0, 0].map(() => draws.below(planned.length)) as [number, number];
-    const timeOf = (at: number) => times.expected(planned[at]?.[0] ?? { steps: [] });
-    const at = timeOf(other) < timeOf(one) ? other : one;
-    const near = planned[at] ?? [];
+    const at = (planned[other]?.ms ?? 0) < (planned[one]?.ms ?? 0) ? other : one;
+    const { near, ms } = planned[at] ?? { near: [], ms: 0 };
     const [taken] = near.splice(draws.below(near.length), 1);
     if (near.length === 0) planned.splice(at, 1);
-    return taken;
+    return taken === undefined ? undefined : { input: taken, ms };
   }
 
   /** Execute an input, and learn how long it takes. */
@@ -197,7 +205,9 @@ export class Fuzzer {
     this.executions++;
     const begun = performance.now();
     const verdicts = await harness.execute(input);
-    this.last = { input, ms: performance.now() - begun };
+    // Without a clock, each step takes as long as the others.
+    this.lastMs = this.target.isTimed ? performance.now() - begun : input.steps.length;
+    this.last = { input, ms: this.lastMs };
     const isDeadly = harness.isDead && verdicts.length > 0;
     if (!isDeadly) this.learnLast(0);
     return verdicts;
@@ -237,12 +247,13 @@ export class Fuzzer {
     // Hit counts are less stable than edges, so check them twice.
     if (edges === 0 && came.length > 0) came = await this.meetsAgain(input, came);
     if (came.length === 0) return;
+    const ms = this.lastMs;
     const shorter = await this.shortened(input, came);
     if (edges > 0) {
-      this.planned.push([...neighbours(this.target.grammar, shorter, this.draws)]);
+      this.planned.push({ near: [...neighbours(this.target.grammar, shorter, this.draws)], ms });
       if (this.planned.length > mostPlanned) this.planned.shift();
     }
-    if (this.corpus.keep(shorter)) this.options.onKept?.(shorter);
+    if (this.corpus.keep({ input: shorter, ms })) this.options.onKept?.(shorter);
   }
 
   /** Those of the features that the input hits again when it is executed once more. */

@@ -45,12 +45,11 @@ export class StepTimes {
     add(this.usual, Math.log(Math.max(ms, 0.001)));
   }
 
-  /** Whether an input is executed now: with the probability that gives it the time of a usual one. */
-  admits(input: FuzzInput, draws: Draws): boolean {
+  /** Whether an input that takes so long is executed now: with the probability that gives it the time of a usual one. */
+  admits(ms: number, draws: Draws): boolean {
     if (this.usual.times === 0) return true;
     const longest = patience * Math.exp(this.usual.ms);
-    const expected = this.expected(input);
-    return expected <= longest || draws.chance(longest / expected);
+    return ms <= longest || draws.chance(longest / ms);
   }
 
   private ofStep(step: Step): number {
