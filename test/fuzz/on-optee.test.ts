@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { findingText } from '../../src/fuzz/engine/finding-file.js';
+import { targetNamed } from '../../src/fuzz/open-target.js';
 import { OpteeMachine } from '../../src/fuzz/optee/optee-machine.js';
 import { rawTarget } from '../../src/fuzz/raw/raw-target.js';
 import { sims } from '../regression/sims.js';
-import { teeUuid } from '../support/optee-test-applications.js';
+import { OsTestCommand, osTest, teeUuid } from '../support/optee-test-applications.js';
 import { builtWith, onRealOptee, folder as optee, whyNot } from '../worlds/qemu/real-optee.js';
 
 const command = resolve(import.meta.dirname, '../../dist/cli/main.js');
@@ -52,6 +53,20 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
     expect(stdout).toMatch(/core-panic: OP-TEE's core panicked: Panic at .*<tee_ta_set_busy>/);
     // Its line is another in other versions.
     if (optee.path.endsWith('/optee') && builtWith('CFG_UNWIND') === 'y') expect(status).toBe(0);
+  });
+
+  it('restarts OP-TEE when an application waits for days, and nothing can end its wait', {
+    timeout: 120_000,
+  }, async () => {
+    const target = targetNamed('ta', osTest, {
+      optee: { image: optee.image, taFolders: [optee.trustedApplications] },
+    });
+    await using harness = await target.open();
+    // os_test has another os_test wait. The client's end cancels the call of the first one alone.
+    const parameters = [{ kind: 'value', direction: 'input', a: 2 ** 32 - 2, b: 0 }];
+    const invoke = { kind: 'invoke', session: 0, command: OsTestCommand.clientWithTimeout, parameters };
+    expect(await harness.execute({ steps: [invoke] })).toEqual([]);
+    expect(harness.isDead).toBe(true);
   });
 
   it.each(['message', 'smc'] as const)(

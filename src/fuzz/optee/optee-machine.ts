@@ -43,7 +43,10 @@ const keptLines = 400;
 const lookMs = 100;
 /** A call that waits in the normal world because its application asked for it is ended after this many milliseconds. */
 const patienceMs = 500;
-/** The same limit, as a multiple, if it makes progress in between. */
+/**
+ * The same limit, as a multiple, if it makes progress in between; and how long it may go on waiting after its client was
+ * ended, before OP-TEE is. An application in whose session another application waits cannot pass the cancellation on.
+ */
 const mostPatiences = 10;
 /** The limit for a call that executes, as a multiple of `hangMs` in wall-clock time, even if it makes progress. */
 const mostLimits = 20;
@@ -61,6 +64,9 @@ export class OpteeMachine implements Machine {
   private progress = { mark: 0, cpuMs: 0, at: 0 };
   private hung: string | undefined;
   private impatient = false;
+  /** When the client of a waiting call was ended, and whether OP-TEE was ended because the call kept waiting. */
+  private impatientSince = 0;
+  private gaveUp = false;
   /** Consecutive checks in which a call waited and no new code ran, and the coverage at the first of them. */
   private waitingLooks = 0;
   private waitingMark = -1;
@@ -143,6 +149,7 @@ export class OpteeMachine implements Machine {
     this.violations.length = 0;
     this.sawDeath = false;
     this.impatient = false;
+    this.gaveUp = false;
     this.waitingLooks = 0;
     this.waitingMark = -1;
     this.onWaiting = onWaiting;
@@ -173,6 +180,8 @@ export class OpteeMachine implements Machine {
 
   private verdicts(): readonly Verdict[] {
     const verdicts: Verdict[] = [];
+    // To wait for as long as a client says is no defect.
+    if (this.gaveUp) return verdicts;
     if (this.hung !== undefined)
       verdicts.push({ kind: 'hang', signature: this.hung, what: this.hung, console: this.lines.slice(-40).join('\n') });
     else if (this.sawDeath || this.ended !== undefined) {
@@ -218,7 +227,11 @@ export class OpteeMachine implements Machine {
       const isLong = this.waitingLooks * lookMs >= patienceMs || now - busySince > mostPatiences * patienceMs;
       if (!this.impatient && isLong) {
         this.impatient = true;
+        this.impatientSince = now;
         this.onWaiting();
+      } else if (this.impatient && now - this.impatientSince > mostPatiences * patienceMs) {
+        this.gaveUp = true;
+        void world[Symbol.asyncDispose]();
       }
       return;
     }
