@@ -78,9 +78,10 @@ export class Fuzzer {
   private readonly executionsBefore: number;
   private readonly secondsBefore: number;
   private executions = 0;
+  /** How long the last input took, in milliseconds. */
   private lastMs = 0;
-  /** The last input, until it is known how long it took, with the restart that it caused. */
-  private last: { readonly input: FuzzInput; readonly ms: number } | undefined;
+  /** The input that ended the machine, until it is known how long the restart takes that it causes. */
+  private deadly: KeptInput | undefined;
   private deaths = 0;
   private readonly begun = performance.now();
   private lastNewEdge = performance.now();
@@ -207,18 +208,14 @@ export class Fuzzer {
     const verdicts = await harness.execute(input);
     // Without a clock, each step takes as long as the others.
     this.lastMs = this.target.isTimed ? performance.now() - begun : input.steps.length;
-    this.last = { input, ms: this.lastMs };
-    const isDeadly = harness.isDead && verdicts.length > 0;
-    if (!isDeadly) this.learnLast(0);
+    if (harness.isDead && verdicts.length > 0) this.deadly = { input, ms: this.lastMs };
+    else this.learn(input, this.lastMs);
     return verdicts;
   }
 
-  /** @param restartMs how long the restart took that the last input caused. */
-  private learnLast(restartMs: number): void {
+  private learn(input: FuzzInput, ms: number): void {
     // A blind run has no feedback, not that of the clock either.
-    if (this.last !== undefined && this.target.isTimed && !this.options.blind)
-      this.times.learn(this.last.input, this.last.ms + restartMs);
-    this.last = undefined;
+    if (this.target.isTimed && !this.options.blind) this.times.learn(input, ms);
   }
 
   private async one(input: FuzzInput): Promise<void> {
@@ -320,7 +317,8 @@ export class Fuzzer {
     this.history.length = 0;
     const begun = performance.now();
     this.harness = await this.target.open();
-    this.learnLast(performance.now() - begun);
+    if (this.deadly !== undefined) this.learn(this.deadly.input, this.deadly.ms + performance.now() - begun);
+    this.deadly = undefined;
     return this.harness;
   }
 

@@ -58,8 +58,21 @@ export class StepTimes {
   }
 }
 
+type Classes = readonly [narrow: string, wide: string];
+
+/** Inputs share most of their steps with those that they come from. */
+const classesOfSteps = new WeakMap<Step, Classes>();
+
 /** The class of a step, and the wider one that counts while nothing is known of the class. */
-function classesOf({ kind, command, function: number, parameters }: Step): [narrow: string, wide: string] {
+function classesOf(step: Step): Classes {
+  const before = classesOfSteps.get(step);
+  if (before !== undefined) return before;
+  const classes = findClasses(step);
+  classesOfSteps.set(step, classes);
+  return classes;
+}
+
+function findClasses({ kind, command, function: number, parameters }: Step): Classes {
   const wide = [kind, command, number].filter((part) => typeof part !== 'object').join(' ');
   if (!Array.isArray(parameters)) return [wide, wide];
   const kinds = parameters.map((each) => {
