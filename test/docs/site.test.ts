@@ -68,6 +68,7 @@ describe.skipIf(!existsSync(executablePath))('the site', { timeout: 60_000 }, ()
   it('finds text by keyboard only, and opens the place', async () => {
     await open('index.html');
     await page.keyboard.press('/');
+    await page.locator('#text-search input:focus').waitFor();
     await page.keyboard.type('ETHREAD_LIMIT');
     const result = page.locator('#text-search .pagefind-ui__result-link').first();
     await result.waitFor();
