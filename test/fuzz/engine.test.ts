@@ -199,6 +199,21 @@ describe('a guided run', () => {
     expect(readdirSync(join(folder, 'corpus')).length).toBeGreaterThan(0);
   });
 
+  it('has an input once that runs the same code more often later', async () => {
+    const { target } = lock([3]);
+    let executed = 0;
+    const open = async () => ({
+      ...(await target.open()),
+      isDead: false,
+      execute: async () => [],
+      drain: (each: (feature: number, count: number) => void) => each(1, 2 ** Math.min(7, Math.floor(executed++ / 20))),
+    });
+    const grammarOfOne: Grammar = { maxSteps: 1, steps: { type: 'record', of: { wait: {} } } };
+    const { folder, ended } = run({ ...target, grammar: grammarOfOne, open }, { executions: 200 });
+    expect((await ended).corpus).toBe(1);
+    expect(readdirSync(join(folder, 'corpus')).length).toBe(1);
+  });
+
   it('takes inputs that others add to its corpus, and skips other files', async () => {
     const { target } = lock([300_007, 1]);
     const first = run(target, { executions: 20 });

@@ -20,6 +20,8 @@ export interface KeptInput {
 export class Corpus {
   private readonly inputs: KeptInput[] = [];
   private readonly names = new Set<string>();
+  /** The names of `inputs`: an input can reach new hit counts more than once. */
+  private readonly kept = new Set<string>();
   private octets = 0;
 
   private constructor(private readonly folder: string) {}
@@ -59,8 +61,11 @@ export class Corpus {
     const name = inputName(text);
     const isNew = !this.names.has(name);
     this.names.add(name);
-    this.inputs.push({ input, ms });
-    this.octets += text.length;
+    if (!this.kept.has(name)) {
+      this.kept.add(name);
+      this.inputs.push({ input, ms });
+      this.octets += text.length;
+    }
     if (!isNew) return false;
     const path = join(this.folder, `${name}.json`);
     // Write atomically, because other processes read the folder.
