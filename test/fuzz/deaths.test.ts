@@ -24,6 +24,18 @@ describe('a panic of an application', () => {
     expect(verdict !== undefined && isOnPurpose(verdict)).toBe(true);
   });
 
+  it('in its loader is not one of the core, and is counted once', () => {
+    const lines = [
+      'E/TC:? 0 TA panicked with code 0x1',
+      'E/TC:? 0  region  0: va 0x0000000040000000 pa 0x000000000e102000 size 0x002000 flags ---R-X',
+      'E/TC:? 0 ldelf_init_with_ldelf:148 ldelf panicked',
+      'E/LD:  ldelf:162 sys_map_zi(16384): result ffff000c',
+      'E/LD:  Panic at ldelf/main.c:163 <ldelf>',
+    ];
+    expect(consoleVerdicts(lines, elves)).toMatchObject([{ kind: 'ta-panic', signature: 'ldelf panicked' }]);
+    expect(consoleVerdicts(lines.slice(3), elves)).toMatchObject([{ kind: 'ta-panic', signature: 'ldelf panicked' }]);
+  });
+
   it('that also panics the core is a finding for any application', () => {
     const core = 'E/TC:0 0 Panic at core/kernel/tee_ta_manager.c:168 <tee_ta_set_busy>';
     const kinds = consoleVerdicts([core, ...panicOf(storage)], elves)

@@ -62,6 +62,13 @@ function verdictOf(before: readonly string[], lines: readonly string[], elves: E
       ...{ what: `OP-TEE's core failed the assertion '${expression}' at ${place}`, console },
     };
   }
+  // The loader runs as a trusted application. It panics if there is no memory for it, for example.
+  if (isOfLoader(lines[0] ?? '') || lines.some((line) => line.endsWith('ldelf panicked')))
+    return {
+      kind: 'ta-panic',
+      signature: 'ldelf panicked',
+      ...{ what: `The loader of trusted applications (ldelf) panicked: ${message}`, console },
+    };
   if (/^Panic\b/.test(message))
     return {
       kind: 'core-panic',
@@ -102,6 +109,10 @@ function verdictOf(before: readonly string[], lines: readonly string[], elves: E
 function messageOf(line: string): string {
   const { parsed, text } = parseConsoleLine(line);
   return parsed?.message ?? text;
+}
+
+function isOfLoader(line: string): boolean {
+  return parseConsoleLine(line).parsed?.module === 'LD';
 }
 
 function withoutAddresses(message: string): string {
