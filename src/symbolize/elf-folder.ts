@@ -66,18 +66,15 @@ function framesIn(elf: string, at: number): readonly SourceFrame[] {
   const name = [elf, ino, mtimeMs, size, at].join(' ');
   const before = known.get(name);
   if (before !== undefined) return before;
-  const frames = findFrames(elf, at);
-  if (known.size >= mostKnown) known.clear();
-  known.set(name, frames);
-  return frames;
-}
-
-function findFrames(elf: string, at: number): readonly SourceFrame[] {
   const lines = byAddr2line(elf, at);
-  if (lines.length > 0) return lines;
-  // Without addr2line, find at least the function.
-  const name = contentOf(elf, (bytes) => functionAt(bytes, at));
-  return name === undefined ? [] : [{ function: name, file: undefined, line: undefined }];
+  if (lines.length > 0) {
+    if (known.size >= mostKnown) known.clear();
+    known.set(name, lines);
+    return lines;
+  }
+  // Without addr2line, find at least the function. This is not kept: addr2line may only have failed to start.
+  const found = contentOf(elf, (bytes) => functionAt(bytes, at));
+  return found === undefined ? [] : [{ function: found, file: undefined, line: undefined }];
 }
 
 /** Undefined if the file cannot be read as well: whoever reports a death still reports the rest of it. */

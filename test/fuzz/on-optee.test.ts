@@ -55,6 +55,27 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
     if (optee.path.endsWith('/optee') && builtWith('CFG_UNWIND') === 'y') expect(status).toBe(0);
   });
 
+  it('loads an application again with the input that it died of, not with the next one', {
+    timeout: 120_000,
+  }, async () => {
+    const target = targetNamed('ta', osTest, {
+      optee: { image: optee.image, taFolders: [optee.trustedApplications] },
+    });
+    await using harness = await target.open();
+    const edgesOf = async (command: number) => {
+      await harness.execute({ steps: [{ kind: 'invoke', session: 0, command, parameters: [] }] });
+      let edges = 0;
+      harness.drain(() => edges++);
+      return edges;
+    };
+    const unknown = 1000;
+    const loaded = await edgesOf(unknown);
+    const usual = await edgesOf(unknown);
+    expect(usual).toBeLessThan(loaded / 2);
+    expect(await edgesOf(OsTestCommand.panic)).toBeGreaterThan(loaded / 2);
+    expect(await edgesOf(unknown)).toBeLessThan(loaded / 2);
+  });
+
   it('restarts OP-TEE when an application waits for days, and nothing can end its wait', {
     timeout: 120_000,
   }, async () => {

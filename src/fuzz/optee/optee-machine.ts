@@ -63,9 +63,9 @@ export class OpteeMachine implements Machine {
   private busySince: number | undefined;
   private progress = { mark: 0, cpuMs: 0, at: 0 };
   private hung: string | undefined;
-  private impatient = false;
-  /** When the client of a waiting call was ended, and whether OP-TEE was ended because the call kept waiting. */
-  private impatientSince = 0;
+  /** When the client of a waiting call was ended. */
+  private impatientSince: number | undefined;
+  /** Whether OP-TEE was ended because the call kept waiting. */
   private gaveUp = false;
   /** Consecutive checks in which a call waited and no new code ran, and the coverage at the first of them. */
   private waitingLooks = 0;
@@ -148,7 +148,7 @@ export class OpteeMachine implements Machine {
     this.lines.length = 0;
     this.violations.length = 0;
     this.sawDeath = false;
-    this.impatient = false;
+    this.impatientSince = undefined;
     this.gaveUp = false;
     this.waitingLooks = 0;
     this.waitingMark = -1;
@@ -166,7 +166,7 @@ export class OpteeMachine implements Machine {
 
   /** Whether a call may have been ended because it waited in the normal world for too long. */
   get wasImpatient(): boolean {
-    return this.impatient;
+    return this.impatientSince !== undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -225,11 +225,11 @@ export class OpteeMachine implements Machine {
       this.waitingMark = mark;
       this.progress = { mark: -1, cpuMs: cpuMsOf(world.pid), at: now };
       const isLong = this.waitingLooks * lookMs >= patienceMs || now - busySince > mostPatiences * patienceMs;
-      if (!this.impatient && isLong) {
-        this.impatient = true;
+      if (this.impatientSince === undefined) {
+        if (!isLong) return;
         this.impatientSince = now;
         this.onWaiting();
-      } else if (this.impatient && now - this.impatientSince > mostPatiences * patienceMs) {
+      } else if (now - this.impatientSince > mostPatiences * patienceMs) {
         this.gaveUp = true;
         void world[Symbol.asyncDispose]();
       }

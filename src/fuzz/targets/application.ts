@@ -153,7 +153,7 @@ class ApplicationHarness implements Harness {
         try {
           await session.invoke(Number(step.command), parametersOf(step.parameters, memory));
         } catch (error) {
-          if (error instanceof TeecError && error.code === TeeResult.ERROR_TARGET_DEAD) await this.bury(session);
+          if (error instanceof TeecError && error.code === TeeResult.ERROR_TARGET_DEAD) await this.dropDead(session);
           throw error;
         }
         return;
@@ -171,7 +171,7 @@ class ApplicationHarness implements Harness {
   }
 
   /** The TA instance is dead, so drop its session. */
-  private async bury(session: Session): Promise<void> {
+  private async dropDead(session: Session): Promise<void> {
     await session.close().catch(() => undefined);
     if (session === this.first) {
       this.first = undefined;
