@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { KernelSession } from '../../src/client/session.js';
 import { driverTarget } from '../../src/fuzz/driver/driver-target.js';
+import { DriverTee } from '../../src/fuzz/driver/driver-tee.js';
 import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
 import type { FuzzInput, Step } from '../../src/fuzz/input/grammar.js';
 import { RpcServer } from '../../src/optee/rpc/rpc.js';
@@ -136,6 +138,43 @@ describe('the driver under a secure world that violates the protocol', () => {
   ])('releases everything after %s', async (_, steps) => {
     await using harness = await driverTarget().open();
     expect(await harness.execute({ steps })).toEqual([]);
+  });
+
+  it('executes an input with faults on the TEE of the input before, if that left nothing behind', async () => {
+    const opened = vi.spyOn(DriverTee, 'open');
+    await using harness = await driverTarget().open();
+    const invoke = { kind: 'invoke', session: 0, command: 1, parameters: [] };
+    const lies = [
+      { kind: 'lie-return', after: 0, registers: [OpteeSmcReturn.ebadcmd] },
+      { kind: 'lie-instead', after: 0, registers: [OpteeSmcReturn.ok] },
+      { kind: 'lie-answer', after: 0, field: 'ret', parameter: 0, value: TeeResult.ERROR_GENERIC },
+    ];
+    for (const lie of [...lies, ...lies]) expect(await harness.execute({ steps: [lie, invoke] })).toEqual([]);
+    expect(opened).toHaveBeenCalledTimes(1);
+    // Secure world waits for an RPC that the driver has not seen: a thread is lost.
+    const lost = { kind: 'lie-return', after: 0, registers: [OpteeSmcReturn.ok] };
+    expect(await harness.execute({ steps: [lost, { kind: 'ask', command: 0, parameters: [] }] })).toEqual([]);
+    expect(await harness.execute({ steps: [invoke] })).toEqual([]);
+    expect(opened).toHaveBeenCalledTimes(2);
+  });
+
+  it('is blamed for a promise that nobody handles, in the input that left it', async () => {
+    const invoke = vi.spyOn(KernelSession.prototype, 'invoke');
+    const listeners = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection');
+    try {
+      await using harness = await driverTarget().open();
+      const input = { steps: [{ kind: 'invoke', session: 0, command: 7, parameters: [] }] };
+      expect(await harness.execute(input)).toEqual([]);
+      invoke.mockImplementationOnce(() => {
+        void Promise.reject(new Error('nobody handles this'));
+        return Promise.resolve([]) as unknown as ReturnType<KernelSession['invoke']>;
+      });
+      expect(await harness.execute(input)).toMatchObject([{ kind: 'exception', what: expect.stringContaining('nobody handles this') }]);
+      expect(await harness.execute(input)).toEqual([]);
+    } finally {
+      for (const listener of listeners) process.on('unhandledRejection', listener);
+    }
   });
 
   it('is caught when it keeps memory that secure world frees', { timeout: 60_000 }, async () => {

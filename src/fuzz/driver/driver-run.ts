@@ -10,9 +10,13 @@ import { askedApplications } from './asked-applications.js';
 import { type DriverTee, secret, turns } from './driver-tee.js';
 import type { StateFeatures } from './state-features.js';
 
+/** A client has one session with each application when an input begins. */
+const initialSessions = askedApplications.length;
+
 /** One execution: the steps of an input, by a client of the TEE. */
 export class DriverRun {
-  private readonly sessions: KernelSession[];
+  /** Undefined in place of sessions that no step refers to. */
+  private sessions: (KernelSession | undefined)[] = [];
   private readonly memories: SharedMemory[] = [];
   private readonly verdicts: Verdict[] = [];
   private readonly aborts: AbortController[] = [];
@@ -20,20 +24,19 @@ export class DriverRun {
   constructor(
     private readonly features: StateFeatures,
     private readonly tee: DriverTee,
-  ) {
-    this.sessions = [...tee.client.sessions];
-  }
+  ) {}
 
   async run({ steps }: FuzzInput): Promise<readonly Verdict[]> {
     const { tee } = this;
+    this.sessions = await tee.openSessions(neededSessions(steps));
     for (const step of steps) {
-      const { client } = tee;
+      const { context } = tee;
       if (step.kind === 'client-dies') {
-        await this.do('client-dies', () => client.context.kill());
+        await this.do('client-dies', () => context.kill());
         tee.replaceClient();
         this.sessions.length = 0;
         this.memories.length = 0;
-      } else await this.step(step, client.context);
+      } else await this.step(step, context);
     }
     tee.lies.disarm();
     if (!tee.isSecretKept) this.found('memory', 'The memory of another client was written');
@@ -175,4 +178,15 @@ export class DriverRun {
         return none;
     }
   }
+}
+
+/** Which of the client's initial sessions steps may refer to; all, if steps change which there are. */
+function neededSessions(steps: readonly Step[]): (index: number) => boolean {
+  if (steps.some(({ kind }) => kind === 'open' || kind === 'close')) return () => true;
+  const needed = new Set(
+    steps.flatMap(({ kind, session }) =>
+      kind === 'ask' ? [0] : kind === 'invoke' || kind === 'system-session' ? [Number(session) % initialSessions] : [],
+    ),
+  );
+  return (index) => needed.has(index);
 }

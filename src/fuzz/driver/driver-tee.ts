@@ -5,6 +5,7 @@ import type { SharedMemory } from '../../client/shared-memory.js';
 import type { Tee } from '../../client/tee.js';
 import { VirtualClock } from '../../clock/virtual-clock.js';
 import { openWorld } from '../../open-world.js';
+import type { Uuid } from '../../protocol/uuid.js';
 import { MemoryTaStore } from '../../supplicant/ta-store.js';
 import { TeecError } from '../../tee/teec-error.js';
 import { Trace } from '../../trace/trace.js';
@@ -16,12 +17,13 @@ import { askedApplications } from './asked-applications.js';
 import { Lies } from './lies.js';
 import type { StateFeatures } from './state-features.js';
 
-/** Microtask turns to wait for a call before virtual time advances. */
-export const turns = 60;
+/** Microtask turns to wait for a call before virtual time advances. The loading of an image takes 72. */
+export const turns = 200;
 /** The content of another client's memory. It must not appear in any output. */
 export const secret = Buffer.from(Array.from({ length: 16 }, (_, index) => 0xa0 ^ (index * 37)));
 /** Longest time of an operation, in milliseconds of virtual time. */
 const patienceMs = 100_000;
+const notServed = 'After the faults, a well-behaved client is not served';
 const mebibyte = 2 ** 20;
 const dram = { base: 0x4000_0000, size: mebibyte };
 const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
@@ -39,29 +41,33 @@ export class ReusedRam {
   }
 }
 
-interface Client {
-  readonly context: KernelContext;
-  /** One with each of `askedApplications`. */
+/** A client that behaves well, with a session to each of `askedApplications`. */
+interface Witness {
   readonly sessions: readonly KernelSession[];
+  /** Their numbers in secure world. */
+  readonly numbers: readonly number[];
 }
 
 /** What the driver and secure world hold. */
 interface Held {
   readonly sharedMemory: number;
   readonly registered: number;
-  readonly sessions: number;
   readonly timers: number;
 }
 
-/** A TEE over a simulated secure world with faults, with one client that executes an input. */
+/**
+ * A TEE over a simulated secure world with faults. The client of an input comes and goes with it; a witness stays, and
+ * must be served after each input.
+ */
 export class DriverTee {
-  client: Client;
+  context: KernelContext;
   /** Operations of clients that have not ended. */
   readonly pending = new Set<Promise<void>>();
   private readonly verdicts: Verdict[] = [];
   /** Set when a pseudo-TA has panicked, which ends OP-TEE. */
   private isDead = false;
   private held: Held | undefined;
+  private witness: Witness | undefined;
 
   private constructor(
     private readonly features: StateFeatures,
@@ -71,7 +77,7 @@ export class DriverTee {
     private readonly tee: Tee,
     private readonly kept: SharedMemory | undefined,
   ) {
-    this.client = this.clientWithout();
+    this.context = this.newContext();
     void world.ended.then(() => {
       this.isDead = true;
     });
@@ -90,10 +96,17 @@ export class DriverTee {
     if (tee === undefined) return undefined;
     features.listen(trace);
     features.pause();
-    const kept = await soon(clock, tee.openContext({ label: 'other' }).allocateSharedMemory(4096));
+    const other = tee.openKernelContext({ label: 'other' });
+    const kept = await soon(clock, other.allocateSharedMemory(4096));
     kept?.bytes.set(secret);
     const opened = new DriverTee(features, clock, world, lies, tee, kept);
-    await opened.prepare();
+    const sessions: KernelSession[] = [];
+    for (const { uuid } of askedApplications) {
+      const session = await opened.opened(other, uuid);
+      if (session !== undefined) sessions.push(session);
+    }
+    opened.witness = { sessions, numbers: world.sessionNumbers };
+    await opened.askWitness();
     features.resume();
     opened.held = opened.holds();
     return opened;
@@ -107,28 +120,44 @@ export class DriverTee {
 
   /** The client has died: the next one has no sessions. */
   replaceClient(): void {
-    this.client = this.clientWithout();
+    this.context = this.newContext();
   }
 
   /**
-   * After an input, end its client and prepare that of the next input. This one is well-behaved, and must be served,
-   * unless a fault has made secure world lose threads.
+   * Open the client's sessions, by index in `askedApplications`, before any fault. The client has behaved well until
+   * then, so it must be served.
+   * @returns undefined in place of those that are not needed.
+   */
+  async openSessions(isNeeded: (index: number) => boolean): Promise<(KernelSession | undefined)[]> {
+    this.features.pause();
+    const sessions: (KernelSession | undefined)[] = [];
+    for (const [index, { uuid }] of askedApplications.entries())
+      sessions.push(isNeeded(index) ? await this.opened(this.context, uuid) : undefined);
+    this.features.resume();
+    return sessions;
+  }
+
+  /**
+   * After an input, end its client, and check that the witness is served, unless a fault has taken a thread or one of
+   * the witness's sessions from it.
    * @returns whether nothing is left of the input, so that this TEE can execute another one.
    */
   async renew(): Promise<boolean> {
-    if (this.lies.tookThread || this.isDead || this.pending.size > 0) return false;
-    const { context } = this.client;
+    if (this.isDead || this.pending.size > 0) return false;
+    const { context, world, witness, held } = this;
     this.features.pause();
-    await this.prepare();
-    this.features.resume();
-    if (this.verdicts.length > 0) return false;
-    if ((await this.soon(context.kill().then(() => true))) !== true) return false;
-    const { held } = this;
+    const isOver = await this.soon(context.kill().then(() => true));
+    this.context = this.newContext();
+    if (isOver !== true || world.threads.some(({ state }) => state !== 'free')) return false;
+    const { sessionNumbers } = world;
+    if (!(witness?.numbers ?? []).every((number) => sessionNumbers.includes(number))) return false;
+    await this.askWitness();
     const now = this.holds();
     return (
+      this.verdicts.length === 0 &&
       held !== undefined &&
-      (Object.keys(held) as (keyof Held)[]).every((what) => now[what] === held[what]) &&
-      this.world.threads.every(({ state }) => state === 'free')
+      sessionNumbers.length === witness?.numbers.length &&
+      (Object.keys(held) as (keyof Held)[]).every((what) => now[what] === held[what])
     );
   }
 
@@ -152,30 +181,28 @@ export class DriverTee {
     return this.verdicts;
   }
 
-  private clientWithout(): Client {
-    return { context: this.tee.openKernelContext({ label: 'client' }), sessions: [] };
+  private newContext(): KernelContext {
+    return this.tee.openKernelContext({ label: 'client' });
   }
 
-  /** Open a client with a session to each application, and check that it is served. */
-  private async prepare(): Promise<void> {
-    const { context } = this.clientWithout();
-    const sessions: KernelSession[] = [];
-    for (const { uuid } of askedApplications) {
-      const session = await this.soon(context.openSession(uuid));
-      if (session !== undefined) sessions.push(session);
+  private async opened(context: KernelContext, uuid: Uuid): Promise<KernelSession | undefined> {
+    const session = await this.soon(context.openSession(uuid));
+    if (session === undefined) this.found('exception', notServed);
+    return session;
+  }
+
+  private async askWitness(): Promise<void> {
+    for (const session of this.witness?.sessions ?? []) {
+      const sum = await this.soon(session.invoke(1, [value.inout(20, 22)]).then(([added]) => added));
+      if (sum === undefined) this.found('exception', notServed);
+      else if (sum.a !== 42) this.found('exception', `After the faults, a client gets ${sum.a} for 20 + 22`);
     }
-    this.client = { context, sessions };
-    const sum = await this.soon(sessions[1]?.invoke(1, [value.inout(20, 22)]).then(([added]) => added));
-    if (sum === undefined || sessions.length < askedApplications.length)
-      this.found('exception', 'After the faults, a well-behaved client is not served');
-    else if (sum.a !== 42) this.found('exception', `After the faults, a client gets ${sum.a} for 20 + 22`);
   }
 
   private holds(): Held {
     return {
       sharedMemory: this.tee.sharedMemoryInUse,
       registered: this.world.sharedMemoryCount,
-      sessions: this.world.sessionCount,
       timers: this.clock.pending.length,
     };
   }

@@ -18,8 +18,6 @@ export class Lies {
   private armed: Armed[] = [];
   /** The RPC that the next application called makes in place of its own. */
   private asked: Step | undefined;
-  /** Set when a fault made secure world and driver disagree about which thread is in use. */
-  tookThread = false;
   private rpcs = 0;
 
   /** @param onSlowRpc called for each RPC that takes a millisecond. */
@@ -30,14 +28,12 @@ export class Lies {
       if (isFastCall(call.a0)) return undefined;
       const lie = this.due('lie-instead');
       if (lie === undefined) return undefined;
-      this.tookThread = true;
       return registersOf(lie.registers, undefined);
     },
     smcReturn: (registers, call) => {
       if (isFastCall(call.a0)) return undefined;
       const lie = this.due('lie-return');
       if (lie === undefined) return undefined;
-      this.tookThread = true;
       return registersOf(lie.registers, registers);
     },
     answer: (message) => {

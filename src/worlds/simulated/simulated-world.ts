@@ -260,6 +260,11 @@ export class SimulatedWorld implements SecureWorld, Conduit {
     return this.manager.sessionCount;
   }
 
+  /** The numbers of the open sessions, in the order in which they were opened. */
+  get sessionNumbers(): readonly number[] {
+    return this.manager.sessionNumbers;
+  }
+
   /** The number of shared memory objects that secure world has. */
   get sharedMemoryCount(): number {
     return this.core.registeredShm.size;

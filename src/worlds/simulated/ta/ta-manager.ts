@@ -43,6 +43,11 @@ export class TaManager {
     return this.sessions.size;
   }
 
+  /** The numbers of the open sessions, in the order in which they were opened. */
+  get sessionNumbers(): readonly number[] {
+    return [...this.sessions.keys()];
+  }
+
   /**
    * tee_ta_open_session().
    * @returns the session, or a result code with its `origin`.
