@@ -170,7 +170,9 @@ describe('the driver under a secure world that violates the protocol', () => {
         void Promise.reject(new Error('nobody handles this'));
         return Promise.resolve([]) as unknown as ReturnType<KernelSession['invoke']>;
       });
-      expect(await harness.execute(input)).toMatchObject([{ kind: 'exception', what: expect.stringContaining('nobody handles this') }]);
+      expect(await harness.execute(input)).toMatchObject([
+        { kind: 'exception', what: expect.stringContaining('nobody handles this') },
+      ]);
       expect(await harness.execute(input)).toEqual([]);
     } finally {
       for (const listener of listeners) process.on('unhandledRejection', listener);
