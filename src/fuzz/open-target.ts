@@ -97,7 +97,7 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
           secureAddress: secureRam,
         });
       return rawTarget(name, {
-        boot: () => OpteeMachine.boot({ ...optee, ...(name === 'message' ? { spinMicroseconds: 0 } : {}) }),
+        boot: () => OpteeMachine.boot(optee),
         isTimed: true,
         applications: pseudoApplications,
         secureAddress: secureRam,

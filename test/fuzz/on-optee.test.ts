@@ -95,7 +95,7 @@ describe.skipIf(whyNot !== undefined)(onRealOptee('fuzzing'), () => {
     { timeout: 240_000 },
     async (name) => {
       const target = rawTarget(name, {
-        boot: () => OpteeMachine.boot({ image: optee.image, taFolders: [], spinMicroseconds: 0 }),
+        boot: () => OpteeMachine.boot({ image: optee.image, taFolders: [] }),
         isTimed: true,
         applications: ['d96a5b40-c3e5-21e3-8794-1002a5d5c61b', '7011a688-ddde-4053-a5a9-7b3c4ddf13b8'],
         secureAddress: 0x0e00_0000,

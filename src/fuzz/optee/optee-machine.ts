@@ -28,11 +28,6 @@ export interface OpteeUnderTest {
   readonly coverage?: boolean;
   /** Longest time without progress of a call, in milliseconds of QEMU's CPU time; 5000 when left out. */
   readonly hangMs?: number;
-  /**
-   * How long to busy-wait for a result, in microseconds; 2000 when left out, because coverage makes calls slower. With
-   * 0, the caller can do something while the call is in secure world.
-   */
-  readonly spinMicroseconds?: number;
   /** Wraps the secure world that the driver gets. */
   readonly between?: (world: SecureWorld) => SecureWorld;
   readonly tee?: Partial<OpenTeeOptions>;
@@ -51,7 +46,8 @@ const mostPatiences = 10;
 /** The limit for a call that executes, as a multiple of `hangMs` in wall-clock time, even if it makes progress. */
 const mostLimits = 20;
 const defaultHangMs = 5000;
-const defaultSpinMicroseconds = 2000;
+/** How long to busy-wait for a result, in microseconds: coverage makes calls slower. */
+const spinMicroseconds = 2000;
 
 /** OP-TEE in QEMU on which inputs are executed: its coverage, its console, and whether it is alive. */
 export class OpteeMachine implements Machine {
@@ -97,7 +93,7 @@ export class OpteeMachine implements Machine {
       world = await QemuWorld.start({
         ...{ optee: options.image, cpus: 1 },
         ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
-        spinMicroseconds: options.spinMicroseconds ?? defaultSpinMicroseconds,
+        spinMicroseconds,
         ...(map === undefined ? {} : { coverage: map }),
         onConsoleLine: ({ text }) => (machine === undefined ? early.push(text) : machine.readLine(text)),
       });

@@ -43,9 +43,11 @@ export class RawNormalWorld {
   /**
    * Make an SMC and answer its RPCs until it returns.
    * @param rpcAddress address of the call's RPC message, unless it is in memory that secure world requested.
+   * @param meanwhile called while the SMC is in secure world, if secure world runs beside this thread.
    */
   async call(registers: SmcRegisters, rpcAddress: number | undefined, meanwhile?: () => void): Promise<RawReturn> {
-    let answer = this.conduit.smc(registers);
+    const { conduit } = this;
+    let answer = (meanwhile === undefined ? undefined : conduit.start?.(registers)) ?? conduit.smc(registers);
     meanwhile?.();
     let returned = answer instanceof Promise ? await answer : answer;
     let pages = 0;

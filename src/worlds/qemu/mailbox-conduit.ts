@@ -83,6 +83,14 @@ export class MailboxConduit implements Conduit {
   }
 
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters> {
+    return this.enter(registers, true);
+  }
+
+  async start(registers: SmcRegisters): Promise<SmcRegisters> {
+    return this.enter(registers, false);
+  }
+
+  private enter(registers: SmcRegisters, maySpin: boolean): SmcRegisters | Promise<SmcRegisters> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.idle === 0)
       return new Promise((resolve, reject) => {
@@ -91,7 +99,7 @@ export class MailboxConduit implements Conduit {
       });
     const cpu = this.takeCpu();
     const number = this.post(cpu, registers);
-    const results = this.spinFor(cpu, number);
+    const results = maySpin ? this.spinFor(cpu, number) : undefined;
     if (results !== undefined) return this.spin.mustTurn ? this.afterTurn(results) : results;
     return new Promise((resolve, reject) => this.sleepFor(cpu, number, registers, resolve, reject));
   }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type SmcRegisters, smcRegisters } from '../../../src/protocol/conduit.js';
 import { OpteeSmc } from '../../../src/protocol/optee-smc.js';
 import { Mailbox, mailboxSize } from '../../../src/worlds/qemu/mailbox.js';
@@ -96,6 +96,18 @@ describe('the conduit through the mailbox', () => {
     // One of so many is still spun for.
     for (let count = 0; count < 16; count++) await quick();
     expect(await slow(), 'after a short one').toBeGreaterThanOrEqual(spinMicroseconds);
+  });
+
+  it('lets the caller of a started call run while it is in secure world', async () => {
+    const { conduit, firmware } = oneCpu();
+    firmware.looks = Number.POSITIVE_INFINITY;
+    const looks = vi.spyOn(firmware, 'isDone');
+    const answer = conduit.start(call);
+    // Once, for a call that was done before the host went to sleep.
+    expect(looks).toHaveBeenCalledTimes(1);
+    firmware.finish();
+    conduit.onBell();
+    expect(await answer).toMatchObject({ a0: expect.any(Number) });
   });
 
   it('also spins for calls that waited for the CPU, without a doorbell for each', async () => {
