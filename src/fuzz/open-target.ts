@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { secureWorldBut } from '../protocol/secure-world.js';
 import { parseUuid, type Uuid } from '../protocol/uuid.js';
 import { driverTarget } from './driver/driver-target.js';
 import type { Target } from './engine/target.js';
@@ -97,7 +98,12 @@ export function targetNamed(name: TargetName, uuid: string | undefined, settings
           secureAddress: secureRam,
         });
       return rawTarget(name, {
-        boot: () => OpteeMachine.boot(optee),
+        boot: () =>
+          OpteeMachine.boot({
+            ...optee,
+            // The inputs alone answer notifications. The driver's calls would use their threads.
+            between: (world) => secureWorldBut(world, { notificationInterrupt: { listen: () => () => undefined } }),
+          }),
         isTimed: true,
         applications: pseudoApplications,
         secureAddress: secureRam,

@@ -1,5 +1,6 @@
 import { temporary, value } from '../../client/parameters.js';
 import type { Tee } from '../../client/tee.js';
+import { machineClock, sleep } from '../../clock/clock.js';
 import type { Conduit } from '../../protocol/conduit.js';
 import { smcRegisters } from '../../protocol/conduit.js';
 import { OpteeSmc, OpteeSmcReturn } from '../../protocol/optee-smc.js';
@@ -15,6 +16,8 @@ const maxPools = 16;
  * fragments.
  */
 const growingLooks = 8;
+/** Turns of the event loop in which a call of the driver's own must end, such as the bottom half of a notification. */
+const mostTurns = 1000;
 
 /** Detects resources that are still allocated when all clients have gone. */
 export class LeakWatch {
@@ -31,19 +34,34 @@ export class LeakWatch {
   /** Check for leaks. No client may be open. */
   async look(): Promise<readonly Verdict[]> {
     const verdicts: Verdict[] = [];
-    const { normal_in_flight: inFlight } = this.tee.queueState().counters;
+    const { normal_in_flight: inFlight } = this.counters;
     if (inFlight !== 0) verdicts.push(leak('calls in flight', `${inFlight} calls are in flight without a client`));
     const inUse = this.tee.sharedMemoryInUse;
     this.memory ??= inUse;
     if (inUse > this.memory)
       verdicts.push(leak('shared memory', `${inUse - this.memory} bytes of shared memory were not released`));
     this.memory = Math.max(this.memory, inUse);
-    // OPTEE_SMC_DISABLE_SHM_CACHE returns EBUSY while a thread of secure world has a call.
-    const { a0 } = await this.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
-    if (a0 === OpteeSmcReturn.ebusy)
+    if (await this.isThreadInUse())
       verdicts.push(leak('thread', 'a thread of secure world is in use although no call uses it'));
     verdicts.push(...(await this.growing()));
     return verdicts;
+  }
+
+  private get counters() {
+    return this.tee.queueState().counters;
+  }
+
+  /** Whether a thread of secure world has a call, and none of the driver's own: a notification may come at any time. */
+  private async isThreadInUse(): Promise<boolean> {
+    for (let turn = 0; turn < mostTurns; turn++) {
+      const before = this.counters;
+      // Returns EBUSY while a thread of secure world has a call.
+      const { a0 } = await this.conduit.smc(smcRegisters(OpteeSmc.disableShmCache));
+      if (a0 !== OpteeSmcReturn.ebusy) return false;
+      if (ownCalls(before) + ownCalls(this.counters) === 0) return true;
+      await sleep(machineClock, 0);
+    }
+    return true;
   }
 
   private async growing(): Promise<readonly Verdict[]> {
@@ -67,6 +85,10 @@ export class LeakWatch {
     }
     return verdicts;
   }
+}
+
+function ownCalls({ system_in_flight = 0, relief_in_flight = 0 }: Readonly<Record<string, number>>): number {
+  return system_in_flight + relief_in_flight;
 }
 
 /** struct pta_stats_alloc: a name of 32 octets, then counters. */
