@@ -56,8 +56,8 @@ interface Held {
 }
 
 /**
- * A TEE over a simulated secure world with faults. The client of an input comes and goes with it; a witness stays, and
- * must be served after each input.
+ * A TEE over a simulated secure world with faults. The client of an input is that of the input before, if it holds the
+ * same as then and is served; otherwise it is killed, and a witness, who stays, must be served.
  */
 export class DriverTee {
   context: KernelContext;
@@ -66,8 +66,13 @@ export class DriverTee {
   private readonly verdicts: Verdict[] = [];
   /** Set when a pseudo-TA has panicked, which ends OP-TEE. */
   private isDead = false;
+  /** Without a client. */
   private held: Held | undefined;
   private witness: Witness | undefined;
+  /** The client's sessions, by index in `askedApplications`. */
+  private sessions: (KernelSession | undefined)[] = [];
+  /** When the input began: what the client and the witness hold, and the numbers of their sessions. */
+  private atBegin: { readonly held: Held; readonly numbers: readonly number[] } | undefined;
 
   private constructor(
     private readonly features: StateFeatures,
@@ -121,44 +126,41 @@ export class DriverTee {
   /** The client has died: the next one has no sessions. */
   replaceClient(): void {
     this.context = this.newContext();
+    this.sessions = [];
   }
 
   /**
    * Open the client's sessions, by index in `askedApplications`, before any fault. The client has behaved well until
    * then, so it must be served.
-   * @returns undefined in place of those that are not needed.
+   * @returns its sessions; undefined in place of those that have not been needed.
    */
   async openSessions(isNeeded: (index: number) => boolean): Promise<(KernelSession | undefined)[]> {
     this.features.pause();
-    const sessions: (KernelSession | undefined)[] = [];
     for (const [index, { uuid }] of askedApplications.entries())
-      sessions.push(isNeeded(index) ? await this.opened(this.context, uuid) : undefined);
+      if (isNeeded(index)) this.sessions[index] ??= await this.opened(this.context, uuid);
     this.features.resume();
-    return sessions;
+    this.atBegin = { held: this.holds(), numbers: this.world.sessionNumbers };
+    return askedApplications.map((_, index) => this.sessions[index]);
   }
 
   /**
-   * After an input, end its client, and check that the witness is served, unless a fault has taken a thread or one of
-   * the witness's sessions from it.
+   * After an input: keep its client if it may be kept and the input left nothing. Otherwise end it, and check that the
+   * witness is served, unless a fault has taken a thread or one of the witness's sessions from it.
    * @returns whether nothing is left of the input, so that this TEE can execute another one.
    */
-  async renew(): Promise<boolean> {
+  async renew(mayKeepClient: boolean): Promise<boolean> {
     if (this.isDead || this.pending.size > 0) return false;
-    const { context, world, witness, held } = this;
+    const { context, world, witness, held, atBegin } = this;
     this.features.pause();
+    if (mayKeepClient && this.isAsAt(atBegin) && (await this.isClientServed())) return this.verdicts.length === 0;
     const isOver = await this.soon(context.kill().then(() => true));
-    this.context = this.newContext();
+    this.replaceClient();
     if (isOver !== true || world.threads.some(({ state }) => state !== 'free')) return false;
     const { sessionNumbers } = world;
-    if (!(witness?.numbers ?? []).every((number) => sessionNumbers.includes(number))) return false;
+    if (held === undefined || witness === undefined) return false;
+    if (!witness.numbers.every((number) => sessionNumbers.includes(number))) return false;
     await this.askWitness();
-    const now = this.holds();
-    return (
-      this.verdicts.length === 0 &&
-      held !== undefined &&
-      sessionNumbers.length === witness?.numbers.length &&
-      (Object.keys(held) as (keyof Held)[]).every((what) => now[what] === held[what])
-    );
+    return this.verdicts.length === 0 && this.isAsAt({ held, numbers: witness.numbers });
   }
 
   /** Check that every call ends, and that all resources are released. */
@@ -192,11 +194,33 @@ export class DriverTee {
   }
 
   private async askWitness(): Promise<void> {
-    for (const session of this.witness?.sessions ?? []) {
-      const sum = await this.soon(session.invoke(1, [value.inout(20, 22)]).then(([added]) => added));
-      if (sum === undefined) this.found('exception', notServed);
-      else if (sum.a !== 42) this.found('exception', `After the faults, a client gets ${sum.a} for 20 + 22`);
-    }
+    for (const session of this.witness?.sessions ?? [])
+      if (!(await this.isServed(session))) this.found('exception', notServed);
+  }
+
+  /** False also if its applications have panicked. */
+  private async isClientServed(): Promise<boolean> {
+    for (const session of this.sessions) if (session !== undefined && !(await this.isServed(session))) return false;
+    return true;
+  }
+
+  /** Whether the application adds numbers. */
+  private async isServed(session: KernelSession): Promise<boolean> {
+    const sum = await this.soon(session.invoke(1, [value.inout(20, 22)]).then(([added]) => added));
+    if (sum !== undefined && sum.a !== 42)
+      this.found('exception', `After the faults, a client gets ${sum.a} for 20 + 22`);
+    return sum !== undefined;
+  }
+
+  private isAsAt(then: { readonly held: Held; readonly numbers: readonly number[] } | undefined): boolean {
+    if (then === undefined || this.world.threads.some(({ state }) => state !== 'free')) return false;
+    const { sessionNumbers } = this.world;
+    const now = this.holds();
+    return (
+      sessionNumbers.length === then.numbers.length &&
+      then.numbers.every((number, index) => sessionNumbers[index] === number) &&
+      (Object.keys(now) as (keyof Held)[]).every((what) => now[what] === then.held[what])
+    );
   }
 
   private holds(): Held {

@@ -7,8 +7,6 @@ import { listPages, messagePages, type RawMemory } from './raw-memory.js';
 /** The bases of addresses in inputs, by name. */
 export type Bases = Readonly<Record<string, PhysicalAddress>>;
 
-const entriesPerList = pageSize / 8;
-
 /** Writes the messages of an input and their page lists. */
 export class RawMessages {
   private lists = 0;
@@ -57,7 +55,7 @@ export class RawMessages {
   list(pages: FuzzValue | undefined): PhysicalAddress {
     const address = this.memory.page(messagePages + (this.lists++ % listPages));
     const view = this.memory.view(address, pageSize);
-    for (let entry = 0; entry < entriesPerList; entry++) view.setBigUint64(entry * 8, 0n, true);
+    this.memory.bytes(address, pageSize).fill(0);
     listOf(pages).forEach((each, entry) => {
       const { kind, page, from, offset } = recordOf(each) ?? {};
       const at = kind === 'ours' ? this.memory.page(Number(page)) : this.address(from, offset);
