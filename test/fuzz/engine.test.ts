@@ -130,6 +130,35 @@ describe('a guided run', () => {
     },
   );
 
+  it.each([
+    ['starts an instance again that does not start, after another one did', [1, 2], undefined],
+    ['ends after three that do not start', [1, 3], 'no power'],
+    ['ends at once if none has started', [0, 1], 'no power'],
+  ])('%s', async (_, [works, fails], error) => {
+    const { target } = lock([3]);
+    let opened = 0;
+    const open = async () => {
+      opened++;
+      if (opened > works && opened <= works + fails) throw new Error('no power');
+      const harness = await target.open();
+      // Each instance ends with its first input.
+      let isDead = false;
+      return {
+        ...harness,
+        get isDead() {
+          return isDead;
+        },
+        execute: (input: FuzzInput) => {
+          isDead = true;
+          return harness.execute(input);
+        },
+      };
+    };
+    const { ended } = run({ ...target, open }, { executions: 2 });
+    if (error === undefined) expect((await ended).executions).toBe(2);
+    else await expect(ended).rejects.toThrow(error);
+  });
+
   it('executes inputs that end the machine less often', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());

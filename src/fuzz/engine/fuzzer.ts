@@ -11,6 +11,7 @@ import { Findings, type KnownFinding } from './findings.js';
 import type { FuzzProgress } from './progress.js';
 import { type ReproduceLimits, Reproducer } from './reproduce.js';
 import { readRunState, writeRunState } from './run-state.js';
+import { startingAgain } from './start-again.js';
 import { StepTimes } from './step-times.js';
 import type { Harness, Target } from './target.js';
 import type { Verdict } from './verdict.js';
@@ -62,6 +63,7 @@ const defaultReproduce: ReproduceLimits = { executions: 2000, ms: 60_000 };
 
 /** A coverage-guided fuzzing run on a target. */
 export class Fuzzer {
+  private readonly target: Target;
   private readonly draws: Draws;
   private readonly corpus: Corpus;
   private readonly findings: Findings;
@@ -95,9 +97,10 @@ export class Fuzzer {
    * @throws RangeError if the folder holds a run of another target; the system's error if the folder cannot be used.
    */
   constructor(
-    private readonly target: Target,
+    target: Target,
     private readonly options: FuzzOptions,
   ) {
+    this.target = startingAgain(target);
     this.corpus = Corpus.open(join(options.folder, 'corpus'));
     const state = readRunState(options.folder, this.targetName);
     this.findings = Findings.open(join(options.folder, 'findings'));
@@ -111,7 +114,7 @@ export class Fuzzer {
     return this.findings.all;
   }
 
-  /** Run until a limit is reached or the signal aborts. @throws what opening the target fails with. */
+  /** Run until a limit is reached or the signal aborts. @throws what starting the target fails with. */
   async run(): Promise<FuzzProgress> {
     try {
       this.takeArrived();
