@@ -7,7 +7,9 @@ import { driverTarget } from '../../src/fuzz/driver/driver-target.js';
 import { DriverTee } from '../../src/fuzz/driver/driver-tee.js';
 import { Fuzzer } from '../../src/fuzz/engine/fuzzer.js';
 import type { FuzzInput, Step } from '../../src/fuzz/input/grammar.js';
+import { OpteeDriver } from '../../src/optee/optee-driver.js';
 import { RpcServer } from '../../src/optee/rpc/rpc.js';
+import { SmcAbi } from '../../src/optee/smc/smc-abi.js';
 import { OpteeSmcReturn, rpcReturn } from '../../src/protocol/optee-smc.js';
 import { TeeResult } from '../../src/protocol/tee-result.js';
 
@@ -145,7 +147,7 @@ describe('the driver under a secure world that violates the protocol', () => {
     await using harness = await driverTarget().open();
     const invoke = { kind: 'invoke', session: 0, command: 1, parameters: [] };
     const lies = [
-      { kind: 'lie-return', after: 0, registers: [OpteeSmcReturn.ebadcmd] },
+      { kind: 'lie-return', after: 0, registers: [OpteeSmcReturn.ebadCmd] },
       { kind: 'lie-instead', after: 0, registers: [OpteeSmcReturn.ok] },
       { kind: 'lie-answer', after: 0, field: 'ret', parameter: 0, value: TeeResult.ERROR_GENERIC },
     ];
@@ -156,6 +158,24 @@ describe('the driver under a secure world that violates the protocol', () => {
     expect(await harness.execute({ steps: [lost, { kind: 'ask', command: 0, parameters: [] }] })).toEqual([]);
     expect(await harness.execute({ steps: [invoke] })).toEqual([]);
     expect(opened).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([
+    ['shared memory', { kind: 'register', size: 100 }, SmcAbi.prototype, 'unregister', undefined],
+    [
+      'a session',
+      { kind: 'open', application: 1, parameters: [] },
+      OpteeDriver.prototype,
+      'closeFoundSession',
+      undefined,
+    ],
+  ])('is caught when it leaves %s in secure world, without a fault', async (what, step, owner, method, result) => {
+    await using harness = await driverTarget().open();
+    expect(await harness.execute({ steps: [step] })).toEqual([]);
+    vi.spyOn(owner as unknown as Record<string, () => Promise<unknown>>, method).mockResolvedValue(result);
+    expect(await harness.execute({ steps: [step] })).toMatchObject([
+      { kind: 'leak', what: `Secure world still has ${what} of a client that has exited` },
+    ]);
   });
 
   it('is blamed for a promise that nobody handles, in the input that left it', async () => {

@@ -130,7 +130,7 @@ describe('a guided run', () => {
     },
   );
 
-  it.each([
+  it.each<[string, readonly [works: number, fails: number], string | undefined]>([
     ['starts an instance again that does not start, after another one did', [1, 2], undefined],
     ['ends after three that do not start', [1, 3], 'no power'],
     ['ends at once if none has started', [0, 1], 'no power'],

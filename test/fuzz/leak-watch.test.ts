@@ -26,7 +26,7 @@ it('does not take the bottom half of a notification for a thread that was not re
     if (a0 === OpteeSmc.disableShmCache && ++asked === 3) finish();
     return undefined;
   });
-  await using _closing = { [Symbol.asyncDispose]: () => tee.close() };
+  await using _closing = tee;
   world.notify(0);
   while (world.threads.every(({ state }) => state === 'free')) await new Promise(setImmediate);
   expect(await watch.look()).toEqual([]);
@@ -37,6 +37,6 @@ it('tells of a thread that no call uses', async () => {
   const { tee, watch } = await watched((_, { a0 }) =>
     a0 === OpteeSmc.disableShmCache ? smcRegisters(OpteeSmcReturn.ebusy) : undefined,
   );
-  await using _closing = { [Symbol.asyncDispose]: () => tee.close() };
+  await using _closing = tee;
   expect(await watch.look()).toMatchObject([{ kind: 'leak', signature: 'leak: thread' }]);
 });

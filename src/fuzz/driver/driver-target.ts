@@ -13,9 +13,6 @@ import { StateFeatures } from './state-features.js';
  */
 const mostUses = 100;
 
-/** Steps after which the client is another one, or has sessions of another kind. */
-const changesClient = new Set(['client-dies', 'system-session']);
-
 /** The driver over a simulated secure world that violates the protocol. */
 export function driverTarget(): Target {
   return {
@@ -54,8 +51,7 @@ class DriverHarness implements Harness {
     const { tee } = this;
     if (tee === undefined) return [{ kind: 'hang', signature: 'hang: open', what: 'The TEE does not open' }];
     const verdicts = [...(await new DriverRun(this.features, tee).run(input))];
-    const mayKeepClient = !input.steps.some(({ kind }) => changesClient.has(kind));
-    const isAsBefore = verdicts.length === 0 && (await tee.renew(mayKeepClient));
+    const isAsBefore = verdicts.length === 0 && (await tee.renew(input));
     if (!isAsBefore || ++this.uses >= mostUses) {
       this.tee = undefined;
       if (isAsBefore) this.features.pause();

@@ -13,6 +13,7 @@ import { simulatedTaImage } from '../../worlds/simulated/index.js';
 import { type DramFile, SimulatedWorld } from '../../worlds/simulated/simulated-world.js';
 import { thrown } from '../engine/own-exceptions.js';
 import { type Verdict, withoutNumbers } from '../engine/verdict.js';
+import type { FuzzInput } from '../input/grammar.js';
 import { askedApplications } from './asked-applications.js';
 import { Lies } from './lies.js';
 import type { StateFeatures } from './state-features.js';
@@ -30,6 +31,15 @@ const reservedShm = { base: 0x4008_0000, size: mebibyte / 4 };
 
 const images = new MemoryTaStore();
 for (const application of askedApplications) images.set(application.uuid, simulatedTaImage(application));
+
+/** Steps after which the client is another one, or has sessions of another kind. */
+const changesClient = new Set(['client-dies', 'system-session']);
+/** Steps with which secure world keeps to the protocol, and its applications ask for nothing. */
+const withoutFault = new Set([
+  ...['invoke', 'open', 'close', 'allocate', 'register', 'free', 'system-session', 'cancel', 'client-dies', 'time'],
+  ...['notify', 'interrupt'],
+]);
+const leftInSecureWorld = (what: string) => `Secure world still has ${what} of a client that has exited`;
 
 /** RAM that is reused by consecutive TEEs: allocating it takes longer than executing an input. */
 export class ReusedRam {
@@ -144,14 +154,16 @@ export class DriverTee {
   }
 
   /**
-   * After an input: keep its client if it may be kept and the input left nothing. Otherwise end it, and check that the
-   * witness is served, unless a fault has taken a thread or one of the witness's sessions from it.
+   * After an input: keep its client if the input did not change it and left nothing. Otherwise end it, and check that
+   * the witness is served, unless a fault has taken a thread or one of the witness's sessions from it; and that secure
+   * world holds nothing of the client, unless faults may be the reason.
    * @returns whether nothing is left of the input, so that this TEE can execute another one.
    */
-  async renew(mayKeepClient: boolean): Promise<boolean> {
+  async renew({ steps }: FuzzInput): Promise<boolean> {
     if (this.isDead || this.pending.size > 0) return false;
     const { context, world, witness, held, atBegin } = this;
     this.features.pause();
+    const mayKeepClient = !steps.some(({ kind }) => changesClient.has(kind));
     if (mayKeepClient && this.isAsAt(atBegin) && (await this.isClientServed())) return this.verdicts.length === 0;
     const isOver = await this.soon(context.kill().then(() => true));
     this.replaceClient();
@@ -160,6 +172,10 @@ export class DriverTee {
     if (held === undefined || witness === undefined) return false;
     if (!witness.numbers.every((number) => sessionNumbers.includes(number))) return false;
     await this.askWitness();
+    if (steps.every(({ kind }) => withoutFault.has(kind))) {
+      if (sessionNumbers.length > witness.numbers.length) this.found('leak', leftInSecureWorld('a session'));
+      if (world.sharedMemoryCount > held.registered) this.found('leak', leftInSecureWorld('shared memory'));
+    }
     return this.verdicts.length === 0 && this.isAsAt({ held, numbers: witness.numbers });
   }
 
