@@ -37,7 +37,7 @@ const guardOctet = 0xc5;
 /** The initial value of a message's result, until secure world writes one. */
 const unanswered = 0x0bad_0bad;
 /** Executions on one machine, because the effects of inputs accumulate. */
-const wornOutAfter = 5000;
+const wornOutAfter = 20_000;
 /** How often a word changes while a call is in secure world. */
 const flips = 400;
 
