@@ -19,10 +19,14 @@ import { GivenMemory } from './given-memory.js';
 import type { Surroundings, SurroundingsKind } from './surroundings.js';
 
 /**
- * Executions after which the client is replaced by a new one, and leaks are checked in between. A trusted application
- * is then loaded again, which costs as much as hundreds of its calls.
+ * The client is replaced by a new one after a multiple of this number of executions, and leaks are checked in between.
  */
-const renewAfter = { pseudo: 256, loaded: 4096 };
+const renewEvery = 256;
+/**
+ * How much longer than a renewal the time between two of them is at least. A trusted application is loaded again, which
+ * takes as long as hundreds of its calls.
+ */
+const renewalShare = 20;
 
 /** Targets that need an application. */
 export type ApplicationTargetName = 'ta' | 'pta' | 'rpc' | 'ta-image' | 'storage';
@@ -46,8 +50,7 @@ export function applicationTarget(
       const { between, tee = {} } = surroundings ?? {};
       const machine = await OpteeMachine.boot({ ...optee, tee, ...(between === undefined ? {} : { between }) });
       const leaks = new LeakWatch(machine.tee, machine.world.conduit);
-      const renewal = name === 'pta' ? renewAfter.pseudo : renewAfter.loaded;
-      return new ApplicationHarness(machine, known.uuid, leaks, renewal, surroundings);
+      return new ApplicationHarness(machine, known.uuid, leaks, surroundings);
     },
   };
 }
@@ -63,12 +66,14 @@ class ApplicationHarness implements Harness {
   private firstDied = false;
   private readonly others: Session[] = [];
   private executions = 0;
+  /** The last renewal, and how long it took, with the execution after it. */
+  private renewal = { at: 0, ms: 0 };
+  private isRenewed = false;
 
   constructor(
     private readonly machine: OpteeMachine,
     private readonly uuid: string,
     private readonly leaks: LeakWatch,
-    private readonly renewAfter: number,
     private readonly surroundings: Surroundings | undefined,
   ) {}
 
@@ -104,7 +109,16 @@ class ApplicationHarness implements Harness {
     return this.machine[Symbol.asyncDispose]();
   }
 
-  private async run({ steps }: FuzzInput): Promise<readonly Verdict[]> {
+  private async run(input: FuzzInput): Promise<readonly Verdict[]> {
+    const wasRenewed = this.isRenewed;
+    this.isRenewed = false;
+    const verdicts = await this.runSteps(input);
+    if (wasRenewed) this.renewal.ms = performance.now() - this.renewal.at;
+    if (++this.executions % renewEvery === 0) verdicts.push(...(await this.renew()));
+    return verdicts;
+  }
+
+  private async runSteps({ steps }: FuzzInput): Promise<Verdict[]> {
     const verdicts: Verdict[] = [];
     for (const step of steps) {
       if (this.machine.isDead) break;
@@ -120,12 +134,18 @@ class ApplicationHarness implements Harness {
       await session.close().catch((error: unknown) => verdicts.push(...this.judge(error)));
     }
     await this.loadAgain(verdicts);
-    if (++this.executions % this.renewAfter === 0 && !this.machine.isDead) {
-      await this.context?.close().catch(() => undefined);
-      this.forget();
-      if (!this.machine.isDead) verdicts.push(...(await this.leaks.look()));
-    }
     return verdicts;
+  }
+
+  private async renew(): Promise<readonly Verdict[]> {
+    const { at, ms } = this.renewal;
+    const now = performance.now();
+    if (this.machine.isDead || now - at < renewalShare * ms) return [];
+    this.renewal = { at: now, ms: 0 };
+    this.isRenewed = true;
+    await this.context?.close().catch(() => undefined);
+    this.forget();
+    return this.machine.isDead ? [] : this.leaks.look();
   }
 
   private async step(step: Step): Promise<void> {
