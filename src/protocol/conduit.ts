@@ -27,8 +27,8 @@ export function smcRegisters(a0: number, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0,
 export interface Conduit {
   smc(registers: SmcRegisters): SmcRegisters | Promise<SmcRegisters>;
   /**
-   * Make an SMC, and let the caller run while it is in secure world: never busy-wait for its end. Absent if `smc` does
-   * not either.
+   * Make an SMC and return at once, so that the caller runs while it is in secure world: `smc` may busy-wait for its
+   * end. Absent if `smc` does not.
    */
   start?(registers: SmcRegisters): Promise<SmcRegisters>;
   /** Whether an SMC has not begun yet, because no processor is free. Absent if each begins at once. */

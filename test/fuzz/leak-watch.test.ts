@@ -6,7 +6,7 @@ import { OpteeSmc, OpteeSmcReturn } from '../../src/protocol/optee-smc.js';
 import { SimulatedWorld } from '../../src/worlds/simulated/simulated-world.js';
 
 /** A TEE whose notifications have a bottom half that ends when `finish` is called, and the watch over it. */
-async function watched(answer: (world: SimulatedWorld, registers: SmcRegisters) => SmcRegisters | undefined) {
+async function watched(answer: (registers: SmcRegisters) => SmcRegisters | undefined) {
   let finish: () => void = () => undefined;
   const finished = new Promise<void>((resolve) => {
     finish = resolve;
@@ -14,15 +14,15 @@ async function watched(answer: (world: SimulatedWorld, registers: SmcRegisters) 
   const world = new SimulatedWorld({ notificationDriver: { bottomHalf: () => finished } });
   const tee = await openTee({ world });
   const conduit = {
-    smc: (registers: SmcRegisters) => answer(world, registers) ?? world.conduit.smc(registers),
+    smc: (registers: SmcRegisters) => answer(registers) ?? world.conduit.smc(registers),
   };
   return { world, tee, finish, watch: new LeakWatch(tee, conduit) };
 }
 
 it('does not take the bottom half of a notification for a thread that was not released', async () => {
   let asked = 0;
-  const { world, tee, finish, watch } = await watched((_, { a0 }) => {
-    // The bottom half ends after the second question.
+  const { world, tee, finish, watch } = await watched(({ a0 }) => {
+    // The bottom half ends before the third question.
     if (a0 === OpteeSmc.disableShmCache && ++asked === 3) finish();
     return undefined;
   });
@@ -34,7 +34,7 @@ it('does not take the bottom half of a notification for a thread that was not re
 });
 
 it('tells of a thread that no call uses', async () => {
-  const { tee, watch } = await watched((_, { a0 }) =>
+  const { tee, watch } = await watched(({ a0 }) =>
     a0 === OpteeSmc.disableShmCache ? smcRegisters(OpteeSmcReturn.ebusy) : undefined,
   );
   await using _closing = tee;

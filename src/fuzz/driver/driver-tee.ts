@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { KernelContext } from '../../client/context.js';
 import { value } from '../../client/parameters.js';
 import type { KernelSession } from '../../client/session.js';
@@ -51,18 +52,13 @@ export class ReusedRam {
   }
 }
 
-/** A client that behaves well, with a session to each of `askedApplications`. */
-interface Witness {
-  readonly sessions: readonly KernelSession[];
-  /** Their numbers in secure world. */
-  readonly numbers: readonly number[];
-}
-
 /** What the driver and secure world hold. */
 interface Held {
   readonly sharedMemory: number;
   readonly registered: number;
   readonly timers: number;
+  /** The numbers of the sessions in secure world. */
+  readonly sessions: readonly number[];
 }
 
 /**
@@ -76,13 +72,14 @@ export class DriverTee {
   private readonly verdicts: Verdict[] = [];
   /** Set when a pseudo-TA has panicked, which ends OP-TEE. */
   private isDead = false;
-  /** Without a client. */
+  /** The sessions of a client that behaves well, one with each of `askedApplications`. */
+  private readonly witness: KernelSession[] = [];
+  /** With the witness alone. */
   private held: Held | undefined;
-  private witness: Witness | undefined;
   /** The client's sessions, by index in `askedApplications`. */
   private sessions: (KernelSession | undefined)[] = [];
-  /** When the input began: what the client and the witness hold, and the numbers of their sessions. */
-  private atBegin: { readonly held: Held; readonly numbers: readonly number[] } | undefined;
+  /** When the input began. */
+  private heldAtBegin: Held | undefined;
 
   private constructor(
     private readonly features: StateFeatures,
@@ -115,12 +112,10 @@ export class DriverTee {
     const kept = await soon(clock, other.allocateSharedMemory(4096));
     kept?.bytes.set(secret);
     const opened = new DriverTee(features, clock, world, lies, tee, kept);
-    const sessions: KernelSession[] = [];
     for (const { uuid } of askedApplications) {
       const session = await opened.opened(other, uuid);
-      if (session !== undefined) sessions.push(session);
+      if (session !== undefined) opened.witness.push(session);
     }
-    opened.witness = { sessions, numbers: world.sessionNumbers };
     await opened.askWitness();
     features.resume();
     opened.held = opened.holds();
@@ -149,7 +144,7 @@ export class DriverTee {
     for (const [index, { uuid }] of askedApplications.entries())
       if (isNeeded(index)) this.sessions[index] ??= await this.opened(this.context, uuid);
     this.features.resume();
-    this.atBegin = { held: this.holds(), numbers: this.world.sessionNumbers };
+    this.heldAtBegin = this.holds();
     return askedApplications.map((_, index) => this.sessions[index]);
   }
 
@@ -161,22 +156,22 @@ export class DriverTee {
    */
   async renew({ steps }: FuzzInput): Promise<boolean> {
     if (this.isDead || this.pending.size > 0) return false;
-    const { context, world, witness, held, atBegin } = this;
+    const { context, world, held, heldAtBegin } = this;
     this.features.pause();
     const mayKeepClient = !steps.some(({ kind }) => changesClient.has(kind));
-    if (mayKeepClient && this.isAsAt(atBegin) && (await this.isClientServed())) return this.verdicts.length === 0;
+    if (mayKeepClient && this.isHeldAgain(heldAtBegin) && (await this.isClientServed()))
+      return this.verdicts.length === 0;
     const isOver = await this.soon(context.kill().then(() => true));
     this.replaceClient();
     if (isOver !== true || world.threads.some(({ state }) => state !== 'free')) return false;
-    const { sessionNumbers } = world;
-    if (held === undefined || witness === undefined) return false;
-    if (!witness.numbers.every((number) => sessionNumbers.includes(number))) return false;
+    const { sessions, registered } = this.holds();
+    if (held === undefined || !held.sessions.every((number) => sessions.includes(number))) return false;
     await this.askWitness();
     if (steps.every(({ kind }) => withoutFault.has(kind))) {
-      if (sessionNumbers.length > witness.numbers.length) this.found('leak', leftInSecureWorld('a session'));
-      if (world.sharedMemoryCount > held.registered) this.found('leak', leftInSecureWorld('shared memory'));
+      if (sessions.length > held.sessions.length) this.found('leak', leftInSecureWorld('a session'));
+      if (registered > held.registered) this.found('leak', leftInSecureWorld('shared memory'));
     }
-    return this.verdicts.length === 0 && this.isAsAt({ held, numbers: witness.numbers });
+    return this.verdicts.length === 0 && this.isHeldAgain(held);
   }
 
   /** Check that every call ends, and that all resources are released. */
@@ -210,8 +205,7 @@ export class DriverTee {
   }
 
   private async askWitness(): Promise<void> {
-    for (const session of this.witness?.sessions ?? [])
-      if (!(await this.isServed(session))) this.found('exception', notServed);
+    for (const session of this.witness) if (!(await this.isServed(session))) this.found('exception', notServed);
   }
 
   /** False also if its applications have panicked. */
@@ -228,15 +222,9 @@ export class DriverTee {
     return sum !== undefined;
   }
 
-  private isAsAt(then: { readonly held: Held; readonly numbers: readonly number[] } | undefined): boolean {
-    if (then === undefined || this.world.threads.some(({ state }) => state !== 'free')) return false;
-    const { sessionNumbers } = this.world;
-    const now = this.holds();
-    return (
-      sessionNumbers.length === then.numbers.length &&
-      then.numbers.every((number, index) => sessionNumbers[index] === number) &&
-      (Object.keys(now) as (keyof Held)[]).every((what) => now[what] === then.held[what])
-    );
+  private isHeldAgain(then: Held | undefined): boolean {
+    const areThreadsFree = this.world.threads.every(({ state }) => state === 'free');
+    return areThreadsFree && isDeepStrictEqual(this.holds(), then);
   }
 
   private holds(): Held {
@@ -244,6 +232,7 @@ export class DriverTee {
       sharedMemory: this.tee.sharedMemoryInUse,
       registered: this.world.sharedMemoryCount,
       timers: this.clock.pending.length,
+      sessions: this.world.sessionNumbers,
     };
   }
 

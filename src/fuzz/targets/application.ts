@@ -66,9 +66,8 @@ class ApplicationHarness implements Harness {
   private firstDied = false;
   private readonly others: Session[] = [];
   private executions = 0;
-  /** The last renewal, and how long it took, with the execution after it. */
-  private renewal = { at: 0, ms: 0 };
-  private isRenewed = false;
+  /** The last renewal, and how long it took with the execution after it; undefined before that. */
+  private renewal: { readonly at: number; readonly ms: number | undefined } = { at: 0, ms: 0 };
 
   constructor(
     private readonly machine: OpteeMachine,
@@ -110,10 +109,9 @@ class ApplicationHarness implements Harness {
   }
 
   private async run(input: FuzzInput): Promise<readonly Verdict[]> {
-    const wasRenewed = this.isRenewed;
-    this.isRenewed = false;
     const verdicts = await this.runSteps(input);
-    if (wasRenewed) this.renewal.ms = performance.now() - this.renewal.at;
+    const { at, ms = performance.now() - at } = this.renewal;
+    this.renewal = { at, ms };
     if (++this.executions % renewEvery === 0) verdicts.push(...(await this.renew()));
     return verdicts;
   }
@@ -138,11 +136,10 @@ class ApplicationHarness implements Harness {
   }
 
   private async renew(): Promise<readonly Verdict[]> {
-    const { at, ms } = this.renewal;
+    const { at, ms = 0 } = this.renewal;
     const now = performance.now();
     if (this.machine.isDead || now - at < renewalShare * ms) return [];
-    this.renewal = { at: now, ms: 0 };
-    this.isRenewed = true;
+    this.renewal = { at: now, ms: undefined };
     await this.context?.close().catch(() => undefined);
     this.forget();
     return this.machine.isDead ? [] : this.leaks.look();
